@@ -1,0 +1,67 @@
+"""Turn optical-physiology recordings into NWB files: correct, fast and safe.
+
+Names are imported when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nwb_ophys.converter import OphysConverter
+    from nwb_ophys.errors import NwbOphysError
+    from nwb_ophys.formats import (
+        CaimanSegmentationInterface,
+        NumpyImagingInterface,
+        NumpySegmentationInterface,
+        ScanImageImagingInterface,
+        Suite2pSegmentationInterface,
+        TiffImagingInterface,
+    )
+    from nwb_ophys.interfaces import (
+        BaseOphysInterface,
+        ImagingInterface,
+        SegmentationInterface,
+        argument,
+    )
+    from nwb_ophys.writers.files import write_nwbfile
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BaseOphysInterface",
+    "CaimanSegmentationInterface",
+    "ImagingInterface",
+    "NumpyImagingInterface",
+    "NumpySegmentationInterface",
+    "NwbOphysError",
+    "OphysConverter",
+    "ScanImageImagingInterface",
+    "SegmentationInterface",
+    "Suite2pSegmentationInterface",
+    "TiffImagingInterface",
+    "__version__",
+    "argument",
+    "write_nwbfile",
+]
+
+_HOMES = {
+    "NwbOphysError": "nwb_ophys.errors",
+    "OphysConverter": "nwb_ophys.converter",
+    "write_nwbfile": "nwb_ophys.writers.files",
+    **dict.fromkeys(
+        ("BaseOphysInterface", "ImagingInterface", "SegmentationInterface", "argument"),
+        "nwb_ophys.interfaces",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'nwb_ophys' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, "nwb_ophys.formats")), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

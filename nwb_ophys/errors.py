@@ -1,0 +1,71 @@
+"""The errors that nwb_ophys raises: what is wrong, where, what is allowed, the next step.
+
+Every one of them is a user's matter, not a bug: the command line prints it in a line or two and
+exits with 2. Each is also an instance of the builtin that a Python programmer would expect::
+
+    NwbOphysError
+    ├── ArgumentError (AssertionError)          a wrong choice given to a function of ``tools``
+    ├── OptionError (TypeError)                 an unknown or ill-typed conversion option
+    ├── MetadataError (ValueError)              metadata of a wrong shape, type, key or link
+    ├── SourceError (ValueError)                the source cannot be read as it was described
+    │   ├── SourceArgumentError (TypeError)     an unknown, missing or ill-typed source argument
+    │   ├── SourceNotFoundError (FileNotFoundError)
+    │   └── CorruptSourceError                  truncated, damaged or not of the stated format
+    ├── UnknownFormatError (ValueError)         no such format, or a path that none recognises
+    ├── MissingPackageError (ImportError)       an optional package is absent; names the pip install
+    ├── OutputExistsError (FileExistsError)     the target is there, without overwrite or append
+    ├── OutputError (OSError)                   the target cannot be written or appended to
+    └── MemoryLimitError (MemoryError)          the data do not fit into the memory available
+"""
+
+
+class NwbOphysError(Exception):
+    """Base class of all errors raised on purpose by this package."""
+
+
+class ArgumentError(NwbOphysError, AssertionError):
+    """A choice that a function does not offer; the message names those it does."""
+
+
+class OptionError(NwbOphysError, TypeError):
+    """An unknown or ill-typed conversion option; the message names the allowed ones."""
+
+
+class MetadataError(NwbOphysError, ValueError):
+    """Metadata of a wrong shape, type, key or link; the message gives the path of the key."""
+
+
+class SourceError(NwbOphysError, ValueError):
+    """A source that cannot be read as it was described; the message gives its path."""
+
+
+class SourceArgumentError(SourceError, TypeError):
+    """An unknown, missing or ill-typed source argument; the message names the allowed ones."""
+
+
+class SourceNotFoundError(SourceError, FileNotFoundError):
+    """A file or folder that is not there."""
+
+
+class CorruptSourceError(SourceError):
+    """A file that is truncated, damaged or not of the format it was opened as."""
+
+
+class UnknownFormatError(NwbOphysError, ValueError):
+    """A format name that does not exist, or a path that no format recognises."""
+
+
+class MissingPackageError(NwbOphysError, ImportError):
+    """An optional package that is not installed; the message names the ``pip install``."""
+
+
+class OutputExistsError(NwbOphysError, FileExistsError):
+    """A target that exists already, without ``overwrite`` or ``append``."""
+
+
+class OutputError(NwbOphysError, OSError):
+    """A target that cannot be written or appended to."""
+
+
+class MemoryLimitError(NwbOphysError, MemoryError):
+    """Data that do not fit into the memory available; the message gives both sizes."""

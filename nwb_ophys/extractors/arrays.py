@@ -1,0 +1,178 @@
+"""Extractors over arrays in memory or memory maps, of movies and of masks with their traces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from roiextractors import ImagingExtractor, SegmentationExtractor
+
+from nwb_ophys.errors import SourceError
+
+
+class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
+    """A movie that is an array (roiextractors' own takes only 4-D ones, by channel).
+
+    Parameters
+    ----------
+    movie : numpy.ndarray, shape (samples, rows, columns) or (samples, rows, columns, planes)
+        Sliced as samples are asked for, so that a memory map stays on disk.
+    sampling_frequency : float
+        Samples per second.
+    """
+
+    extractor_name = "ArrayImagingExtractor"
+
+    def __init__(self, movie: NDArray[Any], sampling_frequency: float) -> None:
+        super().__init__()
+        if movie.ndim not in (3, 4):
+            raise SourceError(
+                f"A movie must have the axes (time, rows, columns) or (time, rows, columns, "
+                f"planes); this array has the shape {movie.shape}."
+            )
+        self._movie = movie
+        self._sampling_frequency = float(sampling_frequency)
+        self.is_volumetric = movie.ndim == 4
+
+    def get_image_shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        return (self._movie.shape[1], self._movie.shape[2])
+
+    def get_num_planes(self) -> int:
+        """Return the number of planes; 1 for a planar movie."""
+        return int(self._movie.shape[3]) if self.is_volumetric else 1
+
+    def get_num_samples(self) -> int:
+        """Return the number of samples."""
+        return int(self._movie.shape[0])
+
+    def get_sampling_frequency(self) -> float:
+        """Return samples per second."""
+        return self._sampling_frequency
+
+    def get_dtype(self) -> np.dtype[Any]:
+        """Return the dtype of the pixels."""
+        return self._movie.dtype
+
+    def get_series(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[Any]:
+        """Return samples, (samples, rows, columns[, planes])."""
+        return self._movie[start_sample:end_sample]
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> None:
+        """Return None: an array states no times."""
+
+
+class ArraySegmentationExtractor(SegmentationExtractor):  # type: ignore[misc]
+    """Masks and traces that are arrays.
+
+    Parameters
+    ----------
+    image_masks : numpy.ndarray, shape (rows, columns[, planes], ROIs)
+        Weights of the pixels of each ROI.
+    traces : mapping of str to numpy.ndarray, shape (samples, ROIs)
+        By kind: ``raw``, ``dff``, ``neuropil``, ``deconvolved``, ``denoised``, …
+    sampling_frequency : float, optional
+        Samples per second of the traces.
+    roi_ids : sequence of int or str, optional
+        0, 1, 2, … when not given.
+    images : mapping of str to numpy.ndarray, shape (rows, columns[, planes]), optional
+        Summary images.
+    accepted : sequence of bool, optional
+        Whether each ROI was accepted.
+
+    Raises
+    ------
+    SourceError
+        When the numbers of ROIs, or of samples, do not agree.
+    """
+
+    extractor_name = "ArraySegmentationExtractor"
+
+    def __init__(
+        self,
+        image_masks: NDArray[Any],
+        traces: Mapping[str, NDArray[Any]],
+        sampling_frequency: float | None = None,
+        roi_ids: Sequence[int | str] | None = None,
+        images: Mapping[str, NDArray[Any]] | None = None,
+        accepted: Sequence[bool] | None = None,
+    ) -> None:
+        super().__init__()
+        if image_masks.ndim not in (3, 4):
+            raise SourceError(
+                f"Image masks must have the axes (rows, columns[, planes], ROIs); this array has "
+                f"the shape {image_masks.shape}."
+            )
+        self._masks = image_masks
+        self._traces = dict(traces)
+        self._roi_ids = list(range(image_masks.shape[-1])) if roi_ids is None else list(roi_ids)
+        self._sampling_frequency = sampling_frequency
+        self._summary_images = dict(images or {})
+        self._check()
+        if accepted is not None:
+            flags = np.asarray(accepted, dtype=bool)
+            description = "Whether the ROI was accepted."
+            self.set_property("is_accepted", flags, self._roi_ids, description=description)
+
+    def _check(self) -> None:
+        num_rois = self._masks.shape[-1]
+        if len(self._roi_ids) != num_rois or len(set(self._roi_ids)) != num_rois:
+            raise SourceError(
+                f"There are {num_rois} masks and {len(self._roi_ids)} ROI ids; give one id of its "
+                "own to each mask."
+            )
+        lengths = set()
+        for name, trace in self._traces.items():
+            if trace.ndim != 2 or trace.shape[1] != num_rois:
+                raise SourceError(
+                    f"The trace '{name}' has the shape {trace.shape}; it must be (samples, ROIs) "
+                    f"with {num_rois} ROIs, as many as there are masks."
+                )
+            lengths.add(trace.shape[0])
+        if len(lengths) > 1:
+            raise SourceError(f"The traces differ in length: {sorted(lengths)} samples.")
+
+    def get_frame_shape(self) -> tuple[int, ...]:
+        """Return (rows, columns[, planes])."""
+        return tuple(self._masks.shape[:-1])
+
+    def get_num_rois(self) -> int:
+        """Return the number of ROIs."""
+        return len(self._roi_ids)
+
+    def get_num_samples(self) -> int:
+        """Return the number of samples of the traces; 0 when there are none."""
+        return next((int(trace.shape[0]) for trace in self._traces.values()), 0)
+
+    def get_background_ids(self) -> list[Any]:
+        """Return no ids: arrays have no background components."""
+        return []
+
+    def get_traces_dict(self) -> dict[str, Any]:
+        """Return the traces by kind."""
+        return dict(self._traces)
+
+    def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
+        """Return masks, (rows, columns[, planes], ROIs)."""
+        return self._masks if roi_ids is None else self._masks[..., self._indices(roi_ids)]
+
+    def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
+        """Return per ROI the pixels that are not 0: (row, column[, plane], weight)."""
+        indices = self._indices(self._roi_ids if roi_ids is None else roi_ids)
+        masks = (self._masks[..., index] for index in indices)
+        return [np.column_stack([*np.nonzero(m), m[np.nonzero(m)]]) for m in masks]
+
+    def _indices(self, roi_ids: Sequence[Any]) -> list[int]:
+        position = {roi_id: index for index, roi_id in enumerate(self._roi_ids)}
+        return [position[roi_id] for roi_id in roi_ids]
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> None:
+        """Return None: arrays state no times."""

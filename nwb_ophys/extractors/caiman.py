@@ -1,0 +1,99 @@
+"""CaImAn's output, read by roiextractors and mended where that is wrong.
+
+Mended: an evaluation that accepted no component, which it takes for one that accepted all; the sum
+of the background's footprints, which it calls the movie's mean; and damaged files, which it names
+in no error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from roiextractors import CaimanSegmentationExtractor
+
+from nwb_ophys.errors import CorruptSourceError
+
+_PARTS = ("estimates/A/data", "params/data/dims", "params/data/fr")
+
+
+def is_caiman_file(path: Path) -> bool:
+    """Whether a file is HDF5 with the groups that CaImAn writes."""
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return all(part in file for part in ("estimates", "params/data"))
+    except OSError:
+        return False
+
+
+class MendedCaimanExtractor(CaimanSegmentationExtractor):  # type: ignore[misc]
+    """Components, traces and background of a file that CaImAn saved.
+
+    Parameters
+    ----------
+    file_path : pathlib.Path
+
+    Raises
+    ------
+    CorruptSourceError
+        When it is no such file, is damaged, or is of a volume, which is not supported.
+    """
+
+    extractor_name = "MendedCaimanExtractor"
+
+    def __init__(self, file_path: Path) -> None:
+        _check(Path(file_path))
+        try:
+            super().__init__(file_path)
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            raise CorruptSourceError(
+                f"'{file_path}' cannot be read as CaImAn's output: {error}. It may be damaged."
+            ) from error
+        # It is no mean of the movie, but the background's footprints added up.
+        self._summary_images.pop("mean", None)
+        self._mend_acceptance()
+
+    def _mend_acceptance(self) -> None:
+        """State acceptance only where components were evaluated."""
+        roi_ids = self.get_roi_ids()
+        rejected = self._indices("idx_components_bad")
+        accepted = self._indices("idx_components")
+        if not any(indices is not None and len(indices) for indices in (accepted, rejected)):
+            self._properties.pop("is_accepted", None)
+            return
+        flags = np.zeros(len(roi_ids), dtype=bool)
+        flags[accepted if accepted is not None else []] = True
+        description = "Whether CaImAn's evaluation accepted the component."
+        self.set_property("is_accepted", flags, roi_ids, description=description)
+
+    def _indices(self, name: str) -> Any:
+        """Return indices of components; None where CaImAn wrote that there are none known."""
+        dataset = self._estimates.get(name)
+        if dataset is None or dataset.ndim != 1:
+            return None
+        return dataset[:].astype(int)
+
+    def __del__(self) -> None:
+        if getattr(self, "_dataset_file", None) is not None:
+            self._dataset_file.close()
+
+
+def _check(path: Path) -> None:
+    try:
+        with h5py.File(path, "r") as file:
+            missing = [part for part in _PARTS if part not in file]
+            if missing:
+                raise CorruptSourceError(
+                    f"'{path}' is not CaImAn's output: it has no {missing[0]}. Give the HDF5 file "
+                    "that CaImAn's save() wrote."
+                )
+            if file["params/data/dims"].shape != (2,):
+                raise CorruptSourceError(
+                    f"'{path}' is a segmentation of a volume; only planes can be read yet."
+                )
+    except OSError as error:
+        raise CorruptSourceError(f"'{path}' is not a whole HDF5 file: {error}.") from error

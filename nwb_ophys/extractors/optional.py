@@ -1,0 +1,36 @@
+"""Import packages that only some formats need, on use and with a helpful error."""
+
+from importlib import import_module
+from typing import Any
+
+from nwb_ophys.errors import MissingPackageError
+
+
+def require_package(name: str, extra: str) -> Any:
+    """Import an optional package.
+
+    Parameters
+    ----------
+    name : str
+        Name of the package as it is imported, such as ``"tifffile"``.
+    extra : str
+        The extra of nwb-ophys that installs it, such as ``"tiff"``.
+
+    Returns
+    -------
+    module
+        The imported package.
+
+    Raises
+    ------
+    MissingPackageError
+        If it is not installed; the message gives the ``pip install`` that brings it.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        message = (
+            f"the package {name!r} is not installed ({error}); install it with: "
+            f'pip install "nwb-ophys[{extra}]"'
+        )
+        raise MissingPackageError(message) from error

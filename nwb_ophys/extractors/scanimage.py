@@ -1,0 +1,251 @@
+"""Read recordings of ScanImage 2016 and later, in one or several files."""
+
+import re
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.scanimage_files import (
+    RecordedFile,
+    check_given_files,
+    check_volume_start,
+    find_recording,
+    inspect_recorded_file,
+)
+from nwb_ophys.extractors.scanimage_header import (
+    ScanImageMetadata,
+    parse_header,
+    read_header_texts,
+    scanimage_metadata,
+)
+from nwb_ophys.extractors.scanimage_pages import count_volumes, sample_pages
+from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
+from nwb_ophys.extractors.tiff_pages import Integers
+from nwb_ophys.extractors.tiff_reader import TiffPageReader
+
+__all__ = ["ScanImageExtractor", "ScanImageMetadata", "scanimage_metadata"]
+
+AnyPath = str | PathLike[str]
+TIMESTAMP = re.compile(rb"^frameTimestamps_sec = ([-+.\deE]+)", re.MULTILINE)
+
+
+class ScanImageExtractor(TiffFramesExtractor):
+    """Frames or volumes of one channel of a ScanImage recording.
+
+    Pages are in the order channel, frame of the slice, slice, flyback frames, volume, fastest
+    first. Flyback frames are left out, and so are the frames of a last volume that the
+    acquisition did not complete, with a UserWarning. Reads headers when made, and pixels and
+    timestamps when asked for them; see `TiffFramesExtractor` for threads and closing.
+
+    Parameters
+    ----------
+    file_path : path, optional
+        Any file of the recording; the others are found by their names and frame numbers.
+    channel_name : str, optional
+        The saved channel to read; needed if there are several.
+    file_paths : iterable of paths, optional
+        Instead of ``file_path``: just these files, in the order of time.
+    slice_sample : int, optional
+        The frame to read of the several frames of each slice, from 0.
+    plane_index : int, optional
+        The plane to read, from 0; by default volumes of all planes.
+    interleave_slice_samples : bool
+        Whether to read all frames of each slice, each as a sample of its own: first the volume
+        of the first frames, then that of the second ones, and so on. The samples of a slice
+        follow each other directly, then comes a pause; the sampling frequency is the mean one.
+
+    Attributes
+    ----------
+    metadata : ScanImageMetadata
+        What the header of the first file states.
+    file_paths : list of Path
+        The files in the order of time.
+    channel_name : str
+        The channel that is read.
+
+    Raises
+    ------
+    SourceArgumentError
+        If an argument is missing, out of range or contradicts another.
+    SourceNotFoundError, CorruptSourceError, MissingPackageError
+        If a file is not there, is truncated or cannot be decoded.
+    SourceError
+        If files are missing, do not continue each other or differ in channels, planes or shape,
+        if there is no complete volume, or if it is no recording of ScanImage 2016 or later.
+    """
+
+    extractor_name = "ScanImageExtractor"
+
+    def __init__(
+        self,
+        file_path: AnyPath | None = None,
+        channel_name: str | None = None,
+        file_paths: Iterable[AnyPath] | None = None,
+        slice_sample: int | None = None,
+        plane_index: int | None = None,
+        interleave_slice_samples: bool = False,
+    ) -> None:
+        self.metadata, files = _open_files(file_path, file_paths)
+        metadata = self.metadata
+        reader = TiffPageReader([file.source for file in files])
+        self.file_paths = [file.path for file in files]
+        self._channel_index = _channel_index(metadata, channel_name)
+        self.channel_name = metadata.channel_names[self._channel_index]
+        self._slice_samples = _slice_samples(metadata, slice_sample, interleave_slice_samples)
+        if plane_index is not None:
+            check_index("plane_index", plane_index, metadata.num_planes)
+        self._planes = np.arange(metadata.num_planes, dtype=np.int64)
+        if plane_index is not None:
+            self._planes = self._planes[plane_index : plane_index + 1]
+        rate = metadata.sampling_frequency
+        if rate is None:
+            raise CorruptSourceError(f"{metadata.path}: its header states no frame or volume rate")
+        num_volumes = count_volumes(reader.num_pages, metadata)
+        super().__init__(
+            reader,
+            sampling_frequency=rate * len(self._slice_samples),
+            num_samples=num_volumes * len(self._slice_samples),
+            num_planes=len(self._planes),
+        )
+
+    def _sample_pages(self, samples: Integers) -> Integers:
+        return sample_pages(
+            samples,
+            metadata=self.metadata,
+            channel_index=self._channel_index,
+            planes=self._planes,
+            slice_samples=self._slice_samples,
+        )
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> npt.NDArray[np.float64] | None:
+        """Read the time of the last plane of samples, as ScanImage states it for each frame.
+
+        Reads the description of one page per sample from the files at each call.
+
+        Parameters
+        ----------
+        start_sample, end_sample : int, optional
+            First sample, and the one after the last; by default all of them.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (samples,), or None
+            Seconds since `ScanImageMetadata.epoch`; None if the first frame states no time.
+
+        Raises
+        ------
+        CorruptSourceError
+            If the first frame states a time and another one does not.
+        """
+        pages = self._sample_pages(self._sample_range(start_sample, end_sample))[:, -1]
+        files, local = self._reader.locate(pages)
+        if self._timestamps_of(0, np.zeros(1, np.int64), required=False) is None:
+            return None
+        times = np.empty(len(pages), np.float64)
+        for file in np.unique(files).tolist():
+            times[files == file] = self._timestamps_of(file, local[files == file])
+        return times
+
+    def _timestamps_of(
+        self, file: int, pages: Integers, required: bool = True
+    ) -> list[float] | None:
+        """Return the timestamps of some pages of one file, in seconds."""
+        table = self._reader.sources[file].table
+        times = []
+        for page, text in zip(pages, table.read_descriptions(pages), strict=True):
+            match = TIMESTAMP.search(text)
+            if match is None and required:
+                message = f"{table.path}: page {page} states no frameTimestamps_sec, others do"
+                raise CorruptSourceError(message)
+            if match is None:
+                return None
+            times.append(float(match[1]))
+        return times
+
+
+def _open_files(
+    file_path: AnyPath | None, file_paths: Iterable[AnyPath] | None
+) -> tuple[ScanImageMetadata, list[RecordedFile]]:
+    """Find and check the files; return them with the metadata of the first."""
+    if (file_path is None) == (file_paths is None):
+        raise SourceArgumentError("give either file_path or file_paths, and not both")
+    if file_path is not None:
+        path = Path(file_path)
+        files = find_recording(path, scanimage_metadata(path))
+    else:
+        assert file_paths is not None
+        if isinstance(file_paths, str | PathLike):
+            raise SourceArgumentError("file_paths must be a list; give a single file as file_path")
+        paths = [Path(path) for path in file_paths]
+        if not paths:
+            raise SourceArgumentError("file_paths is empty; give at least one file")
+        for path in paths:
+            read_header_texts(path)
+        files = [inspect_recorded_file(path) for path in paths]
+    metadata = _check_alike(files)
+    if file_paths is not None:
+        check_given_files(files, metadata)
+    check_volume_start(files[0], metadata)
+    return metadata, files
+
+
+def _check_alike(files: Sequence[RecordedFile]) -> ScanImageMetadata:
+    """Return the metadata of the first file; raise SourceError if another differs from it."""
+    header, description = read_header_texts(files[0].path)
+    first = parse_header(files[0].path, header, description)
+    names = ("channel_numbers", "num_planes", "frames_per_slice", "num_flyback_frames")
+    for file in files[1:]:
+        other_header, other_description = read_header_texts(file.path)
+        if other_header == header:
+            continue
+        other = parse_header(file.path, other_header, other_description)
+        for name in names:
+            mine, theirs = getattr(first, name), getattr(other, name)
+            if mine != theirs:
+                message = (
+                    f"{file.path} has {name} {theirs}, {first.path} has {mine}; the files of one "
+                    "recording must agree. Leave it out with file_paths"
+                )
+                raise SourceError(message)
+    return first
+
+
+def _channel_index(metadata: ScanImageMetadata, channel_name: str | None) -> int:
+    """Return the index of a channel among the saved ones."""
+    names = metadata.channel_names
+    if channel_name is None and len(names) == 1:
+        return 0
+    if channel_name not in names:
+        what = "is needed" if channel_name is None else f"is {channel_name!r}"
+        message = f"channel_name {what}; {metadata.path} has the channels {', '.join(names)}"
+        raise SourceArgumentError(message)
+    return names.index(channel_name)
+
+
+def _slice_samples(
+    metadata: ScanImageMetadata, slice_sample: int | None, interleave: bool
+) -> tuple[int, ...]:
+    """Return which frames of each slice are read."""
+    number = metadata.frames_per_slice
+    if slice_sample is not None and interleave:
+        message = (
+            f"slice_sample={slice_sample} reads one frame of each slice, interleave_slice_samples "
+            "all of them; give one of the two"
+        )
+        raise SourceArgumentError(message)
+    if slice_sample is not None:
+        check_index("slice_sample", slice_sample, number)
+        return (int(slice_sample),)
+    if number > 1 and not interleave:
+        message = (
+            f"{metadata.path} has {number} frames of each slice; give slice_sample, 0 to "
+            f"{number - 1}, or interleave_slice_samples=True to read each as a sample of its own"
+        )
+        raise SourceArgumentError(message)
+    return tuple(range(number))

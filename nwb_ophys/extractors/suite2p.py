@@ -1,0 +1,169 @@
+"""Suite2p's output, read by roiextractors and mended where that is wrong.
+
+Mended: the correlation image of a cropped field, which it pads on the wrong side; the second
+channel's ``iscell``, which it takes from ``redcell.npy``; damaged files, which it names in no
+error; and the pixel masks, which it builds anew for all ROIs whenever one is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from roiextractors import Suite2pSegmentationExtractor
+
+from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors.npy import load_npy
+
+
+def find_suite2p_folder(path: Path) -> tuple[Path, str | None]:
+    """Return the folder that holds the planes, and a plane if the path is that of one.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The ``suite2p`` folder, the folder that holds it, or the folder of a plane.
+
+    Raises
+    ------
+    SourceError
+        When it is none of these.
+    """
+    if (path / "stat.npy").is_file() and re.fullmatch(r"plane\d+", path.resolve().name):
+        return path.resolve().parent, path.resolve().name
+    for folder in (path, path / "suite2p"):
+        if plane_names(folder):
+            return folder, None
+    raise SourceError(
+        f"'{path}' is no Suite2p folder: it has no folder plane0 with ops.npy and stat.npy. Give "
+        "the folder 'suite2p' that Suite2p wrote."
+    )
+
+
+def plane_names(folder: Path) -> list[str]:
+    """Return the names of the planes in a ``suite2p`` folder, in their order.
+
+    ``combined`` is Suite2p's own by-product, not a plane.
+    """
+    if not folder.is_dir():
+        return []
+    names = [
+        entry.name
+        for entry in folder.iterdir()
+        if re.fullmatch(r"plane\d+", entry.name)
+        and (entry / "ops.npy").is_file()
+        and (entry / "stat.npy").is_file()
+    ]
+    return sorted(names, key=lambda name: int(name.removeprefix("plane")))
+
+
+def channel_names(folder: Path) -> list[str]:
+    """Return ``chan1``, and ``chan2`` where any plane has traces of a second channel."""
+    second = any((folder / plane / "F_chan2.npy").is_file() for plane in plane_names(folder))
+    return ["chan1", "chan2"] if second else ["chan1"]
+
+
+class MendedSuite2pExtractor(Suite2pSegmentationExtractor):  # type: ignore[misc]
+    """ROIs and traces of one plane and channel of a ``suite2p`` folder.
+
+    Parameters
+    ----------
+    folder_path : pathlib.Path
+        The folder that holds the planes.
+    channel_name : {"chan1", "chan2"}
+    plane_name : str
+        Such as ``plane0``.
+
+    Raises
+    ------
+    CorruptSourceError
+        Naming the file that is damaged or does not fit the others.
+    """
+
+    extractor_name = "MendedSuite2pExtractor"
+
+    def __init__(self, folder_path: Path, channel_name: str, plane_name: str) -> None:
+        super().__init__(folder_path, channel_name=channel_name, plane_name=plane_name)
+        self._check_counts()
+        self._set_flags()
+
+    @classmethod
+    def get_available_planes(cls, folder_path: str | Path) -> list[str]:
+        """Return the names of the planes."""
+        return plane_names(Path(folder_path))
+
+    @classmethod
+    def get_available_channels(cls, folder_path: str | Path) -> list[str]:
+        """Return the names of the channels."""
+        return channel_names(Path(folder_path))
+
+    def _load_npy(
+        self,
+        file_name: str,
+        mmap_mode: str | None = None,
+        transpose: bool = False,
+        require: bool = False,
+    ) -> NDArray[Any] | None:
+        path = self.folder_path / self.plane_name / file_name
+        if not path.exists() and not require:
+            return None
+        data = load_npy(path, allow_pickle=mmap_mode is None)
+        if mmap_mode is None and data.dtype == object and data.ndim == 0:
+            self._check_ops(path, data.item())
+        return data.T if transpose else data
+
+    def _check_ops(self, path: Path, ops: Any) -> None:
+        missing = [key for key in ("fs", "nframes", "Ly", "Lx") if key not in ops]
+        if missing:
+            raise CorruptSourceError(f"'{path}' lacks {', '.join(missing)}; it is not complete.")
+
+    def _check_counts(self) -> None:
+        folder = self.folder_path / self.plane_name
+        expected = (self._num_frames, len(self.stat))
+        for response in self._roi_responses:
+            if tuple(response.data.shape) != expected:
+                raise CorruptSourceError(
+                    f"'{folder}': the {response.response_type} traces are of "
+                    f"{response.data.shape[1]} ROIs and {response.data.shape[0]} frames, but "
+                    f"ops.npy and stat.npy state {expected[1]} ROIs and {expected[0]} frames."
+                )
+
+    def _set_flags(self) -> None:
+        """State of each ROI what Suite2p's classifiers found, under the files' own names."""
+        self._properties.clear()
+        for name, what in (("iscell", "a cell"), ("redcell", "seen in the second channel")):
+            flags = self._load_npy(f"{name}.npy", mmap_mode="r")
+            if flags is None:
+                continue
+            if flags.shape != (len(self._roi_ids), 2):
+                path = self.folder_path / self.plane_name / f"{name}.npy"
+                raise CorruptSourceError(
+                    f"'{path}' has the shape {flags.shape}; it must be ({len(self._roi_ids)}, 2)."
+                )
+            columns = {
+                name: (flags[:, 0], f"Whether Suite2p holds the ROI to be {what}: 1 or 0."),
+                f"{name}_probability": (flags[:, 1], f"Probability that the ROI is {what}."),
+            }
+            for key, (values, description) in columns.items():
+                self.set_property(key, np.asarray(values), self._roi_ids, description=description)
+
+    def _correlation_image_read(self) -> NDArray[Any] | None:
+        """Return the correlation image at its place in the whole field, which Suite2p crops."""
+        if "Vcorr" not in self.options:
+            return None
+        cropped = np.asarray(self.options["Vcorr"])
+        if cropped.shape == self._image_shape:
+            return cropped
+        image = np.zeros(self._image_shape, cropped.dtype)
+        (top, bottom), (left, right) = self.options["yrange"], self.options["xrange"]
+        image[top:bottom, left:right] = cropped
+        return image
+
+    def get_roi_pixel_masks(self, roi_ids: Sequence[int] | None = None) -> list[NDArray[Any]]:
+        """Return (row, column, weight) of the pixels of each ROI."""
+        ids = self._roi_ids if roi_ids is None else roi_ids
+        return [self._roi_masks.get_roi_pixel_mask(roi_id) for roi_id in ids]

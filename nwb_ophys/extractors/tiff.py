@@ -1,0 +1,299 @@
+"""Read plain multi-page TIFF stacks, including those that state their axes themselves."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+
+from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.extractors.tiff_axes import StatedAxes
+from nwb_ophys.extractors.tiff_files import TiffSource, inspect_tiff
+from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_count, check_index
+from nwb_ophys.extractors.tiff_pages import Integers
+from nwb_ophys.extractors.tiff_reader import TiffPageReader
+
+AnyPath = str | PathLike[str]
+DEFAULT_ORDER = "CZT"
+AXIS_NAMES = {"C": "channels", "Z": "planes"}
+
+
+@frozen(kw_only=True)
+class TiffLayout:
+    """How the pages of a TIFF stack are arranged.
+
+    Attributes
+    ----------
+    num_pages : int
+        Number of two-dimensional images in all files.
+    rows, columns : int
+        Their shape in pixels.
+    dtype : numpy.dtype
+        Type of a pixel, in native byte order.
+    num_channels, num_planes, num_samples : int
+        Lengths of the axes; their product is ``num_pages``.
+    axes : str
+        What the files state of their axes, slowest first, such as ``"TZCYX"``; ``"IYX"`` where
+        they do not say what their images are.
+    """
+
+    num_pages: int
+    rows: int
+    columns: int
+    dtype: np.dtype
+    num_channels: int
+    num_planes: int
+    num_samples: int
+    axes: str
+
+
+def tiff_layout(
+    file_paths: AnyPath | Iterable[AnyPath],
+    *,
+    num_channels: int | None = None,
+    num_planes: int | None = None,
+    dimension_order: str | None = None,
+) -> TiffLayout:
+    """Read how the pages of one or several TIFF files are arranged, from their headers only.
+
+    Parameters
+    ----------
+    file_paths : path or iterable of paths
+        The files in the order of time.
+    num_channels, num_planes, dimension_order
+        As for `TiffStackExtractor`.
+
+    Returns
+    -------
+    TiffLayout
+        Sizes, dtype and axes.
+
+    Raises
+    ------
+    SourceError
+        As for `TiffStackExtractor`.
+    """
+    sources = _inspect_all(file_paths)
+    reader = TiffPageReader(sources)
+    return _arrange(reader, num_channels, num_planes, dimension_order)[0]
+
+
+class TiffStackExtractor(TiffFramesExtractor):
+    """Frames or volumes of one channel of a stack of TIFF pages, in one or several files.
+
+    Reads headers when made, and pixels when asked for them; see `TiffFramesExtractor` for
+    threads and closing.
+
+    Parameters
+    ----------
+    file_paths : path or iterable of paths
+        The files in the order of time; their pages are counted through.
+    sampling_frequency : float
+        Samples (volumes, where there are several planes) per second, in Hz.
+    dimension_order : str, optional
+        The letters C (channel), Z (plane) and T (time), that which changes from page to page
+        first; ``"CZT"`` by default. Time must not be left out, but the others may be.
+    num_channels, num_planes : int, optional
+        Number of channels and planes that the pages alternate between; what the files state by
+        default (ImageJ, OME and tifffile descriptions), or 1 where they state nothing.
+    channel_index : int
+        The channel to read, from 0.
+    plane_index : int, optional
+        The plane to read, from 0; by default all of them.
+
+    Raises
+    ------
+    SourceArgumentError
+        If an argument is of a wrong type or out of range.
+    SourceNotFoundError, CorruptSourceError, MissingPackageError
+        If a file is not there, is truncated or cannot be decoded.
+    SourceError
+        If the arguments contradict what a file states, if the pages do not make up whole
+        samples, or if pages or files differ in shape or dtype.
+    """
+
+    extractor_name = "TiffStackExtractor"
+
+    def __init__(
+        self,
+        file_paths: AnyPath | Iterable[AnyPath],
+        sampling_frequency: float,
+        *,
+        dimension_order: str | None = None,
+        num_channels: int | None = None,
+        channel_index: int = 0,
+        num_planes: int | None = None,
+        plane_index: int | None = None,
+    ) -> None:
+        _check_frequency(sampling_frequency)
+        reader = TiffPageReader(_inspect_all(file_paths))
+        layout, pages = _arrange(reader, num_channels, num_planes, dimension_order)
+        check_index("channel_index", channel_index, layout.num_channels)
+        if plane_index is not None:
+            check_index("plane_index", plane_index, layout.num_planes)
+            pages = pages[:, :, plane_index : plane_index + 1]
+        self.layout = layout
+        self.file_paths = [source.table.path for source in reader.sources]
+        self._pages = np.ascontiguousarray(pages[channel_index])
+        super().__init__(
+            reader,
+            sampling_frequency=sampling_frequency,
+            num_samples=layout.num_samples,
+            num_planes=self._pages.shape[1],
+        )
+
+    def _sample_pages(self, samples: Integers) -> Integers:
+        return self._pages[samples]
+
+
+def _check_frequency(value: object) -> None:
+    """Raise SourceArgumentError unless ``value`` is a rate in Hz."""
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
+        message = (
+            f"sampling_frequency is {value!r}; it must be a finite number above 0, in samples "
+            "per second"
+        )
+        raise SourceArgumentError(message)
+
+
+def _inspect_all(file_paths: AnyPath | Iterable[AnyPath]) -> list[TiffSource]:
+    """Check the files one after the other."""
+    paths = [file_paths] if isinstance(file_paths, str | PathLike) else list(file_paths)
+    if not paths:
+        raise SourceArgumentError("file_paths is empty; give at least one TIFF file")
+    return [inspect_tiff(Path(path)) for path in paths]
+
+
+def _arrange(
+    reader: TiffPageReader,
+    num_channels: int | None,
+    num_planes: int | None,
+    dimension_order: str | None,
+) -> tuple[TiffLayout, Integers]:
+    """Return the layout, and page numbers as int64 of shape (channels, samples, planes)."""
+    given = {"C": num_channels, "Z": num_planes}
+    for axis, number in given.items():
+        if number is not None:
+            check_count(f"num_{AXIS_NAMES[axis]}", number)
+    order = _check_order(dimension_order)
+    stated = _common_axes(reader.sources, given)
+    if stated.axes:
+        _check_agreement(reader.sources[0], stated, given, dimension_order and order)
+        parts = [
+            first + _stated_pages(source)
+            for first, source in zip(reader.first_pages, reader.sources, strict=False)
+        ]
+        pages = np.concatenate(parts, axis=1)
+    else:
+        pages = _counted_pages(reader, given["C"] or 1, given["Z"] or 1, order)
+    layout = TiffLayout(
+        num_pages=reader.num_pages,
+        rows=reader.rows,
+        columns=reader.columns,
+        dtype=reader.dtype,
+        num_channels=pages.shape[0],
+        num_samples=pages.shape[1],
+        num_planes=pages.shape[2],
+        axes=(stated.axes or "I") + "YX",
+    )
+    return layout, pages
+
+
+def _check_order(dimension_order: str | None) -> str:
+    """Return the dimension order with all three letters, fastest first."""
+    order = DEFAULT_ORDER if dimension_order is None else dimension_order
+    letters = order.upper() if isinstance(order, str) else ""
+    if "T" not in letters or len(set(letters)) < len(letters) or not set(letters) <= set("CZT"):
+        message = (
+            f"dimension_order is {dimension_order!r}; it must consist of the letters C, Z and T, "
+            "fastest first: CZT, ZCT, CTZ, ZTC, TCZ, TZC, or CT, ZT, T and so on"
+        )
+        raise SourceArgumentError(message)
+    return letters + "".join(axis for axis in "CZ" if axis not in letters)
+
+
+def _common_axes(sources: Sequence[TiffSource], given: Mapping[str, int | None]) -> StatedAxes:
+    """Return what all files state; without axes where the arguments have to say it."""
+    first = sources[0].stated
+    unclear = next((source for source in sources if source.stated.unclear), None)
+    if unclear is not None:
+        if None in given.values():
+            message = (
+                f"{unclear.table.path}: {unclear.stated.unclear}. Give num_channels and "
+                "num_planes to read its pages in the order in which they are stored"
+            )
+            raise SourceError(message)
+        return StatedAxes()
+    for source in sources:
+        sizes = [(axis, first.size(axis), source.stated.size(axis)) for axis in "CZ"]
+        # A file of a single sample may lack the axis of time.
+        orders = [stated.axes.replace("T", "") for stated in (first, source.stated)]
+        differs = orders[0] != orders[1] or bool(first.axes) != bool(source.stated.axes)
+        if differs or any(mine != theirs for _, mine, theirs in sizes):
+            message = (
+                f"{source.table.path} states the axes {source.stated.axes or '(none)'} of sizes "
+                f"{source.stated.sizes}, {sources[0].table.path} {first.axes or '(none)'} of "
+                f"sizes {first.sizes}; the files of one stack must agree. Leave it out"
+            )
+            raise SourceError(message)
+    return first
+
+
+def _check_agreement(
+    source: TiffSource, stated: StatedAxes, given: Mapping[str, int | None], order: str | None
+) -> None:
+    """Raise SourceError if arguments contradict the axes that a file states."""
+    where = f"{source.table.path} states in its {stated.kind} description that it has"
+    for axis, name in AXIS_NAMES.items():
+        number = given[axis]
+        if number is not None and number != stated.size(axis):
+            message = (
+                f"{where} {stated.size(axis)} {name} (axes {stated.axes}, sizes {stated.sizes}), "
+                f"but num_{name} is {number}; leave num_{name} out"
+            )
+            raise SourceError(message)
+    if order is not None:
+        fastest_first = "".join(axis for axis in reversed(stated.axes) if stated.size(axis) > 1)
+        asked = "".join(axis for axis in order if stated.size(axis) > 1)
+        if asked != fastest_first:
+            message = (
+                f"{where} the axes {stated.axes}, slowest first, but dimension_order is {order}, "
+                "fastest first; leave dimension_order out"
+            )
+            raise SourceError(message)
+
+
+def _to_channels_samples_planes(pages: Integers, axes: str) -> Integers:
+    """Transpose page numbers with ``axes``, some of T, Z and C, to (channel, sample, plane)."""
+    present = [axis for axis in "CTZ" if axis in axes]
+    pages = pages.transpose([axes.index(axis) for axis in present])
+    shape = iter(pages.shape)
+    return pages.reshape([next(shape) if axis in present else 1 for axis in "CTZ"])
+
+
+def _stated_pages(source: TiffSource) -> Integers:
+    """Return the pages of one file as it states them, of shape (channels, samples, planes)."""
+    pages = np.arange(source.table.num_pages, dtype=np.int64).reshape(source.stated.sizes)
+    return _to_channels_samples_planes(pages, source.stated.axes)
+
+
+def _counted_pages(
+    reader: TiffPageReader, num_channels: int, num_planes: int, order: str
+) -> Integers:
+    """Return the pages of all files as the arguments have it, of the same shape."""
+    num_samples, rest = divmod(reader.num_pages, num_channels * num_planes)
+    if rest:
+        message = (
+            f"{reader.sources[0].table.path} and the {len(reader.sources) - 1} files after it "
+            f"have {reader.num_pages} pages, which is no multiple of {num_channels} channels x "
+            f"{num_planes} planes = {num_channels * num_planes} pages per sample: {rest} pages "
+            "are left over. Correct num_channels or num_planes, or remove the incomplete sample"
+        )
+        raise SourceError(message)
+    sizes = {"C": num_channels, "Z": num_planes, "T": num_samples}
+    axes = order[::-1]
+    pages = np.arange(reader.num_pages, dtype=np.int64).reshape([sizes[axis] for axis in axes])
+    return _to_channels_samples_planes(pages, axes)

@@ -1,0 +1,183 @@
+"""Read what a TIFF file states about its axes: ImageJ, OME and tifffile's own description."""
+
+import json
+from collections.abc import Mapping, Sequence
+from math import prod
+from xml.etree import ElementTree
+
+from attrs import evolve, frozen
+
+from nwb_ophys.extractors.tiff_table import PageTable
+
+IMAGEJ_MARK, OME_MARK, SHAPED_MARK = "ImageJ=", "<OME", '{"shape":'
+
+
+@frozen(kw_only=True)
+class StatedAxes:
+    """What the first page of a file states about the order of its images.
+
+    Attributes
+    ----------
+    kind : str
+        ``"ImageJ"``, ``"OME"``, ``"tifffile"`` or empty where nothing is stated.
+    axes : str
+        Letters of the axes before rows and columns, slowest first: T, Z and C. Empty if the file
+        does not say which axis is which.
+    sizes : tuple of int
+        Length of each of ``axes``.
+    num_images : int
+        Number of images stated; 0 if unknown.
+    unclear : str
+        Why the axes cannot be relied upon; empty if they can.
+    """
+
+    kind: str = ""
+    axes: str = ""
+    sizes: tuple[int, ...] = ()
+    num_images: int = 0
+    unclear: str = ""
+
+    def size(self, axis: str) -> int:
+        """Return the length of one axis, 1 if the file has none of that name."""
+        return self.sizes[self.axes.index(axis)] if axis in self.axes else 1
+
+
+def read_stated_axes(table: PageTable) -> StatedAxes:
+    """Read the axes that the first page of a file states.
+
+    Parameters
+    ----------
+    table : PageTable
+        The pages of the file.
+
+    Returns
+    -------
+    StatedAxes
+        Without ``kind`` where the description is of none of the known forms.
+    """
+    description = table.read_description(0)
+    if description.startswith(IMAGEJ_MARK):
+        return _imagej_axes(description, table.num_pages)
+    if description.startswith(SHAPED_MARK):
+        return _shaped_axes(description, table)
+    if OME_MARK in description[:4096] and description.rstrip().endswith(">"):
+        return _ome_axes(description, table.num_pages)
+    return StatedAxes()
+
+
+def _stated(kind: str, sizes: Mapping[str, int], order: Sequence[str]) -> StatedAxes:
+    """Return axes slowest first, without those of length 1."""
+    axes = "".join(axis for axis in order if sizes[axis] > 1)
+    lengths = tuple(sizes[axis] for axis in axes)
+    return StatedAxes(kind=kind, axes=axes or "T", sizes=lengths or (1,), num_images=prod(lengths))
+
+
+def _imagej_axes(description: str, num_pages: int) -> StatedAxes:
+    """Parse an ImageJ description: lines of ``key=value``."""
+    pairs = (line.split("=", 1) for line in description.splitlines() if "=" in line)
+    values = {key.strip().lower(): value.strip() for key, value in pairs}
+
+    def number(key: str) -> int:
+        text = values.get(key, "1")
+        return max(int(text), 1) if text.isdigit() else 1
+
+    sizes = {"C": number("channels"), "Z": number("slices"), "T": number("frames")}
+    # A stack that is no hyperstack has "slices" too, whatever its images are: time or depth.
+    is_hyperstack = values.get("hyperstack") == "true" and prod(sizes.values()) > 1
+    if not (is_hyperstack or sizes["C"] > 1 or sizes["T"] > 1):
+        return StatedAxes(kind="ImageJ", num_images=max(sizes["Z"], number("images")))
+    order = values.get("order", "czt").upper()
+    stated = _stated("ImageJ", sizes, order[::-1] if sorted(order) == list("CTZ") else "TZC")
+    if num_pages > stated.num_images:
+        return evolve(stated, unclear=f"it states {stated.num_images} images, but holds more")
+    return stated
+
+
+def _shaped_axes(description: str, table: PageTable) -> StatedAxes:
+    """Parse the JSON that tifffile writes: the shape of the array and possibly its axes."""
+    try:
+        values = json.loads(description)
+        shape = [int(size) for size in values["shape"]]
+    except (ValueError, TypeError):
+        return StatedAxes()
+    axes = str(values.get("axes", "")).upper()
+    num_images, rest = divmod(prod(shape), table.rows * table.columns)
+    if rest or not num_images:
+        return StatedAxes()
+    leading = [(axis, size) for axis, size in zip(axes, shape, strict=False) if axis not in "YXS"]
+    if len(axes) != len(shape) or not any(axis in "TZC" for axis, _ in leading):
+        return StatedAxes(kind="tifffile", num_images=num_images)
+    # tifffile's letters for an axis of no stated meaning, which can only be time here.
+    if not any(axis == "T" for axis, _ in leading):
+        leading = [("T" if axis in "IQ" else axis, size) for axis, size in leading]
+    leading = [(axis, size) for axis, size in leading if size > 1 or axis in "TZC"]
+    letters = [axis for axis, _ in leading]
+    unclear = ""
+    if len(set(letters)) < len(letters) or not set(letters) <= set("TZC"):
+        unclear = f"it states the axes {axes!r}, of which only T, Z, C, Y and X are understood"
+    elif prod(size for _, size in leading) != num_images:
+        unclear = f"it states the shape {shape}, which pages of this size do not make up"
+    elif table.num_pages > num_images:
+        unclear = f"it states {num_images} images, but holds several series"
+    return StatedAxes(
+        kind="tifffile",
+        axes="".join(letters),
+        sizes=tuple(size for _, size in leading),
+        num_images=num_images,
+        unclear=unclear,
+    )
+
+
+def _ome_axes(description: str, num_pages: int) -> StatedAxes:
+    """Parse OME-XML; the order of planes is that of the file only if its TiffData say so."""
+    try:
+        root = ElementTree.fromstring(description.strip())
+    except ElementTree.ParseError as error:
+        return StatedAxes(kind="OME", unclear=f"its OME-XML cannot be parsed ({error})")
+    all_pixels = [element for element in root.iter() if _local_name(element) == "Pixels"]
+    if len(all_pixels) != 1:
+        return StatedAxes(
+            kind="OME", unclear=f"its OME-XML describes {len(all_pixels)} images, not one"
+        )
+    (pixels,) = all_pixels
+    try:
+        sizes = {axis: int(pixels.attrib[f"Size{axis}"]) for axis in "CZT"}
+        order = pixels.attrib["DimensionOrder"][:1:-1]
+    except (KeyError, ValueError) as error:
+        return StatedAxes(kind="OME", unclear=f"its OME-XML lacks sizes or order ({error})")
+    if sorted(order) != list("CTZ"):
+        return StatedAxes(kind="OME", unclear=f"its OME-XML has the dimension order {order!r}")
+    stated = _stated("OME", sizes, order)
+    if stated.num_images != num_pages:
+        unclear = (
+            f"its OME-XML describes {stated.num_images} planes and the file holds {num_pages}: "
+            "it is one file of a set"
+        )
+    else:
+        unclear = _check_plane_order(pixels, sizes, order)
+    return StatedAxes(
+        kind="OME",
+        axes=stated.axes,
+        sizes=stated.sizes,
+        num_images=num_pages if unclear else stated.num_images,
+        unclear=unclear,
+    )
+
+
+def _check_plane_order(pixels: ElementTree.Element, sizes: Mapping[str, int], order: str) -> str:
+    """Return why pages do not lie in the stated order; empty if they do."""
+    strides = {axis: prod(sizes[a] for a in order[i + 1 :]) for i, axis in enumerate(order)}
+    for element in pixels:
+        if _local_name(element) != "TiffData":
+            continue
+        first = {axis: int(element.attrib.get(f"First{axis}", "0")) for axis in "CZT"}
+        expected = sum(first[axis] * strides[axis] for axis in "CZT")
+        page = int(element.attrib.get("IFD", str(expected) if any(first.values()) else "0"))
+        if page != expected:
+            return f"its OME-XML has plane {first} in page {page}, out of the stated order"
+    return ""
+
+
+def _local_name(element: ElementTree.Element) -> str:
+    """Return the name of an XML element without its namespace."""
+    return element.tag.rpartition("}")[2]

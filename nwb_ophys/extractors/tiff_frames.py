@@ -1,0 +1,151 @@
+"""The part that extractors of paged TIFF files share: samples are looked up as page numbers."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from roiextractors import ImagingExtractor
+
+from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.extractors.tiff_pages import Integers
+from nwb_ophys.extractors.tiff_reader import TiffPageReader
+
+
+class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
+    """Samples made of one page per plane; subclasses say which pages those are.
+
+    `get_series` may be called from several threads at once. `close` releases the files; so does
+    the end of the object, and leaving a ``with`` block.
+
+    Parameters
+    ----------
+    reader : TiffPageReader
+        The files, which this object closes.
+    sampling_frequency : float
+        Samples per second, in Hz.
+    num_samples : int
+        Number of samples.
+    num_planes : int
+        Number of planes of a sample; with more than one the extractor is volumetric.
+    """
+
+    _reader: TiffPageReader
+
+    def __init__(
+        self,
+        reader: TiffPageReader,
+        *,
+        sampling_frequency: float,
+        num_samples: int,
+        num_planes: int,
+    ) -> None:
+        super().__init__()
+        self._reader = reader
+        self._sampling_frequency = float(sampling_frequency)
+        self._num_samples = num_samples
+        self._num_planes = num_planes
+        self.is_volumetric = num_planes > 1
+
+    def _sample_pages(self, samples: Integers) -> Integers:
+        """Return the pages of samples: int64, shape (samples,) in, (samples, planes) out."""
+        raise NotImplementedError
+
+    def get_series(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> npt.NDArray[Any]:
+        """Read samples.
+
+        Parameters
+        ----------
+        start_sample, end_sample : int, optional
+            First sample, and the one after the last; by default all of them.
+
+        Returns
+        -------
+        numpy.ndarray, shape (samples, rows, columns) or (samples, rows, columns, planes)
+            A new array in native byte order. That of volumes is a transposed view, in which the
+            planes are not next to each other in memory.
+
+        Raises
+        ------
+        SourceArgumentError
+            If the range lies outside of the recording.
+        """
+        samples = self._sample_range(start_sample, end_sample)
+        pages = self._sample_pages(samples)
+        frames = self._reader.read(pages.reshape(-1))
+        if not self.is_volumetric:
+            return frames
+        volumes = frames.reshape(len(samples), self._num_planes, *frames.shape[1:])
+        return volumes.transpose(0, 2, 3, 1)
+
+    def _sample_range(self, start: int | None, end: int | None) -> Integers:
+        """Return the numbers of the samples from ``start`` to before ``end``, as int64."""
+        first = 0 if start is None else int(start)
+        last = self._num_samples if end is None else int(end)
+        if not 0 <= first <= last <= self._num_samples:
+            message = (
+                f"samples {start} to {end} were asked for; this recording has the samples 0 to "
+                f"{self._num_samples}, and the start must not lie behind the end"
+            )
+            raise SourceArgumentError(message)
+        return np.arange(first, last, dtype=np.int64)
+
+    def get_image_shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        return self._reader.rows, self._reader.columns
+
+    def get_num_samples(self) -> int:
+        """Return the number of samples."""
+        return self._num_samples
+
+    def get_sampling_frequency(self) -> float:
+        """Return the number of samples per second, in Hz."""
+        return self._sampling_frequency
+
+    def get_dtype(self) -> np.dtype:
+        """Return the type of a pixel, in native byte order."""
+        return self._reader.dtype
+
+    def get_num_planes(self) -> int:
+        """Return the number of planes of a volumetric recording."""
+        if not self.is_volumetric:
+            super().get_num_planes()  # raises, as roiextractors has it
+        return self._num_planes
+
+    def get_native_timestamps(
+        self,
+        start_sample: int | None = None,
+        end_sample: int | None = None,
+    ) -> npt.NDArray[np.float64] | None:
+        """Return None: plain TIFF files state no times."""
+        return None
+
+    def close(self) -> None:
+        """Close the files; reading afterwards raises SourceError."""
+        self._reader.close()
+
+    def __enter__(self) -> "TiffFramesExtractor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # An __init__ that raised leaves no reader.
+        if "_reader" in self.__dict__:
+            self._reader.close()
+
+
+def check_index(name: str, index: object, size: int) -> None:
+    """Raise SourceArgumentError unless ``index`` is an int from 0 to before ``size``."""
+    if isinstance(index, bool) or not isinstance(index, int | np.integer):
+        raise SourceArgumentError(f"{name} must be an int, not {index!r}")
+    if not 0 <= index < size:
+        raise SourceArgumentError(f"{name} is {index}; allowed here: 0 to {size - 1}")
+
+
+def check_count(name: str, count: object) -> None:
+    """Raise SourceArgumentError unless ``count`` is an int of at least 1."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+        raise SourceArgumentError(f"{name} is {count!r}; it must be an int of at least 1")

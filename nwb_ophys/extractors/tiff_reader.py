@@ -1,0 +1,204 @@
+"""Read blocks of pages from one or several TIFF files, from several threads at once."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from threading import RLock
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors.optional import require_package
+from nwb_ophys.extractors.tiff_files import TiffSource
+from nwb_ophys.extractors.tiff_pages import Integers
+
+# A recording of thousands of files must not use up the file handles of the process (often 1024).
+MAXIMAL_OPEN_FILES = 64
+
+Handle = TypeVar("Handle")
+
+
+class _OpenFiles(Generic[Handle]):
+    """The files used last, kept open up to a fixed number; guarded by the caller's lock."""
+
+    def __init__(
+        self, open_file: Callable[[int], Handle], close_file: Callable[[Handle], None]
+    ) -> None:
+        self._open_file, self._close_file = open_file, close_file
+        self._handles: OrderedDict[int, Handle] = OrderedDict()
+
+    def get(self, index: int) -> Handle:
+        """Return the open file of one index, opening it if it is not open."""
+        if index in self._handles:
+            self._handles.move_to_end(index)
+            return self._handles[index]
+        while len(self._handles) >= MAXIMAL_OPEN_FILES:
+            self._close_file(self._handles.popitem(last=False)[1])
+        self._handles[index] = self._open_file(index)
+        return self._handles[index]
+
+    def close(self) -> None:
+        """Close all of them."""
+        while self._handles:
+            self._close_file(self._handles.popitem()[1])
+
+
+class TiffPageReader:
+    """Read pages by their number counted over several TIFF files of one shape.
+
+    Uncompressed pages are copied out of a memory map of the file, without a lock; others are
+    decoded by tifffile, a block at a time, one thread after the other (tifffile decodes with
+    threads of its own). `read` may be called from several threads at once.
+
+    Parameters
+    ----------
+    sources : sequence of TiffSource
+        The checked files in the order of their pages.
+
+    Attributes
+    ----------
+    rows, columns : int
+        Shape of a page in pixels.
+    dtype : numpy.dtype
+        Type of a pixel, in native byte order.
+    first_pages : numpy.ndarray of int64, shape (files + 1,)
+        Number of the first page of each file, and at the end the number of all pages.
+
+    Raises
+    ------
+    SourceError
+        If the files differ in shape or dtype; the message names the first that does.
+    """
+
+    def __init__(self, sources: Sequence[TiffSource]) -> None:
+        first = sources[0]
+        self.sources = tuple(sources)
+        self.rows, self.columns, self.dtype = first.table.rows, first.table.columns, first.dtype
+        for source in sources:
+            shape = (source.table.rows, source.table.columns)
+            if shape != (self.rows, self.columns) or source.dtype != self.dtype:
+                message = (
+                    f"{source.table.path} has pages of shape {shape} and dtype {source.dtype}, "
+                    f"{first.table.path} of shape {(self.rows, self.columns)} and dtype "
+                    f"{self.dtype}; the files of one recording must be alike. Leave it out"
+                )
+                raise SourceError(message)
+        counts = np.array([source.table.num_pages for source in sources], np.int64)
+        self.first_pages: Integers = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self._lock = RLock()
+        self._is_closed = False
+        self._maps = _OpenFiles(self._open_map, lambda _: None)
+        self._tiffs = _OpenFiles(self._open_tiff, lambda tiff: tiff.close())
+
+    @property
+    def num_pages(self) -> int:
+        """Number of pages of all files."""
+        return int(self.first_pages[-1])
+
+    def locate(self, pages: Integers) -> tuple[Integers, Integers]:
+        """Return the index of the file and the index in that file of pages; int64 like them."""
+        files = (np.searchsorted(self.first_pages, pages, side="right") - 1).astype(np.int64)
+        return files, pages - self.first_pages[files]
+
+    def read(self, pages: Integers) -> npt.NDArray[Any]:
+        """Read some pages.
+
+        Parameters
+        ----------
+        pages : numpy.ndarray of int64, shape (pages,)
+            Numbers of the pages over all files, in any order.
+
+        Returns
+        -------
+        numpy.ndarray of `dtype`, shape (pages, rows, columns)
+            A copy, which the caller may change and which outlives `close`.
+
+        Raises
+        ------
+        CorruptSourceError
+            If a page cannot be decoded, or a file has been shortened since it was opened.
+        """
+        out = np.empty((len(pages), self.rows, self.columns), self.dtype)
+        files, local = self.locate(pages)
+        bounds = np.flatnonzero(np.diff(files)) + 1
+        starts = [0, *bounds.tolist()] if len(pages) else []
+        for start, stop in zip(starts, [*bounds.tolist(), len(pages)], strict=False):
+            file = int(files[start])
+            if self.sources[file].table.is_direct:
+                self._copy_direct(file, local[start:stop], out[start:stop])
+            else:
+                self._decode(file, local[start:stop], out[start:stop])
+        return out
+
+    def _copy_direct(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
+        """Copy uncompressed pages out of a memory map into ``out``, of shape (pages, ...)."""
+        table = self.sources[file].table
+        with self._lock:
+            pixels = self._maps.get(file)
+        offsets = table.data_offsets[pages]
+        steps = np.diff(offsets)
+        dtype = table.dtype
+        assert dtype is not None  # a table is direct only with a dtype
+        strides = (self.columns * dtype.itemsize, dtype.itemsize)
+        # Pages at equal distances, with or without directories between them, are one array.
+        is_regular = len(steps) > 0 and steps[0] > 0 and bool((steps == steps[0]).all())
+        if is_regular:
+            view: npt.NDArray[Any] = np.ndarray(
+                out.shape, dtype, pixels.data, int(offsets[0]), (int(steps[0]), *strides)
+            )
+            out[...] = view
+            return
+        for index, offset in enumerate(offsets.tolist()):
+            out[index] = np.ndarray(out.shape[1:], dtype, pixels.data, offset, strides)
+
+    def _decode(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
+        """Decode pages with tifffile into ``out``, of shape (pages, rows, columns)."""
+        table = self.sources[file].table
+        with self._lock:
+            tiff = self._tiffs.get(file)
+            try:
+                if table.is_uniform:
+                    out[...] = tiff.asarray(key=pages.tolist()).reshape(out.shape)
+                else:
+                    for index, page in enumerate(pages.tolist()):
+                        out[index] = tiff.pages.get(page, aspage=True).asarray()
+            except MemoryError:
+                raise
+            # Each codec has errors of its own, without a common base class.
+            except Exception as error:
+                message = (
+                    f"{table.path}: pages {pages[0]} to {pages[-1]} cannot be decoded ({error}); "
+                    "the file is damaged. Copy it again from where it was recorded"
+                )
+                raise CorruptSourceError(message) from error
+
+    def _open_map(self, file: int) -> npt.NDArray[np.uint8]:
+        """Map a file into memory, read-only."""
+        self._check_open()
+        table = self.sources[file].table
+        pixels = np.memmap(table.path, np.uint8, mode="r")
+        # Reading behind the end of a mapped file would end the process, not raise.
+        if len(pixels) < table.file_size:
+            message = (
+                f"{table.path} had {table.file_size} bytes when it was opened and has "
+                f"{len(pixels)} now; do not change a recording while it is converted"
+            )
+            raise CorruptSourceError(message)
+        return pixels
+
+    def _open_tiff(self, file: int) -> Any:
+        """Open a file with tifffile."""
+        self._check_open()
+        return require_package("tifffile", "tiff").TiffFile(self.sources[file].table.path)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise SourceError(f"{self.sources[0].table.path} was closed; open it again to read it")
+
+    def close(self) -> None:
+        """Close all files; may be called more than once, but not while `read` runs."""
+        with self._lock:
+            self._is_closed = True
+            self._maps.close()
+            self._tiffs.close()

@@ -1,0 +1,275 @@
+"""Find where the pixels of each page of a TIFF file are, and refuse files that are cut off."""
+
+import os
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from attrs import frozen
+
+from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors import tiff_tags as tag
+from nwb_ophys.extractors.tiff_pages import (
+    DirectoryChain,
+    Integers,
+    TagColumn,
+    TiffStructure,
+    read_chain,
+)
+
+NUMBER_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
+
+
+@frozen(kw_only=True, eq=False)
+class PageTable:
+    """The pages of one TIFF file: their common shape and where their pixels are.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    file_size : int
+        Its size in bytes when it was read.
+    rows, columns : int
+        Shape of every page in pixels.
+    samples_per_pixel, depth : int
+        1 and 1 for images of one number per pixel.
+    dtype : numpy.dtype or None
+        Type of a pixel in the byte order of the file; None where numpy has no such type.
+    compression : int
+        Value of the Compression tag, 1 for none.
+    is_direct : bool
+        Whether each page's pixels are uncompressed and in one piece, as in memory.
+    is_uniform : bool
+        Whether all pages are encoded alike, so that a block can be decoded together.
+    data_offsets : numpy.ndarray of int64, shape (pages,)
+        File position of the first pixel of each page, in bytes.
+    description_offsets, description_sizes : numpy.ndarray of int64, shape (pages,)
+        File position and size in bytes of the ImageDescription; size 0 where there is none.
+    """
+
+    path: Path
+    file_size: int
+    rows: int
+    columns: int
+    samples_per_pixel: int
+    depth: int
+    dtype: np.dtype | None
+    compression: int
+    is_direct: bool
+    is_uniform: bool
+    data_offsets: Integers
+    description_offsets: Integers
+    description_sizes: Integers
+
+    @property
+    def num_pages(self) -> int:
+        """Number of pages."""
+        return len(self.data_offsets)
+
+    def read_descriptions(self, pages: Integers) -> list[bytes]:
+        """Return the ImageDescription of some pages, without reading anything else of them."""
+        texts = []
+        with self.path.open("rb", buffering=0) as file:
+            for page in pages:
+                file.seek(int(self.description_offsets[page]))
+                texts.append(file.read(int(self.description_sizes[page])))
+        return texts
+
+    def read_description(self, page: int) -> str:
+        """Return the ImageDescription of one page as text; negative pages count from the end."""
+        (text,) = self.read_descriptions(np.array([page % self.num_pages], np.int64))
+        return text.rstrip(b"\x00").decode("utf-8", errors="replace")
+
+
+@frozen(kw_only=True, eq=False)
+class _Segments:
+    """Where the strips or tiles of each page are; arrays of int64, shape (pages,)."""
+
+    starts: Integers
+    sizes: Integers
+    ends: Integers
+    in_one_piece: np.ndarray
+    """Whether a page's strips follow each other in the file; bool, shape (pages,)."""
+
+
+def read_page_table(path: Path) -> PageTable:
+    """Read the page directories of a TIFF file and check that nothing is cut off.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Returns
+    -------
+    PageTable
+        The shape and position of every page.
+
+    Raises
+    ------
+    CorruptSourceError
+        If it is not a TIFF file, if its chain of pages breaks off, or if pixels or tags lie
+        behind its end; the message gives the number of complete pages.
+    SourceError
+        If pages differ in shape, dtype or compression; the message names the first that does.
+    """
+    with path.open("rb", buffering=0) as file:
+        file_size = os.fstat(file.fileno()).st_size
+        chain = read_chain(file, path, file_size)
+        scalars = {code: chain.scalars(code) for code in (*tag.SHAPE_TAGS, *tag.CODING_TAGS)}
+        page_sizes = _page_sizes(scalars)
+        segments = _read_segments(file, chain, page_sizes, file_size)
+    _check_complete(path, file_size, chain, segments, page_sizes)
+    for code, name in tag.SHAPE_TAGS.items():
+        _check_equal(path, scalars[code], name)
+    first = {code: int(values[0]) for code, values in scalars.items()}
+    description = chain.columns.get(tag.IMAGE_DESCRIPTION, None)
+    offsets, sizes = _description_places(description, chain, file_size)
+    dtype = _pixel_dtype(first, chain.structure)
+    has_one_sample = first[tag.SAMPLES_PER_PIXEL] == first[tag.IMAGE_DEPTH] == 1
+    return PageTable(
+        path=path,
+        file_size=file_size,
+        rows=first[tag.IMAGE_LENGTH],
+        columns=first[tag.IMAGE_WIDTH],
+        samples_per_pixel=first[tag.SAMPLES_PER_PIXEL],
+        depth=first[tag.IMAGE_DEPTH],
+        dtype=dtype,
+        compression=first[tag.COMPRESSION],
+        is_direct=first[tag.COMPRESSION] == tag.UNCOMPRESSED
+        and dtype is not None
+        and has_one_sample
+        and bool(segments.in_one_piece.all())
+        and bool((scalars[tag.FILL_ORDER] == 1).all())
+        and bool((scalars[tag.PREDICTOR] == 1).all()),
+        is_uniform=all(bool((scalars[code] == first[code]).all()) for code in tag.CODING_TAGS),
+        data_offsets=segments.starts,
+        description_offsets=offsets,
+        description_sizes=sizes,
+    )
+
+
+def _page_sizes(scalars: dict[int, Integers]) -> Integers:
+    """Return the bytes of each page's pixels if uncompressed; rows may be padded to bytes."""
+    bits = scalars[tag.IMAGE_WIDTH] * scalars[tag.BITS_PER_SAMPLE] * scalars[tag.SAMPLES_PER_PIXEL]
+    sizes: Integers = (bits + 7) // 8 * scalars[tag.IMAGE_LENGTH] * scalars[tag.IMAGE_DEPTH]
+    # Compressed pixels have a size of their own, and tiles are padded.
+    plain = (scalars[tag.COMPRESSION] == tag.UNCOMPRESSED) & (scalars[tag.TILE_WIDTH] == 0)
+    return np.where(plain, sizes, 0)
+
+
+def _read_segments(
+    file: BinaryIO, chain: DirectoryChain, page_sizes: Integers, file_size: int
+) -> _Segments:
+    """Find the strips or tiles of all pages; vectorised where a page has one of them only."""
+    absent = _absent_column(chain.num_pages)
+    is_tiled = tag.TILE_OFFSETS in chain.columns
+    offsets = chain.columns.get(tag.TILE_OFFSETS if is_tiled else tag.STRIP_OFFSETS, absent)
+    counts = chain.columns.get(tag.TILE_BYTE_COUNTS if is_tiled else tag.STRIP_BYTE_COUNTS, absent)
+    starts = offsets.values.copy()
+    sizes = np.where(counts.counts == 1, counts.values, 0)
+    in_one_piece = (offsets.counts == 1) & (not is_tiled)
+    # A single uncompressed strip holds the whole page, whatever size is stated: ImageJ and
+    # others leave it out or wrong.
+    sizes = np.where(in_one_piece & (page_sizes > 0), page_sizes, sizes)
+    ends = starts + sizes
+    for page in np.flatnonzero(offsets.counts > 1).tolist():
+        pieces = _read_array(file, chain.structure, offsets, page, file_size)
+        lengths = _read_array(file, chain.structure, counts, page, file_size)
+        if not 0 < len(pieces) == len(lengths):
+            ends[page] = -1
+            continue
+        starts[page], sizes[page] = pieces[0], lengths.sum()
+        ends[page] = -1 if pieces.min() < 0 else (pieces + lengths).max()
+        is_gapless = bool((pieces[1:] == pieces[:-1] + lengths[:-1]).all())
+        in_one_piece[page] = is_gapless and not is_tiled and sizes[page] == page_sizes[page]
+    ends[(offsets.counts == 0) | (starts < 0)] = -1
+    return _Segments(starts=starts, sizes=sizes, ends=ends, in_one_piece=in_one_piece)
+
+
+def _absent_column(num_pages: int) -> TagColumn:
+    """Return the column of a tag that no page has."""
+    zeros = np.zeros(num_pages, np.int64)
+    return TagColumn(types=zeros, counts=zeros, values=zeros)
+
+
+def _read_array(
+    file: BinaryIO, structure: TiffStructure, column: TagColumn, page: int, file_size: int
+) -> Integers:
+    """Read the elements of one page's tag; empty if they lie behind the end of the file."""
+    count, kind = int(column.counts[page]), int(column.types[page])
+    value, word = int(column.values[page]), 8 if structure.is_big else 4
+    size = int(tag.TYPE_SIZES[kind]) if kind < len(tag.TYPE_SIZES) else 0
+    if size not in (1, 2, 4, 8) or count == 0:
+        return np.zeros(0, np.int64)
+    if count == 1:
+        return np.array([value], np.int64)
+    if count * size <= word:
+        data = struct.pack(structure.byte_order + "q", value)
+        data = data[:word] if structure.byte_order == "<" else data[-word:]
+    elif 0 < value <= file_size - count * size:
+        file.seek(value)
+        data = file.read(count * size)
+    else:
+        return np.zeros(0, np.int64)
+    numbers = np.frombuffer(data, f"{structure.byte_order}u{size}", count)
+    return numbers.astype(np.uint64).view(np.int64)
+
+
+def _check_complete(
+    path: Path, file_size: int, chain: DirectoryChain, segments: _Segments, page_sizes: Integers
+) -> None:
+    """Raise CorruptSourceError unless all pages and all their pixels are in the file."""
+    is_complete = (segments.ends >= 0) & (segments.ends <= file_size)
+    is_complete &= chain.tag_ends <= file_size
+    is_complete &= segments.sizes >= page_sizes
+    is_complete &= segments.sizes > 0
+    problem = chain.problem
+    if not problem and not chain.num_pages:
+        problem = "it holds no page"
+    if not problem and not is_complete.all():
+        page = int(np.argmin(is_complete))
+        problem = (
+            f"the pixels or tags of page {page} are missing or lie behind the end of the file "
+            f"({file_size} bytes)"
+        )
+    if problem:
+        message = (
+            f"{path} is truncated or damaged: {problem}; {int(is_complete.sum())} pages are "
+            "complete. Copy the file again from where it was recorded"
+        )
+        raise CorruptSourceError(message)
+
+
+def _check_equal(path: Path, values: Integers, name: str) -> None:
+    """Raise SourceError naming the first page whose value differs from that of page 0."""
+    if (values == values[0]).all():
+        return
+    page = int(np.argmax(values != values[0]))
+    message = (
+        f"{path}: the {name} of page {page} is {values[page]}, that of page 0 is {values[0]}; "
+        "the pages of a recording must have one shape, dtype and compression. Split the file"
+    )
+    raise SourceError(message)
+
+
+def _description_places(
+    column: TagColumn | None, chain: DirectoryChain, file_size: int
+) -> tuple[Integers, Integers]:
+    """Return file positions and sizes of the ImageDescriptions."""
+    if column is None:
+        return np.zeros(chain.num_pages, np.int64), np.zeros(chain.num_pages, np.int64)
+    # Texts that fit into the IFD itself are too short to say anything.
+    is_external = column.counts > (8 if chain.structure.is_big else 4)
+    is_external &= (column.values > 0) & (column.values <= file_size - column.counts)
+    return np.where(is_external, column.values, 0), np.where(is_external, column.counts, 0)
+
+
+def _pixel_dtype(first: dict[int, int], structure: TiffStructure) -> np.dtype | None:
+    """Return the numpy type of a pixel in the file's byte order, or None if it has none."""
+    bits, kind = first[tag.BITS_PER_SAMPLE], NUMBER_KINDS.get(first[tag.SAMPLE_FORMAT], "")
+    if not kind or bits not in (8, 16, 32, 64) or (kind == "f" and bits == 8):
+        return None
+    return np.dtype(f"{structure.byte_order}{kind}{bits // 8}")

@@ -1,0 +1,231 @@
+"""Views of a segmentation: its first samples, some of its ROIs, or its background as ROIs.
+
+roiextractors has such views too; the properties of its selected ROIs are those of the first ROIs,
+its selection drops the background, and its slices see only traces kept in a private list.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from roiextractors import SegmentationExtractor
+
+from nwb_ophys.errors import OptionError
+from nwb_ophys.extractors.traces import (
+    TraceView,
+    background_ids,
+    background_trace_names,
+    cell_traces,
+)
+
+
+class _View(SegmentationExtractor):  # type: ignore[misc]
+    """A segmentation that takes everything from another, for subclasses to change a part of."""
+
+    def __init__(self, parent: Any) -> None:
+        super().__init__()
+        self._parent = parent
+
+    def get_roi_ids(self) -> list[Any]:
+        """Return the ids of the ROIs."""
+        return list(self._parent.get_roi_ids())
+
+    def get_num_rois(self) -> int:
+        """Return the number of ROIs of the view."""
+        return len(self.get_roi_ids())
+
+    def get_background_ids(self) -> list[Any]:
+        """Return the ids of the background components."""
+        return background_ids(self._parent)
+
+    def get_num_background_components(self) -> int:
+        """Return the number of background components of the view."""
+        return len(self.get_background_ids())
+
+    def get_frame_shape(self) -> tuple[int, ...]:
+        """Return (rows, columns[, planes])."""
+        return tuple(self._parent.get_frame_shape())
+
+    def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
+        """Return image masks of the ROIs of the view, or of those asked for."""
+        ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
+        return self._parent.get_roi_image_masks(roi_ids=ids)  # type: ignore[no-any-return]
+
+    def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
+        """Return pixel masks of the ROIs of the view, or of those asked for."""
+        ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
+        return list(self._parent.get_roi_pixel_masks(roi_ids=ids))
+
+    def get_background_image_masks(self, background_ids: Any = None) -> NDArray[Any]:
+        """Return image masks of background components."""
+        return self._parent.get_background_image_masks(  # type: ignore[no-any-return]
+            background_ids=background_ids
+        )
+
+    def get_background_pixel_masks(self, background_ids: Any = None) -> list[NDArray[Any]]:
+        """Return pixel masks of background components."""
+        return list(self._parent.get_background_pixel_masks(background_ids=background_ids))
+
+    def get_images_dict(self) -> dict[str, Any]:
+        """Return the summary images."""
+        return dict(self._parent.get_images_dict())
+
+    def get_property_keys(self) -> list[str]:
+        """Return the names of the properties of ROIs."""
+        return list(self._parent.get_property_keys())
+
+    def get_property(self, key: str, ids: Sequence[Any]) -> NDArray[Any]:
+        """Return a property of the ROIs asked for."""
+        return np.asarray(self._parent.get_property(key, ids))
+
+    def get_property_info(self, key: str) -> Any:
+        """Return a property of the ROIs of the view, with its description."""
+        info = self._parent.get_property_info(key)
+        return dataclasses.replace(info, data=self.get_property(key, self.get_roi_ids()))
+
+    def get_num_samples(self) -> int:
+        """Return the number of samples of the traces."""
+        return int(self._parent.get_num_samples())
+
+    def get_sampling_frequency(self) -> float:
+        """Return samples per second."""
+        return self._parent.get_sampling_frequency()  # type: ignore[no-any-return]
+
+    def has_time_vector(self) -> bool:
+        """Return whether times were set."""
+        return bool(self._parent.has_time_vector())
+
+    def get_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return the times of the samples, in seconds."""
+        times = np.asarray(self._parent.get_timestamps())[: self.get_num_samples()]
+        return times[start_sample:end_sample]
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[np.float64] | None:
+        """Return the source's own times, in seconds, or None."""
+        times = self._parent.get_native_timestamps()
+        return None if times is None else times[: self.get_num_samples()][start_sample:end_sample]
+
+
+class FirstSamples(_View):
+    """The first samples of the traces of a segmentation.
+
+    Parameters
+    ----------
+    parent : roiextractors.SegmentationExtractor
+    num_samples : int
+        How many; all when there are no more.
+    """
+
+    extractor_name = "FirstSamples"
+
+    def __init__(self, parent: Any, num_samples: int) -> None:
+        super().__init__(parent)
+        self._num_samples = min(num_samples, int(parent.get_num_samples()))
+
+    def get_num_samples(self) -> int:
+        """Return the number of samples of the view."""
+        return self._num_samples
+
+    def get_traces_dict(self) -> dict[str, Any]:
+        """Return the first samples of the traces, by kind."""
+        traces = all_traces(self._parent)
+        return {name: TraceView(t, num_samples=self._num_samples) for name, t in traces.items()}
+
+
+def all_traces(extractor: Any) -> dict[str, Any]:
+    """Return the traces of ROIs, in their order, and those of background components."""
+    given = extractor.get_traces_dict()
+    background = {name: given[name] for name in background_trace_names(extractor)}
+    return cell_traces(extractor) | background
+
+
+class SelectedRois(_View):
+    """Some ROIs of a segmentation, in the order asked for; its background stays.
+
+    Parameters
+    ----------
+    parent : roiextractors.SegmentationExtractor
+    roi_ids : sequence of int or str
+        Ids of the ROIs.
+
+    Raises
+    ------
+    OptionError
+        When an id is not there, or there is none at all.
+    """
+
+    extractor_name = "SelectedRois"
+
+    def __init__(self, parent: Any, roi_ids: Sequence[Any]) -> None:
+        super().__init__(parent)
+        known = list(parent.get_roi_ids())
+        missing = [roi_id for roi_id in roi_ids if roi_id not in known]
+        if missing or not len(roi_ids) or len(set(roi_ids)) != len(roi_ids):
+            shown = ", ".join(map(repr, known[:10])) + (", …" if len(known) > 10 else "")
+            fault = (
+                f"{missing} are not among them" if missing else "give each id once, at least one"
+            )
+            raise OptionError(f"roi_ids: {fault}; the {len(known)} ROIs are {shown}.")
+        self._selected = list(roi_ids)
+
+    def get_roi_ids(self) -> list[Any]:
+        """Return the selected ids."""
+        return list(self._selected)
+
+    def get_traces_dict(self) -> dict[str, Any]:
+        """Return the traces of the selected ROIs and of the background, by kind."""
+        position = {roi_id: index for index, roi_id in enumerate(self._parent.get_roi_ids())}
+        columns = [position[roi_id] for roi_id in self._selected]
+        cells = {name: TraceView(t, columns) for name, t in cell_traces(self._parent).items()}
+        return all_traces(self._parent) | cells
+
+
+class BackgroundComponents(_View):
+    """The background components of a segmentation, as ROIs with traces and masks of their own.
+
+    Parameters
+    ----------
+    parent : roiextractors.SegmentationExtractor
+    """
+
+    extractor_name = "BackgroundComponents"
+
+    def get_roi_ids(self) -> list[Any]:
+        """Return the ids of the components."""
+        return background_ids(self._parent)
+
+    def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
+        """Return image masks of the components."""
+        ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
+        masks = self._parent.get_background_image_masks(background_ids=ids)
+        return masks  # type: ignore[no-any-return]
+
+    def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
+        """Return pixel masks of the components."""
+        ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
+        return list(self._parent.get_background_pixel_masks(background_ids=ids))
+
+    def get_traces_dict(self) -> dict[str, Any]:
+        """Return the traces of the components."""
+        traces = self._parent.get_traces_dict()
+        return {name: traces[name] for name in background_trace_names(self._parent)}
+
+    def get_background_ids(self) -> list[Any]:
+        """Return no ids: a background has no background."""
+        return []
+
+    def get_images_dict(self) -> dict[str, Any]:
+        """Return no images: they go with the ROIs."""
+        return {}
+
+    def get_property_keys(self) -> list[str]:
+        """Return no properties: those of the parent are of its ROIs."""
+        return []

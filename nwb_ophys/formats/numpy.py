@@ -1,0 +1,104 @@
+"""Arrays in memory, and ``.npy`` files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.segmentation import SegmentationInterface
+
+_KINDS = ("raw", "dff", "neuropil", "deconvolved", "denoised")
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class NumpyImagingSource:
+    """Source arguments of a movie that is an array."""
+
+    timeseries: Path | Any = argument(
+        "The movie, (time, rows, columns[, planes]): an array, or the path of a .npy file."
+    )
+    sampling_frequency: float = argument("Samples per second in Hz.")
+
+
+class NumpyImagingInterface(ImagingInterface):
+    """A movie that is an array in memory or a ``.npy`` file."""
+
+    Source = NumpyImagingSource
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.arrays import ArrayImagingExtractor
+
+        movie = _array("timeseries", source.timeseries)
+        return ArrayImagingExtractor(movie, source.sampling_frequency)
+
+    @classmethod
+    def matches(cls, path: Path) -> str | None:
+        """Return evidence, in words, that a path is a ``.npy`` file with a movie's axes."""
+        if path.suffix != ".npy" or not path.is_file():
+            return None
+        try:
+            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+        except (OSError, ValueError, EOFError):
+            return None
+        return f"'{path.name}' holds an array of shape {shape}" if len(shape) in (3, 4) else None
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class NumpySegmentationSource:
+    """Source arguments of a segmentation that is arrays; each may be the path of a ``.npy``."""
+
+    image_masks: Path | Any = argument("Weights of the pixels, (rows, columns[, planes], ROIs).")
+    sampling_frequency: float | None = argument("Samples per second of traces in Hz.", default=None)
+    raw: Path | Any = argument("Fluorescence, (time, ROIs).", default=None)
+    dff: Path | Any = argument("Delta F over F, (time, ROIs).", default=None)
+    neuropil: Path | Any = argument("Neuropil fluorescence, (time, ROIs).", default=None)
+    deconvolved: Path | Any = argument("Deconvolved activity, (time, ROIs).", default=None)
+    denoised: Path | Any = argument("Denoised fluorescence, (time, ROIs).", default=None)
+    mean_image: Path | Any = argument("Mean of the movie, (rows, columns).", default=None)
+    correlation_image: Path | Any = argument("Correlation image, (rows, columns).", default=None)
+    roi_ids: list[int | str] | None = argument("Id of each ROI; 0, 1, … if not.", default=None)
+    accepted: Any = argument("Whether each ROI was accepted.", default=None)
+
+
+class NumpySegmentationInterface(SegmentationInterface):
+    """ROIs and traces that are arrays in memory or ``.npy`` files."""
+
+    Source = NumpySegmentationSource
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
+
+        def given(**fields: Any) -> dict[str, Any]:
+            return {key: _array(key, value) for key, value in fields.items() if value is not None}
+
+        return ArraySegmentationExtractor(
+            _array("image_masks", source.image_masks),
+            given(**{kind: getattr(source, kind) for kind in _KINDS}),
+            sampling_frequency=source.sampling_frequency,
+            roi_ids=source.roi_ids,
+            images=given(mean=source.mean_image, correlation=source.correlation_image),
+            accepted=source.accepted,
+        )
+
+
+def _array(name: str, value: Any) -> Any:
+    from nwb_ophys.extractors.npy import load_npy
+
+    if isinstance(value, Path):
+        value = load_npy(value)
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+        shown = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"{type(value)}"
+        raise SourceArgumentError(
+            f"{name} must be an array of numbers, or the path of a .npy file; it is {shown}."
+        )
+    return value

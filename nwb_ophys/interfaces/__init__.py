@@ -1,0 +1,29 @@
+"""Interfaces: an extractor, its metadata, and writer mixins that put both into a file."""
+
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions
+from nwb_ophys.interfaces.mixins import (
+    DeviceWriter,
+    ImageWriter,
+    MaskWriter,
+    PlaneWriter,
+    SeriesWriter,
+    TraceWriter,
+)
+from nwb_ophys.interfaces.segmentation import SegmentationInterface, SegmentationOptions
+
+__all__ = [
+    "BaseOphysInterface",
+    "DeviceWriter",
+    "ImageWriter",
+    "ImagingInterface",
+    "ImagingOptions",
+    "MaskWriter",
+    "PlaneWriter",
+    "SegmentationInterface",
+    "SegmentationOptions",
+    "SeriesWriter",
+    "TraceWriter",
+    "argument",
+]

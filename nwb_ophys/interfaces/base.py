@@ -1,0 +1,312 @@
+"""What every interface does, whatever it reads and writes."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import attrs
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pynwb import NWBFile
+
+from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError, SourceNotFoundError
+from nwb_ophys.interfaces.arguments import (
+    arguments_schema,
+    arguments_signature,
+    bind_positional,
+    parse_arguments,
+    path_argument,
+)
+from nwb_ophys.metadata import DeepDict, merge_metadata, validate
+from nwb_ophys.timing import extractor_times, interpolate_times, regular_times
+from nwb_ophys.writers.files import run
+from nwb_ophys.writers.session import make_nwbfile
+
+
+@attrs.frozen(kw_only=True)
+class NoArguments:
+    """Arguments of an interface that takes none."""
+
+
+class BaseOphysInterface(ABC):
+    """An extractor, the metadata of what it reads, and the way of both into a file.
+
+    A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, states its
+    arguments in ``Source`` and opens them in :meth:`open`.
+
+    Parameters
+    ----------
+    *args, **source
+        The arguments that ``Source`` states.
+
+    Attributes
+    ----------
+    source : attrs instance
+        The checked arguments.
+    extractor : roiextractors.ImagingExtractor or roiextractors.SegmentationExtractor
+        The data.
+
+    Raises
+    ------
+    SourceArgumentError
+        For an unknown, missing or ill-typed argument.
+    SourceError
+        When the source cannot be read.
+    """
+
+    Source: ClassVar[type] = NoArguments
+    """attrs class of the source arguments, declared with :func:`argument`."""
+
+    Options: ClassVar[type] = NoArguments
+    """attrs class of the conversion options."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "Source" in cls.__dict__:
+            # So that help() and editors show the arguments.
+            cls.__signature__ = arguments_signature(cls.Source)  # type: ignore[attr-defined]
+
+    def __init__(self, *args: Any, **source: Any) -> None:
+        name = type(self).__name__
+        source = bind_positional(type(self).Source, args, source, name)
+        self.source: Any = parse_arguments(type(self).Source, source, name, SourceArgumentError)
+        self._check_paths()
+        self.extractor: Any = self.open(self.source)
+        self._unshifted: NDArray[np.float64] | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.source!r})"
+
+    def _check_paths(self) -> None:
+        name = path_argument(type(self).Source)
+        paths = getattr(self.source, name) if name else None
+        for path in paths if isinstance(paths, list) else [paths]:
+            if isinstance(path, Path) and not path.exists():
+                raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+
+    # --- what a format states -------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the metadata that the files themselves state; nothing invented.
+
+        In the shape of :meth:`get_metadata`, with only the keys that are stated: they are filled
+        into the defaults, entry by entry in lists. None counts as not stated.
+        """
+        return {}
+
+    def part(self) -> str:
+        """Return which part of its recording this is, such as ``Channel 1``, for the names.
+
+        Empty where the recording has one part only.
+        """
+        return ""
+
+    @classmethod
+    def matches(cls, path: Path) -> str | None:
+        """Return evidence, in words, that a path is of this format, else None.
+
+        Names and headers only are read.
+        """
+        return None
+
+    @classmethod
+    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+        """Return all that a path holds: source arguments by the name of the stream.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+        **source
+            Further arguments that the user gave.
+        """
+        return {"": {path_argument(cls.Source) or "file_path": path, **source}}
+
+    # --- schemas and metadata -------------------------------------------------------------------
+
+    @classmethod
+    def get_source_schema(cls) -> dict[str, Any]:
+        """Return the JSON schema of the source arguments."""
+        return arguments_schema(cls.Source, f"Source arguments of {cls.__name__}")
+
+    def get_conversion_options_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of the conversion options."""
+        title = f"Conversion options of {type(self).__name__}"
+        return arguments_schema(type(self).Options, title)
+
+    @abstractmethod
+    def get_metadata(self) -> DeepDict:
+        """Return what will be written unless it is edited: stated by the files, else defaults."""
+
+    @abstractmethod
+    def get_metadata_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of the metadata."""
+
+    def validate_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Check metadata, with what they leave out filled from :meth:`get_metadata`.
+
+        Raises
+        ------
+        MetadataError
+            With the path of the first wrong key.
+        """
+        validate(self.full_metadata(metadata), self.get_metadata_schema())
+
+    def full_metadata(self, metadata: Mapping[str, Any] | None) -> DeepDict:
+        """Return the user's metadata, filled from :meth:`get_metadata`; the user's win."""
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise MetadataError(f"metadata is {metadata!r}; it must be a dictionary.")
+        return merge_metadata(self.get_metadata(), metadata)
+
+    def parse_options(self, options: Mapping[str, Any]) -> Any:
+        """Return checked conversion options.
+
+        Raises
+        ------
+        TypeError
+            For an unknown or ill-typed option, naming the allowed ones.
+        """
+        return parse_arguments(type(self).Options, options, type(self).__name__, OptionError)
+
+    # --- conversion -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def add_to_nwbfile(
+        self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None = None, **options: Any
+    ) -> NWBFile:
+        """Add everything to an ``NWBFile``; data are read when it is written."""
+
+    def create_nwbfile(self, metadata: Mapping[str, Any] | None = None, **options: Any) -> NWBFile:
+        """Return a new ``NWBFile`` with everything in it; data are read when it is written."""
+        self.parse_options(options)
+        self.validate_metadata(metadata or {})
+        nwbfile = make_nwbfile(self.full_metadata(metadata))
+        self.add_to_nwbfile(nwbfile, metadata, **options)
+        return nwbfile
+
+    def run_conversion(
+        self,
+        nwbfile_path: str | Path | None = None,
+        nwbfile: NWBFile | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        append: bool = False,
+        backend: str = "hdf5",
+        progress: Any = True,
+        **options: Any,
+    ) -> Path | NWBFile:
+        """Write everything to a file.
+
+        Parameters
+        ----------
+        nwbfile_path : path-like, optional
+            The file.
+        nwbfile : pynwb.NWBFile, optional
+            An object to add to, which is then written to ``nwbfile_path`` if that is given.
+        metadata : Mapping, optional
+            What they leave out is filled from :meth:`get_metadata`.
+        overwrite, append : bool
+            What may be done with an existing file: without either, it is an error.
+        backend : {"hdf5", "zarr"}
+            Of a new file; one that is appended to keeps its own.
+        progress : bool or callable
+            Show a bar on a terminal, or call it with a ``WriteProgress`` after each block.
+        **options
+            Conversion options.
+
+        Returns
+        -------
+        pathlib.Path or pynwb.NWBFile
+            The file written, or the object when there is no path.
+        """
+        self.parse_options(options)
+        self.validate_metadata(metadata or {})
+        return run(
+            lambda: make_nwbfile(self.full_metadata(metadata)),
+            lambda target: self.add_to_nwbfile(target, metadata, **options),
+            nwbfile_path=nwbfile_path,
+            nwbfile=nwbfile,
+            overwrite=overwrite,
+            append=append,
+            backend=backend,
+            progress=progress,
+        )
+
+    def with_extractor(self, extractor: Any) -> Any:
+        """Return this interface over another extractor, such as a part of its own."""
+        other = copy.copy(self)
+        other.extractor = extractor
+        return other
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def get_original_timestamps(self) -> NDArray[np.float64]:
+        """Return the times of the samples in seconds as the source counts them."""
+        native = self.extractor.get_native_timestamps()
+        return self._regular_timestamps() if native is None else np.asarray(native, dtype=float)
+
+    def get_timestamps(self) -> NDArray[np.float64]:
+        """Return the times of the samples in seconds as they will be written."""
+        times = extractor_times(self.extractor)
+        return self._regular_timestamps() if times is None else times
+
+    def _regular_timestamps(self) -> NDArray[np.float64]:
+        rate = self.extractor.get_sampling_frequency()
+        if rate is None:
+            raise MetadataError(
+                f"{type(self).__name__}: the source states no sampling frequency; give one, or "
+                "timestamps with set_aligned_timestamps()."
+            )
+        return regular_times(int(self.extractor.get_num_samples()), float(rate))
+
+    def set_aligned_timestamps(self, t: ArrayLike) -> None:
+        """Set the times of the samples.
+
+        Parameters
+        ----------
+        t : array-like of float, shape (samples,)
+            In seconds from the start of the session.
+        """
+        self._set_times(t)
+        self._unshifted = None
+
+    def set_aligned_starting_time(self, t0: float) -> None:
+        """Shift all times, which count from the start of this recording, to start at ``t0``.
+
+        Parameters
+        ----------
+        t0 : float
+            When the recording's own clock was 0, in seconds from the start of the session. Called
+            again, it replaces the shift instead of adding to it.
+        """
+        unshifted = self.get_timestamps() if self._unshifted is None else self._unshifted
+        self._set_times(unshifted + float(t0))
+        self._unshifted = unshifted
+
+    def align_by_interpolation(self, unaligned: ArrayLike, aligned: ArrayLike) -> None:
+        """Carry the times over to another clock by moments known on both.
+
+        Parameters
+        ----------
+        unaligned, aligned : array-like of float, shape (moments,)
+            The same moments on this recording's clock and on that of the session, in seconds.
+        """
+        self.set_aligned_timestamps(interpolate_times(self.get_timestamps(), unaligned, aligned))
+
+    def _set_times(self, times: ArrayLike) -> None:
+        vector = np.asarray(times, dtype=np.float64)
+        num_samples = int(self.extractor.get_num_samples())
+        if vector.shape != (num_samples,):
+            raise MetadataError(
+                f"{type(self).__name__}: {num_samples} samples need {num_samples} timestamps in "
+                f"one vector; got the shape {vector.shape}."
+            )
+        self.extractor.set_times(vector)

@@ -1,0 +1,115 @@
+"""The interface of a movie: one channel of one plane or volume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import attrs
+from pynwb import NWBFile
+
+from nwb_ophys.errors import OptionError
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
+from nwb_ophys.metadata import (
+    DeepDict,
+    get_nwb_imaging_metadata,
+    imaging_schema,
+    merge_description,
+    with_suffix,
+)
+
+_KINDS = ("TwoPhotonSeries", "OnePhotonSeries")
+
+
+@attrs.frozen(kw_only=True)
+class ImagingOptions:
+    """Conversion options of a movie."""
+
+    photon_series_type: Literal["TwoPhotonSeries", "OnePhotonSeries"] | None = argument(
+        "Kind of series to write; the format's own when not given.", default=None
+    )
+    photon_series_index: int = argument(
+        "Which entry of the metadata's list of series describes it.", default=0
+    )
+    parent_container: Literal["acquisition", "processing/ophys"] = argument(
+        "Where the series goes.", default="acquisition"
+    )
+    stub: int | None = argument("Write only the first so many samples.", default=None)
+    iterator_options: dict[str, Any] | None = argument(
+        "buffer_gb or buffer_shape, chunk_mb or chunk_shape of the data.", default=None
+    )
+
+
+class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWriter):
+    """A movie and the way of it into a file; subclassed once per acquisition format.
+
+    One interface is one channel of one plane or volume. A format states ``Source``, :meth:`open`,
+    and what more its files tell in :meth:`describe`.
+    """
+
+    Options = ImagingOptions
+
+    photon_series_type: ClassVar[str] = "TwoPhotonSeries"
+    """The kind of series that this format records."""
+
+    def get_metadata(self) -> DeepDict:
+        """Return what will be written unless it is edited: stated by the files, else defaults."""
+        defaults = get_nwb_imaging_metadata(self.extractor, self.photon_series_type)
+        return with_suffix(merge_description(defaults, self.describe()), self.part())
+
+    def get_metadata_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of the metadata."""
+        return imaging_schema()
+
+    def add_to_nwbfile(
+        self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None = None, **options: Any
+    ) -> NWBFile:
+        """Add the device, the imaging plane and the movie, whose data are read when it is written.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+        metadata : Mapping, optional
+            What they leave out is filled from :meth:`get_metadata`.
+        **options
+            See :class:`ImagingOptions`.
+
+        Returns
+        -------
+        pynwb.NWBFile
+            The same.
+        """
+        chosen = self.parse_options(options)
+        kind = chosen.photon_series_type or self.photon_series_type
+        full = _of_kind(self.full_metadata(metadata), kind)
+        source = self if chosen.stub is None else self.with_extractor(self._first(chosen.stub))
+        source.add_devices(nwbfile, full)
+        source.add_photon_series(
+            nwbfile,
+            full,
+            photon_series_type=kind,
+            photon_series_index=chosen.photon_series_index,
+            parent_container=chosen.parent_container,
+            iterator_options=chosen.iterator_options,
+        )
+        return nwbfile
+
+    def _first(self, stub: int) -> Any:
+        if stub < 1:
+            raise OptionError(f"stub is {stub}; it must be at least 1 sample.")
+        num_samples = int(self.extractor.get_num_samples())
+        return self.extractor.slice_samples(start_sample=0, end_sample=min(stub, num_samples))
+
+
+def _of_kind(metadata: DeepDict, kind: str) -> DeepDict:
+    """Describe a series as the kind that was asked for, where only the other is described."""
+    ophys = metadata["Ophys"]
+    other = next(candidate for candidate in _KINDS if candidate != kind)
+    if kind in ophys or other not in ophys:
+        return metadata
+    ophys[kind] = [
+        {**entry, "name": entry["name"].replace(other, kind)} for entry in ophys.pop(other)
+    ]
+    return metadata

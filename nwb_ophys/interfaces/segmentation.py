@@ -1,0 +1,160 @@
+"""The interface of a segmentation: the ROIs of one plane, with their traces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+from pynwb import NWBFile
+
+from nwb_ophys.errors import OptionError
+from nwb_ophys.extractors.traces import background_ids, background_trace_names
+from nwb_ophys.extractors.views import FirstSamples, SelectedRois
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.mixins import (
+    DeviceWriter,
+    ImageWriter,
+    MaskWriter,
+    PlaneWriter,
+    TraceWriter,
+)
+from nwb_ophys.metadata import (
+    BACKGROUND_PLANE_SEGMENTATION,
+    DeepDict,
+    get_nwb_segmentation_metadata,
+    merge_description,
+    segmentation_schema,
+    with_suffix,
+)
+from nwb_ophys.writers.whole import background_entry
+
+
+@attrs.frozen(kw_only=True)
+class SegmentationOptions:
+    """Conversion options of a segmentation."""
+
+    plane_segmentation_name: str | None = argument(
+        "Which entry of the metadata's plane_segmentations; the first when not given.", default=None
+    )
+    mask_type: Literal["image", "pixel", "voxel"] | None = argument(
+        "Form of the masks: image (whole field), pixel or voxel (lists); null for none.",
+        default="image",
+    )
+    include_roi_centroids: bool = argument("Add the column ROICentroids.", default=True)
+    include_roi_acceptance: bool = argument(
+        "Add the columns Accepted and Rejected, where they are known.", default=True
+    )
+    include_background: bool = argument(
+        "Write background components, in a plane segmentation of their own.", default=True
+    )
+    roi_ids: list[int | str] | None = argument(
+        "Ids of the ROIs to write, in this order; all when not given.", default=None
+    )
+    stub: int | None = argument("Write only the first so many samples of traces.", default=None)
+    iterator_options: dict[str, Any] | None = argument(
+        "buffer_gb or buffer_shape, chunk_mb or chunk_shape of masks and traces.", default=None
+    )
+
+
+class SegmentationInterface(
+    BaseOphysInterface, DeviceWriter, PlaneWriter, MaskWriter, TraceWriter, ImageWriter
+):
+    """ROIs with their traces and the way of them into a file; subclassed once per format.
+
+    One interface is the segmentation of one plane or volume. A format states ``Source``,
+    :meth:`open`, and what more its files tell in :meth:`describe`.
+    """
+
+    Options = SegmentationOptions
+
+    def get_metadata(self) -> DeepDict:
+        """Return what will be written unless it is edited: stated by the files, else defaults."""
+        defaults = DeepDict(get_nwb_segmentation_metadata(self.extractor))
+        metadata = with_suffix(merge_description(defaults, self.describe()), self.part())
+        if background_ids(self.extractor):
+            self._describe_background(metadata["Ophys"])
+        return metadata
+
+    def _describe_background(self, ophys: DeepDict) -> None:
+        """Give background components a plane segmentation, and their traces, of their own."""
+        (cells,) = ophys["ImageSegmentation"]["plane_segmentations"]
+        suffix = cells["name"].removeprefix("PlaneSegmentation")
+        is_default = cells["name"] == f"PlaneSegmentation{suffix}"
+        name = BACKGROUND_PLANE_SEGMENTATION + (suffix if is_default else cells["name"])
+        entry = background_entry(name, cells["imaging_plane"])
+        ophys["ImageSegmentation"]["plane_segmentations"].append(entry)
+        of_cells = ophys["Fluorescence"][cells["name"]]
+        ophys["Fluorescence"][name] = {
+            trace: of_cells.pop(trace)
+            for trace in background_trace_names(self.extractor)
+            if trace in of_cells
+        }
+
+    def get_metadata_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of the metadata."""
+        return segmentation_schema()
+
+    def add_to_nwbfile(
+        self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None = None, **options: Any
+    ) -> NWBFile:
+        """Add the device, the plane, the ROIs, their traces, the background and summary images.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+        metadata : Mapping, optional
+            What they leave out is filled from :meth:`get_metadata`.
+        **options
+            See :class:`SegmentationOptions`.
+
+        Returns
+        -------
+        pynwb.NWBFile
+            The same.
+        """
+        chosen = self.parse_options(options)
+        full = self.full_metadata(metadata)
+        source = self.with_extractor(self._part(chosen))
+        cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
+        storing = {"iterator_options": chosen.iterator_options}
+        source.add_devices(nwbfile, full)
+        source.add_plane_segmentation(
+            nwbfile,
+            full,
+            plane_segmentation_name=cells,
+            include_roi_centroids=chosen.include_roi_centroids,
+            include_roi_acceptance=chosen.include_roi_acceptance,
+            mask_type=chosen.mask_type,
+            **storing,
+        )
+        source.add_fluorescence_traces(nwbfile, full, plane_segmentation_name=cells, **storing)
+        if chosen.include_background:
+            source.add_background(
+                nwbfile,
+                full,
+                plane_segmentation_name=cells,
+                background_name=background,
+                mask_type=chosen.mask_type,
+                **storing,
+            )
+        source.add_summary_images(nwbfile, full, plane_segmentation_name=cells)
+        return nwbfile
+
+    def _part(self, chosen: SegmentationOptions) -> Any:
+        """Return the extractor, or the part of it that the options ask for."""
+        extractor = self.extractor
+        if chosen.stub is not None:
+            if chosen.stub < 1:
+                raise OptionError(f"stub is {chosen.stub}; it must be at least 1 sample.")
+            extractor = FirstSamples(extractor, chosen.stub)
+        return extractor if chosen.roi_ids is None else SelectedRois(extractor, chosen.roi_ids)
+
+
+def _plane_segmentations(metadata: DeepDict, asked: str | None) -> tuple[str, str | None]:
+    """Return the names of the plane segmentations of the ROIs and, where stated, the background."""
+    names = [e["name"] for e in metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]]
+    cells = asked or names[0]
+    others = [name for name in names if name != cells and name.startswith("Background")]
+    return cells, others[0] if others else None

@@ -1,0 +1,54 @@
+"""The ophys metadata: one shape, its defaults, its schema, and how several become one.
+
+Pure data: dictionaries in the shape that users edit, and attrs models of their parts. Nothing here
+knows pynwb, a file or a backend.
+"""
+
+from nwb_ophys.metadata import models
+from nwb_ophys.metadata.composition import Composition, compose_metadata
+from nwb_ophys.metadata.deepdict import DeepDict, merge_description, merge_metadata
+from nwb_ophys.metadata.defaults import (
+    BACKGROUND_PLANE_SEGMENTATION,
+    get_default_ophys_metadata,
+    get_default_segmentation_metadata,
+    get_nwb_imaging_metadata,
+    get_nwb_segmentation_metadata,
+    image_entry,
+    trace_entry,
+)
+from nwb_ophys.metadata.documents import dump_metadata, load_metadata
+from nwb_ophys.metadata.naming import camel_case, with_suffix
+from nwb_ophys.metadata.schema import (
+    JSON_SCHEMA_DIALECT,
+    imaging_schema,
+    model_schema,
+    parse_model,
+    segmentation_schema,
+    validate,
+)
+
+__all__ = [
+    "BACKGROUND_PLANE_SEGMENTATION",
+    "JSON_SCHEMA_DIALECT",
+    "Composition",
+    "DeepDict",
+    "camel_case",
+    "compose_metadata",
+    "dump_metadata",
+    "get_default_ophys_metadata",
+    "get_default_segmentation_metadata",
+    "get_nwb_imaging_metadata",
+    "get_nwb_segmentation_metadata",
+    "image_entry",
+    "imaging_schema",
+    "load_metadata",
+    "merge_description",
+    "merge_metadata",
+    "model_schema",
+    "models",
+    "parse_model",
+    "segmentation_schema",
+    "trace_entry",
+    "validate",
+    "with_suffix",
+]

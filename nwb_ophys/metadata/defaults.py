@@ -1,0 +1,178 @@
+"""What is written where the source and the user say nothing: the only place that fills unknowns.
+
+Unknown wavelengths are NaN, unknown names ``unknown``, unknown units ``n.a.``: markers that a
+reader recognises. Each function returns a fresh object.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from nwb_ophys.metadata.deepdict import DeepDict
+
+BACKGROUND_PLANE_SEGMENTATION = "BackgroundPlaneSegmentation"
+
+_DEFAULT_PLANE_SEGMENTATION = "PlaneSegmentation"
+
+_TRACE_DESCRIPTIONS = {
+    "raw": "Fluorescence of each ROI as the segmentation extracted it.",
+    "dff": "Relative change of fluorescence (delta F over F) of each ROI.",
+    "neuropil": "Fluorescence of the neuropil around each ROI.",
+    "deconvolved": "Activity inferred by deconvolving the fluorescence of each ROI.",
+    "denoised": "Fluorescence of each ROI with noise removed by the segmentation's model.",
+    "background": "Fluorescence of each background component.",
+    "baseline": "Baseline fluorescence of each ROI.",
+}
+
+_IMAGE_DESCRIPTIONS = {
+    "correlation": "Correlation of each pixel with its neighbours.",
+    "mean": "Mean over time of each pixel.",
+}
+
+
+def get_default_ophys_metadata() -> DeepDict:
+    """Return the metadata that any ophys file has: session, device and imaging plane.
+
+    Returns
+    -------
+    DeepDict
+        ``NWBFile`` with a fresh identifier, and ``Ophys`` with ``Device`` and ``ImagingPlane``.
+    """
+    return DeepDict(
+        NWBFile={"session_description": "no description", "identifier": str(uuid.uuid4())},
+        Ophys={"Device": [{"name": "Microscope"}], "ImagingPlane": [_default_imaging_plane()]},
+    )
+
+
+def _default_imaging_plane() -> dict[str, Any]:
+    return {
+        "name": "ImagingPlane",
+        "description": "The plane or volume that was imaged.",
+        "excitation_lambda": float("nan"),
+        "indicator": "unknown",
+        "location": "unknown",
+        "device": "Microscope",
+        "optical_channel": [
+            {
+                "name": "OpticalChannel",
+                "emission_lambda": float("nan"),
+                "description": "The channel of light that was recorded.",
+            }
+        ],
+    }
+
+
+def get_default_segmentation_metadata() -> DeepDict:
+    """Return the metadata that any segmentation has, beside those of any ophys file.
+
+    Returns
+    -------
+    DeepDict
+        As :func:`get_default_ophys_metadata`, with ``Fluorescence``, ``DfOverF``,
+        ``ImageSegmentation`` and ``SegmentationImages`` for one ``PlaneSegmentation``.
+    """
+    metadata = get_default_ophys_metadata()
+    plane = _DEFAULT_PLANE_SEGMENTATION
+    metadata["Ophys"].update(
+        Fluorescence={"name": "Fluorescence", plane: {"raw": trace_entry("raw")}},
+        DfOverF={"name": "DfOverF", plane: {"dff": trace_entry("dff")}},
+        ImageSegmentation={
+            "name": "ImageSegmentation",
+            "plane_segmentations": [
+                {
+                    "name": plane,
+                    "description": "Regions of interest found in the imaging plane.",
+                    "imaging_plane": "ImagingPlane",
+                }
+            ],
+        },
+        SegmentationImages={
+            "name": "SegmentationImages",
+            "description": "Summary images of the segmented movie.",
+            plane: {"correlation": image_entry("correlation")},
+        },
+    )
+    return metadata
+
+
+def trace_entry(trace: str) -> dict[str, Any]:
+    """Return the default metadata of a kind of trace.
+
+    Parameters
+    ----------
+    trace : str
+        The extractor's name of it: ``raw``, ``dff``, ``neuropil``, ``deconvolved``, …
+
+    Returns
+    -------
+    dict
+        ``name``, ``description`` and ``unit``. Raw and dff are both ``RoiResponseSeries``, in
+        different containers; others carry their own name, capitalised.
+    """
+    name = "RoiResponseSeries" if trace in ("raw", "dff") else trace.capitalize()
+    description = _TRACE_DESCRIPTIONS.get(trace, f"Trace '{trace}' of each ROI.")
+    return {"name": name, "description": description, "unit": "n.a."}
+
+
+def image_entry(image: str) -> dict[str, Any]:
+    """Return the default metadata of a summary image: its ``name`` and ``description``."""
+    description = _IMAGE_DESCRIPTIONS.get(image, f"Summary image '{image}' of the segmentation.")
+    return {"name": image, "description": description}
+
+
+def get_nwb_imaging_metadata(
+    imgextractor: Any, photon_series_type: str = "TwoPhotonSeries"
+) -> dict[str, Any]:
+    """Return the default metadata of an imaging extractor.
+
+    Parameters
+    ----------
+    imgextractor : roiextractors.ImagingExtractor
+        Only its shape is read.
+    photon_series_type : {"TwoPhotonSeries", "OnePhotonSeries"}
+        The kind of series to describe.
+
+    Returns
+    -------
+    dict
+        The defaults and one series, whose ``dimension`` is (columns, rows[, planes]): NWB counts
+        pixels along x, y, z.
+    """
+    metadata = get_default_ophys_metadata()
+    rows, columns, *planes = imgextractor.get_sample_shape()
+    kind = "Two-photon" if photon_series_type == "TwoPhotonSeries" else "One-photon"
+    metadata["Ophys"][photon_series_type] = [
+        {
+            "name": photon_series_type,
+            "description": f"{kind} imaging movie.",
+            "unit": "n.a.",
+            "imaging_plane": "ImagingPlane",
+            "dimension": [int(size) for size in (columns, rows, *planes)],
+        }
+    ]
+    return metadata
+
+
+def get_nwb_segmentation_metadata(sgmextractor: Any) -> dict[str, Any]:
+    """Return the default metadata of a segmentation extractor.
+
+    Parameters
+    ----------
+    sgmextractor : roiextractors.SegmentationExtractor
+        Its traces and images are listed, not read.
+
+    Returns
+    -------
+    dict
+        The defaults, with an entry for each trace and each summary image there is.
+    """
+    metadata = get_default_segmentation_metadata()
+    plane = _DEFAULT_PLANE_SEGMENTATION
+    for trace, data in sgmextractor.get_traces_dict().items():
+        if trace not in ("raw", "dff") and data is not None and len(data.shape) > 0:
+            metadata["Ophys"]["Fluorescence"][plane][trace] = trace_entry(trace)
+    for image, pixels in sgmextractor.get_images_dict().items():
+        if pixels is not None:
+            metadata["Ophys"]["SegmentationImages"][plane][image] = image_entry(image)
+    return metadata

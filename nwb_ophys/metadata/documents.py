@@ -1,0 +1,103 @@
+"""Metadata as YAML or JSON documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from nwb_ophys.errors import MetadataError
+from nwb_ophys.metadata.deepdict import DeepDict
+
+
+def load_metadata(path: str | Path) -> DeepDict:
+    """Read metadata from a YAML or JSON file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; ``.json`` is read as JSON, anything else as YAML.
+
+    Raises
+    ------
+    MetadataError
+        When the file is absent, is not valid YAML or JSON, or holds no dictionary.
+    """
+    path = Path(path)
+    try:
+        content = path.read_text(encoding="utf-8")
+        loaded = json.loads(content) if path.suffix == ".json" else yaml.safe_load(content)
+    except (OSError, UnicodeDecodeError) as error:
+        raise MetadataError(f"The metadata file '{path}' cannot be read: {error}.") from error
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise MetadataError(f"The metadata file '{path}' is not valid: {reason}.") from error
+    if loaded is None:
+        return DeepDict()
+    if not isinstance(loaded, dict):
+        raise MetadataError(
+            f"The metadata file '{path}' holds a {type(loaded).__name__}; it must be a dictionary "
+            "with keys such as NWBFile, Subject and Ophys."
+        )
+    return DeepDict(loaded)
+
+
+def dump_metadata(metadata: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> str:
+    """Write metadata as YAML, each key with a comment that says what it is.
+
+    Parameters
+    ----------
+    metadata : Mapping
+        The metadata.
+    schema : Mapping, optional
+        Their JSON schema, whose descriptions become the comments.
+
+    Returns
+    -------
+    str
+        The document; :func:`load_metadata` reads the same metadata from it.
+    """
+    return "\n".join(_lines(DeepDict(metadata).to_dict(), schema or {}, 0)) + "\n"
+
+
+def _lines(value: dict[str, Any], schema: Mapping[str, Any], depth: int) -> list[str]:
+    lines = []
+    indent = "  " * depth
+    for key, item in value.items():
+        inner = schema.get("properties", {}).get(key) or schema.get("additionalProperties") or {}
+        comment = f"  # {inner['description']}" if inner.get("description") else ""
+        label = yaml.safe_dump(str(key), width=10**6).splitlines()[0]
+        if isinstance(item, dict) and item:
+            lines.append(f"{indent}{label}:{comment}")
+            lines.extend(_lines(item, inner, depth + 1))
+        elif isinstance(item, list) and item and all(isinstance(entry, dict) for entry in item):
+            lines.append(f"{indent}{label}:{comment}")
+            for entry in item:
+                first, *rest = _lines(entry, inner.get("items", {}), depth + 1) or [
+                    f"{indent}  {{}}"
+                ]
+                lines.append(f"{indent}- {first.lstrip()}")
+                lines.extend(rest)
+        else:
+            lines.append(f"{indent}{label}: {_scalar(item)}{comment}")
+    return lines
+
+
+def _scalar(value: Any) -> str:
+    dumped = yaml.safe_dump(_plain(value), default_flow_style=True, width=10**6, allow_unicode=True)
+    return dumped.removesuffix("\n").removesuffix("...").removesuffix("\n")
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy values into those that YAML knows."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

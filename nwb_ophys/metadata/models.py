@@ -1,0 +1,261 @@
+"""Models of the parts of ``metadata["Ophys"]``, field by field as NWB names them.
+
+The source of every field and of its meaning is the NWB schema 2.9 (core, nwb.ophys, nwb.device,
+nwb.file). A field of type ``float`` takes any real number, NaN included: NaN marks a wavelength
+that is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+
+def _floats(values: Any) -> Any:
+    return None if values is None else np.asarray(values, dtype=float)
+
+
+def text(doc: str, *, required: bool = False, default: str | None = None) -> Any:
+    """Declare a field of text."""
+    return _field(doc, {"type": "string"}, required, default, None)
+
+
+def number(doc: str, *, required: bool = False, default: float | None = None) -> Any:
+    """Declare a field that holds a real number; NaN is allowed."""
+    return _field(doc, {"type": "number"}, required, default, attrs.converters.optional(float))
+
+
+def integer(doc: str, *, minimum: int = 0) -> Any:
+    """Declare a field that holds an integer."""
+    schema = {"type": "integer", "minimum": minimum}
+    return _field(doc, schema, False, None, attrs.converters.optional(int))
+
+
+def numbers(doc: str, sizes: tuple[int, int] = (2, 3)) -> Any:
+    """Declare a field that holds a vector of numbers."""
+    schema = {
+        "type": "array",
+        "items": {"type": "number"},
+        "minItems": sizes[0],
+        "maxItems": sizes[1],
+    }
+    return _field(doc, schema, False, None, _floats)
+
+
+def part(doc: str, model: type, *, many: bool = False, required: bool = False) -> Any:
+    """Declare a field that holds another model, or a list of them."""
+    return _field(doc, {"model": model, "many": many}, required, None, None)
+
+
+def _field(doc: str, schema: dict[str, Any], required: bool, default: Any, converter: Any) -> Any:
+    metadata = {"doc": doc, "schema": schema}
+    if required:
+        return attrs.field(metadata=metadata, converter=converter)
+    return attrs.field(metadata=metadata, converter=converter, default=default)
+
+
+@attrs.frozen(kw_only=True)
+class DeviceModel:
+    """The model of a device (NWB ``DeviceModel``)."""
+
+    name: str = text("Name of the model, such as 'Bergamo II'.", required=True)
+    manufacturer: str = text("Who makes it.", required=True)
+    model_number: str | None = text("Its number or part number.")
+    description: str | None = text("More about the model.")
+
+
+@attrs.frozen(kw_only=True)
+class Device:
+    """A microscope or other instrument (NWB ``Device``)."""
+
+    name: str = text("Name, unique in the file.", required=True)
+    description: str | None = text("What it is, in words.")
+    manufacturer: str | None = text("Who made it.")
+    model_number: str | None = text("Its model or part number.")
+    model_name: str | None = text("The name of its model.")
+    serial_number: str | None = text("Its serial number.")
+    model: Any = part("Its model, where more is known of it.", DeviceModel)
+
+
+@attrs.frozen(kw_only=True)
+class OpticalChannel:
+    """One channel of emitted light (NWB ``OpticalChannel``)."""
+
+    name: str = text("Name of the channel.", required=True)
+    description: str = text("Notes on the channel.", default="not described")
+    emission_lambda: float = number("Emission wavelength in nm; NaN when unknown.", required=True)
+
+
+@attrs.frozen(kw_only=True)
+class ImagingPlane:
+    """The plane or volume imaged and how (NWB ``ImagingPlane``)."""
+
+    name: str = text(
+        "Name, unique in the file; series and segmentations link to it.", required=True
+    )
+    device: str = text("Name of the device that imaged it.", required=True)
+    optical_channel: Sequence[Any] = part(
+        "The channels of light recorded.", OpticalChannel, many=True, required=True
+    )
+    excitation_lambda: float = number(
+        "Excitation wavelength in nm; NaN when unknown.", required=True
+    )
+    indicator: str = text("Indicator, such as 'GCaMP6s'; 'unknown' when unknown.", required=True)
+    location: str = text("Where in the brain; 'unknown' when unknown.", required=True)
+    description: str | None = text("What was imaged, in words.")
+    imaging_rate: float | None = number("Samples per second, in Hz.")
+    reference_frame: str | None = text("What origin_coords are relative to.")
+    origin_coords: Any = numbers("Position of the first pixel: x, y[, z].")
+    origin_coords_unit: str | None = text("Unit of origin_coords; metres when not given.")
+    grid_spacing: Any = numbers("Distance between pixels along x, y[, z].")
+    grid_spacing_unit: str | None = text("Unit of grid_spacing; metres when not given.")
+
+
+@attrs.frozen(kw_only=True)
+class TimeSeries:
+    """What any series may state besides its data (NWB ``TimeSeries``)."""
+
+    name: str = text("Name, unique in its container.", required=True)
+    description: str | None = text("What was measured.")
+    unit: str = text("Unit of the data once converted.", default="n.a.")
+    rate: float | None = number("Samples per second in Hz, when the source does not say.")
+    starting_time: float | None = number("Time of the first sample in s, with a given rate.")
+    comments: str | None = text("Comments for a reader.")
+    conversion: float | None = number("Factor from the data to the unit.")
+    offset: float | None = number("Offset from the data to the unit, after conversion.")
+    resolution: float | None = number("Smallest meaningful difference, in the unit.")
+
+
+@attrs.frozen(kw_only=True)
+class PhotonSeries(TimeSeries):
+    """What one- and two-photon series share (NWB ``ImageSeries``)."""
+
+    imaging_plane: str = text("Name of the imaging plane it was recorded from.", required=True)
+    dimension: Any = numbers("Pixels along x, y[, z]; found from the data.")
+    format: str | None = text("Only 'raw': the pixels are in the file.")
+    bits_per_pixel: int | None = integer("Bits of a pixel that carry signal.", minimum=1)
+    pmt_gain: float | None = number("Gain of the photomultiplier.")
+    scan_line_rate: float | None = number("Lines scanned per second, in Hz.")
+
+
+@attrs.frozen(kw_only=True)
+class TwoPhotonSeries(PhotonSeries):
+    """A two-photon movie (NWB ``TwoPhotonSeries``)."""
+
+    field_of_view: Any = numbers("Width, height[, depth] of the field, in metres.")
+
+
+@attrs.frozen(kw_only=True)
+class OnePhotonSeries(PhotonSeries):
+    """A one-photon movie (NWB ``OnePhotonSeries``)."""
+
+    exposure_time: float | None = number("Exposure of a frame, in s.")
+    binning: int | None = integer("Pixels combined into one, along a side.")
+    power: float | None = number("Power of the excitation, in mW.")
+    intensity: float | None = number("Intensity of the excitation, in mW/mm^2.")
+
+
+@attrs.frozen(kw_only=True)
+class PlaneSegmentation:
+    """The ROIs found on one imaging plane (NWB ``PlaneSegmentation``)."""
+
+    name: str = text("Name, unique in the segmentation.", required=True)
+    imaging_plane: str = text("Name of the imaging plane the ROIs lie on.", required=True)
+    description: str = text("How the ROIs were found.", default="Regions of interest.")
+
+
+@attrs.frozen(kw_only=True)
+class ImageSegmentation:
+    """All plane segmentations of a file (NWB ``ImageSegmentation``)."""
+
+    name: str = text("Name of the container.", default="ImageSegmentation")
+    plane_segmentations: Sequence[Any] = part(
+        "One entry per plane segmentation.", PlaneSegmentation, many=True, required=True
+    )
+
+
+@attrs.frozen(kw_only=True)
+class RoiResponseSeries(TimeSeries):
+    """One kind of trace of the ROIs of a plane segmentation (NWB ``RoiResponseSeries``)."""
+
+
+@attrs.frozen(kw_only=True)
+class SummaryImage:
+    """One summary image of a movie (NWB ``GrayscaleImage``)."""
+
+    name: str = text("Name, unique in its container.", required=True)
+    description: str | None = text("What the image shows.")
+    resolution: float | None = number("Pixels per cm.")
+
+
+@attrs.frozen(kw_only=True)
+class Subject:
+    """The animal or person recorded (NWB ``Subject``)."""
+
+    subject_id: str | None = text("Identifier of the subject.")
+    species: str | None = text("Latin name, such as 'Mus musculus'.")
+    sex: str | None = text("'M', 'F', 'U' (unknown) or 'O' (other).")
+    age: str | None = text("Age as an ISO 8601 duration, such as 'P90D'.")
+    age__reference: str | None = text("'birth' or 'gestational'.")
+    date_of_birth: Any = _field("Date of birth.", {"type": "datetime"}, False, None, None)
+    description: str | None = text("More about the subject.")
+    genotype: str | None = text("Genotype.")
+    strain: str | None = text("Strain, such as 'C57BL/6J'.")
+    weight: Any = _field(
+        "Weight, such as '0.025 kg'.", {"type": ["string", "number"]}, False, None, None
+    )
+
+
+def _texts(doc: str) -> Any:
+    schema = {"type": ["string", "array"], "items": {"type": "string"}}
+    return _field(doc, schema, False, None, None)
+
+
+@attrs.frozen(kw_only=True)
+class Session:
+    """What NWB states of the whole session (``metadata["NWBFile"]``)."""
+
+    session_start_time: Any = _field(
+        "When the session began: a datetime or an ISO 8601 text. Without a time zone, that of this "
+        "computer is meant.",
+        {"type": "datetime"},
+        False,
+        None,
+        None,
+    )
+    session_description: str = text("What was done in the session.", default="no description")
+    identifier: str | None = text("Unique identifier of the file; made anew when not given.")
+    session_id: str | None = text("Identifier of the session within the laboratory.")
+    experimenter: Any = _texts("Who did the experiment, as 'Last, First'; one or a list.")
+    experiment_description: str | None = text("The experiment in words.")
+    institution: str | None = text("Where it was done.")
+    lab: str | None = text("The laboratory.")
+    keywords: Any = _texts("Words to find it by; a list.")
+    related_publications: Any = _texts("DOIs of publications; one or a list.")
+    timestamps_reference_time: Any = _field(
+        "Time zero of all timestamps; the start of the session when not given.",
+        {"type": "datetime"},
+        False,
+        None,
+        None,
+    )
+    notes: str | None = text("Notes on the experiment.")
+    pharmacology: str | None = text("Drugs used and when.")
+    protocol: str | None = text("Protocol number.")
+    slices: str | None = text("Preparation of slices.")
+    source_script: str | None = text("The script that made the file.")
+    source_script_file_name: str | None = text("Its file name.")
+    was_generated_by: Any = _field(
+        "Software that made the data: pairs of name and version.",
+        {"type": "array"},
+        False,
+        None,
+        None,
+    )
+    data_collection: str | None = text("Notes on data collection.")
+    surgery: str | None = text("Notes on surgery.")
+    virus: str | None = text("Virus used.")
+    stimulus_notes: str | None = text("Notes on stimuli.")

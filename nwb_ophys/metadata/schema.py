@@ -1,0 +1,235 @@
+"""JSON schemas of metadata, made from the models, and the check against them."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+import attrs
+import numpy as np
+
+from nwb_ophys.errors import MetadataError
+from nwb_ophys.metadata import models
+
+JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Model = TypeVar("Model")
+
+# Subject and NWBFile fields are the same for every format.
+_FIXED = {"NWBFile": models.Session, "Subject": models.Subject}
+
+
+def model_schema(model: type) -> dict[str, Any]:
+    """Return the JSON schema of an attrs model whose fields were declared in ``models``.
+
+    Parameters
+    ----------
+    model : type
+        An attrs class.
+
+    Returns
+    -------
+    dict
+        A schema that allows no other keys than the model's fields.
+    """
+    properties: dict[str, Any] = {}
+    required = []
+    for field in attrs.fields(model):
+        properties[field.name] = _field_schema(field)
+        if field.default is attrs.NOTHING:
+            required.append(field.name)
+    schema: dict[str, Any] = {
+        "type": "object",
+        "description": (model.__doc__ or "").split("\n")[0],
+        "properties": properties,
+        "additionalProperties": False,
+    }
+    return schema | ({"required": required} if required else {})
+
+
+def _field_schema(field: attrs.Attribute[Any]) -> dict[str, Any]:
+    declared = dict(field.metadata["schema"])
+    inner = declared.pop("model", None)
+    if inner is not None:
+        inner_schema = model_schema(inner)
+        if declared["many"]:
+            declared = {"type": "array", "items": inner_schema, "minItems": 1}
+        else:
+            declared = inner_schema
+    if declared.get("type") == "datetime":
+        declared = {"type": "string", "format": "date-time"}
+    return declared | {"description": field.metadata["doc"]}
+
+
+def imaging_schema(photon_series_type: str | None = None) -> dict[str, Any]:
+    """Return the JSON schema of the metadata of an imaging interface.
+
+    Parameters
+    ----------
+    photon_series_type : {"OnePhotonSeries", "TwoPhotonSeries"}, optional
+        Which kind of series; both when not given.
+    """
+    kinds = [photon_series_type] if photon_series_type else ["OnePhotonSeries", "TwoPhotonSeries"]
+    series = {kind: _list_of(getattr(models, kind)) for kind in kinds}
+    return _whole(_common_ophys() | series)
+
+
+def segmentation_schema() -> dict[str, Any]:
+    """Return the JSON schema of the metadata of a segmentation interface."""
+    traces = _by_plane(models.RoiResponseSeries, "Traces of a plane segmentation, by kind.")
+    images = _by_plane(models.SummaryImage, "Images of a plane segmentation, by name.")
+    images["properties"]["description"] = {"type": "string"}
+    return _whole(
+        _common_ophys()
+        | {
+            "ImageSegmentation": model_schema(models.ImageSegmentation),
+            "Fluorescence": traces,
+            "DfOverF": traces,
+            "SegmentationImages": images,
+        }
+    )
+
+
+def _common_ophys() -> dict[str, Any]:
+    # An empty list of devices adds none, for files that hold their devices already.
+    devices = {**_list_of(models.Device), "minItems": 0}
+    return {"Device": devices, "ImagingPlane": _list_of(models.ImagingPlane)}
+
+
+def _list_of(model: type) -> dict[str, Any]:
+    return {"type": "array", "items": model_schema(model), "minItems": 1}
+
+
+def _by_plane(model: type, description: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {"name": {"type": "string", "description": "Name of the container."}},
+        "additionalProperties": {
+            "type": "object",
+            "description": description,
+            "additionalProperties": model_schema(model),
+        },
+    }
+
+
+def _whole(ophys: dict[str, Any]) -> dict[str, Any]:
+    fixed = {name: model_schema(model) for name, model in _FIXED.items()}
+    return {
+        "$schema": JSON_SCHEMA_DIALECT,
+        "title": "Metadata",
+        "type": "object",
+        "properties": {
+            **fixed,
+            "Ophys": {"type": "object", "properties": ophys, "additionalProperties": False},
+        },
+        "additionalProperties": False,
+    }
+
+
+def parse_model(model: type[Model], value: Any, path: str) -> Model:
+    """Check a dictionary against a model and make an instance of it.
+
+    Parameters
+    ----------
+    model : type
+        An attrs class of ``models``.
+    value : Any
+        What the user gave; keys whose value is None count as not given.
+    path : str
+        Where it stands, for messages, such as ``metadata["Ophys"]["Device"][0]``.
+
+    Raises
+    ------
+    MetadataError
+        With the path of the offending key.
+    """
+    if isinstance(value, Mapping):
+        value = {key: item for key, item in value.items() if item is not None}
+    validate(value, model_schema(model), path)
+    return model(**value)
+
+
+def validate(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> None:
+    """Check a value against a JSON schema, with errors in the users' terms.
+
+    Datetimes pass as texts, NumPy scalars as numbers, tuples and arrays as arrays, and ready-made
+    objects (such as ``pynwb.device.Device``) as objects.
+
+    Raises
+    ------
+    MetadataError
+        For the first offence found, outermost first, with the path of the key.
+    """
+    errors = sorted(_validator_class()(schema).iter_errors(value), key=lambda e: len(e.path))
+    if errors:
+        raise MetadataError(_message(errors[0], path))
+
+
+@cache
+def _validator_class() -> Any:
+    from jsonschema import Draft202012Validator, validators
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "string": lambda _, v: isinstance(v, (str, datetime.date)),
+            "number": lambda _, v: isinstance(v, (int, float, np.number)) and not _is_bool(v),
+            "integer": lambda _, v: isinstance(v, (int, np.integer)) and not _is_bool(v),
+            "array": lambda _, v: isinstance(v, (list, tuple, np.ndarray)),
+            "object": lambda _, v: isinstance(v, Mapping),
+            "boolean": lambda _, v: _is_bool(v),
+        }
+    )
+    return validators.extend(
+        Draft202012Validator, validators={"type": _check_type}, type_checker=checker
+    )
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))
+
+
+def _check_type(validator: Any, types: Any, instance: Any, schema: Any) -> Any:
+    from jsonschema import ValidationError
+
+    types = [types] if isinstance(types, str) else types
+    # Ophys["Device"] may hold pynwb objects beside descriptions of them.
+    if "object" in types and type(instance).__module__.split(".")[0] == "pynwb":
+        return
+    if not any(validator.is_type(instance, kind) for kind in types):
+        yield ValidationError("type", validator="type", validator_value=types, instance=instance)
+
+
+def _message(error: Any, path: str) -> str:
+    where = path + "".join(
+        f"[{step}]" if isinstance(step, int) else f'["{step}"]' for step in error.path
+    )
+    value = error.instance
+    if error.validator == "type":
+        wanted = " or ".join(_TYPE_WORDS.get(kind, kind) for kind in error.validator_value)
+        return f"{where} is {value!r} ({type(value).__name__}); it must be {wanted}."
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in value]
+        return f"{where} lacks {', '.join(map(repr, missing))}; add it."
+    if error.validator == "additionalProperties":
+        return _unknown_key_message(where, value, error.schema.get("properties", {}))
+    return f"{where}: {error.message}."
+
+
+_TYPE_WORDS = {
+    "string": "a text",
+    "number": "a number",
+    "integer": "an integer",
+    "array": "a list",
+    "object": "a dictionary",
+    "boolean": "true or false",
+}
+
+
+def _unknown_key_message(where: str, value: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    key = next(key for key in value if key not in known)
+    close = difflib.get_close_matches(str(key), known, n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    return f"{where} has the unknown key '{key}'.{hint} Allowed: {', '.join(sorted(known))}."

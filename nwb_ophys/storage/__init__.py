@@ -1,0 +1,21 @@
+"""Putting an ``NWBFile`` on the disk, and adding to one that is there.
+
+The room knows backends and nothing of planes or ROIs. A file appears under its name only when it
+is whole; whatever goes wrong, nothing new is left behind and what was there stays as it was.
+"""
+
+from nwb_ophys.storage.backends import BACKENDS, BackendName, backend_of_path, get_backend
+from nwb_ophys.storage.files import append_to_nwbfile, check_target, create_nwbfile
+from nwb_ophys.storage.progress import ProgressBar, WriteProgress
+
+__all__ = [
+    "BACKENDS",
+    "BackendName",
+    "ProgressBar",
+    "WriteProgress",
+    "append_to_nwbfile",
+    "backend_of_path",
+    "check_target",
+    "create_nwbfile",
+    "get_backend",
+]

@@ -1,0 +1,212 @@
+"""Creating, replacing and appending to a file so that it is either whole or untouched.
+
+What is written goes to a name of its own beside the target, is flushed to the disk, and is renamed
+over it. An existing file is appended to in a copy.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pynwb import NWBFile
+
+from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError
+from nwb_ophys.storage.backends import Backend, backend_of_path, get_backend
+from nwb_ophys.storage.datasets import Counter, DatasetSlot, exchanged, unwrapped
+from nwb_ophys.storage.progress import ProgressCallback
+
+
+def check_target(path: str | Path, *, overwrite: bool = False, append: bool = False) -> Path:
+    """Check that a file may be written at a path, before any work is done.
+
+    Parameters
+    ----------
+    path : path-like
+    overwrite : bool
+        Whether an existing file may be replaced.
+    append : bool
+        Whether an existing file may be added to.
+
+    Returns
+    -------
+    pathlib.Path
+        Where the file will be, links followed.
+
+    Raises
+    ------
+    OutputExistsError
+        When something is there already, and neither is allowed.
+    OutputError
+        When the folder is absent, or what is there is no NWB file and so is not replaced.
+    """
+    target = Path(os.path.realpath(Path(path).expanduser()))
+    if not target.parent.is_dir():
+        raise OutputError(f"The folder '{target.parent}' does not exist; make it first.")
+    if not target.exists():
+        return target
+    if not (overwrite or append):
+        raise OutputExistsError(
+            f"'{path}' exists already; use overwrite to replace it or append to add to it."
+        )
+    if backend_of_path(target) is None and (append or target.is_dir()):
+        raise OutputError(f"'{path}' is not an NWB file; it is left as it is. Choose another name.")
+    return target
+
+
+def create_nwbfile(
+    nwbfile: NWBFile,
+    path: str | Path,
+    *,
+    backend: str = "hdf5",
+    overwrite: bool = False,
+    progress: ProgressCallback | None = None,
+) -> Path:
+    """Write an ``NWBFile`` to a new file.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+        It is the same afterwards.
+    path : path-like
+    backend : {"hdf5", "zarr"}
+    overwrite : bool
+        Whether an existing file is replaced; until the new one is whole, the old one stays.
+    progress : callable, optional
+        Called with a :class:`WriteProgress` after each block.
+
+    Returns
+    -------
+    pathlib.Path
+        Where it is.
+
+    Raises
+    ------
+    OutputExistsError, OutputError
+        See :func:`check_target`.
+    """
+    storage = get_backend(backend)
+    target = check_target(path, overwrite=overwrite)
+    with _replacing(target, storage) as partial:
+        _write(nwbfile, partial, storage, progress)
+    return target
+
+
+def _write(
+    nwbfile: NWBFile, path: Path, storage: Backend, progress: ProgressCallback | None
+) -> None:
+    with storage.open(path, "w") as io, _prepared(nwbfile, storage, progress):
+        io.write(nwbfile)
+
+
+def append_to_nwbfile(
+    path: str | Path,
+    fill: Callable[[NWBFile], Any],
+    *,
+    progress: ProgressCallback | None = None,
+) -> Path:
+    """Add to an existing file.
+
+    Parameters
+    ----------
+    path : path-like
+    fill : callable
+        Called with the ``NWBFile`` read from it, to add to.
+    progress : callable, optional
+        Called with a :class:`WriteProgress` after each block.
+
+    Returns
+    -------
+    pathlib.Path
+        Where it is.
+
+    Raises
+    ------
+    OutputError
+        When it is no NWB file, or cannot be read as one.
+    """
+    target = check_target(path, append=True)
+    storage = backend_of_path(target)
+    if storage is None:
+        raise OutputError(f"'{path}' does not exist; there is nothing to append to.")
+    with _replacing(target, storage) as partial:
+        storage.copy(target, partial)
+        with storage.open(partial, "r+") as io:
+            nwbfile = _read(io, path)
+            fill(nwbfile)
+            with _prepared(nwbfile, storage, progress):
+                io.write(nwbfile)
+    return target
+
+
+def _read(io: Any, path: str | Path) -> NWBFile:
+    try:
+        return io.read()
+    except NwbOphysError:
+        raise
+    except Exception as error:  # whatever pynwb finds wrong with a file
+        raise OutputError(f"'{path}' cannot be read as an NWB file: {error}") from error
+
+
+@contextmanager
+def _prepared(
+    nwbfile: NWBFile, storage: Backend, progress: ProgressCallback | None
+) -> Iterator[None]:
+    """Have the data of a file in the form that the backend takes, and told of if asked."""
+    counter = Counter(nwbfile, progress)
+
+    def change(slot: DatasetSlot) -> Any:
+        original = slot.value
+        return storage.wrap(original, counter.blocks(unwrapped(original), slot.location))
+
+    with exchanged(nwbfile, change):
+        yield
+
+
+@contextmanager
+def _replacing(target: Path, storage: Backend) -> Iterator[Path]:
+    """Give a path to write to that becomes the target at the end, or vanishes on any error."""
+    # pynwb warns of names that do not end as it expects.
+    unique = f".{target.name}.{uuid.uuid4().hex[:8]}.partial{storage.suffix}"
+    partial = target.with_name(unique)
+    try:
+        yield partial
+        _flush(partial)
+        _rename_over(partial, target)
+    finally:
+        _remove(partial)
+
+
+def _flush(path: Path) -> None:
+    """Have the operating system put a file, or the files of a folder, on the disk."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    for file in files:
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def _rename_over(partial: Path, target: Path) -> None:
+    if not target.is_dir():
+        partial.replace(target)
+        return
+    # A folder cannot be renamed over another: the old one steps aside, and back if that fails.
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.replaced")
+    target.rename(aside)
+    try:
+        partial.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,170 @@
+"""A ScanImage acquisition: what was acquired, at which rates, and what is stated of a frame."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+#: Angle of the whole field at zoom 1, in degrees of scanning, as of a resonant-galvo microscope.
+_FIELD_DEGREES = 18.0
+#: Time from the trigger to the first frame in seconds, of the order of a line's duration.
+_TRIGGER_LEAD = 0.00008
+
+
+@frozen(kw_only=True, eq=False)
+class Acquisition:
+    """Hold what was acquired and how; see `nwb_ophys.testing.write_scanimage` for the terms.
+
+    Every movie in `channels` has the shape (samples, rows, columns, planes).
+    """
+
+    channels: dict[int, Array] = field(repr=False)
+    channel_names: dict[int, str]
+    num_channels_available: int
+    sampling_frequency: float
+    num_flyback_frames: int
+    frames_per_slice: int
+    stack_mode: str
+    frames_per_file: int | None
+    num_frames: int | None
+    frame_timestamps: Sequence[float] | Array | None
+    session_start_time: datetime
+    objective_resolution: float
+    zoom: float
+    line_period: float | None
+    pmt_gains: Sequence[float]
+    z_step: float
+
+    def __attrs_post_init__(self) -> None:
+        """Raise a ValueError if ScanImage could not have acquired this."""
+        _check(self)
+
+    @property
+    def movie_shape(self) -> tuple[int, ...]:
+        """Return (samples, rows, columns, planes) of one channel."""
+        return tuple(next(iter(self.channels.values())).shape)
+
+    @property
+    def num_planes(self) -> int:
+        """Return the number of slices of a volume; 1 without a stack."""
+        return self.movie_shape[3]
+
+    @property
+    def num_volumes(self) -> int:
+        """Return the number of volumes; without a stack every frame is one."""
+        return self.movie_shape[0] // self.frames_per_slice
+
+    @property
+    def frames_per_volume(self) -> int:
+        """Return the number of frames of one volume that are images, for each channel."""
+        return self.num_planes * self.frames_per_slice
+
+    @property
+    def frames_per_cycle(self) -> int:
+        """Return the number of frames from one volume to the next, with those of the flyback."""
+        return self.frames_per_volume + self.num_flyback_frames
+
+    @property
+    def num_planned_frames(self) -> int:
+        """Return the number of frames of the whole acquisition, for each channel."""
+        return self.num_volumes * self.frames_per_cycle
+
+    @property
+    def num_logged_frames(self) -> int:
+        """Return the number of frames in the files, fewer than planned if it was stopped."""
+        return self.num_planned_frames if self.num_frames is None else self.num_frames
+
+    @property
+    def frame_rate(self) -> float:
+        """Return the frames per second in Hz, counting those of the flyback."""
+        return self.sampling_frequency * self.frames_per_cycle
+
+    @property
+    def field_degrees(self) -> tuple[float, float]:
+        """Return the width and height of the field in degrees; pixels are square."""
+        _, num_rows, num_columns, _ = self.movie_shape
+        width = _FIELD_DEGREES / self.zoom
+        return width, width * num_rows / num_columns
+
+    @property
+    def pixel_size(self) -> float:
+        """Return the size of a pixel in micrometres."""
+        return self.field_degrees[0] * self.objective_resolution / self.movie_shape[2]
+
+    def timestamp(self, frame: int) -> float:
+        """Return the start of a frame in seconds after the start of the acquisition."""
+        if self.frame_timestamps is not None:
+            return float(self.frame_timestamps[frame])
+        return frame / self.frame_rate
+
+
+def frame_description(acquisition: Acquisition, frame: int) -> str:
+    """Return what is stated of one frame (counted from 0), the same for all channels."""
+    # In a slow stack every slice is an acquisition of its own, with a trigger of its own.
+    slow = acquisition.num_planes > 1 and acquisition.stack_mode == "slow"
+    length = acquisition.frames_per_slice if slow else acquisition.num_planned_frames
+    first = frame - frame % length
+    triggered = slow or frame == first
+    start = acquisition.session_start_time
+    seconds = start.second + start.microsecond // 1000 / 1000
+    values = {
+        "frameNumbers": frame + 1,
+        "acquisitionNumbers": frame // length + 1,
+        "frameNumberAcquisition": frame - first + 1,
+        "frameTimestamps_sec": f"{acquisition.timestamp(frame):.9f}",
+        "acqTriggerTimestamps_sec": (
+            f"{acquisition.timestamp(first) - _TRIGGER_LEAD:.9f}" if triggered else "-1.000000000"
+        ),
+        "nextFileMarkerTimestamps_sec": "-1.000000000",
+        "endOfAcquisition": int(frame - first + 1 == length),
+        "endOfAcquisitionMode": int(frame + 1 == acquisition.num_planned_frames),
+        "dcOverVoltage": 0,
+        "epoch": (
+            f"[{start.year:4d} {start.month:2d} {start.day:2d} "
+            f"{start.hour:2d} {start.minute:2d} {seconds:.3f}]"
+        ),
+        **{f"auxTrigger{line}": "[]" for line in range(4)},
+        "I2CData": "{}",
+    }
+    return "".join(f"{name} = {value}\n" for name, value in values.items())
+
+
+def _check(acquisition: Acquisition) -> None:
+    """Raise a ValueError if the acquisition cannot be."""
+    movies = acquisition.channels
+    num_samples, planned = acquisition.movie_shape[0], acquisition.num_planned_frames
+    timestamps = acquisition.frame_timestamps
+    stack_only = acquisition.frames_per_slice > 1 or acquisition.num_flyback_frames > 0
+    last = acquisition.num_channels_available
+    wrong = {
+        "channels differ in shape or dtype": len({(m.shape, m.dtype) for m in movies.values()}) > 1,
+        f"channel numbers must be 1 to {last} (num_channels_available)": not all(
+            1 <= number <= last for number in movies
+        ),
+        f"stack_mode is {acquisition.stack_mode!r}, but may be 'fast' or 'slow'": (
+            acquisition.stack_mode not in ("fast", "slow")
+        ),
+        "a slow stack has no flyback frames": (
+            acquisition.stack_mode == "slow" and acquisition.num_flyback_frames > 0
+        ),
+        "flyback frames and several frames per slice need a movie with planes": (
+            acquisition.num_planes == 1 and stack_only
+        ),
+        f"{num_samples} samples are no multiple of frames_per_slice": (
+            num_samples % acquisition.frames_per_slice > 0
+        ),
+        "frames_per_file must be 1 or more": (
+            acquisition.frames_per_file is not None and acquisition.frames_per_file < 1
+        ),
+        f"num_frames must be 1 to {planned}": not 1 <= acquisition.num_logged_frames <= planned,
+        f"frame_timestamps must have {planned} values, one per frame": (
+            timestamps is not None and len(timestamps) != planned
+        ),
+    }
+    for message, is_wrong in wrong.items():
+        if is_wrong:
+            raise ValueError(f"No ScanImage file can hold this: {message}.")

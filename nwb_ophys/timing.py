@@ -1,0 +1,221 @@
+"""When samples were taken: a constant rate or a time for each, and the arithmetic of alignment."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nwb_ophys.errors import MetadataError, SourceError
+
+TOLERANCE = 1e-6
+"""Largest error in seconds with which a constant rate may stand for a time vector."""
+
+
+@attrs.frozen(kw_only=True)
+class Clock:
+    """The times of a series: either a rate with the time of the first sample, or timestamps.
+
+    Attributes
+    ----------
+    rate : float or None
+        Samples per second.
+    starting_time : float or None
+        Time of the first sample in seconds.
+    timestamps : numpy.ndarray or None
+        Time of each sample in seconds, float64.
+    """
+
+    rate: float | None = None
+    starting_time: float | None = None
+    timestamps: NDArray[np.float64] | None = attrs.field(default=None, eq=False)
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether a rate stands for the times."""
+        return self.timestamps is None
+
+
+def extractor_times(extractor: Any) -> NDArray[np.float64] | None:
+    """Return the time vector of an extractor: the one set, else the source's own, else None.
+
+    Parameters
+    ----------
+    extractor : roiextractors.ImagingExtractor or roiextractors.SegmentationExtractor
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (samples,), or None
+        In seconds.
+
+    Raises
+    ------
+    SourceError
+        When there are not as many times as samples.
+    """
+    if extractor.has_time_vector():
+        times = extractor.get_timestamps()
+    else:
+        times = extractor.get_native_timestamps()
+    if times is None:
+        return None
+    times = np.asarray(times, dtype=np.float64)
+    if times.shape != (int(extractor.get_num_samples()),):
+        raise SourceError(
+            f"{type(extractor).__name__} gives {times.size} timestamps for "
+            f"{extractor.get_num_samples()} samples; set as many timestamps as there are samples."
+        )
+    return times
+
+
+def clock_of(
+    extractor: Any, rate: float | None = None, starting_time: float | None = None
+) -> Clock:
+    """Find the shortest true description of an extractor's times.
+
+    Parameters
+    ----------
+    extractor : roiextractors.ImagingExtractor or roiextractors.SegmentationExtractor
+    rate : float, optional
+        A rate in Hz that the user states: it stands for regular times, and gives way to irregular
+        ones.
+    starting_time : float, optional
+        Time of the first sample that the user states, in seconds; likewise.
+
+    Raises
+    ------
+    MetadataError
+        When neither the extractor nor the user states a rate or times.
+    """
+    times = extractor_times(extractor)
+    nominal = extractor.get_sampling_frequency()
+    if times is None or times.size == 0:
+        clock = Clock(rate=nominal, starting_time=0.0)
+    else:
+        clock = describe_times(times, nominal)
+    if not clock.is_regular:
+        return clock
+    if rate is None and clock.rate is None:
+        raise MetadataError(
+            f"{type(extractor).__name__} states no sampling frequency and no timestamps; give "
+            "sampling_frequency to the interface, a rate in the metadata of the series, or "
+            "timestamps with set_aligned_timestamps()."
+        )
+    found_rate = clock.rate if rate is None else rate
+    found_start = clock.starting_time if starting_time is None else starting_time
+    return Clock(rate=_checked_rate(found_rate), starting_time=float(found_start or 0.0))
+
+
+def _checked_rate(rate: Any) -> float:
+    rate = float(rate)
+    if not (np.isfinite(rate) and rate > 0):
+        raise MetadataError(f"A sampling rate must be a positive number of Hz, not {rate}.")
+    return rate
+
+
+def describe_times(times: ArrayLike, nominal_rate: float | None = None) -> Clock:
+    """Describe a time vector by a rate if one reproduces it within ``TOLERANCE``.
+
+    Parameters
+    ----------
+    times : array-like of float, shape (samples,)
+        In seconds; at least one.
+    nominal_rate : float, optional
+        The source's rate in Hz, preferred where it fits, and the rate of a single sample.
+
+    Returns
+    -------
+    Clock
+        With a rate and the first time, else with the timestamps. Times that go backwards, and
+        times that are not finite, come with a warning.
+    """
+    vector = np.asarray(times, dtype=np.float64)
+    if not np.isfinite(vector).all():
+        _warn(
+            f"{np.count_nonzero(~np.isfinite(vector))} of {vector.size} timestamps are not finite"
+        )
+        return Clock(timestamps=vector)
+    if vector.size == 1:
+        return Clock(rate=nominal_rate, starting_time=float(vector[0]))
+    backwards = np.count_nonzero(np.diff(vector) < 0)
+    if backwards:
+        _warn(f"Timestamps go backwards at {backwards} of {vector.size} samples")
+        return Clock(timestamps=vector)
+    rate = _constant_rate(vector, nominal_rate)
+    if rate is None:
+        return Clock(timestamps=vector)
+    return Clock(rate=rate, starting_time=float(vector[0]))
+
+
+def _warn(what: str) -> None:
+    warnings.warn(f"{what}; they are written as they are.", UserWarning, stacklevel=4)
+
+
+def _constant_rate(times: NDArray[np.float64], nominal: float | None) -> float | None:
+    """Return a rate in Hz that reproduces the times from the first one on, or None.
+
+    Sample i allows the periods from (t_i - t_0 - tolerance) / i to (t_i - t_0 + tolerance) / i;
+    a constant rate exists exactly if all these intervals have a period in common.
+    """
+    index = np.arange(1, times.size)
+    elapsed = times[1:] - times[0]
+    shortest = float(((elapsed - TOLERANCE) / index).max())
+    longest = float(((elapsed + TOLERANCE) / index).min())
+    if shortest > longest or longest <= 0:
+        return None
+    middle = 2.0 / (max(shortest, 0.0) + longest)
+    average = (times.size - 1) / elapsed[-1] if elapsed[-1] > 0 else middle
+    # The plainest number that fits is the likeliest to be what the instrument was set to.
+    for rate in (nominal, round(average), float(f"{average:.6g}"), average, middle):
+        if rate is not None and rate > 0 and shortest <= 1.0 / rate <= longest:
+            return float(rate)
+    return None
+
+
+def regular_times(num_samples: int, rate: float, starting_time: float = 0.0) -> NDArray[np.float64]:
+    """Return the times in seconds of samples taken at a constant rate in Hz."""
+    return starting_time + np.arange(num_samples, dtype=np.float64) / rate
+
+
+def interpolate_times(
+    times: ArrayLike, unaligned: ArrayLike, aligned: ArrayLike
+) -> NDArray[np.float64]:
+    """Carry times from one clock to another by pairs of moments known on both.
+
+    Parameters
+    ----------
+    times : array-like of float
+        Times on the unaligned clock, in seconds.
+    unaligned, aligned : array-like of float, shape (moments,)
+        The same moments on the one clock and the other, both ascending, in seconds.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        Linear between the moments. Outside them the nearest pair's slope is carried on, where
+        ``numpy.interp`` would repeat the last value and give many samples the same time.
+
+    Raises
+    ------
+    MetadataError
+        When the moments are fewer than two, differ in number, or do not ascend.
+    """
+    source = np.asarray(unaligned, dtype=np.float64)
+    target = np.asarray(aligned, dtype=np.float64)
+    if source.shape != target.shape or source.ndim != 1 or source.size < 2:
+        raise MetadataError(
+            f"Alignment needs two vectors of the same length, of at least two moments; got shapes "
+            f"{source.shape} and {target.shape}."
+        )
+    if not ((np.diff(source) > 0).all() and (np.diff(target) >= 0).all()):
+        raise MetadataError("The moments for alignment must ascend on both clocks.")
+    vector = np.asarray(times, dtype=np.float64)
+    result = np.interp(vector, source, target)
+    for outside, first, last in ((vector < source[0], 0, 1), (vector > source[-1], -2, -1)):
+        slope = (target[last] - target[first]) / (source[last] - source[first])
+        anchor = first if first == 0 else last
+        result[outside] = target[anchor] + slope * (vector[outside] - source[anchor])
+    return result

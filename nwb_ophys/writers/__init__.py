@@ -1,0 +1,1 @@
+"""Stateless functions that put pynwb objects into an ``NWBFile``, and that into a file."""

@@ -1,0 +1,90 @@
+"""Summary images of a segmented movie."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+from pynwb import NWBFile
+from pynwb.base import Images
+from pynwb.image import GrayscaleImage
+
+from nwb_ophys.errors import ArgumentError
+from nwb_ophys.metadata import (
+    get_default_segmentation_metadata,
+    image_entry,
+    merge_metadata,
+    models,
+    parse_model,
+)
+from nwb_ophys.writers.session import ophys_module
+
+_DEFAULT_NAME = "PlaneSegmentation"
+
+
+def add_summary_images(
+    nwbfile: NWBFile,
+    segmentation_extractor: Any,
+    metadata: Mapping[str, Any] | None = None,
+    plane_segmentation_name: str | None = None,
+    images_set_name: str | None = None,
+) -> NWBFile:
+    """Add the summary images of a segmentation.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+    segmentation_extractor : roiextractors.SegmentationExtractor
+        Its images, (rows, columns); written (columns, rows).
+    metadata : Mapping, optional
+        ``metadata["Ophys"]["SegmentationImages"]`` names the container, and under the name of the
+        plane segmentation each image.
+    plane_segmentation_name : str, optional
+        ``PlaneSegmentation`` when not given.
+    images_set_name : str, optional
+        Deprecated name of ``plane_segmentation_name``.
+
+    Returns
+    -------
+    pynwb.NWBFile
+        The same; an image of the name is left as it is. Without images nothing is added.
+
+    Raises
+    ------
+    AssertionError
+        When the metadata do not know the plane segmentation.
+    """
+    if images_set_name is not None:
+        warnings.warn(
+            "images_set_name is deprecated; use plane_segmentation_name.", UserWarning, stacklevel=2
+        )
+        plane_segmentation_name = plane_segmentation_name or images_set_name
+    images = segmentation_extractor.get_images_dict()
+    images = {name: image for name, image in images.items() if image is not None}
+    if not images:
+        return nwbfile
+    merged = merge_metadata(get_default_segmentation_metadata(), metadata)["Ophys"]
+    described = merged["SegmentationImages"]
+    plane = plane_segmentation_name or _DEFAULT_NAME
+    known = [key for key in described if key not in ("name", "description")]
+    segmentations = [entry["name"] for entry in merged["ImageSegmentation"]["plane_segmentations"]]
+    if plane not in known and plane not in segmentations:
+        raise ArgumentError(
+            f'No plane segmentation \'{plane}\' in metadata["Ophys"]["SegmentationImages"]; '
+            f"it has: {', '.join(repr(name) for name in known)}."
+        )
+    ophys = ophys_module(nwbfile)
+    if described["name"] not in ophys.data_interfaces:
+        ophys.add(Images(name=described["name"], description=described["description"]))
+    container = ophys.data_interfaces[described["name"]]
+    for name, pixels in images.items():
+        entry = image_entry(name) | dict((described.get(plane) or {}).get(name) or {})
+        path = f'metadata["Ophys"]["SegmentationImages"]["{plane}"]["{name}"]'
+        model = parse_model(models.SummaryImage, entry, path)
+        if model.name not in container.images:
+            fields = attrs.asdict(model, filter=lambda _, value: value is not None)
+            container.add_image(GrayscaleImage(**fields, data=np.swapaxes(pixels, 0, 1)))
+    return nwbfile

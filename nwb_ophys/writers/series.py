@@ -1,0 +1,239 @@
+"""Photon series: movies, with their data read when the file is written."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+import psutil
+from hdmf.data_utils import DataChunkIterator
+from numpy.typing import NDArray
+from pynwb import NWBFile
+from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
+
+from nwb_ophys.errors import ArgumentError, MemoryLimitError, MetadataError
+from nwb_ophys.iterators import ImagingExtractorDataChunkIterator, read_series
+from nwb_ophys.metadata import get_nwb_imaging_metadata, merge_metadata, models, parse_model
+from nwb_ophys.timing import clock_of
+from nwb_ophys.writers.devices import add_imaging_plane
+from nwb_ophys.writers.session import ophys_module
+from nwb_ophys.writers.wrapping import compressed
+
+_SERIES = {"TwoPhotonSeries": TwoPhotonSeries, "OnePhotonSeries": OnePhotonSeries}
+_CONTAINERS = ("acquisition", "processing/ophys")
+_ITERATOR_TYPES = ("v2", "v1", None)
+
+
+def add_photon_series(
+    imaging: Any,
+    nwbfile: NWBFile,
+    metadata: Mapping[str, Any] | None,
+    photon_series_type: str = "TwoPhotonSeries",
+    photon_series_index: int = 0,
+    parent_container: str = "acquisition",
+    two_photon_series_index: int | None = None,
+    iterator_type: str | None = "v2",
+    iterator_options: dict[str, Any] | None = None,
+) -> NWBFile:
+    """Add a movie as a photon series, its device and imaging plane first.
+
+    Parameters
+    ----------
+    imaging : roiextractors.ImagingExtractor
+        The movie, (samples, rows, columns[, planes]); written (samples, columns, rows[, planes]).
+    nwbfile : pynwb.NWBFile
+    metadata : Mapping or None
+        The series is ``metadata["Ophys"][photon_series_type][photon_series_index]``; what the
+        metadata lack is filled with defaults.
+    photon_series_type : {"TwoPhotonSeries", "OnePhotonSeries"}
+    photon_series_index : int
+        Which entry of the list.
+    parent_container : {"acquisition", "processing/ophys"}
+        Where the series goes.
+    two_photon_series_index : int, optional
+        Deprecated name of ``photon_series_index``.
+    iterator_type : {"v2", "v1", None}
+        How the data are read: by blocks, by frames, or at once into memory.
+    iterator_options : dict, optional
+        Arguments of the iterator.
+
+    Returns
+    -------
+    pynwb.NWBFile
+        The same.
+
+    Raises
+    ------
+    AssertionError
+        For a choice that is not offered.
+    ValueError
+        When the name is taken in its container, or the metadata are wrong.
+    """
+    if two_photon_series_index is not None:
+        warnings.warn(
+            "two_photon_series_index is deprecated; use photon_series_index.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        photon_series_index = two_photon_series_index
+    _check_choice("photon_series_type", photon_series_type, tuple(_SERIES))
+    _check_choice("parent_container", parent_container, _CONTAINERS)
+    _check_choice("iterator_type", iterator_type, _ITERATOR_TYPES)
+    _check_kind(metadata, photon_series_type)
+    merged = merge_metadata(get_nwb_imaging_metadata(imaging, photon_series_type), metadata)
+    model = _series_model(merged, photon_series_type, photon_series_index)
+    _check_name_is_free(nwbfile, model.name, parent_container)
+    dimension = _check_dimension(imaging, model, photon_series_type, photon_series_index)
+    clock = clock_of(imaging, model.rate, model.starting_time)
+    add_imaging_plane(nwbfile, merged, imaging_plane_name=model.imaging_plane)
+    fields = attrs.asdict(model, filter=lambda _, value: value is not None)
+    fields |= {"dimension": dimension, "imaging_plane": nwbfile.imaging_planes[model.imaging_plane]}
+    data = _imaging_frames_to_hdmf_iterator(imaging, iterator_type, iterator_options)
+    series = _SERIES[photon_series_type](**fields | time_fields(clock), data=compressed(data))
+    if parent_container == "acquisition":
+        nwbfile.add_acquisition(series)
+    else:
+        ophys_module(nwbfile).add(series)
+    return nwbfile
+
+
+def time_fields(clock: Any) -> dict[str, Any]:
+    """Return the fields of a series that say when its samples were taken.
+
+    All three are given, so that they replace what the metadata state.
+    """
+    if clock.is_regular:
+        return {"rate": clock.rate, "starting_time": clock.starting_time, "timestamps": None}
+    return {"rate": None, "starting_time": None, "timestamps": compressed(clock.timestamps)}
+
+
+def _check_choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if value not in allowed:
+        shown = ", ".join(repr(choice) for choice in allowed)
+        raise ArgumentError(f"{name} is {value!r}; it must be one of {shown}.")
+
+
+def _check_kind(metadata: Mapping[str, Any] | None, photon_series_type: str) -> None:
+    stated = ((metadata or {}).get("Ophys") or {}).keys() & _SERIES.keys()
+    if stated and photon_series_type not in stated:
+        raise ArgumentError(
+            f"The metadata describe {', '.join(sorted(stated))}, but photon_series_type is "
+            f"'{photon_series_type}'; give the type that the metadata describe."
+        )
+
+
+def _series_model(metadata: Mapping[str, Any], kind: str, index: int) -> models.PhotonSeries:
+    entries = metadata["Ophys"][kind]
+    path = f'metadata["Ophys"]["{kind}"]'
+    if not isinstance(entries, list) or not 0 <= index < len(entries):
+        count = len(entries) if isinstance(entries, list) else 0
+        raise MetadataError(f"{path} has {count} entries in a list; there is no number {index}.")
+    return parse_model(getattr(models, kind), entries[index], f"{path}[{index}]")
+
+
+def _check_name_is_free(nwbfile: NWBFile, name: str, parent_container: str) -> None:
+    if parent_container == "acquisition":
+        taken = name in nwbfile.acquisition
+    else:
+        taken = (
+            "ophys" in nwbfile.processing and name in nwbfile.processing["ophys"].data_interfaces
+        )
+    if taken:
+        raise MetadataError(
+            f"'{name}' is in nwbfile.{parent_container.replace('/', '.')} already; give the series "
+            "another name in the metadata."
+        )
+
+
+def _check_dimension(imaging: Any, model: models.PhotonSeries, kind: str, index: int) -> list[int]:
+    rows, columns, *planes = (int(size) for size in imaging.get_sample_shape())
+    dimension = [columns, rows, *planes]
+    if model.dimension is not None and list(model.dimension) != dimension:
+        raise MetadataError(
+            f'metadata["Ophys"]["{kind}"][{index}]["dimension"] is {model.dimension.tolist()}, but '
+            f"the movie has {dimension} (columns, rows[, planes]); leave it out."
+        )
+    return dimension
+
+
+def _imaging_frames_to_hdmf_iterator(
+    imaging: Any,
+    iterator_type: str | None = "v2",
+    iterator_options: dict[str, Any] | None = None,
+) -> Any:
+    """Return a movie in NWB's orientation, lazily or in memory.
+
+    Parameters
+    ----------
+    imaging : roiextractors.ImagingExtractor
+    iterator_type : {"v2", "v1", None}
+        ``ImagingExtractorDataChunkIterator``, hdmf's ``DataChunkIterator`` over frames, or a
+        ``numpy.ndarray``.
+    iterator_options : dict, optional
+        Arguments of the iterator.
+
+    Raises
+    ------
+    AssertionError
+        For another type, or options for an array.
+    MemoryError
+        When the array does not fit into memory.
+    """
+    _check_choice("iterator_type", iterator_type, _ITERATOR_TYPES)
+    options = dict(iterator_options or {})
+    if iterator_type is None and options:
+        raise ArgumentError("iterator_options are given, but iterator_type None has no iterator.")
+    if iterator_type is None:
+        check_if_imaging_fits_into_memory(imaging)
+    field = _nwb_field(imaging)
+    if iterator_type is None or imaging.get_num_samples() == 0:
+        return _frames(imaging, 0, int(imaging.get_num_samples()), field)
+    if iterator_type == "v2":
+        return ImagingExtractorDataChunkIterator(imaging_extractor=imaging, **options)
+    return DataChunkIterator(
+        data=_each_frame(imaging, field),
+        maxshape=(int(imaging.get_num_samples()), *field),
+        dtype=np.dtype(imaging.get_dtype()),
+        **options,
+    )
+
+
+def _nwb_field(imaging: Any) -> tuple[int, ...]:
+    rows, columns, *planes = (int(size) for size in imaging.get_sample_shape())
+    return (columns, rows, *planes)
+
+
+def _frames(imaging: Any, start: int, stop: int, field: tuple[int, ...]) -> NDArray[Any]:
+    return np.swapaxes(read_series(imaging, start, stop, field), 1, 2)
+
+
+def _each_frame(imaging: Any, field: tuple[int, ...]) -> Iterator[NDArray[Any]]:
+    for index in range(int(imaging.get_num_samples())):
+        yield _frames(imaging, index, index + 1, field)[0]
+
+
+def check_if_imaging_fits_into_memory(imaging: Any) -> None:
+    """Raise when a movie is larger than the memory available.
+
+    Parameters
+    ----------
+    imaging : roiextractors.ImagingExtractor
+        Its counts are read, not its frames.
+
+    Raises
+    ------
+    MemoryError
+        With both sizes.
+    """
+    itemsize = np.dtype(imaging.get_dtype()).itemsize
+    needed = imaging.get_num_samples() * math.prod(imaging.get_sample_shape()) * itemsize
+    available = psutil.virtual_memory().available
+    if needed > available:
+        raise MemoryLimitError(
+            f"The movie takes {needed / 1e9:.2f} GB, but {available / 1e9:.2f} GB of memory are "
+            "available; use iterator_type='v2', which reads it block by block."
+        )

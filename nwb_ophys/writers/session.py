@@ -1,0 +1,95 @@
+"""The NWBFile itself, with its subject, and its processing module for ophys."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from pynwb import NWBFile
+from pynwb.base import ProcessingModule
+from pynwb.file import Subject
+
+from nwb_ophys.errors import MetadataError
+from nwb_ophys.metadata import get_default_ophys_metadata, merge_metadata, models, parse_model
+
+
+def make_nwbfile(metadata: Mapping[str, Any] | None) -> NWBFile:
+    """Make an empty NWBFile from ``metadata["NWBFile"]`` and ``metadata["Subject"]``.
+
+    Parameters
+    ----------
+    metadata : Mapping or None
+        What it lacks is filled with defaults, except ``session_start_time``.
+
+    Raises
+    ------
+    MetadataError
+        When the start of the session is missing or no date and time, or a key is wrong.
+    """
+    merged = merge_metadata({"NWBFile": get_default_ophys_metadata()["NWBFile"]}, metadata)
+    session = parse_model(models.Session, merged["NWBFile"], 'metadata["NWBFile"]')
+    if session.session_start_time is None:
+        raise MetadataError(
+            "metadata[\"NWBFile\"] lacks 'session_start_time', which NWB requires and the source "
+            "does not state; give a date and time such as '2024-05-17T14:30:00+02:00'."
+        )
+    fields = attrs.asdict(session, filter=_stated)
+    for key in ("session_start_time", "timestamps_reference_time"):
+        if key in fields:
+            fields[key] = parse_moment(fields[key], f'metadata["NWBFile"]["{key}"]')
+    nwbfile = NWBFile(**fields)
+    if merged.get("Subject"):
+        nwbfile.subject = _make_subject(merged["Subject"])
+    return nwbfile
+
+
+def _make_subject(metadata: Mapping[str, Any]) -> Subject:
+    subject = parse_model(models.Subject, metadata, 'metadata["Subject"]')
+    fields = attrs.asdict(subject, filter=_stated)
+    if "date_of_birth" in fields:
+        path = 'metadata["Subject"]["date_of_birth"]'
+        fields["date_of_birth"] = parse_moment(fields["date_of_birth"], path)
+    return Subject(**fields)
+
+
+def _stated(_: attrs.Attribute[Any], value: Any) -> bool:
+    return value is not None
+
+
+def parse_moment(value: Any, path: str) -> datetime.datetime:
+    """Return a date and time given as such, or as ISO 8601 text.
+
+    Without a time zone it is taken in that of this computer, as pynwb takes it.
+
+    Raises
+    ------
+    MetadataError
+        Naming ``path`` when it is neither.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        # Python 3.10 knows no Z.
+        text = text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text
+        try:
+            return datetime.datetime.fromisoformat(text)
+        except ValueError:
+            raise MetadataError(
+                f"{path} is {value!r}; it must be an ISO 8601 date and time such as "
+                "'2024-05-17T14:30:00+02:00'."
+            ) from None
+    if isinstance(value, datetime.datetime):
+        return value
+    if isinstance(value, datetime.date):
+        return datetime.datetime(value.year, value.month, value.day)
+    raise MetadataError(f"{path} is {value!r}; it must be a date and time.")
+
+
+def ophys_module(nwbfile: NWBFile) -> ProcessingModule:
+    """Return the processing module ``ophys``, made where absent."""
+    if "ophys" in nwbfile.processing:
+        return nwbfile.processing["ophys"]
+    return nwbfile.create_processing_module(
+        name="ophys", description="Optical physiology: processed imaging data."
+    )

@@ -1,0 +1,201 @@
+"""Traces of ROIs: fluorescence and delta F over F."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from hdmf.common import DynamicTableRegion
+from pynwb import NWBFile
+from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
+
+from nwb_ophys.errors import MetadataError
+from nwb_ophys.extractors.traces import cell_traces
+from nwb_ophys.iterators import SliceableDataChunkIterator
+from nwb_ophys.metadata import (
+    get_default_segmentation_metadata,
+    merge_metadata,
+    models,
+    parse_model,
+    trace_entry,
+)
+from nwb_ophys.timing import clock_of
+from nwb_ophys.writers.masks import (
+    add_plane_segmentation,
+    find_plane_segmentation,
+    resolve_plane_segmentation,
+)
+from nwb_ophys.writers.series import time_fields
+from nwb_ophys.writers.session import ophys_module
+from nwb_ophys.writers.wrapping import compressed
+
+
+def add_fluorescence_traces(
+    segmentation_extractor: Any,
+    nwbfile: NWBFile,
+    metadata: Mapping[str, Any] | None,
+    plane_segmentation_name: str | None = None,
+    plane_index: int | None = None,
+    iterator_options: dict[str, Any] | None = None,
+    compression_options: dict[str, Any] | None = None,
+) -> NWBFile:
+    """Add the traces of the ROIs of a plane segmentation, which is added where absent.
+
+    Parameters
+    ----------
+    segmentation_extractor : roiextractors.SegmentationExtractor
+        Traces that are None or empty are left out, and those of its background components, which
+        are no ROIs; all-zero ones are kept.
+    nwbfile : pynwb.NWBFile
+    metadata : Mapping or None
+        A series takes its fields from ``metadata["Ophys"][container][plane segmentation][trace]``;
+        the container is ``DfOverF`` for dff and ``Fluorescence`` for the rest.
+    plane_segmentation_name : str, optional
+        ``PlaneSegmentation`` when not given.
+    plane_index : int, optional
+        Position of the plane segmentation in the metadata. Deprecated.
+    iterator_options : dict, optional
+        Arguments of the iterator over the data.
+    compression_options : dict, optional
+        Arguments of ``H5DataIO``; gzip when not given.
+
+    Returns
+    -------
+    pynwb.NWBFile
+        The same; a series of the name is left as it is. Without traces nothing is added.
+
+    Raises
+    ------
+    ValueError
+        When the metadata are wrong, or give a series the name of another plane's.
+    """
+    traces = cell_traces(segmentation_extractor)
+    if not traces:
+        return nwbfile
+    merged = merge_metadata(get_default_segmentation_metadata(), metadata)
+    name = resolve_plane_segmentation(merged, plane_segmentation_name, plane_index, "plane_index")
+    region = _create_roi_table_region(segmentation_extractor, nwbfile, merged, name)
+    clock = clock_of(segmentation_extractor, **_stated_times(merged, name, traces))
+    for trace, data in traces.items():
+        container_key = "DfOverF" if trace == "dff" else "Fluorescence"
+        container = _container(nwbfile, merged, container_key)
+        model = _series_model(merged, container_key, name, trace, container, region.table)
+        if model is None:
+            continue
+        iterator = SliceableDataChunkIterator(data, **(iterator_options or {}))
+        fields = attrs.asdict(model, filter=lambda _, value: value is not None)
+        series = RoiResponseSeries(
+            **fields | time_fields(clock),
+            data=compressed(iterator, compression_options),
+            rois=_copy_of(region),
+        )
+        container.add_roi_response_series(series)
+    return nwbfile
+
+
+def _create_roi_table_region(
+    segmentation_extractor: Any,
+    nwbfile: NWBFile,
+    metadata: Mapping[str, Any] | None,
+    plane_segmentation_name: str | None = None,
+    plane_index: int | None = None,
+) -> DynamicTableRegion:
+    """Return a region of all ROIs of a plane segmentation, in order; the table is added if absent.
+
+    Parameters
+    ----------
+    segmentation_extractor : roiextractors.SegmentationExtractor
+    nwbfile : pynwb.NWBFile
+    metadata : Mapping or None
+    plane_segmentation_name : str, optional
+        ``PlaneSegmentation`` when not given.
+    plane_index : int, optional
+        Position of the plane segmentation in the metadata. Deprecated.
+    """
+    merged = merge_metadata(get_default_segmentation_metadata(), metadata)
+    name = resolve_plane_segmentation(merged, plane_segmentation_name, plane_index, "plane_index")
+    add_plane_segmentation(segmentation_extractor, nwbfile, merged, plane_segmentation_name=name)
+    table = find_plane_segmentation(nwbfile, merged, name)
+    num_rois = len(segmentation_extractor.get_roi_ids())
+    if len(table.id) != num_rois:
+        raise MetadataError(
+            f"The plane segmentation '{name}' in the file has {len(table.id)} ROIs, but the "
+            f"segmentation has {num_rois}; give it another name in the metadata."
+        )
+    return table.create_roi_table_region(
+        region=list(range(num_rois)), description=f"All ROIs of '{name}', in order."
+    )
+
+
+def _copy_of(region: DynamicTableRegion) -> DynamicTableRegion:
+    """Return a region of its own for a series: an object has only one parent."""
+    return DynamicTableRegion(
+        name="rois", data=list(region.data), description=region.description, table=region.table
+    )
+
+
+def _get_segmentation_data_interface(nwbfile: NWBFile, data_interface_name: str) -> Any:
+    """Return a container of traces in the ophys module, made where absent.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+    data_interface_name : str
+        ``DfOverF`` makes a container of that type, any other name a ``Fluorescence``.
+    """
+    return _data_interface(
+        nwbfile, data_interface_name, DfOverF if data_interface_name == "DfOverF" else Fluorescence
+    )
+
+
+def _data_interface(nwbfile: NWBFile, name: str, kind: type) -> Any:
+    ophys = ophys_module(nwbfile)
+    if name not in ophys.data_interfaces:
+        ophys.add(kind(name=name))
+    return ophys.data_interfaces[name]
+
+
+def _container(nwbfile: NWBFile, metadata: Mapping[str, Any], key: str) -> Any:
+    name = metadata["Ophys"][key]["name"]
+    return _data_interface(nwbfile, name, DfOverF if key == "DfOverF" else Fluorescence)
+
+
+def _entry(metadata: Mapping[str, Any], key: str, plane: str, trace: str) -> Any:
+    return (metadata["Ophys"][key].get(plane) or {}).get(trace)
+
+
+def _stated_times(
+    metadata: Mapping[str, Any], plane: str, traces: Mapping[str, Any]
+) -> dict[str, float | None]:
+    """Return the rate and start that the metadata give one trace, which hold for all of a plane."""
+    stated: dict[str, float | None] = {"rate": None, "starting_time": None}
+    for trace in traces:
+        entry = _entry(metadata, "DfOverF" if trace == "dff" else "Fluorescence", plane, trace)
+        for field in stated:
+            if isinstance(entry, Mapping) and stated[field] is None:
+                stated[field] = entry.get(field)
+    return stated
+
+
+def _series_model(
+    metadata: Mapping[str, Any], key: str, plane: str, trace: str, container: Any, table: Any
+) -> models.RoiResponseSeries | None:
+    """Return the fields of a series, or None where the same one is in the container already."""
+    stated = _entry(metadata, key, plane, trace)
+    path = f'metadata["Ophys"]["{key}"]["{plane}"]["{trace}"]'
+    model = parse_model(models.RoiResponseSeries, trace_entry(trace) | dict(stated or {}), path)
+    present = container.roi_response_series
+    if model.name not in present:
+        return model
+    if present[model.name].rois.table is table:
+        return None
+    if stated is None:
+        # A default name that another plane's trace has taken; the plane's name sets it apart.
+        model = attrs.evolve(model, name=f"{model.name}{plane}")
+        return None if model.name in present else model
+    other = present[model.name].rois.table.name
+    raise MetadataError(
+        f"{path}[\"name\"] is '{model.name}', which is a series of plane segmentation '{other}' "
+        f"in '{container.name}' already; give it another name."
+    )
