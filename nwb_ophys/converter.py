@@ -183,9 +183,9 @@ class OphysConverter:
         full = self._full(composition, metadata)
         self.temporally_align(full, options)
         for name, interface in self.interfaces.items():
-            own = composition.project(full, name)
+            own: Mapping[str, Any] = composition.project(full, name)
             if not isinstance(interface, BaseOphysInterface):
-                own = own.to_dict()
+                own = DeepDict(own).to_dict()
             interface.add_to_nwbfile(nwbfile, own, **options.get(name, {}))
         return nwbfile
 

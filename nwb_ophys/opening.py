@@ -12,12 +12,13 @@ import yaml
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import (
     OptionError,
+    OutputExistsError,
     SourceArgumentError,
     SourceNotFoundError,
     UnknownFormatError,
 )
 from nwb_ophys.interfaces.arguments import arguments_schema
-from nwb_ophys.metadata import DeepDict
+from nwb_ophys.metadata import DeepDict, dump_metadata, load_metadata, merge_metadata
 from nwb_ophys.registry import FormatRow, detect, formats, get_format
 
 
@@ -77,6 +78,59 @@ def open_recording(
         for name, interface in interfaces.items()
     }
     return Recording(converter, conversion)
+
+
+def edited_metadata(
+    converter: OphysConverter, metadata_file: str | Path | None, edits: Mapping[str, str]
+) -> DeepDict:
+    """Return the metadata of a converter with those of a file and single values put in.
+
+    Parameters
+    ----------
+    converter : OphysConverter
+    metadata_file : path-like, optional
+        YAML or JSON.
+    edits : Mapping of str to str
+        Values by dotted keys; see :func:`set_in_metadata`.
+    """
+    given = None if metadata_file is None else load_metadata(metadata_file)
+    metadata = merge_metadata(converter.get_metadata(), given)
+    schema = converter.get_metadata_schema()
+    for key, text in edits.items():
+        set_in_metadata(metadata, key, text, schema)
+    return metadata
+
+
+def describe_recording(converter: OphysConverter, metadata: DeepDict) -> str:
+    """Return metadata as a commented YAML document to edit.
+
+    The identifier is left out: each file gets one of its own. A missing start of the session is
+    marked.
+    """
+    document = DeepDict(metadata)
+    session = {k: v for k, v in document["NWBFile"].items() if k != "identifier"}
+    document["NWBFile"] = {"session_start_time": None, **session}
+    return _HEADING + dump_metadata(document, converter.get_metadata_schema())
+
+
+_HEADING = """\
+# What will be written. Change what you know better; a key set to null counts as not given.
+# NWBFile.session_start_time is required; further keys of NWBFile and Subject may be added.
+"""
+
+
+def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a text file.
+
+    Raises
+    ------
+    OutputExistsError
+        When it exists and may not be overwritten.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"'{path}' exists already; use overwrite to replace it.")
+    path.write_text(text, encoding="utf-8")
 
 
 def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str, Any]) -> None:

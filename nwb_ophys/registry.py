@@ -178,3 +178,33 @@ def detect(path: str | Path) -> list[Candidate]:
     path = Path(path)
     found = ((row, row.load().matches(path)) for row in formats().values())
     return [Candidate(row, evidence) for row, evidence in found if evidence]
+
+
+def format_table() -> list[tuple[str, ...]]:
+    """Return the formats as rows of text, a heading first.
+
+    Returns
+    -------
+    list of tuple of str
+        Kind, name, whether what it needs is installed or how to install it, what is recognised.
+    """
+    rows: list[tuple[str, ...]] = [("KIND", "NAME", "INSTALLED", "RECOGNISED")]
+    for row in formats().values():
+        try:
+            described = row if row.kind is not None else _described(row)
+        except UnknownFormatError as error:
+            rows.append(("?", row.name, "no", str(error)))
+            continue
+        install = f'no: pip install "nwb-ophys[{row.extra}]"'
+        installed = "yes" if row.is_installed() else install
+        rows.append((str(described.kind), row.name, installed, described.recognised))
+    return rows
+
+
+def _described(row: FormatRow) -> FormatRow:
+    """Return the row of another package's format with what its class says of itself."""
+    cls = row.load()
+    names = [base.__name__ for base in cls.__mro__]
+    kind = next((k for k in ("imaging", "segmentation") if f"{k.title()}Interface" in names), "?")
+    summary = (cls.__doc__ or cls.__name__).strip().splitlines()[0]
+    return attrs.evolve(row, kind=kind, recognised=f"{summary} ({row.origin})")

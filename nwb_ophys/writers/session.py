@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,7 +62,7 @@ def _stated(_: attrs.Attribute[Any], value: Any) -> bool:
 def parse_moment(value: Any, path: str) -> datetime.datetime:
     """Return a date and time given as such, or as ISO 8601 text.
 
-    Without a time zone it is taken in that of this computer, as pynwb takes it.
+    Without a time zone it is taken in that of this computer, with a warning: NWB requires one.
 
     Raises
     ------
@@ -73,17 +74,30 @@ def parse_moment(value: Any, path: str) -> datetime.datetime:
         # Python 3.10 knows no Z.
         text = text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text
         try:
-            return datetime.datetime.fromisoformat(text)
+            return _with_zone(datetime.datetime.fromisoformat(text), path)
         except ValueError:
             raise MetadataError(
                 f"{path} is {value!r}; it must be an ISO 8601 date and time such as "
                 "'2024-05-17T14:30:00+02:00'."
             ) from None
     if isinstance(value, datetime.datetime):
-        return value
+        return _with_zone(value, path)
     if isinstance(value, datetime.date):
-        return datetime.datetime(value.year, value.month, value.day)
+        return _with_zone(datetime.datetime(value.year, value.month, value.day), path)
     raise MetadataError(f"{path} is {value!r}; it must be a date and time.")
+
+
+def _with_zone(moment: datetime.datetime, path: str) -> datetime.datetime:
+    if moment.tzinfo is not None:
+        return moment
+    local = moment.astimezone()
+    warnings.warn(
+        f"{path} is {moment.isoformat(' ')} without a time zone; that of this computer is "
+        f"written: {local.isoformat(' ')}. Give it with its zone to be sure.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return local
 
 
 def ophys_module(nwbfile: NWBFile) -> ProcessingModule:

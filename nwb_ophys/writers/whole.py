@@ -76,7 +76,7 @@ def add_segmentation(
         The same.
     """
     merged = merge_metadata(get_nwb_segmentation_metadata(segmentation_extractor), metadata)
-    storing = {
+    storing: dict[str, Any] = {
         "iterator_options": iterator_options,
         "compression_options": compression_options,
     }

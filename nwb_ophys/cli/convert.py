@@ -1,0 +1,80 @@
+"""``nwb-ophys convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nwb_ophys.cli import options as shared
+
+
+@click.command()
+@shared.paths
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The NWB file to write.",
+)
+@shared.format_names
+@shared.metadata_file
+@shared.settings
+@shared.options
+@click.option("--stub", type=click.IntRange(min=1), help="Write only the first so many samples.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@click.option("--append", is_flag=True, help="Add to an existing file.")
+@click.option(
+    "--backend",
+    type=click.Choice(["hdf5", "zarr"]),
+    default="hdf5",
+    show_default=True,
+    help="How the file is stored.",
+)
+@click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+@shared.debug
+def convert(
+    paths: tuple[Path, ...],
+    output: Path,
+    format_names: tuple[str, ...],
+    metadata_file: Path | None,
+    settings: tuple[str, ...],
+    options: tuple[str, ...],
+    stub: int | None,
+    overwrite: bool,
+    append: bool,
+    backend: str,
+    no_progress: bool,
+    debug: bool,
+) -> None:
+    r"""Convert everything in PATHS into one NWB file.
+
+    A path is a file or a folder of a recording, or of what an analysis found in it. All its
+    channels and planes are written. Several paths become streams of one file.
+
+    \b
+    nwb-ophys convert movie.tif suite2p/ -o session.nwb \
+        --option sampling_frequency=30 \
+        --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
+    """
+    from nwb_ophys.opening import edited_metadata, open_recording
+    from nwb_ophys.storage import check_target
+
+    check_target(output, overwrite=overwrite, append=append)
+    given = shared.pairs(options, "--option")
+    if stub is not None:
+        given["stub"] = stub
+    recording = open_recording(paths, format_names, given)
+    edits = shared.pairs(settings, "--set")
+    metadata = edited_metadata(recording.converter, metadata_file, edits)
+    written = recording.converter.run_conversion(
+        output,
+        metadata=metadata,
+        overwrite=overwrite,
+        append=append,
+        backend=backend,
+        progress=not no_progress,
+        conversion_options=recording.conversion_options,
+    )
+    click.echo(f"{written}: {', '.join(recording.converter.interfaces)}")

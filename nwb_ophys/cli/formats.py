@@ -1,0 +1,20 @@
+"""``nwb-ophys formats``."""
+
+from __future__ import annotations
+
+import click
+
+from nwb_ophys.cli import options as shared
+
+
+@click.command()
+@shared.debug
+def formats(debug: bool) -> None:
+    """List the formats: kind, name, what is recognised, and what must be installed for it."""
+    from nwb_ophys.registry import format_table
+
+    rows = format_table()
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
+        click.echo("  ".join([*cells, row[-1]]).rstrip())

@@ -1,0 +1,29 @@
+"""``nwb-ophys inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nwb_ophys.cli import options as shared
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@shared.debug
+def inspect(path: Path, debug: bool) -> None:
+    """Check an NWB file: pynwb's validation and the NWB Inspector's rules.
+
+    Ends with 1 when the file is not valid NWB, or the Inspector finds something critical.
+    """
+    from nwb_ophys.inspection import inspect_file
+
+    findings = inspect_file(path)
+    for finding in findings:
+        click.echo(f"{finding.importance:<25} {finding.location}: {finding.message}")
+    errors = sum(finding.is_error for finding in findings)
+    others = len(findings) - errors
+    click.echo(f"{path}: {errors} errors, {others} other findings.")
+    if errors:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,54 @@
+"""``nwb-ophys metadata``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nwb_ophys.cli import options as shared
+
+
+@click.command()
+@shared.paths
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The YAML file to write; the terminal when not given.",
+)
+@shared.format_names
+@shared.metadata_file
+@shared.settings
+@shared.options
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@shared.debug
+def metadata(
+    paths: tuple[Path, ...],
+    output: Path | None,
+    format_names: tuple[str, ...],
+    metadata_file: Path | None,
+    settings: tuple[str, ...],
+    options: tuple[str, ...],
+    overwrite: bool,
+    debug: bool,
+) -> None:
+    r"""Write what would be written of PATHS as metadata, as a commented YAML to edit.
+
+    \b
+    nwb-ophys metadata movie.tif -o meta.yaml --option sampling_frequency=30
+    nwb-ophys convert movie.tif -o session.nwb --metadata meta.yaml \
+        --option sampling_frequency=30
+    """
+    from nwb_ophys.opening import describe_recording, edited_metadata, open_recording, write_text
+
+    recording = open_recording(paths, format_names, shared.pairs(options, "--option"))
+    edits = shared.pairs(settings, "--set")
+    document = describe_recording(
+        recording.converter, edited_metadata(recording.converter, metadata_file, edits)
+    )
+    if output is None:
+        click.echo(document, nl=False)
+        return
+    write_text(output, document, overwrite=overwrite)
+    click.echo(f"{output}: edit it and give it to 'nwb-ophys convert --metadata'.")

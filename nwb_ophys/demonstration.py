@@ -1,0 +1,88 @@
+"""A small recording in true raw formats, made here and converted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from nwb_ophys.errors import OutputExistsError
+from nwb_ophys.opening import edited_metadata, open_recording
+from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p
+
+_SUBJECT = {
+    "Subject.subject_id": "demo-mouse",
+    "Subject.species": "Mus musculus",
+    "Subject.sex": "U",
+    "Subject.age": "P90D",
+    "NWBFile.session_description": "Simulated cells, made by nwb-ophys demo.",
+}
+
+
+def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> Path:
+    """Simulate cells, write them as ScanImage and Suite2p do, and convert both to one file.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where the raw files and ``session.nwb`` go; made where absent.
+    overwrite : bool
+        Whether a demo that is there is replaced.
+    say : callable
+        Called with each line of what is being done.
+
+    Returns
+    -------
+    pathlib.Path
+        The NWB file.
+
+    Raises
+    ------
+    OutputExistsError
+        When the folder holds anything and may not be overwritten.
+    """
+    raw, rois, target = folder / "movie_00001.tif", folder / "suite2p", folder / "session.nwb"
+    if folder.exists() and any(folder.iterdir()):
+        if not overwrite:
+            raise OutputExistsError(
+                f"The folder '{folder}' is not empty; name another, or use --overwrite."
+            )
+        for path in (raw, target):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(rois, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    recording = simulate_recording(num_samples=300, num_rows=96, num_columns=128, num_cells=12)
+    write_scanimage(raw, recording.movie, sampling_frequency=recording.sampling_frequency)
+    write_suite2p(folder, [recording])
+    say(f"Made {raw}: {recording.num_samples} frames of 96 x 128 pixels, as ScanImage writes them")
+    say(f"Made {rois}: {recording.num_cells} ROIs with traces, as Suite2p writes them")
+    command = f"nwb-ophys convert {raw} {rois} -o {target}"
+    for key, value in _SUBJECT.items():
+        command += f" \\\n    --set '{key}={value}'"
+    say(f"Converting, as this command would:\n\n  {command}\n")
+    converter = open_recording([raw, rois]).converter
+    converter.run_conversion(
+        target, metadata=edited_metadata(converter, None, _SUBJECT), overwrite=overwrite
+    )
+    say(_summary(target))
+    say(f"\nCheck it with: nwb-ophys inspect {target}")
+    return target
+
+
+def _summary(path: Path) -> str:
+    """Say what is in the file, read from the file."""
+    from pynwb import NWBHDF5IO
+
+    with NWBHDF5IO(str(path), mode="r") as io:
+        nwbfile = io.read()
+        lines = [f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB):"]
+        for series in nwbfile.acquisition.values():
+            frames, columns, rows = series.data.shape
+            lines.append(f"  {series.name}: {frames} frames of {columns} x {rows} (x, y) pixels")
+        ophys = nwbfile.processing["ophys"]
+        for table in ophys["ImageSegmentation"].plane_segmentations.values():
+            lines.append(f"  {table.name}: {len(table.id)} ROIs ({', '.join(table.colnames)})")
+        for series in ophys["Fluorescence"].roi_response_series.values():
+            samples, rois = series.data.shape
+            lines.append(f"  {series.name}: {samples} samples of {rois} ROIs, {series.rate:g} Hz")
+    return "\n".join(lines)

@@ -1,0 +1,61 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+import pytest
+
+
+def _find_data() -> Path | None:
+    stated = os.environ.get("NWB_OPHYS_TEST_DATA")
+    folder = Path(stated) if stated else Path(__file__).resolve().parents[2] / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The real recordings; their absence is a failure under CI, elsewhere a skip."""
+    folder = _find_data()
+    if folder is None:
+        message = "The real recordings are absent; set NWB_OPHYS_TEST_DATA to their folder."
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(params=["hdf5", "zarr"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each backend in turn, for anything that is written."""
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _no_file_left_open():
+    """Fail a test that leaves a file open: a reader of its own, or a half-written target."""
+    before = _open_files()
+    yield
+    gc.collect()
+    left = _open_files() - before
+    assert not left, f"files left open: {sorted(left)}"
+
+
+def _open_files() -> set[str]:
+    folder = Path("/proc/self/fd")
+    if not folder.is_dir():
+        return set()
+    names = set()
+    for entry in folder.iterdir():
+        try:
+            target = os.readlink(entry)  # noqa: PTH115
+        except OSError:
+            continue
+        if target.startswith("/") and Path(target).suffix in _DATA_SUFFIXES:
+            names.add(target)
+    return names
+
+
+_DATA_SUFFIXES = (".nwb", ".tif", ".tiff", ".hdf5", ".h5", ".npy", ".partial")
