@@ -1,0 +1,129 @@
+"""Directives that make tables from the package itself, so that they cannot go stale.
+
+``metadata-table`` takes the name of a model of ``nwb_ophys.metadata.models``; ``arguments-table``
+the dotted name of an attrs class whose fields were declared with ``argument``; ``formats-table``
+nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+from nwb_ophys.interfaces.arguments import arguments_schema
+from nwb_ophys.metadata import model_schema, models
+from nwb_ophys.registry import formats
+
+# What docutils would read as markup in a text that is plain.
+_MARKUP = str.maketrans({"*": r"\*", "|": r"\|", "_": r"\_"})
+
+
+class _Table(SphinxDirective):
+    """A list-table of rows of reStructuredText."""
+
+    required_arguments = 1
+    headings: tuple[str, ...] = ("Key", "Type", "When not given", "Meaning")
+    widths = "20 18 18 44"
+
+    def rows(self) -> Iterable[tuple[str, ...]]:
+        """Return the rows, a text for each heading."""
+        raise NotImplementedError
+
+    def run(self) -> list[Any]:
+        """Return the table."""
+        lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {self.widths}", ""]
+        for row in (self.headings, *self.rows()):
+            for index, cell in enumerate(row):
+                lines.append(f"   {'* -' if index == 0 else '  -'} {cell}".rstrip())
+        return self.parse_text_to_nodes(StringList(lines, source=type(self).__name__))
+
+
+class MetadataTable(_Table):
+    """The keys of a model of metadata."""
+
+    def rows(self) -> Iterable[tuple[str, ...]]:
+        """Return the rows, a key each."""
+        model = getattr(models, self.arguments[0])
+        schema = model_schema(model)["properties"]
+        for field in attrs.fields(model):
+            default = "required" if field.default is attrs.NOTHING else _shown(field.default)
+            kind = _type_words(schema[field.name], field.metadata["schema"].get("model"))
+            yield f"``{field.name}``", kind, default, field.metadata["doc"].translate(_MARKUP)
+
+
+class ArgumentsTable(_Table):
+    """Source arguments of a format, or conversion options."""
+
+    headings = ("Argument", "Type", "When not given", "Meaning")
+
+    def rows(self) -> Iterable[tuple[str, ...]]:
+        """Return the rows, an argument each."""
+        module, _, name = self.arguments[0].rpartition(".")
+        cls = getattr(importlib.import_module(module), name)
+        schema = arguments_schema(cls, "")
+        for field in attrs.fields(cls):
+            default = "required" if field.default is attrs.NOTHING else _shown(field.default)
+            described = schema["properties"][field.name]
+            meaning = described["description"].translate(_MARKUP)
+            yield f"``{field.name}``", _type_words(described), default, meaning
+
+
+class FormatsTable(_Table):
+    """The formats that the package brings."""
+
+    required_arguments = 0
+    headings = ("Format", "Kind", "Recognised", "Extra", "Interface")
+    widths = "17 15 34 12 22"
+
+    def rows(self) -> Iterable[tuple[str, ...]]:
+        """Return the rows, a format each."""
+        for row in formats().values():
+            if row.origin == "nwb-ophys":
+                interface = row.interface.partition(":")[2]
+                extra = f"``{row.extra}``" if row.extra else "none needed"
+                link = f":class:`~nwb_ophys.{interface}`"
+                recognised = row.recognised.translate(_MARKUP)
+                yield f"``{row.name}``", str(row.kind), recognised, extra, link
+
+
+def _shown(default: Any) -> str:
+    return "left out" if default is None else f"``{default!r}``"
+
+
+def _type_words(schema: Mapping[str, Any], model: type | None = None) -> str:
+    """Say in words what a JSON schema takes."""
+    if model is not None:
+        link = f":ref:`{model.__name__} <metadata-{model.__name__}>`"
+        return f"list of {link}" if schema.get("type") == "array" else link
+    if "anyOf" in schema:
+        return " or ".join(_type_words(arm) for arm in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join(f"``{choice!r}``" for choice in schema["enum"])
+    kind = schema.get("type", "array in memory")
+    if isinstance(kind, list):
+        return " or ".join(_type_words({**schema, "type": one}) for one in kind)
+    if kind == "array":
+        items = schema.get("items", {})
+        size = f" of {schema['minItems']} or {schema['maxItems']}" if "maxItems" in schema else ""
+        return f"list{size}{_plural(items) if items else ''}"
+    if kind == "string" and "format" in schema:
+        return {"date-time": "date and time", "path": "path"}[schema["format"]]
+    return {"string": "text", "boolean": "true or false", "object": "dictionary"}.get(kind, kind)
+
+
+def _plural(items: Mapping[str, Any]) -> str:
+    words = _type_words(items)
+    return f" {words}s" if words == "number" else f" of {words}s" if " or " not in words else ""
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register the directives."""
+    app.add_directive("metadata-table", MetadataTable)
+    app.add_directive("arguments-table", ArgumentsTable)
+    app.add_directive("formats-table", FormatsTable)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,174 @@
+"""Reading the blocks of code of README.md and docs/, and running them as a reader would."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import re
+import shlex
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nwb_ophys.cli import main
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PRACTICE = "docs/tutorials/index.rst"
+
+_MARKDOWN = re.compile(
+    r"(?:^<!-- (?P<label>.*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```", re.M | re.S
+)
+_REST = re.compile(
+    r"^\.\. code-block:: (?P<language>\w+)\n\n(?P<code>(?:(?: {3}.*)?\n)+)"
+    r"|^\.\. readme-block:: (?P<label>.+)\n",
+    re.M,
+)
+# Commands that install, which a reader runs once; whether they work is not for these tests.
+_INSTALLS = re.compile(r"python -m venv |pip install ")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code: its language, its text, and the name that a comment gives it."""
+
+    language: str
+    code: str
+    label: str = ""
+
+
+def read_blocks(page: str) -> list[Block]:
+    """Return the blocks of a page, in order; those that docs/ takes from README.md included."""
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    if page.endswith(".md"):
+        found = _MARKDOWN.finditer(text)
+        return [Block(m["language"], m["code"], m["label"] or "") for m in found]
+    readme = {block.label: block for block in read_blocks("README.md")}
+    return [
+        readme[m["label"]] if m["label"] else Block(m["language"], textwrap.dedent(m["code"]))
+        for m in _REST.finditer(text)
+    ]
+
+
+def commands_of(code: str) -> list[str]:
+    """Return the commands of a block for the shell, each in one line."""
+    lines = code.replace("\\\n", " ").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def run_command(command: str) -> str:
+    """Run an ``nwb-ophys`` command in this process and return what it prints."""
+    words = shlex.split(command)
+    assert words[0] == "nwb-ophys", f"not a command of ours: {command}"
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as end,
+    ):
+        main(words[1:])
+    assert end.value.code == 0, f"{command}\nends with {end.value.code}: {err.getvalue()}"
+    return out.getvalue()
+
+
+class Page:
+    """A page whose blocks run one after the other in a folder, with one namespace."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.namespace: dict[str, object] = {"__name__": "page"}
+
+    def run_all(self, name: str) -> list[Block]:
+        """Run all blocks of a page and return them."""
+        blocks = read_blocks(name)
+        for number, block in enumerate(blocks, 1):
+            self.run(block, f"{name}, block {number}")
+        return blocks
+
+    def run(self, block: Block, where: str) -> None:
+        """Run a block of Python or for the shell; other languages are not run."""
+        if block.label in _FILES:
+            (self.folder / _FILES[block.label]).write_text(block.code, encoding="utf-8")
+        if block.label == "pyproject.toml":
+            install(block.code, self.folder)
+        if block.language == "python":
+            exec(compile(block.code, where, "exec"), self.namespace)
+        elif block.language == "bash" and not _INSTALLS.search(block.code):
+            for command in commands_of(block.code):
+                run_command(command)
+
+
+# Labelled blocks of README.md that are files.
+_FILES = {"labrig.py": "labrig.py", "pyproject.toml": "pyproject.toml", "traces": "traces.py"}
+
+
+@pytest.fixture
+def blocks_of() -> Callable[[str], list[Block]]:
+    """The function that reads the blocks of a page."""
+    return read_blocks
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """A folder with the files to practise on, made as the tutorials say."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    page = Page(tmp_path)
+    page.run_all(PRACTICE)
+    page.namespace.clear()
+    write_rig_recording(tmp_path)
+    yield page
+    page.namespace.clear()
+    for name in ("labrig", "traces"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def labrig(tmp_path: Path) -> dict[str, str]:
+    """The README's own format as an installed distribution, in the environment of a process."""
+    files = {block.label: block.code for block in read_blocks("README.md")}
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "labrig.py").write_text(files["labrig.py"], encoding="utf-8")
+    (site / "pyproject.toml").write_text(files["pyproject.toml"], encoding="utf-8")
+    install(files["pyproject.toml"], site)
+    write_rig_recording(tmp_path)
+    return {**os.environ, "PYTHONPATH": str(site)}
+
+
+def install(pyproject: str, folder: Path) -> None:
+    """Make what is in a folder on the path an installed distribution, as an installer would."""
+    name, group, points = read_project(pyproject)
+    info = folder / f"{name.replace('-', '_')}-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+    lines = [f"[{group}]", *(f"{key} = {value}" for key, value in points.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    importlib.invalidate_caches()
+
+
+def read_project(text: str) -> tuple[str, str, dict[str, str]]:
+    """Return the name, the entry-point group and its entries of a small pyproject.toml."""
+    # tomllib is in Python 3.11 and later only.
+    name = re.search(r'^name = "(.*)"$', text, re.M)
+    section = re.search(r'^\[project\.entry-points\."(.*)"\]\n((?:\w.*\n)+)', text, re.M)
+    assert name is not None
+    assert section is not None
+    points = dict(re.findall(r'^(\S+) = "(.*)"$', section[2], re.M))
+    return name[1], section[1], points
+
+
+def write_rig_recording(folder: Path) -> None:
+    """Write a recording as the README's rig does."""
+    from nwb_ophys.testing import simulate_recording
+
+    simulate_recording(num_samples=100, dtype="uint16").movie.tofile(folder / "cell3.raw")
+    header = {"shape": [48, 64], "rate": 500.0, "indicator": "Voltron2"}
+    header["start"] = "2024-05-17T14:30:00+02:00"
+    (folder / "cell3.json").write_text(json.dumps(header))

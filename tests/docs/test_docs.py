@@ -1,0 +1,98 @@
+"""The pages of docs/: their code runs, and they leave nothing out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+import yaml
+
+import nwb_ophys
+from nwb_ophys import errors, interfaces, tools
+from nwb_ophys.metadata import imaging_schema, models, segmentation_schema, validate
+from nwb_ophys.registry import formats
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = sorted(
+    str(path.relative_to(DOCS.parent))
+    for path in DOCS.rglob("*.rst")
+    if ".. code-block:: python" in path.read_text(encoding="utf-8")
+    or "   nwb-ophys " in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
+# neuroconv says of the metadata of our interfaces that their form is its old one.
+@pytest.mark.filterwarnings("ignore:The metadata passed to NeuroConv:FutureWarning")
+def test_every_block_runs(page, name):
+    if name.endswith("converter.rst"):
+        pytest.importorskip("neuroconv")
+    blocks = page.run_all(name)
+    assert blocks
+
+
+def test_the_tutorials_are_among_the_pages():
+    tutorials = {path.name for path in (DOCS / "tutorials").glob("*.rst")}
+    assert tutorials == {Path(name).name for name in PAGES if "/tutorials/" in name}
+
+
+def test_every_format_has_a_section_with_an_example():
+    text = (DOCS / "formats.rst").read_text(encoding="utf-8")
+    for row in formats().values():
+        _, heading, section = text.partition(f"\n{row.name}\n{'-' * len(row.name)}\n")
+        assert heading, f"formats.rst has no section '{row.name}'"
+        source = row.load().Source
+        assert f"{row.interface.partition(':')[2]}(" in section
+        assert f"arguments-table:: {source.__module__}.{source.__name__}" in section
+
+
+def test_every_model_of_metadata_has_a_table():
+    text = (DOCS / "metadata.rst").read_text(encoding="utf-8")
+    # Those that others are made from, of which no key is of its own.
+    bases = {base for model in _models() for base in model.__bases__}
+    for model in set(_models()) - bases:
+        assert f".. metadata-table:: {model.__name__}\n" in text
+
+
+def _models() -> list[type]:
+    found = vars(models).values()
+    return [item for item in found if isinstance(item, type) and attrs.has(item)]
+
+
+def test_the_metadata_that_are_shown_are_valid(blocks_of):
+    (block,) = (b for b in blocks_of("docs/metadata.rst") if b.language == "yaml")
+    shown = yaml.safe_load(block.code)
+    schema = segmentation_schema()
+    series = imaging_schema()["properties"]["Ophys"]["properties"]
+    schema["properties"]["Ophys"]["properties"] |= series
+    validate(shown, schema)
+
+
+def test_every_public_name_is_in_the_reference():
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.rst")}
+    everything = "\n".join(pages.values())
+    in_formats = set(nwb_ophys.formats.__all__)
+    for name in set(nwb_ophys.__all__) - in_formats - set(dir(errors)) - {"__version__"}:
+        assert f":: nwb_ophys.{name}\n" in everything, f"nwb_ophys.{name} is nowhere"
+    for name in tools.__all__:
+        in_metadata = name == "DeepDict"
+        if not (name.startswith("_") or in_metadata):
+            assert f":: nwb_ophys.tools.{name}\n" in pages["tools"], f"tools.{name} is nowhere"
+    for name in interfaces.__all__:
+        assert f".{name}\n" in pages["interfaces"], f"interfaces.{name} is nowhere"
+
+
+def test_the_documentation_builds_without_warnings(tmp_path):
+    pytest.importorskip("sphinx")
+    pytest.importorskip("numpydoc")
+    build = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "dummy"]
+    done = subprocess.run(
+        [*build, "-d", str(tmp_path / "doctrees"), str(DOCS), str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
