@@ -10,6 +10,7 @@ from pynwb import NWBFile
 
 from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError
 from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     Composition,
@@ -19,7 +20,7 @@ from nwb_ophys.metadata import (
     validate,
 )
 from nwb_ophys.writers.files import run
-from nwb_ophys.writers.session import make_nwbfile
+from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
 
 
 class OphysConverter:
@@ -121,7 +122,8 @@ class OphysConverter:
         MetadataError
             With the path of the first wrong key.
         """
-        validate(self._full(self._compose(), metadata), self.get_metadata_schema())
+        schema = without_neuroconv_keys(self.get_metadata_schema())
+        validate(self._full(self._compose(), metadata), schema)
 
     @staticmethod
     def _full(composition: Composition, metadata: Mapping[str, Any] | None) -> DeepDict:
@@ -218,7 +220,7 @@ class OphysConverter:
         self.validate_metadata(metadata or {})
         return run(
             lambda: make_nwbfile(self._full(self._compose(), metadata)),
-            lambda target: self.add_to_nwbfile(target, metadata, conversion_options),
+            lambda target: self._join(target, metadata, conversion_options),
             nwbfile_path=nwbfile_path,
             nwbfile=nwbfile,
             overwrite=overwrite,
@@ -226,6 +228,10 @@ class OphysConverter:
             backend=backend,
             progress=progress,
         )
+
+    def _join(self, nwbfile: NWBFile, metadata: Any, conversion_options: Any) -> None:
+        warn_of_other_session(nwbfile, self._full(self._compose(), metadata))
+        self.add_to_nwbfile(nwbfile, metadata, conversion_options)
 
     def _checked_options(
         self, conversion_options: Mapping[str, Mapping[str, Any]] | None

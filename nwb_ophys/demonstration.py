@@ -8,9 +8,11 @@ from pathlib import Path
 
 from nwb_ophys.errors import OutputExistsError
 from nwb_ophys.opening import edited_metadata, open_recording
+from nwb_ophys.storage import get_backend
 from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p
 
 _SUBJECT = {
+    "NWBFile.session_start_time": "2024-05-17T14:03:21.250000+02:00",
     "Subject.subject_id": "demo-mouse",
     "Subject.species": "Mus musculus",
     "Subject.sex": "U",
@@ -71,9 +73,7 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
 
 def _summary(path: Path) -> str:
     """Say what is in the file, read from the file."""
-    from pynwb import NWBHDF5IO
-
-    with NWBHDF5IO(str(path), mode="r") as io:
+    with get_backend("hdf5").open(path, "r") as io:
         nwbfile = io.read()
         lines = [f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB):"]
         for series in nwbfile.acquisition.values():

@@ -11,7 +11,10 @@ import attrs
 from nwb_ophys.errors import CorruptSourceError, MissingPackageError, SourceNotFoundError
 from nwb_ophys.storage import backend_of_path
 
-_ERRORS = ("PYNWB_VALIDATION", "CRITICAL", "ERROR")
+_ERRORS = ("PYNWB_VALIDATION", "ERROR")
+
+# As the Inspector ranks them, the gravest first.
+_RANKS = (*_ERRORS, "CRITICAL", "BEST_PRACTICE_VIOLATION", "BEST_PRACTICE_SUGGESTION")
 
 
 @attrs.frozen(kw_only=True)
@@ -34,7 +37,7 @@ class Finding:
 
     @property
     def is_error(self) -> bool:
-        """Whether the file should not be shared as it is."""
+        """Whether the file is not valid NWB, or cannot be read; all else is advice."""
         return self.importance in _ERRORS
 
 
@@ -48,7 +51,7 @@ def inspect_file(path: str | Path) -> list[Finding]:
     Returns
     -------
     list of Finding
-        Errors first.
+        The gravest first.
 
     Raises
     ------
@@ -69,6 +72,8 @@ def inspect_file(path: str | Path) -> list[Finding]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         findings = _validate(path)
+        if any(finding.importance == "ERROR" for finding in findings):
+            return findings
         messages = list(nwbinspector.inspect_nwbfile(nwbfile_path=str(path), skip_validate=True))
     findings += [
         Finding(
@@ -78,22 +83,38 @@ def inspect_file(path: str | Path) -> list[Finding]:
         )
         for message in messages
     ]
-    return sorted(findings, key=lambda finding: (not finding.is_error, finding.importance))
+    return sorted(findings, key=lambda finding: _RANKS.index(finding.importance))
 
 
 def _validate(path: Path) -> list[Finding]:
     """Return what pynwb's validator says; the Inspector's own call of it knows only HDF5."""
-    import pynwb
-
     storage = backend_of_path(path)
     if storage is None:
         raise CorruptSourceError(f"'{path}' is no NWB file: it is neither HDF5 nor Zarr.")
-    with storage.open(path, "r") as io:
+    try:
+        with storage.open(path, "r") as io:
+            io.read()
+            errors = _validation_errors(io)
+    except Exception as error:  # whatever pynwb stumbles over in a file that is no NWB
+        return [_trouble("ERROR", f"It cannot be read as NWB: {error}")]
+    return errors
+
+
+def _validation_errors(io: Any) -> list[Finding]:
+    import pynwb
+
+    try:
         errors = pynwb.validate(io=io)
+    except Exception as error:  # it looks at the first element of datasets that have none
+        return [_trouble("CRITICAL", f"It can be read, but pynwb's validator failed: {error}")]
     return [
         Finding(importance="PYNWB_VALIDATION", location=str(error.location), message=str(error))
         for error in errors
     ]
+
+
+def _trouble(importance: str, message: str) -> Finding:
+    return Finding(importance=importance, location="/", message=" ".join(message.split()))
 
 
 def _last_line(message: Any) -> str:

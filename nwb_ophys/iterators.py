@@ -97,6 +97,8 @@ class ImagingExtractorDataChunkIterator(_ArrayLike):
         self._maxshape, self._dtype = self._get_maxshape(), self._get_dtype()
         _check_pair("buffer_gb", buffer_gb, "buffer_shape", buffer_shape)
         _check_pair("chunk_mb", chunk_mb, "chunk_shape", chunk_shape)
+        if chunk_mb is not None and buffer_gb is not None and chunk_mb * 1e6 > buffer_gb * 1e9:
+            raise ArgumentError(f"chunk_mb {chunk_mb} is larger than buffer_gb {buffer_gb}.")
         if chunk_shape is None:
             chunk_shape = self._get_default_chunk_shape(chunk_mb or _DEFAULT_CHUNK_MB)
             if chunk_mb is None and buffer_shape is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from nwb_ophys.errors import (
     SourceNotFoundError,
     UnknownFormatError,
 )
-from nwb_ophys.interfaces.arguments import arguments_schema
+from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
 from nwb_ophys.metadata import DeepDict, dump_metadata, load_metadata, merge_metadata
 from nwb_ophys.registry import FormatRow, detect, formats, get_format
 
@@ -190,20 +191,29 @@ def _rows(paths: Sequence[Path], names: Sequence[str]) -> list[tuple[Path, Forma
         if not path.exists():
             raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     if not names:
-        return [(path, _recognised(path)) for path in paths]
+        return [(path, row) for path in paths for row in _recognised(path)]
     return list(zip(paths, chosen if len(chosen) > 1 else chosen * len(paths), strict=True))
 
 
-def _recognised(path: Path) -> FormatRow:
-    candidates = detect(path)
-    if candidates:
-        return candidates[0].row
+def _recognised(path: Path) -> list[FormatRow]:
+    """Return the likeliest format of each kind: a folder may hold a movie and its ROIs."""
+    likeliest: dict[str | None, FormatRow] = {}
+    for candidate in detect(path):
+        likeliest.setdefault(candidate.row.kind, candidate.row)
+    if likeliest:
+        return list(likeliest.values())
     known = "; ".join(f"{row.name}: {row.recognised}" for row in formats().values())
     raise UnknownFormatError(f"No format recognises '{path}'. Give one, of these: {known}.")
 
 
 def _source_schema(cls: Any) -> dict[str, Any]:
-    return cls.get_source_schema()["properties"]  # type: ignore[no-any-return]
+    """Return the schemas of the source arguments that are options: all but the path."""
+    properties = cls.get_source_schema()["properties"]
+    return {name: schema for name, schema in properties.items() if name != _path_of(cls)}
+
+
+def _path_of(cls: Any) -> str:
+    return path_argument(cls.Source) or "file_path"
 
 
 def _check_known(given: Mapping[str, Any], classes: Sequence[Any]) -> None:
@@ -218,8 +228,8 @@ def _check_known(given: Mapping[str, Any], classes: Sequence[Any]) -> None:
 
 def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, Any]) -> None:
     schema = cls.get_source_schema()
-    _, *others = schema["required"] or [None]
-    missing = [name for name in others if name not in source]
+    given = {*source, _path_of(cls)}
+    missing = [name for name in schema["required"] if name not in given]
     if missing:
         raise SourceArgumentError(
             f"'{path}' (format {row.name}) needs {missing[0]}: "
@@ -240,6 +250,10 @@ def _read_text(text: str, schema: Mapping[str, Any]) -> Any:
     """Read a value as YAML, unless a text is meant."""
     if schema.get("type") == "string" and text not in ("null", "~"):
         return text
+    if schema.get("type") == "number":
+        # YAML 1.1 takes 1e3 for a text.
+        with contextlib.suppress(ValueError):
+            return float(text)
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import warnings
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,11 @@ class FormatRow:
         """
         module, _, name = self.interface.partition(":")
         try:
-            return getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
+            found = getattr(importlib.import_module(module), name)
+            if not isinstance(found, type):
+                raise TypeError(f"it is {found!r}, not a class")
+            return found
+        except Exception as error:  # another package's module can raise anything
             raise UnknownFormatError(
                 f"The format '{self.name}' of '{self.origin}' cannot be loaded from "
                 f"'{self.interface}': {error}."
@@ -127,7 +131,7 @@ def formats() -> dict[str, FormatRow]:
     others = {
         point.name: FormatRow(
             name=point.name,
-            interface=point.value,
+            interface=f"{point.module}:{point.attr}",
             origin=point.dist.name if point.dist is not None else point.value.split(".")[0],
         )
         for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
@@ -176,8 +180,28 @@ def detect(path: str | Path) -> list[Candidate]:
         Names and headers only are read.
     """
     path = Path(path)
-    found = ((row, row.load().matches(path)) for row in formats().values())
-    return [Candidate(row, evidence) for row, evidence in found if evidence]
+    candidates = []
+    for row in formats().values():
+        if row.kind is not None:
+            evidence = row.load().matches(path)
+        else:
+            row, evidence = _asked(row, path)
+        if evidence:
+            candidates.append(Candidate(row, evidence))
+    return candidates
+
+
+def _asked(row: FormatRow, path: Path) -> tuple[FormatRow, str | None]:
+    """Ask another package's format; one that fails does not stand in the way of the others."""
+    try:
+        return _described(row), row.load().matches(path)
+    except Exception as error:
+        warnings.warn(
+            f"The format '{row.name}' of '{row.origin}' is left out: {error}",
+            UserWarning,
+            stacklevel=3,
+        )
+        return row, None
 
 
 def format_table() -> list[tuple[str, ...]]:

@@ -95,7 +95,7 @@ def clock_of(
     if times is None or times.size == 0:
         clock = Clock(rate=nominal, starting_time=0.0)
     else:
-        clock = describe_times(times, nominal)
+        clock = describe_times(times, rate if nominal is None else nominal)
     if not clock.is_regular:
         return clock
     if rate is None and clock.rate is None:
@@ -122,7 +122,7 @@ def describe_times(times: ArrayLike, nominal_rate: float | None = None) -> Clock
     Parameters
     ----------
     times : array-like of float, shape (samples,)
-        In seconds; at least one.
+        In seconds.
     nominal_rate : float, optional
         The source's rate in Hz, preferred where it fits, and the rate of a single sample.
 
@@ -138,8 +138,10 @@ def describe_times(times: ArrayLike, nominal_rate: float | None = None) -> Clock
             f"{np.count_nonzero(~np.isfinite(vector))} of {vector.size} timestamps are not finite"
         )
         return Clock(timestamps=vector)
-    if vector.size == 1:
+    if vector.size == 1 and nominal_rate is not None:
         return Clock(rate=nominal_rate, starting_time=float(vector[0]))
+    if vector.size < 2:
+        return Clock(timestamps=vector)
     backwards = np.count_nonzero(np.diff(vector) < 0)
     if backwards:
         _warn(f"Timestamps go backwards at {backwards} of {vector.size} samples")
@@ -164,10 +166,10 @@ def _constant_rate(times: NDArray[np.float64], nominal: float | None) -> float |
     elapsed = times[1:] - times[0]
     shortest = float(((elapsed - TOLERANCE) / index).max())
     longest = float(((elapsed + TOLERANCE) / index).min())
-    if shortest > longest or longest <= 0:
+    if shortest > longest or shortest <= 0:  # a period within the tolerance of none is none
         return None
-    middle = 2.0 / (max(shortest, 0.0) + longest)
-    average = (times.size - 1) / elapsed[-1] if elapsed[-1] > 0 else middle
+    middle = 2.0 / (shortest + longest)
+    average = (times.size - 1) / elapsed[-1]
     # The plainest number that fits is the likeliest to be what the instrument was set to.
     for rate in (nominal, round(average), float(f"{average:.6g}"), average, middle):
         if rate is not None and rate > 0 and shortest <= 1.0 / rate <= longest:
@@ -210,10 +212,11 @@ def interpolate_times(
             f"Alignment needs two vectors of the same length, of at least two moments; got shapes "
             f"{source.shape} and {target.shape}."
         )
-    if not ((np.diff(source) > 0).all() and (np.diff(target) >= 0).all()):
-        raise MetadataError("The moments for alignment must ascend on both clocks.")
+    finite = np.isfinite(source).all() and np.isfinite(target).all()
+    if not (finite and (np.diff(source) > 0).all() and (np.diff(target) >= 0).all()):
+        raise MetadataError("The moments for alignment must be finite and ascend on both clocks.")
     vector = np.asarray(times, dtype=np.float64)
-    result = np.interp(vector, source, target)
+    result = np.asarray(np.interp(vector, source, target))
     for outside, first, last in ((vector < source[0], 0, 1), (vector > source[-1], -2, -1)):
         slope = (target[last] - target[first]) / (source[last] - source[first])
         anchor = first if first == 0 else last

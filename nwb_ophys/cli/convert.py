@@ -48,16 +48,17 @@ def convert(
     no_progress: bool,
     debug: bool,
 ) -> None:
-    r"""Convert everything in PATHS into one NWB file.
+    """Convert everything in PATHS into one NWB file.
 
     A path is a file or a folder of a recording, or of what an analysis found in it. All its
     channels and planes are written. Several paths become streams of one file.
 
     \b
-    nwb-ophys convert movie.tif suite2p/ -o session.nwb \
-        --option sampling_frequency=30 \
-        --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
-    """
+    Example:
+      nwb-ophys convert movie.tif suite2p -o session.nwb
+          --option sampling_frequency=30
+          --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
+    """  # noqa: D301
     from nwb_ophys.opening import edited_metadata, open_recording
     from nwb_ophys.storage import check_target
 

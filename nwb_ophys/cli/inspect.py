@@ -15,7 +15,8 @@ from nwb_ophys.cli import options as shared
 def inspect(path: Path, debug: bool) -> None:
     """Check an NWB file: pynwb's validation and the NWB Inspector's rules.
 
-    Ends with 1 when the file is not valid NWB, or the Inspector finds something critical.
+    Ends with 1 when the file is not valid NWB or cannot be read. What the Inspector advises is
+    listed, and ends with 0.
     """
     from nwb_ophys.inspection import inspect_file
 
@@ -23,7 +24,8 @@ def inspect(path: Path, debug: bool) -> None:
     for finding in findings:
         click.echo(f"{finding.importance:<25} {finding.location}: {finding.message}")
     errors = sum(finding.is_error for finding in findings)
-    others = len(findings) - errors
-    click.echo(f"{path}: {errors} errors, {others} other findings.")
+    critical = sum(finding.importance == "CRITICAL" for finding in findings)
+    others = len(findings) - errors - critical
+    click.echo(f"{path}: {errors} errors, {critical} critical, {others} other findings.")
     if errors:
         raise click.exceptions.Exit(1)

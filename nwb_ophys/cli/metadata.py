@@ -33,13 +33,14 @@ def metadata(
     overwrite: bool,
     debug: bool,
 ) -> None:
-    r"""Write what would be written of PATHS as metadata, as a commented YAML to edit.
+    """Write what would be written of PATHS as metadata, as a commented YAML to edit.
 
     \b
-    nwb-ophys metadata movie.tif -o meta.yaml --option sampling_frequency=30
-    nwb-ophys convert movie.tif -o session.nwb --metadata meta.yaml \
-        --option sampling_frequency=30
-    """
+    Example:
+      nwb-ophys metadata movie.tif -o meta.yaml --option sampling_frequency=30
+      nwb-ophys convert movie.tif -o session.nwb --metadata meta.yaml
+          --option sampling_frequency=30
+    """  # noqa: D301
     from nwb_ophys.opening import describe_recording, edited_metadata, open_recording, write_text
 
     recording = open_recording(paths, format_names, shared.pairs(options, "--option"))

@@ -117,6 +117,10 @@ class ArraySegmentationExtractor(SegmentationExtractor):  # type: ignore[misc]
         self._check()
         if accepted is not None:
             flags = np.asarray(accepted, dtype=bool)
+            if flags.shape != (len(self._roi_ids),):
+                raise SourceError(
+                    f"accepted has {flags.size} flags for {len(self._roi_ids)} ROIs; give one each."
+                )
             description = "Whether the ROI was accepted."
             self.set_property("is_accepted", flags, self._roi_ids, description=description)
 
@@ -137,6 +141,12 @@ class ArraySegmentationExtractor(SegmentationExtractor):  # type: ignore[misc]
             lengths.add(trace.shape[0])
         if len(lengths) > 1:
             raise SourceError(f"The traces differ in length: {sorted(lengths)} samples.")
+        for name, image in self._summary_images.items():
+            if image.shape != self.get_frame_shape():
+                raise SourceError(
+                    f"The image '{name}' has the shape {image.shape}; it must be that of the "
+                    f"masks, {self.get_frame_shape()}."
+                )
 
     def get_frame_shape(self) -> tuple[int, ...]:
         """Return (rows, columns[, planes])."""

@@ -49,13 +49,40 @@ class MendedCaimanExtractor(CaimanSegmentationExtractor):  # type: ignore[misc]
         _check(Path(file_path))
         try:
             super().__init__(file_path)
-        except (OSError, KeyError, ValueError, TypeError) as error:
+            self._check_counts()
+            # It is no mean of the movie, but the background's footprints added up.
+            self._summary_images.pop("mean", None)
+            self._mend_acceptance()
+        except Exception as error:  # a damaged file can raise anything
+            self.__del__()
+            if isinstance(error, CorruptSourceError):
+                raise
             raise CorruptSourceError(
                 f"'{file_path}' cannot be read as CaImAn's output: {error}. It may be damaged."
             ) from error
-        # It is no mean of the movie, but the background's footprints added up.
-        self._summary_images.pop("mean", None)
-        self._mend_acceptance()
+
+    def _check_counts(self) -> None:
+        """Check that masks and traces are of the same components, samples and field."""
+        masks, pixels = int(self._estimates["A/shape"][1]), int(self._estimates["A/shape"][0])
+        field = tuple(map(int, self.get_frame_shape()))
+        self.get_sampling_frequency()  # raises where it is no number
+        faults = {f"A has {pixels} pixels for a field of {field}": pixels != np.prod(field)}
+        for response in self._roi_responses:
+            of_background = response.response_type == "background"
+            samples, components = response.data.shape
+            faults |= {
+                f"the {response.response_type} traces are of {components} components, the masks of "
+                f"{masks}": not of_background and components != masks,
+                f"the {response.response_type} traces have {samples} samples, the first ones "
+                f"{self.get_num_samples()}": masks > 0 and samples != self.get_num_samples(),
+            }
+        for name, image in self._summary_images.items():
+            faults[f"the {name} image has the shape {image.shape}"] = image.shape != field
+        fault = next((what for what, is_wrong in faults.items() if is_wrong), None)
+        if fault is not None:
+            raise CorruptSourceError(
+                f"'{self.file_path}' is damaged or not complete: {fault} in its estimates."
+            )
 
     def _mend_acceptance(self) -> None:
         """State acceptance only where components were evaluated."""

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.errors import SourceError
+
 
 class ImageMasks:
     """The image masks of ROIs, read one ROI at a time.
@@ -40,9 +42,16 @@ class ImageMasks:
         """Return the mask of one ROI, (columns, rows[, planes])."""
         masks = np.asarray(self._extractor.get_roi_image_masks(roi_ids=[self._roi_ids[index]]))
         # Volumes come with the axis of ROIs before that of planes (roiextractors stacks masks on
-        # axis 2) or, as documented, behind it; with a single ROI its length 1 tells which.
-        axis = 2 if masks.ndim == 4 and masks.shape[2] == 1 else -1
-        return np.swapaxes(masks.take(0, axis=axis), 0, 1)
+        # axis 2) or, as documented, behind it; with a single ROI its length 1 tells which. An
+        # extractor that gives all its ROIs whatever it is asked for is taken at its order.
+        for count, position in ((1, 0), (len(self._roi_ids), index)):
+            for axis in (2, -1) if masks.ndim == 4 else (-1,):
+                if masks.shape[axis] == count:
+                    return np.swapaxes(masks.take(position, axis=axis), 0, 1)
+        raise SourceError(
+            f"{type(self._extractor).__name__} gave masks of shape {masks.shape} for one ROI; the "
+            "axis of ROIs must have length 1."
+        )
 
 
 def pixel_masks(extractor: Any, roi_ids: Sequence[Any]) -> list[NDArray[Any]]:
@@ -53,8 +62,17 @@ def pixel_masks(extractor: Any, roi_ids: Sequence[Any]) -> list[NDArray[Any]]:
     extractor : roiextractors.SegmentationExtractor
     roi_ids : sequence
         Which ROIs, in which order.
+
+    Raises
+    ------
+    SourceError
+        When there are not as many masks as ROIs.
     """
-    masks = (np.asarray(mask) for mask in extractor.get_roi_pixel_masks(roi_ids=list(roi_ids)))
+    masks = [np.asarray(mask) for mask in extractor.get_roi_pixel_masks(roi_ids=list(roi_ids))]
+    if len(masks) != len(roi_ids):
+        raise SourceError(
+            f"{type(extractor).__name__} gave {len(masks)} pixel masks for {len(roi_ids)} ROIs."
+        )
     return [mask[:, [1, 0, *range(2, mask.shape[1])]] for mask in masks]
 
 
@@ -90,7 +108,7 @@ def pixel_centroids(masks: Sequence[NDArray[Any]], field: Sequence[int]) -> NDAr
     """
     num_axes = masks[0].shape[1] - 1
     centroids = np.empty((len(masks), num_axes), dtype=np.int64)
-    middle = [(size - 1) / 2 for size in field[:num_axes]]
+    middle = [(size - 1) / 2 for size in field[:num_axes]] + [0.0] * (num_axes - len(field))
     for index, mask in enumerate(masks):
         weights = mask[:, -1]
         brightest = mask[weights == weights.max()] if len(mask) and weights.max() > 0 else None

@@ -19,10 +19,10 @@ from nwb_ophys.extractors.scanimage_files import (
 from nwb_ophys.extractors.scanimage_header import (
     ScanImageMetadata,
     parse_header,
-    read_header_texts,
     scanimage_metadata,
 )
 from nwb_ophys.extractors.scanimage_pages import count_volumes, sample_pages
+from nwb_ophys.extractors.scanimage_text import read_header_texts
 from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
 from nwb_ophys.extractors.tiff_pages import Integers
 from nwb_ophys.extractors.tiff_reader import TiffPageReader

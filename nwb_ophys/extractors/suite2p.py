@@ -67,6 +67,26 @@ def channel_names(folder: Path) -> list[str]:
     return ["chan1", "chan2"] if second else ["chan1"]
 
 
+def _check_ops(path: Path, data: NDArray[Any]) -> None:
+    ops = data.item() if data.dtype == object and data.ndim == 0 else None
+    if not isinstance(ops, dict):
+        raise CorruptSourceError(f"'{path}' holds no settings of Suite2p; it may be damaged.")
+    missing = [key for key in ("fs", "nframes", "Ly", "Lx") if key not in ops]
+    if missing:
+        raise CorruptSourceError(f"'{path}' lacks {', '.join(missing)}; it is not complete.")
+
+
+def _check_stat(path: Path, data: NDArray[Any]) -> None:
+    if data.ndim != 1 or not all(isinstance(roi, dict) for roi in data):
+        raise CorruptSourceError(f"'{path}' holds no list of ROIs; it may be damaged.")
+    for index, roi in enumerate(data):
+        pixels = [np.shape(roi.get(key)) for key in ("ypix", "xpix", "lam")]
+        if len(set(pixels)) != 1 or len(pixels[0]) != 1:
+            raise CorruptSourceError(
+                f"'{path}': ROI {index} must have ypix, xpix and lam of the same length."
+            )
+
+
 class MendedSuite2pExtractor(Suite2pSegmentationExtractor):  # type: ignore[misc]
     """ROIs and traces of one plane and channel of a ``suite2p`` folder.
 
@@ -87,8 +107,16 @@ class MendedSuite2pExtractor(Suite2pSegmentationExtractor):  # type: ignore[misc
     extractor_name = "MendedSuite2pExtractor"
 
     def __init__(self, folder_path: Path, channel_name: str, plane_name: str) -> None:
-        super().__init__(folder_path, channel_name=channel_name, plane_name=plane_name)
-        self._check_counts()
+        try:
+            super().__init__(folder_path, channel_name=channel_name, plane_name=plane_name)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, SourceError):
+                raise
+            folder = Path(folder_path) / plane_name
+            raise CorruptSourceError(
+                f"'{folder}' cannot be read as Suite2p's output: {error!r}. It may be damaged."
+            ) from error
+        self._check_field()
         self._set_flags()
 
     @classmethod
@@ -112,24 +140,39 @@ class MendedSuite2pExtractor(Suite2pSegmentationExtractor):  # type: ignore[misc
         if not path.exists() and not require:
             return None
         data = load_npy(path, allow_pickle=mmap_mode is None)
-        if mmap_mode is None and data.dtype == object and data.ndim == 0:
-            self._check_ops(path, data.item())
+        if file_name == "ops.npy":
+            _check_ops(path, data)
+        elif file_name == "stat.npy":
+            _check_stat(path, data)
+        else:
+            self._check_shape(path, data)
         return data.T if transpose else data
 
-    def _check_ops(self, path: Path, ops: Any) -> None:
-        missing = [key for key in ("fs", "nframes", "Ly", "Lx") if key not in ops]
-        if missing:
-            raise CorruptSourceError(f"'{path}' lacks {', '.join(missing)}; it is not complete.")
+    def _check_shape(self, path: Path, data: NDArray[Any]) -> None:
+        """Check a file of traces or of flags against ops.npy and stat.npy, which are read first."""
+        columns = 2 if path.name in ("iscell.npy", "redcell.npy") else self._num_frames
+        if data.shape != (len(self.stat), columns):
+            raise CorruptSourceError(
+                f"'{path}' has the shape {data.shape}; ops.npy and stat.npy state "
+                f"{len(self.stat)} ROIs and {self._num_frames} frames, so that it must be "
+                f"{(len(self.stat), columns)}."
+            )
 
-    def _check_counts(self) -> None:
+    def _check_field(self) -> None:
+        """Check that the ROIs and the images lie in the field that ops.npy states."""
         folder = self.folder_path / self.plane_name
-        expected = (self._num_frames, len(self.stat))
-        for response in self._roi_responses:
-            if tuple(response.data.shape) != expected:
+        for index, roi in enumerate(self.stat):
+            for key, size in zip(("ypix", "xpix"), self._image_shape, strict=True):
+                if len(roi[key]) and not 0 <= np.min(roi[key]) <= np.max(roi[key]) < size:
+                    raise CorruptSourceError(
+                        f"'{folder / 'stat.npy'}': ROI {index} reaches out of the field of "
+                        f"{self._image_shape} pixels that ops.npy states."
+                    )
+        for name, image in self._summary_images.items():
+            if np.shape(image) != self._image_shape:
                 raise CorruptSourceError(
-                    f"'{folder}': the {response.response_type} traces are of "
-                    f"{response.data.shape[1]} ROIs and {response.data.shape[0]} frames, but "
-                    f"ops.npy and stat.npy state {expected[1]} ROIs and {expected[0]} frames."
+                    f"'{folder / 'ops.npy'}': the {name} image has the shape {np.shape(image)}; "
+                    f"it must be {self._image_shape}."
                 )
 
     def _set_flags(self) -> None:
@@ -139,11 +182,6 @@ class MendedSuite2pExtractor(Suite2pSegmentationExtractor):  # type: ignore[misc
             flags = self._load_npy(f"{name}.npy", mmap_mode="r")
             if flags is None:
                 continue
-            if flags.shape != (len(self._roi_ids), 2):
-                path = self.folder_path / self.plane_name / f"{name}.npy"
-                raise CorruptSourceError(
-                    f"'{path}' has the shape {flags.shape}; it must be ({len(self._roi_ids)}, 2)."
-                )
             columns = {
                 name: (flags[:, 0], f"Whether Suite2p holds the ROI to be {what}: 1 or 0."),
                 f"{name}_probability": (flags[:, 1], f"Probability that the ROI is {what}."),

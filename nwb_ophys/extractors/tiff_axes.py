@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from nwb_ophys.extractors.tiff_table import PageTable
 
-IMAGEJ_MARK, OME_MARK, SHAPED_MARK = "ImageJ=", "<OME", '{"shape":'
+IMAGEJ_MARK, OME_MARK, SHAPED_MARK = "ImageJ=", "<OME", '"shape":'
 
 
 @frozen(kw_only=True)
@@ -58,7 +58,7 @@ def read_stated_axes(table: PageTable) -> StatedAxes:
     description = table.read_description(0)
     if description.startswith(IMAGEJ_MARK):
         return _imagej_axes(description, table.num_pages)
-    if description.startswith(SHAPED_MARK):
+    if description.startswith("{") and SHAPED_MARK in description:
         return _shaped_axes(description, table)
     if OME_MARK in description[:4096] and description.rstrip().endswith(">"):
         return _ome_axes(description, table.num_pages)

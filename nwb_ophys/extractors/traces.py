@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,14 +41,34 @@ class TraceView:
     def __getitem__(self, selection: Any) -> Any:
         rows, columns = selection if isinstance(selection, tuple) else (selection, slice(None))
         if isinstance(rows, slice):
-            rows = slice(*rows.indices(self.shape[0]))
-            return np.asarray(self._data[rows, :])[:, self._columns[columns]]
+            wanted = range(self.shape[0])[rows]
+            # Files can be read forwards only.
+            start, stop = (min(wanted), max(wanted) + 1) if wanted else (0, 0)
+            return np.asarray(self._data[start:stop, :])[:: wanted.step, self._columns[columns]]
         return np.asarray(self._data[range(self.shape[0])[rows], :])[self._columns[columns]]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("Traces that are read on use cannot become an array without a copy.")
         return np.asarray(self[:], dtype=dtype)
+
+
+@attrs.frozen
+class Response:
+    """A kind of trace and whose it is, as roiextractors keeps it in its extractors.
+
+    Attributes
+    ----------
+    response_type : str
+        Such as ``raw``.
+    data : array-like, shape (samples, ROIs)
+    roi_ids : list
+        The ROI, or background component, of each column.
+    """
+
+    response_type: str
+    data: Any = attrs.field(eq=False)
+    roi_ids: list[Any]
 
 
 def background_ids(extractor: Any) -> list[Any]:

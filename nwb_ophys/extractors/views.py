@@ -16,6 +16,7 @@ from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import OptionError
 from nwb_ophys.extractors.traces import (
+    Response,
     TraceView,
     background_ids,
     background_trace_names,
@@ -87,6 +88,10 @@ class _View(SegmentationExtractor):  # type: ignore[misc]
         info = self._parent.get_property_info(key)
         return dataclasses.replace(info, data=self.get_property(key, self.get_roi_ids()))
 
+    def get_num_planes(self) -> int:
+        """Return the number of planes."""
+        return int(self._parent.get_num_planes())
+
     def get_num_samples(self) -> int:
         """Return the number of samples of the traces."""
         return int(self._parent.get_num_samples())
@@ -97,14 +102,14 @@ class _View(SegmentationExtractor):  # type: ignore[misc]
 
     def has_time_vector(self) -> bool:
         """Return whether times were set."""
-        return bool(self._parent.has_time_vector())
+        return self._times is not None or bool(self._parent.has_time_vector())
 
     def get_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64]:
         """Return the times of the samples, in seconds."""
-        times = np.asarray(self._parent.get_timestamps())[: self.get_num_samples()]
-        return times[start_sample:end_sample]
+        times = self._parent.get_timestamps() if self._times is None else self._times
+        return np.asarray(times)[: self.get_num_samples()][start_sample:end_sample]
 
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
@@ -129,22 +134,22 @@ class FirstSamples(_View):
     def __init__(self, parent: Any, num_samples: int) -> None:
         super().__init__(parent)
         self._num_samples = min(num_samples, int(parent.get_num_samples()))
+        self._roi_responses = [
+            Response(name, TraceView(data, num_samples=self._num_samples), ids)
+            for name, (data, ids) in _all_traces(parent).items()
+        ]
 
     def get_num_samples(self) -> int:
         """Return the number of samples of the view."""
         return self._num_samples
 
-    def get_traces_dict(self) -> dict[str, Any]:
-        """Return the first samples of the traces, by kind."""
-        traces = all_traces(self._parent)
-        return {name: TraceView(t, num_samples=self._num_samples) for name, t in traces.items()}
 
-
-def all_traces(extractor: Any) -> dict[str, Any]:
-    """Return the traces of ROIs, in their order, and those of background components."""
+def _all_traces(extractor: Any) -> dict[str, tuple[Any, list[Any]]]:
+    """Return the traces of ROIs and of background components, each with the ids it is of."""
     given = extractor.get_traces_dict()
-    background = {name: given[name] for name in background_trace_names(extractor)}
-    return cell_traces(extractor) | background
+    roi_ids, background = list(extractor.get_roi_ids()), background_ids(extractor)
+    cells = {name: (data, roi_ids) for name, data in cell_traces(extractor).items()}
+    return cells | {name: (given[name], background) for name in background_trace_names(extractor)}
 
 
 class SelectedRois(_View):
@@ -167,7 +172,8 @@ class SelectedRois(_View):
     def __init__(self, parent: Any, roi_ids: Sequence[Any]) -> None:
         super().__init__(parent)
         known = list(parent.get_roi_ids())
-        missing = [roi_id for roi_id in roi_ids if roi_id not in known]
+        position = {roi_id: index for index, roi_id in enumerate(known)}
+        missing = [roi_id for roi_id in roi_ids if roi_id not in position]
         if missing or not len(roi_ids) or len(set(roi_ids)) != len(roi_ids):
             shown = ", ".join(map(repr, known[:10])) + (", …" if len(known) > 10 else "")
             fault = (
@@ -175,17 +181,17 @@ class SelectedRois(_View):
             )
             raise OptionError(f"roi_ids: {fault}; the {len(known)} ROIs are {shown}.")
         self._selected = list(roi_ids)
+        columns = [position[roi_id] for roi_id in roi_ids]
+        self._roi_responses = [
+            Response(name, TraceView(data, columns), self._selected)
+            if ids == known
+            else Response(name, data, ids)
+            for name, (data, ids) in _all_traces(parent).items()
+        ]
 
     def get_roi_ids(self) -> list[Any]:
         """Return the selected ids."""
         return list(self._selected)
-
-    def get_traces_dict(self) -> dict[str, Any]:
-        """Return the traces of the selected ROIs and of the background, by kind."""
-        position = {roi_id: index for index, roi_id in enumerate(self._parent.get_roi_ids())}
-        columns = [position[roi_id] for roi_id in self._selected]
-        cells = {name: TraceView(t, columns) for name, t in cell_traces(self._parent).items()}
-        return all_traces(self._parent) | cells
 
 
 class BackgroundComponents(_View):
@@ -197,6 +203,14 @@ class BackgroundComponents(_View):
     """
 
     extractor_name = "BackgroundComponents"
+
+    def __init__(self, parent: Any) -> None:
+        super().__init__(parent)
+        ids = background_ids(parent)
+        traces = parent.get_traces_dict()
+        self._roi_responses = [
+            Response(name, traces[name], ids) for name in background_trace_names(parent)
+        ]
 
     def get_roi_ids(self) -> list[Any]:
         """Return the ids of the components."""
@@ -212,11 +226,6 @@ class BackgroundComponents(_View):
         """Return pixel masks of the components."""
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
         return list(self._parent.get_background_pixel_masks(background_ids=ids))
-
-    def get_traces_dict(self) -> dict[str, Any]:
-        """Return the traces of the components."""
-        traces = self._parent.get_traces_dict()
-        return {name: traces[name] for name in background_trace_names(self._parent)}
 
     def get_background_ids(self) -> list[Any]:
         """Return no ids: a background has no background."""

@@ -23,7 +23,9 @@ Arguments = TypeVar("Arguments")
 _PLAIN = {float: "number", int: "integer", str: "string", bool: "boolean"}
 
 
-def argument(description: str, default: Any = attrs.NOTHING) -> Any:
+def argument(
+    description: str, default: Any = attrs.NOTHING, schema: Mapping[str, Any] | None = None
+) -> Any:
     """Declare an argument of a format's source, or a conversion option.
 
     Parameters
@@ -32,8 +34,34 @@ def argument(description: str, default: Any = attrs.NOTHING) -> Any:
         What it means, with its unit; shown in the schema, the command line and the docs.
     default : Any, optional
         Its value when it is not given; without one it must be given.
+    schema : Mapping, optional
+        What JSON schema is to say of it beyond the type of its annotation.
     """
-    return attrs.field(default=default, metadata={"description": description})
+    metadata = {"description": description, "schema": schema or {}}
+    return attrs.field(default=default, metadata=metadata)
+
+
+_SIZES = {
+    "buffer_gb": {"type": "number", "exclusiveMinimum": 0},
+    "chunk_mb": {"type": "number", "exclusiveMinimum": 0},
+    "display_progress": {"type": "boolean"},
+    "progress_bar_options": {"type": "object"},
+}
+_SHAPE = {"type": "array", "items": {"type": "integer", "minimum": 1}}
+
+
+def iterator_options_argument(description: str, *, shapes: bool) -> Any:
+    """Declare the conversion option that says in which blocks and chunks data go to the file.
+
+    Parameters
+    ----------
+    description : str
+    shapes : bool
+        Whether shapes may be given beside sizes: what is written has one shape.
+    """
+    properties = _SIZES | ({"buffer_shape": _SHAPE, "chunk_shape": _SHAPE} if shapes else {})
+    schema = {"properties": properties, "additionalProperties": False}
+    return argument(description, default=None, schema=schema)
 
 
 def arguments_schema(cls: type, title: str) -> dict[str, Any]:
@@ -105,7 +133,7 @@ def parse_arguments(
     cls : type
         An attrs class of arguments.
     given : Mapping
-        The values by name. One of None counts as not given.
+        The values by name. One of None counts as not given, unless it is a choice of its own.
     owner : str
         Whose arguments, for messages.
     error : type
@@ -116,7 +144,11 @@ def parse_arguments(
     unknown = [name for name in given if name not in schema["properties"]]
     if unknown:
         raise error(f"{owner} has no argument '{unknown[0]}'; its arguments: {allowed}.")
-    values = {name: value for name, value in given.items() if value is not None}
+    values = {
+        name: value
+        for name, value in given.items()
+        if value is not None or "null" in schema["properties"][name].get("type", ())
+    }
     missing = [name for name in schema["required"] if name not in values]
     if missing:
         description = schema["properties"][missing[0]]["description"]
@@ -132,9 +164,15 @@ def parse_arguments(
 
 
 def _field_schema(field: attrs.Attribute[Any], hint: Any) -> dict[str, Any]:
-    schema = _type_schema(hint) | {"description": field.metadata["description"]}
+    schema = _type_schema(hint) | field.metadata["schema"]
+    schema["description"] = field.metadata["description"]
     if field.default is not attrs.NOTHING and field.default is not None:
         schema["default"] = field.default
+        if type(None) in get_args(hint):
+            # None is a choice then, not the lack of one.
+            schema["type"] = [schema["type"], "null"]
+            if "enum" in schema:
+                schema["enum"] = [*schema["enum"], None]
     return schema
 
 

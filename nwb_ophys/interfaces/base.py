@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from pynwb import NWBFile
 
 from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError, SourceNotFoundError
+from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
     arguments_signature,
@@ -21,10 +20,10 @@ from nwb_ophys.interfaces.arguments import (
     parse_arguments,
     path_argument,
 )
+from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.metadata import DeepDict, merge_metadata, validate
-from nwb_ophys.timing import extractor_times, interpolate_times, regular_times
 from nwb_ophys.writers.files import run
-from nwb_ophys.writers.session import make_nwbfile
+from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +31,7 @@ class NoArguments:
     """Arguments of an interface that takes none."""
 
 
-class BaseOphysInterface(ABC):
+class BaseOphysInterface(TimeAlignment, ABC):
     """An extractor, the metadata of what it reads, and the way of both into a file.
 
     A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, states its
@@ -76,7 +75,6 @@ class BaseOphysInterface(ABC):
         self.source: Any = parse_arguments(type(self).Source, source, name, SourceArgumentError)
         self._check_paths()
         self.extractor: Any = self.open(self.source)
-        self._unshifted: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"
@@ -158,7 +156,8 @@ class BaseOphysInterface(ABC):
         MetadataError
             With the path of the first wrong key.
         """
-        validate(self.full_metadata(metadata), self.get_metadata_schema())
+        schema = without_neuroconv_keys(self.get_metadata_schema())
+        validate(self.full_metadata(metadata), schema)
 
     def full_metadata(self, metadata: Mapping[str, Any] | None) -> DeepDict:
         """Return the user's metadata, filled from :meth:`get_metadata`; the user's win."""
@@ -231,7 +230,7 @@ class BaseOphysInterface(ABC):
         self.validate_metadata(metadata or {})
         return run(
             lambda: make_nwbfile(self.full_metadata(metadata)),
-            lambda target: self.add_to_nwbfile(target, metadata, **options),
+            lambda target: self._join(target, metadata, options),
             nwbfile_path=nwbfile_path,
             nwbfile=nwbfile,
             overwrite=overwrite,
@@ -240,73 +239,14 @@ class BaseOphysInterface(ABC):
             progress=progress,
         )
 
+    def _join(
+        self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None, options: Mapping[str, Any]
+    ) -> None:
+        warn_of_other_session(nwbfile, self.full_metadata(metadata))
+        self.add_to_nwbfile(nwbfile, metadata, **options)
+
     def with_extractor(self, extractor: Any) -> Any:
         """Return this interface over another extractor, such as a part of its own."""
         other = copy.copy(self)
         other.extractor = extractor
         return other
-
-    # --- time -----------------------------------------------------------------------------------
-
-    def get_original_timestamps(self) -> NDArray[np.float64]:
-        """Return the times of the samples in seconds as the source counts them."""
-        native = self.extractor.get_native_timestamps()
-        return self._regular_timestamps() if native is None else np.asarray(native, dtype=float)
-
-    def get_timestamps(self) -> NDArray[np.float64]:
-        """Return the times of the samples in seconds as they will be written."""
-        times = extractor_times(self.extractor)
-        return self._regular_timestamps() if times is None else times
-
-    def _regular_timestamps(self) -> NDArray[np.float64]:
-        rate = self.extractor.get_sampling_frequency()
-        if rate is None:
-            raise MetadataError(
-                f"{type(self).__name__}: the source states no sampling frequency; give one, or "
-                "timestamps with set_aligned_timestamps()."
-            )
-        return regular_times(int(self.extractor.get_num_samples()), float(rate))
-
-    def set_aligned_timestamps(self, t: ArrayLike) -> None:
-        """Set the times of the samples.
-
-        Parameters
-        ----------
-        t : array-like of float, shape (samples,)
-            In seconds from the start of the session.
-        """
-        self._set_times(t)
-        self._unshifted = None
-
-    def set_aligned_starting_time(self, t0: float) -> None:
-        """Shift all times, which count from the start of this recording, to start at ``t0``.
-
-        Parameters
-        ----------
-        t0 : float
-            When the recording's own clock was 0, in seconds from the start of the session. Called
-            again, it replaces the shift instead of adding to it.
-        """
-        unshifted = self.get_timestamps() if self._unshifted is None else self._unshifted
-        self._set_times(unshifted + float(t0))
-        self._unshifted = unshifted
-
-    def align_by_interpolation(self, unaligned: ArrayLike, aligned: ArrayLike) -> None:
-        """Carry the times over to another clock by moments known on both.
-
-        Parameters
-        ----------
-        unaligned, aligned : array-like of float, shape (moments,)
-            The same moments on this recording's clock and on that of the session, in seconds.
-        """
-        self.set_aligned_timestamps(interpolate_times(self.get_timestamps(), unaligned, aligned))
-
-    def _set_times(self, times: ArrayLike) -> None:
-        vector = np.asarray(times, dtype=np.float64)
-        num_samples = int(self.extractor.get_num_samples())
-        if vector.shape != (num_samples,):
-            raise MetadataError(
-                f"{type(self).__name__}: {num_samples} samples need {num_samples} timestamps in "
-                f"one vector; got the shape {vector.shape}."
-            )
-        self.extractor.set_times(vector)

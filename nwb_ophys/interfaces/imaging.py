@@ -9,9 +9,10 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
+from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.metadata import (
     DeepDict,
     get_nwb_imaging_metadata,
@@ -37,8 +38,8 @@ class ImagingOptions:
         "Where the series goes.", default="acquisition"
     )
     stub: int | None = argument("Write only the first so many samples.", default=None)
-    iterator_options: dict[str, Any] | None = argument(
-        "buffer_gb or buffer_shape, chunk_mb or chunk_shape of the data.", default=None
+    iterator_options: dict[str, Any] | None = iterator_options_argument(
+        "buffer_gb or buffer_shape, chunk_mb or chunk_shape of the data.", shapes=True
     )
 
 
@@ -61,7 +62,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata."""
-        return imaging_schema()
+        return with_neuroconv_keys(imaging_schema())
 
     def add_to_nwbfile(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None = None, **options: Any

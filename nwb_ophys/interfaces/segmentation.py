@@ -8,10 +8,10 @@ from typing import Any, Literal
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import OptionError
+from nwb_ophys.errors import MetadataError, OptionError
 from nwb_ophys.extractors.traces import background_ids, background_trace_names
 from nwb_ophys.extractors.views import FirstSamples, SelectedRois
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
@@ -20,6 +20,7 @@ from nwb_ophys.interfaces.mixins import (
     PlaneWriter,
     TraceWriter,
 )
+from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.metadata import (
     BACKGROUND_PLANE_SEGMENTATION,
     DeepDict,
@@ -53,8 +54,8 @@ class SegmentationOptions:
         "Ids of the ROIs to write, in this order; all when not given.", default=None
     )
     stub: int | None = argument("Write only the first so many samples of traces.", default=None)
-    iterator_options: dict[str, Any] | None = argument(
-        "buffer_gb or buffer_shape, chunk_mb or chunk_shape of masks and traces.", default=None
+    iterator_options: dict[str, Any] | None = iterator_options_argument(
+        "buffer_gb and chunk_mb of masks and traces, which differ in shape.", shapes=False
     )
 
 
@@ -94,7 +95,7 @@ class SegmentationInterface(
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata."""
-        return segmentation_schema()
+        return with_neuroconv_keys(segmentation_schema())
 
     def add_to_nwbfile(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None = None, **options: Any
@@ -118,6 +119,7 @@ class SegmentationInterface(
         full = self.full_metadata(metadata)
         source = self.with_extractor(self._part(chosen))
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
+        _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)
         storing = {"iterator_options": chosen.iterator_options}
         source.add_devices(nwbfile, full)
         source.add_plane_segmentation(
@@ -152,9 +154,24 @@ class SegmentationInterface(
         return extractor if chosen.roi_ids is None else SelectedRois(extractor, chosen.roi_ids)
 
 
+def _check_name_is_free(nwbfile: NWBFile, container: str, name: str) -> None:
+    """Raise where a writer would take another segmentation in the file for this one."""
+    ophys = nwbfile.processing.get("ophys") if nwbfile.processing else None
+    if ophys is None or container not in ophys.data_interfaces:
+        return
+    if name in ophys.data_interfaces[container].plane_segmentations:
+        raise MetadataError(
+            f"A plane segmentation '{name}' is in '{container}' of the file already; give this one "
+            "another name in the metadata."
+        )
+
+
 def _plane_segmentations(metadata: DeepDict, asked: str | None) -> tuple[str, str | None]:
     """Return the names of the plane segmentations of the ROIs and, where stated, the background."""
     names = [e["name"] for e in metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]]
     cells = asked or names[0]
-    others = [name for name in names if name != cells and name.startswith("Background")]
+    others = [name for name in names if name != cells]
+    if asked is not None or len(others) != 1:
+        # Of many plane segmentations, only a name tells which one is the background.
+        others = [name for name in others if name.startswith("Background")]
     return cells, others[0] if others else None

@@ -9,9 +9,9 @@ from typing import Any
 class DeepDict(dict[Any, Any]):
     """A dictionary of dictionaries in which an absent key is an empty :class:`DeepDict`.
 
-    So that ``metadata["Subject"]["subject_id"] = "M7"`` needs no preparation. Mappings put into it
-    become DeepDicts too; lists are copied, other values are kept as they are. It equals the plain
-    dictionary with the same content.
+    So that ``metadata["Subject"]["subject_id"] = "M7"`` needs no preparation. Mappings put into it,
+    also those within lists and tuples, become DeepDicts too; lists are copied, other values are
+    kept as they are. It equals the plain dictionary with the same content.
 
     Parameters
     ----------
@@ -37,6 +37,17 @@ class DeepDict(dict[Any, Any]):
 
     def __reduce__(self) -> tuple[type, tuple[dict[Any, Any]]]:
         return (DeepDict, (self.to_dict(),))
+
+    def __or__(self, other: Any) -> Any:
+        return DeepDict(super().__or__(other)) if isinstance(other, dict) else NotImplemented
+
+    def __ior__(self, other: Any) -> Any:
+        self.update(other)
+        return self
+
+    def copy(self) -> DeepDict:
+        """Return a DeepDict with the same content, which can be changed on its own."""
+        return DeepDict(self)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Set keys as :meth:`dict.update` does, converting mappings to DeepDict."""
@@ -119,6 +130,8 @@ def _converted(value: Any) -> Any:
         return DeepDict(value)
     if isinstance(value, list):
         return [_converted(item) for item in value]
+    if type(value) is tuple:
+        return tuple(_converted(item) for item in value)
     return value
 
 
@@ -127,6 +140,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if type(value) is tuple:
+        return tuple(_plain(item) for item in value)
     return value
 
 
@@ -136,4 +151,6 @@ def _without_none(value: Any) -> Any:
         return {key: _without_none(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
         return [_without_none(item) for item in value]
+    if type(value) is tuple:
+        return tuple(_without_none(item) for item in value)
     return value

@@ -9,6 +9,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import numpy as np
+
 from nwb_ophys.metadata.deepdict import DeepDict
 
 BACKGROUND_PLANE_SEGMENTATION = "BackgroundPlaneSegmentation"
@@ -49,14 +51,14 @@ def _default_imaging_plane() -> dict[str, Any]:
     return {
         "name": "ImagingPlane",
         "description": "The plane or volume that was imaged.",
-        "excitation_lambda": float("nan"),
+        "excitation_lambda": np.nan,
         "indicator": "unknown",
         "location": "unknown",
         "device": "Microscope",
         "optical_channel": [
             {
                 "name": "OpticalChannel",
-                "emission_lambda": float("nan"),
+                "emission_lambda": np.nan,
                 "description": "The channel of light that was recorded.",
             }
         ],

@@ -29,11 +29,13 @@ def load_metadata(path: str | Path) -> DeepDict:
     """
     path = Path(path)
     try:
-        content = path.read_text(encoding="utf-8")
-        loaded = json.loads(content) if path.suffix == ".json" else yaml.safe_load(content)
+        content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise MetadataError(f"The metadata file '{path}' cannot be read: {error}.") from error
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
+    try:
+        loaded = _parse(content, path.suffix.lower() == ".json")
+    # PyYAML lets the errors of Python's own constructors through, as for the date 2024-02-30.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise MetadataError(f"The metadata file '{path}' is not valid: {reason}.") from error
     if loaded is None:
@@ -64,23 +66,62 @@ def dump_metadata(metadata: Mapping[str, Any], schema: Mapping[str, Any] | None 
     return "\n".join(_lines(DeepDict(metadata).to_dict(), schema or {}, 0)) + "\n"
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, for which a key given twice is an error instead of lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        _check_unique(keys, f" (line {node.start_mark.line + 1} and below)")
+        return super().construct_mapping(node, deep)
+
+
+def _parse(content: str, is_json: bool) -> Any:
+    if is_json:
+        return json.loads(content, object_pairs_hook=_unique_dict)
+    return yaml.load(content, Loader=_Loader)
+
+
+def _unique_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _check_unique([key for key, _ in pairs])
+    return dict(pairs)
+
+
+def _check_unique(keys: list[str], where: str = "") -> None:
+    twice = next((key for position, key in enumerate(keys) if key in keys[:position]), None)
+    if twice is not None:
+        raise ValueError(f"the key '{twice}' is given twice{where}")
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, with every text on one line."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = None if value.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 def _lines(value: dict[str, Any], schema: Mapping[str, Any], depth: int) -> list[str]:
     lines = []
     indent = "  " * depth
     for key, item in value.items():
         inner = schema.get("properties", {}).get(key) or schema.get("additionalProperties") or {}
-        comment = f"  # {inner['description']}" if inner.get("description") else ""
-        label = yaml.safe_dump(str(key), width=10**6).splitlines()[0]
+        description = " ".join(str(inner.get("description") or "").split())
+        comment = f"  # {description}" if description else ""
+        label = _scalar(key)
         if isinstance(item, dict) and item:
             lines.append(f"{indent}{label}:{comment}")
             lines.extend(_lines(item, inner, depth + 1))
-        elif isinstance(item, list) and item and all(isinstance(entry, dict) for entry in item):
+        elif isinstance(item, (list, tuple)) and item and all(isinstance(e, dict) for e in item):
             lines.append(f"{indent}{label}:{comment}")
             for entry in item:
                 first, *rest = _lines(entry, inner.get("items", {}), depth + 1) or [
                     f"{indent}  {{}}"
                 ]
-                lines.append(f"{indent}- {first.lstrip()}")
+                lines.append(f"{indent}- {first.removeprefix(indent + '  ')}")
                 lines.extend(rest)
         else:
             lines.append(f"{indent}{label}: {_scalar(item)}{comment}")
@@ -88,16 +129,31 @@ def _lines(value: dict[str, Any], schema: Mapping[str, Any], depth: int) -> list
 
 
 def _scalar(value: Any) -> str:
-    dumped = yaml.safe_dump(_plain(value), default_flow_style=True, width=10**6, allow_unicode=True)
+    try:
+        dumped = yaml.dump(
+            _plain(value),
+            Dumper=_Dumper,
+            default_flow_style=True,
+            width=float("inf"),
+            allow_unicode=True,
+            sort_keys=False,
+        )
+    except yaml.YAMLError as error:
+        raise MetadataError(
+            f"{value!r} ({type(value).__name__}) cannot be written as YAML; give a text, a number, "
+            "a date, a list or a dictionary."
+        ) from error
     return dumped.removesuffix("\n").removesuffix("...").removesuffix("\n")
 
 
 def _plain(value: Any) -> Any:
-    """Turn NumPy values into those that YAML knows."""
+    """Turn NumPy values, and what YAML would not give back, into those that YAML knows."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
     return value

@@ -136,7 +136,7 @@ class PhotonSeries(TimeSeries):
     imaging_plane: str = text("Name of the imaging plane it was recorded from.", required=True)
     dimension: Any = numbers("Pixels along x, y[, z]; found from the data.")
     format: str | None = text("Only 'raw': the pixels are in the file.")
-    bits_per_pixel: int | None = integer("Bits of a pixel that carry signal.", minimum=1)
+    # No bits_per_pixel: NWB has dropped it, and pynwb refuses it.
     pmt_gain: float | None = number("Gain of the photomultiplier.")
     scan_line_rate: float | None = number("Lines scanned per second, in Hz.")
 

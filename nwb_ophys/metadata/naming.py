@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -48,3 +49,20 @@ def _rename_members(container: dict[str, Any], plane: str, end: str) -> None:
 def camel_case(words: str) -> str:
     """Return a text as a suffix for names: ``plane_0`` becomes ``Plane0``."""
     return "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", words))
+
+
+def unused_name(name: str, suffix: str, taken: set[str]) -> str:
+    """Return a name with a suffix, and a number where that is in use, and note it as in use.
+
+    Parameters
+    ----------
+    name, suffix : str
+    taken : set of str
+        The names in use; changed.
+    """
+    candidates = itertools.chain(
+        [name + suffix], (f"{name}{suffix}{number}" for number in itertools.count(2))
+    )
+    found = next(candidate for candidate in candidates if candidate not in taken)
+    taken.add(found)
+    return found

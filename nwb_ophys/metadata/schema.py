@@ -13,6 +13,7 @@ import numpy as np
 
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata import models
+from nwb_ophys.metadata.deepdict import merge_metadata
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -147,7 +148,7 @@ def parse_model(model: type[Model], value: Any, path: str) -> Model:
         With the path of the offending key.
     """
     if isinstance(value, Mapping):
-        value = {key: item for key, item in value.items() if item is not None}
+        value = merge_metadata({}, value)
     validate(value, model_schema(model), path)
     return model(**value)
 
@@ -155,8 +156,8 @@ def parse_model(model: type[Model], value: Any, path: str) -> Model:
 def validate(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> None:
     """Check a value against a JSON schema, with errors in the users' terms.
 
-    Datetimes pass as texts, NumPy scalars as numbers, tuples and arrays as arrays, and ready-made
-    objects (such as ``pynwb.device.Device``) as objects.
+    Datetimes pass where the schema's format is ``date-time``, NumPy scalars as numbers, tuples and
+    arrays as arrays, and ready-made objects (such as ``pynwb.device.Device``) as objects.
 
     Raises
     ------
@@ -174,17 +175,22 @@ def _validator_class() -> Any:
 
     checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
-            "string": lambda _, v: isinstance(v, (str, datetime.date)),
-            "number": lambda _, v: isinstance(v, (int, float, np.number)) and not _is_bool(v),
+            "number": lambda _, v: isinstance(v, _REAL) and not _is_bool(v),
             "integer": lambda _, v: isinstance(v, (int, np.integer)) and not _is_bool(v),
-            "array": lambda _, v: isinstance(v, (list, tuple, np.ndarray)),
+            "array": lambda _, v: isinstance(v, (list, tuple)) or _is_array(v),
             "object": lambda _, v: isinstance(v, Mapping),
             "boolean": lambda _, v: _is_bool(v),
         }
     )
-    return validators.extend(
-        Draft202012Validator, validators={"type": _check_type}, type_checker=checker
-    )
+    extend: Any = validators.extend
+    return extend(Draft202012Validator, validators={"type": _check_type}, type_checker=checker)
+
+
+_REAL = (int, float, np.integer, np.floating)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim > 0
 
 
 def _is_bool(value: Any) -> bool:
@@ -198,6 +204,8 @@ def _check_type(validator: Any, types: Any, instance: Any, schema: Any) -> Any:
     # Ophys["Device"] may hold pynwb objects beside descriptions of them.
     if "object" in types and type(instance).__module__.split(".")[0] == "pynwb":
         return
+    if isinstance(instance, datetime.date) and schema.get("format") == "date-time":
+        return
     if not any(validator.is_type(instance, kind) for kind in types):
         yield ValidationError("type", validator="type", validator_value=types, instance=instance)
 
@@ -209,7 +217,8 @@ def _message(error: Any, path: str) -> str:
     value = error.instance
     if error.validator == "type":
         wanted = " or ".join(_TYPE_WORDS.get(kind, kind) for kind in error.validator_value)
-        return f"{where} is {value!r} ({type(value).__name__}); it must be {wanted}."
+        hint = " Put it in quotes." if isinstance(value, datetime.date) and "text" in wanted else ""
+        return f"{where} is {value!r} ({type(value).__name__}); it must be {wanted}.{hint}"
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in value]
         return f"{where} lacks {', '.join(map(repr, missing))}; add it."

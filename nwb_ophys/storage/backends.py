@@ -48,12 +48,7 @@ class Hdf5Backend:
         """Return data in an ``H5DataIO`` with the settings of the original one."""
         from hdmf.backends.hdf5.h5_utils import H5DataIO
 
-        if not isinstance(original, H5DataIO):
-            return data
-        if data is original.data:
-            return original
-        settings = {key: value for key, value in original.io_settings.items() if key != "maxshape"}
-        return H5DataIO(data=data, **settings)
+        return _rewrapped(original, data) if isinstance(original, H5DataIO) else data
 
     def is_mine(self, path: Path) -> bool:
         """Whether the path is a file with HDF5's signature."""
@@ -77,16 +72,16 @@ class ZarrBackend:
         return _hdmf_zarr().NWBZarrIO(str(path), mode=mode)
 
     def wrap(self, original: Any, data: Any) -> Any:
-        """Return data in a ``ZarrDataIO`` with the chunks of the original, Zarr's own codec."""
+        """Return data in a ``ZarrDataIO``: the original's settings, or its chunks if of HDF5."""
         from hdmf.backends.hdf5.h5_utils import H5DataIO
-        from hdmf.data_utils import AbstractDataChunkIterator
 
+        storing = _hdmf_zarr().ZarrDataIO
+        if isinstance(original, storing):
+            return _rewrapped(original, data)
         if not isinstance(original, H5DataIO):
             return data
         chunks = original.io_settings.get("chunks")
-        if isinstance(data, AbstractDataChunkIterator) or chunks is not None:
-            return _hdmf_zarr().ZarrDataIO(data=data, chunks=chunks)
-        return data
+        return data if chunks is None else storing(data=data, chunks=chunks)
 
     def is_mine(self, path: Path) -> bool:
         """Whether the path is a folder that holds a Zarr group."""
@@ -95,6 +90,16 @@ class ZarrBackend:
     def copy(self, source: Path, target: Path) -> None:
         """Copy the folder."""
         shutil.copytree(source, target)
+
+
+def _rewrapped(original: Any, data: Any) -> Any:
+    """Return other data in a wrapper with the settings of the original one."""
+    if data is original.data:
+        return original
+    wrapper = type(original)(data=data)
+    # Given to the constructor, they would be warned of a second time.
+    wrapper.io_settings.update(original.io_settings)
+    return wrapper
 
 
 def _hdmf_zarr() -> Any:

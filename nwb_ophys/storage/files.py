@@ -16,9 +16,10 @@ from typing import Any
 
 from pynwb import NWBFile
 
-from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError
+from nwb_ophys.errors import OutputError, OutputExistsError
 from nwb_ophys.storage.backends import Backend, backend_of_path, get_backend
-from nwb_ophys.storage.datasets import Counter, DatasetSlot, exchanged, unwrapped
+from nwb_ophys.storage.datasets import DatasetSlot, exchanged, unwrapped
+from nwb_ophys.storage.passes import Counter
 from nwb_ophys.storage.progress import ProgressCallback
 
 
@@ -88,10 +89,16 @@ def create_nwbfile(
     Raises
     ------
     OutputExistsError, OutputError
-        See :func:`check_target`.
+        See :func:`check_target`. Also when the object was read from or written to a file by pynwb
+        itself, or holds an iterator that gives its data once and has given them.
     """
     storage = get_backend(backend)
     target = check_target(path, overwrite=overwrite)
+    if nwbfile.container_source is not None:
+        raise OutputError(
+            f"The NWBFile is that of '{nwbfile.container_source}'; append to that file, or copy it "
+            "with pynwb's export()."
+        )
     with _replacing(target, storage) as partial:
         _write(nwbfile, partial, storage, progress)
     return target
@@ -136,7 +143,7 @@ def append_to_nwbfile(
         raise OutputError(f"'{path}' does not exist; there is nothing to append to.")
     with _replacing(target, storage) as partial:
         storage.copy(target, partial)
-        with storage.open(partial, "r+") as io:
+        with _opened(storage, partial, path) as io:
             nwbfile = _read(io, path)
             fill(nwbfile)
             with _prepared(nwbfile, storage, progress):
@@ -144,11 +151,17 @@ def append_to_nwbfile(
     return target
 
 
+def _opened(storage: Backend, copy: Path, path: str | Path) -> Any:
+    try:
+        return storage.open(copy, "r+")
+    except Exception as error:  # whatever the backend finds wrong with a file
+        reason = str(error).replace(str(copy), str(path))
+        raise OutputError(f"'{path}' cannot be read as an NWB file: {reason}") from error
+
+
 def _read(io: Any, path: str | Path) -> NWBFile:
     try:
         return io.read()
-    except NwbOphysError:
-        raise
     except Exception as error:  # whatever pynwb finds wrong with a file
         raise OutputError(f"'{path}' cannot be read as an NWB file: {error}") from error
 
@@ -162,7 +175,7 @@ def _prepared(
 
     def change(slot: DatasetSlot) -> Any:
         original = slot.value
-        return storage.wrap(original, counter.blocks(unwrapped(original), slot.location))
+        return storage.wrap(original, counter.pass_over(unwrapped(original), slot.location))
 
     with exchanged(nwbfile, change):
         yield
@@ -171,13 +184,16 @@ def _prepared(
 @contextmanager
 def _replacing(target: Path, storage: Backend) -> Iterator[Path]:
     """Give a path to write to that becomes the target at the end, or vanishes on any error."""
-    # pynwb warns of names that do not end as it expects.
-    unique = f".{target.name}.{uuid.uuid4().hex[:8]}.partial{storage.suffix}"
+    # pynwb warns of names that do not end as it expects; systems refuse long ones.
+    unique = f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.partial{storage.suffix}"
     partial = target.with_name(unique)
     try:
         yield partial
-        _flush(partial)
-        _rename_over(partial, target)
+        try:
+            _flush(partial)
+            _rename_over(partial, target)
+        except OSError as error:
+            raise OutputError(f"'{target}' cannot be written: {error}") from error
     finally:
         _remove(partial)
 
@@ -191,11 +207,13 @@ def _flush(path: Path) -> None:
 
 
 def _rename_over(partial: Path, target: Path) -> None:
-    if not target.is_dir():
+    if target.is_file() and partial.is_file():
+        shutil.copymode(target, partial)
+    if not target.exists() or (partial.is_file() and not target.is_dir()):
         partial.replace(target)
         return
-    # A folder cannot be renamed over another: the old one steps aside, and back if that fails.
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.replaced")
+    # A folder cannot be renamed over anything: the old one steps aside, and back if that fails.
+    aside = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.replaced")
     target.rename(aside)
     try:
         partial.rename(target)

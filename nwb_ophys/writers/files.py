@@ -18,7 +18,7 @@ from nwb_ophys.storage import (
     create_nwbfile,
 )
 from nwb_ophys.storage.progress import ProgressCallback
-from nwb_ophys.writers.masks import complete_tables_without_masks
+from nwb_ophys.writers.maskless import complete_tables_without_masks
 from nwb_ophys.writers.session import make_nwbfile
 from nwb_ophys.writers.whole import add_imaging, add_segmentation
 
@@ -279,7 +279,7 @@ def _write(
         fill(target)
         filled.append(target)
 
-    written = write_to(
+    write_to(
         nwbfile_path,
         lambda: make_nwbfile(metadata),
         fill_and_keep,
@@ -287,5 +287,5 @@ def _write(
         append=not overwrite,
     )
     if verbose:
-        print(f"NWB file written: {written}")
+        print(f"NWB file written: {nwbfile_path}")
     return filled[0]

@@ -8,11 +8,12 @@ from typing import Any
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 from pynwb import NWBFile
 from pynwb.base import Images
 from pynwb.image import GrayscaleImage
 
-from nwb_ophys.errors import ArgumentError
+from nwb_ophys.errors import ArgumentError, MetadataError
 from nwb_ophys.metadata import (
     get_default_segmentation_metadata,
     image_entry,
@@ -56,6 +57,8 @@ def add_summary_images(
     ------
     AssertionError
         When the metadata do not know the plane segmentation.
+    ValueError
+        When the metadata give an image the name of a different one that is there already.
     """
     if images_set_name is not None:
         warnings.warn(
@@ -81,10 +84,33 @@ def add_summary_images(
         ophys.add(Images(name=described["name"], description=described["description"]))
     container = ophys.data_interfaces[described["name"]]
     for name, pixels in images.items():
-        entry = image_entry(name) | dict((described.get(plane) or {}).get(name) or {})
-        path = f'metadata["Ophys"]["SegmentationImages"]["{plane}"]["{name}"]'
-        model = parse_model(models.SummaryImage, entry, path)
-        if model.name not in container.images:
+        data = np.swapaxes(pixels, 0, 1)
+        model = _image_model(described.get(plane) or {}, plane, name, data, container)
+        if model is not None:
             fields = attrs.asdict(model, filter=lambda _, value: value is not None)
-            container.add_image(GrayscaleImage(**fields, data=np.swapaxes(pixels, 0, 1)))
+            container.add_image(GrayscaleImage(**fields, data=data))
     return nwbfile
+
+
+def _image_model(
+    described: Mapping[str, Any], plane: str, image: str, data: NDArray[Any], container: Images
+) -> models.SummaryImage | None:
+    """Return the fields of an image, or None where the same one is in the container already."""
+    stated = described.get(image)
+    path = f'metadata["Ophys"]["SegmentationImages"]["{plane}"]["{image}"]'
+    model = parse_model(models.SummaryImage, image_entry(image) | dict(stated or {}), path)
+    if stated is None and _holds_another(container, model.name, data):
+        # A default name that another plane's image has taken; the plane's name sets it apart.
+        model = attrs.evolve(model, name=f"{model.name}{plane}")
+    if _holds_another(container, model.name, data):
+        raise MetadataError(
+            f"{path}[\"name\"] is '{model.name}', which is a different image in "
+            f"'{container.name}' already; give it another name."
+        )
+    return None if model.name in container.images else model
+
+
+def _holds_another(container: Images, name: str, data: NDArray[Any]) -> bool:
+    if name not in container.images:
+        return False
+    return not np.array_equal(container.images[name].data, data, equal_nan=True)

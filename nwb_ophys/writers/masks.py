@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import attrs
-import numpy as np
 from hdmf.common import ElementIdentifiers, VectorData, VectorIndex
-from numpy.typing import NDArray
 from pynwb import NWBFile
 from pynwb.ophys import ImageSegmentation, PlaneSegmentation
 
 from nwb_ophys.errors import ArgumentError, MetadataError
-from nwb_ophys.extractors.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
-from nwb_ophys.iterators import RoiImageMaskIterator
 from nwb_ophys.metadata import (
     get_default_segmentation_metadata,
     merge_metadata,
@@ -24,13 +19,12 @@ from nwb_ophys.metadata import (
     validate,
 )
 from nwb_ophys.writers.devices import add_imaging_plane
-from nwb_ophys.writers.properties import property_columns
+from nwb_ophys.writers.mask_columns import ColumnStorage, are_integers, roi_columns
+from nwb_ophys.writers.maskless import MASK_NAMES, TableWithoutMasks
 from nwb_ophys.writers.session import ophys_module
-from nwb_ophys.writers.wrapping import compressed
 
 _MASK_TYPES = ("image", "pixel", "voxel", None)
 _DEFAULT_NAME = "PlaneSegmentation"
-_AXES = ("x", "y", "z")
 
 
 def add_image_segmentation(nwbfile: NWBFile, metadata: Mapping[str, Any] | None) -> NWBFile:
@@ -117,12 +111,12 @@ def add_plane_segmentation(
     container = _container(nwbfile, merged)
     if name in container.plane_segmentations:
         return nwbfile
-    columns = _roi_columns(
+    columns = roi_columns(
         segmentation_extractor,
         mask_type,
         include_roi_centroids,
         include_roi_acceptance,
-        _Compression(iterator_options, compression_options),
+        ColumnStorage(iterator_options, compression_options),
     )
     plane = nwbfile.imaging_planes[model.imaging_plane]
     container.add_plane_segmentation(_make_table(model, plane, segmentation_extractor, columns))
@@ -189,126 +183,19 @@ def _model_of(metadata: Mapping[str, Any], name: str) -> models.PlaneSegmentatio
     return parse_model(models.PlaneSegmentation, entries[index], path)
 
 
-@attrs.frozen
-class _Compression:
-    """How the columns of a table are read and stored."""
-
-    iterator_options: dict[str, Any] | None
-    compression_options: dict[str, Any] | None
-
-    def column(self, name: str, description: str, values: Any) -> VectorData:
-        # NWB text has no fixed length; hdmf takes a list of str for it.
-        is_text = getattr(values, "dtype", np.dtype(int)).kind in "USO"
-        data = [str(value) for value in values] if is_text else self.stored(values)
-        return VectorData(name=name, description=description, data=data)
-
-    def stored(self, values: Any) -> Any:
-        return compressed(values, self.compression_options)
-
-
-def _roi_columns(
-    extractor: Any, mask_type: str | None, centroids: bool, acceptance: bool, how: _Compression
-) -> list[VectorData]:
-    """Return the columns of the table; a ragged one is followed by its index."""
-    roi_ids = list(extractor.get_roi_ids())
-    columns = []
-    if not _are_integers(roi_ids):
-        names = np.asarray([str(roi_id) for roi_id in roi_ids], dtype=object)
-        columns.append(how.column("roi_name", "Name of the ROI in the segmentation.", names))
-    if mask_type == "image" or mask_type is None:
-        images = ImageMasks(extractor, roi_ids) if roi_ids else None
-        if mask_type == "image":
-            columns.append(_image_column(images, extractor, how))
-        centres = image_centroids(images) if images and centroids else None
-    else:
-        masks = pixel_masks(extractor, roi_ids)
-        columns.extend(_pixel_columns(masks, mask_type, how))
-        rows, num_columns, *planes = extractor.get_frame_shape()
-        field = (num_columns, rows, *planes)
-        centres = pixel_centroids(masks, field) if masks and centroids else None
-    if centres is not None:
-        description = "Centre of the ROI in pixels: x (column), y (row)[, z (plane)]."
-        columns.append(how.column("ROICentroids", description, centres))
-    for found in property_columns(extractor, roi_ids, acceptance):
-        columns.append(how.column(found.name, found.description, found.values))
-    return columns
-
-
-def _are_integers(roi_ids: Sequence[Any]) -> bool:
-    return all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in roi_ids)
-
-
-def _image_column(images: ImageMasks | None, extractor: Any, how: _Compression) -> VectorData:
-    description = "Weight of each pixel of the field, per ROI: (columns, rows[, planes])."
-    if images is None:
-        rows, columns, *planes = extractor.get_frame_shape()
-        return how.column("image_mask", description, np.zeros((0, columns, rows, *planes)))
-    iterator = RoiImageMaskIterator(images, **(how.iterator_options or {}))
-    return how.column("image_mask", description, iterator)
-
-
-def _pixel_columns(
-    masks: Sequence[NDArray[Any]], mask_type: str, how: _Compression
-) -> list[VectorData]:
-    """Return a ragged column of pixels, or of voxels where the masks are volumes."""
-    num_axes = masks[0].shape[1] - 1 if masks else (3 if mask_type == "voxel" else 2)
-    fitting = "voxel" if num_axes == 3 else "pixel"
-    if mask_type != fitting:
-        warnings.warn(
-            f"mask_type is '{mask_type}', but the masks have {num_axes} coordinates per pixel; "
-            f"'{fitting}' masks are written.",
-            UserWarning,
-            stacklevel=4,
-        )
-    flat = np.concatenate(masks) if masks else np.zeros((0, num_axes + 1))
-    weights = flat[:, -1].astype(np.float32)
-    # NWB stores weights as float32; in memory they stay exact.
-    exact = weights if np.array_equal(weights, flat[:, -1]) else flat[:, -1].astype(np.float64)
-    fields = [(axis, np.uint32) for axis in _AXES[:num_axes]] + [("weight", exact.dtype)]
-    values = np.empty(len(flat), dtype=fields)
-    for position, axis in enumerate(_AXES[:num_axes]):
-        values[axis] = flat[:, position]
-    values["weight"] = exact
-    name = f"{fitting}_mask"
-    coordinates = ", ".join(_AXES[:num_axes])
-    description = f"{fitting.capitalize()}s of each ROI: ({coordinates}, weight); x is the column."
-    ends = np.cumsum([len(mask) for mask in masks], dtype=np.uint64)
-    data = VectorData(name=name, description=description, data=how.stored(values))
-    return [data, VectorIndex(name=f"{name}_index", data=how.stored(ends), target=data)]
-
-
 def _make_table(
     model: models.PlaneSegmentation, plane: Any, extractor: Any, columns: list[VectorData]
 ) -> PlaneSegmentation:
     roi_ids = list(extractor.get_roi_ids())
-    ids = [int(i) for i in roi_ids] if _are_integers(roi_ids) else list(range(len(roi_ids)))
+    ids = [int(i) for i in roi_ids] if are_integers(roi_ids) else list(range(len(roi_ids)))
     fields = {"name": model.name, "description": model.description, "imaging_plane": plane}
     names = [column.name for column in columns if not isinstance(column, VectorIndex)]
-    if roi_ids and not any(name.endswith("_mask") for name in names):
+    if not MASK_NAMES.intersection(names):
         # The constructor refuses a table without masks; one that is built up does not.
-        table = PlaneSegmentation(**fields)
+        table = TableWithoutMasks(**fields)
         table.id.extend(ids)
         for column in columns:
             table.add_column(column.name, column.description, data=column.data)
         return table
     id_column = ElementIdentifiers(name="id", data=ids)
     return PlaneSegmentation(**fields, id=id_column, columns=columns, colnames=names)
-
-
-def complete_tables_without_masks(nwbfile: NWBFile) -> None:
-    """Give plane segmentations without masks the form in which pynwb can read them again.
-
-    pynwb writes a table without a mask column and then cannot construct it on reading. An empty
-    list of pixels per ROI says the same and is read back.
-    """
-    for table in nwbfile.objects.values():
-        has_mask = isinstance(table, PlaneSegmentation) and any(
-            name in table.colnames for name in ("image_mask", "pixel_mask", "voxel_mask")
-        )
-        if isinstance(table, PlaneSegmentation) and len(table.id) and not has_mask:
-            table.add_column(
-                name="pixel_mask",
-                description="No masks were written: the list of pixels of every ROI is empty.",
-                data=[[] for _ in range(len(table.id))],
-                index=True,
-            )

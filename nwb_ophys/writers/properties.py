@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import attrs
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 # Which property says that an ROI was accepted: as a rule is_accepted, in Suite2p iscell.
 _ACCEPTANCE = ("is_accepted", "iscell")
 _REJECTION = "is_rejected"
-_TAKEN = ("id", "roi_name", "image_mask", "pixel_mask", "voxel_mask", "ROICentroids")
+_RESERVED = {"id", "image_mask", "pixel_mask", "voxel_mask"}
 
 
 @attrs.frozen
@@ -31,7 +31,7 @@ class PropertyColumn:
 
 
 def property_columns(
-    extractor: Any, roi_ids: Sequence[Any], include_acceptance: bool
+    extractor: Any, roi_ids: Sequence[Any], include_acceptance: bool, taken: Collection[str] = ()
 ) -> list[PropertyColumn]:
     """Return a column per property, acceptance and rejection first, as 0 and 1.
 
@@ -42,15 +42,18 @@ def property_columns(
         All ids of the extractor, in its order.
     include_acceptance : bool
         Whether to return ``Accepted`` and ``Rejected``, where the extractor states either.
+    taken : collection of str
+        Names of columns there are already; a property of such a name is called ``roi_<name>``.
     """
     keys = list(extractor.get_property_keys())
     acceptance = next((key for key in _ACCEPTANCE if key in keys), None)
     columns = []
     if include_acceptance:
         columns.extend(_acceptance_columns(extractor, roi_ids, acceptance, _REJECTION in keys))
+    reserved = _RESERVED | set(taken) | {column.name for column in columns}
     for key in keys:
         if key not in (acceptance, _REJECTION):
-            name = f"roi_{key}" if key in _TAKEN else key
+            name = f"roi_{key}" if key in reserved else key
             description = extractor.get_property_info(key).description or f"{key} of the ROI."
             columns.append(PropertyColumn(name, description, _values(extractor, key, roi_ids)))
     return columns

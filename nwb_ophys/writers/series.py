@@ -144,8 +144,8 @@ def _check_name_is_free(nwbfile: NWBFile, name: str, parent_container: str) -> N
         )
     if taken:
         raise MetadataError(
-            f"'{name}' is in nwbfile.{parent_container.replace('/', '.')} already; give the series "
-            "another name in the metadata."
+            f"'{name}' is in '{parent_container}' already; give the series another name in the "
+            "metadata."
         )
 
 

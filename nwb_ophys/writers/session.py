@@ -100,6 +100,27 @@ def _with_zone(moment: datetime.datetime, path: str) -> datetime.datetime:
     return local
 
 
+def warn_of_other_session(nwbfile: NWBFile, metadata: Mapping[str, Any]) -> None:
+    """Warn when a recording that joins a file began at another time than the file's session.
+
+    Its times count from its own start, and nobody could tell from the file.
+    """
+    stated = (metadata.get("NWBFile") or {}).get("session_start_time")
+    if stated is None:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        start = parse_moment(stated, 'metadata["NWBFile"]["session_start_time"]')
+    if start != nwbfile.session_start_time:
+        warnings.warn(
+            f"The recording states that it began at {start.isoformat(' ')}, the file's session at "
+            f"{nwbfile.session_start_time.isoformat(' ')}. Its times are written as its own "
+            "source counts them; align them with set_aligned_starting_time().",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 def ophys_module(nwbfile: NWBFile) -> ProcessingModule:
     """Return the processing module ``ophys``, made where absent."""
     if "ophys" in nwbfile.processing:

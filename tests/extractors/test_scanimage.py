@@ -1,8 +1,6 @@
 """ScanImage recordings: equal to tifffile's pages, complete, and honest about what is missing."""
 
-import gc
 import math
-import os
 import struct
 import warnings
 from datetime import datetime
@@ -128,15 +126,6 @@ def write_series(folder: Path, lengths: list[int], stem: str = "run_00001_") -> 
     return paths
 
 
-@pytest.fixture
-def data_folder() -> Path:
-    default = Path(__file__).resolve().parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("NWB_OPHYS_TEST_DATA", default))
-    if not folder.is_dir():
-        pytest.skip(f"no recordings in {folder}")
-    return folder / "scanimage"
-
-
 @settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -230,13 +219,19 @@ def real_cases() -> list[tuple[str, dict[str, Any]]]:
 
 
 def read_with_roiextractors(path: Path, **arguments: Any) -> tuple[np.ndarray, np.ndarray, bool]:
-    with warnings.catch_warnings():
-        # Its first file handle is left for the garbage collector to close.
-        warnings.simplefilter("ignore", ResourceWarning)
+    opened = []
+
+    def open_and_remember(file: Path) -> tifffile.TiffFile:
+        opened.append(tifffile.TiffFile(file))
+        return opened[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        # It never closes the reader that it opens first.
+        patch.setattr(tifffile, "TiffReader", open_and_remember)
         theirs = ScanImageImagingExtractor(file_path=path, **arguments)
-        result = theirs.get_series(), theirs.get_native_timestamps(), theirs.is_volumetric
-        del theirs
-        gc.collect()
+    result = theirs.get_series(), theirs.get_native_timestamps(), theirs.is_volumetric
+    for reader in [*opened, *theirs._tiff_readers]:
+        reader.close()
     return result
 
 
@@ -244,8 +239,8 @@ def read_with_roiextractors(path: Path, **arguments: Any) -> tuple[np.ndarray, n
 def test_equals_roiextractors_on_real_recordings(
     data_folder: Path, name: str, arguments: dict[str, Any]
 ) -> None:
-    series, times, is_volumetric = read_with_roiextractors(data_folder / name, **arguments)
-    with ScanImageExtractor(data_folder / name, **arguments) as ours:
+    series, times, is_volumetric = read_with_roiextractors(data_folder / "scanimage" / name, **arguments)
+    with ScanImageExtractor(data_folder / "scanimage" / name, **arguments) as ours:
         np.testing.assert_array_equal(ours.get_series(), series)
         np.testing.assert_array_equal(ours.get_native_timestamps(), times)
         np.testing.assert_array_equal(ours.get_series(1, 3), series[1:3])
@@ -257,7 +252,7 @@ def test_equals_roiextractors_on_real_recordings(
 def test_interleaved_frames_of_the_real_recording_by_hand(data_folder: Path) -> None:
     # Pages by channel, frame of the slice, slice, volume: 2 x 2 x 2 x 3. Their descriptions say
     # so too: the acquisition number counts slices, the frame number within it frames.
-    path = data_folder / "scanimage_20220923_noroi.tif"
+    path = data_folder / "scanimage" / "scanimage_20220923_noroi.tif"
     with tifffile.TiffFile(path) as tiff:
         pages: Any = list(tiff.pages)
         frames = np.stack([page.asarray() for page in pages])
@@ -278,7 +273,7 @@ def test_interleaved_frames_of_the_real_recording_by_hand(data_folder: Path) -> 
 
 
 def test_metadata_of_real_recordings(data_folder: Path) -> None:
-    metadata = scanimage_metadata(data_folder / "scanimage_20220923_noroi.tif")
+    metadata = scanimage_metadata(data_folder / "scanimage" / "scanimage_20220923_noroi.tif")
     assert metadata.channel_names == ("Channel 1", "Channel 4")
     assert metadata.channel_numbers == (1, 4)
     assert (metadata.num_planes, metadata.frames_per_slice) == (2, 2)
@@ -318,11 +313,11 @@ def test_metadata_of_a_written_recording(tmp_path: Path) -> None:
     changes = {"SI.hRoiManager.mroiEnable": "true", "SI.hPmts.gains": "[]"}
     write_recording(path, numbered_pages(2), PLANAR | changes, epoch="[]")
     metadata = scanimage_metadata(path)
-    assert metadata.pixel_size is metadata.pmt_gains is metadata.epoch is None
+    assert (metadata.pixel_size, metadata.pmt_gains, metadata.epoch) == (None, None, None)
     few = {key: PLANAR[key] for key in PLANAR if "hChannels" in key}
     write_recording(path, numbered_pages(2), few, epoch="[2024 1 1 0 0 60.0]")
     metadata = scanimage_metadata(path)
-    assert metadata.field_of_view is metadata.line_rate is metadata.version_major is None
+    assert (metadata.field_of_view, metadata.line_rate, metadata.version_major) == (None,) * 3
     assert metadata.epoch == datetime(2024, 1, 1, 0, 1)
     with pytest.raises(CorruptSourceError, match="states no frame or volume rate"):
         ScanImageExtractor(path)

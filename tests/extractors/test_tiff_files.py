@@ -250,22 +250,43 @@ def test_unknown_compression(tmp_path: Path) -> None:
             open_tiff(path)
 
 
-def test_strips_of_shorts_within_the_tag(tmp_path: Path) -> None:
+def write_strips(path: Path, order: str, places: list[int]) -> np.ndarray:
+    """Write a BigTIFF of one page of 4 strips, whose offsets the tag itself holds."""
+    frame = np.arange(8, dtype=f"{order}u2").reshape(4, 2)
+    tags = [(256, 3, [2]), (257, 3, [4]), (258, 3, [16]), (259, 3, [1]), (262, 3, [1])]
+    tags += [(273, 3, places), (278, 3, [1]), (279, 3, [4, 4, 4, 4])]
+    data = struct.pack(order + "2sHHHQ", b"II" if order == "<" else b"MM", 43, 8, 0, 16)
+    data += struct.pack(order + "Q", len(tags))
+    for code, kind, values in tags:
+        packed = struct.pack(f"{order}{len(values)}H", *values).ljust(8, b"\0")
+        data += struct.pack(order + "HHQ", code, kind, len(values)) + packed
+    out = bytearray((data + bytes(8)).ljust(max(places) + 4, b"\0"))
+    for place, row in zip(places, frame, strict=True):
+        out[place : place + 4] = row.tobytes()
+    path.write_bytes(out)
+    return frame
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_strips_of_shorts_within_the_tag(tmp_path: Path, order: str) -> None:
     # BigTIFF keeps up to four 16-bit numbers in the tag itself, left-justified.
-    for order in "<>":
-        frame = np.arange(8, dtype=f"{order}u2").reshape(4, 2)
-        tags = [(256, 3, [2]), (257, 3, [4]), (258, 3, [16]), (259, 3, [1]), (262, 3, [1])]
-        tags += [(273, 3, [300, 304, 308, 312]), (278, 3, [1]), (279, 3, [4, 4, 4, 4])]
-        data = struct.pack(order + "2sHHHQ", b"II" if order == "<" else b"MM", 43, 8, 0, 16)
-        data += struct.pack(order + "Q", len(tags))
-        for code, kind, values in tags:
-            packed = struct.pack(f"{order}{len(values)}H", *values).ljust(8, b"\0")
-            data += struct.pack(order + "HHQ", code, kind, len(values)) + packed
-        data = (data + bytes(8)).ljust(300, b"\0") + frame.tobytes()
-        path = tmp_path / "small.tif"
-        path.write_bytes(data)
-        assert inspect_tiff(path).table.is_direct
-        np.testing.assert_array_equal(TiffStackExtractor(path, 1.0).get_series()[0], frame)
-        path.write_bytes(data[:-1])
-        with pytest.raises(CorruptSourceError, match="0 pages are complete"):
-            open_tiff(path)
+    path = tmp_path / "small.tif"
+    frame = write_strips(path, order, [300, 304, 308, 312])
+    assert inspect_tiff(path).table.is_direct
+    np.testing.assert_array_equal(TiffStackExtractor(path, 1.0).get_series()[0], frame)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CorruptSourceError, match="0 pages are complete"):
+        open_tiff(path)
+
+
+@pytest.mark.parametrize(
+    "places", [[300, 304, 308, 312], [304, 300, 312, 308], [300, 308, 304, 400]]
+)
+def test_strips_in_any_place(tmp_path: Path, places: list[int]) -> None:
+    path = tmp_path / "strips.tif"
+    write_strips(path, "<", places)
+    assert inspect_tiff(path).table.is_direct == (places == sorted(places) and places[-1] < 400)
+    np.testing.assert_array_equal(
+        TiffStackExtractor(path, 1.0).get_series()[0], tifffile.imread(path)
+    )
+    np.testing.assert_array_equal(tifffile.imread(path), np.arange(8).reshape(4, 2))

@@ -1,0 +1,42 @@
+"""What NeuroConv's converters need of an interface's schema to take it as one of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_DESCRIPTION = "NeuroConv's own form of these metadata; nothing is read from it."
+
+# NeuroConv 0.10 gives metadata to an interface as that stated them, but checks them against its
+# schema in a form of NeuroConv's own, in which dictionaries of these names stand for lists of ours.
+_OPHYS_KEYS = ("ImagingPlanes", "MicroscopySeries", "PlaneSegmentations", "RoiResponses")
+_TOP_KEYS = ("Devices", "DeviceModels")
+
+
+def with_neuroconv_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a metadata schema that also passes the form in which NeuroConv checks metadata."""
+    properties = {**schema["properties"], **_entries(_TOP_KEYS)}
+    ophys = properties["Ophys"]
+    inner = {**ophys["properties"], **_entries(_OPHYS_KEYS)}
+    return {**schema, "properties": {**properties, "Ophys": {**ophys, "properties": inner}}}
+
+
+def without_neuroconv_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a metadata schema with only the keys that are read, to check what a user states."""
+    properties = _without_entries(schema["properties"])
+    ophys = properties.get("Ophys", {})
+    if "properties" in ophys:
+        properties["Ophys"] = {**ophys, "properties": _without_entries(ophys["properties"])}
+    return {**schema, "properties": properties}
+
+
+def _entries(keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: {"description": _DESCRIPTION} for key in keys}
+
+
+def _without_entries(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: schema
+        for key, schema in properties.items()
+        if schema.get("description") != _DESCRIPTION
+    }

@@ -1,0 +1,125 @@
+"""Which devices and imaging planes of several streams are one and the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from nwb_ophys.metadata.deepdict import DeepDict
+from nwb_ophys.metadata.defaults import get_default_ophys_metadata
+from nwb_ophys.metadata.entries import SEGMENTATIONS, SERIES, described, entries_of, set_entries
+from nwb_ophys.metadata.naming import camel_case, unused_name
+from nwb_ophys.metadata.similarity import compatible, is_described, same, united
+
+# In which lists a device or a plane is named, and under which key.
+_LINKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "Device": ("device", ("ImagingPlane",)),
+    "ImagingPlane": ("imaging_plane", (*SERIES, SEGMENTATIONS)),
+}
+
+
+@attrs.define
+class _Group:
+    """Entries of one name, from several streams, that are one and the same."""
+
+    entry: dict[str, Any]
+    streams: list[str]
+    has_series: bool
+
+
+def share_devices_and_planes(local: Mapping[str, DeepDict]) -> None:
+    """Make one of the devices, and of the planes, that are the same, and rename the others.
+
+    Parameters
+    ----------
+    local : Mapping of str to DeepDict
+        The metadata of each stream, by its name; changed. Links between entries stay right.
+    """
+    for category in ("Device", "ImagingPlane"):
+        _share(category, local)
+    _drop_unused_default_device(local)
+
+
+def _share(category: str, local: Mapping[str, DeepDict]) -> None:
+    groups = _groups(category, local)
+    taken = {entry["name"] for m in local.values() for entry in described(entries_of(m, category))}
+    renamed: dict[str, dict[str, dict[str, Any]]] = {stream: {} for stream in local}
+    for name, named in groups.items():
+        for group in named:
+            new = name
+            if len(named) > 1:
+                new = unused_name(name, camel_case(group.streams[0]), taken)
+            for stream in group.streams:
+                renamed[stream][name] = {**group.entry, "name": new}
+    for stream, entries in renamed.items():
+        _rename(local[stream], category, entries)
+
+
+def _groups(category: str, local: Mapping[str, DeepDict]) -> dict[str, list[_Group]]:
+    """Sort the entries of all streams into groups, by the name they have."""
+    groups: dict[str, list[_Group]] = {}
+    # Movies come first, so that segmentations can join the plane of the one movie.
+    for stream in sorted(local, key=lambda name: not _has_series(local[name])):
+        for entry in described(entries_of(local[stream], category)):
+            named = groups.setdefault(entry["name"], [])
+            has_series = _has_series(local[stream])
+            group = _group_of(category, named, entry, has_series)
+            if group is None:
+                named.append(_Group(dict(entry), [stream], has_series))
+            else:
+                group.entry = united(group.entry, entry, _default(category))
+                group.streams.append(stream)
+    return groups
+
+
+def _has_series(metadata: Mapping[str, Any]) -> bool:
+    return any(entries_of(metadata, kind) for kind in SERIES)
+
+
+def _default(category: str) -> Mapping[str, Any]:
+    return get_default_ophys_metadata()["Ophys"][category][0]  # type: ignore[no-any-return]
+
+
+def _group_of(
+    category: str, named: list[_Group], entry: Mapping[str, Any], has_series: bool
+) -> _Group | None:
+    """Return the group of the same name that an entry belongs to."""
+    default = _default(category)
+    if category == "Device":
+        return next((g for g in named if compatible(g.entry, entry, default)), None)
+    movies = [group for group in named if group.has_series]
+    if not has_series and len(movies) == 1 and compatible(movies[0].entry, entry, default):
+        return movies[0]
+    # Two planes of which nothing is known need not be one; two that say the same are.
+    if not is_described(entry, default):
+        return None
+    return next((group for group in named if same(group.entry, dict(entry))), None)
+
+
+def _rename(metadata: DeepDict, category: str, new: Mapping[str, Mapping[str, Any]]) -> None:
+    """Exchange entries by their old names, and mend the links to them."""
+    if not new:
+        return
+    entries = entries_of(metadata, category)
+    exchanged = [new[entry["name"]] if described([entry]) else entry for entry in entries]
+    set_entries(metadata, category, exchanged)
+    key, categories = _LINKS[category]
+    for linking in categories:
+        for entry in described(entries_of(metadata, linking)):
+            if entry.get(key) in new:
+                entry[key] = new[entry[key]]["name"]
+
+
+def _drop_unused_default_device(local: Mapping[str, DeepDict]) -> None:
+    """Take out the invented device when every plane turned out to be of another one."""
+    planes = [p for m in local.values() for p in described(entries_of(m, "ImagingPlane"))]
+    default = _default("Device")
+    if not planes or any(plane.get("device") == default["name"] for plane in planes):
+        return
+    for metadata in local.values():
+        entries = entries_of(metadata, "Device")
+        kept = [e for e in entries if not (isinstance(e, Mapping) and same(e, default))]
+        if kept != entries:
+            metadata["Ophys"]["Device"] = kept

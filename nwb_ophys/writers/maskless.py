@@ -1,0 +1,51 @@
+"""Plane segmentations without masks, in a form that pynwb can read again.
+
+pynwb writes a table of ROIs without a mask column and then cannot construct it on reading. An
+empty list of pixels per ROI says the same and is read back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pynwb import NWBFile
+from pynwb.ophys import PlaneSegmentation
+
+MASK_NAMES = frozenset({"image_mask", "pixel_mask", "voxel_mask"})
+
+
+class TableWithoutMasks(PlaneSegmentation):  # type: ignore[misc]
+    """A plane segmentation without masks, which completes itself when it is written.
+
+    So that whoever writes it, with plain pynwb too, leaves a file that can be read. A file holds it
+    as a ``PlaneSegmentation``.
+    """
+
+    @property
+    def container_source(self) -> Any:
+        """The file that the table is in; hdmf sets it before it builds the table for writing."""
+        return super().container_source
+
+    @container_source.setter
+    def container_source(self, source: Any) -> None:
+        _complete(self)
+        PlaneSegmentation.container_source.fset(self, source)
+
+
+def complete_tables_without_masks(nwbfile: NWBFile) -> None:
+    """Give plane segmentations without masks, whoever made them, a form that can be read again."""
+    for table in nwbfile.all_children():
+        if isinstance(table, PlaneSegmentation):
+            _complete(table)
+    # nwbfile.objects, by which the file is written, keeps what it found the first time.
+    nwbfile.all_children()
+
+
+def _complete(table: PlaneSegmentation) -> None:
+    if not MASK_NAMES.intersection(table.colnames):
+        table.add_column(
+            name="pixel_mask",
+            description="No masks were written: the list of pixels of every ROI is empty.",
+            data=[[] for _ in range(len(table.id))],
+            index=True,
+        )

@@ -1,0 +1,66 @@
+"""The command line run in this process, and small recordings to give it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from attrs import frozen
+
+from nwb_ophys.cli import main
+from nwb_ophys.testing import (
+    SimulatedRecording,
+    simulate_recording,
+    write_caiman,
+    write_scanimage,
+    write_suite2p,
+    write_tiff,
+)
+
+
+@frozen
+class Outcome:
+    """What a command printed and the code that it ended with."""
+
+    code: int
+    out: str
+    err: str
+
+    def is_mistake(self, *words: str) -> bool:
+        """Whether it is told as a user's mistake: plain lines, one or two, naming these words."""
+        lines = self.err.strip().splitlines()
+        shown = "Traceback" not in self.err and all(word in self.err for word in words)
+        return self.code == 2 and 1 <= len(lines) <= 2 and lines[-1].startswith("Error: ") and shown
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    def call(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return Outcome(int(exit_.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def recording() -> SimulatedRecording:
+    return simulate_recording(num_samples=40, num_rows=24, num_columns=34, num_cells=3)
+
+
+@pytest.fixture
+def raw(tmp_path: Path, recording: SimulatedRecording, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a recording in each format, in which the command line is run."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    write_tiff(folder / "movie.tif", recording.movie)
+    write_scanimage(folder / "si.tif", {1: recording.movie, 2: recording.movie + 1})
+    write_suite2p(folder, [recording, recording])
+    write_caiman(folder / "caiman.hdf5", recording)
+    np.save(folder / "movie.npy", recording.movie)
+    monkeypatch.chdir(folder)
+    return folder

@@ -1,0 +1,244 @@
+"""A user's mistake is told in a line or two on stderr, ends with 2, and leaves no file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nwb_ophys.cli import main
+
+START = "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"
+RATE = ("--option", "sampling_frequency=30")
+TO = ("-o", "out.nwb")
+
+
+def _damage(raw: Path) -> None:
+    """Files that were cut off while they were copied, and others that are something else."""
+    for name in ("movie.tif", "si.tif", "caiman.hdf5", "movie.npy"):
+        content = (raw / name).read_bytes()
+        (raw / f"cut-{name}").write_bytes(content[: len(content) // 2])
+    for index, name in enumerate(("F.npy", "stat.npy", "ops.npy")):
+        folder = raw / f"damaged{index}" / "suite2p" / "plane0"
+        folder.mkdir(parents=True)
+        for file in (raw / "suite2p" / "plane0").iterdir():
+            content = file.read_bytes()
+            (folder / file.name).write_bytes(content[:150] if file.name == name else content)
+    (raw / "empty").mkdir()
+    (raw / "text.tif").write_text("no TIFF at all")
+    (raw / "nothing.tif").touch()
+    (raw / "list.yaml").write_text("[1, 2]")
+    (raw / "broken.yaml").write_text("NWBFile: [1,\n  x: }")
+    (raw / "number.yaml").write_text("NWBFile: {lab: 7}")
+    (raw / "misspelt.yaml").write_text("Ophys: {ImagingPlanes: []}")
+    (raw / "link.yaml").write_text(
+        "NWBFile: {session_start_time: 2024-05-17T14:30:00+02:00}\n"
+        "Ophys: {Device: [{name: Scope}]}\n"
+    )
+
+
+MISTAKES = {
+    # name: (arguments, words)
+    "missing file": (["absent.tif", *TO], ["'absent.tif'", "does not exist"]),
+    "nothing in a folder": (["empty", *TO], ["'empty'", "No format recognises"]),
+    "no suite2p folder": (["empty", *TO, "--format", "suite2p"], ["'empty'", "no Suite2p folder"]),
+    "no TIFF in a folder": (["empty", *TO, "--format", "tiff", *RATE], ["'empty'", "no TIFF"]),
+    "a file for a folder": (["movie.tif", *TO, "--format", "suite2p"], ["'movie.tif'"]),
+    "a folder for a file": (["suite2p", *TO, "--format", "caiman"], ["'suite2p'"]),
+    "truncated TIFF": (["cut-movie.tif", *TO, *RATE, "--set", START], ["cut-movie.tif", "trunc"]),
+    "truncated ScanImage": (["cut-si.tif", *TO, "--set", START], ["cut-si.tif", "truncated"]),
+    "truncated HDF5": (
+        ["cut-caiman.hdf5", *TO, "--format", "caiman", "--set", START],
+        ["cut-caiman.hdf5", "truncated"],
+    ),
+    "truncated HDF5, not recognised": (["cut-caiman.hdf5", *TO], ["cut-caiman.hdf5"]),
+    "truncated array": (
+        ["cut-movie.npy", *TO, "--format", "numpy", *RATE, "--set", START],
+        ["cut-movie.npy", "damaged"],
+    ),
+    "corrupt traces": (["damaged0/suite2p", *TO, "--set", START], ["plane0/F.npy", "damaged"]),
+    "corrupt ROIs": (["damaged1/suite2p", *TO, "--set", START], ["plane0/stat.npy", "damaged"]),
+    "corrupt ops": (["damaged2/suite2p", *TO, "--set", START], ["plane0/ops.npy", "damaged"]),
+    "a text called TIFF": (
+        ["text.tif", *TO, "--format", "tiff", *RATE],
+        ["text.tif", "not a TIFF"],
+    ),
+    "an empty file": (["nothing.tif", *TO, "--format", "tiff", *RATE], ["nothing.tif"]),
+    "a TIFF of no ScanImage": (["movie.tif", *TO, "--format", "scanimage"], ["movie.tif"]),
+    "unknown format": (["movie.tif", *TO, "--format", "tif"], ["Did you mean 'tiff'"]),
+    "too many formats": (
+        ["movie.tif", *TO, "--format", "tiff", "--format", "tiff"],
+        ["2 formats"],
+    ),
+    "no rate": (["movie.tif", *TO], ["movie.tif", "--option sampling_frequency="]),
+    "a rate in words": (
+        ["movie.tif", *TO, "--option", "sampling_frequency=fast"],
+        ["sampling_frequency", "'fast'", "number"],
+    ),
+    "a rate of zero": (["movie.tif", *TO, "--option", "sampling_frequency=0"], ["above 0"]),
+    "misspelt option": (
+        ["suite2p", *TO, "--set", START, "--option", "masktype=pixel"],
+        ["no option 'masktype'", "mask_type"],
+    ),
+    "a mask that is none": (
+        ["suite2p", *TO, "--set", START, "--option", "mask_type=round"],
+        ["mask_type", "'round'", "pixel"],
+    ),
+    "an iterator option": (
+        ["suite2p", *TO, "--set", START, "--option", "iterator_options={bufer_gb: 1}"],
+        ["bufer_gb", "buffer_gb"],
+    ),
+    "an ROI that is not there": (
+        ["suite2p", *TO, "--set", START, "--option", "roi_ids=[99]"],
+        ["roi_ids", "99"],
+    ),
+    "a plane that is not there": (
+        ["suite2p", *TO, "--set", START, "--option", "plane_name=plane7"],
+        ["plane7", "plane0, plane1"],
+    ),
+    "a channel that is not there": (
+        ["si.tif", *TO, "--set", START, "--option", "channel_name=Channel 9"],
+        ["Channel 9", "Channel 1"],
+    ),
+    "an option without value": (["suite2p", *TO, "--option", "mask_type"], ["KEY=VALUE"]),
+    "a stub of none": (["suite2p", *TO, "--stub", "0"], ["--stub"]),
+    "a backend that is none": (["suite2p", *TO, "--backend", "mat"], ["hdf5", "zarr"]),
+    "no start": (["suite2p", *TO], ["session_start_time", 'metadata["NWBFile"]']),
+    "a start in words": (
+        ["suite2p", *TO, "--set", "NWBFile.session_start_time=noon"],
+        ["session_start_time", "'noon'", "2024-05-17T14:30:00+02:00"],
+    ),
+    "misspelt key": (
+        ["suite2p", *TO, "--set", START, "--set", "NWBFile.labb=x"],
+        ["'labb'", "Did you mean 'lab'"],
+    ),
+    "wrong type": (
+        ["suite2p", *TO, "--set", START, "--set", "Ophys.ImagingPlane.0.imaging_rate=fast"],
+        ['["ImagingPlane"][0]["imaging_rate"]', "number"],
+    ),
+    "link to nowhere": (
+        ["suite2p", *TO, "--set", START, "--set", "Ophys.ImagingPlane.0.device=Scope"],
+        ['["ImagingPlane"][0]["device"]', "'Scope'", "'Microscope'"],
+    ),
+    "entry that is not there": (
+        ["suite2p", *TO, "--set", START, "--set", "Ophys.Device.4.name=x"],
+        ["Ophys.Device.4.name"],
+    ),
+    "a setting without value": (["suite2p", *TO, "--set", "NWBFile"], ["--set", "KEY=VALUE"]),
+    "no metadata file": (["suite2p", *TO, "--metadata", "no.yaml"], ["'no.yaml'"]),
+    "metadata of a list": (["suite2p", *TO, "--metadata", "list.yaml"], ["'list.yaml'", "list"]),
+    "metadata of no YAML": (["suite2p", *TO, "--metadata", "broken.yaml"], ["'broken.yaml'"]),
+    "metadata of a wrong type": (
+        ["suite2p", *TO, "--set", START, "--metadata", "number.yaml"],
+        ['["NWBFile"]["lab"]', "text"],
+    ),
+    "metadata misspelt": (
+        ["suite2p", *TO, "--set", START, "--metadata", "misspelt.yaml"],
+        ["ImagingPlanes", "Did you mean 'ImagingPlane'"],
+    ),
+    "metadata that link to nowhere": (
+        ["suite2p", *TO, "--metadata", "link.yaml"],
+        ["'Microscope'", "'Scope'"],
+    ),
+    "no folder to write to": (["suite2p", "-o", "no/such/a.nwb", "--set", START], ["no/such"]),
+    "a target that is a folder": (["suite2p", "-o", "empty", "--set", START], ["'empty'"]),
+    "a folder that is no NWB file": (
+        ["suite2p", "-o", "empty", "--overwrite", "--set", START],
+        ["'empty'", "not an NWB file"],
+    ),
+    "appending to something else": (
+        ["suite2p", "-o", "movie.tif", "--append", "--set", START],
+        ["'movie.tif'", "not an NWB file"],
+    ),
+    "overwrite and append": (
+        ["suite2p", *TO, "--append", "--overwrite", "--set", START],
+        ["not both"],
+    ),
+    "no paths": ([*TO], ["PATHS"]),
+    "no target": (["suite2p"], ["--output"]),
+    "unknown flag": (["suite2p", *TO, "--force"], ["--force"]),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_of_convert(run, raw, name):
+    _damage(raw)
+    before = _listing(raw)
+    arguments, words = MISTAKES[name]
+    told = run("convert", *arguments)
+    assert told.is_mistake(*words), told
+    assert told.out == ""
+    assert _listing(raw) == before
+
+
+def _listing(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() if p.is_file() else b"" for p in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["inspect", "absent.nwb"], ["'absent.nwb'"]),
+        (["inspect", "movie.tif"], ["'movie.tif'", "no NWB file"]),
+        (["metadata", "absent"], ["'absent'"]),
+        (["metadata", "movie.tif"], ["sampling_frequency"]),
+        (["metadata", "suite2p", "-o", "movie.tif"], ["'movie.tif'", "exists"]),
+        (["metadata", "suite2p", "-o", "no/such.yaml"], ["no/such.yaml"]),
+        (["demo", "suite2p"], ["'suite2p'", "not empty"]),
+        (["demo", "movie.tif"], ["movie.tif"]),
+        (["formats", "extra"], ["extra"]),
+        (["bogus"], ["bogus"]),
+        (["--bogus"], ["--bogus"]),
+    ],
+)
+def test_mistakes_elsewhere(run, raw, arguments, words):
+    before = _listing(raw)
+    told = run(*arguments)
+    assert told.is_mistake(*words), told
+    assert _listing(raw) == before
+
+
+def test_debug_shows_the_traceback(raw):
+    for arguments in (
+        ["convert", "absent.tif", *TO, "--debug"],
+        ["--debug", "convert", "absent.tif", *TO],
+    ):
+        with pytest.raises(FileNotFoundError, match=r"absent\.tif"):
+            main(arguments)
+
+
+def test_what_is_no_mistake_ends_with_one(run, raw, monkeypatch):
+    import nwb_ophys.opening
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division by\nzero")
+
+    monkeypatch.setattr(nwb_ophys.opening, "open_recording", fail)
+    told = run("convert", "suite2p", *TO)
+    assert told.code == 1
+    assert told.err.splitlines() == [
+        "Error: ZeroDivisionError: division by zero",
+        "This was not expected. Run it again with --debug to see where it arose.",
+    ]
+
+
+def test_an_absent_package_is_named_with_its_install(run, raw, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "hdmf_zarr", None)
+    told = run("convert", "suite2p", "-o", "a.nwb.zarr", "--backend", "zarr", "--set", START)
+    assert told.is_mistake('pip install "nwb-ophys[zarr]"')
+
+
+def test_a_disk_that_is_full(run, raw, monkeypatch):
+    import errno
+    import os
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out.nwb")
+
+    monkeypatch.setattr(os, "fsync", full)
+    told = run("convert", "suite2p", *TO, "--set", START)
+    assert told.is_mistake("No space left on device")
+    assert not (raw / "out.nwb").exists()
+    assert not list(raw.glob(".*"))

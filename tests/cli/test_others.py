@@ -1,0 +1,184 @@
+"""``nwb-ophys formats``, ``metadata``, ``inspect``, ``demo`` and the help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from pynwb import NWBHDF5IO
+
+import nwb_ophys
+from nwb_ophys.registry import formats
+
+START = "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"
+RATE = ("--option", "sampling_frequency=30")
+SUBJECT = (
+    *("--set", "Subject.subject_id=M7", "--set", "Subject.species=Mus musculus"),
+    *("--set", "Subject.sex=F", "--set", "Subject.age=P90D"),
+)
+
+
+def test_help_and_version(run):
+    for arguments in ([], ["--help"], ["-h"]):
+        told = run(*arguments)
+        assert told.code == 0
+        for command in ("convert", "demo", "formats", "inspect", "metadata"):
+            assert f"  {command}" in told.out
+    assert run("--version").out == f"nwb-ophys, version {nwb_ophys.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["convert", "demo", "formats", "inspect", "metadata"])
+def test_help_of_each_command(run, command):
+    told = run(command, "--help")
+    assert told.code == 0
+    assert told.out.startswith(f"Usage: nwb-ophys {command}")
+    assert "--debug" in told.out
+
+
+def test_convert_offers_what_is_promised(run):
+    told = run("convert", "--help").out
+    for option in (
+        *("-o", "--format", "--metadata", "--set", "--option", "--stub", "--overwrite"),
+        *("--append", "--backend", "--no-progress"),
+    ):
+        assert option in told
+
+
+def test_formats(run):
+    told = run("formats")
+    heading, *lines = told.out.splitlines()
+    assert told.code == 0
+    assert heading.split() == ["KIND", "NAME", "INSTALLED", "RECOGNISED"]
+    assert [line.split()[:2] for line in lines] == [
+        [row.kind, name] for name, row in formats().items()
+    ]
+
+
+# --- metadata ---------------------------------------------------------------------------------
+
+
+def test_metadata_to_edit_and_convert_with(run, raw):
+    made = run("metadata", "movie.tif", "suite2p", "-o", "meta.yaml", *RATE)
+    assert made.code == 0
+    text = (raw / "meta.yaml").read_text()
+    assert "session_start_time: null" in text
+    document = yaml.safe_load(text)
+    document["NWBFile"]["session_start_time"] = "2024-05-17T14:30:00+02:00"
+    document["Ophys"]["ImagingPlane"][0]["location"] = "V1"
+    document["Ophys"]["TwoPhotonSeries"][0]["name"] = "Movie"
+    (raw / "meta.yaml").write_text(yaml.safe_dump(document))
+    done = run(
+        *("convert", "movie.tif", "suite2p", "-o", "a.nwb", *RATE, "--metadata", "meta.yaml")
+    )
+    assert done.code == 0, done
+    with NWBHDF5IO(raw / "a.nwb", "r") as io:
+        nwbfile = io.read()
+        assert nwbfile.acquisition["Movie"].imaging_plane.location == "V1"
+
+
+def test_metadata_to_the_terminal_are_yaml_alone(run, raw):
+    told = run("metadata", "suite2p", "--set", START)
+    assert told.code == 0
+    document = yaml.safe_load(told.out)
+    assert set(document) == {"NWBFile", "Ophys"}
+    assert len(document["Ophys"]["ImageSegmentation"]["plane_segmentations"]) == 2
+    assert "identifier" not in document["NWBFile"]
+
+
+def test_metadata_are_not_overwritten_unasked(run, raw):
+    (raw / "meta.yaml").write_text("mine")
+    assert run("metadata", "suite2p", "-o", "meta.yaml").is_mistake("meta.yaml", "overwrite")
+    assert (raw / "meta.yaml").read_text() == "mine"
+    assert run("metadata", "suite2p", "-o", "meta.yaml", "--overwrite").code == 0
+    assert (raw / "meta.yaml").read_text() != "mine"
+
+
+# --- inspect ----------------------------------------------------------------------------------
+
+
+def test_inspect_of_a_good_file(run, raw, backend):
+    name = "a.nwb" if backend == "hdf5" else "a.nwb.zarr"
+    assert (
+        run(
+            *("convert", "suite2p", "-o", name, "--set", START, *SUBJECT, "--backend", backend)
+        ).code
+        == 0
+    )
+    told = run("inspect", name)
+    assert told.code == 0, told
+    assert told.out.splitlines()[-1].startswith(f"{name}: 0 errors, ")
+
+
+def test_inspect_of_a_file_without_a_subject(run, raw):
+    assert run("convert", "suite2p", "-o", "a.nwb", "--set", START).code == 0
+    told = run("inspect", "a.nwb")
+    # It is listed first, but is advice: the file is valid.
+    assert told.out.splitlines()[0].startswith("CRITICAL ")
+    assert "Subject is missing" in told.out.splitlines()[0]
+    assert told.out.splitlines()[-1].startswith("a.nwb: 0 errors, 1 critical, ")
+    assert (told.code, told.err) == (0, "")
+
+
+def test_inspect_of_an_invalid_file(run, raw):
+    assert run("convert", "suite2p", "-o", "a.nwb", "--set", START, *SUBJECT).code == 0
+    with h5py.File(raw / "a.nwb", "r+") as file:
+        del file["session_description"]
+    told = run("inspect", "a.nwb")
+    assert told.code == 1
+    assert "session_description" in told.out
+    assert "Traceback" not in told.out + told.err
+
+
+def test_inspect_of_hdf5_that_is_no_nwb_file(run, raw):
+    told = run("inspect", "caiman.hdf5")
+    assert told.code == 1
+    assert told.out.startswith("ERROR ")
+    assert "cannot be read as NWB" in told.out
+    assert told.err == ""
+
+
+# --- demo -------------------------------------------------------------------------------------
+
+
+def test_demo(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = run("demo")
+    assert (told.code, told.err) == (0, ""), told
+    folder = tmp_path / "nwb-ophys-demo"
+    assert sorted(p.name for p in folder.iterdir()) == ["movie_00001.tif", "session.nwb", "suite2p"]
+    with NWBHDF5IO(folder / "session.nwb", "r") as io:
+        nwbfile = io.read()
+        assert nwbfile.acquisition["TwoPhotonSeries"].data.shape == (300, 128, 96)
+    checked = run("inspect", folder / "session.nwb")
+    assert checked.code == 0, checked
+    # The command that it shows does the same.
+    shown = told.out[told.out.index("nwb-ophys convert") :].split("\n\n")[0]
+    assert _command_gives_the_same(run, shown, folder)
+
+
+def _command_gives_the_same(run, shown: str, folder: Path) -> bool:
+    import shlex
+
+    _, *arguments = shlex.split(shown.replace("\\\n", " "))
+    target = arguments[arguments.index("-o") + 1]
+    movies = []
+    for name in (target, "again.nwb"):
+        if name != target:
+            arguments[arguments.index("-o") + 1] = name
+            assert run(*arguments).code == 0
+        with NWBHDF5IO(name, "r") as io:
+            nwbfile = io.read()
+            movies.append((nwbfile.acquisition["TwoPhotonSeries"].data[:], nwbfile.subject.age))
+    return np.array_equal(movies[0][0], movies[1][0]) and movies[0][1] == movies[1][1]
+
+
+def test_demo_replaces_only_what_is_its_own(run, tmp_path):
+    folder = tmp_path / "demo"
+    assert run("demo", folder).code == 0
+    assert run("demo", folder).is_mistake("not empty", "--overwrite")
+    (folder / "mine.txt").write_text("precious")
+    assert run("demo", folder, "--overwrite").code == 0
+    assert (folder / "mine.txt").read_text() == "precious"

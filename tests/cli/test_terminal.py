@@ -1,0 +1,103 @@
+"""The progress bar is on a terminal only; warnings and notes go to stderr."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROGRAM = Path(sys.executable).parent / "nwb-ophys"
+ARGUMENTS = (
+    *("convert", "movie.npy", "-o", "a.nwb", "--option", "sampling_frequency=30"),
+    *("--set", "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"),
+)
+
+
+# tqdm draws at most ten times a second; here each time it is told.
+ENVIRONMENT = os.environ | {"TQDM_MININTERVAL": "0"}
+
+
+def _on_a_terminal(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Run with stderr on a pseudo-terminal; return the code, stdout, and what the terminal got."""
+    parent, child = pty.openpty()
+    # 24 lines of 120 characters; one without a size shows no bar.
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    try:
+        process = subprocess.Popen(
+            [PROGRAM, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=child,
+            cwd=folder,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        os.close(child)
+        shown = b""
+        while True:
+            try:
+                part = os.read(parent, 4096)
+            except OSError:  # Linux says so that the other side has closed
+                break
+            if not part:
+                break
+            shown += part
+        out = process.communicate(timeout=60)[0]
+    finally:
+        os.close(parent)
+    return process.returncode, out, shown.decode()
+
+
+@pytest.fixture(autouse=True)
+def _in_raw(raw: Path) -> None:
+    """Have the recordings there."""
+
+
+def test_bar_on_a_terminal(raw):
+    np.save(raw / "movie.npy", np.random.default_rng(0).integers(0, 255, (1000, 100, 100), "uint8"))
+    small = ("--option", "iterator_options={buffer_gb: 0.0005, chunk_mb: 0.1}")
+    code, out, shown = _on_a_terminal(raw, *ARGUMENTS, *small)
+    assert code == 0
+    updates = re.findall(r"TwoPhotonSeries/data (\d+)/1000 frames: +(\d+)%\|.*?B/s", shown)
+    assert len(updates) >= 2, shown
+    frames = [int(done) for done, _ in updates]
+    assert frames == sorted(frames)
+    assert frames[-1] == 1000
+    # The result is on stdout, for scripts, and the bar is not.
+    assert out == f"{raw / 'a.nwb'}: numpy\n"
+
+
+def test_no_bar_when_it_is_not_wanted(raw):
+    code, _, shown = _on_a_terminal(raw, *ARGUMENTS, "--no-progress")
+    assert (code, shown) == (0, "")
+
+
+def test_no_bar_without_a_terminal(raw):
+    done = subprocess.run([PROGRAM, *ARGUMENTS], capture_output=True, text=True, cwd=raw)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_mistake_on_a_terminal(raw):
+    code, out, shown = _on_a_terminal(raw, "convert", "absent.tif", "-o", "b.nwb")
+    assert (code, out) == (2, "")
+    assert shown == "Error: 'absent.tif' does not exist; check the path.\r\n"
+
+
+def test_debug_prints_a_traceback(raw):
+    done = subprocess.run(
+        [PROGRAM, "convert", "absent.tif", "-o", "b.nwb", "--debug"],
+        capture_output=True,
+        text=True,
+        cwd=raw,
+    )
+    assert done.returncode == 1
+    assert "Traceback (most recent call last)" in done.stderr
+    assert "SourceNotFoundError" in done.stderr

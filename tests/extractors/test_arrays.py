@@ -1,0 +1,143 @@
+"""Arrays as extractors, and ``.npy`` files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+from nwb_ophys.extractors.arrays import ArrayImagingExtractor, ArraySegmentationExtractor
+from nwb_ophys.extractors.npy import load_npy
+
+MOVIE = np.arange(10 * 4 * 3, dtype=np.uint16).reshape(10, 4, 3)
+VOLUMES = np.arange(10 * 4 * 3 * 2, dtype=np.float32).reshape(10, 4, 3, 2)
+MASKS = np.zeros((4, 3, 2), np.float32)
+MASKS[1, 2, 0], MASKS[3, 0, 1], MASKS[3, 1, 1] = 0.5, 1, 2
+TRACES = {"raw": np.arange(20.0).reshape(10, 2), "dff": np.ones((10, 2), np.float32)}
+
+
+def test_a_movie_is_the_array():
+    extractor = ArrayImagingExtractor(MOVIE, 15)
+    assert extractor.get_image_shape() == (4, 3)
+    assert extractor.get_sample_shape() == (4, 3)
+    assert extractor.get_num_samples() == 10
+    assert extractor.get_num_planes() == 1
+    assert extractor.get_dtype() == np.uint16
+    assert extractor.get_sampling_frequency() == 15.0
+    assert extractor.get_native_timestamps() is None
+    np.testing.assert_array_equal(extractor.get_series(), MOVIE)
+    np.testing.assert_array_equal(extractor.get_series(2, 5), MOVIE[2:5])
+    np.testing.assert_array_equal(extractor.slice_samples(3, 6).get_series(1, 3), MOVIE[4:6])
+
+
+def test_volumes_have_their_planes_last():
+    extractor = ArrayImagingExtractor(VOLUMES, 2.0)
+    assert extractor.is_volumetric
+    assert extractor.get_sample_shape() == (4, 3, 2)
+    assert extractor.get_volume_shape() == (4, 3, 2)
+    assert extractor.get_num_planes() == 2
+    np.testing.assert_array_equal(extractor.get_series(9, 10), VOLUMES[9:])
+
+
+@pytest.mark.parametrize("shape", [(10,), (10, 4), (10, 4, 3, 2, 1)])
+def test_an_array_of_other_axes_is_no_movie(shape):
+    with pytest.raises(SourceError, match="time, rows, columns"):
+        ArrayImagingExtractor(np.zeros(shape), 1.0)
+    with pytest.raises(SourceError, match=r"rows, columns\[, planes\], ROIs"):
+        ArraySegmentationExtractor(np.zeros(shape), {})
+
+
+def test_a_segmentation_is_the_arrays():
+    extractor = ArraySegmentationExtractor(
+        MASKS, TRACES, 30.0, roi_ids=["x", 7], images={"mean": MOVIE[0]}, accepted=[0, 1]
+    )
+    assert extractor.get_frame_shape() == (4, 3)
+    assert extractor.get_roi_ids() == ["x", 7]
+    assert extractor.get_num_rois() == 2
+    assert extractor.get_num_samples() == 10
+    assert extractor.get_sampling_frequency() == 30.0
+    assert extractor.get_background_ids() == []
+    np.testing.assert_array_equal(extractor.get_roi_image_masks(), MASKS)
+    np.testing.assert_array_equal(extractor.get_roi_image_masks([7, "x"]), MASKS[..., ::-1])
+    np.testing.assert_array_equal(extractor.get_images_dict()["mean"], MOVIE[0])
+    first, second = extractor.get_roi_pixel_masks()
+    assert first.tolist() == [[1, 2, 0.5]]
+    assert second.tolist() == [[3, 0, 1], [3, 1, 2]]
+    assert extractor.get_roi_pixel_masks([7])[0].tolist() == second.tolist()
+    assert extractor.get_property("is_accepted", [7, "x"][:1]).tolist() == [True]
+
+
+def test_masks_of_volumes_have_their_plane():
+    masks = np.zeros((4, 3, 2, 1))
+    masks[1, 2, 1, 0] = 3
+    extractor = ArraySegmentationExtractor(masks, {})
+    assert extractor.get_frame_shape() == (4, 3, 2)
+    assert extractor.get_roi_pixel_masks()[0].tolist() == [[1, 2, 1, 3]]
+    assert extractor.get_roi_ids() == [0]
+    assert extractor.get_num_samples() == 0
+    assert extractor.get_sampling_frequency() is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"roi_ids": [1]}, "2 masks and 1 ROI ids"),
+        ({"roi_ids": [1, 1]}, "one id of its own"),
+        ({"traces": {"raw": np.zeros((10, 3))}}, r"'raw' has the shape \(10, 3\); .* 2 ROIs"),
+        ({"traces": {"dff": np.zeros(2)}}, r"'dff' has the shape \(2,\)"),
+        ({"traces": {"raw": np.zeros((9, 2)), "dff": TRACES["dff"]}}, r"in length: \[9, 10\]"),
+        ({"accepted": [True]}, "accepted has 1 flags for 2 ROIs"),
+        (
+            {"images": {"mean": np.zeros((3, 4))}},
+            r"image 'mean' has the shape \(3, 4\); .*\(4, 3\)",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_an_error(arguments, message):
+    with pytest.raises(SourceError, match=message):
+        ArraySegmentationExtractor(**{"image_masks": MASKS, "traces": TRACES, **arguments})
+
+
+# --- .npy files ---------------------------------------------------------------------------------
+
+
+def test_numbers_are_mapped_and_not_loaded(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, MOVIE)
+    loaded = load_npy(path)
+    assert isinstance(loaded, np.memmap)
+    assert not loaded.flags.writeable
+    np.testing.assert_array_equal(loaded, MOVIE)
+
+
+@pytest.mark.parametrize("array", [np.zeros((0, 3)), np.float64(3.5), np.asfortranarray(MOVIE)])
+def test_odd_arrays_are_read_too(tmp_path, array):
+    np.save(tmp_path / "a.npy", array)
+    np.testing.assert_array_equal(load_npy(tmp_path / "a.npy"), array)
+
+
+def test_objects_are_read_only_where_they_are_expected(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.array({"a": 1}, dtype=object), allow_pickle=True)
+    assert load_npy(path, allow_pickle=True).item() == {"a": 1}
+    with pytest.raises(CorruptSourceError, match=r"a\.npy' cannot be read as a \.npy file"):
+        load_npy(path)
+
+
+@pytest.mark.parametrize("allow_pickle", [False, True])
+@pytest.mark.parametrize("content", [MOVIE, {"a": np.arange(100)}], ids=["numbers", "objects"])
+def test_a_damaged_file_is_named(tmp_path, content, allow_pickle):
+    whole = tmp_path / "whole.npy"
+    np.save(whole, content, allow_pickle=True)
+    data = whole.read_bytes()
+    path = tmp_path / "damaged.npy"
+    for damaged in (b"", data[:3], data[:9], data[:60], data[:-1], data[: len(data) // 2 + 40]):
+        path.write_bytes(damaged)
+        with pytest.raises(CorruptSourceError, match=r"damaged\.npy' cannot be read"):
+            load_npy(path, allow_pickle=allow_pickle)
+
+
+def test_an_absent_file_is_named(tmp_path):
+    for path in (tmp_path / "absent.npy", tmp_path):
+        with pytest.raises(SourceNotFoundError, match=f"'{path}' does not exist"):
+            load_npy(path)

@@ -1,0 +1,186 @@
+"""CaImAn's output as it was written, and errors that name what is damaged."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+from scipy.sparse import csc_matrix
+
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.extractors.caiman import MendedCaimanExtractor, is_caiman_file
+from nwb_ophys.testing import simulate_recording, write_caiman
+
+RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=7.5)
+
+
+def _write(folder, **options):
+    return write_caiman(folder / "estimates.hdf5", RECORDING, **options)
+
+
+def _edit(path, **values):
+    """Replace datasets; None takes them out."""
+    with h5py.File(path, "r+") as file:
+        for name, value in values.items():
+            name = name.replace("__", "/")
+            if name in file:
+                del file[name]
+            if value is not None:
+                file[name] = value
+
+
+def test_components_and_traces_are_those_that_were_written(tmp_path):
+    extractor = MendedCaimanExtractor(_write(tmp_path, accepted=[0, 2]))
+    assert extractor.get_roi_ids() == [0, 1, 2, 3, 4]
+    assert extractor.get_num_samples() == 20
+    assert extractor.get_sampling_frequency() == 7.5
+    assert tuple(extractor.get_frame_shape()) == RECORDING.field_shape
+    traces = extractor.get_traces_dict()
+    np.testing.assert_allclose(traces["raw"], RECORDING.fluorescence, rtol=1e-6)
+    np.testing.assert_array_equal(np.asarray(traces["denoised"]), RECORDING.calcium)
+    np.testing.assert_array_equal(np.asarray(traces["deconvolved"]), RECORDING.spikes)
+    np.testing.assert_allclose(
+        np.moveaxis(extractor.get_roi_image_masks([4, 1]), -1, 0), RECORDING.image_masks()[[4, 1]]
+    )
+    assert extractor.get_background_ids() == ["background0", "background1"]
+    assert np.asarray(traces["background"]).shape == (20, 2)
+
+
+def test_the_only_image_is_the_correlation_and_none_is_called_the_mean(tmp_path):
+    images = MendedCaimanExtractor(_write(tmp_path)).get_images_dict()
+    assert list(images) == ["correlation"]
+    np.testing.assert_array_equal(images["correlation"], RECORDING.correlation_image())
+
+
+@pytest.mark.parametrize("accepted", [[], [3], [1, 4], [0, 1, 2, 3, 4]])
+def test_acceptance_is_what_the_evaluation_found(tmp_path, accepted):
+    extractor = MendedCaimanExtractor(_write(tmp_path, accepted=accepted))
+    flags = extractor.get_property("is_accepted", range(5))
+    assert flags.dtype == bool
+    assert np.flatnonzero(flags).tolist() == accepted
+    quality = np.where(flags, 5.0, 1.0) + np.arange(5) / 5
+    np.testing.assert_allclose(extractor.get_property("snr", range(5)), quality)
+    assert extractor.get_property("r_values", [4]).shape == (1,)
+    assert extractor.get_property("cnn_preds", [4]).shape == (1,)
+
+
+def test_without_an_evaluation_nothing_is_said_of_acceptance(tmp_path):
+    path = _write(tmp_path)
+    assert MendedCaimanExtractor(path).get_property_keys() == []
+    _edit(path, estimates__idx_components=None, estimates__idx_components_bad=None)
+    assert MendedCaimanExtractor(path).get_property_keys() == []
+    empty = np.zeros(0)
+    _edit(path, estimates__idx_components=empty, estimates__idx_components_bad=empty)
+    assert MendedCaimanExtractor(path).get_property_keys() == []
+
+
+def test_only_one_of_the_lists_is_enough(tmp_path):
+    path = _write(tmp_path, accepted=[1, 4])
+    _edit(path, estimates__idx_components_bad=None)
+    flags = MendedCaimanExtractor(path).get_property("is_accepted", range(5))
+    assert flags.tolist() == [False, True, False, False, True]
+
+
+def test_an_evaluation_without_the_network_says_nothing_of_it(tmp_path):
+    extractor = MendedCaimanExtractor(_write(tmp_path, accepted=[1], cnn_predictions=False))
+    assert extractor.get_property_keys() == ["is_accepted", "snr", "r_values"]
+
+
+def test_no_background_is_none(tmp_path):
+    extractor = MendedCaimanExtractor(_write(tmp_path, num_background_components=0))
+    assert extractor.get_background_ids() == []
+    assert extractor.get_traces_dict()["background"] is None
+
+
+def test_no_components_are_none(tmp_path):
+    path = write_caiman(tmp_path / "a.hdf5", simulate_recording(num_samples=20, num_cells=0))
+    assert MendedCaimanExtractor(path).get_num_rois() == 0
+
+
+@pytest.mark.parametrize("name", ["caiman_analysis", "v1.12.1_neurofinder_crop"])
+def test_real_output(data_folder, name):
+    path = data_folder / "caiman" / f"{name}.hdf5"
+    assert is_caiman_file(path)
+    extractor = MendedCaimanExtractor(path)
+    with h5py.File(path) as file:
+        estimates = file["estimates"]
+        calcium = estimates["C"][:]
+        parts = [estimates[f"A/{part}"][:] for part in ("data", "indices", "indptr")]
+        masks = csc_matrix(tuple(parts), shape=estimates["A/shape"][:])
+        accepted = estimates["idx_components"]
+        accepted = accepted[:] if accepted.shape else None
+    np.testing.assert_array_equal(extractor.get_traces_dict()["denoised"][:], calcium.T)
+    last = len(calcium) - 1
+    image = masks[:, [last]].toarray().reshape(extractor.get_frame_shape(), order="F")
+    np.testing.assert_allclose(extractor.get_roi_image_masks([last])[..., 0], image, rtol=1e-6)
+    if accepted is None:
+        assert "is_accepted" not in extractor.get_property_keys()
+    else:
+        flags = extractor.get_property("is_accepted", range(last + 1))
+        assert np.flatnonzero(flags).tolist() == sorted(accepted)
+
+
+# --- damaged files ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.7, 0.99])
+def test_a_truncated_file_is_named(tmp_path, share):
+    path = _write(tmp_path, accepted=[1])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    assert not is_caiman_file(path)
+    with pytest.raises(CorruptSourceError) as caught:
+        MendedCaimanExtractor(path)
+    assert f"'{path}'" in str(caught.value)
+
+
+def test_other_files_are_named(tmp_path):
+    text, other = tmp_path / "a.hdf5", tmp_path / "b.hdf5"
+    text.write_text("no HDF5")
+    with h5py.File(other, "w") as file:
+        file["estimates/x"] = 1
+    for path in (text, other, tmp_path / "absent.hdf5", tmp_path):
+        assert not is_caiman_file(path)
+        with pytest.raises(CorruptSourceError, match=f"'{path}' is not"):
+            MendedCaimanExtractor(path)
+
+
+def test_a_volume_is_refused(tmp_path):
+    volume = simulate_recording(num_samples=4, num_cells=2, num_planes=2)
+    path = write_caiman(tmp_path / "a.hdf5", volume)
+    with pytest.raises(CorruptSourceError, match="is a segmentation of a volume; only planes"):
+        MendedCaimanExtractor(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"estimates__A__data": None}, "has no estimates/A/data"),
+        ({"params__data__dims": None}, "has no params/data/dims"),
+        ({"params__data__fr": None}, "has no params/data/fr"),
+        ({"params__data__fr": "NoneType"}, "cannot be read"),
+        ({"estimates__A__indices": None}, "indices"),
+        ({"estimates__A__shape": None}, "shape"),
+        ({"estimates__A__data": np.ones(3)}, "cannot be read"),
+        ({"estimates__A__shape": [3072, 4]}, "cannot be read"),
+        ({"params__data__dims": [40, 64]}, "cannot be read"),
+        (
+            {"params__data__dims": [40, 64], "estimates__b": "NoneType"},
+            r"A has 3072 pixels for a field of \(40, 64\)",
+        ),
+        ({"estimates__C": np.ones((4, 20))}, "cannot be read|components"),
+        ({"estimates__F_dff": np.ones((4, 20))}, "dff traces are of 4 components, the masks of 5"),
+        ({"estimates__S": np.ones((5, 19))}, "deconvolved traces have 19 samples"),
+        ({"estimates__f": np.ones((2, 21))}, "background traces have 21 samples"),
+        ({"estimates__Cn": np.ones((64, 48))}, "correlation image has the shape"),
+        ({"estimates__idx_components": [7]}, "cannot be read"),
+        ({"estimates__idx_components": ["x"]}, "cannot be read"),
+        ({"estimates__C": None, "estimates": None}, "has no estimates"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_within_a_file_is_named_with_its_path(tmp_path, values, message):
+    path = _write(tmp_path, accepted=[1])
+    _edit(path, **values)
+    with pytest.raises(CorruptSourceError, match=message) as caught:
+        MendedCaimanExtractor(path)
+    assert f"'{path}'" in str(caught.value)

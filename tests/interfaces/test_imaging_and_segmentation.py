@@ -1,0 +1,293 @@
+"""What the interfaces do beyond their formats: options, names, mixins, whatever the extractor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pynwb import NWBFile
+from roiextractors.testing import generate_dummy_imaging_extractor
+
+from nwb_ophys import (
+    CaimanSegmentationInterface,
+    NumpyImagingInterface,
+    NumpySegmentationInterface,
+    Suite2pSegmentationInterface,
+)
+from nwb_ophys.errors import ArgumentError, MetadataError, OptionError
+from nwb_ophys.interfaces import (
+    BaseOphysInterface,
+    DeviceWriter,
+    ImageWriter,
+    ImagingInterface,
+    MaskWriter,
+    PlaneWriter,
+    SeriesWriter,
+    TraceWriter,
+    mixins,
+)
+from nwb_ophys.metadata import get_nwb_imaging_metadata, imaging_schema
+from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
+
+START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
+MIXINS = (DeviceWriter, PlaneWriter, SeriesWriter, MaskWriter, TraceWriter, ImageWriter)
+
+
+@pytest.fixture(scope="module")
+def recording() -> Any:
+    return simulate_recording(num_samples=30, num_rows=24, num_columns=34, num_cells=3)
+
+
+@pytest.fixture
+def movie(recording) -> NumpyImagingInterface:
+    return NumpyImagingInterface(recording.movie, 30.0)
+
+
+@pytest.fixture
+def rois(recording) -> NumpySegmentationInterface:
+    return NumpySegmentationInterface(
+        np.moveaxis(recording.image_masks(), 0, -1),
+        raw=recording.fluorescence,
+        mean_image=recording.mean_image(),
+        sampling_frequency=30.0,
+        accepted=[True, False, True],
+    )
+
+
+# --- mixins -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mixin", MIXINS)
+def test_mixins_have_no_state_and_no_chain(mixin):
+    assert mixin.__mro__ == (mixin, object)
+    assert "__init__" not in vars(mixin)
+    methods = [name for name in vars(mixin) if not name.startswith("_")]
+    assert methods
+    for name in methods:
+        # `super` and instance attributes other than the extractor would show here.
+        used = set(vars(mixin)[name].__code__.co_names)
+        assert "super" not in used
+        bound = getattr(mixins, name, None)
+        assert bound is not None, f"{name} is not the writer of its own name"
+
+
+def test_mixins_compose_into_an_interface_of_its_own(recording):
+    """A behaviour camera, say: a device and a series, no segmentation; with its own metadata."""
+
+    class Simple(BaseOphysInterface, DeviceWriter, SeriesWriter):
+        @classmethod
+        def open(cls, source: Any) -> Any:
+            return generate_dummy_imaging_extractor(num_samples=9, num_rows=4, num_columns=6)
+
+        def get_metadata(self) -> Any:
+            from nwb_ophys.metadata import DeepDict
+
+            return DeepDict(get_nwb_imaging_metadata(self.extractor))
+
+        def get_metadata_schema(self) -> Any:
+            return imaging_schema()
+
+        def add_to_nwbfile(self, nwbfile: NWBFile, metadata: Any = None, **options: Any) -> Any:
+            self.parse_options(options)
+            full = self.full_metadata(metadata)
+            self.add_devices(nwbfile, full)
+            return self.add_photon_series(nwbfile, full)
+
+    nwbfile = Simple().create_nwbfile(START)
+    assert nwbfile.acquisition["TwoPhotonSeries"].data.data.maxshape == (9, 6, 4)
+    with pytest.raises(OptionError, match="its arguments: none"):
+        Simple().create_nwbfile(START, stub=3)
+
+
+def test_an_interface_without_open_cannot_be_made():
+    with pytest.raises(TypeError, match="abstract"):
+        ImagingInterface()
+
+
+def test_with_extractor_leaves_the_interface_as_it_is(movie):
+    other = generate_dummy_imaging_extractor(num_samples=3)
+    changed = movie.with_extractor(other)
+    assert changed.extractor is other
+    assert movie.extractor.get_num_samples() == 30
+
+
+def test_repr_shows_what_was_opened(tmp_path, recording):
+    interface = CaimanSegmentationInterface(write_caiman(tmp_path / "c.hdf5", recording))
+    assert "CaimanSegmentationInterface(" in repr(interface)
+    assert "c.hdf5" in repr(interface)
+
+
+# --- options of a movie -----------------------------------------------------------------------
+
+
+def test_photon_series_index(movie):
+    metadata = movie.get_metadata()
+    (entry,) = metadata["Ophys"]["TwoPhotonSeries"]
+    metadata["Ophys"]["TwoPhotonSeries"].append({**entry, "name": "Second", "comments": "mine"})
+    metadata["NWBFile"] |= START["NWBFile"]
+    nwbfile = movie.create_nwbfile(metadata, photon_series_index=1)
+    assert list(nwbfile.acquisition) == ["Second"]
+    assert nwbfile.acquisition["Second"].comments == "mine"
+    for wrong in (2, -1):
+        with pytest.raises(MetadataError, match="TwoPhotonSeries"):
+            movie.create_nwbfile(metadata, photon_series_index=wrong)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("photon_series_type", "ThreePhotonSeries"),
+        ("parent_container", "processing"),
+        ("photon_series_index", "0"),
+        ("iterator_options", {"buffer_gb": -1.0}),
+        ("iterator_options", {"chunk_shape": [0, 1, 1]}),
+        ("iterator_options", {"chunk_shape": "all"}),
+        ("iterator_options", {"buffer_gb": 1.0, "buffer_shape": [1, 1, 1]}),
+    ],
+)
+def test_wrong_choices(movie, option, value):
+    with pytest.raises((OptionError, ArgumentError)) as caught:
+        movie.create_nwbfile(START, **{option: value})
+    assert option in str(caught.value) or "buffer_gb" in str(caught.value)
+
+
+def test_kind_of_series_as_the_user_describes_it(movie):
+    """What is described as the one kind and asked for as that keeps what is said of it."""
+    stated = [{"name": "Miniscope", "imaging_plane": "ImagingPlane", "power": 3.0}]
+    metadata = START | {"Ophys": {"OnePhotonSeries": stated}}
+    nwbfile = movie.create_nwbfile(metadata, photon_series_type="OnePhotonSeries")
+    assert list(nwbfile.acquisition) == ["Miniscope"]
+    assert nwbfile.acquisition["Miniscope"].power == 3.0
+
+
+def test_iterator_options_reach_the_file(tmp_path, movie):
+    import h5py
+
+    shape = (7, 34, 12)
+    path = movie.run_conversion(
+        tmp_path / "a.nwb", metadata=START, iterator_options={"chunk_shape": shape}
+    )
+    with h5py.File(path, "r") as file:
+        assert file["acquisition/TwoPhotonSeries/data"].chunks == shape
+
+
+# --- options of a segmentation ----------------------------------------------------------------
+
+
+def _table(nwbfile: NWBFile, name: str = "PlaneSegmentation") -> Any:
+    return nwbfile.processing["ophys"]["ImageSegmentation"][name]
+
+
+def test_columns_that_are_asked_for(rois):
+    table = _table(rois.create_nwbfile(START))
+    assert {"image_mask", "ROICentroids", "Accepted", "Rejected"} <= set(table.colnames)
+    assert list(table["Accepted"].data.data) == [1, 0, 1]
+    assert list(table["Rejected"].data.data) == [0, 1, 0]
+    bare = _table(
+        rois.create_nwbfile(
+            START, include_roi_centroids=False, include_roi_acceptance=False, mask_type=None
+        )
+    )
+    assert not {"image_mask", "ROICentroids", "Accepted", "Rejected"} & set(bare.colnames)
+    assert len(bare.id) == 3
+
+
+def test_mask_type_none_is_in_the_schema(rois):
+    schema = rois.get_conversion_options_schema()["properties"]["mask_type"]
+    assert schema["enum"] == ["image", "pixel", "voxel", None]
+    assert schema["default"] == "image"
+    with pytest.raises(OptionError, match="mask_type"):
+        rois.create_nwbfile(START, mask_type="pixels")
+
+
+@pytest.mark.parametrize("wrong", [[], [0, 0], [7], ["a"]])
+def test_roi_ids_that_are_not_there(rois, wrong):
+    with pytest.raises(OptionError, match="roi_ids"):
+        rois.create_nwbfile(START, roi_ids=wrong)
+
+
+def test_text_ids(recording):
+    interface = NumpySegmentationInterface(
+        np.moveaxis(recording.image_masks(), 0, -1),
+        raw=recording.fluorescence,
+        sampling_frequency=30.0,
+        roi_ids=["x", "y", "z"],
+    )
+    nwbfile = interface.create_nwbfile(START, roi_ids=["z", "x"])
+    assert list(_table(nwbfile)["roi_name"].data) == ["z", "x"]
+    series = nwbfile.processing["ophys"]["Fluorescence"]["RoiResponseSeries"]
+    np.testing.assert_array_equal(np.asarray(series.data.data), recording.fluorescence[:, [2, 0]])
+
+
+def test_plane_segmentation_name_chooses_the_entry(rois):
+    metadata = rois.get_metadata()
+    (entry,) = metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]
+    metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"].append(
+        {**entry, "name": "Manual", "description": "Drawn by hand."}
+    )
+    metadata["NWBFile"] |= START["NWBFile"]
+    nwbfile = rois.create_nwbfile(metadata, plane_segmentation_name="Manual")
+    tables = nwbfile.processing["ophys"]["ImageSegmentation"].plane_segmentations
+    assert {name: table.description for name, table in tables.items()} == {
+        "Manual": "Drawn by hand."
+    }
+    with pytest.raises(MetadataError, match="'Nowhere'"):
+        rois.create_nwbfile(metadata, plane_segmentation_name="Nowhere")
+
+
+def test_segmentations_of_one_name_are_not_taken_for_one(rois, recording):
+    """The second would be dropped without a word, or its traces put on the first one's ROIs."""
+    nwbfile = rois.create_nwbfile(START)
+    other = NumpySegmentationInterface(
+        np.moveaxis(recording.image_masks()[::-1], 0, -1),
+        raw=recording.fluorescence[:, ::-1],
+        sampling_frequency=30.0,
+    )
+    with pytest.raises(MetadataError, match="'PlaneSegmentation' is in"):
+        other.add_to_nwbfile(nwbfile, START)
+    assert len(nwbfile.processing["ophys"]["Fluorescence"].roi_response_series) == 1
+
+
+def test_two_segmentations_by_name_keep_all(rois, recording):
+    """The second one's traces and images are there too, though its names are defaults."""
+    nwbfile = rois.create_nwbfile(START)
+    entry = {"name": "Second", "imaging_plane": "ImagingPlane", "description": "Later."}
+    metadata = START | {"Ophys": {"ImageSegmentation": {"plane_segmentations": [entry]}}}
+    other = NumpySegmentationInterface(
+        np.moveaxis(recording.image_masks(), 0, -1),
+        raw=recording.neuropil,
+        mean_image=recording.maximum_image(),
+        sampling_frequency=30.0,
+    )
+    other.add_to_nwbfile(nwbfile, metadata)
+    ophys = nwbfile.processing["ophys"]
+    tables = [s.rois.table.name for s in ophys["Fluorescence"].roi_response_series.values()]
+    assert sorted(tables) == ["PlaneSegmentation", "Second"]
+    assert len(ophys["SegmentationImages"].images) == 2
+
+
+def test_shapes_are_no_iterator_options_of_masks_and_traces_together(rois, tmp_path):
+    """Masks have three axes and traces two: one shape cannot be meant for both."""
+    with pytest.raises(OptionError, match="chunk_shape"):
+        rois.create_nwbfile(START, iterator_options={"chunk_shape": [1, 10, 10]})
+    rois.run_conversion(tmp_path / "a.nwb", metadata=START, iterator_options={"chunk_mb": 0.001})
+
+
+def test_stub_leaves_the_background_with_its_traces(tmp_path, recording):
+    interface = CaimanSegmentationInterface(write_caiman(tmp_path / "c.hdf5", recording))
+    nwbfile = interface.create_nwbfile(START, stub=4, roi_ids=[1])
+    traces = nwbfile.processing["ophys"]["Fluorescence"].roi_response_series
+    shapes = {name: series.data.data.maxshape for name, series in traces.items()}
+    assert shapes["Background"] == (4, 2)
+    assert shapes["RoiResponseSeries"] == (4, 1)
+
+
+def test_a_plane_of_several_states_which_it_is(tmp_path, recording):
+    folder = write_suite2p(tmp_path, [recording, recording])
+    metadata = Suite2pSegmentationInterface(folder, plane_name="plane1").get_metadata()
+    (entry,) = metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]
+    assert entry["name"] == "PlaneSegmentationPlane1"
+    assert entry["imaging_plane"] == "ImagingPlanePlane1"
+    with pytest.raises(TypeError, match="several planes; choose one with plane_name: plane0"):
+        Suite2pSegmentationInterface(folder)

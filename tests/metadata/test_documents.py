@@ -1,0 +1,214 @@
+"""Metadata as YAML and JSON: what is written is what is read again."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pynwb.device import Device
+
+from nwb_ophys.errors import MetadataError
+from nwb_ophys.metadata import (
+    DeepDict,
+    dump_metadata,
+    get_default_segmentation_metadata,
+    load_metadata,
+    segmentation_schema,
+)
+
+PITFALLS = [
+    *("", " ", "~", "null", "yes", "No", "on", "true", "1", "1.5", ".nan", ".inf", "0x1f", "1_000"),
+    *(
+        "2024-05-17",
+        "2024-05-17T14:30:00+02:00",
+        "12:30:45",
+        "- a",
+        "-",
+        "---",
+        "...",
+        "a...",
+        "? a",
+    ),
+    *("a: b", "a:", ":a", "a #b", "#b", "a # b", "'", '"', "it's", '"a"', "[a", "{a", "a, b", "]"),
+    *("&a", "*a", "!a", "%a", "@a", "`a", "|", ">", "a\nb", "\n", "a\n\nb\n", "  a", "a  ", "\ta"),
+    *("µm²", "日本語", "\U0001f52c", "\x85", "\u2028", "\xa0a", "\ufeffa", "\x00", "\x7f", "\r\n"),
+    *("<<", "=", "a" * 300 + " b" * 100, "\\n", "C:\\data\\mouse", "a\\"),
+]
+TEXTS = st.one_of(
+    st.sampled_from(PITFALLS),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+)
+# Control characters are none of a comment's, and YAML forbids them there.
+COMMENTS = st.text(
+    st.characters(exclude_categories=["C"]) | st.sampled_from("\n\t#:'"), max_size=12
+)
+KEYS = st.one_of(TEXTS.map(lambda text: text[:60]), st.sampled_from(["name", "Ophys", "Device"]))
+MINUTES = st.integers(-14 * 60, 14 * 60).map(
+    lambda minutes: datetime.timezone(datetime.timedelta(minutes=minutes))
+)
+LEAVES = st.one_of(
+    TEXTS,
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.dates(),
+    st.datetimes(timezones=MINUTES | st.none()),
+    st.floats(width=32).map(np.float32),
+    st.integers(-128, 127).map(np.int8),
+    st.booleans().map(np.bool_),
+    TEXTS.map(np.str_),
+    st.lists(st.floats(), max_size=3).map(np.array),
+    st.just([]),
+    st.just({}),
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(KEYS, inner, max_size=3),
+        st.lists(st.dictionaries(KEYS, inner, max_size=3), max_size=3),
+    ),
+    max_leaves=10,
+)
+METADATA = st.dictionaries(KEYS, VALUES, max_size=4)
+
+
+def _same(first, second):
+    """Compare what was written with what was read: types of NumPy have become those of Python."""
+    if isinstance(first, dict):
+        assert isinstance(second, dict)
+        assert list(map(str, first)) == list(second)
+        for (_, one), other in zip(first.items(), second.values(), strict=True):
+            _same(one, other)
+    elif isinstance(first, (list, tuple, np.ndarray)):
+        assert isinstance(second, list)
+        assert len(first) == len(second)
+        for one, other in zip(first, second, strict=True):
+            _same(one, other)
+    elif isinstance(first, (float, np.floating)):
+        assert type(second) is float
+        assert first == second or (math.isnan(first) and math.isnan(second))
+    elif isinstance(first, datetime.datetime):
+        assert first == second
+        assert first.utcoffset() == second.utcoffset()
+    else:
+        assert type(second) in (str, int, bool, type(None), datetime.date)
+        assert first == second
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("documents")
+
+
+@given(metadata=METADATA)
+@example(metadata={"a": PITFALLS})
+@example(metadata={"a": {"b": {text: text for text in PITFALLS}}})
+@example(metadata={"a": [{"b": [{"c": text} for text in PITFALLS]}]})
+@example(metadata={"a": [{}, {"b": []}, {}]})
+def test_what_is_written_is_read_again(folder, metadata):
+    path = folder / "metadata.yaml"
+    path.write_text(dump_metadata(metadata), encoding="utf-8", newline="")
+    _same(metadata, load_metadata(path))
+    _same(metadata, yaml.safe_load(path.read_bytes()) or {})
+
+
+@given(unit=TEXTS, number=st.floats(), indicator=TEXTS, description=COMMENTS)
+def test_comments_of_the_schema_change_nothing(folder, unit, number, indicator, description):
+    metadata = get_default_segmentation_metadata()
+    metadata["Ophys"]["Fluorescence"]["PlaneSegmentation"]["raw"]["unit"] = unit
+    metadata["Ophys"]["ImagingPlane"][0]["excitation_lambda"] = number
+    metadata["Ophys"]["ImagingPlane"][0]["indicator"] = indicator
+    schema = segmentation_schema()
+    schema["properties"]["Ophys"]["description"] = description
+    path = folder / "commented.yaml"
+    path.write_text(dump_metadata(metadata, schema), encoding="utf-8", newline="")
+    _same(metadata.to_dict(), load_metadata(path))
+
+
+def test_each_key_has_its_comment():
+    text = dump_metadata(get_default_segmentation_metadata(), segmentation_schema())
+    lines = {line.split(":")[0].strip(" -"): line for line in text.splitlines()}
+    assert lines["indicator"].endswith(
+        "indicator: unknown  # Indicator, such as 'GCaMP6s'; 'unknown' when unknown."
+    )
+    assert "# Excitation wavelength in nm; NaN when unknown." in lines["excitation_lambda"]
+    assert "# Name of the container." in text
+
+
+def test_nothing_is_a_document_too(tmp_path):
+    path = tmp_path / "empty.yaml"
+    for content in ("", "\n", "# nothing\n", dump_metadata({})):
+        path.write_text(content)
+        assert load_metadata(path) == {}
+
+
+def test_json_is_read_as_json(tmp_path):
+    path = tmp_path / "metadata.JSON"
+    path.write_text(json.dumps({"Subject": {"age": "P90D"}, "a": float("nan")}))
+    loaded = load_metadata(path)
+    assert loaded["Subject"] == {"age": "P90D"}
+    assert math.isnan(loaded["a"])
+    assert isinstance(loaded["Subject"], DeepDict)
+    assert loaded["absent"]["key"] == {}
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "a.json"])
+def test_a_byte_order_mark_of_windows_is_no_part_of_the_text(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b'\xef\xbb\xbf{"Subject": {"age": "P90D"}}')
+    assert load_metadata(str(path)) == {"Subject": {"age": "P90D"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.yaml", "a: [1, 2", "is not valid: while parsing a flow sequence"),
+        ("a.yaml", "\tb: 1", "is not valid: while scanning"),
+        ("a.yaml", "session_start_time: 2024-02-30", "is not valid: day "),
+        ("a.yaml", "a: !!timestamp soon", "is not valid"),
+        ("a.yaml", "a: !!python/object:os.system x", "is not valid: could not determine"),
+        ("a.yaml", "a: 1\nb: 2\na: 3", "is not valid: the key 'a' is given twice (line 1"),
+        ("a.yaml", "x:\n  - {b: 1, b: 2}", "is not valid: the key 'b' is given twice (line 2"),
+        ("a.json", '{"a": 1, "a": 2}', "is not valid: the key 'a' is given twice"),
+        ("a.json", "{'a': 1}", "is not valid: Expecting property name"),
+        ("a.yaml", "- a\n- b", "holds a list; it must be a dictionary"),
+        ("a.yaml", "text", "holds a str; it must be a dictionary"),
+        ("a.json", "5", "holds a int; it must be a dictionary"),
+        ("a.yaml", b"a: \xff\xfe", "cannot be read: 'utf-8'"),
+    ],
+)
+def test_a_faulty_document_is_named_with_the_fault(tmp_path, name, content, reason):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(MetadataError) as caught:
+        load_metadata(path)
+    assert f"The metadata file '{path}' {reason}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_absent_file_or_a_folder_is_named(tmp_path):
+    for path in (tmp_path / "absent.yaml", tmp_path):
+        with pytest.raises(MetadataError, match=f"The metadata file '{path}' cannot be read"):
+            load_metadata(path)
+
+
+def test_merge_keys_and_anchors_of_yaml_still_work(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("base: &base {x: 1, y: 2}\nother:\n  <<: *base\n  y: 3\n")
+    assert load_metadata(path)["other"] == {"x": 1, "y": 3}
+
+
+@pytest.mark.parametrize("value", [Device(name="Scope"), object(), Path("a"), 1j])
+def test_what_yaml_cannot_hold_is_refused(value):
+    with pytest.raises(MetadataError, match="cannot be written as YAML"):
+        dump_metadata({"Ophys": {"Device": [value]}})

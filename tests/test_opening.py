@@ -1,0 +1,286 @@
+"""From paths and texts to a converter of everything in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nwb_ophys.errors import (
+    OptionError,
+    OutputExistsError,
+    SourceArgumentError,
+    SourceNotFoundError,
+    UnknownFormatError,
+)
+from nwb_ophys.metadata import DeepDict, load_metadata
+from nwb_ophys.opening import (
+    describe_recording,
+    edited_metadata,
+    open_recording,
+    set_in_metadata,
+    write_text,
+)
+from nwb_ophys.testing import (
+    SimulatedRecording,
+    simulate_recording,
+    write_caiman,
+    write_scanimage,
+    write_suite2p,
+    write_tiff,
+)
+
+START = "2024-05-17T14:30:00+02:00"
+
+
+@pytest.fixture(scope="module")
+def recording() -> SimulatedRecording:
+    return simulate_recording(num_samples=20, num_rows=24, num_columns=34, num_cells=3)
+
+
+def _streams(*paths: Path, **arguments: Any) -> list[str]:
+    return list(open_recording(paths, **arguments).converter.interfaces)
+
+
+# --- everything in a path ---------------------------------------------------------------------
+
+
+def test_both_channels_and_all_planes(tmp_path, recording):
+    write_scanimage(
+        tmp_path / "si.tif", {1: recording.movie, 3: recording.movie + 1}, channel_names={3: "red"}
+    )
+    folder = write_suite2p(tmp_path, [recording, recording], second_channel=True)
+    assert _streams(tmp_path / "si.tif") == ["scanimage Channel 1", "scanimage red"]
+    assert _streams(folder) == [
+        "suite2p chan1 plane0",
+        "suite2p chan2 plane0",
+        "suite2p chan1 plane1",
+        "suite2p chan2 plane1",
+    ]
+    assert _streams(folder / "plane1") == ["suite2p chan1", "suite2p chan2"]
+    assert _streams(folder, options={"plane_name": "plane1", "channel_name": "chan2"}) == [
+        "suite2p"
+    ]
+
+
+def test_channels_of_a_tiff(tmp_path, recording):
+    pages = np.repeat(recording.movie, 2, axis=0)
+    pages[1::2] += 1
+    path = write_tiff(tmp_path / "a.tif", pages)
+    options = {"sampling_frequency": "30", "num_channels": "2"}
+    opened = open_recording([path], options=options)
+    assert list(opened.converter.interfaces) == ["tiff channel0", "tiff channel1"]
+    metadata = edited_metadata(opened.converter, None, {"NWBFile.session_start_time": START})
+    nwbfile = opened.converter.create_nwbfile(metadata)
+    movies = [np.asarray(s.data.data) for s in nwbfile.acquisition.values()]
+    for channel, movie in enumerate(movies):
+        np.testing.assert_array_equal(movie.swapaxes(1, 2), recording.movie + channel)
+
+
+def test_several_recordings_in_a_folder(tmp_path, recording):
+    for name in ("morning", "evening"):
+        write_scanimage(tmp_path / f"{name}.tif", recording.movie)
+    assert sorted(_streams(tmp_path)) == ["scanimage evening", "scanimage morning"]
+
+
+def test_folder_with_a_movie_and_its_rois(tmp_path, recording):
+    """A path means everything in it: the ROIs are not dropped because there is a movie."""
+    write_scanimage(tmp_path / "si.tif", recording.movie)
+    write_suite2p(tmp_path, recording)
+    assert _streams(tmp_path) == ["scanimage", "suite2p"]
+    # Asked for one of them, that alone.
+    assert _streams(tmp_path, format_names=["suite2p"]) == ["suite2p"]
+
+
+def test_several_paths_of_one_format_are_called_by_their_names(tmp_path, recording):
+    one = write_caiman(tmp_path / "one.hdf5", recording)
+    other = write_caiman(tmp_path / "other.hdf5", recording)
+    assert _streams(one, other) == ["one", "other"]
+    (tmp_path / "again").mkdir()
+    same = write_caiman(tmp_path / "again" / "one.hdf5", recording)
+    assert _streams(one, same) == ["one", "one #2"]
+
+
+def test_several_paths_share_the_plane(tmp_path, recording):
+    movie = write_tiff(tmp_path / "movie.tif", recording.movie)
+    rois = write_caiman(tmp_path / "c.hdf5", recording)
+    opened = open_recording([movie, rois], options={"sampling_frequency": "30"})
+    assert list(opened.converter.interfaces) == ["tiff", "caiman"]
+    assert len(opened.converter.get_metadata()["Ophys"]["ImagingPlane"]) == 1
+
+
+# --- options as text --------------------------------------------------------------------------
+
+
+def test_options_are_read_as_their_schema_says(tmp_path, recording):
+    movie = write_tiff(tmp_path / "movie.tif", recording.movie)
+    rois = write_suite2p(tmp_path, recording)
+    opened = open_recording(
+        [movie, rois],
+        options={
+            "sampling_frequency": "3e1",
+            "stub": "5",
+            "mask_type": "pixel",
+            "include_roi_centroids": "false",
+            "roi_ids": "[2, 0]",
+            "iterator_options": "{buffer_gb: 0.5}",
+        },
+    )
+    assert opened.converter.interfaces["tiff"].source.sampling_frequency == 30.0
+    assert opened.conversion_options == {
+        "tiff": {"stub": 5, "iterator_options": {"buffer_gb": 0.5}},
+        "suite2p": {
+            "stub": 5,
+            "iterator_options": {"buffer_gb": 0.5},
+            "mask_type": "pixel",
+            "include_roi_centroids": False,
+            "roi_ids": [2, 0],
+        },
+    }
+
+
+@pytest.mark.parametrize("text", ["null", "~"])
+def test_no_mask_is_a_choice(tmp_path, recording, text):
+    opened = open_recording([write_suite2p(tmp_path, recording)], options={"mask_type": text})
+    assert opened.conversion_options == {"suite2p": {"mask_type": None}}
+    metadata = {"NWBFile": {"session_start_time": START}}
+    nwbfile = opened.converter.create_nwbfile(metadata, opened.conversion_options)
+    table = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
+    assert "image_mask" not in table.colnames
+
+
+@pytest.mark.parametrize("value", ["fast", "true", "[1]", "1 Hz"])
+def test_ill_typed_option(tmp_path, recording, value):
+    path = write_tiff(tmp_path / "a.tif", recording.movie)
+    with pytest.raises(SourceArgumentError, match="sampling_frequency"):
+        open_recording([path], options={"sampling_frequency": value})
+
+
+def test_option_that_nobody_knows(tmp_path, recording):
+    path = write_tiff(tmp_path / "a.tif", recording.movie)
+    with pytest.raises(OptionError, match="no option 'rate'") as caught:
+        open_recording([path], options={"rate": "30"})
+    assert "sampling_frequency" in str(caught.value)
+    assert "mask_type" not in str(caught.value)
+
+
+def test_the_path_itself_is_no_option(tmp_path, recording):
+    folder = write_suite2p(tmp_path, recording)
+    with pytest.raises(OptionError, match="no option 'folder_path'"):
+        open_recording([folder], options={"folder_path": "elsewhere"})
+
+
+def test_missing_argument_names_the_option(tmp_path, recording):
+    path = write_tiff(tmp_path / "a.tif", recording.movie)
+    with pytest.raises(SourceArgumentError, match="--option sampling_frequency=VALUE"):
+        open_recording([path])
+
+
+# --- formats ----------------------------------------------------------------------------------
+
+
+def test_formats_for_paths(tmp_path, recording):
+    (path,) = write_scanimage(tmp_path / "si.tif", recording.movie)
+    tiff = write_tiff(tmp_path / "a.tif", recording.movie)
+    options = {"sampling_frequency": "30"}
+    assert _streams(path, tiff, format_names=["tiff"], options=options) == ["si", "a"]
+    assert _streams(path, tiff, format_names=["scanimage", "tiff"], options=options) == [
+        "scanimage",
+        "tiff",
+    ]
+    with pytest.raises(OptionError, match="2 formats are given for 1 paths"):
+        open_recording([path], ["tiff", "tiff"])
+    with pytest.raises(UnknownFormatError, match="Did you mean 'scanimage'"):
+        open_recording([path], ["scanimag"])
+
+
+def test_missing_and_unknown_paths(tmp_path):
+    with pytest.raises(SourceNotFoundError, match=r"absent\.tif"):
+        open_recording([tmp_path / "absent.tif"])
+    with pytest.raises(UnknownFormatError, match="No format recognises") as caught:
+        open_recording([tmp_path])
+    assert str(tmp_path) in str(caught.value)
+    assert "suite2p" in str(caught.value)
+
+
+# --- metadata as text -------------------------------------------------------------------------
+
+
+def test_values_by_dotted_keys(tmp_path, recording):
+    converter = open_recording([write_suite2p(tmp_path, recording)]).converter
+    edits = {
+        "NWBFile.session_start_time": START,
+        "NWBFile.keywords": "[imaging, V1]",
+        "NWBFile.session_id": "007",
+        "Subject.subject_id": "12",
+        "Ophys.ImagingPlane.0.excitation_lambda": "9.2e2",
+        "Ophys.ImagingPlane.0.indicator": "true",
+        "Ophys.ImagingPlane.0.optical_channel.0.emission_lambda": "525",
+        "Ophys.ImagingPlane.0.grid_spacing": "[1.0e-6, 2.0e-6]",
+    }
+    metadata = edited_metadata(converter, None, edits)
+    nwbfile = converter.create_nwbfile(metadata)
+    plane = nwbfile.imaging_planes["ImagingPlane"]
+    # Texts stay texts, numbers become numbers, as the schema has them.
+    assert nwbfile.session_id == "007"
+    assert nwbfile.subject.subject_id == "12"
+    assert plane.indicator == "true"
+    assert plane.excitation_lambda == 920.0
+    assert plane.optical_channel[0].emission_lambda == 525.0
+    assert list(plane.grid_spacing) == [1e-6, 2e-6]
+    assert list(nwbfile.keywords) == ["imaging", "V1"]
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("Ophys.Device.1.name", "'1' is none of the 1 entries"),
+        ("Ophys.Device.first.name", "'first' is none"),
+        ("Ophys.Device.-1.name", "'-1' is none"),
+        ("Ophys.Device.0.name.first", "which has no keys"),
+        ("Ophys.Device.0.name.first.second", "nothing below"),
+        ("Ophys.Device.9", "'9' is none"),
+    ],
+)
+def test_keys_that_lead_nowhere(tmp_path, recording, key, words):
+    converter = open_recording([write_suite2p(tmp_path, recording)]).converter
+    with pytest.raises(OptionError, match=words) as caught:
+        edited_metadata(converter, None, {key: "x"})
+    assert key in str(caught.value)
+
+
+def test_an_entry_of_a_list_can_be_set_whole():
+    metadata = DeepDict({"NWBFile": {"keywords": ["a", "b"]}})
+    set_in_metadata(metadata, "NWBFile.keywords.1", "c", {})
+    assert metadata["NWBFile"]["keywords"] == ["a", "c"]
+
+
+def test_the_document_reads_back_as_the_same(tmp_path, recording):
+    movie = write_tiff(tmp_path / "movie.tif", recording.movie)
+    rois = write_caiman(tmp_path / "c.hdf5", recording)
+    opened = open_recording([movie, rois], options={"sampling_frequency": "30"})
+    edits = {"NWBFile.session_start_time": START, "NWBFile.lab": "Ours: the best # really"}
+    metadata = edited_metadata(opened.converter, None, edits)
+    path = tmp_path / "meta.yaml"
+    write_text(path, describe_recording(opened.converter, metadata))
+    read = load_metadata(path)
+    expected = metadata.to_dict()
+    expected["NWBFile"].pop("identifier")
+    np.testing.assert_equal(read.to_dict(), expected)
+    text = path.read_text()
+    assert "identifier" not in text
+    assert "# Excitation wavelength in nm; NaN when unknown." in text
+    # And what it describes can be written with it as it is.
+    again = edited_metadata(opened.converter, path, {})
+    assert opened.converter.create_nwbfile(again).lab == "Ours: the best # really"
+    with pytest.raises(OutputExistsError):
+        write_text(path, "")
+    assert path.read_text() == text
+
+
+def test_the_start_is_asked_for_in_the_document(tmp_path, recording):
+    converter = open_recording([write_suite2p(tmp_path, recording)]).converter
+    document = describe_recording(converter, converter.get_metadata())
+    assert "\n  session_start_time: null  # When the session began" in document
