@@ -239,8 +239,9 @@ def read_with_roiextractors(path: Path, **arguments: Any) -> tuple[np.ndarray, n
 def test_equals_roiextractors_on_real_recordings(
     data_folder: Path, name: str, arguments: dict[str, Any]
 ) -> None:
-    series, times, is_volumetric = read_with_roiextractors(data_folder / "scanimage" / name, **arguments)
-    with ScanImageExtractor(data_folder / "scanimage" / name, **arguments) as ours:
+    path = data_folder / "scanimage" / name
+    series, times, is_volumetric = read_with_roiextractors(path, **arguments)
+    with ScanImageExtractor(path, **arguments) as ours:
         np.testing.assert_array_equal(ours.get_series(), series)
         np.testing.assert_array_equal(ours.get_native_timestamps(), times)
         np.testing.assert_array_equal(ours.get_series(1, 3), series[1:3])
@@ -285,7 +286,7 @@ def test_metadata_of_real_recordings(data_folder: Path) -> None:
         pixels, per = tiff.pages.first.tags["XResolution"].value
     # The TIFF tag, in pixels per centimetre, is an independent statement of the pixel size.
     assert metadata.pixel_size == pytest.approx((1e4 * per / pixels,) * 2, rel=1e-4)
-    folder = data_folder / "volumetric_two_channels_multi_file"
+    folder = data_folder / "scanimage" / "volumetric_two_channels_multi_file"
     metadata = scanimage_metadata(folder / "vol_two_ch_multi_files_00001_00003.tif")
     assert metadata.num_flyback_frames == 7
     assert metadata.frames_per_file == 160
@@ -406,7 +407,7 @@ def test_other_files(tmp_path: Path, data_folder: Path) -> None:
     tifffile.imwrite(path, numbered_pages(2), photometric="minisblack", bigtiff=True)
     with pytest.raises(SourceError, match="no header of ScanImage"):
         scanimage_metadata(path)
-    legacy = data_folder.parent / "scanimage_legacy" / "sample_scanimage_version_3_8.tiff"
+    legacy = data_folder / "scanimage_legacy" / "sample_scanimage_version_3_8.tiff"
     with pytest.raises(SourceError, match=r"of ScanImage 3\.8 or older"):
         scanimage_metadata(legacy)
 
