@@ -15,6 +15,7 @@ from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     Composition,
     DeepDict,
+    check_links,
     compose_metadata,
     merge_metadata,
     validate,
@@ -122,6 +123,10 @@ class OphysConverter:
         MetadataError
             With the path of the first wrong key.
         """
+        self._check_shape(metadata)
+        check_links(self._full(self._compose(), metadata))
+
+    def _check_shape(self, metadata: Mapping[str, Any]) -> None:
         schema = without_neuroconv_keys(self.get_metadata_schema())
         validate(self._full(self._compose(), metadata), schema)
 
@@ -217,7 +222,9 @@ class OphysConverter:
             The file written, or the object when there is no path.
         """
         self._checked_options(conversion_options)
-        self.validate_metadata(metadata or {})
+        # Of a file that is there, devices and planes may be linked to that only it knows.
+        check = self._check_shape if append or nwbfile is not None else self.validate_metadata
+        check(metadata or {})
         return run(
             lambda: make_nwbfile(self._full(self._compose(), metadata)),
             lambda target: self._join(target, metadata, conversion_options),

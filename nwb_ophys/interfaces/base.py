@@ -21,7 +21,7 @@ from nwb_ophys.interfaces.arguments import (
     path_argument,
 )
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
-from nwb_ophys.metadata import DeepDict, merge_metadata, validate
+from nwb_ophys.metadata import DeepDict, check_links, merge_metadata, validate
 from nwb_ophys.writers.files import run
 from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
 
@@ -156,6 +156,10 @@ class BaseOphysInterface(TimeAlignment, ABC):
         MetadataError
             With the path of the first wrong key.
         """
+        self._check_shape(metadata)
+        check_links(self.full_metadata(metadata))
+
+    def _check_shape(self, metadata: Mapping[str, Any] | None) -> None:
         schema = without_neuroconv_keys(self.get_metadata_schema())
         validate(self.full_metadata(metadata), schema)
 
@@ -227,7 +231,9 @@ class BaseOphysInterface(TimeAlignment, ABC):
             The file written, or the object when there is no path.
         """
         self.parse_options(options)
-        self.validate_metadata(metadata or {})
+        # Of a file that is there, devices and planes may be linked to that only it knows.
+        check = self._check_shape if append or nwbfile is not None else self.validate_metadata
+        check(metadata or {})
         return run(
             lambda: make_nwbfile(self.full_metadata(metadata)),
             lambda target: self._join(target, metadata, options),

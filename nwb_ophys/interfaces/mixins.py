@@ -15,7 +15,7 @@ from nwb_ophys.writers.devices import add_devices, add_imaging_plane
 from nwb_ophys.writers.images import add_summary_images
 from nwb_ophys.writers.masks import add_plane_segmentation
 from nwb_ophys.writers.series import add_photon_series
-from nwb_ophys.writers.traces import add_fluorescence_traces
+from nwb_ophys.writers.traces import add_traces_alone
 from nwb_ophys.writers.whole import add_background
 
 
@@ -75,8 +75,11 @@ class TraceWriter:
     def add_fluorescence_traces(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
     ) -> NWBFile:
-        """Add the traces; options are those of ``tools.add_fluorescence_traces``."""
-        return add_fluorescence_traces(self.extractor, nwbfile, metadata, **options)
+        """Add the traces, to a table of ROIs without masks where no other mixin added one.
+
+        Options are those of ``tools.add_fluorescence_traces``.
+        """
+        return add_traces_alone(self.extractor, nwbfile, metadata, **options)
 
 
 class ImageWriter:

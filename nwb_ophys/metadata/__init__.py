@@ -17,6 +17,7 @@ from nwb_ophys.metadata.defaults import (
     trace_entry,
 )
 from nwb_ophys.metadata.documents import dump_metadata, load_metadata
+from nwb_ophys.metadata.links import check_links
 from nwb_ophys.metadata.naming import camel_case, with_suffix
 from nwb_ophys.metadata.schema import (
     JSON_SCHEMA_DIALECT,
@@ -33,6 +34,7 @@ __all__ = [
     "Composition",
     "DeepDict",
     "camel_case",
+    "check_links",
     "compose_metadata",
     "dump_metadata",
     "get_default_ophys_metadata",

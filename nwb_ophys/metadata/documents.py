@@ -109,7 +109,7 @@ def _lines(value: dict[str, Any], schema: Mapping[str, Any], depth: int) -> list
     indent = "  " * depth
     for key, item in value.items():
         inner = schema.get("properties", {}).get(key) or schema.get("additionalProperties") or {}
-        description = " ".join(str(inner.get("description") or "").split())
+        description = " ".join(str(inner.get("description") or "").replace("``", "").split())
         comment = f"  # {description}" if description else ""
         label = _scalar(key)
         if isinstance(item, dict) and item:

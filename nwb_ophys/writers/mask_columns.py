@@ -56,10 +56,12 @@ def roi_columns(
     if not are_integers(roi_ids):
         names = np.asarray([str(roi_id) for roi_id in roi_ids], dtype=object)
         columns.append(how.column("roi_name", "Name of the ROI in the segmentation.", names))
-    if mask_type == "image" or mask_type is None:
+    if mask_type is None:
+        images = _masks_if_any(extractor, roi_ids) if centroids else None
+        centres = image_centroids(images) if images else None
+    elif mask_type == "image":
         images = ImageMasks(extractor, roi_ids) if roi_ids else None
-        if mask_type == "image":
-            columns.append(_image_column(images, extractor, how))
+        columns.append(_image_column(images, extractor, how))
         centres = image_centroids(images) if images and centroids else None
     else:
         masks = pixel_masks(extractor, roi_ids)
@@ -74,6 +76,14 @@ def roi_columns(
     for found in property_columns(extractor, roi_ids, acceptance, taken):
         columns.append(how.column(found.name, found.description, found.values))
     return columns
+
+
+def _masks_if_any(extractor: Any, roi_ids: Sequence[Any]) -> ImageMasks | None:
+    """Return the masks of a segmentation that need not have any."""
+    try:
+        return ImageMasks(extractor, roi_ids) if roi_ids else None
+    except NotImplementedError:  # roiextractors' answer where there are no masks
+        return None
 
 
 def are_integers(roi_ids: Sequence[Any]) -> bool:

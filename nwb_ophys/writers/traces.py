@@ -94,6 +94,42 @@ def add_fluorescence_traces(
     return nwbfile
 
 
+def add_traces_alone(
+    segmentation_extractor: Any,
+    nwbfile: NWBFile,
+    metadata: Mapping[str, Any] | None,
+    plane_segmentation_name: str | None = None,
+    iterator_options: dict[str, Any] | None = None,
+    compression_options: dict[str, Any] | None = None,
+) -> NWBFile:
+    """Add the traces of ROIs; where their table is absent it is added without masks.
+
+    Parameters are those of :func:`add_fluorescence_traces`, which adds a table with image masks.
+
+    Returns
+    -------
+    pynwb.NWBFile
+        The same.
+    """
+    if cell_traces(segmentation_extractor):
+        add_plane_segmentation(
+            segmentation_extractor,
+            nwbfile,
+            metadata,
+            plane_segmentation_name=plane_segmentation_name,
+            include_roi_centroids=False,
+            mask_type=None,
+        )
+    return add_fluorescence_traces(
+        segmentation_extractor,
+        nwbfile,
+        metadata,
+        plane_segmentation_name=plane_segmentation_name,
+        iterator_options=iterator_options,
+        compression_options=compression_options,
+    )
+
+
 def _create_roi_table_region(
     segmentation_extractor: Any,
     nwbfile: NWBFile,

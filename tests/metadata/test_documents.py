@@ -100,6 +100,9 @@ def _same(first, second):
     elif isinstance(first, datetime.datetime):
         assert first == second
         assert first.utcoffset() == second.utcoffset()
+    elif isinstance(first, str):  # np.str_("") does not equal ""
+        assert type(second) is str
+        assert "".join(first) == second
     else:
         assert type(second) in (str, int, bool, type(None), datetime.date)
         assert first == second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import attrs
+import numpy as np
 import pynwb
 import pytest
 from hdmf.utils import get_docval
@@ -31,8 +32,10 @@ LEFT_OUT = {
         "conversion": "of the deprecated manifold",
         "unit": "of the deprecated manifold",
     },
-    models.TwoPhotonSeries: {"num_samples": "of an external file"},
-    models.OnePhotonSeries: {"num_samples": "of an external file"},
+    **dict.fromkeys(
+        (models.TwoPhotonSeries, models.OnePhotonSeries),
+        {"num_samples": "of an external file", "bits_per_pixel": "NWB has dropped it"},
+    ),
     models.Session: {"icephys_filtering": "of intracellular recordings"},
 }
 SCALARS = {str, int, float, bool}
@@ -81,9 +84,10 @@ def test_every_model_is_compared():
 
 
 def test_numbers_become_floats_and_vectors_arrays():
-    series = models.TwoPhotonSeries(
-        name="a", imaging_plane="b", rate=30, dimension=(4, 3), bits_per_pixel=12
+    series = models.OnePhotonSeries(
+        name="a", imaging_plane="b", rate=30, dimension=(4, 3), binning=np.uint8(2)
     )
+    assert type(series.binning) is int
     assert series.rate == 30.0
     assert isinstance(series.rate, float)
     assert series.dimension.dtype == float

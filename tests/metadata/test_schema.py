@@ -21,12 +21,12 @@ from nwb_ophys.metadata import (
     validate,
 )
 
-SERIES = {"name": "TwoPhotonSeries", "imaging_plane": "ImagingPlane"}
+SERIES = {"name": "OnePhotonSeries", "imaging_plane": "ImagingPlane"}
 
 
 def _metadata(**series):
     metadata = get_default_ophys_metadata()
-    metadata["Ophys"]["TwoPhotonSeries"] = [{**SERIES, **series}]
+    metadata["Ophys"]["OnePhotonSeries"] = [{**SERIES, **series}]
     return metadata
 
 
@@ -44,7 +44,7 @@ def test_the_schemas_are_valid_ones(schema):
 def test_the_defaults_pass():
     validate(get_default_ophys_metadata(), imaging_schema())
     validate(get_default_segmentation_metadata(), segmentation_schema())
-    validate(_metadata(), imaging_schema("TwoPhotonSeries"))
+    validate(_metadata(), imaging_schema("OnePhotonSeries"))
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_the_defaults_pass():
         {"rate": np.float32(30)},
         {"rate": np.int16(30)},
         {"pmt_gain": float("nan")},
-        {"bits_per_pixel": np.uint8(12)},
+        {"binning": np.uint8(12)},
         {"dimension": (64, 48)},
         {"dimension": np.array([64, 48])},
-        {"field_of_view": [1e-3, np.float64("nan")]},
+        {"exposure_time": np.float64("nan")},
         {"unit": np.str_("counts")},
     ],
     ids=str,
@@ -100,19 +100,19 @@ def test_a_date_where_a_text_belongs_is_refused():
         ({"rate": True}, '["rate"] is True (bool); it must be a number.'),
         ({"rate": np.True_}, '["rate"] is np.True_ (bool); it must be a number.'),
         ({"rate": 1j}, '["rate"] is 1j (complex); it must be a number.'),
-        ({"bits_per_pixel": 12.5}, '["bits_per_pixel"] is 12.5 (float); it must be an integer.'),
+        ({"binning": 12.5}, '["binning"] is 12.5 (float); it must be an integer.'),
         ({"unit": 5}, '["unit"] is 5 (int); it must be a text.'),
         ({"unit": ["a"]}, "[\"unit\"] is ['a'] (list); it must be a text."),
         ({"dimension": 5}, '["dimension"] is 5 (int); it must be a list.'),
         ({"dimension": np.array(5)}, '["dimension"] is array(5) (ndarray); it must be a list.'),
         ({"dimension": [4, "x"]}, "[\"dimension\"][1] is 'x' (str); it must be a number."),
         ({"dimension": [4]}, '["dimension"]: [4] is too short.'),
-        ({"bits_per_pixel": 0}, '["bits_per_pixel"]: 0 is less than the minimum of 1.'),
+        ({"binning": -1}, '["binning"]: -1 is less than the minimum of 0.'),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
 def test_a_wrong_value_is_named_with_its_path_and_what_it_must_be(series, message):
-    path = 'metadata["Ophys"]["TwoPhotonSeries"][0]'
+    path = 'metadata["Ophys"]["OnePhotonSeries"][0]'
     assert _error(_metadata(**series)) == (path + message).replace(
         "np.True_ (bool)", f"{np.True_!r} ({type(np.True_).__name__})"
     )
@@ -124,8 +124,8 @@ def test_complex_numbers_of_numpy_are_no_numbers():
 
 def test_a_misspelt_key_comes_with_the_one_that_was_meant():
     assert _error(_metadata(imaging_plan="x")).startswith(
-        'metadata["Ophys"]["TwoPhotonSeries"][0] has the unknown key \'imaging_plan\'. '
-        "Did you mean 'imaging_plane'? Allowed: bits_per_pixel, comments,"
+        'metadata["Ophys"]["OnePhotonSeries"][0] has the unknown key \'imaging_plan\'. '
+        "Did you mean 'imaging_plane'? Allowed: binning, comments,"
     )
     metadata = _metadata()
     metadata["NWBfile"] = {}
@@ -193,8 +193,8 @@ def test_devices_of_pynwb_pass_and_none_at_all_too():
 
 def test_one_kind_of_series_only_where_it_is_asked_for():
     metadata = _metadata()
-    assert "has the unknown key 'TwoPhotonSeries'" in _error(
-        metadata, imaging_schema("OnePhotonSeries")
+    assert "has the unknown key 'OnePhotonSeries'" in _error(
+        metadata, imaging_schema("TwoPhotonSeries")
     )
 
 
@@ -225,7 +225,7 @@ def test_a_model_is_checked_with_the_path_it_is_given():
 
 
 def test_each_field_has_a_description_in_the_schema():
-    for model in (models.TwoPhotonSeries, models.Session, models.Subject, models.ImagingPlane):
+    for model in (models.OnePhotonSeries, models.Session, models.Subject, models.ImagingPlane):
         for name, field in model_schema(model)["properties"].items():
             assert field["description"].strip(), name
             assert "\n" not in field["description"]

@@ -1,0 +1,57 @@
+"""Whether the names by which metadata refer to each other exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nwb_ophys.errors import MetadataError
+
+
+def check_links(metadata: Mapping[str, Any]) -> None:
+    """Check that planes name devices, and series and segmentations name planes, that exist.
+
+    Parameters
+    ----------
+    metadata : Mapping
+        Whole, and valid against its schema. An empty list of devices means that the file has them.
+
+    Raises
+    ------
+    MetadataError
+        With the path of the first link that leads nowhere, and the names there are.
+    """
+    ophys = metadata.get("Ophys") or {}
+    devices = _names(ophys.get("Device"))
+    planes = _names(ophys.get("ImagingPlane"))
+    for path, entry in _entries(ophys, "ImagingPlane"):
+        if devices:
+            _check(path, entry, "device", devices, "device")
+    for kind in ("TwoPhotonSeries", "OnePhotonSeries", "plane_segmentations"):
+        for path, entry in _entries(ophys, kind):
+            _check(path, entry, "imaging_plane", planes, "imaging plane")
+
+
+def _names(entries: Any) -> list[str]:
+    # Devices may be pynwb objects, which have their name as an attribute.
+    return [
+        entry["name"] if isinstance(entry, Mapping) else entry.name
+        for entry in (entries if isinstance(entries, list) else [])
+    ]
+
+
+def _entries(ophys: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    inner = '["ImageSegmentation"]' if kind == "plane_segmentations" else ""
+    parent = (ophys.get("ImageSegmentation") or {}) if inner else ophys
+    entries = parent.get(kind)
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        if isinstance(entry, Mapping):
+            yield f'metadata["Ophys"]{inner}["{kind}"][{index}]', entry
+
+
+def _check(path: str, entry: Mapping[str, Any], key: str, known: list[str], what: str) -> None:
+    if key in entry and entry[key] not in known:
+        names = ", ".join(repr(name) for name in known) or "none"
+        raise MetadataError(
+            f"{path}[\"{key}\"] is '{entry[key]}', but no {what} has that name; {what}s: {names}."
+        )
