@@ -219,6 +219,5 @@ def interpolate_times(
     result = np.asarray(np.interp(vector, source, target))
     for outside, first, last in ((vector < source[0], 0, 1), (vector > source[-1], -2, -1)):
         slope = (target[last] - target[first]) / (source[last] - source[first])
-        anchor = first if first == 0 else last
-        result[outside] = target[anchor] + slope * (vector[outside] - source[anchor])
+        result[outside] = target[first] + slope * (vector[outside] - source[first])
     return result

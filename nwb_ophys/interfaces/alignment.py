@@ -57,6 +57,8 @@ class TimeAlignment:
             When the recording's own clock was 0, in seconds from the start of the session. Called
             again, it replaces the shift instead of adding to it.
         """
+        if not np.isfinite(t0):
+            raise MetadataError(f"The starting time is {t0}; it must be a finite number of s.")
         unshifted = self.get_timestamps() if self._unshifted is None else self._unshifted
         self._set_times(unshifted + float(t0))
         self._unshifted = unshifted

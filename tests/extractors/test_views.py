@@ -240,6 +240,25 @@ def test_neuropil_of_rois_is_no_background(suite2p):
     assert set(cell_traces(suite2p)) == {"raw", "neuropil", "deconvolved"}
 
 
+class _WithCountedNeuropil(ArraySegmentationExtractor):
+    """Neuropil of the ROIs, which roiextractors counts as background where it keeps no masks."""
+
+    def get_background_ids(self):
+        return [0, 1, 2, 3, 4]
+
+
+def test_components_that_are_rois_are_no_background():
+    trace = np.arange(NUM_SAMPLES * NUM_ROIS, dtype=float).reshape(NUM_SAMPLES, NUM_ROIS)
+    masks = np.moveaxis(RECORDING.image_masks(), 0, -1)
+    parent = _WithCountedNeuropil(masks, {"neuropil": trace, "background": trace})
+    for view in (parent, FirstSamples(parent, 12), SelectedRois(parent, [0, 1, 2, 3, 4])):
+        assert background_ids(view) == []
+        assert background_trace_names(view) == []
+        assert set(cell_traces(view)) == {"neuropil", "background"}
+    view = SelectedRois(parent, [3, 1])
+    np.testing.assert_array_equal(cell_traces(view)["neuropil"][:], trace[:, [3, 1]])
+
+
 class _WithBackground(ArraySegmentationExtractor):
     """Traces of background components under another name, as many as there are ROIs."""
 

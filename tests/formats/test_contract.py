@@ -365,6 +365,14 @@ def test_starting_time_replaces_the_shift_before_it(sample, metadata):
         assert series.starting_time == pytest.approx(original[0] + 2.25)
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_starting_time_that_is_no_time(sample, wrong):
+    interface = sample.open()
+    with pytest.raises(MetadataError, match="finite number of s"):
+        interface.set_aligned_starting_time(wrong)
+    np.testing.assert_array_equal(interface.get_timestamps(), interface.get_original_timestamps())
+
+
 def test_interpolation_carries_on_beyond_the_moments(sample):
     interface = sample.open()
     original = interface.get_original_timestamps()

@@ -64,7 +64,8 @@ LEAVES = st.one_of(
     st.floats(width=32).map(np.float32),
     st.integers(-128, 127).map(np.int8),
     st.booleans().map(np.bool_),
-    TEXTS.map(np.str_),
+    # NumPy takes an empty text for one of a NUL.
+    TEXTS.filter(lambda text: text.strip("\0") == text != "").map(np.str_),
     st.lists(st.floats(), max_size=3).map(np.array),
     st.just([]),
     st.just({}),
@@ -100,9 +101,6 @@ def _same(first, second):
     elif isinstance(first, datetime.datetime):
         assert first == second
         assert first.utcoffset() == second.utcoffset()
-    elif isinstance(first, str):  # np.str_("") does not equal ""
-        assert type(second) is str
-        assert "".join(first) == second
     else:
         assert type(second) in (str, int, bool, type(None), datetime.date)
         assert first == second

@@ -27,15 +27,14 @@ CLASSES = {
 }
 
 # Scalar arguments that the metadata do not state, with the reason.
+_OF_SERIES = {"num_samples": "of an external file", "bits_per_pixel": "NWB has dropped it"}
 LEFT_OUT = {
     models.ImagingPlane: {
         "conversion": "of the deprecated manifold",
         "unit": "of the deprecated manifold",
     },
-    **dict.fromkeys(
-        (models.TwoPhotonSeries, models.OnePhotonSeries),
-        {"num_samples": "of an external file", "bits_per_pixel": "NWB has dropped it"},
-    ),
+    models.TwoPhotonSeries: _OF_SERIES,
+    models.OnePhotonSeries: _OF_SERIES,
     models.Session: {"icephys_filtering": "of intracellular recordings"},
 }
 SCALARS = {str, int, float, bool}
