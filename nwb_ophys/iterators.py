@@ -23,6 +23,14 @@ _DEFAULT_BUFFER_GB = 1.0
 class _ArrayLike(GenericDataChunkIterator):  # type: ignore[misc]
     """An iterator that can be indexed and converted like the array it stands for."""
 
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ArgumentError:
+            raise
+        except AssertionError as error:  # hdmf's word on sizes that do not fit each other
+            raise ArgumentError(str(error)) from error
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The full shape, the same as ``maxshape``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,13 @@ from nwb_ophys.errors import (
     UnknownFormatError,
 )
 from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
-from nwb_ophys.metadata import DeepDict, dump_metadata, load_metadata, merge_metadata
+from nwb_ophys.metadata import (
+    DeepDict,
+    dump_metadata,
+    load_metadata,
+    merge_metadata,
+    read_yaml,
+)
 from nwb_ophys.registry import FormatRow, detect, formats, get_format
 
 
@@ -250,13 +255,9 @@ def _read_text(text: str, schema: Mapping[str, Any]) -> Any:
     """Read a value as YAML, unless a text is meant."""
     if schema.get("type") == "string" and text not in ("null", "~"):
         return text
-    if schema.get("type") == "number":
-        # YAML 1.1 takes 1e3 for a text.
-        with contextlib.suppress(ValueError):
-            return float(text)
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return read_yaml(text)
+    except (yaml.YAMLError, ValueError) as error:
         raise OptionError(
             f"'{text}' cannot be read as a value: {' '.join(str(error).split())}."
         ) from None

@@ -110,6 +110,8 @@ class MendedCaimanExtractor(CaimanSegmentationExtractor):  # type: ignore[misc]
 
 
 def _check(path: Path) -> None:
+    if path.is_dir():
+        raise CorruptSourceError(f"'{path}' is a folder; give the HDF5 file that CaImAn saved.")
     try:
         with h5py.File(path, "r") as file:
             missing = [part for part in _PARTS if part not in file]

@@ -27,6 +27,8 @@ def load_npy(path: Path, *, allow_pickle: bool = False) -> NDArray[Any]:
     CorruptSourceError
         When it is truncated, or no ``.npy`` file.
     """
+    if path.is_dir():
+        raise CorruptSourceError(f"'{path}' is a folder; give a .npy file.")
     if not path.is_file():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     try:

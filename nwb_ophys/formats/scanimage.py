@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.formats.tiff import tiff_files
+from nwb_ophys.formats.tiff import tiff_files, warn_of_subfolders
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.metadata import camel_case
@@ -111,6 +111,7 @@ class ScanImageImagingInterface(ImagingInterface):
         from nwb_ophys.extractors.scanimage_files import find_recording
         from nwb_ophys.extractors.scanimage_header import scanimage_metadata
 
+        warn_of_subfolders(path)
         found: dict[str, dict[str, Any]] = {}
         remaining = tiff_files(path)
         while remaining:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -68,6 +69,7 @@ class TiffImagingInterface(ImagingInterface):
     @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
         """Return each channel of a TIFF stack."""
+        warn_of_subfolders(path)
         base = {"file_path": path, **source}
         if "channel_index" in source:
             return {"": base}
@@ -90,6 +92,20 @@ def tiff_files(path: Path | list[Path]) -> list[Path]:
     if not files:
         raise SourceError(f"The folder '{path}' holds no TIFF file (.tif, .tiff).")
     return files
+
+
+def warn_of_subfolders(path: Path) -> None:
+    """Say which folders within a folder hold TIFF files, which are not read with it."""
+    if not path.is_dir():
+        return
+    others = [entry.name for entry in path.iterdir() if entry.is_dir() and _in_folder(entry)]
+    if others:
+        warnings.warn(
+            f"The TIFF files in {', '.join(sorted(others))} within '{path}' are not read with it; "
+            "give those folders as paths of their own.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _in_folder(folder: Path) -> list[Path]:

@@ -93,7 +93,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
             photon_series_type=kind,
             photon_series_index=chosen.photon_series_index,
             parent_container=chosen.parent_container,
-            iterator_options=chosen.iterator_options,
+            iterator_options=_block_size(chosen.iterator_options),
         )
         return nwbfile
 
@@ -102,6 +102,14 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
             raise OptionError(f"stub is {stub}; it must be at least 1 sample.")
         num_samples = int(self.extractor.get_num_samples())
         return self.extractor.slice_samples(start_sample=0, end_sample=min(stub, num_samples))
+
+
+def _block_size(given: dict[str, Any] | None) -> dict[str, Any]:
+    """Have a movie read by blocks of 100 MB unless told otherwise, which a bar can follow."""
+    options = dict(given or {})
+    if "buffer_shape" not in options and "chunk_shape" not in options:
+        options.setdefault("buffer_gb", max(0.1, options.get("chunk_mb", 0.0) / 1e3))
+    return options
 
 
 def _of_kind(metadata: DeepDict, kind: str) -> DeepDict:

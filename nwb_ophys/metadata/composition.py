@@ -191,7 +191,7 @@ def _fill(target: DeepDict, source: Mapping[str, Any]) -> None:
 def _session(stated: Mapping[str, Mapping[str, Any]]) -> DeepDict:
     session = DeepDict()
     for one in stated.values():
-        _fill(session, {k: v for k, v in one.items() if not same(v, "no description")})
+        _fill(session, {k: v for k, v in one.items() if v not in ("", "no description")})
     for one in stated.values():
         _fill(session, one)
     starts = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,28 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# YAML 1.1, which PyYAML reads, takes 1e-6 for a text.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
 def _parse(content: str, is_json: bool) -> Any:
     if is_json:
         return json.loads(content, object_pairs_hook=_unique_dict)
+    return read_yaml(content)
+
+
+def read_yaml(content: str) -> Any:
+    """Read a YAML document, in which ``1e-6`` is a number and a key given twice an error.
+
+    Raises
+    ------
+    yaml.YAMLError, ValueError
+        When it is not valid.
+    """
     return yaml.load(content, Loader=_Loader)
 
 

@@ -23,6 +23,11 @@ def text(doc: str, *, required: bool = False, default: str | None = None) -> Any
     return _field(doc, {"type": "string"}, required, default, None)
 
 
+def name(doc: str, *, required: bool = True) -> Any:
+    """Declare a field that becomes a name in the file, where / and : separate names."""
+    return _field(doc, {"type": "string", "pattern": "^[^/:]+$"}, required, None, None)
+
+
 def number(doc: str, *, required: bool = False, default: float | None = None) -> Any:
     """Declare a field that holds a real number; NaN is allowed."""
     return _field(doc, {"type": "number"}, required, default, attrs.converters.optional(float))
@@ -61,7 +66,7 @@ def _field(doc: str, schema: dict[str, Any], required: bool, default: Any, conve
 class DeviceModel:
     """The model of a device (NWB ``DeviceModel``)."""
 
-    name: str = text("Name of the model, such as 'Bergamo II'.", required=True)
+    name: str = name("Name of the model, such as 'Bergamo II'.")
     manufacturer: str = text("Who makes it.", required=True)
     model_number: str | None = text("Its number or part number.")
     description: str | None = text("More about the model.")
@@ -71,7 +76,7 @@ class DeviceModel:
 class Device:
     """A microscope or other instrument (NWB ``Device``)."""
 
-    name: str = text("Name, unique in the file.", required=True)
+    name: str = name("Name, unique in the file.")
     description: str | None = text("What it is, in words.")
     manufacturer: str | None = text("Who made it.")
     model_number: str | None = text("Its model or part number.")
@@ -84,7 +89,7 @@ class Device:
 class OpticalChannel:
     """One channel of emitted light (NWB ``OpticalChannel``)."""
 
-    name: str = text("Name of the channel.", required=True)
+    name: str = name("Name of the channel.")
     description: str = text("Notes on the channel.", default="not described")
     emission_lambda: float = number("Emission wavelength in nm; NaN when unknown.", required=True)
 
@@ -93,7 +98,7 @@ class OpticalChannel:
 class ImagingPlane:
     """The plane or volume imaged and how (NWB ``ImagingPlane``)."""
 
-    name: str = text(
+    name: str = name(
         "Name, unique in the file; series and segmentations link to it.", required=True
     )
     device: str = text("Name of the device that imaged it.", required=True)
@@ -118,7 +123,7 @@ class ImagingPlane:
 class TimeSeries:
     """What any series may state besides its data (NWB ``TimeSeries``)."""
 
-    name: str = text("Name, unique in its container.", required=True)
+    name: str = name("Name, unique in its container.")
     description: str | None = text("What was measured.")
     unit: str = text("Unit of the data once converted.", default="n.a.")
     rate: float | None = number("Samples per second in Hz, when the source does not say.")
@@ -162,7 +167,7 @@ class OnePhotonSeries(PhotonSeries):
 class PlaneSegmentation:
     """The ROIs found on one imaging plane (NWB ``PlaneSegmentation``)."""
 
-    name: str = text("Name, unique in the segmentation.", required=True)
+    name: str = name("Name, unique in the segmentation.")
     imaging_plane: str = text("Name of the imaging plane the ROIs lie on.", required=True)
     description: str = text("How the ROIs were found.", default="Regions of interest.")
 
@@ -186,7 +191,7 @@ class RoiResponseSeries(TimeSeries):
 class SummaryImage:
     """One summary image of a movie (NWB ``GrayscaleImage``)."""
 
-    name: str = text("Name, unique in its container.", required=True)
+    name: str = name("Name, unique in its container.")
     description: str | None = text("What the image shows.")
     resolution: float | None = number("Pixels per cm.")
 

@@ -11,7 +11,7 @@ from nwb_ophys.errors import MetadataError
 def parse_moment(value: Any, path: str) -> datetime.datetime:
     """Return a date and time given as such, or as ISO 8601 text.
 
-    Without a time zone it is taken in that of this computer, as pynwb takes it.
+    One without a time zone is returned without one.
 
     Parameters
     ----------

@@ -219,6 +219,8 @@ def _message(error: Any, path: str) -> str:
         wanted = " or ".join(_TYPE_WORDS.get(kind, kind) for kind in error.validator_value)
         hint = " Put it in quotes." if isinstance(value, datetime.date) and "text" in wanted else ""
         return f"{where} is {value!r} ({type(value).__name__}); it must be {wanted}.{hint}"
+    if error.validator == "pattern":
+        return f"{where} is {value!r}; a name must not be empty nor contain '/' or ':'."
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in value]
         return f"{where} lacks {', '.join(map(repr, missing))}; add it."

@@ -49,7 +49,8 @@ def data_slots(nwbfile: NWBFile) -> Iterator[DatasetSlot]:
     DatasetSlot
         The data and timestamps of series, the columns of tables, and images.
     """
-    for owner in list(nwbfile.objects.values()):
+    # nwbfile.objects is kept from when it was first asked for, and lacks what was added since.
+    for owner in nwbfile.all_children():
         if isinstance(owner, TimeSeries):
             for field in ("data", "timestamps"):
                 if owner.fields.get(field) is not None:
@@ -69,7 +70,7 @@ def exchanged(nwbfile: NWBFile, change: Callable[[DatasetSlot], Any]) -> Iterato
         Gives the value to write for a slot, or the slot's own.
     """
     slots = [(slot, slot.value) for slot in data_slots(nwbfile)]
-    unwritten = [item for item in nwbfile.objects.values() if item.container_source is None]
+    unwritten = [item for item in nwbfile.all_children() if item.container_source is None]
     try:
         for slot, value in slots:
             new = change(slot)

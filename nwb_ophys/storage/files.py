@@ -55,7 +55,9 @@ def check_target(path: str | Path, *, overwrite: bool = False, append: bool = Fa
         raise OutputExistsError(
             f"'{path}' exists already; use overwrite to replace it or append to add to it."
         )
-    if backend_of_path(target) is None and (append or target.is_dir()):
+    # A half-written .nwb may be replaced; a raw recording named by mistake may not.
+    expendable = target.is_file() and (target.suffix == ".nwb" or target.stat().st_size == 0)
+    if backend_of_path(target) is None and (append or not expendable):
         raise OutputError(f"'{path}' is not an NWB file; it is left as it is. Choose another name.")
     return target
 

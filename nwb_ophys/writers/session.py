@@ -13,7 +13,13 @@ from pynwb.base import ProcessingModule
 from pynwb.file import Subject
 
 from nwb_ophys.errors import MetadataError
-from nwb_ophys.metadata import get_default_ophys_metadata, merge_metadata, models, parse_model
+from nwb_ophys.metadata import (
+    get_default_ophys_metadata,
+    merge_metadata,
+    models,
+    parse_model,
+    parse_moment,
+)
 
 
 def make_nwbfile(metadata: Mapping[str, Any] | None) -> NWBFile:
@@ -39,7 +45,8 @@ def make_nwbfile(metadata: Mapping[str, Any] | None) -> NWBFile:
     fields = attrs.asdict(session, filter=_stated)
     for key in ("session_start_time", "timestamps_reference_time"):
         if key in fields:
-            fields[key] = parse_moment(fields[key], f'metadata["NWBFile"]["{key}"]')
+            path = f'metadata["NWBFile"]["{key}"]'
+            fields[key] = _with_zone(parse_moment(fields[key], path), path)
     nwbfile = NWBFile(**fields)
     if merged.get("Subject"):
         nwbfile.subject = _make_subject(merged["Subject"])
@@ -51,7 +58,7 @@ def _make_subject(metadata: Mapping[str, Any]) -> Subject:
     fields = attrs.asdict(subject, filter=_stated)
     if "date_of_birth" in fields:
         path = 'metadata["Subject"]["date_of_birth"]'
-        fields["date_of_birth"] = parse_moment(fields["date_of_birth"], path)
+        fields["date_of_birth"] = _with_zone(parse_moment(fields["date_of_birth"], path), path)
     return Subject(**fields)
 
 
@@ -59,35 +66,8 @@ def _stated(_: attrs.Attribute[Any], value: Any) -> bool:
     return value is not None
 
 
-def parse_moment(value: Any, path: str) -> datetime.datetime:
-    """Return a date and time given as such, or as ISO 8601 text.
-
-    Without a time zone it is taken in that of this computer, with a warning: NWB requires one.
-
-    Raises
-    ------
-    MetadataError
-        Naming ``path`` when it is neither.
-    """
-    if isinstance(value, str):
-        text = value.strip()
-        # Python 3.10 knows no Z.
-        text = text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text
-        try:
-            return _with_zone(datetime.datetime.fromisoformat(text), path)
-        except ValueError:
-            raise MetadataError(
-                f"{path} is {value!r}; it must be an ISO 8601 date and time such as "
-                "'2024-05-17T14:30:00+02:00'."
-            ) from None
-    if isinstance(value, datetime.datetime):
-        return _with_zone(value, path)
-    if isinstance(value, datetime.date):
-        return _with_zone(datetime.datetime(value.year, value.month, value.day), path)
-    raise MetadataError(f"{path} is {value!r}; it must be a date and time.")
-
-
 def _with_zone(moment: datetime.datetime, path: str) -> datetime.datetime:
+    """Put a moment in the zone of this computer where it has none: NWB requires one."""
     if moment.tzinfo is not None:
         return moment
     local = moment.astimezone()
@@ -108,9 +88,8 @@ def warn_of_other_session(nwbfile: NWBFile, metadata: Mapping[str, Any]) -> None
     stated = (metadata.get("NWBFile") or {}).get("session_start_time")
     if stated is None:
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        start = parse_moment(stated, 'metadata["NWBFile"]["session_start_time"]')
+    path = 'metadata["NWBFile"]["session_start_time"]'
+    start = parse_moment(stated, path).astimezone()
     if start != nwbfile.session_start_time:
         warnings.warn(
             f"The recording states that it began at {start.isoformat(' ')}, the file's session at "

@@ -76,6 +76,8 @@ def add_segmentation(
         The same.
     """
     merged = merge_metadata(get_nwb_segmentation_metadata(segmentation_extractor), metadata)
+    if plane_segmentation_name is None:
+        plane_segmentation_name = _only_name(merged)
     storing: dict[str, Any] = {
         "iterator_options": iterator_options,
         "compression_options": compression_options,
@@ -105,6 +107,13 @@ def add_segmentation(
     return add_summary_images(
         nwbfile, segmentation_extractor, merged, plane_segmentation_name=plane_segmentation_name
     )
+
+
+def _only_name(metadata: Mapping[str, Any]) -> str | None:
+    """Return the name of the one plane segmentation of the metadata, None where there are more."""
+    entries = metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]
+    names = [entry.get("name") for entry in entries if isinstance(entry, Mapping)]
+    return names[0] if len(names) == 1 else None
 
 
 def add_background(

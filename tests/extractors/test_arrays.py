@@ -138,6 +138,11 @@ def test_a_damaged_file_is_named(tmp_path, content, allow_pickle):
 
 
 def test_an_absent_file_is_named(tmp_path):
-    for path in (tmp_path / "absent.npy", tmp_path):
-        with pytest.raises(SourceNotFoundError, match=f"'{path}' does not exist"):
-            load_npy(path)
+    path = tmp_path / "absent.npy"
+    with pytest.raises(SourceNotFoundError, match=f"'{path}' does not exist"):
+        load_npy(path)
+
+
+def test_a_folder_is_no_npy_file(tmp_path):
+    with pytest.raises(CorruptSourceError, match="is a folder"):
+        load_npy(tmp_path)
