@@ -138,10 +138,13 @@ def test_other_files_are_named(tmp_path):
     text.write_text("no HDF5")
     with h5py.File(other, "w") as file:
         file["estimates/x"] = 1
-    for path in (text, other, tmp_path / "absent.hdf5", tmp_path):
+    for path in (text, other, tmp_path / "absent.hdf5"):
         assert not is_caiman_file(path)
         with pytest.raises(CorruptSourceError, match=f"'{path}' is not"):
             MendedCaimanExtractor(path)
+    assert not is_caiman_file(tmp_path)
+    with pytest.raises(CorruptSourceError, match=f"'{tmp_path}' is a folder; give the HDF5 file"):
+        MendedCaimanExtractor(tmp_path)
 
 
 def test_a_volume_is_refused(tmp_path):
