@@ -1,8 +1,8 @@
 """CaImAn's output, read by roiextractors and mended where that is wrong.
 
 Mended: an evaluation that accepted no component, which it takes for one that accepted all; the sum
-of the background's footprints, which it calls the movie's mean; and damaged files, which it names
-in no error.
+of the background's footprints, which it calls the movie's mean; masks, which it rounds to float32;
+and damaged files, which it names in no error.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 from roiextractors import CaimanSegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError
@@ -103,6 +104,24 @@ class MendedCaimanExtractor(CaimanSegmentationExtractor):  # type: ignore[misc]
         if dataset is None or dataset.ndim != 1:
             return None
         return dataset[:].astype(int)
+
+    def get_roi_image_masks(self, roi_ids: Any = None) -> NDArray[Any]:
+        """Return masks, (rows, columns, components), in the precision that CaImAn wrote.
+
+        roiextractors rounds them to float32.
+        """
+        return self._images(self.get_roi_ids() if roi_ids is None else roi_ids)
+
+    def get_background_image_masks(self, background_ids: Any = None) -> NDArray[Any]:
+        """Return masks of background components, likewise."""
+        return self._images(self.get_background_ids() if background_ids is None else background_ids)
+
+    def _images(self, ids: Any) -> NDArray[Any]:
+        images = np.zeros((*self.get_frame_shape(), len(ids)), self._estimates["A/data"].dtype)
+        for position, component in enumerate(ids):
+            rows, columns, weights = self._roi_masks.get_roi_pixel_mask(component).T
+            images[rows.astype(int), columns.astype(int), position] = weights
+        return images
 
     def __del__(self) -> None:
         if getattr(self, "_dataset_file", None) is not None:
