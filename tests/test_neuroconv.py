@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar
 
+import neuroconv
 import numpy as np
 import pynwb
 import pytest
@@ -27,8 +28,6 @@ from nwb_ophys.testing import (
     write_suite2p,
     write_tiff,
 )
-
-neuroconv = pytest.importorskip("neuroconv")
 
 START = datetime(2024, 5, 17, 12, 30, tzinfo=timezone.utc)
 

@@ -14,7 +14,7 @@ from nwb_ophys.extractors.tiff_table import PageTable, read_page_table
 from nwb_ophys.extractors.tiff_tags import UNCOMPRESSED
 
 if TYPE_CHECKING:
-    import tifffile
+    pass
 
 
 @frozen(kw_only=True)
@@ -81,23 +81,6 @@ def inspect_tiff(path: str | PathLike[str]) -> TiffSource:
     return TiffSource(
         table=_expand_images(table, stated), stated=stated, dtype=dtype.newbyteorder("=")
     )
-
-
-def open_tiff(path: str | PathLike[str]) -> "tifffile.TiffFile":
-    """Open a TIFF file with tifffile after checking it; see `inspect_tiff` for the errors.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    tifffile.TiffFile
-        The open file; the caller closes it. Not to be used from several threads at once.
-    """
-    source = inspect_tiff(path)
-    return require_package("tifffile", "tiff").TiffFile(source.table.path)
 
 
 def _check_samples(table: PageTable) -> None:

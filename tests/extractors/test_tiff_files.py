@@ -16,7 +16,7 @@ from nwb_ophys.errors import (
     SourceNotFoundError,
 )
 from nwb_ophys.extractors.tiff import TiffStackExtractor
-from nwb_ophys.extractors.tiff_files import inspect_tiff, open_tiff
+from nwb_ophys.extractors.tiff_files import inspect_tiff
 
 FRAMES = np.random.default_rng(0).integers(1, 60_000, (2, 2, 2, 5, 6)).astype(np.uint16)
 
@@ -62,9 +62,9 @@ def write_directories_first(path: Path, num_pages: int = 4) -> np.ndarray:
 def test_whole_file_is_opened(tmp_path: Path, name: str) -> None:
     path = tmp_path / "movie.tif"
     write_variant(path, name)
-    with open_tiff(path) as tiff:
-        assert len(tiff.pages) == 8
-    assert inspect_tiff(path).dtype == np.uint16
+    source = inspect_tiff(path)
+    assert source.table.num_pages == 8
+    assert source.dtype == np.uint16
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -94,7 +94,7 @@ def test_cut_pixels_behind_directories_are_noticed(tmp_path: Path) -> None:
         path.write_bytes(data[:-missing])
         complete = 4 - -(-missing // 24)
         with pytest.raises(CorruptSourceError, match=f"; {complete} pages are complete"):
-            open_tiff(path)
+            inspect_tiff(path)
 
 
 def test_truncation_states_path_and_number_of_complete_pages(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_truncation_states_path_and_number_of_complete_pages(tmp_path: Path) -> 
         fifth = tiff.pages[5].offset
     path.write_bytes(path.read_bytes()[:fifth])
     with pytest.raises(CorruptSourceError, match=r"movie\.tif is truncated.*5 pages are complete"):
-        open_tiff(path)
+        inspect_tiff(path)
 
 
 def test_imagej_stack_with_one_directory_cut(tmp_path: Path) -> None:
@@ -132,17 +132,17 @@ def write_single_directory_imagej(path: Path, frames: np.ndarray) -> None:
 
 def test_missing_folder_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match="does not exist"):
-        open_tiff(tmp_path / "absent.tif")
+        inspect_tiff(tmp_path / "absent.tif")
     with pytest.raises(SourceNotFoundError, match="is a folder"):
-        open_tiff(tmp_path)
+        inspect_tiff(tmp_path)
     for content in (b"", b"II", b"not a TIFF file at all", b"II\x2a\x00", b"II\x2b\x00\x08\x00"):
         path = tmp_path / "foreign.tif"
         path.write_bytes(content)
         with pytest.raises(CorruptSourceError, match=r"foreign\.tif is not a TIFF"):
-            open_tiff(path)
+            inspect_tiff(path)
     path.write_bytes(struct.pack("<2sHI", b"II", 42, 0))
     with pytest.raises(CorruptSourceError, match="it holds no page"):
-        open_tiff(path)
+        inspect_tiff(path)
 
 
 def test_circle_and_nonsense_directories(tmp_path: Path) -> None:
@@ -153,11 +153,11 @@ def test_circle_and_nonsense_directories(tmp_path: Path) -> None:
     circle[208:212] = struct.pack("<I", 8)  # the end mark behind the second directory
     path.write_bytes(circle)
     with pytest.raises(CorruptSourceError, match="is a circle"):
-        open_tiff(path)
+        inspect_tiff(path)
     data[8:10] = struct.pack("<H", 5000)
     path.write_bytes(data)
     with pytest.raises(CorruptSourceError, match="claims to hold 5000 tags; 0 pages"):
-        open_tiff(path)
+        inspect_tiff(path)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_pixels_said_to_lie_outside(tmp_path: Path, change: tuple[int, int]) -> 
     with tifffile.TiffFile(path, mode="r+") as tiff:
         tiff.pages.first.tags[change[0]].overwrite(change[1])
     with pytest.raises(CorruptSourceError, match="pixels or tags of page 0"):
-        open_tiff(path)
+        inspect_tiff(path)
 
 
 def test_missing_strip_byte_counts_of_uncompressed_pages(tmp_path: Path) -> None:
@@ -188,14 +188,14 @@ def test_strips_and_byte_counts_of_different_number(tmp_path: Path) -> None:
         offset = tiff.pages.first.tags[279].offset + 4
     path.write_bytes(data[:offset] + struct.pack("<I", 4) + data[offset + 4 :])
     with pytest.raises(CorruptSourceError, match="0 pages are complete"):
-        open_tiff(path)
+        inspect_tiff(path)
 
 
 def test_colour_and_depth_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "colour.tif"
     tifffile.imwrite(path, np.zeros((4, 5, 3), np.uint8), photometric="rgb")
     with pytest.raises(SourceError, match=r"colour\.tif has 3 samples per pixel"):
-        open_tiff(path)
+        inspect_tiff(path)
     tifffile.imwrite(
         path,
         np.zeros((4, 16, 16), np.uint8),
@@ -204,7 +204,7 @@ def test_colour_and_depth_are_refused(tmp_path: Path) -> None:
         photometric="minisblack",
     )
     with pytest.raises(SourceError, match="pages of 4 planes each"):
-        open_tiff(path)
+        inspect_tiff(path)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_page_that_differs_is_named(tmp_path: Path, other: np.ndarray, name: str
         for frame in [FRAMES[0, 0, 0], FRAMES[0, 0, 1], other, FRAMES[0, 0, 0]]:
             writer.write(frame, contiguous=False, metadata=None, photometric="minisblack")
     with pytest.raises(SourceError, match=f"{name}.* of page 2 is"):
-        open_tiff(path)
+        inspect_tiff(path)
 
 
 def test_missing_packages_name_the_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,11 +231,11 @@ def test_missing_packages_name_the_install(tmp_path: Path, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "tifffile", None)
         with pytest.raises(MissingPackageError, match=r'pip install "nwb-ophys\[tiff\]"'):
-            open_tiff(path)
+            inspect_tiff(path)
     monkeypatch.setattr(tifffile.TIFF, "DECOMPRESSORS", {1: None})
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     with pytest.raises(MissingPackageError, match=r"imagecodecs.*nwb-ophys\[tiff\]"):
-        open_tiff(path)
+        inspect_tiff(path)
 
 
 def test_unknown_compression(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_unknown_compression(tmp_path: Path) -> None:
             for page in pages:
                 page.tags[259].overwrite(number)
         with pytest.raises(SourceError, match=f"number {number}.*supported by neither"):
-            open_tiff(path)
+            inspect_tiff(path)
 
 
 def write_strips(path: Path, order: str, places: list[int]) -> np.ndarray:
@@ -276,7 +276,7 @@ def test_strips_of_shorts_within_the_tag(tmp_path: Path, order: str) -> None:
     np.testing.assert_array_equal(TiffStackExtractor(path, 1.0).get_series()[0], frame)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CorruptSourceError, match="0 pages are complete"):
-        open_tiff(path)
+        inspect_tiff(path)
 
 
 @pytest.mark.parametrize(

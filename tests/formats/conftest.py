@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,13 @@ def sample(request: pytest.FixtureRequest, tmp_path: Path, recording: SimulatedR
 
 
 @pytest.fixture
-def metadata() -> dict[str, Any]:
+def metadata(careful_metadata: dict[str, Any]) -> dict[str, Any]:
+    """What a careful user states, to be changed by the test."""
+    return copy.deepcopy(careful_metadata)
+
+
+@pytest.fixture(scope="session")
+def careful_metadata() -> dict[str, Any]:
     """What a careful user states."""
     return {
         "NWBFile": {

@@ -54,32 +54,17 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 # Imaging planes, one for each channel and plane; elsewhere one.
 NUM_PLANES = {"two channels": 2, "slow stack": 2, "suite2p": 4}
 
-METADATA = {
-    "NWBFile": {
-        "session_start_time": "2024-05-17T14:30:00+02:00",
-        "session_description": "A mouse looks at gratings.",
-        "experimenter": ["Doe, Jane"],
-        "institution": "An institute",
-        "lab": "A laboratory",
-        "experiment_description": "Two-photon imaging of mouse V1.",
-        "keywords": ["two-photon"],
-    },
-    "Subject": {
-        "subject_id": "M7",
-        "species": "Mus musculus",
-        "sex": "F",
-        "age": "P90D",
-        "description": "A mouse.",
-    },
-}
-
 
 @pytest.fixture(scope="module")
-def converted(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def converted(
+    data_folder: Path,
+    careful_metadata: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Any:
     """Converts a recording once, by the command line, with what a careful user states."""
     folder = tmp_path_factory.mktemp("converted")
     metadata = folder / "meta.yaml"
-    metadata.write_text(yaml.safe_dump(METADATA))
+    metadata.write_text(yaml.safe_dump(careful_metadata))
 
     def convert(name: str, backend: str = "hdf5") -> Path:
         suffix = ".nwb" if backend == "hdf5" else ".nwb.zarr"

@@ -1,6 +1,3 @@
-import os
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pytest
@@ -8,8 +5,6 @@ from roiextractors import CaimanSegmentationExtractor
 from scipy.sparse import csc_matrix
 
 from nwb_ophys.testing import simulate_recording, write_caiman
-
-DATA = Path(os.environ.get("NWB_OPHYS_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +138,9 @@ def test_an_existing_file_is_overwritten(tmp_path, recording):
 
 
 @pytest.mark.parametrize("real", ["caiman_analysis.hdf5", "v1.12.1_neurofinder_crop.hdf5"])
-def test_fields_are_those_of_real_files(tmp_path, recording, real):
-    if not (DATA / "caiman" / real).exists():
-        pytest.skip("no real recordings here")
+def test_fields_are_those_of_real_files(tmp_path, data_folder, recording, real):
     path = write_caiman(tmp_path / "a.hdf5", recording, accepted=[1])
-    with h5py.File(DATA / "caiman" / real) as theirs, h5py.File(path) as ours:
+    with h5py.File(data_folder / "caiman" / real) as theirs, h5py.File(path) as ours:
         missing = set(theirs["estimates"]) - set(ours["estimates"])
         assert not missing
         for name in ("C", "F_dff", "S", "YrA", "b", "f", "A/data", "g"):

@@ -1,5 +1,4 @@
 import gc
-import os
 import warnings
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +9,6 @@ import tifffile
 from roiextractors import ScanImageImagingExtractor
 
 from nwb_ophys.testing import simulate_recording, write_scanimage
-
-DATA = Path(os.environ.get("NWB_OPHYS_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 # roiextractors never closes the reader with which it looks at the first page.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
@@ -277,11 +274,12 @@ def test_more_that_cannot_be(tmp_path, movie, volume):
         "scanimage_20220923_noroi.tif",
     ],
 )
-def test_fields_are_those_of_real_files(tmp_path, volume, real):
-    if not (DATA / "scanimage" / real).exists():
-        pytest.skip("no real recordings here")
+def test_fields_are_those_of_real_files(tmp_path, data_folder, volume, real):
     (path,) = write_scanimage(tmp_path, {1: volume, 2: volume}, num_flyback_frames=1)
-    with tifffile.TiffFile(DATA / "scanimage" / real) as theirs, tifffile.TiffFile(path) as ours:
+    with (
+        tifffile.TiffFile(data_folder / "scanimage" / real) as theirs,
+        tifffile.TiffFile(path) as ours,
+    ):
         their_tags, our_tags = theirs.pages[0].tags, ours.pages[0].tags
         assert [(tag.code, tag.dtype) for tag in our_tags] == [
             (tag.code, tag.dtype) for tag in their_tags
