@@ -25,13 +25,16 @@ if TYPE_CHECKING:
         SegmentationInterface,
         argument,
     )
+    from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration
     from nwb_ophys.writers.files import write_nwbfile
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BackendConfiguration",
     "BaseOphysInterface",
     "CaimanSegmentationInterface",
+    "DatasetConfiguration",
     "ImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
@@ -50,6 +53,7 @@ _HOMES = {
     "NwbOphysError": "nwb_ophys.errors",
     "OphysConverter": "nwb_ophys.converter",
     "write_nwbfile": "nwb_ophys.writers.files",
+    **dict.fromkeys(("BackendConfiguration", "DatasetConfiguration"), "nwb_ophys.storage"),
     **dict.fromkeys(
         ("BaseOphysInterface", "ImagingInterface", "SegmentationInterface", "argument"),
         "nwb_ophys.interfaces",

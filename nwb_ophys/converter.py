@@ -20,6 +20,7 @@ from nwb_ophys.metadata import (
     merge_metadata,
     validate,
 )
+from nwb_ophys.storage import BackendConfiguration
 from nwb_ophys.writers.files import run
 from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
 
@@ -205,13 +206,17 @@ class OphysConverter:
         append: bool = False,
         backend: str = "hdf5",
         progress: Any = True,
+        configuration: BackendConfiguration | None = None,
+        workers: int | None = None,
+        verify: bool = False,
         conversion_options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Path | NWBFile:
         """Write all streams to a file.
 
         Parameters
         ----------
-        nwbfile_path, nwbfile, metadata, overwrite, append, backend, progress
+        nwbfile_path, nwbfile, metadata, overwrite, append, backend, progress, configuration, \
+        workers, verify
             Those of :meth:`BaseOphysInterface.run_conversion`.
         conversion_options : Mapping, optional
             For each stream its options.
@@ -234,6 +239,9 @@ class OphysConverter:
             append=append,
             backend=backend,
             progress=progress,
+            configuration=configuration,
+            workers=workers,
+            verify=verify,
         )
 
     def _join(self, nwbfile: NWBFile, metadata: Any, conversion_options: Any) -> None:

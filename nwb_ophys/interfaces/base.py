@@ -22,6 +22,7 @@ from nwb_ophys.interfaces.arguments import (
 )
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.metadata import DeepDict, check_links, merge_metadata, validate
+from nwb_ophys.storage import BackendConfiguration
 from nwb_ophys.writers.files import run
 from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
 
@@ -204,6 +205,9 @@ class BaseOphysInterface(TimeAlignment, ABC):
         append: bool = False,
         backend: str = "hdf5",
         progress: Any = True,
+        configuration: BackendConfiguration | None = None,
+        workers: int | None = None,
+        verify: bool = False,
         **options: Any,
     ) -> Path | NWBFile:
         """Write everything to a file.
@@ -222,6 +226,12 @@ class BaseOphysInterface(TimeAlignment, ABC):
             Of a new file; one that is appended to keeps its own.
         progress : bool or callable
             Show a bar on a terminal, or call it with a ``WriteProgress`` after each block.
+        configuration : BackendConfiguration, optional
+            How the datasets are stored; as the data propose it when not given.
+        workers : int, optional
+            Threads that read, encode and store; the usable cores when not given, 0 for none.
+        verify : bool
+            Whether what was written in chunks is read again and compared.
         **options
             Conversion options.
 
@@ -243,6 +253,9 @@ class BaseOphysInterface(TimeAlignment, ABC):
             append=append,
             backend=backend,
             progress=progress,
+            configuration=configuration,
+            workers=workers,
+            verify=verify,
         )
 
     def _join(

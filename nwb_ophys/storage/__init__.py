@@ -5,13 +5,18 @@ is whole; whatever goes wrong, nothing new is left behind and what was there sta
 """
 
 from nwb_ophys.storage.backends import BACKENDS, BackendName, backend_of_path, get_backend
+from nwb_ophys.storage.configuration import BackendConfiguration, DatasetConfiguration
 from nwb_ophys.storage.files import append_to_nwbfile, check_target, create_nwbfile
 from nwb_ophys.storage.progress import ProgressBar, WriteProgress
+from nwb_ophys.storage.writing import WriteOptions
 
 __all__ = [
     "BACKENDS",
+    "BackendConfiguration",
     "BackendName",
+    "DatasetConfiguration",
     "ProgressBar",
+    "WriteOptions",
     "WriteProgress",
     "append_to_nwbfile",
     "backend_of_path",

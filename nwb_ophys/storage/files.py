@@ -17,10 +17,10 @@ from typing import Any
 from pynwb import NWBFile
 
 from nwb_ophys.errors import OutputError, OutputExistsError
-from nwb_ophys.storage.backends import Backend, backend_of_path, get_backend
-from nwb_ophys.storage.datasets import DatasetSlot, exchanged, unwrapped
-from nwb_ophys.storage.passes import Counter
-from nwb_ophys.storage.progress import ProgressCallback
+from nwb_ophys.storage.backends import backend_of_path, get_backend
+from nwb_ophys.storage.declaring import left_as_it_was
+from nwb_ophys.storage.protocols import Backend
+from nwb_ophys.storage.writing import WriteOptions, write_with
 
 
 def check_target(path: str | Path, *, overwrite: bool = False, append: bool = False) -> Path:
@@ -68,7 +68,7 @@ def create_nwbfile(
     *,
     backend: str = "hdf5",
     overwrite: bool = False,
-    progress: ProgressCallback | None = None,
+    options: WriteOptions | None = None,
 ) -> Path:
     """Write an ``NWBFile`` to a new file.
 
@@ -80,8 +80,8 @@ def create_nwbfile(
     backend : {"hdf5", "zarr"}
     overwrite : bool
         Whether an existing file is replaced; until the new one is whole, the old one stays.
-    progress : callable, optional
-        Called with a :class:`WriteProgress` after each block.
+    options : WriteOptions, optional
+        How the datasets are stored, with how many threads, and whom to tell of it.
 
     Returns
     -------
@@ -101,23 +101,21 @@ def create_nwbfile(
             f"The NWBFile is that of '{nwbfile.container_source}'; append to that file, or copy it "
             "with pynwb's export()."
         )
-    with _replacing(target, storage) as partial:
-        _write(nwbfile, partial, storage, progress)
+    with _replacing(target, storage) as partial, storage.open(partial, "w") as io:
+        _write(nwbfile, io, storage, options)
     return target
 
 
-def _write(
-    nwbfile: NWBFile, path: Path, storage: Backend, progress: ProgressCallback | None
-) -> None:
-    with storage.open(path, "w") as io, _prepared(nwbfile, storage, progress):
-        io.write(nwbfile)
+def _write(nwbfile: NWBFile, io: Any, storage: Backend, options: WriteOptions | None) -> None:
+    with left_as_it_was(nwbfile):
+        write_with(io, storage, options or WriteOptions(), lambda: io.write(nwbfile))
 
 
 def append_to_nwbfile(
     path: str | Path,
     fill: Callable[[NWBFile], Any],
     *,
-    progress: ProgressCallback | None = None,
+    options: WriteOptions | None = None,
 ) -> Path:
     """Add to an existing file.
 
@@ -126,8 +124,8 @@ def append_to_nwbfile(
     path : path-like
     fill : callable
         Called with the ``NWBFile`` read from it, to add to.
-    progress : callable, optional
-        Called with a :class:`WriteProgress` after each block.
+    options : WriteOptions, optional
+        How the datasets are stored, with how many threads, and whom to tell of it.
 
     Returns
     -------
@@ -148,8 +146,7 @@ def append_to_nwbfile(
         with _opened(storage, partial, path) as io:
             nwbfile = _read(io, path)
             fill(nwbfile)
-            with _prepared(nwbfile, storage, progress):
-                io.write(nwbfile)
+            _write(nwbfile, io, storage, options)
     return target
 
 
@@ -166,21 +163,6 @@ def _read(io: Any, path: str | Path) -> NWBFile:
         return io.read()
     except Exception as error:  # whatever pynwb finds wrong with a file
         raise OutputError(f"'{path}' cannot be read as an NWB file: {error}") from error
-
-
-@contextmanager
-def _prepared(
-    nwbfile: NWBFile, storage: Backend, progress: ProgressCallback | None
-) -> Iterator[None]:
-    """Have the data of a file in the form that the backend takes, and told of if asked."""
-    counter = Counter(nwbfile, progress)
-
-    def change(slot: DatasetSlot) -> Any:
-        original = slot.value
-        return storage.wrap(original, counter.pass_over(unwrapped(original), slot.location))
-
-    with exchanged(nwbfile, change):
-        yield
 
 
 @contextmanager

@@ -1,10 +1,9 @@
-"""Passes over lazy data: each write reads them anew, tells of it, and leaves them as they were."""
+"""Passes over lazy data that hdmf writes itself: each write reads them anew."""
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,33 +13,25 @@ from hdmf.data_utils import (
     DataChunkIterator,
     GenericDataChunkIterator,
 )
-from pynwb import NWBFile
 
 from nwb_ophys.errors import OutputError, SourceError
-from nwb_ophys.storage.datasets import data_slots, unwrapped
-from nwb_ophys.storage.progress import ProgressCallback, WriteProgress
 
 # Set on an iterator that gives its data once, when the first of them are taken.
 _STARTED = "_nwb_ophys_started"
 
 
 class Blocks(AbstractDataChunkIterator):  # type: ignore[misc]
-    """One pass over a random-access iterator, which itself is not used up.
+    """One pass over a random-access iterator of texts or objects, which itself is not used up.
 
     hdmf's own iterators give their data once: written a second time, they would leave zeros.
 
     Parameters
     ----------
     data : hdmf.data_utils.GenericDataChunkIterator
-    tell : callable, optional
-        Called with each block as it is passed on.
     """
 
-    def __init__(
-        self, data: GenericDataChunkIterator, tell: Callable[[DataChunk], None] | None = None
-    ) -> None:
+    def __init__(self, data: GenericDataChunkIterator) -> None:
         self._data = data
-        self._tell = tell
         starts = (
             range(0, size, step)
             for size, step in zip(data.maxshape, data.buffer_shape, strict=True)
@@ -71,8 +62,6 @@ class Blocks(AbstractDataChunkIterator):  # type: ignore[misc]
         block = DataChunk(data=np.asarray(values), selection=selection)
         if self._data.display_progress:
             self._data.progress_bar.update(n=1)
-        if self._tell is not None:
-            self._tell(block)
         return block
 
     def recommended_chunk_shape(self) -> tuple[int, ...]:
@@ -159,44 +148,8 @@ def _sequential_pass(data: AbstractDataChunkIterator, location: str) -> Abstract
     )
 
 
-class Counter:
-    """Counts the blocks of all the lazy datasets of a file, and tells a callback.
-
-    Parameters
-    ----------
-    nwbfile : pynwb.NWBFile
-    callback : callable, optional
-        Called with a :class:`WriteProgress` after each block.
-    """
-
-    def __init__(self, nwbfile: NWBFile, callback: ProgressCallback | None) -> None:
-        self._callback = callback
-        self._done = 0
-        lazy = (unwrapped(slot.value) for slot in data_slots(nwbfile))
-        self._total = sum(_size(d) for d in lazy if isinstance(d, GenericDataChunkIterator))
-
-    def pass_over(self, data: Any, location: str) -> Any:
-        """Return a pass over data that counts its blocks; data in memory as they are."""
-        if not isinstance(data, AbstractDataChunkIterator):
-            return data
-        if not isinstance(data, GenericDataChunkIterator):
-            return _sequential_pass(data, location)
-        if self._callback is None:
-            return Blocks(data)
-        return Blocks(data, lambda block: self._advance(data, location, block))
-
-    def _advance(self, data: GenericDataChunkIterator, location: str, block: DataChunk) -> None:
-        self._done += block.data.nbytes
-        progress = WriteProgress(
-            location=location,
-            frames=block.selection[0].stop,
-            num_frames=data.maxshape[0],
-            num_bytes=self._done,
-            total_bytes=self._total,
-        )
-        if self._callback is not None:
-            self._callback(progress)
-
-
-def _size(data: GenericDataChunkIterator) -> int:
-    return math.prod(data.maxshape) * np.dtype(data.dtype).itemsize
+def pass_over(data: Any, location: str) -> Any:
+    """Return a pass over lazy data that hdmf's own queue is to write; other data as they are."""
+    if isinstance(data, GenericDataChunkIterator):
+        return Blocks(data)
+    return _sequential_pass(data, location) if isinstance(data, AbstractDataChunkIterator) else data

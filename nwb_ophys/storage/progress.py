@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
+
+from nwb_ophys.storage.chunks import Selection, size_of
+from nwb_ophys.storage.planning import PlannedDataset
 
 
 @attrs.frozen(kw_only=True)
@@ -16,11 +19,13 @@ class WriteProgress:
     Attributes
     ----------
     location : str
-        The dataset being written, such as ``TwoPhotonSeries/data``.
+        The dataset of which a part was written, such as ``acquisition/TwoPhotonSeries/data``.
     frames, num_frames : int
         How many entries along its first axis are done, and how many there are.
     num_bytes, total_bytes : int
-        Uncompressed bytes done and to do, of all datasets that are read while written.
+        Uncompressed bytes done and to do, of all datasets that are written in chunks.
+    dataset_bytes, total_dataset_bytes : int
+        The same of this dataset.
     """
 
     location: str
@@ -28,9 +33,49 @@ class WriteProgress:
     num_frames: int
     num_bytes: int
     total_bytes: int
+    dataset_bytes: int
+    total_dataset_bytes: int
 
 
 ProgressCallback = Callable[[WriteProgress], None]
+
+
+class Counter:
+    """Counts what is done of each dataset, and tells a callback.
+
+    Parameters
+    ----------
+    planned : sequence of PlannedDataset
+    callback : callable, optional
+        Called with a :class:`WriteProgress` after each block.
+    """
+
+    def __init__(
+        self, planned: Sequence[PlannedDataset], callback: ProgressCallback | None
+    ) -> None:
+        self._callback = callback
+        self._total = sum(each.configuration.num_bytes for each in planned)
+        self._done: dict[str, int] = {each.location: 0 for each in planned}
+
+    def add(self, planned: PlannedDataset, bounds: Selection) -> None:
+        """Note that a part of a dataset is done."""
+        values = size_of(bounds)
+        planned.source.told(values)
+        location, size = planned.location, planned.configuration.num_bytes
+        self._done[location] += values * planned.source.dtype.itemsize
+        done, num_frames = self._done[location], planned.source.shape[0]
+        if self._callback is None:
+            return
+        progress = WriteProgress(
+            location=location,
+            frames=done * num_frames // size,
+            num_frames=num_frames,
+            num_bytes=sum(self._done.values()),
+            total_bytes=self._total,
+            dataset_bytes=done,
+            total_dataset_bytes=size,
+        )
+        self._callback(progress)
 
 
 class ProgressBar:

@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage import (
+    BackendConfiguration,
     ProgressBar,
+    WriteOptions,
     append_to_nwbfile,
     backend_of_path,
     check_target,
@@ -28,8 +31,11 @@ def write_nwbfile(
     path: str | Path,
     *,
     backend: str = "hdf5",
+    configuration: BackendConfiguration | None = None,
+    workers: int | None = None,
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
+    verify: bool = False,
 ) -> Path:
     """Write any ``NWBFile`` to a new file, which appears only when it is whole.
 
@@ -40,18 +46,44 @@ def write_nwbfile(
         without which pynwb could not read it again.
     path : path-like
     backend : {"hdf5", "zarr"}
+    configuration : BackendConfiguration, optional
+        How the datasets are stored; by default as the data propose it, byte-shuffled, with gzip in
+        HDF5 and Blosc in Zarr.
+    workers : int, optional
+        Threads that read, encode and store; the usable cores of the machine when not given. 0
+        does everything in the caller's thread. What is in the file is the same.
     overwrite : bool
         Whether an existing file is replaced.
     progress : callable, optional
-        Called with a ``WriteProgress`` after each block.
+        Called with a ``WriteProgress`` after each block, in the caller's thread.
+    verify : bool
+        Whether all that was written in chunks is read again and compared, before the file appears.
 
     Returns
     -------
     pathlib.Path
         Where it is.
+
+    Raises
+    ------
+    OutputExistsError, OutputError
+        When something is there already, or it cannot be written; with the dataset and the frames.
+    SourceError
+        When data cannot be read; with the dataset, the frames and the source.
+    MemoryLimitError
+        When a single chunk does not fit into the buffer.
     """
+    options = WriteOptions(
+        configuration=configuration, workers=workers, progress=progress, verify=verify
+    )
+    return _write_new(nwbfile, path, backend=backend, overwrite=overwrite, options=options)
+
+
+def _write_new(
+    nwbfile: NWBFile, path: str | Path, *, backend: str, overwrite: bool, options: WriteOptions
+) -> Path:
     complete_tables_without_masks(nwbfile)
-    return create_nwbfile(nwbfile, path, backend=backend, overwrite=overwrite, progress=progress)
+    return create_nwbfile(nwbfile, path, backend=backend, overwrite=overwrite, options=options)
 
 
 def write_to(
@@ -62,7 +94,7 @@ def write_to(
     overwrite: bool = False,
     append: bool = False,
     backend: str | None = None,
-    progress: ProgressCallback | None = None,
+    options: WriteOptions | None = None,
 ) -> Path:
     """Create a file, or add to the one that is there.
 
@@ -77,9 +109,10 @@ def write_to(
         What may be done with an existing file.
     backend : {"hdf5", "zarr"}, optional
         Of a new file; ``hdf5`` when not given. A file appended to keeps its own.
-    progress : callable, optional
-        Called with a ``WriteProgress`` after each block.
+    options : WriteOptions, optional
+        How the datasets are stored, with how many threads, and whom to tell of it.
     """
+    options = options or WriteOptions()
     if overwrite and append:
         raise ArgumentError("Give overwrite or append, not both.")
     target = check_target(path, overwrite=overwrite, append=append)
@@ -89,11 +122,11 @@ def write_to(
             fill(nwbfile)
             complete_tables_without_masks(nwbfile)
 
-        return append_to_nwbfile(path, fill_and_complete, progress=progress)
+        return append_to_nwbfile(path, fill_and_complete, options=options)
     nwbfile = make()
     fill(nwbfile)
-    return write_nwbfile(
-        nwbfile, path, backend=backend or "hdf5", overwrite=overwrite, progress=progress
+    return _write_new(
+        nwbfile, path, backend=backend or "hdf5", overwrite=overwrite, options=options
     )
 
 
@@ -107,6 +140,9 @@ def run(
     append: bool,
     backend: str,
     progress: Any,
+    configuration: BackendConfiguration | None,
+    workers: int | None,
+    verify: bool,
 ) -> Path | NWBFile:
     """Convert to a path, to an object, or to an object that is then written to the path.
 
@@ -114,7 +150,7 @@ def run(
     ----------
     make, fill : callable
         See :func:`write_to`.
-    nwbfile_path, nwbfile, overwrite, append, backend, progress
+    nwbfile_path, nwbfile, overwrite, append, backend, progress, configuration, workers, verify
         Those of ``BaseOphysInterface.run_conversion``.
 
     Returns
@@ -136,7 +172,15 @@ def run(
             f"'{nwbfile_path}' is of backend '{stored.name}'; "
             f"it cannot be appended to as '{backend}'."
         )
+    if configuration is not None and append and stored is not None:
+        configuration = attrs.evolve(configuration, backend=stored.name)
     with ProgressBar() as bar:
+        options = WriteOptions(
+            configuration=configuration,
+            workers=workers,
+            progress=progress if callable(progress) else (bar if progress else None),
+            verify=verify,
+        )
         return write_to(
             nwbfile_path,
             make if nwbfile is None else lambda: nwbfile,
@@ -144,7 +188,7 @@ def run(
             overwrite=overwrite,
             append=append,
             backend=backend,
-            progress=progress if callable(progress) else (bar if progress else None),
+            options=options,
         )
 
 

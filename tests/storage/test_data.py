@@ -22,7 +22,13 @@ from pynwb.image import GrayscaleImage
 
 import nwb_ophys
 from nwb_ophys.errors import OutputError, SourceError
-from nwb_ophys.storage import ProgressBar, WriteProgress, append_to_nwbfile, create_nwbfile
+from nwb_ophys.storage import (
+    ProgressBar,
+    WriteOptions,
+    WriteProgress,
+    append_to_nwbfile,
+    create_nwbfile,
+)
 
 from .conftest import VALUES, Lazy, new_file, read
 
@@ -198,7 +204,9 @@ def test_data_that_are_given_once_are_not_written_a_second_time_as_zeros(tmp_pat
     nwbfile = new_file(a=make())
     path = create_nwbfile(nwbfile, tmp_path / "a", backend=backend)
     assert read(path, "acquisition/a/data")[0].tolist() == VALUES.tolist()
-    with pytest.raises(OutputError, match="data of 'a/data' come from an iterator that gives them"):
+    with pytest.raises(
+        OutputError, match="data of 'acquisition/a/data' come from an iterator that gives them"
+    ):
         create_nwbfile(nwbfile, tmp_path / "b", backend=backend)
     assert not (tmp_path / "b").exists()
 
@@ -240,14 +248,14 @@ def test_progress_counts_the_bytes_of_all_lazy_data(target, backend):
         plain=VALUES,
         sequential=Sequential(VALUES),
     )
-    create_nwbfile(nwbfile, target, backend=backend, progress=told.append)
+    create_nwbfile(nwbfile, target, backend=backend, options=WriteOptions(progress=told.append))
     total = VALUES.nbytes + VALUES[:50].nbytes
     assert {one.total_bytes for one in told} == {total}
     counts = [one.num_bytes for one in told]
     assert counts == sorted(set(counts))
     assert counts[-1] == total
     assert len(told) == 5 + 3
-    for location, num_frames in (("first/data", 100), ("second/data", 50)):
+    for location, num_frames in (("acquisition/first/data", 100), ("acquisition/second/data", 50)):
         frames = [one.frames for one in told if one.location == location]
         assert frames == sorted(frames)
         assert frames[-1] == num_frames
@@ -263,7 +271,7 @@ def test_progress_of_appending_is_of_what_is_added(target, backend):
             pynwb.TimeSeries(name="new", data=Lazy(VALUES[:40]), unit="a", rate=1.0)
         )
 
-    append_to_nwbfile(target, add, progress=told.append)
+    append_to_nwbfile(target, add, options=WriteOptions(progress=told.append))
     assert [(one.frames, one.num_bytes, one.total_bytes) for one in told] == [
         (20, 800, 1600),
         (40, 1600, 1600),
@@ -274,7 +282,9 @@ def test_progress_is_told_after_the_block_is_read(tmp_path):
     lazy = Lazy(VALUES)
     reads = []
     create_nwbfile(
-        new_file(a=lazy), tmp_path / "a.nwb", progress=lambda _: reads.append(lazy.reads)
+        new_file(a=lazy),
+        tmp_path / "a.nwb",
+        options=WriteOptions(progress=lambda _: reads.append(lazy.reads)),
     )
     assert reads == [1, 2, 3, 4, 5]
 
@@ -289,7 +299,9 @@ def test_a_bar_is_shown_on_a_terminal_only(tmp_path, monkeypatch, stream, shown,
     stderr = stream()
     monkeypatch.setattr(sys, "stderr", stderr)
     with ProgressBar() as bar:
-        create_nwbfile(new_file(a=Lazy(VALUES)), tmp_path / "a.nwb", progress=bar)
+        create_nwbfile(
+            new_file(a=Lazy(VALUES)), tmp_path / "a.nwb", options=WriteOptions(progress=bar)
+        )
     assert bool(stderr.getvalue()) is shown
     assert capsys.readouterr() == ("", "")
 
@@ -301,14 +313,15 @@ import sys, time
 import numpy as np
 sys.path.insert(0, sys.argv[1])
 from conftest import Lazy, new_file
-from nwb_ophys.storage import create_nwbfile
+from nwb_ophys.storage import WriteOptions, create_nwbfile
 
 def tell(progress):
     print(progress.frames, flush=True)
     time.sleep(0.05)
 
 values = np.zeros((100_000, 5, 4), np.int16)
-create_nwbfile(new_file(a=Lazy(values)), sys.argv[2], backend=sys.argv[3], progress=tell)
+options = WriteOptions(progress=tell)
+create_nwbfile(new_file(a=Lazy(values)), sys.argv[2], backend=sys.argv[3], options=options)
 """
 
 

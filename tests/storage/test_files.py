@@ -14,8 +14,15 @@ import pytest
 from hdmf_zarr import NWBZarrIO
 
 import nwb_ophys
-from nwb_ophys.errors import ArgumentError, NwbOphysError, OutputError, OutputExistsError
+from nwb_ophys.errors import (
+    ArgumentError,
+    NwbOphysError,
+    OutputError,
+    OutputExistsError,
+    SourceError,
+)
 from nwb_ophys.storage import (
+    WriteOptions,
     append_to_nwbfile,
     backend_of_path,
     check_target,
@@ -115,7 +122,9 @@ def test_the_target_appears_only_at_the_end(target, backend):
     def look(_):
         seen.append((target.exists(), len(_names(target.parent))))
 
-    create_nwbfile(new_file(a=Lazy(VALUES)), target, backend=backend, progress=look)
+    create_nwbfile(
+        new_file(a=Lazy(VALUES)), target, backend=backend, options=WriteOptions(progress=look)
+    )
     assert seen == [(False, 1)] * 5
 
 
@@ -127,10 +136,16 @@ def test_the_old_file_stays_whole_until_the_end(target, backend):
         now = snapshot(target.parent)
         seen.append(all(now[name] == content for name, content in before.items()))
 
-    create_nwbfile(new_file(a=Lazy(OTHER)), target, backend=backend, overwrite=True, progress=look)
+    create_nwbfile(
+        new_file(a=Lazy(OTHER)),
+        target,
+        backend=backend,
+        overwrite=True,
+        options=WriteOptions(progress=look),
+    )
     append_to_nwbfile(target, lambda nwbfile: None)
     before = snapshot(target.parent)
-    append_to_nwbfile(target, _add(Lazy(OTHER)), progress=look)
+    append_to_nwbfile(target, _add(Lazy(OTHER)), options=WriteOptions(progress=look))
     assert seen == [True] * 10
 
 
@@ -185,9 +200,9 @@ def _failing_for_partial(rename):
 
 
 FAULTS = {
-    "reader": (_by_reader(_Fault("while reading")), _Fault),
+    "reader": (_by_reader(_Fault("while reading")), SourceError),
     "reader interrupted": (_by_reader(KeyboardInterrupt()), KeyboardInterrupt),
-    "reader stops iteration": (_by_reader(StopIteration()), RuntimeError),
+    "reader stops iteration": (_by_reader(StopIteration()), SourceError),
     "reader exits": (_by_reader(SystemExit(1)), SystemExit),
     "progress": (_by_progress(_Fault("in the callback")), _Fault),
     "progress interrupted": (_by_progress(KeyboardInterrupt()), KeyboardInterrupt),
@@ -197,11 +212,18 @@ FAULTS = {
 
 
 def _do(act, target, backend, lazy, nwbfile, progress=None):
+    options = WriteOptions(progress=progress)
     if act == "append":
-        append_to_nwbfile(target, _add(lazy), progress=progress)
+        append_to_nwbfile(target, _add(lazy), options=WriteOptions(progress=progress))
         return
     overwrite = act == "overwrite"
-    create_nwbfile(nwbfile, target, backend=backend, overwrite=overwrite, progress=progress)
+    create_nwbfile(
+        nwbfile,
+        target,
+        backend=backend,
+        overwrite=overwrite,
+        options=WriteOptions(progress=progress),
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -259,7 +281,7 @@ def test_an_extractor_that_fails_midway_leaves_nothing(target, backend):
         "iterator_options": {"buffer_shape": (10, 5, 6)},
         "backend": backend,
     }
-    with pytest.raises(_Fault):
+    with pytest.raises(SourceError, match="a page is missing"):
         interface.run_conversion(target, **options)
     assert _names(target.parent) == []
 

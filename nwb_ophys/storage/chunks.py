@@ -1,0 +1,92 @@
+"""The grid of chunks of a dataset, and the blocks of whole chunks that are read at once; pure."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+DEFAULT_CHUNK_MB = 4.0
+
+Shape = tuple[int, ...]
+Selection = tuple[slice, ...]
+
+
+def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float = DEFAULT_CHUNK_MB) -> Shape:
+    """Return chunks of at most ``chunk_mb`` for data that state none.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    itemsize : int
+        Bytes per value.
+    chunk_mb : float
+        In units of 1e6 bytes.
+
+    Returns
+    -------
+    tuple of int
+        Tables of two axes are cut by the same factor along both, so that a row and a column cost
+        the same to read; of others whole entries of the first axis stay together where they fit.
+    """
+    values = max(int(chunk_mb * 1e6 // itemsize), 1)
+    if len(shape) == 2:
+        factor = min(math.sqrt(values / max(math.prod(shape), 1)), 1.0)
+        rows = min(max(int(shape[0] * factor), 1), shape[0])
+        return (rows, min(max(values // rows, 1), max(int(shape[1] * factor), 1), shape[1]))
+    chunk = list(shape)
+    for axis in range(len(shape)):
+        others = math.prod(chunk[:axis]) * math.prod(chunk[axis + 1 :])
+        chunk[axis] = min(max(values // others, 1), shape[axis])
+        if others <= values:
+            break
+    return tuple(chunk)
+
+
+def block_shape(shape: Shape, chunk: Shape, largest: Shape | None, max_values: int) -> Shape:
+    """Return the shape of the blocks in which data are read: whole chunks, along each axis.
+
+    Parameters
+    ----------
+    shape, chunk : tuple of int
+        Of the dataset.
+    largest : tuple of int or None
+        The block that the data themselves propose, which is not exceeded but for whole chunks.
+    max_values : int
+        How many values a block may have, but for a single chunk. The first axis is cut first:
+        most readers give all of an entry when asked for a part.
+    """
+    proposed = shape if largest is None else largest
+    block = [
+        min(max(size // step, 1) * step, _up(total, step))
+        for size, step, total in zip(proposed, chunk, shape, strict=True)
+    ]
+    for axis, step in enumerate(chunk):
+        others = math.prod(block[:axis]) * math.prod(block[axis + 1 :])
+        if others * block[axis] > max_values:
+            block[axis] = max(max_values // (others * step), 1) * step
+    return tuple(block)
+
+
+def _up(size: int, step: int) -> int:
+    return -(-size // step) * step
+
+
+def grid(bounds: Selection, step: Shape) -> Iterator[Selection]:
+    """Give the cells of a grid within bounds, in C order; those at the upper edges are clipped."""
+    axes = [range(bound.start, bound.stop, size) for bound, size in zip(bounds, step, strict=True)]
+    for corner in itertools.product(*axes):
+        yield tuple(
+            slice(start, min(start + size, bound.stop))
+            for start, size, bound in zip(corner, step, bounds, strict=True)
+        )
+
+
+def whole(shape: Shape) -> Selection:
+    """Return the selection of everything."""
+    return tuple(slice(0, size) for size in shape)
+
+
+def size_of(selection: Selection) -> int:
+    """Return the number of values of a selection."""
+    return math.prod(step.stop - step.start for step in selection)

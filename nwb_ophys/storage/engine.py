@@ -1,0 +1,237 @@
+"""The engine: fills declared datasets, reading blocks and storing chunks in several threads.
+
+A source that only one thread may touch is read by the caller's thread, ahead of the workers; of
+any other the workers read their own blocks. What is in flight is bounded, so that memory does not
+grow with the data.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import attrs
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import MemoryLimitError
+from nwb_ophys.storage.chunks import Selection, Shape, block_shape, grid, size_of, whole
+from nwb_ophys.storage.faults import reading, storing
+from nwb_ophys.storage.planning import PlannedDataset
+from nwb_ophys.storage.progress import Counter
+from nwb_ophys.storage.protocols import Sink
+from nwb_ophys.storage.verification import Verification
+
+# A block is read, copied into another order, shuffled and encoded: it is in memory up to three
+# times at once.
+_COPIES = 3
+_LARGEST_BLOCK = 32_000_000
+# Small chunks are stored in batches, each of which costs Python as much as one large chunk.
+_BATCH_BYTES = 2_000_000
+# How long the caller's thread waits at a time, so that Ctrl-C is heard on every system.
+_PATIENCE = 0.2
+
+
+@attrs.frozen
+class FillTask:
+    """A planned dataset and the open one it goes to."""
+
+    planned: PlannedDataset
+    sink: Sink
+    verification: Verification | None = None
+
+    def put(self, corner: Shape, values: NDArray[Any]) -> None:
+        """Store a chunk."""
+        if self.verification is not None:
+            self.verification.note(self, corner, values)
+        self.sink.put(corner, values)
+
+
+@attrs.frozen
+class _Job:
+    """Chunks to store: of a block that is read already, or to be read by the worker."""
+
+    task: FillTask
+    bounds: Selection
+    block: NDArray[Any] | None = None
+    """Values of the whole block that the bounds lie in, where they were read ahead."""
+    block_start: Shape = ()
+    num_bytes: int = 0
+
+
+def fill(
+    tasks: Sequence[FillTask],
+    *,
+    workers: int,
+    budget: int,
+    counter: Counter,
+    verification: Verification | None = None,
+) -> None:
+    """Fill declared datasets.
+
+    Parameters
+    ----------
+    tasks : sequence of FillTask
+    workers : int
+        Threads that encode; 0 does everything in the caller's thread.
+    budget : int
+        Bytes of all blocks in flight.
+    counter : Counter
+        Told in the caller's thread of what is done.
+    verification : Verification, optional
+        Notes what is stored.
+
+    Raises
+    ------
+    SourceError, OutputError
+        Naming the dataset, the frames and the source. All threads have ended then.
+    """
+    if verification is not None:
+        tasks = [attrs.evolve(task, verification=verification) for task in tasks]
+    with _Crew(workers, budget, counter) as crew:
+        for task in tasks:
+            for job in _jobs(task, workers, budget):
+                crew.do(job)
+        crew.finish()
+
+
+def check_budget(planned: PlannedDataset, budget: int) -> None:
+    """Check that a chunk of a dataset can be written within a budget.
+
+    Raises
+    ------
+    MemoryLimitError
+        With both sizes.
+    """
+    needed = planned.configuration.chunk_bytes * _COPIES
+    if needed > budget:
+        raise MemoryLimitError(
+            f"A chunk of '{planned.location}', {planned.chunk_shape}, needs {needed / 1e9:.2f} GB "
+            f"to be written, but buffer_gb allows {budget / 1e9:.2f} GB; choose smaller chunks or "
+            "a larger buffer_gb."
+        )
+
+
+def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:
+    planned = task.planned
+    source, shape, chunk = planned.source, planned.source.shape, planned.chunk_shape
+    itemsize = source.dtype.itemsize
+    if source.is_sparse:
+        entry = max(itemsize * size_of(whole(shape[1:])), 1)
+        step = max(_LARGEST_BLOCK * 8 // entry // chunk[0], 1) * chunk[0]
+        for bounds in grid(whole(shape), (step, *shape[1:])):
+            yield _Job(task, bounds, num_bytes=_LARGEST_BLOCK)
+        return
+    most = min(budget // (_COPIES * (workers + 2)), _LARGEST_BLOCK)
+    if source.in_parallel:
+        most = min(most, max(_BATCH_BYTES * 4, planned.configuration.chunk_bytes))
+    block = block_shape(shape, chunk, source.largest_block, most // itemsize)
+    for bounds in grid(whole(shape), block):
+        num_bytes = size_of(bounds) * itemsize * _COPIES
+        yield _Job(task, bounds, num_bytes=num_bytes)
+
+
+class _Crew:
+    """Workers, and an account of what they have in hand."""
+
+    def __init__(self, workers: int, budget: int, counter: Counter) -> None:
+        self._budget, self._counter = budget, counter
+        self._stop = threading.Event()
+        self._in_hand: dict[Future[None], _Job] = {}
+        name = "nwb-ophys-worker"
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name) if workers else None
+
+    def __enter__(self) -> _Crew:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def do(self, job: _Job) -> None:
+        """Do a job, now or as soon as a worker is free and memory allows."""
+        self._wait_for_room(job.num_bytes)
+        if self._pool is None:
+            _store(job, self._stop)
+            self._counter.add(job.task.planned, job.bounds)
+        elif job.task.planned.source.in_parallel:
+            self._submit(job)
+        else:
+            block = _read(job)
+            for part in _parts(job, block):
+                self._submit(part)
+
+    def finish(self) -> None:
+        """Wait until all is done."""
+        while self._in_hand:
+            self._collect()
+
+    def _submit(self, job: _Job) -> None:
+        assert self._pool is not None
+        self._in_hand[self._pool.submit(_store, job, self._stop)] = job
+
+    def _wait_for_room(self, num_bytes: int) -> None:
+        while self._in_hand and self._held() + num_bytes > self._budget:
+            self._collect()
+
+    def _held(self) -> int:
+        return sum(job.num_bytes for job in self._in_hand.values())
+
+    def _collect(self) -> None:
+        done, _ = wait(self._in_hand, timeout=_PATIENCE, return_when=FIRST_COMPLETED)
+        for future in done:
+            job = self._in_hand.pop(future)
+            future.result()
+            self._counter.add(job.task.planned, job.bounds)
+
+
+def _read(job: _Job) -> NDArray[Any]:
+    planned = job.task.planned
+    with reading(planned, job.bounds):
+        return planned.source.read(job.bounds)
+
+
+def _parts(job: _Job, block: NDArray[Any]) -> Iterator[_Job]:
+    """Divide a block that was read ahead among the workers: by chunks, or batches of them."""
+    planned = job.task.planned
+    start = tuple(step.start for step in job.bounds)
+    itemsize = planned.source.dtype.itemsize
+    batch = block_shape(block.shape, planned.chunk_shape, None, _BATCH_BYTES // itemsize)
+    for bounds in grid(job.bounds, batch):
+        num_bytes = size_of(bounds) * itemsize * _COPIES
+        yield _Job(job.task, bounds, block, start, num_bytes)
+
+
+def _store(job: _Job, stop: threading.Event) -> None:
+    planned = job.task.planned
+    if planned.source.is_sparse:
+        _store_nonzero(job, stop)
+        return
+    block, start = job.block, job.block_start
+    if block is None:
+        block, start = _read(job), tuple(step.start for step in job.bounds)
+    for cell in grid(job.bounds, planned.chunk_shape):
+        if stop.is_set():
+            return
+        within = tuple(
+            slice(step.start - first, step.stop - first)
+            for step, first in zip(cell, start, strict=True)
+        )
+        with storing(planned, cell):
+            job.task.put(tuple(step.start for step in cell), block[within])
+
+
+def _store_nonzero(job: _Job, stop: threading.Event) -> None:
+    planned = job.task.planned
+    first = job.bounds[0]
+    with reading(planned, job.bounds):
+        chunks = planned.source.nonzero_chunks(first.start, first.stop, planned.chunk_shape)
+    while not stop.is_set():
+        with reading(planned, job.bounds):
+            found = next(chunks, None)
+        if found is None:
+            return
+        with storing(planned, job.bounds):
+            job.task.put(*found)

@@ -1,0 +1,142 @@
+"""The HDF5 backend: chunks are encoded by us and stored as they are, behind standard filters."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from hdmf.backends.hdf5.h5_utils import H5DataIO
+from numpy.typing import NDArray
+
+from nwb_ophys.storage.chunks import Selection, Shape
+from nwb_ophys.storage.compression import encoder, hdf5_filters, parse_compression
+from nwb_ophys.storage.configuration import AS_GIVEN, DatasetConfiguration
+from nwb_ophys.storage.declaring import BuilderHook, Declared
+from nwb_ophys.storage.encoding import chunk_bytes, is_all_zero
+from nwb_ophys.storage.protocols import StatedSettings, rewrapped
+
+_FILTERS = ("compression", "compression_opts", "shuffle", "fletcher32")
+
+
+@functools.cache
+def _io_class() -> type:
+    # pynwb takes most of a second to import.
+    from pynwb import NWBHDF5IO
+
+    return type("HookedNWBHDF5IO", (BuilderHook, NWBHDF5IO), {})
+
+
+class Hdf5Backend:
+    """One HDF5 file, through pynwb."""
+
+    name = "hdf5"
+    suffix = ".nwb"
+    default_compression = "gzip"
+
+    def open(self, path: Path, mode: str) -> Any:
+        """Return a ``pynwb.NWBHDF5IO`` with a builder hook."""
+        return _io_class()(str(path), mode=mode)
+
+    def can_fill(self, dtype: np.dtype[Any]) -> bool:
+        """Whether datasets of a dtype can be filled: numbers and records of numbers."""
+        return True
+
+    def stated(self, given: Any) -> StatedSettings:
+        """Return what an ``H5DataIO`` says."""
+        if not isinstance(given, H5DataIO):
+            return StatedSettings()
+        settings = given.io_settings
+        chunks = settings.get("chunks")
+        shuffle = settings.get("shuffle")
+        return StatedSettings(
+            chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
+            compression=stated_compression(settings),
+            shuffle=None if shuffle is None else bool(shuffle),
+        )
+
+    def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
+        """Return a wrapped placeholder."""
+        chunks = configuration.chunk_shape
+        declared = Declared(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
+        wrapper = H5DataIO(data=declared, chunks=chunks)
+        settings = wrapper.io_settings
+        was_given = dict(given.io_settings) if isinstance(given, H5DataIO) else {}
+        if not hasattr(getattr(given, "data", given), "maxshape"):
+            # hdmf makes the columns of tables extensible, unless they came from an iterator.
+            settings.pop("maxshape")
+        kept = ("maxshape", "fillvalue", *(_FILTERS if _is_as_given(configuration) else ()))
+        settings.update({key: was_given[key] for key in kept if key in was_given})
+        if not _is_as_given(configuration):
+            compression = parse_compression(configuration.compression or "none")
+            itemsize = configuration.dtype.itemsize  # type: ignore[union-attr]
+            settings.update(hdf5_filters(compression, itemsize, bool(configuration.shuffle)))
+        return wrapper
+
+    def wrap(self, given: Any, data: Any) -> Any:
+        """Return data in an ``H5DataIO`` with the settings of the given one."""
+        return rewrapped(given, data) if isinstance(given, H5DataIO) else data
+
+    def sink(self, io: Any, configuration: DatasetConfiguration) -> Hdf5Sink:
+        """Open a declared dataset."""
+        return Hdf5Sink(io._file[configuration.location], configuration)
+
+    def is_mine(self, path: Path) -> bool:
+        """Whether the path is a file with HDF5's signature."""
+        return path.is_file() and bool(h5py.is_hdf5(path))
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy the file."""
+        shutil.copyfile(source, target)
+
+
+def stated_compression(settings: dict[str, Any]) -> str | None:
+    """Return the preset of an ``H5DataIO``'s settings; None for its bare default of gzip."""
+    name, level = settings.get("compression"), settings.get("compression_opts")
+    if settings.get("fletcher32"):
+        return AS_GIVEN
+    if name is None:
+        return "none"
+    if name == "gzip":
+        return None if level is None else f"gzip:{level}" if 1 <= level <= 9 else AS_GIVEN
+    return AS_GIVEN
+
+
+def _is_as_given(configuration: DatasetConfiguration) -> bool:
+    return configuration.compression == AS_GIVEN
+
+
+class Hdf5Sink:
+    """A dataset of an HDF5 file.
+
+    h5py lets one thread at a time into the HDF5 library; encoding needs no library, so that only
+    storing waits.
+    """
+
+    def __init__(self, dataset: h5py.Dataset, configuration: DatasetConfiguration) -> None:
+        self._dataset = dataset
+        self.dtype: np.dtype[Any] = dataset.dtype
+        self._chunks: Shape = dataset.chunks
+        self._shuffle = bool(dataset.shuffle)
+        self.zero_is_implied = not np.any(dataset.fillvalue != np.zeros((), self.dtype))
+        self._encode = None
+        if not _is_as_given(configuration):
+            compression = parse_compression(configuration.compression or "none")
+            self._encode = encoder(compression, self.dtype.itemsize, bool(configuration.shuffle))
+
+    def put(self, corner: Shape, values: NDArray[Any]) -> None:
+        """Encode and store a chunk."""
+        if self._encode is None:
+            stops = zip(corner, values.shape, strict=True)
+            self._dataset[tuple(slice(start, start + size) for start, size in stops)] = values
+            return
+        stored = chunk_bytes(values, self._chunks, self.dtype, shuffle=self._shuffle)
+        if not (self.zero_is_implied and is_all_zero(stored)):
+            self._dataset.id.write_direct_chunk(corner, self._encode(stored))
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        """Return what is stored, through HDF5's own filters."""
+        return self._dataset[selection]

@@ -1,0 +1,168 @@
+"""The plan: which datasets of a file the engine fills, and how each is stored. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from hdmf.build import DatasetBuilder, GroupBuilder
+from pynwb import NWBFile, get_manager
+
+from nwb_ophys.errors import ArgumentError
+from nwb_ophys.storage.backends import get_backend
+from nwb_ophys.storage.chunks import Shape, default_chunk_shape
+from nwb_ophys.storage.configuration import AS_GIVEN, BackendConfiguration, DatasetConfiguration
+from nwb_ophys.storage.declaring import dataset_builders, left_as_it_was
+from nwb_ophys.storage.protocols import Backend
+from nwb_ophys.storage.sources import Source, source_of
+
+
+@attrs.frozen(kw_only=True)
+class PlannedDataset:
+    """A dataset that the engine is to fill.
+
+    Attributes
+    ----------
+    configuration : DatasetConfiguration
+        With everything stated.
+    source : Source
+    builder : hdmf.build.DatasetBuilder
+    given : object
+        The data of the builder, with their wrapper.
+    """
+
+    configuration: DatasetConfiguration
+    source: Source
+    builder: DatasetBuilder
+    given: Any
+
+    @property
+    def location(self) -> str:
+        """Its path in the file."""
+        return self.configuration.location
+
+    @property
+    def chunk_shape(self) -> Shape:
+        """Shape of a chunk."""
+        assert self.configuration.chunk_shape is not None
+        return self.configuration.chunk_shape
+
+
+def configuration_of(nwbfile: NWBFile, general: BackendConfiguration) -> BackendConfiguration:
+    """Return a configuration in which every dataset of an ``NWBFile`` is stated."""
+    backend = get_backend(general.backend)
+    with left_as_it_was(nwbfile):
+        source = nwbfile.container_source or "plan"
+        root = get_manager().build(nwbfile, source=source, root=True)
+    planned = plan_datasets(root, general, backend)
+    return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
+
+
+def plan_datasets(
+    root: GroupBuilder,
+    configuration: BackendConfiguration,
+    backend: Backend,
+    *,
+    is_written: Callable[[DatasetBuilder], bool] = lambda builder: False,
+    find_source: Callable[[Any], Source | None] = source_of,
+) -> list[PlannedDataset]:
+    """Plan the datasets of a file that are large or lazy.
+
+    Parameters
+    ----------
+    root : hdmf.build.GroupBuilder
+    configuration : BackendConfiguration
+        What it does not state is filled from the data and the defaults.
+    backend : Backend
+    is_written : callable
+        Whether a dataset is in the file already.
+    find_source : callable
+        Gives the source that data make, or None for what hdmf is to write itself.
+
+    Raises
+    ------
+    ArgumentError
+        When the configuration is of another backend, or does not fit the data.
+    """
+    if configuration.backend != backend.name:
+        raise ArgumentError(
+            f"The configuration is of backend '{configuration.backend}', but '{backend.name}' is "
+            "to be written; make one for that backend."
+        )
+    planned = []
+    for location, builder in dataset_builders(root):
+        source = None if is_written(builder) else find_source(builder.data)
+        if source is not None and backend.can_fill(source.dtype):
+            how = _resolved(location, builder.data, source, configuration, backend)
+            planned.append(
+                PlannedDataset(
+                    configuration=how, source=source, builder=builder, given=builder.data
+                )
+            )
+    _check_locations(configuration, [each.location for each in planned])
+    return planned
+
+
+def _resolved(
+    location: str,
+    given: Any,
+    source: Source,
+    configuration: BackendConfiguration,
+    backend: Backend,
+) -> DatasetConfiguration:
+    """Return how a dataset is stored: its own entry first, its wrapper, the file, the defaults."""
+    own = configuration.datasets.get(location) or DatasetConfiguration(location=location)
+    _check_fit(own, source)
+    wrapper = backend.stated(given)
+    compression = (
+        own.compression
+        or wrapper.compression
+        or configuration.compression
+        or backend.default_compression
+    )
+    if compression == AS_GIVEN and wrapper.compression != AS_GIVEN:
+        raise ArgumentError(f"compression of '{location}' is '{AS_GIVEN}', but none was given.")
+    shuffle = own.shuffle if own.shuffle is not None else wrapper.shuffle
+    if compression in ("none", AS_GIVEN):
+        shuffle = bool(wrapper.shuffle) and compression == AS_GIVEN
+    return DatasetConfiguration(
+        location=location,
+        shape=source.shape,
+        dtype=source.dtype,
+        chunk_shape=own.chunk_shape or _chunks(source, wrapper.chunk_shape, configuration.chunk_mb),
+        compression=compression,
+        shuffle=True if shuffle is None else shuffle,
+    )
+
+
+def _chunks(source: Source, wrapped: Shape | None, chunk_mb: float | None) -> Shape:
+    if wrapped is not None and wrapped != source.chunk_shape:
+        chunks = wrapped
+    elif chunk_mb is not None:
+        itemsize = source.dtype.itemsize
+        chunks = source.chunk_shape_of(chunk_mb) or default_chunk_shape(
+            source.shape, itemsize, chunk_mb
+        )
+    else:
+        chunks = source.chunk_shape or default_chunk_shape(source.shape, source.dtype.itemsize)
+    return tuple(min(chunk, size) for chunk, size in zip(chunks, source.shape, strict=True))
+
+
+def _check_fit(own: DatasetConfiguration, source: Source) -> None:
+    for name in ("shape", "dtype"):
+        stated, actual = getattr(own, name), getattr(source, name)
+        if stated is not None and stated != actual:
+            raise ArgumentError(
+                f"The configuration of '{own.location}' states {name} {stated}, but the data have "
+                f"{actual}; make the configuration anew, or leave {name} out."
+            )
+
+
+def _check_locations(configuration: BackendConfiguration, known: list[str]) -> None:
+    unknown = [location for location in configuration.datasets if location not in known]
+    if unknown:
+        raise ArgumentError(
+            f"The configuration has a dataset '{unknown[0]}' that is not written in chunks; "
+            f"there are: {', '.join(known) or 'none'}."
+        )

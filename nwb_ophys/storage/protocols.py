@@ -1,0 +1,83 @@
+"""What the storage room needs of a backend and of its datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.storage.chunks import Selection, Shape
+from nwb_ophys.storage.configuration import DatasetConfiguration
+
+
+@attrs.frozen(kw_only=True)
+class StatedSettings:
+    """What the wrapper of data says of their storage; None where it says nothing."""
+
+    chunk_shape: Shape | None = None
+    compression: str | None = None
+    shuffle: bool | None = None
+
+
+class Sink(Protocol):
+    """An open dataset into which chunks go.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        As stored.
+    zero_is_implied : bool
+        Whether a chunk of zeros need not be stored, since a reader gets zeros for it.
+    """
+
+    dtype: np.dtype[Any]
+    zero_is_implied: bool
+
+    def put(self, corner: Shape, values: NDArray[Any]) -> None:
+        """Encode and store a chunk; may be called from several threads at once."""
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        """Return what is stored, as a reader gets it."""
+
+
+class Backend(Protocol):
+    """How a backend opens a file, stores data, and looks on the disk."""
+
+    name: str
+    suffix: str
+    default_compression: str
+
+    def open(self, path: Path, mode: str) -> Any:
+        """Return a pynwb IO object with a builder hook; ``mode`` is ``w``, ``r`` or ``r+``."""
+
+    def can_fill(self, dtype: np.dtype[Any]) -> bool:
+        """Whether datasets of a dtype can be declared first and filled afterwards."""
+
+    def stated(self, given: Any) -> StatedSettings:
+        """Return what the wrapper of data says of their storage."""
+
+    def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
+        """Return what hdmf makes an empty dataset of."""
+
+    def wrap(self, given: Any, data: Any) -> Any:
+        """Return data for hdmf to write itself, stored as their wrapper says."""
+
+    def sink(self, io: Any, configuration: DatasetConfiguration) -> Sink:
+        """Open a declared dataset."""
+
+    def is_mine(self, path: Path) -> bool:
+        """Whether what is at the path is of this backend."""
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy a file."""
+
+
+def rewrapped(given: Any, data: Any) -> Any:
+    """Return data in a wrapper with the settings of another one."""
+    wrapper = type(given)(data=data)
+    # Given to the constructor, they would be warned of a second time.
+    wrapper.io_settings.update(given.io_settings)
+    return wrapper

@@ -1,0 +1,185 @@
+"""Where the values of a dataset come from: lazy data, arrays, and datasets of other files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from hdmf.data_utils import DataIO, GenericDataChunkIterator
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import SourceError
+from nwb_ophys.storage.chunks import Selection, Shape
+
+# Smaller arrays are written by hdmf, in one piece: chunks would cost more than they save.
+SMALL_BYTES = 1 << 16
+_NUMBERS = "biufc"
+
+
+class Source(Protocol):
+    """Values that any part can be asked of.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    label : str
+        What it is, for messages.
+    in_parallel : bool
+        Whether several threads may read at once; else only the caller's thread reads.
+    is_sparse : bool
+        Whether it gives its chunks that are not all zeros, and need not be read.
+    chunk_shape, largest_block : tuple of int or None
+        What the data propose.
+    """
+
+    shape: Shape
+    dtype: np.dtype[Any]
+    label: str
+    in_parallel: bool
+    is_sparse: bool
+    chunk_shape: Shape | None
+    largest_block: Shape | None
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        """Return a part, in any order of memory."""
+
+    def nonzero_chunks(
+        self, start: int, stop: int, chunk_shape: Shape
+    ) -> Iterator[tuple[Shape, NDArray[Any]]]:
+        """Give the corner and the values of each chunk that is not all zeros."""
+
+    def chunk_shape_of(self, chunk_mb: float) -> Shape | None:
+        """Return the chunks of a size, where the data have a say in it."""
+
+    def told(self, num_values: int) -> None:
+        """Take note that so many values were stored."""
+
+
+class IteratorSource:
+    """A random-access iterator of hdmf's, which is not used up.
+
+    Its ``reads_in_parallel``, ``source_label``, ``is_sparse`` and ``nonzero_chunks()`` are heeded
+    where it has them.
+    """
+
+    def __init__(self, data: GenericDataChunkIterator) -> None:
+        self._data = data
+        self.shape: Shape = tuple(int(size) for size in data.maxshape)
+        self.dtype: np.dtype[Any] = np.dtype(data.dtype)
+        self.chunk_shape: Shape | None = tuple(int(size) for size in data.chunk_shape)
+        self.largest_block: Shape | None = tuple(int(size) for size in data.buffer_shape)
+        self.in_parallel = bool(getattr(data, "reads_in_parallel", False))
+        self.label = str(getattr(data, "source_label", type(data).__name__))
+        self.is_sparse = bool(getattr(data, "is_sparse", False))
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        """Return a part.
+
+        Raises
+        ------
+        SourceError
+            When it has not the shape asked for.
+        """
+        values = np.asarray(self._data._get_data(selection=selection))
+        expected = tuple(step.stop - step.start for step in selection)
+        if values.shape != expected:
+            raise SourceError(
+                f"{self.label} gave an array of shape {values.shape} for the block {selection}; "
+                f"it must be {expected}."
+            )
+        return values
+
+    def nonzero_chunks(
+        self, start: int, stop: int, chunk_shape: Shape
+    ) -> Iterator[tuple[Shape, NDArray[Any]]]:
+        """Give the corner and the values of each chunk that is not all zeros."""
+        return self._data.nonzero_chunks(start, stop, chunk_shape)  # type: ignore[no-any-return]
+
+    def chunk_shape_of(self, chunk_mb: float) -> Shape | None:
+        """Return the chunks of a size."""
+        return tuple(int(n) for n in self._data._get_default_chunk_shape(chunk_mb=chunk_mb))
+
+    def told(self, num_values: int) -> None:
+        """Move the bar that the iterator itself was asked to show."""
+        if self._data.display_progress:
+            share = num_values / math.prod(self.shape)
+            self._data.progress_bar.update(n=share * self._data.num_buffers)
+
+
+class ArraySource:
+    """An array in memory, a memory map, or a dataset of another file.
+
+    Parameters
+    ----------
+    values : array-like
+        With ``shape``, ``dtype`` and slicing.
+    label : str
+    in_parallel : bool
+    """
+
+    largest_block: Shape | None = None
+    is_sparse = False
+
+    def __init__(self, values: Any, label: str, *, in_parallel: bool = True) -> None:
+        self._values = values
+        self.shape: Shape = tuple(int(size) for size in values.shape)
+        self.dtype: np.dtype[Any] = np.dtype(values.dtype)
+        self.label, self.in_parallel = label, in_parallel
+        chunks = getattr(values, "chunks", None)
+        self.chunk_shape: Shape | None = None if chunks is None else tuple(chunks)
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        """Return a part."""
+        return np.asarray(self._values[selection])
+
+    def chunk_shape_of(self, chunk_mb: float) -> Shape | None:
+        """Return None: an array has no say in it."""
+        return None
+
+    def nonzero_chunks(
+        self, start: int, stop: int, chunk_shape: Shape
+    ) -> Iterator[tuple[Shape, NDArray[Any]]]:
+        """Give nothing: an array is read."""
+        raise NotImplementedError
+
+    def told(self, num_values: int) -> None:
+        """Take no note."""
+
+
+def source_of(value: Any) -> Source | None:
+    """Return the source that data make, or None for what hdmf is to write itself.
+
+    Parameters
+    ----------
+    value : object
+        The data of a dataset, perhaps wrapped for a backend.
+    """
+    is_wrapped = isinstance(value, DataIO)
+    data = unwrapped(value)
+    if isinstance(data, GenericDataChunkIterator):
+        return IteratorSource(data) if is_fillable(data.maxshape, data.dtype) else None
+    if isinstance(data, np.ndarray) and (is_wrapped or data.nbytes >= SMALL_BYTES):
+        file_name = getattr(data, "filename", None)
+        label = f"'{file_name}'" if file_name else "an array in memory"
+        return ArraySource(data, label) if is_fillable(data.shape, data.dtype) else None
+    return None
+
+
+def is_fillable(shape: Any, dtype: Any) -> bool:
+    """Whether data are numbers, or records of them, with at least one axis and one value."""
+    if not len(shape) or 0 in shape:
+        return False
+    kind = np.dtype(dtype)
+    if kind.names is None:
+        return kind.kind in _NUMBERS
+    return all(kind[name].kind in _NUMBERS and kind[name].shape == () for name in kind.names)
+
+
+def unwrapped(value: Any) -> Any:
+    """Return the data within a backend's wrapper."""
+    while isinstance(value, DataIO):
+        value = value.data
+    return value

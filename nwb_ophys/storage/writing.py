@@ -1,0 +1,147 @@
+"""One write: plan, have hdmf declare the datasets, fill them, and check them if asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import psutil
+from hdmf.build import DatasetBuilder, GroupBuilder
+from hdmf.data_utils import AbstractDataChunkIterator, DataIO
+
+from nwb_ophys.errors import ArgumentError
+from nwb_ophys.storage.configuration import BackendConfiguration
+from nwb_ophys.storage.declaring import dataset_builders, put
+from nwb_ophys.storage.engine import FillTask, check_budget, fill
+from nwb_ophys.storage.passes import pass_over
+from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
+from nwb_ophys.storage.progress import Counter, ProgressCallback
+from nwb_ophys.storage.protocols import Backend
+from nwb_ophys.storage.sources import Source, source_of, unwrapped
+from nwb_ophys.storage.verification import Verification
+
+# A machine that runs short of memory swaps, which is slower than a smaller buffer.
+_SHARE_OF_AVAILABLE_MEMORY = 0.5
+
+
+@attrs.frozen(kw_only=True)
+class WriteOptions:
+    """How a file is written.
+
+    Attributes
+    ----------
+    configuration : BackendConfiguration, optional
+        How the datasets are stored; as the data and the defaults have it when not given.
+    workers : int, optional
+        Threads that encode; 0 does everything in the caller's thread. The usable cores of the
+        machine when not given.
+    progress : callable, optional
+        Called with a :class:`WriteProgress` after each block.
+    verify : bool
+        Whether everything that was filled is read again and compared.
+    """
+
+    configuration: BackendConfiguration | None = None
+    workers: int | None = None
+    progress: ProgressCallback | None = None
+    verify: bool = False
+
+    @property
+    def num_workers(self) -> int:
+        """The number of threads.
+
+        Raises
+        ------
+        ArgumentError
+            When it is no integer from 0 upwards.
+        """
+        if self.workers is None:
+            return usable_cores()
+        whole = isinstance(self.workers, int) and not isinstance(self.workers, bool)
+        if not whole or self.workers < 0:
+            raise ArgumentError(
+                f"workers is {self.workers!r}; it must be an integer, 0 or more: 0 for the "
+                "caller's thread alone."
+            )
+        return self.workers
+
+
+def usable_cores() -> int:
+    """Return how many processor cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux tells
+        return os.cpu_count() or 1
+
+
+def write_with(
+    io: Any,
+    storage: Backend,
+    options: WriteOptions,
+    write: Callable[[], None],
+    find_source: Callable[[Any], Source | None] = source_of,
+) -> None:
+    """Have an IO write, and fill what it only declares.
+
+    Parameters
+    ----------
+    io : hdmf.backends.io.HDMFIO
+        Opened by the backend.
+    storage : Backend
+    options : WriteOptions
+    write : callable
+        Has the IO write a container or export another IO.
+    find_source : callable
+        Gives the source that data make, or None for what hdmf is to write itself.
+    """
+    configuration = options.configuration or BackendConfiguration(backend=storage.name)
+    workers, budget = options.num_workers, _budget(configuration)
+    planned: list[PlannedDataset] = []
+
+    def declare(root: GroupBuilder) -> None:
+        planned.extend(
+            plan_datasets(
+                root, configuration, storage, is_written=io.get_written, find_source=find_source
+            )
+        )
+        for each in planned:
+            check_budget(each, budget)
+        _declare(root, planned, storage, io.get_written)
+
+    io.before_writing = declare
+    write()
+    tasks = [FillTask(each, storage.sink(io, each.configuration)) for each in planned]
+    verification = Verification() if options.verify else None
+    fill(
+        tasks,
+        workers=workers,
+        budget=budget,
+        counter=Counter(planned, options.progress),
+        verification=verification,
+    )
+    if verification is not None:
+        verification.check(tasks)
+
+
+def _budget(configuration: BackendConfiguration) -> int:
+    available = psutil.virtual_memory().available * _SHARE_OF_AVAILABLE_MEMORY
+    return int(min(configuration.buffer_gb * 1e9, available))
+
+
+def _declare(
+    root: GroupBuilder,
+    planned: list[PlannedDataset],
+    storage: Backend,
+    is_written: Callable[[DatasetBuilder], bool],
+) -> None:
+    """Put placeholders in place of what is planned, and a pass in place of other lazy data."""
+    by_location = {each.location: each for each in planned}
+    for location, builder in dataset_builders(root):
+        given = builder.data
+        if location in by_location:
+            put(builder, storage.declare(by_location[location].configuration, given))
+        elif isinstance(given, (DataIO, AbstractDataChunkIterator)) and not is_written(builder):
+            data = pass_over(unwrapped(given), location)
+            builder["data"] = storage.wrap(given, data)

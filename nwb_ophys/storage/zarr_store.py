@@ -1,0 +1,156 @@
+"""The Zarr backend, through hdmf-zarr."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hdmf.backends.hdf5.h5_utils import H5DataIO
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import MissingPackageError
+from nwb_ophys.storage.chunks import Selection, Shape
+from nwb_ophys.storage.compression import gzip_encoder, parse_compression, zarr_codecs
+from nwb_ophys.storage.configuration import AS_GIVEN, DatasetConfiguration
+from nwb_ophys.storage.declaring import BuilderHook, Declared
+from nwb_ophys.storage.encoding import chunk_bytes, is_all_zero
+from nwb_ophys.storage.hdf5 import stated_compression
+from nwb_ophys.storage.protocols import StatedSettings, rewrapped
+
+_FILTERS = ("compressor", "filters")
+
+
+def hdmf_zarr() -> Any:
+    """Return the package.
+
+    Raises
+    ------
+    MissingPackageError
+        Naming the ``pip install`` that brings it.
+    """
+    try:
+        import hdmf_zarr
+    except ImportError as error:
+        raise MissingPackageError(
+            'The backend "zarr" needs the package hdmf-zarr: pip install "nwb-ophys[zarr]".'
+        ) from error
+    return hdmf_zarr
+
+
+@functools.cache
+def _io_class() -> type:
+    return type("HookedNWBZarrIO", (BuilderHook, hdmf_zarr().NWBZarrIO), {})
+
+
+class ZarrBackend:
+    """A Zarr folder, through hdmf-zarr."""
+
+    name = "zarr"
+    suffix = ".nwb.zarr"
+    default_compression = "blosc"
+
+    def open(self, path: Path, mode: str) -> Any:
+        """Return an ``hdmf_zarr.NWBZarrIO`` with a builder hook."""
+        return _io_class()(str(path), mode=mode)
+
+    def can_fill(self, dtype: np.dtype[Any]) -> bool:
+        """Whether datasets of a dtype can be filled: hdmf-zarr notes the fields of records."""
+        return dtype.names is None
+
+    def stated(self, given: Any) -> StatedSettings:
+        """Return what a ``ZarrDataIO`` says, or an ``H5DataIO`` that holds here too."""
+        if isinstance(given, H5DataIO):
+            settings = given.io_settings
+            chunks, compression = settings.get("chunks"), stated_compression(settings)
+            return StatedSettings(
+                chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
+                compression=None if compression == AS_GIVEN else compression,
+                shuffle=settings.get("shuffle"),
+            )
+        if not isinstance(given, hdmf_zarr().ZarrDataIO):
+            return StatedSettings()
+        settings = given.io_settings
+        chunks = settings.get("chunks")
+        return StatedSettings(
+            chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
+            compression=AS_GIVEN if settings.keys() & set(_FILTERS) else None,
+        )
+
+    def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
+        """Return a wrapped placeholder."""
+        storing = hdmf_zarr().ZarrDataIO
+        chunks = configuration.chunk_shape
+        declared = Declared(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
+        wrapper = storing(data=declared, chunks=chunks, fillvalue=0)
+        settings = wrapper.io_settings
+        if isinstance(given, storing):
+            settings.update({k: v for k, v in given.io_settings.items() if k != "chunks"})
+        if configuration.compression != AS_GIVEN:
+            compression = parse_compression(configuration.compression or "none")
+            itemsize = configuration.dtype.itemsize  # type: ignore[union-attr]
+            settings.update(zarr_codecs(compression, itemsize, bool(configuration.shuffle)))
+        return wrapper
+
+    def wrap(self, given: Any, data: Any) -> Any:
+        """Return data in a ``ZarrDataIO``: the settings of the given one, or chunks of HDF5's."""
+        storing = hdmf_zarr().ZarrDataIO
+        if isinstance(given, storing):
+            return rewrapped(given, data)
+        if not isinstance(given, H5DataIO):
+            return data
+        chunks = given.io_settings.get("chunks")
+        return data if chunks is None else storing(data=data, chunks=chunks)
+
+    def sink(self, io: Any, configuration: DatasetConfiguration) -> ZarrSink:
+        """Open a declared dataset."""
+        return ZarrSink(io._file[configuration.location], configuration)
+
+    def is_mine(self, path: Path) -> bool:
+        """Whether the path is a folder that holds a Zarr group."""
+        return (path / ".zgroup").is_file() or (path / "zarr.json").is_file()
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy the folder."""
+        shutil.copytree(source, target)
+
+
+class ZarrSink:
+    """An array of a Zarr store; every chunk is a file of its own, so that threads do not meet."""
+
+    def __init__(self, array: Any, configuration: DatasetConfiguration) -> None:
+        self._array = array
+        self.dtype: np.dtype[Any] = array.dtype
+        self._chunks: Shape = array.chunks
+        fill = array.fill_value
+        self.zero_is_implied = fill is not None and not np.any(fill != np.zeros((), self.dtype))
+        self._filters = list(array.filters or ())
+        self._compressor = array.compressor
+        self._gzip = None
+        if (configuration.compression or "").startswith("gzip"):
+            # The codec of Zarr is zlib's, which ISA-L outruns.
+            level = parse_compression(configuration.compression or "").level
+            self._gzip = gzip_encoder(level)
+
+    def put(self, corner: Shape, values: NDArray[Any]) -> None:
+        """Encode and store a chunk."""
+        shuffle = self._gzip is not None and bool(self._filters)
+        stored = chunk_bytes(values, self._chunks, self.dtype, shuffle=shuffle)
+        if self.zero_is_implied and is_all_zero(stored):
+            return
+        index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
+        self._array.chunk_store[self._array._chunk_key(index)] = self._encoded(stored)
+
+    def _encoded(self, stored: NDArray[np.uint8]) -> Any:
+        if self._gzip is not None:
+            return self._gzip(stored)
+        encoded: Any = stored.view(self.dtype)
+        for codec in self._filters:
+            encoded = codec.encode(encoded)
+        return encoded if self._compressor is None else self._compressor.encode(encoded)
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        """Return what is stored."""
+        return self._array[selection]
