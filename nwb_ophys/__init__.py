@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         SegmentationInterface,
         argument,
     )
-    from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration
+    from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
     from nwb_ophys.writers.files import write_nwbfile
 
 __version__ = "0.1.0"
@@ -46,6 +46,7 @@ __all__ = [
     "TiffImagingInterface",
     "__version__",
     "argument",
+    "repack",
     "write_nwbfile",
 ]
 
@@ -53,7 +54,9 @@ _HOMES = {
     "NwbOphysError": "nwb_ophys.errors",
     "OphysConverter": "nwb_ophys.converter",
     "write_nwbfile": "nwb_ophys.writers.files",
-    **dict.fromkeys(("BackendConfiguration", "DatasetConfiguration"), "nwb_ophys.storage"),
+    **dict.fromkeys(
+        ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"
+    ),
     **dict.fromkeys(
         ("BaseOphysInterface", "ImagingInterface", "SegmentationInterface", "argument"),
         "nwb_ophys.interfaces",

@@ -16,7 +16,7 @@ from nwb_ophys.writers.devices import (
     add_devices,
     add_imaging_plane,
 )
-from nwb_ophys.writers.files import write_imaging, write_segmentation
+from nwb_ophys.writers.extractors import write_imaging, write_segmentation
 from nwb_ophys.writers.images import add_summary_images
 from nwb_ophys.writers.masks import add_image_segmentation, add_plane_segmentation
 from nwb_ophys.writers.series import (

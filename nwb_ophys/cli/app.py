@@ -13,6 +13,7 @@ _COMMANDS = {
     "formats": "List the formats that can be converted.",
     "inspect": "Check an NWB file.",
     "metadata": "Write the metadata of recordings as YAML, to edit.",
+    "repack": "Write an NWB file anew, with other chunks, compression or backend.",
 }
 
 

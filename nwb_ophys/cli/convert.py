@@ -23,16 +23,15 @@ from nwb_ophys.cli import options as shared
 @shared.settings
 @shared.options
 @click.option("--stub", type=click.IntRange(min=1), help="Write only the first so many samples.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@shared.overwrite
 @click.option("--append", is_flag=True, help="Add to an existing file.")
 @click.option(
     "--backend",
     type=click.Choice(["hdf5", "zarr"]),
-    default="hdf5",
-    show_default=True,
-    help="How the file is stored.",
+    help="How the file is stored.  [default: hdf5]",
 )
-@click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+@shared.storage
+@shared.no_progress
 @shared.debug
 def convert(
     paths: tuple[Path, ...],
@@ -44,7 +43,14 @@ def convert(
     stub: int | None,
     overwrite: bool,
     append: bool,
-    backend: str,
+    backend: str | None,
+    compression: str | None,
+    chunk_mb: float | None,
+    buffer_gb: float | None,
+    configuration_file: Path | None,
+    workers: int | None,
+    verify: bool,
+    plan: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -60,22 +66,31 @@ def convert(
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
     from nwb_ophys.opening import edited_metadata, open_recording
-    from nwb_ophys.storage import check_target
+    from nwb_ophys.storage import check_target, plan_of
 
-    check_target(output, overwrite=overwrite, append=append)
+    storage = shared.configuration(configuration_file, backend, compression, chunk_mb, buffer_gb)
+    if not plan:
+        check_target(output, overwrite=overwrite, append=append)
     given = shared.pairs(options, "--option")
     if stub is not None:
         given["stub"] = stub
     recording = open_recording(paths, format_names, given)
     edits = shared.pairs(settings, "--set")
     metadata = edited_metadata(recording.converter, metadata_file, edits)
+    if plan:
+        nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
+        click.echo(plan_of(nwbfile, storage).to_yaml(), nl=False)
+        return
     written = recording.converter.run_conversion(
         output,
         metadata=metadata,
         overwrite=overwrite,
         append=append,
-        backend=backend,
+        backend=storage.backend,
         progress=not no_progress,
+        configuration=storage,
+        workers=workers,
+        verify=verify,
         conversion_options=recording.conversion_options,
     )
     click.echo(f"{written}: {', '.join(recording.converter.interfaces)}")

@@ -45,6 +45,70 @@ settings = click.option(
     help="One metadata value, such as NWBFile.session_start_time=2024-05-17T14:30:00+02:00.",
 )
 
+overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+
+no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+
+_STORAGE = (
+    click.option(
+        "--compression",
+        metavar="NAME",
+        help="gzip (with a level: gzip:1 to gzip:9), zstd, blosc, lz4 or none. "
+        "[default: gzip in HDF5, blosc in Zarr]",
+    ),
+    click.option("--chunk-mb", type=float, help="Size of chunks in MB; the data's own otherwise."),
+    click.option(
+        "--buffer-gb",
+        type=float,
+        help="Memory for what is being read and encoded, in GB.  [default: 0.5]",
+    ),
+    click.option(
+        "--configuration",
+        "configuration_file",
+        type=click.Path(path_type=Path),
+        help="YAML of how each dataset is stored, as --plan prints it.",
+    ),
+    click.option(
+        "--workers",
+        type=int,
+        help="Threads that encode; 0 for none beside the main one.  [default: the cores]",
+    ),
+    click.option("--verify", is_flag=True, help="Read what was written again and compare."),
+    click.option(
+        "--plan", is_flag=True, help="Print how each dataset would be stored, and write nothing."
+    ),
+)
+
+
+def storage(command: Any) -> Any:
+    """Add the options that say how a file is stored."""
+    for option in reversed(_STORAGE):
+        command = option(command)
+    return command
+
+
+def configuration(
+    path: Path | None,
+    backend: str | None,
+    compression: str | None,
+    chunk_mb: float | None,
+    buffer_gb: float | None,
+) -> Any:
+    """Return the configuration of a file, in which options stand above what the YAML says."""
+    import attrs
+
+    from nwb_ophys.storage import BackendConfiguration
+
+    base = BackendConfiguration() if path is None else BackendConfiguration.from_yaml(path)
+    given = {
+        "backend": backend,
+        "compression": compression,
+        "chunk_mb": chunk_mb,
+        "buffer_gb": buffer_gb,
+    }
+    return attrs.evolve(base, **{key: value for key, value in given.items() if value is not None})
+
+
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 

@@ -5,9 +5,12 @@ is whole; whatever goes wrong, nothing new is left behind and what was there sta
 """
 
 from nwb_ophys.storage.backends import BACKENDS, BackendName, backend_of_path, get_backend
-from nwb_ophys.storage.configuration import BackendConfiguration, DatasetConfiguration
+from nwb_ophys.storage.configuration import BackendConfiguration
+from nwb_ophys.storage.dataset_configuration import DatasetConfiguration
 from nwb_ophys.storage.files import append_to_nwbfile, check_target, create_nwbfile
+from nwb_ophys.storage.planning import configuration_of as plan_of
 from nwb_ophys.storage.progress import ProgressBar, WriteProgress
+from nwb_ophys.storage.repacking import configuration_of_file, name_of_backend, repack
 from nwb_ophys.storage.writing import WriteOptions
 
 __all__ = [
@@ -21,6 +24,10 @@ __all__ = [
     "append_to_nwbfile",
     "backend_of_path",
     "check_target",
+    "configuration_of_file",
     "create_nwbfile",
     "get_backend",
+    "name_of_backend",
+    "plan_of",
+    "repack",
 ]

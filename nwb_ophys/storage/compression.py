@@ -26,8 +26,6 @@ _HIGHEST_ISAL_LEVEL = 3
 # What HDF5 notes of a deflate filter whose level was not chosen, and would use to add to it.
 _NOTED_LEVEL = 4
 
-# Numbers under which the HDF Group registered the filters.
-_HDF5_BLOSC, _HDF5_LZ4, _HDF5_ZSTD = 32001, 32004, 32015
 _LZ4_BLOCK = 1 << 30
 _ZSTD_LEVEL = 1
 _BLOSC_LEVEL = 1
@@ -85,7 +83,7 @@ def encoder(compression: Compression, itemsize: int, shuffle: bool) -> Callable[
         return _deflate(compression.level)
     if compression.name == "none":
         return memoryview
-    codecs = _codecs()
+    codecs = _codecs(compression.name)
     if compression.name == "zstd":
         zstd = codecs.Zstd(level=_ZSTD_LEVEL)
         return zstd.encode  # type: ignore[no-any-return]
@@ -121,7 +119,7 @@ def _lz4_as_hdf5(values: Any) -> bytes:
     """Return one block of LZ4 behind the header of the HDF5 filter: sizes, big-endian."""
     raw = memoryview(values).cast("B")
     # numcodecs puts the size, little-endian, before the block.
-    block = _codecs().LZ4().encode(raw)[4:]
+    block = _codecs("lz4").LZ4().encode(raw)[4:]
     header = len(raw).to_bytes(8, "big") + len(raw).to_bytes(4, "big")
     return b"".join((header, len(block).to_bytes(4, "big"), block))
 
@@ -148,34 +146,36 @@ def hdf5_filters(compression: Compression, itemsize: int, shuffle: bool) -> dict
     if compression.name == "none":
         return {"shuffle": False}
     plugin = _required("hdf5plugin", compression.name)
-    _codecs()
-    filters = {
-        "zstd": lambda: plugin.Zstd(clevel=_ZSTD_LEVEL),
-        "lz4": lambda: plugin.LZ4(nbytes=_LZ4_BLOCK),
-        "blosc": lambda: plugin.Blosc(cname="zstd", clevel=_BLOSC_LEVEL, shuffle=int(shuffle)),
-    }
-    return {**filters[compression.name](), "shuffle": shuffle and not compression.shuffles_itself}
+    _codecs(compression.name)
+    if compression.name == "zstd":
+        settings = plugin.Zstd(clevel=_ZSTD_LEVEL)
+    elif compression.name == "lz4":
+        settings = plugin.LZ4(nbytes=_LZ4_BLOCK)
+    else:
+        settings = plugin.Blosc(cname="zstd", clevel=_BLOSC_LEVEL, shuffle=int(shuffle))
+    return {**settings, "shuffle": shuffle and not compression.shuffles_itself}
 
 
 def zarr_codecs(compression: Compression, itemsize: int, shuffle: bool) -> dict[str, Any]:
     """Return the ``compressor`` and ``filters`` of a Zarr array."""
-    codecs = _codecs()
-    compressors = {
-        "gzip": lambda: codecs.GZip(level=compression.level or _ISAL_LEVEL),
-        "zstd": lambda: codecs.Zstd(level=_ZSTD_LEVEL),
-        "lz4": lambda: codecs.LZ4(),
-        "blosc": lambda: codecs.Blosc(
-            cname="zstd", clevel=_BLOSC_LEVEL, shuffle=int(shuffle and itemsize > 1)
-        ),
-        "none": lambda: None,
-    }
+    codecs = _codecs(compression.name)
+    compressor: Any = None
+    if compression.name == "gzip":
+        compressor = codecs.GZip(level=compression.level or _ISAL_LEVEL)
+    elif compression.name == "zstd":
+        compressor = codecs.Zstd(level=_ZSTD_LEVEL)
+    elif compression.name == "lz4":
+        compressor = codecs.LZ4()
+    elif compression.name == "blosc":
+        mode = int(shuffle and itemsize > 1)
+        compressor = codecs.Blosc(cname="zstd", clevel=_BLOSC_LEVEL, shuffle=mode)
     shuffled = shuffle and itemsize > 1 and compression.name not in ("blosc", "none")
     filters = [codecs.Shuffle(elementsize=itemsize)] if shuffled else None
-    return {"compressor": compressors[compression.name](), "filters": filters}
+    return {"compressor": compressor, "filters": filters}
 
 
-def _codecs() -> Any:
-    return _required("numcodecs", "this")
+def _codecs(preset: str) -> Any:
+    return _required("numcodecs", preset)
 
 
 def _required(package: str, preset: str) -> Any:

@@ -80,13 +80,9 @@ def dataset_builders(group: GroupBuilder, path: str = "") -> Iterator[tuple[str,
 def put(builder: DatasetBuilder, data: Any) -> None:
     """Exchange the data of a builder, whose own setter allows it only once."""
     builder["data"] = data
-    if data is not None and getattr(data, "dtype", None) is not None and _is_record(builder):
+    if isinstance(builder.dtype, list):
         # hdmf would write records at once, from memory, if the builder named their fields.
         builder._DatasetBuilder__dtype = None
-
-
-def _is_record(builder: DatasetBuilder) -> bool:
-    return isinstance(builder.dtype, list)
 
 
 @contextmanager

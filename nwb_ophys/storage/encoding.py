@@ -90,7 +90,13 @@ def unshuffled(stored: Any, itemsize: int) -> Bytes:
     planes = np.frombuffer(stored, np.uint8)
     if itemsize == 1:
         return planes
-    return np.ascontiguousarray(planes.reshape(itemsize, -1).T).reshape(-1)
+    by_byte = planes.reshape(itemsize, -1)
+    count = by_byte.shape[1]
+    values = np.empty((count, itemsize), np.uint8)
+    step = _PIECE_BYTES // itemsize
+    for start in range(0, count, step):
+        values[start : start + step] = by_byte[:, start : start + step].T
+    return values.reshape(-1)
 
 
 def num_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:

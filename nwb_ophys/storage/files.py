@@ -10,6 +10,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from nwb_ophys.storage.backends import backend_of_path, get_backend
 from nwb_ophys.storage.declaring import left_as_it_was
 from nwb_ophys.storage.protocols import Backend
 from nwb_ophys.storage.writing import WriteOptions, write_with
+
+_FLUSHING_THREADS = 16
 
 
 def check_target(path: str | Path, *, overwrite: bool = False, append: bool = False) -> Path:
@@ -101,7 +104,7 @@ def create_nwbfile(
             f"The NWBFile is that of '{nwbfile.container_source}'; append to that file, or copy it "
             "with pynwb's export()."
         )
-    with _replacing(target, storage) as partial, storage.open(partial, "w") as io:
+    with replacing(target, storage) as partial, storage.open(partial, "w") as io:
         _write(nwbfile, io, storage, options)
     return target
 
@@ -141,7 +144,7 @@ def append_to_nwbfile(
     storage = backend_of_path(target)
     if storage is None:
         raise OutputError(f"'{path}' does not exist; there is nothing to append to.")
-    with _replacing(target, storage) as partial:
+    with replacing(target, storage) as partial:
         storage.copy(target, partial)
         with _opened(storage, partial, path) as io:
             nwbfile = _read(io, path)
@@ -166,8 +169,19 @@ def _read(io: Any, path: str | Path) -> NWBFile:
 
 
 @contextmanager
-def _replacing(target: Path, storage: Backend) -> Iterator[Path]:
-    """Give a path to write to that becomes the target at the end, or vanishes on any error."""
+def replacing(target: Path, storage: Backend) -> Iterator[Path]:
+    """Give a path to write to that becomes the target at the end, or vanishes on any error.
+
+    Yields
+    ------
+    pathlib.Path
+        Beside the target.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be put on the disk, or not in the place of the target.
+    """
     # pynwb warns of names that do not end as it expects; systems refuse long ones.
     unique = f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.partial{storage.suffix}"
     partial = target.with_name(unique)
@@ -184,10 +198,19 @@ def _replacing(target: Path, storage: Backend) -> Iterator[Path]:
 
 def _flush(path: Path) -> None:
     """Have the operating system put a file, or the files of a folder, on the disk."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    for file in files:
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
+    if path.is_file():
+        _flush_file(path)
+        return
+    files = [file for file in path.rglob("*") if file.is_file()]
+    # A disk takes milliseconds for each file, but many files at once.
+    with ThreadPoolExecutor(_FLUSHING_THREADS) as pool:
+        for done in pool.map(_flush_file, files):
+            assert done is None
+
+
+def _flush_file(file: Path) -> None:
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
 
 
 def _rename_over(partial: Path, target: Path) -> None:

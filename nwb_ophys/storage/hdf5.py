@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from nwb_ophys.storage.chunks import Selection, Shape
 from nwb_ophys.storage.compression import encoder, hdf5_filters, parse_compression
-from nwb_ophys.storage.configuration import AS_GIVEN, DatasetConfiguration
+from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
 from nwb_ophys.storage.declaring import BuilderHook, Declared
 from nwb_ophys.storage.encoding import chunk_bytes, is_all_zero
 from nwb_ophys.storage.protocols import StatedSettings, rewrapped
+from nwb_ophys.storage.sources import unwrapped
 
 _FILTERS = ("compression", "compression_opts", "shuffle", "fletcher32")
 
@@ -37,9 +38,9 @@ class Hdf5Backend:
     suffix = ".nwb"
     default_compression = "gzip"
 
-    def open(self, path: Path, mode: str) -> Any:
+    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
         """Return a ``pynwb.NWBHDF5IO`` with a builder hook."""
-        return _io_class()(str(path), mode=mode)
+        return _io_class()(str(path), mode=mode, manager=manager)
 
     def can_fill(self, dtype: np.dtype[Any]) -> bool:
         """Whether datasets of a dtype can be filled: numbers and records of numbers."""
@@ -65,7 +66,9 @@ class Hdf5Backend:
         wrapper = H5DataIO(data=declared, chunks=chunks)
         settings = wrapper.io_settings
         was_given = dict(given.io_settings) if isinstance(given, H5DataIO) else {}
-        if not hasattr(getattr(given, "data", given), "maxshape"):
+        if isinstance(given, h5py.Dataset):
+            was_given = {"maxshape": given.maxshape, "fillvalue": given.fillvalue}
+        elif not hasattr(unwrapped(given), "maxshape"):
             # hdmf makes the columns of tables extensible, unless they came from an iterator.
             settings.pop("maxshape")
         kept = ("maxshape", "fillvalue", *(_FILTERS if _is_as_given(configuration) else ()))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.storage.chunks import Selection, Shape
-from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.dataset_configuration import DatasetConfiguration
 
 
 @attrs.frozen(kw_only=True)
@@ -50,8 +50,11 @@ class Backend(Protocol):
     suffix: str
     default_compression: str
 
-    def open(self, path: Path, mode: str) -> Any:
-        """Return a pynwb IO object with a builder hook; ``mode`` is ``w``, ``r`` or ``r+``."""
+    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
+        """Return a pynwb IO object with a builder hook; ``mode`` is ``w``, ``r`` or ``r+``.
+
+        Its types are those of a build manager, or of the file and pynwb when there is none.
+        """
 
     def can_fill(self, dtype: np.dtype[Any]) -> bool:
         """Whether datasets of a dtype can be declared first and filled afterwards."""

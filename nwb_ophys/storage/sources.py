@@ -31,6 +31,8 @@ class Source(Protocol):
         Whether several threads may read at once; else only the caller's thread reads.
     is_sparse : bool
         Whether it gives its chunks that are not all zeros, and need not be read.
+    is_stored : bool
+        Whether it is a dataset of a file, of which everything is to be kept.
     chunk_shape, largest_block : tuple of int or None
         What the data propose.
     """
@@ -40,6 +42,7 @@ class Source(Protocol):
     label: str
     in_parallel: bool
     is_sparse: bool
+    is_stored: bool
     chunk_shape: Shape | None
     largest_block: Shape | None
 
@@ -64,6 +67,8 @@ class IteratorSource:
     Its ``reads_in_parallel``, ``source_label``, ``is_sparse`` and ``nonzero_chunks()`` are heeded
     where it has them.
     """
+
+    is_stored = False
 
     def __init__(self, data: GenericDataChunkIterator) -> None:
         self._data = data
@@ -122,6 +127,7 @@ class ArraySource:
 
     largest_block: Shape | None = None
     is_sparse = False
+    is_stored = False
 
     def __init__(self, values: Any, label: str, *, in_parallel: bool = True) -> None:
         self._values = values

@@ -10,7 +10,6 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import OutputError
-from nwb_ophys.storage.chunks import Selection
 from nwb_ophys.storage.encoding import chunk_bytes
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ class Verification:
 
     def __init__(self) -> None:
         # Each thread adds keys of its own, which a dict takes from several at once.
-        self._checksums: dict[tuple[str, Selection | tuple[Any, ...]], int] = {}
+        self._checksums: dict[tuple[str, tuple[tuple[int, int], ...]], int] = {}
 
     def note(self, task: FillTask, corner: tuple[int, ...], values: NDArray[Any]) -> None:
         """Note a chunk that is about to be stored."""

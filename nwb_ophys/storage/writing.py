@@ -141,7 +141,11 @@ def _declare(
     for location, builder in dataset_builders(root):
         given = builder.data
         if location in by_location:
-            put(builder, storage.declare(by_location[location].configuration, given))
+            each = by_location[location]
+            declared = storage.declare(each.configuration, given)
+            if each.source.is_stored:  # else the schema has a say in the dtype
+                declared.io_settings["dtype"] = each.source.dtype
+            put(builder, declared)
         elif isinstance(given, (DataIO, AbstractDataChunkIterator)) and not is_written(builder):
             data = pass_over(unwrapped(given), location)
             builder["data"] = storage.wrap(given, data)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import MissingPackageError
 from nwb_ophys.storage.chunks import Selection, Shape
 from nwb_ophys.storage.compression import gzip_encoder, parse_compression, zarr_codecs
-from nwb_ophys.storage.configuration import AS_GIVEN, DatasetConfiguration
+from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
 from nwb_ophys.storage.declaring import BuilderHook, Declared
 from nwb_ophys.storage.encoding import chunk_bytes, is_all_zero
 from nwb_ophys.storage.hdf5 import stated_compression
@@ -52,9 +52,9 @@ class ZarrBackend:
     suffix = ".nwb.zarr"
     default_compression = "blosc"
 
-    def open(self, path: Path, mode: str) -> Any:
+    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
         """Return an ``hdmf_zarr.NWBZarrIO`` with a builder hook."""
-        return _io_class()(str(path), mode=mode)
+        return _io_class()(str(path), mode=mode, manager=manager)
 
     def can_fill(self, dtype: np.dtype[Any]) -> bool:
         """Whether datasets of a dtype can be filled: hdmf-zarr notes the fields of records."""

@@ -214,16 +214,10 @@ FAULTS = {
 def _do(act, target, backend, lazy, nwbfile, progress=None):
     options = WriteOptions(progress=progress)
     if act == "append":
-        append_to_nwbfile(target, _add(lazy), options=WriteOptions(progress=progress))
+        append_to_nwbfile(target, _add(lazy), options=options)
         return
     overwrite = act == "overwrite"
-    create_nwbfile(
-        nwbfile,
-        target,
-        backend=backend,
-        overwrite=overwrite,
-        options=WriteOptions(progress=progress),
-    )
+    create_nwbfile(nwbfile, target, backend=backend, overwrite=overwrite, options=options)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

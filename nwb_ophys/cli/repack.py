@@ -1,0 +1,79 @@
+"""``nwb-ophys repack``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nwb_ophys.cli import options as shared
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The NWB file to write; with --overwrite it may be PATH itself.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["hdf5", "zarr"]),
+    help="How the new file is stored.  [default: as PATH is]",
+)
+@shared.storage
+@shared.overwrite
+@shared.no_progress
+@shared.debug
+def repack(
+    path: Path,
+    output: Path,
+    backend: str | None,
+    compression: str | None,
+    chunk_mb: float | None,
+    buffer_gb: float | None,
+    configuration_file: Path | None,
+    workers: int | None,
+    verify: bool,
+    plan: bool,
+    overwrite: bool,
+    no_progress: bool,
+    debug: bool,
+) -> None:
+    """Write the NWB file PATH anew: smaller, in other chunks, or as HDF5 or Zarr.
+
+    Every value, attribute, link and reference stays. Chunks stay as they are unless told
+    otherwise.
+
+    \b
+    Example:
+      nwb-ophys repack session.nwb -o smaller.nwb --compression gzip:9
+      nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
+    """  # noqa: D301
+    from nwb_ophys.storage import ProgressBar, configuration_of_file, name_of_backend
+    from nwb_ophys.storage import repack as write_anew
+
+    if backend is None and configuration_file is None:
+        backend = name_of_backend(path)
+    storage = shared.configuration(configuration_file, backend, compression, chunk_mb, buffer_gb)
+    if plan:
+        click.echo(configuration_of_file(path, storage).to_yaml(), nl=False)
+        return
+    with ProgressBar() as bar:
+        written = write_anew(
+            path,
+            output,
+            configuration=storage,
+            workers=workers,
+            overwrite=overwrite,
+            progress=None if no_progress else bar,
+            verify=verify,
+        )
+    click.echo(f"{written}: {_size(written) / 1e6:.1f} MB, from {_size(path) / 1e6:.1f} MB")
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -1,0 +1,158 @@
+"""The whole of an imaging or a segmentation from an extractor into a file, in one call."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pynwb import NWBFile
+
+from nwb_ophys.errors import ArgumentError
+from nwb_ophys.writers.files import write_to
+from nwb_ophys.writers.session import make_nwbfile
+from nwb_ophys.writers.whole import add_imaging, add_segmentation
+
+
+def write_imaging(
+    imaging: Any,
+    nwbfile_path: str | Path | None = None,
+    nwbfile: NWBFile | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    verbose: bool = True,
+    iterator_type: str | None = "v2",
+    iterator_options: dict[str, Any] | None = None,
+    photon_series_type: str = "TwoPhotonSeries",
+    buffer_size: int | None = None,
+) -> NWBFile:
+    """Write a movie to a file, or add it to an ``NWBFile``.
+
+    Parameters
+    ----------
+    imaging : roiextractors.ImagingExtractor
+    nwbfile_path : path-like, optional
+        A file to create; one that exists is appended to, or replaced with ``overwrite``.
+    nwbfile : pynwb.NWBFile, optional
+        An object to add to instead. With neither, a new one is made from the metadata.
+    metadata : Mapping, optional
+        What it lacks is filled with defaults; a new file needs ``NWBFile.session_start_time``.
+    overwrite : bool
+        Whether an existing file is replaced.
+    verbose : bool
+        Print one line with the path of the file written.
+    iterator_type, iterator_options, photon_series_type
+        Those of :func:`add_photon_series`.
+    buffer_size : int, optional
+        Deprecated; becomes ``iterator_options["buffer_gb"]``.
+
+    Returns
+    -------
+    pynwb.NWBFile
+        What was filled. One that went to a path refers to a file that is closed again.
+
+    Raises
+    ------
+    AssertionError
+        When a path and an object are given together.
+    """
+    options = dict(iterator_options or {})
+    if buffer_size is not None:
+        message = 'buffer_size is deprecated; use iterator_options={"buffer_gb": …}.'
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        options["buffer_gb"] = buffer_size
+
+    def fill(target: NWBFile) -> None:
+        add_imaging(
+            imaging,
+            target,
+            metadata,
+            photon_series_type=photon_series_type,
+            iterator_type=iterator_type,
+            iterator_options=options or None,
+        )
+
+    return _write(nwbfile_path, nwbfile, metadata, fill, overwrite=overwrite, verbose=verbose)
+
+
+def write_segmentation(
+    segmentation_extractor: Any,
+    nwbfile_path: str | Path | None = None,
+    nwbfile: NWBFile | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    verbose: bool = True,
+    include_roi_centroids: bool = True,
+    include_roi_acceptance: bool = True,
+    mask_type: str | None = "image",
+    iterator_options: dict[str, Any] | None = None,
+    compression_options: dict[str, Any] | None = None,
+) -> NWBFile:
+    """Write a segmentation to a file, or add it to an ``NWBFile``.
+
+    Parameters
+    ----------
+    segmentation_extractor : roiextractors.SegmentationExtractor
+    nwbfile_path, nwbfile, metadata, overwrite, verbose
+        Those of :func:`write_imaging`.
+    include_roi_centroids, include_roi_acceptance, mask_type, iterator_options, compression_options
+        Those of :func:`add_plane_segmentation`.
+
+    Returns
+    -------
+    pynwb.NWBFile
+        What was filled. One that went to a path refers to a file that is closed again.
+
+    Raises
+    ------
+    AssertionError
+        When a path and an object are given together.
+    """
+
+    def fill(target: NWBFile) -> None:
+        add_segmentation(
+            segmentation_extractor,
+            target,
+            metadata,
+            include_roi_centroids=include_roi_centroids,
+            include_roi_acceptance=include_roi_acceptance,
+            mask_type=mask_type,
+            iterator_options=iterator_options,
+            compression_options=compression_options,
+        )
+
+    return _write(nwbfile_path, nwbfile, metadata, fill, overwrite=overwrite, verbose=verbose)
+
+
+def _write(
+    nwbfile_path: str | Path | None,
+    nwbfile: NWBFile | None,
+    metadata: Mapping[str, Any] | None,
+    fill: Callable[[NWBFile], Any],
+    *,
+    overwrite: bool,
+    verbose: bool,
+) -> NWBFile:
+    if nwbfile_path is not None and nwbfile is not None:
+        raise ArgumentError("Give nwbfile_path or nwbfile, not both.")
+    if nwbfile_path is None:
+        target = make_nwbfile(metadata) if nwbfile is None else nwbfile
+        fill(target)
+        return target
+    filled: list[NWBFile] = []
+
+    def fill_and_keep(target: NWBFile) -> None:
+        fill(target)
+        filled.append(target)
+
+    write_to(
+        nwbfile_path,
+        lambda: make_nwbfile(metadata),
+        fill_and_keep,
+        overwrite=overwrite,
+        append=not overwrite,
+    )
+    if verbose:
+        print(f"NWB file written: {nwbfile_path}")
+    return filled[0]
