@@ -100,7 +100,7 @@ def configuration(
     from nwb_ophys.storage import BackendConfiguration
 
     base = BackendConfiguration() if path is None else BackendConfiguration.from_yaml(path)
-    given = {
+    given: dict[str, Any] = {
         "backend": backend,
         "compression": compression,
         "chunk_mb": chunk_mb,

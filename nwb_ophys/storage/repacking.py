@@ -65,17 +65,20 @@ def repack(
         configuration=configuration, workers=workers, progress=progress, verify=verify
     )
     path = check_target(target, overwrite=overwrite)
-    with replacing(path, storage) as partial, _opened(source, origin) as read:
-        with storage.open(partial, "w", manager=read.manager) as io:
-            # HDF5 is copied as it is; for anything else hdmf must read it as objects.
-            as_it_is = storage.name == origin.name == "hdf5"
-            write_with(
-                io,
-                storage,
-                options,
-                lambda: io.export(src_io=read, write_args={"link_data": as_it_is}),
-                find_source=stored_source_of,
-            )
+    # HDF5 is copied as it is; for anything else hdmf must read it as objects.
+    as_it_is = storage.name == origin.name == "hdf5"
+    with (
+        replacing(path, storage) as partial,
+        _opened(source, origin) as read,
+        storage.open(partial, "w", manager=read.manager) as io,
+    ):
+        write_with(
+            io,
+            storage,
+            options,
+            lambda: io.export(src_io=read, write_args={"link_data": as_it_is}),
+            find_source=stored_source_of,
+        )
     return path
 
 

@@ -117,12 +117,12 @@ def _decoder(dataset: h5py.Dataset) -> Callable[[bytes], NDArray[np.uint8]] | No
         return None
     properties = dataset.id.get_create_plist()
     filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
-    known = ([], [h5py.h5z.FILTER_SHUFFLE], [h5py.h5z.FILTER_DEFLATE])
-    if filters not in (*known, [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE]):
+    shuffle, deflate = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
+    if tuple(filters) not in ((), (shuffle,), (deflate,), (shuffle, deflate)):
         return None
     size = num_bytes(dataset.chunks, dataset.dtype)
-    itemsize = dataset.dtype.itemsize if h5py.h5z.FILTER_SHUFFLE in filters else 1
-    is_deflated = h5py.h5z.FILTER_DEFLATE in filters
+    itemsize = dataset.dtype.itemsize if shuffle in filters else 1
+    is_deflated = deflate in filters
 
     def decode(stored: bytes) -> NDArray[np.uint8]:
         raw = isal_zlib.decompress(stored, _ZLIB, size) if is_deflated else stored
