@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nwb_ophys.errors import SourceError
 
@@ -98,12 +98,12 @@ class RaggedPixels:
     def __iter__(self) -> Iterator[NDArray[Any]]:
         return (self[index] for index in range(len(self)))
 
-    def take(self, indices: Sequence[int]) -> RaggedPixels:
+    def take(self, indices: ArrayLike) -> RaggedPixels:
         """Return the pixels of some ROIs, in the order of the indices.
 
         Parameters
         ----------
-        indices : sequence of int
+        indices : array-like of int
         """
         chosen = np.asarray(indices, dtype=np.int64)
         if np.array_equal(chosen, np.arange(len(self))):

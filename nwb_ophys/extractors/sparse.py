@@ -76,7 +76,7 @@ def _has_last_word(extractor: Any, part: str) -> bool:
 
 def _native_pixels(extractor: Any, ids: Sequence[Any]) -> RaggedPixels | None:
     """Return the pixels that roiextractors holds; their images consist of float32."""
-    masks = getattr(extractor, "_roi_masks", None)
+    masks: Any = getattr(extractor, "_roi_masks", None)
     if type(masks) is not _ROIMasks or masks.mask_tpe not in ("nwb-pixel_mask", "nwb-voxel_mask"):
         return None
     indices = [masks.roi_id_map[roi_id] for roi_id in ids]

@@ -118,9 +118,8 @@ def _pixel_columns(masks: RaggedPixels, mask_type: str, how: ColumnStorage) -> l
         weights = masks.weights.astype(np.float64)
     fields = [(axis, np.uint32) for axis in _AXES[:num_axes]] + [("weight", weights.dtype)]
     values = np.empty(len(weights), dtype=fields)
-    for name, coordinates in zip(_AXES, masks.coordinates, strict=False):
-        if name in values.dtype.names:
-            values[name] = coordinates
+    for axis, coordinates in zip(_AXES[:num_axes], masks.coordinates, strict=False):
+        values[axis] = coordinates
     values["weight"] = weights
     name, axes = f"{fitting}_mask", ", ".join(_AXES[:num_axes])
     description = f"{fitting.capitalize()}s of each ROI: ({axes}, weight); x is the column."
