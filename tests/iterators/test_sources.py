@@ -26,7 +26,7 @@ RECORDING = simulate_recording(num_samples=8, num_cells=4)
 
 def test_movies(tmp_path: Any) -> None:
     path = tmp_path / "movie.tif"
-    write_tiff(path, RECORDING.movie())
+    write_tiff(path, RECORDING.movie)
     with TiffStackExtractor(path, 10.0) as extractor:
         iterator = ImagingExtractorDataChunkIterator(extractor)
         assert iterator.reads_in_parallel is True
@@ -71,7 +71,7 @@ def test_our_movies_are_read_by_several_threads(threads: int, tmp_path: Any) -> 
     from concurrent.futures import ThreadPoolExecutor
 
     path = tmp_path / "movie.tif"
-    write_tiff(path, RECORDING.movie())
+    write_tiff(path, RECORDING.movie)
     with TiffStackExtractor(path, 10.0) as extractor, ThreadPoolExecutor(threads) as pool:
         iterator = ImagingExtractorDataChunkIterator(extractor)
         whole = np.asarray(iterator)
