@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from nwb_ophys.errors import SourceError
 
+# Of images in memory that are searched for pixels at the same time.
+_BLOCK_BYTES = 16_000_000
+
 
 def _as_ends(values: Any) -> NDArray[np.int64]:
     return np.asarray(values, dtype=np.int64)
@@ -75,6 +78,41 @@ class RaggedPixels:
             ends=np.cumsum([len(mask) for mask in arrays], dtype=np.int64),
             field_shape=field_of(frame_shape),
             image_dtype=image_dtype,
+        )
+
+    @classmethod
+    def from_images(
+        cls, images: NDArray[Any], indices: Sequence[int], largest_share: float
+    ) -> RaggedPixels | None:
+        """Lay the pixels of images in memory that are not zero end to end, a few images at a time.
+
+        Parameters
+        ----------
+        images : numpy.ndarray, shape (rows, columns, ROIs)
+        indices : sequence of int
+            Which ROIs.
+        largest_share : float
+            Of the pixels of the images; with more of them not zero, None is returned.
+        """
+        num_pixels = images.shape[0] * images.shape[1]
+        step = max(_BLOCK_BYTES // (num_pixels * images.itemsize), 1)
+        places, weights, counts = [], [], [np.zeros(0, np.int64)]
+        for start in range(0, len(indices), step):
+            block = np.moveaxis(images[:, :, indices[start : start + step]], -1, 0)
+            block = np.ascontiguousarray(block).reshape(-1, num_pixels)
+            place = np.flatnonzero(block)
+            counts.append(np.bincount(place // num_pixels, minlength=len(block)))
+            if np.concatenate(counts).sum() > largest_share * num_pixels * len(indices):
+                return None
+            places.append((place % num_pixels).astype(np.int32))
+            weights.append(block.reshape(-1)[place])
+        row, column = np.divmod(np.concatenate([np.zeros(0, np.int32), *places]), images.shape[1])
+        return cls(
+            coordinates=(column, row),
+            weights=np.concatenate([np.zeros(0, images.dtype), *weights]),
+            ends=np.cumsum(np.concatenate(counts)),
+            field_shape=field_of(images.shape[:2]),
+            image_dtype=images.dtype,
         )
 
     @property

@@ -8,13 +8,19 @@ from unittest.mock import Mock
 import h5py
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
-from roiextractors import SegmentationExtractor, Suite2pSegmentationExtractor
+from roiextractors import (
+    MinianSegmentationExtractor,
+    SegmentationExtractor,
+    Suite2pSegmentationExtractor,
+)
 from roiextractors.segmentationextractor import _ROIMasks, _RoiResponse
 from roiextractors.testing import generate_dummy_segmentation_extractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors import ragged
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.extractors.caiman import MendedCaimanExtractor
 from nwb_ophys.extractors.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
@@ -30,11 +36,12 @@ RECORDING = simulate_recording(num_samples=8, num_cells=6)
 class Native(SegmentationExtractor):
     """Masks in roiextractors' own layout, (row, column[, plane], weight)."""
 
-    def __init__(self, masks: Any, field: Any, names: Any = None) -> None:
+    def __init__(self, masks: Any, field: Any, names: Any = None, cells: Any = None) -> None:
         super().__init__()
         form = "nwb-pixel_mask" if len(field) == 2 else "nwb-voxel_mask"
-        self._roi_ids = list(range(len(masks))) if names is None else list(names)
-        ids = {name: index for index, name in enumerate(self._roi_ids)}
+        names = list(range(len(masks))) if names is None else list(names)
+        self._roi_ids = names if cells is None else list(cells)
+        ids = {name: index for index, name in enumerate(names)}
         self._roi_masks = _ROIMasks(list(masks), form, tuple(field), ids)
         self._roi_responses = [_RoiResponse("raw", np.zeros((4, len(ids))), list(ids))]
         self._field = tuple(field)
@@ -121,6 +128,21 @@ def test_an_image_with_a_nan_has_the_middle_of_the_field() -> None:
         assert image_centroids(ImageMasks(extractor, [0])).tolist() == [[3, 1]]
 
 
+def test_the_middle_of_what_negative_pixels_leave() -> None:
+    extractor = Native([np.array([[0, 0, -1.0], [0, 2, -2.0]])], (1, 6))
+    masks = ImageMasks(extractor, [0])
+    # Columns 1, 3, 4 and 5 are left: their median is 3.5, and below that of 1 and 4 is 2.5.
+    assert image_centroids(masks).tolist() == [[3, 0]]
+    assert pixel_centroids(pixel_masks(extractor, [0]), (6, 1)).tolist() == [[2, 0]]
+    mask = np.array([[0, column, -1.0] for column in (0, 2, 3, 5)])
+    assert image_centroids(ImageMasks(Native([mask], (1, 6)), [0])).tolist() == [[2, 0]]
+
+
+def test_pixels_of_negative_weights_have_the_middle_of_the_field() -> None:
+    masks = pixel_masks(Native([np.array([[3, 6, -1.0]])], (4, 7)), [0])
+    assert pixel_centroids(masks, (7, 4)).tolist() == [[3, 1]]
+
+
 def test_negative_masks_of_the_whole_field_and_of_a_part() -> None:
     row, column = (axis.ravel() for axis in np.indices((4, 6)))
     weights = -1.0 - (column != 5)
@@ -181,6 +203,9 @@ SOURCES = {
     "background": lambda folder: BackgroundComponents(caiman(folder)),
     "selected background": lambda folder: SelectedRois(
         BackgroundComponents(caiman(folder)), ["background1"]
+    ),
+    "background of pixel lists": lambda _: BackgroundComponents(
+        Native([np.ones((2, 3)), np.array([[1.0, 2, 0.5]])], (4, 7), [0, "background0"], [0])
     ),
     "slice in time": lambda folder: caiman(folder).slice_samples(1, 4),
     "slice of rois": lambda folder: caiman(folder).select_rois([1, 3]),
@@ -264,6 +289,50 @@ def test_rois_called_background_are_left_to_roiextractors() -> None:
     extractor = Native([np.ones((1, 3))] * 2, (4, 7), ["background0", "a"])
     assert ragged_pixels(extractor, ["background0", "a"], "image") is None
     assert len(ragged_pixels(extractor, ["background0"], "image", of_background=True)) == 1
+
+
+# --- Minian -----------------------------------------------------------------------------------
+
+
+def minian(folder: Any, footprints: Any) -> Any:
+    """Write what Minian writes, and open it."""
+    num_cells, num_rows, num_columns = footprints.shape
+    arrays = {
+        "A": footprints,
+        "C": np.ones((num_cells, 6)),
+        "b": np.ones((num_rows, num_columns)),
+        "f": np.ones(6),
+        **{name: np.ones((num_cells, 6)) for name in ("b0", "S")},
+        "max_proj": np.ones((num_rows, num_columns)),
+    }
+    root = zarr.open(str(folder), mode="w")
+    for name, values in arrays.items():
+        root.create_group(f"{name}.zarr").create_dataset(name, data=values)
+    for name, size in (("unit_id", num_cells), ("height", num_rows), ("width", num_columns)):
+        root["A.zarr"].create_dataset(name, data=np.arange(size))
+    return MinianSegmentationExtractor(folder, sampling_frequency=10.0)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 16_000_000])
+def test_footprints_of_minian(
+    block_bytes: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ragged, "_BLOCK_BYTES", block_bytes)
+    images = np.stack([image.astype(float) / 3 for image in RECORDING.image_masks()])
+    images[3] = 0
+    extractor = minian(tmp_path / "minian", images)
+    for source in (extractor, extractor.slice_samples(0, 3)):
+        masks = ImageMasks(source, [5, 3, 0])
+        assert masks.is_sparse
+        assert masks.dtype == np.float64
+        expected = images[[5, 3, 0]].swapaxes(1, 2)
+        np.testing.assert_array_equal(masks.block([slice(None)] * 3), expected)
+        assert image_centroids(masks).tolist() == [dense_centroid(image) for image in expected]
+        pixels = ragged_pixels(source, [5, 3, 0], "pixel")
+        for found, mask in zip(pixels, source.get_roi_pixel_masks([5, 3, 0]), strict=True):
+            np.testing.assert_array_equal(found, mask[:, [1, 0, 2]])
+    background = BackgroundComponents(extractor)
+    assert ragged_pixels(background, background.get_roi_ids(), "image") is None
 
 
 # --- Suite2p and CaImAn -----------------------------------------------------------------------
