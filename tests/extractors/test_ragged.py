@@ -266,6 +266,12 @@ def test_dense_sources_are_read_one_by_one() -> None:
         images.nonzero_chunks(0, 4, (1, 2, 2))
 
 
+def test_arrays_of_roiextractors_are_dense_whatever_they_hold() -> None:
+    extractor = generate_dummy_segmentation_extractor(num_rois=3)
+    extractor._roi_masks.data = np.zeros(extractor._roi_masks.data.shape)
+    assert not ImageMasks(extractor, extractor.get_roi_ids()).is_sparse
+
+
 @pytest.mark.parametrize("form", ["image", "pixel"])
 @pytest.mark.parametrize("kind", ["native", "suite2p", "view"])
 def test_a_method_that_was_replaced_has_the_last_word(kind: str, form: Any, tmp_path: Any) -> None:
