@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor, SegmentationExtractor
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.extractors.properties import QuickProperties
 
 
 class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -24,6 +25,7 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
     """
 
     extractor_name = "ArrayImagingExtractor"
+    reads_in_parallel = True  # reading is slicing
 
     def __init__(self, movie: NDArray[Any], sampling_frequency: float) -> None:
         super().__init__()
@@ -68,7 +70,7 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
         """Return None: an array states no times."""
 
 
-class ArraySegmentationExtractor(SegmentationExtractor):  # type: ignore[misc]
+class ArraySegmentationExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
     """Masks and traces that are arrays.
 
     Parameters

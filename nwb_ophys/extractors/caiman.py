@@ -7,6 +7,7 @@ and damaged files, which it names in no error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 from roiextractors import CaimanSegmentationExtractor
+from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.extractors.properties import QuickProperties
+from nwb_ophys.extractors.ragged import PixelLists, RaggedPixels, field_of
+from nwb_ophys.extractors.sparse import Form
 
 _PARTS = ("estimates/A/data", "params/data/dims", "params/data/fr")
 
@@ -31,7 +36,7 @@ def is_caiman_file(path: Path) -> bool:
         return False
 
 
-class MendedCaimanExtractor(CaimanSegmentationExtractor):  # type: ignore[misc]
+class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # type: ignore[misc]
     """Components, traces and background of a file that CaImAn saved.
 
     Parameters
@@ -104,6 +109,43 @@ class MendedCaimanExtractor(CaimanSegmentationExtractor):  # type: ignore[misc]
         if dataset is None or dataset.ndim != 1:
             return None
         return dataset[:].astype(int)
+
+    def _create_roi_masks(self) -> _ROIMasks | None:
+        """Return the footprints of components and of the background, as CaImAn's matrices say it.
+
+        Those are sparse by column, and number the pixels of the field column by column.
+        """
+        cells = self._get_sparse_dataset_safe("estimates/A")
+        if cells is None:
+            return None
+        stored = self._estimates.get("b")
+        is_absent = stored is None or self._is_scalar_dataset(stored)
+        dense = np.zeros((cells.shape[0], 0), cells.dtype) if is_absent else stored[()]
+        dense = dense.reshape(len(dense), -1).T
+        component, place = np.nonzero(dense)
+        kept = cells.data != 0
+        places = np.concatenate([cells.indices[kept], place])
+        counts = np.bincount(component, minlength=len(dense))
+        ends = np.append(0, np.cumsum(kept))[cells.indptr[1:]]
+        columns, rows = np.divmod(places, self.get_frame_shape()[0])
+        pixels = RaggedPixels(
+            coordinates=(columns.astype(np.int32), rows.astype(np.int32)),
+            weights=np.concatenate([cells.data[kept], dense[component, place]]),
+            ends=np.append(ends, np.count_nonzero(kept) + np.cumsum(counts)),
+            field_shape=field_of(self.get_frame_shape()),
+            image_dtype=cells.dtype,
+        )
+        ids = list(range(cells.shape[1])) if self._roi_ids is None else list(self._roi_ids)
+        ids += [f"background{index}" for index in range(len(dense))]
+        id_map = {roi_id: index for index, roi_id in enumerate(ids)}
+        return _ROIMasks(PixelLists(pixels), "nwb-pixel_mask", self.get_frame_shape(), id_map)
+
+    def get_ragged_pixels(
+        self, ids: Sequence[Any], form: Form, of_background: bool = False
+    ) -> RaggedPixels:
+        """Return the pixels of components, in the precision that CaImAn wrote."""
+        indices = [self._roi_masks.roi_id_map[component] for component in ids]
+        return self._roi_masks.data.pixels.take(indices)  # type: ignore[no-any-return]
 
     def get_roi_image_masks(self, roi_ids: Any = None) -> NDArray[Any]:
         """Return masks, (rows, columns, components), in the precision that CaImAn wrote.

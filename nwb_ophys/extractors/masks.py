@@ -5,17 +5,21 @@ roiextractors gives (rows, columns[, planes]) images and (row, column[, plane], 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.extractors.centroids import centroids_of_images, centroids_of_pixels
+from nwb_ophys.extractors.ragged import RaggedPixels
+from nwb_ophys.extractors.sparse import ragged_pixels
+from nwb_ophys.extractors.sparse_images import SparseImages
 
 
 class ImageMasks:
-    """The image masks of ROIs, read one ROI at a time.
+    """The image masks of ROIs: made from pixels where the source has pixels, else read one by one.
 
     Parameters
     ----------
@@ -25,22 +29,76 @@ class ImageMasks:
 
     Attributes
     ----------
+    extractor : roiextractors.SegmentationExtractor
     shape : tuple of int
         (ROIs, columns, rows[, planes]).
     dtype : numpy.dtype
         That of the source.
+    sparse : SparseImages or None
+        Where the source has pixels.
     """
 
     def __init__(self, extractor: Any, roi_ids: Sequence[Any]) -> None:
-        self._extractor = extractor
+        self.extractor = extractor
         self._roi_ids = list(roi_ids)
-        first = self.image(0)
-        self.shape = (len(self._roi_ids), *first.shape)
-        self.dtype = first.dtype
+        pixels = ragged_pixels(extractor, self._roi_ids, "image")
+        self.sparse = SparseImages(pixels) if pixels is not None else None
+        first = self.sparse if self.sparse else self._read(0)[np.newaxis]
+        self.shape: tuple[int, ...] = (len(self._roi_ids), *first.shape[1:])
+        self.dtype: np.dtype[Any] = first.dtype
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the masks are made from pixels."""
+        return self.sparse is not None
 
     def image(self, index: int) -> NDArray[Any]:
         """Return the mask of one ROI, (columns, rows[, planes])."""
-        masks = np.asarray(self._extractor.get_roi_image_masks(roi_ids=[self._roi_ids[index]]))
+        whole = [slice(None) for _ in self.shape[1:]]
+        return self.block((slice(index, index + 1), *whole))[0]
+
+    def block(self, selection: Sequence[slice]) -> NDArray[Any]:
+        """Return a block of the masks, (ROIs, columns, rows[, planes]).
+
+        Parameters
+        ----------
+        selection : sequence of slice
+            One per axis, in steps of 1.
+        """
+        if self.sparse:
+            return self.sparse.block(selection)
+        bounds = [one.indices(size) for one, size in zip(selection, self.shape, strict=True)]
+        block = np.empty([max(stop - start, 0) for start, stop, _ in bounds], dtype=self.dtype)
+        for position, index in enumerate(range(bounds[0][0], bounds[0][1])):
+            block[position] = self._read(index)[tuple(selection[1:])]
+        return block
+
+    def nonzero_chunks(
+        self, start: int, stop: int, chunk_shape: Sequence[int]
+    ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
+        """Yield the chunks that hold any pixel, where the source has pixels.
+
+        As :meth:`SparseImages.nonzero_chunks`.
+        """
+        if not self.sparse:
+            raise TypeError("Chunks without pixels can be left out of sparse masks only.")
+        return self.sparse.nonzero_chunks(start, stop, chunk_shape)
+
+    def centroids(self) -> NDArray[np.int64]:
+        """Return the centroid of each mask, (x, y[, z]); each image is read once."""
+        if self.sparse:
+            return centroids_of_images(self.sparse.pixels)
+        centroids = np.empty((self.shape[0], len(self.shape) - 1), dtype=np.int64)
+        for index in range(self.shape[0]):
+            image = self._read(index)
+            brightest = np.nonzero(image == image.max())
+            if not len(brightest[0]):  # not even a NaN is equal to a NaN
+                brightest = np.nonzero(np.ones(image.shape, dtype=bool))
+            centroids[index] = [np.median(axis) for axis in brightest]
+        return centroids
+
+    def _read(self, index: int) -> NDArray[Any]:
+        masks = np.asarray(self.extractor.get_roi_image_masks(roi_ids=[self._roi_ids[index]]))
         # Volumes come with the axis of ROIs before that of planes (roiextractors stacks masks on
         # axis 2) or, as documented, behind it; with a single ROI its length 1 tells which. An
         # extractor that gives all its ROIs whatever it is asked for is taken at its order.
@@ -49,13 +107,13 @@ class ImageMasks:
                 if masks.shape[axis] == count:
                     return np.swapaxes(masks.take(position, axis=axis), 0, 1)
         raise SourceError(
-            f"{type(self._extractor).__name__} gave masks of shape {masks.shape} for one ROI; the "
+            f"{type(self.extractor).__name__} gave masks of shape {masks.shape} for one ROI; the "
             "axis of ROIs must have length 1."
         )
 
 
-def pixel_masks(extractor: Any, roi_ids: Sequence[Any]) -> list[NDArray[Any]]:
-    """Return the pixels of each ROI, (pixels, 3) or (pixels, 4): x, y[, z], weight.
+def pixel_masks(extractor: Any, roi_ids: Sequence[Any]) -> RaggedPixels:
+    """Return the pixels of each ROI, a sequence of x, y[, z], weight.
 
     Parameters
     ----------
@@ -68,12 +126,15 @@ def pixel_masks(extractor: Any, roi_ids: Sequence[Any]) -> list[NDArray[Any]]:
     SourceError
         When there are not as many masks as ROIs.
     """
-    masks = [np.asarray(mask) for mask in extractor.get_roi_pixel_masks(roi_ids=list(roi_ids))]
-    if len(masks) != len(roi_ids):
+    found = ragged_pixels(extractor, roi_ids, "pixel")
+    if found is None:
+        masks = list(extractor.get_roi_pixel_masks(roi_ids=list(roi_ids)))
+        found = RaggedPixels.from_masks(masks, extractor.get_frame_shape())
+    if len(found) != len(roi_ids):
         raise SourceError(
-            f"{type(extractor).__name__} gave {len(masks)} pixel masks for {len(roi_ids)} ROIs."
+            f"{type(extractor).__name__} gave {len(found)} pixel masks for {len(roi_ids)} ROIs."
         )
-    return [mask[:, [1, 0, *range(2, mask.shape[1])]] for mask in masks]
+    return found
 
 
 def image_centroids(masks: ImageMasks) -> NDArray[np.int64]:
@@ -88,29 +149,17 @@ def image_centroids(masks: ImageMasks) -> NDArray[np.int64]:
     numpy.ndarray of int, shape (ROIs, 2) or (ROIs, 3)
         (x, y[, z]): the medians over the pixels equal to the mask's maximum, truncated.
     """
-    centroids = np.empty((masks.shape[0], len(masks.shape) - 1), dtype=np.int64)
-    for index in range(masks.shape[0]):
-        image = masks.image(index)
-        centroids[index] = [np.median(axis) for axis in np.nonzero(image == image.max())]
-    return centroids
+    return masks.centroids()
 
 
-def pixel_centroids(masks: Sequence[NDArray[Any]], field: Sequence[int]) -> NDArray[np.int64]:
+def pixel_centroids(masks: RaggedPixels, field: Sequence[int]) -> NDArray[np.int64]:
     """Return the centroid of each pixel mask, the same as that of its image.
 
     Parameters
     ----------
-    masks : sequence of numpy.ndarray, shape (pixels, 3) or (pixels, 4)
-        Of (x, y[, z], weight).
+    masks : RaggedPixels
     field : sequence of int
         (columns, rows[, planes]), whose middle is the centroid of an ROI without pixels: there
         every pixel of its image equals the maximum, 0.
     """
-    num_axes = masks[0].shape[1] - 1
-    centroids = np.empty((len(masks), num_axes), dtype=np.int64)
-    middle = [(size - 1) / 2 for size in field[:num_axes]] + [0.0] * (num_axes - len(field))
-    for index, mask in enumerate(masks):
-        weights = mask[:, -1]
-        brightest = mask[weights == weights.max()] if len(mask) and weights.max() > 0 else None
-        centroids[index] = middle if brightest is None else np.median(brightest[:, :-1], axis=0)
-    return centroids
+    return centroids_of_pixels(masks, field)

@@ -18,6 +18,9 @@ from roiextractors import Suite2pSegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.npy import load_npy
+from nwb_ophys.extractors.properties import QuickProperties
+from nwb_ophys.extractors.ragged import RaggedPixels, field_of
+from nwb_ophys.extractors.sparse import Form
 
 
 def find_suite2p_folder(path: Path) -> tuple[Path, str | None]:
@@ -87,7 +90,7 @@ def _check_stat(path: Path, data: NDArray[Any]) -> None:
             )
 
 
-class MendedSuite2pExtractor(Suite2pSegmentationExtractor):  # type: ignore[misc]
+class MendedSuite2pExtractor(QuickProperties, Suite2pSegmentationExtractor):  # type: ignore[misc]
     """ROIs and traces of one plane and channel of a ``suite2p`` folder.
 
     Parameters
@@ -200,6 +203,23 @@ class MendedSuite2pExtractor(Suite2pSegmentationExtractor):  # type: ignore[misc
         (top, bottom), (left, right) = self.options["yrange"], self.options["xrange"]
         image[top:bottom, left:right] = cropped
         return image
+
+    def get_ragged_pixels(
+        self, ids: Sequence[int], form: Form, of_background: bool = False
+    ) -> RaggedPixels:
+        """Return the pixels of ROIs as stat.npy holds them; images of them consist of float32."""
+        chosen = [] if of_background else [self.stat[self._roi_masks.roi_id_map[i]] for i in ids]
+        columns, rows, weights = (
+            np.concatenate([roi[key] for roi in chosen]) if chosen else np.zeros(0, dtype)
+            for key, dtype in (("xpix", np.int32), ("ypix", np.int32), ("lam", np.float32))
+        )
+        return RaggedPixels(
+            coordinates=(columns.astype(np.int32), rows.astype(np.int32)),
+            weights=weights,
+            ends=np.cumsum([len(roi["lam"]) for roi in chosen], dtype=np.int64),
+            field_shape=field_of(self._image_shape),
+            image_dtype=np.float32,
+        )
 
     def get_roi_pixel_masks(self, roi_ids: Sequence[int] | None = None) -> list[NDArray[Any]]:
         """Return (row, column, weight) of the pixels of each ROI."""

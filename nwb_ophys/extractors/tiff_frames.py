@@ -29,6 +29,8 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         Number of planes of a sample; with more than one the extractor is volumetric.
     """
 
+    reads_in_parallel = True
+
     _reader: TiffPageReader
 
     def __init__(

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import OptionError
+from nwb_ophys.extractors.properties import values_of
+from nwb_ophys.extractors.ragged import RaggedPixels
+from nwb_ophys.extractors.sparse import Form, ragged_pixels
 from nwb_ophys.extractors.traces import (
     Response,
     TraceView,
@@ -61,6 +64,12 @@ class _View(SegmentationExtractor):  # type: ignore[misc]
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
         return list(self._parent.get_roi_pixel_masks(roi_ids=ids))
 
+    def get_ragged_pixels(
+        self, ids: Sequence[Any], form: Form, of_background: bool = False
+    ) -> RaggedPixels | None:
+        """Return the pixels of ROIs where the parent holds pixels."""
+        return ragged_pixels(self._parent, ids, form, of_background)
+
     def get_background_image_masks(self, background_ids: Any = None) -> NDArray[Any]:
         """Return image masks of background components."""
         return self._parent.get_background_image_masks(  # type: ignore[no-any-return]
@@ -81,7 +90,7 @@ class _View(SegmentationExtractor):  # type: ignore[misc]
 
     def get_property(self, key: str, ids: Sequence[Any]) -> NDArray[Any]:
         """Return a property of the ROIs asked for."""
-        return np.asarray(self._parent.get_property(key, ids))
+        return values_of(self._parent.get_property_info(key).data, self._parent.get_roi_ids(), ids)
 
     def get_property_info(self, key: str) -> Any:
         """Return a property of the ROIs of the view, with its description."""
@@ -226,6 +235,12 @@ class BackgroundComponents(_View):
         """Return pixel masks of the components."""
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
         return list(self._parent.get_background_pixel_masks(background_ids=ids))
+
+    def get_ragged_pixels(
+        self, ids: Sequence[Any], form: Form, of_background: bool = False
+    ) -> RaggedPixels | None:
+        """Return the pixels of the components where the parent holds pixels."""
+        return ragged_pixels(self._parent, ids, form, of_background=True)
 
     def get_background_ids(self) -> list[Any]:
         """Return no ids: a background has no background."""

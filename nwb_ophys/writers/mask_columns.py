@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import numpy as np
 from hdmf.common import VectorData, VectorIndex
-from numpy.typing import NDArray
 
 from nwb_ophys.extractors.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
+from nwb_ophys.extractors.ragged import RaggedPixels
 from nwb_ophys.iterators import RoiImageMaskIterator
 from nwb_ophys.writers.properties import property_columns
 from nwb_ophys.writers.wrapping import compressed
@@ -68,7 +68,7 @@ def roi_columns(
         columns.extend(_pixel_columns(masks, mask_type, how))
         rows, num_columns, *planes = extractor.get_frame_shape()
         field = (num_columns, rows, *planes)
-        centres = pixel_centroids(masks, field) if masks and centroids else None
+        centres = pixel_centroids(masks, field) if len(masks) and centroids else None
     if centres is not None:
         description = "Centre of the ROI in pixels: x (column), y (row)[, z (plane)]."
         columns.append(how.column("ROICentroids", description, centres))
@@ -100,11 +100,10 @@ def _image_column(images: ImageMasks | None, extractor: Any, how: ColumnStorage)
     return how.column("image_mask", description, iterator)
 
 
-def _pixel_columns(
-    masks: Sequence[NDArray[Any]], mask_type: str, how: ColumnStorage
-) -> list[VectorData]:
+def _pixel_columns(masks: RaggedPixels, mask_type: str, how: ColumnStorage) -> list[VectorData]:
     """Return a ragged column of pixels, or of voxels where the masks are volumes."""
-    num_axes = masks[0].shape[1] - 1 if masks else (3 if mask_type == "voxel" else 2)
+    # Without ROIs nothing tells pixels from voxels but what was asked for.
+    num_axes = len(masks.coordinates) if len(masks) else (3 if mask_type == "voxel" else 2)
     fitting = "voxel" if num_axes == 3 else "pixel"
     if mask_type != fitting:
         warnings.warn(
@@ -113,18 +112,17 @@ def _pixel_columns(
             UserWarning,
             stacklevel=4,
         )
-    flat = np.concatenate(masks) if masks else np.zeros((0, num_axes + 1))
-    weights = flat[:, -1].astype(np.float32)
+    weights = masks.weights.astype(np.float32)
     # NWB stores weights as float32; in memory they stay exact.
-    exact = weights if np.array_equal(weights, flat[:, -1]) else flat[:, -1].astype(np.float64)
-    fields = [(axis, np.uint32) for axis in _AXES[:num_axes]] + [("weight", exact.dtype)]
-    values = np.empty(len(flat), dtype=fields)
-    for position, axis in enumerate(_AXES[:num_axes]):
-        values[axis] = flat[:, position]
-    values["weight"] = exact
-    name = f"{fitting}_mask"
-    coordinates = ", ".join(_AXES[:num_axes])
-    description = f"{fitting.capitalize()}s of each ROI: ({coordinates}, weight); x is the column."
-    ends = np.cumsum([len(mask) for mask in masks], dtype=np.uint64)
+    if not np.array_equal(weights, masks.weights):
+        weights = masks.weights.astype(np.float64)
+    fields = [(axis, np.uint32) for axis in _AXES[:num_axes]] + [("weight", weights.dtype)]
+    values = np.empty(len(weights), dtype=fields)
+    for axis, coordinates in zip(_AXES[:num_axes], masks.coordinates, strict=False):
+        values[axis] = coordinates
+    values["weight"] = weights
+    name, axes = f"{fitting}_mask", ", ".join(_AXES[:num_axes])
+    description = f"{fitting.capitalize()}s of each ROI: ({axes}, weight); x is the column."
     data = VectorData(name=name, description=description, data=how.stored(values.view(PixelTuples)))
+    ends = masks.ends.astype(np.uint64)
     return [data, VectorIndex(name=f"{name}_index", data=how.stored(ends), target=data)]

@@ -332,6 +332,15 @@ def test_stored_types_of_pixels(
         assert stored.compression == "gzip"
 
 
+def test_weights_stay_exact_in_memory(
+    make_segmentation: Callable[..., Any], nwbfile: NWBFile
+) -> None:
+    masks = np.zeros((4, 5, 2))
+    masks[1, 2] = 0.1
+    table = add(make_segmentation(masks), nwbfile, mask_type="pixel")
+    assert table["pixel_mask"][1] == [(2, 1, 0.1)]
+
+
 @pytest.mark.parametrize(
     ("asked", "num_columns", "written"), [("voxel", 3, "pixel"), ("pixel", 4, "voxel")]
 )

@@ -1,0 +1,43 @@
+"""What messages call a source of data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PATHS = ("file_path", "folder_path")
+_PARENTS = ("_parent", "_parent_segmentation", "_parent_imaging")
+
+
+def label_of(extractor: Any) -> str:
+    """Return the class of an extractor and the file or folder that it reads.
+
+    Parameters
+    ----------
+    extractor : object
+        A view of another is called by the path of that.
+
+    Returns
+    -------
+    str
+        Such as ``TiffStackExtractor of '/data/movie.tif'``.
+    """
+    path = _path_of(extractor)
+    return type(extractor).__name__ + (f" of {path}" if path else "")
+
+
+def label_of_array(data: Any) -> str:
+    """Return the file of a memory map or a dataset, or that it is an array in memory."""
+    path = getattr(data, "filename", None) or getattr(getattr(data, "file", None), "filename", None)
+    return f"'{path}'" if path else "an array in memory"
+
+
+def _path_of(extractor: Any) -> str:
+    state = getattr(extractor, "__dict__", {})
+    path = next((state[name] for name in _PATHS if state.get(name)), None)
+    if path is not None:
+        return f"'{path}'"
+    paths = state.get("file_paths") or []
+    if len(paths):
+        return f"'{paths[0]}'" + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+    parent = next((state[name] for name in _PARENTS if name in state), None)
+    return "" if parent is None else _path_of(parent)

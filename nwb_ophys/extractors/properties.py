@@ -1,0 +1,73 @@
+"""Properties of ROIs looked up by a dictionary: roiextractors searches a list for each ROI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from roiextractors import SegmentationExtractor
+from roiextractors.segmentationextractor import _PropertyInfo
+
+
+def values_of(values: Any, roi_ids: Sequence[Any], asked: Sequence[Any]) -> NDArray[Any]:
+    """Return the values of the ROIs asked for.
+
+    Parameters
+    ----------
+    values : array-like, shape (ROIs, …)
+    roi_ids : sequence
+        Whose values those are.
+    asked : sequence
+        Ids of ROIs.
+
+    Raises
+    ------
+    ValueError
+        When an id is not among those of the ROIs.
+    """
+    position = {roi_id: index for index, roi_id in enumerate(roi_ids)}
+    missing = [roi_id for roi_id in asked if roi_id not in position]
+    if missing:
+        raise ValueError(f"There are no ROIs {missing[:10]} among the {len(position)} ROIs.")
+    return np.asarray(values)[[position[roi_id] for roi_id in asked]]
+
+
+class QuickProperties(SegmentationExtractor):  # type: ignore[misc]
+    """Sets and gets properties of ROIs in a time that grows with their number, not its square.
+
+    To be named before the extractor class that it mends.
+    """
+
+    def set_property(
+        self, key: str, values: Any, ids: Sequence[Any], *, description: str = ""
+    ) -> None:
+        """Set a property of all ROIs.
+
+        Parameters
+        ----------
+        key : str
+        values : array-like, shape (ROIs, …)
+            In the order of the ids.
+        ids : sequence
+            Each ROI once.
+        description : str
+
+        Raises
+        ------
+        ValueError
+            When the values or the ids are not as many as the ROIs, or the ids are of others.
+        """
+        own, given, array = list(self.get_roi_ids()), list(ids), np.asarray(values)
+        if not len(array) == len(given) == len(own):
+            raise ValueError(
+                f"Property '{key}': {len(array)} values and {len(given)} ids for {len(own)} ROIs."
+            )
+        if set(given) != set(own):
+            raise ValueError(f"Property '{key}': the ids are not those of the ROIs.")
+        self._properties[key] = _PropertyInfo(values_of(array, given, own), description)
+
+    def get_property(self, key: str, ids: Sequence[Any]) -> NDArray[Any]:
+        """Return a property of the ROIs asked for."""
+        return values_of(self.get_property_info(key).data, self.get_roi_ids(), ids)

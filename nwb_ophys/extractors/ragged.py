@@ -1,0 +1,183 @@
+"""The pixels of all ROIs laid end to end, which cost what they hold and not what the field does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nwb_ophys.errors import SourceError
+
+# Of images in memory that are searched for pixels at the same time.
+_BLOCK_BYTES = 16_000_000
+
+
+def _as_ends(values: Any) -> NDArray[np.int64]:
+    return np.asarray(values, dtype=np.int64)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class RaggedPixels:
+    """The pixels of ROIs as NWB's ragged columns hold them: x is the column, y the row.
+
+    It is also a sequence of the masks of single ROIs, each of shape (pixels, 3) or (pixels, 4):
+    x, y[, z], weight.
+
+    Attributes
+    ----------
+    coordinates : tuple of numpy.ndarray of int32, shape (pixels,)
+        x, y[, z] of each pixel.
+    weights : numpy.ndarray, shape (pixels,)
+        In the precision of the source. Pixels may be repeated, and weigh nothing.
+    ends : numpy.ndarray of int64, shape (ROIs,)
+        Where the pixels of each ROI end.
+    field_shape : tuple of int
+        (columns, rows[, planes]).
+    image_dtype : numpy.dtype
+        What the source's own image masks consist of.
+    """
+
+    coordinates: tuple[NDArray[np.int32], ...]
+    weights: NDArray[Any]
+    ends: NDArray[np.int64] = attrs.field(converter=_as_ends)
+    field_shape: tuple[int, ...]
+    image_dtype: np.dtype[Any] = attrs.field(converter=np.dtype)
+
+    def __attrs_post_init__(self) -> None:
+        if np.any(self.counts < 0) or (len(self.ends) and self.ends[-1] != len(self.weights)):
+            raise SourceError(
+                "The pixels of ROIs do not follow one another; the source is damaged."
+            )
+        if any(len(axis) and axis.min() < 0 for axis in self.coordinates):
+            raise SourceError("A pixel of an ROI has a negative coordinate.")
+
+    @classmethod
+    def from_masks(
+        cls, masks: Sequence[Any], frame_shape: Sequence[int], image_dtype: Any = np.float32
+    ) -> RaggedPixels:
+        """Lay the pixel masks of roiextractors end to end.
+
+        Parameters
+        ----------
+        masks : sequence of array-like, shape (pixels, 3) or (pixels, 4)
+            (row, column[, plane], weight).
+        frame_shape : sequence of int
+            (rows, columns[, planes]).
+        image_dtype : numpy dtype
+        """
+        columns_of_none = np.zeros((0, len(frame_shape) + 1))
+        arrays = [np.asarray(mask) for mask in masks]
+        flat = np.concatenate(arrays) if arrays else columns_of_none
+        row, column, *plane = flat[:, :-1].T
+        return cls(
+            coordinates=tuple(axis.astype(np.int32) for axis in (column, row, *plane)),
+            weights=np.ascontiguousarray(flat[:, -1]),
+            ends=np.cumsum([len(mask) for mask in arrays], dtype=np.int64),
+            field_shape=field_of(frame_shape),
+            image_dtype=image_dtype,
+        )
+
+    @classmethod
+    def from_images(
+        cls, images: NDArray[Any], indices: Sequence[int], largest_share: float
+    ) -> RaggedPixels | None:
+        """Lay the pixels of images in memory that are not zero end to end, a few images at a time.
+
+        Parameters
+        ----------
+        images : numpy.ndarray, shape (rows, columns, ROIs)
+        indices : sequence of int
+            Which ROIs.
+        largest_share : float
+            Of the pixels of the images; with more of them not zero, None is returned.
+        """
+        num_pixels = images.shape[0] * images.shape[1]
+        step = max(_BLOCK_BYTES // (num_pixels * images.itemsize), 1)
+        places, weights, counts = [], [], [np.zeros(0, np.int64)]
+        for start in range(0, len(indices), step):
+            block = np.moveaxis(images[:, :, indices[start : start + step]], -1, 0)
+            block = np.ascontiguousarray(block).reshape(-1, num_pixels)
+            place = np.flatnonzero(block)
+            counts.append(np.bincount(place // num_pixels, minlength=len(block)))
+            if np.concatenate(counts).sum() > largest_share * num_pixels * len(indices):
+                return None
+            places.append((place % num_pixels).astype(np.int32))
+            weights.append(block.reshape(-1)[place])
+        row, column = np.divmod(np.concatenate([np.zeros(0, np.int32), *places]), images.shape[1])
+        return cls(
+            coordinates=(column, row),
+            weights=np.concatenate([np.zeros(0, images.dtype), *weights]),
+            ends=np.cumsum(np.concatenate(counts)),
+            field_shape=field_of(images.shape[:2]),
+            image_dtype=images.dtype,
+        )
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """The number of pixels of each ROI."""
+        return np.diff(self.ends, prepend=0)
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where the pixels of each ROI start."""
+        return self.ends - self.counts
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        position = range(len(self))[index]
+        span = slice(self.ends[position - 1] if position else 0, self.ends[position])
+        return np.column_stack([*(axis[span] for axis in self.coordinates), self.weights[span]])
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (self[index] for index in range(len(self)))
+
+    def take(self, indices: ArrayLike) -> RaggedPixels:
+        """Return the pixels of some ROIs, in the order of the indices.
+
+        Parameters
+        ----------
+        indices : array-like of int
+        """
+        chosen = np.asarray(indices, dtype=np.int64)
+        if np.array_equal(chosen, np.arange(len(self))):
+            return self
+        counts = self.counts[chosen]
+        ends = np.cumsum(counts)
+        # The pixel at position p of the result lies as far behind the start of its ROI as before.
+        found = np.repeat(self.starts[chosen] - (ends - counts), counts) + np.arange(counts.sum())
+        return attrs.evolve(
+            self,
+            coordinates=tuple(axis[found] for axis in self.coordinates),
+            weights=self.weights[found],
+            ends=ends,
+        )
+
+
+def field_of(frame_shape: Sequence[int]) -> tuple[int, ...]:
+    """Return (columns, rows[, planes]) of roiextractors' (rows, columns[, planes])."""
+    rows, columns, *planes = (int(size) for size in frame_shape)
+    return (columns, rows, *planes)
+
+
+class PixelLists(Sequence[NDArray[Any]]):
+    """Ragged pixels as the list of masks that roiextractors keeps, each made when asked for.
+
+    Parameters
+    ----------
+    pixels : RaggedPixels
+    """
+
+    def __init__(self, pixels: RaggedPixels) -> None:
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: Any) -> Any:
+        x, y, *rest = self.pixels[index].T
+        return np.column_stack([y, x, *rest])

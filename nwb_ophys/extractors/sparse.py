@@ -1,0 +1,99 @@
+"""Which segmentations hold the masks of their ROIs as pixels, and what those are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+from roiextractors import (
+    MinianSegmentationExtractor,
+    SegmentationExtractor,
+    Suite2pSegmentationExtractor,
+)
+from roiextractors.segmentationextractor import SampleSlicedSegmentationExtractor, _ROIMasks
+
+from nwb_ophys.extractors.ragged import PixelLists, RaggedPixels
+
+Form = Literal["image", "pixel"]
+
+_PARTS = ("roi", "background")
+_FORMS = ("image", "pixel")
+
+
+def ragged_pixels(
+    extractor: Any, ids: Sequence[Any], form: Form, of_background: bool = False
+) -> RaggedPixels | None:
+    """Return the pixels of ROIs where the extractor holds pixels; None where it holds images.
+
+    An extractor holds pixels in one of two ways, provided that no class below the one that says
+    so, and nothing set on the object itself, replaces a method that gives masks:
+
+    1. it has a method ``get_ragged_pixels(ids, form, of_background)``, as those of this package;
+    2. it takes its masks from roiextractors' own ``_ROIMasks`` of pixels or voxels, or from the
+       footprints of Minian, by the methods of the base class, or is a slice in time of such a one.
+
+    Parameters
+    ----------
+    extractor : roiextractors.SegmentationExtractor
+    ids : sequence
+        Ids of the ROIs, or background components, in the order asked for.
+    form : {"image", "pixel"}
+        Which form of masks the pixels are to stand for: a source may compute one of them only.
+    of_background : bool
+        Whether the ids are those of background components.
+    """
+    part = _PARTS[of_background]
+    if _has_last_word(extractor, part):
+        found: RaggedPixels | None = extractor.get_ragged_pixels(ids, form, of_background)
+        return found
+    method = _implementation(extractor, f"get_{part}_{form}_masks")
+    if method is getattr(SampleSlicedSegmentationExtractor, f"get_{part}_{form}_masks"):
+        return ragged_pixels(extractor._parent_segmentation, ids, form, of_background)
+    known = [getattr(SegmentationExtractor, f"get_{part}_{form}_masks")]
+    if (part, form) == ("roi", "pixel"):
+        known.append(Suite2pSegmentationExtractor.get_roi_pixel_masks)
+    # The base class leaves out ROIs that are called background.
+    left_out = not of_background and any(str(i).startswith("background") for i in ids)
+    return None if method not in known or left_out else _native_pixels(extractor, ids)
+
+
+def _implementation(extractor: Any, name: str) -> Any:
+    """Return the function that a method is; None where it was put on the object."""
+    on_object = name in getattr(extractor, "__dict__", {})
+    return None if on_object else getattr(type(extractor), name, None)
+
+
+def _has_last_word(extractor: Any, part: str) -> bool:
+    """Whether get_ragged_pixels is defined where the methods for masks are, or below."""
+    names = [f"get_{part}_{form}_masks" for form in _FORMS]
+    if any(name in getattr(extractor, "__dict__", {}) for name in names):
+        return False
+    for ancestor in type(extractor).__mro__:
+        if "get_ragged_pixels" in vars(ancestor):
+            return True
+        if any(name in vars(ancestor) for name in names):
+            return False
+    return False
+
+
+def _native_pixels(extractor: Any, ids: Sequence[Any]) -> RaggedPixels | None:
+    """Return the pixels that roiextractors holds, of which it makes images of float32.
+
+    The footprints of Minian, almost all zeros, it holds as an array in memory.
+    """
+    masks: Any = getattr(extractor, "_roi_masks", None)
+    if type(masks) is not _ROIMasks:
+        return None
+    indices = [masks.roi_id_map[roi_id] for roi_id in ids]
+    if masks.mask_tpe == "nwb-image_mask":
+        is_sparse = isinstance(extractor, MinianSegmentationExtractor) and masks.data.ndim == 3
+        # Beyond this share the pixels would take as much memory as the images.
+        return RaggedPixels.from_images(masks.data, indices, 1 / 16) if is_sparse else None
+    if isinstance(masks.data, PixelLists):
+        return attrs.evolve(masks.data.pixels.take(indices), image_dtype=np.float32)
+    frame_shape = masks.field_of_view_shape
+    return RaggedPixels.from_masks(
+        [masks.data[index] for index in indices], frame_shape, np.float32
+    )

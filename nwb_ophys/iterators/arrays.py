@@ -1,0 +1,39 @@
+"""Blocks of anything that can be sliced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.extractors.labels import label_of_array
+from nwb_ophys.iterators.base import ArrayLike
+
+
+class SliceableDataChunkIterator(ArrayLike):
+    """Blocks of anything that can be sliced: an array, a memory map, an HDF5 dataset, a lazy view.
+
+    Parameters
+    ----------
+    data : array-like
+        With ``shape``, ``dtype`` and slicing along each axis; kept as ``data``.
+    **iterator_options
+        ``buffer_gb``, ``buffer_shape``, ``chunk_mb``, ``chunk_shape``, ``display_progress``,
+        ``progress_bar_options``, as hdmf's ``GenericDataChunkIterator`` takes them.
+    """
+
+    def __init__(self, data: Any, **iterator_options: Any) -> None:
+        self.data = data
+        self.reads_in_parallel = isinstance(data, np.ndarray)
+        self.source_label = label_of_array(data)
+        super().__init__(**iterator_options)
+
+    def _get_dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.data.dtype)
+
+    def _get_maxshape(self) -> tuple[int, ...]:
+        return tuple(int(size) for size in self.data.shape)
+
+    def _get_data(self, selection: tuple[slice, ...]) -> NDArray[Any]:
+        return np.asarray(self.data[selection])

@@ -1,0 +1,91 @@
+"""What all iterators share: they can be indexed like arrays, and check sizes that are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hdmf.data_utils import GenericDataChunkIterator
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import ArgumentError
+
+
+class ArrayLike(GenericDataChunkIterator):  # type: ignore[misc]
+    """An iterator that can be indexed and converted like the array it stands for.
+
+    Attributes
+    ----------
+    reads_in_parallel : bool
+        Whether blocks may be read by several threads at once.
+    source_label : str
+        What the data are read from, for messages.
+    """
+
+    reads_in_parallel: bool = False
+    source_label: str
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ArgumentError:
+            raise
+        except AssertionError as error:  # hdmf's word on sizes that do not fit each other
+            raise ArgumentError(str(error)) from error
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The full shape, the same as ``maxshape``."""
+        return tuple(self.maxshape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.maxshape)
+
+    def __len__(self) -> int:
+        return int(self.maxshape[0])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("Data that are read on use cannot become an array without a copy.")
+        whole = self._get_data(tuple(slice(0, size) for size in self.maxshape))
+        return np.asarray(whole, dtype=dtype)
+
+    def __getitem__(self, selection: Any) -> Any:
+        first = selection[0] if isinstance(selection, tuple) else selection
+        rest = selection[1:] if isinstance(selection, tuple) else ()
+        whole = tuple(slice(0, size) for size in self.maxshape[1:])
+        if isinstance(first, (int, np.integer)):
+            index = range(len(self))[first]
+            block = self._get_data((slice(index, index + 1), *whole))[0]
+            return block[rest] if rest else block
+        if isinstance(first, slice) and first.step in (None, 1):
+            start, stop, _ = first.indices(len(self))
+            block = self._get_data((slice(start, max(start, stop)), *whole))
+            return block[(slice(None), *rest)]
+        return np.asarray(self)[selection]
+
+
+def check_pair(size_name: str, size: Any, shape_name: str, shape: Any) -> None:
+    """Raise ArgumentError unless at most one of a pair is given, and that is positive."""
+    if size is not None and shape is not None:
+        raise ArgumentError(f"Give '{size_name}' or '{shape_name}', not both.")
+    if size is not None:
+        check_positive(size_name, size)
+    if shape is not None and min(shape) <= 0:
+        raise ArgumentError(f"{shape_name} {tuple(shape)} must be positive along every axis.")
+
+
+def check_positive(name: str, size: float) -> None:
+    """Raise ArgumentError unless a size is positive."""
+    if not size > 0:
+        raise ArgumentError(f"{name} must be greater than zero, not {size}.")
+
+
+def within(chunk_shape: tuple[int, ...], buffer_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shrink a default chunk until a given buffer holds a whole number of it along each axis."""
+    return tuple(
+        next(size for size in range(min(chunk, buffer), 0, -1) if buffer % size == 0)
+        for chunk, buffer in zip(chunk_shape, buffer_shape, strict=True)
+    )

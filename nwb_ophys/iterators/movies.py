@@ -1,0 +1,149 @@
+"""Blocks of movies, read from imaging extractors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import ArgumentError, SourceError
+from nwb_ophys.extractors.labels import label_of
+from nwb_ophys.iterators.base import ArrayLike, check_pair, check_positive, within
+
+_DEFAULT_CHUNK_MB = 10.0
+_DEFAULT_BUFFER_GB = 1.0
+
+
+class ImagingExtractorDataChunkIterator(ArrayLike):
+    """Blocks of a movie as NWB stores it: (frames, columns, rows[, planes]).
+
+    Parameters
+    ----------
+    imaging_extractor : roiextractors.ImagingExtractor
+        The movie, (frames, rows, columns[, planes]).
+    buffer_gb : float, optional
+        Size of a block in units of 1e9 bytes; 1.0 unless ``buffer_shape`` is given.
+    buffer_shape : tuple of int, optional
+        Shape of a block instead.
+    chunk_mb : float, optional
+        Size of a chunk in units of 1e6 bytes; 10.0 unless ``chunk_shape`` is given.
+    chunk_shape : tuple of int, optional
+        Shape of a chunk instead.
+    display_progress : bool
+        Show a tqdm bar over the blocks.
+    progress_bar_options : dict, optional
+        Arguments for that bar.
+
+    Raises
+    ------
+    AssertionError
+        When both of a pair are given, a size is not positive, or a chunk exceeds the block.
+    """
+
+    def __init__(
+        self,
+        imaging_extractor: Any,
+        buffer_gb: float | None = None,
+        buffer_shape: tuple[int, ...] | None = None,
+        chunk_mb: float | None = None,
+        chunk_shape: tuple[int, ...] | None = None,
+        display_progress: bool = False,
+        progress_bar_options: dict[str, Any] | None = None,
+    ) -> None:
+        self.imaging_extractor = imaging_extractor
+        self.reads_in_parallel = getattr(imaging_extractor, "reads_in_parallel", False) is True
+        self.source_label = label_of(imaging_extractor)
+        self._maxshape, self._dtype = self._get_maxshape(), self._get_dtype()
+        check_pair("buffer_gb", buffer_gb, "buffer_shape", buffer_shape)
+        check_pair("chunk_mb", chunk_mb, "chunk_shape", chunk_shape)
+        if chunk_mb is not None and buffer_gb is not None and chunk_mb * 1e6 > buffer_gb * 1e9:
+            raise ArgumentError(f"chunk_mb {chunk_mb} is larger than buffer_gb {buffer_gb}.")
+        if chunk_shape is None:
+            chunk_shape = self._get_default_chunk_shape(chunk_mb or _DEFAULT_CHUNK_MB)
+            if chunk_mb is None and buffer_shape is not None:
+                chunk_shape = within(chunk_shape, buffer_shape)
+        if buffer_shape is None:
+            buffer_shape = self._get_scaled_buffer_shape(
+                buffer_gb or _DEFAULT_BUFFER_GB, chunk_shape
+            )
+        super().__init__(
+            buffer_shape=tuple(buffer_shape),
+            chunk_shape=tuple(chunk_shape),
+            display_progress=display_progress,
+            progress_bar_options=progress_bar_options,
+        )
+
+    def _get_default_chunk_shape(self, chunk_mb: float) -> tuple[int, ...]:
+        """Return whole frames of one plane, as many as fit into ``chunk_mb``."""
+        check_positive("chunk_mb", chunk_mb)
+        num_frames, columns, rows, *planes = self._get_maxshape()
+        frame_bytes = columns * rows * self._get_dtype().itemsize
+        frames = min(max(int(chunk_mb * 1e6 // frame_bytes), 1), num_frames)
+        return (frames, columns, rows, *(1 for _ in planes))
+
+    def _get_scaled_buffer_shape(
+        self, buffer_gb: float, chunk_shape: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """Return the whole field over a multiple of the chunk's frames, within ``buffer_gb``."""
+        check_positive("buffer_gb", buffer_gb)
+        if min(chunk_shape) <= 0:
+            raise ArgumentError(f"chunk_shape {chunk_shape} must be positive along every axis.")
+        num_frames, *field = self._get_maxshape()
+        frame_bytes = math.prod(field) * self._get_dtype().itemsize
+        chunks = max(int(buffer_gb * 1e9 // (frame_bytes * chunk_shape[0])), 1)
+        return (min(chunks * chunk_shape[0], num_frames), *field)
+
+    def _get_dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.imaging_extractor.get_dtype())
+
+    def _get_maxshape(self) -> tuple[int, ...]:
+        rows, columns, *planes = self.imaging_extractor.get_sample_shape()
+        sizes = (self.imaging_extractor.get_num_samples(), columns, rows, *planes)
+        return tuple(int(size) for size in sizes)
+
+    def _get_data(self, selection: tuple[slice, ...]) -> NDArray[Any]:
+        start, stop, _ = selection[0].indices(self.maxshape[0])
+        series = read_series(self.imaging_extractor, start, stop, self.maxshape[1:])
+        axes = (0, 2, 1, 3)[: series.ndim]
+        return series.transpose(axes)[(slice(None), *selection[1:])]
+
+
+def read_series(extractor: Any, start: int, stop: int, nwb_field: Sequence[int]) -> NDArray[Any]:
+    """Read samples from an extractor and check that it gave what it promised.
+
+    Parameters
+    ----------
+    extractor : roiextractors.ImagingExtractor
+    start, stop : int
+        The samples, ``stop`` exclusive.
+    nwb_field : sequence of int
+        (columns, rows[, planes]).
+
+    Returns
+    -------
+    numpy.ndarray, shape (samples, rows, columns[, planes])
+
+    Raises
+    ------
+    SourceError
+        When the shape is not the one promised, which would shift or lose frames without a word.
+    """
+    columns, rows, *planes = nwb_field
+    expected = (stop - start, rows, columns, *planes)
+    try:
+        series = np.asarray(extractor.get_series(start_sample=start, end_sample=stop))
+    except StopIteration as error:  # hdmf would take it for the end of the data
+        raise SourceError(
+            f"{label_of(extractor)} ended within frames {start} to {stop}."
+        ) from error
+    if series.shape != expected and start + 1 == stop and series.size == math.prod(expected):
+        series = series.reshape(expected)  # some readers drop the axis of a single sample
+    if series.shape != expected:
+        raise SourceError(
+            f"{label_of(extractor)} gave an array of shape {series.shape} for samples {start} to "
+            f"{stop}, where its own counts say {expected}; the source may be incomplete."
+        )
+    return series

@@ -1,0 +1,80 @@
+"""What iterators say of their sources: a label for messages, and whether threads may share them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from roiextractors.testing import generate_dummy_imaging_extractor
+
+from nwb_ophys.extractors.arrays import ArrayImagingExtractor
+from nwb_ophys.extractors.masks import ImageMasks
+from nwb_ophys.extractors.suite2p import MendedSuite2pExtractor
+from nwb_ophys.extractors.tiff import TiffStackExtractor
+from nwb_ophys.extractors.views import SelectedRois
+from nwb_ophys.iterators import (
+    ImagingExtractorDataChunkIterator,
+    RoiImageMaskIterator,
+    SliceableDataChunkIterator,
+)
+from nwb_ophys.testing import simulate_recording, write_suite2p, write_tiff
+
+RECORDING = simulate_recording(num_samples=8, num_cells=4)
+
+
+def test_movies(tmp_path: Any) -> None:
+    path = tmp_path / "movie.tif"
+    write_tiff(path, RECORDING.movie)
+    with TiffStackExtractor(path, 10.0) as extractor:
+        iterator = ImagingExtractorDataChunkIterator(extractor)
+        assert iterator.reads_in_parallel is True
+        assert iterator.source_label == f"TiffStackExtractor of '{path}'"
+        extractor.file_paths = [path, path, path]
+        found = ImagingExtractorDataChunkIterator(extractor).source_label
+        assert found == f"TiffStackExtractor of '{path}' and 2 more"
+    iterator = ImagingExtractorDataChunkIterator(ArrayImagingExtractor(np.zeros((4, 3, 2)), 1.0))
+    assert iterator.reads_in_parallel is True
+    assert iterator.source_label == "ArrayImagingExtractor"
+    iterator = ImagingExtractorDataChunkIterator(generate_dummy_imaging_extractor())
+    assert iterator.reads_in_parallel is False
+
+
+def test_masks(tmp_path: Any) -> None:
+    folder = write_suite2p(tmp_path / "suite2p", RECORDING)
+    extractor = SelectedRois(MendedSuite2pExtractor(folder, "chan1", "plane0"), [2])
+    iterator = RoiImageMaskIterator(ImageMasks(extractor, [2]))
+    assert iterator.source_label == f"SelectedRois of '{folder}'"
+    assert iterator.reads_in_parallel is True
+
+
+def test_arrays(tmp_path: Any) -> None:
+    path = tmp_path / "traces.npy"
+    np.save(path, np.ones((4, 2)))
+    for data, label in (
+        (np.load(path, mmap_mode="r"), f"'{path}'"),
+        (np.load(path, mmap_mode="r")[1:], f"'{path}'"),
+        (np.ones((4, 2)), "an array in memory"),
+    ):
+        iterator = SliceableDataChunkIterator(data)
+        assert iterator.reads_in_parallel is True
+        assert iterator.source_label == label
+    with h5py.File(tmp_path / "traces.h5", "w") as file:
+        iterator = SliceableDataChunkIterator(file.create_dataset("data", data=np.ones((4, 2))))
+        assert iterator.reads_in_parallel is False
+        assert iterator.source_label == f"'{tmp_path / 'traces.h5'}'"
+
+
+@pytest.mark.parametrize("threads", [4])
+def test_our_movies_are_read_by_several_threads(threads: int, tmp_path: Any) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    path = tmp_path / "movie.tif"
+    write_tiff(path, RECORDING.movie)
+    with TiffStackExtractor(path, 10.0) as extractor, ThreadPoolExecutor(threads) as pool:
+        iterator = ImagingExtractorDataChunkIterator(extractor)
+        whole = np.asarray(iterator)
+        frames = list(pool.map(lambda index: iterator[index % 8], range(80)))
+    for index, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame, whole[index % 8])
