@@ -12,6 +12,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.optional import require_package
 from nwb_ophys.extractors.tiff_files import TiffSource
 from nwb_ophys.extractors.tiff_pages import Integers
+from nwb_ophys.memory import release_map
 
 # A recording of thousands of files must not use up the file handles of the process (often 1024).
 MAXIMAL_OPEN_FILES = 64
@@ -148,9 +149,10 @@ class TiffPageReader:
                 out.shape, dtype, pixels.data, int(offsets[0]), (int(steps[0]), *strides)
             )
             out[...] = view
-            return
-        for index, offset in enumerate(offsets.tolist()):
-            out[index] = np.ndarray(out.shape[1:], dtype, pixels.data, offset, strides)
+        else:
+            for index, offset in enumerate(offsets.tolist()):
+                out[index] = np.ndarray(out.shape[1:], dtype, pixels.data, offset, strides)
+        release_map(pixels)
 
     def _decode(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
         """Decode pages with tifffile into ``out``, of shape (pages, rows, columns)."""

@@ -11,6 +11,7 @@ from hdmf.data_utils import DataIO, GenericDataChunkIterator
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.memory import copy_if_mapped
 from nwb_ophys.storage.chunks import Selection, Shape
 
 # Smaller arrays are written by hdmf, in one piece: chunks would cost more than they save.
@@ -95,7 +96,7 @@ class IteratorSource:
                 f"{self.label} gave an array of shape {values.shape} for the block {selection}; "
                 f"it must be {expected}."
             )
-        return values
+        return copy_if_mapped(values)
 
     def nonzero_chunks(
         self, start: int, stop: int, chunk_shape: Shape
@@ -139,7 +140,7 @@ class ArraySource:
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return a part."""
-        return np.asarray(self._values[selection])
+        return copy_if_mapped(np.asarray(self._values[selection]))
 
     def chunk_shape_of(self, chunk_mb: float) -> Shape | None:
         """Return None: an array has no say in it."""
