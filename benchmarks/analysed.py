@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ NUM_SAMPLES = 5000
 _RADIUS = 5.6
 #: Frames that the summary images are made from.
 _NUM_FRAMES = 20
+#: The images in Suite2p's settings.
+_IMAGES = ("meanImg", "meanImgE", "Vcorr", "max_proj", "refImg")
 
 
 @frozen(kw_only=True, eq=False)
@@ -36,16 +39,15 @@ def make_suite2p(folder: Path, num_rois: int) -> None:
     ----------
     folder : pathlib.Path
         Gets ``traces/suite2p``, with ``dff.npy`` of ours beside Suite2p's ``F.npy``, and
-        ``masks/suite2p``, which has neither traces nor images.
+        ``masks/suite2p``, without images and with one trace of two samples, as roiextractors
+        wants a trace to know the number of ROIs.
     num_rois : int
         Number of ROIs.
     """
     random = np.random.default_rng(0)
-    frames = (_NUM_FRAMES, *FIELD_SHAPE)
-    movie = random.poisson(60, frames).astype(np.int16)
     traces = [random.gamma(4, 20, (NUM_SAMPLES, num_rois)).astype(np.float32) for _ in range(3)]
     recording = _Analysed(
-        movie=movie,
+        movie=random.poisson(60, (_NUM_FRAMES, *FIELD_SHAPE)).astype(np.int16),
         pixel_masks=_disks(random, num_rois),
         fluorescence=traces[0],
         neuropil=traces[1],
@@ -56,14 +58,18 @@ def make_suite2p(folder: Path, num_rois: int) -> None:
     )
     plane = write_suite2p(folder / "traces", recording) / "plane0"
     np.save(plane / "dff.npy", traces[0].T / np.float32(60) - 1)
-    masks = folder / "masks" / "suite2p" / "plane0"
-    masks.mkdir(parents=True)
-    for name in ("stat", "iscell", "ops"):
-        values = np.load(plane / f"{name}.npy", allow_pickle=True)
-        if name == "ops":
-            images = ("meanImg", "meanImgE", "Vcorr", "max_proj", "refImg")
-            values = {key: value for key, value in values.item().items() if key not in images}
-        np.save(masks / f"{name}.npy", np.asarray(values), allow_pickle=True)
+    _copy_masks(plane, folder / "masks" / "suite2p" / "plane0")
+
+
+def _copy_masks(plane: Path, target: Path) -> None:
+    """Write what is left of a plane's folder without images and traces."""
+    target.mkdir(parents=True)
+    for name in ("stat.npy", "iscell.npy"):
+        shutil.copy(plane / name, target)
+    np.save(target / "F.npy", np.load(plane / "F.npy", mmap_mode="r")[:, :2])
+    settings = np.load(plane / "ops.npy", allow_pickle=True).item()
+    kept = {key: value for key, value in settings.items() if key not in _IMAGES}
+    np.save(target / "ops.npy", np.asarray(kept | {"nframes": 2}), allow_pickle=True)
 
 
 def _disks(random: np.random.Generator, num_rois: int) -> list[NDArray[np.float64]]:

@@ -15,7 +15,6 @@ from types import TracebackType
 import psutil
 
 _INTERVAL = 0.005
-_STATUS = Path("/proc/self/status")
 
 
 class PeakMemory:
@@ -50,7 +49,7 @@ class PeakMemory:
     ) -> None:
         self._done.set()
         self._thread.join()
-        self.peak = max(_read("VmHWM") if self._counts else self._sampled, self.level)
+        self.peak = max(_counted_peak() if self._counts else self._sampled, self.level)
         self.own_above = self._own_peak - self._own_level
 
     def _sample(self) -> None:
@@ -60,7 +59,8 @@ class PeakMemory:
                 self._sampled = max(self._sampled, self._process.memory_info().rss)
 
     def _own(self) -> int:
-        return _read("RssAnon") if _STATUS.exists() else self._process.memory_info().rss
+        memory = self._process.memory_info()
+        return memory.rss - getattr(memory, "shared", 0)
 
 
 def peak_of_process() -> int:
@@ -79,9 +79,8 @@ def _reset_peak() -> bool:
     return True
 
 
-def _read(key: str) -> int:
-    """Return a line of the process's status in bytes."""
-    for line in _STATUS.read_text().splitlines():
-        if line.startswith(f"{key}:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def _counted_peak() -> int:
+    """Return the peak that Linux counted, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kilobytes = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(kilobytes) * 1024

@@ -74,7 +74,7 @@ def _num_bytes(num_rois: int, part: str) -> int | None:
     """Return the bytes of image masks in float32, and of traces; None of pixel masks."""
     if part.startswith("pixel"):
         return None
-    traces = 0 if part.endswith("alone") else 4 * NUM_SAMPLES
+    traces = 2 if part.endswith("alone") else 4 * NUM_SAMPLES
     return 4 * num_rois * (FIELD_SHAPE[0] * FIELD_SHAPE[1] + traces)
 
 
@@ -94,7 +94,8 @@ def segmentation_comparisons() -> list[Comparison]:
             timed=(
                 "A Suite2p folder: disks of about 100 pixels in a field of 512 × 512, and float32 "
                 f"traces of {NUM_SAMPLES:,} samples. Timed is the conversion by the interface, "
-                "which is open already. 'Alone' is a folder without traces and images."
+                "which is open already. Of masks alone the folder has no images, and one "
+                "trace of two samples."
             ),
             contenders=[
                 Contender(
