@@ -95,3 +95,28 @@ def add_delta_f(extractor: Any, plane_folder: Path) -> None:
         values = np.load(path, mmap_mode="r").T
         response = _RoiResponse("dff", values, list(extractor.get_roi_ids()))
         extractor._roi_responses.append(response)
+
+
+def dense_extractor(folder: Path) -> Any:
+    """Return an extractor of the same ROIs as images in memory: float32 (rows, columns, ROIs).
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        A folder of a plane that :func:`make_suite2p` wrote.
+    """
+    from roiextractors.extractors.numpyextractors.numpyextractors import NumpySegmentationExtractor
+
+    rois = np.load(folder / "stat.npy", allow_pickle=True)
+    images = np.zeros((len(rois), *FIELD_SHAPE), np.float32)
+    for image, roi in zip(images, rois, strict=True):
+        image[roi["ypix"], roi["xpix"]] = roi["lam"]
+    files = {"raw": "F", "neuropil": "Fneu", "deconvolved": "spks", "dff": "dff"}
+    traces = {
+        kind: np.load(folder / f"{name}.npy").T
+        for kind, name in files.items()
+        if (folder / f"{name}.npy").exists()
+    }
+    return NumpySegmentationExtractor(
+        np.moveaxis(images, 0, -1), sampling_frequency=SAMPLING_FREQUENCY, **traces
+    )

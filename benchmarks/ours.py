@@ -31,3 +31,16 @@ def has_workers() -> bool:
     import nwb_ophys
 
     return "workers" in inspect.signature(nwb_ophys.write_nwbfile).parameters
+
+
+def write_segmentation(extractor: Any, target: Path) -> Callable[[], Any]:
+    """Return a job that adds a segmentation to an ``NWBFile`` and writes it, with defaults."""
+    import nwb_ophys
+    from nwb_ophys import tools
+
+    def run() -> None:
+        nwbfile = new_nwbfile()
+        tools.add_segmentation(extractor, nwbfile)
+        nwb_ophys.write_nwbfile(nwbfile, target)
+
+    return run

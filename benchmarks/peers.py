@@ -80,3 +80,16 @@ def pynwb_write_movie(movie: NDArray[Any], target: Path) -> Callable[[], Any]:
             io.write(nwbfile)
 
     return run
+
+
+def neuroconv_write_segmentation(extractor: Any, target: Path) -> Callable[[], Any]:
+    """Return a job that adds a segmentation to an ``NWBFile`` and writes it, with defaults."""
+    from neuroconv.tools.nwb_helpers import configure_and_write_nwbfile
+    from neuroconv.tools.roiextractors import add_segmentation_to_nwbfile
+
+    def run() -> None:
+        nwbfile = new_nwbfile()
+        add_segmentation_to_nwbfile(extractor, nwbfile)
+        configure_and_write_nwbfile(nwbfile, str(target), backend="hdf5")
+
+    return run

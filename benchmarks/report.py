@@ -130,7 +130,9 @@ def _throughput(results: Results, key: str, name: str) -> str:
 
 
 def _ratio(results: Results, key: str, name: str) -> str:
-    own, other = (median(results, key, each, "seconds") for each in (name, "neuroconv"))
+    names = results["comparisons"][key]["contenders"]
+    peer = next((each for each in names if each.startswith("neuroconv")), "")
+    own, other = (median(results, key, each, "seconds") for each in (name, peer))
     return f"{other / own:.3g}" if own and other else ""
 
 

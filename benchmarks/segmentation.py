@@ -1,4 +1,8 @@
-"""Case d: ROIs in a Suite2p folder to HDF5."""
+"""Case d: ROIs to HDF5, from a Suite2p folder and from masks that are images in memory.
+
+neuroconv 0.10 writes masks in the form that their source has, whatever ``mask_type`` says: pixel
+masks from Suite2p, image masks from images. Image masks are therefore compared from images.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.analysed import NUM_SAMPLES, add_delta_f, make_suite2p
+from benchmarks.analysed import NUM_SAMPLES, add_delta_f, dense_extractor, make_suite2p
 from benchmarks.model import Comparison, Contender, Job, Setup
-from benchmarks.peers import neuroconv_convert
+from benchmarks.ours import write_segmentation
+from benchmarks.peers import neuroconv_convert, neuroconv_write_segmentation
 from benchmarks.session import METADATA
 from benchmarks.sources import FIELD_SHAPE
 
@@ -22,50 +27,64 @@ PARTS = {
     "pixel-alone": ("pixel masks alone", "masks", "pixel"),
 }
 
-#: Dense masks of float64 beyond this size in bytes are not asked of neuroconv.
-_DENSE_LIMIT = 8e9
+_TIMED = (
+    "ROIs are disks of about 100 pixels in a field of 512 × 512, traces float32 of "
+    f"{NUM_SAMPLES:,} samples. Timed are adding to an `NWBFile` and writing, from an open source: "
+    "a Suite2p folder, or float32 images and traces in memory (*from images*). neuroconv writes "
+    "the masks in the form of its source, so that from Suite2p it writes pixel masks whatever is "
+    "asked. Of masks alone the source has no summary images, and one trace of two samples."
+)
+
+#: Images of more bytes than this are not held in memory.
+_LARGEST_SOURCE = 4e9
+
+Prepare = Callable[[Setup], Job]
 
 
-def _folder(sources: Path, full: int, scale: float) -> Path:
-    return sources / f"suite2p-{max(10, round(full * scale))}"
+def _plane(sources: Path, full: int, scale: float, part: str) -> Path:
+    name = f"suite2p-{max(10, round(full * scale))}"
+    return sources / name / PARTS[part][1] / "suite2p" / "plane0"
 
 
-def _make_sources(full: int, folder: Path, scale: float) -> None:
-    target = _folder(folder, full, scale)
-    if not target.exists():
-        make_suite2p(target, int(target.name.partition("-")[2]))
+def _make_sources(full: int, sources: Path, scale: float) -> None:
+    folder = _plane(sources, full, scale, "image").parents[2]
+    if not folder.exists():
+        make_suite2p(folder, int(folder.name.partition("-")[2]))
 
 
-def _ours(full: int, part: str) -> Callable[[Setup], Job]:
+def _ours(full: int, part: str) -> Prepare:
     def prepare(setup: Setup) -> Job:
         from nwb_ophys import Suite2pSegmentationInterface
 
-        _, name, mask_type = PARTS[part]
-        folder = _folder(setup.sources, full, setup.scale) / name / "suite2p"
-        interface = Suite2pSegmentationInterface(folder)
-        add_delta_f(interface.extractor, folder / "plane0")
+        plane = _plane(setup.sources, full, setup.scale, part)
+        interface = Suite2pSegmentationInterface(plane.parent)
+        add_delta_f(interface.extractor, plane)
+        options = {"metadata": METADATA, "mask_type": PARTS[part][2], "progress": False}
         return Job(
-            run=lambda: interface.run_conversion(
-                setup.target, metadata=METADATA, mask_type=mask_type, progress=False
-            ),
+            run=lambda: interface.run_conversion(setup.target, **options),
             num_bytes=_num_bytes(interface.extractor.get_num_rois(), part),
         )
 
     return prepare
 
 
-def _neuroconv(full: int, part: str) -> Callable[[Setup], Job]:
+def _neuroconv(full: int, part: str) -> Prepare:
     def prepare(setup: Setup) -> Job:
         from neuroconv.datainterfaces import Suite2pSegmentationInterface
 
-        _, name, mask_type = PARTS[part]
-        folder = _folder(setup.sources, full, setup.scale) / name / "suite2p"
-        interface = Suite2pSegmentationInterface(folder_path=str(folder))
-        add_delta_f(interface.segmentation_extractor, folder / "plane0")
-        return Job(
-            run=neuroconv_convert(interface, setup.target, mask_type=mask_type),
-            num_bytes=_num_bytes(interface.segmentation_extractor.get_num_rois(), part),
-        )
+        plane = _plane(setup.sources, full, setup.scale, part)
+        interface = Suite2pSegmentationInterface(folder_path=str(plane.parent))
+        add_delta_f(interface.segmentation_extractor, plane)
+        return Job(run=neuroconv_convert(interface, setup.target))
+
+    return prepare
+
+
+def _from_images(write: Callable[..., Callable[[], None]], full: int, part: str) -> Prepare:
+    def prepare(setup: Setup) -> Job:
+        extractor = dense_extractor(_plane(setup.sources, full, setup.scale, part))
+        num_bytes = _num_bytes(extractor.get_num_rois(), part)
+        return Job(run=write(extractor, setup.target), num_bytes=num_bytes)
 
     return prepare
 
@@ -78,11 +97,28 @@ def _num_bytes(num_rois: int, part: str) -> int | None:
     return 4 * num_rois * (FIELD_SHAPE[0] * FIELD_SHAPE[1] + traces)
 
 
-def _too_large(number: int, part: str) -> str:
-    needed = 8 * number * FIELD_SHAPE[0] * FIELD_SHAPE[1]
-    if part.startswith("pixel") or needed < _DENSE_LIMIT:
-        return ""
-    return f"not run: its dense masks alone need {needed / 1e9:.0f} GB of memory"
+def _contenders(full: int, part: str) -> list[Contender]:
+    if part.startswith("pixel"):
+        return [
+            Contender(name="neuroconv", prepare=_neuroconv(full, part)),
+            Contender(name="nwb_ophys", prepare=_ours(full, part)),
+        ]
+    size = 4 * full * FIELD_SHAPE[0] * FIELD_SHAPE[1]
+    reason = f"not run: the images need {size / 1e9:.0f} GB of memory"
+    reason = reason if size > _LARGEST_SOURCE else ""
+    writers = {"neuroconv": neuroconv_write_segmentation, "nwb_ophys": write_segmentation}
+    return [
+        *(
+            Contender(
+                name=f"{name}, from images",
+                prepare=_from_images(write, full, part),
+                not_run=reason,
+            )
+            for name, write in writers.items()
+        ),
+        Contender(name="nwb_ophys, from Suite2p", prepare=_ours(full, part)),
+        Contender(name="neuroconv, from Suite2p: pixel masks", prepare=_neuroconv(full, part)),
+    ]
 
 
 def segmentation_comparisons() -> list[Comparison]:
@@ -90,21 +126,9 @@ def segmentation_comparisons() -> list[Comparison]:
     return [
         Comparison(
             key=f"d-{number}-{part}",
-            title=f"{number:,} ROIs, {what}, to HDF5",
-            timed=(
-                "A Suite2p folder: disks of about 100 pixels in a field of 512 × 512, and float32 "
-                f"traces of {NUM_SAMPLES:,} samples. Timed is the conversion by the interface, "
-                "which is open already. Of masks alone the folder has no images, and one "
-                "trace of two samples."
-            ),
-            contenders=[
-                Contender(
-                    name="neuroconv",
-                    prepare=_neuroconv(number, part),
-                    not_run=_too_large(number, part),
-                ),
-                Contender(name="nwb_ophys", prepare=_ours(number, part)),
-            ],
+            title=f"{number:,} ROIs, {what}",
+            timed=_TIMED,
+            contenders=_contenders(number, part),
             make_sources=functools.partial(_make_sources, number),
         )
         for number in NUMBERS
