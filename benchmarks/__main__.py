@@ -1,7 +1,8 @@
 """Measure speed, memory and file size: ``python -m benchmarks``.
 
-Results are added to results.json of the output folder, and results.md and the plots are made anew
-from all of it, so that cases can be run one at a time. For numbers that count, let nothing else run.
+Results are added to results.json of the output folder, and results.md and the plots are made
+anew from all of it, so that cases can be run one at a time. For numbers that count, let nothing
+else run.
 """
 
 from __future__ import annotations

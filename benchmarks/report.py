@@ -20,10 +20,10 @@ Made by `python -m benchmarks`; the numbers of each round are in [results.json](
 Each measurement is made in a Python process of its own, which opens or makes the source first; that
 is not timed unless it is said. Contenders take turns, in each round in another order. Numbers are
 medians over the rounds, with the least and the most in brackets; ratios are those of medians. MB/s
-are uncompressed megabytes (10⁶ bytes) per second. *On disk* is the time until the system has written
-everything back; nwb_ophys waits for that before the file gets its name, the others do not. *Peak* is
-the highest resident memory while the job runs, and *above* is what it is above the memory just
-before; *own* leaves out mapped files, and is sampled.
+are uncompressed megabytes (10⁶ bytes) per second. *On disk* is the time until the system has
+written everything back; nwb_ophys waits for that before the file gets its name, the others do not.
+*Peak* is the highest resident memory while the job runs, and *above* is what it is above the memory
+just before; *own* leaves out mapped files, and is sampled every 5 ms.
 """
 
 #: Heading, and text of a contender's cell.
@@ -99,7 +99,8 @@ def _table(results: Results, comparison: Comparison) -> list[str]:
             cells = [cell(results, comparison.key, name) for _, cell in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     rounds = {len(v["seconds"]) for v in measured["contenders"].values() if "seconds" in v}
-    return [*lines, "", f"Rounds: {' to '.join(str(n) for n in sorted({min(rounds), max(rounds)}))}"]
+    shown = " to ".join(str(number) for number in sorted({min(rounds), max(rounds)}))
+    return [*lines, "", f"Rounds: {shown}"]
 
 
 def _has(results: Results, comparison: Comparison, column: Column) -> bool:

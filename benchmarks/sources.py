@@ -55,15 +55,7 @@ def movie_extractor(movie: NDArray[Any]) -> Any:
 
 
 def repeating_extractor(block: NDArray[Any], count: int) -> Any:
-    """Return an extractor of a movie of any length, whose frames cost nearly nothing to make.
-
-    Parameters
-    ----------
-    block : numpy.ndarray
-        (frames, rows, columns), shown over and over.
-    count : int
-        Number of frames.
-    """
+    """Return an extractor of `count` frames that cost nearly nothing: a block over and over."""
     from roiextractors import ImagingExtractor
 
     class RepeatingImagingExtractor(ImagingExtractor):  # type: ignore[misc]

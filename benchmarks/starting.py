@@ -46,7 +46,7 @@ def starting_comparisons() -> list[Comparison]:
         Comparison(
             key=key,
             title=title,
-            timed="Timed is a new Python process from its start to its end, the second time it runs.",
+            timed="Timed is a new Python process from start to end, after one that is not timed.",
             contenders=[
                 Contender(name=package, prepare=_prepare(package, code)) for package in _COMMANDS
             ],

@@ -104,10 +104,10 @@ TARGETS = [
         bound=100,
     ),
     Target(
-        text="10,000 ROIs, image masks and traces: memory above the source's, MB",
+        text="10,000 ROIs, image masks and traces: own memory above the source's, MB",
         key="d-10000-image",
         of="nwb_ophys, from Suite2p",
-        quantity="above",
+        quantity="own_above",  # the source's traces are mapped files
         bound=300,
         at_most=True,
         unit=1e6,
