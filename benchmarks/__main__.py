@@ -21,14 +21,18 @@ from benchmarks.rounds import run_rounds
 
 def main() -> None:
     """Measure the cases asked for and write the report."""
-    given = _parser().parse_args()
+    parser = _parser()
+    given = parser.parse_args()
     wanted = [
         each
         for each in all_comparisons()
         if each.case in given.only.split(",") or each.key in given.only.split(",")
     ]
     path = given.output / "results.json"
-    results = load_results(path, machine_facts(), given.scale)
+    try:
+        results = load_results(path, machine_facts(), given.scale)
+    except ValueError as error:
+        parser.error(str(error))
     with tempfile.TemporaryDirectory(dir=given.folder, prefix="benchmarks-") as folder:
         for comparison in wanted:
             target = Path(folder) / "written.nwb"
