@@ -1,80 +1,73 @@
-"""Run with ``python -m benchmarks``; prints a Markdown table.
+"""Measure speed, memory and file size: ``python -m benchmarks``.
 
-A TIFF stack to NWB with everybody's defaults: 512 x 512 int16 frames with photon noise.
+Results are added to results.json of the output folder, and results.md and the plots are made
+anew from all of it, so that cases can be run one at a time. For numbers that count, let nothing
+else run.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
 
-import numpy as np
-
-Converter = Callable[[Path, Path], None]
-
-SESSION = {"NWBFile": {"session_start_time": datetime(2024, 5, 17, tzinfo=timezone.utc)}}
-
-
-def make_movie(num_frames: int) -> np.ndarray:
-    """Return dim cells on a dark field, with photon noise."""
-    random = np.random.default_rng(0)
-    rows, columns = np.mgrid[:512, :512]
-    field = 60 + 40 * np.sin(rows / 23) * np.cos(columns / 31)
-    return random.poisson(field, (num_frames, 512, 512)).astype(np.int16)
-
-
-def ours(source: Path, target: Path) -> None:
-    from nwb_ophys.formats import TiffImagingInterface
-
-    interface = TiffImagingInterface(source, 30.0)
-    interface.run_conversion(target, metadata=SESSION, progress=False)
-
-
-def neuroconv(source: Path, target: Path) -> None:
-    from neuroconv.datainterfaces import TiffImagingInterface
-
-    interface = TiffImagingInterface(file_path=str(source), sampling_frequency=30.0)
-    metadata = interface.get_metadata()
-    metadata["NWBFile"].update(SESSION["NWBFile"])
-    interface.run_conversion(nwbfile_path=str(target), metadata=metadata)
+from benchmarks.comparisons import CASES, all_comparisons
+from benchmarks.machine import machine_facts
+from benchmarks.plots import write_plots
+from benchmarks.report import write_report
+from benchmarks.results import load_results, save_results
+from benchmarks.rounds import run_rounds
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=5)
+    """Measure the cases asked for and write the report."""
+    parser = _parser()
     given = parser.parse_args()
-    movie = make_movie(given.frames)
-    contenders: dict[str, Callable[[Path, Path], None]] = {
-        "nwb_ophys": ours,
-        "neuroconv": neuroconv,
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    sizes: dict[str, int] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "movie.tif"
-        from nwb_ophys.testing import write_tiff
+    wanted = [
+        each
+        for each in all_comparisons()
+        if each.case in given.only.split(",") or each.key in given.only.split(",")
+    ]
+    path = given.output / "results.json"
+    try:
+        results = load_results(path, machine_facts(), given.scale)
+    except ValueError as error:
+        parser.error(str(error))
+    with tempfile.TemporaryDirectory(dir=given.folder, prefix="benchmarks-") as folder:
+        for comparison in wanted:
+            target = Path(folder) / "written.nwb"
+            rounds = max(given.rounds, comparison.least_rounds if given.rounds >= 5 else 0)
+            contenders = run_rounds(comparison, rounds, given.scale, Path(folder), target)
+            # In the order of this run: an older result does not keep its place.
+            results["comparisons"].pop(comparison.key, None)
+            results["comparisons"][comparison.key] = {"rounds": rounds, "contenders": contenders}
+            save_results(path, results)
+    write_report(given.output, results, write_plots(given.output, results))
+    print(f"Written: {given.output / 'results.md'}")
 
-        write_tiff(source, movie)
-        for _ in range(given.rounds):
-            for name, convert in contenders.items():
-                target = Path(folder) / f"{name}.nwb"
-                target.unlink(missing_ok=True)
-                start = time.perf_counter()
-                convert(source, target)
-                seconds[name].append(time.perf_counter() - start)
-                sizes[name] = target.stat().st_size
-    print(f"TIFF to HDF5, {movie.nbytes / 1e6:.0f} MB, medians of {given.rounds} rounds\n")
-    print("| converter | seconds | MB/s | file, MB |\n|---|---|---|---|")
-    for name, times in seconds.items():
-        median = statistics.median(times)
-        rate = movie.nbytes / 1e6 / median
-        print(f"| {name} | {median:.2f} | {rate:.0f} | {sizes[name] / 1e6:.1f} |")
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    cases = "; ".join(f"{letter}: {title}" for letter, title in CASES.items())
+    parser.add_argument(
+        "--only",
+        default=",".join(CASES),
+        help=f"letters of cases, or keys of comparisons, with commas between ({cases})",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=5,
+        help="5 are needed for a report; a comparison may need more, which are then made, too",
+    )
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="share of the full amount of data, for a trial"
+    )
+    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"))
+    parser.add_argument(
+        "--folder", type=Path, help="where files are written meanwhile; the system's if not given"
+    )
+    return parser
 
 
 if __name__ == "__main__":

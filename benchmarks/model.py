@@ -1,0 +1,101 @@
+"""What a measurement is: contenders that do the same job, compared with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+
+@frozen(kw_only=True)
+class Setup:
+    """Where a contender finds its sources, and what it writes.
+
+    Attributes
+    ----------
+    sources : pathlib.Path
+        Folder of the files that the comparison's ``make_sources`` made.
+    target : pathlib.Path
+        The file (or Zarr folder) to write.
+    scale : float
+        Share of the full amount of data.
+    """
+
+    sources: Path
+    target: Path
+    scale: float
+
+
+@frozen(kw_only=True)
+class Job:
+    """What is timed, ready to run.
+
+    Attributes
+    ----------
+    run : callable
+        Without arguments. Whatever it needs is imported, opened and built before. It may return
+        the bytes of its result where it writes no file.
+    num_bytes : int, optional
+        Uncompressed bytes that go through, for the throughput.
+    """
+
+    run: Callable[[], Any]
+    num_bytes: int | None = None
+
+
+@frozen(kw_only=True)
+class Contender:
+    """One way to do the job of a comparison.
+
+    Attributes
+    ----------
+    name : str
+    prepare : callable, optional
+        Makes the job of a setup; what it does is not timed.
+    max_rounds : int, optional
+        Fewer rounds than asked for, where a round is long.
+    not_run : str
+        Why it is listed without being measured.
+    """
+
+    name: str
+    prepare: Callable[[Setup], Job] | None = None
+    max_rounds: int | None = None
+    not_run: str = ""
+
+
+@frozen(kw_only=True)
+class Comparison:
+    """Contenders that take turns, in each round in another order.
+
+    Attributes
+    ----------
+    key : str
+        A letter, the case, then a name.
+    title : str
+    timed : str
+        What exactly is timed.
+    contenders : list of Contender
+    make_sources : callable, optional
+        Writes the source files for (folder, scale), once, where they are not there yet.
+    least_rounds : int
+        Rounds below which the numbers are a trial.
+    """
+
+    key: str
+    title: str
+    timed: str
+    contenders: list[Contender] = field(repr=False)
+    make_sources: Callable[[Path, float], None] | None = None
+    least_rounds: int = 5
+
+    @property
+    def case(self) -> str:
+        """Return the letter."""
+        return self.key[0]
+
+    def contender(self, name: str) -> Contender:
+        """Return the contender of a name."""
+        return next(each for each in self.contenders if each.name == name)

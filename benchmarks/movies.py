@@ -1,0 +1,91 @@
+"""Cases a and b: a movie in memory to HDF5 and to Zarr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.model import Comparison, Contender, Job, Setup
+from benchmarks.ours import has_workers, write_movie
+from benchmarks.peers import neuroconv_write_movie, pynwb_write_movie
+from benchmarks.roofline import encode_movie
+from benchmarks.sources import load_noise, make_noise, movie_extractor
+
+#: Numbers of workers that are measured besides the default, all cores.
+WORKERS = (0, 1, 2)
+
+_TIMED = (
+    "The movie is an array in memory, and in an `NWBFile` already. Timed is writing: choice of "
+    "chunks, transposition, compression, file. The roofline only transposes, shuffles bytes and "
+    "deflates (ISA-L, level 1) chunks of 10 MB in memory, and writes nothing; its size is that of "
+    "the deflated chunks. Without `workers=`, nwb_ophys takes all cores."
+)
+
+
+def _prepared(make: Callable[..., Callable[[], Any]], *arguments: Any) -> Callable[[Setup], Job]:
+    """Return the preparation of a job that writes an extractor over the movie."""
+
+    def prepare(setup: Setup) -> Job:
+        movie = load_noise(setup.sources)
+        run = make(movie_extractor(movie), setup.target, *arguments)
+        return Job(run=run, num_bytes=movie.nbytes)
+
+    return prepare
+
+
+def _pynwb(setup: Setup) -> Job:
+    movie = load_noise(setup.sources)
+    return Job(run=pynwb_write_movie(movie, setup.target), num_bytes=movie.nbytes)
+
+
+def _roofline(threads: int) -> Contender:
+    def prepare(setup: Setup) -> Job:
+        movie = load_noise(setup.sources)
+        return Job(run=encode_movie(movie, threads), num_bytes=movie.nbytes)
+
+    name = f"roofline, {threads} thread{'s' * (threads > 1)}"
+    return Contender(name=name, prepare=prepare)
+
+
+def _with_workers() -> list[Contender]:
+    """Return ours with each number of workers, or without them where it has no such argument."""
+    reason = "" if has_workers() else "not run: `write_nwbfile` has no argument `workers`"
+    return [
+        Contender(
+            name=f"nwb_ophys, workers={workers}",
+            prepare=_prepared(write_movie, "hdf5", workers),
+            not_run=reason,
+        )
+        for workers in WORKERS
+    ]
+
+
+def movie_comparisons() -> list[Comparison]:
+    """Return the comparisons of cases a and b."""
+    to_hdf5 = [
+        Contender(name="neuroconv", prepare=_prepared(neuroconv_write_movie, "hdf5")),
+        Contender(name="pynwb, gzip", prepare=_pynwb),
+        *_with_workers(),
+        Contender(name="nwb_ophys", prepare=_prepared(write_movie, "hdf5")),
+        _roofline(1),
+        _roofline(2),
+    ]
+    blosc = _prepared(neuroconv_write_movie, "zarr", ["blosc"])
+    to_zarr = [
+        Contender(name="neuroconv", prepare=_prepared(neuroconv_write_movie, "zarr")),
+        Contender(name="neuroconv, Blosc", prepare=blosc),
+        Contender(name="nwb_ophys", prepare=_prepared(write_movie, "zarr")),
+    ]
+    return [
+        Comparison(
+            key=key,
+            title=f"Movie of 512 × 512 pixels, int16 with photon noise, to {backend}",
+            timed=_TIMED if key.startswith("a") else _TIMED.partition(" The roofline")[0],
+            contenders=contenders,
+            make_sources=make_noise,
+        )
+        for key, backend, contenders in (
+            ("a-movie-hdf5", "HDF5", to_hdf5),
+            ("b-movie-zarr", "Zarr", to_zarr),
+        )
+    ]

@@ -1,0 +1,46 @@
+"""What a user of nwb_ophys writes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.session import new_nwbfile
+
+
+def write_movie(
+    extractor: Any, target: Path, backend: str, workers: int | None = None
+) -> Callable[[], Any]:
+    """Return a job that writes a movie with default settings.
+
+    The movie is added to an ``NWBFile`` before; planning the layout is part of the job.
+    """
+    import nwb_ophys
+    from nwb_ophys import tools
+
+    nwbfile = new_nwbfile()
+    tools.add_imaging(extractor, nwbfile)
+    options = {"backend": backend} | ({} if workers is None else {"workers": workers})
+    return lambda: nwb_ophys.write_nwbfile(nwbfile, target, **options)
+
+
+def has_workers() -> bool:
+    """Return whether ``write_nwbfile`` takes a number of workers."""
+    import nwb_ophys
+
+    return "workers" in inspect.signature(nwb_ophys.write_nwbfile).parameters
+
+
+def write_segmentation(extractor: Any, target: Path) -> Callable[[], Any]:
+    """Return a job that adds a segmentation to an ``NWBFile`` and writes it, with defaults."""
+    import nwb_ophys
+    from nwb_ophys import tools
+
+    def run() -> None:
+        nwbfile = new_nwbfile()
+        tools.add_segmentation(extractor, nwbfile)
+        nwb_ophys.write_nwbfile(nwbfile, target)
+
+    return run

@@ -1,0 +1,92 @@
+"""One measurement, in a process of its own: ``python -m benchmarks.run KEY CONTENDER …``.
+
+The last line of the output is the result as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.comparisons import find_comparison
+from benchmarks.memory import PeakMemory, peak_of_process
+from benchmarks.model import Job, Setup
+
+
+def measure(job: Job, target: Path) -> dict[str, Any]:
+    """Run a job and return what it took.
+
+    Returns
+    -------
+    dict
+        ``seconds`` until the job returns; ``seconds_on_disk`` until the operating system has
+        written everything back as well; ``peak`` and ``above``, resident memory in bytes, as such
+        and above the level before; ``own_above``, the latter without mapped files;
+        ``peak_of_process``, from its beginning; ``size`` of the result and ``num_bytes`` of the
+        source.
+    """
+    gc.collect()
+    os.sync()  # so that what was written earlier is not written back meanwhile
+    with PeakMemory() as memory:
+        start = time.perf_counter()
+        size = job.run()
+        seconds = time.perf_counter() - start
+    os.sync()
+    return {
+        "seconds": seconds,
+        "seconds_on_disk": time.perf_counter() - start,
+        "peak": memory.peak,
+        "above": memory.peak - memory.level,
+        "own_above": memory.own_above,
+        "peak_of_process": peak_of_process(),
+        "size": size_of(target) if target.exists() else size if isinstance(size, int) else None,
+        "num_bytes": job.num_bytes,
+    }
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or the sum over the files of a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Make the sources of a comparison, or measure one of its contenders."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("key")
+    parser.add_argument("contender", nargs="?", help="make the sources when not given")
+    parser.add_argument("--sources", type=Path, required=True)
+    parser.add_argument("--target", type=Path)
+    parser.add_argument("--scale", type=float, default=1.0)
+    given = parser.parse_args()
+    comparison = find_comparison(given.key)
+    if given.contender is None:
+        if comparison.make_sources is not None:
+            comparison.make_sources(given.sources, given.scale)
+        return
+    prepare = comparison.contender(given.contender).prepare
+    assert prepare is not None
+    job = prepare(Setup(sources=given.sources, target=given.target, scale=given.scale))
+    try:
+        result = measure(job, given.target)
+    finally:
+        remove(given.target)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

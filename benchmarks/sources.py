@@ -1,0 +1,101 @@
+"""What is converted: a movie with photon noise, and extractors over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Rows and columns of every movie here.
+FIELD_SHAPE = (512, 512)
+#: Frames of the movie at full scale: 1.05 GB.
+NUM_FRAMES = 2000
+SAMPLING_FREQUENCY = 30.0
+
+_NAME = "noise.npy"
+_BATCH = 50
+
+
+def num_frames(scale: float, full: int = NUM_FRAMES) -> int:
+    """Return the number of frames at a scale; two at least."""
+    return max(2, round(full * scale))
+
+
+def make_noise(folder: Path, scale: float) -> None:
+    """Write the movie to ``noise.npy``: dim cells on a dark field, with photon noise."""
+    path = folder / _NAME
+    if path.exists():
+        return
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[: FIELD_SHAPE[0], : FIELD_SHAPE[1]]
+    field = 60 + 40 * np.sin(rows / 23) * np.cos(columns / 31)
+    shape = (num_frames(scale), *FIELD_SHAPE)
+    movie = np.lib.format.open_memmap(path, "w+", dtype=np.int16, shape=shape)
+    for start in range(0, shape[0], _BATCH):
+        size = min(_BATCH, shape[0] - start)
+        movie[start : start + size] = random.poisson(field, (size, *FIELD_SHAPE))
+    movie.flush()
+
+
+def load_noise(folder: Path, count: int | None = None) -> NDArray[np.int16]:
+    """Return the first frames of the movie, all when not given, as an array in memory."""
+    # Not a memory map, so that reading the file is no part of what is timed.
+    return np.array(np.load(folder / _NAME, mmap_mode="r")[:count])
+
+
+def movie_extractor(movie: NDArray[Any]) -> Any:
+    """Return the extractor over an array that every converter is given."""
+    from roiextractors.extractors.numpyextractors.numpyextractors import NumpyImagingExtractor
+
+    # Its last axis is the channel.
+    return NumpyImagingExtractor(movie[..., np.newaxis], SAMPLING_FREQUENCY)
+
+
+def repeating_extractor(block: NDArray[Any], count: int) -> Any:
+    """Return an extractor of `count` frames that cost nearly nothing: a block over and over."""
+    from roiextractors import ImagingExtractor
+
+    class RepeatingImagingExtractor(ImagingExtractor):  # type: ignore[misc]
+        extractor_name = "RepeatingImagingExtractor"
+
+        def get_image_shape(self) -> tuple[int, ...]:
+            return block.shape[1:]
+
+        def get_num_samples(self) -> int:
+            return count
+
+        def get_sampling_frequency(self) -> float:
+            return SAMPLING_FREQUENCY
+
+        def get_channel_names(self) -> list[str]:
+            return ["channel"]
+
+        def get_dtype(self) -> np.dtype[Any]:
+            return block.dtype
+
+        def get_native_timestamps(self, start_sample: Any = None, end_sample: Any = None) -> None:
+            return None
+
+        def get_series(self, start_sample: Any = None, end_sample: Any = None) -> NDArray[Any]:
+            start, stop, _ = slice(start_sample, end_sample).indices(count)
+            first = start % len(block)
+            if first + stop - start <= len(block):
+                return block[first : first + stop - start]
+            return np.take(block, np.arange(start, stop) % len(block), axis=0)
+
+    return RepeatingImagingExtractor()
+
+
+def read_through(path: Path) -> None:
+    """Read a file once, so that the operating system has it in memory."""
+    for piece in _pieces(path):
+        del piece
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(1 << 24):
+            yield piece

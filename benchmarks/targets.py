@@ -1,0 +1,132 @@
+"""What the package promises, and whether it holds."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from benchmarks.results import Results, median
+
+_MOVIE, _ZARR = "a-movie-hdf5", "b-movie-zarr"
+
+
+@frozen(kw_only=True)
+class Target:
+    """A number that is to be reached: the median of one contender, or its ratio to another's.
+
+    Attributes
+    ----------
+    text : str
+    key : str
+        Of the comparison.
+    of, to : str
+        Contenders; the value is the quantity of the one, over that of the other if there is one.
+    quantity : str
+    bound : float
+        The value that is to be reached.
+    goal : float, optional
+        The value to be wished for.
+    at_most : bool
+        Whether the bound is the highest value allowed, not the lowest.
+    unit : float
+        What one of the value's units is, in bytes, if it is not a ratio.
+    """
+
+    text: str
+    key: str
+    of: str
+    to: str | None = None
+    quantity: str = "seconds"
+    bound: float
+    goal: float | None = None
+    at_most: bool = False
+    unit: float = 1.0
+
+    def value(self, results: Results) -> float | None:
+        """Return what was measured, or None."""
+        value = median(results, self.key, self.of, self.quantity)
+        if self.to is None:
+            return None if value is None else value / self.unit
+        other = median(results, self.key, self.to, self.quantity)
+        return value / other if value is not None and other else None
+
+    def met(self, value: float) -> bool:
+        """Return whether a value reaches the bound."""
+        return value <= self.bound if self.at_most else value >= self.bound
+
+
+def faster(text: str, key: str, than: str, bound: float, goal: float | None = None) -> Target:
+    """Return the target that nwb_ophys takes so many times less time."""
+    return Target(text=text, key=key, of=than, to="nwb_ophys", bound=bound, goal=goal)
+
+
+TARGETS = [
+    faster("Movie to HDF5: speed over neuroconv's", _MOVIE, "neuroconv", 12, 20),
+    Target(
+        text="Movie to HDF5: speed over the roofline's, 1 worker and 1 thread",
+        key=_MOVIE,
+        of="roofline, 1 thread",
+        to="nwb_ophys, workers=1",
+        bound=0.6,
+        goal=0.8,
+    ),
+    Target(
+        text="Movie to HDF5: speed over the roofline's, 2 workers and 2 threads",
+        key=_MOVIE,
+        of="roofline, 2 threads",
+        to="nwb_ophys, workers=2",
+        bound=0.6,
+        goal=0.8,
+    ),
+    Target(
+        text="Movie to HDF5: size of the file over neuroconv's",
+        key=_MOVIE,
+        of="nwb_ophys",
+        to="neuroconv",
+        quantity="size",
+        bound=0.95,
+        at_most=True,
+    ),
+    faster("Movie to Zarr: speed over neuroconv's", _ZARR, "neuroconv", 8),
+    faster("Movie to Zarr: speed over neuroconv's with Blosc", _ZARR, "neuroconv, Blosc", 1.3),
+    Target(
+        text="1,500 ROIs, image masks and traces: speed over neuroconv's",
+        key="d-1500-image",
+        of="neuroconv, from images",
+        to="nwb_ophys, from images",
+        bound=30,
+        goal=100,
+    ),
+    Target(
+        text="1,500 ROIs, image masks alone: speed over neuroconv's",
+        key="d-1500-image-alone",
+        of="neuroconv, from images",
+        to="nwb_ophys, from images",
+        bound=100,
+    ),
+    Target(
+        text="10,000 ROIs, image masks and traces: own memory above the source's, MB",
+        key="d-10000-image",
+        of="nwb_ophys, from Suite2p",
+        quantity="own_above",  # the source's traces are mapped files
+        bound=300,
+        at_most=True,
+        unit=1e6,
+    ),
+    Target(
+        text="Movie of 20 GB: peak of memory over that of 2 GB",
+        key="e-length",
+        of="20 GB",
+        to="2 GB",
+        quantity="peak",
+        bound=1.05,
+        at_most=True,
+    ),
+    Target(
+        text="Help of the command: time over neuroconv's",
+        key="f-help",
+        of="nwb_ophys",
+        to="neuroconv",
+        bound=0.25,
+        at_most=True,
+    ),
+]

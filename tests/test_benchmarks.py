@@ -1,0 +1,34 @@
+"""``python -m benchmarks``, with few data and one round."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.slow
+def test_a_trial_run_writes_the_report(tmp_path):
+    for package in ("isal", "matplotlib", "neuroconv"):
+        pytest.importorskip(package)
+    options = ["--only", "a,f", "--scale", "0.02", "--rounds", "1", "--output", tmp_path / "out"]
+    command = [sys.executable, "-m", "benchmarks", *options, "--folder", tmp_path]
+    subprocess.run(command, cwd=ROOT, check=True)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "results.json",
+        "results.md",
+        "a.png",
+        "f.png",
+    }
+    comparisons = json.loads((tmp_path / "out" / "results.json").read_text())["comparisons"]
+    assert set(comparisons) == {"a-movie-hdf5", "f-import", "f-help"}
+    for comparison in comparisons.values():
+        for name, measured in comparison["contenders"].items():
+            assert measured.get("not_run") or measured["seconds"][0] > 0, name
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert "A trial" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
