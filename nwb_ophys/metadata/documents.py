@@ -77,11 +77,12 @@ class _Loader(yaml.SafeLoader):
 
 
 # YAML 1.1, which PyYAML reads, takes 1e-6 for a text.
-_Loader.add_implicit_resolver(
+_NUMBER = (
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),
 )
+_Loader.add_implicit_resolver(*_NUMBER)
 
 
 def _parse(content: str, is_json: bool) -> Any:
@@ -122,6 +123,8 @@ def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _represent_text)
+# So that a text that looks like such a number is quoted.
+_Dumper.add_implicit_resolver(*_NUMBER)
 
 
 def _lines(value: dict[str, Any], schema: Mapping[str, Any], depth: int) -> list[str]:

@@ -135,9 +135,6 @@ class BackendConfiguration:
     def __iter__(self) -> Iterator[DatasetConfiguration]:
         return iter(self.datasets.values())
 
-    def __len__(self) -> int:
-        return len(self.datasets)
-
     def __str__(self) -> str:
         """Return a table with sizes."""
         rows = [TABLE_HEADS, *(dataset.table_row() for dataset in self)]

@@ -105,7 +105,7 @@ def configuration_of_file(
         What is to be changed.
     """
     origin = _origin(source)
-    configuration = general or BackendConfiguration(backend=origin.name)
+    configuration = BackendConfiguration(backend=origin.name) if general is None else general
     with _opened(source, origin) as read:
         planned = plan_datasets(
             read.read_builder(),

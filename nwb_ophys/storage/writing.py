@@ -96,7 +96,9 @@ def write_with(
     find_source : callable
         Gives the source that data make, or None for what hdmf is to write itself.
     """
-    configuration = options.configuration or BackendConfiguration(backend=storage.name)
+    configuration = options.configuration
+    if configuration is None:
+        configuration = BackendConfiguration(backend=storage.name)
     workers, budget = options.num_workers, _budget(configuration)
     planned: list[PlannedDataset] = []
 
