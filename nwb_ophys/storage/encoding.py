@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 # A piece of this size stays in a core's cache between being transposed and being shuffled.
 _PIECE_BYTES = 1 << 19
+_WORD = 8
+_SMALLEST_FRAME = 1 << 16
+# Sizes of values of which a word holds several.
+_PACKABLE = (1, 2, 4)
 # Most chunks that are not all zeros show it in their first bytes.
 _GLANCE_BYTES = 4096
 
@@ -41,28 +45,75 @@ def chunk_bytes(
         padded = np.zeros(chunk_shape, dtype)
         padded[tuple(slice(0, size) for size in values.shape)] = values
         values = padded
+    if values.dtype != dtype:
+        values = values.astype(dtype)
     count, itemsize = values.size, dtype.itemsize
     if not shuffle or itemsize == 1:
         stored = np.empty(chunk_shape, dtype)
-        flat = stored.reshape(-1)
-        for start, piece in _pieces(values):
-            flat[start : start + piece.size].reshape(piece.shape)[...] = piece
-        return flat.view(np.uint8)
+        _copy_in_order(values, stored.reshape(1, count))
+        return stored.reshape(-1).view(np.uint8)
     planes = np.empty((itemsize, count), np.uint8)
-    for start, piece in _pieces(values):
-        ordered = np.ascontiguousarray(piece, dtype=dtype).reshape(-1)
-        planes[:, start : start + piece.size] = _bytes_of(ordered, itemsize).T
+    _copy_in_order(values, planes)
     return planes
+
+
+def _copy_in_order(values: NDArray[Any], planes: NDArray[Any]) -> None:
+    """Copy values into C order: bytes into as many planes as a value has, or values into one."""
+    num_planes = len(planes)
+    if values.ndim > 2 and values.shape[-1] == 1:  # volumes are cut into planes of depth 1
+        values = values[..., 0]
+    if _is_transposed(values):
+        *leading, columns, rows = values.shape
+        target = planes.reshape(num_planes, -1, columns, rows)
+        for position, index in enumerate(np.ndindex(*leading)):
+            _copy_transposed(values[index], target[:, position])
+        return
+    for start, piece in _pieces(values):
+        ordered = np.ascontiguousarray(piece).reshape(-1)
+        part = planes[:, start : start + piece.size]
+        part[...] = ordered.view(np.uint8).reshape(-1, num_planes).T if num_planes > 1 else ordered
+
+
+def _is_transposed(values: NDArray[Any]) -> bool:
+    """Whether values lie side by side along the last axis but one, in frames worth the effort."""
+    return (
+        values.ndim >= 2
+        and values.dtype.itemsize in _PACKABLE
+        and values.shape[-1] * values.shape[-2] * values.dtype.itemsize >= _SMALLEST_FRAME
+        and values.strides[-2] == values.dtype.itemsize
+    )
+
+
+def _copy_transposed(frame: NDArray[Any], planes: NDArray[Any]) -> None:
+    """Copy a frame of (columns, rows), whose columns lie side by side, into (…, columns, rows).
+
+    Words of eight bytes are transposed first, and the values within each afterwards: that is
+    twice as fast as one value at a time.
+    """
+    itemsize, (columns, rows) = frame.dtype.itemsize, frame.shape
+    per_word = _WORD // itemsize
+    words_end = columns // per_word * per_word
+    unit = np.dtype(np.uint8) if len(planes) > 1 else planes.dtype
+    slab = max(_PIECE_BYTES // (rows * _WORD), 1) * per_word
+    for start in range(0, words_end, slab):
+        stop = min(start + slab, words_end)
+        source = frame[start:stop].T
+        if start or stop < columns:
+            source = np.ascontiguousarray(source)  # rows far apart fall onto each other in a cache
+        words = np.ascontiguousarray(source.view(np.uint64).T)
+        parts = words.view(unit).reshape(len(words), rows, per_word, len(planes))
+        target = planes[:, start:stop].reshape(len(planes), len(words), per_word, rows)
+        target[...] = parts.transpose(3, 0, 2, 1)
+    if words_end < columns:
+        rest = np.ascontiguousarray(frame[words_end:])
+        parts = rest.view(unit).reshape(*rest.shape, len(planes))
+        planes[:, words_end:] = parts.transpose(2, 0, 1)
 
 
 def is_all_zero(stored: Bytes) -> bool:
     """Whether every byte is zero, so that a fill value of zero says the same."""
     flat = stored.reshape(-1)
     return not flat[:_GLANCE_BYTES].any() and not flat.any()
-
-
-def _bytes_of(ordered: NDArray[Any], itemsize: int) -> Bytes:
-    return ordered.view(np.uint8).reshape(-1, itemsize)
 
 
 def _pieces(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
