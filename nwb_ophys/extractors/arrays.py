@@ -11,6 +11,7 @@ from roiextractors import ImagingExtractor, SegmentationExtractor
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.properties import QuickProperties
+from nwb_ophys.extractors.ragged import RaggedPixels
 
 
 class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -179,6 +180,14 @@ class ArraySegmentationExtractor(QuickProperties, SegmentationExtractor):  # typ
         indices = self._indices(self._roi_ids if roi_ids is None else roi_ids)
         masks = (self._masks[..., index] for index in indices)
         return [np.column_stack([*np.nonzero(m), m[np.nonzero(m)]]) for m in masks]
+
+    def get_ragged_pixels(
+        self, ids: Sequence[Any], form: str, of_background: bool
+    ) -> RaggedPixels | None:
+        """Return the pixels that are not 0, where they are few; arrays have no background."""
+        if self._masks.ndim != 3 or of_background or type(self._masks) is not np.ndarray:
+            return None
+        return RaggedPixels.from_images(self._masks, self._indices(ids))
 
     def _indices(self, roi_ids: Sequence[Any]) -> list[int]:
         position = {roi_id: index for index, roi_id in enumerate(self._roi_ids)}

@@ -82,7 +82,7 @@ class RaggedPixels:
 
     @classmethod
     def from_images(
-        cls, images: NDArray[Any], indices: Sequence[int], largest_share: float
+        cls, images: NDArray[Any], indices: Sequence[int], largest_share: float = 1 / 16
     ) -> RaggedPixels | None:
         """Lay the pixels of images in memory that are not zero end to end, a few images at a time.
 
@@ -92,25 +92,19 @@ class RaggedPixels:
         indices : sequence of int
             Which ROIs.
         largest_share : float
-            Of the pixels of the images; with more of them not zero, None is returned.
+            Of the pixels of the images; with more of them not zero, None is returned. Beyond the
+            default the pixels would take as much memory as the images.
         """
-        num_pixels = images.shape[0] * images.shape[1]
-        step = max(_BLOCK_BYTES // (num_pixels * images.itemsize), 1)
-        places, weights, counts = [], [], [np.zeros(0, np.int64)]
-        for start in range(0, len(indices), step):
-            block = np.moveaxis(images[:, :, indices[start : start + step]], -1, 0)
-            block = np.ascontiguousarray(block).reshape(-1, num_pixels)
-            place = np.flatnonzero(block)
-            counts.append(np.bincount(place // num_pixels, minlength=len(block)))
-            if np.concatenate(counts).sum() > largest_share * num_pixels * len(indices):
-                return None
-            places.append((place % num_pixels).astype(np.int32))
-            weights.append(block.reshape(-1)[place])
-        row, column = np.divmod(np.concatenate([np.zeros(0, np.int32), *places]), images.shape[1])
+        scan = _scan_rows if images.flags.c_contiguous else _scan_images
+        limit = int(largest_share * images.shape[0] * images.shape[1] * len(indices))
+        found = scan(images, indices, limit)
+        if found is None:
+            return None
+        roi, row, column, weights = found
         return cls(
             coordinates=(column, row),
-            weights=np.concatenate([np.zeros(0, images.dtype), *weights]),
-            ends=np.cumsum(np.concatenate(counts)),
+            weights=weights,
+            ends=np.cumsum(np.bincount(roi, minlength=len(indices)).astype(np.int64)),
             field_shape=field_of(images.shape[:2]),
             image_dtype=images.dtype,
         )
@@ -181,3 +175,62 @@ class PixelLists(Sequence[NDArray[Any]]):
     def __getitem__(self, index: Any) -> Any:
         x, y, *rest = self.pixels[index].T
         return np.column_stack([y, x, *rest])
+
+
+_Found = tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int32], NDArray[Any]]
+
+
+def _scan_images(images: NDArray[Any], indices: Sequence[int], limit: int) -> _Found | None:
+    """Find the pixels that are not zero, a few ROIs at a time: (ROI, row, column, weight)."""
+    rows, columns, _ = images.shape
+    step = max(_BLOCK_BYTES // (rows * columns * images.itemsize), 1)
+    parts = []
+    for start in range(0, len(indices), step):
+        block = np.moveaxis(images[:, :, indices[start : start + step]], -1, 0)
+        block = np.ascontiguousarray(block)
+        parts.append(_nonzero(block, (start, 0, 0)))
+        limit -= len(parts[-1][0])
+        if limit < 0:
+            return None
+    return _joined(parts, images.dtype)
+
+
+def _scan_rows(images: NDArray[Any], indices: Sequence[int], limit: int) -> _Found | None:
+    """Find the same of images whose ROIs lie side by side, a few rows at a time."""
+    rows, columns, num_rois = images.shape
+    step = max(_BLOCK_BYTES // max(columns * num_rois * images.itemsize, 1), 1)
+    position = np.full(num_rois, -1)
+    position[np.asarray(indices, dtype=np.int64)] = np.arange(len(indices))
+    parts = []
+    for start in range(0, rows, step):
+        row, column, roi, weights = _nonzero(images[start : start + step], (start, 0, 0))
+        roi = position[roi]
+        kept = roi >= 0
+        parts.append((roi[kept], row[kept], column[kept], weights[kept]))
+        limit -= len(parts[-1][0])
+        if limit < 0:
+            return None
+    roi, row, column, weights = _joined(parts, images.dtype)
+    order = np.argsort(roi, kind="stable")
+    return roi[order], row[order], column[order], weights[order]
+
+
+def _nonzero(block: NDArray[Any], origin: tuple[int, int, int]) -> _Found:
+    """Return the three coordinates of what is not zero in a contiguous block, and the values."""
+    # A mask of booleans is searched many times as fast as numbers are.
+    place = np.flatnonzero(block.reshape(-1) != 0)
+    first, second, third = np.unravel_index(place, block.shape)
+    values = block.reshape(-1)[place]
+    moved = [
+        (axis + start).astype(np.int32)
+        for axis, start in zip((first, second, third), origin, strict=True)
+    ]
+    return moved[0], moved[1], moved[2], values
+
+
+def _joined(parts: Sequence[_Found], dtype: Any) -> _Found:
+    empty = (*(np.zeros(0, np.int32) for _ in range(3)), np.zeros(0, dtype))
+    first, second, third, fourth = (
+        np.concatenate(columns) for columns in zip(empty, *parts, strict=True)
+    )
+    return first, second, third, fourth

@@ -7,11 +7,7 @@ from typing import Any, Literal
 
 import attrs
 import numpy as np
-from roiextractors import (
-    MinianSegmentationExtractor,
-    SegmentationExtractor,
-    Suite2pSegmentationExtractor,
-)
+from roiextractors import SegmentationExtractor, Suite2pSegmentationExtractor
 from roiextractors.segmentationextractor import SampleSlicedSegmentationExtractor, _ROIMasks
 
 from nwb_ophys.extractors.ragged import PixelLists, RaggedPixels
@@ -31,8 +27,9 @@ def ragged_pixels(
     so, and nothing set on the object itself, replaces a method that gives masks:
 
     1. it has a method ``get_ragged_pixels(ids, form, of_background)``, as those of this package;
-    2. it takes its masks from roiextractors' own ``_ROIMasks`` of pixels or voxels, or from the
-       footprints of Minian, by the methods of the base class, or is a slice in time of such a one.
+    2. it takes its masks from roiextractors' own ``_ROIMasks`` by the methods of the base class,
+       or is a slice in time of such a one. Images in memory of which few pixels are not zero are
+       searched once for those.
 
     Parameters
     ----------
@@ -79,18 +76,14 @@ def _has_last_word(extractor: Any, part: str) -> bool:
 
 
 def _native_pixels(extractor: Any, ids: Sequence[Any]) -> RaggedPixels | None:
-    """Return the pixels that roiextractors holds, of which it makes images of float32.
-
-    The footprints of Minian, almost all zeros, it holds as an array in memory.
-    """
+    """Return the pixels that roiextractors holds, of which it makes images of float32."""
     masks: Any = getattr(extractor, "_roi_masks", None)
     if type(masks) is not _ROIMasks:
         return None
     indices = [masks.roi_id_map[roi_id] for roi_id in ids]
     if masks.mask_tpe == "nwb-image_mask":
-        is_sparse = isinstance(extractor, MinianSegmentationExtractor) and masks.data.ndim == 3
-        # Beyond this share the pixels would take as much memory as the images.
-        return RaggedPixels.from_images(masks.data, indices, 1 / 16) if is_sparse else None
+        is_array = isinstance(masks.data, np.ndarray) and masks.data.ndim == 3
+        return RaggedPixels.from_images(masks.data, indices) if is_array else None
     if isinstance(masks.data, PixelLists):
         return attrs.evolve(masks.data.pixels.take(indices), image_dtype=np.float32)
     frame_shape = masks.field_of_view_shape

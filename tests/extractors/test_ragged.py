@@ -266,10 +266,37 @@ def test_dense_sources_are_read_one_by_one() -> None:
         images.nonzero_chunks(0, 4, (1, 2, 2))
 
 
-def test_arrays_of_roiextractors_are_dense_whatever_they_hold() -> None:
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("ids", [[0, 1, 2, 3, 4], [3, 1]])
+def test_arrays_of_few_pixels_are_searched_for_them(order: Any, ids: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(ragged, "_BLOCK_BYTES", 500)  # several blocks
+    random = np.random.default_rng(0)
+    images = np.where(random.random((12, 9, 5)) < 0.05, random.random((12, 9, 5)), 0.0)
+    images[:, :, 3] = 0.0
+    images[4, 5, 1] = np.nan
+    images = np.asarray(images, order=order)
+    extractor = ArraySegmentationExtractor(images, {})
+    masks = ImageMasks(extractor, ids)
+    assert masks.is_sparse
+    for position, roi in enumerate(ids):
+        np.testing.assert_array_equal(masks.image(position), images[:, :, roi].T)
+    found = ragged_pixels(extractor, ids, "pixel")
+    assert found is not None
+    for pixels, expected in zip(found, extractor.get_roi_pixel_masks(ids), strict=True):
+        np.testing.assert_array_equal(pixels[:, [1, 0, 2]], expected)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_many_pixels_stay_dense(order: Any) -> None:
+    extractor = ArraySegmentationExtractor(np.ones((12, 9, 5), order=order), {})
+    assert not ImageMasks(extractor, [0, 1]).is_sparse
+
+
+def test_arrays_of_roiextractors_are_searched_too() -> None:
     extractor = generate_dummy_segmentation_extractor(num_rois=3)
-    extractor._roi_masks.data = np.zeros(extractor._roi_masks.data.shape)
     assert not ImageMasks(extractor, extractor.get_roi_ids()).is_sparse
+    extractor._roi_masks.data = np.zeros(extractor._roi_masks.data.shape)
+    assert ImageMasks(extractor, extractor.get_roi_ids()).is_sparse
 
 
 @pytest.mark.parametrize("form", ["image", "pixel"])
