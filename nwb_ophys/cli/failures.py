@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,27 @@ from typing import Any
 import click
 
 from nwb_ophys.errors import NwbOphysError
+
+
+class _Terminated(KeyboardInterrupt):
+    """The system asked the process to end."""
+
+
+@contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """Have a request to end, as a cluster's scheduler sends it, clean up like Ctrl-C."""
+
+    def end(*_: Any) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager
@@ -22,7 +45,7 @@ def report(*, debug: bool) -> Iterator[None]:
     debug : bool
         Let errors through, with their tracebacks.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _ended_as_interrupted():
         if not debug:
             warnings.simplefilter("ignore")
             warnings.simplefilter("default", UserWarning)
@@ -32,6 +55,9 @@ def report(*, debug: bool) -> Iterator[None]:
         except click.ClickException as error:
             _say(f"Error: {error.format_message()}")
             sys.exit(2)
+        except _Terminated:
+            _say("Ended; nothing was written.")
+            sys.exit(143)
         except (KeyboardInterrupt, click.Abort):
             _say("Interrupted; nothing was written.")
             sys.exit(130)

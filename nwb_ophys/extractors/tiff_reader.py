@@ -1,9 +1,10 @@
 """Read blocks of pages from one or several TIFF files, from several threads at once."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from threading import RLock
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,40 +18,74 @@ from nwb_ophys.memory import release_map
 # A recording of thousands of files must not use up the file handles of the process (often 1024).
 MAXIMAL_OPEN_FILES = 64
 
-Handle = TypeVar("Handle")
 
+class _OpenMaps:
+    """The files mapped last, up to a fixed number; guarded by the caller's lock."""
 
-class _OpenFiles(Generic[Handle]):
-    """The files used last, kept open up to a fixed number; guarded by the caller's lock."""
+    def __init__(self, open_map: Callable[[int], npt.NDArray[np.uint8]]) -> None:
+        self._open_map = open_map
+        self._maps: OrderedDict[int, npt.NDArray[np.uint8]] = OrderedDict()
 
-    def __init__(
-        self, open_file: Callable[[int], Handle], close_file: Callable[[Handle], None]
-    ) -> None:
-        self._open_file, self._close_file = open_file, close_file
-        self._handles: OrderedDict[int, Handle] = OrderedDict()
-
-    def get(self, index: int) -> Handle:
-        """Return the open file of one index, opening it if it is not open."""
-        if index in self._handles:
-            self._handles.move_to_end(index)
-            return self._handles[index]
-        while len(self._handles) >= MAXIMAL_OPEN_FILES:
-            self._close_file(self._handles.popitem(last=False)[1])
-        self._handles[index] = self._open_file(index)
-        return self._handles[index]
+    def get(self, index: int) -> npt.NDArray[np.uint8]:
+        """Return the map of the file of one index."""
+        if index in self._maps:
+            self._maps.move_to_end(index)
+            return self._maps[index]
+        while len(self._maps) >= MAXIMAL_OPEN_FILES:
+            self._maps.popitem(last=False)
+        self._maps[index] = self._open_map(index)
+        return self._maps[index]
 
     def close(self) -> None:
-        """Close all of them."""
-        while self._handles:
-            self._close_file(self._handles.popitem()[1])
+        """Let go of all of them."""
+        self._maps.clear()
+
+
+class _LentFiles:
+    """Files open with tifffile, each lent to one thread at a time; idle ones are kept open."""
+
+    def __init__(self, open_file: Callable[[int], Any]) -> None:
+        self._open_file = open_file
+        self._idle: OrderedDict[int, list[Any]] = OrderedDict()
+        self._lock = Lock()
+
+    @contextmanager
+    def lend(self, index: int) -> Iterator[Any]:
+        """Lend a file of an index, opened anew where all open ones are lent."""
+        with self._lock:
+            kept = self._idle.get(index)
+            tiff = kept.pop() if kept else None
+        if tiff is None:
+            tiff = self._open_file(index)
+        try:
+            yield tiff
+        finally:
+            self._keep(index, tiff)
+
+    def _keep(self, index: int, tiff: Any) -> None:
+        with self._lock:
+            self._idle.setdefault(index, []).append(tiff)
+            self._idle.move_to_end(index)
+            while sum(map(len, self._idle.values())) > MAXIMAL_OPEN_FILES:
+                _, oldest = self._idle.popitem(last=False)
+                for idle in oldest:
+                    idle.close()
+
+    def close(self) -> None:
+        """Close all that are not lent."""
+        with self._lock:
+            for idle in self._idle.values():
+                for tiff in idle:
+                    tiff.close()
+            self._idle.clear()
 
 
 class TiffPageReader:
     """Read pages by their number counted over several TIFF files of one shape.
 
     Uncompressed pages are copied out of a memory map of the file, without a lock; others are
-    decoded by tifffile, a block at a time, one thread after the other (tifffile decodes with
-    threads of its own). `read` may be called from several threads at once.
+    decoded by tifffile, a block at a time. `read` may be called from several threads at once, each
+    of which has the file open for itself.
 
     Parameters
     ----------
@@ -87,10 +122,10 @@ class TiffPageReader:
                 raise SourceError(message)
         counts = np.array([source.table.num_pages for source in sources], np.int64)
         self.first_pages: Integers = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self._lock = RLock()
+        self._lock = Lock()
         self._is_closed = False
-        self._maps = _OpenFiles(self._open_map, lambda _: None)
-        self._tiffs = _OpenFiles(self._open_tiff, lambda tiff: tiff.close())
+        self._maps = _OpenMaps(self._open_map)
+        self._tiffs = _LentFiles(self._open_tiff)
 
     @property
     def num_pages(self) -> int:
@@ -157,8 +192,7 @@ class TiffPageReader:
     def _decode(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
         """Decode pages with tifffile into ``out``, of shape (pages, rows, columns)."""
         table = self.sources[file].table
-        with self._lock:
-            tiff = self._tiffs.get(file)
+        with self._tiffs.lend(file) as tiff:
             try:
                 if table.is_uniform:
                     out[...] = tiff.asarray(key=pages.tolist()).reshape(out.shape)
@@ -203,4 +237,4 @@ class TiffPageReader:
         with self._lock:
             self._is_closed = True
             self._maps.close()
-            self._tiffs.close()
+        self._tiffs.close()

@@ -156,8 +156,17 @@ def test_as_a_program(raw, recording):
     assert failed.stderr == "Error: 'absent.tif' does not exist; check the path.\n"
 
 
-def test_interrupted_it_leaves_nothing(raw):
-    np.save(raw / "long.npy", np.random.default_rng(0).integers(0, 99, (4000, 200, 200), "uint8"))
+@pytest.mark.parametrize(
+    ("request_to_end", "code", "said"),
+    [
+        (signal.SIGINT, 130, "Interrupted; nothing was written."),
+        (signal.SIGTERM, 143, "Ended; nothing was written."),
+    ],
+)
+def test_interrupted_it_leaves_nothing(raw, request_to_end, code, said):
+    # 20 GB, of which a file system keeps none.
+    shape = (500_000, 200, 200)
+    np.lib.format.open_memmap(raw / "long.npy", mode="w+", dtype="uint8", shape=shape)
     program = Path(sys.executable).parent / "nwb-ophys"
     process = subprocess.Popen(
         [program, "convert", "long.npy", "-o", "a.nwb", *RATE, "--set", START],
@@ -170,10 +179,10 @@ def test_interrupted_it_leaves_nothing(raw):
         assert time.monotonic() < end, "it never began to write"
         assert process.poll() is None, "it was done before it could be interrupted"
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(request_to_end)
     _, printed = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert printed.strip().endswith("Interrupted; nothing was written.")
+    assert process.returncode == code
+    assert printed.strip().endswith(said)
     assert "Traceback" not in printed
     assert not (raw / "a.nwb").exists()
     assert not list(raw.glob(".*"))

@@ -1,0 +1,68 @@
+"""Ctrl-C, and a request to end, stop a write within a second and leave nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nwb_ophys import write_nwbfile
+
+from .conftest import VALUES, new_file, snapshot
+
+_LONG_WRITE = """
+import sys
+sys.path.insert(0, {folder!r})
+import numpy as np
+from hdmf.data_utils import GenericDataChunkIterator
+from conftest import new_file
+from nwb_ophys import write_nwbfile
+
+NOISE = np.random.default_rng(0).poisson(60, (19, 512, 512)).astype(np.int16)
+
+class Endless(GenericDataChunkIterator):
+    reads_in_parallel = sys.argv[4] == "parallel"
+    def _get_maxshape(self):
+        return (19 * 10_000, 512, 512)
+    def _get_dtype(self):
+        return NOISE.dtype
+    def _get_data(self, selection):
+        frames = np.arange(selection[0].start, selection[0].stop) % 19
+        return NOISE[frames].transpose(0, 2, 1)
+
+def tell(progress):
+    print(progress.frames, flush=True)
+
+lazy = Endless(chunk_shape=(19, 512, 512), buffer_shape=(57, 512, 512))
+write_nwbfile(
+    new_file(a=lazy), sys.argv[1], backend=sys.argv[2], workers=int(sys.argv[3]), overwrite=True,
+    progress=tell,
+)
+"""
+
+
+@pytest.mark.parametrize("reading", ["serial", "parallel"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_interrupt_stops_a_write_within_a_second(target, backend, workers, reading):
+    write_nwbfile(new_file(a=VALUES), target, backend=backend)
+    before = snapshot(target.parent)
+    code = _LONG_WRITE.format(folder=str(Path(__file__).parent))
+    command = [sys.executable, "-c", code, str(target), backend, str(workers), reading]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(3):
+            assert process.stdout is not None
+            assert int(process.stdout.readline()) > 0
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        took = time.monotonic() - start
+    assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in errors
+    assert took < 2.0  # less than one, where the machine is not busy with other tests
+    assert snapshot(target.parent) == before
