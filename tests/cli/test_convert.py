@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pynwb
+import pytest
 from pynwb import NWBHDF5IO
 
 from nwb_ophys.storage import get_backend
