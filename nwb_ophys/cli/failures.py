@@ -15,23 +15,30 @@ import click
 from nwb_ophys.errors import NwbOphysError
 
 
-class _Terminated(KeyboardInterrupt):
-    """The system asked the process to end."""
+_INTERRUPTED = "Interrupted; nothing was written."
 
 
 @contextmanager
-def _ended_as_interrupted() -> Iterator[None]:
-    """Have a request to end, as a cluster's scheduler sends it, clean up like Ctrl-C."""
+def _ended_as_interrupted() -> Iterator[list[int]]:
+    """Have a request to end, as a cluster's scheduler sends it, clean up like Ctrl-C.
 
-    def end(*_: Any) -> None:
-        raise _Terminated
+    Yields
+    ------
+    list of int
+        The signals that came.
+    """
+    received: list[int] = []
+
+    def end(number: int, _: Any) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield received
         return
     previous = signal.signal(signal.SIGTERM, end)
     try:
-        yield
+        yield received
     finally:
         signal.signal(signal.SIGTERM, previous)
 
@@ -45,7 +52,7 @@ def report(*, debug: bool) -> Iterator[None]:
     debug : bool
         Let errors through, with their tracebacks.
     """
-    with warnings.catch_warnings(), _ended_as_interrupted():
+    with warnings.catch_warnings(), _ended_as_interrupted() as received:
         if not debug:
             warnings.simplefilter("ignore")
             warnings.simplefilter("default", UserWarning)
@@ -55,12 +62,9 @@ def report(*, debug: bool) -> Iterator[None]:
         except click.ClickException as error:
             _say(f"Error: {error.format_message()}")
             sys.exit(2)
-        except _Terminated:
-            _say("Ended; nothing was written.")
-            sys.exit(143)
         except (KeyboardInterrupt, click.Abort):
-            _say("Interrupted; nothing was written.")
-            sys.exit(130)
+            _say("Ended; nothing was written." if received else _INTERRUPTED)
+            sys.exit(128 + received[0] if received else 130)
         except Exception as error:
             if debug:
                 raise
