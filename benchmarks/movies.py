@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.model import Comparison, Contender, Job, Setup
-from benchmarks.ours import has_workers, write_movie
+from benchmarks.ours import write_movie
 from benchmarks.peers import neuroconv_write_movie, pynwb_write_movie
 from benchmarks.roofline import encode_movie
 from benchmarks.sources import load_noise, make_noise, movie_extractor
@@ -47,25 +47,18 @@ def _roofline(threads: int) -> Contender:
     return Contender(name=name, prepare=prepare)
 
 
-def _with_workers() -> list[Contender]:
-    """Return ours with each number of workers, or without them where it has no such argument."""
-    reason = "" if has_workers() else "not run: `write_nwbfile` has no argument `workers`"
-    return [
-        Contender(
-            name=f"nwb_ophys, workers={workers}",
-            prepare=_prepared(write_movie, "hdf5", workers),
-            not_run=reason,
-        )
-        for workers in WORKERS
-    ]
-
-
 def movie_comparisons() -> list[Comparison]:
     """Return the comparisons of cases a and b."""
     to_hdf5 = [
         Contender(name="neuroconv", prepare=_prepared(neuroconv_write_movie, "hdf5")),
         Contender(name="pynwb, gzip", prepare=_pynwb),
-        *_with_workers(),
+        *(
+            Contender(
+                name=f"nwb_ophys, workers={workers}",
+                prepare=_prepared(write_movie, "hdf5", workers),
+            )
+            for workers in WORKERS
+        ),
         Contender(name="nwb_ophys", prepare=_prepared(write_movie, "hdf5")),
         _roofline(1),
         _roofline(2),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,7 @@ def write_movie(
 
     nwbfile = new_nwbfile()
     tools.add_imaging(extractor, nwbfile)
-    options = {"backend": backend} | ({} if workers is None else {"workers": workers})
-    return lambda: nwb_ophys.write_nwbfile(nwbfile, target, **options)
-
-
-def has_workers() -> bool:
-    """Return whether ``write_nwbfile`` takes a number of workers."""
-    import nwb_ophys
-
-    return "workers" in inspect.signature(nwb_ophys.write_nwbfile).parameters
+    return lambda: nwb_ophys.write_nwbfile(nwbfile, target, backend=backend, workers=workers)
 
 
 def write_segmentation(extractor: Any, target: Path) -> Callable[[], Any]:

@@ -1,7 +1,8 @@
 """Case d: ROIs to HDF5, from a Suite2p folder and from masks that are images in memory.
 
 neuroconv 0.10 writes masks in the form that their source has, whatever ``mask_type`` says: pixel
-masks from Suite2p, image masks from images. Image masks are therefore compared from images.
+masks from Suite2p, image masks from images. What it needs for image masks is therefore measured
+from images, and what we need both from images and from Suite2p.
 """
 
 from __future__ import annotations

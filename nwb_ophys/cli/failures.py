@@ -14,7 +14,6 @@ import click
 
 from nwb_ophys.errors import NwbOphysError
 
-
 _INTERRUPTED = "Interrupted; nothing was written."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,8 +22,29 @@ _GLANCE_BYTES = 4096
 Bytes = NDArray[np.uint8]
 
 
+class Scratch(threading.local):
+    """Memory of a thread that is used again for each chunk.
+
+    Fresh memory of some megabytes must be cleared by the system first, which all threads wait for.
+    """
+
+    def __init__(self) -> None:
+        self._memory: Bytes = np.empty(0, np.uint8)
+
+    def take(self, size: int) -> Bytes:
+        """Return memory whose contents hold until the thread takes it the next time."""
+        if self._memory.size < size:
+            self._memory = np.empty(size, np.uint8)
+        return self._memory[:size]
+
+
 def chunk_bytes(
-    values: NDArray[Any], chunk_shape: tuple[int, ...], dtype: np.dtype[Any], *, shuffle: bool
+    values: NDArray[Any],
+    chunk_shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    *,
+    shuffle: bool,
+    scratch: Scratch | None = None,
 ) -> Bytes:
     """Return the bytes of a chunk in C order, byte-shuffled if asked.
 
@@ -36,6 +58,8 @@ def chunk_bytes(
     shuffle : bool
         Put first the first bytes of all values, then their second bytes, and so on, as HDF5's
         shuffle filter and numcodecs' ``Shuffle`` do.
+    scratch : Scratch, optional
+        Where the bytes are put; into memory of their own when not given.
 
     Returns
     -------
@@ -48,11 +72,12 @@ def chunk_bytes(
     if values.dtype != dtype:
         values = values.astype(dtype)
     count, itemsize = values.size, dtype.itemsize
+    size = count * itemsize
+    stored = np.empty(size, np.uint8) if scratch is None else scratch.take(size)
     if not shuffle or itemsize == 1:
-        stored = np.empty(chunk_shape, dtype)
-        _copy_in_order(values, stored.reshape(1, count))
-        return stored.reshape(-1).view(np.uint8)
-    planes = np.empty((itemsize, count), np.uint8)
+        _copy_in_order(values, stored.view(dtype).reshape(1, count))
+        return stored
+    planes = stored.reshape(itemsize, count)
     _copy_in_order(values, planes)
     return planes
 

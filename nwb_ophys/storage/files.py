@@ -10,7 +10,6 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,9 @@ from pynwb import NWBFile
 from nwb_ophys.errors import OutputError, OutputExistsError
 from nwb_ophys.storage.backends import backend_of_path, get_backend
 from nwb_ophys.storage.declaring import left_as_it_was
+from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.protocols import Backend
 from nwb_ophys.storage.writing import WriteOptions, write_with
-
-_FLUSHING_THREADS = 16
 
 
 def check_target(path: str | Path, *, overwrite: bool = False, append: bool = False) -> Path:
@@ -188,29 +186,12 @@ def replacing(target: Path, storage: Backend) -> Iterator[Path]:
     try:
         yield partial
         try:
-            _flush(partial)
+            flush(partial)
             _rename_over(partial, target)
         except OSError as error:
             raise OutputError(f"'{target}' cannot be written: {error}") from error
     finally:
         _remove(partial)
-
-
-def _flush(path: Path) -> None:
-    """Have the operating system put a file, or the files of a folder, on the disk."""
-    if path.is_file():
-        _flush_file(path)
-        return
-    files = [file for file in path.rglob("*") if file.is_file()]
-    # A disk takes milliseconds for each file, but many files at once.
-    with ThreadPoolExecutor(_FLUSHING_THREADS) as pool:
-        for done in pool.map(_flush_file, files):
-            assert done is None
-
-
-def _flush_file(file: Path) -> None:
-    with file.open("rb") as handle:
-        os.fsync(handle.fileno())
 
 
 def _rename_over(partial: Path, target: Path) -> None:

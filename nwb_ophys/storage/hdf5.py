@@ -17,7 +17,7 @@ from nwb_ophys.storage.compression import encoder, hdf5_filters, parse_compressi
 from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
 from nwb_ophys.storage.declaring import BuilderHook, Declared
 from nwb_ophys.storage.encoding import chunk_bytes, is_all_zero
-from nwb_ophys.storage.protocols import StatedSettings, rewrapped
+from nwb_ophys.storage.protocols import SinkTools, StatedSettings, rewrapped
 from nwb_ophys.storage.sources import unwrapped
 
 _FILTERS = ("compression", "compression_opts", "shuffle", "fletcher32")
@@ -83,9 +83,13 @@ class Hdf5Backend:
         """Return data in an ``H5DataIO`` with the settings of the given one."""
         return rewrapped(given, data) if isinstance(given, H5DataIO) else data
 
-    def sink(self, io: Any, configuration: DatasetConfiguration) -> Hdf5Sink:
+    def sink(self, io: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Hdf5Sink:
         """Open a declared dataset."""
-        return Hdf5Sink(io._file[configuration.location], configuration)
+        return Hdf5Sink(io._file[configuration.location], configuration, tools)
+
+    def growing_file(self, io: Any) -> Path | None:
+        """Return the file, to which all chunks go."""
+        return Path(io.source)
 
     def is_mine(self, path: Path) -> bool:
         """Whether the path is a file with HDF5's signature."""
@@ -119,7 +123,10 @@ class Hdf5Sink:
     storing waits.
     """
 
-    def __init__(self, dataset: h5py.Dataset, configuration: DatasetConfiguration) -> None:
+    def __init__(
+        self, dataset: h5py.Dataset, configuration: DatasetConfiguration, tools: SinkTools
+    ) -> None:
+        self._tools = tools
         self._dataset = dataset
         self.dtype: np.dtype[Any] = dataset.dtype
         self._chunks: Shape = dataset.chunks
@@ -136,7 +143,9 @@ class Hdf5Sink:
             stops = zip(corner, values.shape, strict=True)
             self._dataset[tuple(slice(start, start + size) for start, size in stops)] = values
             return
-        stored = chunk_bytes(values, self._chunks, self.dtype, shuffle=self._shuffle)
+        stored = chunk_bytes(
+            values, self._chunks, self.dtype, shuffle=self._shuffle, scratch=self._tools.scratch
+        )
         if not (self.zero_is_implied and is_all_zero(stored)):
             self._dataset.id.write_direct_chunk(corner, self._encode(stored))
 

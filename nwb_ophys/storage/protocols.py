@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from nwb_ophys.storage.chunks import Selection, Shape
 from nwb_ophys.storage.dataset_configuration import DatasetConfiguration
+from nwb_ophys.storage.encoding import Scratch
+from nwb_ophys.storage.flushing import Flusher
 
 
 @attrs.frozen(kw_only=True)
@@ -43,6 +45,22 @@ class Sink(Protocol):
         """Return what is stored, as a reader gets it."""
 
 
+@attrs.frozen(kw_only=True)
+class SinkTools:
+    """What the datasets of a file share while they are filled.
+
+    Attributes
+    ----------
+    scratch : Scratch
+        Memory in which each thread makes its chunks ready.
+    flusher : Flusher
+        Takes files that are whole.
+    """
+
+    scratch: Scratch
+    flusher: Flusher
+
+
 class Backend(Protocol):
     """How a backend opens a file, stores data, and looks on the disk."""
 
@@ -68,8 +86,11 @@ class Backend(Protocol):
     def wrap(self, given: Any, data: Any) -> Any:
         """Return data for hdmf to write itself, stored as their wrapper says."""
 
-    def sink(self, io: Any, configuration: DatasetConfiguration) -> Sink:
+    def sink(self, io: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Sink:
         """Open a declared dataset."""
+
+    def growing_file(self, io: Any) -> Path | None:
+        """Return the one file that all chunks go to, if that is so."""
 
     def is_mine(self, path: Path) -> bool:
         """Whether what is at the path is of this backend."""

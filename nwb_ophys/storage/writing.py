@@ -14,11 +14,13 @@ from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.declaring import dataset_builders, put
+from nwb_ophys.storage.encoding import Scratch
 from nwb_ophys.storage.engine import FillTask, check_budget, fill
+from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.passes import pass_over
 from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import Counter, ProgressCallback
-from nwb_ophys.storage.protocols import Backend
+from nwb_ophys.storage.protocols import Backend, SinkTools
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.verification import Verification
 
@@ -114,15 +116,17 @@ def write_with(
 
     io.before_writing = declare
     write()
-    tasks = [FillTask(each, storage.sink(io, each.configuration)) for each in planned]
     verification = Verification() if options.verify else None
-    fill(
-        tasks,
-        workers=workers,
-        budget=budget,
-        counter=Counter(planned, options.progress),
-        verification=verification,
-    )
+    with Flusher(storage.growing_file(io)) as flusher:
+        tools = SinkTools(scratch=Scratch(), flusher=flusher)
+        tasks = [FillTask(each, storage.sink(io, each.configuration, tools)) for each in planned]
+        fill(
+            tasks,
+            workers=workers,
+            budget=budget,
+            counter=Counter(planned, options.progress),
+            verification=verification,
+        )
     if verification is not None:
         verification.check(tasks)
 

@@ -18,7 +18,7 @@ from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfigurati
 from nwb_ophys.storage.declaring import BuilderHook, Declared
 from nwb_ophys.storage.encoding import chunk_bytes, is_all_zero
 from nwb_ophys.storage.hdf5 import stated_compression
-from nwb_ophys.storage.protocols import StatedSettings, rewrapped
+from nwb_ophys.storage.protocols import SinkTools, StatedSettings, rewrapped
 
 _FILTERS = ("compressor", "filters")
 
@@ -104,9 +104,13 @@ class ZarrBackend:
         chunks = given.io_settings.get("chunks")
         return data if chunks is None else storing(data=data, chunks=chunks)
 
-    def sink(self, io: Any, configuration: DatasetConfiguration) -> ZarrSink:
+    def sink(self, io: Any, configuration: DatasetConfiguration, tools: SinkTools) -> ZarrSink:
         """Open a declared dataset."""
-        return ZarrSink(io._file[configuration.location], configuration)
+        return ZarrSink(io._file[configuration.location], configuration, tools)
+
+    def growing_file(self, io: Any) -> Path | None:
+        """Return None: each chunk is a file."""
+        return None
 
     def is_mine(self, path: Path) -> bool:
         """Whether the path is a folder that holds a Zarr group."""
@@ -120,7 +124,8 @@ class ZarrBackend:
 class ZarrSink:
     """An array of a Zarr store; every chunk is a file of its own, so that threads do not meet."""
 
-    def __init__(self, array: Any, configuration: DatasetConfiguration) -> None:
+    def __init__(self, array: Any, configuration: DatasetConfiguration, tools: SinkTools) -> None:
+        self._tools = tools
         self._array = array
         self.dtype: np.dtype[Any] = array.dtype
         self._chunks: Shape = array.chunks
@@ -137,11 +142,15 @@ class ZarrSink:
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk."""
         shuffle = self._gzip is not None and bool(self._filters)
-        stored = chunk_bytes(values, self._chunks, self.dtype, shuffle=shuffle)
+        stored = chunk_bytes(
+            values, self._chunks, self.dtype, shuffle=shuffle, scratch=self._tools.scratch
+        )
         if self.zero_is_implied and is_all_zero(stored):
             return
         index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
-        self._array.chunk_store[self._array._chunk_key(index)] = self._encoded(stored)
+        store, key = self._array.chunk_store, self._array._chunk_key(index)
+        store[key] = self._encoded(stored)
+        self._tools.flusher.add(str(Path(store.path) / key))
 
     def _encoded(self, stored: NDArray[np.uint8]) -> Any:
         if self._gzip is not None:

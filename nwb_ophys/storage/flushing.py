@@ -1,0 +1,101 @@
+"""Putting a file on the disk: while it is being written, and for good before it is renamed."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+# Without it the disk stands idle while chunks are encoded, and has all of them to write at the end.
+_INTERVAL = 0.1
+# A disk takes milliseconds for each file, but many files at once.
+_THREADS = 16
+
+
+def flush(path: Path) -> None:
+    """Have the operating system put a file, or the files of a folder, on the disk.
+
+    Raises
+    ------
+    OSError
+        When it cannot.
+    """
+    if path.is_file():
+        _flush_file(path)
+        return
+    files = [file for file in path.rglob("*") if file.is_file()]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(_flush_file, files):
+            pass
+
+
+def _flush_file(file: Path) -> None:
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+class Flusher:
+    """A thread that puts files on the disk while others are still writing them.
+
+    To be used as a context manager. What it did not come to is left for :func:`flush`.
+
+    Parameters
+    ----------
+    path : pathlib.Path, optional
+        A file that grows all the while.
+
+    Raises
+    ------
+    OSError
+        At the end, when the disk refused a part of a file; the system tells it only once.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._growing = path
+        self._whole: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._error: OSError | None = None
+        self._thread = threading.Thread(target=self._work, name="nwb-ophys-flusher", daemon=True)
+
+    def add(self, path: str) -> None:
+        """Have a file flushed that is whole, such as a chunk of a Zarr array."""
+        self._whole.put(path)
+
+    def __enter__(self) -> Flusher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._error is not None and kind is None:
+            raise self._error
+
+    def _work(self) -> None:
+        while self._error is None and not self._stop.wait(_INTERVAL):
+            try:
+                self._flush_some()
+            except OSError as error:
+                self._error = error
+
+    def _flush_some(self) -> None:
+        if self._growing is not None:
+            _flush_data(self._growing)
+        for _ in range(self._whole.qsize()):
+            if self._stop.is_set():
+                return
+            _flush_data(Path(self._whole.get()))
+
+
+def _flush_data(path: Path) -> None:
+    # Only Linux has the call, and is sure to let a file be opened twice.
+    put_data = getattr(os, "fdatasync", None)
+    if put_data is None:
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        put_data(handle)
+    finally:
+        os.close(handle)
