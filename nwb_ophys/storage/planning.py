@@ -123,7 +123,10 @@ def _resolved(
         or backend.default_compression
     )
     if compression == AS_GIVEN and wrapper.compression != AS_GIVEN:
-        raise ArgumentError(f"compression of '{location}' is '{AS_GIVEN}', but none was given.")
+        raise ArgumentError(
+            f"compression of '{location}' is '{AS_GIVEN}', but the data come with no filters to "
+            "keep; choose gzip or another preset."
+        )
     shuffle = own.shuffle if own.shuffle is not None else wrapper.shuffle
     if compression in ("none", AS_GIVEN):
         shuffle = bool(wrapper.shuffle) and compression == AS_GIVEN
@@ -164,6 +167,6 @@ def _check_locations(configuration: BackendConfiguration, known: list[str]) -> N
     unknown = [location for location in configuration.datasets if location not in known]
     if unknown:
         raise ArgumentError(
-            f"The configuration has a dataset '{unknown[0]}' that is not written in chunks; "
-            f"there are: {', '.join(known) or 'none'}."
+            f"The configuration has a dataset '{unknown[0]}' that is not written in chunks here; "
+            f"those that are: {', '.join(known) or 'none'}."
         )

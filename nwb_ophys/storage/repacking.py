@@ -135,6 +135,9 @@ def _opened(source: str | Path, origin: Backend) -> Iterator[Any]:
     except Exception as error:  # whatever the backend finds wrong with a file
         raise SourceError(f"'{source}' cannot be read as an NWB file: {error}") from error
     try:
+        # Another HDF5 file is written anew just as well, and is none the more NWB for it.
+        if read.read_builder().attributes.get("neurodata_type") != "NWBFile":
+            raise SourceError(f"'{source}' is not an NWB file.")
         yield read
     finally:
         read.close()
