@@ -14,7 +14,7 @@ from nwb_ophys.storage.backends import get_backend
 from nwb_ophys.storage.chunks import Shape, default_chunk_shape
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
-from nwb_ophys.storage.declaring import dataset_builders, left_as_it_was
+from nwb_ophys.storage.declaring import data_of, dataset_builders, left_as_it_was
 from nwb_ophys.storage.protocols import Backend
 from nwb_ophys.storage.sources import Source, source_of
 
@@ -93,7 +93,7 @@ def plan_datasets(
         )
     planned = []
     for location, builder in dataset_builders(root):
-        source = None if is_written(builder) else find_source(builder.data)
+        source = None if is_written(builder) else find_source(data_of(builder))
         if source is not None and backend.can_fill(source.dtype):
             how = _resolved(location, builder.data, source, configuration, backend)
             planned.append(
