@@ -120,6 +120,25 @@ def test_workers_do_not_change_the_file(run, raw, target, backend, workers, reco
     assert np.array_equal(values(target, MOVIE).swapaxes(1, 2), recording.movie)
 
 
+@pytest.mark.parametrize("command", ["convert", "repack"])
+def test_workers_and_verify_are_handed_on(run, raw, command, monkeypatch):
+    from nwb_ophys.storage import writing
+
+    handed = []
+
+    def fill(tasks, *, workers, verification, **options):
+        handed.append((workers, verification is not None))
+        right(tasks, workers=workers, verification=verification, **options)
+
+    assert run("convert", *MOVIE_OF, "-o", "made.nwb").code == 0
+    right = writing.fill
+    monkeypatch.setattr(writing, "fill", fill)
+    source = MOVIE_OF if command == "convert" else ("made.nwb",)
+    for name, options in (("a.nwb", ("--workers", "0")), ("b.nwb", ("--workers", "3", "--verify"))):
+        assert run(command, *source, "-o", name, *options).code == 0
+    assert handed == [(0, False), (3, True)]
+
+
 def test_a_plan_is_printed_and_nothing_is_written(run, raw, target, backend):
     before = listing(raw)
     shown = run("convert", *MOVIE_OF, "-o", target, "--backend", backend, "--plan")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import zarr
 from hdmf.backends.hdf5.h5_utils import H5DataIO
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pynwb import NWBHDF5IO
 
@@ -491,6 +491,13 @@ def test_stated_sizes_stand_above_the_chunks_of_traces(tmp_path, options, chunks
     assert found == chunks
 
 
+@pytest.mark.parametrize("options", [{}, {"chunk_mb": 0.5}])
+def test_the_chunks_of_a_single_roi_are_full(options):
+    nwbfile = recorded(movie(2), np.zeros((300_000, 1), np.float32), iterator_options=options)
+    found = BackendConfiguration.from_nwbfile(nwbfile)[TRACES].chunk_shape
+    assert found == (125_000, 1)
+
+
 def test_timestamps_are_in_chunks_of_one_axis(tmp_path):
     times = np.cumsum(np.random.default_rng(0).random(20_000))
     imaging = ArrayImagingExtractor(np.zeros((20_000, 2, 3), np.uint8), 30.0)
@@ -515,6 +522,9 @@ SHAPES = st.lists(st.integers(1, 3000), min_size=1, max_size=4).map(tuple)
 
 
 @given(shape=SHAPES, itemsize=st.sampled_from([1, 2, 4, 8]), chunk_mb=st.floats(1e-6, 20))
+@example(shape=(1_000_000, 3), itemsize=4, chunk_mb=0.5)
+@example(shape=(3, 1_000_000), itemsize=4, chunk_mb=0.5)
+@example(shape=(3000, 2), itemsize=8, chunk_mb=0.001)
 def test_default_chunks_are_within_the_data_and_the_size(shape, itemsize, chunk_mb):
     chunk = default_chunk_shape(shape, itemsize, chunk_mb)
     assert len(chunk) == len(shape)
