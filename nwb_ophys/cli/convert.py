@@ -28,7 +28,7 @@ from nwb_ophys.cli import options as shared
 @click.option(
     "--backend",
     type=click.Choice(["hdf5", "zarr"]),
-    help="How the file is stored.  [default: hdf5]",
+    help="How the file is stored.  [default: as --configuration says, or else hdf5]",
 )
 @shared.storage
 @shared.no_progress
