@@ -204,7 +204,7 @@ class OphysConverter:
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         append: bool = False,
-        backend: str = "hdf5",
+        backend: str | None = None,
         progress: Any = True,
         configuration: BackendConfiguration | None = None,
         workers: int | None = None,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nwb_ophys.errors import OptionError
+from nwb_ophys.errors import ArgumentError, OptionError
 
 paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 
@@ -49,31 +49,38 @@ overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing 
 
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 
+_ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+
 _STORAGE = (
     click.option(
         "--compression",
         metavar="NAME",
-        help="gzip (with a level: gzip:1 to gzip:9), zstd, blosc, lz4 or none. "
-        "[default: gzip in HDF5, blosc in Zarr]",
+        help="gzip, gzip:1 to gzip:9, zstd, blosc, lz4 or none. Every HDF5 reader opens gzip and "
+        "none.  [default: gzip in HDF5, blosc in Zarr]",
     ),
-    click.option("--chunk-mb", type=float, help="Size of chunks in MB; the data's own otherwise."),
+    click.option(
+        "--chunk-mb",
+        type=_ABOVE_ZERO,
+        help="Size of chunks, in MB.  [default: as suits each dataset]",
+    ),
     click.option(
         "--buffer-gb",
-        type=float,
-        help="Memory for what is being read and encoded, in GB.  [default: 0.5]",
+        type=_ABOVE_ZERO,
+        help="Memory for what is being read and compressed, in GB.  [default: 0.5]",
     ),
     click.option(
         "--configuration",
         "configuration_file",
         type=click.Path(path_type=Path),
-        help="YAML of how each dataset is stored, as --plan prints it.",
+        help="YAML file that says how each dataset is stored, as --plan prints it.",
     ),
     click.option(
         "--workers",
-        type=int,
-        help="Threads that encode; 0 for none beside the main one.  [default: the cores]",
+        type=click.IntRange(min=0),
+        help="Threads that read and compress; 0: none beside the main one.  [default: one per "
+        "core]",
     ),
-    click.option("--verify", is_flag=True, help="Read what was written again and compare."),
+    click.option("--verify", is_flag=True, help="Read again what was written, and compare it."),
     click.option(
         "--plan", is_flag=True, help="Print how each dataset would be stored, and write nothing."
     ),
@@ -93,15 +100,31 @@ def configuration(
     compression: str | None,
     chunk_mb: float | None,
     buffer_gb: float | None,
+    *,
+    default_backend: str | None = None,
 ) -> Any:
-    """Return the configuration of a file, in which options stand above what the YAML says."""
+    """Return the configuration of a file, in which options stand above what the YAML says.
+
+    Raises
+    ------
+    ArgumentError
+        When the YAML is of another backend than the one asked for.
+    """
     import attrs
 
     from nwb_ophys.storage import BackendConfiguration
 
-    base = BackendConfiguration() if path is None else BackendConfiguration.from_yaml(path)
+    default = backend or default_backend or "hdf5"
+    if path is None:
+        base = BackendConfiguration(backend=default)
+    else:
+        base = BackendConfiguration.from_yaml(path, default_backend=default)
+    if backend not in (None, base.backend):
+        raise ArgumentError(
+            f"'{path}' is of backend '{base.backend}', but '{backend}' is to be written; make one "
+            "for that backend with --plan."
+        )
     given: dict[str, Any] = {
-        "backend": backend,
         "compression": compression,
         "chunk_mb": chunk_mb,
         "buffer_gb": buffer_gb,

@@ -44,8 +44,8 @@ def repack(
 ) -> None:
     """Write the NWB file PATH anew: smaller, in other chunks, or as HDF5 or Zarr.
 
-    Every value, attribute, link and reference stays. Chunks stay as they are unless told
-    otherwise.
+    Every value, attribute, link and reference stays. So do the chunks, unless --chunk-mb or
+    --configuration states others.
 
     \b
     Example:
@@ -55,9 +55,14 @@ def repack(
     from nwb_ophys.storage import ProgressBar, configuration_of_file, name_of_backend
     from nwb_ophys.storage import repack as write_anew
 
-    if backend is None and configuration_file is None:
-        backend = name_of_backend(path)
-    storage = shared.configuration(configuration_file, backend, compression, chunk_mb, buffer_gb)
+    storage = shared.configuration(
+        configuration_file,
+        backend,
+        compression,
+        chunk_mb,
+        buffer_gb,
+        default_backend=name_of_backend(path),
+    )
     if plan:
         click.echo(configuration_of_file(path, storage).to_yaml(), nl=False)
         return

@@ -203,7 +203,7 @@ class BaseOphysInterface(TimeAlignment, ABC):
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         append: bool = False,
-        backend: str = "hdf5",
+        backend: str | None = None,
         progress: Any = True,
         configuration: BackendConfiguration | None = None,
         workers: int | None = None,
@@ -222,8 +222,9 @@ class BaseOphysInterface(TimeAlignment, ABC):
             What they leave out is filled from :meth:`get_metadata`.
         overwrite, append : bool
             What may be done with an existing file: without either, it is an error.
-        backend : {"hdf5", "zarr"}
-            Of a new file; one that is appended to keeps its own.
+        backend : {"hdf5", "zarr"}, optional
+            Of a new file: that of the configuration, or else hdf5, when not given. A file that is
+            appended to keeps its own.
         progress : bool or callable
             Show a bar on a terminal, or call it with a ``WriteProgress`` after each block.
         configuration : BackendConfiguration, optional

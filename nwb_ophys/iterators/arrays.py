@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.extractors.labels import label_of_array
-from nwb_ophys.iterators.base import ArrayLike
+from nwb_ophys.iterators.base import ArrayLike, check_positive
+from nwb_ophys.storage.chunks import default_chunk_shape
 
 
 class SliceableDataChunkIterator(ArrayLike):
@@ -20,7 +21,8 @@ class SliceableDataChunkIterator(ArrayLike):
         With ``shape``, ``dtype`` and slicing along each axis; kept as ``data``.
     **iterator_options
         ``buffer_gb``, ``buffer_shape``, ``chunk_mb``, ``chunk_shape``, ``display_progress``,
-        ``progress_bar_options``, as hdmf's ``GenericDataChunkIterator`` takes them.
+        ``progress_bar_options``, as hdmf's ``GenericDataChunkIterator`` takes them. Chunks of
+        ``chunk_mb`` cut tables of two axes by the same factor along both.
     """
 
     def __init__(self, data: Any, **iterator_options: Any) -> None:
@@ -28,6 +30,10 @@ class SliceableDataChunkIterator(ArrayLike):
         self.reads_in_parallel = isinstance(data, np.ndarray)
         self.source_label = label_of_array(data)
         super().__init__(**iterator_options)
+
+    def _get_default_chunk_shape(self, chunk_mb: float) -> tuple[int, ...]:
+        check_positive("chunk_mb", chunk_mb)
+        return default_chunk_shape(self._get_maxshape(), self._get_dtype().itemsize, chunk_mb)
 
     def _get_dtype(self) -> np.dtype[Any]:
         return np.dtype(self.data.dtype)

@@ -29,7 +29,7 @@ def get_backend(name: str) -> Backend:
     MissingPackageError
         When its package is not installed.
     """
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         known = ", ".join(repr(known) for known in BACKENDS)
         raise ArgumentError(f"backend is {name!r}; it must be one of {known}.")
     if name == "zarr":

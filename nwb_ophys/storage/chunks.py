@@ -33,7 +33,9 @@ def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float = DEFAULT_C
     if len(shape) == 2:
         factor = min(math.sqrt(values / max(math.prod(shape), 1)), 1.0)
         rows = min(max(int(shape[0] * factor), 1), shape[0])
-        return (rows, min(max(values // rows, 1), max(int(shape[1] * factor), 1), shape[1]))
+        columns = min(max(values // rows, 1), max(int(shape[1] * factor), 1), shape[1])
+        # Of a single column there are more rows than the factor leaves.
+        return (min(rows, max(values // columns, 1)), columns)
     chunk = list(shape)
     for axis in range(len(shape)):
         others = math.prod(chunk[:axis]) * math.prod(chunk[axis + 1 :])

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import ArgumentError
+from nwb_ophys.errors import ArgumentError, SourceNotFoundError
 from nwb_ophys.storage.dataset_configuration import (
     EDITABLE,
     TABLE_HEADS,
@@ -23,7 +23,9 @@ _GENERAL = ("backend", "compression", "chunk_mb", "buffer_gb")
 
 def _check_positive(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is not None and not (is_number and 0 < value < math.inf):
+    if value is None and field.default is None:
+        return
+    if not (is_number and 0 < value < math.inf):
         raise ArgumentError(f"{field.name} is {value!r}; it must be a number above 0.")
 
 
@@ -95,35 +97,40 @@ class BackendConfiguration:
             For a key or a value that is not known.
         """
         _check_keys(document, (*_GENERAL, "datasets"), "The configuration")
-        datasets = document.get("datasets") or {}
+        datasets = document.get("datasets")
+        datasets = {} if datasets is None else datasets
         _check_keys(datasets, None, "datasets")
         found = {}
         for location, entry in datasets.items():
             name = str(location).strip("/")
-            _check_keys(entry or {}, ("shape", "dtype", *EDITABLE), f"The entry of '{name}'")
-            found[name] = DatasetConfiguration(location=name, **(entry or {}))
+            found[name] = _dataset(name, {} if entry is None else entry)
         general = {key: document[key] for key in _GENERAL if document.get(key) is not None}
         return cls(**general, datasets=found)
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> BackendConfiguration:
+    def from_yaml(cls, path: str | Path, *, default_backend: str = "hdf5") -> BackendConfiguration:
         """Return the configuration of a YAML file, such as :meth:`to_yaml` gives.
+
+        Parameters
+        ----------
+        path : path-like
+        default_backend : {"hdf5", "zarr"}
+            Where the file states none.
 
         Raises
         ------
+        SourceNotFoundError
+            When there is no such file.
         ArgumentError
             When it is no YAML, or has a key or a value that is not known.
         """
-        import yaml
-
+        document = _read_yaml(path)
         try:
-            document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ArgumentError(f"'{path}' is no YAML: {error}") from error
-        try:
-            return cls.from_dict({} if document is None else document)
+            configuration = cls.from_dict({} if document is None else document)
         except ArgumentError as error:
             raise ArgumentError(f"'{path}': {error}") from None
+        is_stated = document is not None and document.get("backend") is not None
+        return configuration if is_stated else attrs.evolve(configuration, backend=default_backend)
 
     def __getitem__(self, location: str) -> DatasetConfiguration:
         name = location.strip("/")
@@ -156,6 +163,30 @@ class BackendConfiguration:
 
         table = "".join(f"# {line}\n" for line in str(self).splitlines())
         return table + yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None)
+
+
+def _dataset(location: str, entry: Any) -> DatasetConfiguration:
+    _check_keys(entry, ("shape", "dtype", *EDITABLE), f"The entry of '{location}'")
+    try:
+        return DatasetConfiguration(location=location, **entry)
+    except ArgumentError as error:
+        told = str(error)
+        told = told if location in told else f"The entry of '{location}': {told}"
+        raise ArgumentError(told) from None
+
+
+def _read_yaml(path: str | Path) -> Any:
+    import yaml
+
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise SourceNotFoundError(f"'{path}' is no file; check the path of the configuration.")
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ArgumentError(f"'{path}' is no YAML: it is not a text.") from None
+    except yaml.YAMLError as error:
+        raise ArgumentError(f"'{path}' is no YAML: {' '.join(str(error).split())}") from None
 
 
 def _check_keys(entry: Any, allowed: tuple[str, ...] | None, what: str) -> None:

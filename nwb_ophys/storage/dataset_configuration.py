@@ -66,11 +66,11 @@ def _optional_shape(value: Any) -> tuple[int, ...] | None:
 def _optional_dtype(value: Any) -> np.dtype[Any] | None:
     if value is None:
         return None
-    # YAML has no tuples, of which a record's fields are made.
-    fields = [tuple(field) for field in value] if isinstance(value, list) else value
     try:
+        # YAML has no tuples, of which a record's fields are made.
+        fields = [tuple(field) for field in value] if isinstance(value, list) else value
         return np.dtype(fields)
-    except TypeError as error:
+    except (TypeError, ValueError, SyntaxError) as error:
         raise ArgumentError(f"dtype is {value!r}; that is no dtype.") from error
 
 

@@ -107,10 +107,14 @@ def check_budget(planned: PlannedDataset, budget: int) -> None:
     needed = planned.configuration.chunk_bytes * _COPIES
     if needed > budget:
         raise MemoryLimitError(
-            f"A chunk of '{planned.location}', {planned.chunk_shape}, needs {needed / 1e9:.2f} GB "
-            f"to be written, but buffer_gb allows {budget / 1e9:.2f} GB; choose smaller chunks or "
+            f"A chunk of '{planned.location}', {planned.chunk_shape}, needs {_size(needed)} "
+            f"to be written, but buffer_gb allows {_size(budget)}; choose smaller chunks or "
             "a larger buffer_gb."
         )
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e7 else f"{num_bytes / 1e6:.3g} MB"
 
 
 def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:

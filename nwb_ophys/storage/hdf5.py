@@ -95,6 +95,12 @@ class Hdf5Backend:
         """Whether the path is a file with HDF5's signature."""
         return path.is_file() and bool(h5py.is_hdf5(path))
 
+    def kind_of(self, path: Path) -> str | None:
+        """Return the neurodata type of the root group."""
+        with h5py.File(path, "r") as file:
+            kind = file.attrs.get("neurodata_type")
+        return kind.decode() if isinstance(kind, bytes) else kind
+
     def copy(self, source: Path, target: Path) -> None:
         """Copy the file."""
         shutil.copyfile(source, target)

@@ -14,7 +14,7 @@ from nwb_ophys.storage.backends import get_backend
 from nwb_ophys.storage.chunks import Shape, default_chunk_shape
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
-from nwb_ophys.storage.declaring import dataset_builders, left_as_it_was
+from nwb_ophys.storage.declaring import data_of, dataset_builders, left_as_it_was
 from nwb_ophys.storage.protocols import Backend
 from nwb_ophys.storage.sources import Source, source_of
 
@@ -93,7 +93,7 @@ def plan_datasets(
         )
     planned = []
     for location, builder in dataset_builders(root):
-        source = None if is_written(builder) else find_source(builder.data)
+        source = None if is_written(builder) else find_source(data_of(builder))
         if source is not None and backend.can_fill(source.dtype):
             how = _resolved(location, builder.data, source, configuration, backend)
             planned.append(
@@ -123,7 +123,10 @@ def _resolved(
         or backend.default_compression
     )
     if compression == AS_GIVEN and wrapper.compression != AS_GIVEN:
-        raise ArgumentError(f"compression of '{location}' is '{AS_GIVEN}', but none was given.")
+        raise ArgumentError(
+            f"compression of '{location}' is '{AS_GIVEN}', but the data come with no filters to "
+            "keep; choose gzip or another preset."
+        )
     shuffle = own.shuffle if own.shuffle is not None else wrapper.shuffle
     if compression in ("none", AS_GIVEN):
         shuffle = bool(wrapper.shuffle) and compression == AS_GIVEN
@@ -164,6 +167,6 @@ def _check_locations(configuration: BackendConfiguration, known: list[str]) -> N
     unknown = [location for location in configuration.datasets if location not in known]
     if unknown:
         raise ArgumentError(
-            f"The configuration has a dataset '{unknown[0]}' that is not written in chunks; "
-            f"there are: {', '.join(known) or 'none'}."
+            f"The configuration has a dataset '{unknown[0]}' that is not written in chunks here; "
+            f"those that are: {', '.join(known) or 'none'}."
         )

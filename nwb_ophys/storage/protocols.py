@@ -95,6 +95,9 @@ class Backend(Protocol):
     def is_mine(self, path: Path) -> bool:
         """Whether what is at the path is of this backend."""
 
+    def kind_of(self, path: Path) -> str | None:
+        """Return the neurodata type that a file of this backend says it is."""
+
     def copy(self, source: Path, target: Path) -> None:
         """Copy a file."""
 

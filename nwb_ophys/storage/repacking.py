@@ -131,9 +131,12 @@ def _origin(source: str | Path) -> Backend:
 def _opened(source: str | Path, origin: Backend) -> Iterator[Any]:
     path = Path(source).expanduser()
     try:
-        read = origin.open(path, "r")
+        is_nwb = origin.kind_of(path) == "NWBFile"
+        read = origin.open(path, "r") if is_nwb else None
     except Exception as error:  # whatever the backend finds wrong with a file
         raise SourceError(f"'{source}' cannot be read as an NWB file: {error}") from error
+    if read is None:  # hdmf would write any file anew, and it would be none the more NWB for it
+        raise SourceError(f"'{source}' is not an NWB file.")
     try:
         yield read
     finally:

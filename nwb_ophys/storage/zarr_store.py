@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,16 @@ class ZarrBackend:
     def is_mine(self, path: Path) -> bool:
         """Whether the path is a folder that holds a Zarr group."""
         return (path / ".zgroup").is_file() or (path / "zarr.json").is_file()
+
+    def kind_of(self, path: Path) -> str | None:
+        """Return the neurodata type of the root group."""
+        if (path / "zarr.json").is_file():  # format 3
+            attributes = json.loads((path / "zarr.json").read_bytes()).get("attributes", {})
+        elif (path / ".zattrs").is_file():
+            attributes = json.loads((path / ".zattrs").read_bytes())
+        else:
+            attributes = {}
+        return attributes.get("neurodata_type")
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the folder."""

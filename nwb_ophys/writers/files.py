@@ -135,7 +135,7 @@ def run(
     nwbfile: NWBFile | None,
     overwrite: bool,
     append: bool,
-    backend: str,
+    backend: str | None,
     progress: Any,
     configuration: BackendConfiguration | None,
     workers: int | None,
@@ -164,13 +164,15 @@ def run(
         raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
     target = check_target(nwbfile_path, overwrite=overwrite, append=append)
     stored = backend_of_path(target)
-    if append and stored is not None and backend not in ("hdf5", stored.name):
+    if append and stored is not None and backend not in (None, stored.name):
         raise ArgumentError(
             f"'{nwbfile_path}' is of backend '{stored.name}'; "
             f"it cannot be appended to as '{backend}'."
         )
     if configuration is not None and append and stored is not None:
         configuration = attrs.evolve(configuration, backend=stored.name)
+    elif configuration is not None and backend is None:
+        backend = configuration.backend
     with ProgressBar() as bar:
         options = WriteOptions(
             configuration=configuration,

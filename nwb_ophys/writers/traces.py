@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+import numpy as np
 from hdmf.common import DynamicTableRegion
 from pynwb import NWBFile
 from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
@@ -13,6 +14,7 @@ from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.extractors.traces import cell_traces
 from nwb_ophys.iterators import SliceableDataChunkIterator
+from nwb_ophys.iterators.base import within
 from nwb_ophys.metadata import (
     get_default_segmentation_metadata,
     merge_metadata,
@@ -20,6 +22,7 @@ from nwb_ophys.metadata import (
     parse_model,
     trace_entry,
 )
+from nwb_ophys.storage.chunks import default_chunk_shape
 from nwb_ophys.timing import clock_of
 from nwb_ophys.writers.masks import (
     add_plane_segmentation,
@@ -29,6 +32,9 @@ from nwb_ophys.writers.masks import (
 from nwb_ophys.writers.series import time_fields
 from nwb_ophys.writers.session import ophys_module
 from nwb_ophys.writers.wrapping import compressed
+
+# Small enough that one ROI, or one moment, of an hour of a thousand ROIs is a few percent of it.
+_CHUNK_MB = 0.5
 
 
 def add_fluorescence_traces(
@@ -56,7 +62,8 @@ def add_fluorescence_traces(
     plane_index : int, optional
         Position of the plane segmentation in the metadata. Deprecated.
     iterator_options : dict, optional
-        Arguments of the iterator over the data.
+        Arguments of the iterator over the data. Without ``chunk_mb`` and ``chunk_shape`` chunks
+        have at most 0.5 MB, cut by the same factor along samples and ROIs.
     compression_options : dict, optional
         Arguments of ``H5DataIO``; gzip when not given.
 
@@ -83,7 +90,7 @@ def add_fluorescence_traces(
         model = _series_model(merged, container_key, name, trace, container, region.table)
         if model is None:
             continue
-        iterator = SliceableDataChunkIterator(data, **(iterator_options or {}))
+        iterator = _iterator_over(data, iterator_options or {})
         fields = attrs.asdict(model, filter=lambda _, value: value is not None)
         series = RoiResponseSeries(
             **fields | time_fields(clock),
@@ -92,6 +99,18 @@ def add_fluorescence_traces(
         )
         container.add_roi_response_series(series)
     return nwbfile
+
+
+def _iterator_over(data: Any, given: Mapping[str, Any]) -> SliceableDataChunkIterator:
+    """Return an iterator over traces whose chunks suit both who reads an ROI and a moment."""
+    options = dict(given)
+    if options.get("chunk_mb") is None and options.get("chunk_shape") is None:
+        buffer_mb = (options.get("buffer_gb") or 1.0) * 1e3
+        itemsize = np.dtype(data.dtype).itemsize
+        chunk = default_chunk_shape(data.shape, itemsize, min(_CHUNK_MB, buffer_mb))
+        buffer = options.get("buffer_shape")
+        options["chunk_shape"] = chunk if buffer is None else within(chunk, buffer)
+    return SliceableDataChunkIterator(data, **options)
 
 
 def add_traces_alone(

@@ -101,7 +101,10 @@ class Page:
             exec(compile(block.code, where, "exec"), self.namespace)
         elif block.language == "bash" and not _INSTALLS.search(block.code):
             for command in commands_of(block.code):
-                run_command(command)
+                command, _, file = command.partition(" > ")
+                printed = run_command(command)
+                if file:
+                    (self.folder / file).write_text(printed, encoding="utf-8")
 
 
 # Labelled blocks of README.md that are files.

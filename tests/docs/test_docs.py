@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import attrs
+import h5py
 import pytest
 import yaml
 
@@ -69,6 +70,18 @@ def test_the_metadata_that_are_shown_are_valid(blocks_of):
     series = imaging_schema()["properties"]["Ophys"]["properties"]
     schema["properties"]["Ophys"]["properties"] |= series
     validate(shown, schema)
+
+
+def test_the_storage_settings_that_are_shown_fit_the_files_to_practise_on(page, blocks_of):
+    (block,) = (b for b in blocks_of("docs/tutorials/storage.rst") if b.language == "yaml")
+    Path("shown.yaml").write_text(block.code, encoding="utf-8")
+    movie = nwb_ophys.ScanImageImagingInterface("scan_00001.tif")
+    start = {"NWBFile": {"session_start_time": "2024-05-17T14:03:21+02:00"}}
+    configuration = nwb_ophys.BackendConfiguration.from_yaml("shown.yaml")
+    movie.run_conversion("a.nwb", metadata=start, configuration=configuration)
+    with h5py.File("a.nwb") as file:
+        data = file["acquisition/TwoPhotonSeries/data"]
+        assert (data.chunks, data.compression_opts) == ((20, 64, 48), 9)
 
 
 def test_every_public_name_is_in_the_reference():

@@ -284,7 +284,7 @@ def test_progress_is_told_after_the_block_is_read(tmp_path):
     create_nwbfile(
         new_file(a=lazy),
         tmp_path / "a.nwb",
-        options=WriteOptions(progress=lambda _: reads.append(lazy.reads)),
+        options=WriteOptions(workers=0, progress=lambda _: reads.append(lazy.reads)),
     )
     assert reads == [1, 2, 3, 4, 5]
 
