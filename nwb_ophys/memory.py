@@ -1,4 +1,4 @@
-"""Memory maps whose pages do not pile up in the process while a long file is read through."""
+"""How arrays lie in memory, and memory maps whose pages do not pile up in the process."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ def copy_if_mapped(values: NDArray[Any]) -> NDArray[Any]:
     copied = np.array(values, order="K", subok=False)
     release_map(values)
     return copied
+
+
+def slowest_axis(values: Any) -> int:
+    """Return the axis along which the values of an array lie farthest apart; 0 if not known.
+
+    Parameters
+    ----------
+    values : array-like
+    """
+    strides = [abs(step) for step in getattr(values, "strides", None) or (0,)]
+    return strides.index(max(strides))
 
 
 def _map_of(values: Any) -> mmap.mmap | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.extractors.labels import label_of_array
 from nwb_ophys.iterators.base import ArrayLike, check_positive
+from nwb_ophys.memory import slowest_axis
 from nwb_ophys.storage.chunks import default_chunk_shape
 
 
@@ -29,6 +30,7 @@ class SliceableDataChunkIterator(ArrayLike):
         self.data = data
         self.reads_in_parallel = isinstance(data, np.ndarray)
         self.source_label = label_of_array(data)
+        self.slowest_axis = slowest_axis(data)
         super().__init__(**iterator_options)
 
     def _get_default_chunk_shape(self, chunk_mb: float) -> tuple[int, ...]:

@@ -45,7 +45,9 @@ def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float = DEFAULT_C
     return tuple(chunk)
 
 
-def block_shape(shape: Shape, chunk: Shape, largest: Shape | None, max_values: int) -> Shape:
+def block_shape(
+    shape: Shape, chunk: Shape, largest: Shape | None, max_values: int, cut_first: int = 0
+) -> Shape:
     """Return the shape of the blocks in which data are read: whole chunks, along each axis.
 
     Parameters
@@ -55,15 +57,17 @@ def block_shape(shape: Shape, chunk: Shape, largest: Shape | None, max_values: i
     largest : tuple of int or None
         The block that the data themselves propose, which is not exceeded but for whole chunks.
     max_values : int
-        How many values a block may have, but for a single chunk. The first axis is cut first:
-        most readers give all of an entry when asked for a part.
+        How many values a block may have, but for a single chunk.
+    cut_first : int
+        The axis that is cut before the others, along which values lie farthest apart in the source.
     """
     proposed = shape if largest is None else largest
     block = [
         min(max(size // step, 1) * step, _up(total, step))
         for size, step, total in zip(proposed, chunk, shape, strict=True)
     ]
-    for axis, step in enumerate(chunk):
+    for axis in sorted(range(len(chunk)), key=lambda axis: axis != cut_first):
+        step = chunk[axis]
         others = math.prod(block[:axis]) * math.prod(block[axis + 1 :])
         if others * block[axis] > max_values:
             block[axis] = max(max_values // (others * step), 1) * step

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from hdmf.build import DatasetBuilder, GroupBuilder
-from hdmf.data_utils import AbstractDataChunkIterator, DataChunk, DataIO
+from hdmf.data_utils import AbstractDataChunkIterator, DataChunk
 from pynwb import NWBFile
 
 from nwb_ophys.storage.chunks import Shape
-from nwb_ophys.storage.protocols import rewrapped
-
-# Of the schema; "int" and the like leave the size open.
-_NUMBER = re.compile(r"(u?int|float)\d+")
 
 BeforeWriting = Callable[[GroupBuilder], None]
 
@@ -80,19 +75,6 @@ def dataset_builders(group: GroupBuilder, path: str = "") -> Iterator[tuple[str,
         yield f"{path}{name}", dataset
     for name, inner in group.groups.items():
         yield from dataset_builders(inner, f"{path}{name}/")
-
-
-def data_of(builder: DatasetBuilder) -> Any:
-    """Return the data of a builder; of records, which hdmf makes a list of, an array."""
-    given = builder.data
-    rows = given.data if isinstance(given, DataIO) else given
-    if not (isinstance(builder.dtype, list) and isinstance(rows, list) and rows):
-        return given
-    fields = [(field["name"], field["dtype"]) for field in builder.dtype]
-    if not all(isinstance(kind, str) and _NUMBER.fullmatch(kind) for _, kind in fields):
-        return given
-    values = np.array(rows, dtype=fields)
-    return rewrapped(given, values) if isinstance(given, DataIO) else values
 
 
 def put(builder: DatasetBuilder, data: Any) -> None:

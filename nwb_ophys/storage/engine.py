@@ -130,7 +130,7 @@ def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:
     most = min(budget // (_COPIES * (workers + 2)), _LARGEST_BLOCK)
     if source.in_parallel:
         most = min(most, max(_BATCH_BYTES * 4, planned.configuration.chunk_bytes))
-    block = block_shape(shape, chunk, source.largest_block, most // itemsize)
+    block = block_shape(shape, chunk, source.largest_block, most // itemsize, source.slowest_axis)
     for bounds in grid(whole(shape), block):
         num_bytes = size_of(bounds) * itemsize * _COPIES
         yield _Job(task, bounds, num_bytes=num_bytes)

@@ -21,6 +21,7 @@ from nwb_ophys.storage.backends import backend_of_path, get_backend
 from nwb_ophys.storage.declaring import left_as_it_was
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.protocols import Backend
+from nwb_ophys.storage.records import records_set_aside
 from nwb_ophys.storage.writing import WriteOptions, write_with
 
 
@@ -108,8 +109,10 @@ def create_nwbfile(
 
 
 def _write(nwbfile: NWBFile, io: Any, storage: Backend, options: WriteOptions | None) -> None:
-    with left_as_it_was(nwbfile):
-        write_with(io, storage, options or WriteOptions(), lambda: io.write(nwbfile))
+    with left_as_it_was(nwbfile), records_set_aside(nwbfile) as records:
+        write_with(
+            io, storage, options or WriteOptions(), lambda: io.write(nwbfile), records=records
+        )
 
 
 def append_to_nwbfile(

@@ -14,8 +14,9 @@ from nwb_ophys.storage.backends import get_backend
 from nwb_ophys.storage.chunks import Shape, default_chunk_shape
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
-from nwb_ophys.storage.declaring import data_of, dataset_builders, left_as_it_was
+from nwb_ophys.storage.declaring import dataset_builders, left_as_it_was
 from nwb_ophys.storage.protocols import Backend
+from nwb_ophys.storage.records import data_of, put_back, records_set_aside
 from nwb_ophys.storage.sources import Source, source_of
 
 
@@ -53,9 +54,10 @@ class PlannedDataset:
 def configuration_of(nwbfile: NWBFile, general: BackendConfiguration) -> BackendConfiguration:
     """Return a configuration in which every dataset of an ``NWBFile`` is stated."""
     backend = get_backend(general.backend)
-    with left_as_it_was(nwbfile):
+    with left_as_it_was(nwbfile), records_set_aside(nwbfile) as records:
         source = nwbfile.container_source or "plan"
         root = get_manager().build(nwbfile, source=source, root=True)
+        put_back(root, records)
     planned = plan_datasets(root, general, backend)
     return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
 

@@ -11,7 +11,7 @@ from hdmf.data_utils import DataIO, GenericDataChunkIterator
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.memory import copy_if_mapped
+from nwb_ophys.memory import copy_if_mapped, slowest_axis
 from nwb_ophys.storage.chunks import Selection, Shape
 
 # Smaller arrays are written by hdmf, in one piece: chunks would cost more than they save.
@@ -34,6 +34,8 @@ class Source(Protocol):
         Whether it gives its chunks that are not all zeros, and need not be read.
     is_stored : bool
         Whether it is a dataset of a file, of which everything is to be kept.
+    slowest_axis : int
+        The axis along which values lie farthest apart.
     chunk_shape, largest_block : tuple of int or None
         What the data propose.
     """
@@ -44,6 +46,7 @@ class Source(Protocol):
     in_parallel: bool
     is_sparse: bool
     is_stored: bool
+    slowest_axis: int
     chunk_shape: Shape | None
     largest_block: Shape | None
 
@@ -65,8 +68,8 @@ class Source(Protocol):
 class IteratorSource:
     """A random-access iterator of hdmf's, which is not used up.
 
-    Its ``reads_in_parallel``, ``source_label``, ``is_sparse`` and ``nonzero_chunks()`` are heeded
-    where it has them.
+    Its ``reads_in_parallel``, ``source_label``, ``slowest_axis``, ``is_sparse`` and
+    ``nonzero_chunks()`` are heeded where it has them.
     """
 
     is_stored = False
@@ -80,6 +83,7 @@ class IteratorSource:
         self.in_parallel = bool(getattr(data, "reads_in_parallel", False))
         self.label = str(getattr(data, "source_label", type(data).__name__))
         self.is_sparse = bool(getattr(data, "is_sparse", False))
+        self.slowest_axis = int(getattr(data, "slowest_axis", 0))
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return a part.
@@ -131,7 +135,9 @@ class ArraySource:
     is_stored = False
 
     def __init__(self, values: Any, label: str, *, in_parallel: bool = True) -> None:
-        self._values = values
+        # A subclass may index otherwise than an array.
+        self._values: Any = np.asarray(values) if isinstance(values, np.ndarray) else values
+        self.slowest_axis = slowest_axis(values)
         self.shape: Shape = tuple(int(size) for size in values.shape)
         self.dtype: np.dtype[Any] = np.dtype(values.dtype)
         self.label, self.in_parallel = label, in_parallel

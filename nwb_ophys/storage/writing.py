@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -21,6 +21,7 @@ from nwb_ophys.storage.passes import pass_over
 from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import Counter, ProgressCallback
 from nwb_ophys.storage.protocols import Backend, SinkTools
+from nwb_ophys.storage.records import put_back
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.verification import Verification
 
@@ -84,6 +85,7 @@ def write_with(
     options: WriteOptions,
     write: Callable[[], None],
     find_source: Callable[[Any], Source | None] = source_of,
+    records: Mapping[str, Any] | None = None,
 ) -> None:
     """Have an IO write, and fill what it only declares.
 
@@ -97,6 +99,8 @@ def write_with(
         Has the IO write a container or export another IO.
     find_source : callable
         Gives the source that data make, or None for what hdmf is to write itself.
+    records : mapping, optional
+        Data that were set aside, by the id of the object they are of.
     """
     configuration = options.configuration
     if configuration is None:
@@ -105,6 +109,7 @@ def write_with(
     planned: list[PlannedDataset] = []
 
     def declare(root: GroupBuilder) -> None:
+        put_back(root, records or {})
         planned.extend(
             plan_datasets(
                 root, configuration, storage, is_written=io.get_written, find_source=find_source
