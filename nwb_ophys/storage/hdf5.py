@@ -83,9 +83,9 @@ class Hdf5Backend:
         """Return data in an ``H5DataIO`` with the settings of the given one."""
         return rewrapped(given, data) if isinstance(given, H5DataIO) else data
 
-    def sink(self, io: Any, configuration: DatasetConfiguration) -> Hdf5Sink:
-        """Open a declared dataset."""
-        return Hdf5Sink(io._file[configuration.location], configuration)
+    def sink(self, root: Any, configuration: DatasetConfiguration) -> Hdf5Sink:
+        """Open a declared dataset of an open file."""
+        return Hdf5Sink(root[configuration.location], configuration)
 
     def is_mine(self, path: Path) -> bool:
         """Whether the path is a file with HDF5's signature."""

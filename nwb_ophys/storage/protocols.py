@@ -68,7 +68,7 @@ class Backend(Protocol):
     def wrap(self, given: Any, data: Any) -> Any:
         """Return data for hdmf to write itself, stored as their wrapper says."""
 
-    def sink(self, io: Any, configuration: DatasetConfiguration) -> Sink:
+    def sink(self, root: Any, configuration: DatasetConfiguration) -> Sink:
         """Open a declared dataset."""
 
     def is_mine(self, path: Path) -> bool:

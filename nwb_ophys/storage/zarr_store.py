@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from numpy.typing import NDArray
@@ -53,8 +55,14 @@ class ZarrBackend:
     default_compression = "blosc"
 
     def open(self, path: Path, mode: str, manager: Any = None) -> Any:
-        """Return an ``hdmf_zarr.NWBZarrIO`` with a builder hook."""
-        return _io_class()(str(path), mode=mode, manager=manager)
+        """Return an ``hdmf_zarr.NWBZarrIO`` with a builder hook.
+
+        References and other objects are stored as JSON, which every reader of hdmf-zarr's decodes;
+        the pickles that it writes itself are not decoded by numcodecs from 0.15.2 on.
+        """
+        io = _io_class()(str(path), mode=mode, manager=manager)
+        io._ZarrIO__codec_cls = importlib.import_module("numcodecs").JSON
+        return io
 
     def can_fill(self, dtype: np.dtype[Any]) -> bool:
         """Whether datasets of a dtype can be filled: hdmf-zarr notes the fields of records."""
@@ -86,6 +94,8 @@ class ZarrBackend:
         declared = Declared(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
         wrapper = storing(data=declared, chunks=chunks, fillvalue=0)
         settings = wrapper.io_settings
+        if isinstance(given, h5py.Dataset) and given.dtype.names is None:
+            settings["fillvalue"] = given.fillvalue
         if isinstance(given, storing):
             settings.update({k: v for k, v in given.io_settings.items() if k != "chunks"})
         if configuration.compression != AS_GIVEN:
@@ -104,9 +114,9 @@ class ZarrBackend:
         chunks = given.io_settings.get("chunks")
         return data if chunks is None else storing(data=data, chunks=chunks)
 
-    def sink(self, io: Any, configuration: DatasetConfiguration) -> ZarrSink:
-        """Open a declared dataset."""
-        return ZarrSink(io._file[configuration.location], configuration)
+    def sink(self, root: Any, configuration: DatasetConfiguration) -> ZarrSink:
+        """Open a declared dataset of an open file."""
+        return ZarrSink(root[configuration.location], configuration)
 
     def is_mine(self, path: Path) -> bool:
         """Whether the path is a folder that holds a Zarr group."""
