@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 from hdmf.backends.hdf5.h5_utils import H5DataIO
+from hdmf.build import DatasetBuilder
 from numpy.typing import NDArray
 
 from nwb_ophys.storage.chunks import Selection, Shape
@@ -59,6 +60,9 @@ class Hdf5Backend:
             shuffle=None if shuffle is None else bool(shuffle),
         )
 
+    def check(self, location: str, builder: DatasetBuilder) -> None:
+        """Refuse nothing."""
+
     def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
         """Return a wrapped placeholder."""
         chunks = configuration.chunk_shape
@@ -68,6 +72,8 @@ class Hdf5Backend:
         was_given = dict(given.io_settings) if isinstance(given, H5DataIO) else {}
         if isinstance(given, h5py.Dataset):
             was_given = {"maxshape": given.maxshape, "fillvalue": given.fillvalue}
+        elif getattr(given, "fill_value", None) is not None:  # an array of Zarr's
+            was_given = {"fillvalue": given.fill_value}
         elif not hasattr(unwrapped(given), "maxshape"):
             # hdmf makes the columns of tables extensible, unless they came from an iterator.
             settings.pop("maxshape")

@@ -62,9 +62,7 @@ class Hdf5Copy:
         By location: what is created without values, instead of being copied.
     """
 
-    def __init__(
-        self, source: h5py.File, target: h5py.File, declared: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, source: h5py.File, target: h5py.File, declared: Mapping[str, Any]) -> None:
         self._source, self._target, self._declared = source, target, declared
         self._copied: dict[int, str] = {}
         self._pairs: list[tuple[Any, Any]] = []
@@ -187,9 +185,7 @@ class Hdf5Copy:
         if isinstance(one, h5py.RegionReference) and one:
             space = h5py.h5r.get_region(one, self._source.id)
             path = self._copied[_address(self._source[one])]
-            return h5py.h5r.create(
-                self._target.id, path.encode(), h5py.h5r.DATASET_REGION, space
-            )
+            return h5py.h5r.create(self._target.id, path.encode(), h5py.h5r.DATASET_REGION, space)
         if isinstance(one, h5py.Reference) and one:
             return self._target[self._copied[_address(self._source[one])]].ref
         if isinstance(one, np.ndarray) and one.dtype.kind == "O":

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import attrs
 import numpy as np
+from hdmf.build import DatasetBuilder
 from numpy.typing import NDArray
 
 from nwb_ophys.storage.chunks import Selection, Shape
@@ -61,6 +62,9 @@ class Backend(Protocol):
 
     def stated(self, given: Any) -> StatedSettings:
         """Return what the wrapper of data says of their storage."""
+
+    def check(self, location: str, builder: DatasetBuilder) -> None:
+        """Raise an OutputError for a dataset that would be written so that none can read it."""
 
     def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
         """Return what hdmf makes an empty dataset of."""

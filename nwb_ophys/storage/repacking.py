@@ -84,9 +84,7 @@ def _copy_hdf5(read: h5py.File, partial: Path, storage: Backend, options: WriteO
     planned = _planned(hdf5_datasets(read), configuration, storage)
     for each in planned:
         check_budget(each, budget)
-    declared = {
-        each.location: storage.declare(each.configuration, each.given) for each in planned
-    }
+    declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
     with h5py.File(partial, "w") as file:
         Hdf5Copy(read, file, declared).run()
         fill_planned(planned, storage, file, options, budget)
@@ -171,9 +169,7 @@ def _opened(source: str | Path, origin: Backend) -> Iterator[Any]:
     try:
         read = origin.open(path, "r")
     except Exception as error:  # whatever the backend finds wrong with a file
-        raise SourceError(
-            f"'{source}' cannot be read as an NWB file: {_reason(error)}"
-        ) from error
+        raise SourceError(f"'{source}' cannot be read as an NWB file: {_reason(error)}") from error
     try:
         yield read
     finally:

@@ -167,6 +167,8 @@ def _declare(
     """Put placeholders in place of what is planned, and a pass in place of other lazy data."""
     by_location = {each.location: each for each in planned}
     for location, builder in dataset_builders(root):
+        if not is_written(builder):
+            storage.check(location, builder)
         given = builder.data
         if location in by_location:
             each = by_location[location]

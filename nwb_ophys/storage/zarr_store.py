@@ -8,12 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from hdmf.backends.hdf5.h5_utils import H5DataIO
+from hdmf.build import DatasetBuilder
+from hdmf.spec import RefSpec
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import MissingPackageError
+from nwb_ophys.errors import MissingPackageError, OutputError
 from nwb_ophys.storage.chunks import Selection, Shape
 from nwb_ophys.storage.compression import gzip_encoder, parse_compression, zarr_codecs
 from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
@@ -87,6 +88,16 @@ class ZarrBackend:
             compression=AS_GIVEN if settings.keys() & set(_FILTERS) else None,
         )
 
+    def check(self, location: str, builder: DatasetBuilder) -> None:
+        """Refuse records that hold references: Zarr has no codec for them that readers decode."""
+        fields = builder.dtype if isinstance(builder.dtype, list) else []
+        kinds = [getattr(field, "dtype", None) or field["dtype"] for field in fields]
+        if any(isinstance(kind, (dict, RefSpec)) or kind == "object" for kind in kinds):
+            raise OutputError(
+                f"'{location}' is a table of references with other fields, which hdmf-zarr stores "
+                "as pickles that no reader decodes; write this file with the backend 'hdf5'."
+            )
+
     def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
         """Return a wrapped placeholder."""
         storing = hdmf_zarr().ZarrDataIO
@@ -94,8 +105,9 @@ class ZarrBackend:
         declared = Declared(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
         wrapper = storing(data=declared, chunks=chunks, fillvalue=0)
         settings = wrapper.io_settings
-        if isinstance(given, h5py.Dataset) and given.dtype.names is None:
-            settings["fillvalue"] = given.fillvalue
+        fill = getattr(given, "fillvalue", getattr(given, "fill_value", None))
+        if fill is not None:  # of a dataset that was read
+            settings["fill_value"] = fill
         if isinstance(given, storing):
             settings.update({k: v for k, v in given.io_settings.items() if k != "chunks"})
         if configuration.compression != AS_GIVEN:

@@ -19,7 +19,23 @@ from pynwb.ophys import (
 
 from .conftest import new_file
 
-DTYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "?", ">i2", ">f4", ">f8")
+DTYPES = (
+    "u1",
+    "i1",
+    "u2",
+    "i2",
+    "u4",
+    "i4",
+    "u8",
+    "i8",
+    "f2",
+    "f4",
+    "f8",
+    "?",
+    ">i2",
+    ">f4",
+    ">f8",
+)
 
 
 def values_of(dtype, shape=(700, 16, 16)):
@@ -37,8 +53,12 @@ def full_file(*, with_tables=True):
     nwbfile = new_file(
         plain=values_of("i2"),
         wrapped=H5DataIO(
-            values_of("f4"), chunks=(100, 16, 16), compression="gzip", shuffle=True,
-            fletcher32=True, maxshape=(None, 16, 16),
+            values_of("f4"),
+            chunks=(100, 16, 16),
+            compression="gzip",
+            shuffle=True,
+            fletcher32=True,
+            maxshape=(None, 16, 16),
         ),
         lzf=H5DataIO(values_of("u2"), chunks=(64, 7, 16), compression="lzf", fillvalue=7),
     )
@@ -65,8 +85,14 @@ def _add_ophys(nwbfile):
     device = nwbfile.create_device("Scope")
     channel = OpticalChannel(name="c", description="d", emission_lambda=520.0)
     plane = nwbfile.create_imaging_plane(
-        name="plane", optical_channel=channel, description="d", device=device,
-        excitation_lambda=920.0, indicator="i", location="l", origin_coords=[1.0, 2.0, 3.0],
+        name="plane",
+        optical_channel=channel,
+        description="d",
+        device=device,
+        excitation_lambda=920.0,
+        indicator="i",
+        location="l",
+        origin_coords=[1.0, 2.0, 3.0],
     )
     movie = TwoPhotonSeries(
         name="movie", data=values_of("u2"), imaging_plane=plane, rate=30.0, unit="n.a."
