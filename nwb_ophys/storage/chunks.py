@@ -56,7 +56,9 @@ def block_shape(shape: Shape, chunk: Shape, largest: Shape | None, max_values: i
         How many values a block may have, but for a single chunk. The first axis is cut first:
         most readers give all of an entry when asked for a part.
     """
-    proposed = shape if largest is None else largest
+    proposed = [_up(*axis) for axis in zip(shape, chunk, strict=True)]
+    if largest is not None:
+        proposed = list(largest)
     block = [
         min(max(size // step, 1) * step, _up(total, step))
         for size, step, total in zip(proposed, chunk, shape, strict=True)

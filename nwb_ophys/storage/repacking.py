@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,8 @@ from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.storage.backends import backend_of_path, get_backend
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.declaring import dataset_builders
-from nwb_ophys.storage.files import check_target, replacing
 from nwb_ophys.storage.engine import check_budget
+from nwb_ophys.storage.files import check_target, replacing
 from nwb_ophys.storage.hdf5_copying import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
@@ -37,6 +38,12 @@ def repack(
     verify: bool = False,
 ) -> Path:
     """Write an existing NWB file anew; every value, attribute, link and reference stays.
+
+    From HDF5 to HDF5 all of it stays as it is stored: types, limits of growth, fill values, hard,
+    soft and external links. To and from Zarr hdmf carries over what it knows as NWB: limits of
+    growth are not kept, and a table of references with other fields, such as the ``timeseries`` of
+    trials, is refused. Where chunks of the source lie across those of the target, some are decoded
+    several times, unless ``buffer_gb`` has room three times for all chunks along one step of time.
 
     Parameters
     ----------
@@ -97,7 +104,10 @@ def _export(
 
     def write() -> None:
         try:
-            io.export(src_io=read, write_args={"link_data": False})
+            with warnings.catch_warnings():
+                # Zarr warns of arrays of texts that are copied with the codec they have.
+                warnings.filterwarnings("ignore", "missing object_codec", FutureWarning)
+                io.export(src_io=read, write_args={"link_data": False})
         except NwbOphysError:
             raise
         except Exception as error:  # whatever hdmf cannot read or write
@@ -171,6 +181,8 @@ def _opened(source: str | Path, origin: Backend) -> Iterator[Any]:
     except Exception as error:  # whatever the backend finds wrong with a file
         raise SourceError(f"'{source}' cannot be read as an NWB file: {_reason(error)}") from error
     try:
+        if "nwb_version" not in read._file.attrs:
+            raise SourceError(f"'{source}' is no NWB file: it states no version of NWB.")
         yield read
     finally:
         read.close()

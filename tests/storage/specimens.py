@@ -13,7 +13,6 @@ from pynwb.ophys import (
     Fluorescence,
     ImageSegmentation,
     OpticalChannel,
-    RoiResponseSeries,
     TwoPhotonSeries,
 )
 
@@ -60,7 +59,6 @@ def full_file(*, with_tables=True):
             fletcher32=True,
             maxshape=(None, 16, 16),
         ),
-        lzf=H5DataIO(values_of("u2"), chunks=(64, 7, 16), compression="lzf", fillvalue=7),
     )
     times = TimeSeries(name="times", data=np.arange(20_000.0), unit="s", timestamps=np.arange(2e4))
     nwbfile.add_acquisition(times)
@@ -108,12 +106,10 @@ def _add_ophys(nwbfile):
     for _ in range(30):
         rois.add_roi(pixel_mask=[(int(x), int(y), 0.5) for x, y in rng.integers(0, 9, (300, 2))])
     region = rois.create_roi_table_region("all", region=list(range(30)))
-    module.add(
-        Fluorescence(
-            roi_response_series=RoiResponseSeries(
-                name="traces", data=rng.normal(size=(900, 30)), rois=region, unit="n.a.", rate=30.0
-            )
-        )
+    fluorescence = Fluorescence()
+    module.add(fluorescence)
+    fluorescence.create_roi_response_series(
+        name="traces", data=rng.normal(size=(900, 30)), rois=region, unit="n.a.", rate=30.0
     )
 
 
@@ -136,7 +132,7 @@ def write(nwbfile, path):
 def add_by_hand(path):
     """Exchange the data of series for what pynwb does not write itself."""
     kinds = {f"type{number}": dtype for number, dtype in enumerate(DTYPES)}
-    names = (*kinds, "sparse0", "sparse5", "packed", "empty")
+    names = (*kinds, "sparse0", "sparse5", "packed", "empty", "lzf")
     write_nothing = {name: np.zeros(2) for name in names}
     with NWBHDF5IO(str(path), "a") as io:
         nwbfile = io.read()
@@ -155,6 +151,9 @@ def add_by_hand(path):
             )
             stored[150:250, 31:40] = 3
         exchange(file, "packed", data=np.arange(60_000, dtype="i4"), chunks=(999,), scaleoffset=0)
+        exchange(
+            file, "lzf", data=values_of("u2"), chunks=(64, 7, 16), compression="lzf", fillvalue=7
+        )
         exchange(file, "empty", shape=(0, 4), dtype="f4", maxshape=(None, 4))
     return path
 
