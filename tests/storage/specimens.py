@@ -18,6 +18,8 @@ from pynwb.ophys import (
 
 from .conftest import new_file
 
+DATA = "acquisition/a/data"
+MOVIE = np.random.default_rng(0).integers(0, 4_000, (200, 16, 32)).astype("i2")
 DTYPES = (
     "u1",
     "i1",
@@ -197,4 +199,12 @@ def add_oddities(path):
         scratch.create_dataset("choice", (3,), h5py.enum_dtype({"a": 0, "b": 1}, "u1"))
         scratch.create_dataset("complex", data=np.ones(9, "c8"))
         scratch.create_dataset("region", (2,), h5py.ref_dtype)[0] = file["acquisition"].ref
+    return path
+
+
+def series(path, values=MOVIE, **settings):
+    """Write a file of one series, whose data h5py stores."""
+    write(new_file(a=np.zeros(2)), path)
+    with h5py.File(path, "r+") as file:
+        exchange(file, "a", data=values, **settings)
     return path
