@@ -61,7 +61,9 @@ def block_shape(
     cut_first : int
         The axis that is cut before the others, along which values lie farthest apart in the source.
     """
-    proposed = shape if largest is None else largest
+    proposed = [_up(*axis) for axis in zip(shape, chunk, strict=True)]
+    if largest is not None:
+        proposed = list(largest)
     block = [
         min(max(size // step, 1) * step, _up(total, step))
         for size, step, total in zip(proposed, chunk, shape, strict=True)

@@ -7,6 +7,7 @@ grow with the data.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -29,6 +30,8 @@ _COPIES = 3
 _LARGEST_BLOCK = 32_000_000
 # Small chunks are stored in batches, each of which costs Python as much as one large chunk.
 _BATCH_BYTES = 2_000_000
+# Above this, larger blocks are read of a source whose chunks lie across those of the target.
+_MOST_DECODINGS = 2.0
 # How long the caller's thread waits at a time, so that Ctrl-C is heard on every system.
 _PATIENCE = 0.2
 
@@ -58,6 +61,7 @@ class _Job:
     """Values of the whole block that the bounds lie in, where they were read ahead."""
     block_start: Shape = ()
     num_bytes: int = 0
+    is_read_ahead: bool = False
 
 
 def fill(
@@ -105,6 +109,14 @@ def check_budget(planned: PlannedDataset, budget: int) -> None:
         With both sizes.
     """
     needed = planned.configuration.chunk_bytes * _COPIES
+    source = planned.source
+    if source.is_stored and source.chunk_shape is not None:
+        decoded = math.prod(source.chunk_shape) * source.dtype.itemsize * _COPIES
+        if decoded > budget:
+            raise MemoryLimitError(
+                f"A chunk of {source.label}, {source.chunk_shape}, needs {decoded / 1e9:.2f} GB to "
+                f"be read, but buffer_gb allows {budget / 1e9:.2f} GB; choose a larger buffer_gb."
+            )
     if needed > budget:
         raise MemoryLimitError(
             f"A chunk of '{planned.location}', {planned.chunk_shape}, needs {_size(needed)} "
@@ -128,12 +140,27 @@ def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:
             yield _Job(task, bounds, num_bytes=_LARGEST_BLOCK)
         return
     most = min(budget // (_COPIES * (workers + 2)), _LARGEST_BLOCK)
+    ahead = not source.in_parallel
     if source.in_parallel:
         most = min(most, max(_BATCH_BYTES * 4, planned.configuration.chunk_bytes))
-    block = block_shape(shape, chunk, source.largest_block, most // itemsize, source.slowest_axis)
+    slowest = source.slowest_axis
+    block = block_shape(shape, chunk, source.largest_block, most // itemsize, slowest)
+    if source.is_stored and _decodings(block, source.chunk_shape, shape) > _MOST_DECODINGS:
+        # One block at a time, as large as memory allows, and divided among the workers.
+        ahead = True
+        block = block_shape(shape, chunk, None, budget // _COPIES // itemsize)
     for bounds in grid(whole(shape), block):
         num_bytes = size_of(bounds) * itemsize * _COPIES
-        yield _Job(task, bounds, num_bytes=num_bytes)
+        yield _Job(task, bounds, num_bytes=num_bytes, is_read_ahead=ahead)
+
+
+def _decodings(block: Shape, chunk: Shape | None, shape: Shape) -> float:
+    """Return how often the chunks of a source are decoded, on average, to be read in blocks."""
+    times = 1.0
+    for size, step, total in zip(block, chunk or block, shape, strict=True):
+        if size < total and size % step:
+            times *= 1 + (step - 1) / size
+    return times
 
 
 class _Crew:
@@ -160,7 +187,7 @@ class _Crew:
         if self._pool is None:
             _store(job, self._stop)
             self._counter.add(job.task.planned, job.bounds)
-        elif job.task.planned.source.in_parallel:
+        elif not job.is_read_ahead:
             self._submit(job)
         else:
             block = _read(job)

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 from hdmf.backends.hdf5.h5_utils import H5DataIO
+from hdmf.build import DatasetBuilder
 from numpy.typing import NDArray
 
 from nwb_ophys.storage.chunks import Selection, Shape
@@ -59,6 +60,9 @@ class Hdf5Backend:
             shuffle=None if shuffle is None else bool(shuffle),
         )
 
+    def check(self, location: str, builder: DatasetBuilder) -> None:
+        """Refuse nothing."""
+
     def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
         """Return a wrapped placeholder."""
         chunks = configuration.chunk_shape
@@ -68,6 +72,8 @@ class Hdf5Backend:
         was_given = dict(given.io_settings) if isinstance(given, H5DataIO) else {}
         if isinstance(given, h5py.Dataset):
             was_given = {"maxshape": given.maxshape, "fillvalue": given.fillvalue}
+        elif getattr(given, "fill_value", None) is not None:  # an array of Zarr's
+            was_given = {"fillvalue": given.fill_value}
         elif not hasattr(unwrapped(given), "maxshape"):
             # hdmf makes the columns of tables extensible, unless they came from an iterator.
             settings.pop("maxshape")
@@ -83,13 +89,13 @@ class Hdf5Backend:
         """Return data in an ``H5DataIO`` with the settings of the given one."""
         return rewrapped(given, data) if isinstance(given, H5DataIO) else data
 
-    def sink(self, io: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Hdf5Sink:
-        """Open a declared dataset."""
-        return Hdf5Sink(io._file[configuration.location], configuration, tools)
+    def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Hdf5Sink:
+        """Open a declared dataset of an open file."""
+        return Hdf5Sink(root[configuration.location], configuration, tools)
 
-    def growing_file(self, io: Any) -> Path | None:
+    def growing_file(self, root: Any) -> Path | None:
         """Return the file, to which all chunks go."""
-        return Path(io.source)
+        return Path(root.filename)
 
     def is_mine(self, path: Path) -> bool:
         """Whether the path is a file with HDF5's signature."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
-from hdmf.build import DatasetBuilder, GroupBuilder
+from hdmf.build import DatasetBuilder
 from pynwb import NWBFile, get_manager
 
 from nwb_ophys.errors import ArgumentError
@@ -58,12 +58,12 @@ def configuration_of(nwbfile: NWBFile, general: BackendConfiguration) -> Backend
         source = nwbfile.container_source or "plan"
         root = get_manager().build(nwbfile, source=source, root=True)
         put_back(root, records)
-    planned = plan_datasets(root, general, backend)
+    planned = plan_datasets(dataset_builders(root), general, backend)
     return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
 
 
 def plan_datasets(
-    root: GroupBuilder,
+    datasets: Iterable[tuple[str, DatasetBuilder]],
     configuration: BackendConfiguration,
     backend: Backend,
     *,
@@ -74,7 +74,8 @@ def plan_datasets(
 
     Parameters
     ----------
-    root : hdmf.build.GroupBuilder
+    datasets : iterable of (str, hdmf.build.DatasetBuilder)
+        Each with its path in the file.
     configuration : BackendConfiguration
         What it does not state is filled from the data and the defaults.
     backend : Backend
@@ -94,7 +95,7 @@ def plan_datasets(
             "to be written; make one for that backend."
         )
     planned = []
-    for location, builder in dataset_builders(root):
+    for location, builder in datasets:
         source = None if is_written(builder) else find_source(data_of(builder))
         if source is not None and backend.can_fill(source.dtype):
             how = _resolved(location, builder.data, source, configuration, backend)

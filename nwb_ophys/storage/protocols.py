@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import attrs
 import numpy as np
+from hdmf.build import DatasetBuilder
 from numpy.typing import NDArray
 
 from nwb_ophys.storage.chunks import Selection, Shape
@@ -80,16 +81,19 @@ class Backend(Protocol):
     def stated(self, given: Any) -> StatedSettings:
         """Return what the wrapper of data says of their storage."""
 
+    def check(self, location: str, builder: DatasetBuilder) -> None:
+        """Raise an OutputError for a dataset that would be written so that none can read it."""
+
     def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
         """Return what hdmf makes an empty dataset of."""
 
     def wrap(self, given: Any, data: Any) -> Any:
         """Return data for hdmf to write itself, stored as their wrapper says."""
 
-    def sink(self, io: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Sink:
+    def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Sink:
         """Open a declared dataset."""
 
-    def growing_file(self, io: Any) -> Path | None:
+    def growing_file(self, root: Any) -> Path | None:
         """Return the one file that all chunks go to, if that is so."""
 
     def is_mine(self, path: Path) -> bool:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
+import h5py
+from hdmf.build import DatasetBuilder
 
-from nwb_ophys.errors import SourceError, SourceNotFoundError
+from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.storage.backends import backend_of_path, get_backend
 from nwb_ophys.storage.configuration import BackendConfiguration
+from nwb_ophys.storage.declaring import dataset_builders
+from nwb_ophys.storage.engine import check_budget
 from nwb_ophys.storage.files import check_target, replacing
-from nwb_ophys.storage.planning import plan_datasets
+from nwb_ophys.storage.hdf5_copying import Hdf5Copy, hdf5_datasets
+from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.storage.protocols import Backend
 from nwb_ophys.storage.stored import stored_source_of
-from nwb_ophys.storage.writing import WriteOptions, write_with
+from nwb_ophys.storage.writing import WriteOptions, budget_of, fill_planned, write_with
 
 
 def repack(
@@ -32,6 +38,12 @@ def repack(
     verify: bool = False,
 ) -> Path:
     """Write an existing NWB file anew; every value, attribute, link and reference stays.
+
+    From HDF5 to HDF5 all of it stays as it is stored: types, limits of growth, fill values, hard,
+    soft and external links. To and from Zarr hdmf carries over what it knows as NWB: limits of
+    growth are not kept, and a table of references with other fields, such as the ``timeseries`` of
+    trials, is refused. Where chunks of the source lie across those of the target, some are decoded
+    several times, unless ``buffer_gb`` has room three times for all chunks along one step of time.
 
     Parameters
     ----------
@@ -65,21 +77,58 @@ def repack(
         configuration=configuration, workers=workers, progress=progress, verify=verify
     )
     path = check_target(target, overwrite=overwrite)
-    # HDF5 is copied as it is; for anything else hdmf must read it as objects.
-    as_it_is = storage.name == origin.name == "hdf5"
-    with (
-        replacing(path, storage) as partial,
-        _opened(source, origin) as read,
-        storage.open(partial, "w", manager=read.manager) as io,
-    ):
-        write_with(
-            io,
-            storage,
-            options,
-            lambda: io.export(src_io=read, write_args={"link_data": as_it_is}),
-            find_source=stored_source_of,
-        )
+    with replacing(path, storage) as partial, _opened(source, origin) as read:
+        if storage.name == origin.name == "hdf5":
+            _copy_hdf5(read._file, partial, storage, options)
+        else:
+            _export(source, read, partial, storage, options)
     return path
+
+
+def _copy_hdf5(read: h5py.File, partial: Path, storage: Backend, options: WriteOptions) -> None:
+    configuration = options.configuration or BackendConfiguration(backend=storage.name)
+    budget = budget_of(configuration)
+    planned = _planned(hdf5_datasets(read), configuration, storage)
+    for each in planned:
+        check_budget(each, budget)
+    declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
+    with h5py.File(partial, "w") as file:
+        Hdf5Copy(read, file, declared).run()
+        fill_planned(planned, storage, file, options, budget)
+
+
+def _export(
+    source: str | Path, read: Any, partial: Path, storage: Backend, options: WriteOptions
+) -> None:
+    """Have hdmf read a file as objects, and write them for a backend."""
+
+    def write() -> None:
+        try:
+            with warnings.catch_warnings():
+                # Zarr warns of arrays of texts that are copied with the codec they have.
+                warnings.filterwarnings("ignore", "missing object_codec", FutureWarning)
+                io.export(src_io=read, write_args={"link_data": False})
+        except NwbOphysError:
+            raise
+        except Exception as error:  # whatever hdmf cannot read or write
+            raise SourceError(
+                f"'{source}' cannot be written as {storage.name}: {_reason(error)}"
+            ) from error
+
+    with storage.open(partial, "w", manager=read.manager) as io:
+        write_with(io, storage, options, write, find_source=stored_source_of)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+def _planned(
+    datasets: Iterable[tuple[str, DatasetBuilder]],
+    configuration: BackendConfiguration,
+    storage: Backend,
+) -> list[PlannedDataset]:
+    return plan_datasets(datasets, configuration, storage, find_source=stored_source_of)
 
 
 def name_of_backend(source: str | Path) -> str:
@@ -107,12 +156,9 @@ def configuration_of_file(
     origin = _origin(source)
     configuration = BackendConfiguration(backend=origin.name) if general is None else general
     with _opened(source, origin) as read:
-        planned = plan_datasets(
-            read.read_builder(),
-            configuration,
-            get_backend(configuration.backend),
-            find_source=stored_source_of,
-        )
+        is_hdf5 = origin.name == "hdf5"
+        found = hdf5_datasets(read._file) if is_hdf5 else dataset_builders(read.read_builder())
+        planned = _planned(found, configuration, get_backend(configuration.backend))
         datasets = {each.location: each.configuration for each in planned}
     return attrs.evolve(configuration, datasets=datasets)
 
@@ -134,10 +180,12 @@ def _opened(source: str | Path, origin: Backend) -> Iterator[Any]:
         is_nwb = origin.kind_of(path) == "NWBFile"
         read = origin.open(path, "r") if is_nwb else None
     except Exception as error:  # whatever the backend finds wrong with a file
-        raise SourceError(f"'{source}' cannot be read as an NWB file: {error}") from error
+        raise SourceError(f"'{source}' cannot be read as an NWB file: {_reason(error)}") from error
     if read is None:  # hdmf would write any file anew, and it would be none the more NWB for it
         raise SourceError(f"'{source}' is not an NWB file.")
     try:
+        if "nwb_version" not in read._file.attrs:
+            raise SourceError(f"'{source}' is no NWB file: it states no version of NWB.")
         yield read
     finally:
         read.close()

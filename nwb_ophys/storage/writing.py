@@ -105,29 +105,54 @@ def write_with(
     configuration = options.configuration
     if configuration is None:
         configuration = BackendConfiguration(backend=storage.name)
-    workers, budget = options.num_workers, _budget(configuration)
     planned: list[PlannedDataset] = []
 
     def declare(root: GroupBuilder) -> None:
         put_back(root, records or {})
         planned.extend(
             plan_datasets(
-                root, configuration, storage, is_written=io.get_written, find_source=find_source
+                dataset_builders(root),
+                configuration,
+                storage,
+                is_written=io.get_written,
+                find_source=find_source,
             )
         )
         for each in planned:
-            check_budget(each, budget)
+            check_budget(each, budget_of(configuration))
         _declare(root, planned, storage, io.get_written)
 
     io.before_writing = declare
     write()
+    fill_planned(planned, storage, io._file, options, budget_of(configuration))
+
+
+def fill_planned(
+    planned: list[PlannedDataset],
+    storage: Backend,
+    root: Any,
+    options: WriteOptions,
+    budget: int,
+) -> None:
+    """Fill what was declared, and check it if asked.
+
+    Parameters
+    ----------
+    planned : list of PlannedDataset
+    storage : Backend
+    root : h5py.File or zarr.Group
+        In which they are.
+    options : WriteOptions
+    budget : int
+        Bytes of all that is in flight.
+    """
     verification = Verification() if options.verify else None
-    with Flusher(storage.growing_file(io)) as flusher:
+    with Flusher(storage.growing_file(root)) as flusher:
         tools = SinkTools(scratch=Scratch(), flusher=flusher)
-        tasks = [FillTask(each, storage.sink(io, each.configuration, tools)) for each in planned]
+        tasks = [FillTask(each, storage.sink(root, each.configuration, tools)) for each in planned]
         fill(
             tasks,
-            workers=workers,
+            workers=options.num_workers,
             budget=budget,
             counter=Counter(planned, options.progress),
             verification=verification,
@@ -136,7 +161,8 @@ def write_with(
         verification.check(tasks)
 
 
-def _budget(configuration: BackendConfiguration) -> int:
+def budget_of(configuration: BackendConfiguration) -> int:
+    """Return how many bytes may be in flight, as the configuration and the machine have it."""
     available = psutil.virtual_memory().available * _SHARE_OF_AVAILABLE_MEMORY
     return int(min(configuration.buffer_gb * 1e9, available))
 
@@ -150,6 +176,8 @@ def _declare(
     """Put placeholders in place of what is planned, and a pass in place of other lazy data."""
     by_location = {each.location: each for each in planned}
     for location, builder in dataset_builders(root):
+        if not is_written(builder):
+            storage.check(location, builder)
         given = builder.data
         if location in by_location:
             each = by_location[location]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 import numpy as np
 from hdmf.backends.hdf5.h5_utils import H5DataIO
+from hdmf.build import DatasetBuilder
+from hdmf.spec import RefSpec
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import MissingPackageError
+from nwb_ophys.errors import MissingPackageError, OutputError
 from nwb_ophys.storage.chunks import Selection, Shape
 from nwb_ophys.storage.compression import gzip_encoder, parse_compression, zarr_codecs
 from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
@@ -54,8 +57,14 @@ class ZarrBackend:
     default_compression = "blosc"
 
     def open(self, path: Path, mode: str, manager: Any = None) -> Any:
-        """Return an ``hdmf_zarr.NWBZarrIO`` with a builder hook."""
-        return _io_class()(str(path), mode=mode, manager=manager)
+        """Return an ``hdmf_zarr.NWBZarrIO`` with a builder hook.
+
+        References and other objects are stored as JSON, which every reader of hdmf-zarr's decodes;
+        the pickles that it writes itself are not decoded by numcodecs from 0.15.2 on.
+        """
+        io = _io_class()(str(path), mode=mode, manager=manager)
+        io._ZarrIO__codec_cls = importlib.import_module("numcodecs").JSON
+        return io
 
     def can_fill(self, dtype: np.dtype[Any]) -> bool:
         """Whether datasets of a dtype can be filled: hdmf-zarr notes the fields of records."""
@@ -80,6 +89,16 @@ class ZarrBackend:
             compression=AS_GIVEN if settings.keys() & set(_FILTERS) else None,
         )
 
+    def check(self, location: str, builder: DatasetBuilder) -> None:
+        """Refuse records that hold references: Zarr has no codec for them that readers decode."""
+        fields = builder.dtype if isinstance(builder.dtype, list) else []
+        kinds = [getattr(field, "dtype", None) or field["dtype"] for field in fields]
+        if any(isinstance(kind, (dict, RefSpec)) or kind == "object" for kind in kinds):
+            raise OutputError(
+                f"'{location}' is a table of references with other fields, which hdmf-zarr stores "
+                "as pickles that no reader decodes; write this file with the backend 'hdf5'."
+            )
+
     def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
         """Return a wrapped placeholder."""
         storing = hdmf_zarr().ZarrDataIO
@@ -87,6 +106,9 @@ class ZarrBackend:
         declared = Declared(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
         wrapper = storing(data=declared, chunks=chunks, fillvalue=0)
         settings = wrapper.io_settings
+        fill = getattr(given, "fillvalue", getattr(given, "fill_value", None))
+        if fill is not None:  # of a dataset that was read
+            settings["fill_value"] = fill
         if isinstance(given, storing):
             settings.update({k: v for k, v in given.io_settings.items() if k != "chunks"})
         if configuration.compression != AS_GIVEN:
@@ -105,11 +127,11 @@ class ZarrBackend:
         chunks = given.io_settings.get("chunks")
         return data if chunks is None else storing(data=data, chunks=chunks)
 
-    def sink(self, io: Any, configuration: DatasetConfiguration, tools: SinkTools) -> ZarrSink:
-        """Open a declared dataset."""
-        return ZarrSink(io._file[configuration.location], configuration, tools)
+    def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> ZarrSink:
+        """Open a declared dataset of an open file."""
+        return ZarrSink(root[configuration.location], configuration, tools)
 
-    def growing_file(self, io: Any) -> Path | None:
+    def growing_file(self, root: Any) -> Path | None:
         """Return None: each chunk is a file."""
         return None
 

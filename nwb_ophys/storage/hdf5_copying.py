@@ -1,0 +1,193 @@
+"""From one HDF5 file to another: everything as it is but for the datasets that are filled anew.
+
+hdmf knows less than HDF5 allows: it fails on links that lead nowhere, and changes the types of
+attributes and how far tables of references may grow. Here types, links and references are HDF5's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from hdmf.build import DatasetBuilder
+
+from nwb_ophys.errors import SourceError
+
+
+def hdf5_datasets(
+    group: h5py.Group, seen: set[int] | None = None
+) -> Iterator[tuple[str, DatasetBuilder]]:
+    """Give each dataset of a file once, with its path; links are not followed.
+
+    Parameters
+    ----------
+    group : h5py.Group
+    seen : set of int, optional
+        Addresses of what was given already.
+    """
+    seen = {_address(group)} if seen is None else seen
+    for name, item in _own_items(group):
+        address = _address(item)
+        if address in seen:
+            continue
+        seen.add(address)
+        if isinstance(item, h5py.Group):
+            yield from hdf5_datasets(item, seen)
+        elif isinstance(item, h5py.Dataset) and item.shape:
+            yield item.name.strip("/"), DatasetBuilder(name, data=item)
+
+
+def _own_items(group: h5py.Group) -> Iterator[tuple[str, Any]]:
+    for name in group:
+        if isinstance(group.get(name, getlink=True), h5py.HardLink):
+            yield name, group[name]
+
+
+def _address(item: Any) -> int:
+    return int(h5py.h5o.get_info(item.id).addr)
+
+
+class Hdf5Copy:
+    """The copying of one file.
+
+    Parameters
+    ----------
+    source, target : h5py.File
+        The target is empty.
+    declared : mapping of str to hdmf.backends.hdf5.H5DataIO
+        By location: what is created without values, instead of being copied.
+    """
+
+    def __init__(self, source: h5py.File, target: h5py.File, declared: Mapping[str, Any]) -> None:
+        self._source, self._target, self._declared = source, target, declared
+        self._copied: dict[int, str] = {}
+        self._pairs: list[tuple[Any, Any]] = []
+        self._of_references: list[tuple[Any, Any]] = []
+
+    def run(self) -> None:
+        """Copy it.
+
+        Raises
+        ------
+        SourceError
+            Naming what cannot be read.
+        """
+        self._copied[_address(self._source)] = "/"
+        self._pairs.append((self._source["/"], self._target["/"]))
+        self._links(self._source["/"], self._target["/"])
+        # What is referred to must be there, wherever it is in the file.
+        for old, new in self._of_references:
+            with_values = np.zeros(old.shape, old.dtype)
+            old.id.read(h5py.h5s.ALL, h5py.h5s.ALL, with_values)
+            new.id.write(h5py.h5s.ALL, h5py.h5s.ALL, self._referring(with_values))
+        for old, new in self._pairs:
+            self._attributes(old, new)
+
+    def _links(self, old: h5py.Group, new: h5py.Group) -> None:
+        for name in old:
+            where = f"{old.name.rstrip('/')}/{name}"
+            try:
+                link = old.get(name, getlink=True)
+                if isinstance(link, h5py.ExternalLink):
+                    new[name] = h5py.ExternalLink(self._external(link.filename), link.path)
+                elif isinstance(link, h5py.SoftLink):
+                    new[name] = h5py.SoftLink(link.path)
+                else:
+                    self._item(name, old[name], new)
+            except SourceError:
+                raise
+            except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+                raise SourceError(
+                    f"'{where}' of '{self._source.filename}' cannot be copied: {error}"
+                ) from error
+
+    def _external(self, file_name: str) -> str:
+        """Return the name of another file as seen from the folder of the copy."""
+        if Path(file_name).is_absolute():
+            return file_name
+        here, there = (
+            os.path.realpath(Path(file.filename).parent) for file in (self._source, self._target)
+        )
+        return os.path.relpath(Path(here) / file_name, there)
+
+    def _item(self, name: str, item: Any, parent: h5py.Group) -> None:
+        address = _address(item)
+        if address in self._copied:
+            parent[name] = self._target[self._copied[address]]
+            return
+        self._copied[address] = f"{parent.name.rstrip('/')}/{name}"
+        if isinstance(item, h5py.Group):
+            made = h5py.h5g.create(parent.id, name.encode(), gcpl=item.id.get_create_plist())
+            new = h5py.Group(made)
+            self._pairs.append((item, new))
+            self._links(item, new)
+            return
+        if isinstance(item, h5py.Dataset):
+            self._dataset(name, item, parent)
+        else:  # a named type
+            h5py.h5o.copy(item.parent.id, item.name.encode(), parent.id, name.encode())
+            return
+        self._pairs.append((item, parent[name]))
+
+    def _dataset(self, name: str, item: h5py.Dataset, parent: h5py.Group) -> None:
+        location = item.name.strip("/")
+        if location in self._declared:
+            settings = self._declared[location].io_settings
+            parent.create_dataset(name, item.shape, **{**settings, "dtype": item.dtype})
+        elif item.id.get_type().detect_class(h5py.h5t.REFERENCE):
+            made = h5py.h5d.create(
+                parent.id,
+                name.encode(),
+                item.id.get_type(),
+                item.id.get_space(),
+                item.id.get_create_plist(),
+            )
+            if item.shape is not None:
+                self._of_references.append((item, h5py.Dataset(made)))
+        else:
+            without = h5py.h5p.create(h5py.h5p.OBJECT_COPY)
+            without.set_copy_object(h5py.h5o.COPY_WITHOUT_ATTR_FLAG)
+            h5py.h5o.copy(item.id, b".", parent.id, name.encode(), without)
+
+    def _attributes(self, old: Any, new: Any) -> None:
+        for name in old.attrs:
+            raw = name.encode()
+            stored = h5py.h5a.open(old.id, raw)
+            kind, space = stored.get_type(), stored.get_space()
+            made = h5py.h5a.create(new.id, raw, kind, space)
+            if stored.shape is None:
+                continue
+            values = np.zeros(stored.shape, stored.dtype)
+            memory_type = h5py.h5t.py_create(stored.dtype)
+            stored.read(values, mtype=memory_type)
+            if kind.detect_class(h5py.h5t.REFERENCE):
+                values = self._referring(values)
+            made.write(values, mtype=memory_type)
+
+    def _referring(self, values: Any) -> Any:
+        """Return values whose references are to the objects of the copy."""
+        if values.dtype.names is not None:
+            for field in values.dtype.names:
+                values[field] = self._referring(values[field])
+            return values
+        if values.dtype.kind != "O":
+            return values
+        found = np.empty(values.shape, values.dtype)
+        for index in np.ndindex(values.shape):
+            found[index] = self._reference(values[index])
+        return found
+
+    def _reference(self, one: Any) -> Any:
+        if isinstance(one, h5py.RegionReference) and one:
+            space = h5py.h5r.get_region(one, self._source.id)
+            path = self._copied[_address(self._source[one])]
+            return h5py.h5r.create(self._target.id, path.encode(), h5py.h5r.DATASET_REGION, space)
+        if isinstance(one, h5py.Reference) and one:
+            return self._target[self._copied[_address(self._source[one])]].ref
+        if isinstance(one, np.ndarray) and one.dtype.kind == "O":
+            return self._referring(one)
+        return one

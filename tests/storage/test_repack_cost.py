@@ -1,0 +1,66 @@
+"""What writing files anew costs: memory, and how often chunks are decoded."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from nwb_ophys import BackendConfiguration, DatasetConfiguration, repack
+from nwb_ophys.errors import MemoryLimitError
+from nwb_ophys.storage.stored import Hdf5Source
+
+from .conftest import read
+from .specimens import DATA, series
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_chunk_is_decoded_about_once_where_memory_allows(tmp_path, monkeypatch, workers):
+    values = np.arange(900 * 64 * 64, dtype="i2").reshape(900, 64, 64)
+    source = series(tmp_path / "a.nwb", values, chunks=(300, 16, 16), compression="gzip")
+    decoded = []
+    whole_chunk = Hdf5Source._chunk
+
+    def counted(self, corner):
+        decoded.append(corner)
+        return whole_chunk(self, corner)
+
+    monkeypatch.setattr(Hdf5Source, "_chunk", counted)
+    entry = DatasetConfiguration(location=DATA, chunk_shape=(19, 64, 64))
+    for buffer_gb, most in ((0.5, 1.0), (0.01, 3.0)):
+        decoded.clear()
+        configuration = BackendConfiguration(buffer_gb=buffer_gb, datasets={DATA: entry})
+        copy = repack(
+            source, tmp_path / "b.nwb", configuration=configuration, workers=workers, overwrite=True
+        )
+        np.testing.assert_array_equal(read(copy, DATA)[0], values)
+        assert len(decoded) / 48 <= most
+
+
+def test_a_source_chunk_beyond_the_budget_is_refused(tmp_path):
+    source = series(tmp_path / "a.nwb", chunks=(200, 16, 32))
+    entry = DatasetConfiguration(location=DATA, chunk_shape=(1, 16, 32))
+    small = BackendConfiguration(buffer_gb=0.0005, datasets={DATA: entry})
+    with pytest.raises(MemoryLimitError, match=r"\(200, 16, 32\).*buffer_gb"):
+        repack(source, tmp_path / "b.nwb", configuration=small)
+
+
+def _peak(source, target, backend, is_contiguous):
+    chunk_mb = 0.5 if is_contiguous else None
+    small = BackendConfiguration(backend=backend, buffer_gb=0.01, chunk_mb=chunk_mb)
+    tracemalloc.start()
+    repack(source, target, configuration=small, workers=2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("chunks", [None, (50, 64, 64)])
+def test_memory_does_not_grow_with_the_recording(tmp_path, backend, chunks):
+    values = np.ones((4_000, 64, 64), "i2")
+    peaks = []
+    for number in (800, 800, 4_000):  # the first also imports
+        source = series(tmp_path / f"{number}.nwb", values[:number], chunks=chunks)
+        peaks.append(_peak(source, tmp_path / f"{len(peaks)}", backend, chunks is None))
+    assert peaks[2] < peaks[1] * 1.3
