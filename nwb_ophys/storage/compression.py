@@ -120,6 +120,8 @@ def _lz4_as_hdf5(values: Any) -> bytes:
     raw = memoryview(values).cast("B")
     # numcodecs puts the size, little-endian, before the block.
     block = _codecs("lz4").LZ4().encode(raw)[4:]
+    if len(block) >= len(raw):
+        block = raw  # the filter takes a block of the size of its values for the values themselves
     header = len(raw).to_bytes(8, "big") + len(raw).to_bytes(4, "big")
     return b"".join((header, len(block).to_bytes(4, "big"), block))
 

@@ -114,8 +114,8 @@ def check_budget(planned: PlannedDataset, budget: int) -> None:
         decoded = math.prod(source.chunk_shape) * source.dtype.itemsize * _COPIES
         if decoded > budget:
             raise MemoryLimitError(
-                f"A chunk of {source.label}, {source.chunk_shape}, needs {decoded / 1e9:.2f} GB to "
-                f"be read, but buffer_gb allows {budget / 1e9:.2f} GB; choose a larger buffer_gb."
+                f"A chunk of {source.label}, {source.chunk_shape}, needs {_size(decoded)} to be "
+                f"read, but buffer_gb allows {_size(budget)}; choose a larger buffer_gb."
             )
     if needed > budget:
         raise MemoryLimitError(

@@ -241,7 +241,7 @@ MISTAKES = {
     "a buffer of nothing": (["--buffer-gb", "-2"], ["--buffer-gb", "x>0"]),
     "a buffer that is too small": (
         ["--buffer-gb", "0.00001"],
-        ["(60, 34, 24)", "0.01 MB", "smaller chunks"],
+        ["(60, 34, 24)", "0.01 MB", "a larger buffer_gb"],
     ),
     "no configuration": (["--configuration", "absent.yaml"], ["'absent.yaml'", "check the path"]),
     "a folder for a configuration": (["--configuration", "suite2p"], ["'suite2p'", "no file"]),

@@ -180,6 +180,22 @@ def test_each_preset_is_what_hdf5_reads(tmp_path, preset):
     assert (stored < NOISE.nbytes) == (preset != "none")
 
 
+@pytest.mark.parametrize("preset", ["gzip", "zstd", "blosc", "lz4"])
+def test_what_cannot_be_compressed_is_the_same_when_read(tmp_path, preset):
+    """The filter of LZ4 takes a block that is as long as its values for the values themselves."""
+    random = np.random.default_rng(3)
+    data = {
+        f"a{size}": H5DataIO(random.integers(0, 256, size).astype(np.uint8), chunks=(size,))
+        for size in range(1, 60)
+    }
+    configuration = BackendConfiguration(compression=preset)
+    for each in data.values():
+        each.io_settings["compression"] = "gzip"  # the bare default, which the preset replaces
+    path = write_nwbfile(new_file(**data), tmp_path / "a.nwb", configuration=configuration)
+    for name, values in data.items():
+        assert same_bytes(read(path, f"acquisition/{name}/data")[0], values.data), name
+
+
 @pytest.mark.parametrize("preset", FILTERS)
 def test_each_preset_is_what_zarr_reads(tmp_path, preset):
     lazy = Blocks(NOISE, chunk_shape=(7, 31, 17), buffer_shape=(60, 31, 17))
