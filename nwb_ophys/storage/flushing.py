@@ -10,6 +10,7 @@ from pathlib import Path
 
 # Without it the disk stands idle while chunks are encoded, and has all of them to write at the end.
 _INTERVAL = 0.1
+_PATIENCE = 0.3
 # A disk takes milliseconds for each file, but many files at once.
 _THREADS = 16
 
@@ -69,7 +70,8 @@ class Flusher:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        # After a failure nothing depends on the disk, which may be slow.
+        self._thread.join(None if kind is None else _PATIENCE)
         if self._error is not None and kind is None:
             raise self._error
 

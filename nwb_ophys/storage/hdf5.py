@@ -97,6 +97,12 @@ class Hdf5Backend:
         """Return the file, to which all chunks go."""
         return Path(root.filename)
 
+    def contents(self, group: Any) -> dict[str, Any]:
+        """Return what is in an open group by name: the groups of its own, None for all else."""
+        own = [name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)]
+        groups = {name: group[name] for name in own if isinstance(group[name], h5py.Group)}
+        return {name: groups.get(name) for name in group}
+
     def is_mine(self, path: Path) -> bool:
         """Whether the path is a file with HDF5's signature."""
         return path.is_file() and bool(h5py.is_hdf5(path))

@@ -96,6 +96,9 @@ class Backend(Protocol):
     def growing_file(self, root: Any) -> Path | None:
         """Return the one file that all chunks go to, if that is so."""
 
+    def contents(self, group: Any) -> dict[str, Any]:
+        """Return what is in an open group by name: the groups of its own, None for all else."""
+
     def is_mine(self, path: Path) -> bool:
         """Whether what is at the path is of this backend."""
 

@@ -82,6 +82,7 @@ def repack(
             _copy_hdf5(read._file, partial, storage, options)
         else:
             _export(source, read, partial, storage, options)
+            _check_nothing_is_missing(source, read, origin, partial, storage)
     return path
 
 
@@ -117,6 +118,35 @@ def _export(
 
     with storage.open(partial, "w", manager=read.manager) as io:
         write_with(io, storage, options, write, find_source=stored_source_of)
+
+
+def _check_nothing_is_missing(
+    source: str | Path, read: Any, origin: Backend, partial: Path, storage: Backend
+) -> None:
+    """Check that all names are in the copy; hdmf takes links to things of one name for one link.
+
+    Raises
+    ------
+    SourceError
+        Naming what it could not carry over.
+    """
+    with storage.open(partial, "r") as written:
+        pairs = [("", read._file, written._file)]
+        while pairs:
+            path, old, new = pairs.pop()
+            was, there = origin.contents(old), storage.contents(new)
+            was.pop("specifications" if not path else "", None)  # which is written for what is used
+            missing = [f"{path}{name}" for name in was if name not in there]
+            if missing:
+                raise SourceError(
+                    f"'{source}' cannot be written as {storage.name}: '{missing[0]}' would be "
+                    "lost on the way. Write it as it is stored now."
+                )
+            pairs.extend(
+                (f"{path}{name}/", group, there[name])
+                for name, group in was.items()
+                if group is not None and there[name] is not None
+            )
 
 
 def _reason(error: Exception) -> str:

@@ -135,6 +135,11 @@ class ZarrBackend:
         """Return None: each chunk is a file."""
         return None
 
+    def contents(self, group: Any) -> dict[str, Any]:
+        """Return what is in an open group by name: the groups of its own, None for all else."""
+        links = [link["name"] for link in group.attrs.get("zarr_link", [])]
+        return dict.fromkeys([*links, *group.array_keys()]) | dict(group.groups())
+
     def is_mine(self, path: Path) -> bool:
         """Whether the path is a folder that holds a Zarr group."""
         return (path / ".zgroup").is_file() or (path / "zarr.json").is_file()

@@ -140,6 +140,16 @@ def test_an_extension_that_is_not_installed_is_kept(tmp_path):
     assert "mine" in zarr.open(str(there), "r")["specifications"]
 
 
+def test_what_hdmf_would_lose_on_the_way_to_zarr_is_named(tmp_path):
+    path = write_nwbfile(new_file(a=MOVIE), tmp_path / "a.nwb")
+    with h5py.File(path, "r+") as file:
+        file["acquisition/a/notes"] = [1, 2, 3]
+    before = snapshot(tmp_path)
+    with pytest.raises(SourceError, match="'acquisition/a/notes' would be lost"):
+        repack(path, tmp_path / "a.zarr", backend="zarr")
+    assert snapshot(tmp_path) == before
+
+
 def test_links_to_another_file_hold_from_another_folder(tmp_path):
     series(tmp_path / "other.nwb")
     source = write(new_file(a=MOVIE), tmp_path / "a.nwb")
