@@ -1,15 +1,61 @@
-"""How arrays lie in memory, and memory maps whose pages do not pile up in the process."""
+"""How much memory is left, how arrays lie in it, and memory maps that do not pile up in it."""
 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 # Systems without the call drop such pages by themselves when memory is short.
 _DROP = getattr(mmap, "MADV_DONTNEED", None)
+
+
+_GROUPS = Path("/sys/fs/cgroup")
+_GROUPS_OF_PROCESS = Path("/proc/self/cgroup")
+
+
+def available_memory() -> int:
+    """Return how many bytes may still be taken: of the machine, and of the process's control group.
+
+    Containers and the schedulers of clusters limit the latter (Linux, cgroup-v1 and cgroup-v2).
+    """
+    return min([int(psutil.virtual_memory().available), *_left_in_groups()])
+
+
+def _left_in_groups() -> Iterator[int]:
+    """Give what is left in each control group of the process that has a limit."""
+    try:
+        lines = _GROUPS_OF_PROCESS.read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if not controllers:
+            yield from _left_along(_GROUPS, group, "memory.max", "memory.current", "")
+        elif "memory" in controllers.split(","):
+            files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            yield from _left_along(_GROUPS / "memory", group, *files, "total_")
+
+
+def _left_along(base: Path, group: str, limit: str, usage: str, prefix: str) -> Iterator[int]:
+    """Give what is left in a group and those around it; a container sees its own as the base."""
+    names = [part for part in group.split("/") if part not in ("", "..")]
+    for depth in range(len(names) + 1):
+        folder = base.joinpath(*names[:depth])
+        try:
+            most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
+            stated = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            # What files have been read or written is kept only as long as nobody needs the room.
+            kept = {f"{prefix}active_file", f"{prefix}inactive_file"}
+            used -= sum(int(size) for name, size in stated if name in kept)
+        except (OSError, ValueError):  # no such group here, or "max", which is no limit
+            continue
+        yield max(most - used, 0)
 
 
 def release_map(values: NDArray[Any]) -> None:

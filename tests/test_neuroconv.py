@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar
 
+import h5py
 import neuroconv
 import numpy as np
 import pynwb
@@ -18,6 +19,7 @@ from nwb_ophys import (
     ScanImageImagingInterface,
     Suite2pSegmentationInterface,
     TiffImagingInterface,
+    repack,
 )
 from nwb_ophys.errors import MetadataError, OptionError
 from nwb_ophys.testing import (
@@ -265,3 +267,30 @@ def test_options_of_a_stream_that_is_not_there(sources):
     converter = OphysConverter({"theirs": _theirs("tiff", sources)})
     with pytest.raises(OptionError, match="streams: theirs"):
         converter.create_nwbfile(_stated(converter), conversion_options={"ours": {}})
+
+
+@pytest.mark.parametrize("name", ["tiff", "suite2p"])
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+def test_their_files_are_repacked(
+    name: str, backend: str, sources: dict[str, Path], tmp_path: Path
+) -> None:
+    theirs = _theirs(name, sources)
+    metadata = theirs.get_metadata()
+    metadata["NWBFile"]["session_start_time"] = START
+    theirs.run_conversion(nwbfile_path=str(tmp_path / "theirs.nwb"), metadata=metadata)
+    copy = repack(tmp_path / "theirs.nwb", tmp_path / f"copy.{backend}.nwb", backend=backend)
+    back = repack(copy, tmp_path / "back.nwb", backend="hdf5")
+    with h5py.File(tmp_path / "theirs.nwb") as before, h5py.File(back) as after:
+        values = _large_datasets(before)
+        assert values and all(np.array_equal(after[path][()], v) for path, v in values.items())
+    assert not pynwb.validate(path=str(back))
+
+
+def _large_datasets(file: h5py.File) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    file.visititems(
+        lambda path, item: (
+            found.update({path: item[()]}) if isinstance(item, h5py.Dataset) and item.ndim else None
+        )
+    )
+    return {path: values for path, values in found.items() if not path.startswith("spec")}

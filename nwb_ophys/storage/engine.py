@@ -7,7 +7,6 @@ grow with the data.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -16,7 +15,7 @@ from typing import Any
 import attrs
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import MemoryLimitError
+from nwb_ophys.storage.budget import COPIES
 from nwb_ophys.storage.chunks import Selection, Shape, block_shape, grid, size_of, whole
 from nwb_ophys.storage.faults import reading, storing
 from nwb_ophys.storage.planning import PlannedDataset
@@ -24,9 +23,6 @@ from nwb_ophys.storage.progress import Counter
 from nwb_ophys.storage.protocols import Sink
 from nwb_ophys.storage.verification import Verification
 
-# A block is read, copied into another order, shuffled and encoded: it is in memory up to three
-# times at once.
-_COPIES = 3
 _LARGEST_BLOCK = 32_000_000
 # Small chunks are stored in batches, each of which costs Python as much as one large chunk.
 _BATCH_BYTES = 2_000_000
@@ -100,35 +96,6 @@ def fill(
         crew.finish()
 
 
-def check_budget(planned: PlannedDataset, budget: int) -> None:
-    """Check that a chunk of a dataset can be written within a budget.
-
-    Raises
-    ------
-    MemoryLimitError
-        With both sizes.
-    """
-    needed = planned.configuration.chunk_bytes * _COPIES
-    source = planned.source
-    if source.is_stored and source.chunk_shape is not None:
-        decoded = math.prod(source.chunk_shape) * source.dtype.itemsize * _COPIES
-        if decoded > budget:
-            raise MemoryLimitError(
-                f"A chunk of {source.label}, {source.chunk_shape}, needs {_size(decoded)} to be "
-                f"read, but buffer_gb allows {_size(budget)}; choose a larger buffer_gb."
-            )
-    if needed > budget:
-        raise MemoryLimitError(
-            f"A chunk of '{planned.location}', {planned.chunk_shape}, needs {_size(needed)} "
-            f"to be written, but buffer_gb allows {_size(budget)}; choose smaller chunks or "
-            "a larger buffer_gb."
-        )
-
-
-def _size(num_bytes: float) -> str:
-    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e7 else f"{num_bytes / 1e6:.3g} MB"
-
-
 def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:
     planned = task.planned
     source, shape, chunk = planned.source, planned.source.shape, planned.chunk_shape
@@ -139,7 +106,7 @@ def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:
         for bounds in grid(whole(shape), (step, *shape[1:])):
             yield _Job(task, bounds, num_bytes=_LARGEST_BLOCK)
         return
-    most = min(budget // (_COPIES * (workers + 2)), _LARGEST_BLOCK)
+    most = min(budget // (COPIES * (workers + 2)), _LARGEST_BLOCK)
     ahead = not source.in_parallel
     if source.in_parallel:
         most = min(most, max(_BATCH_BYTES * 4, planned.configuration.chunk_bytes))
@@ -148,9 +115,9 @@ def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:
     if source.is_stored and _decodings(block, source.chunk_shape, shape) > _MOST_DECODINGS:
         # One block at a time, as large as memory allows, and divided among the workers.
         ahead = True
-        block = block_shape(shape, chunk, None, budget // _COPIES // itemsize)
+        block = block_shape(shape, chunk, None, budget // COPIES // itemsize)
     for bounds in grid(whole(shape), block):
-        num_bytes = size_of(bounds) * itemsize * _COPIES
+        num_bytes = size_of(bounds) * itemsize * COPIES
         yield _Job(task, bounds, num_bytes=num_bytes, is_read_ahead=ahead)
 
 
@@ -231,7 +198,7 @@ def _parts(job: _Job, block: NDArray[Any]) -> Iterator[_Job]:
     itemsize = planned.source.dtype.itemsize
     batch = block_shape(block.shape, planned.chunk_shape, None, _BATCH_BYTES // itemsize)
     for bounds in grid(job.bounds, batch):
-        num_bytes = size_of(bounds) * itemsize * _COPIES
+        num_bytes = size_of(bounds) * itemsize * COPIES
         yield _Job(job.task, bounds, block, start, num_bytes)
 
 

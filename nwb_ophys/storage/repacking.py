@@ -14,16 +14,16 @@ from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.storage.backends import backend_of_path, get_backend
+from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.declaring import dataset_builders
-from nwb_ophys.storage.engine import check_budget
 from nwb_ophys.storage.files import check_target, replacing
 from nwb_ophys.storage.hdf5_copying import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.storage.protocols import Backend
 from nwb_ophys.storage.stored import stored_source_of
-from nwb_ophys.storage.writing import WriteOptions, budget_of, fill_planned, write_with
+from nwb_ophys.storage.writing import WriteOptions, fill_planned, write_with
 
 
 def repack(
@@ -88,10 +88,10 @@ def repack(
 
 def _copy_hdf5(read: h5py.File, partial: Path, storage: Backend, options: WriteOptions) -> None:
     configuration = options.configuration or BackendConfiguration(backend=storage.name)
-    budget = budget_of(configuration)
+    budget = Budget.of(configuration)
     planned = _planned(hdf5_datasets(read), configuration, storage)
     for each in planned:
-        check_budget(each, budget)
+        budget.check(each)
     declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
     with h5py.File(partial, "w") as file:
         Hdf5Copy(read, file, declared).run()

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
-import psutil
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.declaring import dataset_builders, put
 from nwb_ophys.storage.encoding import Scratch
-from nwb_ophys.storage.engine import FillTask, check_budget, fill
+from nwb_ophys.storage.engine import FillTask, fill
 from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.passes import pass_over
 from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
@@ -25,8 +25,6 @@ from nwb_ophys.storage.records import put_back
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.verification import Verification
 
-# A machine that runs short of memory swaps, which is slower than a smaller buffer.
-_SHARE_OF_AVAILABLE_MEMORY = 0.5
 
 
 @attrs.frozen(kw_only=True)
@@ -105,6 +103,7 @@ def write_with(
     configuration = options.configuration
     if configuration is None:
         configuration = BackendConfiguration(backend=storage.name)
+    budget = Budget.of(configuration)
     planned: list[PlannedDataset] = []
 
     def declare(root: GroupBuilder) -> None:
@@ -119,12 +118,12 @@ def write_with(
             )
         )
         for each in planned:
-            check_budget(each, budget_of(configuration))
+            budget.check(each)
         _declare(root, planned, storage, io.get_written)
 
     io.before_writing = declare
     write()
-    fill_planned(planned, storage, io._file, options, budget_of(configuration))
+    fill_planned(planned, storage, io._file, options, budget)
 
 
 def fill_planned(
@@ -132,7 +131,7 @@ def fill_planned(
     storage: Backend,
     root: Any,
     options: WriteOptions,
-    budget: int,
+    budget: Budget,
 ) -> None:
     """Fill what was declared, and check it if asked.
 
@@ -143,8 +142,7 @@ def fill_planned(
     root : h5py.File or zarr.Group
         In which they are.
     options : WriteOptions
-    budget : int
-        Bytes of all that is in flight.
+    budget : Budget
     """
     verification = Verification() if options.verify else None
     with Flusher(storage.growing_file(root)) as flusher:
@@ -153,18 +151,12 @@ def fill_planned(
         fill(
             tasks,
             workers=options.num_workers,
-            budget=budget,
+            budget=budget.num_bytes,
             counter=Counter(planned, options.progress),
             verification=verification,
         )
     if verification is not None:
         verification.check(tasks)
-
-
-def budget_of(configuration: BackendConfiguration) -> int:
-    """Return how many bytes may be in flight, as the configuration and the machine have it."""
-    available = psutil.virtual_memory().available * _SHARE_OF_AVAILABLE_MEMORY
-    return int(min(configuration.buffer_gb * 1e9, available))
 
 
 def _declare(

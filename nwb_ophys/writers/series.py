@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 import numpy as np
-import psutil
 from hdmf.data_utils import DataChunkIterator
 from numpy.typing import NDArray
 from pynwb import NWBFile
@@ -17,6 +16,7 @@ from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
 
 from nwb_ophys.errors import ArgumentError, MemoryLimitError, MetadataError
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator, read_series
+from nwb_ophys.memory import available_memory
 from nwb_ophys.metadata import get_nwb_imaging_metadata, merge_metadata, models, parse_model
 from nwb_ophys.timing import clock_of
 from nwb_ophys.writers.devices import add_imaging_plane
@@ -231,7 +231,7 @@ def check_if_imaging_fits_into_memory(imaging: Any) -> None:
     """
     itemsize = np.dtype(imaging.get_dtype()).itemsize
     needed = imaging.get_num_samples() * math.prod(imaging.get_sample_shape()) * itemsize
-    available = psutil.virtual_memory().available
+    available = available_memory()
     if needed > available:
         raise MemoryLimitError(
             f"The movie takes {needed / 1e9:.2f} GB, but {available / 1e9:.2f} GB of memory are "

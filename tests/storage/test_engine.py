@@ -317,6 +317,14 @@ def test_a_chunk_that_does_not_fit_into_the_buffer_is_refused_with_both_sizes(tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_memory_is_short_the_message_says_so_and_not_buffer_gb(tmp_path, monkeypatch):
+    monkeypatch.setattr("nwb_ophys.storage.budget.available_memory", lambda: 100_000_000)
+    lazy = OnTheFly(1000, chunk_shape=(500, 256, 256), buffer_shape=(500, 256, 256))
+    with pytest.raises(MemoryLimitError, match=r"the memory that is free allows 0\.05 GB"):
+        write_nwbfile(new_file(a=lazy), tmp_path / "a.nwb")
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- what goes wrong ----------------------------------------------------------------------------
 
 
