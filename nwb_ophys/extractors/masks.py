@@ -74,7 +74,7 @@ class ImageMasks:
         return block
 
     def nonzero_chunks(
-        self, start: int, stop: int, chunk_shape: Sequence[int]
+        self, start: int, stop: int, chunk_shape: Sequence[int], as_byte_planes: bool = False
     ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
         """Yield the chunks that hold any pixel, where the source has pixels.
 
@@ -82,7 +82,7 @@ class ImageMasks:
         """
         if not self.sparse:
             raise TypeError("Chunks without pixels can be left out of sparse masks only.")
-        return self.sparse.nonzero_chunks(start, stop, chunk_shape)
+        return self.sparse.nonzero_chunks(start, stop, chunk_shape, as_byte_planes)
 
     def centroids(self) -> NDArray[np.int64]:
         """Return the centroid of each mask, (x, y[, z]); each image is read once."""

@@ -70,7 +70,7 @@ class SparseImages:
         return block
 
     def nonzero_chunks(
-        self, start: int, stop: int, chunk_shape: Sequence[int]
+        self, start: int, stop: int, chunk_shape: Sequence[int], as_byte_planes: bool = False
     ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
         """Yield the chunks that hold any pixel, in ascending order.
 
@@ -80,13 +80,17 @@ class SparseImages:
             Which ROIs; the start must be a multiple of the chunk's length.
         chunk_shape : sequence of int
             One size per axis; the chunks need not divide the field.
+        as_byte_planes : bool
+            Give the bytes of the values instead: first the first bytes of all values, then their
+            second bytes, and so on, as a byte shuffle puts them.
 
         Yields
         ------
         corner : tuple of int
             Indices of the chunk's first element.
         values : numpy.ndarray
-            Of the shape of a chunk, with zeros beyond the edges; a new one each time.
+            Of the shape of a chunk, with zeros beyond the edges, or (itemsize, values) of uint8;
+            a new one each time.
         """
         stop = min(stop, self.shape[0])
         while start < stop:
@@ -94,7 +98,9 @@ class SparseImages:
             enough = self._first_pixel(start) + _PIXELS_AT_ONCE
             many = int(np.searchsorted(self.pixels.ends, enough))
             step = max((many - start) // chunk_shape[0], 1) * chunk_shape[0]
-            yield from self._chunks(start, min(start + step, stop), tuple(chunk_shape))
+            yield from self._chunks(
+                start, min(start + step, stop), tuple(chunk_shape), as_byte_planes
+            )
             start += step
 
     def _between(self, start: int, stop: int) -> tuple[list[NDArray[np.int64]], NDArray[Any]]:
@@ -109,7 +115,7 @@ class SparseImages:
         return int(self.pixels.ends[roi - 1]) if roi else 0
 
     def _chunks(
-        self, start: int, stop: int, chunk_shape: tuple[int, ...]
+        self, start: int, stop: int, chunk_shape: tuple[int, ...], as_byte_planes: bool
     ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
         """Yield the chunks of ROIs whose pixels are sorted together."""
         indices, weights = self._between(start, stop)
@@ -131,13 +137,32 @@ class SparseImages:
         for low in range(0, len(firsts) - 1, batch):
             high = min(low + batch, len(firsts) - 1)
             span = slice(firsts[low], firsts[high])
-            values = np.zeros((high - low, size), dtype=self.dtype)
-            values[slots[span] - low, places[span]] = weights[span]
+            within = slots[span] - low
+            values = _batch(high - low, size, within, places[span], weights[span], as_byte_planes)
             positions = np.unravel_index(chunks[firsts[low:high]], grid)
             corners = np.stack(positions, axis=1) * chunk_shape
-            yield from zip(
-                map(tuple, corners.tolist()), values.reshape(-1, *chunk_shape), strict=True
-            )
+            if not as_byte_planes:
+                values = values.reshape(-1, *chunk_shape)
+            yield from zip(map(tuple, corners.tolist()), values, strict=True)
+
+
+def _batch(
+    num_chunks: int,
+    size: int,
+    chunks: NDArray[np.int64],
+    places: NDArray[np.int64],
+    weights: NDArray[Any],
+    as_byte_planes: bool,
+) -> NDArray[Any]:
+    """Return chunks, (chunks, values), or their bytes, (chunks, bytes of a value, values)."""
+    if not as_byte_planes:
+        values = np.zeros((num_chunks, size), dtype=weights.dtype)
+        values[chunks, places] = weights
+        return values
+    itemsize = weights.dtype.itemsize
+    planes = np.zeros((num_chunks, itemsize, size), dtype=np.uint8)
+    planes[chunks, :, places] = weights.view(np.uint8).reshape(-1, itemsize)
+    return planes
 
 
 def _overlaid(pixels: RaggedPixels) -> RaggedPixels:

@@ -66,7 +66,11 @@ class RoiImageMaskIterator(ArrayLike):
         return {"buffer_shape": (min(chunks * step, num_rois), *field)}
 
     def nonzero_chunks(
-        self, start: int, stop: int, chunk_shape: tuple[int, ...]
+        self,
+        start: int,
+        stop: int,
+        chunk_shape: tuple[int, ...],
+        as_byte_planes: bool = False,
     ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
         """Yield the chunks that hold any non-zero value, in ascending order.
 
@@ -78,14 +82,17 @@ class RoiImageMaskIterator(ArrayLike):
             Which ROIs; the start must be a multiple of the chunk's length.
         chunk_shape : tuple of int
             One size per axis; the chunks need not divide the field.
+        as_byte_planes : bool
+            Give the bytes of the values instead, (itemsize, values) of uint8, in the order that a
+            byte shuffle puts them.
 
         Yields
         ------
         corner : tuple of int
             Indices of the chunk's first element in the whole dataset.
         values : numpy.ndarray
-            Contiguous, of exactly ``chunk_shape``, with zeros beyond the dataset's edges; a new
-            array each time.
+            Contiguous, of exactly ``chunk_shape`` unless as bytes, with zeros beyond the
+            dataset's edges; a new array each time.
 
         Raises
         ------
@@ -97,7 +104,7 @@ class RoiImageMaskIterator(ArrayLike):
                 f"Chunks of shape {chunk_shape} from ROI {start} on do not tile masks of shape "
                 f"{self.shape}."
             )
-        found: Iterator[Any] = self.masks.nonzero_chunks(start, stop, chunk_shape)
+        found: Iterator[Any] = self.masks.nonzero_chunks(start, stop, chunk_shape, as_byte_planes)
         return found
 
     def _get_dtype(self) -> np.dtype[Any]:

@@ -40,6 +40,12 @@ class FillTask:
     sink: Sink
     verification: Verification | None = None
 
+    @property
+    def takes_byte_planes(self) -> bool:
+        """Whether chunks may come as the bytes that are encoded; checksums are of values."""
+        is_as_stored = self.planned.source.dtype == self.sink.dtype
+        return self.sink.shuffles and is_as_stored and self.verification is None
+
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Store a chunk."""
         if self.verification is not None:
@@ -224,12 +230,15 @@ def _store(job: _Job, stop: threading.Event) -> None:
 def _store_nonzero(job: _Job, stop: threading.Event) -> None:
     planned = job.task.planned
     first = job.bounds[0]
+    as_planes = job.task.takes_byte_planes
+    given = (first.start, first.stop, planned.chunk_shape, as_planes)
+    put = job.task.sink.put_byte_planes if as_planes else job.task.put
     with reading(planned, job.bounds):
-        chunks = planned.source.nonzero_chunks(first.start, first.stop, planned.chunk_shape)
+        chunks = planned.source.nonzero_chunks(*given)
     while not stop.is_set():
         with reading(planned, job.bounds):
             found = next(chunks, None)
         if found is None:
             return
         with storing(planned, job.bounds):
-            job.task.put(*found)
+            put(*found)

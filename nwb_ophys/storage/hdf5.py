@@ -148,12 +148,12 @@ class Hdf5Sink:
         self._dataset = dataset
         self.dtype: np.dtype[Any] = dataset.dtype
         self._chunks: Shape = dataset.chunks
-        self._shuffle = bool(dataset.shuffle)
         self.zero_is_implied = not np.any(dataset.fillvalue != np.zeros((), self.dtype))
         self._encode = None
         if not _is_as_given(configuration):
             compression = parse_compression(configuration.compression or "none")
             self._encode = encoder(compression, self.dtype.itemsize, bool(configuration.shuffle))
+        self.shuffles = self._encode is not None and bool(dataset.shuffle)
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk."""
@@ -162,10 +162,15 @@ class Hdf5Sink:
             self._dataset[tuple(slice(start, start + size) for start, size in stops)] = values
             return
         stored = chunk_bytes(
-            values, self._chunks, self.dtype, shuffle=self._shuffle, scratch=self._tools.scratch
+            values, self._chunks, self.dtype, shuffle=self.shuffles, scratch=self._tools.scratch
         )
         if not (self.zero_is_implied and is_all_zero(stored)):
             self._dataset.id.write_direct_chunk(corner, self._encode(stored))
+
+    def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
+        """Encode and store a chunk whose bytes are shuffled already."""
+        assert self._encode is not None
+        self._dataset.id.write_direct_chunk(corner, self._encode(planes))
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return what is stored, through HDF5's own filters."""

@@ -34,13 +34,19 @@ class Sink(Protocol):
         As stored.
     zero_is_implied : bool
         Whether a chunk of zeros need not be stored, since a reader gets zeros for it.
+    shuffles : bool
+        Whether the bytes of values are shuffled before they are encoded.
     """
 
     dtype: np.dtype[Any]
     zero_is_implied: bool
+    shuffles: bool
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk; may be called from several threads at once."""
+
+    def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
+        """Encode and store a chunk whose bytes are shuffled already, (itemsize, values)."""
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return what is stored, as a reader gets it."""

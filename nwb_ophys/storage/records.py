@@ -1,4 +1,4 @@
-"""Records, such as the pixels of masks, of which hdmf would make a tuple each."""
+"""Data that hdmf would go through one by one in Python: records, and lists of integers."""
 
 from __future__ import annotations
 
@@ -20,29 +20,39 @@ from nwb_ophys.storage.sources import is_fillable, unwrapped
 # Of the schema; "int" and the like leave the size open.
 _NUMBER = re.compile(r"(u?int|float)\d+")
 
+_LONG = 100
+_LARGEST = np.iinfo(np.int64).max
+
 
 @contextmanager
 def records_set_aside(nwbfile: NWBFile) -> Iterator[Mapping[str, Any]]:
     """Spare hdmf the arrays of records of an ``NWBFile``, of which it makes a tuple per record.
+
+    Long lists of integers, such as the ids of ROIs, are arrays meanwhile; it converts each integer
+    of a list by itself.
 
     Yields
     ------
     mapping of str to array-like
         The arrays by the id of the object they are of, for :func:`put_back`.
     """
-    owners = [
+    new = [
         item
         for item in nwbfile.all_children()
-        if isinstance(item, Data) and item.container_source is None and _is_records(item.data)
+        if isinstance(item, Data) and item.container_source is None
     ]
-    records = {owner.object_id: owner.data for owner in owners}
+    records = {owner.object_id: owner.data for owner in new if _is_records(owner.data)}
+    given = {owner.object_id: owner.data for owner in new if _is_long_list(owner.data)} | records
+    owners = [owner for owner in new if owner.object_id in given]
     try:
         for owner in owners:
-            owner._Data__data = unwrapped(owner.data)[:0]
+            is_record = owner.object_id in records
+            values = unwrapped(owner.data)
+            owner._Data__data = values[:0] if is_record else np.array(values)
         yield records
     finally:
         for owner in owners:
-            owner._Data__data = records[owner.object_id]
+            owner._Data__data = given[owner.object_id]
 
 
 def put_back(root: GroupBuilder, records: Mapping[str, Any]) -> None:
@@ -51,6 +61,12 @@ def put_back(root: GroupBuilder, records: Mapping[str, Any]) -> None:
         found = records.get(builder.attributes.get("object_id"))
         if found is not None:
             builder["data"] = found
+
+
+def _is_long_list(data: Any) -> bool:
+    if type(data) is not list or len(data) < _LONG:
+        return False
+    return all(type(value) is int and abs(value) <= _LARGEST for value in data)
 
 
 def _is_records(data: Any) -> bool:

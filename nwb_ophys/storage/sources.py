@@ -54,7 +54,7 @@ class Source(Protocol):
         """Return a part, in any order of memory."""
 
     def nonzero_chunks(
-        self, start: int, stop: int, chunk_shape: Shape
+        self, start: int, stop: int, chunk_shape: Shape, as_byte_planes: bool
     ) -> Iterator[tuple[Shape, NDArray[Any]]]:
         """Give the corner and the values of each chunk that is not all zeros."""
 
@@ -103,10 +103,11 @@ class IteratorSource:
         return copy_if_mapped(values)
 
     def nonzero_chunks(
-        self, start: int, stop: int, chunk_shape: Shape
+        self, start: int, stop: int, chunk_shape: Shape, as_byte_planes: bool
     ) -> Iterator[tuple[Shape, NDArray[Any]]]:
         """Give the corner and the values of each chunk that is not all zeros."""
-        return self._data.nonzero_chunks(start, stop, chunk_shape)  # type: ignore[no-any-return]
+        given = (start, stop, chunk_shape, as_byte_planes)
+        return self._data.nonzero_chunks(*given)  # type: ignore[no-any-return]
 
     def chunk_shape_of(self, chunk_mb: float) -> Shape | None:
         """Return the chunks of a size."""
@@ -153,7 +154,7 @@ class ArraySource:
         return None
 
     def nonzero_chunks(
-        self, start: int, stop: int, chunk_shape: Shape
+        self, start: int, stop: int, chunk_shape: Shape, as_byte_planes: bool
     ) -> Iterator[tuple[Shape, NDArray[Any]]]:
         """Give nothing: an array is read."""
         raise NotImplementedError

@@ -26,7 +26,6 @@ from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.verification import Verification
 
 
-
 @attrs.frozen(kw_only=True)
 class WriteOptions:
     """How a file is written.

@@ -176,15 +176,21 @@ class ZarrSink:
             # The codec of Zarr is zlib's, which ISA-L outruns.
             level = parse_compression(configuration.compression or "").level
             self._gzip = gzip_encoder(level)
+        self.shuffles = self._gzip is not None and bool(self._filters)
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk."""
-        shuffle = self._gzip is not None and bool(self._filters)
         stored = chunk_bytes(
-            values, self._chunks, self.dtype, shuffle=shuffle, scratch=self._tools.scratch
+            values, self._chunks, self.dtype, shuffle=self.shuffles, scratch=self._tools.scratch
         )
-        if self.zero_is_implied and is_all_zero(stored):
-            return
+        if not (self.zero_is_implied and is_all_zero(stored)):
+            self._put(corner, stored)
+
+    def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
+        """Encode and store a chunk whose bytes are shuffled already."""
+        self._put(corner, planes)
+
+    def _put(self, corner: Shape, stored: NDArray[np.uint8]) -> None:
         index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
         store, key = self._array.chunk_store, self._array._chunk_key(index)
         store[key] = self._encoded(stored)

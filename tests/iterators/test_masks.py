@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numcodecs import Shuffle
 from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import _ROIMasks
 
@@ -90,6 +91,7 @@ def test_tiles_make_up_the_masks(pixels: int, size: int, case: Any) -> None:
         patch.setattr(sparse_images, "_PIXELS_AT_ONCE", pixels)
         patch.setattr(sparse_images, "_BATCH_BYTES", size)
         chunks = list(iterator.nonzero_chunks(0, len(iterator), chunk_shape))
+        planes = list(iterator.nonzero_chunks(0, len(iterator), chunk_shape, as_byte_planes=True))
         check_chunks(chunks, dense(iterator), chunk_shape)
         step = chunk_shape[0] * 2
         parts = [
@@ -98,6 +100,9 @@ def test_tiles_make_up_the_masks(pixels: int, size: int, case: Any) -> None:
         ]
     again = list(itertools.chain(*parts))
     assert [corner for corner, _ in again] == [corner for corner, _ in chunks]
+    assert [corner for corner, _ in planes] == [corner for corner, _ in chunks]
+    for (_, values), (_, shuffled) in zip(chunks, planes, strict=True):
+        assert shuffled.tobytes() == Shuffle(values.itemsize).encode(values.tobytes()).tobytes()
     check_chunks(again, dense(iterator), chunk_shape)
 
 

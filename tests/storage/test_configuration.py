@@ -452,6 +452,26 @@ def test_settings_of_records_are_used(tmp_path):
     assert read(path, PIXELS)[0].tolist() == read(plain, PIXELS)[0].tolist()
 
 
+IDS = "processing/ophys/ImageSegmentation/PlaneSegmentation/id"
+
+
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+@pytest.mark.parametrize("num_rois", [3, 400])
+def test_lists_of_ids_stay_lists_and_are_stored_as_pynwb_does(tmp_path, backend, num_rois):
+    nwbfile = new_file()
+    ids = list(range(7, 7 + num_rois))
+    masks = np.ones((4, 5, num_rois), np.float32)
+    extractor = ArraySegmentationExtractor(masks, {}, 30.0, roi_ids=ids)
+    add_plane_segmentation(extractor, nwbfile, None)
+    table = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
+    before = table.id.data
+    path = write_nwbfile(nwbfile, tmp_path / "a.nwb", backend=backend)
+    assert table.id.data is before
+    stored = read(path, IDS)[0]
+    assert stored.tolist() == ids
+    assert stored.dtype == np.int64
+
+
 # --- chunks of traces ---------------------------------------------------------------------------
 
 
