@@ -46,6 +46,8 @@ class Flusher:
     ----------
     path : pathlib.Path, optional
         A file that grows all the while.
+    is_needed : bool
+        Without it there is no thread, and everything is left for :func:`flush`.
 
     Raises
     ------
@@ -53,25 +55,31 @@ class Flusher:
         At the end, when the disk refused a part of a file; the system tells it only once.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, is_needed: bool = True) -> None:
         self._growing = path
         self._whole: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._error: OSError | None = None
-        self._thread = threading.Thread(target=self._work, name="nwb-ophys-flusher", daemon=True)
+        self._thread: threading.Thread | None = None
+        if is_needed:
+            name = "nwb-ophys-flusher"
+            self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def add(self, path: str) -> None:
         """Have a file flushed that is whole, such as a chunk of a Zarr array."""
-        self._whole.put(path)
+        if self._thread is not None:
+            self._whole.put(path)
 
     def __enter__(self) -> Flusher:
-        self._thread.start()
+        if self._thread is not None:
+            self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
-        # After a failure nothing depends on the disk, which may be slow.
-        self._thread.join(None if kind is None else _PATIENCE)
+        if self._thread is not None:
+            # After a failure nothing depends on the disk, which may be slow.
+            self._thread.join(None if kind is None else _PATIENCE)
         if self._error is not None and kind is None:
             raise self._error
 

@@ -144,7 +144,8 @@ def fill_planned(
     budget : Budget
     """
     verification = Verification() if options.verify else None
-    with Flusher(storage.growing_file(root)) as flusher:
+    growing = storage.growing_file(root)
+    with Flusher(growing, is_needed=options.num_workers > 0) as flusher:
         tools = SinkTools(scratch=Scratch(), flusher=flusher)
         tasks = [FillTask(each, storage.sink(root, each.configuration, tools)) for each in planned]
         fill(

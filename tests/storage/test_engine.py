@@ -214,6 +214,18 @@ def test_each_preset_is_what_zarr_reads(tmp_path, preset):
     assert (array.nbytes_stored < NOISE.nbytes) == (preset != "none")
 
 
+def test_without_workers_there_is_no_other_thread(tmp_path, monkeypatch):
+    def start(thread):
+        raise AssertionError(f"{thread.name} was started")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        write_nwbfile(new_file(a=blocks_of(movie(8))), tmp_path / "a.nwb", workers=0)
+        with pytest.raises(AssertionError, match="was started"):
+            write_nwbfile(new_file(a=blocks_of(movie(8))), tmp_path / "b.nwb", workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.nwb"]
+
+
 def test_a_higher_level_of_gzip_makes_a_smaller_file(tmp_path):
     sizes = []
     smooth = np.add.outer(np.arange(60), np.arange(31 * 17) // 7).astype(np.uint16) ** 2 % 9973
