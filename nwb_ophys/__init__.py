@@ -25,6 +25,9 @@ if TYPE_CHECKING:
         SegmentationInterface,
         argument,
     )
+    from nwb_ophys.opening import open
+    from nwb_ophys.recordings import ScanImageConverter
+    from nwb_ophys.registry import detect
     from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
     from nwb_ophys.writers.files import write_nwbfile
 
@@ -40,12 +43,15 @@ __all__ = [
     "NumpySegmentationInterface",
     "NwbOphysError",
     "OphysConverter",
+    "ScanImageConverter",
     "ScanImageImagingInterface",
     "SegmentationInterface",
     "Suite2pSegmentationInterface",
     "TiffImagingInterface",
     "__version__",
     "argument",
+    "detect",
+    "open",
     "repack",
     "write_nwbfile",
 ]
@@ -53,7 +59,10 @@ __all__ = [
 _HOMES = {
     "NwbOphysError": "nwb_ophys.errors",
     "OphysConverter": "nwb_ophys.converter",
+    "detect": "nwb_ophys.registry",
+    "open": "nwb_ophys.opening",
     "write_nwbfile": "nwb_ophys.writers.files",
+    **dict.fromkeys(("ScanImageConverter",), "nwb_ophys.recordings"),
     **dict.fromkeys(
         ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"
     ),

@@ -12,14 +12,15 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nwb_ophys"
 # Rooms of one storey do not import each other; a room imports only from storeys below.
 STOREYS = (
     {"errors"},
-    {"timing", "memory"},
-    {"metadata", "extractors", "storage", "testing"},
+    {"timing", "memory", "glance"},
+    {"metadata", "extractors", "storage"},
     {"iterators"},
     {"writers"},
     {"interfaces"},
     {"formats", "registry"},
     {"converter", "tools", "inspection"},
     {"opening"},
+    {"recordings", "testing"},
     {"demonstration"},
     {"cli"},
 )

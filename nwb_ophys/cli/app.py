@@ -10,6 +10,7 @@ import click
 _COMMANDS = {
     "convert": "Convert recordings into an NWB file.",
     "demo": "Make a small recording and convert it.",
+    "detect": "Say which formats files and folders are of.",
     "formats": "List the formats that can be converted.",
     "inspect": "Check an NWB file.",
     "metadata": "Write the metadata of recordings as YAML, to edit.",

@@ -25,17 +25,6 @@ from nwb_ophys.extractors.sparse import Form
 _PARTS = ("estimates/A/data", "params/data/dims", "params/data/fr")
 
 
-def is_caiman_file(path: Path) -> bool:
-    """Whether a file is HDF5 with the groups that CaImAn writes."""
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return all(part in file for part in ("estimates", "params/data"))
-    except OSError:
-        return False
-
-
 class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # type: ignore[misc]
     """Components, traces and background of a file that CaImAn saved.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 
@@ -23,6 +24,7 @@ class CaimanSegmentationInterface(SegmentationInterface):
     """The components that CaImAn found in one plane, with their traces and the background."""
 
     Source = CaimanSource
+    file_suffixes = (".hdf5", ".h5")
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -39,8 +41,12 @@ class CaimanSegmentationInterface(SegmentationInterface):
         return {"Ophys": {"ImageSegmentation": segmentation}}
 
     @classmethod
-    def matches(cls, path: Path) -> str | None:
+    def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is a file that CaImAn saved."""
-        from nwb_ophys.extractors.caiman import is_caiman_file
+        from nwb_ophys.extractors.hdf5_outline import read_hdf5_outline
 
-        return f"'{path.name}' has CaImAn's estimates and params" if is_caiman_file(path) else None
+        glance = Glance.of(path)
+        outline = glance.read_once(read_hdf5_outline) if glance.is_file else None
+        if outline is None or not all(part in outline for part in ("estimates", "params/data")):
+            return None
+        return f"'{glance.path.name}' has CaImAn's estimates and params"

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
@@ -30,6 +31,7 @@ class NumpyImagingInterface(ImagingInterface):
     """A movie that is an array in memory or a ``.npy`` file."""
 
     Source = NumpyImagingSource
+    file_suffixes = (".npy",)
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -40,15 +42,16 @@ class NumpyImagingInterface(ImagingInterface):
         return ArrayImagingExtractor(movie, source.sampling_frequency)
 
     @classmethod
-    def matches(cls, path: Path) -> str | None:
+    def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is a ``.npy`` file with a movie's axes."""
-        if path.suffix != ".npy" or not path.is_file():
+        glance = Glance.of(path)
+        if not glance.is_file or glance.path.suffix != ".npy":
             return None
         try:
-            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+            shape = np.load(glance.path, mmap_mode="r", allow_pickle=False).shape
         except (OSError, ValueError, EOFError):
             return None
-        return f"'{path.name}' holds an array of shape {shape}" if len(shape) in (3, 4) else None
+        return f"'{glance.path.name}' holds an array of shape {shape}" if len(shape) in (3, 4) else None
 
 
 @attrs.frozen(kw_only=True, eq=False)

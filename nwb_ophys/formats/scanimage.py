@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import SourceError
-from nwb_ophys.formats.tiff import tiff_files, warn_of_subfolders
+from nwb_ophys.extractors.tiff_heading import author_of
+from nwb_ophys.formats.tiffs import (
+    TIFF_SUFFIXES,
+    first_heading,
+    plane_streams,
+    tiff_files,
+    warn_of_subfolders,
+)
+from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.metadata import camel_case
-
-_SUFFIXES = (".tif", ".tiff")
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +47,7 @@ class ScanImageImagingInterface(ImagingInterface):
     """One channel of a ScanImage recording, of a plane or of volumes."""
 
     Source = ScanImageSource
+    has_volumes = True
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -92,21 +99,23 @@ class ScanImageImagingInterface(ImagingInterface):
         ).strip()
 
     @classmethod
-    def matches(cls, path: Path) -> str | None:
+    def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is of ScanImage: its header."""
-        from nwb_ophys.extractors.scanimage_header import scanimage_metadata
-
-        try:
-            first = tiff_files(path)[0]
-            if first.suffix.lower() not in _SUFFIXES:
-                return None
-            header = scanimage_metadata(first)
-        except (SourceError, OSError):
+        glance = Glance.of(path)
+        found = first_heading(glance)
+        if found is None or author_of(found[1]) != "scanimage":
             return None
-        return f"'{first.name}' has the header of ScanImage {header.version_major or ''}".rstrip()
+        first, heading = found
+        version = re.search(r"VERSION_MAJOR = '?([\w.]+)", heading.software + heading.description)
+        program = f"ScanImage {version[1] if version else ''}".strip()
+        count = len(glance.files(*TIFF_SUFFIXES))
+        what = f"'{first.name}' has" if count == 1 else f"the first of {count} TIFF files has"
+        return f"{what} the header of {program}"
 
     @classmethod
-    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
         """Return every saved channel of every recording in a path, with all its frames."""
         from nwb_ophys.extractors.scanimage_files import find_recording
         from nwb_ophys.extractors.scanimage_header import scanimage_metadata
@@ -119,13 +128,21 @@ class ScanImageImagingInterface(ImagingInterface):
             header = scanimage_metadata(first)
             files = {file.path.resolve() for file in find_recording(first, header)}
             remaining = [file for file in remaining[1:] if file.resolve() not in files]
-            recording = "" if path.is_file() or not (remaining or found) else f"{first.stem} "
-            for channel in (
-                [source["channel_name"]] if "channel_name" in source else header.channel_names
-            ):
-                arguments = {"file_path": first, **source, "channel_name": channel}
-                if header.frames_per_slice > 1 and "slice_sample" not in source:
-                    arguments["interleave_slice_samples"] = True
-                several = len(header.channel_names) > 1
-                found[(recording + (channel if several else "")).strip()] = arguments
+            recording = "" if path.is_file() or not (remaining or found) else first.stem
+            found |= _streams_of(first, header, recording, source, as_volume)
         return found
+
+
+def _streams_of(
+    first: Path, header: Any, recording: str, source: dict[str, Any], as_volume: bool
+) -> dict[str, dict[str, Any]]:
+    """Return the streams of one recording, whose name is empty where there is one only."""
+    found: dict[str, dict[str, Any]] = {}
+    chosen = source.get("channel_name")
+    for channel in header.channel_names if chosen is None else [chosen]:
+        arguments = {"file_path": first, **source, "channel_name": channel}
+        if header.frames_per_slice > 1 and "slice_sample" not in source:
+            arguments["interleave_slice_samples"] = True
+        name = f"{recording} {channel if len(header.channel_names) > 1 else ''}".strip()
+        found |= plane_streams(name, arguments, header.num_planes, as_volume)
+    return found

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import attrs
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 
@@ -69,14 +70,15 @@ class Suite2pSegmentationInterface(SegmentationInterface):
         return f"{channel} {self.extractor.plane_name if several_planes else ''}".strip()
 
     @classmethod
-    def matches(cls, path: Path) -> str | None:
+    def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is a Suite2p folder."""
         from nwb_ophys.extractors.suite2p import find_suite2p_folder, plane_names
 
-        if not path.is_dir():
+        glance = Glance.of(path)
+        if not glance.is_folder:
             return None
         try:
-            folder, plane = find_suite2p_folder(path)
+            folder, plane = find_suite2p_folder(glance.path)
         except SourceError:
             return None
         return f"{plane or ', '.join(plane_names(folder))} with ops.npy and stat.npy"

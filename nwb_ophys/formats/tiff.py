@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.formats.tiffs import (
+    TIFF_SUFFIXES,
+    is_written_by,
+    plane_streams,
+    tiff_files,
+    warn_of_subfolders,
+)
+from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 
-_SUFFIXES = (".tif", ".tiff")
 
 
 @attrs.frozen(kw_only=True)
@@ -40,6 +44,7 @@ class TiffImagingInterface(ImagingInterface):
     """One channel of a movie in plain multi-page TIFF files."""
 
     Source = TiffSource
+    has_volumes = True
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -54,66 +59,39 @@ class TiffImagingInterface(ImagingInterface):
         """Return nothing: a plain TIFF states nothing of the microscope."""
         return {}
 
-    @classmethod
-    def matches(cls, path: Path) -> str | None:
-        """Return evidence, in words, that a path is a TIFF file or a folder of them."""
-        if path.is_dir():
-            count = len(_in_folder(path))
-            return f"{count} TIFF files" if count else None
-        if path.suffix.lower() in _SUFFIXES and path.is_file():
-            with path.open("rb") as file:
-                if file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-                    return f"'{path.name}' begins as a TIFF does"
-        return None
+    def part(self) -> str:
+        """Return the channel and the plane, where one of several was chosen."""
+        source = self.source
+        several = self.extractor.layout.num_channels > 1
+        plane = "" if source.plane_index is None else f"Plane{source.plane_index}"
+        return f"{f'Channel{source.channel_index}' if several else ''} {plane}".strip()
 
     @classmethod
-    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
-        """Return each channel of a TIFF stack."""
-        warn_of_subfolders(path)
-        base = {"file_path": path, **source}
-        if "channel_index" in source:
-            return {"": base}
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is a plain TIFF file or a folder of them."""
+        glance = Glance.of(path)
+        if not is_written_by(glance, None):
+            return None
+        if glance.is_folder:
+            return f"{len(glance.files(*TIFF_SUFFIXES))} TIFF files of no program's own"
+        return f"'{glance.path.name}' begins as a TIFF does, and names no program's own format"
+
+    @classmethod
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return each channel of a TIFF stack, of its volumes or of each plane."""
         from nwb_ophys.extractors.tiff import tiff_layout
 
+        warn_of_subfolders(path)
+        base = {"file_path": path, **source}
         given = {key: source[key] for key in ("num_channels", "num_planes") if key in source}
-        num_channels = tiff_layout(tiff_files(path), **given).num_channels
-        if num_channels == 1:
-            return {"": base}
-        return {f"channel{i}": {**base, "channel_index": i} for i in range(num_channels)}
-
-
-def tiff_files(path: Path | list[Path]) -> list[Path]:
-    """Return the TIFF files that a path or paths mean, those of a folder by their numbers."""
-    if isinstance(path, list):
-        return path
-    if not path.is_dir():
-        return [path]
-    files = _in_folder(path)
-    if not files:
-        raise SourceError(f"The folder '{path}' holds no TIFF file (.tif, .tiff).")
-    return files
-
-
-def warn_of_subfolders(path: Path) -> None:
-    """Say which folders within a folder hold TIFF files, which are not read with it."""
-    if not path.is_dir():
-        return
-    others = [entry.name for entry in path.iterdir() if entry.is_dir() and _in_folder(entry)]
-    if others:
-        warnings.warn(
-            f"The TIFF files in {', '.join(sorted(others))} within '{path}' are not read with it; "
-            "give those folders as paths of their own.",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    files = (entry for entry in folder.iterdir() if entry.suffix.lower() in _SUFFIXES)
-    return sorted((file for file in files if not file.name.startswith(".")), key=natural_order)
-
-
-def natural_order(path: Path) -> list[tuple[int, int | str]]:
-    """Return a key that sorts ``frame_2`` before ``frame_10``."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
+        layout = tiff_layout(tiff_files(path), **given)
+        several = layout.num_channels > 1 and "channel_index" not in source
+        channels = range(layout.num_channels) if several else [None]
+        found: dict[str, dict[str, Any]] = {}
+        for channel in channels:
+            name = "" if channel is None else f"channel{channel}"
+            own = base if channel is None else {**base, "channel_index": channel}
+            found |= plane_streams(name, own, layout.num_planes, as_volume)
+        return found

@@ -12,6 +12,7 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError, SourceNotFoundError
+from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
@@ -64,6 +65,12 @@ class BaseOphysInterface(TimeAlignment, ABC):
     Options: ClassVar[type] = NoArguments
     """attrs class of the conversion options."""
 
+    file_suffixes: ClassVar[tuple[str, ...]] = ()
+    """Endings, in lower case, of files that are a recording each, wherever they lie."""
+
+    has_volumes: ClassVar[bool] = False
+    """Whether :meth:`streams` takes ``as_volume``."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "Source" in cls.__dict__:
@@ -110,10 +117,17 @@ class BaseOphysInterface(TimeAlignment, ABC):
         return ""
 
     @classmethod
-    def matches(cls, path: Path) -> str | None:
+    def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is of this format, else None.
 
-        Names and headers only are read.
+        Names and headers only are read, and no optional package is imported. What another format
+        of this package says of itself is not evidence: each path is of one.
+
+        Parameters
+        ----------
+        path : pathlib.Path or Glance
+            Formats of this package make it a :class:`Glance`, which they share; those of others
+            are given a path.
         """
         return None
 
@@ -125,7 +139,8 @@ class BaseOphysInterface(TimeAlignment, ABC):
         ----------
         path : pathlib.Path
         **source
-            Further arguments that the user gave.
+            Further arguments that the user gave; with ``has_volumes`` also ``as_volume``: whether
+            the planes of volumes are one stream (True, which is the default) or one each.
         """
         return {"": {path_argument(cls.Source) or "file_path": path, **source}}
 

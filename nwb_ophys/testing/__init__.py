@@ -9,6 +9,7 @@ be compared with what was simulated::
 """
 
 from nwb_ophys.testing.caiman import write_caiman
+from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.scanimage import write_scanimage
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.suite2p import write_suite2p
@@ -16,6 +17,7 @@ from nwb_ophys.testing.tiff import write_tiff
 
 __all__ = [
     "SimulatedRecording",
+    "check_format",
     "simulate_recording",
     "write_caiman",
     "write_scanimage",

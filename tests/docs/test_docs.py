@@ -40,14 +40,15 @@ def test_the_tutorials_are_among_the_pages():
     assert tutorials == {Path(name).name for name in PAGES if "/tutorials/" in name}
 
 
-def test_every_format_has_a_section_with_an_example():
-    text = (DOCS / "formats.rst").read_text(encoding="utf-8")
+def test_every_format_has_a_page_with_an_example():
     for row in formats().values():
-        _, heading, section = text.partition(f"\n{row.name}\n{'-' * len(row.name)}\n")
-        assert heading, f"formats.rst has no section '{row.name}'"
+        page = DOCS / "formats" / f"{row.name}.rst"
+        assert page.is_file(), f"the format {row.name} has no page {page}"
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith(f"{row.name}\n{'=' * len(row.name)}\n")
         source = row.load().Source
-        assert f"{row.interface.partition(':')[2]}(" in section
-        assert f"arguments-table:: {source.__module__}.{source.__name__}" in section
+        assert f"{row.interface.partition(':')[2]}(" in text
+        assert f"arguments-table:: {source.__module__}.{source.__name__}" in text
 
 
 def test_every_model_of_metadata_has_a_table():

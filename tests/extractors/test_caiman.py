@@ -8,7 +8,8 @@ import pytest
 from scipy.sparse import csc_matrix
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.extractors.caiman import MendedCaimanExtractor, is_caiman_file
+from nwb_ophys import CaimanSegmentationInterface
+from nwb_ophys.extractors.caiman import MendedCaimanExtractor
 from nwb_ophys.testing import simulate_recording, write_caiman
 
 RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=7.5)
@@ -100,7 +101,7 @@ def test_no_components_are_none(tmp_path):
 @pytest.mark.parametrize("name", ["caiman_analysis", "v1.12.1_neurofinder_crop"])
 def test_real_output(data_folder, name):
     path = data_folder / "caiman" / f"{name}.hdf5"
-    assert is_caiman_file(path)
+    assert CaimanSegmentationInterface.matches(path)
     extractor = MendedCaimanExtractor(path)
     with h5py.File(path) as file:
         estimates = file["estimates"]
@@ -127,7 +128,7 @@ def test_real_output(data_folder, name):
 def test_a_truncated_file_is_named(tmp_path, share):
     path = _write(tmp_path, accepted=[1])
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    assert not is_caiman_file(path)
+    assert not CaimanSegmentationInterface.matches(path)
     with pytest.raises(CorruptSourceError) as caught:
         MendedCaimanExtractor(path)
     assert f"'{path}'" in str(caught.value)
@@ -139,10 +140,10 @@ def test_other_files_are_named(tmp_path):
     with h5py.File(other, "w") as file:
         file["estimates/x"] = 1
     for path in (text, other, tmp_path / "absent.hdf5"):
-        assert not is_caiman_file(path)
+        assert not CaimanSegmentationInterface.matches(path)
         with pytest.raises(CorruptSourceError, match=f"'{path}' is not"):
             MendedCaimanExtractor(path)
-    assert not is_caiman_file(tmp_path)
+    assert not CaimanSegmentationInterface.matches(tmp_path)
     with pytest.raises(CorruptSourceError, match=f"'{tmp_path}' is a folder; give the HDF5 file"):
         MendedCaimanExtractor(tmp_path)
 

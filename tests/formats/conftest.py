@@ -3,74 +3,26 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import runpy
 from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 import pytest
 
 from nwb_ophys.registry import FormatRow, formats
-from nwb_ophys.testing import (
-    SimulatedRecording,
-    simulate_recording,
-    write_caiman,
-    write_scanimage,
-    write_suite2p,
-    write_tiff,
-)
+from nwb_ophys.testing import SimulatedRecording, simulate_recording
 
-RATE = 30.0
 START = "2024-05-17T14:30:00+02:00"
 
 
-def _tiff(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
-    path = write_tiff(folder / "movie.tif", recording.movie)
-    return {"file_path": path, "sampling_frequency": RATE}
-
-
-def _scanimage(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
-    (path,) = write_scanimage(folder / "si.tif", recording.movie, sampling_frequency=RATE)
-    return {"file_path": path}
-
-
-def _numpy(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
-    np.save(folder / "movie.npy", recording.movie)
-    return {"timeseries": folder / "movie.npy", "sampling_frequency": RATE}
-
-
-def _suite2p(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
-    flags = [[True] * (recording.num_cells - 1) + [False]]
-    return {"folder_path": write_suite2p(folder, recording, iscell=flags)}
-
-
-def _caiman(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
-    accepted = range(recording.num_cells - 1)
-    return {"file_path": write_caiman(folder / "caiman.hdf5", recording, accepted=accepted)}
-
-
-def _numpy_segmentation(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
-    np.save(folder / "masks.npy", np.moveaxis(recording.image_masks(), 0, -1))
-    np.save(folder / "raw.npy", recording.fluorescence)
-    return {
-        "image_masks": folder / "masks.npy",
-        "raw": folder / "raw.npy",
-        "neuropil": recording.neuropil,
-        "mean_image": recording.mean_image(),
-        "sampling_frequency": RATE,
-    }
-
-
-# A format that is added to the registry is tested once it has a line here, and fails without one.
-WRITERS: dict[str, Callable[[Path, SimulatedRecording], dict[str, Any]]] = {
-    "scanimage": _scanimage,
-    "tiff": _tiff,
-    "numpy": _numpy,
-    "suite2p": _suite2p,
-    "caiman": _caiman,
-    "numpy-segmentation": _numpy_segmentation,
-}
+def _sample(name: str, folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a small recording of a format, and return the source arguments that open it."""
+    file = Path(__file__).parent / "samples" / f"{name.replace('-', '_')}.py"
+    assert file.is_file(), f"the format {name} has no sample: {file} is absent"
+    found = runpy.run_path(str(file))["write"](folder, recording)
+    assert isinstance(found, dict)
+    return found
 
 
 @attrs.frozen
@@ -101,11 +53,15 @@ def recording() -> SimulatedRecording:
 
 @pytest.fixture(params=sorted(formats()))
 def sample(request: pytest.FixtureRequest, tmp_path: Path, recording: SimulatedRecording) -> Sample:
-    row = formats()[request.param]
-    assert request.param in WRITERS, f"the format {request.param} has no sample in this file"
+    return sample_of(request.param, tmp_path, recording)
+
+
+def sample_of(name: str, tmp_path: Path, recording: SimulatedRecording) -> Sample:
+    """Write the sample of a format into a folder of its own."""
+    row = formats()[name]
     folder = tmp_path / "source"
     folder.mkdir()
-    return Sample(row, row.load(), WRITERS[request.param](folder, recording), recording)
+    return Sample(row, row.load(), _sample(name, folder, recording), recording)
 
 
 @pytest.fixture

@@ -407,9 +407,7 @@ def test_own_path_is_recognised_first(sample):
         return
     assert candidates[0].row == sample.row
     assert candidates[0].evidence
-    assert [found.row.name for found in candidates] == (
-        ["scanimage", "tiff"] if sample.row.name == "scanimage" else [sample.row.name]
-    )
+    assert [found.row.name for found in candidates] == [sample.row.name]
 
 
 @pytest.mark.parametrize("name", ["empty.tif", "text.tif", "empty.hdf5", "text.npy", "notes.txt"])

@@ -1,0 +1,124 @@
+"""A look at what is at a path: names, and the first bytes of files, each read once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+_HEAD_BYTES = 65536
+
+
+class Glance:
+    """What is at a path, for all the formats that are asked whether it is theirs.
+
+    A folder is listed once and the head of a file is read once, however many formats ask.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    is_folder, is_file : bool
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_folder = path.is_dir()
+        self.is_file = path.is_file()
+        self._read: dict[tuple[Callable[[Path], Any], Path], Any] = {}
+        self._within: dict[str, Glance] = {}
+
+    @classmethod
+    def of(cls, path: Path | Glance) -> Glance:
+        """Return the glance at a path, or the one that is given."""
+        return path if isinstance(path, Glance) else cls(path)
+
+    @cached_property
+    def _entries(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Names of files and of folders; hidden ones are of the system, not of a recording."""
+        files, folders = set(), set()
+        if self.is_folder:
+            try:
+                with os.scandir(self.path) as entries:
+                    for entry in entries:
+                        if not entry.name.startswith("."):
+                            (folders if entry.is_dir() else files).add(entry.name)
+            except OSError:  # no permission: nothing can be told of it
+                pass
+        return frozenset(files), frozenset(folders)
+
+    @property
+    def file_names(self) -> frozenset[str]:
+        """Names of the files in the folder; none where the path is a file."""
+        return self._entries[0]
+
+    @property
+    def folder_names(self) -> frozenset[str]:
+        """Names of the folders in the folder."""
+        return self._entries[1]
+
+    def files(self, *suffixes: str) -> list[Path]:
+        """Return the file itself, or those of the folder, of some endings, by their numbers.
+
+        Parameters
+        ----------
+        *suffixes : str
+            In lower case, such as ``.tif`` or ``.ome.tif``; of names in any case.
+        """
+        if self.is_file:
+            return [self.path] if self.path.name.lower().endswith(suffixes) else []
+        names = (name for name in self.file_names if name.lower().endswith(suffixes))
+        return [self.path / name for name in sorted(names, key=natural_order)]
+
+    def folders(self) -> list[Glance]:
+        """Return a glance at each folder within, by their numbers."""
+        return [self.within(name) for name in sorted(self.folder_names, key=natural_order)]
+
+    def within(self, name: str) -> Glance:
+        """Return the glance at a file or a folder of a name within the folder."""
+        if name not in self._within:
+            self._within[name] = Glance(self.path / name)
+        return self._within[name]
+
+    def read_once(self, read: Callable[[Path], Result], path: Path | None = None) -> Result:
+        """Return what a function reads of the file, or of one in the folder; it is called once.
+
+        Parameters
+        ----------
+        read : callable
+            Takes a path; the same function for every format that wants the same.
+        path : pathlib.Path, optional
+        """
+        key = (read, self.path if path is None else path)
+        if key not in self._read:
+            self._read[key] = read(key[1])
+        return self._read[key]  # type: ignore[no-any-return]
+
+    def head(self, path: Path | None = None) -> bytes:
+        """Return the first bytes, at most 64 kB, of the file or of one in the folder.
+
+        Empty where it cannot be read.
+        """
+        return self.read_once(_head, path)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError:
+        return b""
+
+
+def natural_order(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts ``frame_2`` before ``frame_10``."""
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part]

@@ -1,0 +1,19 @@
+"""From paths to a converter of everything in them, with arguments given as text."""
+
+from nwb_ophys.opening.metadata_edits import (
+    describe_recording,
+    edited_metadata,
+    set_in_metadata,
+    write_text,
+)
+from nwb_ophys.opening.recordings import Recording, open, open_recording
+
+__all__ = [
+    "Recording",
+    "describe_recording",
+    "edited_metadata",
+    "open",
+    "open_recording",
+    "set_in_metadata",
+    "write_text",
+]

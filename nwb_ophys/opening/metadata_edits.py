@@ -1,0 +1,114 @@
+"""Metadata as a document to edit, and single values put into it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nwb_ophys.converter import OphysConverter
+from nwb_ophys.errors import OptionError, OutputExistsError
+from nwb_ophys.metadata import DeepDict, dump_metadata, load_metadata, merge_metadata
+from nwb_ophys.opening.texts import read_text
+
+
+def edited_metadata(
+    converter: OphysConverter, metadata_file: str | Path | None, edits: Mapping[str, str]
+) -> DeepDict:
+    """Return the metadata of a converter with those of a file and single values put in.
+
+    Parameters
+    ----------
+    converter : OphysConverter
+    metadata_file : path-like, optional
+        YAML or JSON.
+    edits : Mapping of str to str
+        Values by dotted keys; see :func:`set_in_metadata`.
+    """
+    given = None if metadata_file is None else load_metadata(metadata_file)
+    metadata = merge_metadata(converter.get_metadata(), given)
+    schema = converter.get_metadata_schema()
+    for key, text in edits.items():
+        set_in_metadata(metadata, key, text, schema)
+    return metadata
+
+
+def describe_recording(converter: OphysConverter, metadata: DeepDict) -> str:
+    """Return metadata as a commented YAML document to edit.
+
+    The identifier is left out: each file gets one of its own. A missing start of the session is
+    marked.
+    """
+    document = DeepDict(metadata)
+    session = {k: v for k, v in document["NWBFile"].items() if k != "identifier"}
+    document["NWBFile"] = {"session_start_time": None, **session}
+    return _HEADING + dump_metadata(document, converter.get_metadata_schema())
+
+
+_HEADING = """\
+# What will be written. Change what you know better; a key set to null counts as not given.
+# NWBFile.session_start_time is required; further keys of NWBFile and Subject may be added.
+"""
+
+
+def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a text file.
+
+    Raises
+    ------
+    OutputExistsError
+        When it exists and may not be overwritten.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"'{path}' exists already; use overwrite to replace it.")
+    path.write_text(text, encoding="utf-8")
+
+
+def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str, Any]) -> None:
+    """Set one value in metadata by its dotted key.
+
+    Parameters
+    ----------
+    metadata : DeepDict
+        Changed.
+    key : str
+        Such as ``NWBFile.session_start_time`` or ``Ophys.ImagingPlane.0.location``.
+    text : str
+        Read as the schema says.
+    schema : Mapping
+        JSON schema of the metadata.
+
+    Raises
+    ------
+    OptionError
+        When the key leads nowhere.
+    """
+    *steps, last = key.split(".")
+    place: Any = metadata
+    for step in steps:
+        place, schema = _step(place, step, key), _inner(schema, step)
+    value = read_text(text, _inner(schema, last))
+    if isinstance(place, list):
+        _step(place, last, key)
+        place[int(last)] = value
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        raise OptionError(f"'{key}' leads to a {type(place).__name__}, which has no keys.")
+
+
+def _step(place: Any, step: str, key: str) -> Any:
+    if isinstance(place, list):
+        if not step.isdigit() or int(step) >= len(place):
+            raise OptionError(f"'{key}': '{step}' is none of the {len(place)} entries, from 0.")
+        return place[int(step)]
+    if isinstance(place, dict):
+        return place[step]
+    raise OptionError(f"'{key}': there is nothing below '{step}'.")
+
+
+def _inner(schema: Mapping[str, Any], step: str) -> Mapping[str, Any]:
+    known = schema.get("properties", {}).get(step)
+    found = known or schema.get("items") or schema.get("additionalProperties") or {}
+    return found if isinstance(found, Mapping) else {}

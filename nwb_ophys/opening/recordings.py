@@ -1,0 +1,205 @@
+"""From paths to interfaces of everything in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.converter import OphysConverter
+from nwb_ophys.errors import (
+    OptionError,
+    SourceArgumentError,
+    SourceNotFoundError,
+    UnknownFormatError,
+)
+from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
+from nwb_ophys.opening.texts import typed
+from nwb_ophys.registry import FormatRow, detect, formats, get_format
+
+_AS_VOLUME = {
+    "type": "boolean",
+    "description": "Whether the planes of volumes are one series, or a series each.",
+}
+
+
+@attrs.frozen
+class Recording:
+    """Everything in some paths, ready to be converted.
+
+    Attributes
+    ----------
+    converter : OphysConverter
+    conversion_options : dict of str to dict
+        By stream.
+    """
+
+    converter: OphysConverter
+    conversion_options: dict[str, dict[str, Any]]
+
+
+def open_recording(
+    paths: Sequence[str | Path],
+    format_names: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Recording:
+    """Open everything in some paths: all channels, planes and recordings, each as a stream.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+    format_names : sequence of str
+        None, to recognise each path; one for all paths; or one for each.
+    options : Mapping, optional
+        Source arguments and conversion options by name; texts are read as their schema says. An
+        option goes to every stream that knows it.
+
+    Raises
+    ------
+    SourceNotFoundError
+        When a path is not there.
+    UnknownFormatError
+        When no format of the name exists, or none recognises a path.
+    OptionError
+        When no stream knows an option.
+    """
+    given = dict(options or {})
+    interfaces = open_all(_rows([Path(path) for path in paths], format_names), given)
+    converter = OphysConverter(interfaces)
+    conversion = {
+        name: typed(given, arguments_schema(interface.Options, "")["properties"])
+        for name, interface in interfaces.items()
+    }
+    return Recording(converter, conversion)
+
+
+def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:  # noqa: A001, A002
+    """Open what is at a path, whatever it is.
+
+    Parameters
+    ----------
+    path : path-like
+        A file or a folder.
+    format : str, optional
+        Name of the format; recognised when not given.
+    **hints
+        Source arguments, such as ``sampling_frequency`` of a plain TIFF, and ``as_volume``: whether
+        the planes of volumes are one series (True) or a series each (False).
+
+    Returns
+    -------
+    interface or OphysConverter
+        An interface where there is one stream, else a converter of all of them.
+
+    Raises
+    ------
+    UnknownFormatError
+        When no format recognises it; with what was looked for.
+    OptionError
+        When no format there knows a hint.
+    """
+    names = [] if format is None else [format]
+    interfaces = open_all(_rows([Path(path)], names), hints, with_options=False)
+    if len(interfaces) == 1:
+        return next(iter(interfaces.values()))
+    return OphysConverter(interfaces)
+
+
+def open_all(
+    rows: Sequence[tuple[Path, FormatRow]], given: Mapping[str, Any], *, with_options: bool = True
+) -> dict[str, Any]:
+    """Return the interfaces of all streams, by their names.
+
+    Parameters
+    ----------
+    rows : sequence of (pathlib.Path, FormatRow)
+    given : Mapping
+        Source arguments, each for the streams that know it.
+    with_options : bool
+        Whether conversion options may be among them, which are left alone.
+    """
+    classes = [row.load() for _, row in rows]
+    _check_known(given, classes, with_options)
+    interfaces: dict[str, Any] = {}
+    for (path, row), cls in zip(rows, classes, strict=True):
+        source = typed(given, _source_schema(cls))
+        _check_complete(path, row, cls, source)
+        for part, arguments in cls.streams(path, **source).items():
+            interfaces[_stream_name(path, row, part, rows, interfaces)] = cls(**arguments)
+    return interfaces
+
+
+def _rows(paths: Sequence[Path], names: Sequence[str]) -> list[tuple[Path, FormatRow]]:
+    if len(names) not in (0, 1, len(paths)):
+        raise OptionError(f"{len(names)} formats are given for {len(paths)} paths; give one each.")
+    chosen = [get_format(name) for name in names]
+    for path in paths:
+        if not path.exists():
+            raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    if not names:
+        return [found for path in paths for found in _recognised(path)]
+    return list(zip(paths, chosen if len(chosen) > 1 else chosen * len(paths), strict=True))
+
+
+def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
+    """Return the likeliest format of each kind: a folder may hold a movie and its ROIs."""
+    likeliest: dict[tuple[Path, str | None], FormatRow] = {}
+    for candidate in detect(path):
+        where = next(iter(candidate.source.values()))
+        likeliest.setdefault((where, candidate.kind), candidate.row)
+    if likeliest:
+        return [(where, row) for (where, _), row in likeliest.items()]
+    known = "; ".join(f"{row.name}: {row.recognised}" for row in formats().values())
+    raise UnknownFormatError(f"No format recognises '{path}'. Give one, of these: {known}.")
+
+
+def _source_schema(cls: Any) -> dict[str, Any]:
+    """Return the schemas of the source arguments that are options: all but the path."""
+    properties = cls.get_source_schema()["properties"]
+    found = {name: schema for name, schema in properties.items() if name != _path_of(cls)}
+    return found | ({"as_volume": _AS_VOLUME} if cls.has_volumes else {})
+
+
+def _path_of(cls: Any) -> str:
+    return path_argument(cls.Source) or "file_path"
+
+
+def _check_known(given: Mapping[str, Any], classes: Sequence[Any], with_options: bool) -> None:
+    known: dict[str, None] = {}
+    for cls in classes:
+        known |= dict.fromkeys(_source_schema(cls))
+        if with_options:
+            known |= dict.fromkeys(arguments_schema(cls.Options, "")["properties"])
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise OptionError(f"There is no option '{unknown[0]}' here; options: {', '.join(known)}.")
+
+
+def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, Any]) -> None:
+    schema = cls.get_source_schema()
+    given = {*source, _path_of(cls)}
+    missing = [name for name in schema["required"] if name not in given]
+    if missing:
+        raise SourceArgumentError(
+            f"'{path}' (format {row.name}) needs {missing[0]}: "
+            f"{schema['properties'][missing[0]]['description']} "
+            f"Give it with --option {missing[0]}=VALUE."
+        )
+
+
+def _stream_name(
+    path: Path,
+    row: FormatRow,
+    part: str,
+    rows: Sequence[tuple[Path, FormatRow]],
+    taken: Mapping[str, Any],
+) -> str:
+    """Return a name after the format, or the path where several are of one format, and the part."""
+    alike = sum(other is row or other == row for _, other in rows)
+    name = f"{row.name if alike == 1 else path.stem} {part}".strip()
+    number = 2
+    while name in taken:
+        name, number = f"{name.rsplit(' #')[0]} #{number}", number + 1
+    return name

@@ -1,0 +1,31 @@
+"""Values that are given as text, as on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from nwb_ophys.errors import OptionError
+from nwb_ophys.metadata import read_yaml
+
+
+def typed(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: read_text(value, properties[name]) if isinstance(value, str) else value
+        for name, value in given.items()
+        if name in properties
+    }
+
+
+def read_text(text: str, schema: Mapping[str, Any]) -> Any:
+    """Read a value as YAML, unless a text is meant."""
+    if schema.get("type") == "string" and text not in ("null", "~"):
+        return text
+    try:
+        return read_yaml(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise OptionError(
+            f"'{text}' cannot be read as a value: {' '.join(str(error).split())}."
+        ) from None

@@ -1,0 +1,19 @@
+"""Which formats there are: a row each, by dotted names, so that nothing is imported until used.
+
+Other packages add rows through the entry-point group ``nwb_ophys.formats``: the name of the entry
+point is that of the format, its object the interface class.
+"""
+
+from nwb_ophys.registry.detection import Candidate, detect
+from nwb_ophys.registry.known import ENTRY_POINT_GROUP, format_table, formats, get_format
+from nwb_ophys.registry.rows import FormatRow
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "Candidate",
+    "FormatRow",
+    "detect",
+    "format_table",
+    "formats",
+    "get_format",
+]

@@ -1,0 +1,124 @@
+"""What a path is taken for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.errors import SourceNotFoundError
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import path_argument
+from nwb_ophys.registry.known import described, formats
+from nwb_ophys.registry.rows import FormatRow
+
+# Recordings lie in folders of days and animals, rarely deeper.
+_DEPTH = 2
+
+
+@attrs.frozen
+class Candidate:
+    """A format that a path may be of.
+
+    Attributes
+    ----------
+    row : FormatRow
+    source : dict of str to object
+        The source arguments by which its interface opens the path; what else it needs is the
+        user's to say.
+    evidence : str
+        Why, in words.
+    """
+
+    row: FormatRow
+    source: dict[str, Any]
+    evidence: str
+
+    @property
+    def format(self) -> str:
+        """Name of the format."""
+        return self.row.name
+
+    @property
+    def kind(self) -> str | None:
+        """``imaging`` or ``segmentation``."""
+        return self.row.kind
+
+
+def detect(path: str | Path) -> list[Candidate]:
+    """Return the formats that a path may be of, the likeliest first.
+
+    Of a folder that is no recording itself, the recordings in it are returned.
+
+    Parameters
+    ----------
+    path : path-like
+        Of it names and headers only are read; a folder is listed once for all formats.
+
+    Returns
+    -------
+    list of Candidate
+        Empty where no format knows it.
+
+    Raises
+    ------
+    SourceNotFoundError
+        When there is nothing at the path.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    glance = Glance(path)
+    known = list(formats().values())
+    found = _candidates(glance, known)
+    if glance.is_folder:
+        # A folder with a movie may hold what an analysis made of it, and the other way round.
+        kinds = {candidate.kind for candidate in found}
+        found += _below(glance, [row for row in known if row.kind not in kinds], _DEPTH)
+    return found
+
+
+def _candidates(glance: Glance, rows: Iterable[FormatRow]) -> list[Candidate]:
+    found = []
+    for row in rows:
+        if row.kind is not None:
+            evidence = row.load().matches(glance)
+        else:
+            row, evidence = _asked(row, glance.path)
+        if evidence:
+            key = path_argument(row.load().Source) or "file_path"
+            found.append(Candidate(row, {key: glance.path}, evidence))
+    return found
+
+
+def _below(glance: Glance, rows: Sequence[FormatRow], depth: int) -> list[Candidate]:
+    """Return the candidates of what is in a folder: files of known endings, and folders."""
+    found = []
+    suffixes = {row.name: row.load().file_suffixes for row in rows if row.kind is not None}
+    files = glance.files(*{suffix for own in suffixes.values() for suffix in own})
+    for file in files:
+        own = [row for row in rows if file.name.lower().endswith(suffixes.get(row.name, ()))]
+        found += _candidates(glance.within(file.name), own)
+    for folder in glance.folders():
+        here = _candidates(folder, rows)
+        kinds = {candidate.kind for candidate in here}
+        found += here
+        if depth > 1:
+            found += _below(folder, [row for row in rows if row.kind not in kinds], depth - 1)
+    return found
+
+
+def _asked(row: FormatRow, path: Path) -> tuple[FormatRow, str | None]:
+    """Ask another package's format; one that fails does not stand in the way of the others."""
+    try:
+        return described(row), row.load().matches(path)
+    except Exception as error:
+        warnings.warn(
+            f"The format '{row.name}' of '{row.origin}' is left out: {error}",
+            UserWarning,
+            stacklevel=4,
+        )
+        return row, None

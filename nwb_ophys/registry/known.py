@@ -1,0 +1,81 @@
+"""The formats there are, those of other packages included."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from importlib.metadata import entry_points
+
+import attrs
+
+from nwb_ophys.errors import UnknownFormatError
+from nwb_ophys.registry.rows import BUILTIN, FormatRow
+
+ENTRY_POINT_GROUP = "nwb_ophys.formats"
+
+
+def formats() -> dict[str, FormatRow]:
+    """Return every format by its name, in order of precedence, other packages' first."""
+    others = {
+        point.name: FormatRow(
+            name=point.name,
+            interface=f"{point.module}:{point.attr}",
+            origin=point.dist.name if point.dist is not None else point.value.split(".")[0],
+        )
+        for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
+    }
+    ours = {row.name: row for row in BUILTIN}
+    for name in others.keys() & ours.keys():
+        warnings.warn(
+            f"The format '{name}' of '{others[name].origin}' is left out, since that is the name "
+            "of a format of nwb-ophys; give the entry point another name.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return {name: row for name, row in others.items() if name not in ours} | ours
+
+
+def get_format(name: str) -> FormatRow:
+    """Return a format by its name.
+
+    Raises
+    ------
+    UnknownFormatError
+        Naming those there are.
+    """
+    known = formats()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise UnknownFormatError(f"There is no format '{name}'.{hint} Formats: {', '.join(known)}.")
+    return known[name]
+
+
+def format_table() -> list[tuple[str, ...]]:
+    """Return the formats as rows of text, a heading first.
+
+    Returns
+    -------
+    list of tuple of str
+        Kind, name, what is recognised, the extra, whether what it needs is installed or how to
+        install it.
+    """
+    rows: list[tuple[str, ...]] = [("KIND", "NAME", "RECOGNISED", "EXTRA", "INSTALLED")]
+    for row in formats().values():
+        try:
+            full = row if row.kind is not None else described(row)
+        except UnknownFormatError as error:
+            rows.append(("?", row.name, str(error), "", "no"))
+            continue
+        installed = "yes" if row.is_installed() else f"no: {row.install_line}"
+        rows.append((str(full.kind), row.name, full.recognised, row.extra or "", installed))
+    return rows
+
+
+def described(row: FormatRow) -> FormatRow:
+    """Return the row of another package's format with what its class says of itself."""
+    cls = row.load()
+    names = [base.__name__ for base in cls.__mro__]
+    kind = next((k for k in ("imaging", "segmentation") if f"{k.title()}Interface" in names), "?")
+    summary = (cls.__doc__ or cls.__name__).strip().splitlines()[0]
+    return attrs.evolve(row, kind=kind, recognised=f"{summary} ({row.origin})")

@@ -1,0 +1,151 @@
+"""What every format keeps to: the test of a format, for ours and those of other packages."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from pynwb import NWBHDF5IO, validate
+
+from nwb_ophys.errors import OptionError, SourceArgumentError, SourceNotFoundError
+from nwb_ophys.interfaces import ImagingInterface, SegmentationInterface
+from nwb_ophys.interfaces.arguments import path_argument
+from nwb_ophys.testing.written import check_movie, check_rois
+
+_START = "2024-05-17T14:30:00+02:00"
+
+
+def check_format(cls: Any, sample: Any, *, is_detected: bool = True) -> None:
+    """Check that a format keeps to what users, the command line and converters rely on.
+
+    Parameters
+    ----------
+    cls : type
+        The interface class of the format.
+    sample : path-like or Mapping
+        A small recording: its path, or the source arguments that open it.
+    is_detected : bool
+        Whether :meth:`matches` is to know the path of the sample.
+
+    Raises
+    ------
+    AssertionError
+        Saying what does not hold. Checked are the schema of the source arguments, the metadata,
+        detection, streams, a stub, the whole conversion, which is validated and compared with what
+        the extractor reads, and the errors for wrong arguments.
+    """
+    source = dict(sample) if isinstance(sample, Mapping) else {_path_key(cls): Path(sample)}
+    bases = (ImagingInterface, SegmentationInterface)
+    _hold(issubclass(cls, bases), "it is an ImagingInterface or a SegmentationInterface")
+    _hold(any(base in cls.__bases__ for base in bases), "no format subclasses another format")
+    _check_source_schema(cls, source)
+    with tempfile.TemporaryDirectory() as folder:
+        if is_detected:
+            _check_detection(cls, Path(source[_path_key(cls)]), Path(folder))
+        _check_errors(cls, source, Path(folder))
+        interface = cls(**source)
+        _check_metadata(interface)
+        _check_streams(cls, source)
+        _check_conversion(interface, Path(folder))
+        _close(interface)
+
+
+def _hold(condition: Any, what: str) -> None:
+    if not condition:
+        raise AssertionError(f"This must hold, but does not: {what}.")
+
+
+def _path_key(cls: Any) -> str:
+    return path_argument(cls.Source) or "file_path"
+
+
+def _close(interface: Any) -> None:
+    close = getattr(interface.extractor, "close", None)
+    if callable(close):
+        close()
+
+
+def _check_source_schema(cls: Any, source: Mapping[str, Any]) -> None:
+    schema = cls.get_source_schema()
+    Draft202012Validator.check_schema(schema)
+    _hold((cls.__doc__ or "").strip(), "the class has a docstring, which the list of formats shows")
+    for name, field in schema["properties"].items():
+        _hold(field["description"].endswith("."), f"the description of {name} is a sentence")
+    missing = set(schema["required"]) - set(source)
+    _hold(not missing, f"the sample gives all required source arguments; missing: {missing}")
+
+
+def _check_detection(cls: Any, path: Path, folder: Path) -> None:
+    evidence = cls.matches(path)
+    _hold(isinstance(evidence, str) and evidence, f"matches('{path}') gives evidence in words")
+    empty, text, blank = folder / "empty", folder / f"text{path.suffix}", folder / "notes.txt"
+    empty.mkdir()
+    for file in (text, blank):
+        file.write_text("this is no recording")
+    for other in (empty, text, blank, folder / "absent"):
+        _hold(cls.matches(other) is None, f"'{other.name}', which is no recording, is not matched")
+    for other in (text, blank):
+        other.unlink()
+    empty.rmdir()
+
+
+def _check_errors(cls: Any, source: Mapping[str, Any], folder: Path) -> None:
+    _raises(SourceArgumentError, lambda: cls(**source, bogus=1), "bogus", "an unknown argument")
+    key = _path_key(cls)
+    if isinstance(source.get(key), (str, Path)):
+        absent = folder / "absent" / Path(source[key]).name
+        _raises(SourceNotFoundError, lambda: cls(**{**source, key: absent}), "absent", "no file")
+    interface = cls(**source)
+    _raises(OptionError, lambda: interface.parse_options({"bogus": 1}), "bogus", "a wrong option")
+    _close(interface)
+
+
+def _raises(error: type[Exception], call: Any, word: str, case: str) -> None:
+    try:
+        call()
+    except error as raised:
+        _hold(word in str(raised), f"the message for {case} names it: {raised}")
+        return
+    except Exception as raised:
+        raise AssertionError(f"For {case}, {error.__name__} is raised, not {raised!r}.") from raised
+    raise AssertionError(f"For {case}, {error.__name__} is raised, but nothing was.")
+
+
+def _check_metadata(interface: Any) -> None:
+    metadata = interface.get_metadata()
+    Draft202012Validator.check_schema(interface.get_metadata_schema())
+    interface.validate_metadata(metadata)
+    metadata["Ophys"]["ImagingPlane"].clear()
+    _hold(interface.get_metadata()["Ophys"]["ImagingPlane"], "metadata are made anew on each call")
+    stated = interface.describe()
+    unknown = set(stated) - {"NWBFile", "Subject", "Ophys"}
+    _hold(not unknown, f"describe() has only NWBFile, Subject and Ophys; it has {unknown}")
+
+
+def _check_streams(cls: Any, source: Mapping[str, Any]) -> None:
+    key = _path_key(cls)
+    if not isinstance(source.get(key), (str, Path)):
+        return
+    others = {name: value for name, value in source.items() if name != key}
+    streams = cls.streams(Path(source[key]), **others)
+    _hold(streams, "streams() names at least one stream")
+    for arguments in streams.values():
+        _close(cls(**arguments))
+
+
+def _check_conversion(interface: Any, folder: Path) -> None:
+    metadata = {}
+    if "session_start_time" not in interface.get_metadata()["NWBFile"]:
+        metadata = {"NWBFile": {"session_start_time": _START}}
+    options = {"metadata": metadata, "progress": False}
+    stub = interface.run_conversion(folder / "stub.nwb", stub=1, **options)
+    whole = interface.run_conversion(folder / "whole.nwb", **options)
+    check = check_movie if isinstance(interface, ImagingInterface) else check_rois
+    for path, num_samples in ((stub, 1), (whole, int(interface.extractor.get_num_samples()))):
+        faults = validate(path=str(path))
+        _hold(not faults, f"'{path.name}' is valid NWB: {faults}")
+        with NWBHDF5IO(path, "r") as io:
+            check(io.read(), interface, num_samples)

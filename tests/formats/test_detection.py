@@ -1,0 +1,98 @@
+"""Each recording is of its own format, and of no other: every detector on every sample."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nwb_ophys
+from nwb_ophys.errors import SourceNotFoundError, UnknownFormatError
+from nwb_ophys.glance import Glance
+from nwb_ophys.registry import detect, formats
+from nwb_ophys.testing import SimulatedRecording, check_format
+
+from .conftest import Sample, sample_of
+
+# What each real recording is; paths that are none of the formats' have none.
+REAL = {
+    "tiff/neurofinder_crop_101x256x256.tif": {"tiff"},
+    "tiff/video-gcamp.tif": {"tiff"},
+    "tiff/zebrafish_two_planes": {"tiff"},
+    "scanimage/scanimage_20220923_noroi.tif": {"scanimage"},
+    "scanimage/volumetric_two_channels_multi_file": {"scanimage"},
+    "scanimage/volumetric_single_channel_single_file_no_flyback": {"scanimage"},
+    "suite2p/two_planes_two_channels": {"suite2p"},
+    "suite2p/two_planes_two_channels/plane1": {"suite2p"},
+    "suite2p/two_planes_two_channels/combined": set(),
+    "suite2p/v1.1.0/suite2p": {"suite2p"},
+    "caiman/caiman_analysis.hdf5": {"caiman"},
+    "caiman/v1.12.1_neurofinder_crop.hdf5": {"caiman"},
+    "README.md": set(),
+}
+
+
+@pytest.mark.parametrize("path", REAL)
+def test_real_recordings_are_of_their_own_format_alone(data_folder, path):
+    glance = Glance(data_folder / path)
+    claims = {row.name: row.load().matches(glance) for row in formats().values()}
+    assert {name for name, evidence in claims.items() if evidence} == REAL[path]
+    assert {each.format for each in detect(data_folder / path)} == REAL[path]
+
+
+@pytest.mark.parametrize("name", sorted(formats()))
+def test_a_sample_is_of_its_own_format_alone(name: str, sample: Sample) -> None:
+    """Every detector on every sample."""
+    evidence = formats()[name].load().matches(sample.path)
+    is_own = name == sample.row.name and name != "numpy-segmentation"
+    assert (evidence is not None) == is_own or "numpy" in (name, sample.row.name)
+
+
+@pytest.mark.parametrize("name", sorted(formats()))
+def test_every_format_keeps_the_contract(
+    name: str, tmp_path: Path, recording: SimulatedRecording
+) -> None:
+    sample = sample_of(name, tmp_path, recording)
+    check_format(sample.cls, sample.source, is_detected=name != "numpy-segmentation")
+
+
+def test_a_folder_of_ten_thousand_files_is_looked_at_at_once(tmp_path: Path) -> None:
+    for number in range(10_000):
+        (tmp_path / f"note_{number}.txt").touch()
+    detect(tmp_path)  # imports the formats
+    start = time.perf_counter()
+    assert detect(tmp_path) == []
+    # A machine that others use, too; a listing per format takes seconds.
+    assert time.perf_counter() - start < 1
+
+
+def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    listed: list[Any] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scandir(path))
+    (tmp_path / "notes.txt").touch()
+    detect(tmp_path)
+    assert listed.count(tmp_path) == 1
+
+
+def test_what_is_in_folders_is_found(tmp_path: Path, recording: SimulatedRecording) -> None:
+    day = tmp_path / "mouse" / "day1"
+    day.mkdir(parents=True)
+    np.save(day / "movie.npy", recording.movie)
+    (candidate,) = detect(tmp_path)
+    assert candidate.format == "numpy"
+    assert candidate.source == {"timeseries": day / "movie.npy"}
+    movie = nwb_ophys.open(tmp_path, sampling_frequency=30.0)
+    np.testing.assert_array_equal(movie.extractor.get_series(), recording.movie)
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match="absent"):
+        detect(tmp_path / "absent")
+    with pytest.raises(UnknownFormatError, match="No format recognises"):
+        nwb_ophys.open(tmp_path)
