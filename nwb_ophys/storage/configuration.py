@@ -166,7 +166,7 @@ class BackendConfiguration:
 
 
 def _dataset(location: str, entry: Any) -> DatasetConfiguration:
-    _check_keys(entry, ("shape", "dtype", *EDITABLE), f"The entry of '{location}'")
+    _check_keys(entry, ("shape", "dtype", "maxshape", *EDITABLE), f"The entry of '{location}'")
     try:
         return DatasetConfiguration(location=location, **entry)
     except ArgumentError as error:

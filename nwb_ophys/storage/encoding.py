@@ -45,13 +45,14 @@ def chunk_bytes(
     *,
     shuffle: bool,
     scratch: Scratch | None = None,
+    padding: Any = 0,
 ) -> Bytes:
     """Return the bytes of a chunk in C order, byte-shuffled if asked.
 
     Parameters
     ----------
     values : numpy.ndarray
-        A view in any order; smaller than the chunk at the edges of a dataset, where zeros pad it.
+        A view in any order; smaller than the chunk at the edges of a dataset.
     chunk_shape : tuple of int
     dtype : numpy.dtype
         As stored; values of another are cast.
@@ -60,13 +61,19 @@ def chunk_bytes(
         shuffle filter and numcodecs' ``Shuffle`` do.
     scratch : Scratch, optional
         Where the bytes are put; into memory of their own when not given.
+    padding : scalar
+        What fills a chunk beyond the edges; a reader sees it if the dataset grows.
 
     Returns
     -------
     numpy.ndarray of uint8, shape (itemsize, values) or (bytes,)
     """
     if values.shape != chunk_shape:
-        padded = np.zeros(chunk_shape, dtype)
+        padded = (
+            np.full(chunk_shape, padding, dtype)
+            if np.any(padding)
+            else np.zeros(chunk_shape, dtype)
+        )
         padded[tuple(slice(0, size) for size in values.shape)] = values
         values = padded
     if values.dtype != dtype:

@@ -58,6 +58,7 @@ class Hdf5Backend:
             chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
             compression=stated_compression(settings),
             shuffle=None if shuffle is None else bool(shuffle),
+            maxshape=settings.get("maxshape"),
         )
 
     def check(self, location: str, builder: DatasetBuilder) -> None:
@@ -87,6 +88,8 @@ class Hdf5Backend:
 
     def wrap(self, given: Any, data: Any) -> Any:
         """Return data in an ``H5DataIO`` with the settings of the given one."""
+        if data is unwrapped(given):  # which may also be a link, or an empty dataset
+            return given
         return rewrapped(given, data) if isinstance(given, H5DataIO) else data
 
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Hdf5Sink:
@@ -148,6 +151,7 @@ class Hdf5Sink:
         self._dataset = dataset
         self.dtype: np.dtype[Any] = dataset.dtype
         self._chunks: Shape = dataset.chunks
+        self._fill = dataset.fillvalue
         self.zero_is_implied = not np.any(dataset.fillvalue != np.zeros((), self.dtype))
         self._encode = None
         if not _is_as_given(configuration):
@@ -158,11 +162,22 @@ class Hdf5Sink:
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk."""
         if self._encode is None:
-            stops = zip(corner, values.shape, strict=True)
-            self._dataset[tuple(slice(start, start + size) for start, size in stops)] = values
+            cell = tuple(
+                slice(start, min(start + size, total))
+                for start, size, total in zip(
+                    corner, values.shape, self._dataset.shape, strict=True
+                )
+            )
+            inside = tuple(slice(0, step.stop - step.start) for step in cell)
+            self._dataset[cell] = values[inside]
             return
         stored = chunk_bytes(
-            values, self._chunks, self.dtype, shuffle=self.shuffles, scratch=self._tools.scratch
+            values,
+            self._chunks,
+            self.dtype,
+            shuffle=self.shuffles,
+            scratch=self._tools.scratch,
+            padding=self._fill,
         )
         if not (self.zero_is_implied and is_all_zero(stored)):
             self._dataset.id.write_direct_chunk(corner, self._encode(stored))

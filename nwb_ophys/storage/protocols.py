@@ -23,6 +23,7 @@ class StatedSettings:
     chunk_shape: Shape | None = None
     compression: str | None = None
     shuffle: bool | None = None
+    maxshape: tuple[int | None, ...] | None = None
 
 
 class Sink(Protocol):

@@ -17,7 +17,7 @@ from nwb_ophys.storage.backends import backend_of_path, get_backend
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.declaring import dataset_builders
-from nwb_ophys.storage.files import check_target, replacing
+from nwb_ophys.storage.files import check_target, closed_at_the_end, replacing
 from nwb_ophys.storage.hdf5_copying import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
@@ -79,27 +79,34 @@ def repack(
     path = check_target(target, overwrite=overwrite)
     with replacing(path, storage) as partial, _opened(source, origin) as read:
         if storage.name == origin.name == "hdf5":
-            _copy_hdf5(read._file, partial, storage, options)
+            _copy_hdf5(read._file, partial, path, storage, options)
         else:
-            _export(source, read, partial, storage, options)
+            _export(source, read, partial, path, storage, options)
             _check_nothing_is_missing(source, read, origin, partial, storage)
     return path
 
 
-def _copy_hdf5(read: h5py.File, partial: Path, storage: Backend, options: WriteOptions) -> None:
+def _copy_hdf5(
+    read: h5py.File, partial: Path, target: Path, storage: Backend, options: WriteOptions
+) -> None:
     configuration = options.configuration or BackendConfiguration(backend=storage.name)
     budget = Budget.of(configuration)
     planned = _planned(hdf5_datasets(read), configuration, storage)
     for each in planned:
         budget.check(each)
     declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
-    with h5py.File(partial, "w") as file:
+    with closed_at_the_end(h5py.File(partial, "w"), target) as file:
         Hdf5Copy(read, file, declared).run()
         fill_planned(planned, storage, file, options, budget)
 
 
 def _export(
-    source: str | Path, read: Any, partial: Path, storage: Backend, options: WriteOptions
+    source: str | Path,
+    read: Any,
+    partial: Path,
+    target: Path,
+    storage: Backend,
+    options: WriteOptions,
 ) -> None:
     """Have hdmf read a file as objects, and write them for a backend."""
 
@@ -116,7 +123,7 @@ def _export(
                 f"'{source}' cannot be written as {storage.name}: {_reason(error)}"
             ) from error
 
-    with storage.open(partial, "w", manager=read.manager) as io:
+    with closed_at_the_end(storage.open(partial, "w", manager=read.manager), target) as io:
         write_with(io, storage, options, write, find_source=stored_source_of)
 
 
