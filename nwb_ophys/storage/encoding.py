@@ -45,7 +45,7 @@ def chunk_bytes(
     *,
     shuffle: bool,
     scratch: Scratch | None = None,
-    padding: Any = 0,
+    padding: Any = None,
 ) -> Bytes:
     """Return the bytes of a chunk in C order, byte-shuffled if asked.
 
@@ -61,19 +61,17 @@ def chunk_bytes(
         shuffle filter and numcodecs' ``Shuffle`` do.
     scratch : Scratch, optional
         Where the bytes are put; into memory of their own when not given.
-    padding : scalar
-        What fills a chunk beyond the edges; a reader sees it if the dataset grows.
+    padding : scalar, optional
+        What fills a chunk beyond the edges, instead of zero; a reader sees it if the dataset grows.
 
     Returns
     -------
     numpy.ndarray of uint8, shape (itemsize, values) or (bytes,)
     """
     if values.shape != chunk_shape:
-        padded = (
-            np.full(chunk_shape, padding, dtype)
-            if np.any(padding)
-            else np.zeros(chunk_shape, dtype)
-        )
+        padded = np.zeros(chunk_shape, dtype)
+        if padding is not None:
+            padded[...] = padding
         padded[tuple(slice(0, size) for size in values.shape)] = values
         values = padded
     if values.dtype != dtype:

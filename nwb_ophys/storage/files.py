@@ -25,8 +25,12 @@ from nwb_ophys.storage.records import records_set_aside
 from nwb_ophys.storage.renaming import identity_of, place, remove
 from nwb_ophys.storage.writing import WriteOptions, write_with
 
+_REMEDY = "overwrite to replace it or append to add to it"
 
-def check_target(path: str | Path, *, overwrite: bool = False, append: bool = False) -> Path:
+
+def check_target(
+    path: str | Path, *, overwrite: bool = False, append: bool = False, remedy: str = _REMEDY
+) -> Path:
     """Check that a file may be written at a path, before any work is done.
 
     Parameters
@@ -36,6 +40,8 @@ def check_target(path: str | Path, *, overwrite: bool = False, append: bool = Fa
         Whether an existing file may be replaced.
     append : bool
         Whether an existing file may be added to.
+    remedy : str
+        What the caller offers where something is there, for the message.
 
     Returns
     -------
@@ -55,9 +61,7 @@ def check_target(path: str | Path, *, overwrite: bool = False, append: bool = Fa
     if not target.exists():
         return target
     if not (overwrite or append):
-        raise OutputExistsError(
-            f"'{path}' exists already; use overwrite to replace it or append to add to it."
-        )
+        raise OutputExistsError(f"'{path}' exists already; use {remedy}.")
     if backend_of_path(target) is None if append else not _is_expendable(target):
         raise OutputError(f"'{path}' is not an NWB file; it is left as it is. Choose another name.")
     return target
@@ -112,10 +116,13 @@ def create_nwbfile(
     target = check_target(path, overwrite=overwrite)
     if nwbfile.container_source is not None:
         raise OutputError(
-            f"The NWBFile is that of '{nwbfile.container_source}'; append to that file, or copy it "
-            "with pynwb's export()."
+            f"The NWBFile is that of '{nwbfile.container_source}'; append to that file, or write "
+            "it anew with repack()."
         )
-    with replacing(target, storage) as partial, new_file(target, partial, storage) as io:
+    with (
+        replacing(target, storage) as partial,
+        new_file(lambda: storage.open(partial, "w"), partial, target) as io,
+    ):
         _write(nwbfile, io, storage, options)
     return target
 
@@ -214,8 +221,15 @@ def replacing(target: Path, storage: Backend) -> Iterator[Path]:
 
 
 @contextmanager
-def new_file(target: Path, partial: Path, storage: Backend) -> Iterator[Any]:
+def new_file(make: Callable[[], Any], partial: Path, target: Path) -> Iterator[Any]:
     """Open a new file for writing, which becomes the target later.
+
+    Parameters
+    ----------
+    make : callable
+        Opens it.
+    partial, target : pathlib.Path
+        Where it is, and where it will be.
 
     Raises
     ------
@@ -223,7 +237,7 @@ def new_file(target: Path, partial: Path, storage: Backend) -> Iterator[Any]:
         When the folder does not let it be made.
     """
     try:
-        io = storage.open(partial, "w")
+        io = make()
     except OSError as error:
         reason = error.strerror or str(error).replace(str(partial), str(target))
         raise OutputError(f"'{target}' cannot be written: {reason}.") from error

@@ -11,6 +11,7 @@ from pynwb import NWBFile, get_manager
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage.backends import get_backend
+from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.chunks import Shape, default_chunk_shape
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
@@ -59,6 +60,8 @@ def configuration_of(nwbfile: NWBFile, general: BackendConfiguration) -> Backend
         root = get_manager().build(nwbfile, source=source, root=True)
         put_back(root, records)
     planned = plan_datasets(dataset_builders(root), general, backend)
+    for each in planned:
+        Budget.of(general).check(each)
     return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
 
 
@@ -137,7 +140,7 @@ def _resolved(
         location=location,
         shape=source.shape,
         dtype=source.dtype,
-        maxshape=wrapper.maxshape,
+        maxshape=None if wrapper.maxshape == source.shape else wrapper.maxshape,
         chunk_shape=own.chunk_shape or _chunks(source, wrapper, configuration.chunk_mb),
         compression=compression,
         shuffle=True if shuffle is None else shuffle,

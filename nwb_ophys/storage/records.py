@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from pynwb import NWBFile
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage.declaring import dataset_builders
 from nwb_ophys.storage.protocols import rewrapped
-from nwb_ophys.storage.sources import is_fillable, unwrapped
+from nwb_ophys.storage.sources import SMALL_BYTES, is_fillable, unwrapped
 
 # Of the schema; "int" and the like leave the size open.
 _NUMBER = re.compile(r"(u?int|float)\d+")
@@ -62,6 +63,22 @@ def put_back(root: GroupBuilder, records: Mapping[str, Any]) -> None:
         found = records.get(builder.attributes.get("object_id"))
         if found is not None:
             builder["data"] = _as_specified(found, builder)
+
+
+def _numbers_of(rows: list[Any], dtype: Any) -> np.ndarray[Any, Any] | None:
+    """Return a long list of numbers, or of lists of numbers, as an array; None for any other."""
+    if len(rows) < _LONG or isinstance(dtype, list):
+        return None
+    if isinstance(rows[0], bool) or not isinstance(rows[0], Real | list | tuple):
+        return None
+    try:
+        values = np.asarray(rows)
+    except ValueError:  # lists of different lengths
+        return None
+    if values.dtype.kind not in "iuf" or values.nbytes < SMALL_BYTES:
+        return None
+    is_number = isinstance(dtype, str) and _NUMBER.fullmatch(dtype)
+    return values.astype(dtype, copy=False) if is_number else values
 
 
 def _as_specified(given: Any, builder: DatasetBuilder) -> Any:
@@ -134,9 +151,12 @@ def _is_records(data: Any) -> bool:
 
 
 def data_of(builder: DatasetBuilder) -> Any:
-    """Return the data of a builder; of records, which hdmf makes a list of, an array."""
+    """Return the data of a builder; of long lists of numbers, and of records, an array."""
     given = builder.data
     rows = given.data if isinstance(given, DataIO) else given
+    numbers = _numbers_of(rows, builder.dtype) if isinstance(rows, list) else None
+    if numbers is not None:
+        return rewrapped(given, numbers) if isinstance(given, DataIO) else numbers
     if not (isinstance(builder.dtype, list) and isinstance(rows, list) and rows):
         return given
     fields = _number_fields(builder)

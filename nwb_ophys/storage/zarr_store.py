@@ -120,8 +120,20 @@ class ZarrBackend:
             settings.update(zarr_codecs(compression, itemsize, bool(configuration.shuffle)))
         return wrapper
 
-    def wrap(self, given: Any, data: Any) -> Any:
+    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
         """Return data in a ``ZarrDataIO``: the settings of the given one, or chunks of HDF5's."""
+        wrapper = self._wrapped(given, data)
+        kind = getattr(data, "dtype", None)
+        if compression is None or kind is None or np.dtype(kind).kind not in "iuf":
+            return wrapper
+        storing = hdmf_zarr().ZarrDataIO
+        wrapper = wrapper if isinstance(wrapper, storing) else storing(data=data)
+        codecs = zarr_codecs(parse_compression(compression), np.dtype(kind).itemsize, True)
+        wrapper.io_settings.update(codecs)
+        return wrapper
+
+    @staticmethod
+    def _wrapped(given: Any, data: Any) -> Any:
         storing = hdmf_zarr().ZarrDataIO
         if isinstance(given, storing):
             return given if data is unwrapped(given) else rewrapped(given, data)
@@ -171,8 +183,8 @@ class ZarrSink:
         self.dtype: np.dtype[Any] = array.dtype
         self._chunks: Shape = array.chunks
         fill = array.fill_value
-        self._fill = 0 if fill is None else fill
         self.zero_is_implied = fill is not None and not np.any(fill != np.zeros((), self.dtype))
+        self._padding = None if self.zero_is_implied else fill
         self._filters = list(array.filters or ())
         self._compressor = array.compressor
         self._gzip = None
@@ -192,7 +204,7 @@ class ZarrSink:
             self.dtype,
             shuffle=self.shuffles,
             scratch=self._tools.scratch,
-            padding=self._fill,
+            padding=self._padding,
         )
         if not (self.zero_is_implied and is_all_zero(stored)):
             self._put(corner, stored)

@@ -12,13 +12,20 @@ import pytest
 import zarr
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.common import VectorData, VectorIndex
-from hdmf.data_utils import GenericDataChunkIterator
+from hdmf.data_utils import DataChunkIterator, GenericDataChunkIterator
 from pynwb import NWBHDF5IO, TimeSeries
 
-from nwb_ophys import BackendConfiguration, write_nwbfile
-from nwb_ophys.errors import ArgumentError, OutputError, OutputExistsError, SourceError
+from nwb_ophys import BackendConfiguration, DatasetConfiguration, repack, write_nwbfile
+from nwb_ophys.errors import (
+    ArgumentError,
+    MemoryLimitError,
+    OutputError,
+    OutputExistsError,
+    SourceError,
+)
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.storage import WriteOptions, append_to_nwbfile
+from nwb_ophys.storage.stored import Hdf5Source
 from nwb_ophys.tools import add_plane_segmentation
 
 from .conftest import new_file
@@ -59,6 +66,7 @@ def stored(path, location):
 # --- dtypes -------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::hdmf.build.warnings.DtypeConversionWarning")
 @pytest.mark.parametrize("preset", ["gzip", "gzip:9", "none", "blosc", "zstd"])
 @pytest.mark.parametrize("kind", ["f4", "i4"])
 def test_timestamps_that_the_schema_widens(tmp_path, backend, preset, kind):
@@ -129,13 +137,13 @@ def masks_with(**options):
 @pytest.mark.parametrize(
     "options",
     [
-        {"compression": "gzip", "fillvalue": np.nan},
         {"compression": "gzip", "fillvalue": -1},
         {"compression": "lzf"},
         {"compression": "gzip", "fletcher32": True},
         {"compression": "gzip", "compression_opts": 0},
     ],
 )
+@pytest.mark.filterwarnings("ignore:lzf compression")
 def test_sparse_masks_whatever_they_are_wrapped_in(tmp_path, backend, options):
     nwbfile, expected = masks_with(**options)
     path = write_nwbfile(nwbfile, tmp_path / "a.nwb", backend=backend)
@@ -398,3 +406,131 @@ def test_workers_and_options_are_taken(tmp_path):
     append_to_nwbfile(target, lambda nwbfile: nwbfile.add_acquisition(series), options=options)
     with h5py.File(target) as file:
         assert file["acquisition/b/data"].compression_opts == 9
+
+
+# --- what hdmf writes itself --------------------------------------------------------------------
+
+
+def test_long_lists_of_numbers_are_stored_as_arrays_are(tmp_path, backend):
+    nwbfile = new_file(a=[float(n) for n in range(50_000)], b=[[n, 2] for n in range(50_000)])
+    nwbfile.add_acquisition(
+        TimeSeries(name="c", data=[0.0] * 3, unit="V", timestamps=[0.0, 1.0, 3.0])
+    )
+    names = set(BackendConfiguration.from_nwbfile(nwbfile, backend).datasets)
+    assert names == {"acquisition/a/data", "acquisition/b/data"}
+    path = write_nwbfile(nwbfile, tmp_path / "a.nwb", backend=backend)
+    np.testing.assert_array_equal(stored(path, "acquisition/a/data"), np.arange(50_000.0))
+    np.testing.assert_array_equal(stored(path, "acquisition/b/data")[:, 0], np.arange(50_000))
+    assert isinstance(nwbfile.acquisition["a"].data, list)
+
+
+@pytest.mark.parametrize("preset", [None, "gzip:9", "none"])
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_iterators_without_random_access_are_compressed(tmp_path, backend, preset, is_wrapped):
+    frames = np.random.default_rng(0).integers(0, 9, (300, 20, 30)).astype(np.int16)
+    data = DataChunkIterator(data=iter(frames), buffer_size=10)
+    nwbfile = new_file(a=H5DataIO(data) if is_wrapped else data)
+    configuration = BackendConfiguration(backend=backend, compression=preset)
+    path = write_nwbfile(nwbfile, tmp_path / "a.nwb", backend=backend, configuration=configuration)
+    np.testing.assert_array_equal(stored(path, DATA), frames)
+    if backend == "hdf5":
+        with h5py.File(path) as file:
+            expected = {None: "gzip", "gzip:9": "gzip", "none": None}[preset]
+            assert file[DATA].compression == expected
+            assert file[DATA].shuffle == (preset != "none")
+    elif preset is not None:
+        compressor = zarr.open(str(path), "r")[DATA].compressor
+        assert (compressor is None) == (preset == "none")
+
+
+def test_an_uncompressed_wrapper_is_asked_for_by_name(tmp_path):
+    nwbfile, expected = masks_with(compression=None)
+    path = write_nwbfile(nwbfile, tmp_path / "a.nwb")
+    with h5py.File(path) as file:
+        assert file[MASKS].compression is None
+        np.testing.assert_array_equal(file[MASKS][:], expected)
+    given = H5DataIO(np.arange(50_000.0), maxshape=(None,))
+    with h5py.File(write_nwbfile(new_file(a=given), tmp_path / "b.nwb")) as file:
+        assert file[DATA].compression == "gzip"
+
+
+# --- chunks of masks ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chunk_mb", "tile"), [(0.01, (50, 50)), (0.1, (150, 166)), (9, (150, 200))]
+)
+def test_a_chunk_size_leaves_the_masks_of_rois_apart(tmp_path, chunk_mb, tile):
+    nwbfile, expected = masks_with()
+    configuration = BackendConfiguration(chunk_mb=chunk_mb)
+    path = write_nwbfile(nwbfile, tmp_path / "a.nwb", configuration=configuration)
+    default = write_nwbfile(masks_with()[0], tmp_path / "b.nwb")
+    again = repack(default, tmp_path / "c.nwb", configuration=configuration)
+    for written in (path, again):
+        with h5py.File(written) as file:
+            assert file[MASKS].chunks == (1, *tile)
+            np.testing.assert_array_equal(file[MASKS][:], expected)
+
+
+@pytest.mark.parametrize("chunk_shape", [None, (1, 64, 64), (3, 100, 100), (4, 150, 200)])
+@pytest.mark.parametrize("to", ["hdf5", "zarr"])
+def test_chunks_that_are_not_stored_are_passed_over_when_repacking(tmp_path, to, chunk_shape):
+    nwbfile, expected = masks_with()
+    source = write_nwbfile(nwbfile, tmp_path / "a.nwb")
+    own = DatasetConfiguration(location=MASKS, chunk_shape=chunk_shape)
+    datasets = {} if chunk_shape is None else {MASKS: own}
+    configuration = BackendConfiguration(backend=to, datasets=datasets)
+    with h5py.File(source) as file:
+        given = Hdf5Source(file[MASKS])
+        assert given.is_sparse
+        parts = [list(given.nonzero_chunks(n, n + 1, (1, 128, 128), False)) for n in range(4)]
+        assert sum(map(len, parts)) == file[MASKS].id.get_num_chunks()
+    for workers in (0, 2):
+        path = repack(
+            source,
+            tmp_path / f"{workers}.nwb",
+            configuration=configuration,
+            workers=workers,
+            verify=workers == 2,
+        )
+        np.testing.assert_array_equal(stored(path, MASKS), expected)
+
+
+# --- mistakes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"configuration": "storage.yaml"}, r"BackendConfiguration\.from_yaml"),
+        ({"configuration": {"compression": "gzip"}}, r"from_dict"),
+        ({"progress": 3}, "must be a function"),
+        ({"workers": 1.5}, "must be an integer"),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path, options, words):
+    with pytest.raises(ArgumentError, match=words):
+        write_nwbfile(new_file(a=np.zeros(3)), tmp_path / "a.nwb", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_numpy_will_do(tmp_path):
+    configuration = BackendConfiguration(chunk_mb=np.float32(2), buffer_gb=np.float64(0.1))
+    write_nwbfile(
+        new_file(a=np.zeros(3)),
+        tmp_path / "a.nwb",
+        configuration=configuration,
+        workers=np.int64(1),
+        progress=True,
+    )
+
+
+def test_a_plan_that_does_not_fit_into_memory_is_refused():
+    with pytest.raises(MemoryLimitError, match="buffer_gb allows"):
+        BackendConfiguration.from_nwbfile(new_file(a=np.zeros((9, 900_000))), buffer_gb=0.001)
+
+
+def test_a_name_in_zarr_makes_a_store(tmp_path):
+    source = write_nwbfile(new_file(a=np.arange(9.0)), tmp_path / "a.nwb")
+    assert repack(source, tmp_path / "a.nwb.zarr").is_dir()
+    assert repack(source, tmp_path / "b.zarr", backend="hdf5").is_file()
