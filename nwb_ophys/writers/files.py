@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from nwb_ophys.storage import (
     ProgressBar,
     WriteOptions,
     append_to_nwbfile,
+    backend_of_name,
     backend_of_path,
     check_target,
     create_nwbfile,
@@ -52,7 +54,8 @@ def write_nwbfile(
     overwrite : bool
         Whether an existing file is replaced.
     progress : callable, optional
-        Called with a ``WriteProgress`` after each block, in the caller's thread.
+        Called with a ``WriteProgress`` after each block, in the caller's thread; True shows a bar
+        on a terminal.
     verify : bool
         Whether all that was written in chunks is read again and compared, before the file appears.
 
@@ -70,10 +73,33 @@ def write_nwbfile(
     MemoryLimitError
         When a single chunk does not fit into the buffer.
     """
-    options = WriteOptions(
-        configuration=configuration, workers=workers, progress=progress, verify=verify
-    )
-    return _write_new(nwbfile, path, backend=backend, overwrite=overwrite, options=options)
+    with _options(configuration, workers, progress, verify) as options:
+        return _write_new(nwbfile, path, backend=backend, overwrite=overwrite, options=options)
+
+
+@contextmanager
+def _options(
+    configuration: BackendConfiguration | None, workers: int | None, progress: Any, verify: bool
+) -> Iterator[WriteOptions]:
+    """Give the options of a write, with a bar that is there while it lasts where one is asked for.
+
+    Raises
+    ------
+    ArgumentError
+        When progress is neither a callback nor true or false.
+    """
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise ArgumentError(
+            f"progress is {progress!r}; it must be a function that takes a WriteProgress, or true "
+            "or false."
+        )
+    with ProgressBar() as bar:
+        yield WriteOptions(
+            configuration=configuration,
+            workers=workers,
+            progress=progress if callable(progress) else bar if progress else None,
+            verify=verify,
+        )
 
 
 def _write_new(
@@ -171,15 +197,9 @@ def run(
         )
     if configuration is not None and append and stored is not None:
         configuration = attrs.evolve(configuration, backend=stored.name)
-    elif configuration is not None and backend is None:
-        backend = configuration.backend
-    with ProgressBar() as bar:
-        options = WriteOptions(
-            configuration=configuration,
-            workers=workers,
-            progress=progress if callable(progress) else (bar if progress else None),
-            verify=verify,
-        )
+    elif backend is None:
+        backend = backend_of_name(target) if configuration is None else configuration.backend
+    with _options(configuration, workers, progress, verify) as options:
         return write_to(
             nwbfile_path,
             make if nwbfile is None else lambda: nwbfile,
