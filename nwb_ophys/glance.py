@@ -44,7 +44,8 @@ class Glance:
     @cached_property
     def _entries(self) -> tuple[frozenset[str], frozenset[str]]:
         """Names of files and of folders; hidden ones are of the system, not of a recording."""
-        files, folders = set(), set()
+        files: set[str] = set()
+        folders: set[str] = set()
         if self.is_folder:
             try:
                 with os.scandir(self.path) as entries:

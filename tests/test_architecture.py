@@ -126,7 +126,7 @@ def test_optional_packages_are_imported_on_use(source):
 
 def test_low_rooms_know_no_pynwb(source):
     path, tree, _ = source
-    if _room(path) in {"errors", "timing", "metadata", "extractors", "testing", "registry"}:
+    if _room(path) in {"errors", "timing", "glance", "metadata", "extractors", "registry"}:
         assert not [n for n in _imports(tree) if n.split(".")[0] in ("pynwb", "hdmf")], path
 
 

@@ -72,8 +72,8 @@ def _read(file: BinaryIO) -> TiffHeading | None:
     if version not in (42, 43):
         return None
     is_big = version == 43
-    (start,) = struct.unpack(order + "Q", head[8:16]) if is_big else struct.unpack(
-        order + "I", head[4:8]
+    (start,) = (
+        struct.unpack(order + "Q", head[8:16]) if is_big else struct.unpack(order + "I", head[4:8])
     )
     extra = struct.unpack(order + "I", head[16:20])[0] if is_big and len(head) >= 20 else 0
     file.seek(start)

@@ -51,7 +51,11 @@ class NumpyImagingInterface(ImagingInterface):
             shape = np.load(glance.path, mmap_mode="r", allow_pickle=False).shape
         except (OSError, ValueError, EOFError):
             return None
-        return f"'{glance.path.name}' holds an array of shape {shape}" if len(shape) in (3, 4) else None
+        return (
+            f"'{glance.path.name}' holds an array of shape {shape}"
+            if len(shape) in (3, 4)
+            else None
+        )
 
 
 @attrs.frozen(kw_only=True, eq=False)

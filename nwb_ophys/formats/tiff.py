@@ -20,7 +20,6 @@ from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 
 
-
 @attrs.frozen(kw_only=True)
 class TiffSource:
     """Source arguments of a TIFF stack."""

@@ -6,13 +6,14 @@ from nwb_ophys.opening.metadata_edits import (
     set_in_metadata,
     write_text,
 )
-from nwb_ophys.opening.recordings import Recording, open, open_recording
+from nwb_ophys.opening.recordings import Recording, open, open_all, open_recording
 
 __all__ = [
     "Recording",
     "describe_recording",
     "edited_metadata",
     "open",
+    "open_all",
     "open_recording",
     "set_in_metadata",
     "write_text",

@@ -75,7 +75,7 @@ def open_recording(
     return Recording(converter, conversion)
 
 
-def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:  # noqa: A001, A002
+def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
     """Open what is at a path, whatever it is.
 
     Parameters

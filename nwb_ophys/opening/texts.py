@@ -12,6 +12,7 @@ from nwb_ophys.metadata import read_yaml
 
 
 def typed(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that have a schema, those that are texts read as it says."""
     return {
         name: read_text(value, properties[name]) if isinstance(value, str) else value
         for name, value in given.items()

@@ -15,8 +15,8 @@ from nwb_ophys.interfaces.arguments import path_argument
 from nwb_ophys.registry.known import described, formats
 from nwb_ophys.registry.rows import FormatRow
 
-# Recordings lie in folders of days and animals, rarely deeper.
-_DEPTH = 2
+# How many levels of folders are looked into: those of animals and days, and what lies in them.
+_DEPTH = 3
 
 
 @attrs.frozen

@@ -137,9 +137,7 @@ def _check_streams(cls: Any, source: Mapping[str, Any]) -> None:
 
 
 def _check_conversion(interface: Any, folder: Path) -> None:
-    metadata = {}
-    if "session_start_time" not in interface.get_metadata()["NWBFile"]:
-        metadata = {"NWBFile": {"session_start_time": _START}}
+    metadata = {"NWBFile": {"session_start_time": _START}}
     options = {"metadata": metadata, "progress": False}
     stub = interface.run_conversion(folder / "stub.nwb", stub=1, **options)
     whole = interface.run_conversion(folder / "whole.nwb", **options)

@@ -8,6 +8,8 @@ import numpy as np
 from pynwb import NWBFile
 from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
 
+from nwb_ophys.extractors.traces import cell_traces
+
 
 def check_movie(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:
     """Check the one movie of a file against its source, sample for sample.
@@ -42,19 +44,15 @@ def check_rois(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:
     for position, roi_id in enumerate(ids):
         mask = np.squeeze(np.asarray(extractor.get_roi_image_masks(roi_ids=[roi_id])))
         np.testing.assert_array_equal(table["image_mask"][position], np.swapaxes(mask, 0, 1))
-    found = {}
+    found: list[Any] = []
     for container in ("Fluorescence", "DfOverF"):
         if container in module.data_interfaces:
-            found |= module[container].roi_response_series
-    series = [each for each in found.values() if each.rois.table is table]
-    given = [
-        np.asarray(trace)[:num_samples]
-        for trace in extractor.get_traces_dict().values()
-        if trace is not None and np.size(trace) and np.shape(trace)[1] == len(ids)
-    ]
-    for trace in given:
-        same = [each for each in series if np.array_equal(each.data[:], trace, equal_nan=True)]
-        assert same, "every trace of the source is in the file"
+            found += module[container].roi_response_series.values()
+    series = [each for each in found if each.rois.table is table]
+    for name, trace in cell_traces(extractor).items():
+        values = np.asarray(trace)[:num_samples]
+        same = [each for each in series if np.array_equal(each.data[:], values)]
+        assert same, f"the trace {name} of the source is in the file"
         _check_times(same[0], interface, num_samples)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_matrix
 
-from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys import CaimanSegmentationInterface
+from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.extractors.caiman import MendedCaimanExtractor
 from nwb_ophys.testing import simulate_recording, write_caiman
 
