@@ -11,7 +11,7 @@ from benchmarks.ours import write_movie
 from benchmarks.sources import FIELD_SHAPE, load_noise, make_noise, repeating_extractor
 
 #: Uncompressed length in GB, and how many rounds are enough.
-LENGTHS = {2: 3, 5: 3, 10: 3, 20: 1}
+LENGTHS = {2: 5, 5: 5, 10: 5, 20: 5}
 
 #: Frames of the block in memory that is shown over and over: 210 MB.
 _BLOCK_FRAMES = 400
@@ -55,6 +55,6 @@ def length_comparisons() -> list[Comparison]:
             ),
             contenders=contenders,
             make_sources=make_noise,
-            least_rounds=3,
+            least_rounds=5,
         )
     ]

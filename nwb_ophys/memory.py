@@ -98,7 +98,12 @@ def slowest_axis(values: Any) -> int:
 
 
 def _map_of(values: Any) -> mmap.mmap | None:
-    """Return the memory map that an array is a view of, through whatever lies between."""
+    """Return the read-only memory map that an array is a view of, through whatever lies between.
+
+    A map in which values were changed, for the process alone, would lose them.
+    """
     while values is not None and not isinstance(values, mmap.mmap):
+        if isinstance(values, np.ndarray) and values.flags.writeable:
+            return None
         values = values.obj if isinstance(values, memoryview) else getattr(values, "base", None)
     return values

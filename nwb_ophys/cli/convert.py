@@ -28,7 +28,8 @@ from nwb_ophys.cli import options as shared
 @click.option(
     "--backend",
     type=click.Choice(["hdf5", "zarr"]),
-    help="How the file is stored.  [default: as --configuration says, or else hdf5]",
+    help="How the file is stored.  [default: as --configuration says, zarr where the output "
+    "ends in .zarr, or else hdf5]",
 )
 @shared.storage
 @shared.no_progress
@@ -66,14 +67,19 @@ def convert(
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
     from nwb_ophys.opening import edited_metadata, open_recording
-    from nwb_ophys.storage import backend_of_path, check_target, plan_of
+    from nwb_ophys.storage import backend_of_name, backend_of_path, check_target, plan_of
 
     if not plan:
         check_target(output, overwrite=overwrite, append=append)
     there = backend_of_path(output.expanduser()) if append else None
     kept = None if there is None else there.name
     storage = shared.configuration(
-        configuration_file, backend or kept, compression, chunk_mb, buffer_gb
+        configuration_file,
+        backend or kept,
+        compression,
+        chunk_mb,
+        buffer_gb,
+        default_backend=backend_of_name(output),
     )
     given = shared.pairs(options, "--option")
     if stub is not None:

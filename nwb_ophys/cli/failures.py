@@ -14,7 +14,7 @@ import click
 
 from nwb_ophys.errors import NwbOphysError
 
-_INTERRUPTED = "Interrupted; nothing was written."
+_INTERRUPTED = "Interrupted; no file is half-written."
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def report(*, debug: bool) -> Iterator[None]:
             _say(f"Error: {error.format_message()}")
             sys.exit(2)
         except (KeyboardInterrupt, click.Abort):
-            _say("Ended; nothing was written." if received else _INTERRUPTED)
+            _say("Ended; no file is half-written." if received else _INTERRUPTED)
             sys.exit(128 + received[0] if received else 130)
         except Exception as error:
             if debug:

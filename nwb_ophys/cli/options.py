@@ -110,8 +110,6 @@ def configuration(
     ArgumentError
         When the YAML is of another backend than the one asked for.
     """
-    import attrs
-
     from nwb_ophys.storage import BackendConfiguration
 
     default = backend or default_backend or "hdf5"
@@ -124,12 +122,11 @@ def configuration(
             f"'{path}' is of backend '{base.backend}', but '{backend}' is to be written; make one "
             "for that backend with --plan."
         )
-    given: dict[str, Any] = {
-        "compression": compression,
-        "chunk_mb": chunk_mb,
-        "buffer_gb": buffer_gb,
-    }
-    return attrs.evolve(base, **{key: value for key, value in given.items() if value is not None})
+    given = {"compression": compression, "chunk_mb": chunk_mb, "buffer_gb": buffer_gb}
+    for name, value in given.items():
+        if value is not None:  # and holds for what the YAML says of each dataset, too
+            setattr(base, name, value)
+    return base
 
 
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")

@@ -44,15 +44,20 @@ def repack(
 ) -> None:
     """Write the NWB file PATH anew: smaller, in other chunks, or as HDF5 or Zarr.
 
-    Every value, attribute, link and reference stays. So do the chunks, unless --chunk-mb or
-    --configuration states others.
+    From HDF5 to HDF5 every value, attribute, link and reference stays; tables of references with
+    other columns cannot be Zarr. Chunks stay unless --chunk-mb or --configuration states others.
 
     \b
     Example:
       nwb-ophys repack session.nwb -o smaller.nwb --compression gzip:9
       nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
     """  # noqa: D301
-    from nwb_ophys.storage import ProgressBar, configuration_of_file, name_of_backend
+    from nwb_ophys.storage import (
+        ProgressBar,
+        backend_of_name,
+        configuration_of_file,
+        name_of_backend,
+    )
     from nwb_ophys.storage import repack as write_anew
 
     storage = shared.configuration(
@@ -61,7 +66,7 @@ def repack(
         compression,
         chunk_mb,
         buffer_gb,
-        default_backend=name_of_backend(path),
+        default_backend=backend_of_name(output) or name_of_backend(path),
     )
     if plan:
         click.echo(configuration_of_file(path, storage).to_yaml(), nl=False)

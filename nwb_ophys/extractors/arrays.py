@@ -20,13 +20,13 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
     Parameters
     ----------
     movie : numpy.ndarray, shape (samples, rows, columns) or (samples, rows, columns, planes)
-        Sliced as samples are asked for, so that a memory map stays on disk.
+        Sliced as samples are asked for, so that a memory map stays on disk. Anything that is
+        sliced like an array will do; only of arrays is it known that threads may share them.
     sampling_frequency : float
         Samples per second.
     """
 
     extractor_name = "ArrayImagingExtractor"
-    reads_in_parallel = True  # reading is slicing
 
     def __init__(self, movie: NDArray[Any], sampling_frequency: float) -> None:
         super().__init__()
@@ -38,6 +38,7 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
         self._movie = movie
         self._sampling_frequency = float(sampling_frequency)
         self.is_volumetric = movie.ndim == 4
+        self.reads_in_parallel = isinstance(movie, np.ndarray)
 
     def get_image_shape(self) -> tuple[int, int]:
         """Return (rows, columns)."""

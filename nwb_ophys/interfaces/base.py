@@ -223,7 +223,8 @@ class BaseOphysInterface(TimeAlignment, ABC):
         overwrite, append : bool
             What may be done with an existing file: without either, it is an error.
         backend : {"hdf5", "zarr"}, optional
-            Of a new file: that of the configuration, or else hdf5, when not given. A file that is
+            Of a new file. When not given that of the configuration, zarr for a name that ends in
+            ``.zarr``, or else hdf5. A file that is
             appended to keeps its own.
         progress : bool or callable
             Show a bar on a terminal, or call it with a ``WriteProgress`` after each block.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -54,6 +55,14 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
 
     photon_series_type: ClassVar[str] = "TwoPhotonSeries"
     """The kind of series that this format records."""
+
+    opens_again: ClassVar[bool] = False
+    """Whether :meth:`open` may be called for each thread, so that several read at once."""
+
+    def __init__(self, *args: Any, **source: Any) -> None:
+        super().__init__(*args, **source)
+        if self.opens_again:
+            self.extractor.open_again = functools.partial(type(self).open, self.source)
 
     def get_metadata(self) -> DeepDict:
         """Return what will be written unless it is edited: stated by the files, else defaults."""

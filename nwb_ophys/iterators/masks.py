@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.extractors.labels import label_of
-from nwb_ophys.iterators.base import ArrayLike, within
+from nwb_ophys.iterators.base import ArrayLike, check_positive, within
+from nwb_ophys.storage.chunks import tile_shape
 
 # Columns and rows of a default chunk: small enough that an ROI touches few of them, and large
 # enough that making, storing and finding a chunk costs little beside its pixels.
@@ -48,6 +49,13 @@ class RoiImageMaskIterator(ArrayLike):
         if options.get("buffer_shape") is None and options.get("buffer_gb") is None:
             options |= self._default_buffer(options)
         super().__init__(**options)
+
+    def _get_default_chunk_shape(self, chunk_mb: float) -> tuple[int, ...]:
+        """Return a tile of one plane of one ROI, as square as fits into ``chunk_mb``."""
+        check_positive("chunk_mb", chunk_mb)
+        columns, rows, *planes = self._get_maxshape()[1:]
+        itemsize = self._get_dtype().itemsize
+        return (1, *tile_shape((columns, rows), itemsize, chunk_mb), *(1 for _ in planes))
 
     def _default_chunk(self, buffer_shape: tuple[int, ...] | None) -> tuple[int, ...]:
         """Return a tile of one plane of one ROI, within a block that is given."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import ArgumentError, SourceError
 from nwb_ophys.extractors.labels import label_of
+from nwb_ophys.extractors.readers import Readers
 from nwb_ophys.iterators.base import ArrayLike, check_pair, check_positive, within
 
 _DEFAULT_CHUNK_MB = 10.0
@@ -54,7 +55,8 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
         progress_bar_options: dict[str, Any] | None = None,
     ) -> None:
         self.imaging_extractor = imaging_extractor
-        self.reads_in_parallel = getattr(imaging_extractor, "reads_in_parallel", False) is True
+        self._readers = Readers(imaging_extractor)
+        self.reads_in_parallel = self._readers.in_parallel
         self.source_label = label_of(imaging_extractor)
         self._maxshape, self._dtype = self._get_maxshape(), self._get_dtype()
         check_pair("buffer_gb", buffer_gb, "buffer_shape", buffer_shape)
@@ -106,7 +108,8 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
 
     def _get_data(self, selection: tuple[slice, ...]) -> NDArray[Any]:
         start, stop, _ = selection[0].indices(self.maxshape[0])
-        series = read_series(self.imaging_extractor, start, stop, self.maxshape[1:])
+        with self._readers.lent() as extractor:
+            series = read_series(extractor, start, stop, self.maxshape[1:])
         axes = (0, 2, 1, 3)[: series.ndim]
         return series.transpose(axes)[(slice(None), *selection[1:])]
 

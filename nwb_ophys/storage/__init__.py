@@ -4,7 +4,13 @@ The room knows backends and nothing of planes or ROIs. A file appears under its 
 is whole; whatever goes wrong, nothing new is left behind and what was there stays as it was.
 """
 
-from nwb_ophys.storage.backends import BACKENDS, BackendName, backend_of_path, get_backend
+from nwb_ophys.storage.backends import (
+    BACKENDS,
+    BackendName,
+    backend_of_name,
+    backend_of_path,
+    get_backend,
+)
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.dataset_configuration import DatasetConfiguration
 from nwb_ophys.storage.files import append_to_nwbfile, check_target, create_nwbfile
@@ -22,6 +28,7 @@ __all__ = [
     "WriteOptions",
     "WriteProgress",
     "append_to_nwbfile",
+    "backend_of_name",
     "backend_of_path",
     "check_target",
     "configuration_of_file",

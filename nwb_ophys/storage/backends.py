@@ -40,3 +40,8 @@ def get_backend(name: str) -> Backend:
 def backend_of_path(path: Path) -> Backend | None:
     """Return the backend of what is at a path, or None when it is of none."""
     return next((backend for backend in BACKENDS.values() if backend.is_mine(path)), None)
+
+
+def backend_of_name(path: str | Path) -> str | None:
+    """Return ``zarr`` for a path whose name says so; None for any other."""
+    return "zarr" if str(path).rstrip("/\\").endswith(".zarr") else None

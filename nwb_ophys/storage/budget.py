@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import attrs
 
 from nwb_ophys.errors import MemoryLimitError
 from nwb_ophys.memory import available_memory
 from nwb_ophys.storage.configuration import BackendConfiguration
-from nwb_ophys.storage.planning import PlannedDataset
+
+if TYPE_CHECKING:
+    from nwb_ophys.storage.planning import PlannedDataset
 
 # A block is read, copied into another order, shuffled and encoded: it is in memory up to three
 # times at once.

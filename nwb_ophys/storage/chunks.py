@@ -45,6 +45,14 @@ def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float = DEFAULT_C
     return tuple(chunk)
 
 
+def tile_shape(field: Shape, itemsize: int, chunk_mb: float) -> Shape:
+    """Return a part of a field of two axes, as square as fits into ``chunk_mb``."""
+    values = max(int(chunk_mb * 1e6 // itemsize), 1)
+    first = min(field[0], math.isqrt(values))
+    second = min(field[1], values // first)
+    return (min(field[0], values // second), second)
+
+
 def block_shape(
     shape: Shape, chunk: Shape, largest: Shape | None, max_values: int, cut_first: int = 0
 ) -> Shape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,26 @@ _GENERAL = ("backend", "compression", "chunk_mb", "buffer_gb")
 
 
 def _check_positive(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
     if value is None and field.default is None:
         return
     if not (is_number and 0 < value < math.inf):
         raise ArgumentError(f"{field.name} is {value!r}; it must be a number above 0.")
+
+
+def _set_everywhere(
+    configuration: BackendConfiguration, field: attrs.Attribute[Any], value: Any
+) -> Any:
+    """Let a general setting that is set later hold for all datasets, whatever they stated."""
+    for dataset in configuration.datasets.values():
+        if field.name == "compression":
+            dataset.compression = value
+        else:
+            dataset.chunk_shape = None
+    return value
+
+
+_HOLDS_FOR_ALL = [attrs.setters.validate, _set_everywhere]
 
 
 @attrs.define(kw_only=True)
@@ -37,10 +53,11 @@ class BackendConfiguration:
     ----------
     backend : {"hdf5", "zarr"}
     compression : str, optional
-        Of all datasets whose own entry states none; the default of the backend when not given.
+        Of all datasets whose own entry states none; what the wrapper of the data says, or the
+        default of the backend, when not given. When it is set later, it holds for all datasets.
     chunk_mb : float, optional
         Size of chunks, in units of 1e6 bytes, of all datasets whose own entry states none; what
-        the data propose when not given.
+        the data propose when not given. When it is set later, it holds for all datasets.
     buffer_gb : float
         Size of all that is read ahead and being encoded at any time, in units of 1e9 bytes.
     datasets : dict of str to DatasetConfiguration
@@ -55,8 +72,12 @@ class BackendConfiguration:
     """
 
     backend: str = "hdf5"
-    compression: str | None = attrs.field(default=None, validator=check_compression)
-    chunk_mb: float | None = attrs.field(default=None, validator=_check_positive)
+    compression: str | None = attrs.field(
+        default=None, validator=check_compression, on_setattr=_HOLDS_FOR_ALL
+    )
+    chunk_mb: float | None = attrs.field(
+        default=None, validator=_check_positive, on_setattr=_HOLDS_FOR_ALL
+    )
     buffer_gb: float = attrs.field(default=DEFAULT_BUFFER_GB, validator=_check_positive)
     datasets: dict[str, DatasetConfiguration] = attrs.field(factory=dict)
 
@@ -166,7 +187,7 @@ class BackendConfiguration:
 
 
 def _dataset(location: str, entry: Any) -> DatasetConfiguration:
-    _check_keys(entry, ("shape", "dtype", *EDITABLE), f"The entry of '{location}'")
+    _check_keys(entry, ("shape", "dtype", "maxshape", *EDITABLE), f"The entry of '{location}'")
     try:
         return DatasetConfiguration(location=location, **entry)
     except ArgumentError as error:

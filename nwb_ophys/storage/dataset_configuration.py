@@ -44,12 +44,20 @@ def _check_chunks(dataset: DatasetConfiguration, _: Any, chunks: tuple[int, ...]
     if chunks is None:
         return
     shape = chunks if dataset.shape is None else dataset.shape
-    fits = all(1 <= chunk <= size for chunk, size in zip(chunks, shape, strict=False))
+    limits = shape if dataset.maxshape is None else dataset.maxshape
+    fits = all(
+        chunk >= 1 and (limit is None or chunk <= max(limit, size))
+        for chunk, limit, size in zip(chunks, limits, shape, strict=False)
+    )
     if len(chunks) != len(shape) or not fits:
         raise ArgumentError(
             f"chunk_shape of '{dataset.location}' is {chunks}; it must have {len(shape)} sizes, "
             f"each from 1 to that of the dataset, {shape}."
         )
+
+
+def _optional_limits(value: Any) -> tuple[int | None, ...] | None:
+    return None if value is None else tuple(value)
 
 
 def _check_flag(dataset: DatasetConfiguration, field: attrs.Attribute[Any], value: Any) -> None:
@@ -86,6 +94,8 @@ class DatasetConfiguration:
         Its path in the file, such as ``acquisition/TwoPhotonSeries/data``.
     shape : tuple of int
     dtype : numpy.dtype
+    maxshape : tuple of (int or None)
+        How far the dataset may grow later, None for any length; stated only where it may.
     chunk_shape : tuple of int
     compression : str
         ``gzip``, ``gzip:1`` to ``gzip:9``, ``zstd``, ``blosc``, ``lz4`` or ``none``; or
@@ -101,6 +111,11 @@ class DatasetConfiguration:
     dtype: np.dtype[Any] | None = attrs.field(
         default=None,
         converter=_optional_dtype,
+        on_setattr=attrs.setters.frozen,
+    )
+    maxshape: tuple[int | None, ...] | None = attrs.field(
+        default=None,
+        converter=_optional_limits,
         on_setattr=attrs.setters.frozen,
     )
     chunk_shape: tuple[int, ...] | None = attrs.field(
@@ -124,6 +139,7 @@ class DatasetConfiguration:
         entry = {
             "shape": None if self.shape is None else list(self.shape),
             "dtype": None if self.dtype is None else _dtype_text(self.dtype),
+            "maxshape": None if self.maxshape is None else list(self.maxshape),
             "chunk_shape": None if self.chunk_shape is None else list(self.chunk_shape),
             "compression": self.compression,
             "shuffle": self.shuffle,

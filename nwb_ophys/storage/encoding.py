@@ -45,13 +45,14 @@ def chunk_bytes(
     *,
     shuffle: bool,
     scratch: Scratch | None = None,
+    padding: Any = None,
 ) -> Bytes:
     """Return the bytes of a chunk in C order, byte-shuffled if asked.
 
     Parameters
     ----------
     values : numpy.ndarray
-        A view in any order; smaller than the chunk at the edges of a dataset, where zeros pad it.
+        A view in any order; smaller than the chunk at the edges of a dataset.
     chunk_shape : tuple of int
     dtype : numpy.dtype
         As stored; values of another are cast.
@@ -60,6 +61,8 @@ def chunk_bytes(
         shuffle filter and numcodecs' ``Shuffle`` do.
     scratch : Scratch, optional
         Where the bytes are put; into memory of their own when not given.
+    padding : scalar, optional
+        What fills a chunk beyond the edges, instead of zero; a reader sees it if the dataset grows.
 
     Returns
     -------
@@ -67,6 +70,8 @@ def chunk_bytes(
     """
     if values.shape != chunk_shape:
         padded = np.zeros(chunk_shape, dtype)
+        if padding is not None:
+            padded[...] = padding
         padded[tuple(slice(0, size) for size in values.shape)] = values
         values = padded
     if values.dtype != dtype:

@@ -41,6 +41,11 @@ class FillTask:
     verification: Verification | None = None
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether chunks that are all zero need neither be made nor stored."""
+        return self.planned.source.is_sparse and self.sink.zero_is_implied
+
+    @property
     def takes_byte_planes(self) -> bool:
         """Whether chunks may come as the bytes that are encoded; checksums are of values."""
         is_as_stored = self.planned.source.dtype == self.sink.dtype
@@ -106,7 +111,7 @@ def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:
     planned = task.planned
     source, shape, chunk = planned.source, planned.source.shape, planned.chunk_shape
     itemsize = source.dtype.itemsize
-    if source.is_sparse:
+    if task.is_sparse:
         entry = max(itemsize * size_of(whole(shape[1:])), 1)
         step = max(_LARGEST_BLOCK * 8 // entry // chunk[0], 1) * chunk[0]
         for bounds in grid(whole(shape), (step, *shape[1:])):
@@ -156,6 +161,7 @@ class _Crew:
 
     def do(self, job: _Job) -> None:
         """Do a job, now or as soon as a worker is free and memory allows."""
+        self._collect(0)  # what went wrong is told before more is read
         self._wait_for_room(job.num_bytes)
         if self._pool is None:
             _store(job, self._stop)
@@ -183,8 +189,8 @@ class _Crew:
     def _held(self) -> int:
         return sum(job.num_bytes for job in self._in_hand.values())
 
-    def _collect(self) -> None:
-        done, _ = wait(self._in_hand, timeout=_PATIENCE, return_when=FIRST_COMPLETED)
+    def _collect(self, patience: float = _PATIENCE) -> None:
+        done, _ = wait(self._in_hand, timeout=patience, return_when=FIRST_COMPLETED)
         for future in done:
             job = self._in_hand.pop(future)
             future.result()
@@ -210,7 +216,7 @@ def _parts(job: _Job, block: NDArray[Any]) -> Iterator[_Job]:
 
 def _store(job: _Job, stop: threading.Event) -> None:
     planned = job.task.planned
-    if planned.source.is_sparse:
+    if job.task.is_sparse:
         _store_nonzero(job, stop)
         return
     block, start = job.block, job.block_start

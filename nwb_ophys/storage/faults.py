@@ -54,7 +54,11 @@ def _told(
     where = f"'{planned.location}', frames {first.start} to {first.stop - 1}"
     is_ours = isinstance(error, NwbOphysError)
     reason = str(error) if is_ours else f"{type(error).__name__}: {error}".removesuffix(": ")
-    return _class_of(kind, type(error))(f"{where}: {what}: {reason}")
+    told = _class_of(kind, type(error))(f"{where}: {what}: {reason}")
+    for name in ("errno", "strerror", "filename"):  # by which a full disk is told
+        if isinstance(error, OSError) and isinstance(told, OSError):
+            setattr(told, name, getattr(error, name))
+    return told
 
 
 def _class_of(kind: type[NwbOphysError], original: type[Exception]) -> type[Exception]:
@@ -66,6 +70,8 @@ def _class_of(kind: type[NwbOphysError], original: type[Exception]) -> type[Exce
     namespace = {
         "__init__": lambda self, text: Exception.__init__(self, text),
         "__str__": lambda self: str(self.args[0]),
+        # Such a class cannot be found by name in another process; that of ours can.
+        "__reduce__": lambda self: (kind, (str(self),)),
         "__module__": kind.__module__,
     }
     try:

@@ -6,8 +6,8 @@ over it. An existing file is appended to in a copy.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,16 +16,21 @@ from typing import Any
 
 from pynwb import NWBFile
 
-from nwb_ophys.errors import OutputError, OutputExistsError
+from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError
 from nwb_ophys.storage.backends import backend_of_path, get_backend
 from nwb_ophys.storage.declaring import left_as_it_was
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.protocols import Backend
 from nwb_ophys.storage.records import records_set_aside
+from nwb_ophys.storage.renaming import identity_of, place, remove
 from nwb_ophys.storage.writing import WriteOptions, write_with
 
+_REMEDY = "overwrite to replace it or append to add to it"
 
-def check_target(path: str | Path, *, overwrite: bool = False, append: bool = False) -> Path:
+
+def check_target(
+    path: str | Path, *, overwrite: bool = False, append: bool = False, remedy: str = _REMEDY
+) -> Path:
     """Check that a file may be written at a path, before any work is done.
 
     Parameters
@@ -35,6 +40,8 @@ def check_target(path: str | Path, *, overwrite: bool = False, append: bool = Fa
         Whether an existing file may be replaced.
     append : bool
         Whether an existing file may be added to.
+    remedy : str
+        What the caller offers where something is there, for the message.
 
     Returns
     -------
@@ -54,14 +61,23 @@ def check_target(path: str | Path, *, overwrite: bool = False, append: bool = Fa
     if not target.exists():
         return target
     if not (overwrite or append):
-        raise OutputExistsError(
-            f"'{path}' exists already; use overwrite to replace it or append to add to it."
-        )
-    # A half-written .nwb may be replaced; a raw recording named by mistake may not.
-    expendable = target.is_file() and (target.suffix == ".nwb" or target.stat().st_size == 0)
-    if backend_of_path(target) is None and (append or not expendable):
+        raise OutputExistsError(f"'{path}' exists already; use {remedy}.")
+    if backend_of_path(target) is None if append else not _is_expendable(target):
         raise OutputError(f"'{path}' is not an NWB file; it is left as it is. Choose another name.")
     return target
+
+
+def _is_expendable(target: Path) -> bool:
+    """Whether what is there may be replaced: NWB, also half-written; no raw recording."""
+    if target.name.endswith((".nwb", ".nwb.zarr")):
+        return True
+    if target.is_file() and target.stat().st_size == 0:
+        return True
+    storage = backend_of_path(target)
+    try:
+        return storage is not None and storage.kind_of(target) == "NWBFile"
+    except Exception:  # whatever a backend finds wrong with a file
+        return False
 
 
 def create_nwbfile(
@@ -100,10 +116,13 @@ def create_nwbfile(
     target = check_target(path, overwrite=overwrite)
     if nwbfile.container_source is not None:
         raise OutputError(
-            f"The NWBFile is that of '{nwbfile.container_source}'; append to that file, or copy it "
-            "with pynwb's export()."
+            f"The NWBFile is that of '{nwbfile.container_source}'; append to that file, or write "
+            "it anew with repack()."
         )
-    with replacing(target, storage) as partial, storage.open(partial, "w") as io:
+    with (
+        replacing(target, storage) as partial,
+        new_file(lambda: storage.open(partial, "w"), partial, target) as io,
+    ):
         _write(nwbfile, io, storage, options)
     return target
 
@@ -147,7 +166,7 @@ def append_to_nwbfile(
         raise OutputError(f"'{path}' does not exist; there is nothing to append to.")
     with replacing(target, storage) as partial:
         storage.copy(target, partial)
-        with _opened(storage, partial, path) as io:
+        with closed_at_the_end(_opened(storage, partial, path), target) as io:
             nwbfile = _read(io, path)
             fill(nwbfile)
             _write(nwbfile, io, storage, options)
@@ -181,41 +200,67 @@ def replacing(target: Path, storage: Backend) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        When it cannot be put on the disk, or not in the place of the target.
+        When it cannot be put on the disk, or not in the place of the target, or when another
+        process has written the target meanwhile.
     """
     # pynwb warns of names that do not end as it expects; systems refuse long ones.
     unique = f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.partial{storage.suffix}"
     partial = target.with_name(unique)
+    before = identity_of(target)
     try:
         yield partial
         try:
             flush(partial)
-            _rename_over(partial, target)
+            place(partial, target, before)
         except OSError as error:
+            if isinstance(error, NwbOphysError):
+                raise
             raise OutputError(f"'{target}' cannot be written: {error}") from error
     finally:
-        _remove(partial)
+        remove(partial)
 
 
-def _rename_over(partial: Path, target: Path) -> None:
-    if target.is_file() and partial.is_file():
-        shutil.copymode(target, partial)
-    if not target.exists() or (partial.is_file() and not target.is_dir()):
-        partial.replace(target)
-        return
-    # A folder cannot be renamed over anything: the old one steps aside, and back if that fails.
-    aside = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.replaced")
-    target.rename(aside)
+@contextmanager
+def new_file(make: Callable[[], Any], partial: Path, target: Path) -> Iterator[Any]:
+    """Open a new file for writing, which becomes the target later.
+
+    Parameters
+    ----------
+    make : callable
+        Opens it.
+    partial, target : pathlib.Path
+        Where it is, and where it will be.
+
+    Raises
+    ------
+    OutputError
+        When the folder does not let it be made.
+    """
     try:
-        partial.rename(target)
+        io = make()
+    except OSError as error:
+        reason = error.strerror or str(error).replace(str(partial), str(target))
+        raise OutputError(f"'{target}' cannot be written: {reason}.") from error
+    with closed_at_the_end(io, target):
+        yield io
+
+
+@contextmanager
+def closed_at_the_end(io: Any, target: Path) -> Iterator[Any]:
+    """Close what is written to; where that fails after another error, the first one is told.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be closed, since the disk is full or the like.
+    """
+    try:
+        yield io
     except BaseException:
-        aside.rename(target)
+        with contextlib.suppress(Exception):
+            io.close()
         raise
-    _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    try:
+        io.close()
+    except (OSError, RuntimeError) as error:  # RuntimeError is what h5py makes of HDF5's
+        raise OutputError(f"'{target}' cannot be written: {error}") from error

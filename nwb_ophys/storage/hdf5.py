@@ -58,6 +58,7 @@ class Hdf5Backend:
             chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
             compression=stated_compression(settings),
             shuffle=None if shuffle is None else bool(shuffle),
+            maxshape=None if settings.get("maxshape") is None else tuple(settings["maxshape"]),
         )
 
     def check(self, location: str, builder: DatasetBuilder) -> None:
@@ -85,9 +86,22 @@ class Hdf5Backend:
             settings.update(hdf5_filters(compression, itemsize, bool(configuration.shuffle)))
         return wrapper
 
-    def wrap(self, given: Any, data: Any) -> Any:
-        """Return data in an ``H5DataIO`` with the settings of the given one."""
-        return rewrapped(given, data) if isinstance(given, H5DataIO) else data
+    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
+        """Return data in an ``H5DataIO`` with the settings of the given one, numbers compressed."""
+        if data is unwrapped(given):  # which may also be a link, or an empty dataset
+            return given
+        wrapper = rewrapped(given, data) if isinstance(given, H5DataIO) else H5DataIO(data=data)
+        settings = wrapper.io_settings
+        preset = compression or (
+            None if "compression" in settings or settings.get("fletcher32") else "gzip"
+        )
+        kind = getattr(data, "dtype", None)
+        if preset is not None and kind is not None and np.dtype(kind).kind in "iuf":
+            filters = hdf5_filters(parse_compression(preset), np.dtype(kind).itemsize, True)
+            for key in _FILTERS:
+                settings.pop(key, None)
+            settings.update(filters)
+        return wrapper
 
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Hdf5Sink:
         """Open a declared dataset of an open file."""
@@ -119,12 +133,13 @@ class Hdf5Backend:
 
 
 def stated_compression(settings: dict[str, Any]) -> str | None:
-    """Return the preset of an ``H5DataIO``'s settings; None for its bare default of gzip."""
+    """Return the preset of an ``H5DataIO``'s settings; None where it states none, or bare gzip."""
     name, level = settings.get("compression"), settings.get("compression_opts")
     if settings.get("fletcher32"):
         return AS_GIVEN
     if name is None:
-        return "none"
+        # Most wrappers are for chunks or maxshape, and say nothing of compression; ours say None.
+        return "none" if "compression" in settings else None
     if name == "gzip":
         return None if level is None else f"gzip:{level}" if 1 <= level <= 9 else AS_GIVEN
     return AS_GIVEN
@@ -149,6 +164,7 @@ class Hdf5Sink:
         self.dtype: np.dtype[Any] = dataset.dtype
         self._chunks: Shape = dataset.chunks
         self.zero_is_implied = not np.any(dataset.fillvalue != np.zeros((), self.dtype))
+        self._padding = None if self.zero_is_implied else dataset.fillvalue
         self._encode = None
         if not _is_as_given(configuration):
             compression = parse_compression(configuration.compression or "none")
@@ -158,11 +174,22 @@ class Hdf5Sink:
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk."""
         if self._encode is None:
-            stops = zip(corner, values.shape, strict=True)
-            self._dataset[tuple(slice(start, start + size) for start, size in stops)] = values
+            cell = tuple(
+                slice(start, min(start + size, total))
+                for start, size, total in zip(
+                    corner, values.shape, self._dataset.shape, strict=True
+                )
+            )
+            inside = tuple(slice(0, step.stop - step.start) for step in cell)
+            self._dataset[cell] = values[inside]
             return
         stored = chunk_bytes(
-            values, self._chunks, self.dtype, shuffle=self.shuffles, scratch=self._tools.scratch
+            values,
+            self._chunks,
+            self.dtype,
+            shuffle=self.shuffles,
+            scratch=self._tools.scratch,
+            padding=self._padding,
         )
         if not (self.zero_is_implied and is_all_zero(stored)):
             self._dataset.id.write_direct_chunk(corner, self._encode(stored))

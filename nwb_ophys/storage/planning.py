@@ -11,11 +11,12 @@ from pynwb import NWBFile, get_manager
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage.backends import get_backend
+from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.chunks import Shape, default_chunk_shape
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
 from nwb_ophys.storage.declaring import dataset_builders, left_as_it_was
-from nwb_ophys.storage.protocols import Backend
+from nwb_ophys.storage.protocols import Backend, StatedSettings
 from nwb_ophys.storage.records import data_of, put_back, records_set_aside
 from nwb_ophys.storage.sources import Source, source_of
 
@@ -59,6 +60,8 @@ def configuration_of(nwbfile: NWBFile, general: BackendConfiguration) -> Backend
         root = get_manager().build(nwbfile, source=source, root=True)
         put_back(root, records)
     planned = plan_datasets(dataset_builders(root), general, backend)
+    for each in planned:
+        Budget.of(general).check(each)
     return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
 
 
@@ -115,14 +118,14 @@ def _resolved(
     configuration: BackendConfiguration,
     backend: Backend,
 ) -> DatasetConfiguration:
-    """Return how a dataset is stored: its own entry first, its wrapper, the file, the defaults."""
+    """Return how a dataset is stored: its own entry first, the file, its wrapper, the defaults."""
     own = configuration.datasets.get(location) or DatasetConfiguration(location=location)
     _check_fit(own, source)
     wrapper = backend.stated(given)
     compression = (
         own.compression
-        or wrapper.compression
         or configuration.compression
+        or wrapper.compression
         or backend.default_compression
     )
     if compression == AS_GIVEN and wrapper.compression != AS_GIVEN:
@@ -137,16 +140,23 @@ def _resolved(
         location=location,
         shape=source.shape,
         dtype=source.dtype,
-        chunk_shape=own.chunk_shape or _chunks(source, wrapper.chunk_shape, configuration.chunk_mb),
+        maxshape=None if wrapper.maxshape == source.shape else wrapper.maxshape,
+        chunk_shape=own.chunk_shape or _chunks(source, wrapper, configuration.chunk_mb),
         compression=compression,
         shuffle=True if shuffle is None else shuffle,
     )
 
 
-def _chunks(source: Source, wrapped: Shape | None, chunk_mb: float | None) -> Shape:
-    if wrapped is not None and wrapped != source.chunk_shape:
-        chunks = wrapped
-    elif chunk_mb is not None:
+def _chunks(source: Source, wrapper: StatedSettings, chunk_mb: float | None) -> Shape:
+    wrapped = wrapper.chunk_shape
+    if chunk_mb is None and wrapped is not None and wrapped != source.chunk_shape:
+        # A dataset that may grow may have chunks larger than it is now.
+        limits = wrapper.maxshape or source.shape
+        return tuple(
+            chunk if limit is None else min(chunk, max(limit, size))
+            for chunk, limit, size in zip(wrapped, limits, source.shape, strict=True)
+        )
+    if chunk_mb is not None:
         itemsize = source.dtype.itemsize
         chunks = source.chunk_shape_of(chunk_mb) or default_chunk_shape(
             source.shape, itemsize, chunk_mb

@@ -23,6 +23,7 @@ class StatedSettings:
     chunk_shape: Shape | None = None
     compression: str | None = None
     shuffle: bool | None = None
+    maxshape: tuple[int | None, ...] | None = None
 
 
 class Sink(Protocol):
@@ -93,8 +94,8 @@ class Backend(Protocol):
     def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
         """Return what hdmf makes an empty dataset of."""
 
-    def wrap(self, given: Any, data: Any) -> Any:
-        """Return data for hdmf to write itself, stored as their wrapper says."""
+    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
+        """Return data for hdmf to write itself, stored as asked, or as their wrapper says."""
 
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Sink:
         """Open a declared dataset."""

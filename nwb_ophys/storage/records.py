@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from hdmf.container import Data
 from hdmf.data_utils import DataIO
 from pynwb import NWBFile
 
+from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage.declaring import dataset_builders
 from nwb_ophys.storage.protocols import rewrapped
-from nwb_ophys.storage.sources import is_fillable, unwrapped
+from nwb_ophys.storage.sources import SMALL_BYTES, is_fillable, unwrapped
 
 # Of the schema; "int" and the like leave the size open.
 _NUMBER = re.compile(r"(u?int|float)\d+")
@@ -60,7 +62,77 @@ def put_back(root: GroupBuilder, records: Mapping[str, Any]) -> None:
     for _, builder in dataset_builders(root):
         found = records.get(builder.attributes.get("object_id"))
         if found is not None:
-            builder["data"] = found
+            builder["data"] = _as_specified(found, builder)
+
+
+def _numbers_of(rows: list[Any], dtype: Any) -> np.ndarray[Any, Any] | None:
+    """Return a long list of numbers, or of lists of numbers, as an array; None for any other."""
+    if len(rows) < _LONG or isinstance(dtype, list):
+        return None
+    if isinstance(rows[0], bool) or not isinstance(rows[0], Real | list | tuple):
+        return None
+    try:
+        values = np.asarray(rows)
+    except ValueError:  # lists of different lengths
+        return None
+    if values.dtype.kind not in "iuf" or values.nbytes < SMALL_BYTES:
+        return None
+    is_number = isinstance(dtype, str) and _NUMBER.fullmatch(dtype)
+    return values.astype(dtype, copy=False) if is_number else values
+
+
+def _as_specified(given: Any, builder: DatasetBuilder) -> Any:
+    """Return records with the names and kinds of fields that the schema has, in its order.
+
+    More precise numbers than the schema asks for stay as they are.
+
+    Raises
+    ------
+    ArgumentError
+        When there are other fields, or their values do not fit.
+    """
+    values, fields = unwrapped(given), _number_fields(builder)
+    if fields is None:
+        return given
+    names = [name for name, _ in fields]
+    if len(fields) != len(values.dtype.names):
+        raise ArgumentError(
+            f"The records of '{builder.path}' have the fields {', '.join(values.dtype.names)}; "
+            f"they must be {', '.join(names)}."
+        )
+    # As pynwb does, fields of other names are taken by their order.
+    order = names if set(names) == set(values.dtype.names) else values.dtype.names
+    columns = [_fitting(values[own], kind) for own, (_, kind) in zip(order, fields, strict=True)]
+    dtype = np.dtype([(name, column.dtype) for name, column in zip(names, columns, strict=True)])
+    if dtype == values.dtype:
+        return given
+    if not all(
+        np.array_equal(column, values[own], equal_nan=column.dtype.kind == "f")
+        for own, column in zip(order, columns, strict=True)
+    ):
+        raise ArgumentError(
+            f"The records of '{builder.path}' have values that do not fit the fields "
+            f"{', '.join(f'{name} ({kind})' for name, kind in fields)}."
+        )
+    records = np.empty(values.shape, dtype)
+    for name, column in zip(names, columns, strict=True):
+        records[name] = column
+    return rewrapped(given, records) if isinstance(given, DataIO) else records
+
+
+def _fitting(column: np.ndarray[Any, Any], kind: str) -> np.ndarray[Any, Any]:
+    asked = np.dtype(kind)
+    is_enough = column.dtype.kind == asked.kind and column.dtype.itemsize >= asked.itemsize
+    return column if is_enough else column.astype(asked)
+
+
+def _number_fields(builder: DatasetBuilder) -> list[tuple[str, str]] | None:
+    """Return names and kinds of the fields of records, where all of them are numbers."""
+    if not isinstance(builder.dtype, list):
+        return None
+    fields = [(field["name"], field["dtype"]) for field in builder.dtype]
+    is_number = [isinstance(kind, str) and _NUMBER.fullmatch(kind) for _, kind in fields]
+    return fields if all(is_number) else None
 
 
 def _is_long_list(data: Any) -> bool:
@@ -79,13 +151,16 @@ def _is_records(data: Any) -> bool:
 
 
 def data_of(builder: DatasetBuilder) -> Any:
-    """Return the data of a builder; of records, which hdmf makes a list of, an array."""
+    """Return the data of a builder; of long lists of numbers, and of records, an array."""
     given = builder.data
     rows = given.data if isinstance(given, DataIO) else given
+    numbers = _numbers_of(rows, builder.dtype) if isinstance(rows, list) else None
+    if numbers is not None:
+        return rewrapped(given, numbers) if isinstance(given, DataIO) else numbers
     if not (isinstance(builder.dtype, list) and isinstance(rows, list) and rows):
         return given
-    fields = [(field["name"], field["dtype"]) for field in builder.dtype]
-    if not all(isinstance(kind, str) and _NUMBER.fullmatch(kind) for _, kind in fields):
+    fields = _number_fields(builder)
+    if fields is None:
         return given
     values = np.array(rows, dtype=fields)
     return rewrapped(given, values) if isinstance(given, DataIO) else values

@@ -13,11 +13,11 @@ import h5py
 from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
-from nwb_ophys.storage.backends import backend_of_path, get_backend
+from nwb_ophys.storage.backends import backend_of_name, backend_of_path, get_backend
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.declaring import dataset_builders
-from nwb_ophys.storage.files import check_target, replacing
+from nwb_ophys.storage.files import check_target, new_file, replacing
 from nwb_ophys.storage.hdf5_copying import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
@@ -52,7 +52,8 @@ def repack(
     target : path-like
         The new file; with ``overwrite`` it may be the source itself.
     backend : {"hdf5", "zarr"}, optional
-        Of the new file; that of the configuration, or else of the source, when not given.
+        Of the new file; when not given that of the configuration, zarr for a name that ends in
+        ``.zarr``, or else that of the source.
     configuration : BackendConfiguration, optional
         How the datasets are stored. Chunks that are not stated stay as they are.
     workers, overwrite, progress, verify
@@ -71,35 +72,42 @@ def repack(
         When something is at the target already, or it cannot be written.
     """
     origin = _origin(source)
-    stated = configuration.backend if configuration is not None else origin.name
-    storage = get_backend(backend or stated)
+    stated = None if configuration is None else configuration.backend
+    storage = get_backend(backend or stated or backend_of_name(target) or origin.name)
     options = WriteOptions(
         configuration=configuration, workers=workers, progress=progress, verify=verify
     )
-    path = check_target(target, overwrite=overwrite)
+    path = check_target(target, overwrite=overwrite, remedy="overwrite to replace it")
     with replacing(path, storage) as partial, _opened(source, origin) as read:
         if storage.name == origin.name == "hdf5":
-            _copy_hdf5(read._file, partial, storage, options)
+            _copy_hdf5(read._file, partial, path, storage, options)
         else:
-            _export(source, read, partial, storage, options)
+            _export(source, read, partial, path, storage, options)
             _check_nothing_is_missing(source, read, origin, partial, storage)
     return path
 
 
-def _copy_hdf5(read: h5py.File, partial: Path, storage: Backend, options: WriteOptions) -> None:
+def _copy_hdf5(
+    read: h5py.File, partial: Path, target: Path, storage: Backend, options: WriteOptions
+) -> None:
     configuration = options.configuration or BackendConfiguration(backend=storage.name)
     budget = Budget.of(configuration)
     planned = _planned(hdf5_datasets(read), configuration, storage)
     for each in planned:
         budget.check(each)
     declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
-    with h5py.File(partial, "w") as file:
+    with new_file(lambda: h5py.File(partial, "w"), partial, target) as file:
         Hdf5Copy(read, file, declared).run()
         fill_planned(planned, storage, file, options, budget)
 
 
 def _export(
-    source: str | Path, read: Any, partial: Path, storage: Backend, options: WriteOptions
+    source: str | Path,
+    read: Any,
+    partial: Path,
+    target: Path,
+    storage: Backend,
+    options: WriteOptions,
 ) -> None:
     """Have hdmf read a file as objects, and write them for a backend."""
 
@@ -116,7 +124,10 @@ def _export(
                 f"'{source}' cannot be written as {storage.name}: {_reason(error)}"
             ) from error
 
-    with storage.open(partial, "w", manager=read.manager) as io:
+    def make() -> Any:
+        return storage.open(partial, "w", manager=read.manager)
+
+    with new_file(make, partial, target) as io:
         write_with(io, storage, options, write, find_source=stored_source_of)
 
 
@@ -189,6 +200,8 @@ def configuration_of_file(
         is_hdf5 = origin.name == "hdf5"
         found = hdf5_datasets(read._file) if is_hdf5 else dataset_builders(read.read_builder())
         planned = _planned(found, configuration, get_backend(configuration.backend))
+        for each in planned:
+            Budget.of(configuration).check(each)
         datasets = {each.location: each.configuration for each in planned}
     return attrs.evolve(configuration, datasets=datasets)
 

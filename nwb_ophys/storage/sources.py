@@ -100,7 +100,30 @@ class IteratorSource:
                 f"{self.label} gave an array of shape {values.shape} for the block {selection}; "
                 f"it must be {expected}."
             )
-        return copy_if_mapped(values)
+        return copy_if_mapped(self._fitting(values, selection))
+
+    def _fitting(self, values: NDArray[Any], selection: Selection) -> NDArray[Any]:
+        """Return values in the dtype that was stated, which the dataset has.
+
+        Raises
+        ------
+        SourceError
+            When they do not fit into it; floats may be rounded.
+        """
+        if np.can_cast(values.dtype, self.dtype, "safe"):
+            return values
+        with np.errstate(all="ignore"):
+            cast = values.astype(self.dtype)
+        if values.dtype.kind == self.dtype.kind == "f":
+            fits = np.isfinite(cast) | ~np.isfinite(values)
+        else:
+            fits = cast == values
+        if not np.all(fits):
+            raise SourceError(
+                f"{self.label} gave values of {values.dtype} for the block {selection} that do not "
+                f"fit into {self.dtype}, which it states to be its dtype."
+            )
+        return cast
 
     def nonzero_chunks(
         self, start: int, stop: int, chunk_shape: Shape, as_byte_planes: bool

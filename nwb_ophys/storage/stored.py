@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import h5py
@@ -11,11 +12,13 @@ from hdmf.data_utils import DataIO
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.chunks import Selection, Shape, grid
-from nwb_ophys.storage.encoding import num_bytes, unshuffled
+from nwb_ophys.storage.chunks import Selection, Shape, grid, tile_shape
+from nwb_ophys.storage.encoding import chunk_bytes, num_bytes, unshuffled
 from nwb_ophys.storage.sources import SMALL_BYTES, ArraySource, Source, is_fillable, unwrapped
 
 _ZLIB = 15
+# Share of chunks that are stored, up to which the others are passed over.
+_FEW = 0.5
 
 
 def stored_source_of(value: Any) -> Source | None:
@@ -46,6 +49,16 @@ class _StoredSource(ArraySource):
         label = f"'{dataset.name.strip('/')}' of '{file_name}'"
         super().__init__(dataset, label, in_parallel=in_parallel)
 
+    def chunk_shape_of(self, chunk_mb: float) -> Shape | None:
+        """Return tiles for entries that are tiles now, such as the masks of ROIs."""
+        shape, chunks = self.shape, self.chunk_shape
+        if chunks is None or len(shape) < 3 or shape[0] == 1 or chunks[0] > 1:
+            return None
+        if chunks[1:3] == shape[1:3]:
+            return None
+        tile = tile_shape(shape[1:3], self.dtype.itemsize, chunk_mb)
+        return (1, *tile, *(1 for _ in shape[3:]))
+
 
 class ZarrSource(_StoredSource):
     """An array of a Zarr store."""
@@ -65,6 +78,8 @@ class Hdf5Source(_StoredSource):
         self._decode = _decoder(dataset)
         in_parallel = self._decode is not None
         super().__init__(dataset, dataset.file.filename, in_parallel=in_parallel)
+        self._corners = _stored_corners(dataset)
+        self.is_sparse = self._corners is not None
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return a part."""
@@ -82,6 +97,40 @@ class Hdf5Source(_StoredSource):
             values[target] = self._chunk(corner)[part]
         return values
 
+    def nonzero_chunks(
+        self, start: int, stop: int, chunk_shape: Shape, as_byte_planes: bool
+    ) -> Iterator[tuple[Shape, NDArray[Any]]]:
+        """Give the corner and the values of each chunk that touches one that is stored."""
+        for corner in self._touched(start, stop, chunk_shape):
+            selection = tuple(
+                slice(first, min(first + size, total))
+                for first, size, total in zip(corner, chunk_shape, self.shape, strict=True)
+            )
+            values = np.zeros(chunk_shape, self.dtype)
+            values[tuple(slice(0, step.stop - step.start) for step in selection)] = self.read(
+                selection
+            )
+            if as_byte_planes:
+                values = chunk_bytes(values, chunk_shape, self.dtype, shuffle=True)
+            yield corner, values
+
+    def _touched(self, start: int, stop: int, chunk_shape: Shape) -> list[Shape]:
+        """Return the corners of target chunks of some entries, in ascending order."""
+        assert self._corners is not None
+        assert self.chunk_shape is not None
+        length, found = self.chunk_shape[0], set()
+        near = (self._corners[:, 0] < stop) & (self._corners[:, 0] + length > start)
+        for corner in self._corners[near].tolist():
+            bounds = tuple(
+                slice(first // size * size, min(first + step, total))
+                for first, size, step, total in zip(
+                    corner, chunk_shape, self.chunk_shape, self.shape, strict=True
+                )
+            )
+            cells = grid(bounds, chunk_shape)
+            found |= {tuple(step.start for step in cell) for cell in cells}
+        return sorted(corner for corner in found if start <= corner[0] < stop)
+
     def _chunk(self, corner: Shape) -> NDArray[Any]:
         identifier, chunk_shape = self._values.id, self._values.chunks
         if identifier.get_chunk_info_by_coord(corner).byte_offset is None:
@@ -97,6 +146,19 @@ class Hdf5Source(_StoredSource):
         part = self._values[tuple(slice(start, start + size) for start, size in stops)]
         chunk[tuple(slice(0, size) for size in part.shape)] = part
         return chunk
+
+
+def _stored_corners(dataset: h5py.Dataset) -> NDArray[np.int64] | None:
+    """Return the corners of the chunks that are stored, where most are not and stand for zeros."""
+    if dataset.chunks is None or np.any(dataset.fillvalue != np.zeros((), dataset.dtype)):
+        return None
+    sizes = zip(dataset.shape, dataset.chunks, strict=True)
+    total = math.prod(-(-size // step) for size, step in sizes)
+    if dataset.id.get_num_chunks() > total * _FEW:
+        return None
+    corners: list[Shape] = []
+    dataset.id.chunk_iter(lambda chunk: corners.append(chunk.chunk_offset))
+    return np.array(corners, np.int64).reshape(-1, dataset.ndim)
 
 
 def _overlap(

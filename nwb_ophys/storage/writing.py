@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any
 
 import attrs
@@ -26,6 +27,14 @@ from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.verification import Verification
 
 
+def _check_configuration(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, BackendConfiguration | None):
+        raise ArgumentError(
+            f"configuration is {value!r}; it must be a BackendConfiguration, such as "
+            "BackendConfiguration.from_yaml(path) or .from_dict(…) gives."
+        )
+
+
 @attrs.frozen(kw_only=True)
 class WriteOptions:
     """How a file is written.
@@ -43,7 +52,9 @@ class WriteOptions:
         Whether everything that was filled is read again and compared.
     """
 
-    configuration: BackendConfiguration | None = None
+    configuration: BackendConfiguration | None = attrs.field(
+        default=None, validator=_check_configuration
+    )
     workers: int | None = None
     progress: ProgressCallback | None = None
     verify: bool = False
@@ -59,13 +70,13 @@ class WriteOptions:
         """
         if self.workers is None:
             return usable_cores()
-        whole = isinstance(self.workers, int) and not isinstance(self.workers, bool)
+        whole = isinstance(self.workers, Integral) and not isinstance(self.workers, bool)
         if not whole or self.workers < 0:
             raise ArgumentError(
                 f"workers is {self.workers!r}; it must be an integer, 0 or more: 0 for the "
                 "caller's thread alone."
             )
-        return self.workers
+        return int(self.workers)
 
 
 def usable_cores() -> int:
@@ -118,7 +129,7 @@ def write_with(
         )
         for each in planned:
             budget.check(each)
-        _declare(root, planned, storage, io.get_written)
+        _declare(root, planned, storage, io.get_written, configuration.compression)
 
     io.before_writing = declare
     write()
@@ -164,6 +175,7 @@ def _declare(
     planned: list[PlannedDataset],
     storage: Backend,
     is_written: Callable[[DatasetBuilder], bool],
+    compression: str | None,
 ) -> None:
     """Put placeholders in place of what is planned, and a pass in place of other lazy data."""
     by_location = {each.location: each for each in planned}
@@ -179,4 +191,4 @@ def _declare(
             put(builder, declared)
         elif isinstance(given, (DataIO, AbstractDataChunkIterator)) and not is_written(builder):
             data = pass_over(unwrapped(given), location)
-            builder["data"] = storage.wrap(given, data)
+            builder["data"] = storage.wrap(given, data, compression)

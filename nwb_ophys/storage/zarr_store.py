@@ -23,6 +23,7 @@ from nwb_ophys.storage.declaring import BuilderHook, Declared
 from nwb_ophys.storage.encoding import chunk_bytes, is_all_zero
 from nwb_ophys.storage.hdf5 import stated_compression
 from nwb_ophys.storage.protocols import SinkTools, StatedSettings, rewrapped
+from nwb_ophys.storage.sources import unwrapped
 
 _FILTERS = ("compressor", "filters")
 
@@ -107,6 +108,8 @@ class ZarrBackend:
         wrapper = storing(data=declared, chunks=chunks, fillvalue=0)
         settings = wrapper.io_settings
         fill = getattr(given, "fillvalue", getattr(given, "fill_value", None))
+        if isinstance(given, H5DataIO):
+            fill = given.io_settings.get("fillvalue")
         if fill is not None:  # of a dataset that was read
             settings["fill_value"] = fill
         if isinstance(given, storing):
@@ -117,11 +120,23 @@ class ZarrBackend:
             settings.update(zarr_codecs(compression, itemsize, bool(configuration.shuffle)))
         return wrapper
 
-    def wrap(self, given: Any, data: Any) -> Any:
+    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
         """Return data in a ``ZarrDataIO``: the settings of the given one, or chunks of HDF5's."""
+        wrapper = self._wrapped(given, data)
+        kind = getattr(data, "dtype", None)
+        if compression is None or kind is None or np.dtype(kind).kind not in "iuf":
+            return wrapper
+        storing = hdmf_zarr().ZarrDataIO
+        wrapper = wrapper if isinstance(wrapper, storing) else storing(data=data)
+        codecs = zarr_codecs(parse_compression(compression), np.dtype(kind).itemsize, True)
+        wrapper.io_settings.update(codecs)
+        return wrapper
+
+    @staticmethod
+    def _wrapped(given: Any, data: Any) -> Any:
         storing = hdmf_zarr().ZarrDataIO
         if isinstance(given, storing):
-            return rewrapped(given, data)
+            return given if data is unwrapped(given) else rewrapped(given, data)
         if not isinstance(given, H5DataIO):
             return data
         chunks = given.io_settings.get("chunks")
@@ -169,6 +184,7 @@ class ZarrSink:
         self._chunks: Shape = array.chunks
         fill = array.fill_value
         self.zero_is_implied = fill is not None and not np.any(fill != np.zeros((), self.dtype))
+        self._padding = None if self.zero_is_implied else fill
         self._filters = list(array.filters or ())
         self._compressor = array.compressor
         self._gzip = None
@@ -176,12 +192,19 @@ class ZarrSink:
             # The codec of Zarr is zlib's, which ISA-L outruns.
             level = parse_compression(configuration.compression or "").level
             self._gzip = gzip_encoder(level)
-        self.shuffles = self._gzip is not None and bool(self._filters)
+        # Where the schema widens the dtype, the filter has been made for the narrower one.
+        sizes = [getattr(codec, "elementsize", None) for codec in self._filters]
+        self.shuffles = self._gzip is not None and sizes == [self.dtype.itemsize]
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk."""
         stored = chunk_bytes(
-            values, self._chunks, self.dtype, shuffle=self.shuffles, scratch=self._tools.scratch
+            values,
+            self._chunks,
+            self.dtype,
+            shuffle=self.shuffles,
+            scratch=self._tools.scratch,
+            padding=self._padding,
         )
         if not (self.zero_is_implied and is_all_zero(stored)):
             self._put(corner, stored)
@@ -197,11 +220,13 @@ class ZarrSink:
         self._tools.flusher.add(str(Path(store.path) / key))
 
     def _encoded(self, stored: NDArray[np.uint8]) -> Any:
+        encoded: Any = stored
+        if not self.shuffles:
+            encoded = stored.view(self.dtype)
+            for codec in self._filters:
+                encoded = codec.encode(encoded)
         if self._gzip is not None:
-            return self._gzip(stored)
-        encoded: Any = stored.view(self.dtype)
-        for codec in self._filters:
-            encoded = codec.encode(encoded)
+            return self._gzip(encoded)
         return encoded if self._compressor is None else self._compressor.encode(encoded)
 
     def read(self, selection: Selection) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from nwb_ophys.storage import (
     ProgressBar,
     WriteOptions,
     append_to_nwbfile,
+    backend_of_name,
     backend_of_path,
     check_target,
     create_nwbfile,
@@ -52,7 +53,8 @@ def write_nwbfile(
     overwrite : bool
         Whether an existing file is replaced.
     progress : callable, optional
-        Called with a ``WriteProgress`` after each block, in the caller's thread.
+        Called with a ``WriteProgress`` after each block, in the caller's thread; True shows a bar
+        on a terminal.
     verify : bool
         Whether all that was written in chunks is read again and compared, before the file appears.
 
@@ -70,10 +72,32 @@ def write_nwbfile(
     MemoryLimitError
         When a single chunk does not fit into the buffer.
     """
-    options = WriteOptions(
-        configuration=configuration, workers=workers, progress=progress, verify=verify
-    )
-    return _write_new(nwbfile, path, backend=backend, overwrite=overwrite, options=options)
+    with ProgressBar() as bar:
+        options = WriteOptions(
+            configuration=configuration,
+            workers=workers,
+            progress=_callback(progress, bar),
+            verify=verify,
+        )
+        return _write_new(nwbfile, path, backend=backend, overwrite=overwrite, options=options)
+
+
+def _callback(progress: Any, bar: ProgressBar) -> ProgressCallback | None:
+    """Return whom to tell: the callback that was given, or a bar, or nobody.
+
+    Raises
+    ------
+    ArgumentError
+        When it is none of these.
+    """
+    if progress is None or isinstance(progress, bool):
+        return bar if progress else None
+    if not callable(progress):
+        raise ArgumentError(
+            f"progress is {progress!r}; it must be a function that takes a WriteProgress, or true "
+            "or false."
+        )
+    return progress  # type: ignore[no-any-return]
 
 
 def _write_new(
@@ -171,13 +195,13 @@ def run(
         )
     if configuration is not None and append and stored is not None:
         configuration = attrs.evolve(configuration, backend=stored.name)
-    elif configuration is not None and backend is None:
-        backend = configuration.backend
+    elif backend is None:
+        backend = backend_of_name(target) if configuration is None else configuration.backend
     with ProgressBar() as bar:
         options = WriteOptions(
             configuration=configuration,
             workers=workers,
-            progress=progress if callable(progress) else (bar if progress else None),
+            progress=_callback(progress, bar),
             verify=verify,
         )
         return write_to(

@@ -32,4 +32,8 @@ def compressed(data: Any, compression_options: Mapping[str, Any] | None = None) 
     lazy = isinstance(data, (GenericDataChunkIterator, DataChunkIterator))
     if not lazy and np.size(data) == 0:
         return data
-    return H5DataIO(data=data, **(compression_options or {"compression": "gzip"}))
+    options = dict(compression_options or {"compression": "gzip"})
+    wrapper = H5DataIO(data=data, **options)
+    if options.get("compression", "gzip") in (None, False):
+        wrapper.io_settings["compression"] = None  # H5DataIO forgets that none was asked for
+    return wrapper

@@ -177,7 +177,7 @@ def test_an_edited_plan_is_heeded(run, raw, target, backend):
     assert facts(target, MOVIE) == ((8, 34, 12), "gzip", 9)
 
 
-def test_options_stand_above_the_general_part_of_the_yaml(run, raw, target, backend):
+def test_options_stand_above_all_that_the_yaml_says(run, raw, target, backend):
     (raw / "part.yaml").write_text(
         f"compression: gzip:2\nchunk_mb: 0.003\ndatasets: {{{MASKS}: {{compression: gzip:4}}}}\n"
     )
@@ -185,7 +185,7 @@ def test_options_stand_above_the_general_part_of_the_yaml(run, raw, target, back
     done = run("convert", *both, "--configuration", "part.yaml", "--compression", "gzip:8")
     assert done.code == 0, done
     assert facts(target, MOVIE) == ((1, 34, 24), "gzip", 8)
-    assert facts(target, MASKS)[1:] == ("gzip", 4)
+    assert facts(target, MASKS)[1:] == ("gzip", 8)
 
 
 def test_what_is_appended_is_stored_as_said(run, raw, target, backend):

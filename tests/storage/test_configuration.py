@@ -370,13 +370,29 @@ def wrapped_and_bare():
     return new_file(a=stated, b=Lazy(VALUES))
 
 
-def test_the_wrapper_stands_above_the_general_settings(target, backend):
+def test_the_general_settings_stand_above_the_wrapper(target, backend):
     configuration = BackendConfiguration(backend=backend, compression="gzip:2", chunk_mb=0.0002)
     write_nwbfile(wrapped_and_bare(), target, backend=backend, configuration=configuration)
+    for location in (A, B):
+        chunks, *compression = facts(target, location)
+        assert compression == ["gzip", 2]
+        assert math.prod(chunks) * 2 <= 200
+
+
+def test_the_wrapper_stands_above_the_defaults(target, backend):
+    write_nwbfile(wrapped_and_bare(), target, backend=backend)
     assert facts(target, A) == ((25, 5, 4), "gzip", 7)
-    chunks, *compression = facts(target, B)
-    assert compression == ["gzip", 2]
-    assert math.prod(chunks) * 2 <= 200
+
+
+def test_a_general_setting_that_is_set_later_holds_for_all(target, backend):
+    configuration = BackendConfiguration.from_nwbfile(wrapped_and_bare(), backend)
+    configuration.compression = "gzip:3"
+    configuration.chunk_mb = 0.0002
+    configuration[A].compression = "gzip:5"
+    write_nwbfile(wrapped_and_bare(), target, backend=backend, configuration=configuration)
+    assert facts(target, A)[1:] == ("gzip", 5)
+    assert facts(target, B)[1:] == ("gzip", 3)
+    assert max(math.prod(facts(target, each)[0]) for each in (A, B)) * 2 <= 200
 
 
 def test_the_entry_of_a_dataset_stands_above_the_wrapper(target, backend):
@@ -403,7 +419,7 @@ def test_filters_that_are_no_preset_are_kept(tmp_path):
         a=H5DataIO(Lazy(VALUES), compression="lzf"),
         b=H5DataIO(Lazy(VALUES), compression="gzip", fletcher32=True, shuffle=True),
     )
-    configuration = BackendConfiguration.from_nwbfile(nwbfile, compression="gzip:9")
+    configuration = BackendConfiguration.from_nwbfile(nwbfile)
     assert [configuration[each].compression for each in (A, B)] == ["as given", "as given"]
     again = BackendConfiguration.from_yaml(saved(tmp_path, configuration.to_yaml()))
     path = write_nwbfile(nwbfile, tmp_path / "a.nwb", configuration=again)

@@ -1,0 +1,136 @@
+"""Putting what was written in the place of its target, whole, in one step where the system can."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from nwb_ophys.errors import OutputError, OutputExistsError
+
+# Linux, renameat2(2).
+_AT_FDCWD = -100
+_NO_REPLACE, _EXCHANGE = 1, 2
+# Of systems, and of file systems, that have no such call.
+_UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+Identity = tuple[int, ...] | None
+
+
+def identity_of(path: Path) -> Identity:
+    """Return what changes when a file or a Zarr store is written; None where nothing is there."""
+    found: list[int] = []
+    for part in (path, path / ".zattrs", path / ".zmetadata"):
+        try:
+            status = part.stat()
+        except OSError:
+            continue
+        found += [status.st_ino, status.st_mtime_ns, status.st_size]
+    return tuple(found) or None
+
+
+def place(partial: Path, target: Path, before: Identity) -> None:
+    """Put a file or folder in the place of a target.
+
+    Parameters
+    ----------
+    partial : pathlib.Path
+        What was written, beside the target. Where the old target is a folder, it may be there
+        afterwards under this name, for the caller to remove.
+    target : pathlib.Path
+    before : tuple of int or None
+        The target's identity when the work began.
+
+    Raises
+    ------
+    OutputExistsError, OutputError
+        When someone else has written the target meanwhile; it is left as it is.
+    OSError
+        When the system refuses.
+    """
+    if before is None:
+        _place_new(partial, target)
+        return
+    if identity_of(target) != before:
+        raise OutputError(
+            f"'{target}' was changed by another process meanwhile; it is left as that one wrote "
+            "it. Run this again."
+        )
+    if target.is_file() and partial.is_file():
+        shutil.copymode(target, partial)
+    if partial.is_file() and not target.is_dir():
+        partial.replace(target)
+    elif not _renamed(partial, target, _EXCHANGE):
+        _step_aside(partial, target)
+
+
+def _place_new(partial: Path, target: Path) -> None:
+    try:
+        if _renamed(partial, target, _NO_REPLACE):
+            return
+        if target.exists():
+            raise FileExistsError
+    except FileExistsError:
+        raise OutputExistsError(
+            f"'{target}' was written by another process meanwhile; it is left as it is. Choose "
+            "another name, or use overwrite to replace it."
+        ) from None
+    partial.rename(target)
+
+
+def _step_aside(partial: Path, target: Path) -> None:
+    """Rename the old folder, and back if that fails: no folder is renamed over another."""
+    aside = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.replaced")
+    try:
+        target.rename(aside)
+        partial.rename(target)
+    except BaseException:
+        if aside.exists() and not target.exists():
+            aside.rename(target)
+        raise
+    aside.rename(partial)
+
+
+def _renamed(source: Path, target: Path, flag: int) -> bool:
+    """Rename in one step, without replacing or by exchange; False where the system cannot."""
+    call = _renameat2()
+    if call is None:
+        return False
+    given = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flag)
+    if call(*given) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _UNSUPPORTED:
+        return False
+    raise OSError(number, os.strerror(number), str(target))
+
+
+@functools.cache
+def _renameat2() -> Any:
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):  # not Linux, or an old one
+        return None
+    call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    return call
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder; an interrupt is heard when all of it is gone."""
+    try:
+        _remove(path)
+    except KeyboardInterrupt:
+        _remove(path)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
