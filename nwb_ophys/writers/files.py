@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,32 +73,33 @@ def write_nwbfile(
     MemoryLimitError
         When a single chunk does not fit into the buffer.
     """
-    with ProgressBar() as bar:
-        options = WriteOptions(
-            configuration=configuration,
-            workers=workers,
-            progress=_callback(progress, bar),
-            verify=verify,
-        )
+    with _options(configuration, workers, progress, verify) as options:
         return _write_new(nwbfile, path, backend=backend, overwrite=overwrite, options=options)
 
 
-def _callback(progress: Any, bar: ProgressBar) -> ProgressCallback | None:
-    """Return whom to tell: the callback that was given, or a bar, or nobody.
+@contextmanager
+def _options(
+    configuration: BackendConfiguration | None, workers: int | None, progress: Any, verify: bool
+) -> Iterator[WriteOptions]:
+    """Give the options of a write, with a bar that is there while it lasts where one is asked for.
 
     Raises
     ------
     ArgumentError
-        When it is none of these.
+        When progress is neither a callback nor true or false.
     """
-    if progress is None or isinstance(progress, bool):
-        return bar if progress else None
-    if not callable(progress):
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
         raise ArgumentError(
             f"progress is {progress!r}; it must be a function that takes a WriteProgress, or true "
             "or false."
         )
-    return progress  # type: ignore[no-any-return]
+    with ProgressBar() as bar:
+        yield WriteOptions(
+            configuration=configuration,
+            workers=workers,
+            progress=progress if callable(progress) else bar if progress else None,
+            verify=verify,
+        )
 
 
 def _write_new(
@@ -197,13 +199,7 @@ def run(
         configuration = attrs.evolve(configuration, backend=stored.name)
     elif backend is None:
         backend = backend_of_name(target) if configuration is None else configuration.backend
-    with ProgressBar() as bar:
-        options = WriteOptions(
-            configuration=configuration,
-            workers=workers,
-            progress=_callback(progress, bar),
-            verify=verify,
-        )
+    with _options(configuration, workers, progress, verify) as options:
         return write_to(
             nwbfile_path,
             make if nwbfile is None else lambda: nwbfile,
