@@ -66,3 +66,60 @@ def test_an_interrupt_stops_a_write_within_a_second(target, backend, workers, re
     assert "KeyboardInterrupt" in errors
     assert took < 2.0  # less than one, where the machine is not busy with other tests
     assert snapshot(target.parent) == before
+
+
+_MANY = """
+import faulthandler, os, random, shutil, signal, sys, threading, time
+sys.path.insert(0, {tests!r})
+import numpy as np
+from hdmf.data_utils import GenericDataChunkIterator
+from conftest import new_file
+from nwb_ophys import write_nwbfile
+
+faulthandler.dump_traceback_later(60, exit=True)
+VALUES = np.zeros((4000, 8, 8), np.int16)
+
+class Short(GenericDataChunkIterator):
+    reads_in_parallel = True
+    def _get_maxshape(self):
+        return VALUES.shape
+    def _get_dtype(self):
+        return VALUES.dtype
+    def _get_data(self, selection):
+        return VALUES[selection]
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+random.seed(0)
+end, interrupted = time.monotonic() + 10, 0
+while time.monotonic() < end:
+    nwbfile = new_file(a=Short(chunk_shape=(40, 8, 8), buffer_shape=(40, 8, 8)))
+    timer = threading.Timer(random.uniform(0.01, 0.1), interrupt)
+    timer.start()
+    try:
+        write_nwbfile(nwbfile, "a.nwb", backend=sys.argv[1], workers=2, overwrite=True)
+        timer.join()
+        time.sleep(0.01)
+    except KeyboardInterrupt:
+        interrupted += 1
+    left = [thread.name for thread in threading.enumerate() if "worker" in thread.name]
+    assert not left, left
+    assert set(os.listdir()) <= {{"a.nwb"}}, os.listdir()
+print(interrupted)
+"""
+
+
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+def test_an_interrupt_at_any_moment_leaves_no_thread_waiting(tmp_path, backend):
+    """A lock that an interrupt leaves taken would keep a worker, and so the program, for ever."""
+    script = _MANY.format(tests=str(Path(__file__).parent))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, backend],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout) > 10
