@@ -28,8 +28,6 @@ _LARGEST_BLOCK = 32_000_000
 _BATCH_BYTES = 2_000_000
 # Above this, larger blocks are read of a source whose chunks lie across those of the target.
 _MOST_DECODINGS = 2.0
-# How long the caller's thread waits at a time, so that Ctrl-C is heard on every system.
-_PATIENCE = 0.2
 
 
 @attrs.frozen
@@ -100,7 +98,8 @@ def fill(
     """
     if verification is not None:
         tasks = [attrs.evolve(task, verification=verification) for task in tasks]
-    with _Crew(workers, budget, counter) as crew:
+    crew = _Crew(workers, budget, counter)
+    with crew, crew:  # twice, as Workers asks for
         for task in tasks:
             for job in _jobs(task, workers, budget):
                 crew.do(job)
@@ -162,7 +161,7 @@ class _Crew:
 
     def do(self, job: _Job) -> None:
         """Do a job, now or as soon as a worker is free and memory allows."""
-        while self._collect(0):  # what went wrong is told before more is read
+        while self._collect(wait=False):  # what went wrong is told before more is read
             pass
         while self._in_hand and self._held + job.num_bytes > self._budget:
             self._collect()
@@ -187,12 +186,12 @@ class _Crew:
         self._in_hand += 1
         self._held += job.num_bytes
 
-    def _collect(self, patience: float = _PATIENCE) -> bool:
+    def _collect(self, *, wait: bool = True) -> bool:
         """Take note of a job that is done, and return whether there was one."""
         if self._workers is None or not self._in_hand:
             return False
         try:
-            job = self._workers.next_done(patience)
+            job = self._workers.next_done(wait=wait)
         except queue.Empty:
             return False
         self._in_hand -= 1

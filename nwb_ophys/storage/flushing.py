@@ -29,18 +29,11 @@ def flush(path: Path) -> None:
         return
     files = [file for file in path.rglob("*") if file.is_file()]
     workers = Workers(_THREADS, _flush_file, Flag(), "nwb-ophys-flusher")
-    try:
+    with workers, workers:
         for file in files:
             workers.submit(file)
         for _ in files:
-            while True:
-                try:
-                    workers.next_done(_PATIENCE)
-                    break
-                except queue.Empty:
-                    continue
-    finally:
-        workers.close()
+            workers.next_done()
 
 
 def _flush_file(file: Path) -> None:

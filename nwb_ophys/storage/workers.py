@@ -7,10 +7,16 @@ it never ends. The queues here are taken and released in C, where no interrupt c
 
 from __future__ import annotations
 
+import _thread
 import queue
 import threading
 from collections.abc import Callable
 from typing import Any
+
+from nwb_ophys.storage.interrupts import to_the_end
+
+# How long the caller's thread waits at a time, so that Ctrl-C is heard on every system.
+_PATIENCE = 0.2
 
 
 class Flag:
@@ -31,6 +37,9 @@ class Flag:
 class Workers:
     """Threads that do jobs in the order they are given.
 
+    To be entered twice as a context manager: an interrupt may come just as the inner one begins
+    to close, and the outer one closes then.
+
     Parameters
     ----------
     count : int
@@ -49,45 +58,79 @@ class Workers:
         self._count, self._work, self._stop, self._name = count, work, stop, name
         self._jobs: queue.SimpleQueue[tuple[Any] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._all_ended = Flag()
+        self._supervisor: list[int] = []
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def submit(self, job: Any) -> None:
         """Have a job done."""
         self._jobs.put((job,))
-        if not self._threads:
-            names = [f"{self._name}_{number}" for number in range(self._count)]
-            self._threads = [threading.Thread(target=self._run, name=name) for name in names]
-            for thread in self._threads:
-                thread.start()
+        if not self._supervisor:
+            # One call in C: no interrupt comes between the start of the thread and the note of it.
+            self._supervisor.extend(map(_thread.start_new_thread, [self._supervise], [()]))
 
-    def next_done(self, patience: float) -> Any:
+    def next_done(self, *, wait: bool = True) -> Any:
         """Return a job that is done.
 
         Parameters
         ----------
-        patience : float
-            How long to wait for one, in seconds.
+        wait : bool
+            Until one is done.
 
         Raises
         ------
         queue.Empty
-            When none is done in that time.
+            When none is done, and it was not to be waited for.
         Exception
             Whatever the job raised.
         """
-        job, error = self._done.get(timeout=patience) if patience else self._done.get_nowait()
+        while True:
+            try:
+                job, error = self._done.get(timeout=_PATIENCE) if wait else self._done.get_nowait()
+                break
+            except queue.Empty:
+                if not wait:
+                    raise
         if error is not None:
             raise error
         return job
 
     def close(self) -> None:
-        """Stop, and wait until all threads have ended."""
+        """Stop, and wait until all threads have ended, also when interrupted."""
+        if self._supervisor:
+            to_the_end(self._end)
+
+    def _end(self) -> None:
         self._stop.set()
-        for _ in self._threads:
+        for _ in range(self._count):
             self._jobs.put(None)
-        for thread in self._threads:
-            if thread.ident is not None:  # an interrupt may come before it is started
-                thread.join()
+        while not self._all_ended.is_set():
+            try:
+                self._ended.get(timeout=_PATIENCE)
+            except queue.Empty:
+                continue
+
+    def _supervise(self) -> None:
+        # Starting a thread and waiting for it take locks in Python; interrupts do not come here.
+        started = []
+        try:
+            for number in range(self._count):
+                thread = threading.Thread(target=self._run, name=f"{self._name}_{number}")
+                thread.start()
+                started.append(thread)
+        except BaseException as error:  # the system gives no more threads
+            self._stop.set()
+            self._done.put((None, error))
+        for thread in started:
+            thread.join()
+        self._all_ended.set()
+        self._ended.put(None)
 
     def _run(self) -> None:
         while (given := self._jobs.get()) is not None:
