@@ -98,6 +98,24 @@ def grid(bounds: Selection, step: Shape) -> Iterator[Selection]:
         )
 
 
+def cell_at(corner: Shape, size: Shape, shape: Shape) -> Selection:
+    """Return the selection of a cell by its first index, clipped at the edges of a dataset."""
+    return tuple(
+        slice(start, min(start + step, total))
+        for start, step, total in zip(corner, size, shape, strict=True)
+    )
+
+
+def shape_of(selection: Selection) -> Shape:
+    """Return the shape of a selection."""
+    return tuple(step.stop - step.start for step in selection)
+
+
+def inside(cell: Selection) -> Selection:
+    """Return where a clipped cell lies within the whole one."""
+    return tuple(slice(0, size) for size in shape_of(cell))
+
+
 def whole(shape: Shape) -> Selection:
     """Return the selection of everything."""
     return tuple(slice(0, size) for size in shape)
@@ -105,4 +123,4 @@ def whole(shape: Shape) -> Selection:
 
 def size_of(selection: Selection) -> int:
     """Return the number of values of a selection."""
-    return math.prod(step.stop - step.start for step in selection)
+    return math.prod(shape_of(selection))

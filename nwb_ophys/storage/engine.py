@@ -7,9 +7,8 @@ grow with the data.
 
 from __future__ import annotations
 
-import threading
+import queue
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import attrs
@@ -22,14 +21,13 @@ from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.progress import Counter
 from nwb_ophys.storage.protocols import Sink
 from nwb_ophys.storage.verification import Verification
+from nwb_ophys.storage.workers import Flag, Workers
 
 _LARGEST_BLOCK = 32_000_000
 # Small chunks are stored in batches, each of which costs Python as much as one large chunk.
 _BATCH_BYTES = 2_000_000
 # Above this, larger blocks are read of a source whose chunks lie across those of the target.
 _MOST_DECODINGS = 2.0
-# How long the caller's thread waits at a time, so that Ctrl-C is heard on every system.
-_PATIENCE = 0.2
 
 
 @attrs.frozen
@@ -100,7 +98,8 @@ def fill(
     """
     if verification is not None:
         tasks = [attrs.evolve(task, verification=verification) for task in tasks]
-    with _Crew(workers, budget, counter) as crew:
+    crew = _Crew(workers, budget, counter)
+    with crew, crew:  # twice, as Workers asks for
         for task in tasks:
             for job in _jobs(task, workers, budget):
                 crew.do(job)
@@ -146,24 +145,27 @@ class _Crew:
 
     def __init__(self, workers: int, budget: int, counter: Counter) -> None:
         self._budget, self._counter = budget, counter
-        self._stop = threading.Event()
-        self._in_hand: dict[Future[None], _Job] = {}
-        name = "nwb-ophys-worker"
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name) if workers else None
+        self._stop = Flag()
+        self._in_hand = 0
+        self._held = 0
+        self._workers = None
+        if workers:
+            self._workers = Workers(workers, lambda job: _store(job, self._stop), self._stop)
 
     def __enter__(self) -> _Crew:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._stop.set()
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._workers is not None:
+            self._workers.close()
 
     def do(self, job: _Job) -> None:
         """Do a job, now or as soon as a worker is free and memory allows."""
-        self._collect(0)  # what went wrong is told before more is read
-        self._wait_for_room(job.num_bytes)
-        if self._pool is None:
+        while self._collect(wait=False):  # what went wrong is told before more is read
+            pass
+        while self._in_hand and self._held + job.num_bytes > self._budget:
+            self._collect()
+        if self._workers is None:
             _store(job, self._stop)
             self._counter.add(job.task.planned, job.bounds)
         elif not job.is_read_ahead:
@@ -179,22 +181,23 @@ class _Crew:
             self._collect()
 
     def _submit(self, job: _Job) -> None:
-        assert self._pool is not None
-        self._in_hand[self._pool.submit(_store, job, self._stop)] = job
+        assert self._workers is not None
+        self._workers.submit(job)
+        self._in_hand += 1
+        self._held += job.num_bytes
 
-    def _wait_for_room(self, num_bytes: int) -> None:
-        while self._in_hand and self._held() + num_bytes > self._budget:
-            self._collect()
-
-    def _held(self) -> int:
-        return sum(job.num_bytes for job in self._in_hand.values())
-
-    def _collect(self, patience: float = _PATIENCE) -> None:
-        done, _ = wait(self._in_hand, timeout=patience, return_when=FIRST_COMPLETED)
-        for future in done:
-            job = self._in_hand.pop(future)
-            future.result()
-            self._counter.add(job.task.planned, job.bounds)
+    def _collect(self, *, wait: bool = True) -> bool:
+        """Take note of a job that is done, and return whether there was one."""
+        if self._workers is None or not self._in_hand:
+            return False
+        try:
+            job = self._workers.next_done(wait=wait)
+        except queue.Empty:
+            return False
+        self._in_hand -= 1
+        self._held -= job.num_bytes
+        self._counter.add(job.task.planned, job.bounds)
+        return True
 
 
 def _read(job: _Job) -> NDArray[Any]:
@@ -214,7 +217,7 @@ def _parts(job: _Job, block: NDArray[Any]) -> Iterator[_Job]:
         yield _Job(job.task, bounds, block, start, num_bytes)
 
 
-def _store(job: _Job, stop: threading.Event) -> None:
+def _store(job: _Job, stop: Flag) -> None:
     planned = job.task.planned
     if job.task.is_sparse:
         _store_nonzero(job, stop)
@@ -233,7 +236,7 @@ def _store(job: _Job, stop: threading.Event) -> None:
             job.task.put(tuple(step.start for step in cell), block[within])
 
 
-def _store_nonzero(job: _Job, stop: threading.Event) -> None:
+def _store_nonzero(job: _Job, stop: Flag) -> None:
     planned = job.task.planned
     first = job.bounds[0]
     as_planes = job.task.takes_byte_planes

@@ -6,11 +6,10 @@ over it. An existing file is appended to in a copy.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError
 from nwb_ophys.storage.backends import backend_of_path, get_backend
 from nwb_ophys.storage.declaring import left_as_it_was
 from nwb_ophys.storage.flushing import flush
+from nwb_ophys.storage.interrupts import blosc_without_lock
 from nwb_ophys.storage.protocols import Backend
 from nwb_ophys.storage.records import records_set_aside
 from nwb_ophys.storage.renaming import identity_of, place, remove
@@ -161,9 +161,10 @@ def append_to_nwbfile(
         When it is no NWB file, or cannot be read as one.
     """
     target = check_target(path, append=True)
-    storage = backend_of_path(target)
-    if storage is None:
+    found = backend_of_path(target)
+    if found is None:
         raise OutputError(f"'{path}' does not exist; there is nothing to append to.")
+    storage = get_backend(found.name)  # which says so when its package is missing
     with replacing(target, storage) as partial:
         storage.copy(target, partial)
         with closed_at_the_end(_opened(storage, partial, path), target) as io:
@@ -208,7 +209,8 @@ def replacing(target: Path, storage: Backend) -> Iterator[Path]:
     partial = target.with_name(unique)
     before = identity_of(target)
     try:
-        yield partial
+        with blosc_without_lock():
+            yield partial
         try:
             flush(partial)
             place(partial, target, before)
@@ -257,7 +259,7 @@ def closed_at_the_end(io: Any, target: Path) -> Iterator[Any]:
     try:
         yield io
     except BaseException:
-        with contextlib.suppress(Exception):
+        with suppress(Exception):
             io.close()
         raise
     try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from nwb_ophys.storage.workers import Flag, Workers
 
 # Without it the disk stands idle while chunks are encoded, and has all of them to write at the end.
 _INTERVAL = 0.1
@@ -27,9 +28,12 @@ def flush(path: Path) -> None:
         _flush_file(path)
         return
     files = [file for file in path.rglob("*") if file.is_file()]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(_flush_file, files):
-            pass
+    workers = Workers(_THREADS, _flush_file, Flag(), "nwb-ophys-flusher")
+    with workers, workers:
+        for file in files:
+            workers.submit(file)
+        for _ in files:
+            workers.next_done()
 
 
 def _flush_file(file: Path) -> None:

@@ -13,12 +13,12 @@ from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.build import DatasetBuilder
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.chunks import Selection, Shape
+from nwb_ophys.storage.chunks import Selection, Shape, cell_at, inside
 from nwb_ophys.storage.compression import encoder, hdf5_filters, parse_compression
 from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
 from nwb_ophys.storage.declaring import BuilderHook, Declared
-from nwb_ophys.storage.encoding import chunk_bytes, is_all_zero
 from nwb_ophys.storage.protocols import SinkTools, StatedSettings, rewrapped
+from nwb_ophys.storage.sinks import ChunkSink
 from nwb_ophys.storage.sources import unwrapped
 
 _FILTERS = ("compression", "compression_opts", "shuffle", "fletcher32")
@@ -149,7 +149,7 @@ def _is_as_given(configuration: DatasetConfiguration) -> bool:
     return configuration.compression == AS_GIVEN
 
 
-class Hdf5Sink:
+class Hdf5Sink(ChunkSink):
     """A dataset of an HDF5 file.
 
     h5py lets one thread at a time into the HDF5 library; encoding needs no library, so that only
@@ -159,12 +159,8 @@ class Hdf5Sink:
     def __init__(
         self, dataset: h5py.Dataset, configuration: DatasetConfiguration, tools: SinkTools
     ) -> None:
-        self._tools = tools
+        super().__init__(dataset, dataset.fillvalue, tools)
         self._dataset = dataset
-        self.dtype: np.dtype[Any] = dataset.dtype
-        self._chunks: Shape = dataset.chunks
-        self.zero_is_implied = not np.any(dataset.fillvalue != np.zeros((), self.dtype))
-        self._padding = None if self.zero_is_implied else dataset.fillvalue
         self._encode = None
         if not _is_as_given(configuration):
             compression = parse_compression(configuration.compression or "none")
@@ -174,25 +170,10 @@ class Hdf5Sink:
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk."""
         if self._encode is None:
-            cell = tuple(
-                slice(start, min(start + size, total))
-                for start, size, total in zip(
-                    corner, values.shape, self._dataset.shape, strict=True
-                )
-            )
-            inside = tuple(slice(0, step.stop - step.start) for step in cell)
-            self._dataset[cell] = values[inside]
+            cell = cell_at(corner, values.shape, self._dataset.shape)
+            self._dataset[cell] = values[inside(cell)]
             return
-        stored = chunk_bytes(
-            values,
-            self._chunks,
-            self.dtype,
-            shuffle=self.shuffles,
-            scratch=self._tools.scratch,
-            padding=self._padding,
-        )
-        if not (self.zero_is_implied and is_all_zero(stored)):
-            self._dataset.id.write_direct_chunk(corner, self._encode(stored))
+        super().put(corner, values)
 
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
         """Encode and store a chunk whose bytes are shuffled already."""

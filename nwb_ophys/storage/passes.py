@@ -15,6 +15,7 @@ from hdmf.data_utils import (
 )
 
 from nwb_ophys.errors import OutputError, SourceError
+from nwb_ophys.storage.chunks import cell_at, shape_of
 
 # Set on an iterator that gives its data once, when the first of them are taken.
 _STARTED = "_nwb_ophys_started"
@@ -43,17 +44,12 @@ class Blocks(AbstractDataChunkIterator):  # type: ignore[misc]
 
     def __next__(self) -> DataChunk:
         corner = next(self._corners)
-        selection = tuple(
-            slice(start, min(start + step, size))
-            for start, step, size in zip(
-                corner, self._data.buffer_shape, self._data.maxshape, strict=True
-            )
-        )
+        selection = cell_at(corner, self._data.buffer_shape, self._data.maxshape)
         try:
             values = self._data._get_data(selection=selection)
         except StopIteration as error:  # would end the pass early, and leave zeros
             raise RuntimeError("A reader raised StopIteration.") from error
-        expected = tuple(step.stop - step.start for step in selection)
+        expected = shape_of(selection)
         if np.shape(values) != expected:  # HDF5 would repeat a smaller block to fill its place
             raise SourceError(
                 f"{type(self._data).__name__} gave an array of shape {np.shape(values)} for the "

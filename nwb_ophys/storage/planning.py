@@ -60,8 +60,6 @@ def configuration_of(nwbfile: NWBFile, general: BackendConfiguration) -> Backend
         root = get_manager().build(nwbfile, source=source, root=True)
         put_back(root, records)
     planned = plan_datasets(dataset_builders(root), general, backend)
-    for each in planned:
-        Budget.of(general).check(each)
     return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
 
 
@@ -91,6 +89,8 @@ def plan_datasets(
     ------
     ArgumentError
         When the configuration is of another backend, or does not fit the data.
+    MemoryLimitError
+        When a chunk does not fit into the buffer.
     """
     if configuration.backend != backend.name:
         raise ArgumentError(
@@ -108,6 +108,9 @@ def plan_datasets(
                 )
             )
     _check_locations(configuration, [each.location for each in planned])
+    budget = Budget.of(configuration)
+    for each in planned:
+        budget.check(each)
     return planned
 
 

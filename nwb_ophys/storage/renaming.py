@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import OutputError, OutputExistsError
+from nwb_ophys.storage.interrupts import to_the_end
 
 # Linux, renameat2(2).
 _AT_FDCWD = -100
@@ -122,11 +123,7 @@ def _renameat2() -> Any:
 
 def remove(path: Path) -> None:
     """Remove a file or folder; an interrupt is heard when all of it is gone."""
-    try:
-        _remove(path)
-    except KeyboardInterrupt:
-        _remove(path)
-        raise
+    to_the_end(lambda: _remove(path))
 
 
 def _remove(path: Path) -> None:

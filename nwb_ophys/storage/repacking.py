@@ -78,7 +78,7 @@ def repack(
         configuration=configuration, workers=workers, progress=progress, verify=verify
     )
     path = check_target(target, overwrite=overwrite, remedy="overwrite to replace it")
-    with replacing(path, storage) as partial, _opened(source, origin) as read:
+    with _opened(source, origin) as read, replacing(path, storage) as partial:
         if storage.name == origin.name == "hdf5":
             _copy_hdf5(read._file, partial, path, storage, options)
         else:
@@ -91,14 +91,11 @@ def _copy_hdf5(
     read: h5py.File, partial: Path, target: Path, storage: Backend, options: WriteOptions
 ) -> None:
     configuration = options.configuration or BackendConfiguration(backend=storage.name)
-    budget = Budget.of(configuration)
     planned = _planned(hdf5_datasets(read), configuration, storage)
-    for each in planned:
-        budget.check(each)
     declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
     with new_file(lambda: h5py.File(partial, "w"), partial, target) as file:
         Hdf5Copy(read, file, declared).run()
-        fill_planned(planned, storage, file, options, budget)
+        fill_planned(planned, storage, file, options, Budget.of(configuration))
 
 
 def _export(
@@ -200,8 +197,6 @@ def configuration_of_file(
         is_hdf5 = origin.name == "hdf5"
         found = hdf5_datasets(read._file) if is_hdf5 else dataset_builders(read.read_builder())
         planned = _planned(found, configuration, get_backend(configuration.backend))
-        for each in planned:
-            Budget.of(configuration).check(each)
         datasets = {each.location: each.configuration for each in planned}
     return attrs.evolve(configuration, datasets=datasets)
 

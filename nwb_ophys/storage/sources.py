@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.memory import copy_if_mapped, slowest_axis
-from nwb_ophys.storage.chunks import Selection, Shape
+from nwb_ophys.storage.chunks import Selection, Shape, shape_of
 
 # Smaller arrays are written by hdmf, in one piece: chunks would cost more than they save.
 SMALL_BYTES = 1 << 16
@@ -94,7 +94,7 @@ class IteratorSource:
             When it has not the shape asked for.
         """
         values = np.asarray(self._data._get_data(selection=selection))
-        expected = tuple(step.stop - step.start for step in selection)
+        expected = shape_of(selection)
         if values.shape != expected:
             raise SourceError(
                 f"{self.label} gave an array of shape {values.shape} for the block {selection}; "

@@ -12,7 +12,15 @@ from hdmf.data_utils import DataIO
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.chunks import Selection, Shape, grid, tile_shape
+from nwb_ophys.storage.chunks import (
+    Selection,
+    Shape,
+    cell_at,
+    grid,
+    inside,
+    shape_of,
+    tile_shape,
+)
 from nwb_ophys.storage.encoding import chunk_bytes, num_bytes, unshuffled
 from nwb_ophys.storage.sources import SMALL_BYTES, ArraySource, Source, is_fillable, unwrapped
 
@@ -85,8 +93,7 @@ class Hdf5Source(_StoredSource):
         """Return a part."""
         if self._decode is None or self.chunk_shape is None:
             return super().read(selection)
-        shape = tuple(step.stop - step.start for step in selection)
-        values = np.empty(shape, self.dtype)
+        values = np.empty(shape_of(selection), self.dtype)
         outer = tuple(
             slice(step.start // size * size, step.stop)
             for step, size in zip(selection, self.chunk_shape, strict=True)
@@ -102,14 +109,9 @@ class Hdf5Source(_StoredSource):
     ) -> Iterator[tuple[Shape, NDArray[Any]]]:
         """Give the corner and the values of each chunk that touches one that is stored."""
         for corner in self._touched(start, stop, chunk_shape):
-            selection = tuple(
-                slice(first, min(first + size, total))
-                for first, size, total in zip(corner, chunk_shape, self.shape, strict=True)
-            )
+            cell = cell_at(corner, chunk_shape, self.shape)
             values = np.zeros(chunk_shape, self.dtype)
-            values[tuple(slice(0, step.stop - step.start) for step in selection)] = self.read(
-                selection
-            )
+            values[inside(cell)] = self.read(cell)
             if as_byte_planes:
                 values = chunk_bytes(values, chunk_shape, self.dtype, shuffle=True)
             yield corner, values
@@ -142,9 +144,8 @@ class Hdf5Source(_StoredSource):
 
     def _padded(self, corner: Shape) -> NDArray[Any]:
         chunk = np.zeros(self._values.chunks, self.dtype)
-        stops = zip(corner, chunk.shape, strict=True)
-        part = self._values[tuple(slice(start, start + size) for start, size in stops)]
-        chunk[tuple(slice(0, size) for size in part.shape)] = part
+        cell = cell_at(corner, chunk.shape, self.shape)
+        chunk[inside(cell)] = self._values[cell]
         return chunk
 
 

@@ -113,7 +113,6 @@ def write_with(
     configuration = options.configuration
     if configuration is None:
         configuration = BackendConfiguration(backend=storage.name)
-    budget = Budget.of(configuration)
     planned: list[PlannedDataset] = []
 
     def declare(root: GroupBuilder) -> None:
@@ -127,13 +126,11 @@ def write_with(
                 find_source=find_source,
             )
         )
-        for each in planned:
-            budget.check(each)
         _declare(root, planned, storage, io.get_written, configuration.compression)
 
     io.before_writing = declare
     write()
-    fill_planned(planned, storage, io._file, options, budget)
+    fill_planned(planned, storage, io._file, options, Budget.of(configuration))
 
 
 def fill_planned(

@@ -20,9 +20,9 @@ from nwb_ophys.storage.chunks import Selection, Shape
 from nwb_ophys.storage.compression import gzip_encoder, parse_compression, zarr_codecs
 from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
 from nwb_ophys.storage.declaring import BuilderHook, Declared
-from nwb_ophys.storage.encoding import chunk_bytes, is_all_zero
 from nwb_ophys.storage.hdf5 import stated_compression
 from nwb_ophys.storage.protocols import SinkTools, StatedSettings, rewrapped
+from nwb_ophys.storage.sinks import ChunkSink
 from nwb_ophys.storage.sources import unwrapped
 
 _FILTERS = ("compressor", "filters")
@@ -174,17 +174,12 @@ class ZarrBackend:
         shutil.copytree(source, target)
 
 
-class ZarrSink:
+class ZarrSink(ChunkSink):
     """An array of a Zarr store; every chunk is a file of its own, so that threads do not meet."""
 
     def __init__(self, array: Any, configuration: DatasetConfiguration, tools: SinkTools) -> None:
-        self._tools = tools
+        super().__init__(array, array.fill_value, tools)
         self._array = array
-        self.dtype: np.dtype[Any] = array.dtype
-        self._chunks: Shape = array.chunks
-        fill = array.fill_value
-        self.zero_is_implied = fill is not None and not np.any(fill != np.zeros((), self.dtype))
-        self._padding = None if self.zero_is_implied else fill
         self._filters = list(array.filters or ())
         self._compressor = array.compressor
         self._gzip = None
@@ -196,27 +191,11 @@ class ZarrSink:
         sizes = [getattr(codec, "elementsize", None) for codec in self._filters]
         self.shuffles = self._gzip is not None and sizes == [self.dtype.itemsize]
 
-    def put(self, corner: Shape, values: NDArray[Any]) -> None:
-        """Encode and store a chunk."""
-        stored = chunk_bytes(
-            values,
-            self._chunks,
-            self.dtype,
-            shuffle=self.shuffles,
-            scratch=self._tools.scratch,
-            padding=self._padding,
-        )
-        if not (self.zero_is_implied and is_all_zero(stored)):
-            self._put(corner, stored)
-
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
-        """Encode and store a chunk whose bytes are shuffled already."""
-        self._put(corner, planes)
-
-    def _put(self, corner: Shape, stored: NDArray[np.uint8]) -> None:
+        """Encode and store a chunk whose bytes are in order, and shuffled where they are to be."""
         index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
         store, key = self._array.chunk_store, self._array._chunk_key(index)
-        store[key] = self._encoded(stored)
+        store[key] = self._encoded(planes)
         self._tools.flusher.add(str(Path(store.path) / key))
 
     def _encoded(self, stored: NDArray[np.uint8]) -> Any:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import numcodecs
+import numpy as np
 import pytest
 
 from nwb_ophys import write_nwbfile
+from nwb_ophys.storage.workers import Flag, Workers
 
 from .conftest import VALUES, new_file, snapshot
 
@@ -66,3 +71,108 @@ def test_an_interrupt_stops_a_write_within_a_second(target, backend, workers, re
     assert "KeyboardInterrupt" in errors
     assert took < 2.0  # less than one, where the machine is not busy with other tests
     assert snapshot(target.parent) == before
+
+
+_MANY = """
+import faulthandler, os, random, shutil, signal, sys, threading, time
+sys.path.insert(0, {tests!r})
+import numpy as np
+from hdmf.data_utils import GenericDataChunkIterator
+from conftest import new_file
+from nwb_ophys import write_nwbfile
+
+faulthandler.dump_traceback_later(60, exit=True)
+VALUES = np.zeros((4000, 8, 8), np.int16)
+
+class Short(GenericDataChunkIterator):
+    reads_in_parallel = True
+    def _get_maxshape(self):
+        return VALUES.shape
+    def _get_dtype(self):
+        return VALUES.dtype
+    def _get_data(self, selection):
+        return VALUES[selection]
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+def write():
+    nwbfile = new_file(a=Short(chunk_shape=(40, 8, 8), buffer_shape=(40, 8, 8)))
+    write_nwbfile(nwbfile, "a.nwb", backend=sys.argv[1], workers=2, overwrite=True)
+
+write()  # Python itself does not survive an interrupt within an import
+random.seed(0)
+end, interrupted = time.monotonic() + 10, 0
+while time.monotonic() < end:
+    timer = threading.Timer(random.uniform(0.01, 0.1), interrupt)
+    try:
+        timer.start()
+        write()
+        timer.join()
+        time.sleep(0.01)
+    except KeyboardInterrupt:
+        interrupted += 1
+    left = [thread.name for thread in threading.enumerate() if "worker" in thread.name]
+    assert not left, left
+    assert set(os.listdir()) <= {{"a.nwb"}}, os.listdir()
+print(interrupted)
+"""
+
+
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+def test_an_interrupt_at_any_moment_leaves_no_thread_waiting(tmp_path, backend):
+    """A lock that an interrupt leaves taken would keep a worker, and so the program, for ever."""
+    script = _MANY.format(tests=str(Path(__file__).parent))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, backend],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout) > 10
+
+
+def test_an_interrupted_end_waits_for_the_threads():
+    ended = []
+
+    def work(_):
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        ended.append(True)
+
+    workers = Workers(1, work, Flag())
+    workers.submit(None)
+    time.sleep(0.05)  # so that it is begun
+    with pytest.raises(KeyboardInterrupt):
+        workers.close()
+    assert ended
+
+
+def test_threads_that_the_system_refuses_are_told_of(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with Workers(2, print, Flag()) as workers:
+        workers.submit(None)
+        with pytest.raises(RuntimeError, match="new thread"):
+            workers.next_done()
+
+
+def test_blosc_takes_no_lock_that_an_interrupt_could_leave_taken(tmp_path):
+    """numcodecs takes it in the main thread only, unless told to use no threads."""
+    seen = []
+    before = numcodecs.blosc.use_threads
+    write_nwbfile(
+        new_file(a=np.ones((64, 64, 64), np.int16)),
+        tmp_path / "a.nwb",
+        backend="zarr",
+        workers=0,
+        progress=lambda _: seen.append(numcodecs.blosc.use_threads),
+    )
+    assert seen
+    assert set(seen) == {False}
+    assert numcodecs.blosc.use_threads is before
