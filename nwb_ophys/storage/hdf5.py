@@ -50,7 +50,7 @@ class Hdf5Backend:
     def stated(self, given: Any) -> StatedSettings:
         """Return what an ``H5DataIO`` says."""
         if not isinstance(given, H5DataIO):
-            return StatedSettings()
+            return _stated_for_zarr(given)
         settings = given.io_settings
         chunks = settings.get("chunks")
         shuffle = settings.get("shuffle")
@@ -143,6 +143,24 @@ def stated_compression(settings: dict[str, Any]) -> str | None:
     if name == "gzip":
         return None if level is None else f"gzip:{level}" if 1 <= level <= 9 else AS_GIVEN
     return AS_GIVEN
+
+
+def _stated_for_zarr(given: Any) -> StatedSettings:
+    """Return what a ``ZarrDataIO`` says that HDF5 has too."""
+    settings = getattr(given, "io_settings", {})
+    chunks, codec = settings.get("chunks"), settings.get("compressor")
+    level = getattr(codec, "level", 0)
+    filters = [repr(each) for each in settings.get("filters") or ()]
+    compression = "none" if "compressor" in settings and codec is None else None
+    if getattr(codec, "codec_id", None) == "gzip" and 1 <= level <= 9:
+        compression = f"gzip:{level}"
+    if codec is not None and compression is None:
+        filters.append(repr(codec))
+    return StatedSettings(
+        chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
+        compression=None if filters else compression,
+        foreign=" and ".join(filters) or None,
+    )
 
 
 def _is_as_given(configuration: DatasetConfiguration) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -99,6 +100,8 @@ def plan_datasets(
         )
     planned = []
     for location, builder in datasets:
+        if not is_written(builder):
+            _warn_of_foreign(location, builder.data, configuration, backend)
         source = None if is_written(builder) else find_source(data_of(builder))
         if source is not None and backend.can_fill(source.dtype):
             how = _resolved(location, builder.data, source, configuration, backend)
@@ -112,6 +115,21 @@ def plan_datasets(
     for each in planned:
         budget.check(each)
     return planned
+
+
+def _warn_of_foreign(
+    location: str, given: Any, configuration: BackendConfiguration, backend: Backend
+) -> None:
+    own = configuration.datasets.get(location)
+    stated = backend.stated(given)
+    if stated.foreign and not configuration.compression and not (own and own.compression):
+        warnings.warn(
+            f"'{location}' comes in {type(given).__name__} with {stated.foreign}; the backend "
+            f"'{backend.name}' does not have that and stores it with "
+            f"'{backend.default_compression}'. Choose another with a configuration.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _resolved(

@@ -24,6 +24,8 @@ class StatedSettings:
     compression: str | None = None
     shuffle: bool | None = None
     maxshape: tuple[int | None, ...] | None = None
+    foreign: str | None = None
+    """What it asks for that only the other backend has, in words."""
 
 
 class Sink(Protocol):

@@ -39,7 +39,8 @@ class Verification:
             Naming the dataset and the frames that are not as they should be.
         """
         sinks = {task.planned.location: task.sink for task in tasks}
-        for (location, cell), expected in self._checksums.items():
+        # In order, whichever thread was first, so that the earliest frames are told of.
+        for (location, cell), expected in sorted(self._checksums.items()):
             sink = sinks[location]
             selection = tuple(slice(*bounds) for bounds in cell)
             if _checksum(sink.read(selection), sink.dtype) != expected:

@@ -76,10 +76,14 @@ class ZarrBackend:
         if isinstance(given, H5DataIO):
             settings = given.io_settings
             chunks, compression = settings.get("chunks"), stated_compression(settings)
+            keys = ("compression", "compression_opts", "fletcher32")
+            asked = {key: settings[key] for key in keys if settings.get(key) is not None}
+            foreign = ", ".join(f"{key}={value!r}" for key, value in asked.items())
             return StatedSettings(
                 chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
                 compression=None if compression == AS_GIVEN else compression,
                 shuffle=settings.get("shuffle"),
+                foreign=foreign if compression == AS_GIVEN else None,
             )
         if not isinstance(given, hdmf_zarr().ZarrDataIO):
             return StatedSettings()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,13 +17,14 @@ import zarr
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk, DataChunkIterator
 from hdmf_zarr import ZarrDataIO
-from numcodecs import GZip
+from numcodecs import Delta, GZip, Zstd
 from pynwb.base import Images
 from pynwb.image import GrayscaleImage
 
 import nwb_ophys
 from nwb_ophys.errors import OutputError, SourceError
 from nwb_ophys.storage import (
+    BackendConfiguration,
     ProgressBar,
     WriteOptions,
     WriteProgress,
@@ -130,6 +132,40 @@ def test_what_was_wrapped_for_zarr_is_written_to_hdf5_too(tmp_path):
     path = create_nwbfile(nwbfile, tmp_path / "a.nwb")
     for name in ("a", "b"):
         assert read(path, f"acquisition/{name}/data")[0].tolist() == VALUES.tolist()
+
+
+def test_hdf5_stores_as_zarr_was_asked_to_where_it_can(tmp_path):
+    given = {
+        "gzip": ZarrDataIO(Lazy(VALUES), chunks=(25, 5, 4), compressor=GZip(3)),
+        "none": ZarrDataIO(Lazy(VALUES), compressor=False),
+    }
+    path = create_nwbfile(new_file(**given), tmp_path / "a.nwb")
+    with h5py.File(path) as file:
+        stored = {name: file[f"acquisition/{name}/data"] for name in given}
+        assert stored["gzip"].chunks == (25, 5, 4)
+        assert (stored["gzip"].compression, stored["gzip"].compression_opts) == ("gzip", 3)
+        assert stored["none"].compression is None
+
+
+@pytest.mark.parametrize(
+    ("other", "wrap", "asked"),
+    [
+        ("hdf5", lambda data: ZarrDataIO(data, compressor=Zstd(3)), "Zstd(level=3)"),
+        ("hdf5", lambda data: ZarrDataIO(data, filters=[Delta("i2")]), "Delta"),
+        ("zarr", lambda data: H5DataIO(data, compression="gzip", fletcher32=True), "fletcher32"),
+    ],
+)
+def test_what_only_the_other_backend_has_is_told_of(tmp_path, other, wrap, asked):
+    """Filters that a backend does not have are not left out without a word."""
+    for data in (Lazy(VALUES), VALUES):
+        nwbfile = new_file(a=wrap(data))
+        with pytest.warns(UserWarning, match=f"a/data' comes in .*{re.escape(asked)}.*'{other}'"):
+            create_nwbfile(nwbfile, tmp_path / "a", backend=other, overwrite=True)
+        chosen = BackendConfiguration(backend=other, compression="gzip:2")
+        options = WriteOptions(configuration=chosen)
+        create_nwbfile(
+            nwbfile, tmp_path / "a", backend=other, overwrite=True, options=options
+        )  # without a warning, which would be an error
 
 
 # --- any NWBFile --------------------------------------------------------------------------------

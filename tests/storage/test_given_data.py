@@ -143,7 +143,7 @@ def masks_with(**options):
         {"compression": "gzip", "compression_opts": 0},
     ],
 )
-@pytest.mark.filterwarnings("ignore:lzf compression")
+@pytest.mark.filterwarnings("ignore:lzf compression", "ignore:.*comes in H5DataIO with:UserWarning")
 def test_sparse_masks_whatever_they_are_wrapped_in(tmp_path, backend, options):
     nwbfile, expected = masks_with(**options)
     path = write_nwbfile(nwbfile, tmp_path / "a.nwb", backend=backend)
