@@ -72,7 +72,7 @@ def detect(path: str | Path) -> list[Candidate]:
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     glance = Glance(path)
-    known = list(formats().values())
+    known = _usable(formats().values())
     found = _candidates(glance, known)
     if glance.is_folder:
         # A folder with a movie may hold what an analysis made of it, and the other way round.
@@ -81,13 +81,27 @@ def detect(path: str | Path) -> list[Candidate]:
     return found
 
 
+def _usable(rows: Iterable[FormatRow]) -> list[FormatRow]:
+    """Return the formats; one of another package that fails does not stand in the way of others."""
+    usable = []
+    for row in rows:
+        try:
+            usable.append(row if row.is_ours else described(row))
+        except Exception as error:
+            _leave_out(row, error)
+    return usable
+
+
+def _leave_out(row: FormatRow, error: Exception) -> None:
+    warnings.warn(
+        f"The format '{row.name}' of '{row.origin}' is left out: {error}", UserWarning, stacklevel=5
+    )
+
+
 def _candidates(glance: Glance, rows: Iterable[FormatRow]) -> list[Candidate]:
     found = []
     for row in rows:
-        if row.kind is not None:
-            evidence = row.load().matches(glance)
-        else:
-            row, evidence = _asked(row, glance.path)
+        evidence = row.load().matches(glance) if row.is_ours else _asked(row, glance.path)
         if evidence:
             key = path_argument(row.load().Source) or "file_path"
             found.append(Candidate(row, {key: glance.path}, evidence))
@@ -97,7 +111,7 @@ def _candidates(glance: Glance, rows: Iterable[FormatRow]) -> list[Candidate]:
 def _below(glance: Glance, rows: Sequence[FormatRow], depth: int) -> list[Candidate]:
     """Return the candidates of what is in a folder: files of known endings, and folders."""
     found = []
-    suffixes = {row.name: row.load().file_suffixes for row in rows if row.kind is not None}
+    suffixes = {row.name: getattr(row.load(), "file_suffixes", ()) for row in rows}
     files = glance.files(*{suffix for own in suffixes.values() for suffix in own})
     for file in files:
         own = [row for row in rows if file.name.lower().endswith(suffixes.get(row.name, ()))]
@@ -111,14 +125,10 @@ def _below(glance: Glance, rows: Sequence[FormatRow], depth: int) -> list[Candid
     return found
 
 
-def _asked(row: FormatRow, path: Path) -> tuple[FormatRow, str | None]:
-    """Ask another package's format; one that fails does not stand in the way of the others."""
+def _asked(row: FormatRow, path: Path) -> str | None:
+    """Ask another package's format, which knows nothing of glances."""
     try:
-        return described(row), row.load().matches(path)
+        return row.load().matches(path)
     except Exception as error:
-        warnings.warn(
-            f"The format '{row.name}' of '{row.origin}' is left out: {error}",
-            UserWarning,
-            stacklevel=4,
-        )
-        return row, None
+        _leave_out(row, error)
+        return None

@@ -66,6 +66,11 @@ class FormatRow:
         return all(importlib.util.find_spec(package) is not None for package in self.packages)
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it is a format of this package."""
+        return self.origin == "nwb-ophys"
+
+    @property
     def install_line(self) -> str:
         """The command that brings what it needs."""
         return f'pip install "nwb-ophys[{self.extra}]"'
