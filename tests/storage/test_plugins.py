@@ -8,6 +8,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from pynwb import TimeSeries
 
 from nwb_ophys import repack, write_nwbfile
 from nwb_ophys.errors import MissingPackageError
@@ -41,7 +42,12 @@ def test_a_file_is_read_where_the_plugin_is_installed(tmp_path, compression, to)
 
 
 def test_a_file_is_inspected_where_the_plugin_is_installed(tmp_path):
-    done = nwb_ophys("inspect", written(tmp_path / "a.nwb", "zstd"))
+    nwbfile = new_file()
+    times = np.sort(np.random.default_rng(0).random(100_000))  # which the Inspector reads
+    nwbfile.add_acquisition(TimeSeries(name="a", data=times, unit="s", timestamps=times))
+    configuration = BackendConfiguration(backend="hdf5", compression="zstd")
+    path = write_nwbfile(nwbfile, tmp_path / "a.nwb", configuration=configuration)
+    done = nwb_ophys("inspect", path)
     assert "findings" in done.stdout
     assert "OSError" not in done.stdout
     assert "ERROR" not in done.stdout
