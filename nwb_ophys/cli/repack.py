@@ -52,12 +52,7 @@ def repack(
       nwb-ophys repack session.nwb -o smaller.nwb --compression gzip:9
       nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
     """  # noqa: D301
-    from nwb_ophys.storage import (
-        ProgressBar,
-        backend_of_name,
-        configuration_of_file,
-        name_of_backend,
-    )
+    from nwb_ophys.storage import ProgressBar, backend_for_repack, configuration_of_file
     from nwb_ophys.storage import repack as write_anew
 
     storage = shared.configuration(
@@ -66,7 +61,7 @@ def repack(
         compression,
         chunk_mb,
         buffer_gb,
-        default_backend=backend_of_name(output) or name_of_backend(path),
+        default_backend=backend_for_repack(path, output),
     )
     if plan:
         click.echo(configuration_of_file(path, storage).to_yaml(), nl=False)

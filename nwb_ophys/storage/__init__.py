@@ -16,7 +16,7 @@ from nwb_ophys.storage.dataset_configuration import DatasetConfiguration
 from nwb_ophys.storage.files import append_to_nwbfile, check_target, create_nwbfile
 from nwb_ophys.storage.planning import configuration_of as plan_of
 from nwb_ophys.storage.progress import ProgressBar, WriteProgress
-from nwb_ophys.storage.repacking import configuration_of_file, name_of_backend, repack
+from nwb_ophys.storage.repacking import backend_for_repack, configuration_of_file, repack
 from nwb_ophys.storage.writing import WriteOptions
 
 __all__ = [
@@ -28,13 +28,13 @@ __all__ = [
     "WriteOptions",
     "WriteProgress",
     "append_to_nwbfile",
+    "backend_for_repack",
     "backend_of_name",
     "backend_of_path",
     "check_target",
     "configuration_of_file",
     "create_nwbfile",
     "get_backend",
-    "name_of_backend",
     "plan_of",
     "repack",
 ]

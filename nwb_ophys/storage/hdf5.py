@@ -17,6 +17,7 @@ from nwb_ophys.storage.chunks import Selection, Shape, cell_at, inside
 from nwb_ophys.storage.compression import encoder, hdf5_filters, parse_compression
 from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
 from nwb_ophys.storage.declaring import BuilderHook, Declared
+from nwb_ophys.storage.plugins import load_plugins
 from nwb_ophys.storage.protocols import SinkTools, StatedSettings, rewrapped
 from nwb_ophys.storage.sinks import ChunkSink
 from nwb_ophys.storage.sources import unwrapped
@@ -41,6 +42,8 @@ class Hdf5Backend:
 
     def open(self, path: Path, mode: str, manager: Any = None) -> Any:
         """Return a ``pynwb.NWBHDF5IO`` with a builder hook."""
+        if mode != "w":
+            load_plugins()
         return _io_class()(str(path), mode=mode, manager=manager)
 
     def can_fill(self, dtype: np.dtype[Any]) -> bool:

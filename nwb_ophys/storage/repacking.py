@@ -53,7 +53,7 @@ def repack(
         The new file; with ``overwrite`` it may be the source itself.
     backend : {"hdf5", "zarr"}, optional
         Of the new file; when not given that of the configuration, zarr for a name that ends in
-        ``.zarr``, or else that of the source.
+        ``.zarr``, hdf5 for any other where that of the source does, or else that of the source.
     configuration : BackendConfiguration, optional
         How the datasets are stored. Chunks that are not stated stay as they are.
     workers, overwrite, progress, verify
@@ -73,7 +73,7 @@ def repack(
     """
     origin = _origin(source)
     stated = None if configuration is None else configuration.backend
-    storage = get_backend(backend or stated or backend_of_name(target) or origin.name)
+    storage = get_backend(backend or stated or backend_for_repack(source, target))
     options = WriteOptions(
         configuration=configuration, workers=workers, progress=progress, verify=verify
     )
@@ -169,15 +169,18 @@ def _planned(
     return plan_datasets(datasets, configuration, storage, find_source=stored_source_of)
 
 
-def name_of_backend(source: str | Path) -> str:
-    """Return the backend of an existing file.
+def backend_for_repack(source: str | Path, target: str | Path) -> str:
+    """Return the backend of a new file, where none is given: as its name has it, or as its source.
 
     Raises
     ------
     SourceError
-        When there is none, or it is of no backend.
+        When there is no source, or it is of no backend.
     """
-    return _origin(source).name
+    named, origin = backend_of_name(target), _origin(source)
+    if named is None and backend_of_name(source) is not None:
+        return "hdf5"  # from 'a.zarr' to 'a.nwb', no one wants another folder
+    return named or origin.name
 
 
 def configuration_of_file(

@@ -22,6 +22,7 @@ from nwb_ophys.storage.chunks import (
     tile_shape,
 )
 from nwb_ophys.storage.encoding import chunk_bytes, num_bytes, unshuffled
+from nwb_ophys.storage.plugins import check_filters
 from nwb_ophys.storage.sources import SMALL_BYTES, ArraySource, Source, is_fillable, unwrapped
 
 _ZLIB = 15
@@ -83,6 +84,7 @@ class Hdf5Source(_StoredSource):
     """
 
     def __init__(self, dataset: h5py.Dataset) -> None:
+        check_filters(dataset)
         self._decode = _decoder(dataset)
         in_parallel = self._decode is not None
         super().__init__(dataset, dataset.file.filename, in_parallel=in_parallel)

@@ -22,7 +22,7 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.storage import configuration_of_file, name_of_backend
+from nwb_ophys.storage import backend_for_repack, configuration_of_file
 from nwb_ophys.storage.stored import Hdf5Source, stored_source_of
 
 from .conftest import new_file, read, snapshot
@@ -219,6 +219,16 @@ def test_the_source_may_be_the_target(tmp_path, backend):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def test_a_name_of_zarr_is_not_given_to_hdf5_nor_the_other_way_round(plain, tmp_path):
+    repack(plain, tmp_path / "a.zarr")
+    repack(tmp_path / "a.zarr", tmp_path / "b.nwb")
+    repack(tmp_path / "a.zarr", tmp_path / "c.nwb.zarr")
+    repack(tmp_path / "a.zarr", tmp_path / "d", backend="zarr")
+    repack(tmp_path / "d", tmp_path / "e")
+    kinds = {name: (tmp_path / name).is_dir() for name in ("a.zarr", "b.nwb", "c.nwb.zarr", "e")}
+    assert kinds == {"a.zarr": True, "b.nwb": False, "c.nwb.zarr": True, "e": True}
+
+
 def test_targets_and_sources_that_are_not_there(tmp_path):
     with pytest.raises(SourceNotFoundError, match="absent"):
         repack(tmp_path / "absent.nwb", tmp_path / "b.nwb")
@@ -245,7 +255,7 @@ def test_nothing_is_left_behind_by_ctrl_c(tmp_path, backend, workers):
 
 def test_chunks_stay_unless_stated_and_the_configuration_is_used(tmp_path, backend):
     source = series(tmp_path / "a.nwb", chunks=(30, 16, 16), compression="lzf")
-    assert name_of_backend(source) == "hdf5"
+    assert backend_for_repack(source, "copy.nwb") == "hdf5"
     general = BackendConfiguration(backend=backend, compression="gzip:3")
     stated = configuration_of_file(source, general)
     assert stated[DATA].chunk_shape == (30, 16, 16)
@@ -255,7 +265,7 @@ def test_chunks_stay_unless_stated_and_the_configuration_is_used(tmp_path, backe
     found, chunks = read(copy, DATA)
     assert chunks == (7, 16, 32)
     np.testing.assert_array_equal(found, MOVIE)
-    assert name_of_backend(copy) == backend
+    assert backend_for_repack(copy, copy) == backend
     smaller = BackendConfiguration(backend=backend, chunk_mb=0.02)
     assert read(repack(source, tmp_path / "c", configuration=smaller), DATA)[1] == (19, 16, 32)
     entry = DatasetConfiguration(location="absent", chunk_shape=(1,))
