@@ -112,7 +112,7 @@ def add_corrected_image_stack(
     )
     if isinstance(original, OriginalFiles):
         suffix = name.removeprefix(_STACK) if name.startswith(_STACK) else name
-        series = _external(f"Original{suffix}", original, corrected, times)
+        series = _external(f"Original{suffix}", original, corrected, times, num_samples)
         nwbfile.add_acquisition(series)
     else:
         series = _series_of(nwbfile, original, num_samples)
@@ -131,7 +131,11 @@ def _container(nwbfile: NWBFile) -> MotionCorrection:
 
 
 def _external(
-    name: str, original: OriginalFiles, corrected: Any, times: Mapping[str, Any]
+    name: str,
+    original: OriginalFiles,
+    corrected: Any,
+    times: Mapping[str, Any],
+    num_samples: int,
 ) -> ImageSeries:
     return ImageSeries(
         name=name,
@@ -142,6 +146,7 @@ def _external(
         starting_frame=list(original.starting_frames),
         dimension=corrected.dimension,
         device=corrected.imaging_plane.device,
+        num_samples=num_samples if times["rate"] is not None else None,
         **times,
     )
 
