@@ -1,4 +1,4 @@
-"""Everything that Suite2p wrote, in one file: planes, channels, images, movies with their shifts."""
+"""Everything that Suite2p wrote in one file: planes, channels, images, movies and their shifts."""
 
 from __future__ import annotations
 
@@ -147,11 +147,10 @@ def test_planes_and_channels_are_chosen(folder):
         Suite2pImagingInterface(folder)
     with pytest.raises(SourceArgumentError, match="has no 'plane7': plane0, plane1"):
         Suite2pImagingInterface(folder, plane_name="plane7")
-    for plane in (0, 1):
-        for path in folder.glob("plane*/data_chan2.bin"):
-            path.unlink()
+    for path in folder.glob("plane*/data_chan2.bin"):
+        path.unlink()
     with pytest.raises(SourceArgumentError, match="no channel 'chan2'; it has chan1"):
-        Suite2pImagingInterface(folder / f"plane{plane}", channel_name="chan2")
+        Suite2pImagingInterface(folder / "plane1", channel_name="chan2")
 
 
 # --- the whole ----------------------------------------------------------------------------------
@@ -288,3 +287,25 @@ def test_images_of_real_recordings(data_folder):
     assert list(images) == ["mean", "corrected"]
     np.testing.assert_array_equal(images["mean"], ops["meanImg_chan2"])
     np.testing.assert_array_equal(images["corrected"], ops["meanImg_chan2_corrected"])
+
+
+# --- masks: x is the column ---------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:The 'manufacturer' field:DeprecationWarning")
+def test_pixel_masks_are_those_of_suite2ps_own_nwb_file(tmp_path, data_folder):
+    """Suite2p itself writes the column first; transposed masks would lie beside the cells."""
+    source = data_folder / "suite2p" / "v1.1.0"
+    rois = Suite2pSegmentationInterface(source / "suite2p")
+    rois.run_conversion(tmp_path / "a.nwb", metadata=START, mask_type="pixel")
+    own = source / "written_by_suite2p.nwb"
+    stat = np.load(source / "suite2p" / "plane0" / "stat.npy", allow_pickle=True)
+    with NWBHDF5IO(own, "r") as io, reading(tmp_path / "a.nwb") as nwbfile:
+        theirs = io.read().processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
+        ours = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
+        assert len(ours) == len(theirs) == len(stat)
+        for index, roi in enumerate(stat):
+            mask = np.array([list(pixel) for pixel in ours["pixel_mask"][index]])
+            other = np.array([list(pixel) for pixel in theirs["pixel_mask"][index]])
+            np.testing.assert_array_equal(mask[:, :2], other[:, :2])
+            np.testing.assert_array_equal(mask, np.stack([roi["xpix"], roi["ypix"], roi["lam"]], 1))
