@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
+import h5py
 import numpy as np
 import pynwb
 import pytest
@@ -292,20 +293,57 @@ def test_images_of_real_recordings(data_folder):
 # --- masks: x is the column ---------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:The 'manufacturer' field:DeprecationWarning")
-def test_pixel_masks_are_those_of_suite2ps_own_nwb_file(tmp_path, data_folder):
-    """Suite2p itself writes the column first; transposed masks would lie beside the cells."""
+def test_pixel_masks_are_those_of_suite2ps_own_nwb_file_transposed(tmp_path, data_folder):
+    """Suite2p's own file calls the row x; ours calls the column so, as the series has it."""
     source = data_folder / "suite2p" / "v1.1.0"
     rois = Suite2pSegmentationInterface(source / "suite2p")
     rois.run_conversion(tmp_path / "a.nwb", metadata=START, mask_type="pixel")
-    own = source / "written_by_suite2p.nwb"
     stat = np.load(source / "suite2p" / "plane0" / "stat.npy", allow_pickle=True)
-    with NWBHDF5IO(own, "r") as io, reading(tmp_path / "a.nwb") as nwbfile:
-        theirs = io.read().processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
-        ours = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
-        assert len(ours) == len(theirs) == len(stat)
-        for index, roi in enumerate(stat):
-            mask = np.array([list(pixel) for pixel in ours["pixel_mask"][index]])
-            other = np.array([list(pixel) for pixel in theirs["pixel_mask"][index]])
-            np.testing.assert_array_equal(mask[:, :2], other[:, :2])
-            np.testing.assert_array_equal(mask, np.stack([roi["xpix"], roi["ypix"], roi["lam"]], 1))
+    place = "processing/ophys/ImageSegmentation/PlaneSegmentation"
+    found = []
+    for path in (tmp_path / "a.nwb", source / "written_by_suite2p.nwb"):
+        with h5py.File(path, "r") as file:
+            found.append((file[f"{place}/pixel_mask"][:], file[f"{place}/pixel_mask_index"][:]))
+    (ours, ends), (theirs, their_ends) = found
+    np.testing.assert_array_equal(ends, their_ends)
+    np.testing.assert_array_equal(ours["weight"], theirs["weight"])
+    np.testing.assert_array_equal(ours["x"], theirs["y"])
+    np.testing.assert_array_equal(ours["y"], theirs["x"])
+    np.testing.assert_array_equal(ours["x"], np.concatenate([roi["xpix"] for roi in stat]))
+    np.testing.assert_array_equal(ours["y"], np.concatenate([roi["ypix"] for roi in stat]))
+
+
+def test_pixel_masks_lie_on_the_cells_of_the_registered_movie(tmp_path):
+    """The pixels of each ROI follow its trace; transposed or mirrored they do not."""
+    recording = simulate_recording(num_samples=200, num_rows=48, num_columns=48, num_cells=6)
+    folder = write_suite2p(tmp_path, recording, movie=True)
+    converter = Suite2pConverter(folder, registered_movie=True)
+    options = {"suite2p": {"mask_type": "pixel"}}
+    converter.run_conversion(tmp_path / "a.nwb", metadata=START, conversion_options=options)
+    with reading(tmp_path / "a.nwb") as nwbfile:
+        ophys = nwbfile.processing["ophys"]
+        (stack,) = ophys["MotionCorrection"].corrected_image_stacks.values()
+        movie = stack.corrected.data[:].astype(float)  # (time, x, y)
+        movie -= movie.mean(axis=(1, 2), keepdims=True)
+        table = ophys["ImageSegmentation"]["PlaneSegmentation"]
+        masks = [np.array([list(pixel) for pixel in mask]) for mask in table["pixel_mask"][:]]
+        traces = ophys["Fluorescence"]["RoiResponseSeries"].data[:]
+        places = [mask[:, :2].astype(int).T for mask in masks]
+
+    def agreement(where):
+        pairs = zip(places, traces.T, strict=True)
+        return np.mean(
+            [
+                np.corrcoef(movie[(slice(None), *where(*place))].mean(axis=1), t)[0, 1]
+                for place, t in pairs
+            ]
+        )
+
+    right = agreement(lambda x, y: (x, y))
+    wrong = [
+        agreement(lambda x, y: (y, x)),
+        agreement(lambda x, y: (47 - x, y)),
+        agreement(lambda x, y: (x, 47 - y)),
+    ]
+    assert right > 0.8
+    assert max(wrong) < right - 0.3
