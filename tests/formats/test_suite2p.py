@@ -17,6 +17,7 @@ from nwb_ophys import (
     Suite2pImagingInterface,
     Suite2pSegmentationInterface,
 )
+from nwb_ophys.cli import main
 from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError, SourceError
 from nwb_ophys.testing import simulate_recording, write_suite2p
 
@@ -228,6 +229,21 @@ def test_open_finds_movies_and_rois(folder):
     rois = nwb_ophys.open(folder, format="suite2p", plane_name="plane0", channel_name="chan1")
     assert isinstance(rois, Suite2pSegmentationInterface)
     assert {each.format for each in nwb_ophys.detect(folder)} == {"suite2p", "suite2p-movie"}
+
+
+def test_the_command_line_writes_rois_and_movies(tmp_path, folder):
+    target = tmp_path / "a.nwb"
+    arguments = ["convert", str(folder), "-o", str(target), "--option", "plane_name=plane1"]
+    arguments += ["--option", "motion_correction=true", "--option", "channel_name=chan1"]
+    start = START["NWBFile"]["session_start_time"]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--set", f"NWBFile.session_start_time={start}"])
+    assert end.value.code == 0
+    with reading(target) as nwbfile:
+        ophys = nwbfile.processing["ophys"]
+        (stack,) = ophys["MotionCorrection"].corrected_image_stacks.values()
+        np.testing.assert_array_equal(stack.corrected.data[:].swapaxes(1, 2), _raw(folder, 1, 1))
+        assert len(ophys["ImageSegmentation"].plane_segmentations) == 1
 
 
 # --- images -------------------------------------------------------------------------------------
