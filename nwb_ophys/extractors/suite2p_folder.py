@@ -77,6 +77,15 @@ def channel_names(folder: Path | Glance, files: tuple[str, ...] = ROI_FILES) -> 
     return ["chan1", "chan2"] if any(second in p.file_names for p in planes) else ["chan1"]
 
 
+def planes_without_second_channel(
+    folder: Path | Glance, files: tuple[str, ...] = ROI_FILES
+) -> list[str]:
+    """Return the planes that have no file of a second channel, which others may have."""
+    glance, second = Glance.of(folder), _SECOND_CHANNEL[files]
+    names = plane_names(glance, files)
+    return [name for name in names if second not in glance.within(name).file_names]
+
+
 def part_of(folder: Path, channel: str, plane: str) -> str:
     """Return the channel and the plane, each where there are several of ROIs or of movies.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from nwb_ophys.extractors.suite2p_folder import (
     find_suite2p_folder,
     part_of,
     plane_names,
+    planes_without_second_channel,
 )
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
@@ -209,7 +211,18 @@ def _streams(
     planes = [plane] if plane else plane_names(folder, files)
     planes = [source["plane_name"]] if "plane_name" in source else planes
     channels = channel_names(folder, files)
-    channels = [source["channel_name"]] if "channel_name" in source else channels
+    lacking: set[str] = set()
+    if "channel_name" in source:
+        channels = [source["channel_name"]]
+    elif len(channels) > 1:
+        lacking = set(planes_without_second_channel(folder, files)) & set(planes)
+    if lacking:
+        warnings.warn(
+            f"'{folder}' has a second channel, but not of {', '.join(sorted(lacking))}, of which "
+            "the first alone is read.",
+            UserWarning,
+            stacklevel=4,
+        )
     return {
         " ".join([c] * (len(channels) > 1) + [p] * (len(planes) > 1)): {
             "folder_path": path,
@@ -218,4 +231,5 @@ def _streams(
         }
         for p in planes
         for c in channels
+        if c == "chan1" or p not in lacking
     }

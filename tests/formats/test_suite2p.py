@@ -231,6 +231,18 @@ def test_open_finds_movies_and_rois(folder):
     assert {each.format for each in nwb_ophys.detect(folder)} == {"suite2p", "suite2p-movie"}
 
 
+@pytest.mark.parametrize(
+    ("file", "format_name"), [("F_chan2.npy", "suite2p"), ("data_chan2.bin", "suite2p-movie")]
+)
+def test_a_second_channel_of_some_planes(folder, file, format_name):
+    (folder / "plane1" / file).unlink()
+    with pytest.warns(UserWarning, match="second channel, but not of plane1"):
+        found = nwb_ophys.open(folder, format=format_name)
+    assert sorted(found.interfaces) == [
+        f"{format_name} {part}" for part in ("chan1 plane0", "chan1 plane1", "chan2 plane0")
+    ]
+
+
 def test_the_command_line_writes_rois_and_movies(tmp_path, folder):
     target = tmp_path / "a.nwb"
     arguments = ["convert", str(folder), "-o", str(target), "--option", "plane_name=plane1"]
