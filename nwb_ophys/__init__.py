@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         NumpyImagingInterface,
         NumpySegmentationInterface,
         ScanImageImagingInterface,
+        Suite2pImagingInterface,
         Suite2pSegmentationInterface,
         TiffImagingInterface,
     )
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         argument,
     )
     from nwb_ophys.opening import open
-    from nwb_ophys.recordings import ScanImageConverter
+    from nwb_ophys.recordings import ScanImageConverter, Suite2pConverter
     from nwb_ophys.registry import detect
     from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
     from nwb_ophys.writers.files import write_nwbfile
@@ -46,6 +47,8 @@ __all__ = [
     "ScanImageConverter",
     "ScanImageImagingInterface",
     "SegmentationInterface",
+    "Suite2pConverter",
+    "Suite2pImagingInterface",
     "Suite2pSegmentationInterface",
     "TiffImagingInterface",
     "__version__",
@@ -62,7 +65,7 @@ _HOMES = {
     "detect": "nwb_ophys.registry",
     "open": "nwb_ophys.opening",
     "write_nwbfile": "nwb_ophys.writers.files",
-    **dict.fromkeys(("ScanImageConverter",), "nwb_ophys.recordings"),
+    **dict.fromkeys(("ScanImageConverter", "Suite2pConverter"), "nwb_ophys.recordings"),
     **dict.fromkeys(
         ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"
     ),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SourceError
+from nwb_ophys.interfaces import ImagingInterface
 from nwb_ophys.opening import open_all
-from nwb_ophys.registry import detect, get_format
+from nwb_ophys.registry import FormatRow, detect, get_format
 
 
 class RecordingConverter(OphysConverter):
@@ -32,22 +34,66 @@ class RecordingConverter(OphysConverter):
     """Names of the formats of the system."""
 
     def __init__(self, path: str | Path, **source: Any) -> None:
-        found: dict[tuple[Path, str | None], Any] = {}
+        rows = self._found(path, self.format_names)
+        super().__init__(open_all(rows, source, with_options=False))
+
+    @classmethod
+    def _found(cls, path: str | Path, names: tuple[str, ...]) -> list[tuple[Path, FormatRow]]:
+        """Return where in a path there are recordings of some formats, one of a kind each."""
+        found: dict[tuple[Path, str | None], FormatRow] = {}
         for candidate in detect(path):
-            if candidate.format in self.format_names:
+            if candidate.format in names:
                 where = next(iter(candidate.source.values()))
                 found.setdefault((where, candidate.kind), candidate.row)
         if not found:
-            looked_for = "; ".join(get_format(name).recognised for name in self.format_names)
+            looked_for = "; ".join(get_format(name).recognised for name in names)
             raise SourceError(
-                f"'{path}' is no recording that {type(self).__name__} reads; it looks for: "
-                f"{looked_for}."
+                f"'{path}' is no recording that {cls.__name__} reads; it looks for: {looked_for}."
             )
-        rows = [(where, row) for (where, _), row in found.items()]
-        super().__init__(open_all(rows, source, with_options=False))
+        return [(where, row) for (where, _), row in found.items()]
 
 
 class ScanImageConverter(RecordingConverter):
     """Every channel, and every plane or volume, of recordings of ScanImage."""
 
     format_names = ("scanimage", "scanimage-legacy")
+
+
+class Suite2pConverter(RecordingConverter):
+    """Every plane and channel that Suite2p wrote: ROIs, traces, images, and the movies if asked.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder ``suite2p``, or that of one of its planes.
+    registered_movie : bool
+        Whether the registered movies are written, too: each as a ``CorrectedImageStack`` with the
+        shifts of its frames, in ``MotionCorrection``. The option ``original`` of such a stream
+        names the series in the file that was registered.
+    **source
+        ``plane_name`` and ``channel_name``, where not all are to be written.
+
+    Raises
+    ------
+    SourceError
+        When the path holds no ROIs of Suite2p's; or no movie, where that is asked for.
+    """
+
+    format_names = ("suite2p", "suite2p-movie")
+
+    def __init__(self, path: str | Path, registered_movie: bool = False, **source: Any) -> None:
+        rois, movie = self.format_names
+        names = (rois, movie) if registered_movie else (rois,)
+        rows = self._found(path, names)
+        if registered_movie and all(row.name != movie for _, row in rows):
+            self._found(path, (movie,))  # raises, saying what was looked for
+        OphysConverter.__init__(self, open_all(rows, source, with_options=False))
+
+    def _checked_options(
+        self, conversion_options: Mapping[str, Mapping[str, Any]] | None
+    ) -> dict[str, Mapping[str, Any]]:
+        options = super()._checked_options(conversion_options)
+        for name, interface in self.interfaces.items():
+            if isinstance(interface, ImagingInterface):
+                options[name] = {"motion_correction": True, **options.get(name, {})}
+        return options

@@ -164,7 +164,7 @@ def test_every_kind_of_segmentation_beside_the_movie(tmp_path, backend, first):
                 used[series.rois.table.name] = used.get(series.rois.table.name, 0) + 1
         # Suite2p: raw, neuropil, deconvolved. CaImAn: raw, dff, denoised, deconvolved. Arrays: 2.
         assert sorted(used.values()) == [1, 2, 3, 4]
-        assert len(ophys["SegmentationImages"].images) == 2 + 1 + 1
+        assert len(ophys["SegmentationImages"].images) == 4 + 1 + 1
 
 
 def test_streams_that_differ_in_the_device(first, second, monkeypatch):

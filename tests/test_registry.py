@@ -86,6 +86,7 @@ def test_names_and_kinds():
     assert kinds == {
         "scanimage": "imaging",
         "tiff": "imaging",
+        "suite2p-movie": "imaging",
         "numpy": "imaging",
         "suite2p": "segmentation",
         "caiman": "segmentation",

@@ -1,8 +1,8 @@
 """CaImAn's output, read by roiextractors and mended where that is wrong.
 
-Mended: an evaluation that accepted no component, which it takes for one that accepted all; the sum
-of the background's footprints, which it calls the movie's mean; masks, which it rounds to float32;
-and damaged files, which it names in no error.
+Mended: volumes, which it cannot read; an evaluation that accepted no component, which it takes for
+one that accepted all; the sum of the background's footprints, which it calls the movie's mean;
+masks, which it rounds to float32; and damaged files, which it names in no error.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # ty
     Raises
     ------
     CorruptSourceError
-        When it is no such file, is damaged, or is of a volume, which is not supported.
+        When it is no such file, or is damaged.
     """
 
     extractor_name = "MendedCaimanExtractor"
@@ -48,6 +48,7 @@ class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # ty
             # It is no mean of the movie, but the background's footprints added up.
             self._summary_images.pop("mean", None)
             self._mend_acceptance()
+            self._num_planes = int((*self.get_frame_shape(), 1)[2])
         except Exception as error:  # a damaged file can raise anything
             self.__del__()
             if isinstance(error, CorruptSourceError):
@@ -102,7 +103,8 @@ class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # ty
     def _create_roi_masks(self) -> _ROIMasks | None:
         """Return the footprints of components and of the background, as CaImAn's matrices say it.
 
-        Those are sparse by column, and number the pixels of the field column by column.
+        Those are sparse by column, and number the pixels of the field column by column, of a
+        volume plane by plane.
         """
         cells = self._get_sparse_dataset_safe("estimates/A")
         if cells is None:
@@ -116,18 +118,20 @@ class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # ty
         places = np.concatenate([cells.indices[kept], place])
         counts = np.bincount(component, minlength=len(dense))
         ends = np.append(0, np.cumsum(kept))[cells.indptr[1:]]
-        columns, rows = np.divmod(places, self.get_frame_shape()[0])
+        frame_shape = tuple(map(int, self.get_frame_shape()))
+        rows, columns, *planes = np.unravel_index(places, frame_shape, order="F")
         pixels = RaggedPixels(
-            coordinates=(columns.astype(np.int32), rows.astype(np.int32)),
+            coordinates=tuple(axis.astype(np.int32) for axis in (columns, rows, *planes)),
             weights=np.concatenate([cells.data[kept], dense[component, place]]),
             ends=np.append(ends, np.count_nonzero(kept) + np.cumsum(counts)),
-            field_shape=field_of(self.get_frame_shape()),
+            field_shape=field_of(frame_shape),
             image_dtype=cells.dtype,
         )
         ids = list(range(cells.shape[1])) if self._roi_ids is None else list(self._roi_ids)
         ids += [f"background{index}" for index in range(len(dense))]
         id_map = {roi_id: index for index, roi_id in enumerate(ids)}
-        return _ROIMasks(PixelLists(pixels), "nwb-pixel_mask", self.get_frame_shape(), id_map)
+        form = "nwb-voxel_mask" if planes else "nwb-pixel_mask"
+        return _ROIMasks(PixelLists(pixels), form, frame_shape, id_map)
 
     def get_ragged_pixels(
         self, ids: Sequence[Any], form: Form, of_background: bool = False
@@ -137,7 +141,7 @@ class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # ty
         return self._roi_masks.data.pixels.take(indices)  # type: ignore[no-any-return]
 
     def get_roi_image_masks(self, roi_ids: Any = None) -> NDArray[Any]:
-        """Return masks, (rows, columns, components), in the precision that CaImAn wrote.
+        """Return masks, (rows, columns[, planes], components), in the precision of CaImAn.
 
         roiextractors rounds them to float32.
         """
@@ -150,8 +154,8 @@ class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # ty
     def _images(self, ids: Any) -> NDArray[Any]:
         images = np.zeros((*self.get_frame_shape(), len(ids)), self._estimates["A/data"].dtype)
         for position, component in enumerate(ids):
-            rows, columns, weights = self._roi_masks.get_roi_pixel_mask(component).T
-            images[rows.astype(int), columns.astype(int), position] = weights
+            *axes, weights = self._roi_masks.get_roi_pixel_mask(component).T
+            images[(*(axis.astype(int) for axis in axes), position)] = weights
         return images
 
     def __del__(self) -> None:
@@ -170,9 +174,10 @@ def _check(path: Path) -> None:
                     f"'{path}' is not CaImAn's output: it has no {missing[0]}. Give the HDF5 file "
                     "that CaImAn's save() wrote."
                 )
-            if file["params/data/dims"].shape != (2,):
+            if file["params/data/dims"].shape not in ((2,), (3,)):
                 raise CorruptSourceError(
-                    f"'{path}' is a segmentation of a volume; only planes can be read yet."
+                    f"'{path}' states no field: params/data/dims must be rows and columns, and "
+                    "planes if there are several."
                 )
     except OSError as error:
         raise CorruptSourceError(f"'{path}' is not a whole HDF5 file: {error}.") from error

@@ -99,6 +99,8 @@ class ImageMasks:
 
     def _read(self, index: int) -> NDArray[Any]:
         masks = np.asarray(self.extractor.get_roi_image_masks(roi_ids=[self._roi_ids[index]]))
+        if masks.ndim == 3 and masks.shape == self._volume():
+            return np.swapaxes(masks, 0, 1)  # one mask alone, whose planes are no ROIs
         # Volumes come with the axis of ROIs before that of planes (roiextractors stacks masks on
         # axis 2) or, as documented, behind it; with a single ROI its length 1 tells which. An
         # extractor that gives all its ROIs whatever it is asked for is taken at its order.
@@ -110,6 +112,12 @@ class ImageMasks:
             f"{type(self.extractor).__name__} gave masks of shape {masks.shape} for one ROI; the "
             "axis of ROIs must have length 1."
         )
+
+    def _volume(self) -> tuple[int, ...]:
+        """Return (rows, columns, planes); nothing of a plane."""
+        stated = getattr(self.extractor, "get_frame_shape", tuple)
+        shape = tuple(int(size) for size in stated())
+        return shape if len(shape) == 3 else ()
 
 
 def pixel_masks(extractor: Any, roi_ids: Sequence[Any]) -> RaggedPixels:

@@ -10,6 +10,7 @@ import numpy as np
 from roiextractors import SegmentationExtractor, Suite2pSegmentationExtractor
 from roiextractors.segmentationextractor import SampleSlicedSegmentationExtractor, _ROIMasks
 
+from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.ragged import PixelLists, RaggedPixels
 
 Form = Literal["image", "pixel"]
@@ -81,6 +82,8 @@ def _native_pixels(extractor: Any, ids: Sequence[Any]) -> RaggedPixels | None:
     if type(masks) is not _ROIMasks:
         return None
     indices = [masks.roi_id_map[roi_id] for roi_id in ids]
+    if masks.mask_tpe == "nwb-image_mask" and np.ndim(masks.data) == 4:
+        return _voxels(extractor, masks, indices)
     if masks.mask_tpe == "nwb-image_mask":
         is_array = isinstance(masks.data, np.ndarray) and masks.data.ndim == 3
         return RaggedPixels.from_images(masks.data, indices) if is_array else None
@@ -90,3 +93,23 @@ def _native_pixels(extractor: Any, ids: Sequence[Any]) -> RaggedPixels | None:
     return RaggedPixels.from_masks(
         [masks.data[index] for index in indices], frame_shape, np.float32
     )
+
+
+def _voxels(extractor: Any, masks: Any, indices: Sequence[int]) -> RaggedPixels:
+    """Return the voxels of dense masks, (rows, columns, planes, ROIs).
+
+    roiextractors itself takes planes of them for ROIs.
+    """
+    field = masks.field_of_view_shape
+    if len(field) != 3:
+        raise SourceError(
+            f"{type(extractor).__name__} holds masks of shape {masks.data.shape} and takes their "
+            f"{masks.data.shape[2]} planes for ROIs. Give masks of volumes, (rows, columns, "
+            "planes, ROIs), to NumpySegmentationInterface."
+        )
+    found = []
+    for index in indices:
+        image = np.asarray(masks.data[..., index])
+        places = np.nonzero(image)
+        found.append(np.column_stack([*places, image[places]]))
+    return RaggedPixels.from_masks(found, field, masks.data.dtype)

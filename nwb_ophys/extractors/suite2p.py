@@ -1,13 +1,13 @@
 """Suite2p's output, read by roiextractors and mended where that is wrong.
 
-Mended: the correlation image of a cropped field, which it pads on the wrong side; the second
-channel's ``iscell``, which it takes from ``redcell.npy``; damaged files, which it names in no
-error; and the pixel masks, which it builds anew for all ROIs whenever one is asked for.
+Mended: the correlation image of a cropped field, which it pads on the wrong side; the images that
+it leaves out, and those of the first channel that it gives as the second's; the second channel's
+``iscell``, which it takes from ``redcell.npy``; damaged files, which it names in no error; and the
+pixel masks, which it builds anew for all ROIs whenever one is asked for.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,62 +21,18 @@ from nwb_ophys.extractors.npy import load_npy
 from nwb_ophys.extractors.properties import QuickProperties
 from nwb_ophys.extractors.ragged import RaggedPixels, field_of
 from nwb_ophys.extractors.sparse import Form
+from nwb_ophys.extractors.suite2p_folder import channel_names, check_ops, placed, plane_names
 
-
-def find_suite2p_folder(path: Path) -> tuple[Path, str | None]:
-    """Return the folder that holds the planes, and a plane if the path is that of one.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The ``suite2p`` folder, the folder that holds it, or the folder of a plane.
-
-    Raises
-    ------
-    SourceError
-        When it is none of these.
-    """
-    if (path / "stat.npy").is_file() and re.fullmatch(r"plane\d+", path.resolve().name):
-        return path.resolve().parent, path.resolve().name
-    for folder in (path, path / "suite2p"):
-        if plane_names(folder):
-            return folder, None
-    raise SourceError(
-        f"'{path}' is no Suite2p folder: it has no folder plane0 with ops.npy and stat.npy. Give "
-        "the folder 'suite2p' that Suite2p wrote."
-    )
-
-
-def plane_names(folder: Path) -> list[str]:
-    """Return the names of the planes in a ``suite2p`` folder, in their order.
-
-    ``combined`` is Suite2p's own by-product, not a plane.
-    """
-    if not folder.is_dir():
-        return []
-    names = [
-        entry.name
-        for entry in folder.iterdir()
-        if re.fullmatch(r"plane\d+", entry.name)
-        and (entry / "ops.npy").is_file()
-        and (entry / "stat.npy").is_file()
-    ]
-    return sorted(names, key=lambda name: int(name.removeprefix("plane")))
-
-
-def channel_names(folder: Path) -> list[str]:
-    """Return ``chan1``, and ``chan2`` where any plane has traces of a second channel."""
-    second = any((folder / plane / "F_chan2.npy").is_file() for plane in plane_names(folder))
-    return ["chan1", "chan2"] if second else ["chan1"]
-
-
-def _check_ops(path: Path, data: NDArray[Any]) -> None:
-    ops = data.item() if data.dtype == object and data.ndim == 0 else None
-    if not isinstance(ops, dict):
-        raise CorruptSourceError(f"'{path}' holds no settings of Suite2p; it may be damaged.")
-    missing = [key for key in ("fs", "nframes", "Ly", "Lx") if key not in ops]
-    if missing:
-        raise CorruptSourceError(f"'{path}' lacks {', '.join(missing)}; it is not complete.")
+# Images of ops.npy by channel. Those of contrast and of activity are of the first channel alone.
+_IMAGES = {
+    "chan1": {
+        "mean": "meanImg",
+        "enhanced": "meanImgE",
+        "maximum": "max_proj",
+        "correlation": "Vcorr",
+    },
+    "chan2": {"mean": "meanImg_chan2", "corrected": "meanImg_chan2_corrected"},
+}
 
 
 def _check_stat(path: Path, data: NDArray[Any]) -> None:
@@ -112,6 +68,7 @@ class MendedSuite2pExtractor(QuickProperties, Suite2pSegmentationExtractor):  # 
     def __init__(self, folder_path: Path, channel_name: str, plane_name: str) -> None:
         try:
             super().__init__(folder_path, channel_name=channel_name, plane_name=plane_name)
+            self._set_images()
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, SourceError):
                 raise
@@ -144,7 +101,7 @@ class MendedSuite2pExtractor(QuickProperties, Suite2pSegmentationExtractor):  # 
             return None
         data = load_npy(path, allow_pickle=mmap_mode is None)
         if file_name == "ops.npy":
-            _check_ops(path, data)
+            check_ops(path, data)
         elif file_name == "stat.npy":
             _check_stat(path, data)
         else:
@@ -171,12 +128,6 @@ class MendedSuite2pExtractor(QuickProperties, Suite2pSegmentationExtractor):  # 
                         f"'{folder / 'stat.npy'}': ROI {index} reaches out of the field of "
                         f"{self._image_shape} pixels that ops.npy states."
                     )
-        for name, image in self._summary_images.items():
-            if np.shape(image) != self._image_shape:
-                raise CorruptSourceError(
-                    f"'{folder / 'ops.npy'}': the {name} image has the shape {np.shape(image)}; "
-                    f"it must be {self._image_shape}."
-                )
 
     def _set_flags(self) -> None:
         """State of each ROI what Suite2p's classifiers found, under the files' own names."""
@@ -192,17 +143,16 @@ class MendedSuite2pExtractor(QuickProperties, Suite2pSegmentationExtractor):  # 
             for key, (values, description) in columns.items():
                 self.set_property(key, np.asarray(values), self._roi_ids, description=description)
 
-    def _correlation_image_read(self) -> NDArray[Any] | None:
-        """Return the correlation image at its place in the whole field, which Suite2p crops."""
-        if "Vcorr" not in self.options:
-            return None
-        cropped = np.asarray(self.options["Vcorr"])
-        if cropped.shape == self._image_shape:
-            return cropped
-        image = np.zeros(self._image_shape, cropped.dtype)
-        (top, bottom), (left, right) = self.options["yrange"], self.options["xrange"]
-        image[top:bottom, left:right] = cropped
-        return image
+    def _correlation_image_read(self) -> None:
+        """Return None: all images are set together, by `_set_images`."""
+
+    def _set_images(self) -> None:
+        """Set the images of this channel, each at its place in the whole field."""
+        found = {name: self.options.get(key) for name, key in _IMAGES[self.channel_name].items()}
+        self._summary_images.clear()
+        for name, image in found.items():
+            if np.ndim(image):  # absent, or 0 where it was not computed
+                self._summary_images[name] = placed(name, np.asarray(image), self.options)
 
     def get_ragged_pixels(
         self, ids: Sequence[int], form: Form, of_background: bool = False

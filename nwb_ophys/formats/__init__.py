@@ -3,7 +3,7 @@
 from nwb_ophys.formats.caiman import CaimanSegmentationInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
-from nwb_ophys.formats.suite2p import Suite2pSegmentationInterface
+from nwb_ophys.formats.suite2p import Suite2pImagingInterface, Suite2pSegmentationInterface
 from nwb_ophys.formats.tiff import TiffImagingInterface
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "ScanImageImagingInterface",
+    "Suite2pImagingInterface",
     "Suite2pSegmentationInterface",
     "TiffImagingInterface",
 ]

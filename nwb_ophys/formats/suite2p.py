@@ -1,17 +1,32 @@
-"""Suite2p output folders."""
+"""Suite2p output folders: the ROIs, and the movie that Suite2p registered."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
+from pynwb import NWBFile
 
-from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.suite2p_folder import (
+    MOVIE_FILES,
+    ROI_FILES,
+    channel_names,
+    find_suite2p_folder,
+    part_of,
+    plane_names,
+    planes_without_second_channel,
+)
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block_size
+from nwb_ophys.interfaces.mixins import MotionWriter
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.metadata import DeepDict
+from nwb_ophys.writers.motion import OriginalFiles
 
 
 @attrs.frozen(kw_only=True)
@@ -25,6 +40,16 @@ class Suite2pSource:
     )
 
 
+_IMAGES = {
+    "enhanced": "Mean over time of each pixel, its contrast enhanced by Suite2p.",
+    "maximum": "Maximum over time of each pixel of the binned and filtered movie in which Suite2p "
+    "looked for ROIs.",
+    "correlation": "Suite2p's correlation map: how much each pixel goes with its surroundings.",
+    "corrected": "Mean over time of each pixel of the second channel, corrected by Suite2p for "
+    "what shines through from the first.",
+}
+
+
 class Suite2pSegmentationInterface(SegmentationInterface):
     """The ROIs that Suite2p found in one plane, with the traces of one channel."""
 
@@ -33,25 +58,9 @@ class Suite2pSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.suite2p import (
-            MendedSuite2pExtractor,
-            channel_names,
-            find_suite2p_folder,
-            plane_names,
-        )
+        from nwb_ophys.extractors.suite2p import MendedSuite2pExtractor
 
-        folder, plane = find_suite2p_folder(source.folder_path)
-        planes, channels = plane_names(folder), channel_names(folder)
-        plane = source.plane_name or plane or (planes[0] if len(planes) == 1 else None)
-        if plane not in planes:
-            asked = (
-                "several planes; choose one with plane_name" if plane is None else f"no '{plane}'"
-            )
-            raise SourceArgumentError(f"'{folder}' has {asked}: {', '.join(planes)}.")
-        if source.channel_name not in channels:
-            raise SourceArgumentError(
-                f"'{folder}' has no channel '{source.channel_name}'; it has {', '.join(channels)}."
-            )
+        folder, plane = _chosen(source, ROI_FILES)
         return MendedSuite2pExtractor(folder, source.channel_name, plane)
 
     def describe(self) -> Mapping[str, Any]:
@@ -59,46 +68,168 @@ class Suite2pSegmentationInterface(SegmentationInterface):
         plane, channel = self.extractor.plane_name, self.extractor.channel_name
         description = f"ROIs that Suite2p found in {plane}, channel {channel}."
         segmentation = {"plane_segmentations": [{"description": description}]}
-        return {"Ophys": {"ImageSegmentation": segmentation}}
+        there = self.extractor.get_images_dict()
+        images = {name: {"description": _IMAGES[name]} for name in there if name in _IMAGES}
+        return {
+            "Ophys": {
+                "ImageSegmentation": segmentation,
+                "SegmentationImages": {"PlaneSegmentation": images},
+            }
+        }
 
     def part(self) -> str:
         """Return the channel and the plane, where there are several."""
-        folder = self.extractor.folder_path
-        several_channels = len(self.extractor.get_available_channels(folder)) > 1
-        several_planes = len(self.extractor.get_available_planes(folder)) > 1
-        channel = self.extractor.channel_name if several_channels else ""
-        return f"{channel} {self.extractor.plane_name if several_planes else ''}".strip()
+        extractor = self.extractor
+        return part_of(extractor.folder_path, extractor.channel_name, extractor.plane_name)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:
-        """Return evidence, in words, that a path is a Suite2p folder."""
-        from nwb_ophys.extractors.suite2p import find_suite2p_folder, plane_names
-
-        glance = Glance.of(path)
-        if not glance.is_folder:
-            return None
-        try:
-            folder, plane = find_suite2p_folder(glance.path)
-        except SourceError:
-            return None
-        return f"{plane or ', '.join(plane_names(folder))} with ops.npy and stat.npy"
+        """Return evidence, in words, that a path is a Suite2p folder with ROIs."""
+        return _evidence(path, ROI_FILES)
 
     @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
         """Return every plane and channel of a Suite2p folder."""
-        from nwb_ophys.extractors.suite2p import channel_names, find_suite2p_folder, plane_names
+        return _streams(path, ROI_FILES, source)
 
-        folder, plane = find_suite2p_folder(path)
-        planes = [plane] if plane else plane_names(folder)
-        planes = [source["plane_name"]] if "plane_name" in source else planes
-        channels = channel_names(folder)
-        channels = [source["channel_name"]] if "channel_name" in source else channels
-        return {
-            " ".join([c] * (len(channels) > 1) + [p] * (len(planes) > 1)): {
-                "folder_path": path,
-                "channel_name": c,
-                "plane_name": p,
-            }
-            for p in planes
-            for c in channels
+
+@attrs.frozen(kw_only=True)
+class Suite2pImagingOptions(ImagingOptions):
+    """Conversion options of a movie that Suite2p registered."""
+
+    parent_container: Literal["acquisition", "processing/ophys"] = argument(
+        "Where the series goes; a movie that was processed is no acquisition.",
+        default="processing/ophys",
+    )
+    motion_correction: bool = argument(
+        "Write a CorrectedImageStack with the shifts of the frames, in MotionCorrection, instead "
+        "of a series.",
+        default=False,
+    )
+    original: str | None = argument(
+        "With motion_correction, name of the series in the file's acquisition that was registered; "
+        "when not given, a series refers to the files that Suite2p read.",
+        default=None,
+    )
+
+
+class Suite2pImagingInterface(ImagingInterface, MotionWriter):
+    """The movie of one plane and channel that Suite2p registered, ``data.bin``."""
+
+    Source = Suite2pSource
+    Options = Suite2pImagingOptions
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.suite2p_movie import Suite2pMovieExtractor
+
+        folder, plane = _chosen(source, MOVIE_FILES)
+        return Suite2pMovieExtractor(folder, source.channel_name, plane)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the output states of itself: nothing of the microscope."""
+        plane, channel = self.extractor.plane_name, self.extractor.channel_name
+        description = f"Movie of {plane}, channel {channel}, after registration by Suite2p."
+        return {"Ophys": {self.photon_series_type: [{"description": description}]}}
+
+    def part(self) -> str:
+        """Return the channel and the plane, where there are several."""
+        extractor = self.extractor
+        return part_of(extractor.folder_path, extractor.channel_name, extractor.plane_name)
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is a Suite2p folder with a registered movie."""
+        return _evidence(path, MOVIE_FILES)
+
+    @classmethod
+    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+        """Return every plane and channel of a Suite2p folder that has a movie."""
+        return _streams(path, MOVIE_FILES, source)
+
+    def add_movie(self, nwbfile: NWBFile, metadata: DeepDict, kind: str, chosen: Any) -> None:
+        """Add the movie as a series, or with its shifts where that is asked for."""
+        if not chosen.motion_correction:
+            if chosen.original is not None:
+                raise OptionError("original is given, but it is for motion_correction only.")
+            super().add_movie(nwbfile, metadata, kind, chosen)
+            return
+        # That of a stub gives the first samples of the extractor that knows the shifts.
+        whole, num_samples = self.open(self.source), int(self.extractor.get_num_samples())
+        also = " Blocks of it were moved further, each by itself." * whole.has_block_shifts
+        self.add_corrected_image_stack(
+            nwbfile,
+            metadata,
+            xy_translation=whole.get_shifts()[:num_samples],
+            original=chosen.original or _original_of(whole),
+            photon_series_type=kind,
+            photon_series_index=chosen.photon_series_index,
+            iterator_options=block_size(chosen.iterator_options),
+            translation_description="By how many pixels Suite2p moved each frame: x towards larger "
+            f"columns, y towards larger rows.{also}",
+        )
+
+
+def _original_of(movie: Any) -> OriginalFiles:
+    files, starts = movie.get_original_files()
+    what = f"The frames of {movie.plane_name}, channel {movie.channel_name}, in the files that "
+    what += "Suite2p registered."
+    return OriginalFiles(files=files, starting_frames=starts, description=what)
+
+
+def _chosen(source: Any, files: tuple[str, ...]) -> tuple[Path, str]:
+    """Return the folder and the plane that source arguments mean, whose channel is there."""
+    folder, plane = find_suite2p_folder(source.folder_path, files)
+    planes, channels = plane_names(folder, files), channel_names(folder, files)
+    plane = source.plane_name or plane or (planes[0] if len(planes) == 1 else None)
+    if plane not in planes:
+        asked = "several planes; choose one with plane_name" if plane is None else f"no '{plane}'"
+        raise SourceArgumentError(f"'{folder}' has {asked}: {', '.join(planes)}.")
+    if source.channel_name not in channels:
+        raise SourceArgumentError(
+            f"'{folder}' has no channel '{source.channel_name}'; it has {', '.join(channels)}."
+        )
+    return folder, plane
+
+
+def _evidence(path: Path | Glance, files: tuple[str, ...]) -> str | None:
+    glance = Glance.of(path)
+    if not glance.is_folder:
+        return None
+    try:
+        folder, plane = find_suite2p_folder(glance, files)
+    except SourceError:
+        return None
+    return f"{plane or ', '.join(plane_names(folder, files))} with {' and '.join(files)}"
+
+
+def _streams(
+    path: Path, files: tuple[str, ...], source: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    folder, plane = find_suite2p_folder(path, files)
+    planes = [plane] if plane else plane_names(folder, files)
+    planes = [source["plane_name"]] if "plane_name" in source else planes
+    channels = channel_names(folder, files)
+    lacking: set[str] = set()
+    if "channel_name" in source:
+        channels = [source["channel_name"]]
+    elif len(channels) > 1:
+        lacking = set(planes_without_second_channel(folder, files)) & set(planes)
+    if lacking:
+        warnings.warn(
+            f"'{folder}' has a second channel, but not of {', '.join(sorted(lacking))}, of which "
+            "the first alone is read.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return {
+        " ".join([c] * (len(channels) > 1) + [p] * (len(planes) > 1)): {
+            "folder_path": path,
+            "channel_name": c,
+            "plane_name": p,
         }
+        for p in planes
+        for c in channels
+        if c == "chan1" or p not in lacking
+    }

@@ -96,15 +96,29 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         full = _of_kind(self.full_metadata(metadata), kind)
         source = self if chosen.stub is None else self.with_extractor(self._first(chosen.stub))
         source.add_devices(nwbfile, full)
-        source.add_photon_series(
+        source.add_movie(nwbfile, full, kind, chosen)
+        return nwbfile
+
+    def add_movie(self, nwbfile: NWBFile, metadata: DeepDict, kind: str, chosen: Any) -> None:
+        """Add the movie by itself, as the checked options ask for it.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+        metadata : DeepDict
+            With all defaults.
+        kind : {"TwoPhotonSeries", "OnePhotonSeries"}
+        chosen : attrs instance
+            Of ``Options``.
+        """
+        self.add_photon_series(
             nwbfile,
-            full,
+            metadata,
             photon_series_type=kind,
             photon_series_index=chosen.photon_series_index,
             parent_container=chosen.parent_container,
-            iterator_options=_block_size(chosen.iterator_options),
+            iterator_options=block_size(chosen.iterator_options),
         )
-        return nwbfile
 
     def _first(self, stub: int) -> Any:
         if stub < 1:
@@ -113,7 +127,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         return self.extractor.slice_samples(start_sample=0, end_sample=min(stub, num_samples))
 
 
-def _block_size(given: dict[str, Any] | None) -> dict[str, Any]:
+def block_size(given: dict[str, Any] | None) -> dict[str, Any]:
     """Have a movie read by blocks of 100 MB unless told otherwise, which a bar can follow."""
     options = dict(given or {})
     if "buffer_shape" not in options and "chunk_shape" not in options:

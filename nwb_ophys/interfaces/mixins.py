@@ -14,6 +14,7 @@ from pynwb import NWBFile
 from nwb_ophys.writers.devices import add_devices, add_imaging_plane
 from nwb_ophys.writers.images import add_summary_images
 from nwb_ophys.writers.masks import add_plane_segmentation
+from nwb_ophys.writers.motion import add_corrected_image_stack
 from nwb_ophys.writers.series import add_photon_series
 from nwb_ophys.writers.traces import add_traces_alone
 from nwb_ophys.writers.whole import add_background
@@ -47,6 +48,21 @@ class SeriesWriter:
     ) -> NWBFile:
         """Add the movie; options are those of ``tools.add_photon_series``."""
         return add_photon_series(self.extractor, nwbfile, metadata, **options)
+
+
+class MotionWriter:
+    """Writes the movie of an imaging extractor that was registered, with the shifts of frames."""
+
+    extractor: Any
+
+    def add_corrected_image_stack(
+        self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
+    ) -> NWBFile:
+        """Add the movie to ``MotionCorrection``.
+
+        Options are those of ``writers.motion.add_corrected_image_stack``.
+        """
+        return add_corrected_image_stack(self.extractor, nwbfile, metadata, **options)
 
 
 class MaskWriter:

@@ -97,6 +97,12 @@ BUILTIN = (
         packages=("tifffile",),
     ),
     FormatRow(
+        name="suite2p-movie",
+        kind="imaging",
+        interface=f"{_FORMATS}.suite2p:Suite2pImagingInterface",
+        recognised="a folder with plane0, plane1, … of ops.npy and the registered movie data.bin",
+    ),
+    FormatRow(
         name="numpy",
         kind="imaging",
         interface=f"{_FORMATS}.numpy:NumpyImagingInterface",

@@ -26,6 +26,9 @@ def write_suite2p(
     second_channel: bool = False,
     crop: Crop | None = None,
     iscell: Sequence[Sequence[bool]] | None = None,
+    movie: bool = False,
+    rois: bool = True,
+    offsets: Array | None = None,
 ) -> Path:
     """Write recordings as Suite2p leaves them, one plane each.
 
@@ -49,6 +52,14 @@ def write_suite2p(
         whole field by default. No cell may reach out of it.
     iscell : sequence of sequence of bool, optional
         For each plane, which of its ROIs are cells; all by default.
+    movie : bool
+        Also write the registered movie, ``data.bin``, of int16; uint16 is halved, as Suite2p does
+        to make it fit. The second channel has one, too: ``data_chan2.bin``.
+    rois : bool
+        If not, only what registration leaves is written: ``ops.npy``, and the movies.
+    offsets : numpy.ndarray of int, shape (samples, 2), optional
+        ``yoff`` and ``xoff``: how far off (row, column) each frame was found when the movie was
+        registered. 0 by default.
 
     Returns
     -------
@@ -69,16 +80,14 @@ def write_suite2p(
     for index, (plane, accepted) in enumerate(zip(planes, iscell, strict=True)):
         plane_folder = suite2p_folder / f"plane{index}"
         plane_folder.mkdir(parents=True, exist_ok=True)
-        files = _traces(plane) | {
-            "stat": _stat(plane),
-            # The second column is the probability that the classifier gives.
-            "iscell": np.array([[flag, 0.1 + 0.8 * flag] for flag in accepted]).reshape(-1, 2),
-            "ops": _ops(plane, crop, plane_folder, len(planes), second_channel),
-        }
-        if second_channel:
-            files |= _second_channel(plane)
+        ops = _ops(plane, crop, plane_folder, len(planes), second_channel)
+        files: dict[str, Any] = {"ops": ops | _registration(plane.num_samples, offsets)}
+        if rois:
+            files |= _rois(plane, accepted, second_channel)
         for name, values in files.items():
             np.save(plane_folder / f"{name}.npy", np.asarray(values), allow_pickle=True)
+        if movie:
+            _write_movies(plane_folder, plane, second_channel)
     return suite2p_folder
 
 
@@ -97,6 +106,27 @@ def _check(
         for axis, (start, stop) in enumerate(crop or ()):
             if pixels[:, axis].min() < start or pixels[:, axis].max() >= stop:
                 raise ValueError(f"crop is {crop}, but a cell reaches out of it.")
+
+
+def _rois(
+    plane: SimulatedRecording, accepted: Sequence[bool], second_channel: bool
+) -> dict[str, Any]:
+    """Return what Suite2p writes of the ROIs of a plane, by the names of the files."""
+    files = _traces(plane) | {
+        "stat": _stat(plane),
+        # The second column is the probability that the classifier gives.
+        "iscell": np.array([[flag, 0.1 + 0.8 * flag] for flag in accepted]).reshape(-1, 2),
+    }
+    return files | (_second_channel(plane) if second_channel else {})
+
+
+def _write_movies(folder: Path, plane: SimulatedRecording, second_channel: bool) -> None:
+    """Write the registered movies: frames one after the other, without a header."""
+    halved = plane.movie // 2 if plane.movie.dtype == np.uint16 else plane.movie
+    halved.astype("<i2").tofile(folder / "data.bin")
+    if second_channel:
+        label = _LABEL_COUNTS * plane.image_masks()[::2].sum(axis=0)
+        (label + _BLEED_THROUGH * halved).astype("<i2").tofile(folder / "data_chan2.bin")
 
 
 def _traces(plane: SimulatedRecording) -> dict[str, Any]:
@@ -178,7 +208,9 @@ def _ops(
         "refImg": mean_image.astype(np.int16),
         "Vcorr": plane.correlation_image()[window],
         "max_proj": plane.maximum_image()[window],
-        **_registration(plane.num_samples),
+        "filelist": [str(plane_folder.parent.parent / "recording.tif")],
+        "frames_per_file": np.array([plane.num_samples]),
+        "reg_file": str(plane_folder / "data.bin"),
         "neucoeff": 0.7,
         "save_folder": "suite2p",
         "save_path0": str(plane_folder.parent.parent),
@@ -190,12 +222,13 @@ def _ops(
     return ops
 
 
-def _registration(num_samples: int) -> dict[str, Any]:
-    """Return the shifts of the frames: the simulated field does not move."""
+def _registration(num_samples: int, offsets: Array | None) -> dict[str, Any]:
+    """Return where the frames were found, (row, column); the simulated field does not move."""
+    found = np.zeros((num_samples, 2)) if offsets is None else np.asarray(offsets)
     return {
         "do_registration": 1,
-        "yoff": np.zeros(num_samples, dtype=np.int32),
-        "xoff": np.zeros(num_samples, dtype=np.int32),
+        "yoff": found[:, 0].astype(np.int32),
+        "xoff": found[:, 1].astype(np.int32),
         "corrXY": np.ones(num_samples, dtype=np.float32),
         "badframes": np.zeros(num_samples, dtype=bool),
     }

@@ -19,7 +19,10 @@ def check_movie(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:
     AssertionError
     """
     kinds = (TwoPhotonSeries, OnePhotonSeries)
-    (series,) = [each for each in nwbfile.acquisition.values() if isinstance(each, kinds)]
+    places = [nwbfile.acquisition]
+    if "ophys" in nwbfile.processing:
+        places.append(nwbfile.processing["ophys"].data_interfaces)
+    (series,) = [each for place in places for each in place.values() if isinstance(each, kinds)]
     extractor = interface.extractor
     expected = np.asarray(extractor.get_series(0, num_samples)).swapaxes(1, 2)
     np.testing.assert_array_equal(series.data[:], expected)

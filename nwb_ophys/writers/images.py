@@ -39,7 +39,7 @@ def add_summary_images(
     ----------
     nwbfile : pynwb.NWBFile
     segmentation_extractor : roiextractors.SegmentationExtractor
-        Its images, (rows, columns); written (columns, rows).
+        Its images, (rows, columns[, planes]); written (columns, rows), an image for each plane.
     metadata : Mapping, optional
         ``metadata["Ophys"]["SegmentationImages"]`` names the container, and under the name of the
         plane segmentation each image.
@@ -84,21 +84,35 @@ def add_summary_images(
         ophys.add(Images(name=described["name"], description=described["description"]))
     container = ophys.data_interfaces[described["name"]]
     for name, pixels in images.items():
-        data = np.swapaxes(pixels, 0, 1)
-        model = _image_model(described.get(plane) or {}, plane, name, data, container)
-        if model is not None:
-            fields = attrs.asdict(model, filter=lambda _, value: value is not None)
-            container.add_image(GrayscaleImage(**fields, data=data))
+        for suffix, data in _planar(pixels):
+            model = _image_model(described.get(plane) or {}, plane, name, suffix, data, container)
+            if model is not None:
+                fields = attrs.asdict(model, filter=lambda _, value: value is not None)
+                container.add_image(GrayscaleImage(**fields, data=data))
     return nwbfile
 
 
+def _planar(pixels: Any) -> list[tuple[str, NDArray[Any]]]:
+    """Return an image, (columns, rows), or those of a volume's planes with suffixes of the name."""
+    image = np.swapaxes(pixels, 0, 1)
+    if image.ndim == 2:
+        return [("", image)]
+    return [(f"Plane{index}", image[:, :, index]) for index in range(image.shape[2])]
+
+
 def _image_model(
-    described: Mapping[str, Any], plane: str, image: str, data: NDArray[Any], container: Images
+    described: Mapping[str, Any],
+    plane: str,
+    image: str,
+    suffix: str,
+    data: NDArray[Any],
+    container: Images,
 ) -> models.SummaryImage | None:
     """Return the fields of an image, or None where the same one is in the container already."""
     stated = described.get(image)
     path = f'metadata["Ophys"]["SegmentationImages"]["{plane}"]["{image}"]'
     model = parse_model(models.SummaryImage, image_entry(image) | dict(stated or {}), path)
+    model = attrs.evolve(model, name=f"{model.name}{suffix}")
     if stated is None and _holds_another(container, model.name, data):
         # A default name that another plane's image has taken; the plane's name sets it apart.
         model = attrs.evolve(model, name=f"{model.name}{plane}")

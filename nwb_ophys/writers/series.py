@@ -17,7 +17,13 @@ from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
 from nwb_ophys.errors import ArgumentError, MemoryLimitError, MetadataError
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator, read_series
 from nwb_ophys.memory import available_memory
-from nwb_ophys.metadata import get_nwb_imaging_metadata, merge_metadata, models, parse_model
+from nwb_ophys.metadata import (
+    DeepDict,
+    get_nwb_imaging_metadata,
+    merge_metadata,
+    models,
+    parse_model,
+)
 from nwb_ophys.timing import clock_of
 from nwb_ophys.writers.devices import add_imaging_plane
 from nwb_ophys.writers.session import ophys_module
@@ -83,22 +89,64 @@ def add_photon_series(
     _check_choice("photon_series_type", photon_series_type, tuple(_SERIES))
     _check_choice("parent_container", parent_container, _CONTAINERS)
     _check_choice("iterator_type", iterator_type, _ITERATOR_TYPES)
-    _check_kind(metadata, photon_series_type)
-    merged = merge_metadata(get_nwb_imaging_metadata(imaging, photon_series_type), metadata)
-    model = _series_model(merged, photon_series_type, photon_series_index)
-    _check_name_is_free(nwbfile, model.name, parent_container)
-    dimension = _check_dimension(imaging, model, photon_series_type, photon_series_index)
-    clock = clock_of(imaging, model.rate, model.starting_time)
-    add_imaging_plane(nwbfile, merged, imaging_plane_name=model.imaging_plane)
-    fields = attrs.asdict(model, filter=lambda _, value: value is not None)
-    fields |= {"dimension": dimension, "imaging_plane": nwbfile.imaging_planes[model.imaging_plane]}
+    merged = with_defaults(imaging, metadata, photon_series_type)
+    name = series_model(merged, photon_series_type, photon_series_index).name
+    _check_name_is_free(nwbfile, name, parent_container)
     data = _imaging_frames_to_hdmf_iterator(imaging, iterator_type, iterator_options)
-    series = _SERIES[photon_series_type](**fields | time_fields(clock), data=compressed(data))
+    series = make_photon_series(
+        imaging, nwbfile, merged, photon_series_type, photon_series_index, data
+    )
     if parent_container == "acquisition":
         nwbfile.add_acquisition(series)
     else:
         ophys_module(nwbfile).add(series)
     return nwbfile
+
+
+def with_defaults(imaging: Any, metadata: Mapping[str, Any] | None, kind: str) -> DeepDict:
+    """Return the metadata of a movie with all defaults.
+
+    Raises
+    ------
+    AssertionError
+        When they describe a series of the other kind only.
+    """
+    _check_kind(metadata, kind)
+    return merge_metadata(get_nwb_imaging_metadata(imaging, kind), metadata)
+
+
+def make_photon_series(
+    imaging: Any,
+    nwbfile: NWBFile,
+    metadata: Mapping[str, Any],
+    kind: str,
+    index: int,
+    data: Any,
+    **changes: Any,
+) -> Any:
+    """Make a photon series and add its imaging plane, but not the series itself.
+
+    Parameters
+    ----------
+    imaging : roiextractors.ImagingExtractor
+    nwbfile : pynwb.NWBFile
+    metadata : Mapping
+        With all defaults.
+    kind : {"TwoPhotonSeries", "OnePhotonSeries"}
+    index : int
+        Which entry of the metadata describes it.
+    data : array-like
+        The movie as it is to be written.
+    **changes
+        Fields that are not as the metadata state them.
+    """
+    model = series_model(metadata, kind, index)
+    dimension = _check_dimension(imaging, model, kind, index)
+    clock = clock_of(imaging, model.rate, model.starting_time)
+    add_imaging_plane(nwbfile, metadata, imaging_plane_name=model.imaging_plane)
+    fields = attrs.asdict(model, filter=lambda _, value: value is not None) | changes
+    fields |= {"dimension": dimension, "imaging_plane": nwbfile.imaging_planes[model.imaging_plane]}
+    return _SERIES[kind](**fields | time_fields(clock), data=compressed(data))
 
 
 def time_fields(clock: Any) -> dict[str, Any]:
@@ -126,7 +174,8 @@ def _check_kind(metadata: Mapping[str, Any] | None, photon_series_type: str) -> 
         )
 
 
-def _series_model(metadata: Mapping[str, Any], kind: str, index: int) -> models.PhotonSeries:
+def series_model(metadata: Mapping[str, Any], kind: str, index: int) -> models.PhotonSeries:
+    """Return the entry of the metadata that describes a series, checked."""
     entries = metadata["Ophys"][kind]
     path = f'metadata["Ophys"]["{kind}"]'
     if not isinstance(entries, list) or not 0 <= index < len(entries):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from roiextractors import CaimanSegmentationExtractor
 from scipy.sparse import csc_matrix
 
 from nwb_ophys import CaimanSegmentationInterface
@@ -148,10 +149,36 @@ def test_other_files_are_named(tmp_path):
         MendedCaimanExtractor(tmp_path)
 
 
-def test_a_volume_is_refused(tmp_path):
-    volume = simulate_recording(num_samples=4, num_cells=2, num_planes=2)
+@pytest.mark.parametrize("num_cells", [3, 4])  # as many as planes, or not
+def test_components_of_volumes(tmp_path, num_cells):
+    """roiextractors has room for two axes only."""
+    volume = simulate_recording(
+        num_samples=12, num_rows=20, num_columns=34, num_planes=3, num_cells=num_cells
+    )
     path = write_caiman(tmp_path / "a.hdf5", volume)
-    with pytest.raises(CorruptSourceError, match="is a segmentation of a volume; only planes"):
+    with pytest.raises(ValueError, match="too many values"):
+        CaimanSegmentationExtractor(path)
+    extractor = MendedCaimanExtractor(path)
+    assert extractor.get_num_rois() == num_cells
+    assert tuple(extractor.get_frame_shape()) == (20, 34, 3)
+    assert extractor.get_num_planes() == 3
+    masks = np.moveaxis(extractor.get_roi_image_masks(), -1, 0)
+    np.testing.assert_array_equal(masks, volume.image_masks())
+    for found, expected in zip(extractor.get_roi_pixel_masks(), volume.pixel_masks, strict=True):
+        np.testing.assert_array_equal(sorted(map(tuple, found)), sorted(map(tuple, expected)))
+    with h5py.File(path, "r") as file:
+        footprints, image = file["estimates/b"][:].T, file["estimates/Cn"][:]
+    background = np.moveaxis(extractor.get_background_image_masks(), -1, 0)
+    expected = [b.reshape((20, 34, 3), order="F") for b in footprints]
+    np.testing.assert_array_equal(background, expected)
+    np.testing.assert_array_equal(extractor.get_images_dict()["correlation"], image)
+
+
+@pytest.mark.parametrize("dims", [[3072], [2, 2, 768, 1], 3072])
+def test_a_field_that_is_neither_plane_nor_volume(tmp_path, dims):
+    path = _write(tmp_path)
+    _edit(path, params__data__dims=dims)
+    with pytest.raises(CorruptSourceError, match="params/data/dims must be rows and columns"):
         MendedCaimanExtractor(path)
 
 

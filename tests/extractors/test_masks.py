@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from roiextractors import NumpySegmentationExtractor, SegmentationExtractor
+from roiextractors.segmentationextractor import _ROIMasks
 
+from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.extractors.caiman import MendedCaimanExtractor
 from nwb_ophys.extractors.masks import (
@@ -115,3 +118,75 @@ def test_masks_of_truth_values_and_of_integers_are_masks():
         assert ImageMasks(extractor, [0]).dtype == dtype
         assert pixel_masks(extractor, [0])[0].tolist() == [[5, 1, 1], [6, 1, 1]]
         assert image_centroids(ImageMasks(extractor, [0])).tolist() == [[5, 1]]
+
+
+# --- dense masks of volumes: depth is no ROI ----------------------------------------------------
+
+
+def _dense(num_rois, num_planes=3):
+    """(rows, columns, planes, ROIs), of few pixels that are all different."""
+    random = np.random.default_rng(0)
+    images = random.random((5, 4, num_planes, num_rois)).astype("float32")
+    return np.where(images > 0.8, images, 0)
+
+
+class _OfRoiextractors(SegmentationExtractor):
+    """An extractor that keeps dense masks of a volume as roiextractors keeps them."""
+
+    def __init__(self, images):
+        super().__init__()
+        self._roi_ids = list(range(images.shape[-1]))
+        ids = {roi: roi for roi in self._roi_ids}
+        self._roi_masks = _ROIMasks(images, "nwb-image_mask", images.shape[:-1], ids)
+
+    def get_frame_shape(self):
+        return self._roi_masks.field_of_view_shape
+
+    def get_native_timestamps(self, start_sample=None, end_sample=None):
+        return None
+
+
+@pytest.mark.parametrize("num_rois", [2, 3, 4])  # planes are 3
+def test_dense_masks_of_volumes_are_taken_by_roi_not_by_plane(num_rois):
+    images = _dense(num_rois)
+    extractor = _OfRoiextractors(images)
+    # The fault: what is asked for as ROI 1 is plane 1 of all ROIs.
+    np.testing.assert_array_equal(
+        extractor.get_roi_image_masks([1])[:, :, 0], images[:, :, 1, :num_rois]
+    )
+    masks = ImageMasks(extractor, list(range(num_rois)))
+    assert masks.shape == (num_rois, 4, 5, 3)
+    assert masks.dtype == np.dtype("float32")
+    for roi, pixels in enumerate(pixel_masks(extractor, list(range(num_rois)))):
+        image = images[..., roi]
+        np.testing.assert_array_equal(masks.image(roi), image.swapaxes(0, 1))
+        drawn = np.zeros_like(image)
+        for x, y, z, weight in pixels:
+            drawn[int(y), int(x), int(z)] = weight
+        np.testing.assert_array_equal(drawn, image)
+
+
+def test_planes_that_roiextractors_took_for_rois_are_an_error():
+    extractor = NumpySegmentationExtractor(
+        _dense(2), raw=np.zeros((6, 2)), sampling_frequency=30.0, movie_dims=(5, 4)
+    )
+    assert extractor.get_num_rois() == 3  # the planes of two ROIs
+    for read in (ImageMasks, pixel_masks):
+        with pytest.raises(SourceError, match=r"takes their 3 planes for ROIs\. Give masks of"):
+            read(extractor, [0, 1, 2])
+
+
+@pytest.mark.parametrize("num_rois", [2, 3])
+def test_a_mask_of_a_volume_without_an_axis_of_rois(num_rois):
+    images = _dense(num_rois)
+
+    class Single:
+        def get_frame_shape(self):
+            return (5, 4, 3)
+
+        def get_roi_image_masks(self, roi_ids):
+            return images[..., roi_ids[0]]
+
+    masks = ImageMasks(Single(), list(range(num_rois)))
+    assert masks.shape == (num_rois, 4, 5, 3)
+    np.testing.assert_array_equal(masks.image(1), images[..., 1].swapaxes(0, 1))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 from pynwb import NWBHDF5IO, NWBFile
-from pynwb.ophys import PlaneSegmentation
+from pynwb.ophys import OnePhotonSeries, PlaneSegmentation, TwoPhotonSeries
 
 from nwb_ophys.errors import (
     ArgumentError,
@@ -30,6 +30,9 @@ from nwb_ophys.registry import detect
 def _series(nwbfile: NWBFile) -> list[Any]:
     """Every series over time: movies and traces."""
     found = list(nwbfile.acquisition.values())
+    if "ophys" in nwbfile.processing:
+        module = nwbfile.processing["ophys"].data_interfaces.values()
+        found += [each for each in module if isinstance(each, (TwoPhotonSeries, OnePhotonSeries))]
     for name in ("Fluorescence", "DfOverF"):
         if "ophys" in nwbfile.processing and name in nwbfile.processing["ophys"].data_interfaces:
             found += nwbfile.processing["ophys"][name].roi_response_series.values()

@@ -22,6 +22,7 @@ from nwb_ophys.interfaces import (
     ImageWriter,
     ImagingInterface,
     MaskWriter,
+    MotionWriter,
     PlaneWriter,
     SeriesWriter,
     TraceWriter,
@@ -31,7 +32,15 @@ from nwb_ophys.metadata import get_nwb_imaging_metadata, imaging_schema
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
 
 START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
-MIXINS = (DeviceWriter, PlaneWriter, SeriesWriter, MaskWriter, TraceWriter, ImageWriter)
+MIXINS = (
+    DeviceWriter,
+    PlaneWriter,
+    SeriesWriter,
+    MotionWriter,
+    MaskWriter,
+    TraceWriter,
+    ImageWriter,
+)
 
 
 @pytest.fixture(scope="module")

@@ -145,3 +145,25 @@ def test_a_cell_reaches_out_of_the_crop(tmp_path, recording):
     with pytest.raises(ValueError, match="a cell reaches out of it"):
         write_suite2p(tmp_path, recording, crop=((0, 48), (20, 30)))
     assert not list(tmp_path.iterdir())
+
+
+def test_movie(tmp_path, recording, other):
+    offsets = np.arange(80).reshape(40, 2)
+    planes = [recording, simulate_recording(num_samples=40, dtype="uint16", num_cells=4)]
+    folder = write_suite2p(tmp_path, planes, movie=True, rois=False, offsets=offsets)
+    for index, plane in enumerate(planes):
+        names = ["data.bin", "ops.npy"]
+        assert sorted(path.name for path in (folder / f"plane{index}").iterdir()) == names
+        raw = np.fromfile(folder / f"plane{index}" / "data.bin", "<i2").reshape(40, 48, 64)
+        # What has 16 bits without a sign does not fit into 15: Suite2p halves it.
+        assert np.array_equal(raw, plane.movie // (1 + index))
+        ops = load(folder / f"plane{index}", "ops")
+        assert np.array_equal(ops["yoff"], offsets[:, 0])
+        assert np.array_equal(ops["xoff"], offsets[:, 1])
+        assert sum(ops["frames_per_file"]) == 40
+
+
+def test_movie_of_a_second_channel(tmp_path, recording):
+    plane = write_suite2p(tmp_path, recording, movie=True, second_channel=True) / "plane0"
+    raw = np.fromfile(plane / "data_chan2.bin", "<i2").reshape(40, 48, 64)
+    np.testing.assert_allclose(raw.mean(axis=0), load(plane, "ops")["meanImg_chan2"], atol=1)

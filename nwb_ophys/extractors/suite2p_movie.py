@@ -1,0 +1,132 @@
+"""The movie that Suite2p registered: ``data.bin``, frames of int16 one after the other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors.arrays import ArrayImagingExtractor
+from nwb_ophys.extractors.suite2p_folder import read_ops
+
+_FILES = {"chan1": "data.bin", "chan2": "data_chan2.bin"}
+_PIXEL = np.dtype("<i2")
+
+
+class Suite2pMovieExtractor(ArrayImagingExtractor):
+    """The registered movie of one plane and channel of a ``suite2p`` folder.
+
+    The file is a memory map: frames are read when they are asked for.
+
+    Parameters
+    ----------
+    folder_path : pathlib.Path
+        The folder that holds the planes.
+    channel_name : {"chan1", "chan2"}
+    plane_name : str
+        Such as ``plane0``.
+
+    Attributes
+    ----------
+    ops : dict
+        The settings of the plane.
+
+    Raises
+    ------
+    SourceError
+        When the movie is not there.
+    CorruptSourceError
+        When it is not of the size that ``ops.npy`` states.
+    """
+
+    extractor_name = "Suite2pMovieExtractor"
+
+    def __init__(self, folder_path: Path, channel_name: str, plane_name: str) -> None:
+        folder = Path(folder_path) / plane_name
+        self.folder_path = Path(folder_path)
+        self.channel_name = channel_name
+        self.plane_name = plane_name
+        self.ops = read_ops(folder)
+        super().__init__(_map(folder / _FILES[channel_name], self.ops), self.ops["fs"])
+
+    def get_shifts(self) -> NDArray[Any]:
+        """Return by how many pixels each frame was moved, (samples, 2): x and y.
+
+        Suite2p's ``xoff`` and ``yoff`` say where the frame was found, which is the opposite.
+
+        Raises
+        ------
+        SourceError
+            When the plane was not registered.
+        CorruptSourceError
+            When there are not as many shifts as frames.
+        """
+        path = self.folder_path / self.plane_name / "ops.npy"
+        missing = [key for key in ("xoff", "yoff") if np.ndim(self.ops.get(key, 0)) != 1]
+        if missing:
+            raise SourceError(
+                f"'{path}' has no {' and no '.join(missing)}: the movie was not registered. "
+                "Write it as a series, without motion_correction."
+            )
+        offsets = [np.asarray(self.ops[key]) for key in ("xoff", "yoff")]
+        if any(len(offset) != self.get_num_samples() for offset in offsets):
+            raise CorruptSourceError(
+                f"'{path}' has {len(offsets[0])} shifts in x and {len(offsets[1])} in y for "
+                f"{self.get_num_samples()} frames; it may be damaged."
+            )
+        return -np.column_stack(offsets)
+
+    @property
+    def has_block_shifts(self) -> bool:
+        """Whether blocks of each frame were moved further, each by itself."""
+        return np.ndim(self.ops.get("xoff1", 0)) == 2
+
+    def get_original_files(self) -> tuple[list[str], list[int]]:
+        """Return the names of the files that Suite2p read, and the first frame of each.
+
+        Folders are left out: they are of the computer on which Suite2p ran.
+
+        Raises
+        ------
+        SourceError
+            When ``ops.npy`` does not state them.
+        """
+        stated = self.ops.get("filelist", self.ops.get("file_list"))
+        files = [] if stated is None else [re.split(r"[\\/]", str(file))[-1] for file in stated]
+        counts = np.atleast_1d(np.asarray(self.ops.get("frames_per_file", ())))
+        if not files or len(counts) != len(files) or counts.sum() != self.get_num_samples():
+            raise SourceError(
+                f"'{self.folder_path / self.plane_name / 'ops.npy'}' names {len(files)} raw files "
+                f"with {counts.sum():g} frames, not {self.get_num_samples()}; give the name of the "
+                "series that was registered as the option 'original'."
+            )
+        return files, [int(start) for start in np.cumsum(counts) - counts]
+
+
+def _map(path: Path, ops: dict[str, Any]) -> NDArray[Any]:
+    if not path.is_file():
+        raise SourceError(
+            f"'{path}' is not there. Suite2p deletes or moves its movies where it is told to; "
+            f"ops.npy names '{ops.get('reg_file')}'. Put it back, or read the ROIs only."
+        )
+    try:
+        shape = tuple(int(ops[key]) for key in ("nframes", "Ly", "Lx"))
+    except (TypeError, ValueError) as error:
+        raise CorruptSourceError(
+            f"'{path.with_name('ops.npy')}' states no size of the movie: {error}."
+        ) from error
+    needed, found = int(np.prod(shape)) * _PIXEL.itemsize, path.stat().st_size
+    if found != needed:
+        frame = max(shape[1] * shape[2] * _PIXEL.itemsize, 1)
+        raise CorruptSourceError(
+            f"'{path}' has {found} bytes, which are {found / frame:.2f} frames; ops.npy states "
+            f"{shape[0]} frames of {shape[1]} x {shape[2]} pixels, {needed} bytes. The file is cut "
+            "off, or of another run; run Suite2p's registration again."
+        )
+    if not needed:
+        return np.zeros(shape, _PIXEL)
+    return np.memmap(path, _PIXEL, "r", shape=shape)

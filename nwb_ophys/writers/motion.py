@@ -1,0 +1,169 @@
+"""Motion correction: a registered movie, the shifts of its frames, and what was registered."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from pynwb import NWBFile, TimeSeries
+from pynwb.image import ImageSeries
+from pynwb.ophys import CorrectedImageStack, MotionCorrection
+
+from nwb_ophys.errors import MetadataError
+from nwb_ophys.iterators import ImagingExtractorDataChunkIterator
+from nwb_ophys.timing import clock_of
+from nwb_ophys.writers.series import make_photon_series, series_model, time_fields, with_defaults
+from nwb_ophys.writers.session import ophys_module
+from nwb_ophys.writers.wrapping import compressed
+
+_CONTAINER = "MotionCorrection"
+_STACK = "CorrectedImageStack"
+
+
+@attrs.frozen(kw_only=True)
+class OriginalFiles:
+    """The files of a movie that was registered, which is not in the NWB file itself.
+
+    Attributes
+    ----------
+    files : sequence of str
+        Names of the files, in their order.
+    starting_frames : sequence of int
+        Which frame of the movie each begins with.
+    description : str
+    """
+
+    files: Sequence[str]
+    starting_frames: Sequence[int]
+    description: str
+
+
+def add_corrected_image_stack(
+    imaging: Any,
+    nwbfile: NWBFile,
+    metadata: Mapping[str, Any] | None,
+    xy_translation: NDArray[Any],
+    original: str | OriginalFiles,
+    photon_series_type: str = "TwoPhotonSeries",
+    photon_series_index: int = 0,
+    iterator_options: dict[str, Any] | None = None,
+    translation_description: str = "Shift of each frame that aligned it: x, y in pixels.",
+) -> NWBFile:
+    """Add a registered movie with the shifts of its frames, to ``MotionCorrection``.
+
+    Parameters
+    ----------
+    imaging : roiextractors.ImagingExtractor
+        The movie after registration.
+    nwbfile : pynwb.NWBFile
+    metadata : Mapping or None
+        The series is ``metadata["Ophys"][photon_series_type][photon_series_index]``; its name, with
+        ``CorrectedImageStack`` for the kind of the series, becomes that of the stack.
+    xy_translation : numpy.ndarray, shape (samples, 2)
+        By how many pixels each frame was moved: x towards larger columns, y towards larger rows.
+    original : str or OriginalFiles
+        Name of the series in the file's acquisition that was registered, or its files.
+    photon_series_type : {"TwoPhotonSeries", "OnePhotonSeries"}
+    photon_series_index : int
+    iterator_options : dict, optional
+        Arguments of the iterator over the movie.
+    translation_description : str
+
+    Returns
+    -------
+    pynwb.NWBFile
+        The same.
+
+    Raises
+    ------
+    ValueError
+        When there is such a stack already, or no series of the name, or the shifts are not as many
+        as the frames.
+    """
+    num_samples = int(imaging.get_num_samples())
+    if np.shape(xy_translation) != (num_samples, 2):
+        raise MetadataError(
+            f"The shifts have the shape {np.shape(xy_translation)}; {num_samples} frames need "
+            f"{(num_samples, 2)}: x and y of each."
+        )
+    merged = with_defaults(imaging, metadata, photon_series_type)
+    model = series_model(merged, photon_series_type, photon_series_index)
+    name = model.name.replace(photon_series_type, _STACK)
+    container = _container(nwbfile)
+    if name in container.corrected_image_stacks:
+        raise MetadataError(
+            f"'{name}' is in '{_CONTAINER}' already; give the series another name in the metadata."
+        )
+    data = ImagingExtractorDataChunkIterator(imaging_extractor=imaging, **(iterator_options or {}))
+    corrected = make_photon_series(
+        imaging, nwbfile, merged, photon_series_type, photon_series_index, data, name="corrected"
+    )
+    times = time_fields(clock_of(imaging, model.rate, model.starting_time))
+    shifts = TimeSeries(
+        name="xy_translation",
+        description=translation_description,
+        unit="pixels",
+        data=compressed(np.asarray(xy_translation)),
+        **times,
+    )
+    if isinstance(original, OriginalFiles):
+        suffix = name.removeprefix(_STACK) if name.startswith(_STACK) else name
+        series = _external(f"Original{suffix}", original, corrected, times, num_samples)
+        nwbfile.add_acquisition(series)
+    else:
+        series = _series_of(nwbfile, original, num_samples)
+    stack = CorrectedImageStack(
+        name=name, corrected=corrected, original=series, xy_translation=shifts
+    )
+    container.add_corrected_image_stack(stack)
+    return nwbfile
+
+
+def _container(nwbfile: NWBFile) -> MotionCorrection:
+    module = ophys_module(nwbfile)
+    if _CONTAINER not in module.data_interfaces:
+        module.add(MotionCorrection(name=_CONTAINER))
+    return module.data_interfaces[_CONTAINER]
+
+
+def _external(
+    name: str,
+    original: OriginalFiles,
+    corrected: Any,
+    times: Mapping[str, Any],
+    num_samples: int,
+) -> ImageSeries:
+    return ImageSeries(
+        name=name,
+        description=original.description,
+        unit="n.a.",
+        format="external",
+        external_file=list(original.files),
+        starting_frame=list(original.starting_frames),
+        dimension=corrected.dimension,
+        device=corrected.imaging_plane.device,
+        num_samples=num_samples if times["rate"] is not None else None,
+        **times,
+    )
+
+
+def _series_of(nwbfile: NWBFile, name: str, num_samples: int) -> ImageSeries:
+    found = nwbfile.acquisition.get(name) if name in nwbfile.acquisition else None
+    if not isinstance(found, ImageSeries):
+        known = [n for n, each in nwbfile.acquisition.items() if isinstance(each, ImageSeries)]
+        raise MetadataError(
+            f"The series that was registered is to be '{name}', but the file's acquisition has no "
+            f"movie of that name; its movies: {', '.join(map(repr, known)) or 'none'}."
+        )
+    if found.num_samples is not None and found.num_samples != num_samples:
+        warnings.warn(
+            f"'{name}' has {found.num_samples} frames, the movie that was registered {num_samples}."
+            " They are written as they are; check that one is the original of the other.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return found

@@ -1,0 +1,377 @@
+"""Everything that Suite2p wrote in one file: planes, channels, images, movies and their shifts."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import h5py
+import numpy as np
+import pynwb
+import pytest
+from pynwb import NWBHDF5IO
+
+import nwb_ophys
+from nwb_ophys import (
+    NumpyImagingInterface,
+    Suite2pConverter,
+    Suite2pImagingInterface,
+    Suite2pSegmentationInterface,
+)
+from nwb_ophys.cli import main
+from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError, SourceError
+from nwb_ophys.testing import simulate_recording, write_suite2p
+
+START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
+PLANES = [
+    simulate_recording(num_samples=30, num_rows=24, num_columns=34, num_cells=2 + k, seed=k)
+    for k in range(2)
+]
+OFFSETS = np.random.default_rng(0).integers(-3, 4, (30, 2))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_suite2p(
+        tmp_path,
+        PLANES,
+        movie=True,
+        second_channel=True,
+        offsets=OFFSETS,
+        iscell=[[True, False], [False, True, True]],
+    )
+
+
+@contextmanager
+def reading(path):
+    if path.is_dir():
+        from hdmf_zarr import NWBZarrIO
+
+        io = NWBZarrIO(str(path), "r")
+    else:
+        io = NWBHDF5IO(path, "r")
+    with io:
+        assert pynwb.validate(io=io) == []
+        yield io.read()
+
+
+def _raw(folder, plane, channel):
+    name = "data.bin" if channel == 1 else "data_chan2.bin"
+    return np.fromfile(folder / f"plane{plane}" / name, "<i2").reshape(30, 24, 34)
+
+
+# --- the movie by itself ------------------------------------------------------------------------
+
+
+def test_a_registered_movie_is_no_acquisition(tmp_path, folder, backend):
+    target = tmp_path / ("a.nwb" if backend == "hdf5" else "a.nwb.zarr")
+    movie = Suite2pImagingInterface(folder, channel_name="chan2", plane_name="plane1")
+    movie.run_conversion(target, metadata=START)
+    with reading(target) as nwbfile:
+        assert len(nwbfile.acquisition) == 0
+        series = nwbfile.processing["ophys"]["TwoPhotonSeriesChan2Plane1"]
+        np.testing.assert_array_equal(series.data[:].swapaxes(1, 2), _raw(folder, 1, 2))
+        assert (series.rate, series.starting_time) == (30.0, 0.0)
+        assert series.description.startswith("Movie of plane1, channel chan2")
+        assert series.imaging_plane.name == "ImagingPlaneChan2Plane1"
+
+
+def test_motion_correction_holds_movie_shifts_and_the_names_of_the_raw_files(
+    tmp_path, folder, backend
+):
+    target = tmp_path / ("a.nwb" if backend == "hdf5" else "a.nwb.zarr")
+    movie = Suite2pImagingInterface(folder, plane_name="plane0")
+    movie.run_conversion(target, metadata=START, motion_correction=True)
+    with reading(target) as nwbfile:
+        (stack,) = nwbfile.processing["ophys"]["MotionCorrection"].corrected_image_stacks.values()
+        assert stack.name == "CorrectedImageStackChan1Plane0"
+        np.testing.assert_array_equal(stack.corrected.data[:].swapaxes(1, 2), _raw(folder, 0, 1))
+        assert stack.corrected.imaging_plane.name == "ImagingPlaneChan1Plane0"
+        np.testing.assert_array_equal(stack.xy_translation.data[:], -OFFSETS[:, ::-1])
+        assert stack.xy_translation.unit == "pixels"
+        assert stack.corrected.rate == stack.xy_translation.rate == 30.0
+        assert stack.original is nwbfile.acquisition["OriginalChan1Plane0"]
+        assert list(stack.original.external_file[:]) == ["recording.tif"]
+        assert list(stack.original.starting_frame) == [0]
+        assert (stack.original.rate, stack.original.num_samples) == (30.0, 30)
+
+
+def test_the_shifts_move_the_original_onto_the_corrected(tmp_path):
+    """In NWB's words: the delta necessary to align each frame."""
+    recording = simulate_recording(num_samples=12, num_rows=24, num_columns=34, num_cells=2)
+    offsets = OFFSETS[:12]
+    folder = write_suite2p(tmp_path, recording, movie=True, offsets=offsets)
+    # Suite2p found each frame of the raw movie off by so many rows and columns.
+    raw = np.array([np.roll(f, o, (0, 1)) for f, o in zip(recording.movie, offsets, strict=True)])
+    target = tmp_path / "a.nwb"
+    NumpyImagingInterface(raw, 30.0).run_conversion(target, metadata=START)
+    registered = Suite2pImagingInterface(folder)
+    metadata = registered.get_metadata()
+    metadata["Ophys"]["TwoPhotonSeries"][0]["name"] = "Registered"
+    options = {"motion_correction": True, "original": "TwoPhotonSeries"}
+    registered.run_conversion(target, metadata=metadata, append=True, **options)
+    with reading(target) as nwbfile:
+        stack = nwbfile.processing["ophys"]["MotionCorrection"]["Registered"]
+        assert stack.original is nwbfile.acquisition["TwoPhotonSeries"]
+        assert list(nwbfile.acquisition) == ["TwoPhotonSeries"]
+        moved = [
+            np.roll(frame, (int(x), int(y)), (0, 1))  # (columns, rows), as NWB has frames
+            for frame, (x, y) in zip(
+                stack.original.data[:], stack.xy_translation.data[:], strict=True
+            )
+        ]
+        np.testing.assert_array_equal(moved, stack.corrected.data[:])
+
+
+def test_a_stub_has_as_many_shifts_as_frames(tmp_path, folder):
+    movie = Suite2pImagingInterface(folder, plane_name="plane0")
+    movie.run_conversion(tmp_path / "a.nwb", metadata=START, motion_correction=True, stub=7)
+    with reading(tmp_path / "a.nwb") as nwbfile:
+        (stack,) = nwbfile.processing["ophys"]["MotionCorrection"].corrected_image_stacks.values()
+        assert stack.corrected.data.shape == (7, 34, 24)
+        np.testing.assert_array_equal(stack.xy_translation.data[:], -OFFSETS[:7, ::-1])
+
+
+def test_wrong_originals(tmp_path, folder):
+    movie = Suite2pImagingInterface(folder, plane_name="plane0")
+    with pytest.raises(OptionError, match="for motion_correction only"):
+        movie.create_nwbfile(START, original="TwoPhotonSeries")
+    with pytest.raises(MetadataError, match="no movie of that name; its movies: none"):
+        movie.create_nwbfile(START, motion_correction=True, original="TwoPhotonSeries")
+    nwbfile = NumpyImagingInterface(np.zeros((4, 24, 34), "int16"), 30.0).create_nwbfile(START)
+    with pytest.warns(UserWarning, match=r"'TwoPhotonSeries' has 4 frames, .* registered 30"):
+        movie.add_to_nwbfile(nwbfile, motion_correction=True, original="TwoPhotonSeries")
+    with pytest.raises(MetadataError, match="is in 'MotionCorrection' already"):
+        movie.add_to_nwbfile(nwbfile, motion_correction=True, original="TwoPhotonSeries")
+
+
+def test_planes_and_channels_are_chosen(folder):
+    with pytest.raises(SourceArgumentError, match="several planes; choose one with plane_name"):
+        Suite2pImagingInterface(folder)
+    with pytest.raises(SourceArgumentError, match="has no 'plane7': plane0, plane1"):
+        Suite2pImagingInterface(folder, plane_name="plane7")
+    for path in folder.glob("plane*/data_chan2.bin"):
+        path.unlink()
+    with pytest.raises(SourceArgumentError, match="no channel 'chan2'; it has chan1"):
+        Suite2pImagingInterface(folder / "plane1", channel_name="chan2")
+
+
+# --- the whole ----------------------------------------------------------------------------------
+
+
+def test_the_converter_writes_rois_of_all_planes_and_channels(tmp_path, folder, backend):
+    target = tmp_path / ("a.nwb" if backend == "hdf5" else "a.nwb.zarr")
+    Suite2pConverter(folder).run_conversion(target, metadata=START)
+    with reading(target) as nwbfile:
+        assert len(nwbfile.acquisition) == 0
+        ophys = nwbfile.processing["ophys"]
+        assert "MotionCorrection" not in ophys.data_interfaces
+        tables = ophys["ImageSegmentation"].plane_segmentations
+        names = {f"PlaneSegmentationChan{c}Plane{p}" for c in (1, 2) for p in (0, 1)}
+        assert set(tables) == names
+        for name, table in tables.items():
+            suffix = name.removeprefix("PlaneSegmentation")
+            plane = folder / suffix[-6:].lower()
+            flags = np.load(plane / "iscell.npy")
+            np.testing.assert_array_equal(table["Accepted"][:], flags[:, 0])
+            np.testing.assert_array_equal(table["iscell_probability"][:], flags[:, 1])
+            file = "F.npy" if "Chan1" in name else "F_chan2.npy"
+            series = ophys["Fluorescence"][f"RoiResponseSeries{suffix}"]
+            np.testing.assert_array_equal(series.data[:], np.load(plane / file).T)
+
+
+def test_the_converter_writes_the_movies_on_request(tmp_path, folder, backend):
+    target = tmp_path / ("a.nwb" if backend == "hdf5" else "a.nwb.zarr")
+    converter = Suite2pConverter(folder, registered_movie=True)
+    converter.run_conversion(target, metadata=START)
+    with reading(target) as nwbfile:
+        ophys = nwbfile.processing["ophys"]
+        stacks = ophys["MotionCorrection"].corrected_image_stacks
+        assert len(stacks) == len(ophys["ImageSegmentation"].plane_segmentations) == 4
+        for plane in (0, 1):
+            for channel in (1, 2):
+                suffix = f"Chan{channel}Plane{plane}"
+                stack = stacks[f"CorrectedImageStack{suffix}"]
+                found = stack.corrected.data[:].swapaxes(1, 2)
+                np.testing.assert_array_equal(found, _raw(folder, plane, channel))
+                table = ophys["ImageSegmentation"][f"PlaneSegmentation{suffix}"]
+                # Movie and ROIs are of the same plane.
+                assert table.imaging_plane is stack.corrected.imaging_plane
+        assert len(nwbfile.imaging_planes) == 4
+
+
+def test_an_option_of_a_movie_stands_above_the_converters(folder):
+    converter = Suite2pConverter(folder, registered_movie=True, plane_name="plane1")
+    assert set(converter.interfaces) == {
+        f"suite2p{kind} chan{channel}" for kind in ("", "-movie") for channel in (1, 2)
+    }
+    options = {"suite2p-movie chan1": {"motion_correction": False}}
+    ophys = converter.create_nwbfile(START, options).processing["ophys"]
+    assert "TwoPhotonSeriesChan1Plane1" in ophys.data_interfaces
+    assert list(ophys["MotionCorrection"].corrected_image_stacks) == [
+        "CorrectedImageStackChan2Plane1"
+    ]
+
+
+def test_the_converter_of_what_is_not_there(tmp_path, folder):
+    for path in folder.glob("plane*/data*.bin"):
+        path.unlink()
+    with pytest.raises(SourceError, match="no recording that Suite2pConverter reads"):
+        Suite2pConverter(folder, registered_movie=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(SourceError, match=r"it looks for: a folder with plane0"):
+        Suite2pConverter(empty)
+
+
+def test_open_finds_movies_and_rois(folder):
+    found = nwb_ophys.open(folder)
+    assert len(found.interfaces) == 8
+    rois = nwb_ophys.open(folder, format="suite2p", plane_name="plane0", channel_name="chan1")
+    assert isinstance(rois, Suite2pSegmentationInterface)
+    assert {each.format for each in nwb_ophys.detect(folder)} == {"suite2p", "suite2p-movie"}
+
+
+@pytest.mark.parametrize(
+    ("file", "format_name"), [("F_chan2.npy", "suite2p"), ("data_chan2.bin", "suite2p-movie")]
+)
+def test_a_second_channel_of_some_planes(folder, file, format_name):
+    (folder / "plane1" / file).unlink()
+    with pytest.warns(UserWarning, match="second channel, but not of plane1"):
+        found = nwb_ophys.open(folder, format=format_name)
+    assert sorted(found.interfaces) == [
+        f"{format_name} {part}" for part in ("chan1 plane0", "chan1 plane1", "chan2 plane0")
+    ]
+
+
+def test_the_command_line_writes_rois_and_movies(tmp_path, folder):
+    target = tmp_path / "a.nwb"
+    arguments = ["convert", str(folder), "-o", str(target), "--option", "plane_name=plane1"]
+    arguments += ["--option", "motion_correction=true", "--option", "channel_name=chan1"]
+    start = START["NWBFile"]["session_start_time"]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--set", f"NWBFile.session_start_time={start}"])
+    assert end.value.code == 0
+    with reading(target) as nwbfile:
+        ophys = nwbfile.processing["ophys"]
+        (stack,) = ophys["MotionCorrection"].corrected_image_stacks.values()
+        np.testing.assert_array_equal(stack.corrected.data[:].swapaxes(1, 2), _raw(folder, 1, 1))
+        assert len(ophys["ImageSegmentation"].plane_segmentations) == 1
+
+
+# --- images -------------------------------------------------------------------------------------
+
+CROP = ((3, 22), (1, 30))
+
+
+def test_all_images_lie_at_the_true_offset_of_the_crop(tmp_path, backend):
+    recording = PLANES[0]
+    folder = write_suite2p(tmp_path, recording, second_channel=True, crop=_fitting(recording))
+    ops = np.load(folder / "plane0" / "ops.npy", allow_pickle=True).item()
+    target = tmp_path / ("a.nwb" if backend == "hdf5" else "a.nwb.zarr")
+    Suite2pConverter(folder).run_conversion(target, metadata=START)
+    (top, bottom), (left, right) = ops["yrange"], ops["xrange"]
+    assert (top, left) != (24 - bottom, 34 - right)  # so that a flipped offset shows
+    with reading(target) as nwbfile:
+        images = nwbfile.processing["ophys"]["SegmentationImages"].images
+        keys = {
+            "meanChan1": "meanImg",
+            "enhancedChan1": "meanImgE",
+            "maximumChan1": "max_proj",
+            "correlationChan1": "Vcorr",
+            "meanChan2": "meanImg_chan2",
+        }
+        assert set(images) == set(keys)
+        for name, key in keys.items():
+            found = images[name].data[:].T
+            expected = ops[key]
+            if key in ("max_proj", "Vcorr"):
+                assert expected.shape == (bottom - top, right - left)
+                expected = np.zeros((24, 34), expected.dtype)
+                expected[top:bottom, left:right] = ops[key]
+            np.testing.assert_array_equal(found, expected)
+            assert images[name].description
+
+
+def _fitting(recording):
+    """Return a crop that no cell reaches out of, and that is not in the middle."""
+    pixels = np.concatenate(recording.pixel_masks)
+    (top, left), (bottom, right) = pixels[:, :2].min(axis=0), pixels[:, :2].max(axis=0)
+    return ((int(top), int(bottom) + 1), (int(left), int(right) + 1))
+
+
+def test_images_of_real_recordings(data_folder):
+    folder = data_folder / "suite2p" / "v1.1.0" / "suite2p"
+    ops = np.load(folder / "plane0" / "ops.npy", allow_pickle=True).item()
+    images = Suite2pSegmentationInterface(folder).extractor.get_images_dict()
+    assert list(images) == ["mean", "enhanced", "maximum", "correlation"]
+    for name, key in (("maximum", "max_proj"), ("correlation", "Vcorr")):
+        assert images[name].shape == (512, 512)
+        np.testing.assert_array_equal(images[name][1:511, 1:511], ops[key])
+    np.testing.assert_array_equal(images["enhanced"], ops["meanImgE"])
+    folder = data_folder / "suite2p" / "two_planes_two_channels"
+    second = Suite2pSegmentationInterface(folder, channel_name="chan2", plane_name="plane1")
+    ops = np.load(folder / "plane1" / "ops.npy", allow_pickle=True).item()
+    images = second.extractor.get_images_dict()
+    # Those of the first channel are not the second's.
+    assert list(images) == ["mean", "corrected"]
+    np.testing.assert_array_equal(images["mean"], ops["meanImg_chan2"])
+    np.testing.assert_array_equal(images["corrected"], ops["meanImg_chan2_corrected"])
+
+
+# --- masks: x is the column ---------------------------------------------------------------------
+
+
+def test_pixel_masks_are_those_of_suite2ps_own_nwb_file_transposed(tmp_path, data_folder):
+    """Suite2p's own file calls the row x; ours calls the column so, as the series has it."""
+    source = data_folder / "suite2p" / "v1.1.0"
+    rois = Suite2pSegmentationInterface(source / "suite2p")
+    rois.run_conversion(tmp_path / "a.nwb", metadata=START, mask_type="pixel")
+    stat = np.load(source / "suite2p" / "plane0" / "stat.npy", allow_pickle=True)
+    place = "processing/ophys/ImageSegmentation/PlaneSegmentation"
+    found = []
+    for path in (tmp_path / "a.nwb", source / "written_by_suite2p.nwb"):
+        with h5py.File(path, "r") as file:
+            found.append((file[f"{place}/pixel_mask"][:], file[f"{place}/pixel_mask_index"][:]))
+    (ours, ends), (theirs, their_ends) = found
+    np.testing.assert_array_equal(ends, their_ends)
+    np.testing.assert_array_equal(ours["weight"], theirs["weight"])
+    np.testing.assert_array_equal(ours["x"], theirs["y"])
+    np.testing.assert_array_equal(ours["y"], theirs["x"])
+    np.testing.assert_array_equal(ours["x"], np.concatenate([roi["xpix"] for roi in stat]))
+    np.testing.assert_array_equal(ours["y"], np.concatenate([roi["ypix"] for roi in stat]))
+
+
+def test_pixel_masks_lie_on_the_cells_of_the_registered_movie(tmp_path):
+    """The pixels of each ROI follow its trace; transposed or mirrored they do not."""
+    recording = simulate_recording(num_samples=200, num_rows=48, num_columns=48, num_cells=6)
+    folder = write_suite2p(tmp_path, recording, movie=True)
+    converter = Suite2pConverter(folder, registered_movie=True)
+    options = {"suite2p": {"mask_type": "pixel"}}
+    converter.run_conversion(tmp_path / "a.nwb", metadata=START, conversion_options=options)
+    with reading(tmp_path / "a.nwb") as nwbfile:
+        ophys = nwbfile.processing["ophys"]
+        (stack,) = ophys["MotionCorrection"].corrected_image_stacks.values()
+        movie = stack.corrected.data[:].astype(float)  # (time, x, y)
+        movie -= movie.mean(axis=(1, 2), keepdims=True)
+        table = ophys["ImageSegmentation"]["PlaneSegmentation"]
+        masks = [np.array([list(pixel) for pixel in mask]) for mask in table["pixel_mask"][:]]
+        traces = ophys["Fluorescence"]["RoiResponseSeries"].data[:]
+        places = [mask[:, :2].astype(int).T for mask in masks]
+
+    def agreement(where):
+        pairs = zip(places, traces.T, strict=True)
+        return np.mean(
+            [
+                np.corrcoef(movie[(slice(None), *where(*place))].mean(axis=1), t)[0, 1]
+                for place, t in pairs
+            ]
+        )
+
+    right = agreement(lambda x, y: (x, y))
+    wrong = [
+        agreement(lambda x, y: (y, x)),
+        agreement(lambda x, y: (47 - x, y)),
+        agreement(lambda x, y: (x, 47 - y)),
+    ]
+    assert right > 0.8
+    assert max(wrong) < right - 0.3
