@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nwb_ophys.errors import NwbOphysError
     from nwb_ophys.formats import (
         CaimanSegmentationInterface,
+        ExtractSegmentationInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
         ScanImageImagingInterface,
@@ -38,6 +39,7 @@ __all__ = [
     "BaseOphysInterface",
     "CaimanSegmentationInterface",
     "DatasetConfiguration",
+    "ExtractSegmentationInterface",
     "ImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",

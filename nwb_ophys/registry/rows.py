@@ -113,6 +113,14 @@ BUILTIN = (
         packages=("scipy",),
     ),
     FormatRow(
+        name="extract",
+        kind="segmentation",
+        interface=f"{_FORMATS}.extract:ExtractSegmentationInterface",
+        recognised="a MATLAB file with EXTRACT's spatial_weights and temporal_weights",
+        extra="extract",
+        packages=("scipy",),
+    ),
+    FormatRow(
         name="numpy-segmentation",
         kind="segmentation",
         interface=f"{_FORMATS}.numpy:NumpySegmentationInterface",
