@@ -1,9 +1,9 @@
 """EXTRACT's output, read here: what roiextractors makes of it is mended.
 
 Mended: masks of versions before 1.0, which it transposes against the movie, and their rate, which
-it takes from the time that the analysis took, whatever rate the user states; weights that are
-sparse, which it refuses; files before MATLAB's 7.3, likewise; traces of a movie that EXTRACT was told
-not to normalise (``skip_dff``), which it calls delta F over F; and acceptance, which it invents.
+it takes from the time that the analysis took, whatever rate the user states; sparse weights, and
+files before MATLAB's 7.3, which it refuses; traces of a movie that EXTRACT was told not to
+normalise (``skip_dff``), which it calls delta F over F; and acceptance, which it invents.
 
 Fields are those of EXTRACT's own documentation, https://github.com/schnitzer-lab/EXTRACT-public.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -80,7 +79,7 @@ class ExtractExtractor(PixelRois):
     def _read(self, sampling_frequency: float, name: str | None) -> None:
         file = self._file
         output = find_struct(file, EXTRACT_KINDS, name, "EXTRACT")
-        is_old = not NEW_FIELDS <= set(output.names)
+        is_old = not set(output.names) >= NEW_FIELDS
         stored = matrix_of(file, output, ["traces" if is_old else "temporal_weights"])
         weights = matrix_of(file, output, ["filters" if is_old else "spatial_weights"])
         if stored is None or weights is None or len(stored.shape) != 2:

@@ -113,7 +113,7 @@ class MatlabStruct:
         MatlabStruct, StoredArray, numpy.ndarray, SparseColumns, str, ForeignObject or None
         """
         first, _, rest = path.partition("/")
-        stored = self._source[first] if first in self._source else None
+        stored = self._source.get(first)
         value = None if stored is None else _value(stored)
         if not rest:
             return value

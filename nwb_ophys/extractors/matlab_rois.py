@@ -131,7 +131,7 @@ def as_pixels(
     num_rois : int
         Of the traces.
     rois_may_be_first : bool
-        Whether (ROIs, rows, columns) is a form of it, too: of the axes, the one of the right length.
+        Whether (ROIs, rows, columns) is a form of it, too: whichever axis has their number.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def as_pixels(
     is_flat = len(shape) == 2 and shape[1] == num_rois
     if isinstance(stored, SparseColumns) or (is_flat and shape != field):
         return _flat_pixels(stored, field, num_rois)
-    axes = "row", "column", "roi"
+    axes: tuple[str, ...] = ("row", "column", "roi")
     if len(shape) == 2 and num_rois == 1:
         axes, shape = axes[:2], (*shape, 1)
     elif rois_may_be_first and len(shape) == 3 and shape[2] != num_rois == shape[0]:

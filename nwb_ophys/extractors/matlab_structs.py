@@ -74,7 +74,9 @@ def find_struct(file: MatlabFile, kinds: Kinds, asked: str | None, what: str) ->
         objects = {n: each for n, each in values.items() if isinstance(each, ForeignObject)}
         for name, each in objects.items():
             raise _unreadable(file.path, name, each)
-        raise CorruptSourceError(f"'{file.path}' is not {what}'s output: no struct in it {_has(kinds)}.")
+        raise CorruptSourceError(
+            f"'{file.path}' is not {what}'s output: no struct in it {_has(kinds)}."
+        )
     return structs[names[0] if asked is None else asked]
 
 
@@ -159,3 +161,9 @@ def struct_streams(path: Path, kinds: Kinds, source: Mapping[str, Any]) -> dict[
     if len(names) < 2 or "output_struct_name" in source:
         return {"": arguments}
     return {name: {**arguments, "output_struct_name": name} for name in names}
+
+
+def part_of(source: Any, kinds: Kinds) -> str:
+    """Return the name of the struct that was chosen, where there are several."""
+    names = structs_of(read_matlab_outline(source.file_path), kinds)
+    return source.output_struct_name or "" if len(names) > 1 else ""

@@ -75,7 +75,10 @@ class ExtractSegmentationInterface(SegmentationInterface):
 
     def part(self) -> str:
         """Return the name of the struct, where one of several was chosen."""
-        return self.source.output_struct_name or ""
+        from nwb_ophys.extractors.extract import EXTRACT_KINDS
+        from nwb_ophys.extractors.matlab_structs import part_of
+
+        return part_of(self.source, EXTRACT_KINDS)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:
