@@ -56,7 +56,7 @@ def write_extract(
     """
     path, is_old = Path(path), version.startswith("0")
     masks = np.moveaxis(recording.image_masks(), 0, -1).astype(np.float32)
-    flat = masks.reshape(-1, recording.num_cells, order="F")
+    flat = masks.reshape(masks.shape[0] * masks.shape[1], -1 if masks.size else 0, order="F")
     settings = {"preprocess": True, "skip_dff": False, "trace_output_option": "nonneg"}
     settings |= dict(config or {})
     is_dff = settings["preprocess"] and not settings["skip_dff"]

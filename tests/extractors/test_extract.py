@@ -48,7 +48,7 @@ def _edit(path, **values):
 
 
 FORMS = [
-    dict(version=version, matlab_version=matlab, sparse=sparse)
+    {"version": version, "matlab_version": matlab, "sparse": sparse}
     for version in ("1.1.0", "0.5.0")
     for matlab in ("7.3", "5")
     for sparse in (False, True)
@@ -105,7 +105,9 @@ def test_weights_are_searched_in_slabs(tmp_path, opened, monkeypatch):
         _edit(path, output__spatial_weights=None)
         with h5py.File(path, "r+") as file:
             file.create_dataset("output/spatial_weights", data=MASKS.T, chunks=chunks)
-        np.testing.assert_array_equal(opened(path).get_roi_image_masks(), MASKS)
+        extractor = opened(path)
+        np.testing.assert_array_equal(extractor.get_roi_image_masks(), MASKS)
+        extractor.close()
 
 
 def test_real_output(data_folder, opened):
@@ -178,7 +180,7 @@ def test_the_rate_of_old_versions_is_that_of_the_user(tmp_path, opened):
 
 def test_sparse_weights_are_read(tmp_path, opened):
     path = write_extract(tmp_path / "a.mat", RECORDING, sparse=True)
-    with pytest.raises(Exception):  # noqa: B017  the fault
+    with pytest.raises(TypeError, match=r"h5py\._hl\.group\.Group"):  # the fault
         NewExtractSegmentationExtractor(path, 7.5)
     np.testing.assert_array_equal(opened(path).get_roi_image_masks(), MASKS)
 
@@ -229,7 +231,7 @@ def test_version_5_is_read_as_scipy_reads_it(tmp_path, opened):
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
 def test_a_rate_must_be_a_number_above_0(tmp_path, rate):
     path = write_extract(tmp_path / "a.mat", RECORDING)
-    with pytest.raises(SourceArgumentError, match="sampling_frequency is .*above 0, in Hz"):
+    with pytest.raises(SourceArgumentError, match=r"sampling_frequency is .*above 0, in Hz"):
         ExtractExtractor(path, rate)
 
 
@@ -241,9 +243,9 @@ def test_several_outputs_are_streams(tmp_path, matlab_version):
     one = {"spatial_weights": weights, "temporal_weights": traces}
     two = {"spatial_weights": weights[..., :2], "temporal_weights": traces[:, :2]}
     path = write_matlab(tmp_path / "a.mat", {"first": one, "second": two}, matlab_version)
-    with pytest.raises(SourceArgumentError, match="choose one .*'first', 'second'"):
+    with pytest.raises(SourceArgumentError, match=r"choose one .*'first', 'second'"):
         ExtractExtractor(path, 7.5)
-    with pytest.raises(SourceArgumentError, match="no struct 'third'.*'first', 'second'"):
+    with pytest.raises(SourceArgumentError, match=r"no struct 'third'.*'first', 'second'"):
         ExtractExtractor(path, 7.5, "third")
     streams = ExtractSegmentationInterface.streams(path, sampling_frequency=7.5)
     assert list(streams) == ["first", "second"]
@@ -298,13 +300,8 @@ def test_a_truncated_file_is_named(tmp_path, matlab_version, share):
     path = write_extract(tmp_path / "a.mat", RECORDING, matlab_version=matlab_version)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     ExtractSegmentationInterface.matches(path)  # raises nothing
-    try:
-        extractor = ExtractExtractor(path, 7.5)
-    except CorruptSourceError as error:
-        assert f"'{path}'" in str(error)
-    else:  # of version 5, the output was whole before the end
-        np.testing.assert_array_equal(extractor.get_roi_image_masks(), MASKS)
-        assert (matlab_version, share) == ("5", 0.99)
+    with pytest.raises(CorruptSourceError, match=f"'{path}'"):
+        ExtractExtractor(path, 7.5)
 
 
 def test_other_files_are_named(tmp_path):
@@ -339,7 +336,7 @@ def test_scipy_is_asked_for_only_by_old_files(tmp_path, opened, monkeypatch):
     opened(write_extract(tmp_path / "a.mat", RECORDING))
     path = write_extract(tmp_path / "b.mat", RECORDING, matlab_version="5")
     assert ExtractSegmentationInterface.matches(path)
-    with pytest.raises(MissingPackageError, match="scipy.io extract"):
+    with pytest.raises(MissingPackageError, match=r"scipy\.io extract"):
         ExtractExtractor(path, 7.5)
 
 
