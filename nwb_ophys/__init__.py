@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nwb_ophys.errors import NwbOphysError
     from nwb_ophys.formats import (
         CaimanSegmentationInterface,
+        CnmfeSegmentationInterface,
         ExtractSegmentationInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
@@ -38,6 +39,7 @@ __all__ = [
     "BackendConfiguration",
     "BaseOphysInterface",
     "CaimanSegmentationInterface",
+    "CnmfeSegmentationInterface",
     "DatasetConfiguration",
     "ExtractSegmentationInterface",
     "ImagingInterface",

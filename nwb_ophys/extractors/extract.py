@@ -15,10 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.matlab import MatlabFile, MatlabStruct
-from nwb_ophys.extractors.matlab_rois import as_pixels, as_traces
-from nwb_ophys.extractors.matlab_structs import find_struct, image_of, matrix_of
+from nwb_ophys.extractors.matlab_rois import as_pixels, as_traces, count_rois
+from nwb_ophys.extractors.matlab_structs import (
+    check_rate,
+    find_struct,
+    image_of,
+    matrix_of,
+    reading,
+)
 from nwb_ophys.extractors.pixel_rois import PixelRois
 
 # Since version 1.0, and before.
@@ -66,15 +72,8 @@ class ExtractExtractor(PixelRois):
     ) -> None:
         check_rate(sampling_frequency)
         self._file = MatlabFile(Path(file_path), "extract")
-        try:
+        with reading(self._file, "EXTRACT"):
             self._read(sampling_frequency, output_struct_name)
-        except Exception as error:  # a damaged file can raise anything
-            self.close()
-            if isinstance(error, (CorruptSourceError, SourceArgumentError)):
-                raise
-            raise CorruptSourceError(
-                f"'{file_path}' cannot be read as EXTRACT's output: {error}. It may be damaged."
-            ) from error
 
     def _read(self, sampling_frequency: float, name: str | None) -> None:
         file = self._file
@@ -84,8 +83,9 @@ class ExtractExtractor(PixelRois):
         weights = matrix_of(file, output, ["filters" if is_old else "spatial_weights"])
         if stored is None or weights is None or len(stored.shape) != 2:
             raise SourceError("the weights or the traces are no array of numbers")
-        num_rois = _num_rois(weights.shape, stored.shape, is_old)
-        traces = as_traces(stored, num_rois, roi_axis=0 if is_old else 1)
+        roi_axis = 0 if is_old else 1
+        num_rois = count_rois(weights.shape, stored.shape, roi_axis, is_old)
+        traces = as_traces(stored, num_rois, roi_axis)
         field = _field_of(output)
         pixels = as_pixels(weights, field, num_rois, rois_may_be_first=is_old)
         config = output if output.get("config") is not None else file.variables
@@ -107,30 +107,6 @@ class ExtractExtractor(PixelRois):
             description = "Whether the cell passed EXTRACT's last check of quality."
             self.set_property("is_accepted", passed, self._roi_ids, description=description)
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_file"):
-            self._file.close()
-
-
-def _num_rois(weights: tuple[int, ...], traces: tuple[int, ...], is_old: bool) -> int:
-    """Return the number of cells that weights and traces agree on."""
-    expected = traces[0] if is_old else traces[1]
-    other = traces[1] if is_old else traces[0]
-    # Of the weights of a single cell, MATLAB drops the last axis.
-    masks = {weights[-1], weights[0]} if is_old else {weights[-1]}
-    masks |= {1} if len(weights) == 2 else set()
-    for candidate in (expected, other):
-        if candidate in masks:
-            return int(candidate)
-    raise SourceError(
-        f"the weights have the shape {tuple(weights)}, the traces {tuple(traces)}; no axis of both "
-        "has the same number of cells"
-    )
-
 
 def _field_of(output: MatlabStruct) -> tuple[int, int] | None:
     """Return (rows, columns) as the summary image says them, for weights that do not."""
@@ -146,16 +122,3 @@ def _field_of(output: MatlabStruct) -> tuple[int, int] | None:
 def _is_normalised(config: MatlabStruct) -> bool:
     """Whether EXTRACT made delta F over F of the movie before it looked for cells."""
     return bool(config.number("config/preprocess")) and not config.number("config/skip_dff")
-
-
-def check_rate(sampling_frequency: float) -> None:
-    """Raise where a rate is not a number above 0.
-
-    Raises
-    ------
-    SourceArgumentError
-    """
-    if not (math.isfinite(sampling_frequency) and sampling_frequency > 0):
-        raise SourceArgumentError(
-            f"sampling_frequency is {sampling_frequency}; it must be a number above 0, in Hz."
-        )

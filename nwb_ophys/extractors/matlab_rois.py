@@ -84,6 +84,37 @@ class SparseTraces:
         return np.asarray(self[:], dtype=dtype)
 
 
+def count_rois(
+    weights: Sequence[int], traces: Sequence[int], roi_axis: int, rois_may_be_first: bool = False
+) -> int:
+    """Return the number of ROIs that the shapes of weights and traces agree on.
+
+    Parameters
+    ----------
+    weights, traces : sequence of int
+        Shapes; the ROIs lie on the last axis of weights as a rule.
+    roi_axis : {0, 1}
+        Where they lie in the traces as a rule.
+    rois_may_be_first : bool
+        Whether they may lie on the first axis of weights.
+
+    Raises
+    ------
+    SourceError
+        When no axis of both has the same number.
+    """
+    counts = {weights[-1], weights[0]} if rois_may_be_first else {weights[-1]}
+    # Of the weights of a single ROI, MATLAB drops the last axis.
+    counts |= {1} if len(weights) == 2 else set()
+    for count in (traces[roi_axis], traces[1 - roi_axis]):
+        if count in counts:
+            return int(count)
+    raise SourceError(
+        f"the weights have the shape {tuple(weights)}, the traces {tuple(traces)}; no axis of both "
+        "has the same number of ROIs"
+    )
+
+
 def as_traces(stored: Any, num_rois: int, roi_axis: int) -> Any:
     """Return traces as (samples, ROIs), not read yet.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,38 @@ def _unreadable(path: Path, name: str, found: ForeignObject) -> CorruptSourceErr
         "read. In MATLAB, turn it into a struct of numbers, or by full() into an array, and save "
         "that."
     )
+
+
+@contextmanager
+def reading(file: MatlabFile, what: str) -> Iterator[None]:
+    """Close the file, and name it, when its output cannot be read.
+
+    Raises
+    ------
+    CorruptSourceError
+    """
+    try:
+        yield
+    except Exception as error:  # a damaged file can raise anything
+        file.close()
+        if isinstance(error, (CorruptSourceError, SourceArgumentError)):
+            raise
+        raise CorruptSourceError(
+            f"'{file.path}' cannot be read as {what}'s output: {error}. It may be damaged."
+        ) from error
+
+
+def check_rate(sampling_frequency: float) -> None:
+    """Raise where a rate is not a number above 0.
+
+    Raises
+    ------
+    SourceArgumentError
+    """
+    if not (math.isfinite(sampling_frequency) and sampling_frequency > 0):
+        raise SourceArgumentError(
+            f"sampling_frequency is {sampling_frequency}; it must be a number above 0, in Hz."
+        )
 
 
 def matrix_of(file: MatlabFile, struct: MatlabStruct, names: Iterable[str]) -> Any:

@@ -31,6 +31,9 @@ class PixelRois(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
 
     extractor_name = "PixelRois"
 
+    # What the traces are read from, to be closed.
+    _file: Any = None
+
     def __init__(
         self,
         pixels: RaggedPixels,
@@ -91,6 +94,14 @@ class PixelRois(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
         if unknown:
             raise ValueError(f"There are no ROIs {unknown[:10]} among {len(self._pixels)} ROIs.")
         return self._pixels.take(list(roi_ids))
+
+    def close(self) -> None:
+        """Close the file that the traces are read from."""
+        if self._file is not None:
+            self._file.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None

@@ -113,6 +113,14 @@ BUILTIN = (
         packages=("scipy",),
     ),
     FormatRow(
+        name="cnmfe",
+        kind="segmentation",
+        interface=f"{_FORMATS}.cnmfe:CnmfeSegmentationInterface",
+        recognised="a MATLAB file with CNMF-E's A, C and C_raw, or CIAtah's extractedImages of it",
+        extra="cnmfe",
+        packages=("scipy",),
+    ),
+    FormatRow(
         name="extract",
         kind="segmentation",
         interface=f"{_FORMATS}.extract:ExtractSegmentationInterface",

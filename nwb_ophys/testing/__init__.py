@@ -9,6 +9,7 @@ be compared with what was simulated::
 """
 
 from nwb_ophys.testing.caiman import write_caiman
+from nwb_ophys.testing.cnmfe import write_cnmfe
 from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.extract import write_extract
 from nwb_ophys.testing.scanimage import write_scanimage
@@ -21,6 +22,7 @@ __all__ = [
     "check_format",
     "simulate_recording",
     "write_caiman",
+    "write_cnmfe",
     "write_extract",
     "write_scanimage",
     "write_suite2p",

@@ -345,8 +345,8 @@ def test_scipy_is_asked_for_only_by_old_files(tmp_path, opened, monkeypatch):
     [
         ({"output__spatial_weights": None}, "is not EXTRACT's output"),
         ({"output__temporal_weights": None}, "is not EXTRACT's output"),
-        ({"output__spatial_weights": np.ones((4, 64, 48))}, "the same number of cells"),
-        ({"output__temporal_weights": np.ones((4, 20))}, "the same number of cells"),
+        ({"output__spatial_weights": np.ones((4, 64, 48))}, "the same number of ROIs"),
+        ({"output__temporal_weights": np.ones((4, 20))}, "the same number of ROIs"),
         ({"output__temporal_weights": np.ones(20)}, "no array of numbers"),
         ({"output__temporal_weights": "text"}, "no array"),
         ({"output__spatial_weights": np.ones((5, 2, 64, 48))}, r"must be \(rows, columns, ROIs\)"),
