@@ -102,7 +102,7 @@ class CnmfeExtractor(PixelRois):
         traces: dict[str, Any] = {}
         for kind, field in fields.items():
             stored = matrix_of(self._file, output, [field])
-            if stored is None or (0 in stored.shape and num_rois):
+            if stored is None or max(stored.shape) == 0 or (0 in stored.shape and num_rois):
                 continue
             found = as_traces(stored, num_rois, roi_axis=0)
             if found is None and kind == "dff":  # it has rows of the background, too
@@ -126,7 +126,7 @@ class CnmfeExtractor(PixelRois):
     def _rate(self, output: MatlabStruct, given: float | None) -> float:
         """Return the user's rate, else the one that CNMF-E was told."""
         numbers = [output.number(path) for path in _RATES]
-        stated = next((each for each in numbers if each and math.isfinite(each)), None)
+        stated = next((each for each in numbers if each and 0 < each < math.inf), None)
         if given is None and stated is None:
             raise SourceArgumentError(
                 f"'{self._file.path}' states no frame rate (Fs); give sampling_frequency, in Hz. "
@@ -158,7 +158,6 @@ def _field_of(output: MatlabStruct, weights: Any) -> tuple[int, int] | None:
         return (int(rows), int(columns))
     for name in _IMAGES.values():
         image = output.get(name)
-        if hasattr(image, "shape") and len(image.shape) == 2 and 1 not in image.shape:
-            if 0 not in image.shape:
-                return (int(image.shape[0]), int(image.shape[1]))
+        if hasattr(image, "shape") and len(image.shape) == 2 and min(image.shape) > 1:
+            return (int(image.shape[0]), int(image.shape[1]))
     return None

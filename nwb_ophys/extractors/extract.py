@@ -114,7 +114,7 @@ def _field_of(output: MatlabStruct) -> tuple[int, int] | None:
     if len(weights.shape) == 3:
         return None
     image = output.first(["info/summary_image", "info/F_per_pixel", "info/max_image"])
-    if not hasattr(image, "shape") or len(image.shape) != 2 or 1 in image.shape:
+    if not hasattr(image, "shape") or len(image.shape) != 2 or min(image.shape) < 2:
         return None
     return (int(image.shape[0]), int(image.shape[1]))
 
