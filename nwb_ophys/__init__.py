@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from nwb_ophys.errors import NwbOphysError
     from nwb_ophys.formats import (
         CaimanSegmentationInterface,
+        CnmfeSegmentationInterface,
+        ExtractSegmentationInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
         ScanImageImagingInterface,
@@ -38,7 +40,9 @@ __all__ = [
     "BackendConfiguration",
     "BaseOphysInterface",
     "CaimanSegmentationInterface",
+    "CnmfeSegmentationInterface",
     "DatasetConfiguration",
+    "ExtractSegmentationInterface",
     "ImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",

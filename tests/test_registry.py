@@ -90,6 +90,8 @@ def test_names_and_kinds():
         "numpy": "imaging",
         "suite2p": "segmentation",
         "caiman": "segmentation",
+        "cnmfe": "segmentation",
+        "extract": "segmentation",
         "numpy-segmentation": "segmentation",
     }
 

@@ -1,6 +1,8 @@
 """One small file per format. Importing one imports no package that only that format needs."""
 
 from nwb_ophys.formats.caiman import CaimanSegmentationInterface
+from nwb_ophys.formats.cnmfe import CnmfeSegmentationInterface
+from nwb_ophys.formats.extract import ExtractSegmentationInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
 from nwb_ophys.formats.suite2p import Suite2pImagingInterface, Suite2pSegmentationInterface
@@ -8,6 +10,8 @@ from nwb_ophys.formats.tiff import TiffImagingInterface
 
 __all__ = [
     "CaimanSegmentationInterface",
+    "CnmfeSegmentationInterface",
+    "ExtractSegmentationInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "ScanImageImagingInterface",

@@ -124,6 +124,22 @@ BUILTIN = (
         packages=("scipy",),
     ),
     FormatRow(
+        name="cnmfe",
+        kind="segmentation",
+        interface=f"{_FORMATS}.cnmfe:CnmfeSegmentationInterface",
+        recognised="a MATLAB file with CNMF-E's A, C and C_raw, or CIAtah's extractedImages of it",
+        extra="cnmfe",
+        packages=("scipy",),
+    ),
+    FormatRow(
+        name="extract",
+        kind="segmentation",
+        interface=f"{_FORMATS}.extract:ExtractSegmentationInterface",
+        recognised="a MATLAB file with EXTRACT's spatial_weights and temporal_weights",
+        extra="extract",
+        packages=("scipy",),
+    ),
+    FormatRow(
         name="numpy-segmentation",
         kind="segmentation",
         interface=f"{_FORMATS}.numpy:NumpySegmentationInterface",

@@ -9,7 +9,9 @@ be compared with what was simulated::
 """
 
 from nwb_ophys.testing.caiman import write_caiman
+from nwb_ophys.testing.cnmfe import write_cnmfe
 from nwb_ophys.testing.contract import check_format
+from nwb_ophys.testing.extract import write_extract
 from nwb_ophys.testing.scanimage import write_scanimage
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.suite2p import write_suite2p
@@ -20,6 +22,8 @@ __all__ = [
     "check_format",
     "simulate_recording",
     "write_caiman",
+    "write_cnmfe",
+    "write_extract",
     "write_scanimage",
     "write_suite2p",
     "write_tiff",

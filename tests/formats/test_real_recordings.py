@@ -49,6 +49,7 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "suite2p 1.1": ("suite2p/v1.1.0/suite2p", (), ()),
     "caiman 1.8": ("caiman/caiman_analysis.hdf5", (), ()),
     "caiman 1.12": ("caiman/v1.12.1_neurofinder_crop.hdf5", (), ()),
+    "extract": ("extract/extract_public_output.mat", ("sampling_frequency=20",), ()),
 }
 
 # Imaging planes, one for each channel and plane; elsewhere one.
@@ -341,6 +342,30 @@ def test_caiman(converted, data_folder, name):
             assert "Accepted" not in table.colnames
         else:
             np.testing.assert_array_equal(np.flatnonzero(table["Accepted"][:]), accepted)
+
+
+def test_extract(converted, data_folder):
+    with h5py.File(data_folder / RECORDINGS["extract"][0], "r") as file:
+        output = file["output"]
+        # HDF5 keeps MATLAB's (rows, columns, cells) in reverse, as NWB has them.
+        masks, traces = output["spatial_weights"][:], output["temporal_weights"][:].T
+        images = {
+            "summary_image": output["info/summary_image"][:],
+            "f_per_pixel": output["info/F_per_pixel"][:],
+            "max_image": output["info/max_image"][:],
+        }
+    with reading(converted("extract")) as nwbfile:
+        ophys = nwbfile.processing["ophys"]
+        table = ophys["ImageSegmentation"]["PlaneSegmentation"]
+        np.testing.assert_array_equal(table["image_mask"][:], masks)
+        assert table["Accepted"][:].all()
+        series = ophys["DfOverF"]["RoiResponseSeries"]
+        np.testing.assert_array_equal(series.data[:], traces)
+        assert series.rate == 20.0
+        found = ophys["SegmentationImages"].images
+        assert set(found) == set(images)
+        for name, image in images.items():
+            np.testing.assert_array_equal(found[name].data[:], image)
 
 
 def test_caimans_rois_lie_on_the_cells_of_the_movie(converted, data_folder):

@@ -1,0 +1,241 @@
+"""The variables of MATLAB files of version 7.3 (HDF5) and 5 to 7, in MATLAB's order of axes.
+
+HDF5 keeps the axes in reverse; that is undone here, and nowhere else. Numbers of a file of version
+7.3 stay in the file until they are sliced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.extractors.optional import require_package
+
+
+class StoredArray:
+    """An array of a file of version 7.3, read when it is sliced.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+
+    Attributes
+    ----------
+    shape : tuple of int
+        In MATLAB's order.
+    dtype : numpy.dtype
+    dataset : h5py.Dataset
+    """
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self.dataset = dataset
+        self.shape: tuple[int, ...] = tuple(int(size) for size in dataset.shape[::-1])
+        self.dtype: np.dtype[Any] = dataset.dtype
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, selection: Any) -> NDArray[Any]:
+        chosen = selection if isinstance(selection, tuple) else (selection,)
+        whole = (slice(None),) * (self.ndim - len(chosen))
+        return np.asarray(self.dataset[(*chosen, *whole)[::-1]]).T
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("An array that is read on use cannot be had without a copy.")
+        return np.asarray(self[:], dtype=dtype)
+
+
+@attrs.frozen(eq=False)
+class SparseColumns:
+    """A sparse matrix by column.
+
+    Attributes
+    ----------
+    weights : numpy.ndarray
+    rows : numpy.ndarray of int
+        Of each weight.
+    bounds : numpy.ndarray of int, shape (columns + 1,)
+        Where the weights of each column start, and the last ones end.
+    shape : tuple of int
+    """
+
+    weights: NDArray[Any]
+    rows: NDArray[Any]
+    bounds: NDArray[Any]
+    shape: tuple[int, int]
+
+
+@attrs.frozen
+class ForeignObject:
+    """An object of a class, which only MATLAB can read.
+
+    Attributes
+    ----------
+    class_name : str
+    """
+
+    class_name: str
+
+
+class MatlabStruct:
+    """A struct, or the variables of a file, by name.
+
+    Parameters
+    ----------
+    source : h5py.Group or Mapping
+        The values as they are stored.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the fields."""
+        return [name for name in self._source if not name.startswith(("#", "__"))]
+
+    def get(self, path: str) -> Any:
+        """Return a value, or None where there is none.
+
+        Parameters
+        ----------
+        path : str
+            A field; a field of a field behind a slash.
+
+        Returns
+        -------
+        MatlabStruct, StoredArray, numpy.ndarray, SparseColumns, str, ForeignObject or None
+        """
+        first, _, rest = path.partition("/")
+        stored = self._source.get(first)
+        value = None if stored is None else _value(stored)
+        if not rest:
+            return value
+        return value.get(rest) if isinstance(value, MatlabStruct) else None
+
+    def first(self, paths: Iterable[str]) -> Any:
+        """Return the first value there is among some, or None."""
+        return next((value for path in paths if (value := self.get(path)) is not None), None)
+
+    def number(self, path: str) -> float | None:
+        """Return a single number, or None where there is none."""
+        value = self.get(path)
+        if not isinstance(value, (np.ndarray, StoredArray)) or np.prod(value.shape) != 1:
+            return None
+        return float(np.asarray(value).reshape(-1)[0])
+
+    def text(self, path: str) -> str | None:
+        """Return a text, or None where there is none; codes of characters are one, too."""
+        value = self.get(path)
+        if isinstance(value, StoredArray) and value.dtype.kind == "u":
+            return "".join(chr(code) for code in np.asarray(value).ravel(order="F"))
+        return value if isinstance(value, str) else None
+
+
+class MatlabFile:
+    """A MATLAB file that is open.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    extra : str
+        Which extra brings what files of version 5 to 7 need.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    variables : MatlabStruct
+
+    Raises
+    ------
+    CorruptSourceError
+        When it is no MATLAB file, or is not whole.
+    """
+
+    def __init__(self, path: Path, extra: str) -> None:
+        self.path = path
+        self._file: h5py.File | None = None
+        try:
+            if path.is_dir():
+                raise OSError("it is a folder")
+            if h5py.is_hdf5(path):
+                self._file = h5py.File(path, "r")
+                self.variables = MatlabStruct(self._file)
+            else:
+                self.variables = MatlabStruct(_load_level5(path, extra))
+        except OSError as error:
+            raise CorruptSourceError(f"'{path}' is not a whole MATLAB file: {error}.") from error
+
+    def close(self) -> None:
+        """Close the file; arrays that were not read yet are lost."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _load_level5(path: Path, extra: str) -> dict[str, Any]:
+    with path.open("rb") as file:
+        head = file.read(128)
+    if not head.startswith(b"MATLAB") or head[126:128] not in (b"IM", b"MI"):
+        raise CorruptSourceError(
+            f"'{path}' is not a whole MATLAB file: it has neither MATLAB's header nor that of HDF5."
+        )
+    reader = require_package("scipy.io", extra)
+    try:
+        return dict(reader.loadmat(path))
+    except Exception as error:  # a damaged file can raise anything
+        raise CorruptSourceError(f"'{path}' is not a whole MATLAB file: {error}.") from error
+
+
+def _value(stored: Any) -> Any:
+    if isinstance(stored, (h5py.Group, h5py.Dataset)):
+        return _value_of_hdf5(stored)
+    if isinstance(stored, np.ndarray) and stored.dtype.names and stored.size == 1:
+        record = stored.reshape(-1)[0]
+        name = type(stored).__name__
+        if name in ("MatlabObject", "MatlabOpaque"):
+            return ForeignObject(_class_of(stored))
+        return MatlabStruct({field: record[field] for field in stored.dtype.names})
+    if hasattr(stored, "tocsc"):
+        matrix = stored.tocsc()
+        return SparseColumns(matrix.data, matrix.indices, matrix.indptr, matrix.shape)
+    if isinstance(stored, np.ndarray) and stored.dtype.kind == "U":
+        return "".join(stored.reshape(-1))
+    return stored if isinstance(stored, np.ndarray) and stored.dtype.kind in "biuf" else None
+
+
+def _class_of(stored: Any) -> str:
+    name = getattr(stored, "classname", None)
+    if name is None and "s2" in (stored.dtype.names or ()):
+        name = stored.reshape(-1)[0]["s2"]
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _value_of_hdf5(stored: h5py.Group | h5py.Dataset) -> Any:
+    kind = stored.attrs.get("MATLAB_class", b"")
+    kind = kind.decode() if isinstance(kind, bytes) else str(kind)
+    if "MATLAB_object_decode" in stored.attrs and int(stored.attrs["MATLAB_object_decode"]) == 3:
+        return ForeignObject(kind)
+    if isinstance(stored, h5py.Group):
+        rows = stored.attrs.get("MATLAB_sparse")
+        return MatlabStruct(stored) if rows is None else _sparse(stored, int(rows))
+    if "MATLAB_empty" in stored.attrs:  # what is stored is the shape
+        sizes = tuple(int(size) for size in np.ravel(stored[()]))
+        return "" if kind == "char" else np.zeros(sizes)
+    if kind == "char":
+        return "".join(chr(code) for code in np.ravel(stored[()]))
+    is_number = stored.shape is not None and stored.dtype.kind in "biuf"
+    return StoredArray(stored) if is_number and stored.ndim else None
+
+
+def _sparse(group: h5py.Group, num_rows: int) -> SparseColumns:
+    bounds = np.ravel(group["jc"][()]).astype(np.int64)
+    # A matrix without weights has no parts for them.
+    rows = np.ravel(group["ir"][()]) if "ir" in group else np.zeros(0)
+    weights = np.ravel(group["data"][()]) if "data" in group else np.zeros(0)
+    return SparseColumns(weights, rows.astype(np.int64), bounds, (num_rows, len(bounds) - 1))

@@ -1,0 +1,268 @@
+"""ROIs and traces out of the arrays and sparse matrices of a MATLAB file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import SourceError
+from nwb_ophys.extractors.matlab import SparseColumns, StoredArray
+from nwb_ophys.extractors.ragged import RaggedPixels
+
+# Of dense weights that are searched for pixels at the same time, at least a chunk's thickness.
+_SLAB_BYTES = 64_000_000
+
+
+class TransposedTraces:
+    """Traces that are stored by ROI, as (samples, ROIs), read when they are sliced.
+
+    Parameters
+    ----------
+    stored : StoredArray or numpy.ndarray, shape (ROIs, samples)
+    """
+
+    def __init__(self, stored: Any) -> None:
+        self._stored = stored
+        self.shape: tuple[int, int] = (stored.shape[1], stored.shape[0])
+        self.dtype: np.dtype[Any] = stored.dtype
+        self.ndim = 2
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, selection: Any) -> NDArray[Any]:
+        samples, rois = selection if isinstance(selection, tuple) else (selection, slice(None))
+        return np.asarray(self._stored[rois, samples]).T
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("Traces that are read on use cannot become an array without a copy.")
+        return np.asarray(self[:], dtype=dtype)
+
+
+class SparseTraces:
+    """Traces of which few samples are not zero, made dense where they are sliced.
+
+    Parameters
+    ----------
+    stored : SparseColumns, of shape (ROIs, samples)
+    """
+
+    def __init__(self, stored: SparseColumns) -> None:
+        self._stored = stored
+        self.shape = (stored.shape[1], stored.shape[0])
+        self.dtype: np.dtype[Any] = stored.weights.dtype
+        self.ndim = 2
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, selection: Any) -> NDArray[Any]:
+        samples, rois = selection if isinstance(selection, tuple) else (selection, slice(None))
+        wanted = range(self.shape[0])[samples]
+        if isinstance(wanted, int):
+            return self._dense(wanted, wanted + 1)[0, rois]
+        start, stop = (min(wanted), max(wanted) + 1) if wanted else (0, 0)
+        return self._dense(start, stop)[:: wanted.step, rois]
+
+    def _dense(self, start: int, stop: int) -> NDArray[Any]:
+        stored = self._stored
+        bounds = stored.bounds[start : stop + 1]
+        found = slice(bounds[0], bounds[-1])
+        block = np.zeros((stop - start, self.shape[1]), self.dtype)
+        block[np.repeat(np.arange(stop - start), np.diff(bounds)), stored.rows[found]] = (
+            stored.weights[found]
+        )
+        return block
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("Traces that are made on use cannot be had without a copy.")
+        return np.asarray(self[:], dtype=dtype)
+
+
+def count_rois(
+    weights: Sequence[int], traces: Sequence[int], roi_axis: int, rois_may_be_first: bool = False
+) -> int:
+    """Return the number of ROIs that the shapes of weights and traces agree on.
+
+    Parameters
+    ----------
+    weights, traces : sequence of int
+        Shapes; the ROIs lie on the last axis of weights as a rule.
+    roi_axis : {0, 1}
+        Where they lie in the traces as a rule.
+    rois_may_be_first : bool
+        Whether they may lie on the first axis of weights.
+
+    Raises
+    ------
+    SourceError
+        When no axis of both has the same number.
+    """
+    counts = {weights[-1], weights[0]} if rois_may_be_first else {weights[-1]}
+    # Of the weights of a single ROI, MATLAB drops the last axis.
+    counts |= {1} if len(weights) == 2 else set()
+    for count in (traces[roi_axis], traces[1 - roi_axis]):
+        if count in counts:
+            return int(count)
+    raise SourceError(
+        f"the weights have the shape {tuple(weights)}, the traces {tuple(traces)}; no axis of both "
+        "has the same number of ROIs"
+    )
+
+
+def as_traces(stored: Any, num_rois: int, roi_axis: int) -> Any:
+    """Return traces as (samples, ROIs), not read yet.
+
+    Parameters
+    ----------
+    stored : StoredArray, numpy.ndarray or SparseColumns
+        Of two axes.
+    num_rois : int
+    roi_axis : {0, 1}
+        Where the ROIs lie as a rule. They lie on the other axis where only that has their number.
+
+    Returns
+    -------
+    array-like or None
+        None where no axis has the number of ROIs.
+    """
+    if len(stored.shape) != 2 or num_rois not in stored.shape:
+        return None
+    axis = roi_axis if stored.shape[roi_axis] == num_rois else 1 - roi_axis
+    if isinstance(stored, SparseColumns):
+        return SparseTraces(stored if axis == 0 else _transposed(stored))
+    return stored if axis == 1 else TransposedTraces(stored)
+
+
+def _transposed(matrix: SparseColumns) -> SparseColumns:
+    columns = np.repeat(np.arange(matrix.shape[1]), np.diff(matrix.bounds))
+    order = np.argsort(matrix.rows, kind="stable")
+    counts = np.bincount(matrix.rows, minlength=matrix.shape[0])
+    bounds = np.append(0, np.cumsum(counts))
+    return SparseColumns(matrix.weights[order], columns[order], bounds, matrix.shape[::-1])
+
+
+def as_pixels(
+    stored: Any, field: Sequence[int] | None, num_rois: int, rois_may_be_first: bool = False
+) -> RaggedPixels:
+    """Return the pixels of ROIs whose weight is not zero.
+
+    Parameters
+    ----------
+    stored : StoredArray, numpy.ndarray or SparseColumns
+        (rows, columns, ROIs), of which MATLAB drops the last axis where there is one ROI; or
+        (pixels, ROIs), whose pixels go down the rows first.
+    field : sequence of int or None
+        (rows, columns), where it is known from elsewhere.
+    num_rois : int
+        Of the traces.
+    rois_may_be_first : bool
+        Whether (ROIs, rows, columns) is a form of it, too: whichever axis has their number.
+
+    Raises
+    ------
+    SourceError
+        When the shape is none of these, or not that of the field.
+    """
+    shape = tuple(stored.shape)
+    is_flat = len(shape) == 2 and shape[1] == num_rois
+    if isinstance(stored, SparseColumns) or (is_flat and shape != field):
+        return _flat_pixels(stored, field, num_rois)
+    axes: tuple[str, ...] = ("row", "column", "roi")
+    if len(shape) == 2 and num_rois == 1:
+        axes, shape = axes[:2], (*shape, 1)
+    elif rois_may_be_first and len(shape) == 3 and shape[2] != num_rois == shape[0]:
+        axes, shape = ("roi", "row", "column"), (*shape[1:], shape[0])
+    if len(shape) != 3 or shape[2] != num_rois:
+        raise SourceError(
+            f"the weights of the ROIs have the shape {tuple(stored.shape)}; they must be (rows, "
+            f"columns, ROIs) or (pixels, ROIs), with the {num_rois} ROIs of the traces"
+        )
+    if field is not None and tuple(field) != shape[:2]:
+        raise SourceError(f"the weights are of a field of {shape[:2]} pixels, not {tuple(field)}")
+    return _dense_pixels(stored, axes, shape)
+
+
+def _flat_pixels(stored: Any, field: Sequence[int] | None, num_rois: int) -> RaggedPixels:
+    if field is None:
+        raise SourceError(
+            f"the weights are {tuple(stored.shape)}, pixels by ROIs, and nothing says how many "
+            "rows and columns the field has"
+        )
+    if tuple(stored.shape) != (int(np.prod(field)), num_rois):
+        raise SourceError(
+            f"the weights are {tuple(stored.shape)}, pixels by ROIs; the field has "
+            f"{tuple(field)} pixels, the traces are of {num_rois} ROIs"
+        )
+    if not isinstance(stored, SparseColumns):
+        values = np.asarray(stored)
+        roi, place = np.nonzero(values.T)
+        weights = values[place, roi]
+        counts = np.bincount(roi, minlength=num_rois)
+    else:
+        kept = stored.weights != 0
+        place, weights = stored.rows[kept], stored.weights[kept]
+        roi = np.repeat(np.arange(num_rois), np.diff(stored.bounds))[kept]
+        counts = np.bincount(roi, minlength=num_rois)
+    column, row = np.divmod(place, int(field[0]))
+    return _ragged((row, column), weights, counts, field)
+
+
+def _dense_pixels(stored: Any, axes: Sequence[str], shape: Sequence[int]) -> RaggedPixels:
+    """Search the weights slab by slab, so that they are never in memory as a whole."""
+    found: dict[str, list[NDArray[Any]]] = {"row": [], "column": [], "roi": [], "weight": []}
+    for start, block in _slabs(stored):
+        places = np.nonzero(block)
+        found["weight"].append(block[places])
+        for axis, offset, place in zip(axes, start, places, strict=True):
+            found[axis].append((place + offset).astype(np.int64))
+        if len(axes) == 2:
+            found["roi"].append(np.zeros(len(places[0]), dtype=np.int64))
+    dtypes = {"weight": stored.dtype}
+    row, column, roi, weights = (
+        np.concatenate([np.zeros(0, dtypes.get(name, np.int64)), *parts])
+        for name, parts in found.items()
+    )
+    order = np.lexsort((row, column, roi))
+    counts = np.bincount(roi, minlength=shape[2])
+    return _ragged((row[order], column[order]), weights[order], counts, shape[:2])
+
+
+def _slabs(stored: Any) -> Iterator[tuple[list[int], NDArray[Any]]]:
+    """Yield blocks with their first places: across the axis on which whole chunks are thinnest."""
+    chunks = stored.dataset.chunks if isinstance(stored, StoredArray) else None
+    thickness = chunks[::-1] if chunks else (1,) * len(stored.shape)
+    if 0 in stored.shape:
+        return
+    axes = range(len(stored.shape))
+    # Of equally thin ones the last, along which a block of the file lies together.
+    axis = min(reversed(axes), key=lambda each: thickness[each] / stored.shape[each])
+    layer = int(np.prod(stored.shape)) // stored.shape[axis] * stored.dtype.itemsize
+    step = max(_SLAB_BYTES // (layer * thickness[axis]), 1) * thickness[axis]
+    for start in range(0, stored.shape[axis], step):
+        selection = [slice(None)] * len(stored.shape)
+        selection[axis] = slice(start, start + step)
+        yield [start if each == axis else 0 for each in axes], np.asarray(stored[tuple(selection)])
+
+
+def _ragged(
+    places: tuple[NDArray[Any], NDArray[Any]],
+    weights: NDArray[Any],
+    counts: NDArray[Any],
+    field: Sequence[int],
+) -> RaggedPixels:
+    row, column = places
+    if len(row) and (row.max() >= field[0] or column.max() >= field[1]):
+        raise SourceError(f"a pixel of an ROI lies out of the field of {tuple(field)} pixels")
+    return RaggedPixels(
+        coordinates=(column.astype(np.int32), row.astype(np.int32)),
+        weights=weights,
+        ends=np.cumsum(counts),
+        field_shape=(int(field[1]), int(field[0])),
+        image_dtype=weights.dtype,
+    )

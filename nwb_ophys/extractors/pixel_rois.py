@@ -1,0 +1,109 @@
+"""A segmentation whose ROIs are lists of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from roiextractors import SegmentationExtractor
+
+from nwb_ophys.extractors.properties import QuickProperties
+from nwb_ophys.extractors.ragged import RaggedPixels
+from nwb_ophys.extractors.sparse import Form
+
+
+class PixelRois(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
+    """ROIs of one plane as lists of pixels, with their traces; images are made when asked for.
+
+    Parameters
+    ----------
+    pixels : RaggedPixels
+        Of each ROI.
+    traces : mapping of str to array-like, shape (samples, ROIs)
+        By kind: ``raw``, ``dff``, …; read when they are sliced.
+    sampling_frequency : float
+        Samples per second.
+    images : mapping of str to numpy.ndarray, shape (rows, columns)
+        Summary images.
+    """
+
+    extractor_name = "PixelRois"
+
+    # What the traces are read from, to be closed.
+    _file: Any = None
+
+    def __init__(
+        self,
+        pixels: RaggedPixels,
+        traces: Mapping[str, Any],
+        sampling_frequency: float,
+        images: Mapping[str, NDArray[Any]],
+    ) -> None:
+        super().__init__()
+        self._pixels = pixels
+        self._traces = dict(traces)
+        self._sampling_frequency = float(sampling_frequency)
+        self._summary_images = dict(images)
+        self._roi_ids = list(range(len(pixels)))
+
+    def get_frame_shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        columns, rows = self._pixels.field_shape
+        return (rows, columns)
+
+    def get_num_rois(self) -> int:
+        """Return the number of ROIs."""
+        return len(self._pixels)
+
+    def get_num_samples(self) -> int:
+        """Return the number of samples of the traces."""
+        return next((int(trace.shape[0]) for trace in self._traces.values()), 0)
+
+    def get_traces_dict(self) -> dict[str, Any]:
+        """Return the traces by kind."""
+        return dict(self._traces)
+
+    def get_background_ids(self) -> list[Any]:
+        """Return no ids: there are no background components."""
+        return []
+
+    def get_roi_image_masks(self, roi_ids: Sequence[int] | None = None) -> NDArray[Any]:
+        """Return masks, (rows, columns, ROIs), in the precision of the source."""
+        pixels = self._of(roi_ids)
+        images = np.zeros((*self.get_frame_shape(), len(pixels)), pixels.image_dtype)
+        column, row = pixels.coordinates
+        images[row, column, np.repeat(np.arange(len(pixels)), pixels.counts)] = pixels.weights
+        return images
+
+    def get_roi_pixel_masks(self, roi_ids: Sequence[int] | None = None) -> list[NDArray[Any]]:
+        """Return (row, column, weight) of the pixels of each ROI."""
+        return [mask[:, [1, 0, 2]] for mask in self._of(roi_ids)]
+
+    def get_ragged_pixels(
+        self, ids: Sequence[int], form: Form, of_background: bool = False
+    ) -> RaggedPixels:
+        """Return the pixels of ROIs."""
+        return self._of([] if of_background else ids)
+
+    def _of(self, roi_ids: Sequence[int] | None) -> RaggedPixels:
+        if roi_ids is None:
+            return self._pixels
+        unknown = [roi_id for roi_id in roi_ids if roi_id not in range(len(self._pixels))]
+        if unknown:
+            raise ValueError(f"There are no ROIs {unknown[:10]} among {len(self._pixels)} ROIs.")
+        return self._pixels.take(list(roi_ids))
+
+    def close(self) -> None:
+        """Close the file that the traces are read from."""
+        if self._file is not None:
+            self._file.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> None:
+        """Return None: the times are those of a constant rate."""

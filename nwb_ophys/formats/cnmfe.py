@@ -1,0 +1,100 @@
+"""CNMF-E output files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.segmentation import SegmentationInterface
+
+_PLANE = "PlaneSegmentation"
+_TRACES = {
+    "raw": "Trace of each component, before it was denoised.",
+    "denoised": "Denoised calcium trace of each component.",
+    "deconvolved": "Deconvolved activity of each component.",
+    "estimated": "Trace of each component as estimated by CNMF-E (extractedSignalsEst).",
+    "peaks": "Events of each component as CNMF-E found them (extractedPeaks).",
+}
+_IMAGES = {
+    "correlation": "Correlation of each pixel with its neighbours.",
+    "pnr": "Peak-to-noise ratio of each pixel.",
+}
+
+
+@attrs.frozen(kw_only=True)
+class CnmfeSource:
+    """Source arguments of a CNMF-E file."""
+
+    file_path: Path = argument("The MATLAB file with CNMF-E's output.")
+    sampling_frequency: float | None = argument(
+        "Samples per second of the movie in Hz; needed where the file states no Fs.", default=None
+    )
+    output_struct_name: str | None = argument(
+        "Which struct of the file, such as 'results'; not needed where there is one.", default=None
+    )
+
+
+class CnmfeSegmentationInterface(SegmentationInterface):
+    """The components that CNMF-E found, with their traces, in a MATLAB file."""
+
+    Source = CnmfeSource
+    file_suffixes = (".mat",)
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.cnmfe import CnmfeExtractor
+
+        return CnmfeExtractor(
+            source.file_path, source.sampling_frequency, source.output_struct_name
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the output states of itself: nothing of the microscope."""
+        traces, images = self.extractor.get_traces_dict(), self.extractor.get_images_dict()
+        described: dict[str, Any] = {
+            "ImageSegmentation": {
+                "plane_segmentations": [{"description": "Components that CNMF-E found."}]
+            },
+            "Fluorescence": {
+                _PLANE: {
+                    name: {"description": text} for name, text in _TRACES.items() if name in traces
+                }
+            },
+            "SegmentationImages": {
+                _PLANE: {
+                    name: {"name": name, "description": text}
+                    for name, text in _IMAGES.items()
+                    if name in images
+                }
+            },
+        }
+        return {"Ophys": described}
+
+    def part(self) -> str:
+        """Return the name of the struct, where one of several was chosen."""
+        from nwb_ophys.extractors.cnmfe import CNMFE_KINDS
+        from nwb_ophys.extractors.matlab_structs import part_of
+
+        return part_of(self.source, CNMFE_KINDS)
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is a MATLAB file with CNMF-E's output."""
+        from nwb_ophys.extractors.cnmfe import CNMFE_KINDS
+        from nwb_ophys.extractors.matlab_structs import evidence_of
+
+        return evidence_of(Glance.of(path), CNMFE_KINDS, "CNMF-E")
+
+    @classmethod
+    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+        """Return every output of CNMF-E in the file."""
+        from nwb_ophys.extractors.cnmfe import CNMFE_KINDS
+        from nwb_ophys.extractors.matlab_structs import struct_streams
+
+        return struct_streams(path, CNMFE_KINDS, source)

@@ -1,0 +1,97 @@
+"""EXTRACT output files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.segmentation import SegmentationInterface
+
+_PLANE = "PlaneSegmentation"
+_IMAGES = {
+    "summary_image": "Summary image of the movie that EXTRACT analysed.",
+    "f_per_pixel": "Baseline fluorescence of each pixel of the movie that EXTRACT analysed.",
+    "max_image": "Maximum over time of the movie that EXTRACT analysed.",
+}
+
+
+@attrs.frozen(kw_only=True)
+class ExtractSource:
+    """Source arguments of an EXTRACT file."""
+
+    file_path: Path = argument("The MATLAB file with EXTRACT's output.")
+    sampling_frequency: float = argument(
+        "Samples per second of the movie in Hz, which EXTRACT does not state."
+    )
+    output_struct_name: str | None = argument(
+        "Which struct of the file, such as 'output'; not needed where there is one.", default=None
+    )
+
+
+class ExtractSegmentationInterface(SegmentationInterface):
+    """The cells that EXTRACT found, with their traces, in a MATLAB file."""
+
+    Source = ExtractSource
+    file_suffixes = (".mat",)
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.extract import ExtractExtractor
+
+        return ExtractExtractor(
+            source.file_path, source.sampling_frequency, source.output_struct_name
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the output states of itself: nothing of the microscope."""
+        extractor = self.extractor
+        by = f"EXTRACT {extractor.version}" if extractor.version else "EXTRACT"
+        option = extractor.trace_option
+        how = f", trace_output_option '{option}'" if option else ""
+        images = {
+            name: {"name": name, "description": text}
+            for name, text in _IMAGES.items()
+            if name in extractor.get_images_dict()
+        }
+        described: dict[str, Any] = {
+            "ImageSegmentation": {
+                "plane_segmentations": [{"description": f"Cells that {by} found."}]
+            },
+            "SegmentationImages": {_PLANE: images},
+        }
+        if "dff" in extractor.get_traces_dict():
+            text = f"Delta F over F of each cell, by {by}{how}."
+            described["DfOverF"] = {_PLANE: {"dff": {"description": text}}}
+        else:
+            text = f"Trace of each cell in the units of the movie, by {by}{how}."
+            described["Fluorescence"] = {_PLANE: {"raw": {"description": text}}}
+        return {"Ophys": described}
+
+    def part(self) -> str:
+        """Return the name of the struct, where one of several was chosen."""
+        from nwb_ophys.extractors.extract import EXTRACT_KINDS
+        from nwb_ophys.extractors.matlab_structs import part_of
+
+        return part_of(self.source, EXTRACT_KINDS)
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is a MATLAB file with EXTRACT's output."""
+        from nwb_ophys.extractors.extract import EXTRACT_KINDS
+        from nwb_ophys.extractors.matlab_structs import evidence_of
+
+        return evidence_of(Glance.of(path), EXTRACT_KINDS, "EXTRACT")
+
+    @classmethod
+    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+        """Return every output of EXTRACT in the file."""
+        from nwb_ophys.extractors.extract import EXTRACT_KINDS
+        from nwb_ophys.extractors.matlab_structs import struct_streams
+
+        return struct_streams(path, EXTRACT_KINDS, source)
