@@ -2,6 +2,7 @@
 
 from nwb_ophys.formats.caiman import CaimanSegmentationInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
+from nwb_ophys.formats.scanbox import ScanboxImagingInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
 from nwb_ophys.formats.suite2p import Suite2pSegmentationInterface
 from nwb_ophys.formats.tiff import TiffImagingInterface
@@ -11,6 +12,7 @@ __all__ = [
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "ScanImageImagingInterface",
+    "ScanboxImagingInterface",
     "Suite2pSegmentationInterface",
     "TiffImagingInterface",
 ]

@@ -84,6 +84,14 @@ BUILTIN = (
         packages=("tifffile",),
     ),
     FormatRow(
+        name="scanbox",
+        kind="imaging",
+        interface=f"{_FORMATS}.scanbox:ScanboxImagingInterface",
+        recognised="a .sbx file with the .mat file of Scanbox beside it",
+        extra="scanbox",
+        packages=("scipy",),
+    ),
+    FormatRow(
         name="tiff",
         kind="imaging",
         interface=f"{_FORMATS}.tiff:TiffImagingInterface",
