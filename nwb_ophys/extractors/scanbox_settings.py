@@ -69,12 +69,12 @@ class ScanboxSettings:
     def description(self, plane: int | None) -> str | None:
         """Return where the objective was, and how deep a plane is."""
         knobby = getattr(getattr(self._config, "knobby", None), "pos", None)
-        place = {axis: number_of(knobby, axis) for axis in "xyza"}
+        x, y, z, turn = (number_of(knobby, axis) for axis in "xyza")
         told = []
-        if all(place[axis] is not None for axis in "xyz"):
-            told.append("Objective at x = {x:g}, y = {y:g}, z = {z:g} µm".format(**place))
-            told[0] += "" if place["a"] is None else f", turned by {place['a']:g}°"
-            told[0] += ", as its controller (Knobby) counts."
+        if x is not None and y is not None and z is not None:
+            turned = "" if turn is None else f", turned by {turn:g}°"
+            place = f"x = {x:g}, y = {y:g}, z = {z:g} µm{turned}"
+            told.append(f"Objective at {place}, as its controller (Knobby) counts.")
         depths = self._depths()
         if len(depths) and plane is not None:
             told.append(f"Plane {plane} at {depths[plane]:g} µm of the tunable lens.")
