@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nwb_ophys.errors import NwbOphysError
     from nwb_ophys.formats import (
         CaimanSegmentationInterface,
+        Hdf5ImagingInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
         ScanboxImagingInterface,
@@ -39,6 +40,7 @@ __all__ = [
     "BaseOphysInterface",
     "CaimanSegmentationInterface",
     "DatasetConfiguration",
+    "Hdf5ImagingInterface",
     "ImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",

@@ -87,6 +87,7 @@ def test_names_and_kinds():
         "scanimage": "imaging",
         "scanbox": "imaging",
         "tiff": "imaging",
+        "hdf5": "imaging",
         "numpy": "imaging",
         "suite2p": "segmentation",
         "caiman": "segmentation",

@@ -100,6 +100,12 @@ BUILTIN = (
         packages=("tifffile",),
     ),
     FormatRow(
+        name="hdf5",
+        kind="imaging",
+        interface=f"{_FORMATS}.hdf5:Hdf5ImagingInterface",
+        recognised="an HDF5 file with a dataset 'mov', or one of 3 to 5 axes, at its root",
+    ),
+    FormatRow(
         name="numpy",
         kind="imaging",
         interface=f"{_FORMATS}.numpy:NumpyImagingInterface",

@@ -204,7 +204,7 @@ def test_folded_lines_are_frames_of_their_own(path):
 
 def test_no_rate_is_asked_for(path):
     write_scanbox(path, MOVIE, info={"resfreq": None})
-    with pytest.raises(SourceArgumentError, match="states no resfreq.*give sampling_frequency"):
+    with pytest.raises(SourceArgumentError, match=r"states no resfreq.*give sampling_frequency"):
         ScanboxExtractor(path)
     assert ScanboxExtractor(path, sampling_frequency=15.5).get_sampling_frequency() == 15.5
 
@@ -216,7 +216,7 @@ def test_no_rate_is_asked_for(path):
 def test_a_file_that_is_cut_off(path, cut):
     write_scanbox(path, MOVIE)
     path.write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(CorruptSourceError, match="1[01] frames of 8 x 10 pixels.*copy both again"):
+    with pytest.raises(CorruptSourceError, match=r"1[01] frames of 8 x 10 pixels.*copy both again"):
         ScanboxExtractor(path)
 
 
