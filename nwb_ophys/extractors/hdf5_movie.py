@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from nwb_ophys.errors import (
 )
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.extractors.hdf5_outline import read_hdf5_outline
+from nwb_ophys.extractors.optional import require_package
 from nwb_ophys.extractors.ranges import check_range
 
 # As CaImAn names it.
@@ -122,9 +123,8 @@ def find_hdf5_movie(
         )
 
 
-@contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open an HDF5 file to read it.
+def open_hdf5(path: Path) -> h5py.File:
+    """Open an HDF5 file to read it; a context manager.
 
     Raises
     ------
@@ -132,14 +132,12 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         When it is none, or truncated.
     """
     try:
-        file = h5py.File(path, "r")
+        return h5py.File(path, "r")
     except OSError as error:
         raise CorruptSourceError(
             f"'{path}' cannot be read as an HDF5 file: {error}. It may be damaged or incomplete; "
             "copy it again from where it was recorded."
         ) from error
-    with file:
-        yield file
 
 
 def _dataset_name(path: Path, given: str | None) -> str:
@@ -153,10 +151,9 @@ def _dataset_name(path: Path, given: str | None) -> str:
         outline = read_hdf5_outline(path)
     found = movie_datasets(outline.datasets) if outline is not None else []
     if len(found) != 1:
-        what = f"{len(found)} datasets that may be a movie: {_listed(path)}" if found else "none"
         raise SourceArgumentError(
-            f"'{path}' has {what if found else 'no dataset that may be a movie'}; a movie is "
-            "numbers with 3 to 5 axes. Say which it is with dataset_name."
+            f"'{path}' has {len(found)} datasets that may be a movie, which is numbers with 3 to 5 "
+            f"axes; say which it is with dataset_name. Its datasets: {_listed(path) or 'none'}."
         )
     return found[0]
 
@@ -230,9 +227,7 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
             )
         super().__init__(movie.axes, movie.dtype, rate, channel_index, plane_index)
         self.movie = movie
-        with open_hdf5(movie.path) as file:
-            # To be read as long as this object lives.
-            self._file = h5py.File(file.filename, "r")
+        self._file = open_hdf5(movie.path)
         self._dataset = self._file[movie.name]
 
     def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
@@ -241,10 +236,14 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         try:
             return self._dataset[selection]
         except (OSError, RuntimeError) as error:
-            raise CorruptSourceError(
-                f"'{self.movie.name}' in '{self.movie.path}' cannot be read: {error}. The file may "
-                "be damaged; where a filter is missing, install hdf5plugin and import it."
-            ) from error
+            if "filter" not in str(error) or "hdf5plugin" in sys.modules:
+                raise CorruptSourceError(
+                    f"'{self.movie.name}' in '{self.movie.path}' cannot be read: {error}. The file "
+                    "may be damaged; copy it again from where it was recorded."
+                ) from error
+        # It brings the filters that HDF5 lacks, as soon as it is imported.
+        require_package("hdf5plugin", "compression")
+        return self._read(selection)
 
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
