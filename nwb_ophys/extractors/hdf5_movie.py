@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -190,6 +189,22 @@ def _stated_number(dataset: h5py.Dataset, name: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _find_filters(dataset: h5py.Dataset, movie: Hdf5Movie) -> None:
+    """Bring the filters that a dataset was written with and that HDF5 lacks."""
+    properties = dataset.id.get_create_plist()
+    filters = [properties.get_filter(index) for index in range(properties.get_nfilters())]
+    if all(h5py.h5z.filter_avail(each[0]) for each in filters):
+        return
+    require_package("hdf5plugin", "compression")  # has them as soon as it is imported
+    for number, _, _, name in filters:
+        if not h5py.h5z.filter_avail(number):
+            raise SourceError(
+                f"'{movie.name}' in '{movie.path}' was compressed by the filter {number} "
+                f"({name.decode(errors='replace')}), which is not installed; see where it was "
+                "written, or write it anew with gzip."
+            )
+
+
 class Hdf5MovieExtractor(AxesImagingExtractor):
     """One channel of a movie in an HDF5 file, of a plane or of volumes.
 
@@ -229,6 +244,7 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         self.movie = movie
         self._file = open_hdf5(movie.path)
         self._dataset = self._file[movie.name]
+        _find_filters(self._dataset, movie)
 
     def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
         if not self._file:
@@ -236,14 +252,10 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         try:
             return self._dataset[selection]
         except (OSError, RuntimeError) as error:
-            if "filter" not in str(error) or "hdf5plugin" in sys.modules:
-                raise CorruptSourceError(
-                    f"'{self.movie.name}' in '{self.movie.path}' cannot be read: {error}. The file "
-                    "may be damaged; copy it again from where it was recorded."
-                ) from error
-        # It brings the filters that HDF5 lacks, as soon as it is imported.
-        require_package("hdf5plugin", "compression")
-        return self._read(selection)
+            raise CorruptSourceError(
+                f"'{self.movie.name}' in '{self.movie.path}' cannot be read: {error}. The file may "
+                "be damaged; copy it again from where it was recorded."
+            ) from error
 
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
