@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nwb_ophys.formats import (
         CaimanSegmentationInterface,
         Hdf5ImagingInterface,
+        MemmapImagingInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
         ScanboxImagingInterface,
@@ -42,6 +43,7 @@ __all__ = [
     "DatasetConfiguration",
     "Hdf5ImagingInterface",
     "ImagingInterface",
+    "MemmapImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "NwbOphysError",

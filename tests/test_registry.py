@@ -89,6 +89,7 @@ def test_names_and_kinds():
         "tiff": "imaging",
         "hdf5": "imaging",
         "numpy": "imaging",
+        "memmap": "imaging",
         "suite2p": "segmentation",
         "caiman": "segmentation",
         "numpy-segmentation": "segmentation",

@@ -2,6 +2,7 @@
 
 from nwb_ophys.formats.caiman import CaimanSegmentationInterface
 from nwb_ophys.formats.hdf5 import Hdf5ImagingInterface
+from nwb_ophys.formats.memmap import MemmapImagingInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
 from nwb_ophys.formats.scanbox import ScanboxImagingInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
@@ -11,6 +12,7 @@ from nwb_ophys.formats.tiff import TiffImagingInterface
 __all__ = [
     "CaimanSegmentationInterface",
     "Hdf5ImagingInterface",
+    "MemmapImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "ScanImageImagingInterface",

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.tiffs import plane_streams
+from nwb_ophys.formats.tiffs import axes_streams
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -98,22 +98,3 @@ class Hdf5ImagingInterface(ImagingInterface):
         names = (source.get("dataset_name"), source.get("dimension_order"))
         axes = find_hdf5_movie(path, *names).axes
         return axes_streams(axes, {"file_path": path, **source}, as_volume)
-
-
-def axes_streams(axes: Any, source: dict[str, Any], as_volume: bool) -> dict[str, dict[str, Any]]:
-    """Return the streams of each channel of an array, of volumes or of each plane.
-
-    Parameters
-    ----------
-    axes : MovieAxes
-    source : dict
-        Source arguments, to which ``channel_index`` and ``plane_index`` are added.
-    as_volume : bool
-    """
-    if axes.size("C") == 1 or source.get("channel_index") is not None:
-        return plane_streams("", source, axes.size("Z"), as_volume)
-    found: dict[str, dict[str, Any]] = {}
-    for channel in range(axes.size("C")):
-        own = {**source, "channel_index": channel}
-        found |= plane_streams(f"channel{channel}", own, axes.size("Z"), as_volume)
-    return found

@@ -112,6 +112,12 @@ BUILTIN = (
         recognised=".npy files with an array (time, rows, columns[, planes])",
     ),
     FormatRow(
+        name="memmap",
+        kind="imaging",
+        interface=f"{_FORMATS}.memmap:MemmapImagingInterface",
+        recognised="memory maps of CaImAn (.mmap); other files of pixels with --format",
+    ),
+    FormatRow(
         name="suite2p",
         kind="segmentation",
         interface=f"{_FORMATS}.suite2p:Suite2pSegmentationInterface",

@@ -11,6 +11,7 @@ be compared with what was simulated::
 from nwb_ophys.testing.caiman import write_caiman
 from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.hdf5 import write_hdf5
+from nwb_ophys.testing.memmap import write_memmap
 from nwb_ophys.testing.scanbox import write_scanbox
 from nwb_ophys.testing.scanimage import write_scanimage
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
@@ -23,6 +24,7 @@ __all__ = [
     "simulate_recording",
     "write_caiman",
     "write_hdf5",
+    "write_memmap",
     "write_scanbox",
     "write_scanimage",
     "write_suite2p",

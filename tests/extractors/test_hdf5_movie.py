@@ -251,11 +251,19 @@ def test_a_filter_that_hdf5_lacks_is_found(path):
     write_hdf5(path, MOVIE, chunks=(4, 7, 9), **hdf5plugin.Zstd())
     code = (
         "import sys; from pathlib import Path; from nwb_ophys.extractors.hdf5_movie import *\n"
+        "assert 'hdf5plugin' not in sys.modules\n"
         "movie = Hdf5MovieExtractor(find_hdf5_movie(Path(sys.argv[1])))\n"
-        "assert 'hdf5plugin' not in sys.modules; print(movie.get_series(3, 5).sum())"
+        "print(movie.get_series(3, 5).sum())"
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
     assert done.stdout.split() == [str(MOVIE[3:5].sum())], done.stderr
+
+
+def test_a_filter_that_nobody_brings_is_named(path, monkeypatch):
+    write_hdf5(path, MOVIE, chunks=(4, 7, 9), compression="gzip")
+    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda number: False)
+    with pytest.raises(SourceError, match=r"by the filter 1 \(deflate\)"):
+        opened(path)
 
 
 @pytest.mark.parametrize(
