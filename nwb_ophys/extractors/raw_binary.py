@@ -60,9 +60,8 @@ def caiman_layout(path: Path) -> tuple[str, tuple[int, ...]] | None:
     found = _CAIMAN_NAME.search(path.name)
     if found is None:
         return None
-    rows, columns, planes, _, samples = (int(n) if n.isdigit() else n for n in found.groups())
     order = _CAIMAN_ORDERS[found[4]]
-    sizes = {"Y": rows, "X": columns, "Z": planes, "T": samples}
+    sizes = {"Y": found[1], "X": found[2], "Z": found[3], "T": found[5]}
     return order, tuple(int(sizes[letter]) for letter in order)
 
 
