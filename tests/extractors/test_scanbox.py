@@ -200,6 +200,10 @@ def test_folded_lines_are_frames_of_their_own(path):
     assert extractor.get_num_samples() == 24
     assert extractor.get_sampling_frequency() == 20.0
     np.testing.assert_array_equal(extractor.get_series(), raw(path, 4, 10))
+    # What is asked of Scanbox are frames before they are folded.
+    write_scanbox(path, MOVIE, frames_requested=13, info={"fold_lines": 4})
+    with pytest.warns(UserWarning, match=r"has 24 frames, .* 26 were to be"):
+        ScanboxExtractor(path)
 
 
 def test_no_rate_is_asked_for(path):
