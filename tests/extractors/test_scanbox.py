@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -12,7 +13,12 @@ import pytest
 import scipy.io
 from roiextractors import SbxImagingExtractor
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceNotFoundError
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    MissingPackageError,
+    SourceArgumentError,
+    SourceNotFoundError,
+)
 from nwb_ophys.extractors.scanbox import ScanboxExtractor
 from nwb_ophys.extractors.scanbox_header import read_scanbox_header
 from nwb_ophys.testing import write_scanbox
@@ -334,3 +340,11 @@ def test_pixels_with_the_real_header(data_folder, path):
     path.with_suffix(".mat").write_bytes((data_folder / "scanbox/sample.mat").read_bytes())
     (65535 - movie).astype("<u2").tofile(path)
     np.testing.assert_array_equal(ScanboxExtractor(path).get_series(), movie)
+
+
+def test_scipy_that_is_absent(path, monkeypatch):
+    write_scanbox(path, MOVIE)
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    for call in (lambda: ScanboxExtractor(path), lambda: write_scanbox(path, MOVIE)):
+        with pytest.raises(MissingPackageError, match=r'pip install "nwb-ophys\[scanbox\]"'):
+            call()
