@@ -85,9 +85,12 @@ def test_names_and_kinds():
     kinds = {name: row.kind for name, row in formats().items()}
     assert kinds == {
         "scanimage": "imaging",
+        "scanbox": "imaging",
         "tiff": "imaging",
         "suite2p-movie": "imaging",
+        "hdf5": "imaging",
         "numpy": "imaging",
+        "memmap": "imaging",
         "suite2p": "segmentation",
         "caiman": "segmentation",
         "cnmfe": "segmentation",

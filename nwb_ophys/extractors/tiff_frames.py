@@ -7,6 +7,7 @@ import numpy.typing as npt
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.extractors.ranges import check_range
 from nwb_ophys.extractors.tiff_pages import Integers
 from nwb_ophys.extractors.tiff_reader import TiffPageReader
 
@@ -83,14 +84,7 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
 
     def _sample_range(self, start: int | None, end: int | None) -> Integers:
         """Return the numbers of the samples from ``start`` to before ``end``, as int64."""
-        first = 0 if start is None else int(start)
-        last = self._num_samples if end is None else int(end)
-        if not 0 <= first <= last <= self._num_samples:
-            message = (
-                f"samples {start} to {end} were asked for; this recording has the samples 0 to "
-                f"{self._num_samples}, and the start must not lie behind the end"
-            )
-            raise SourceArgumentError(message)
+        first, last = check_range(start, end, self._num_samples)
         return np.arange(first, last, dtype=np.int64)
 
     def get_image_shape(self) -> tuple[int, int]:

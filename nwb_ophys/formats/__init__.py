@@ -3,7 +3,10 @@
 from nwb_ophys.formats.caiman import CaimanSegmentationInterface
 from nwb_ophys.formats.cnmfe import CnmfeSegmentationInterface
 from nwb_ophys.formats.extract import ExtractSegmentationInterface
+from nwb_ophys.formats.hdf5 import Hdf5ImagingInterface
+from nwb_ophys.formats.memmap import MemmapImagingInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
+from nwb_ophys.formats.scanbox import ScanboxImagingInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
 from nwb_ophys.formats.suite2p import Suite2pImagingInterface, Suite2pSegmentationInterface
 from nwb_ophys.formats.tiff import TiffImagingInterface
@@ -12,9 +15,12 @@ __all__ = [
     "CaimanSegmentationInterface",
     "CnmfeSegmentationInterface",
     "ExtractSegmentationInterface",
+    "Hdf5ImagingInterface",
+    "MemmapImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "ScanImageImagingInterface",
+    "ScanboxImagingInterface",
     "Suite2pImagingInterface",
     "Suite2pSegmentationInterface",
     "TiffImagingInterface",

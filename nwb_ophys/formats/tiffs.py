@@ -72,3 +72,22 @@ def plane_streams(
         f"{name} plane{index}".strip(): {**arguments, "plane_index": index}
         for index in range(num_planes)
     }
+
+
+def axes_streams(axes: Any, source: dict[str, Any], as_volume: bool) -> dict[str, dict[str, Any]]:
+    """Return the streams of each channel of an array, of volumes or of each plane.
+
+    Parameters
+    ----------
+    axes : MovieAxes
+    source : dict
+        Source arguments, to which ``channel_index`` and ``plane_index`` are added.
+    as_volume : bool
+    """
+    if axes.size("C") == 1 or source.get("channel_index") is not None:
+        return plane_streams("", source, axes.size("Z"), as_volume)
+    found: dict[str, dict[str, Any]] = {}
+    for channel in range(axes.size("C")):
+        own = {**source, "channel_index": channel}
+        found |= plane_streams(f"channel{channel}", own, axes.size("Z"), as_volume)
+    return found

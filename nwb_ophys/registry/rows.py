@@ -89,6 +89,14 @@ BUILTIN = (
         packages=("tifffile",),
     ),
     FormatRow(
+        name="scanbox",
+        kind="imaging",
+        interface=f"{_FORMATS}.scanbox:ScanboxImagingInterface",
+        recognised="a .sbx file with the .mat file of Scanbox beside it",
+        extra="scanbox",
+        packages=("scipy",),
+    ),
+    FormatRow(
         name="tiff",
         kind="imaging",
         interface=f"{_FORMATS}.tiff:TiffImagingInterface",
@@ -103,10 +111,22 @@ BUILTIN = (
         recognised="a folder with plane0, plane1, … of ops.npy and the registered movie data.bin",
     ),
     FormatRow(
+        name="hdf5",
+        kind="imaging",
+        interface=f"{_FORMATS}.hdf5:Hdf5ImagingInterface",
+        recognised="an HDF5 file with a dataset 'mov', or one of 3 to 5 axes, at its root",
+    ),
+    FormatRow(
         name="numpy",
         kind="imaging",
         interface=f"{_FORMATS}.numpy:NumpyImagingInterface",
         recognised=".npy files with an array (time, rows, columns[, planes])",
+    ),
+    FormatRow(
+        name="memmap",
+        kind="imaging",
+        interface=f"{_FORMATS}.memmap:MemmapImagingInterface",
+        recognised="memory maps of CaImAn (.mmap); other files of pixels with --format",
     ),
     FormatRow(
         name="suite2p",

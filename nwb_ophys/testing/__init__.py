@@ -12,6 +12,9 @@ from nwb_ophys.testing.caiman import write_caiman
 from nwb_ophys.testing.cnmfe import write_cnmfe
 from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.extract import write_extract
+from nwb_ophys.testing.hdf5 import write_hdf5
+from nwb_ophys.testing.memmap import write_memmap
+from nwb_ophys.testing.scanbox import write_scanbox
 from nwb_ophys.testing.scanimage import write_scanimage
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.suite2p import write_suite2p
@@ -24,6 +27,9 @@ __all__ = [
     "write_caiman",
     "write_cnmfe",
     "write_extract",
+    "write_hdf5",
+    "write_memmap",
+    "write_scanbox",
     "write_scanimage",
     "write_suite2p",
     "write_tiff",

@@ -1,0 +1,160 @@
+"""Movies whose axes are in any order: time, rows, columns, and maybe channels and planes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from roiextractors import ImagingExtractor
+
+from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.extractors.ranges import check_range
+from nwb_ophys.extractors.tiff_frames import check_index
+
+_LETTERS = {"T": "time", "C": "channels", "Z": "planes", "Y": "rows", "X": "columns"}
+
+
+@attrs.frozen
+class MovieAxes:
+    """The order of the axes of an array, and their lengths.
+
+    Attributes
+    ----------
+    order : str
+        A letter for each axis, the slowest in memory first: T (time), C (channels), Z (planes),
+        Y (rows), X (columns).
+    shape : tuple of int
+    """
+
+    order: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, order: str, shape: tuple[int, ...], what: str) -> MovieAxes:
+        """Return the axes of an array after checking that there is each that a movie needs.
+
+        Parameters
+        ----------
+        order : str
+        shape : tuple of int
+        what : str
+            What has these axes, for messages.
+
+        Raises
+        ------
+        SourceArgumentError
+        """
+        letters = order.upper()
+        is_known = set(letters) <= set(_LETTERS) and len(set(letters)) == len(letters)
+        if not is_known or not set("TYX") <= set(letters) or len(letters) != len(shape):
+            meaning = ", ".join(f"{letter} ({word})" for letter, word in _LETTERS.items())
+            raise SourceArgumentError(
+                f"dimension_order is '{order}'; it must have a letter for each of the "
+                f"{len(shape)} axes of {what}, whose shape is {shape}: T, Y and X, and where there "
+                f"are such axes C and Z. {meaning}."
+            )
+        return cls(letters, shape)
+
+    def size(self, letter: str) -> int:
+        """Return the length of an axis; 1 where there is none."""
+        return self.shape[self.order.index(letter)] if letter in self.order else 1
+
+
+class AxesImagingExtractor(ImagingExtractor):  # type: ignore[misc]
+    """One channel of a movie, of a plane or of volumes; subclasses read from where it lies.
+
+    Parameters
+    ----------
+    axes : MovieAxes
+    dtype : numpy.dtype
+        Of the pixels; they are given in native byte order.
+    sampling_frequency : float
+        Samples per second, in Hz.
+    channel_index : int, optional
+        The channel, from 0; needed where there are several.
+    plane_index : int, optional
+        The plane, from 0; by default volumes of all planes.
+
+    Raises
+    ------
+    SourceArgumentError
+        When an index is missing or out of range.
+    """
+
+    def __init__(
+        self,
+        axes: MovieAxes,
+        dtype: np.dtype[Any],
+        sampling_frequency: float,
+        channel_index: int | None = None,
+        plane_index: int | None = None,
+    ) -> None:
+        super().__init__()
+        num_channels, num_planes = axes.size("C"), axes.size("Z")
+        if channel_index is None and num_channels > 1:
+            raise SourceArgumentError(
+                f"There are {num_channels} channels; say which to read with channel_index, 0 to "
+                f"{num_channels - 1}."
+            )
+        if channel_index is not None:
+            check_index("channel_index", channel_index, num_channels)
+        if plane_index is not None:
+            check_index("plane_index", plane_index, num_planes)
+        self.axes = axes
+        self._dtype = dtype.newbyteorder("=")
+        self._sampling_frequency = float(sampling_frequency)
+        self.is_volumetric = num_planes > 1 and plane_index is None
+        self._chosen: dict[str, int] = {"C": channel_index or 0, "Z": plane_index or 0}
+        if self.is_volumetric:
+            del self._chosen["Z"]
+        kept = [letter for letter in axes.order if letter not in self._chosen]
+        self._transposition = [kept.index(letter) for letter in "TYXZ" if letter in kept]
+
+    @abstractmethod
+    def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
+        """Return a selection of the array, which the caller may change."""
+
+    def get_series(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[Any]:
+        """Read samples.
+
+        Returns
+        -------
+        numpy.ndarray, shape (samples, rows, columns) or (samples, rows, columns, planes)
+        """
+        first, last = check_range(start_sample, end_sample, self.get_num_samples())
+        selection: dict[str, int | slice] = {"T": slice(first, last), **self._chosen}
+        found = self._read(tuple(selection.get(letter, slice(None)) for letter in self.axes.order))
+        return found.astype(self._dtype, copy=False).transpose(self._transposition)
+
+    def get_image_shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        return self.axes.size("Y"), self.axes.size("X")
+
+    def get_num_samples(self) -> int:
+        """Return the number of samples."""
+        return self.axes.size("T")
+
+    def get_num_planes(self) -> int:
+        """Return the number of planes of a volumetric movie."""
+        if not self.is_volumetric:
+            super().get_num_planes()  # raises, as roiextractors has it
+        return self.axes.size("Z")
+
+    def get_sampling_frequency(self) -> float:
+        """Return samples per second, in Hz."""
+        return self._sampling_frequency
+
+    def get_dtype(self) -> np.dtype[Any]:
+        """Return the type of a pixel, in native byte order."""
+        return self._dtype
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[np.float64] | None:
+        """Return None: an array states no times."""
+        return None

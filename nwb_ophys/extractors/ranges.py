@@ -1,0 +1,30 @@
+"""Ranges of samples as they are asked for."""
+
+from __future__ import annotations
+
+from nwb_ophys.errors import SourceArgumentError
+
+
+def check_range(start: int | None, end: int | None, num_samples: int) -> tuple[int, int]:
+    """Return the first sample of a range and the one behind its last.
+
+    Parameters
+    ----------
+    start, end : int or None
+        As asked for; by default all samples.
+    num_samples : int
+        How many there are.
+
+    Raises
+    ------
+    SourceArgumentError
+        When the range lies outside of the recording.
+    """
+    first = 0 if start is None else int(start)
+    last = num_samples if end is None else int(end)
+    if not 0 <= first <= last <= num_samples:
+        raise SourceArgumentError(
+            f"samples {start} to {end} were asked for; this recording has the samples 0 to "
+            f"{num_samples}, and the start must not lie behind the end"
+        )
+    return first, last

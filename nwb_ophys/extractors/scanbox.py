@@ -1,0 +1,195 @@
+"""Read recordings of Scanbox: a ``.sbx`` file of pixels and a ``.mat`` file that describes them."""
+
+from __future__ import annotations
+
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from roiextractors import ImagingExtractor
+
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.extractors.ranges import check_range
+from nwb_ophys.extractors.scanbox_header import (
+    ScanboxHeader,
+    read_scanbox_header,
+    scanbox_files,
+)
+from nwb_ophys.extractors.tiff_frames import check_index
+
+_BRIGHTEST = np.uint16(np.iinfo(np.uint16).max)
+
+
+class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
+    """Frames or volumes of one channel of a Scanbox recording.
+
+    Scanbox stores 65535 for darkness; the pixels are given as it shows them, 65535 less what is
+    stored. `get_series` may be called from several threads at once. No file is kept open.
+
+    Parameters
+    ----------
+    file_path : path-like
+        The ``.sbx`` file, or the ``.mat`` file beside it.
+    channel_name : str, optional
+        The saved channel, such as "PMT0"; needed where there are several.
+    plane_index : int, optional
+        The plane to read, from 0; by default volumes of all planes.
+    sampling_frequency : float, optional
+        Samples per second in Hz, instead of what the header states.
+
+    Attributes
+    ----------
+    metadata : ScanboxHeader
+    channel_name : str
+
+    Raises
+    ------
+    SourceArgumentError
+        When an argument is missing or out of range.
+    SourceNotFoundError, CorruptSourceError, MissingPackageError
+        When a file is not there, is cut off, or cannot be read.
+    """
+
+    extractor_name = "ScanboxExtractor"
+    reads_in_parallel = True
+
+    def __init__(
+        self,
+        file_path: str | PathLike[str],
+        channel_name: str | None = None,
+        plane_index: int | None = None,
+        sampling_frequency: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.file_path, header_path = scanbox_files(Path(file_path))
+        self.metadata = header = read_scanbox_header(header_path)
+        self._channel = _channel_index(header, channel_name)
+        self.channel_name = header.channel_names[self._channel]
+        if plane_index is not None:
+            check_index("plane_index", plane_index, header.num_planes)
+        self._plane = plane_index
+        self._num_frames = _count_frames(self.file_path, header)
+        self._num_samples = self._num_frames // header.num_planes
+        self.is_volumetric = header.num_planes > 1 and plane_index is None
+        rate = sampling_frequency or header.sampling_frequency
+        if rate is None:
+            raise SourceArgumentError(
+                f"'{header.path}' states no resfreq, from which the rate follows; give "
+                "sampling_frequency."
+            )
+        self._sampling_frequency = float(rate)
+
+    def get_series(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> npt.NDArray[np.uint16]:
+        """Read samples.
+
+        Returns
+        -------
+        numpy.ndarray of uint16, shape (samples, rows, columns) or (samples, rows, columns, planes)
+            A new array; that of volumes is a transposed view.
+        """
+        first, last = check_range(start_sample, end_sample, self._num_samples)
+        header = self.metadata
+        shape = (header.num_rows, header.num_columns)
+        # By sample, plane, row, column and channel, as the file has them.
+        frames = self._pixels().reshape(-1, header.num_planes, *shape, len(header.channels))
+        planes = slice(None) if self._plane is None else slice(self._plane, self._plane + 1)
+        stored = frames[first:last, planes, ..., self._channel]
+        pixels = np.empty(stored.shape, np.uint16)
+        np.subtract(_BRIGHTEST, stored, out=pixels)
+        return pixels.transpose(0, 2, 3, 1) if self.is_volumetric else pixels[:, 0]
+
+    def _pixels(self) -> npt.NDArray[np.uint16]:
+        """Map the frames of all complete volumes into memory."""
+        header = self.metadata
+        size = self._num_samples * header.num_planes * header.frame_bytes
+        # Reading behind the end of a mapped file would end the process, not raise.
+        if self.file_path.stat().st_size < size:
+            raise CorruptSourceError(
+                f"'{self.file_path}' has become shorter since it was opened; do not change a "
+                "recording while it is converted."
+            )
+        return np.memmap(self.file_path, "<u2", mode="r", shape=size // 2)
+
+    def get_image_shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        return self.metadata.num_rows, self.metadata.num_columns
+
+    def get_num_samples(self) -> int:
+        """Return the number of frames, or of complete volumes."""
+        return self._num_samples
+
+    def get_num_planes(self) -> int:
+        """Return the number of planes of a volumetric recording."""
+        if not self.is_volumetric:
+            super().get_num_planes()  # raises, as roiextractors has it
+        return self.metadata.num_planes
+
+    def get_sampling_frequency(self) -> float:
+        """Return samples per second, in Hz."""
+        return self._sampling_frequency
+
+    def get_dtype(self) -> np.dtype[Any]:
+        """Return the type of a pixel."""
+        return np.dtype(np.uint16)
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> None:
+        """Return None: Scanbox states no times."""
+
+
+def _channel_index(header: ScanboxHeader, name: str | None) -> int:
+    names = header.channel_names
+    if name is None and len(names) == 1:
+        return 0
+    if name not in names:
+        raise SourceArgumentError(
+            f"channel_name is {name!r}; '{header.path}' has the channels {', '.join(names)}."
+        )
+    return names.index(name)
+
+
+def _count_frames(path: Path, header: ScanboxHeader) -> int:
+    """Return how many frames there are, after checking that all of them are whole."""
+    size = path.stat().st_size
+    count, rest = divmod(size, header.frame_bytes)
+    shape = f"{header.num_rows} x {header.num_columns} pixels, {len(header.channels)} channel(s)"
+    if rest or not count:
+        raise CorruptSourceError(
+            f"'{path}' has {size} bytes: {count} frames of {shape} ({header.frame_bytes} bytes "
+            f"each) and {rest} bytes of another. It was cut off, or '{header.path.name}' belongs "
+            "to another recording; copy both again."
+        )
+    left = count % header.num_planes
+    if count < header.num_planes:
+        raise CorruptSourceError(
+            f"'{path}' has {count} frames, which make no volume of {header.num_planes} planes."
+        )
+    if left:
+        warnings.warn(
+            f"'{path}' has {count} frames, {count // header.num_planes} volumes of "
+            f"{header.num_planes} planes and {left} frames of a volume that was not completed; "
+            f"these {left} are left out.",
+            UserWarning,
+            stacklevel=3,
+        )
+    _compare_with_request(path, header, count)
+    return count
+
+
+def _compare_with_request(path: Path, header: ScanboxHeader, count: int) -> None:
+    """Say where fewer frames were recorded than were asked of Scanbox, and nobody stopped it."""
+    was_stopped = bool(np.any(getattr(header.info, "abort_bit", 0)))
+    if count < header.frames_requested and not was_stopped:
+        warnings.warn(
+            f"'{path}' has {count} frames, but '{header.path.name}' states that "
+            f"{header.frames_requested} were to be recorded and that nobody stopped it; the file "
+            "may be incomplete.",
+            UserWarning,
+            stacklevel=4,
+        )

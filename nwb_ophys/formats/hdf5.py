@@ -1,0 +1,100 @@
+"""Movies in HDF5 files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.formats.tiffs import axes_streams
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+
+_SUFFIXES = (".h5", ".hdf5", ".hdf")
+
+
+@attrs.frozen(kw_only=True)
+class Hdf5Source:
+    """Source arguments of a movie in an HDF5 file."""
+
+    file_path: Path = argument("The HDF5 file.")
+    sampling_frequency: float | None = argument(
+        "Samples per second in Hz, of volumes where there are planes; the attribute fr of the "
+        "dataset, as CaImAn writes it, if not given.",
+        default=None,
+        schema={"exclusiveMinimum": 0},
+    )
+    dataset_name: str | None = argument(
+        "The dataset; 'mov' or the only one with the axes of a movie if not given.", default=None
+    )
+    dimension_order: str | None = argument(
+        "The order of its axes, a letter each, of T (time), C (channels), Z (planes), Y (rows), X "
+        "(columns). If not given: as its dimension labels say, else TYX, or CTYX where the first "
+        "of four axes is no longer than 4 and shorter than the second.",
+        default=None,
+    )
+    channel_index: int | None = argument(
+        "Which channel to read, from 0; not needed where there is one.", default=None
+    )
+    plane_index: int | None = argument("Which plane to read, from 0; all if not.", default=None)
+
+
+class Hdf5ImagingInterface(ImagingInterface):
+    """One channel of a movie that is a dataset of an HDF5 file."""
+
+    Source = Hdf5Source
+    file_suffixes = _SUFFIXES
+    has_volumes = True
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.hdf5_movie import Hdf5MovieExtractor, find_hdf5_movie
+
+        movie = find_hdf5_movie(source.file_path, source.dataset_name, source.dimension_order)
+        return Hdf5MovieExtractor(
+            movie, source.sampling_frequency, source.channel_index, source.plane_index
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the rate: a dataset states nothing of the microscope."""
+        rate = self.extractor.get_sampling_frequency()
+        return {"Ophys": {"ImagingPlane": [{"imaging_rate": rate}]}}
+
+    def part(self) -> str:
+        """Return the channel and the plane, where one of several was chosen."""
+        source = self.source
+        several = self.extractor.axes.size("C") > 1
+        plane = "" if source.plane_index is None else f"Plane{source.plane_index}"
+        return f"{f'Channel{source.channel_index}' if several else ''} {plane}".strip()
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is an HDF5 file with a movie at its root."""
+        from nwb_ophys.extractors.hdf5_movie import movie_datasets
+        from nwb_ophys.extractors.hdf5_outline import read_hdf5_outline
+
+        glance = Glance.of(path)
+        if not glance.is_file or glance.path.suffix.lower() not in _SUFFIXES:
+            return None
+        outline = glance.read_once(read_hdf5_outline)
+        found = movie_datasets(outline.datasets) if outline is not None else []
+        # What lies deeper, or beside groups of estimates, is another program's.
+        if outline is None or len(found) != 1 or "/" in found[0] or "estimates" in outline:
+            return None
+        shape, dtype = outline.datasets[found[0]]
+        return f"'{glance.path.name}' holds '{found[0]}' of shape {shape}, {dtype}"
+
+    @classmethod
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return each channel of the movie, of volumes or of each plane."""
+        from nwb_ophys.extractors.hdf5_movie import find_hdf5_movie
+
+        names = (source.get("dataset_name"), source.get("dimension_order"))
+        axes = find_hdf5_movie(path, *names).axes
+        return axes_streams(axes, {"file_path": path, **source}, as_volume)

@@ -1,0 +1,107 @@
+"""Movies that are nothing but their pixels in a file, and CaImAn's memory maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.formats.tiffs import axes_streams
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+
+
+@attrs.frozen(kw_only=True)
+class MemmapSource:
+    """Source arguments of a movie in a file of pixels."""
+
+    file_path: Path = argument(
+        "The file. The name of a memory map of CaImAn (.mmap) states its shape and order; else "
+        "shape and dtype are needed."
+    )
+    sampling_frequency: float = argument(
+        "Samples per second in Hz, of volumes where there are planes.",
+        schema={"exclusiveMinimum": 0},
+    )
+    shape: list[int] | None = argument(
+        "Length of each axis, the slowest first; -1 for one that follows from the file's size.",
+        default=None,
+    )
+    dtype: str | None = argument(
+        "Type of a pixel as NumPy names it, such as uint16, or '>u2' for the other byte order.",
+        default=None,
+    )
+    dimension_order: str | None = argument(
+        "The order of the axes, a letter each, the slowest first, of T (time), C (channels), Z "
+        "(planes), Y (rows), X (columns); TYX if not given.",
+        default=None,
+    )
+    offset: int = argument("Bytes before the first pixel.", default=0, schema={"minimum": 0})
+    channel_index: int | None = argument(
+        "Which channel to read, from 0; not needed where there is one.", default=None
+    )
+    plane_index: int | None = argument("Which plane to read, from 0; all if not.", default=None)
+
+
+class MemmapImagingInterface(ImagingInterface):
+    """One channel of a movie that is nothing but pixels, as a NumPy memory map is."""
+
+    Source = MemmapSource
+    file_suffixes = (".mmap",)
+    has_volumes = True
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.raw_binary import RawBinaryExtractor, find_raw_binary
+
+        binary = find_raw_binary(
+            source.file_path, source.shape, source.dtype, source.dimension_order, source.offset
+        )
+        return RawBinaryExtractor(
+            binary, source.sampling_frequency, source.channel_index, source.plane_index
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return nothing: pixels state nothing of the microscope."""
+        return {}
+
+    def part(self) -> str:
+        """Return the channel and the plane, where one of several was chosen."""
+        source = self.source
+        several = self.extractor.axes.size("C") > 1
+        plane = "" if source.plane_index is None else f"Plane{source.plane_index}"
+        return f"{f'Channel{source.channel_index}' if several else ''} {plane}".strip()
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is a memory map of CaImAn: its name and size."""
+        from nwb_ophys.errors import SourceError
+        from nwb_ophys.extractors.raw_binary import caiman_layout, find_raw_binary
+
+        glance = Glance.of(path)
+        layout = caiman_layout(glance.path) if glance.is_file else None
+        if layout is None:
+            return None
+        try:
+            find_raw_binary(glance.path)
+        except SourceError:
+            return None
+        sizes = dict(zip(*layout, strict=True))
+        shape = " x ".join(str(sizes[letter]) for letter in "TYXZ")
+        return f"'{glance.path.name}' is named as CaImAn does, and has its {shape} pixels"
+
+    @classmethod
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return each channel of the movie, of volumes or of each plane."""
+        from nwb_ophys.extractors.raw_binary import find_raw_binary
+
+        names = ("shape", "dtype", "dimension_order", "offset")
+        given = {name: source[name] for name in names if name in source}
+        axes = find_raw_binary(path, **given).axes
+        return axes_streams(axes, {"file_path": path, **source}, as_volume)

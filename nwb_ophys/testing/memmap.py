@@ -1,0 +1,42 @@
+"""Memory maps of CaImAn: nothing but pixels, and a name that states their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from nwb_ophys.testing.simulate import Array
+
+
+def write_memmap(
+    folder: str | Path, movie: Array, *, order: Literal["C", "F"] = "F", stem: str = "memmap"
+) -> Path:
+    """Write a movie as a memory map of CaImAn.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        Where it goes; created if need be.
+    movie : numpy.ndarray
+        (samples, rows, columns[, planes]); stored as float32.
+    order : {"C", "F"}
+        Whether the samples of a pixel follow each other (C), or the pixels of a frame (F).
+    stem : str
+        Beginning of the name.
+
+    Returns
+    -------
+    pathlib.Path
+        The file, such as ``memmap_d1_48_d2_64_d3_1_order_F_frames_100_.mmap``.
+    """
+    movie = np.asarray(movie)
+    samples, rows, columns, planes = movie.reshape(*movie.shape[:3], -1).shape
+    name = f"{stem}_d1_{rows}_d2_{columns}_d3_{planes}_order_{order}_frames_{samples}_.mmap"
+    # One column for each frame, whose pixels are taken by columns of the image.
+    matrix = np.stack([frame.reshape(-1, order="F") for frame in movie], axis=1)
+    path = Path(folder) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(matrix.astype("<f4").tobytes(order=order))
+    return path

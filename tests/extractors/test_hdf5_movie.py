@@ -1,0 +1,286 @@
+"""Movies in HDF5 files, against h5py and NumPy."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from roiextractors import Hdf5ImagingExtractor
+
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    SourceArgumentError,
+    SourceError,
+    SourceNotFoundError,
+)
+from nwb_ophys.extractors.hdf5_movie import Hdf5MovieExtractor, find_hdf5_movie
+from nwb_ophys.testing import write_hdf5
+
+RANDOM = np.random.default_rng(0)
+# Every axis of a length of its own, so that none is taken for another.
+WHOLE = RANDOM.integers(0, 4096, (12, 7, 9, 3, 2), dtype=np.uint16)  # T, Y, X, Z, C
+MOVIE, VOLUMES, CHANNELS = WHOLE[..., 0, 0], WHOLE[..., 0], WHOLE[..., 0, :]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "movie.hdf5"
+
+
+def opened(path: Path, name: str | None = None, order: str | None = None, **given) -> object:
+    return Hdf5MovieExtractor(find_hdf5_movie(path, name, order), **given)
+
+
+def ordered(movie: np.ndarray, axes: str, order: str) -> np.ndarray:
+    return movie.transpose([axes.index(letter) for letter in order])
+
+
+# --- axes ---------------------------------------------------------------------------------------
+
+
+def test_fault_three_axes_unusable(path):
+    """The layout that CaImAn writes: (time, rows, columns). roiextractors wants a fourth axis."""
+    write_hdf5(path, MOVIE, sampling_frequency=7.5)
+    extractor = opened(path)
+    assert extractor.get_image_shape() == extractor.get_sample_shape() == (7, 9)
+    assert extractor.get_num_samples() == 12
+    assert extractor.get_dtype() == np.uint16
+    assert extractor.get_sampling_frequency() == 7.5
+    assert not extractor.is_volumetric
+    np.testing.assert_array_equal(extractor.get_series(), MOVIE)
+    np.testing.assert_array_equal(extractor.get_series(3, 8), MOVIE[3:8])
+    assert extractor.get_series(4, 4).shape == (0, 7, 9)
+    extractor.close()
+    with pytest.raises(ValueError, match="not enough values to unpack"):
+        Hdf5ImagingExtractor(path)
+
+
+def test_fault_channel_0_only(path):
+    stored = ordered(CHANNELS, "TYXC", "CTYX")
+    write_hdf5(path, stored)
+    theirs = Hdf5ImagingExtractor(path)
+    np.testing.assert_array_equal(theirs.get_series(0, 12), stored[0])
+    del theirs
+    for channel in range(2):
+        extractor = opened(path, channel_index=channel)
+        np.testing.assert_array_equal(extractor.get_series(), stored[channel])
+        extractor.close()
+    with pytest.raises(SourceArgumentError, match=r"There are 2 channels; .* 0 to 1"):
+        opened(path)
+    with pytest.raises(SourceArgumentError, match="channel_index is 2"):
+        opened(path, channel_index=2)
+
+
+@pytest.mark.parametrize("order", ["".join(letters) for letters in itertools.permutations("TYX")])
+def test_three_axes_in_any_order(path, order):
+    write_hdf5(path, ordered(MOVIE, "TYX", order))
+    extractor = opened(path, order=order)
+    np.testing.assert_array_equal(extractor.get_series(2, 11), MOVIE[2:11])
+    extractor.close()
+
+
+@pytest.mark.parametrize("order", ["".join(letters) for letters in itertools.permutations("TYXZ")])
+def test_volumes_in_any_order(path, order):
+    write_hdf5(path, ordered(VOLUMES, "TYXZ", order), dimension_labels=order)
+    extractor = opened(path)  # the labels state the order
+    assert extractor.get_sample_shape() == (7, 9, 3)
+    np.testing.assert_array_equal(extractor.get_series(2, 11), VOLUMES[2:11])
+    plane = opened(path, order=order.lower(), plane_index=1)
+    np.testing.assert_array_equal(plane.get_series(2, 11), VOLUMES[2:11, ..., 1])
+    assert plane.get_series(5, 5).shape == (0, 7, 9)
+    extractor.close()
+    plane.close()
+
+
+@pytest.mark.parametrize("order", ["TYXZC", "CTZYX", "TCZYX", "XYZCT", "ZXTCY"])
+def test_five_axes(path, order):
+    write_hdf5(path, ordered(WHOLE, "TYXZC", order))
+    for channel, plane in itertools.product(range(2), (None, 0, 2)):
+        extractor = opened(path, order=order, channel_index=channel, plane_index=plane)
+        expected = WHOLE[..., channel] if plane is None else WHOLE[..., plane, channel]
+        np.testing.assert_array_equal(extractor.get_series(1, 9), expected[1:9])
+        extractor.close()
+
+
+@pytest.mark.parametrize("shape", [(12, 7, 9, 3), (5, 12, 7, 9), (3, 3, 7, 9), (2, 12, 7, 9, 3)])
+def test_an_order_that_is_not_stated_is_asked_for(path, shape):
+    write_hdf5(path, np.zeros(shape))
+    with pytest.raises(SourceArgumentError, match="order is not stated; give dimension_order"):
+        opened(path)
+
+
+@pytest.mark.parametrize("order", ["TY", "TYXZ", "TXX", "TZX", "TYW", ""])
+def test_a_wrong_order(path, order):
+    write_hdf5(path, MOVIE, dimension_labels="YXT")
+    if order:
+        with pytest.raises(SourceArgumentError, match=f"'{order}'; it must have a letter for each"):
+            opened(path, order=order)
+    else:
+        assert find_hdf5_movie(path, dimension_order=order).axes.order == "YXT"
+
+
+# --- datasets, values, times --------------------------------------------------------------------
+
+
+def test_the_dataset_that_is_meant(path):
+    write_hdf5(path, MOVIE, dataset_name="data")
+    with h5py.File(path, "a") as file:
+        file["deep/movie"] = MOVIE + 1
+        file["mask"] = np.zeros((7, 9))
+    assert find_hdf5_movie(path).name == "data"
+    assert find_hdf5_movie(path, "deep/movie").name == "deep/movie"
+    with h5py.File(path, "a") as file:
+        file["other"] = MOVIE
+    with pytest.raises(SourceArgumentError, match=r"has 3 datasets .*'data' \(12, 7, 9\)"):
+        find_hdf5_movie(path)
+    with h5py.File(path, "a") as file:
+        file["mov"] = MOVIE
+    assert find_hdf5_movie(path).name == "mov"
+    for name in ("absent", "deep"):
+        with pytest.raises(SourceArgumentError, match=f"no dataset '{name}'; it has 'data'"):
+            find_hdf5_movie(path, name)
+
+
+def test_the_only_dataset_in_groups(path):
+    write_hdf5(path, MOVIE, dataset_name="a/b")
+    assert find_hdf5_movie(path).name == "a/b"
+
+
+@pytest.mark.parametrize("dtype", ["uint8", ">u2", "<i4", ">f4", "float64"])
+def test_values_of_any_type(path, dtype):
+    movie = (MOVIE % 250).astype(dtype)
+    write_hdf5(path, movie)
+    extractor = opened(path)
+    found = extractor.get_series()
+    assert found.dtype == extractor.get_dtype() == movie.dtype.newbyteorder("=")
+    assert found.dtype.isnative
+    np.testing.assert_array_equal(found, movie)
+    extractor.close()
+
+
+def test_only_what_is_asked_for_is_read(path, monkeypatch):
+    """A movie in chunks: a sample is read with the chunks that it is in."""
+    write_hdf5(path, MOVIE, chunks=(4, 7, 9), compression="gzip")
+    extractor = opened(path)
+    asked = []
+    getitem = h5py.Dataset.__getitem__
+    monkeypatch.setattr(
+        h5py.Dataset,
+        "__getitem__",
+        lambda self, selection: asked.append(selection) or getitem(self, selection),
+    )
+    np.testing.assert_array_equal(extractor.get_series(5, 6), MOVIE[5:6])
+    assert asked == [(slice(5, 6), slice(None), slice(None))]
+    # HDF5 has one lock for all threads.
+    assert not getattr(extractor, "reads_in_parallel", False)
+    extractor.close()
+
+
+def test_rate_that_is_stated_given_or_neither(path):
+    write_hdf5(path, MOVIE, sampling_frequency=None)
+    with pytest.raises(SourceArgumentError, match=r"no attribute fr.*give sampling_frequency"):
+        opened(path)
+    for stated, given in ((None, 5.0), (7.5, 5.0)):
+        write_hdf5(path, MOVIE, sampling_frequency=stated)
+        extractor = opened(path, sampling_frequency=given)
+        assert extractor.get_sampling_frequency() == 5.0
+        extractor.close()
+
+
+@pytest.mark.parametrize("wrong", ["thirty", [1.0, 2.0], np.nan])
+def test_a_rate_that_is_no_number(path, wrong):
+    write_hdf5(path, MOVIE, sampling_frequency=None)
+    with h5py.File(path, "a") as file:
+        file["mov"].attrs["fr"] = wrong
+    assert find_hdf5_movie(path).rate is None
+
+
+def test_start_time_is_kept(path):
+    """roiextractors reads it and gives no times."""
+    write_hdf5(path, MOVIE, sampling_frequency=10.0, start_time=2.5)
+    extractor = opened(path)
+    np.testing.assert_allclose(extractor.get_native_timestamps(), 2.5 + np.arange(12) / 10)
+    np.testing.assert_allclose(extractor.get_native_timestamps(3, 5), [2.8, 2.9])
+    extractor.close()
+    write_hdf5(path, MOVIE, start_time=0.0)
+    extractor = opened(path)
+    assert extractor.get_native_timestamps() is None
+    extractor.close()
+
+
+# --- what is wrong with the file ----------------------------------------------------------------
+
+
+def test_damaged_files(path, tmp_path):
+    write_hdf5(path, MOVIE)
+    whole = path.read_bytes()
+    for content in (b"", b"text", whole[: len(whole) // 2], whole[:-1]):
+        path.write_bytes(content)
+        with pytest.raises(CorruptSourceError, match=r"movie\.hdf5' cannot be read as an HDF5"):
+            opened(path)
+    with pytest.raises(SourceNotFoundError, match="does not exist"):
+        opened(tmp_path / "absent.h5")
+    with pytest.raises(SourceArgumentError, match="is a folder"):
+        opened(tmp_path)
+
+
+def test_a_damaged_chunk_is_named(path):
+    write_hdf5(path, MOVIE, chunks=(4, 7, 9), compression="gzip")
+    with h5py.File(path) as file:
+        place = file["mov"].id.get_chunk_info(1)
+    content = bytearray(path.read_bytes())
+    content[place.byte_offset : place.byte_offset + 40] = bytes(40)
+    path.write_bytes(content)
+    extractor = opened(path)
+    np.testing.assert_array_equal(extractor.get_series(0, 4), MOVIE[:4])
+    with pytest.raises(CorruptSourceError, match=r"'mov' in .* cannot be read"):
+        extractor.get_series(3, 5)
+    extractor.close()
+    with pytest.raises(SourceError, match="was closed"):
+        extractor.get_series(0, 1)
+
+
+def test_a_filter_that_hdf5_lacks_is_found(path):
+    """In a process of its own: who has imported hdf5plugin has its filters for good."""
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    write_hdf5(path, MOVIE, chunks=(4, 7, 9), **hdf5plugin.Zstd())
+    code = (
+        "import sys; from pathlib import Path; from nwb_ophys.extractors.hdf5_movie import *\n"
+        "assert 'hdf5plugin' not in sys.modules\n"
+        "movie = Hdf5MovieExtractor(find_hdf5_movie(Path(sys.argv[1])))\n"
+        "print(movie.get_series(3, 5).sum())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert done.stdout.split() == [str(MOVIE[3:5].sum())], done.stderr
+
+
+def test_a_filter_that_nobody_brings_is_named(path, monkeypatch):
+    write_hdf5(path, MOVIE, chunks=(4, 7, 9), compression="gzip")
+    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda number: False)
+    with pytest.raises(SourceError, match=r"by the filter 1 \(deflate\)"):
+        opened(path)
+
+
+@pytest.mark.parametrize(
+    "data", [np.zeros((0, 7, 9)), np.zeros((3, 7, 9), complex), np.zeros((3, 7, 9), "S4")]
+)
+def test_what_is_no_movie(path, data):
+    write_hdf5(path, data)
+    with pytest.raises(SourceError, match="a movie is numbers"):
+        find_hdf5_movie(path, "mov")
+    with pytest.raises(SourceArgumentError, match="has 0 datasets"):
+        find_hdf5_movie(path)
+
+
+@pytest.mark.parametrize("given", [(-1, 3), (0, 13), (5, 4)])
+def test_samples_that_are_not_there(path, given):
+    write_hdf5(path, MOVIE)
+    extractor = opened(path)
+    with pytest.raises(SourceArgumentError, match="samples 0 to 12"):
+        extractor.get_series(*given)
+    extractor.close()
