@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         NumpyImagingInterface,
         NumpySegmentationInterface,
         ScanImageImagingInterface,
+        ScanImageLegacyImagingInterface,
         Suite2pSegmentationInterface,
         TiffImagingInterface,
     )
@@ -45,6 +46,7 @@ __all__ = [
     "OphysConverter",
     "ScanImageConverter",
     "ScanImageImagingInterface",
+    "ScanImageLegacyImagingInterface",
     "SegmentationInterface",
     "Suite2pSegmentationInterface",
     "TiffImagingInterface",

@@ -3,6 +3,7 @@
 from nwb_ophys.formats.caiman import CaimanSegmentationInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
+from nwb_ophys.formats.scanimage_legacy import ScanImageLegacyImagingInterface
 from nwb_ophys.formats.suite2p import Suite2pSegmentationInterface
 from nwb_ophys.formats.tiff import TiffImagingInterface
 
@@ -11,6 +12,7 @@ __all__ = [
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "ScanImageImagingInterface",
+    "ScanImageLegacyImagingInterface",
     "Suite2pSegmentationInterface",
     "TiffImagingInterface",
 ]

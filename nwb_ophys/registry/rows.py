@@ -84,6 +84,14 @@ BUILTIN = (
         packages=("tifffile",),
     ),
     FormatRow(
+        name="scanimage-legacy",
+        kind="imaging",
+        interface=f"{_FORMATS}.scanimage_legacy:ScanImageLegacyImagingInterface",
+        recognised="TIFF files with a header of ScanImage 3.8 or older, or a folder of them",
+        extra="scanimage-legacy",
+        packages=("tifffile",),
+    ),
+    FormatRow(
         name="tiff",
         kind="imaging",
         interface=f"{_FORMATS}.tiff:TiffImagingInterface",

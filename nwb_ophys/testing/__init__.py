@@ -11,6 +11,7 @@ be compared with what was simulated::
 from nwb_ophys.testing.caiman import write_caiman
 from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.scanimage import write_scanimage
+from nwb_ophys.testing.scanimage_legacy import write_scanimage_legacy
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.suite2p import write_suite2p
 from nwb_ophys.testing.tiff import write_tiff
@@ -21,6 +22,7 @@ __all__ = [
     "simulate_recording",
     "write_caiman",
     "write_scanimage",
+    "write_scanimage_legacy",
     "write_suite2p",
     "write_tiff",
 ]

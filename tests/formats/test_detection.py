@@ -25,6 +25,8 @@ REAL = {
     "scanimage/scanimage_20220923_noroi.tif": {"scanimage"},
     "scanimage/volumetric_two_channels_multi_file": {"scanimage"},
     "scanimage/volumetric_single_channel_single_file_no_flyback": {"scanimage"},
+    "scanimage_legacy/sample_scanimage_version_3_8.tiff": {"scanimage-legacy"},
+    "scanimage_legacy": {"scanimage-legacy"},
     "suite2p/two_planes_two_channels": {"suite2p"},
     "suite2p/two_planes_two_channels/plane1": {"suite2p"},
     "suite2p/two_planes_two_channels/combined": set(),
