@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt

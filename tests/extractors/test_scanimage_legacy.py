@@ -28,10 +28,9 @@ def volumes() -> np.ndarray:
 
 def test_real_recording(data_folder):
     pages = tifffile.imread(data_folder / REAL)
-    with (
-        pytest.warns(UserWarning, match="1220 frames were to be acquired, 10 are there"),
-        ScanImageLegacyExtractor(data_folder / REAL) as extractor,
-    ):
+    with pytest.warns(UserWarning, match="1220 frames were to be acquired, 10 are there"):
+        extractor = ScanImageLegacyExtractor(data_folder / REAL)
+    with extractor:
         assert extractor.get_dtype() == pages.dtype == np.uint16
         for a, b in [(0, 10), (3, 7), (9, 10), (4, 4), (None, None)]:
             np.testing.assert_array_equal(extractor.get_series(a, b), pages[a:b])

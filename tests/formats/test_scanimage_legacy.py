@@ -53,11 +53,12 @@ def stack() -> np.ndarray:
 
 def test_every_channel_and_plane(tmp_path, stack):
     path = write_scanimage_legacy(tmp_path / "a.tif", {1: stack, 2: stack + 500})
+    zone = {"NWBFile": {"session_start_time": "2017-10-09T16:57:07+02:00"}}
     whole = ScanImageConverter(path)
-    found = whole.create_nwbfile().acquisition
+    found = whole.create_nwbfile(zone).acquisition
     assert set(found) == {"TwoPhotonSeriesChannel1", "TwoPhotonSeriesChannel2"}
     apart = ScanImageConverter(path, as_volume=False)
-    assert len(apart.create_nwbfile().acquisition) == 6
+    assert len(apart.create_nwbfile(zone).acquisition) == 6
     interface = ScanImageLegacyImagingInterface(path, channel_name="Channel 1")
     assert "10 µm apart" in interface.get_metadata()["Ophys"]["ImagingPlane"][0]["description"]
     for each in (interface, *whole.interfaces.values(), *apart.interfaces.values()):
