@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from nwb_ophys.errors import NwbOphysError
     from nwb_ophys.formats import (
         CaimanSegmentationInterface,
+        MicroManagerImagingInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
+        OmeTiffImagingInterface,
         ScanImageImagingInterface,
         ScanImageLegacyImagingInterface,
         Suite2pSegmentationInterface,
@@ -40,9 +42,11 @@ __all__ = [
     "CaimanSegmentationInterface",
     "DatasetConfiguration",
     "ImagingInterface",
+    "MicroManagerImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "NwbOphysError",
+    "OmeTiffImagingInterface",
     "OphysConverter",
     "ScanImageConverter",
     "ScanImageImagingInterface",

@@ -86,6 +86,8 @@ def test_names_and_kinds():
     assert kinds == {
         "scanimage": "imaging",
         "scanimage-legacy": "imaging",
+        "micromanager": "imaging",
+        "ome-tiff": "imaging",
         "tiff": "imaging",
         "numpy": "imaging",
         "suite2p": "segmentation",

@@ -107,7 +107,7 @@ class MicroManagerExtractor(TiffFramesExtractor):
         self.file_paths = [source.table.path for source in found.sources]
         reader = TiffPageReader(found.sources)
         self.frame, times = _frames(reader, found, self._pages)
-        self._stated_times = usable_times(path, times)
+        self._stated_times = usable_times(path, times, "ElapsedTime-ms")
         super().__init__(
             reader,
             sampling_frequency=self._rate(path, sampling_frequency),

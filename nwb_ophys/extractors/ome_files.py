@@ -212,7 +212,7 @@ def _enter(
 
 def _complete(path: Path, pages: Integers) -> Integers:
     """Return the pages of the times that are complete, if those missing are the last ones."""
-    is_there = (pages >= 0).all(axis=(0, 2))
+    is_there = np.asarray((pages >= 0).all(axis=(0, 2)))
     if is_there.all():
         return pages
     num_times = int(np.argmin(is_there))

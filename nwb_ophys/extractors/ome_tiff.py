@@ -142,7 +142,9 @@ class OmeTiffExtractor(TiffFramesExtractor):
         return None if self._stated_times is None else self._stated_times[samples]
 
 
-def usable_times(path: Path, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+def usable_times(
+    path: Path, times: npt.NDArray[np.float64], name: str = "DeltaT"
+) -> npt.NDArray[np.float64] | None:
     """Return the earliest time of each sample, where all are stated and increase.
 
     Parameters
@@ -151,15 +153,17 @@ def usable_times(path: Path, times: npt.NDArray[np.float64]) -> npt.NDArray[np.f
         For messages.
     times : numpy.ndarray of float64, shape (samples, planes)
         Seconds; NaN where not stated.
+    name : str
+        What the times are called there.
     """
     is_stated = ~np.isnan(times)
     if not is_stated.any():
         return None
     if not is_stated.all():
-        why = f"of {times.size} planes {int(is_stated.sum())} state their DeltaT"
+        why = f"of {times.size} planes {int(is_stated.sum())} state their {name}"
     elif (np.diff(first := times.min(axis=1)) <= 0).any():
         number = int(np.argmax(np.diff(first) <= 0)) + 1
-        why = f"the DeltaT of sample {number} is not after that of the one before"
+        why = f"the {name} of sample {number} is not after that of the one before"
     else:
         return first
     warnings.warn(f"{path}: {why}; these times are not used.", UserWarning, stacklevel=4)

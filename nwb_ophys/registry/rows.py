@@ -92,6 +92,22 @@ BUILTIN = (
         packages=("tifffile",),
     ),
     FormatRow(
+        name="micromanager",
+        kind="imaging",
+        interface=f"{_FORMATS}.micromanager:MicroManagerImagingInterface",
+        recognised="a folder of .ome.tif files with Micro-Manager's tags, or one of them",
+        extra="micromanager",
+        packages=("tifffile",),
+    ),
+    FormatRow(
+        name="ome-tiff",
+        kind="imaging",
+        interface=f"{_FORMATS}.ome_tiff:OmeTiffImagingInterface",
+        recognised="TIFF files with OME-XML in the first page, or a folder of them",
+        extra="ome-tiff",
+        packages=("tifffile",),
+    ),
+    FormatRow(
         name="tiff",
         kind="imaging",
         interface=f"{_FORMATS}.tiff:TiffImagingInterface",

@@ -10,6 +10,8 @@ be compared with what was simulated::
 
 from nwb_ophys.testing.caiman import write_caiman
 from nwb_ophys.testing.contract import check_format
+from nwb_ophys.testing.micromanager import write_micromanager
+from nwb_ophys.testing.ome_tiff import write_ome_tiff
 from nwb_ophys.testing.scanimage import write_scanimage
 from nwb_ophys.testing.scanimage_legacy import write_scanimage_legacy
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
@@ -21,6 +23,8 @@ __all__ = [
     "check_format",
     "simulate_recording",
     "write_caiman",
+    "write_micromanager",
+    "write_ome_tiff",
     "write_scanimage",
     "write_scanimage_legacy",
     "write_suite2p",
