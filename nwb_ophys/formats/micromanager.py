@@ -148,7 +148,7 @@ class MicroManagerImagingInterface(ImagingInterface):
                         continue
                     several = channel if len(names) > 1 else ""
                     name = " ".join(f"{stem} {label} {several}".split())
-                    chosen = {"channel_name": channel}
+                    chosen: dict[str, Any] = {"channel_name": channel}
                     chosen |= {"position_index": index} if len(images) > 1 else {}
                     arguments = {"folder_path": recording.path, **source, **chosen}
                     found |= plane_streams(name, arguments, image.sizes["Z"], as_volume)

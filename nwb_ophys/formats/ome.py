@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.extractors.tiff_heading import read_tiff_heading
 from nwb_ophys.formats.tiffs import tiff_files
 
 OME_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.tf2", ".ome.tf8", ".ome.btf")
@@ -16,7 +18,7 @@ def recordings_in(path: Path) -> list[Any]:
     """Return the OME-TIFF recordings of a path, each read from its first file."""
     from nwb_ophys.extractors.ome_files import read_ome
 
-    remaining = tiff_files(path)
+    remaining = _with_ome_xml(tiff_files(path)) if path.is_dir() else [path]
     found = []
     while remaining:
         recording = read_ome(remaining[0])
@@ -24,6 +26,21 @@ def recordings_in(path: Path) -> list[Any]:
         remaining = [file for file in remaining if file.resolve() not in used]
         found.append(recording)
     return found
+
+
+def _with_ome_xml(files: list[Path]) -> list[Path]:
+    """Return the files of a folder that have OME-XML, and say which have not."""
+    headings = {file: read_tiff_heading(file) for file in files}
+    own = [f for f in files if (h := headings[f]) is not None and "<OME" in h.description[:4096]]
+    others = [file.name for file in files if file not in own]
+    if others and own:
+        warnings.warn(
+            f"Of {len(files)} TIFF files in '{files[0].parent}' {len(others)} have no OME-XML and "
+            f"are not read: {', '.join(others[:5])}{', …' if len(others) > 5 else ''}.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return own or files
 
 
 def single_file(path: Path) -> Path:

@@ -134,7 +134,7 @@ class OmeTiffImagingInterface(ImagingInterface):
                         continue
                     several = len(image.channel_names) > 1
                     name = " ".join(f"{stem} {label} {channel if several else ''}".split())
-                    chosen = {"channel_name": channel}
+                    chosen: dict[str, Any] = {"channel_name": channel}
                     chosen |= {"image_index": index} if len(images) > 1 else {}
                     arguments = {"file_path": recording.path, **source, **chosen}
                     found |= plane_streams(name, arguments, image.sizes["Z"], as_volume)

@@ -21,9 +21,11 @@ from nwb_ophys.testing.ome_xml import OmePlan, ome_xml
 if TYPE_CHECKING:
     from nwb_ophys.testing.simulate import Array
 
+# Marks in the header of the index map, display settings and comments, and those at the places.
 _MARKS = (54773648, 483765892, 99384722)
+_INDEX_MARK, _DISPLAY_MARK, _COMMENTS_MARK = 3453623, 347834724, 84720485
 _SUMMARY_MARK = 2355492
-_TEXT, _SHORT, _LONG = 2, 3, 4
+_TEXT, _SHORT, _LONG, _RATIONAL = 2, 3, 4, 5
 _TYPES = {"uint8": "GRAY8", "uint16": "GRAY16"}
 
 
@@ -156,10 +158,12 @@ def _write_file(
     pages = [page for page in plan.pages if page[4] == number]
     position = _even(40 + len(text))
     file.write(struct.pack("<2sHI", b"II", 42, position))
-    file.write(struct.pack("<6I", *(word for mark in _MARKS for word in (mark, 0))))
+    file.write(bytes(24))  # the marks and offsets of what follows the pages
     file.write(struct.pack("<II", _SUMMARY_MARK, len(text)) + text)
+    index = struct.pack("<II", _INDEX_MARK, len(pages))
     for page in pages:
         image, channel, plane, time = page[:4]
+        index += struct.pack("<5I", channel, plane, time, image, position)
         own = {
             "PositionIndex": image,
             "ChannelIndex": channel,
@@ -176,13 +180,29 @@ def _write_file(
         link = 0 if page is pages[-1] else following
         file.write(body[0][:-4] + struct.pack("<I", link) + body[1])
         position = following
+    _write_ends(file, index)
+
+
+def _write_ends(file: BinaryIO, index: bytes) -> None:
+    """Write the index map, display settings and comments, and where they are."""
+    parts = [index]
+    for mark, text in ((_DISPLAY_MARK, b"[]"), (_COMMENTS_MARK, b'{"Summary": ""}')):
+        parts.append(struct.pack("<II", mark, len(text)) + text)
+    places = []
+    for mark, part in zip(_MARKS, parts, strict=True):
+        places += [mark, file.tell()]
+        file.write(part)
+    file.seek(8)
+    file.write(struct.pack("<6I", *places))
 
 
 def _page(position: int, image: Array, description: bytes, text: bytes) -> tuple[bytes, bytes]:
     """Return the directory of a page, without its link, and what follows it."""
-    num_tags = 11 + bool(description)
+    # 13 tags, after which readers take the pixels to follow at once, and more in the first page.
+    num_tags = 13 + bool(description)
     pixels = position + 2 + 12 * num_tags + 4
-    own = pixels + image.nbytes
+    resolution = pixels + image.nbytes
+    own = resolution + 16
     tags = [
         (256, _SHORT, 1, image.shape[1]),  # ImageWidth
         (257, _SHORT, 1, image.shape[0]),  # ImageLength
@@ -194,11 +214,14 @@ def _page(position: int, image: Array, description: bytes, text: bytes) -> tuple
         (277, _SHORT, 1, 1),  # SamplesPerPixel
         (278, _SHORT, 1, image.shape[0]),  # RowsPerStrip
         (279, _LONG, 1, image.nbytes),  # StripByteCounts
-        (339, _SHORT, 1, 1),  # SampleFormat: unsigned
+        (282, _RATIONAL, 1, resolution),  # XResolution
+        (283, _RATIONAL, 1, resolution + 8),  # YResolution
+        (296, _SHORT, 1, 3),  # ResolutionUnit: centimetre
         (51123, _TEXT, len(text), own),  # MicroManagerMetadata
     ]
     entries = b"".join(struct.pack("<HHII", *entry) for entry in tags if entry[2])
     little = image.astype(image.dtype.newbyteorder("<")).tobytes()
+    little += struct.pack("<4I", 10_000, 1, 10_000, 1)
     return struct.pack("<H", num_tags) + entries + bytes(4), little + text + description
 
 

@@ -90,7 +90,9 @@ def _channels(plan: OmePlan, index: int) -> str:
     texts = []
     for number, name in enumerate(plan.images[index]):
         values = dict(plan.channels.get(name, {}))
-        settings = {key: values.pop(key) for key in ("Gain", "Binning") if key in values}
+        settings: dict[str, str] = {
+            key: values.pop(key) for key in ("Gain", "Binning") if key in values
+        }
         inner = f'<DetectorSettings ID="Detector:0"{_attributes(settings)}/>' if settings else ""
         own = {"ID": f"Channel:{index}:{number}", "Name": name, "SamplesPerPixel": 1, **values}
         texts.append(f"<Channel{_attributes(own)}>{inner}</Channel>")
