@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,22 +57,11 @@ class OmeTiffImagingInterface(ImagingInterface):
     def describe(self) -> Mapping[str, Any]:
         """Return what the OME-XML states: start, rate, microscope, wavelengths, pixel size."""
         image, channel = self.extractor.image, self.extractor.channel
-        instrument = image.instrument
         gain = channel.gain if channel.detector_type == "PMT" else None
-        objective = (
-            instrument.objective and f"Microscope with the objective {instrument.objective}."
-        )
         return {
             "NWBFile": {"session_start_time": image.acquired},
             "Ophys": {
-                "Device": [
-                    {
-                        "description": objective,
-                        "manufacturer": instrument.manufacturer,
-                        "model_name": instrument.model,
-                        "serial_number": instrument.serial_number,
-                    }
-                ],
+                "Device": [_device(image.instrument)],
                 "ImagingPlane": [
                     {
                         "description": _place(image),
@@ -139,6 +129,20 @@ class OmeTiffImagingInterface(ImagingInterface):
                     arguments = {"file_path": recording.path, **source, **chosen}
                     found |= plane_streams(name, arguments, image.sizes["Z"], as_volume)
         return found
+
+
+def _device(instrument: Any) -> dict[str, Any]:
+    """Return the microscope; its model, where both its name and who makes it are stated."""
+    maker, model, objective = instrument.manufacturer, instrument.model, instrument.objective
+    words = f"Microscope {maker or ''} {model or ''}".split()
+    words += ["with", "the", "objective", objective] if objective else []
+    # In names / and : separate what is in a file.
+    known = {"name": re.sub("[/:]", "-", model or ""), "manufacturer": maker}
+    return {
+        "description": " ".join(words) + "." if len(words) > 1 else None,
+        "serial_number": instrument.serial_number,
+        "model": known if all(known.values()) else None,
+    }
 
 
 def _place(image: Any) -> str | None:

@@ -80,8 +80,7 @@ def test_what_is_stated_is_in_the_file(tmp_path, channels):
             assert plane.grid_spacing_unit == "meters"
             assert plane.imaging_rate == 20.0
             assert plane.optical_channel[0].name == name
-            assert plane.device.manufacturer == "Nikon"
-            assert plane.device.model_name == "A1R"
+            assert (plane.device.model.name, plane.device.model.manufacturer) == ("A1R", "Nikon")
             assert plane.device.serial_number == "17"
             assert "Nikon LWD 16x NA 0.8" in plane.device.description
         green = nwbfile.acquisition["TwoPhotonSeriesGreen"]
