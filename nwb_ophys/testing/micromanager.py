@@ -173,9 +173,9 @@ def _write_file(
         }
         if elapsed is not None:
             own["ElapsedTime-ms"] = float(elapsed[time])
-        description = ome_xml(plan, number).encode() + b"\0" if page is pages[0] else b""
+        descriptions = _descriptions(plan, number, len(pages)) if page is pages[0] else ()
         file.write(bytes(position - file.tell()))
-        body = _page(position, frame_of(plan.images, page), description, json.dumps(own).encode())
+        body = _page(position, frame_of(plan.images, page), json.dumps(own).encode(), descriptions)
         following = _even(position + len(body[0]) + len(body[1]))
         link = 0 if page is pages[-1] else following
         file.write(body[0][:-4] + struct.pack("<I", link) + body[1])
@@ -196,20 +196,30 @@ def _write_ends(file: BinaryIO, index: bytes) -> None:
     file.write(struct.pack("<6I", *places))
 
 
-def _page(position: int, image: Array, description: bytes, text: bytes) -> tuple[bytes, bytes]:
+def _descriptions(plan: OmePlan, number: int, num_pages: int) -> tuple[bytes, bytes]:
+    """Return both descriptions of the first page: one for OME, and one for ImageJ."""
+    return ome_xml(plan, number).encode() + b"\0", f"ImageJ=1.53t\nimages={num_pages}\n\0".encode()
+
+
+def _page(
+    position: int, image: Array, text: bytes, descriptions: Sequence[bytes]
+) -> tuple[bytes, bytes]:
     """Return the directory of a page, without its link, and what follows it."""
     # 13 tags, after which readers take the pixels to follow at once, and more in the first page.
-    num_tags = 13 + bool(description)
+    num_tags = 13 + len(descriptions)
     pixels = position + 2 + 12 * num_tags + 4
     resolution = pixels + image.nbytes
     own = resolution + 16
+    behind = own + len(text)
+    starts = [behind + len(b"".join(descriptions[:n])) for n in range(len(descriptions))]
+    described = zip(descriptions, starts, strict=True)
     tags = [
         (256, _SHORT, 1, image.shape[1]),  # ImageWidth
         (257, _SHORT, 1, image.shape[0]),  # ImageLength
         (258, _SHORT, 1, image.itemsize * 8),  # BitsPerSample
         (259, _SHORT, 1, 1),  # Compression: none
         (262, _SHORT, 1, 1),  # PhotometricInterpretation: the smallest value is black
-        (270, _TEXT, len(description), own + len(text)),  # ImageDescription
+        *((270, _TEXT, len(each), place) for each, place in described),  # ImageDescription
         (273, _LONG, 1, pixels),  # StripOffsets
         (277, _SHORT, 1, 1),  # SamplesPerPixel
         (278, _SHORT, 1, image.shape[0]),  # RowsPerStrip
@@ -219,10 +229,10 @@ def _page(position: int, image: Array, description: bytes, text: bytes) -> tuple
         (296, _SHORT, 1, 3),  # ResolutionUnit: centimetre
         (51123, _TEXT, len(text), own),  # MicroManagerMetadata
     ]
-    entries = b"".join(struct.pack("<HHII", *entry) for entry in tags if entry[2])
+    entries = b"".join(struct.pack("<HHII", *entry) for entry in tags)
     little = image.astype(image.dtype.newbyteorder("<")).tobytes()
     little += struct.pack("<4I", 10_000, 1, 10_000, 1)
-    return struct.pack("<H", num_tags) + entries + bytes(4), little + text + description
+    return struct.pack("<H", num_tags) + entries + bytes(4), little + text + b"".join(descriptions)
 
 
 def _even(position: int) -> int:
