@@ -54,7 +54,7 @@ def write_ome_tiff(
     dimension_order : str
         X, Y, then C, Z and T as they change from page to page, fastest first.
     delta_t : array-like, optional
-        Time of each sample, in ``delta_t_unit``.
+        Time of each sample, or (samples, planes) of each plane, in ``delta_t_unit``.
     delta_t_unit : str
         Of the times.
     exposure : float, optional

@@ -109,7 +109,8 @@ def _planes(plan: OmePlan, index: int) -> str:
         blocks.append(f"<TiffData{_attributes(place)}>{uuid}</TiffData>")
         values: dict[str, Any] = {"TheC": channel, "TheT": time, "TheZ": plane}
         if plan.delta_t is not None:
-            values |= {"DeltaT": repr(float(plan.delta_t[time])), "DeltaTUnit": plan.delta_t_unit}
+            moment = plan.delta_t[time] if plan.delta_t.ndim == 1 else plan.delta_t[time, plane]
+            values |= {"DeltaT": repr(float(moment)), "DeltaTUnit": plan.delta_t_unit}
         if plan.exposure is not None:
             values["ExposureTime"] = plan.exposure
         if len(values) > 3:

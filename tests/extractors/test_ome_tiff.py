@@ -244,6 +244,15 @@ def test_times_of_planes(tmp_path, movie, unit, factor):
         assert extractor.get_sampling_frequency() == pytest.approx(1 / factor)
 
 
+def test_the_time_of_a_volume_is_that_of_its_earliest_plane(tmp_path, channels):
+    times = np.arange(6)[:, None] + np.array([0.5, 0.25, 0.75])
+    (path,) = write_ome_tiff(tmp_path, channels, delta_t=times, sampling_frequency=1.0)
+    with OmeTiffExtractor(path, "Red") as extractor:
+        np.testing.assert_allclose(extractor.get_native_timestamps(), np.arange(6) + 0.25)
+    with OmeTiffExtractor(path, "Red", plane_index=2) as extractor:
+        np.testing.assert_allclose(extractor.get_native_timestamps(), np.arange(6) + 0.75)
+
+
 def test_measured_and_planned_rates_that_differ_are_told(tmp_path, movie):
     times = np.arange(6) / 10
     (path,) = write_ome_tiff(tmp_path, movie, delta_t=times, sampling_frequency=30.0)
