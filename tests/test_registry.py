@@ -86,6 +86,9 @@ def test_names_and_kinds():
     assert kinds == {
         "scanimage": "imaging",
         "scanbox": "imaging",
+        "scanimage-legacy": "imaging",
+        "micromanager": "imaging",
+        "ome-tiff": "imaging",
         "tiff": "imaging",
         "suite2p-movie": "imaging",
         "hdf5": "imaging",

@@ -154,7 +154,10 @@ def _ome_axes(description: str, num_pages: int) -> StatedAxes:
             "it is one file of a set"
         )
     else:
-        unclear = _check_plane_order(pixels, sizes, order)
+        try:
+            unclear = _check_plane_order(pixels, sizes, order)
+        except ValueError as error:
+            unclear = f"its OME-XML states pages that are no numbers ({error})"
     return StatedAxes(
         kind="OME",
         axes=stated.axes,

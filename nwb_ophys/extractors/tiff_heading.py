@@ -85,7 +85,8 @@ def _read(file: BinaryIO) -> TiffHeading | None:
     tags, texts = set(), {}
     for tag, kind, size, value in layout.iter_unpack(entries):
         tags.add(tag)
-        if kind in _TEXT_TYPES:
+        # Micro-Manager has two descriptions, of which the first is that of OME.
+        if kind in _TEXT_TYPES and tag not in texts:
             texts[tag] = _text(file, size, value, order + ("Q" if is_big else "I"))
     return TiffHeading(frozenset(tags), texts, extra)
 

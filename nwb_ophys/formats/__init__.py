@@ -5,9 +5,12 @@ from nwb_ophys.formats.cnmfe import CnmfeSegmentationInterface
 from nwb_ophys.formats.extract import ExtractSegmentationInterface
 from nwb_ophys.formats.hdf5 import Hdf5ImagingInterface
 from nwb_ophys.formats.memmap import MemmapImagingInterface
+from nwb_ophys.formats.micromanager import MicroManagerImagingInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
+from nwb_ophys.formats.ome_tiff import OmeTiffImagingInterface
 from nwb_ophys.formats.scanbox import ScanboxImagingInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
+from nwb_ophys.formats.scanimage_legacy import ScanImageLegacyImagingInterface
 from nwb_ophys.formats.suite2p import Suite2pImagingInterface, Suite2pSegmentationInterface
 from nwb_ophys.formats.tiff import TiffImagingInterface
 
@@ -17,9 +20,12 @@ __all__ = [
     "ExtractSegmentationInterface",
     "Hdf5ImagingInterface",
     "MemmapImagingInterface",
+    "MicroManagerImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
+    "OmeTiffImagingInterface",
     "ScanImageImagingInterface",
+    "ScanImageLegacyImagingInterface",
     "ScanboxImagingInterface",
     "Suite2pImagingInterface",
     "Suite2pSegmentationInterface",

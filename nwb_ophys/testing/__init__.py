@@ -14,8 +14,11 @@ from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.extract import write_extract
 from nwb_ophys.testing.hdf5 import write_hdf5
 from nwb_ophys.testing.memmap import write_memmap
+from nwb_ophys.testing.micromanager import write_micromanager
+from nwb_ophys.testing.ome_tiff import write_ome_tiff
 from nwb_ophys.testing.scanbox import write_scanbox
 from nwb_ophys.testing.scanimage import write_scanimage
+from nwb_ophys.testing.scanimage_legacy import write_scanimage_legacy
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.suite2p import write_suite2p
 from nwb_ophys.testing.tiff import write_tiff
@@ -29,8 +32,11 @@ __all__ = [
     "write_extract",
     "write_hdf5",
     "write_memmap",
+    "write_micromanager",
+    "write_ome_tiff",
     "write_scanbox",
     "write_scanimage",
+    "write_scanimage_legacy",
     "write_suite2p",
     "write_tiff",
 ]

@@ -27,6 +27,8 @@ REAL = {
     "scanimage/volumetric_single_channel_single_file_no_flyback": {"scanimage"},
     "scanbox": set(),  # the .sbx file is absent
     "scanbox/sample.mat": set(),
+    "scanimage_legacy/sample_scanimage_version_3_8.tiff": {"scanimage-legacy"},
+    "scanimage_legacy": {"scanimage-legacy"},
     "suite2p/two_planes_two_channels": {"suite2p"},
     "suite2p/two_planes_two_channels/plane1": {"suite2p"},
     "suite2p/two_planes_two_channels/combined": set(),

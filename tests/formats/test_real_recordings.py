@@ -45,6 +45,11 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         (SHORTER_THAN_WIDE,),
     ),
     "slow stack": ("scanimage/scanimage_20220923_noroi.tif", (), (SHORTER_THAN_WIDE,)),
+    "scanimage 3.8": (
+        "scanimage_legacy/sample_scanimage_version_3_8.tiff",
+        (),
+        (SHORTER_THAN_WIDE,),
+    ),
     "suite2p": ("suite2p/two_planes_two_channels", (), ()),
     "suite2p 1.1": ("suite2p/v1.1.0/suite2p", (), ()),
     "caiman 1.8": ("caiman/caiman_analysis.hdf5", (), ()),

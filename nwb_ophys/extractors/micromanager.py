@@ -1,0 +1,224 @@
+"""Read Micro-Manager's image file stacks: OME-TIFF files with its own statements of each frame."""
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.micromanager_header import (
+    FrameTags,
+    elapsed_times,
+    read_summary,
+    start_of,
+    stated,
+    stated_number,
+)
+from nwb_ophys.extractors.ome_files import OmePages, find_pages, read_ome
+from nwb_ophys.extractors.ome_model import OmeImage
+from nwb_ophys.extractors.ome_tiff import (
+    channel_index,
+    check_rate,
+    image_index_of,
+    mean_rate,
+    usable_times,
+    warn_if_apart,
+)
+from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
+from nwb_ophys.extractors.tiff_pages import Integers
+from nwb_ophys.extractors.tiff_reader import TiffPageReader
+
+AnyPath = str | PathLike[str]
+
+
+class MicroManagerExtractor(TiffFramesExtractor):
+    """Frames or volumes of one channel at one position of a Micro-Manager recording.
+
+    Times are those that Micro-Manager states of each frame (``ElapsedTime-ms``), the rate is their
+    mean one; else it is that of the interval that was asked for. The rate at which the program
+    plays a recording back on the screen is not taken for that of the camera.
+
+    Parameters
+    ----------
+    file_path : path
+        Any ``.ome.tif`` file of the recording.
+    channel_name : str, optional
+        The channel to read; needed if there are several.
+    position_index : int, optional
+        The position of the stage to read, from 0; needed if there are several.
+    plane_index : int, optional
+        The plane to read, from 0; by default volumes of all planes.
+    sampling_frequency : float, optional
+        Samples per second in Hz; that of the files if not given.
+
+    Attributes
+    ----------
+    summary : dict
+        What Micro-Manager states of the acquisition.
+    frame : Mapping
+        What it states of the first frame.
+    image : OmeImage
+        What the OME-XML states of the position.
+    channel_name, position_name : str
+    num_positions : int
+    file_paths : list of Path
+
+    Raises
+    ------
+    SourceArgumentError
+        If an argument is missing or out of range; also if no rate is stated and none given.
+    SourceNotFoundError
+        If a file of the recording is not there.
+    CorruptSourceError, MissingPackageError
+        If a file is truncated, lacks planes or cannot be decoded.
+    SourceError
+        If it is not of Micro-Manager.
+    """
+
+    extractor_name = "MicroManagerExtractor"
+
+    def __init__(
+        self,
+        file_path: AnyPath,
+        channel_name: str | None = None,
+        position_index: int | None = None,
+        plane_index: int | None = None,
+        sampling_frequency: float | None = None,
+    ) -> None:
+        path = Path(file_path)
+        recording = read_ome(path)
+        self.summary = _summary(path)
+        images, names = recording.document.images, recording.document.image_names
+        index = image_index_of(path, names, position_index, "position_index")
+        self.num_positions, self.position_name = len(images), names[index]
+        self.image: OmeImage = images[index]
+        self.channel_names = channel_names(self.summary, self.image)
+        channel = channel_index(path, self.channel_names, channel_name)
+        self.channel_name = self.channel_names[channel]
+        self.channel = self.image.channels[channel]
+        if plane_index is not None:
+            check_index("plane_index", plane_index, self.image.sizes["Z"])
+        planes = slice(None) if plane_index is None else slice(plane_index, plane_index + 1)
+        found = find_pages(recording, self.image)
+        self._pages = np.ascontiguousarray(found.pages[channel][:, planes])
+        self.file_paths = [source.table.path for source in found.sources]
+        reader = TiffPageReader(found.sources)
+        self.frame, times = _frames(reader, found, self._pages)
+        self._stated_times = usable_times(path, times, "ElapsedTime-ms")
+        super().__init__(
+            reader,
+            sampling_frequency=self._rate(path, sampling_frequency),
+            num_samples=len(self._pages),
+            num_planes=self._pages.shape[1],
+        )
+
+    @property
+    def start(self) -> Any:
+        """When the acquisition began: a datetime, or None."""
+        return start_of(self.summary)
+
+    def _rate(self, path: Path, given: float | None) -> float:
+        """Return the rate; given by the user, else measured, else planned."""
+        interval = stated_number(self.summary, "Interval_ms")
+        planned = None if interval is None else 1000 / interval
+        measured = mean_rate(self._stated_times)
+        if given is not None:
+            check_rate(given)
+            self._stated_times = None
+            warn_if_apart(path, "sampling_frequency", given, measured or planned)
+            return given
+        if measured is not None:
+            warn_if_apart(path, "ElapsedTime-ms of its frames", measured, planned)
+            return measured
+        if planned is not None:
+            return planned
+        message = (
+            f"{path} states neither the times of its frames (ElapsedTime-ms) nor an interval "
+            "(Interval_ms) above 0; give sampling_frequency, in samples per second"
+        )
+        raise SourceArgumentError(message)
+
+    def _sample_pages(self, samples: Integers) -> Integers:
+        return self._pages[samples]
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> npt.NDArray[np.float64] | None:
+        """Return the times of the first planes of samples, as Micro-Manager states them.
+
+        Parameters
+        ----------
+        start_sample, end_sample : int, optional
+            First sample, and the one after the last; by default all of them.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (samples,), or None
+            Seconds since the start of the acquisition; None where they are not stated.
+        """
+        samples = self._sample_range(start_sample, end_sample)
+        return None if self._stated_times is None else self._stated_times[samples]
+
+
+def channel_names(summary: Mapping[str, Any], image: OmeImage) -> tuple[str, ...]:
+    """Return the names of the channels, of the summary where they fit, else of the OME-XML.
+
+    Raises
+    ------
+    CorruptSourceError
+        If the summary and the OME-XML state different numbers of channels.
+    """
+    count, names = summary.get("Channels"), summary.get("ChNames")
+    num_channels = image.sizes["C"]
+    if isinstance(count, int) and count != num_channels:
+        message = (
+            f"Micro-Manager's summary states {count} channels, the OME-XML {num_channels} "
+            f"({', '.join(image.channel_names)}); the file is damaged, or was changed"
+        )
+        raise CorruptSourceError(message)
+    if isinstance(names, list) and len(set(map(str, names))) == num_channels == len(names):
+        return tuple(map(str, names))
+    return image.channel_names
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    summary = read_summary(path)
+    if summary is None:
+        message = (
+            f"{path} has no summary of Micro-Manager behind its TIFF header; read it as ome-tiff"
+        )
+        raise SourceError(message)
+    return summary
+
+
+def _frames(
+    reader: TiffPageReader, found: OmePages, pages: Integers
+) -> tuple[Mapping[str, Any], npt.NDArray[np.float64]]:
+    """Return what is stated of the first frame, and the times of all, of the shape of ``pages``."""
+    files, local = reader.locate(pages.reshape(-1))
+    times = np.full(files.shape, np.nan)
+    first: Mapping[str, Any] = {}
+    for file in np.unique(files).tolist():
+        tags = FrameTags(found.sources[file].table.path)
+        is_here = files == file
+        times[is_here] = elapsed_times(tags, local[is_here])
+        if file == files[0]:
+            first = tags.frame(int(local[0]))
+    return first, times.reshape(pages.shape)
+
+
+def camera_of(frame: Mapping[str, Any]) -> str | None:
+    """Return the camera by the name that it has in Micro-Manager; None where not stated."""
+    found = stated(frame, "Camera", "Core-Camera")
+    return None if found is None else str(found)
+
+
+def binning_of(frame: Mapping[str, Any]) -> int | None:
+    """Return how many pixels were combined into one along a side; None where not stated."""
+    camera = camera_of(frame)
+    text = str(stated(frame, "Binning", f"{camera}-Binning") or "")
+    sides = set(text.split("x"))
+    return int(text.split("x")[0]) if len(sides) == 1 and text.split("x")[0].isdigit() else None

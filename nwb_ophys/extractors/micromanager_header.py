@@ -1,0 +1,154 @@
+"""Read what Micro-Manager states in its TIFF files beside OME-XML.
+
+Behind the 8 bytes of the TIFF header stand pairs of a mark and an offset (index map, display
+settings, comments), then at byte 32 the mark 2355492, the length and the text of the summary, a
+JSON object. Every page has the private tag 51123, a JSON object about that frame. Source of the
+layout: https://micro-manager.org/Micro-Manager_File_Formats, section Image file stacks.
+"""
+
+import json
+import re
+import struct
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.extractors.tiff_pages import Integers, TiffStructure, read_structure
+
+FRAME_TAG = 51123
+SUMMARY_MARK = 2355492
+SUMMARY_POSITION = 32
+_LONGEST = 1 << 24
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)? ?([+-]\d\d):?(\d\d)?")
+_ZONELESS = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?$")
+
+
+def read_summary(path: Path) -> dict[str, Any] | None:
+    """Read the summary of the acquisition.
+
+    Parameters
+    ----------
+    path : Path
+        A file of Micro-Manager.
+
+    Returns
+    -------
+    dict or None
+        None where the file has none, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(SUMMARY_POSITION + 8)
+            order = {b"II": "<", b"MM": ">"}.get(head[:2])
+            if order is None:
+                return None
+            mark, length = struct.unpack(order + "II", head[SUMMARY_POSITION:])
+            if mark != SUMMARY_MARK or length > _LONGEST:
+                return None
+            text = file.read(length)
+        found = json.loads(text.rstrip(b"\0").decode("utf-8", "replace"))
+    except (OSError, struct.error, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+class FrameTags:
+    """The texts about single frames of a file, found by one pass over its page directories.
+
+    Parameters
+    ----------
+    path : Path
+        A TIFF file that is known to be whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb", buffering=0) as file:
+            self._places = _find_texts(file, read_structure(file, path))
+
+    def texts(self, pages: Integers) -> list[bytes]:
+        """Return the texts of some pages; empty for those without."""
+        texts = []
+        with self.path.open("rb", buffering=0) as file:
+            for page in pages.tolist():
+                offset, size = self._places[page]
+                file.seek(offset)
+                texts.append(file.read(size))
+        return texts
+
+    def frame(self, page: int) -> Mapping[str, Any]:
+        """Return what is stated of one frame; empty where nothing is."""
+        (text,) = self.texts(np.array([page]))
+        try:
+            found = json.loads(text.rstrip(b"\0").decode("utf-8", "replace")) if text else {}
+        except ValueError as error:
+            message = f"{self.path}: what Micro-Manager states of page {page} is damaged ({error})"
+            raise CorruptSourceError(message) from error
+        return found if isinstance(found, dict) else {}
+
+
+def _find_texts(file: BinaryIO, structure: TiffStructure) -> list[tuple[int, int]]:
+    """Return the offset and size of each page's text."""
+    places = []
+    offset = structure.first_offset
+    count_format, offset_format = structure.count_format, structure.offset_format
+    record = structure.tag_dtype
+    while offset:
+        file.seek(offset)
+        block = file.read(2048)
+        (count,) = count_format.unpack_from(block)
+        size = count_format.size + count * record.itemsize + offset_format.size
+        if size > len(block):
+            block += file.read(size - len(block))
+        tags = np.frombuffer(block, record, count, count_format.size)
+        own = tags[tags["code"] == FRAME_TAG]
+        places.append((int(own["value"][0]), int(own["count"][0])) if len(own) else (0, 0))
+        (offset,) = offset_format.unpack_from(block, size - offset_format.size)
+    return places
+
+
+def elapsed_times(tags: FrameTags, pages: Integers) -> npt.NDArray[np.float64]:
+    """Return when frames were taken, in seconds since the start; NaN where it is not stated."""
+    pattern = re.compile(rb'"ElapsedTime-ms"\s*:\s*"?([-+.\deE]+)')
+    matches = [pattern.search(text) for text in tags.texts(pages)]
+    return np.array([float(match[1]) / 1000 if match else np.nan for match in matches])
+
+
+def stated(values: Mapping[str, Any], *names: str) -> Any:
+    """Return the first of some values that is stated; newer versions wrap some of them."""
+    for name in names:
+        value = values.get(name)
+        if isinstance(value, Mapping):
+            value = value.get("PropVal", value.get("scalar"))
+        if value not in (None, "", [], "Undefined"):
+            return value
+    return None
+
+
+def stated_number(values: Mapping[str, Any], *names: str) -> float | None:
+    """Return the first of some values as a finite number above 0, None if it is not one."""
+    value = stated(values, *names)
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if np.isfinite(number) and number > 0 else None
+
+
+def start_of(summary: Mapping[str, Any]) -> datetime | None:
+    """Return the start of the acquisition, with the time zone where it is stated."""
+    text = str(stated(summary, "StartTime", "Time") or "")
+    match = _TIME.match(text)
+    if match is None and (match := _ZONELESS.match(text)) is None:
+        return None
+    zone = f"{match[4]}:{match[5] or '00'}" if match.re is _TIME else ""
+    fraction = (match[3] or ".0")[:7].ljust(7, "0")
+    try:
+        return datetime.fromisoformat(f"{match[1]}T{match[2]}{fraction}{zone}")
+    except ValueError:
+        return None

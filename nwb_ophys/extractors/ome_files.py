@@ -1,0 +1,252 @@
+"""Find the files of an OME-TIFF recording, and which page is which plane."""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+
+from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+from nwb_ophys.extractors.ome_model import OmeBlock, OmeDocument, OmeImage
+from nwb_ophys.extractors.ome_xml import parse_ome_xml
+from nwb_ophys.extractors.tiff_files import TiffSource, inspect_tiff
+from nwb_ophys.extractors.tiff_heading import read_tiff_heading
+from nwb_ophys.extractors.tiff_pages import Integers
+
+
+@frozen(kw_only=True, eq=False)
+class OmeRecording:
+    """One OME-XML text and the files that it describes.
+
+    Attributes
+    ----------
+    path : Path
+        The file that was asked for.
+    document : OmeDocument
+    files : mapping of str to Path
+        All files that it names, by name or UUID; that of ``path`` where it names none.
+    """
+
+    path: Path
+    document: OmeDocument
+    files: Mapping[str, Path]
+
+    @property
+    def file_paths(self) -> list[Path]:
+        """The files of all images, each once."""
+        return list(dict.fromkeys(self.files.values()))
+
+
+def read_ome(path: Path) -> OmeRecording:
+    """Read the OME-XML of a file, or of the one that it refers to, and find all its files.
+
+    Parameters
+    ----------
+    path : Path
+        Any file of the recording.
+
+    Returns
+    -------
+    OmeRecording
+
+    Raises
+    ------
+    SourceNotFoundError
+        If the file, or one that the text names, is not there; the message names those.
+    CorruptSourceError
+        If the file or the text is damaged.
+    SourceError
+        If it is no OME-TIFF.
+    """
+    document = parse_ome_xml(path, _text(path))
+    uuid = document.uuid
+    if document.metadata_file is not None:
+        other = path.parent / document.metadata_file
+        if not other.is_file():
+            message = (
+                f"{path} refers to the metadata in {other.name!r}, which is not beside it; copy "
+                "that file there"
+            )
+            raise SourceNotFoundError(message)
+        is_tiff = other.suffix.lower() in (".tif", ".tiff")
+        text = _text(other) if is_tiff else other.read_text(encoding="utf-8", errors="replace")
+        document = parse_ome_xml(other, text)
+    if not document.images:
+        raise SourceError(f"{path}: its OME-XML describes no image")
+    return OmeRecording(path=path, document=document, files=_find_files(path, document, uuid))
+
+
+def _text(path: Path) -> str:
+    table = inspect_tiff(path).table
+    text = table.read_description(0)
+    if "<OME" not in text[:4096]:
+        message = (
+            f"{path} has no OME-XML in the description of its first page; read it as a plain TIFF "
+            "stack"
+        )
+        raise SourceError(message)
+    return text
+
+
+def _key(block: OmeBlock) -> str:
+    return block.file_name or block.uuid or ""
+
+
+def _find_files(path: Path, document: OmeDocument, uuid: str | None) -> dict[str, Path]:
+    """Return the path of each file by its key: name, UUID, or empty for the file itself."""
+    blocks = {_key(block): block for image in document.images for block in image.blocks}
+    found: dict[str, Path] = {}
+    missing = []
+    renamed: dict[str, Path] | None = None
+    for key, block in blocks.items():
+        named = path.parent / block.file_name if block.file_name else None
+        if named is not None and named.is_file():
+            found[key] = named
+        elif not key or (block.uuid is not None and block.uuid == uuid):
+            found[key] = path
+        else:
+            renamed = _by_uuid(path.parent) if renamed is None else renamed
+            if block.uuid in renamed:
+                found[key] = renamed[block.uuid]
+            else:
+                missing.append(key)
+    if missing:
+        message = (
+            f"{path}: its OME-XML names {len(blocks)} files, of which {len(missing)} are not "
+            f"in '{path.parent}': {', '.join(sorted(missing)[:5])}"
+            f"{', …' if len(missing) > 5 else ''}. Copy them there"
+        )
+        raise SourceNotFoundError(message)
+    return found or {"": path}
+
+
+def _by_uuid(folder: Path) -> dict[str, Path]:
+    """Return the OME-TIFF files of a folder by their own UUIDs, for files that were renamed."""
+    found = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() not in (".tif", ".tiff"):
+            continue
+        heading = read_tiff_heading(file)
+        match = re.search(r"<OME [^>]*\bUUID=\"([^\"]+)\"", heading.description if heading else "")
+        if match:
+            found[match[1]] = file
+    return found
+
+
+@frozen(kw_only=True, eq=False)
+class OmePages:
+    """The pages of one image.
+
+    Attributes
+    ----------
+    sources : list of TiffSource
+        The files with pages of the image.
+    pages : numpy.ndarray of int64, shape (channels, times, planes)
+        Their numbers, counted over all files.
+    """
+
+    sources: list[TiffSource]
+    pages: Integers
+
+
+def find_pages(recording: OmeRecording, image: OmeImage) -> OmePages:
+    """Return which page is which plane of an image.
+
+    The last times are left out, with a UserWarning, where an acquisition that was ended early
+    states more than were recorded.
+
+    Raises
+    ------
+    CorruptSourceError
+        If pages that the text names are not in the files, if planes in between have no page, if
+        two planes have the same page, or if the pages are of another shape than stated.
+    """
+    blocks = image.blocks or (
+        OmeBlock(file_name=None, uuid=None, ifd=None, first=dict.fromkeys("CZT", 0), count=None),
+    )
+    paths = list(dict.fromkeys(recording.files.get(_key(b), recording.path) for b in blocks))
+    sources = [inspect_tiff(path) for path in paths]
+    firsts = np.concatenate([[0], np.cumsum([source.table.num_pages for source in sources])])
+    sizes = [image.sizes[axis] for axis in reversed(image.order)]
+    flat = np.full(int(np.prod(sizes)), -1, np.int64)
+    for block in blocks:
+        index = paths.index(recording.files.get(_key(block), recording.path))
+        _enter(flat, block, image, sources[index], int(firsts[index]))
+    _check_shape(recording, image, sources)
+    used = flat[flat >= 0]
+    if len(np.unique(used)) < len(used):
+        raise CorruptSourceError(f"{recording.path}: its OME-XML has one page for several planes")
+    axes = image.order[::-1]
+    pages = flat.reshape(sizes).transpose([axes.index(axis) for axis in "CTZ"])
+    return OmePages(sources=sources, pages=_complete(recording.path, pages))
+
+
+def _enter(
+    flat: Integers, block: OmeBlock, image: OmeImage, source: TiffSource, first: int
+) -> None:
+    """Enter the pages of a block, whose planes follow each other in the stated order."""
+    stride, start = 1, 0
+    for axis in image.order:
+        start += block.first[axis] * stride
+        stride *= image.sizes[axis]
+    page = block.ifd or 0
+    available = source.table.num_pages - page
+    count = block.count
+    if count is None:
+        count = 1 if block.ifd is not None else min(available, len(flat) - start)
+    if count > available or start + count > len(flat):
+        message = (
+            f"{source.table.path} has {source.table.num_pages} pages, but its OME-XML has "
+            f"{count} planes from page {page} on, of {len(flat) - start} that can be there; it "
+            "is truncated, or pages were removed from it"
+        )
+        raise CorruptSourceError(message)
+    target = flat[start : start + count]
+    pages = first + np.arange(page, page + count)
+    if ((target >= 0) & (target != pages)).any():
+        raise CorruptSourceError(f"{source.table.path}: its OME-XML has two pages for one plane")
+    target[:] = pages
+
+
+def _complete(path: Path, pages: Integers) -> Integers:
+    """Return the pages of the times that are complete, if those missing are the last ones."""
+    is_there = np.asarray((pages >= 0).all(axis=(0, 2)))
+    if is_there.all():
+        return pages
+    num_times = int(np.argmin(is_there))
+    num_missing = int((pages < 0).sum())
+    if num_times == 0 or is_there[num_times:].any():
+        message = (
+            f"{path}: its OME-XML describes {pages.size} planes (channels, times, planes: "
+            f"{pages.shape}) and has no page for {num_missing} of them, the first of time "
+            f"{num_times}; files or pages are missing"
+        )
+        raise CorruptSourceError(message)
+    warnings.warn(
+        f"{path}: of {pages.shape[1]} times that its OME-XML states {num_times} are complete "
+        f"({num_missing} of {pages.size} planes have no page); the others are left out.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return pages[:, :num_times]
+
+
+def _check_shape(recording: OmeRecording, image: OmeImage, sources: Sequence[TiffSource]) -> None:
+    table = sources[0].table
+    if (table.rows, table.columns) != (image.rows, image.columns):
+        message = (
+            f"{table.path} has pages of {table.rows} x {table.columns} pixels, but the OME-XML of "
+            f"{recording.path.name} states {image.rows} x {image.columns}"
+        )
+        raise CorruptSourceError(message)
+    names = {"float": "float32", "double": "float64"}
+    stated = names.get(image.pixel_type, image.pixel_type)
+    if stated and stated != sources[0].dtype.name:
+        warnings.warn(
+            f"{table.path} has pixels of {sources[0].dtype.name}, but its OME-XML states "
+            f"{image.pixel_type}; they are read as they are.",
+            UserWarning,
+            stacklevel=4,
+        )

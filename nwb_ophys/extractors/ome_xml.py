@@ -1,0 +1,243 @@
+"""Parse OME-XML, of any version of its schema."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.extractors.ome_model import (
+    LENGTHS,
+    TIMES,
+    OmeBlock,
+    OmeChannel,
+    OmeDocument,
+    OmeImage,
+    OmeInstrument,
+)
+
+Element = ElementTree.Element
+
+
+def parse_ome_xml(path: Path, text: str) -> OmeDocument:
+    """Parse an OME-XML text.
+
+    Parameters
+    ----------
+    path : Path
+        The file that it is in, for messages.
+    text : str
+
+    Returns
+    -------
+    OmeDocument
+
+    Raises
+    ------
+    CorruptSourceError
+        If it is no OME-XML, or states no sizes or order of an image.
+    """
+    try:
+        # Bytes, since a text that declares its encoding is refused otherwise.
+        root = ElementTree.fromstring(text.strip().rstrip("\0").encode())
+    except ElementTree.ParseError as error:
+        raise CorruptSourceError(f"{path}: its OME-XML cannot be parsed ({error})") from error
+    if _name(root) != "OME":
+        raise CorruptSourceError(f"{path}: its XML is of {_name(root)!r}, not of OME")
+    elsewhere = next(_children(root, "BinaryOnly"), None)
+    instruments = {each.get("ID"): each for each in _children(root, "Instrument")}
+    return OmeDocument(
+        uuid=root.get("UUID"),
+        metadata_file=None if elsewhere is None else elsewhere.get("MetadataFile"),
+        images=tuple(_image(path, each, instruments) for each in _children(root, "Image")),
+    )
+
+
+def _name(element: Element) -> str:
+    """Return the name of an element without its namespace, which differs between versions."""
+    return element.tag.rpartition("}")[2]
+
+
+def _children(element: Element | None, name: str) -> Iterator[Element]:
+    return (child for child in (() if element is None else element) if _name(child) == name)
+
+
+def _child(element: Element | None, name: str) -> Element | None:
+    return next(_children(element, name), None)
+
+
+def _number(element: Element | None, name: str) -> float | None:
+    """Return an attribute that is a finite number."""
+    try:
+        value = float("" if element is None else element.get(name, ""))
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
+
+
+def _quantity(
+    element: Element, name: str, units: Mapping[str, float], default: str | None
+) -> float | None:
+    """Return an attribute in the unit of 1; None also for units that are no length or time."""
+    value = _number(element, name)
+    factor = units.get(element.get(f"{name}Unit", default) or "")
+    return None if value is None or factor is None else value * factor
+
+
+def _image(path: Path, element: Element, instruments: Mapping[str | None, Element]) -> OmeImage:
+    pixels = _child(element, "Pixels")
+    try:
+        if pixels is None:
+            raise KeyError("Pixels")
+        sizes = {axis: int(pixels.attrib[f"Size{axis}"]) for axis in "CZTYX"}
+        order = pixels.attrib["DimensionOrder"].upper()[2:]
+    except (KeyError, ValueError) as error:
+        raise CorruptSourceError(f"{path}: its OME-XML lacks sizes or order ({error})") from error
+    if sorted(order) != list("CTZ") or min(sizes.values()) < 1:
+        message = f"{path}: its OME-XML has the order XY{order} and the sizes {sizes}"
+        raise CorruptSourceError(message)
+    instrument = instruments.get(_reference(element, "InstrumentRef"))
+    channels = [_channel(each, instrument) for each in _children(pixels, "Channel")]
+    channels += [OmeChannel()] * (sizes["C"] - len(channels))
+    planes = _Planes(sizes, list(_children(pixels, "Plane")))
+    return OmeImage(
+        name=element.get("Name", ""),
+        rows=sizes.pop("Y"),
+        columns=sizes.pop("X"),
+        sizes=sizes,
+        order=order,
+        pixel_type=pixels.get("Type", pixels.get("PixelType", "")),
+        spacing=(
+            _spacing(pixels, "PhysicalSizeX"),
+            _spacing(pixels, "PhysicalSizeY"),
+            _spacing(pixels, "PhysicalSizeZ"),
+        ),
+        time_increment=_spacing(pixels, "TimeIncrement", TIMES, "s"),
+        acquired=_moment(element),
+        channels=tuple(channels[: sizes["C"]]),
+        instrument=_instrument(instrument, element),
+        blocks=tuple(_block(path, each) for each in _children(pixels, "TiffData")),
+        delta_t=planes.delta_t,
+        exposure=planes.exposure,
+        has_delta_t_unit=planes.has_delta_t_unit,
+        stage=planes.stage,
+    )
+
+
+def _spacing(
+    pixels: Element, name: str, units: Mapping[str, float] = LENGTHS, default: str = "\u00b5m"
+) -> float | None:
+    """Return a distance in metres or seconds; programs write 0 where they know none."""
+    value = _quantity(pixels, name, units, default)
+    return value if value is not None and value > 0 else None
+
+
+def _reference(element: Element, name: str) -> str | None:
+    found = _child(element, name)
+    return None if found is None else found.get("ID")
+
+
+def _channel(element: Element, instrument: Element | None) -> OmeChannel:
+    """Parse a channel; the unit of wavelengths is nm unless stated."""
+    waves = {}
+    for name in ("Emission", "Excitation"):
+        metres = _quantity(element, f"{name}Wavelength", LENGTHS, "nm")
+        waves[name] = round(metres * 1e9, 6) if metres else None
+    settings = _child(element, "DetectorSettings")
+    detectors = {each.get("ID"): each for each in _children(instrument, "Detector")}
+    detector = detectors.get(None if settings is None else settings.get("ID"))
+    binning = re.match(r"(\d+)x\1$", "" if settings is None else settings.get("Binning", ""))
+    return OmeChannel(
+        name=element.get("Name", ""),
+        emission=waves["Emission"],
+        excitation=waves["Excitation"],
+        fluor=element.get("Fluor") or None,
+        detector_type=None if detector is None else detector.get("Type"),
+        gain=_number(settings, "Gain"),
+        binning=int(binning[1]) if binning else None,
+    )
+
+
+def _instrument(element: Element | None, image: Element) -> OmeInstrument:
+    """Parse the microscope, and the objective that the image refers to, or the only one."""
+    microscope = _child(element, "Microscope")
+    stated = {} if microscope is None else microscope.attrib
+    objectives = {each.get("ID"): each for each in _children(element, "Objective")}
+    key = _reference(image, "ObjectiveSettings") or _reference(image, "ObjectiveRef")
+    if key is None and len(objectives) == 1:
+        key = next(iter(objectives))
+    objective = objectives.get(key)
+    words = []
+    if objective is not None:
+        words = [objective.get("Manufacturer", ""), objective.get("Model", "")]
+        for name, form in (("NominalMagnification", "{:g}x"), ("LensNA", "NA {:g}")):
+            value = _number(objective, name)
+            words.append("" if value is None else form.format(value))
+    return OmeInstrument(
+        manufacturer=stated.get("Manufacturer") or None,
+        model=stated.get("Model") or None,
+        serial_number=stated.get("SerialNumber") or None,
+        objective=" ".join(word for word in words if word) or None,
+    )
+
+
+def _moment(element: Element) -> datetime | None:
+    """Return the date of acquisition, an attribute or, of old, an element."""
+    child = next((c for c in element if _name(c) in ("AcquisitionDate", "AcquiredDate")), None)
+    text = (child.text if child is not None else element.get("AcquiredDate")) or ""
+    # Digits beyond a microsecond and the letter Z are not read by every Python.
+    text = re.sub(r"(\.\d{6})\d+", r"\1", text.strip()).replace("Z", "+00:00")
+    text = re.sub(r"\.(\d{1,5})(?!\d)", lambda m: "." + m[1].ljust(6, "0"), text)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _block(path: Path, element: Element) -> OmeBlock:
+    uuid = _child(element, "UUID")
+
+    def integer(name: str) -> int | None:
+        text = element.get(name)
+        if text is None:
+            return None
+        if not text.strip().isdigit():
+            raise CorruptSourceError(f"{path}: its OME-XML has a TiffData with {name}={text!r}")
+        return int(text)
+
+    return OmeBlock(
+        file_name=None if uuid is None else uuid.get("FileName"),
+        uuid=None if uuid is None else (uuid.text or "").strip() or None,
+        ifd=integer("IFD"),
+        first={axis: integer(f"First{axis}") or 0 for axis in "CZT"},
+        count=integer("PlaneCount"),
+    )
+
+
+class _Planes:
+    """What is stated of single planes, in arrays of shape (channels, times, planes)."""
+
+    def __init__(self, sizes: Mapping[str, int], elements: list[Element]) -> None:
+        shape = (sizes["C"], sizes["T"], sizes["Z"])
+        self.delta_t, self.exposure = np.full(shape, np.nan), np.full(shape, np.nan)
+        self.stage: tuple[float, float, float] | None = None
+        self.has_delta_t_unit = bool(elements) and "DeltaTUnit" in elements[0].attrib
+        for element in elements:
+            place = tuple(int(_number(element, f"The{axis}") or 0) for axis in "CTZ")
+            if any(index >= size for index, size in zip(place, shape, strict=True)):
+                continue  # of a plane that there is not
+            for name, values in (("DeltaT", self.delta_t), ("ExposureTime", self.exposure)):
+                seconds = _quantity(element, name, TIMES, "s")
+                if seconds is not None:
+                    values[place] = seconds
+            if place == (0, 0, 0):
+                self.stage = self._stage(element)
+
+    def _stage(self, element: Element) -> tuple[float, float, float] | None:
+        """Return the place of the stage where its unit is a length, which by default it is not."""
+        found = [_quantity(element, f"Position{axis}", LENGTHS, None) for axis in "XYZ"]
+        x, y, z = found
+        return None if x is None or y is None or z is None else (x, y, z)

@@ -1,0 +1,227 @@
+"""Read recordings of ScanImage 3 (3.8 and older), in one or several files."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from os import PathLike
+
+import numpy as np
+import numpy.typing as npt
+
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.scanimage_legacy_header import LegacyMetadata, parse_legacy_header
+from nwb_ophys.extractors.tiff_files import TiffSource, inspect_tiff
+from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
+from nwb_ophys.extractors.tiff_pages import Integers
+from nwb_ophys.extractors.tiff_reader import TiffPageReader
+
+AnyPath = str | PathLike[str]
+
+
+class ScanImageLegacyExtractor(TiffFramesExtractor):
+    """Frames or volumes of one channel of a ScanImage 3 recording.
+
+    Pages are in the order channel, frame of the slice, slice, fastest first. The k-th volume of a
+    stack is made of the k-th frames of its slices. Reads headers when made, and pixels when asked
+    for them; see `TiffFramesExtractor` for threads and closing.
+
+    Parameters
+    ----------
+    file_paths : path or iterable of paths
+        The files in the order of time. Those with one trigger time are parts of one acquisition;
+        a stack is in one file.
+    channel_name : str, optional
+        The saved channel to read; needed if there are several.
+    plane_index : int, optional
+        The slice of a stack to read, from 0; by default volumes of all slices.
+
+    Attributes
+    ----------
+    metadata : LegacyMetadata
+        What the header of the first file states.
+    file_paths : list of Path
+    channel_name : str
+
+    Raises
+    ------
+    SourceArgumentError
+        If an argument is missing or out of range.
+    SourceNotFoundError, CorruptSourceError, MissingPackageError
+        If a file is not there, is truncated or cannot be decoded.
+    SourceError
+        If files differ in channels, slices, rate or shape, if a stack was not completed, or if it
+        is no recording of ScanImage 3.
+    """
+
+    extractor_name = "ScanImageLegacyExtractor"
+
+    def __init__(
+        self,
+        file_paths: AnyPath | Iterable[AnyPath],
+        channel_name: str | None = None,
+        plane_index: int | None = None,
+    ) -> None:
+        paths = [file_paths] if isinstance(file_paths, str | PathLike) else list(file_paths)
+        if not paths:
+            raise SourceArgumentError("file_paths is empty; give at least one file")
+        sources = [inspect_tiff(path) for path in paths]
+        headers = [_header(source) for source in sources]
+        self.metadata = _check_alike(headers)
+        reader = TiffPageReader(sources)
+        self.file_paths = [source.table.path for source in sources]
+        channel = _channel_index(self.metadata, channel_name)
+        self.channel_name = self.metadata.channel_names[channel]
+        num_planes = self.metadata.num_planes
+        if plane_index is not None:
+            check_index("plane_index", plane_index, num_planes)
+        pages = [
+            first + _arrange(source, self.metadata)
+            for first, source in zip(reader.first_pages, sources, strict=False)
+        ]
+        _check_planned(headers, pages)
+        planes = slice(None) if plane_index is None else slice(plane_index, plane_index + 1)
+        self._pages = np.concatenate(pages)[:, planes, channel]
+        is_volumetric = self._pages.shape[1] > 1
+        rate = self.metadata.frame_rate / (num_planes if is_volumetric else 1)
+        if num_planes > 1 and not is_volumetric and len(pages[0]) == 1:
+            rate /= num_planes  # a frame of the slice in each volume
+        self._stated_times = _times(headers, [len(each) for each in pages], rate)
+        super().__init__(
+            reader,
+            sampling_frequency=rate,
+            num_samples=len(self._pages),
+            num_planes=self._pages.shape[1],
+        )
+
+    def _sample_pages(self, samples: Integers) -> Integers:
+        return self._pages[samples]
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> npt.NDArray[np.float64] | None:
+        """Return the times of samples, where several acquisitions state when they began.
+
+        Parameters
+        ----------
+        start_sample, end_sample : int, optional
+            First sample, and the one after the last; by default all of them.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (samples,), or None
+            Seconds since the trigger of the first file; None for a single acquisition, whose
+            frames are regular.
+        """
+        samples = self._sample_range(start_sample, end_sample)
+        return None if self._stated_times is None else self._stated_times[samples]
+
+
+def legacy_metadata(path: AnyPath) -> LegacyMetadata:
+    """Read what the header of a file of ScanImage 3 states.
+
+    Raises
+    ------
+    SourceNotFoundError, CorruptSourceError
+        If the file is not there, or is truncated or damaged.
+    SourceError
+        If it is of another program.
+    """
+    return _header(inspect_tiff(path))
+
+
+def _header(source: TiffSource) -> LegacyMetadata:
+    return parse_legacy_header(source.table.path, source.table.read_description(0))
+
+
+def _check_alike(headers: Sequence[LegacyMetadata]) -> LegacyMetadata:
+    """Return the first header; raise SourceError if another differs from it."""
+    first = headers[0]
+    for other in headers[1:]:
+        for name in ("channel_names", "num_planes", "frame_rate"):
+            mine, theirs = getattr(first, name), getattr(other, name)
+            if mine != theirs:
+                message = (
+                    f"{other.path} has {name} {theirs}, {first.path} has {mine}; the files of one "
+                    "recording must agree. Leave it out"
+                )
+                raise SourceError(message)
+    return first
+
+
+def _channel_index(metadata: LegacyMetadata, channel_name: str | None) -> int:
+    """Return the index of a channel among the saved ones."""
+    names = metadata.channel_names
+    if channel_name is None and len(names) == 1:
+        return 0
+    if channel_name not in names:
+        message = (
+            f"channel_name is {channel_name!r}; the channels saved in {metadata.path} are: "
+            f"{', '.join(names)}"
+        )
+        raise SourceArgumentError(message)
+    return names.index(channel_name)
+
+
+def _arrange(source: TiffSource, metadata: LegacyMetadata) -> Integers:
+    """Return the pages of a file, int64 of shape (frames of the slice, slices, channels)."""
+    num_pages, num_channels = source.table.num_pages, metadata.pages_per_frame
+    num_frames, rest = divmod(num_pages, num_channels * metadata.num_planes)
+    expected = metadata.frames_per_slice
+    is_cut = metadata.num_planes > 1 and expected is not None and num_frames != expected
+    if rest or is_cut:
+        message = (
+            f"{source.table.path} has {num_pages} pages, but its header states {num_channels} "
+            f"channels x {metadata.num_planes} slices x {expected or 'any number of'} frames; it "
+            "was not completed. Read it as a plain TIFF stack"
+        )
+        raise CorruptSourceError(message)
+    pages = np.arange(num_pages, dtype=np.int64)
+    return pages.reshape(metadata.num_planes, num_frames, num_channels).swapaxes(0, 1)
+
+
+def _check_planned(headers: Sequence[LegacyMetadata], pages: Sequence[Integers]) -> None:
+    """Say of an acquisition that has fewer or more frames than were to be acquired."""
+    counts: dict[object, list[int]] = {}
+    for index, (header, own) in enumerate(zip(headers, pages, strict=True)):
+        # Without a time, each file is an acquisition of its own.
+        counts.setdefault(header.start or index, [index, 0])[1] += len(own)
+    for index, num_frames in counts.values():
+        header = headers[index]
+        if header.frames_per_slice not in (None, num_frames):
+            warnings.warn(
+                f"{header.path}: {header.frames_per_slice} frames were to be acquired, "
+                f"{num_frames} are there; the acquisition was ended early, or files of it are "
+                "not given. All that are there are read.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _times(
+    headers: Sequence[LegacyMetadata], lengths: Sequence[int], rate: float
+) -> npt.NDArray[np.float64] | None:
+    """Return the times of all samples, in seconds; None where they are those of the rate."""
+    starts = [header.start for header in headers]
+    if len(set(starts)) == 1:
+        return None
+    if None in starts:
+        path = headers[starts.index(None)].path
+        message = (
+            f"{path} states no time of its trigger (state.internal.triggerTimeString), so that "
+            "it cannot be placed after the others; give it as a recording of its own"
+        )
+        raise SourceError(message)
+    times: list[npt.NDArray[np.float64]] = []
+    counted: dict[object, int] = {}
+    for start, length in zip(starts, lengths, strict=True):
+        first = counted.get(start, 0)
+        counted[start] = first + length
+        seconds = (start - starts[0]).total_seconds()  # type: ignore[operator]
+        times.append(seconds + np.arange(first, first + length) / rate)
+    found = np.concatenate(times)
+    if (np.diff(found) <= 0).any():
+        message = (
+            f"the files beginning with {headers[0].path} are not in the order of time by their "
+            "state.internal.triggerTimeString; give them in that order"
+        )
+        raise SourceError(message)
+    return found

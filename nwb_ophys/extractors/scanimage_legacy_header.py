@@ -1,0 +1,180 @@
+"""Read what the header of a ScanImage 3 file states: lines ``state.group.name=value``.
+
+The header is the image description of the first page, with its lines ended by carriage returns.
+Meaning of the properties: the ScanImage 3.8 files at hand and the program's manual.
+"""
+
+import math
+import re
+from datetime import datetime
+from pathlib import Path
+
+from attrs import field, frozen
+
+from nwb_ophys.errors import CorruptSourceError, SourceError
+
+PROPERTY = re.compile(r"^state\.([\w.]+) ?= ?(.*)$")
+START = re.compile(r"(\d+)/(\d+)/(\d{4}) (\d+):(\d+):(\d+(?:\.\d+)?)$")
+MOST_CHANNELS = 4
+
+
+@frozen(kw_only=True)
+class LegacyMetadata:
+    """What the header of a file of ScanImage 3 states.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    version : str
+        Of ScanImage, such as ``"3.8"``; empty where it is not stated.
+    channel_names : tuple of str
+        The saved channels, such as ``("Channel 1", "Channel 3")``, in the order of the pages.
+    num_planes : int
+        Number of slices of a stack; 1 without a stack.
+    frame_rate : float
+        Saved frames of a channel per second, in Hz: that of the scanner over ``num_averaged``.
+    num_averaged : int
+        Number of frames that were averaged into each saved one.
+    frames_per_slice : int or None
+        Number of frames that were to be saved of each slice; None if without end.
+    line_rate : float or None
+        Lines per second, in Hz.
+    z_step : float or None
+        Distance of the slices in metres; None without a stack.
+    start : datetime or None
+        Wall-clock time of the trigger of this file's acquisition, without time zone.
+    motor_position : tuple of float or None
+        x, y and z of the stage, in micrometres.
+    """
+
+    path: Path
+    version: str
+    channel_names: tuple[str, ...]
+    num_planes: int
+    frame_rate: float
+    num_averaged: int
+    frames_per_slice: int | None
+    line_rate: float | None
+    z_step: float | None
+    start: datetime | None
+    motor_position: tuple[float, float, float] | None = field(repr=False)
+
+    @property
+    def pages_per_frame(self) -> int:
+        """Number of pages of one frame: the number of channels."""
+        return len(self.channel_names)
+
+
+def parse_legacy_header(path: Path, description: str) -> LegacyMetadata:
+    """Parse the description of the first page.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for messages.
+    description : str
+
+    Returns
+    -------
+    LegacyMetadata
+
+    Raises
+    ------
+    SourceError
+        If it is no header of ScanImage 3.
+    CorruptSourceError
+        If it lacks the frame rate or the channels, or contradicts itself.
+    """
+    matches = (PROPERTY.match(line.strip()) for line in re.split(r"[\r\n]+", description))
+    values = {match[1]: match[2].strip().strip("'") for match in matches if match}
+    if not values:
+        message = (
+            f"{path} has no header of ScanImage 3 (lines that begin with 'state.'); read it as a "
+            "plain TIFF stack, or with the format of a later ScanImage"
+        )
+        raise SourceError(message)
+    header = _Values(path, values)
+    rate = header.number("acq.frameRate")
+    if rate is None or rate <= 0:
+        raise CorruptSourceError(f"{path}: its header states no state.acq.frameRate above 0")
+    planned, averaged = _frames(header)
+    num_planes = header.count("acq.numberOfZSlices") or 1
+    line_period = header.number("acq.msPerLine")
+    z_step = header.number("acq.zStepSize")
+    position = [header.number(f"motor.abs{axis}Position") for axis in "XYZ"]
+    return LegacyMetadata(
+        path=path,
+        version=values.get("software.version", ""),
+        channel_names=_channel_names(header),
+        num_planes=num_planes,
+        frame_rate=rate / averaged,
+        num_averaged=averaged,
+        frames_per_slice=planned and max(planned // averaged, 1),
+        line_rate=1000 / line_period if line_period else None,
+        z_step=z_step * 1e-6 if z_step and num_planes > 1 else None,
+        start=_start(values.get("internal.triggerTimeString", "")),
+        motor_position=None if None in position else tuple(position),  # type: ignore[arg-type]
+    )
+
+
+class _Values:
+    """The properties as numbers."""
+
+    def __init__(self, path: Path, texts: dict[str, str]) -> None:
+        self.path, self.texts = path, texts
+
+    def number(self, name: str) -> float | None:
+        """Return a property that is a finite number; None for others, as ``[]``, Inf and NaN."""
+        try:
+            value = float(self.texts.get(name, ""))
+        except ValueError:
+            return None
+        return value if math.isfinite(value) else None
+
+    def count(self, name: str) -> int | None:
+        """Return a property that is a whole number of at least 1."""
+        value = self.number(name)
+        return int(value) if value is not None and value >= 1 and value.is_integer() else None
+
+
+def _frames(header: _Values) -> tuple[int | None, int]:
+    """Return how many frames of a slice were scanned, and how many are averaged into each."""
+    planned = header.count("acq.numberOfFrames")
+    averaged = header.count("acq.numAvgFramesSave")
+    if averaged is None:
+        # Before 3.7 averaging was of all frames of a slice or of none.
+        averaged = planned or 1 if header.number("acq.averaging") == 1 else 1
+    return planned, averaged
+
+
+def _channel_names(header: _Values) -> tuple[str, ...]:
+    """Return the saved channels, of which pages alternate in the order of their numbers."""
+    numbers = [
+        number
+        for number in range(1, MOST_CHANNELS + 1)
+        if header.number(f"acq.savingChannel{number}") == 1
+    ]
+    stated = header.count("acq.numberOfChannelsSave")
+    if not numbers or (stated is not None and stated != len(numbers)):
+        message = (
+            f"{header.path}: its header states the saved channels {numbers} "
+            f"(state.acq.savingChannel…), but numberOfChannelsSave {stated}; "
+            "read it as a plain TIFF stack with num_channels"
+        )
+        raise CorruptSourceError(message)
+    return tuple(f"Channel {number}" for number in numbers)
+
+
+def _start(text: str) -> datetime | None:
+    """Return a time that the program writes as month/day/year; None where there is none."""
+    match = START.match(text.strip())
+    if match is None:
+        return None
+    month, day, year, hour, minute = (int(match[index]) for index in range(1, 6))
+    second = float(match[6])
+    try:
+        whole = datetime(year, month, day, hour, minute, int(second))
+    except ValueError:  # day first, or a time that does not exist: not to be guessed
+        return None
+    return whole.replace(microsecond=min(round(second % 1 * 1e6), 999_999))

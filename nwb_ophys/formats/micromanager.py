@@ -1,0 +1,155 @@
+"""Micro-Manager recordings (image file stacks)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.extractors.micromanager_header import read_summary, stated, stated_number
+from nwb_ophys.extractors.tiff_heading import author_of
+from nwb_ophys.formats.ome import grid_spacing, part_name, recordings_in, single_file
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, plane_streams, warn_of_subfolders
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.metadata import camel_case
+
+
+@attrs.frozen(kw_only=True)
+class MicroManagerSource:
+    """Source arguments of a Micro-Manager recording."""
+
+    folder_path: Path = argument(
+        "The folder of a recording with its .ome.tif files; or one of those files, whose others "
+        "are found by the names that it states."
+    )
+    channel_name: str | None = argument(
+        "Which channel, by its name; not needed where there is one.", default=None
+    )
+    position_index: int | None = argument(
+        "Which position of the stage, from 0; not needed where there is one.", default=None
+    )
+    plane_index: int | None = argument(
+        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+    )
+    sampling_frequency: float | None = argument(
+        "Samples per second in Hz; needed only where the files do not state it.", default=None
+    )
+
+
+class MicroManagerImagingInterface(ImagingInterface):
+    """One channel at one position of a Micro-Manager recording, of a plane or of volumes."""
+
+    Source = MicroManagerSource
+    has_volumes = True
+    # It records from cameras; of a laser scanner, photon_series_type says so.
+    photon_series_type = "OnePhotonSeries"
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.micromanager import MicroManagerExtractor
+
+        arguments = attrs.asdict(source)
+        return MicroManagerExtractor(single_file(arguments.pop("folder_path")), **arguments)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the files state: version, start, rate, camera, exposure, pixel size."""
+        from nwb_ophys.extractors.micromanager import binning_of, camera_of
+
+        extractor = self.extractor
+        summary, frame, channel = extractor.summary, extractor.frame, extractor.channel
+        version = stated(summary, "MicroManagerVersion")
+        words = f"Microscope run by Micro-Manager {version or ''}".strip()
+        camera = camera_of(frame)
+        exposure = stated_number(frame, "Exposure-ms")
+        plane = {
+            "imaging_rate": extractor.get_sampling_frequency(),
+            "excitation_lambda": channel.excitation,
+            "indicator": channel.fluor,
+            "optical_channel": [
+                {"name": camel_case(extractor.channel_name), "emission_lambda": channel.emission}
+            ],
+            **grid_spacing(self._spacing(), extractor.is_volumetric),
+        }
+        series = {
+            "exposure_time": None if exposure is None else exposure / 1000,
+            "binning": binning_of(frame),
+        }
+        return {
+            "NWBFile": {"session_start_time": extractor.start},
+            "Ophys": {
+                "Device": [
+                    {"description": f"{words}, camera {camera}." if camera else f"{words}."}
+                ],
+                "ImagingPlane": [plane],
+                "OnePhotonSeries": [series],
+            },
+        }
+
+    def _spacing(self) -> tuple[float | None, float | None, float | None]:
+        """Return the distances of pixels in metres; Micro-Manager states 0 where it knows none."""
+        extractor = self.extractor
+        size = stated_number(extractor.frame, "PixelSizeUm")
+        size = size or stated_number(extractor.summary, "PixelSize_um")
+        step = stated_number(extractor.summary, "z-step_um")
+        x, y, z = extractor.image.spacing
+        return (size * 1e-6 if size else x, size * 1e-6 if size else y, step * 1e-6 if step else z)
+
+    def part(self) -> str:
+        """Return the position and the channel where there are several, and the plane if chosen."""
+        extractor = self.extractor
+        return part_name(
+            extractor.position_name,
+            extractor.num_positions > 1,
+            extractor.channel_name,
+            len(extractor.channel_names) > 1,
+            self.source.plane_index,
+        )
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is of Micro-Manager: its own tags."""
+        glance = Glance.of(path)
+        found = first_heading(glance)
+        if found is None or author_of(found[1]) != "micromanager":
+            return None
+        summary = glance.read_once(read_summary, found[0])
+        if summary is None or "<OME" not in found[1].description:
+            return None
+        version = stated(summary, "MicroManagerVersion")
+        count = len(glance.files(*TIFF_SUFFIXES))
+        what = f"'{found[0].name}' has" if count == 1 else f"the first of {count} TIFF files has"
+        return f"{what} the tags of Micro-Manager {version or ''}".strip()
+
+    @classmethod
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return every channel at every position of every recording in a path."""
+        from nwb_ophys.extractors.micromanager import channel_names
+
+        warn_of_subfolders(path)
+        recordings = recordings_in(path)
+        found: dict[str, dict[str, Any]] = {}
+        for recording in recordings:
+            stem = recording.path.name.split(".")[0] if len(recordings) > 1 else ""
+            images = recording.document.images
+            for index, image in enumerate(images):
+                if source.get("position_index", index) != index:
+                    continue
+                label = recording.document.image_names[index] if len(images) > 1 else ""
+                names = channel_names(read_summary(recording.path) or {}, image)
+                for channel in names:
+                    if source.get("channel_name", channel) != channel:
+                        continue
+                    several = channel if len(names) > 1 else ""
+                    name = " ".join(f"{stem} {label} {several}".split())
+                    chosen: dict[str, Any] = {"channel_name": channel}
+                    chosen |= {"position_index": index} if len(images) > 1 else {}
+                    arguments = {"folder_path": recording.path, **source, **chosen}
+                    found |= plane_streams(name, arguments, image.sizes["Z"], as_volume)
+        return found

@@ -1,0 +1,78 @@
+"""What the formats of OME-TIFF files share: finding recordings, and what OME-XML states."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.extractors.tiff_heading import read_tiff_heading
+from nwb_ophys.formats.tiffs import tiff_files
+
+OME_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.tf2", ".ome.tf8", ".ome.btf")
+
+
+def recordings_in(path: Path) -> list[Any]:
+    """Return the OME-TIFF recordings of a path, each read from its first file."""
+    from nwb_ophys.extractors.ome_files import read_ome
+
+    remaining = _with_ome_xml(tiff_files(path)) if path.is_dir() else [path]
+    found = []
+    while remaining:
+        recording = read_ome(remaining[0])
+        used = {file.resolve() for file in recording.file_paths} | {remaining[0].resolve()}
+        remaining = [file for file in remaining if file.resolve() not in used]
+        found.append(recording)
+    return found
+
+
+def _with_ome_xml(files: list[Path]) -> list[Path]:
+    """Return the files of a folder that have OME-XML, and say which have not."""
+    headings = {file: read_tiff_heading(file) for file in files}
+    own = [f for f in files if (h := headings[f]) is not None and "<OME" in h.description[:4096]]
+    others = [file.name for file in files if file not in own]
+    if others and own:
+        warnings.warn(
+            f"Of {len(files)} TIFF files in '{files[0].parent}' {len(others)} have no OME-XML and "
+            f"are not read: {', '.join(others[:5])}{', …' if len(others) > 5 else ''}.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return own or files
+
+
+def single_file(path: Path) -> Path:
+    """Return a file of the one recording in a path.
+
+    Raises
+    ------
+    SourceArgumentError
+        If a folder holds several recordings.
+    """
+    if not path.is_dir():
+        return path
+    found = recordings_in(path)
+    if len(found) > 1:
+        names = ", ".join(recording.path.name for recording in found[:5])
+        raise SourceArgumentError(
+            f"The folder '{path}' holds {len(found)} recordings; give a file of one: {names}."
+        )
+    return Path(found[0].path)
+
+
+def grid_spacing(spacing: Sequence[float | None], is_volumetric: bool) -> dict[str, Any]:
+    """Return the distances of pixels along x, y and, of volumes, z, where all are stated."""
+    wanted = list(spacing[: 3 if is_volumetric else 2])
+    if None in wanted and is_volumetric:
+        wanted = wanted[:2]
+    if None in wanted:
+        return {}
+    return {"grid_spacing": wanted, "grid_spacing_unit": "meters"}
+
+
+def part_name(image: str, several_images: bool, channel: str, several: bool, plane: Any) -> str:
+    """Return the name of a stream, of what there are several of."""
+    words = [image if several_images else "", channel if several else ""]
+    return " ".join([*words, "" if plane is None else f"Plane{plane}"]).strip()

@@ -1,0 +1,153 @@
+"""OME-TIFF recordings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.extractors.tiff_heading import author_of
+from nwb_ophys.formats.ome import grid_spacing, part_name, recordings_in, single_file
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, plane_streams, warn_of_subfolders
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.metadata import camel_case
+
+
+@attrs.frozen(kw_only=True)
+class OmeTiffSource:
+    """Source arguments of an OME-TIFF recording."""
+
+    file_path: Path = argument(
+        "A file of the recording, whose other files are found by the names that it states; or the "
+        "folder of one recording."
+    )
+    channel_name: str | None = argument(
+        "Which channel, by its name; not needed where there is one.", default=None
+    )
+    image_index: int | None = argument(
+        "Which image (position), from 0; not needed where there is one.", default=None
+    )
+    plane_index: int | None = argument(
+        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+    )
+    sampling_frequency: float | None = argument(
+        "Samples per second in Hz; needed only where the files do not state it.", default=None
+    )
+
+
+class OmeTiffImagingInterface(ImagingInterface):
+    """One channel of an OME-TIFF recording, of a plane or of volumes."""
+
+    Source = OmeTiffSource
+    has_volumes = True
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.ome_tiff import OmeTiffExtractor
+
+        arguments = attrs.asdict(source)
+        return OmeTiffExtractor(single_file(arguments.pop("file_path")), **arguments)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the OME-XML states: start, rate, microscope, wavelengths, pixel size."""
+        image, channel = self.extractor.image, self.extractor.channel
+        gain = channel.gain if channel.detector_type == "PMT" else None
+        return {
+            "NWBFile": {"session_start_time": image.acquired},
+            "Ophys": {
+                "Device": [_device(image.instrument)],
+                "ImagingPlane": [
+                    {
+                        "description": _place(image),
+                        "imaging_rate": self.extractor.get_sampling_frequency(),
+                        "excitation_lambda": channel.excitation,
+                        "indicator": channel.fluor,
+                        "optical_channel": [
+                            {
+                                "name": camel_case(self.extractor.channel_name),
+                                "emission_lambda": channel.emission,
+                            }
+                        ],
+                        **grid_spacing(image.spacing, self.extractor.is_volumetric),
+                    }
+                ],
+                "TwoPhotonSeries": [{"pmt_gain": gain}],
+            },
+        }
+
+    def part(self) -> str:
+        """Return the image and the channel where there are several, and the plane if chosen."""
+        extractor = self.extractor
+        return part_name(
+            extractor.image_name,
+            extractor.num_images > 1,
+            extractor.channel_name,
+            len(extractor.image.channels) > 1,
+            self.source.plane_index,
+        )
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is OME-TIFF: the XML in the first page."""
+        glance = Glance.of(path)
+        found = first_heading(glance)
+        if found is None or author_of(found[1]) != "ome-tiff":
+            return None
+        count = len(glance.files(*TIFF_SUFFIXES))
+        if count == 1:
+            return f"'{found[0].name}' has OME-XML in its first page"
+        return f"the first of {count} TIFF files, '{found[0].name}', has OME-XML in its first page"
+
+    @classmethod
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return every channel of every image of every recording in a path."""
+        warn_of_subfolders(path)
+        recordings = recordings_in(path)
+        found: dict[str, dict[str, Any]] = {}
+        for recording in recordings:
+            stem = recording.path.name.split(".")[0] if len(recordings) > 1 else ""
+            images = recording.document.images
+            for index, image in enumerate(images):
+                if source.get("image_index", index) != index:
+                    continue
+                label = recording.document.image_names[index] if len(images) > 1 else ""
+                for channel in image.channel_names:
+                    if source.get("channel_name", channel) != channel:
+                        continue
+                    several = len(image.channel_names) > 1
+                    name = " ".join(f"{stem} {label} {channel if several else ''}".split())
+                    chosen: dict[str, Any] = {"channel_name": channel}
+                    chosen |= {"image_index": index} if len(images) > 1 else {}
+                    arguments = {"file_path": recording.path, **source, **chosen}
+                    found |= plane_streams(name, arguments, image.sizes["Z"], as_volume)
+        return found
+
+
+def _device(instrument: Any) -> dict[str, Any]:
+    """Return the microscope; its model, where both its name and who makes it are stated."""
+    maker, model, objective = instrument.manufacturer, instrument.model, instrument.objective
+    words = f"Microscope {maker or ''} {model or ''}".split()
+    words += ["with", "the", "objective", objective] if objective else []
+    # In names / and : separate what is in a file.
+    known = {"name": re.sub("[/:]", "-", model or ""), "manufacturer": maker}
+    return {
+        "description": " ".join(words) + "." if len(words) > 1 else None,
+        "serial_number": instrument.serial_number,
+        "model": known if all(known.values()) else None,
+    }
+
+
+def _place(image: Any) -> str | None:
+    """Say where the stage was, which is not where the first pixel lies."""
+    if image.stage is None:
+        return None
+    x, y, z = (metres * 1e6 for metres in image.stage)
+    return f"The stage was at x {x:g}, y {y:g}, z {z:g} \u00b5m."

@@ -1,0 +1,138 @@
+"""ScanImage recordings (version 3.8 and older)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.extractors.tiff_heading import author_of
+from nwb_ophys.formats.tiffs import (
+    TIFF_SUFFIXES,
+    first_heading,
+    plane_streams,
+    tiff_files,
+    warn_of_subfolders,
+)
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.metadata import camel_case
+
+
+@attrs.frozen(kw_only=True)
+class ScanImageLegacySource:
+    """Source arguments of a ScanImage 3 recording."""
+
+    file_path: Path | list[Path] = argument(
+        "The TIFF file; several in the order of time; or a folder of them, taken by number."
+    )
+    channel_name: str | None = argument(
+        "Which saved channel, such as 'Channel 1'; not needed where there is one.", default=None
+    )
+    plane_index: int | None = argument(
+        "Which slice of a stack, from 0; whole volumes if not given.", default=None
+    )
+
+
+class ScanImageLegacyImagingInterface(ImagingInterface):
+    """One channel of a ScanImage 3 recording, of a plane or of volumes."""
+
+    Source = ScanImageLegacySource
+    has_volumes = True
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.scanimage_legacy import ScanImageLegacyExtractor
+
+        files = tiff_files(source.file_path)
+        return ScanImageLegacyExtractor(files, source.channel_name, source.plane_index)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the header states: version, start, rates, channel, place of the stage."""
+        header = self.extractor.metadata
+        software = f"ScanImage {header.version}".strip()
+        return {
+            "NWBFile": {"session_start_time": header.start},
+            "Ophys": {
+                "Device": [{"description": f"Laser-scanning microscope run by {software}."}],
+                "ImagingPlane": [
+                    {
+                        "description": _place(header),
+                        "imaging_rate": self.extractor.get_sampling_frequency(),
+                        "optical_channel": [{"name": camel_case(self.extractor.channel_name)}],
+                    }
+                ],
+                "TwoPhotonSeries": [
+                    {"scan_line_rate": header.line_rate, "comments": _averaging(header)}
+                ],
+            },
+        }
+
+    def part(self) -> str:
+        """Return the channel where several were saved, and the plane where one was chosen."""
+        several = len(self.extractor.metadata.channel_names) > 1
+        channel = self.extractor.channel_name if several else ""
+        plane = self.source.plane_index
+        return f"{channel} {'' if plane is None else f'Plane{plane}'}".strip()
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is of ScanImage 3: its header."""
+        glance = Glance.of(path)
+        found = first_heading(glance)
+        if found is None or author_of(found[1]) != "scanimage-legacy":
+            return None
+        first, heading = found
+        version = re.search(r"state\.software\.version ?= ?([\d.]+)", heading.description)
+        program = f"ScanImage {version[1] if version else '3'}"
+        count = len(glance.files(*TIFF_SUFFIXES))
+        what = f"'{first.name}' has" if count == 1 else f"the first of {count} TIFF files has"
+        return f"{what} the header of {program}"
+
+    @classmethod
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return every saved channel of every acquisition in a path."""
+        from nwb_ophys.extractors.scanimage_legacy import legacy_metadata
+
+        warn_of_subfolders(path)
+        acquisitions: dict[Any, list[Path]] = {}
+        headers = {}
+        for file in tiff_files(path):
+            headers[file] = legacy_metadata(file)
+            # The files of one trigger are one acquisition; without its time each is its own.
+            acquisitions.setdefault(headers[file].start or file, []).append(file)
+        found: dict[str, dict[str, Any]] = {}
+        for files in acquisitions.values():
+            header = headers[files[0]]
+            recording = files[0].stem if len(acquisitions) > 1 else ""
+            for channel in (
+                [source["channel_name"]] if "channel_name" in source else (header.channel_names)
+            ):
+                given = {"file_path": files if len(files) > 1 else files[0], **source}
+                name = f"{recording} {channel if len(header.channel_names) > 1 else ''}".strip()
+                arguments = {**given, "channel_name": channel}
+                found |= plane_streams(name, arguments, header.num_planes, as_volume)
+        return found
+
+
+def _place(header: Any) -> str | None:
+    """Say where the stage was, which is not where the first pixel lies, and the step of a stack."""
+    parts = []
+    if header.motor_position is not None:
+        x, y, z = header.motor_position
+        parts.append(f"The stage was at x {x:g}, y {y:g}, z {z:g} µm.")
+    if header.z_step is not None:
+        parts.append(f"The slices are {header.z_step * 1e6:g} µm apart.")
+    return " ".join(parts) or None
+
+
+def _averaging(header: Any) -> str | None:
+    count = header.num_averaged
+    return f"Each frame is the average of {count} frames." if count > 1 else None

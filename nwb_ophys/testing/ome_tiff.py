@@ -1,0 +1,172 @@
+"""OME-TIFF recordings of one file or several, with channels, planes and positions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import numpy as np
+
+from nwb_ophys.testing.ome_xml import OmePlan, binary_only, ome_xml
+from nwb_ophys.testing.tiff import _import_tifffile
+
+if TYPE_CHECKING:
+    from nwb_ophys.testing.simulate import Array
+
+_SUFFIXES = (".ome.tif", ".ome.tiff")
+
+
+def write_ome_tiff(
+    path: str | Path,
+    channels: Array | Mapping[str, Array] | Sequence[Mapping[str, Array]],
+    *,
+    sampling_frequency: float | None = 30.0,
+    num_files: int = 1,
+    dimension_order: str = "XYCZT",
+    delta_t: Sequence[float] | Array | None = None,
+    delta_t_unit: str = "s",
+    exposure: float | None = None,
+    pixels: Mapping[str, str] | None = None,
+    channel_settings: Mapping[str, Mapping[str, str]] | None = None,
+    instrument: str = "",
+    session_start_time: datetime | None = None,
+    is_binary_only: bool = False,
+    compression: str | None = None,
+    stem: str = "recording",
+) -> list[Path]:
+    """Write a recording as OME-TIFF.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A file that ends in .ome.tif or .ome.tiff; or a folder, which is created if need be.
+    channels : numpy.ndarray, mapping or sequence of mappings
+        The movie of each channel by its name, (samples, rows, columns) or (samples, rows, columns,
+        planes); a sequence has one mapping per image (position). An array alone is the channel
+        "Green".
+    sampling_frequency : float or None
+        Samples per second in Hz, from which ``TimeIncrement`` is written; None leaves it out.
+    num_files : int
+        Number of files that the pages are spread over.
+    dimension_order : str
+        X, Y, then C, Z and T as they change from page to page, fastest first.
+    delta_t : array-like, optional
+        Time of each sample, or (samples, planes) of each plane, in ``delta_t_unit``.
+    delta_t_unit : str
+        Of the times.
+    exposure : float, optional
+        In seconds.
+    pixels : mapping of str to str, optional
+        Further attributes of ``Pixels``, such as ``PhysicalSizeX``.
+    channel_settings : mapping of str to mapping, optional
+        Further attributes of channels by their names; ``Gain`` and ``Binning`` are those of the
+        detector.
+    instrument : str
+        XML of ``Instrument``.
+    session_start_time : datetime.datetime, optional
+        Written as ``AcquisitionDate``.
+    is_binary_only : bool
+        Whether the files but the first refer to its text instead of having it, too.
+    compression : str, optional
+        A name that tifffile knows.
+    stem : str
+        Beginning of the file names, when `path` is a folder.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files.
+
+    Raises
+    ------
+    ValueError
+        If options do not go together.
+    MissingPackageError
+        If tifffile is not installed.
+    """
+    tifffile = _import_tifffile()
+    images = as_images(channels)
+    folder, names = _names(Path(path), stem, num_files)
+    attributes = dict(pixels or {})
+    if sampling_frequency is not None:
+        attributes["TimeIncrement"] = repr(1 / sampling_frequency)
+    plan = OmePlan(
+        images=images,
+        image_names=[f"Position {index}" for index in range(len(images))],
+        files=names,
+        uuids=uuids(num_files),
+        pages=order_pages(images, dimension_order, num_files),
+        dimension_order=dimension_order,
+        pixels=attributes,
+        channels=channel_settings or {},
+        delta_t=None if delta_t is None else np.asarray(delta_t),
+        delta_t_unit=delta_t_unit,
+        exposure=exposure,
+        acquired=session_start_time,
+        instrument=instrument,
+    )
+    for number, name in enumerate(names):
+        is_short = is_binary_only and number > 0
+        text: str | None = binary_only(plan, number) if is_short else ome_xml(plan, number)
+        with tifffile.TiffWriter(folder / name) as writer:
+            for page in plan.pages:
+                if page[4] == number:
+                    frame, options = frame_of(images, page), {"metadata": None}
+                    described = None if text is None else text.encode()
+                    writer.write(frame, description=described, compression=compression, **options)
+                    text = None
+    return [folder / name for name in names]
+
+
+def as_images(channels: Any) -> list[dict[str, Array]]:
+    """Return the movies of images by channel, each (samples, rows, columns, planes)."""
+    if isinstance(channels, np.ndarray):
+        channels = {"Green": channels}
+    images = [channels] if isinstance(channels, Mapping) else list(channels)
+    return [
+        {name: np.asarray(m).reshape(*m.shape[:3], -1) for name, m in image.items()}
+        for image in images
+    ]
+
+
+def uuids(count: int) -> list[str]:
+    """Return identifiers, the same ones each time."""
+    return [f"urn:uuid:{UUID(int=number + 1)}" for number in range(count)]
+
+
+def order_pages(
+    images: Sequence[Mapping[str, Array]], dimension_order: str, num_files: int
+) -> list[tuple[int, int, int, int, int, int]]:
+    """Return image, channel, plane, time, file and page in it of all planes as they are written."""
+    places = []
+    for index, movies in enumerate(images):
+        num_times, _, _, num_planes = next(iter(movies.values())).shape
+        sizes = {"C": len(movies), "Z": num_planes, "T": num_times}
+        slowest_first = dimension_order[:1:-1]
+        for place in np.ndindex(*(sizes[axis] for axis in slowest_first)):
+            at = dict(zip(slowest_first, place, strict=True))
+            places.append((index, at["C"], at["Z"], at["T"]))
+    per_file = -(-len(places) // num_files)
+    return [(*place, *divmod(number, per_file)) for number, place in enumerate(places)]
+
+
+def frame_of(
+    images: Sequence[Mapping[str, Array]], page: tuple[int, int, int, int, int, int]
+) -> Array:
+    """Return the pixels (rows, columns) of a page."""
+    image, channel, plane, time = page[:4]
+    return np.ascontiguousarray(list(images[image].values())[channel][time, :, :, plane])
+
+
+def _names(path: Path, stem: str, num_files: int) -> tuple[Path, list[str]]:
+    if path.name.lower().endswith(_SUFFIXES):
+        if num_files > 1:
+            raise ValueError(f"{path} is one file; give a folder to write several.")
+        return path.parent, [path.name]
+    path.mkdir(parents=True, exist_ok=True)
+    if num_files == 1:
+        return path, [f"{stem}.ome.tif"]
+    return path, [f"{stem}_{number}.ome.tif" for number in range(num_files)]

@@ -1,0 +1,106 @@
+"""TIFF files as ScanImage 3.8 writes them: its settings in the description of each page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nwb_ophys.testing.tiff import _import_tifffile
+
+if TYPE_CHECKING:
+    from nwb_ophys.testing.simulate import Array
+
+
+def write_scanimage_legacy(
+    path: str | Path,
+    channels: Array | Mapping[int, Array],
+    *,
+    sampling_frequency: float = 30.0,
+    num_averaged: int = 1,
+    z_step: float = 10.0,
+    num_planned: int | None = None,
+    session_start_time: datetime | None = datetime(2017, 10, 9, 16, 57, 7, 967000),
+    settings: Mapping[str, str] | None = None,
+) -> Path:
+    """Write an acquisition as ScanImage 3.8 does: one file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file; an existing one is overwritten.
+    channels : numpy.ndarray or mapping of int to numpy.ndarray
+        The movie of each saved channel by its number, 1 to 4; an array alone is channel 1. uint16,
+        (samples, rows, columns), or (samples, rows, columns, planes) for a stack, of which the
+        samples are frames of the slice: all frames of a slice are written before the next slice.
+    sampling_frequency : float
+        Frames that the scanner makes per second in Hz, before they are averaged.
+    num_averaged : int
+        How many of them each saved frame is the average of.
+    z_step : float
+        Distance of the slices in micrometres.
+    num_planned : int, optional
+        How many frames of a slice were to be saved; as many as there are by default.
+    session_start_time : datetime.datetime, optional
+        Wall-clock time of the trigger, to a millisecond, without a time zone; None leaves it out.
+    settings : mapping of str to str, optional
+        Further lines, or others in place of those written, by name without ``state.``.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    ValueError
+        If shapes or types differ between channels.
+    MissingPackageError
+        If tifffile is not installed.
+    """
+    tifffile = _import_tifffile()
+    movies = dict(channels) if isinstance(channels, Mapping) else {1: np.asarray(channels)}
+    stacks = [np.asarray(movies[n]).reshape(*movies[n].shape[:3], -1) for n in sorted(movies)]
+    if len({(stack.shape, stack.dtype) for stack in stacks}) != 1 or stacks[0].dtype != np.uint16:
+        raise ValueError("ScanImage 3.8 writes channels of one shape and of uint16.")
+    num_frames, rows, columns, num_planes = stacks[0].shape
+    values = {
+        "configName": "'standard'",
+        "software.version": "3.8",
+        "acq.numberOfZSlices": f"{num_planes}",
+        "acq.zStepSize": f"{z_step:g}",
+        "acq.numAvgFramesSave": f"{num_averaged}",
+        "acq.averaging": "1",
+        "acq.numberOfFrames": f"{(num_planned or num_frames) * num_averaged}",
+        "acq.linesPerFrame": f"{rows}",
+        "acq.pixelsPerLine": f"{columns}",
+        "acq.frameRate": repr(float(sampling_frequency)),
+        "acq.msPerLine": repr(1000 / (rows * sampling_frequency)),
+        "acq.zoomFactor": "2",
+        **{f"acq.savingChannel{n}": f"{int(n in movies)}" for n in range(1, 5)},
+        "acq.numberOfChannelsSave": f"{len(movies)}",
+        "motor.absXPosition": "659.6",
+        "motor.absYPosition": "-10386.6",
+        "motor.absZPosition": "-8068.4",
+        "internal.triggerTimeString": _stamp(session_start_time),
+        **(settings or {}),
+    }
+    text = "".join(f"state.{name}={value}\r" for name, value in values.items())
+    # Channel fastest, then frame of the slice, then slice.
+    pages = np.stack(stacks).transpose(4, 1, 0, 2, 3).reshape(-1, rows, columns)
+    with tifffile.TiffWriter(path) as writer:
+        for page in pages:
+            writer.write(page, photometric="minisblack", description=text, metadata=None)
+    return Path(path)
+
+
+def _stamp(moment: datetime | None) -> str:
+    """Return a time as MATLAB's clock is written there: month/day/year, milliseconds."""
+    if moment is None:
+        return "''"
+    seconds = moment.second + moment.microsecond / 1e6
+    day = f"{moment.month}/{moment.day}/{moment.year}"
+    return f"'{day} {moment.hour:02d}:{moment.minute:02d}:{seconds:06.3f}'"

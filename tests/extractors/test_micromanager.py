@@ -1,0 +1,242 @@
+"""Micro-Manager: the reader against tifffile, and the faults of others that it mends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from roiextractors import MicroManagerTiffImagingExtractor
+
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    SourceArgumentError,
+    SourceError,
+    SourceNotFoundError,
+)
+from nwb_ophys.extractors.micromanager import MicroManagerExtractor, binning_of
+from nwb_ophys.extractors.micromanager_header import read_summary, start_of, stated
+from nwb_ophys.testing import write_micromanager, write_ome_tiff
+
+
+@pytest.fixture
+def movie() -> np.ndarray:
+    return np.arange(6 * 5 * 7, dtype="uint16").reshape(6, 5, 7)
+
+
+@pytest.fixture
+def channels() -> dict[str, np.ndarray]:
+    whole = np.arange(2 * 6 * 5 * 7 * 3, dtype="uint16").reshape(2, 6, 5, 7, 3)
+    return {"GFP": whole[0], "TxRed": whole[1]}
+
+
+@pytest.fixture
+def theirs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The reader of roiextractors, which leaves its files open."""
+    opened = []
+
+    class Tracked(tifffile.TiffFile):
+        def __init__(self, *arguments, **named):
+            super().__init__(*arguments, **named)
+            opened.append(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tifffile, "TiffFile", Tracked)
+        yield MicroManagerTiffImagingExtractor
+    for each in opened:
+        each.close()
+
+
+def _open(path, *arguments, **named):
+    return MicroManagerExtractor(path, *arguments, **named)
+
+
+def test_what_is_written_is_what_others_know_as_micromanager(tmp_path, movie):
+    paths = write_micromanager(tmp_path, movie, num_files=2)
+    with tifffile.TiffFile(paths[0]) as tiff:
+        assert tiff.is_micromanager
+        metadata = tiff.micromanager_metadata
+        assert metadata["Summary"] == read_summary(paths[0])
+        assert metadata["IndexMap"].shape == (3, 5)
+        assert metadata["IndexMap"][1, 4] == tiff.pages[1].offset
+        assert tiff.pages[1].tags["MicroManagerMetadata"].value["FrameIndex"] == 1
+        np.testing.assert_array_equal(tiff.series[0].asarray(), movie)
+
+
+@pytest.mark.parametrize("num_files", [1, 2, 5])
+def test_every_channel_and_plane(tmp_path, theirs, channels, num_files):
+    """roiextractors refuses several channels."""
+    paths = write_micromanager(tmp_path, channels, num_files=num_files)
+    with pytest.raises(NotImplementedError, match="multiple color channels"):
+        theirs(tmp_path)
+    with pytest.raises(SourceArgumentError, match="GFP, TxRed"):
+        _open(paths[0])
+    pages = np.concatenate([tifffile.imread(p, key=slice(None)) for p in paths])
+    independent = pages.reshape(6, 3, 2, 5, 7)
+    for number, (name, expected) in enumerate(channels.items()):
+        with _open(paths[-1], name) as extractor:
+            np.testing.assert_array_equal(extractor.get_series(), expected)
+            found = extractor.get_series(1, 4).transpose(0, 3, 1, 2)
+            np.testing.assert_array_equal(found, independent[1:4, :, number])
+            assert extractor.get_series(2, 2).shape == (0, 5, 7, 3)
+        with _open(paths[0], name, plane_index=2) as extractor:
+            np.testing.assert_array_equal(extractor.get_series(), expected[..., 2])
+
+
+def test_every_position(tmp_path, movie):
+    paths = write_micromanager(tmp_path, [{"A": movie}, {"A": movie + 500}], num_files=2)
+    with pytest.raises(SourceArgumentError, match=r"position_index, one of: 0 \(Pos0\)"):
+        _open(paths[0])
+    for index, expected in enumerate((movie, movie + 500)):
+        with _open(paths[0], position_index=index) as extractor:
+            np.testing.assert_array_equal(extractor.get_series(), expected)
+            assert extractor.position_name == f"Pos{index}"
+
+
+# --- time -------------------------------------------------------------------------------------
+
+
+def test_the_rate_is_not_that_of_the_display(tmp_path, theirs, movie):
+    """roiextractors takes the rate at which the program plays the recording on the screen."""
+    (path,) = write_micromanager(tmp_path, movie, sampling_frequency=20.0, playback_fps=7.0)
+    assert theirs(tmp_path).get_sampling_frequency() == 7.0
+    with _open(path) as extractor:
+        assert extractor.get_sampling_frequency() == pytest.approx(20.0)
+    # It is not needed at all.
+    (tmp_path / "DisplaySettings.json").unlink()
+    with _open(path) as extractor:
+        assert extractor.get_sampling_frequency() == pytest.approx(20.0)
+
+
+def test_the_times_of_frames_are_those_stated(tmp_path, movie):
+    elapsed = [120.0, 171.5, 220.0, 272.25, 320.0, 370.0]
+    (path,) = write_micromanager(tmp_path, movie, elapsed_ms=elapsed, interval_ms=0)
+    with _open(path) as extractor:
+        np.testing.assert_allclose(extractor.get_native_timestamps(), np.array(elapsed) / 1000)
+        np.testing.assert_allclose(extractor.get_native_timestamps(1, 3), [0.1715, 0.22])
+        assert extractor.get_sampling_frequency() == pytest.approx(20.0)
+
+
+def test_an_interval_that_the_camera_did_not_keep_is_told(tmp_path, movie):
+    elapsed = np.arange(6) * 100.0
+    (path,) = write_micromanager(tmp_path, movie, elapsed_ms=elapsed, interval_ms=50)
+    with pytest.warns(UserWarning, match="gives 10 Hz, which is used, but the file states 20 Hz"):
+        _open(path).close()
+
+
+def test_the_interval_is_taken_where_no_times_are_stated(tmp_path, movie):
+    (path,) = write_micromanager(tmp_path, movie, with_elapsed=False, interval_ms=40)
+    with _open(path) as extractor:
+        assert extractor.get_sampling_frequency() == 25.0
+        assert extractor.get_native_timestamps() is None
+    (path,) = write_micromanager(tmp_path, movie, with_elapsed=False, interval_ms=0)
+    with pytest.raises(SourceArgumentError, match="give sampling_frequency"):
+        _open(path)
+    with _open(path, sampling_frequency=11.0) as extractor:
+        assert extractor.get_sampling_frequency() == 11.0
+
+
+def test_times_that_do_not_increase_are_not_used(tmp_path, movie):
+    elapsed = [0, 50, 40, 150, 200, 250]
+    (path,) = write_micromanager(tmp_path, movie, elapsed_ms=elapsed, interval_ms=50)
+    with pytest.warns(UserWarning, match="ElapsedTime-ms of sample 2 is not after"):
+        extractor = _open(path)
+    with extractor:
+        assert extractor.get_native_timestamps() is None
+        assert extractor.get_sampling_frequency() == 20.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "2022-04-07 15:04:05.678 +0200",
+            datetime(2022, 4, 7, 15, 4, 5, 678000, timezone(timedelta(hours=2))),
+        ),
+        (
+            "2013-05-07 18:12:26 -0730",
+            datetime(2013, 5, 7, 18, 12, 26, 0, timezone(-timedelta(hours=7, minutes=30))),
+        ),
+        ("2013-05-07 18:12:26", datetime(2013, 5, 7, 18, 12, 26)),
+        ("Tue May 07", None),
+        ("2013-15-07 18:12:26", None),
+        (None, None),
+    ],
+)
+def test_start(text, expected):
+    assert start_of({"StartTime": text}) == expected
+
+
+# --- what is wrong ----------------------------------------------------------------------------
+
+
+def test_a_missing_file(tmp_path, movie):
+    paths = write_micromanager(tmp_path, movie, num_files=3)
+    paths[1].unlink()
+    with pytest.raises(SourceNotFoundError, match=r"names 3 files.*Pos0_1\.ome\.tif"):
+        _open(paths[0])
+
+
+def test_counts_of_channels_that_differ(tmp_path, movie):
+    (path,) = write_micromanager(tmp_path, movie, summary={"Channels": 2})
+    with pytest.raises(CorruptSourceError, match="summary states 2 channels, the OME-XML 1"):
+        _open(path)
+    (path,) = write_micromanager(tmp_path, movie, summary={"ChNames": ["a", "b"]})
+    with _open(path) as extractor:
+        assert extractor.channel_name == "Default"
+
+
+def test_a_file_cut_off(tmp_path, movie):
+    (path,) = write_micromanager(tmp_path, movie)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CorruptSourceError, match="truncated"):
+        _open(path)
+    path.write_bytes(b"")
+    with pytest.raises(CorruptSourceError, match="not a TIFF"):
+        _open(path)
+
+
+def test_a_file_without_a_summary(tmp_path, movie):
+    (path,) = write_ome_tiff(tmp_path, movie)
+    with pytest.raises(SourceError, match="no summary of Micro-Manager"):
+        _open(path)
+    (own,) = write_micromanager(tmp_path / "mm", movie)
+    content = bytearray(own.read_bytes())
+    content[40:41] = b"x"  # of the JSON
+    own.write_bytes(content)
+    assert read_summary(own) is None
+    assert read_summary(tmp_path / "absent.tif") is None
+
+
+def test_a_frame_whose_text_is_damaged(tmp_path, movie):
+    (path,) = write_micromanager(tmp_path, movie)
+    path.write_bytes(path.read_bytes().replace(b'{"PositionIndex"', b'["PositionIndex"'))
+    with pytest.raises(CorruptSourceError, match="page 0 is damaged"):
+        _open(path)
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        ({"Binning": "2"}, 2),
+        ({"Binning": 4}, 4),
+        ({"Binning": "2x2"}, 2),
+        ({"Binning": "2x4"}, None),
+        ({"Camera": "Cam", "Cam-Binning": {"PropVal": "1x1"}}, 1),
+        ({}, None),
+    ],
+)
+def test_binning(frame, expected):
+    assert binning_of(frame) == expected
+
+
+def test_values_that_newer_versions_wrap():
+    values = json.loads('{"a": {"PropVal": "3"}, "b": {"scalar": 2}, "c": ""}')
+    assert stated(values, "c", "a") == "3"
+    assert stated(values, "b") == 2
+    assert stated(values, "c", "d") is None
