@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nwb_ophys.errors import NwbOphysError
     from nwb_ophys.formats import (
         CaimanSegmentationInterface,
+        MiniscopeImagingInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
         ScanImageImagingInterface,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         argument,
     )
     from nwb_ophys.opening import open
-    from nwb_ophys.recordings import ScanImageConverter
+    from nwb_ophys.recordings import MiniscopeConverter, ScanImageConverter
     from nwb_ophys.registry import detect
     from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
     from nwb_ophys.writers.files import write_nwbfile
@@ -39,6 +40,8 @@ __all__ = [
     "CaimanSegmentationInterface",
     "DatasetConfiguration",
     "ImagingInterface",
+    "MiniscopeConverter",
+    "MiniscopeImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "NwbOphysError",
@@ -62,7 +65,7 @@ _HOMES = {
     "detect": "nwb_ophys.registry",
     "open": "nwb_ophys.opening",
     "write_nwbfile": "nwb_ophys.writers.files",
-    **dict.fromkeys(("ScanImageConverter",), "nwb_ophys.recordings"),
+    **dict.fromkeys(("MiniscopeConverter", "ScanImageConverter"), "nwb_ophys.recordings"),
     **dict.fromkeys(
         ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"
     ),

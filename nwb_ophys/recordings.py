@@ -47,6 +47,12 @@ class RecordingConverter(OphysConverter):
         super().__init__(open_all(rows, source, with_options=False))
 
 
+class MiniscopeConverter(RecordingConverter):
+    """Every Miniscope of a recording, or of several recordings of one animal."""
+
+    format_names = ("miniscope",)
+
+
 class ScanImageConverter(RecordingConverter):
     """Every channel, and every plane or volume, of recordings of ScanImage."""
 
