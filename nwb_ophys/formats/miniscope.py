@@ -90,7 +90,8 @@ class MiniscopeImagingInterface(ImagingInterface):
             return f"{len(videos)} msCam .avi files{beside}"
         kind = first.settings.get("deviceType")
         of = f"metaData.json with deviceType {kind}" if kind else "timeStamps.csv"
-        what = f"{len(videos)} .avi files of '{first.name}' and {of}"
+        files = "1 .avi file" if len(videos) == 1 else f"{len(videos)} .avi files"
+        what = f"{files} of '{first.name}' and {of}"
         if len(found) > 1:
             what = f"{len(videos)} .avi files of {len(found)} Miniscopes and {of}"
         count = max(len(devices) for devices in found)

@@ -85,7 +85,11 @@ def write_miniscope(
     (device / "metaData.json").write_text(json.dumps(stated, indent=4))
     file = path / "metaData.json"
     known = json.loads(file.read_text())["miniscopes"] if file.exists() else []
-    session = {"animalName": animal, "cameras": [], "miniscopes": [*known, device_name]}
+    session: dict[str, Any] = {
+        "animalName": animal,
+        "cameras": [],
+        "miniscopes": [*known, device_name],
+    }
     if start is not None:
         session["recordingStartTime"] = _moment(start)
     file.write_text(json.dumps(session, indent=4))
