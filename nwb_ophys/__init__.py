@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nwb_ophys.errors import NwbOphysError
     from nwb_ophys.formats import (
         CaimanSegmentationInterface,
+        FemtonicsImagingInterface,
         MiniscopeImagingInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
@@ -39,6 +40,7 @@ __all__ = [
     "BaseOphysInterface",
     "CaimanSegmentationInterface",
     "DatasetConfiguration",
+    "FemtonicsImagingInterface",
     "ImagingInterface",
     "MiniscopeConverter",
     "MiniscopeImagingInterface",

@@ -85,6 +85,7 @@ def test_names_and_kinds():
     kinds = {name: row.kind for name, row in formats().items()}
     assert kinds == {
         "scanimage": "imaging",
+        "femtonics": "imaging",
         "miniscope": "imaging",
         "tiff": "imaging",
         "numpy": "imaging",

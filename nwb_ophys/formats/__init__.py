@@ -1,6 +1,7 @@
 """One small file per format. Importing one imports no package that only that format needs."""
 
 from nwb_ophys.formats.caiman import CaimanSegmentationInterface
+from nwb_ophys.formats.femtonics import FemtonicsImagingInterface
 from nwb_ophys.formats.miniscope import MiniscopeImagingInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
@@ -9,6 +10,7 @@ from nwb_ophys.formats.tiff import TiffImagingInterface
 
 __all__ = [
     "CaimanSegmentationInterface",
+    "FemtonicsImagingInterface",
     "MiniscopeImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",

@@ -92,6 +92,12 @@ BUILTIN = (
         packages=("cv2",),
     ),
     FormatRow(
+        name="femtonics",
+        kind="imaging",
+        interface=f"{_FORMATS}.femtonics:FemtonicsImagingInterface",
+        recognised="a .mesc file with measurement units of Femtonics' MESc",
+    ),
+    FormatRow(
         name="tiff",
         kind="imaging",
         interface=f"{_FORMATS}.tiff:TiffImagingInterface",

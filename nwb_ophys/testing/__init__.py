@@ -10,6 +10,7 @@ be compared with what was simulated::
 
 from nwb_ophys.testing.caiman import write_caiman
 from nwb_ophys.testing.contract import check_format
+from nwb_ophys.testing.femtonics import write_femtonics
 from nwb_ophys.testing.miniscope import write_miniscope, write_old_miniscope
 from nwb_ophys.testing.scanimage import write_scanimage
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
@@ -21,6 +22,7 @@ __all__ = [
     "check_format",
     "simulate_recording",
     "write_caiman",
+    "write_femtonics",
     "write_miniscope",
     "write_old_miniscope",
     "write_scanimage",

@@ -25,6 +25,7 @@ REAL = {
     "scanimage/scanimage_20220923_noroi.tif": {"scanimage"},
     "scanimage/volumetric_two_channels_multi_file": {"scanimage"},
     "scanimage/volumetric_single_channel_single_file_no_flyback": {"scanimage"},
+    "femtonics/p29.mesc": {"femtonics"},
     "miniscope/C6-J588_Disc5": {"miniscope"},
     "miniscope/C6-J588_Disc5/15_03_28": {"miniscope"},
     "miniscope/C6-J588_Disc5/15_03_28/Miniscope": {"miniscope"},
