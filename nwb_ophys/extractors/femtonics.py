@@ -134,7 +134,8 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
         if not self._delay:
             return None
         first, last = self._range(start_sample, end_sample)
-        return self._delay + np.arange(first, last) * float(self.unit.time_step or 0.0)
+        numbers = np.arange(first, last, dtype=np.float64)
+        return self._delay + numbers * float(self.unit.time_step or 0.0)
 
     def close(self) -> None:
         """Close the file."""

@@ -159,8 +159,9 @@ def _device(vendor: str, unit: Any) -> dict[str, Any]:
         f"with {unit.task}" if unit.task else "",
     ]
     stated = ", ".join(part for part in parts if part)
-    description = f"Two-photon microscope{': ' if stated else ''}{stated}."
-    return {"description": description, "manufacturer": vendor or None}
+    maker = f" of {vendor.rstrip('.')}" if vendor else ""
+    # NWB has the maker with the model only, and no model is stated.
+    return {"description": f"Two-photon microscope{maker}{': ' if stated else ''}{stated}."}
 
 
 def _frame_of(unit: Any) -> str:
