@@ -36,7 +36,7 @@ def write_femtonics(
     path : str or pathlib.Path
         The file; made where absent.
     movie : numpy.ndarray, or mapping of str to numpy.ndarray
-        Of uint16, (samples, rows, columns); several by the names of their channels. One alone is
+        Integers from 0 to 65535, (samples, rows, columns), written as uint16; several by the names of their channels. One alone is
         named UG.
     sampling_frequency : float
         Frames per second in Hz.
@@ -120,11 +120,13 @@ def _write_axis(unit: h5py.Group, axis: str, size: int, scale: float, name: str)
 
 
 def _write_channel(unit: h5py.Group, dataset: str, name: str, frames: Any, inverted: bool) -> None:
-    if frames.dtype != np.uint16 or frames.ndim != 3:
+    is_in_range = frames.dtype.kind in "iu" and frames.min() >= 0 and frames.max() < 65536
+    if frames.ndim != 3 or not is_in_range:
         raise ValueError(
             f"the movie of {name} is {frames.dtype} of the shape {frames.shape}; MESc writes "
-            "uint16, (samples, rows, columns)."
+            "integers from 0 to 65535, (samples, rows, columns)."
         )
+    frames = frames.astype(np.uint16)
     chunks = (1, *frames.shape[1:])
     unit.create_dataset(dataset, data=frames, chunks=chunks, maxshape=(None, *frames.shape[1:]),
                         compression="gzip", compression_opts=1)  # fmt: skip
