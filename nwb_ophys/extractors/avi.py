@@ -76,6 +76,7 @@ def read_avi_outline(path: Path) -> AviOutline:
             _read_riff(file, start, riff_end, header, sizes)
     if not {"codec", "rows", "columns"} <= header.keys():
         raise CorruptSourceError(f"'{path}' has no header of a video; {_REMEDY}.")
+    header.pop("stream")
     num_empty = sizes.count(0)
     return AviOutline(path, num_frames=len(sizes) - num_empty, num_empty=num_empty, **header)
 
@@ -133,7 +134,6 @@ def _read_riff(
         sizes += entries[np.asarray(video, dtype=bool), 3].tolist()
     elif movie is not None:
         sizes += [length for name, _, length in _frames(file, *movie) if _is_frame(name, stream)]
-    header.pop("stream", None)
 
 
 def _frames(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -97,7 +97,7 @@ def find_device(glance: Glance, session: Mapping[str, Any] | None = None) -> Dev
     return _device(glance, False, videos, times, settings, session or settings)
 
 
-def find_devices(glance: Glance) -> list[list[Device]]:
+def find_devices(glance: Glance, fewest: int = 1) -> list[list[Device]]:
     """Return, for each Miniscope of a path, its recordings in the order of time.
 
     Parameters
@@ -105,6 +105,8 @@ def find_devices(glance: Glance) -> list[list[Device]]:
     glance : Glance
         The folder of a device, of a recording, or of recordings of one animal. Recordings without
         a stated start, or of several animals, are not of one clock: then none is found.
+    fewest : int
+        How many recordings a folder of recordings must have.
     """
     own = find_device(glance)
     if own is not None:
@@ -115,18 +117,21 @@ def find_devices(glance: Glance) -> list[list[Device]]:
     within = [each for each in glance.folders() if SETTINGS in each.file_names]
     recordings = [found for found in map(_in_recording, within) if found]
     every = [device for found in recordings for device in found]
-    starts = [device.start for device in every]
-    if (
-        len(recordings) < 2
-        or None in starts
-        or len({device.animal for device in every}) > 1
-        or len({start.tzinfo is None for start in starts if start}) > 1
-    ):
+    if len(recordings) < fewest or (len(recordings) > 1 and not _on_one_clock(every)):
         return []
+    if len(recordings) == 1:
+        return [[device] for device in every]
     by_name: dict[str, list[Device]] = {}
     for device in sorted(every, key=lambda device: device.start):  # type: ignore[arg-type,return-value]
         by_name.setdefault(device.name, []).append(device)
     return [by_name[name] for name in sorted(by_name, key=natural_order)]
+
+
+def _on_one_clock(devices: list[Device]) -> bool:
+    starts = [device.start for device in devices]
+    animals = {device.animal for device in devices}
+    zones = {start.tzinfo is None for start in starts if start}
+    return None not in starts and len(animals) == len(zones) == 1
 
 
 def _in_recording(glance: Glance) -> list[Device]:

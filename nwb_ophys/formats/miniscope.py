@@ -57,7 +57,8 @@ class MiniscopeImagingInterface(ImagingInterface):
         stated = [
             f"{key} {settings[key]}" for key in _SETTINGS if settings.get(key) not in (None, "")
         ]
-        what = f"Miniscope of type {kind}" if kind else "Miniscope"
+        name = settings.get("deviceName")
+        what = f"Miniscope{f' {name!r}' if name else ''}{f' of type {kind}' if kind else ''}"
         return {
             "NWBFile": {
                 "session_start_time": first.start,
@@ -80,7 +81,7 @@ class MiniscopeImagingInterface(ImagingInterface):
     def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path has a Miniscope's videos and settings."""
         glance = Glance.of(path)
-        found = find_devices(glance) if glance.is_folder else []
+        found = find_devices(glance, fewest=2) if glance.is_folder else []
         videos = [video for devices in found for device in devices for video in device.videos]
         if not videos or not is_avi(glance.head(videos[0])):
             return None

@@ -36,8 +36,8 @@ def write_femtonics(
     path : str or pathlib.Path
         The file; made where absent.
     movie : numpy.ndarray, or mapping of str to numpy.ndarray
-        Integers from 0 to 65535, (samples, rows, columns), written as uint16; several by the names of their channels. One alone is
-        named UG.
+        Integers from 0 to 65535, (samples, rows, columns), written as uint16;
+        several by the names of their channels. One alone is named UG.
     sampling_frequency : float
         Frames per second in Hz.
     start : datetime.datetime, optional

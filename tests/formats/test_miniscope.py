@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -182,6 +183,46 @@ def test_count_of_frames_without_an_index(recording):
     data[place : place + 4] = b"JUNK"
     video.write_bytes(data)
     assert read_avi_outline(video).num_frames == 10
+
+
+def test_count_of_frames_of_a_large_file(recording):
+    """Beyond 1 GB the frames are in further chunks of the file, whose index is elsewhere."""
+    video = recording / "Miniscope" / "0.avi"
+    frames = b"".join(b"00dc" + struct.pack("<I", 6) + b"abcdef" for _ in range(4))
+    junk = b"ix00" + struct.pack("<I", 3) + b"abc\0"
+    movi = b"LIST" + struct.pack("<I", 4 + len(frames + junk)) + b"movi" + frames + junk
+    with video.open("ab") as file:
+        file.write(b"RIFF" + struct.pack("<I", 4 + len(movi)) + b"AVIX" + movi)
+    assert read_avi_outline(video).num_frames == 14
+
+
+def test_frames_that_the_program_dropped(tmp_path, movie):
+    """An index may have places without a frame, by which seeking counts and reading does not."""
+    folder = write_miniscope(tmp_path / "rec", movie[:8], codec="GREY")
+    video = folder / "Miniscope" / "0.avi"
+    data = video.read_bytes()
+    movi, idx = data.index(b"movi"), data.rindex(b"idx1")
+    empty = b"00dc" + bytes(4)
+    place = movi + 4 + 3 * (8 + 24 * 34)
+    assert data[place : place + 4] == b"00dc"
+    index = data[idx + 8 :]
+    later = [
+        index[at : at + 8] + struct.pack("<II", struct.unpack_from("<I", index, at + 8)[0] + 8, 816)
+        for at in range(3 * 16, 8 * 16, 16)
+    ]
+    gap = index[3 * 16 : 3 * 16 + 12] + bytes(4)
+    index = index[: 3 * 16] + gap + b"".join(later)
+    body = data[:place] + empty + data[place:idx] + b"idx1" + struct.pack("<I", len(index)) + index
+    body = bytearray(body)
+    struct.pack_into("<I", body, 4, len(body) - 8)
+    struct.pack_into("<I", body, movi - 4, struct.unpack_from("<I", data, movi - 4)[0] + 8)
+    video.write_bytes(body)
+    outline = read_avi_outline(video)
+    assert (outline.num_frames, outline.num_empty) == (8, 1)
+    extractor = MiniscopeExtractor(folder)
+    for start in (6, 2, 4, 0, 7, 3):
+        np.testing.assert_array_equal(extractor.get_series(start, start + 1)[0], movie[start])
+    np.testing.assert_array_equal(extractor.get_series(), movie[:8])
 
 
 # --- times ------------------------------------------------------------------------------------
@@ -398,6 +439,14 @@ def test_recordings_of_which_one_has_fewer_times(recording, movie):
     np.testing.assert_array_equal(extractor.get_series(34, 36), np.r_[movie[34:35], movie[:1]])
 
 
+def test_a_folder_with_one_recording(recording, movie):
+    extractor = MiniscopeExtractor(recording.parent)
+    np.testing.assert_array_equal(extractor.get_series(), movie)
+    # What else is in the folder is looked for, too.
+    (candidate,) = detect(recording.parent)
+    assert candidate.source == {"folder_path": recording}
+
+
 @pytest.mark.parametrize("case", ["animals", "starts"])
 def test_recordings_of_no_common_clock_are_apart(recording, movie, case, tmp_path):
     start, animal = (START, "M8") if case == "animals" else (None, "")
@@ -412,8 +461,10 @@ def test_recordings_that_differ_in_shape(recording, movie):
 
 
 def test_several_miniscopes(recording, movie, tmp_path):
-    write_miniscope(recording, movie[::-1], device_name="ACC_miniscope2", sampling_frequency=RATE,
-                    settings={"deviceType": "Custom"})  # fmt: skip
+    write_miniscope(
+        recording, movie[::-1], device_name="ACC_miniscope2", sampling_frequency=RATE,
+        frames_per_file=10,
+    )  # fmt: skip
     stated = json.loads((recording / "metaData.json").read_text())
     stated["recordingStartTime"] = {
         "year": 2024, "month": 5, "day": 17, "hour": 14, "minute": 30, "second": 2, "msec": 7,
@@ -427,7 +478,10 @@ def test_several_miniscopes(recording, movie, tmp_path):
     converter = nwb_ophys.MiniscopeConverter(recording)
     path = converter.run_conversion(tmp_path / "two.nwb")
     with NWBHDF5IO(path, "r") as io:
-        found = io.read().acquisition
+        nwbfile = io.read()
+        # They are set alike, but are not one.
+        assert len(nwbfile.devices) == len(nwbfile.imaging_planes) == 2
+        found = nwbfile.acquisition
         data = found["OnePhotonSeriesMiniscope"].data[:]
         np.testing.assert_array_equal(data, movie.swapaxes(1, 2))
         data = found["OnePhotonSeriesACCMiniscope2"].data[:]
