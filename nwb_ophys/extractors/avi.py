@@ -30,9 +30,7 @@ class AviOutline:
     path : pathlib.Path
     rows, columns : int
     num_frames : int
-        Frames that are stored.
-    num_empty : int
-        Places in the index without a frame, which a program leaves that dropped one.
+        Frames that are stored; a program that dropped one leaves a place without a frame.
     codec : str
         Four letters, such as ``FFV1``.
     """
@@ -41,7 +39,6 @@ class AviOutline:
     rows: int
     columns: int
     num_frames: int
-    num_empty: int
     codec: str
 
 
@@ -77,8 +74,7 @@ def read_avi_outline(path: Path) -> AviOutline:
     if not {"codec", "rows", "columns"} <= header.keys():
         raise CorruptSourceError(f"'{path}' has no header of a video; {_REMEDY}.")
     header.pop("stream")
-    num_empty = sizes.count(0)
-    return AviOutline(path, num_frames=len(sizes) - num_empty, num_empty=num_empty, **header)
+    return AviOutline(path, num_frames=sum(size > 0 for size in sizes), **header)
 
 
 def _riffs(file: BinaryIO, path: Path, size: int) -> Iterator[tuple[int, int]]:
@@ -242,11 +238,10 @@ class AviFrames:
             self._open(file)
         if self._place == (file, frame):
             return
-        outline = self.outlines[file]
-        if not outline.num_empty:  # OpenCV seeks by time, which frames that are absent shift
-            self._capture.set(self._cv2.CAP_PROP_POS_FRAMES, frame)
-            if round(self._capture.get(self._cv2.CAP_PROP_POS_FRAMES)) == frame:
-                return
+        self._capture.set(self._cv2.CAP_PROP_POS_FRAMES, frame)
+        if round(self._capture.get(self._cv2.CAP_PROP_POS_FRAMES)) == frame:
+            return
+        # OpenCV says where it got to: without an index that may be elsewhere.
         self._open(file)
         for _ in range(frame):
             self._capture.grab()
