@@ -488,12 +488,16 @@ def test_several_miniscopes(recording, movie, tmp_path):
 
 
 def test_behaviour_cameras_are_not_claimed(recording):
-    for name, kind in (("BehavCam 2", "WebCam-1920x1080"), ("scope view", "WebCam")):
-        camera = recording / name.replace(" ", "_")
+    file = recording / "metaData.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"cameras": ["Scope 2"]}))
+    for stated in (
+        {"deviceName": "BehavCam 2", "deviceType": "WebCam-1920x1080"},
+        {"deviceName": "scope view", "deviceType": "WebCam"},
+        {"deviceName": "Scope 2"},  # known by the recording's list of cameras alone
+    ):
+        camera = recording / stated["deviceName"].replace(" ", "_")
         shutil.copytree(recording / "Miniscope", camera)
-        (camera / "metaData.json").write_text(
-            json.dumps({"deviceName": name, "deviceType": kind, "frameRate": "30FPS"})
-        )
+        (camera / "metaData.json").write_text(json.dumps(stated | {"frameRate": "30FPS"}))
         assert detect(camera) == []
     assert MiniscopeExtractor(recording).devices[0].name == "Miniscope"
 
