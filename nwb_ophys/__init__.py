@@ -15,9 +15,11 @@ if TYPE_CHECKING:
         CaimanSegmentationInterface,
         CnmfeSegmentationInterface,
         ExtractSegmentationInterface,
+        FemtonicsImagingInterface,
         Hdf5ImagingInterface,
         MemmapImagingInterface,
         MicroManagerImagingInterface,
+        MiniscopeImagingInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
         OmeTiffImagingInterface,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
         argument,
     )
     from nwb_ophys.opening import open
-    from nwb_ophys.recordings import ScanImageConverter, Suite2pConverter
+    from nwb_ophys.recordings import MiniscopeConverter, ScanImageConverter, Suite2pConverter
     from nwb_ophys.registry import detect
     from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
     from nwb_ophys.writers.files import write_nwbfile
@@ -49,10 +51,13 @@ __all__ = [
     "CnmfeSegmentationInterface",
     "DatasetConfiguration",
     "ExtractSegmentationInterface",
+    "FemtonicsImagingInterface",
     "Hdf5ImagingInterface",
     "ImagingInterface",
     "MemmapImagingInterface",
     "MicroManagerImagingInterface",
+    "MiniscopeConverter",
+    "MiniscopeImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "NwbOphysError",
@@ -82,6 +87,7 @@ _HOMES = {
     "open": "nwb_ophys.opening",
     "write_nwbfile": "nwb_ophys.writers.files",
     **dict.fromkeys(("ScanImageConverter", "Suite2pConverter"), "nwb_ophys.recordings"),
+    **dict.fromkeys(("MiniscopeConverter", "ScanImageConverter"), "nwb_ophys.recordings"),
     **dict.fromkeys(
         ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"
     ),

@@ -53,6 +53,12 @@ class RecordingConverter(OphysConverter):
         return [(where, row) for (where, _), row in found.items()]
 
 
+class MiniscopeConverter(RecordingConverter):
+    """Every Miniscope of a recording, or of several recordings of one animal."""
+
+    format_names = ("miniscope",)
+
+
 class ScanImageConverter(RecordingConverter):
     """Every channel, and every plane or volume, of recordings of ScanImage."""
 

@@ -117,7 +117,16 @@ def test_backends_are_known_to_storage_only(source):
 def test_optional_packages_are_imported_on_use(source):
     """Only functions import what only some formats need."""
     path, tree, _ = source
-    optional = ("tifffile", "imagecodecs", "natsort", "scipy", "hdmf_zarr", "nwbinspector", "tqdm")
+    optional = (
+        "tifffile",
+        "imagecodecs",
+        "natsort",
+        "cv2",
+        "scipy",
+        "hdmf_zarr",
+        "nwbinspector",
+        "tqdm",
+    )
     top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
     for node in top:
         for name in _imports(ast.Module(body=[node], type_ignores=[])):

@@ -89,6 +89,8 @@ def test_names_and_kinds():
         "scanimage-legacy": "imaging",
         "micromanager": "imaging",
         "ome-tiff": "imaging",
+        "femtonics": "imaging",
+        "miniscope": "imaging",
         "tiff": "imaging",
         "suite2p-movie": "imaging",
         "hdf5": "imaging",

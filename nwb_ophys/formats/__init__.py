@@ -3,9 +3,11 @@
 from nwb_ophys.formats.caiman import CaimanSegmentationInterface
 from nwb_ophys.formats.cnmfe import CnmfeSegmentationInterface
 from nwb_ophys.formats.extract import ExtractSegmentationInterface
+from nwb_ophys.formats.femtonics import FemtonicsImagingInterface
 from nwb_ophys.formats.hdf5 import Hdf5ImagingInterface
 from nwb_ophys.formats.memmap import MemmapImagingInterface
 from nwb_ophys.formats.micromanager import MicroManagerImagingInterface
+from nwb_ophys.formats.miniscope import MiniscopeImagingInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
 from nwb_ophys.formats.ome_tiff import OmeTiffImagingInterface
 from nwb_ophys.formats.scanbox import ScanboxImagingInterface
@@ -18,9 +20,11 @@ __all__ = [
     "CaimanSegmentationInterface",
     "CnmfeSegmentationInterface",
     "ExtractSegmentationInterface",
+    "FemtonicsImagingInterface",
     "Hdf5ImagingInterface",
     "MemmapImagingInterface",
     "MicroManagerImagingInterface",
+    "MiniscopeImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "OmeTiffImagingInterface",

@@ -121,6 +121,20 @@ BUILTIN = (
         packages=("tifffile",),
     ),
     FormatRow(
+        name="miniscope",
+        kind="imaging",
+        interface=f"{_FORMATS}.miniscope:MiniscopeImagingInterface",
+        recognised="a folder of a UCLA Miniscope's .avi files, or of its recordings",
+        extra="miniscope",
+        packages=("cv2",),
+    ),
+    FormatRow(
+        name="femtonics",
+        kind="imaging",
+        interface=f"{_FORMATS}.femtonics:FemtonicsImagingInterface",
+        recognised="a .mesc file with measurement units of Femtonics' MESc",
+    ),
+    FormatRow(
         name="tiff",
         kind="imaging",
         interface=f"{_FORMATS}.tiff:TiffImagingInterface",

@@ -12,9 +12,11 @@ from nwb_ophys.testing.caiman import write_caiman
 from nwb_ophys.testing.cnmfe import write_cnmfe
 from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.extract import write_extract
+from nwb_ophys.testing.femtonics import write_femtonics
 from nwb_ophys.testing.hdf5 import write_hdf5
 from nwb_ophys.testing.memmap import write_memmap
 from nwb_ophys.testing.micromanager import write_micromanager
+from nwb_ophys.testing.miniscope import write_miniscope, write_old_miniscope
 from nwb_ophys.testing.ome_tiff import write_ome_tiff
 from nwb_ophys.testing.scanbox import write_scanbox
 from nwb_ophys.testing.scanimage import write_scanimage
@@ -30,9 +32,12 @@ __all__ = [
     "write_caiman",
     "write_cnmfe",
     "write_extract",
+    "write_femtonics",
     "write_hdf5",
     "write_memmap",
     "write_micromanager",
+    "write_miniscope",
+    "write_old_miniscope",
     "write_ome_tiff",
     "write_scanbox",
     "write_scanimage",

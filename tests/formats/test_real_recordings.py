@@ -50,6 +50,8 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         (),
         (SHORTER_THAN_WIDE,),
     ),
+    "miniscope": ("miniscope/C6-J588_Disc5", (), (SHORTER_THAN_WIDE,)),
+    "femtonics": ("femtonics/p29.mesc", (), (SHORTER_THAN_WIDE,)),
     "suite2p": ("suite2p/two_planes_two_channels", (), ()),
     "suite2p 1.1": ("suite2p/v1.1.0/suite2p", (), ()),
     "caiman 1.8": ("caiman/caiman_analysis.hdf5", (), ()),
@@ -58,7 +60,7 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 }
 
 # Imaging planes, one for each channel and plane; elsewhere one.
-NUM_PLANES = {"two channels": 2, "slow stack": 2, "suite2p": 4}
+NUM_PLANES = {"two channels": 2, "slow stack": 2, "suite2p": 4, "femtonics": 4}
 
 
 @pytest.fixture(scope="module")

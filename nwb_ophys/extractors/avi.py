@@ -1,0 +1,264 @@
+"""AVI files: how many frames they hold, from their index, and their frames, decoded when asked for.
+
+The layout is that of Microsoft's RIFF AVI and of its extension to large files, OpenDML.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
+from nwb_ophys.extractors.optional import require_package
+
+_REMEDY = "copy it again from the acquisition computer"
+
+
+@attrs.frozen
+class AviOutline:
+    """What an AVI file states of itself.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    rows, columns : int
+    num_frames : int
+        Frames that are stored; a program that dropped one leaves a place without a frame.
+    codec : str
+        Four letters, such as ``FFV1``.
+    """
+
+    path: Path
+    rows: int
+    columns: int
+    num_frames: int
+    codec: str
+
+
+def is_avi(head: bytes) -> bool:
+    """Whether a file begins as an AVI file does."""
+    return head[:4] == b"RIFF" and head[8:12] == b"AVI "
+
+
+def read_avi_outline(path: Path) -> AviOutline:
+    """Count the frames of an AVI file by its index; nothing is decoded.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Raises
+    ------
+    SourceNotFoundError
+        When it is not there.
+    CorruptSourceError
+        When it is no AVI file, is cut off, or has no video.
+    """
+    if not path.is_file():
+        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if not is_avi(file.read(12)):
+            raise CorruptSourceError(f"'{path}' does not begin as an AVI file does; {_REMEDY}.")
+        header: dict[str, Any] = {}
+        sizes: list[int] = []
+        for riff_end, start in _riffs(file, path, size):
+            _read_riff(file, start, riff_end, header, sizes)
+    if not {"codec", "rows", "columns"} <= header.keys():
+        raise CorruptSourceError(f"'{path}' has no header of a video; {_REMEDY}.")
+    header.pop("stream")
+    return AviOutline(path, num_frames=sum(size > 0 for size in sizes), **header)
+
+
+def _riffs(file: BinaryIO, path: Path, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the end and the start of the contents of each RIFF chunk; large files have several."""
+    start = 0
+    while start + 12 <= size:
+        file.seek(start)
+        name, length = struct.unpack("<4sI", file.read(8))
+        if name != b"RIFF":
+            return  # what programs put behind the recording
+        end = start + 8 + length
+        if length < 4 or end > size:
+            stated = "no length" if length < 4 else f"{end} bytes"
+            raise CorruptSourceError(
+                f"'{path}' has {size} bytes and its header states {stated}: it is cut off, or the "
+                f"recording was not ended properly; {_REMEDY}, or have ffmpeg write a new index "
+                "(ffmpeg -i IN.avi -c copy OUT.avi)."
+            )
+        yield end, start + 12
+        start = end + length % 2
+
+
+def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name, start and length of the contents of each chunk."""
+    while start + 8 <= end:
+        file.seek(start)
+        name, length = struct.unpack("<4sI", file.read(8))
+        yield name, start + 8, length
+        start += 8 + length + length % 2
+
+
+def _read_riff(
+    file: BinaryIO, start: int, end: int, header: dict[str, Any], sizes: list[int]
+) -> None:
+    """Add what a RIFF chunk has of the header, and the sizes of its frames."""
+    movie: tuple[int, int] | None = None
+    index: bytes | None = None
+    for name, where, length in _chunks(file, start, end):
+        file.seek(where)
+        if name == b"LIST":
+            kind = file.read(4)
+            if kind == b"hdrl":
+                _read_header(file, where + 4, where + length, header)
+            elif kind == b"movi":
+                movie = (where + 4, where + length)
+        elif name == b"idx1":
+            index = file.read(length)
+    stream = header.get("stream", b"00")
+    if index is not None:
+        entries = np.frombuffer(index[: len(index) // 16 * 16], dtype="<u4").reshape(-1, 4)
+        names = entries[:, 0].astype("<u4").tobytes()
+        video = [_is_frame(names[i : i + 4], stream) for i in range(0, len(names), 4)]
+        sizes += entries[np.asarray(video, dtype=bool), 3].tolist()
+    elif movie is not None:
+        sizes += [length for name, _, length in _frames(file, *movie) if _is_frame(name, stream)]
+
+
+def _frames(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the chunks of the movie, those in lists of records, too."""
+    for name, where, length in _chunks(file, start, end):
+        if name == b"LIST":
+            yield from _chunks(file, where + 4, where + length)
+        else:
+            yield name, where, length
+
+
+def _is_frame(name: bytes, stream: bytes) -> bool:
+    return name[:2] == stream and name[2:] in (b"dc", b"db")
+
+
+def _read_header(file: BinaryIO, start: int, end: int, header: dict[str, Any]) -> None:
+    """Read the codec and the shape of the first video stream."""
+    number = 0
+    for name, where, length in _chunks(file, start, end):
+        file.seek(where)
+        if name != b"LIST" or file.read(4) != b"strl":
+            continue
+        is_video = False
+        for inner, place, size in _chunks(file, where + 4, where + length):
+            file.seek(place)
+            data = file.read(min(size, 64))
+            if inner == b"strh":
+                is_video = data[:4] == b"vids" and "codec" not in header
+            elif inner == b"strf" and is_video and len(data) >= 20:
+                columns, rows = struct.unpack_from("<ii", data, 4)
+                codec = data[16:20].decode("latin-1").strip("\0 ") or "uncompressed"
+                header.update(rows=abs(rows), columns=columns, codec=codec)
+                header["stream"] = b"%02d" % number
+        number += 1
+
+
+class AviFrames:
+    """The frames of AVI files, one after the other, in shades of grey.
+
+    Not for several threads at once: it keeps one file open, at the place where it was read last.
+
+    Parameters
+    ----------
+    outlines : sequence of AviOutline
+        The files in the order of time, of one shape.
+    extra : str
+        The extra of nwb-ophys that brings OpenCV.
+    """
+
+    def __init__(self, outlines: Sequence[AviOutline], extra: str) -> None:
+        self._cv2 = require_package("cv2", extra)
+        self.outlines = tuple(outlines)
+        self._firsts = np.cumsum([0, *(outline.num_frames for outline in outlines)])
+        self._extra = extra
+        self._capture: Any = None
+        self._place: tuple[int, int] = (-1, -1)
+
+    def again(self) -> AviFrames:
+        """Return another reader of the same files, for another thread."""
+        return AviFrames(self.outlines, self._extra)
+
+    def read(self, start: int, end: int) -> NDArray[np.uint8]:
+        """Decode frames.
+
+        Parameters
+        ----------
+        start, end : int
+            The first, and the one after the last, counted through all files.
+
+        Returns
+        -------
+        numpy.ndarray of uint8, shape (frames, rows, columns)
+
+        Raises
+        ------
+        CorruptSourceError
+            When a frame cannot be decoded.
+        """
+        first = self.outlines[0]
+        frames = np.empty((end - start, first.rows, first.columns), dtype=np.uint8)
+        for number, frame in enumerate(range(start, end)):
+            file = int(np.searchsorted(self._firsts, frame, side="right")) - 1
+            self._decode(file, frame - int(self._firsts[file]), frames[number])
+        return frames
+
+    def _decode(self, file: int, frame: int, out: NDArray[np.uint8]) -> None:
+        self._go_to(file, frame)
+        outline = self.outlines[file]
+        is_read, image = self._capture.read()
+        self._place = (file, frame + 1) if is_read else (-1, -1)
+        if not is_read or image.shape[:2] != out.shape:
+            what = f"is {image.shape[:2]}, not {out.shape}" if is_read else "cannot be decoded"
+            raise CorruptSourceError(
+                f"Frame {frame} of the {outline.num_frames} of '{outline.path}' ({outline.codec}) "
+                f"{what}; {_REMEDY}."
+            )
+        if image.ndim == 3:
+            image = self._cv2.cvtColor(image, self._cv2.COLOR_BGR2GRAY)
+        out[...] = image
+
+    def _go_to(self, file: int, frame: int) -> None:
+        """Have the frame be the next one that is read."""
+        if self._place == (file, frame):
+            return
+        if self._place[0] != file:
+            self._open(file)
+        if self._place == (file, frame):
+            return
+        self._capture.set(self._cv2.CAP_PROP_POS_FRAMES, frame)
+        if round(self._capture.get(self._cv2.CAP_PROP_POS_FRAMES)) == frame:
+            return
+        # OpenCV says where it got to: without an index that may be elsewhere.
+        self._open(file)
+        for _ in range(frame):
+            self._capture.grab()
+
+    def _open(self, file: int) -> None:
+        self.close()
+        path = self.outlines[file].path
+        self._capture = self._cv2.VideoCapture(os.fspath(path), self._cv2.CAP_FFMPEG)
+        if not self._capture.isOpened():
+            self.close()
+            raise CorruptSourceError(
+                f"OpenCV cannot open '{path}' ({self.outlines[file].codec}); {_REMEDY}."
+            )
+        self._place = (file, 0)
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        if self._capture is not None:
+            self._capture.release()
+        self._capture, self._place = None, (-1, -1)

@@ -1,0 +1,209 @@
+"""Read movies of Femtonics' MESc.
+
+roiextractors' own reader takes the second channel of a list of names for the second dataset
+whatever its number is, does not say what the numbers mean, and needs a package to slice a dataset.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from roiextractors import ImagingExtractor
+
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.femtonics_header import Channel, Unit, open_mesc, read_header
+
+
+class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
+    """One channel of a measurement unit. Frames are read when they are asked for.
+
+    `get_series` may be called from several threads at once, which HDF5 makes take turns.
+
+    Parameters
+    ----------
+    file_path : pathlib.Path
+    session_name, munit_name, channel_name : str, optional
+        Such as ``MSession_0``, ``MUnit_0`` and ``UG``; needed where there are several.
+    from_first_unit : bool
+        Count times from the start of the first unit of the file, not from that of this one.
+
+    Attributes
+    ----------
+    header : Header
+        What the file states.
+    unit : Unit
+    channel : Channel
+
+    Raises
+    ------
+    SourceArgumentError
+        When a unit or channel must be chosen, or there is none of the name.
+    SourceError
+        When the unit is no movie.
+    CorruptSourceError
+        When the file is damaged, or states another shape than it has.
+    """
+
+    extractor_name = "FemtonicsExtractor"
+    reads_in_parallel = True
+
+    def __init__(
+        self,
+        file_path: Path,
+        session_name: str | None = None,
+        munit_name: str | None = None,
+        channel_name: str | None = None,
+        from_first_unit: bool = False,
+    ) -> None:
+        super().__init__()
+        self.header = read_header(file_path)
+        self.unit = _chosen_unit(self.header, session_name, munit_name)
+        self.channel = _chosen_channel(file_path, self.unit, channel_name)
+        self._delay = 0.0
+        if from_first_unit:
+            first = self.header.first_start
+            if first is None or self.unit.start is None:
+                raise SourceError(
+                    f"'{file_path}' does not state when each unit began, so that they are on no "
+                    "common clock; convert each by itself with munit_name."
+                )
+            self._delay = (self.unit.start - first).total_seconds()
+        self._file = open_mesc(file_path)
+        try:
+            self._frames = self._file[self.channel.dataset]
+            _check_shape(file_path, self._file[self.unit.session][self.unit.name], self._frames)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def get_image_shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        return (int(self._frames.shape[1]), int(self._frames.shape[2]))
+
+    def get_num_samples(self) -> int:
+        """Return the number of frames."""
+        return int(self._frames.shape[0])
+
+    def get_sampling_frequency(self) -> float:
+        """Return frames per second in Hz."""
+        return 1.0 / self.unit.time_step  # type: ignore[operator]
+
+    def get_dtype(self) -> np.dtype[Any]:
+        """Return the type of a pixel."""
+        return np.dtype(self._frames.dtype)
+
+    def get_series(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[Any]:
+        """Read samples as they are stored, (samples, rows, columns).
+
+        Raises
+        ------
+        SourceArgumentError
+            If the range lies outside of the recording.
+        CorruptSourceError
+            If they cannot be read.
+        """
+        first, last = self._range(start_sample, end_sample)
+        try:
+            return self._frames[first:last]  # type: ignore[no-any-return]
+        except OSError as error:
+            raise CorruptSourceError(
+                f"Frames {first} to {last} of '{self.header.path}', {self.channel.dataset}, cannot "
+                f"be read: {error}. The file may be cut off or damaged; copy it again."
+            ) from error
+
+    def _range(self, start: int | None, end: int | None) -> tuple[int, int]:
+        count = self.get_num_samples()
+        first, last = 0 if start is None else int(start), count if end is None else int(end)
+        if not 0 <= first <= last <= count:
+            raise SourceArgumentError(
+                f"samples {start} to {end} were asked for; this recording has the samples 0 to "
+                f"{count}, and the start must not lie behind the end"
+            )
+        return first, last
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[np.float64] | None:
+        """Return times in s where they count from another unit's start, else None."""
+        if not self._delay:
+            return None
+        first, last = self._range(start_sample, end_sample)
+        numbers = np.arange(first, last, dtype=np.float64)
+        return self._delay + numbers * float(self.unit.time_step or 0.0)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __del__(self) -> None:
+        if "_file" in self.__dict__:
+            self._file.close()
+
+
+def _chosen_unit(header: Any, session: str | None, name: str | None) -> Unit:
+    asked = {"session_name": session, "munit_name": name}
+    units = [
+        unit
+        for unit in header.units
+        if session in (None, unit.session) and name in (None, unit.name)
+    ]
+    known = ", ".join(f"{unit.session}/{unit.name}" for unit in header.units)
+    if not units:
+        shown = ", ".join(f"{key} {value!r}" for key, value in asked.items() if value is not None)
+        raise SourceArgumentError(f"'{header.path}' has no unit of {shown}; it has {known}.")
+    movies = [unit for unit in units if unit in header.movies]
+    if len(movies) > 1:
+        missing = "munit_name" if name is None else "session_name"
+        raise SourceArgumentError(f"'{header.path}' has the units {known}; give {missing}.")
+    if not movies:
+        unit = units[0]
+        what = "no channel" if not unit.channels else f"frames along '{unit.axis_unit}'"
+        raise SourceError(
+            f"'{header.path}': {unit.session}/{unit.name} is no movie: it has {what}, not along "
+            "time in ms."
+        )
+    return movies[0]
+
+
+def _chosen_channel(path: Path, unit: Unit, name: str | None) -> Channel:
+    known = {channel.name: channel for channel in unit.channels}
+    place = f"'{path}': {unit.session}/{unit.name}"
+    if name is None and len(known) > 1:
+        raise SourceArgumentError(
+            f"{place} has the channels {', '.join(known)}; give channel_name."
+        )
+    if name is not None and name not in known:
+        raise SourceArgumentError(f"{place} has no channel '{name}', but {', '.join(known)}.")
+    return next(iter(known.values())) if name is None else known[name]
+
+
+def _check_shape(path: Path, unit: Any, frames: Any) -> None:
+    """Compare the shape of the frames with the one that the unit states."""
+    if frames.ndim != 3:
+        raise CorruptSourceError(
+            f"'{path}': {frames.name} has the shape {frames.shape}; a movie has the axes (time, "
+            "rows, columns)."
+        )
+    names = ("ZDim", "YDim", "XDim")
+    stated = [int(unit.attrs[name]) if name in unit.attrs else None for name in names]
+    for name, size, found in zip(names[1:], stated[1:], frames.shape[1:], strict=True):
+        if size is not None and size != found:
+            raise CorruptSourceError(
+                f"'{path}': {frames.name} has the shape {frames.shape}, but {name} is {size}; the "
+                "file may be damaged."
+            )
+    if not frames.shape[0]:
+        raise SourceError(f"'{path}': {frames.name} holds no frame.")
+    if stated[0] not in (None, frames.shape[0]):
+        warnings.warn(
+            f"'{path}': {frames.name} has {frames.shape[0]} frames, and ZDim states {stated[0]}; "
+            f"the {frames.shape[0]} are read.",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,260 @@
+"""Read recordings of Miniscopes, of several videos and of several recordings of one animal.
+
+roiextractors' own reader wants a file of timestamps of just the right length, has no layout of the
+earlier program, takes an empty range for all frames, and opens each video to count its frames.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from roiextractors import ImagingExtractor
+
+from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.extractors.avi import AviFrames, AviOutline, read_avi_outline
+from nwb_ophys.extractors.miniscope_files import (
+    OLD_SETTINGS,
+    SETTINGS,
+    Device,
+    find_devices,
+    read_settings,
+)
+from nwb_ophys.extractors.miniscope_times import Times, read_times, reconcile, stated_rate
+from nwb_ophys.glance import Glance
+
+_EXTRA = "miniscope"
+
+
+class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
+    """What one Miniscope recorded, in one recording or in several that follow each other.
+
+    Frames are decoded when they are asked for. Threads read with extractors of their own, which
+    `open_again` makes.
+
+    Parameters
+    ----------
+    folder_path : pathlib.Path
+        The folder of the device, of a recording, or of several recordings of one animal.
+    device_name : str, optional
+        Folder of the device, needed where there are several.
+    sampling_frequency : float, optional
+        Frames per second in Hz, for frames whose times no file states.
+    camera_number : int, optional
+        Number of the Miniscope in ``timestamp.dat``, where that cannot be told by the counts.
+
+    Attributes
+    ----------
+    devices : list of Device
+        The recordings in the order of time.
+    stated_rate : float or None
+        Frames per second that the settings state.
+
+    Raises
+    ------
+    SourceError
+        When the folder holds no Miniscope's files, videos are missing or cannot be read, or
+        recordings differ in the shape of frames.
+    SourceArgumentError
+        When the device, the camera or the rate is needed, or there is none such.
+    """
+
+    extractor_name = "MiniscopeExtractor"
+
+    def __init__(
+        self,
+        folder_path: Path,
+        device_name: str | None = None,
+        sampling_frequency: float | None = None,
+        camera_number: int | None = None,
+    ) -> None:
+        super().__init__()
+        if sampling_frequency is not None and not 0 < sampling_frequency < np.inf:
+            raise SourceArgumentError(
+                f"sampling_frequency is {sampling_frequency}; it must be a positive number of Hz."
+            )
+        self.devices = _chosen(folder_path, device_name)
+        outlines = [_outlines(device) for device in self.devices]
+        _check_shapes([outline for own in outlines for outline in own])
+        self.stated_rate = stated_rate(self.devices[0].settings)
+        times, frames = _times(self.devices, outlines, sampling_frequency, camera_number)
+        self._samples, self._native_times = frames, times
+        self._rate = sampling_frequency or self.stated_rate or _measured(times)
+        if self._rate is None:
+            raise SourceArgumentError(
+                f"'{self.devices[0].folder}' states neither times nor a rate of frames; give "
+                "sampling_frequency in Hz."
+            )
+        self._frames = AviFrames([outline for own in outlines for outline in own], _EXTRA)
+
+    def open_again(self) -> MiniscopeExtractor:
+        """Return this extractor with files of its own, for another thread."""
+        other = copy.copy(self)
+        other._frames = self._frames.again()
+        return other
+
+    def get_series(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[np.uint8]:
+        """Decode samples.
+
+        Parameters
+        ----------
+        start_sample, end_sample : int, optional
+            First sample, and the one after the last; by default all of them.
+
+        Returns
+        -------
+        numpy.ndarray of uint8, shape (samples, rows, columns)
+
+        Raises
+        ------
+        SourceArgumentError
+            If the range lies outside of the recording.
+        CorruptSourceError
+            If a frame cannot be decoded.
+        """
+        first, last = self._range(start_sample, end_sample)
+        parts = []
+        for begin, length, frame in self._samples:
+            low, high = max(first, begin), min(last, begin + length)
+            if low < high:
+                parts.append(self._frames.read(frame + low - begin, frame + high - begin))
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate([*parts, np.empty((0, *self.get_image_shape()), np.uint8)])
+
+    def _range(self, start: int | None, end: int | None) -> tuple[int, int]:
+        count = self.get_num_samples()
+        first, last = 0 if start is None else int(start), count if end is None else int(end)
+        if not 0 <= first <= last <= count:
+            raise SourceArgumentError(
+                f"samples {start} to {end} were asked for; this recording has the samples 0 to "
+                f"{count}, and the start must not lie behind the end"
+            )
+        return first, last
+
+    def get_image_shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        first = self._frames.outlines[0]
+        return (first.rows, first.columns)
+
+    def get_num_samples(self) -> int:
+        """Return the number of frames that have a time."""
+        return sum(length for _, length, _ in self._samples)
+
+    def get_sampling_frequency(self) -> float:
+        """Return frames per second in Hz: as given, as stated, or as the times have it."""
+        return float(self._rate)  # type: ignore[arg-type]
+
+    def get_dtype(self) -> np.dtype[Any]:
+        """Return uint8: a Miniscope records shades of grey."""
+        return np.dtype(np.uint8)
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> Times | None:
+        """Return the stated times in s since the start of the first recording, or None."""
+        if self._native_times is None:
+            return None
+        first, last = self._range(start_sample, end_sample)
+        return self._native_times[first:last].copy()
+
+    def close(self) -> None:
+        """Close the file that is open; it is opened again when more is asked for."""
+        self._frames.close()
+
+
+def _chosen(folder: Path, name: str | None) -> list[Device]:
+    """Return the recordings of the device that is asked for."""
+    found = {devices[0].name: devices for devices in find_devices(Glance(folder))}
+    if not found:
+        raise SourceError(
+            f"'{folder}' is no Miniscope recording: it has neither 0.avi, … with {SETTINGS} or "
+            f"timeStamps.csv, nor msCam1.avi, … with {OLD_SETTINGS}; nor has a folder in it. Give "
+            "the folder of the Miniscope, of one recording, or of recordings of one animal."
+        )
+    known = ", ".join(found)
+    if name is None and len(found) > 1:
+        raise SourceArgumentError(f"'{folder}' has the Miniscopes {known}; give device_name.")
+    if name is not None and name not in found:
+        raise SourceArgumentError(f"'{folder}' has no Miniscope '{name}'; there are: {known}.")
+    devices = next(iter(found.values())) if name is None else found[name]
+    for device in devices:
+        if not device.is_old:
+            read_settings(device.folder / SETTINGS)
+            read_settings(device.folder.parent / SETTINGS)
+    return devices
+
+
+def _outlines(device: Device) -> list[AviOutline]:
+    """Return what each video of a recording holds; raise where one is missing."""
+    first = 1 if device.is_old else 0
+    missing = sorted(set(range(first, device.numbers[-1])) - set(device.numbers))
+    if missing:
+        name = "msCam{}.avi" if device.is_old else "{}.avi"
+        raise SourceError(
+            f"'{device.folder}' lacks {', '.join(name.format(number) for number in missing)} of "
+            f"the videos up to '{device.videos[-1].name}'; copy them there."
+        )
+    return [read_avi_outline(path) for path in device.videos]
+
+
+def _check_shapes(outlines: Sequence[AviOutline]) -> None:
+    first = outlines[0]
+    for other in outlines[1:]:
+        if (other.rows, other.columns) != (first.rows, first.columns):
+            raise SourceError(
+                f"'{other.path}' has frames of {other.rows} x {other.columns} pixels, "
+                f"'{first.path}' of {first.rows} x {first.columns}; convert each recording by "
+                "itself."
+            )
+    if not sum(outline.num_frames for outline in outlines):
+        raise SourceError(f"'{first.path}' holds no frame.")
+
+
+def _times(
+    devices: Sequence[Device],
+    outlines: Sequence[Sequence[AviOutline]],
+    rate: float | None,
+    camera_number: int | None,
+) -> tuple[Times | None, list[tuple[int, int, int]]]:
+    """Return the times of all samples, and for each recording its first sample, count and frame."""
+    times: list[Times] = []
+    runs: list[tuple[int, int, int]] = []
+    samples = frames = 0
+    for device, own in zip(devices, outlines, strict=True):
+        count = sum(outline.num_frames for outline in own)
+        found = read_times(device, count, camera_number)
+        if found is not None:
+            found = reconcile(found, own, device, rate)
+        elif len(devices) > 1:
+            found = _even_times(device, count, rate)
+        if found is not None:
+            begin = (device.start - devices[0].start).total_seconds() if len(devices) > 1 else 0.0  # type: ignore[operator]
+            times.append(begin + found)
+        used = count if found is None else len(found)
+        runs.append((samples, used, frames))
+        samples, frames = samples + used, frames + count
+    return (np.concatenate(times) if times else None), runs
+
+
+def _even_times(device: Device, num_frames: int, rate: float | None) -> Times:
+    """Return evenly spaced times of a recording that states none, beside others that do."""
+    rate = rate or stated_rate(device.settings)
+    if rate is None:
+        raise SourceArgumentError(
+            f"'{device.folder}' states neither times nor a rate; give sampling_frequency in Hz."
+        )
+    return np.arange(num_frames, dtype=np.float64) / rate
+
+
+def _measured(times: Times | None) -> float | None:
+    if times is None or len(times) < 2:
+        return None
+    step = float(np.median(np.diff(times)))
+    return 1 / step if step > 0 else None

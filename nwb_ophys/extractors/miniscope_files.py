@@ -1,0 +1,241 @@
+"""Which files of a folder are a Miniscope's: those of the current program and of its predecessor.
+
+Miniscope-DAQ-QT-Software has a folder for a recording with ``metaData.json``, and in it one for
+each device, with ``0.avi``, ``1.avi``, …, ``timeStamps.csv`` and ``metaData.json``. The earlier
+Miniscope_DAQ has one folder with ``msCam1.avi``, …, ``timestamp.dat`` and
+``settings_and_notes.dat``; behaviour cameras are beside them as ``behavCam1.avi``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.glance import Glance, natural_order
+
+SETTINGS, TIMES = "metaData.json", "timeStamps.csv"
+OLD_SETTINGS, OLD_TIMES = "settings_and_notes.dat", "timestamp.dat"
+
+_VIDEO = re.compile(r"(\d+)\.avi", re.IGNORECASE)
+_OLD_VIDEO = re.compile(r"msCam(\d+)\.avi", re.IGNORECASE)
+_DATE = ("year", "month", "day", "hour", "minute", "second")
+
+
+@attrs.frozen
+class Device:
+    """What one Miniscope recorded in one go.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+    is_old : bool
+        Whether it is of the earlier program.
+    numbers : tuple of int
+        Those in the names of the videos, ascending.
+    videos, times : tuple of pathlib.Path, pathlib.Path or None
+        ``times`` is the file of timestamps, where there is one.
+    settings, session : Mapping
+        What is stated of the device and of the whole recording.
+    """
+
+    folder: Path
+    is_old: bool
+    numbers: tuple[int, ...]
+    videos: tuple[Path, ...]
+    times: Path | None
+    settings: Mapping[str, Any]
+    session: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return self.folder.name
+
+    @property
+    def animal(self) -> str | None:
+        """Name of the animal, where it is stated."""
+        stated = self.session.get("animalName") or self.session.get("animal")
+        return str(stated).strip() or None if stated else None
+
+    @property
+    def start(self) -> datetime.datetime | None:
+        """When the recording began; with its zone where that follows from what is stated."""
+        return _start(self.session)
+
+
+def find_device(glance: Glance, session: Mapping[str, Any] | None = None) -> Device | None:
+    """Return the Miniscope whose files lie in a folder; None where there is none.
+
+    Parameters
+    ----------
+    glance : Glance
+    session : Mapping, optional
+        What the folder above states; read when not given.
+    """
+    names = glance.file_names
+    old = _numbered(names, _OLD_VIDEO)
+    if old:
+        settings = glance.read_once(read_old_settings, glance.path / OLD_SETTINGS)
+        times = glance.path / OLD_TIMES if OLD_TIMES in names else None
+        return _device(glance, True, old, times, settings, settings)
+    videos = _numbered(names, _VIDEO)
+    if not videos or not names & {SETTINGS, TIMES}:
+        return None
+    settings = _settings(glance) if SETTINGS in names else {}
+    if session is None:
+        session = glance.read_once(_read_settings, glance.path.absolute().parent / SETTINGS)
+    if not _is_miniscope(glance.path.name, settings, session):
+        return None
+    times = glance.path / TIMES if TIMES in names else None
+    return _device(glance, False, videos, times, settings, session or settings)
+
+
+def find_devices(glance: Glance, fewest: int = 1) -> list[list[Device]]:
+    """Return, for each Miniscope of a path, its recordings in the order of time.
+
+    Parameters
+    ----------
+    glance : Glance
+        The folder of a device, of a recording, or of recordings of one animal. Recordings without
+        a stated start, or of several animals, are not of one clock: then none is found.
+    fewest : int
+        How many recordings a folder of recordings must have.
+    """
+    own = find_device(glance)
+    if own is not None:
+        return [[own]]
+    devices = _in_recording(glance)
+    if devices:
+        return [[device] for device in devices]
+    within = [each for each in glance.folders() if SETTINGS in each.file_names]
+    recordings = [found for found in map(_in_recording, within) if found]
+    every = [device for found in recordings for device in found]
+    if len(recordings) < fewest or (len(recordings) > 1 and not _on_one_clock(every)):
+        return []
+    if len(recordings) == 1:
+        return [[device] for device in every]
+    by_name: dict[str, list[Device]] = {}
+    for device in sorted(every, key=lambda device: device.start):  # type: ignore[arg-type,return-value]
+        by_name.setdefault(device.name, []).append(device)
+    return [by_name[name] for name in sorted(by_name, key=natural_order)]
+
+
+def _on_one_clock(devices: list[Device]) -> bool:
+    starts = [device.start for device in devices]
+    animals = {device.animal for device in devices}
+    zones = {start.tzinfo is None for start in starts if start}
+    return None not in starts and len(animals) == len(zones) == 1
+
+
+def _in_recording(glance: Glance) -> list[Device]:
+    """Return the Miniscopes of the folder of one recording."""
+    session = _settings(glance) if SETTINGS in glance.file_names else {}
+    found = [find_device(folder, session) for folder in glance.folders()]
+    return [device for device in found if device is not None and not device.is_old]
+
+
+def _numbered(names: frozenset[str], pattern: re.Pattern[str]) -> list[tuple[int, str]]:
+    found = ((pattern.fullmatch(name), name) for name in names)
+    return sorted((int(match[1]), name) for match, name in found if match)
+
+
+def _device(
+    glance: Glance,
+    is_old: bool,
+    videos: list[tuple[int, str]],
+    times: Path | None,
+    settings: Mapping[str, Any],
+    session: Mapping[str, Any],
+) -> Device:
+    numbers = tuple(number for number, _ in videos)
+    paths = tuple(glance.path / name for _, name in videos)
+    return Device(glance.path, is_old, numbers, paths, times, settings, session)
+
+
+def _is_miniscope(folder: str, settings: Mapping[str, Any], session: Mapping[str, Any]) -> bool:
+    """Tell a Miniscope from a behaviour camera: by the recording's lists, its type, its name."""
+    names = {_plain(folder), _plain(settings.get("deviceName", folder))}
+    for key, answer in (("cameras", False), ("miniscopes", True)):
+        listed = session.get(key)
+        if isinstance(listed, list) and names & {_plain(name) for name in listed}:
+            return answer
+    stated = settings.get("deviceType")
+    return "scope" in (str(stated) if stated else folder).lower()
+
+
+def _plain(name: Any) -> str:
+    return str(name).replace(" ", "_").lower()
+
+
+def _settings(glance: Glance) -> Mapping[str, Any]:
+    return glance.read_once(_read_settings, glance.path / SETTINGS)
+
+
+def _read_settings(path: Path) -> Mapping[str, Any]:
+    try:
+        return read_settings(path)
+    except CorruptSourceError:
+        return {}
+
+
+def read_settings(path: Path) -> Mapping[str, Any]:
+    """Return what a ``metaData.json`` states; nothing where it is absent.
+
+    Raises
+    ------
+    CorruptSourceError
+        When it is no JSON object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError:
+        return {}
+    except ValueError as error:
+        raise CorruptSourceError(
+            f"'{path}' is no JSON file ({error}); mend it or move it away."
+        ) from None
+    if not isinstance(found, dict):
+        raise CorruptSourceError(f"'{path}' holds no JSON object; mend it or move it away.")
+    return found
+
+
+def read_old_settings(path: Path) -> Mapping[str, Any]:
+    """Return what a ``settings_and_notes.dat`` states: a line of names, then one of values."""
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return {}
+    lines = [line.split("\t") for line in text.splitlines() if line.strip()]
+    if len(lines) < 2 or lines[0][0].strip() != "animal":
+        return {}
+    return {key.strip(): value.strip() for key, value in zip(*lines[:2], strict=False)}
+
+
+def _start(session: Mapping[str, Any]) -> datetime.datetime | None:
+    """Return the stated start, whose zone is the distance from the stated universal time."""
+    stated = session.get("recordingStartTime", session)
+    if not isinstance(stated, Mapping):
+        return None
+    try:
+        year, month, day, hour, minute, second = (int(stated[key]) for key in _DATE)
+        milliseconds = int(stated.get("msec", 0))
+        local = datetime.datetime(year, month, day, hour, minute, second, milliseconds * 1000)
+        since_epoch = stated.get("msecSinceEpoch")
+        if since_epoch is None:
+            return local
+        epoch = datetime.datetime(1970, 1, 1)
+        offset = local - epoch - datetime.timedelta(milliseconds=int(since_epoch))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    quarter = datetime.timedelta(minutes=15)
+    # Zones are whole quarters of an hour; anything else says that the two do not belong together.
+    if offset % quarter or abs(offset) > datetime.timedelta(hours=14):
+        return local
+    return local.replace(tzinfo=datetime.timezone(offset))

@@ -1,0 +1,158 @@
+"""When the frames of a Miniscope were taken, as its files of timestamps state it."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.extractors.avi import AviOutline
+from nwb_ophys.extractors.miniscope_files import Device
+
+Times = NDArray[np.float64]
+
+
+def read_times(device: Device, num_frames: int, camera_number: int | None = None) -> Times | None:
+    """Return the times of frames in seconds since the start; None where no file states them.
+
+    Parameters
+    ----------
+    device : Device
+    num_frames : int
+        Of the videos, by which the camera is told from others in the file of the earlier program.
+    camera_number : int, optional
+        Which camera of that file it is.
+
+    Raises
+    ------
+    CorruptSourceError
+        When a line of the file cannot be read.
+    SourceArgumentError
+        When it is not known which camera is the Miniscope.
+    """
+    if device.times is None:
+        return None
+    if device.is_old:
+        cameras, clock = _columns(device.times, "\t", ("camNum", "sysClock"))
+        is_own = cameras == _camera(device.times, cameras, num_frames, camera_number)
+        # The clock is written without a sign: just before the start it is almost 2**32.
+        return np.where(clock >= 2**31, clock - 2**32, clock)[is_own] / 1000
+    numbers, times = _columns(device.times, ",", ("Frame Number", "Time Stamp (ms)"))
+    if len(numbers) and not np.array_equal(numbers, numbers[0] + np.arange(len(numbers))):
+        jump = int(np.flatnonzero(np.diff(numbers) != 1)[0])
+        raise CorruptSourceError(
+            f"'{device.times}': Frame Number {numbers[jump]:.0f} is followed by "
+            f"{numbers[jump + 1]:.0f}, so that it is not known which time is of which frame; mend "
+            "the file, or move it away to have frames evenly spaced."
+        )
+    return times / 1000
+
+
+def _columns(path: Path, separator: str, names: Sequence[str]) -> list[NDArray[np.float64]]:
+    """Read columns of numbers by their names; a last line that was cut off is left out."""
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    heading = [name.strip() for name in lines[0].split(separator)] if lines else []
+    missing = [name for name in names if name not in heading]
+    if missing:
+        raise CorruptSourceError(
+            f"'{path}' has no column '{missing[0]}'; its first line must name its columns, as the "
+            "acquisition program writes it. Mend it or move it away."
+        )
+    places = [heading.index(name) for name in names]
+    rows: list[list[float]] = []
+    for number, line in enumerate(lines[1:], start=2):
+        cells = line.split(separator)
+        try:
+            rows.append([float(cells[place]) for place in places])
+        except (IndexError, ValueError):
+            if number == len(lines) or not line.strip():
+                continue
+            raise CorruptSourceError(
+                f"'{path}', line {number}: {line!r} is not {', '.join(heading)}; mend it."
+            ) from None
+    table = np.asarray(rows, dtype=np.float64).reshape(-1, len(names))
+    return [table[:, index] for index in range(len(names))]
+
+
+def _camera(
+    path: Path, cameras: NDArray[np.float64], num_frames: int, asked: int | None
+) -> int | float:
+    """Return which camera of a file is the Miniscope: the one that has as many times as frames."""
+    found, counts = np.unique(cameras, return_counts=True)
+    known = dict(zip(found.astype(int).tolist(), counts.tolist(), strict=True))
+    if asked is not None and asked in known:
+        return asked
+    alike = [camera for camera, count in known.items() if count == num_frames]
+    if asked is None and (len(alike) == 1 or len(known) == 1):
+        return alike[0] if alike else next(iter(known))
+    shown = ", ".join(f"{camera} ({count} times)" for camera, count in known.items())
+    raise SourceArgumentError(
+        f"'{path}' has times of the cameras {shown}, and the videos have {num_frames} frames; give "
+        f"the Miniscope's as camera_number{'' if asked is None else f', not {asked}'}."
+    )
+
+
+def reconcile(
+    times: Times, outlines: Sequence[AviOutline], device: Device, rate: float | None
+) -> Times:
+    """Return as many times as there are frames, or the times of those frames that have one.
+
+    Parameters
+    ----------
+    times : numpy.ndarray, shape (times,)
+        In seconds.
+    outlines : sequence of AviOutline
+    device : Device
+    rate : float or None
+        Frames per second that the user gives for frames without a time.
+
+    Raises
+    ------
+    CorruptSourceError
+        When frames are missing in the midst of the recording, or there is no time at all.
+    """
+    num_frames = sum(outline.num_frames for outline in outlines)
+    if len(times) == num_frames:
+        return times
+    counts = f"'{device.times}' has {len(times)} timestamps for the {num_frames} frames of the "
+    counts += f"{len(outlines)} videos"
+    size = device.settings.get("framesPerFile")
+    short = [outline for outline in outlines[:-1] if size and outline.num_frames != size]
+    if short:
+        raise CorruptSourceError(
+            f"{counts}, and '{short[0].path.name}' has {short[0].num_frames} where metaData.json "
+            f"states {size} a file, so that it is not known which frames have no time; move the "
+            "file of timestamps away to have frames evenly spaced."
+        )
+    if not len(times) and rate is None:
+        raise CorruptSourceError(f"{counts}; give sampling_frequency, or convert it without them.")
+    if len(times) > num_frames:
+        _warn(f"{counts}: the last {len(times) - num_frames} timestamps are left out.")
+        return times[:num_frames]
+    missing = num_frames - len(times)
+    if rate is None:
+        _warn(
+            f"{counts}: the last {missing} frames, which have no time, are left out. Give "
+            "sampling_frequency to keep them, evenly spaced."
+        )
+        return times
+    _warn(f"{counts}: the last {missing} frames are spaced at the given {rate:g} Hz.")
+    last = times[-1] if len(times) else -1 / rate
+    return np.concatenate([times, last + np.arange(1, missing + 1) / rate])
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=6)
+
+
+def stated_rate(settings: dict[str, Any] | Any) -> float | None:
+    """Return the stated frames per second in Hz, such as of ``30FPS`` or ``20.00``."""
+    match = re.match(r"\s*(\d+(?:\.\d+)?)", str(settings.get("frameRate", "")))
+    rate = float(match[1]) if match else 0.0
+    return rate or None

@@ -1,0 +1,168 @@
+"""Recordings of Femtonics two-photon microscopes."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.metadata import camel_case
+
+_UNIT = re.compile(r"MSession_\d+/MUnit_\d+")
+
+
+@attrs.frozen(kw_only=True)
+class FemtonicsSource:
+    """Source arguments of a Femtonics recording."""
+
+    file_path: Path = argument("The .mesc file.")
+    session_name: str | None = argument(
+        "Which session, such as 'MSession_0', where units of several have one name.", default=None
+    )
+    munit_name: str | None = argument(
+        "Which measurement unit, such as 'MUnit_0'; not needed where there is one.", default=None
+    )
+    channel_name: str | None = argument(
+        "Which channel, such as 'UG'; not needed where there is one.", default=None
+    )
+    from_first_unit: bool = argument(
+        "Count times from the start of the file's first unit, not from the unit's own.",
+        default=False,
+    )
+
+
+class FemtonicsImagingInterface(ImagingInterface):
+    """One channel of a measurement unit in a file of Femtonics' MESc."""
+
+    Source = FemtonicsSource
+    file_suffixes = (".mesc",)
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.femtonics import FemtonicsExtractor
+
+        return FemtonicsExtractor(**attrs.asdict(source))
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the file states: start, microscope, rate, sizes, channel, intensity."""
+        unit, channel = self.extractor.unit, self.extractor.channel
+        header = self.extractor.header
+        start = header.first_start if self.source.from_first_unit else unit.start
+        voltage = channel.pmt_voltage
+        described = voltage is not None and f"Reference voltage of the PMT: {voltage:g}."
+        is_plain = (channel.scale, channel.offset) in ((1.0, 0.0), (None, None))
+        return {
+            "NWBFile": {
+                "session_start_time": start,
+                "experimenter": [unit.experimenter] if unit.experimenter else None,
+            },
+            "Ophys": {
+                "Device": [_device(header.vendor, unit)],
+                "ImagingPlane": [
+                    {
+                        "imaging_rate": self.extractor.get_sampling_frequency(),
+                        "grid_spacing": unit.pixel_size and list(unit.pixel_size),
+                        "grid_spacing_unit": unit.pixel_size and "meters",
+                        "origin_coords": unit.position and list(unit.position),
+                        "origin_coords_unit": unit.position and "meters",
+                        "reference_frame": unit.position and _frame_of(unit),
+                        "optical_channel": [
+                            {
+                                "name": camel_case(channel.name),
+                                **({"description": described} if described else {}),
+                            }
+                        ],
+                    }
+                ],
+                "TwoPhotonSeries": [
+                    {
+                        "comments": unit.comment or None,
+                        "conversion": None if is_plain else channel.scale,
+                        "offset": None if is_plain else channel.offset,
+                        "unit": channel.unit or None,
+                    }
+                ],
+            },
+        }
+
+    def part(self) -> str:
+        """Return the unit and the channel, where there are several."""
+        several = len(self.extractor.unit.channels) > 1
+        label = self.extractor.header.label(self.extractor.unit)
+        return f"{label} {self.extractor.channel.name if several else ''}".strip()
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is a file of MESc: its measurement units."""
+        from nwb_ophys.extractors.hdf5_outline import read_hdf5_outline
+
+        glance = Glance.of(path)
+        outline = glance.read_once(read_hdf5_outline) if glance.is_file else None
+        if outline is None:
+            return None
+        units = [name for name in outline.groups if _UNIT.fullmatch(name)]
+        if not units:
+            return None
+        noun = "unit" if len(units) == 1 else "units"
+        return f"'{glance.path.name}' has {len(units)} measurement {noun} of MESc"
+
+    @classmethod
+    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+        """Return every channel of every unit that is a movie."""
+        from nwb_ophys.extractors.femtonics_header import read_header
+
+        header = read_header(path)
+        asked = {"session": source.get("session_name"), "name": source.get("munit_name")}
+        units = [
+            unit
+            for unit in header.movies
+            if all(value in (None, getattr(unit, key)) for key, value in asked.items())
+        ]
+        _warn_of_others(header, asked)
+        if len(units) > 1 and header.first_start is not None:
+            source.setdefault("from_first_unit", True)
+        found: dict[str, dict[str, Any]] = {}
+        for unit in units:
+            names = {"session_name": unit.session, "munit_name": unit.name}
+            for channel in unit.channels:
+                if source.get("channel_name") not in (None, channel.name):
+                    continue
+                own = channel.name if len(unit.channels) > 1 else ""
+                arguments = {"file_path": path, **source, **names, "channel_name": channel.name}
+                found[f"{header.label(unit)} {own}".strip()] = arguments
+        # Where nothing is as asked for, the reader says what there is.
+        return found or {"": {"file_path": path, **source}}
+
+
+def _warn_of_others(header: Any, asked: Mapping[str, Any]) -> None:
+    others = [f"{unit.session}/{unit.name}" for unit in header.units if unit not in header.movies]
+    if others and header.movies and not any(asked.values()):
+        warnings.warn(
+            f"{', '.join(others)} of '{header.path}' are no movies over time and are left out.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _device(vendor: str, unit: Any) -> dict[str, Any]:
+    parts = [
+        f"setup {unit.setup}" if unit.setup else "",
+        f"run by {unit.program}" if unit.program else "",
+        f"with {unit.task}" if unit.task else "",
+    ]
+    stated = ", ".join(part for part in parts if part)
+    maker = f" of {vendor.rstrip('.')}" if vendor else ""
+    # NWB has the maker with the model only, and no model is stated.
+    return {"description": f"Two-photon microscope{maker}{': ' if stated else ''}{stated}."}
+
+
+def _frame_of(unit: Any) -> str:
+    return f"The microscope's space '{unit.space}' of MESc." if unit.space else None  # type: ignore[return-value]

@@ -1,0 +1,112 @@
+"""Recordings of UCLA Miniscopes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.extractors.avi import is_avi
+from nwb_ophys.extractors.miniscope_files import Device, find_devices
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+
+# Settings of the device that NWB has no place for, which its description names as they are stated.
+_SETTINGS = ("gain", "led0", "ewl", "excitation", "msCamExposure", "compression")
+
+
+@attrs.frozen(kw_only=True)
+class MiniscopeSource:
+    """Source arguments of a Miniscope recording."""
+
+    folder_path: Path = argument(
+        "The folder of the Miniscope, of a recording, or of several recordings of one animal."
+    )
+    device_name: str | None = argument(
+        "Folder of the Miniscope, where a recording has several.", default=None
+    )
+    sampling_frequency: float | None = argument(
+        "Frames per second in Hz, for frames whose times no file states.", default=None
+    )
+    camera_number: int | None = argument(
+        "Number of the Miniscope in timestamp.dat, where the counts do not tell.", default=None
+    )
+
+
+class MiniscopeImagingInterface(ImagingInterface):
+    """What one Miniscope recorded, without the behaviour cameras."""
+
+    Source = MiniscopeSource
+    photon_series_type = "OnePhotonSeries"
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.miniscope import MiniscopeExtractor
+
+        return MiniscopeExtractor(**attrs.asdict(source))
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the settings state: start, animal, type of device, its settings, rate."""
+        first: Device = self.extractor.devices[0]
+        settings, session = first.settings, first.session
+        kind = settings.get("deviceType")
+        stated = [
+            f"{key} {settings[key]}" for key in _SETTINGS if settings.get(key) not in (None, "")
+        ]
+        name = settings.get("deviceName")
+        what = f"Miniscope{f' {name!r}' if name else ''}{f' of type {kind}' if kind else ''}"
+        return {
+            "NWBFile": {
+                "session_start_time": first.start,
+                "experimenter": _names(session.get("researcherName")),
+                "experiment_description": session.get("experimentName") or None,
+            },
+            **({"Subject": {"subject_id": first.animal}} if first.animal else {}),
+            "Ophys": {
+                "Device": [{"description": f"{what}{'; ' if stated else ''}{', '.join(stated)}."}],
+                "ImagingPlane": [{"imaging_rate": self.extractor.stated_rate}],
+            },
+        }
+
+    def part(self) -> str:
+        """Return the folder of the device, where one of several was chosen."""
+        several = len(find_devices(Glance(self.source.folder_path))) > 1
+        return self.extractor.devices[0].name if several else ""
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path has a Miniscope's videos and settings."""
+        glance = Glance.of(path)
+        found = find_devices(glance, fewest=2) if glance.is_folder else []
+        videos = [video for devices in found for device in devices for video in device.videos]
+        if not videos or not is_avi(glance.head(videos[0])):
+            return None
+        first = found[0][0]
+        if first.is_old:
+            beside = " and timestamp.dat" if first.times else ""
+            return f"{len(videos)} msCam .avi files{beside}"
+        kind = first.settings.get("deviceType")
+        of = f"metaData.json with deviceType {kind}" if kind else "timeStamps.csv"
+        files = "1 .avi file" if len(videos) == 1 else f"{len(videos)} .avi files"
+        what = f"{files} of '{first.name}' and {of}"
+        if len(found) > 1:
+            what = f"{len(videos)} .avi files of {len(found)} Miniscopes and {of}"
+        count = max(len(devices) for devices in found)
+        return f"{count} recordings: {what}" if count > 1 else what
+
+    @classmethod
+    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+        """Return each Miniscope of a path."""
+        base = {"folder_path": path, **source}
+        names = [devices[0].name for devices in find_devices(Glance(path))]
+        if len(names) < 2 or "device_name" in source:
+            return {"": base}
+        return {name: {**base, "device_name": name} for name in names}
+
+
+def _names(researcher: Any) -> list[str] | None:
+    return [str(researcher)] if researcher else None
