@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nwb_ophys.errors import NwbOphysError
     from nwb_ophys.formats import (
         CaimanSegmentationInterface,
+        MinianSegmentationInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
         ScanImageImagingInterface,
@@ -39,6 +40,7 @@ __all__ = [
     "CaimanSegmentationInterface",
     "DatasetConfiguration",
     "ImagingInterface",
+    "MinianSegmentationInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "NwbOphysError",

@@ -89,6 +89,7 @@ def test_names_and_kinds():
         "numpy": "imaging",
         "suite2p": "segmentation",
         "caiman": "segmentation",
+        "minian": "segmentation",
         "numpy-segmentation": "segmentation",
     }
 

@@ -113,6 +113,12 @@ BUILTIN = (
         packages=("scipy",),
     ),
     FormatRow(
+        name="minian",
+        kind="segmentation",
+        interface=f"{_FORMATS}.minian:MinianSegmentationInterface",
+        recognised="a folder with Minian's A.zarr and C.zarr",
+    ),
+    FormatRow(
         name="numpy-segmentation",
         kind="segmentation",
         interface=f"{_FORMATS}.numpy:NumpySegmentationInterface",

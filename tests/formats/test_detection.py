@@ -31,6 +31,7 @@ REAL = {
     "suite2p/v1.1.0/suite2p": {"suite2p"},
     "caiman/caiman_analysis.hdf5": {"caiman"},
     "caiman/v1.12.1_neurofinder_crop.hdf5": {"caiman"},
+    "minian/segmented_data_3units_100frames": {"minian"},
     "README.md": set(),
 }
 
