@@ -85,8 +85,10 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
             self.folder_path, frames, self.get_num_samples(), sampling_frequency, timestamps_path
         )
 
-    def _open(self, name: str, dimensions: Sequence[str]) -> ZarrVariable | None:
-        return open_zarr_variable(self.folder_path / f"{name}.zarr", dimensions)
+    def _open(
+        self, name: str, dimensions: Sequence[str], saved: Sequence[str] | None = None
+    ) -> ZarrVariable | None:
+        return open_zarr_variable(self.folder_path / f"{name}.zarr", dimensions, saved)
 
     def _check_field(self, variable: ZarrVariable) -> None:
         if variable.shape[-2:] != self.get_frame_shape():
@@ -100,7 +102,7 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
         traces: dict[str, TraceView] = {}
         frames: NDArray[Any] | None = None
         for name, kind in _TRACES.items():
-            variable = self._open(name, ("frame", "unit_id"))
+            variable = self._open(name, ("frame", "unit_id"), saved=("unit_id", "frame"))
             if variable is None:
                 continue
             own_frames = _frames(variable)
@@ -214,9 +216,7 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
             parts.append((unit + start, row.astype(np.int32), column.astype(np.int32), weights))
         nothing = [np.zeros(0, kind) for kind in (np.intp, np.int32, np.int32)]
         parts.append((*nothing, np.zeros(0, self._footprints.dtype)))
-        unit, row, column, weights = (
-            np.concatenate(each) for each in zip(*parts, strict=True)
-        )
+        unit, row, column, weights = (np.concatenate(each) for each in zip(*parts, strict=True))
         counts = np.bincount(unit, minlength=num_units)
         self._warn_of_empty_units(counts)
         return RaggedPixels(

@@ -118,6 +118,8 @@ def _read_table(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
+        if not rows:
+            raise ValueError("it has no rows")
         values = [(int(row[_COLUMNS[0]]), float(row[_COLUMNS[1]])) for row in rows]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise CorruptSourceError(

@@ -101,7 +101,9 @@ class ZarrVariable:
         return total - int(self.array.nchunks_initialized), total
 
 
-def open_zarr_variable(store: Path, dimensions: Sequence[str]) -> ZarrVariable | None:
+def open_zarr_variable(
+    store: Path, dimensions: Sequence[str], saved: Sequence[str] | None = None
+) -> ZarrVariable | None:
     """Open a variable of the name of its store.
 
     Parameters
@@ -110,6 +112,8 @@ def open_zarr_variable(store: Path, dimensions: Sequence[str]) -> ZarrVariable |
         Such as ``A.zarr``.
     dimensions : sequence of str
         Names of the axes, in the order in which they are wanted.
+    saved : sequence of str, optional
+        The order in which they are saved where the file does not say; the same when not given.
 
     Returns
     -------
@@ -131,7 +135,7 @@ def open_zarr_variable(store: Path, dimensions: Sequence[str]) -> ZarrVariable |
         )
     stated = _dimension_names(array)
     if stated is None and array.ndim == len(dimensions):
-        stated = list(dimensions)
+        stated = list(saved or dimensions)
     if stated is None or sorted(stated) != sorted(dimensions):
         raise CorruptSourceError(
             f"'{store / name}' has the axes {stated or array.shape}; they must be "

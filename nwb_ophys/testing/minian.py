@@ -97,7 +97,9 @@ def _variables(recording: SimulatedRecording) -> dict[str, tuple[tuple[str, ...]
     calcium = recording.calcium.T
     baseline = np.repeat(np.min(recording.fluorescence, axis=0)[:, None], calcium.shape[1], axis=1)
     background = recording.mean_image().astype(np.float64)
-    slow = recording.neuropil.mean(axis=1).astype(np.float64)
+    slow = (recording.neuropil if recording.num_cells else np.ones((calcium.shape[1], 1))).mean(
+        axis=1, dtype=np.float64
+    )
     return {
         "A": (("unit_id", *field), recording.image_masks()),
         "C": (of_units, calcium),

@@ -49,6 +49,7 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "suite2p 1.1": ("suite2p/v1.1.0/suite2p", (), ()),
     "caiman 1.8": ("caiman/caiman_analysis.hdf5", (), ()),
     "caiman 1.12": ("caiman/v1.12.1_neurofinder_crop.hdf5", (), ()),
+    "minian": ("minian/segmented_data_3units_100frames", (), ()),
 }
 
 # Imaging planes, one for each channel and plane; elsewhere one.
