@@ -20,6 +20,12 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors.minian_coordinates import (
+    check_frames,
+    frame_numbers,
+    unit_labels,
+    warn_of_missing_chunks,
+)
 from nwb_ophys.extractors.minian_times import sample_times
 from nwb_ophys.extractors.properties import QuickProperties
 from nwb_ophys.extractors.ragged import RaggedPixels, field_of
@@ -74,7 +80,7 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
             )
         self._footprints = footprints
         self._sampling_frequency = sampling_frequency
-        self._unit_ids = _labels(footprints)
+        self._unit_ids = unit_labels(footprints)
         self._traces, frames = self._open_traces()
         self._open_background(frames)
         image = self._open("max_proj", _FIELD)
@@ -105,12 +111,12 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
             variable = self._open(name, ("frame", "unit_id"), saved=("unit_id", "frame"))
             if variable is None:
                 continue
-            own_frames = _frames(variable)
+            own_frames = frame_numbers(variable)
             if traces:
-                _check_frames(variable, own_frames, frames, len(next(iter(traces.values()))))
+                check_frames(variable, own_frames, frames, len(next(iter(traces.values()))))
             else:
                 frames = own_frames
-            _warn_of_missing_chunks(variable)
+            warn_of_missing_chunks(variable)
             traces[kind] = TraceView(variable, self._columns(variable))
         if not traces:
             raise CorruptSourceError(
@@ -124,7 +130,7 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
 
     def _columns(self, variable: ZarrVariable) -> list[int]:
         """Return where the trace of each unit is: the labels tell, not the order."""
-        labels = _labels(variable)
+        labels = unit_labels(variable)
         position = {label: index for index, label in enumerate(labels)}
         if set(labels) != set(self._unit_ids):
             odd = sorted(set(labels) ^ set(self._unit_ids))
@@ -143,8 +149,8 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
         self._background_ids = [] if self._background is trace is None else ["background0"]
         if trace is None:
             return
-        _check_frames(trace, _frames(trace), frames, self.get_num_samples())
-        _warn_of_missing_chunks(trace)
+        check_frames(trace, frame_numbers(trace), frames, self.get_num_samples())
+        warn_of_missing_chunks(trace)
         if self._background is None:
             warnings.warn(
                 f"'{self.folder_path}' has the background's trace in f.zarr, but no b.zarr: the "
@@ -216,7 +222,8 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
             parts.append((unit + start, row.astype(np.int32), column.astype(np.int32), weights))
         nothing = [np.zeros(0, kind) for kind in (np.intp, np.int32, np.int32)]
         parts.append((*nothing, np.zeros(0, self._footprints.dtype)))
-        unit, row, column, weights = (np.concatenate(each) for each in zip(*parts, strict=True))
+        joined: list[NDArray[Any]] = [np.concatenate(each) for each in zip(*parts, strict=True)]
+        unit, row, column, weights = joined
         counts = np.bincount(unit, minlength=num_units)
         self._warn_of_empty_units(counts)
         return RaggedPixels(
@@ -279,52 +286,3 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
         """Return the pixels of the background that are not zero: (row, column, weight)."""
         images = np.moveaxis(self.get_background_image_masks(background_ids), -1, 0)
         return [np.column_stack([*np.nonzero(each), each[np.nonzero(each)]]) for each in images]
-
-
-def _labels(variable: ZarrVariable) -> list[int]:
-    """Return the labels of the units of a variable; their numbers where it has no labels."""
-    num_units = variable.shape[0] if variable.name == "A" else variable.shape[1]
-    labels = variable.coordinate("unit_id")
-    if labels is None:
-        return list(range(num_units))
-    if labels.shape != (num_units,) or len(set(labels.tolist())) != num_units:
-        raise CorruptSourceError(
-            f"'{variable.store}' has {num_units} units, but its unit_id are "
-            f"{labels.tolist()[:10] if labels.ndim else labels.item()}; each must have its own."
-        )
-    return [int(label) for label in labels]
-
-
-def _frames(variable: ZarrVariable) -> NDArray[Any] | None:
-    frames = variable.coordinate("frame")
-    if frames is None:
-        return None
-    if frames.shape != variable.shape[:1] or len(np.unique(frames)) != len(frames):
-        raise CorruptSourceError(
-            f"'{variable.store}' has {variable.shape[0]} samples, but its coordinate 'frame' has "
-            f"{frames.size} values, {len(np.unique(frames))} of them different."
-        )
-    return frames
-
-
-def _check_frames(
-    variable: ZarrVariable, own: NDArray[Any] | None, frames: NDArray[Any] | None, num_samples: int
-) -> None:
-    if variable.shape[0] != num_samples:
-        raise CorruptSourceError(
-            f"'{variable.store}' has {variable.shape[0]} samples, the other traces {num_samples}; "
-            "they must be of the same frames."
-        )
-    if own is not None and frames is not None and not np.array_equal(own, frames):
-        raise CorruptSourceError(f"'{variable.store}' is of other frames than the other traces.")
-
-
-def _warn_of_missing_chunks(variable: ZarrVariable) -> None:
-    missing, total = variable.num_missing_chunks()
-    if missing:
-        warnings.warn(
-            f"{missing} of {total} chunks of '{variable.store}' have no file and are read as "
-            "zeros; the folder may be incomplete.",
-            UserWarning,
-            stacklevel=5,
-        )

@@ -89,9 +89,7 @@ def test_neither_footprints_nor_traces_are_read_on_opening(tmp_path):
 
 def test_a_recording_without_units(tmp_path):
     recording = simulate_recording(num_samples=8, num_cells=0)
-    extractor = MinianExtractor(
-        write_minian(tmp_path, recording, with_background=False), sampling_frequency=5.0
-    )
+    extractor = MinianExtractor(write_minian(tmp_path, recording))
     assert extractor.get_roi_ids() == []
     assert extractor.get_roi_image_masks().shape == (*recording.field_shape, 0)
 
