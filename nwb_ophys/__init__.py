@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         NumpyImagingInterface,
         NumpySegmentationInterface,
         ScanImageImagingInterface,
+        SimaSegmentationInterface,
         Suite2pSegmentationInterface,
         TiffImagingInterface,
     )
@@ -48,6 +49,7 @@ __all__ = [
     "ScanImageConverter",
     "ScanImageImagingInterface",
     "SegmentationInterface",
+    "SimaSegmentationInterface",
     "Suite2pSegmentationInterface",
     "TiffImagingInterface",
     "__version__",

@@ -90,6 +90,7 @@ def test_names_and_kinds():
         "suite2p": "segmentation",
         "caiman": "segmentation",
         "minian": "segmentation",
+        "sima": "segmentation",
         "numpy-segmentation": "segmentation",
     }
 

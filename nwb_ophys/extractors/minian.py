@@ -223,12 +223,12 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
         nothing = [np.zeros(0, kind) for kind in (np.intp, np.int32, np.int32)]
         parts.append((*nothing, np.zeros(0, self._footprints.dtype)))
         joined: list[NDArray[Any]] = [np.concatenate(each) for each in zip(*parts, strict=True)]
-        unit, row, column, weights = joined
-        counts = np.bincount(unit, minlength=num_units)
+        units, y, x, weights_of_all = joined
+        counts = np.bincount(units, minlength=num_units)
         self._warn_of_empty_units(counts)
         return RaggedPixels(
-            coordinates=(column, row),
-            weights=weights,
+            coordinates=(x, y),
+            weights=weights_of_all,
             ends=np.cumsum(counts, dtype=np.int64),
             field_shape=field_of((rows, columns)),
             image_dtype=self._footprints.dtype,

@@ -4,6 +4,7 @@ from nwb_ophys.formats.caiman import CaimanSegmentationInterface
 from nwb_ophys.formats.minian import MinianSegmentationInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
+from nwb_ophys.formats.sima import SimaSegmentationInterface
 from nwb_ophys.formats.suite2p import Suite2pSegmentationInterface
 from nwb_ophys.formats.tiff import TiffImagingInterface
 
@@ -13,6 +14,7 @@ __all__ = [
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "ScanImageImagingInterface",
+    "SimaSegmentationInterface",
     "Suite2pSegmentationInterface",
     "TiffImagingInterface",
 ]

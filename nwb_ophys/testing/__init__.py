@@ -12,6 +12,7 @@ from nwb_ophys.testing.caiman import write_caiman
 from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.minian import write_minian
 from nwb_ophys.testing.scanimage import write_scanimage
+from nwb_ophys.testing.sima import write_sima
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.suite2p import write_suite2p
 from nwb_ophys.testing.tiff import write_tiff
@@ -23,6 +24,7 @@ __all__ = [
     "write_caiman",
     "write_minian",
     "write_scanimage",
+    "write_sima",
     "write_suite2p",
     "write_tiff",
 ]
