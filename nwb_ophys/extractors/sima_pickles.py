@@ -67,8 +67,9 @@ class SparseState:
             row, column = major, state["indices"]
             row, column = (column, row) if isinstance(self, _ByColumns) else (row, column)
             weights = np.asarray(state["data"])
-        elif "row" in state:  # coo_matrix
-            row, column, weights = state["row"], state["col"], np.asarray(state["data"])
+        elif "row" in state or "coords" in state:  # coo_matrix, of older or newer SciPy
+            row, column = state["coords"] if "coords" in state else (state["row"], state["col"])
+            weights = np.asarray(state["data"])
         else:
             raise ValueError(f"a sparse matrix with {sorted(state)} is of an unknown kind")
         if not len(row) == len(column) == len(weights):
@@ -154,22 +155,19 @@ def _known(module: str, name: str) -> Any:
     import copyreg
 
     arrays = np.zeros(0).__reduce__()[0]
+    buffers = np.zeros(1).__reduce_ex__(5)[0]  # type: ignore[arg-type]
     numbers = np.float64(0).__reduce__()[0]
     return {
         ("numpy", "dtype"): np.dtype,
         ("numpy", "ndarray"): np.ndarray,
         ("numpy._core.multiarray", "_reconstruct"): arrays,
         ("numpy._core.multiarray", "scalar"): numbers,
-        ("numpy._core.numeric", "_frombuffer"): _from_buffer,
+        ("numpy._core.numeric", "_frombuffer"): buffers,
         ("_codecs", "encode"): _latin1_bytes,
         ("collections", "OrderedDict"): collections.OrderedDict,
         ("collections", "defaultdict"): collections.defaultdict,
         ("copyreg", "_reconstructor"): copyreg._reconstructor,  # type: ignore[attr-defined]
     }.get((module, name))
-
-
-def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
 
 
 def _latin1_bytes(text: str, encoding: str = "latin1") -> bytes:
