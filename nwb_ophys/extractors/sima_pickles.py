@@ -9,6 +9,7 @@ that calls one can do anything.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,19 +156,24 @@ def _known(module: str, name: str) -> Any:
     import copyreg
 
     arrays = np.zeros(0).__reduce__()[0]
-    buffers = np.zeros(1).__reduce_ex__(5)[0]  # type: ignore[arg-type]
+    buffers: Any = np.zeros(1).__reduce_ex__(5)[0]
     numbers = np.float64(0).__reduce__()[0]
     return {
         ("numpy", "dtype"): np.dtype,
         ("numpy", "ndarray"): np.ndarray,
         ("numpy._core.multiarray", "_reconstruct"): arrays,
         ("numpy._core.multiarray", "scalar"): numbers,
-        ("numpy._core.numeric", "_frombuffer"): buffers,
-        ("_codecs", "encode"): _latin1_bytes,
+        ("numpy._core.numeric", "_frombuffer"): _fresh(buffers),
+        ("_codecs", "encode"): _fresh(_latin1_bytes),
         ("collections", "OrderedDict"): collections.OrderedDict,
         ("collections", "defaultdict"): collections.defaultdict,
-        ("copyreg", "_reconstructor"): copyreg._reconstructor,  # type: ignore[attr-defined]
+        ("copyreg", "_reconstructor"): _fresh(vars(copyreg)["_reconstructor"]),
     }.get((module, name))
+
+
+def _fresh(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of its own: a pickle can set attributes of what it is given."""
+    return lambda *arguments: function(*arguments)
 
 
 def _latin1_bytes(text: str, encoding: str = "latin1") -> bytes:

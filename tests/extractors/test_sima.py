@@ -140,7 +140,7 @@ def test_polygons_cover_the_pixels_whose_centres_they_hold(tmp_path):
 
 
 def test_slanted_polygons_against_another_rule(tmp_path):
-    from matplotlib.path import Path as Outline
+    outlines = pytest.importorskip("matplotlib.path")
 
     random = np.random.default_rng(1)
     angles = np.sort(random.uniform(0, 2 * np.pi, 9))
@@ -150,7 +150,9 @@ def test_slanted_polygons_against_another_rule(tmp_path):
         mask = _open(_write(tmp_path, polygons={2: [outline]})).get_roi_image_masks([2])[..., 0]
         rows, columns = np.indices(RECORDING.field_shape)
         centres = np.column_stack([columns.ravel() + 0.5, rows.ravel() + 0.5])
-        expected = Outline(np.vstack([corners, corners[:1]]), closed=True).contains_points(centres)
+        expected = outlines.Path(np.vstack([corners, corners[:1]]), closed=True).contains_points(
+            centres
+        )
         np.testing.assert_array_equal(mask.ravel() > 0, expected)
         assert mask.sum() > 100
 
@@ -314,6 +316,22 @@ def test_functions_are_refused(tmp_path, harm):
     (tmp_path / "rois.pkl").write_bytes(pickle.dumps(harm))
     with pytest.raises(CorruptSourceError):
         load_sima_pickle(tmp_path / "rois.pkl")
+
+
+@pytest.mark.parametrize("protocol", [0, 5])
+def test_a_pickle_cannot_change_functions(tmp_path, protocol):
+    """The state of what a pickle makes is set as attributes: of a function, its defaults."""
+    function, *_ = (np.zeros(1) if protocol else object.__new__(_Plain)).__reduce_ex__(protocol)
+    before = function.__defaults__
+    name = f"{function.__module__}\n{function.__name__}\n"
+    text = f"c{name}N}}X\x0c\x00\x00\x00__defaults__K\x07\x85s\x86b."
+    (tmp_path / "rois.pkl").write_bytes(b"\x80\x02" + text.encode("latin1"))
+    assert load_sima_pickle(tmp_path / "rois.pkl").__defaults__ == (7,)
+    assert function.__defaults__ == before
+
+
+class _Plain:
+    pass
 
 
 def test_classes_of_sima_do_nothing(tmp_path):
