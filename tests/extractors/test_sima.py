@@ -139,6 +139,25 @@ def test_polygons_cover_the_pixels_whose_centres_they_hold(tmp_path):
     np.testing.assert_array_equal(masks[..., 2], RECORDING.image_masks()[1])
 
 
+def test_centres_on_the_edge_of_a_polygon_are_outside_it(tmp_path):
+    square = [[[10.5, 3.5, 0], [10.5, 5.5, 0], [13.5, 5.5, 0], [13.5, 3.5, 0]]]
+    mask = _open(_write(tmp_path, polygons={0: square})).get_roi_image_masks([0])[..., 0]
+    assert np.argwhere(mask).tolist() == [[4, 11], [4, 12]]
+
+
+def test_masks_that_are_true_or_false_weigh_one(tmp_path):
+    folder = _write(tmp_path)
+
+    def make_boolean(signals):
+        for roi in signals["auto_ROIs"]["rois"]:
+            roi["mask"] = [plane.astype(bool) for plane in roi["mask"]]
+
+    _edit(folder / "signals_0.pkl", make_boolean)
+    masks = np.moveaxis(_open(folder).get_roi_image_masks(), -1, 0)
+    np.testing.assert_array_equal(masks, RECORDING.image_masks() > 0)
+    assert masks.dtype == np.float32
+
+
 def test_slanted_polygons_against_another_rule(tmp_path):
     outlines = pytest.importorskip("matplotlib.path")
 
