@@ -1,6 +1,7 @@
 """SIMA's ROIs and signals, read from a ``.sima`` folder without SIMA.
 
-Not read by roiextractors, which needs SIMA, that does not run on a Python of today; replaces the
+Not read by roiextractors, whose 0.10 fails on every folder, since it asks for the field before it
+has the masks. Beside that it needs SIMA, that does not run on a Python of today; replaces the
 user's pickles by others, and loads them with all the code that they name; takes signals of shape
 (ROIs, frames) for (frames, ROIs); takes the first channel, label and sequence, whatever else there
 is; and pairs signals with the ROIs of another file.
