@@ -100,6 +100,8 @@ def test_names_and_kinds():
         "caiman": "segmentation",
         "cnmfe": "segmentation",
         "extract": "segmentation",
+        "minian": "segmentation",
+        "sima": "segmentation",
         "numpy-segmentation": "segmentation",
     }
 

@@ -7,12 +7,14 @@ from nwb_ophys.formats.femtonics import FemtonicsImagingInterface
 from nwb_ophys.formats.hdf5 import Hdf5ImagingInterface
 from nwb_ophys.formats.memmap import MemmapImagingInterface
 from nwb_ophys.formats.micromanager import MicroManagerImagingInterface
+from nwb_ophys.formats.minian import MinianSegmentationInterface
 from nwb_ophys.formats.miniscope import MiniscopeImagingInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
 from nwb_ophys.formats.ome_tiff import OmeTiffImagingInterface
 from nwb_ophys.formats.scanbox import ScanboxImagingInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
 from nwb_ophys.formats.scanimage_legacy import ScanImageLegacyImagingInterface
+from nwb_ophys.formats.sima import SimaSegmentationInterface
 from nwb_ophys.formats.suite2p import Suite2pImagingInterface, Suite2pSegmentationInterface
 from nwb_ophys.formats.tiff import TiffImagingInterface
 
@@ -24,6 +26,7 @@ __all__ = [
     "Hdf5ImagingInterface",
     "MemmapImagingInterface",
     "MicroManagerImagingInterface",
+    "MinianSegmentationInterface",
     "MiniscopeImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
@@ -31,6 +34,7 @@ __all__ = [
     "ScanImageImagingInterface",
     "ScanImageLegacyImagingInterface",
     "ScanboxImagingInterface",
+    "SimaSegmentationInterface",
     "Suite2pImagingInterface",
     "Suite2pSegmentationInterface",
     "TiffImagingInterface",

@@ -198,6 +198,18 @@ BUILTIN = (
         packages=("scipy",),
     ),
     FormatRow(
+        name="minian",
+        kind="segmentation",
+        interface=f"{_FORMATS}.minian:MinianSegmentationInterface",
+        recognised="a folder with Minian's A.zarr and C.zarr",
+    ),
+    FormatRow(
+        name="sima",
+        kind="segmentation",
+        interface=f"{_FORMATS}.sima:SimaSegmentationInterface",
+        recognised="a folder of SIMA with dataset.pkl, and rois.pkl or signals_0.pkl",
+    ),
+    FormatRow(
         name="numpy-segmentation",
         kind="segmentation",
         interface=f"{_FORMATS}.numpy:NumpySegmentationInterface",

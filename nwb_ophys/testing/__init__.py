@@ -16,11 +16,13 @@ from nwb_ophys.testing.femtonics import write_femtonics
 from nwb_ophys.testing.hdf5 import write_hdf5
 from nwb_ophys.testing.memmap import write_memmap
 from nwb_ophys.testing.micromanager import write_micromanager
+from nwb_ophys.testing.minian import write_minian
 from nwb_ophys.testing.miniscope import write_miniscope, write_old_miniscope
 from nwb_ophys.testing.ome_tiff import write_ome_tiff
 from nwb_ophys.testing.scanbox import write_scanbox
 from nwb_ophys.testing.scanimage import write_scanimage
 from nwb_ophys.testing.scanimage_legacy import write_scanimage_legacy
+from nwb_ophys.testing.sima import write_sima
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.suite2p import write_suite2p
 from nwb_ophys.testing.tiff import write_tiff
@@ -36,12 +38,14 @@ __all__ = [
     "write_hdf5",
     "write_memmap",
     "write_micromanager",
+    "write_minian",
     "write_miniscope",
     "write_old_miniscope",
     "write_ome_tiff",
     "write_scanbox",
     "write_scanimage",
     "write_scanimage_legacy",
+    "write_sima",
     "write_suite2p",
     "write_tiff",
 ]

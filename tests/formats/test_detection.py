@@ -41,6 +41,7 @@ REAL = {
     "caiman/caiman_analysis.hdf5": {"caiman"},
     "caiman/v1.12.1_neurofinder_crop.hdf5": {"caiman"},
     "extract/extract_public_output.mat": {"extract"},
+    "minian/segmented_data_3units_100frames": {"minian"},
     "README.md": set(),
 }
 

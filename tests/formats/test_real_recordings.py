@@ -57,6 +57,7 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "caiman 1.8": ("caiman/caiman_analysis.hdf5", (), ()),
     "caiman 1.12": ("caiman/v1.12.1_neurofinder_crop.hdf5", (), ()),
     "extract": ("extract/extract_public_output.mat", ("sampling_frequency=20",), ()),
+    "minian": ("minian/segmented_data_3units_100frames", (), ()),
 }
 
 # Imaging planes, one for each channel and plane; elsewhere one.

@@ -1,0 +1,288 @@
+"""Minian's output: a folder of Zarr stores, one for each variable.
+
+Not read by roiextractors, which numbers the ROIs anew while it gives their labels as ids, so that
+masks of units with gaps in their labels are not found; takes traces in the order of the files
+instead of that of the labels; gives the background's trace to the cell where there is one cell;
+refuses folders without background, without timeStamps.csv, and without a ``.zgroup``, which Minian
+does not write; drops frames that have no timestamp; and leaves out ``c0``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from roiextractors import SegmentationExtractor
+
+from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors.minian_coordinates import (
+    check_frames,
+    frame_numbers,
+    unit_labels,
+    warn_of_missing_chunks,
+)
+from nwb_ophys.extractors.minian_times import sample_times
+from nwb_ophys.extractors.properties import QuickProperties
+from nwb_ophys.extractors.ragged import RaggedPixels, field_of
+from nwb_ophys.extractors.sparse import Form
+from nwb_ophys.extractors.traces import Response, TraceView
+from nwb_ophys.extractors.zarr_variables import ZarrVariable, open_zarr_variable
+
+# Of dense footprints that are searched for pixels at the same time.
+_BLOCK_BYTES = 64_000_000
+
+# Kinds of traces by the names of Minian's variables.
+_TRACES = {"C": "denoised", "S": "deconvolved", "b0": "baseline", "c0": "c0"}
+_FIELD = ("height", "width")
+
+
+class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
+    """Units, their traces and the background that Minian found.
+
+    Parameters
+    ----------
+    folder_path : pathlib.Path
+        With ``A.zarr``, ``C.zarr`` and others.
+    sampling_frequency : float, optional
+        Samples of the traces per second, needed where there is no table of timestamps.
+    timestamps_path : pathlib.Path, optional
+        The table of timestamps; ``timeStamps.csv`` in the folder, or in the one it lies in, when
+        not given.
+
+    Raises
+    ------
+    CorruptSourceError
+        Naming the store or table that is damaged or does not fit the others.
+    SourceError
+        When nothing states when the samples were taken.
+    """
+
+    extractor_name = "MinianExtractor"
+
+    def __init__(
+        self,
+        folder_path: Path,
+        sampling_frequency: float | None = None,
+        timestamps_path: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.folder_path = Path(folder_path)
+        footprints = self._open("A", ("unit_id", *_FIELD))
+        if footprints is None:
+            raise CorruptSourceError(
+                f"'{folder_path}' is no folder of Minian: it has no A.zarr. Give the folder in "
+                "which Minian saved A.zarr, C.zarr and others."
+            )
+        self._footprints = footprints
+        self._sampling_frequency = sampling_frequency
+        self._unit_ids = unit_labels(footprints)
+        self._traces, frames = self._open_traces()
+        self._open_background(frames)
+        image = self._open("max_proj", _FIELD)
+        if image is not None:
+            self._check_field(image)
+            self._summary_images["maximum_projection"] = image[:]
+        self._native_times = sample_times(
+            self.folder_path, frames, self.get_num_samples(), sampling_frequency, timestamps_path
+        )
+
+    def _open(
+        self, name: str, dimensions: Sequence[str], saved: Sequence[str] | None = None
+    ) -> ZarrVariable | None:
+        return open_zarr_variable(self.folder_path / f"{name}.zarr", dimensions, saved)
+
+    def _check_field(self, variable: ZarrVariable) -> None:
+        if variable.shape[-2:] != self.get_frame_shape():
+            raise CorruptSourceError(
+                f"'{variable.store}' is of {variable.shape[-2:]} pixels, A.zarr of "
+                f"{self.get_frame_shape()}; they must be of the same field."
+            )
+
+    def _open_traces(self) -> tuple[dict[str, TraceView], NDArray[Any] | None]:
+        """Return the traces, with columns in the order of the units, and the frames' numbers."""
+        traces: dict[str, TraceView] = {}
+        frames: NDArray[Any] | None = None
+        for name, kind in _TRACES.items():
+            variable = self._open(name, ("frame", "unit_id"), saved=("unit_id", "frame"))
+            if variable is None:
+                continue
+            own_frames = frame_numbers(variable)
+            if traces:
+                check_frames(variable, own_frames, frames, len(next(iter(traces.values()))))
+            else:
+                frames = own_frames
+            warn_of_missing_chunks(variable)
+            traces[kind] = TraceView(variable, self._columns(variable))
+        if not traces:
+            raise CorruptSourceError(
+                f"'{self.folder_path}' has footprints in A.zarr, but none of the traces "
+                f"{', '.join(f'{name}.zarr' for name in _TRACES)}; the folder is not complete."
+            )
+        self._roi_responses = [
+            Response(kind, trace, list(self._unit_ids)) for kind, trace in traces.items()
+        ]
+        return traces, frames
+
+    def _columns(self, variable: ZarrVariable) -> list[int]:
+        """Return where the trace of each unit is: the labels tell, not the order."""
+        labels = unit_labels(variable)
+        position = {label: index for index, label in enumerate(labels)}
+        if set(labels) != set(self._unit_ids):
+            odd = sorted(set(labels) ^ set(self._unit_ids))
+            raise CorruptSourceError(
+                f"'{variable.store}' has {len(labels)} units, A.zarr {len(self._unit_ids)}; "
+                f"in one of them only are the unit_id {odd[:10]}."
+            )
+        return [position[label] for label in self._unit_ids]
+
+    def _open_background(self, frames: NDArray[Any] | None) -> None:
+        """Open the one background component, of which footprint and trace may be missing."""
+        self._background = self._open("b", _FIELD)
+        trace = self._open("f", ("frame",))
+        if self._background is not None:
+            self._check_field(self._background)
+        self._background_ids = [] if self._background is trace is None else ["background0"]
+        if trace is None:
+            return
+        check_frames(trace, frame_numbers(trace), frames, self.get_num_samples())
+        warn_of_missing_chunks(trace)
+        if self._background is None:
+            warnings.warn(
+                f"'{self.folder_path}' has the background's trace in f.zarr, but no b.zarr: the "
+                "footprint of the background is written empty.",
+                UserWarning,
+                stacklevel=4,
+            )
+        values = trace[:][:, np.newaxis]
+        self._roi_responses.append(Response("background", values, list(self._background_ids)))
+
+    # --- what the files hold --------------------------------------------------------------------
+
+    def get_frame_shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        rows, columns = self._footprints.shape[1:]
+        return rows, columns
+
+    def field_coordinates(self) -> dict[str, NDArray[Any] | None]:
+        """Return where the rows and columns lie in the recorded movie, by ``height``, ``width``."""
+        return {name: self._footprints.coordinate(name) for name in _FIELD}
+
+    def stated_text(self, name: str) -> str | None:
+        """Return a text that goes with the units, such as ``animal``; None where there is none."""
+        value = self._footprints.coordinate(name)
+        return str(value.item()) or None if value is not None and value.size == 1 else None
+
+    def get_roi_ids(self) -> list[int]:
+        """Return Minian's labels of the units, ``unit_id``."""
+        return list(self._unit_ids)
+
+    def get_num_rois(self) -> int:
+        """Return the number of units."""
+        return len(self._unit_ids)
+
+    def get_background_ids(self) -> list[str]:
+        """Return ``background0``, where there is a background."""
+        return list(self._background_ids)
+
+    def get_num_background_components(self) -> int:
+        """Return 1, where there is a background."""
+        return len(self._background_ids)
+
+    def get_num_samples(self) -> int:
+        """Return the number of samples of the traces."""
+        return len(next(iter(self._traces.values())))
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[np.float64] | None:
+        """Return the times that the table of timestamps states, in seconds; None without one."""
+        if self._native_times is None:
+            return None
+        return self._native_times[start_sample:end_sample]
+
+    # --- footprints -----------------------------------------------------------------------------
+
+    @cached_property
+    def _pixels(self) -> RaggedPixels:
+        """The pixels of all units, found a block of units at a time."""
+        num_units, rows, columns = self._footprints.shape
+        parts: list[tuple[NDArray[Any], ...]] = []
+        per_unit = max(rows * columns * self._footprints.dtype.itemsize, 1)
+        chunk = self._footprints.chunks[0]
+        step = max(_BLOCK_BYTES // per_unit // chunk, 1) * chunk
+        for start in range(0, num_units, step):
+            block = self._footprints[start : start + step]
+            unit, row, column = np.nonzero(block)
+            weights = block[unit, row, column]
+            parts.append((unit + start, row.astype(np.int32), column.astype(np.int32), weights))
+        nothing = [np.zeros(0, kind) for kind in (np.intp, np.int32, np.int32)]
+        parts.append((*nothing, np.zeros(0, self._footprints.dtype)))
+        joined: list[NDArray[Any]] = [np.concatenate(each) for each in zip(*parts, strict=True)]
+        units, y, x, weights_of_all = joined
+        counts = np.bincount(units, minlength=num_units)
+        self._warn_of_empty_units(counts)
+        return RaggedPixels(
+            coordinates=(x, y),
+            weights=weights_of_all,
+            ends=np.cumsum(counts, dtype=np.int64),
+            field_shape=field_of((rows, columns)),
+            image_dtype=self._footprints.dtype,
+        )
+
+    def _warn_of_empty_units(self, counts: NDArray[Any]) -> None:
+        empty = [self._unit_ids[index] for index in np.flatnonzero(counts == 0)]
+        missing, total = self._footprints.num_missing_chunks()
+        if empty:
+            warnings.warn(
+                f"{len(empty)} of {len(counts)} units in '{self._footprints.store}' have no pixel "
+                f"(unit_id {empty[:10]}), and {missing} of its {total} chunks have no file; the "
+                "folder may be incomplete.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    def _indices(self, roi_ids: Sequence[Any] | None) -> list[int]:
+        position = {label: index for index, label in enumerate(self._unit_ids)}
+        ids = self._unit_ids if roi_ids is None else roi_ids
+        unknown = [each for each in ids if each not in position]
+        if unknown:
+            raise SourceError(
+                f"'{self.folder_path}' has no units {unknown[:10]}; unit_id are "
+                f"{self._unit_ids[:10]}{', …' if len(self._unit_ids) > 10 else ''}."
+            )
+        return [position[each] for each in ids]
+
+    def get_ragged_pixels(
+        self, ids: Sequence[Any], form: Form, of_background: bool = False
+    ) -> RaggedPixels | None:
+        """Return the pixels of units; the background fills most of the field and is an image."""
+        return None if of_background else self._pixels.take(self._indices(ids))
+
+    def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
+        """Return footprints, (rows, columns, units), in Minian's precision."""
+        chosen = self._pixels.take(self._indices(roi_ids))
+        images = np.zeros((*self.get_frame_shape(), len(chosen)), self._footprints.dtype)
+        column, row = chosen.coordinates
+        images[row, column, np.repeat(np.arange(len(chosen)), chosen.counts)] = chosen.weights
+        return images
+
+    def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
+        """Return per unit its pixels: (row, column, weight)."""
+        return [mask[:, [1, 0, 2]] for mask in self._pixels.take(self._indices(roi_ids))]
+
+    def get_background_image_masks(self, background_ids: Any = None) -> NDArray[Any]:
+        """Return the footprint of the background, (rows, columns, components)."""
+        ids = self._background_ids if background_ids is None else list(background_ids)
+        if self._background is None or not ids:
+            return np.zeros((*self.get_frame_shape(), len(ids)))
+        return np.repeat(self._background[:][..., np.newaxis], len(ids), axis=2)
+
+    def get_background_pixel_masks(self, background_ids: Any = None) -> list[NDArray[Any]]:
+        """Return the pixels of the background that are not zero: (row, column, weight)."""
+        images = np.moveaxis(self.get_background_image_masks(background_ids), -1, 0)
+        return [np.column_stack([*np.nonzero(each), each[np.nonzero(each)]]) for each in images]

@@ -1,0 +1,178 @@
+"""Variables that xarray saved as Zarr, one store each, read without xarray.
+
+The store of a variable holds an array of its name, and beside it one for each coordinate. The
+attribute ``_ARRAY_DIMENSIONS`` (``dimension_names`` in Zarr format 3) names the axes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import CorruptSourceError
+
+_HEADERS = (".zarray", "zarr.json")
+
+
+def read_zarr_shape(folder: Path) -> tuple[int, ...] | None:
+    """Return the shape that the header of a Zarr array states; None where there is no array.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of the array. Only its header is read, and Zarr is not imported.
+    """
+    for name in _HEADERS:
+        try:
+            shape = json.loads((folder / name).read_text(encoding="utf-8"))["shape"]
+            return tuple(int(size) for size in shape)
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+    return None
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class ZarrVariable:
+    """A variable in a store of its own, of which nothing is read before it is asked for.
+
+    Attributes
+    ----------
+    store : pathlib.Path
+        Such as ``A.zarr``.
+    name : str
+    array : zarr.Array
+    axes : tuple of int
+        Of the array's axes, those in the order in which the reader wants them.
+    """
+
+    store: Path
+    name: str
+    array: Any = attrs.field(repr=False)
+    axes: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape, with the axes in the reader's order."""
+        return tuple(int(self.array.shape[axis]) for axis in self.axes)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.axes)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return np.dtype(self.array.dtype)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Shape of a chunk, with the axes in the reader's order."""
+        return tuple(int(self.array.chunks[axis]) for axis in self.axes)
+
+    def __getitem__(self, selection: Any) -> NDArray[Any]:
+        selected = selection if isinstance(selection, tuple) else (selection,)
+        selected += (slice(None),) * (self.ndim - len(selected))
+        stored: list[Any] = [slice(None)] * self.ndim
+        for axis, part in zip(self.axes, selected, strict=True):
+            stored[axis] = part
+        values = _read(self.store / self.name, self.array, tuple(stored))
+        # An integer takes its axis out.
+        kept = [axis for axis, part in zip(self.axes, selected, strict=True) if _is_slice(part)]
+        return np.transpose(values, np.argsort(np.argsort(kept)))
+
+    def coordinate(self, name: str) -> NDArray[Any] | None:
+        """Return a coordinate of the variable; None where the store has none of the name."""
+        array = _open(self.store / name)
+        return None if array is None else _read(self.store / name, array, ...)
+
+    def num_missing_chunks(self) -> tuple[int, int]:
+        """Return how many chunks have no file, which Zarr reads as zeros, and how many there are.
+
+        Whoever wrote them may have left out chunks of zeros.
+        """
+        total = int(self.array.nchunks)
+        return total - int(self.array.nchunks_initialized), total
+
+
+def open_zarr_variable(
+    store: Path, dimensions: Sequence[str], saved: Sequence[str] | None = None
+) -> ZarrVariable | None:
+    """Open a variable of the name of its store.
+
+    Parameters
+    ----------
+    store : pathlib.Path
+        Such as ``A.zarr``.
+    dimensions : sequence of str
+        Names of the axes, in the order in which they are wanted.
+    saved : sequence of str, optional
+        The order in which they are saved where the file does not say; the same when not given.
+
+    Returns
+    -------
+    ZarrVariable or None
+        None where there is no such folder.
+
+    Raises
+    ------
+    CorruptSourceError
+        When the store has no array of its name, or one of other axes.
+    """
+    if not store.is_dir():
+        return None
+    name = store.name.removesuffix(".zarr")
+    array = _open(store / name)
+    if array is None:
+        raise CorruptSourceError(
+            f"'{store}' has no array '{name}'; the folder is not complete. Copy it anew."
+        )
+    stated = _dimension_names(array)
+    if stated is None and array.ndim == len(dimensions):
+        stated = list(saved or dimensions)
+    if stated is None or sorted(stated) != sorted(dimensions):
+        raise CorruptSourceError(
+            f"'{store / name}' has the axes {stated or array.shape}; they must be "
+            f"{', '.join(dimensions)}."
+        )
+    axes = tuple(stated.index(dimension) for dimension in dimensions)
+    return ZarrVariable(store=store, name=name, array=array, axes=axes)
+
+
+def _is_slice(part: Any) -> bool:
+    return isinstance(part, slice)
+
+
+def _open(folder: Path) -> Any:
+    import zarr
+
+    if not any((folder / name).is_file() for name in _HEADERS):
+        return None
+    try:
+        return zarr.open_array(str(folder), mode="r")
+    except Exception as error:  # a damaged header can raise anything
+        raise CorruptSourceError(
+            f"'{folder}' cannot be opened as a Zarr array: {error!r}. It may be damaged."
+        ) from error
+
+
+def _read(folder: Path, array: Any, selection: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(array[selection])
+    except Exception as error:  # a damaged chunk can raise anything
+        raise CorruptSourceError(
+            f"'{folder}' cannot be read: {error!r}. It may be damaged; copy it anew."
+        ) from error
+
+
+def _dimension_names(array: Any) -> list[str] | None:
+    names = array.attrs.get("_ARRAY_DIMENSIONS")
+    if names is None:
+        names = getattr(getattr(array, "metadata", None), "dimension_names", None)
+    return None if names is None else [str(name) for name in names]
