@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from nwb_ophys.errors import NwbOphysError
     from nwb_ophys.formats import (
         CaimanSegmentationInterface,
+        InscopixImagingInterface,
+        InscopixSegmentationInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
         ScanImageImagingInterface,
@@ -39,6 +41,8 @@ __all__ = [
     "CaimanSegmentationInterface",
     "DatasetConfiguration",
     "ImagingInterface",
+    "InscopixImagingInterface",
+    "InscopixSegmentationInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
     "NwbOphysError",

@@ -85,10 +85,12 @@ def test_names_and_kinds():
     kinds = {name: row.kind for name, row in formats().items()}
     assert kinds == {
         "scanimage": "imaging",
+        "inscopix": "imaging",
         "tiff": "imaging",
         "numpy": "imaging",
         "suite2p": "segmentation",
         "caiman": "segmentation",
+        "inscopix-cells": "segmentation",
         "numpy-segmentation": "segmentation",
     }
 

@@ -84,6 +84,12 @@ BUILTIN = (
         packages=("tifffile",),
     ),
     FormatRow(
+        name="inscopix",
+        kind="imaging",
+        interface=f"{_FORMATS}.inscopix:InscopixImagingInterface",
+        recognised=".isxd files with a movie of an Inscopix miniscope",
+    ),
+    FormatRow(
         name="tiff",
         kind="imaging",
         interface=f"{_FORMATS}.tiff:TiffImagingInterface",
@@ -111,6 +117,12 @@ BUILTIN = (
         recognised="an HDF5 file with CaImAn's estimates and params",
         extra="caiman",
         packages=("scipy",),
+    ),
+    FormatRow(
+        name="inscopix-cells",
+        kind="segmentation",
+        interface=f"{_FORMATS}.inscopix:InscopixSegmentationInterface",
+        recognised=".isxd files with a cell set of Inscopix",
     ),
     FormatRow(
         name="numpy-segmentation",

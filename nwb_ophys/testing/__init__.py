@@ -10,6 +10,7 @@ be compared with what was simulated::
 
 from nwb_ophys.testing.caiman import write_caiman
 from nwb_ophys.testing.contract import check_format
+from nwb_ophys.testing.inscopix import write_inscopix, write_inscopix_cells
 from nwb_ophys.testing.scanimage import write_scanimage
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.suite2p import write_suite2p
@@ -20,6 +21,8 @@ __all__ = [
     "check_format",
     "simulate_recording",
     "write_caiman",
+    "write_inscopix",
+    "write_inscopix_cells",
     "write_scanimage",
     "write_suite2p",
     "write_tiff",

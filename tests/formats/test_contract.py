@@ -121,7 +121,7 @@ def test_every_link_in_the_metadata_leads_somewhere(sample):
     planes = {entry["name"] for entry in ophys["ImagingPlane"]}
     assert {entry["device"] for entry in ophys["ImagingPlane"]} <= devices
     if sample.is_imaging:
-        assert {entry["imaging_plane"] for entry in ophys["TwoPhotonSeries"]} <= planes
+        assert {entry["imaging_plane"] for entry in ophys[sample.cls.photon_series_type]} <= planes
         return
     tables = ophys["ImageSegmentation"]["plane_segmentations"]
     assert {entry["imaging_plane"] for entry in tables} <= planes

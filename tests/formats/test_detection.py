@@ -31,6 +31,8 @@ REAL = {
     "suite2p/v1.1.0/suite2p": {"suite2p"},
     "caiman/caiman_analysis.hdf5": {"caiman"},
     "caiman/v1.12.1_neurofinder_crop.hdf5": {"caiman"},
+    "inscopix/movie_longer_than_3_min.isxd": {"inscopix"},
+    "inscopix/cellset_series_part1.isxd": {"inscopix-cells"},
     "README.md": set(),
 }
 
