@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         argument,
     )
     from nwb_ophys.opening import open
-    from nwb_ophys.recordings import ScanImageConverter
+    from nwb_ophys.recordings import InscopixConverter, ScanImageConverter
     from nwb_ophys.registry import detect
     from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
     from nwb_ophys.writers.files import write_nwbfile
@@ -41,6 +41,7 @@ __all__ = [
     "CaimanSegmentationInterface",
     "DatasetConfiguration",
     "ImagingInterface",
+    "InscopixConverter",
     "InscopixImagingInterface",
     "InscopixSegmentationInterface",
     "NumpyImagingInterface",
@@ -66,7 +67,7 @@ _HOMES = {
     "detect": "nwb_ophys.registry",
     "open": "nwb_ophys.opening",
     "write_nwbfile": "nwb_ophys.writers.files",
-    **dict.fromkeys(("ScanImageConverter",), "nwb_ophys.recordings"),
+    **dict.fromkeys(("InscopixConverter", "ScanImageConverter"), "nwb_ophys.recordings"),
     **dict.fromkeys(
         ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"
     ),

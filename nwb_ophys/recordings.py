@@ -51,3 +51,9 @@ class ScanImageConverter(RecordingConverter):
     """Every channel, and every plane or volume, of recordings of ScanImage."""
 
     format_names = ("scanimage", "scanimage-legacy")
+
+
+class InscopixConverter(RecordingConverter):
+    """Every movie and every cell set in a folder of Inscopix's files."""
+
+    format_names = ("inscopix", "inscopix-cells")

@@ -176,8 +176,7 @@ def _device(header: IsxdHeader) -> dict[str, Any]:
     if version:
         words.insert(0, f"acquisition software {version}")
     return {
-        "manufacturer": "Inscopix" if model else None,
-        "model_name": model,
+        "model": {"name": model, "manufacturer": "Inscopix"} if model else None,
         "serial_number": serial,
         "description": f"Miniscope of Inscopix: {', '.join(words)}." if words else None,
     }

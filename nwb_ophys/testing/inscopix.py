@@ -123,7 +123,9 @@ def write_inscopix_cells(
     chosen = ["undecided"] * recording.num_cells if statuses is None else list(statuses)
     if len(chosen) != recording.num_cells or not set(chosen) <= set(_STATUSES):
         raise ValueError(f"statuses must be one of {', '.join(_STATUSES)} for each cell.")
-    footprints = recording.image_masks().reshape(recording.num_cells, -1)
+    footprints = recording.image_masks().reshape(
+        recording.num_cells, int(np.prod(recording.field_shape))
+    )
     cells = np.concatenate([footprints, recording.fluorescence.T], axis=1).astype("<f4")
     header = {
         "CellActivity": [True] * recording.num_cells,
