@@ -20,7 +20,7 @@ from nwb_ophys.extractors.arrays import ArrayImagingExtractor, ArraySegmentation
 from nwb_ophys.extractors.isxd import CELL_SET, MOVIE, IsxdHeader, check_size, open_isxd
 from nwb_ophys.extractors.ragged import RaggedPixels
 
-_DTYPES = {0: np.dtype("<u2"), 1: np.dtype("<f4"), 2: np.dtype("u1")}
+_DTYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<u2"), 1: np.dtype("<f4"), 2: np.dtype("u1")}
 # Before and behind each frame, where frames have both: two lines of the sensor, whatever the dtype.
 _MARGIN_BYTES = 5120
 _STATUSES = ("accepted", "undecided", "rejected")
@@ -69,7 +69,8 @@ class InscopixMovieExtractor(ArrayImagingExtractor):
         """Return the times of the frames in seconds, where frames are missing; else None."""
         if len(self._valid) == self.header.num_times:
             return None
-        return self._valid[start_sample:end_sample] * float(self.header.period)
+        times = self._valid * float(self.header.period)
+        return times[start_sample:end_sample].astype(np.float64)
 
 
 def _frames(header: IsxdHeader, num_frames: int) -> NDArray[Any]:
@@ -80,15 +81,16 @@ def _frames(header: IsxdHeader, num_frames: int) -> NDArray[Any]:
         raise CorruptSourceError(
             f"'{header.path}' has pixels of type {stated!r}; known are {known}."
         )
-    pixels = ("pixels", _DTYPES[stated], header.frame_shape)
+    dtype = _DTYPES[stated]
+    pixels: tuple[Any, ...] = ("pixels", dtype, header.frame_shape)
     margin = f"V{_MARGIN_BYTES}"
     has_margins = bool(header.content.get("hasFrameHeaderFooter"))
     frame = np.dtype([("head", margin), pixels, ("foot", margin)] if has_margins else [pixels])
     rows, columns = header.frame_shape
-    what = f"{num_frames} frames of {rows} x {columns} pixels of {pixels[1].name}"
+    what = f"{num_frames} frames of {rows} x {columns} pixels of {dtype.name}"
     check_size(header, num_frames * frame.itemsize, what)
     if num_frames == 0:
-        return np.zeros((0, rows, columns), pixels[1])
+        return np.zeros((0, rows, columns), dtype)
     return np.memmap(header.path, dtype=frame, mode="r", shape=(num_frames,))["pixels"]
 
 
