@@ -87,6 +87,7 @@ def test_names_and_kinds():
         "scanimage": "imaging",
         "inscopix": "imaging",
         "tiff": "imaging",
+        "nwb": "imaging",
         "numpy": "imaging",
         "suite2p": "segmentation",
         "caiman": "segmentation",

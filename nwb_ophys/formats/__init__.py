@@ -3,6 +3,7 @@
 from nwb_ophys.formats.caiman import CaimanSegmentationInterface
 from nwb_ophys.formats.inscopix import InscopixImagingInterface, InscopixSegmentationInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
+from nwb_ophys.formats.nwb import NwbImagingInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
 from nwb_ophys.formats.suite2p import Suite2pSegmentationInterface
 from nwb_ophys.formats.tiff import TiffImagingInterface
@@ -13,6 +14,7 @@ __all__ = [
     "InscopixSegmentationInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
+    "NwbImagingInterface",
     "ScanImageImagingInterface",
     "Suite2pSegmentationInterface",
     "TiffImagingInterface",

@@ -77,8 +77,14 @@ def detect(path: str | Path) -> list[Candidate]:
     if glance.is_folder:
         # A folder with a movie may hold what an analysis made of it, and the other way round.
         kinds = {candidate.kind for candidate in found}
-        found += _below(glance, [row for row in known if row.kind not in kinds], _DEPTH)
+        wanted = [row for row in known if row.kind not in kinds and _is_looked_for(row)]
+        found += _below(glance, wanted, _DEPTH)
     return found
+
+
+def _is_looked_for(row: FormatRow) -> bool:
+    """Whether a format is one of what lies in a folder; of another package's it is not known."""
+    return row.kind is None or bool(row.load().is_found_in_folders)
 
 
 def _candidates(glance: Glance, rows: Iterable[FormatRow]) -> list[Candidate]:

@@ -98,6 +98,12 @@ BUILTIN = (
         packages=("tifffile",),
     ),
     FormatRow(
+        name="nwb",
+        kind="imaging",
+        interface=f"{_FORMATS}.nwb:NwbImagingInterface",
+        recognised="an NWB file, HDF5 or Zarr, with one- or two-photon series",
+    ),
+    FormatRow(
         name="numpy",
         kind="imaging",
         interface=f"{_FORMATS}.numpy:NumpyImagingInterface",

@@ -11,6 +11,7 @@ be compared with what was simulated::
 from nwb_ophys.testing.caiman import write_caiman
 from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.inscopix import write_inscopix, write_inscopix_cells
+from nwb_ophys.testing.nwb import write_nwb
 from nwb_ophys.testing.scanimage import write_scanimage
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.suite2p import write_suite2p
@@ -23,6 +24,7 @@ __all__ = [
     "write_caiman",
     "write_inscopix",
     "write_inscopix_cells",
+    "write_nwb",
     "write_scanimage",
     "write_suite2p",
     "write_tiff",

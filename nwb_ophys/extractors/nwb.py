@@ -1,0 +1,137 @@
+"""Movies in NWB files of any author, from HDF5 and Zarr.
+
+roiextractors takes only series in ``acquisition`` of HDF5 files, fails on timestamps that are an
+array, and takes a series for the default name or none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from roiextractors import ImagingExtractor
+
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.nwb_files import SERIES, choose, list_nwb, object_at, open_nwb
+
+
+class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
+    """The movie of a one- or two-photon series.
+
+    Parameters
+    ----------
+    file_path : pathlib.Path
+        An HDF5 file or a Zarr store.
+    series_name : str, optional
+        Name of the series, or its path in the file; not needed where there is one.
+    plane_index : int, optional
+        Which plane of volumes; all when not given.
+
+    Attributes
+    ----------
+    series : pynwb.ophys.TwoPhotonSeries or pynwb.ophys.OnePhotonSeries
+    nwbfile : pynwb.NWBFile
+
+    Raises
+    ------
+    SourceError
+        When there is no such series, or its pixels are in another file.
+    """
+
+    extractor_name = "NwbMovieExtractor"
+    # h5py lets one thread in at a time, and Zarr any number.
+    reads_in_parallel = True
+
+    def __init__(
+        self, file_path: Path, series_name: str | None = None, plane_index: int | None = None
+    ) -> None:
+        super().__init__()
+        found = list_nwb(Path(file_path))
+        if found is None:
+            raise CorruptSourceError(f"'{file_path}' is no whole NWB file.")
+        chosen = choose(
+            file_path, [each for each in found if each.kind in SERIES], series_name, "series_name"
+        )
+        if not chosen.has_data:
+            raise SourceError(
+                f"The series '{chosen.name}' of '{file_path}' holds no pixels (shape "
+                f"{chosen.shape}); where it names a file with the movie, convert that file."
+            )
+        self._io, self.nwbfile = open_nwb(Path(file_path))
+        self.series = object_at(self.nwbfile, chosen.path)
+        self._data = self.series.data
+        self._shape = tuple(int(size) for size in self._data.shape)
+        self._plane = plane_index
+        num_planes = self._shape[3] if len(self._shape) == 4 else 1
+        if plane_index is not None and not 0 <= plane_index < num_planes:
+            self.close()
+            raise SourceArgumentError(
+                f"plane_index is {plane_index}; '{chosen.name}' has {num_planes} planes, from 0."
+            )
+        self.is_volumetric = len(self._shape) == 4 and plane_index is None
+        self._check_times()
+
+    def _check_times(self) -> None:
+        times = self.series.timestamps
+        if times is not None and len(times) != self._shape[0]:
+            self.close()
+            raise CorruptSourceError(
+                f"'{self.series.name}' has {len(times)} timestamps for {self._shape[0]} samples."
+            )
+
+    def get_image_shape(self) -> tuple[int, int]:
+        """Return (rows, columns): a file has x, the columns, before y, the rows."""
+        return (self._shape[2], self._shape[1])
+
+    def get_num_planes(self) -> int:
+        """Return the number of planes; 1 for a planar movie."""
+        return self._shape[3] if self.is_volumetric else 1
+
+    def get_num_samples(self) -> int:
+        """Return the number of samples."""
+        return self._shape[0]
+
+    def get_sampling_frequency(self) -> float | None:
+        """Return samples per second; of timestamps, what their median distance implies."""
+        if self.series.rate is not None:
+            return float(self.series.rate)
+        times = np.asarray(self.series.timestamps[:], dtype=float)
+        step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        return 1 / step if step > 0 else None
+
+    def get_dtype(self) -> np.dtype[Any]:
+        """Return the dtype of the pixels."""
+        return np.dtype(self._data.dtype)
+
+    def get_series(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[Any]:
+        """Return samples, (samples, rows, columns[, planes])."""
+        first, last, _ = slice(start_sample, end_sample).indices(self._shape[0])
+        selection: tuple[Any, ...] = (slice(first, max(first, last)),)
+        if self._plane is not None and len(self._shape) == 4:
+            selection += (slice(None), slice(None), self._plane)
+        return np.swapaxes(np.asarray(self._data[selection]), 1, 2)
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[np.float64] | None:
+        """Return the times in seconds, where they do not follow from the rate alone."""
+        series = self.series
+        if series.timestamps is not None:
+            return np.asarray(series.timestamps[start_sample:end_sample], dtype=np.float64)
+        if not series.starting_time:
+            return None
+        times = series.starting_time + np.arange(self._shape[0]) / series.rate
+        return times[start_sample:end_sample]  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Close the file."""
+        if getattr(self, "_io", None) is not None:
+            self._io.close()
+            self._io = None
+
+    def __del__(self) -> None:
+        self.close()

@@ -1,0 +1,76 @@
+"""What the formats of NWB files share: metadata of the objects in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+import numpy as np
+
+from nwb_ophys.metadata import models
+
+# A new file is another file, and says itself when it was made.
+_NOT_COPIED = {"identifier", "was_generated_by"}
+_LINKS = {"device", "model", "optical_channel", "imaging_plane"}
+
+
+def stated(container: Any, model: type, leave_out: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the fields of a model that an object of a file states.
+
+    Parameters
+    ----------
+    container : pynwb container
+    model : type
+        Of :mod:`nwb_ophys.metadata.models`.
+    leave_out : iterable of str
+        Fields besides those that link to other objects.
+    """
+    skipped = _LINKS | set(leave_out)
+    found = {
+        field.name: _plain(getattr(container, field.name, None))
+        for field in attrs.fields(model)
+        if field.name not in skipped
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def session_of(nwbfile: Any) -> dict[str, Any]:
+    """Return ``NWBFile`` and ``Subject`` of a file."""
+    session = stated(nwbfile, models.Session, _NOT_COPIED)
+    session["session_start_time"] = nwbfile.session_start_time.isoformat()
+    if session.get("timestamps_reference_time") == session["session_start_time"]:
+        del session["timestamps_reference_time"]
+    subject = nwbfile.subject
+    return {
+        "NWBFile": session,
+        **({} if subject is None else {"Subject": stated(subject, models.Subject)}),
+    }
+
+
+def plane_of(plane: Any) -> dict[str, Any]:
+    """Return ``Device`` and ``ImagingPlane`` of the plane that a series or table is of."""
+    device = stated(plane.device, models.Device)
+    if getattr(plane.device, "model", None) is not None:
+        device["model"] = stated(plane.device.model, models.DeviceModel)
+    entry = stated(plane, models.ImagingPlane)
+    entry["device"] = device["name"]
+    entry["optical_channel"] = [
+        stated(channel, models.OpticalChannel) for channel in plane.optical_channel
+    ]
+    return {"Device": [device], "ImagingPlane": [entry]}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as metadata have it: lists, numbers, texts and ISO 8601 moments."""
+    if value is None or isinstance(value, (str, bool)):
+        return value or None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value] or None
+    array = np.asarray(value[()] if hasattr(value, "shape") and value.shape else value)
+    if array.dtype.kind in "SO":
+        return [str(item.decode() if isinstance(item, bytes) else item) for item in array.ravel()]
+    found = array.tolist()
+    return found if found != [] else None
