@@ -92,6 +92,7 @@ def test_names_and_kinds():
         "suite2p": "segmentation",
         "caiman": "segmentation",
         "inscopix-cells": "segmentation",
+        "nwb-segmentation": "segmentation",
         "numpy-segmentation": "segmentation",
     }
 

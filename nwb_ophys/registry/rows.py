@@ -131,6 +131,12 @@ BUILTIN = (
         recognised=".isxd files with a cell set of Inscopix",
     ),
     FormatRow(
+        name="nwb-segmentation",
+        kind="segmentation",
+        interface=f"{_FORMATS}.nwb_segmentation:NwbSegmentationInterface",
+        recognised="an NWB file, HDF5 or Zarr, with plane segmentations",
+    ),
+    FormatRow(
         name="numpy-segmentation",
         kind="segmentation",
         interface=f"{_FORMATS}.numpy:NumpySegmentationInterface",

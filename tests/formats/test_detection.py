@@ -33,6 +33,7 @@ REAL = {
     "caiman/v1.12.1_neurofinder_crop.hdf5": {"caiman"},
     "inscopix/movie_longer_than_3_min.isxd": {"inscopix"},
     "inscopix/cellset_series_part1.isxd": {"inscopix-cells"},
+    "suite2p/v1.1.0/written_by_suite2p.nwb": {"nwb-segmentation"},
     "README.md": set(),
 }
 
