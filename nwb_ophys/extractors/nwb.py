@@ -6,15 +6,14 @@ array, and takes a series for the default name or none.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from roiextractors import ImagingExtractor
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
-from nwb_ophys.extractors.nwb_files import SERIES, choose, list_nwb, object_at, open_nwb
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.extractors.nwb_files import NwbObject, object_at
 
 
 class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -22,10 +21,12 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
 
     Parameters
     ----------
-    file_path : pathlib.Path
-        An HDF5 file or a Zarr store.
-    series_name : str, optional
-        Name of the series, or its path in the file; not needed where there is one.
+    io : object
+        What is to be closed.
+    nwbfile : pynwb.NWBFile
+        The open file, HDF5 or Zarr.
+    chosen : NwbObject
+        Which series.
     plane_index : int, optional
         Which plane of volumes; all when not given.
 
@@ -36,8 +37,10 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
 
     Raises
     ------
-    SourceError
-        When there is no such series, or its pixels are in another file.
+    SourceArgumentError
+        When there is no such plane.
+    CorruptSourceError
+        When there are not as many timestamps as samples.
     """
 
     extractor_name = "NwbMovieExtractor"
@@ -45,21 +48,10 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
     reads_in_parallel = True
 
     def __init__(
-        self, file_path: Path, series_name: str | None = None, plane_index: int | None = None
+        self, io: Any, nwbfile: Any, chosen: NwbObject, plane_index: int | None = None
     ) -> None:
         super().__init__()
-        found = list_nwb(Path(file_path))
-        if found is None:
-            raise CorruptSourceError(f"'{file_path}' is no whole NWB file.")
-        chosen = choose(
-            file_path, [each for each in found if each.kind in SERIES], series_name, "series_name"
-        )
-        if not chosen.has_data:
-            raise SourceError(
-                f"The series '{chosen.name}' of '{file_path}' holds no pixels (shape "
-                f"{chosen.shape}); where it names a file with the movie, convert that file."
-            )
-        self._io, self.nwbfile = open_nwb(Path(file_path))
+        self._io, self.nwbfile = io, nwbfile
         self.series = object_at(self.nwbfile, chosen.path)
         self._data = self.series.data
         self._shape = tuple(int(size) for size in self._data.shape)

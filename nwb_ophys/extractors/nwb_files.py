@@ -1,4 +1,4 @@
-"""NWB files of any author: what is in them, by their attributes alone, and opening them.
+"""What is in NWB files of any author, by their attributes alone.
 
 The list of what is in a file takes neither pynwb nor, for Zarr, any package: the attributes of a
 Zarr store (format 2) are JSON.
@@ -7,7 +7,6 @@ Zarr store (format 2) are JSON.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from typing import Any
 import attrs
 import h5py
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
-from nwb_ophys.extractors.optional import require_package
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 
 SERIES = ("TwoPhotonSeries", "OnePhotonSeries")
 TABLES = ("PlaneSegmentation",)
@@ -72,61 +70,48 @@ def list_nwb(path: Path) -> tuple[NwbObject, ...] | None:
         return None
 
 
-def choose(path: Path, found: list[NwbObject], asked: str | None, argument: str) -> NwbObject:
-    """Return the object that is asked for, by its name or its path in the file.
+def choose(path: Path, kinds: tuple[str, ...], asked: str | None, argument: str) -> NwbObject:
+    """Return the object of a file that is asked for, by its name or its path in the file.
 
-    Raises
-    ------
-    SourceArgumentError
-        When it is not there, or several are and none is asked for; with the names there are.
-    """
-    names = [each.name for each in found]
-    shown = [each.path if names.count(each.name) > 1 else each.name for each in found]
-    if asked is None and len(found) == 1:
-        return found[0]
-    matching = [each for each in found if asked in (each.name, each.path)]
-    if len(matching) == 1:
-        return matching[0]
-    several = "has several" if asked is None or matching else f"has no '{asked}'"
-    raise SourceArgumentError(
-        f"'{path}' {several}; choose one with {argument}: {', '.join(shown) or 'there is none'}."
-    )
-
-
-def open_nwb(path: Path) -> tuple[Any, Any]:
-    """Open an NWB file with pynwb.
-
-    Returns
-    -------
-    tuple
-        What is to be closed, and the ``NWBFile``.
+    Parameters
+    ----------
+    path : pathlib.Path
+    kinds : tuple of str
+        Types of objects among which to choose.
+    asked : str or None
+    argument : str
+        What the caller's argument for it is called.
 
     Raises
     ------
     CorruptSourceError
-        When it cannot be read.
+        When the file is no NWB file.
+    SourceArgumentError
+        When it is not there, or several are and none is asked for; with the names there are.
+    SourceError
+        When its pixels or masks are not in the file.
     """
-    io = None
-    try:
-        with warnings.catch_warnings():
-            # What is out of date in a file of another author is not the reader's to mend.
-            warnings.simplefilter("ignore")
-            if path.is_dir():
-                io = require_package("hdmf_zarr", "zarr").NWBZarrIO(str(path), mode="r")
-            else:
-                from pynwb import NWBHDF5IO
-
-                io = NWBHDF5IO(str(path), mode="r")
-            return io, io.read()
-    except ImportError:
-        raise
-    except Exception as error:  # a damaged file can raise anything
-        if io is not None:
-            io.close()
+    listed = list_nwb(path)
+    if listed is None:
         raise CorruptSourceError(
-            f"'{path}' cannot be read as NWB: {error}. It may be damaged; check it with "
-            "nwb-ophys inspect."
-        ) from error
+            f"'{path}' is no whole NWB file; it may be cut off, or of another format."
+        )
+    found = [each for each in listed if each.kind in kinds]
+    names = [each.name for each in found]
+    matching = [each for each in found if asked in (None, each.name, each.path)]
+    if len(matching) != 1:
+        shown = [each.path if names.count(each.name) > 1 else each.name for each in found]
+        fault = "has several" if matching or asked is None else f"has no '{asked}'"
+        raise SourceArgumentError(
+            f"'{path}' {fault}; choose one with {argument}: {', '.join(shown) or 'there is none'}."
+        )
+    (chosen,) = matching
+    if not chosen.has_data:
+        raise SourceError(
+            f"The {chosen.kind} '{chosen.name}' of '{path}' holds no pixels (shape "
+            f"{chosen.shape}); where it names a file that has them, convert that file."
+        )
+    return chosen
 
 
 def object_at(nwbfile: Any, path: str) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors.nwb_files import TABLES, choose, list_nwb, object_at, open_nwb
+from nwb_ophys.extractors.nwb_files import NwbObject, object_at
 from nwb_ophys.extractors.nwb_tables import (
     field_shape,
     mask_name,
@@ -35,10 +34,14 @@ class NwbRoisExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[
 
     Parameters
     ----------
-    file_path : pathlib.Path
-        An HDF5 file or a Zarr store.
-    plane_segmentation_name : str, optional
-        Name of the table, or its path in the file; not needed where there is one.
+    io : object
+        What is to be closed.
+    nwbfile : pynwb.NWBFile
+        The open file, HDF5 or Zarr.
+    chosen : NwbObject
+        Which table.
+    alone : bool
+        Whether it is the only one, so that summary images are of its field.
 
     Attributes
     ----------
@@ -50,30 +53,23 @@ class NwbRoisExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[
     Raises
     ------
     SourceError
-        When there is no such table, or it has no masks.
+        When the table cannot be read, or its traces and masks do not fit it.
     """
 
     extractor_name = "NwbRoisExtractor"
 
-    def __init__(self, file_path: Path, plane_segmentation_name: str | None = None) -> None:
+    def __init__(self, io: Any, nwbfile: Any, chosen: NwbObject, alone: bool = True) -> None:
         super().__init__()
-        found = list_nwb(Path(file_path))
-        if found is None:
-            raise CorruptSourceError(f"'{file_path}' is no whole NWB file.")
-        tables = [each for each in found if each.kind in TABLES]
-        chosen = choose(file_path, tables, plane_segmentation_name, "plane_segmentation_name")
-        if not chosen.has_data:
-            raise SourceError(f"The table '{chosen.name}' of '{file_path}' has no masks.")
-        self._io, self.nwbfile = open_nwb(Path(file_path))
+        self._io, self.nwbfile = io, nwbfile
         try:
-            self._read(object_at(self.nwbfile, chosen.path), alone=len(tables) == 1)
-        except SourceError:
+            self._read(object_at(self.nwbfile, chosen.path), alone)
+        except (SourceError, Warning):
             self.close()
             raise
         except Exception as error:  # a damaged table can raise anything
             self.close()
             raise CorruptSourceError(
-                f"The table '{chosen.name}' of '{file_path}' cannot be read: {error}. The file may "
+                f"The table '{chosen.name}' of '{io.source}' cannot be read: {error}. The file may "
                 "be damaged; check it with nwb-ophys inspect."
             ) from error
 
@@ -88,13 +84,13 @@ class NwbRoisExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[
             )
             self._roi_ids = list(range(len(self._roi_ids)))
         self._mask = mask_name(table)
-        field = field_shape(self.nwbfile, table, self._mask)
+        found = field_shape(self.nwbfile, table, self._mask)
         self._pixels = None
         if self._mask != "image_mask":
-            self._pixels = pixels_of(table, self._mask, field)
-            field = self._pixels.field_shape
-        columns, rows, *planes = field
-        self._frame_shape = (rows, columns, *planes)
+            self._pixels = pixels_of(table, self._mask, found)
+            found = self._pixels.field_shape
+        assert found is not None  # images have a size
+        self._frame_shape = field_of(found)  # its own inverse
         self._traces, self.series, self._clock = traces_of(self.nwbfile, table)
         for key, (values, description) in properties_of(table).items():
             self.set_property(key, values, self._roi_ids, description=description)

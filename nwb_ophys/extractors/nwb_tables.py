@@ -38,12 +38,16 @@ def field_shape(nwbfile: Any, table: Any, mask: str) -> tuple[int, ...] | None:
     num_axes = 3 if mask == "voxel_mask" else 2
     plane = table.imaging_plane
     on_plane = [o for o in nwbfile.objects.values() if getattr(o, "imaging_plane", None) is plane]
+    shapes: list[Any] = []
     for series in [*(table.reference_images or ()), *on_plane]:
+        shapes.append(np.shape(getattr(series, "data", ()))[1:])
         dimension = getattr(series, "dimension", None)
-        for shape in (np.shape(getattr(series, "data", ()))[1:], np.ravel(dimension)):
-            if len(shape) == num_axes and all(shape) and dimension is not shape:
-                return tuple(int(size) for size in shape)
-    return None
+        shapes.append(() if dimension is None else np.ravel(dimension))
+    images = {np.shape(image.data) for image in _gray_images(nwbfile).values()}
+    # Images of one size are of one field, whichever they are.
+    shapes += images if len(images) == 1 else ()
+    whole = (shape for shape in shapes if len(shape) == num_axes and all(shape))
+    return next((tuple(int(size) for size in shape) for shape in whole), None)
 
 
 def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> RaggedPixels:
@@ -160,11 +164,18 @@ def _text(value: Any) -> str:
 
 def summary_images(nwbfile: Any, frame_shape: Sequence[int]) -> dict[str, NDArray[Any]]:
     """Return the gray images among the results of the size of the field, (rows, columns)."""
-    found: dict[str, NDArray[Any]] = {}
+    return {
+        name: np.asarray(image.data[:]).T
+        for name, image in _gray_images(nwbfile).items()
+        if tuple(np.shape(image.data))[::-1] == tuple(frame_shape)
+    }
+
+
+def _gray_images(nwbfile: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for module in nwbfile.processing.values():
         for container in module.data_interfaces.values():
             for name, image in getattr(container, "images", {}).items():
-                shape = tuple(np.shape(image.data))[::-1]
-                if type(image).__name__ == "GrayscaleImage" and shape == tuple(frame_shape):
-                    found.setdefault(name, np.asarray(image.data[:]).T)
+                if type(image).__name__ == "GrayscaleImage":
+                    found.setdefault(name, image)
     return found

@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.extractors.nwb_files import SERIES, NwbObject, list_nwb
-from nwb_ophys.formats.nwb_objects import plane_of, session_of, stated
+from nwb_ophys.extractors.nwb_files import SERIES, NwbObject, choose, list_nwb
+from nwb_ophys.formats.nwb_objects import open_nwb, plane_of, session_of, stated
 from nwb_ophys.formats.tiffs import plane_streams
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
@@ -49,7 +49,8 @@ class NwbImagingInterface(ImagingInterface):
         """Return the extractor of checked source arguments."""
         from nwb_ophys.extractors.nwb import NwbMovieExtractor
 
-        return NwbMovieExtractor(source.file_path, source.series_name, source.plane_index)
+        chosen = choose(source.file_path, SERIES, source.series_name, "series_name")
+        return NwbMovieExtractor(*open_nwb(source.file_path), chosen, source.plane_index)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the file states: session, subject, device, plane and series."""

@@ -1,18 +1,53 @@
-"""What the formats of NWB files share: metadata of the objects in them."""
+"""What the formats of NWB files share: opening them, and metadata of the objects in them."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 
+from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.metadata import models
+from nwb_ophys.storage import get_backend
 
 # A new file is another file, and says itself when it was made.
 _NOT_COPIED = {"identifier", "was_generated_by"}
 _LINKS = {"device", "model", "optical_channel", "imaging_plane"}
+
+
+def open_nwb(path: Path) -> tuple[Any, Any]:
+    """Open an NWB file with pynwb.
+
+    Returns
+    -------
+    tuple
+        What is to be closed, and the ``NWBFile``.
+
+    Raises
+    ------
+    CorruptSourceError
+        When it cannot be read.
+    """
+    io = None
+    try:
+        with warnings.catch_warnings():
+            # What is out of date in a file of another author is not the reader's to mend.
+            warnings.simplefilter("ignore")
+            io = get_backend("zarr" if path.is_dir() else "hdf5").open(path, "r")
+            return io, io.read()
+    except ImportError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        if io is not None:
+            io.close()
+        raise CorruptSourceError(
+            f"'{path}' cannot be read as NWB: {error}. It may be damaged; check it with "
+            "nwb-ophys inspect."
+        ) from error
 
 
 def stated(container: Any, model: type, leave_out: Iterable[str] = ()) -> dict[str, Any]:

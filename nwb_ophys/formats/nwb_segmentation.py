@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.extractors.nwb_files import TABLES, NwbObject, list_nwb
-from nwb_ophys.formats.nwb_objects import plane_of, session_of, stated
+from nwb_ophys.extractors.nwb_files import TABLES, NwbObject, choose, list_nwb
+from nwb_ophys.formats.nwb_objects import open_nwb, plane_of, session_of, stated
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
@@ -39,7 +39,11 @@ class NwbSegmentationInterface(SegmentationInterface):
         """Return the extractor of checked source arguments."""
         from nwb_ophys.extractors.nwb_rois import NwbRoisExtractor
 
-        return NwbRoisExtractor(source.file_path, source.plane_segmentation_name)
+        path, asked = source.file_path, source.plane_segmentation_name
+        chosen = choose(path, TABLES, asked, "plane_segmentation_name")
+        # Where there are several tables, it is not known whose images the file has.
+        alone = len(_tables(list_nwb(path))) == 1
+        return NwbRoisExtractor(*open_nwb(path), chosen, alone)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the file states: session, device, plane, table and traces."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from pynwb import NWBHDF5IO, NWBFile
+from pynwb.base import Images
+from pynwb.image import GrayscaleImage
 from pynwb.ophys import (
     Fluorescence,
     ImageSegmentation,
@@ -99,6 +101,9 @@ def _add_rois(
     for pixels, image in zip(recording.pixel_masks, recording.image_masks(), strict=True):
         table.add_roi(**_mask(pixels, image, mask_type))
     rois = table.create_roi_table_region("All.", region=list(range(recording.num_cells)))
+    if len(recording.field_shape) == 2:
+        mean = GrayscaleImage(name="mean", data=recording.mean_image().T)
+        module.add(Images(name="SegmentationImages", images=[mean]))
     traces = Fluorescence()
     module.add(traces)
     traces.create_roi_response_series(
