@@ -86,9 +86,7 @@ def traces_of(nwbfile: Any, table: Any) -> tuple[dict[str, Any], dict[str, Any],
     series: dict[str, Any] = {}
     clock: TraceClock | None = None
     length = 0
-    for one in nwbfile.objects.values():
-        if type(one).__name__ != "RoiResponseSeries" or one.rois.table is not table:
-            continue
+    for one in _series_of(nwbfile, table):
         own = _clock(one)
         data = _columns_of_all(one, len(table.id))
         if clock is None:
@@ -104,6 +102,16 @@ def traces_of(nwbfile: Any, table: Any) -> tuple[dict[str, Any], dict[str, Any],
         kind = _kind(one, set(traces))
         traces[kind], series[kind] = data, one
     return traces, series, clock
+
+
+def _series_of(nwbfile: Any, table: Any) -> list[Any]:
+    """Return the series of traces of a table, plain fluorescence first, the rest by name."""
+    found = [
+        one
+        for one in nwbfile.objects.values()
+        if type(one).__name__ == "RoiResponseSeries" and one.rois.table is table
+    ]
+    return sorted(found, key=lambda one: (_kind(one, set()) != "raw", one.parent.name, one.name))
 
 
 def _kind(series: Any, taken: set[str]) -> str:

@@ -125,10 +125,13 @@ def test_suite2p_s_own_export(data_folder, tmp_path):
     np.testing.assert_array_equal(found.get_property("is_accepted", ids), iscell[:, 0] == 1)
     np.testing.assert_array_equal(found.get_property("iscell_probability", ids), iscell[:, 1])
     np.testing.assert_array_equal(found.get_images_dict()["meanImg"], mean.T)
-    # Masks and images of one file lie on one another.
-    on_cells = mean.T[masks[iscell[:, 0] == 1].any(axis=0)].mean()
-    across = mean[masks[iscell[:, 0] == 1].any(axis=0)].mean()
-    assert on_cells > across
+    # Suite2p writes rows as x, in masks and images alike: they lie on one another, but across the
+    # movie that it read.
+    stat = np.load(path.parent / "suite2p/plane0/stat.npy", allow_pickle=True)
+    own = np.zeros((83, 512, 512), "float32")
+    for mask, roi in zip(own, stat, strict=True):
+        mask[roi["ypix"], roi["xpix"]] = roi["lam"]
+    np.testing.assert_array_equal(masks.swapaxes(1, 2), own)
     target = interface.run_conversion(tmp_path / "a.nwb", mask_type="pixel")
     with h5py.File(target) as file:
         table = file["processing/ophys/ImageSegmentation/PlaneSegmentation"]
@@ -141,7 +144,8 @@ def test_traces_of_some_rois_and_in_another_order(tmp_path, cells):
     path = write_nwb(tmp_path / "r.nwb", recording=cells)
     add_traces(path, "Neuropil", cells.neuropil[:, [4, 2, 0, 1, 3]], [4, 2, 0, 1, 3])
     add_traces(path, "DfOverF", cells.spikes[:, [3, 1]], [3, 1])
-    found = NwbSegmentationInterface(path).extractor.get_traces_dict()
+    interface = NwbSegmentationInterface(path)
+    found = interface.extractor.get_traces_dict()
     np.testing.assert_array_equal(found["neuropil"][:], cells.neuropil)
     expected = np.full_like(cells.spikes, np.nan)
     expected[:, [3, 1]] = cells.spikes[:, [3, 1]]
@@ -204,7 +208,7 @@ def test_a_field_that_is_not_stated(tmp_path, cells):
 
 def test_a_table_that_is_not_there(tmp_path, cells):
     path = write_nwb(tmp_path / "r.nwb", recording=cells)
-    with pytest.raises(SourceArgumentError, match="has no 'Other'.*: PlaneSegmentation"):
+    with pytest.raises(SourceArgumentError, match=r"has no 'Other'.*: PlaneSegmentation"):
         NwbSegmentationInterface(path, plane_segmentation_name="Other")
     movie = write_nwb(tmp_path / "m.nwb", cells.movie)
     assert NwbSegmentationInterface.matches(movie) is None
