@@ -1,7 +1,7 @@
 """Movies in NWB files of any author, from HDF5 and Zarr.
 
-roiextractors takes only series in ``acquisition`` of HDF5 files, fails on timestamps that are an
-array, and takes a series for the default name or none.
+roiextractors takes only series in ``acquisition``, and of those only the one that has the default
+name, unless it is given another.
 """
 
 from __future__ import annotations

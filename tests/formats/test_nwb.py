@@ -104,8 +104,7 @@ def test_fault_only_series_of_one_name_in_acquisition(tmp_path):
         assert set(io.read().acquisition) == {"Red", "TwoPhotonSeries", "Corrected"}
 
 
-def test_fault_timestamps_are_ambiguous(tmp_path):
-    """roiextractors asks an array of timestamps whether it is true."""
+def test_timestamps(tmp_path):
     path = write_nwb(tmp_path / "m.nwb")
     times = np.array([0.5, 0.6, 0.7, 0.9, 1.0, 1.1])
     add_series(path, "TwoPhotonSeries", timestamps=times)
