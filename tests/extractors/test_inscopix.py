@@ -133,7 +133,7 @@ def test_fault_dropped_frames_are_blank_ones(tmp_path):
 def test_fault_a_movie_that_is_cut_off_shows_its_header_as_pixels(tmp_path):
     path = write_inscopix(tmp_path / "m.isxd", frames(4))
     path.write_bytes(path.read_bytes()[20:])
-    with pytest.raises(CorruptSourceError, match="holds 100 bytes of data, but 4 frames.* 120"):
+    with pytest.raises(CorruptSourceError, match=r"holds 100 bytes of data, but 4 frames.* 120"):
         InscopixMovieExtractor(path)
 
 
