@@ -130,7 +130,9 @@ def read_isxd_header(path: Path) -> IsxdHeader | None:
         content = json.loads(text[:-1])
     except ValueError:
         return None
-    known = isinstance(content, dict) and {"type", "spacingInfo", "timingInfo"} <= set(content)
+    known = isinstance(content, dict) and all(
+        isinstance(content.get(key), dict) for key in ("spacingInfo", "timingInfo")
+    )
     return IsxdHeader(path, content, begin) if known else None
 
 

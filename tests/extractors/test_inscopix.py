@@ -346,6 +346,7 @@ SIZE = {"numPixels": {"x": 5, "y": 3}}
     [
         ({"dataType": 7}, "pixels of type 7"),
         ({"timingInfo": {}}, "its times wrongly"),
+        ({"timingInfo": [1]}, "not the header"),
         ({"timingInfo": TIMES | {"period": {"num": 1, "den": 0}}}, "its times wrongly"),
         ({"timingInfo": TIMES | {"period": {"num": 0, "den": 1}}}, "its times wrongly"),
         ({"timingInfo": TIMES | {"cropped": ["three"]}}, "its times wrongly"),
