@@ -17,12 +17,16 @@ if TYPE_CHECKING:
         ExtractSegmentationInterface,
         FemtonicsImagingInterface,
         Hdf5ImagingInterface,
+        InscopixImagingInterface,
+        InscopixSegmentationInterface,
         MemmapImagingInterface,
         MicroManagerImagingInterface,
         MinianSegmentationInterface,
         MiniscopeImagingInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
+        NwbImagingInterface,
+        NwbSegmentationInterface,
         OmeTiffImagingInterface,
         ScanboxImagingInterface,
         ScanImageImagingInterface,
@@ -39,7 +43,12 @@ if TYPE_CHECKING:
         argument,
     )
     from nwb_ophys.opening import open
-    from nwb_ophys.recordings import MiniscopeConverter, ScanImageConverter, Suite2pConverter
+    from nwb_ophys.recordings import (
+        InscopixConverter,
+        MiniscopeConverter,
+        ScanImageConverter,
+        Suite2pConverter,
+    )
     from nwb_ophys.registry import detect
     from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
     from nwb_ophys.writers.files import write_nwbfile
@@ -56,6 +65,9 @@ __all__ = [
     "FemtonicsImagingInterface",
     "Hdf5ImagingInterface",
     "ImagingInterface",
+    "InscopixConverter",
+    "InscopixImagingInterface",
+    "InscopixSegmentationInterface",
     "MemmapImagingInterface",
     "MicroManagerImagingInterface",
     "MinianSegmentationInterface",
@@ -63,7 +75,9 @@ __all__ = [
     "MiniscopeImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
+    "NwbImagingInterface",
     "NwbOphysError",
+    "NwbSegmentationInterface",
     "OmeTiffImagingInterface",
     "OphysConverter",
     "ScanImageConverter",
@@ -92,6 +106,7 @@ _HOMES = {
     "write_nwbfile": "nwb_ophys.writers.files",
     **dict.fromkeys(("ScanImageConverter", "Suite2pConverter"), "nwb_ophys.recordings"),
     **dict.fromkeys(("MiniscopeConverter", "ScanImageConverter"), "nwb_ophys.recordings"),
+    **dict.fromkeys(("InscopixConverter", "ScanImageConverter"), "nwb_ophys.recordings"),
     **dict.fromkeys(
         ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"
     ),

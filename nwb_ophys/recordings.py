@@ -103,3 +103,9 @@ class Suite2pConverter(RecordingConverter):
             if isinstance(interface, ImagingInterface):
                 options[name] = {"motion_correction": True, **options.get(name, {})}
         return options
+
+
+class InscopixConverter(RecordingConverter):
+    """Every movie and every cell set in a folder of Inscopix's files."""
+
+    format_names = ("inscopix", "inscopix-cells")

@@ -94,6 +94,8 @@ def test_names_and_kinds():
         "tiff": "imaging",
         "suite2p-movie": "imaging",
         "hdf5": "imaging",
+        "inscopix": "imaging",
+        "nwb": "imaging",
         "numpy": "imaging",
         "memmap": "imaging",
         "suite2p": "segmentation",
@@ -102,6 +104,8 @@ def test_names_and_kinds():
         "extract": "segmentation",
         "minian": "segmentation",
         "sima": "segmentation",
+        "inscopix-cells": "segmentation",
+        "nwb-segmentation": "segmentation",
         "numpy-segmentation": "segmentation",
     }
 

@@ -68,8 +68,9 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
 
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
-    ) -> None:
+    ) -> NDArray[np.float64] | None:
         """Return None: an array states no times."""
+        return None
 
 
 class ArraySegmentationExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[misc]

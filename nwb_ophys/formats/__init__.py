@@ -5,11 +5,14 @@ from nwb_ophys.formats.cnmfe import CnmfeSegmentationInterface
 from nwb_ophys.formats.extract import ExtractSegmentationInterface
 from nwb_ophys.formats.femtonics import FemtonicsImagingInterface
 from nwb_ophys.formats.hdf5 import Hdf5ImagingInterface
+from nwb_ophys.formats.inscopix import InscopixImagingInterface, InscopixSegmentationInterface
 from nwb_ophys.formats.memmap import MemmapImagingInterface
 from nwb_ophys.formats.micromanager import MicroManagerImagingInterface
 from nwb_ophys.formats.minian import MinianSegmentationInterface
 from nwb_ophys.formats.miniscope import MiniscopeImagingInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
+from nwb_ophys.formats.nwb import NwbImagingInterface
+from nwb_ophys.formats.nwb_segmentation import NwbSegmentationInterface
 from nwb_ophys.formats.ome_tiff import OmeTiffImagingInterface
 from nwb_ophys.formats.scanbox import ScanboxImagingInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
@@ -24,12 +27,16 @@ __all__ = [
     "ExtractSegmentationInterface",
     "FemtonicsImagingInterface",
     "Hdf5ImagingInterface",
+    "InscopixImagingInterface",
+    "InscopixSegmentationInterface",
     "MemmapImagingInterface",
     "MicroManagerImagingInterface",
     "MinianSegmentationInterface",
     "MiniscopeImagingInterface",
     "NumpyImagingInterface",
     "NumpySegmentationInterface",
+    "NwbImagingInterface",
+    "NwbSegmentationInterface",
     "OmeTiffImagingInterface",
     "ScanImageImagingInterface",
     "ScanImageLegacyImagingInterface",

@@ -68,6 +68,9 @@ class BaseOphysInterface(TimeAlignment, ABC):
     file_suffixes: ClassVar[tuple[str, ...]] = ()
     """Endings, in lower case, of files that are a recording each, wherever they lie."""
 
+    is_found_in_folders: ClassVar[bool] = True
+    """Whether it is looked for in the folders of a folder; else it is recognised only itself."""
+
     has_volumes: ClassVar[bool] = False
     """Whether :meth:`streams` takes ``as_volume``."""
 

@@ -53,7 +53,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
 
     Options = ImagingOptions
 
-    photon_series_type: ClassVar[str] = "TwoPhotonSeries"
+    photon_series_type: str = "TwoPhotonSeries"
     """The kind of series that this format records."""
 
     opens_again: ClassVar[bool] = False

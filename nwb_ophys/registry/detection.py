@@ -11,7 +11,6 @@ import attrs
 
 from nwb_ophys.errors import SourceNotFoundError
 from nwb_ophys.glance import Glance
-from nwb_ophys.interfaces.arguments import path_argument
 from nwb_ophys.registry.known import described, formats
 from nwb_ophys.registry.rows import FormatRow
 
@@ -77,7 +76,8 @@ def detect(path: str | Path) -> list[Candidate]:
     if glance.is_folder:
         # A folder with a movie may hold what an analysis made of it, and the other way round.
         kinds = {candidate.kind for candidate in found}
-        found += _below(glance, [row for row in known if row.kind not in kinds], _DEPTH)
+        wanted = [row for row in known if row.kind not in kinds and _is_looked_for(row)]
+        found += _below(glance, wanted, _DEPTH)
     return found
 
 
@@ -98,7 +98,15 @@ def _leave_out(row: FormatRow, error: Exception) -> None:
     )
 
 
+def _is_looked_for(row: FormatRow) -> bool:
+    """Whether a format is looked for in folders; a class of another package need not say."""
+    return bool(getattr(row.load(), "is_found_in_folders", True))
+
+
 def _candidates(glance: Glance, rows: Iterable[FormatRow]) -> list[Candidate]:
+    # Not on the way to the list of formats, which imports none of them.
+    from nwb_ophys.interfaces.arguments import path_argument
+
     found = []
     for row in rows:
         evidence = row.load().matches(glance) if row.is_ours else _asked(row, glance.path)

@@ -135,6 +135,12 @@ BUILTIN = (
         recognised="a .mesc file with measurement units of Femtonics' MESc",
     ),
     FormatRow(
+        name="inscopix",
+        kind="imaging",
+        interface=f"{_FORMATS}.inscopix:InscopixImagingInterface",
+        recognised=".isxd files with a movie of an Inscopix miniscope",
+    ),
+    FormatRow(
         name="tiff",
         kind="imaging",
         interface=f"{_FORMATS}.tiff:TiffImagingInterface",
@@ -153,6 +159,12 @@ BUILTIN = (
         kind="imaging",
         interface=f"{_FORMATS}.hdf5:Hdf5ImagingInterface",
         recognised="an HDF5 file with a dataset 'mov', or one of 3 to 5 axes, at its root",
+    ),
+    FormatRow(
+        name="nwb",
+        kind="imaging",
+        interface=f"{_FORMATS}.nwb:NwbImagingInterface",
+        recognised="an NWB file, HDF5 or Zarr, with one- or two-photon series",
     ),
     FormatRow(
         name="numpy",
@@ -208,6 +220,18 @@ BUILTIN = (
         kind="segmentation",
         interface=f"{_FORMATS}.sima:SimaSegmentationInterface",
         recognised="a folder of SIMA with dataset.pkl, and rois.pkl or signals_0.pkl",
+    ),
+    FormatRow(
+        name="inscopix-cells",
+        kind="segmentation",
+        interface=f"{_FORMATS}.inscopix:InscopixSegmentationInterface",
+        recognised=".isxd files with a cell set of Inscopix",
+    ),
+    FormatRow(
+        name="nwb-segmentation",
+        kind="segmentation",
+        interface=f"{_FORMATS}.nwb_segmentation:NwbSegmentationInterface",
+        recognised="an NWB file, HDF5 or Zarr, with plane segmentations",
     ),
     FormatRow(
         name="numpy-segmentation",

@@ -14,10 +14,12 @@ from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.extract import write_extract
 from nwb_ophys.testing.femtonics import write_femtonics
 from nwb_ophys.testing.hdf5 import write_hdf5
+from nwb_ophys.testing.inscopix import write_inscopix, write_inscopix_cells
 from nwb_ophys.testing.memmap import write_memmap
 from nwb_ophys.testing.micromanager import write_micromanager
 from nwb_ophys.testing.minian import write_minian
 from nwb_ophys.testing.miniscope import write_miniscope, write_old_miniscope
+from nwb_ophys.testing.nwb import write_nwb
 from nwb_ophys.testing.ome_tiff import write_ome_tiff
 from nwb_ophys.testing.scanbox import write_scanbox
 from nwb_ophys.testing.scanimage import write_scanimage
@@ -36,10 +38,13 @@ __all__ = [
     "write_extract",
     "write_femtonics",
     "write_hdf5",
+    "write_inscopix",
+    "write_inscopix_cells",
     "write_memmap",
     "write_micromanager",
     "write_minian",
     "write_miniscope",
+    "write_nwb",
     "write_old_miniscope",
     "write_ome_tiff",
     "write_scanbox",

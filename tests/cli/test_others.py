@@ -51,7 +51,7 @@ def test_formats(run):
     told = run("formats")
     heading, *lines = told.out.splitlines()
     assert told.code == 0
-    assert heading.split() == ["KIND", "NAME", "INSTALLED", "RECOGNISED"]
+    assert heading.split() == ["KIND", "NAME", "RECOGNISED", "EXTRA", "INSTALLED"]
     assert [line.split()[:2] for line in lines] == [
         [row.kind, name] for name, row in formats().items()
     ]

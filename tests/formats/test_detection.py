@@ -42,6 +42,9 @@ REAL = {
     "caiman/v1.12.1_neurofinder_crop.hdf5": {"caiman"},
     "extract/extract_public_output.mat": {"extract"},
     "minian/segmented_data_3units_100frames": {"minian"},
+    "inscopix/movie_longer_than_3_min.isxd": {"inscopix"},
+    "inscopix/cellset_series_part1.isxd": {"inscopix-cells"},
+    "suite2p/v1.1.0/written_by_suite2p.nwb": {"nwb-segmentation"},
     "README.md": set(),
 }
 

@@ -1,0 +1,214 @@
+"""The header of Inscopix's ``.isxd`` files: JSON at the end, behind the data.
+
+The last 8 bytes are the length of the JSON as a little-endian integer; between the two is a zero.
+``type`` says what the data are: 0 a movie, 1 a cell set, others images, events and GPIO. Checked
+against the files that Inscopix's own package ``isx`` 2.1 writes and reads.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import CorruptSourceError
+
+MOVIE, CELL_SET = 0, 1
+
+_KINDS = {MOVIE: "a movie", CELL_SET: "a cell set"}
+_FORMATS = {MOVIE: "inscopix", CELL_SET: "inscopix-cells"}
+_LENGTH_BYTES = 8
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+@attrs.frozen
+class IsxdHeader:
+    """What an ``.isxd`` file states.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    content : dict
+        The JSON.
+    data_bytes : int
+        How many bytes of data precede it.
+    """
+
+    path: Path
+    content: dict[str, Any] = attrs.field(repr=False)
+    data_bytes: int
+
+    @property
+    def kind(self) -> int | None:
+        """What the data are: ``MOVIE``, ``CELL_SET``, another number, or None if not stated."""
+        return self.content.get("type")
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        size = self.content["spacingInfo"]["numPixels"]
+        return (int(size["y"]), int(size["x"]))
+
+    @property
+    def num_times(self) -> int:
+        """Number of samples, those included that were dropped, cropped or left blank."""
+        return int(self._timing["numTimes"])
+
+    @property
+    def period(self) -> Fraction:
+        """Seconds from sample to sample."""
+        return _ratio(self._timing["period"])
+
+    @property
+    def valid_samples(self) -> NDArray[np.int64]:
+        """Indices of the samples that were neither dropped, cropped nor left blank."""
+        is_valid = np.ones(self.num_times, dtype=bool)
+        for key in ("dropped", "cropped", "blank"):
+            for entry in self._timing.get(key) or ():
+                first, last = _span(entry)
+                is_valid[first : last + 1] = False
+        return np.flatnonzero(is_valid)
+
+    @property
+    def start(self) -> datetime.datetime | None:
+        """When the first sample was taken; with a time zone where one is stated.
+
+        Processed files without a clock say 0, which is no time. An offset of 0 is what files say
+        whose clock ran in local time, so that it states no zone.
+        """
+        stated = self._timing.get("start") or {}
+        seconds = _ratio(stated.get("secsSinceEpoch") or {"num": 0, "den": 1})
+        if seconds == 0:
+            return None
+        offset = datetime.timedelta(seconds=int(stated.get("utcOffset") or 0))
+        moment = _EPOCH + datetime.timedelta(microseconds=round(seconds * 10**6)) + offset
+        return moment.replace(tzinfo=datetime.timezone(offset)) if offset else moment
+
+    @property
+    def _timing(self) -> dict[str, Any]:
+        return self.content["timingInfo"]
+
+    def stated(self, *keys: str) -> Any:
+        """Return a value of the session's properties; None where it is absent or empty."""
+        value: Any = self.content.get("extraProperties")
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return None if value in ("", None) else value
+
+
+def read_isxd_header(path: Path) -> IsxdHeader | None:
+    """Return the header of an ``.isxd`` file, or None where it is none or not whole.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Only its end is read.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(size - _LENGTH_BYTES, 0))
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            begin = size - _LENGTH_BYTES - 1 - length
+            if begin < 0 or length < 2:
+                return None
+            file.seek(begin)
+            text = file.read(length + 1)
+    except OSError:
+        return None
+    if text[:1] != b"{" or text[-1:] != b"\0":
+        return None
+    try:
+        content = json.loads(text[:-1])
+    except ValueError:
+        return None
+    known = isinstance(content, dict) and all(
+        isinstance(content.get(key), dict) for key in ("spacingInfo", "timingInfo")
+    )
+    return IsxdHeader(path, content, begin) if known else None
+
+
+def open_isxd(path: Path, kind: int) -> IsxdHeader:
+    """Return the header of a file that must be of a kind.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    kind : {MOVIE, CELL_SET}
+
+    Raises
+    ------
+    CorruptSourceError
+        When the file is of another kind, is cut off or damaged.
+    """
+    if path.is_dir():
+        raise CorruptSourceError(f"'{path}' is a folder; give an .isxd file in it.")
+    header = read_isxd_header(path)
+    if header is None:
+        raise CorruptSourceError(
+            f"'{path}' has not the header that ends an .isxd file; it may be cut off or damaged. "
+            "Copy it anew from where it was recorded."
+        )
+    if header.kind != kind:
+        other = _KINDS.get(header.kind, f"of type {header.kind}")  # type: ignore[arg-type]
+        known = f"; open it as {_FORMATS[header.kind]}" if header.kind in _FORMATS else ""
+        raise CorruptSourceError(f"'{path}' is {other}, not {_KINDS[kind]}{known}.")
+    try:
+        _check(header)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError) as error:
+        raise CorruptSourceError(
+            f"'{path}' states its size or its times wrongly ({error!r}); it is damaged."
+        ) from error
+    return header
+
+
+def check_size(header: IsxdHeader, expected: int, what: str) -> None:
+    """Raise unless the data are as many bytes as the header implies.
+
+    Parameters
+    ----------
+    header : IsxdHeader
+    expected : int
+        Bytes.
+    what : str
+        Of what, in words.
+    """
+    if header.data_bytes != expected:
+        raise CorruptSourceError(
+            f"'{header.path}' holds {header.data_bytes} bytes of data, but {what} take "
+            f"{expected}. It is cut off, or of a version that is not known."
+        )
+
+
+def _check(header: IsxdHeader) -> None:
+    """Read all that the readers rely on, so that what is wrong shows at once."""
+    if min(header.frame_shape) < 1 or header.num_times < 0 or header.period <= 0:
+        raise ValueError(
+            f"{header.num_times} samples of {header.frame_shape} pixels every {header.period} s"
+        )
+    _ = header.valid_samples, header.start
+
+
+def _ratio(stated: Mapping[str, Any]) -> Fraction:
+    return Fraction(stated["num"]) / Fraction(stated["den"])
+
+
+def _span(entry: Any) -> tuple[int, int]:
+    """Return the first and last sample of an entry, which is an index or "first - last"."""
+    if isinstance(entry, str):
+        found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", entry)
+        if found is None:
+            raise ValueError(f"samples '{entry}'")
+        return int(found[1]), int(found[2] or found[1])
+    if isinstance(entry, (list, tuple)):
+        first, last = entry
+        return int(first), int(last)
+    return int(entry), int(entry)

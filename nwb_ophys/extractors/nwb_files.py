@@ -1,0 +1,192 @@
+"""What is in NWB files of any author, by their attributes alone.
+
+The list of what is in a file takes neither pynwb nor, for Zarr, any package: the attributes of a
+Zarr store (format 2) are JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import h5py
+
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+
+SERIES = ("TwoPhotonSeries", "OnePhotonSeries")
+TABLES = ("PlaneSegmentation",)
+# Of groups: those of acquisition, of modules, and of containers in modules.
+_DEPTH = 4
+_LOOKED_INTO = ("acquisition", "processing", "analysis", "stimulus", "scratch")
+_MASKS = ("image_mask", "pixel_mask", "voxel_mask")
+
+
+@attrs.frozen
+class NwbObject:
+    """A series or a table of ROIs in a file.
+
+    Attributes
+    ----------
+    path : str
+        Within the file, such as ``acquisition/TwoPhotonSeries``.
+    kind : str
+        Its type, such as ``TwoPhotonSeries``.
+    shape : tuple of int
+        Of the movie; of a table, the number of ROIs.
+    has_data : bool
+        Whether the pixels are in the file; of a table, whether masks are.
+    """
+
+    path: str
+    kind: str
+    shape: tuple[int, ...]
+    has_data: bool
+
+    @property
+    def name(self) -> str:
+        """Its own name, the last part of the path."""
+        return self.path.rpartition("/")[2]
+
+
+def list_nwb(path: Path) -> tuple[NwbObject, ...] | None:
+    """Return the series and tables of ROIs in an NWB file, or None where it is none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        An HDF5 file, or the folder of a Zarr store. No data are read.
+    """
+    try:
+        if path.is_dir():
+            return _list(_ZarrGroup(path)) if (path / ".zgroup").is_file() else None
+        if not path.is_file() or not h5py.is_hdf5(path):
+            return None
+        with h5py.File(path, "r") as file:
+            return _list(_Hdf5Group(file))
+    except (OSError, RuntimeError, KeyError, ValueError):
+        return None
+
+
+def choose(path: Path, kinds: tuple[str, ...], asked: str | None, argument: str) -> NwbObject:
+    """Return the object of a file that is asked for, by its name or its path in the file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    kinds : tuple of str
+        Types of objects among which to choose.
+    asked : str or None
+    argument : str
+        What the caller's argument for it is called.
+
+    Raises
+    ------
+    CorruptSourceError
+        When the file is no NWB file.
+    SourceArgumentError
+        When it is not there, or several are and none is asked for; with the names there are.
+    SourceError
+        When its pixels or masks are not in the file.
+    """
+    listed = list_nwb(path)
+    if listed is None:
+        raise CorruptSourceError(
+            f"'{path}' is no whole NWB file; it may be cut off, or of another format."
+        )
+    found = [each for each in listed if each.kind in kinds]
+    names = [each.name for each in found]
+    matching = [each for each in found if asked in (None, each.name, each.path)]
+    if len(matching) != 1:
+        shown = [each.path if names.count(each.name) > 1 else each.name for each in found]
+        fault = "has several" if matching or asked is None else f"has no '{asked}'"
+        raise SourceArgumentError(
+            f"'{path}' {fault}; choose one with {argument}: {', '.join(shown) or 'there is none'}."
+        )
+    (chosen,) = matching
+    if not chosen.has_data:
+        raise SourceError(
+            f"The {chosen.kind} '{chosen.name}' of '{path}' holds no pixels (shape "
+            f"{chosen.shape}); where it names a file that has them, convert that file."
+        )
+    return chosen
+
+
+def object_at(nwbfile: Any, path: str) -> Any:
+    """Return the object at a path of a file."""
+    first, *parts = path.split("/")
+    found: Any = getattr(nwbfile, {"stimulus": "stimulus"}.get(first, first))
+    for part in parts:
+        if first == "stimulus" and part in ("presentation", "templates"):
+            found = nwbfile.stimulus if part == "presentation" else nwbfile.stimulus_template
+        else:
+            found = found[part]
+    return found
+
+
+def _list(root: Any) -> tuple[NwbObject, ...] | None:
+    if root.attributes().get("neurodata_type") != "NWBFile":
+        return None
+    found: list[NwbObject] = []
+    for name, group in root.groups():
+        if name in _LOOKED_INTO:
+            _visit(group, name, found, _DEPTH)
+    return tuple(found)
+
+
+def _visit(group: Any, prefix: str, found: list[NwbObject], depth: int) -> None:
+    for name, child in group.groups():
+        path, kind = f"{prefix}/{name}", child.attributes().get("neurodata_type")
+        if kind in SERIES:
+            shape = child.shape("data") or ()
+            found.append(NwbObject(path, kind, shape, len(shape) in (3, 4) and 0 not in shape[1:]))
+        elif kind in TABLES:
+            has_masks = any(child.shape(mask) is not None for mask in _MASKS)
+            found.append(NwbObject(path, kind, child.shape("id") or (), has_masks))
+        elif depth > 1:
+            _visit(child, path, found, depth - 1)
+
+
+@attrs.frozen
+class _Hdf5Group:
+    group: Any
+
+    def attributes(self) -> Mapping[str, Any]:
+        return self.group.attrs  # type: ignore[no-any-return]
+
+    def groups(self) -> Iterator[tuple[str, _Hdf5Group]]:
+        for name in self.group:
+            is_own = isinstance(self.group.get(name, getlink=True), h5py.HardLink)
+            if is_own and isinstance(child := self.group[name], h5py.Group):
+                yield name, _Hdf5Group(child)
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        child = self.group.get(name)
+        return tuple(child.shape or ()) if isinstance(child, h5py.Dataset) else None
+
+
+@attrs.frozen
+class _ZarrGroup:
+    folder: Path
+
+    def attributes(self) -> Mapping[str, Any]:
+        return _json(self.folder / ".zattrs")
+
+    def groups(self) -> Iterator[tuple[str, _ZarrGroup]]:
+        for child in sorted(self.folder.iterdir()):
+            if (child / ".zgroup").is_file():
+                yield child.name, _ZarrGroup(child)
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        array = _json(self.folder / name / ".zarray")
+        return tuple(array["shape"]) if "shape" in array else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,177 @@
+"""ROIs in NWB files of any author: a plane segmentation with its traces and summary images.
+
+roiextractors takes only a table 'PlaneSegmentation' with image masks, and traces only in
+'Fluorescence' and 'DfOverF' under the names that it gives them itself; whose they are it does not
+ask.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from roiextractors import SegmentationExtractor
+
+from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors.nwb_files import NwbObject, object_at
+from nwb_ophys.extractors.nwb_tables import (
+    field_shape,
+    mask_name,
+    pixels_of,
+    properties_of,
+    summary_images,
+)
+from nwb_ophys.extractors.nwb_traces import traces_of
+from nwb_ophys.extractors.properties import QuickProperties
+from nwb_ophys.extractors.ragged import RaggedPixels, field_of
+
+
+class NwbRoisExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
+    """The ROIs of a plane segmentation.
+
+    Parameters
+    ----------
+    io : object
+        What is to be closed.
+    nwbfile : pynwb.NWBFile
+        The open file, HDF5 or Zarr.
+    chosen : NwbObject
+        Which table.
+    alone : bool
+        Whether it is the only one, so that summary images are of its field.
+
+    Attributes
+    ----------
+    table : pynwb.ophys.PlaneSegmentation
+    nwbfile : pynwb.NWBFile
+    series : dict of str to pynwb.ophys.RoiResponseSeries
+        By kind of trace.
+
+    Raises
+    ------
+    SourceError
+        When the table cannot be read, or its traces and masks do not fit it.
+    """
+
+    extractor_name = "NwbRoisExtractor"
+
+    def __init__(self, io: Any, nwbfile: Any, chosen: NwbObject, alone: bool = True) -> None:
+        super().__init__()
+        self._io, self.nwbfile = io, nwbfile
+        try:
+            self._read(object_at(self.nwbfile, chosen.path), alone)
+        except (SourceError, Warning):
+            self.close()
+            raise
+        except Exception as error:  # a damaged table can raise anything
+            self.close()
+            raise CorruptSourceError(
+                f"The table '{chosen.name}' of '{io.source}' cannot be read: {error}. The file may "
+                "be damaged; check it with nwb-ophys inspect."
+            ) from error
+
+    def _read(self, table: Any, alone: bool) -> None:
+        self.table = table
+        self._roi_ids = [int(roi_id) for roi_id in table.id[:]]
+        if len(set(self._roi_ids)) != len(self._roi_ids):
+            warnings.warn(
+                f"ROIs of '{table.name}' share ids; their positions are taken instead.",
+                UserWarning,
+                stacklevel=3,
+            )
+            self._roi_ids = list(range(len(self._roi_ids)))
+        self._mask = mask_name(table)
+        found = field_shape(self.nwbfile, table, self._mask)
+        self._pixels = None
+        if self._mask != "image_mask":
+            self._pixels = pixels_of(table, self._mask, found)
+            found = self._pixels.field_shape
+        assert found is not None  # images have a size
+        self._frame_shape = field_of(found)  # its own inverse
+        self._traces, self.series, self._clock = traces_of(self.nwbfile, table)
+        for key, (values, description) in properties_of(table).items():
+            self.set_property(key, values, self._roi_ids, description=description)
+        # Where there are several tables, it is not known whose images those are.
+        self._summary_images = summary_images(self.nwbfile, self._frame_shape) if alone else {}
+
+    def get_frame_shape(self) -> tuple[int, ...]:
+        """Return (rows, columns[, planes])."""
+        return self._frame_shape
+
+    def get_roi_ids(self) -> list[int]:
+        """Return the ids that the file gives the ROIs."""
+        return list(self._roi_ids)
+
+    def get_num_rois(self) -> int:
+        """Return the number of ROIs."""
+        return len(self._roi_ids)
+
+    def get_num_samples(self) -> int:
+        """Return the number of samples of the traces; 0 when there are none."""
+        return next((int(trace.shape[0]) for trace in self._traces.values()), 0)
+
+    def get_sampling_frequency(self) -> float | None:
+        """Return samples per second; None where there are no traces."""
+        return None if self._clock is None else self._clock.rate
+
+    def get_background_ids(self) -> list[Any]:
+        """Return no ids: background components are a table of their own."""
+        return []
+
+    def get_traces_dict(self) -> dict[str, Any]:
+        """Return the traces by kind, (samples, ROIs), read when sliced."""
+        return dict(self._traces)
+
+    def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
+        """Return masks, (rows, columns[, planes], ROIs)."""
+        indices = self._indices(roi_ids)
+        if self._pixels is None:
+            column = self.table[self._mask].data
+            found = np.array([np.asarray(column[index]) for index in indices])
+            found = found.reshape(len(indices), *field_of(self._frame_shape))
+            return np.moveaxis(np.swapaxes(found, 1, 2), 0, -1)
+        images = np.zeros((*self._frame_shape, len(indices)), self._pixels.image_dtype)
+        for position, index in enumerate(indices):
+            x, y, *z, weight = self._pixels[index].T
+            place = tuple(axis.astype(int) for axis in (y, x, *z))
+            images[(*place, position)] = weight
+        return images
+
+    def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
+        """Return per ROI its pixels: (row, column[, plane], weight)."""
+        if self._pixels is None:
+            images = (self.get_roi_image_masks([i])[..., 0] for i in roi_ids or self._roi_ids)
+            return [np.column_stack([*np.nonzero(m), m[np.nonzero(m)]]) for m in images]
+        masks = (self._pixels[index].T for index in self._indices(roi_ids))
+        return [np.column_stack([y, x, *rest]) for x, y, *rest in masks]
+
+    def get_ragged_pixels(
+        self, ids: Sequence[Any], form: str, of_background: bool = False
+    ) -> RaggedPixels | None:
+        """Return the pixels of ROIs, where the file has lists of them."""
+        if self._pixels is None or of_background:
+            return None
+        return self._pixels.take(self._indices(ids))
+
+    def _indices(self, roi_ids: Sequence[Any] | None) -> list[int]:
+        position = {roi_id: index for index, roi_id in enumerate(self._roi_ids)}
+        return [position[roi_id] for roi_id in (self._roi_ids if roi_ids is None else roi_ids)]
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[np.float64] | None:
+        """Return the times in seconds, where they do not follow from the rate alone."""
+        times = None if self._clock is None else self._clock.times(self.get_num_samples())
+        return None if times is None else times[start_sample:end_sample]
+
+    def close(self) -> None:
+        """Close the file."""
+        if getattr(self, "_io", None) is not None:
+            self._io.close()
+            self._io = None
+
+    def __del__(self) -> None:
+        self.close()

@@ -1,0 +1,181 @@
+"""Tables of ROIs in NWB files: masks, properties and the field that they lie in."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.extractors.ragged import RaggedPixels
+
+_MASKS = ("image_mask", "pixel_mask", "voxel_mask")
+# What the table states under names of its own, and what follows from the masks.
+_ACCEPTANCE = {"Accepted": "is_accepted", "Rejected": "is_rejected"}
+_LEFT_OUT = ("ROICentroids",)
+
+
+def mask_name(table: Any) -> str:
+    """Return which form of masks a table has; the first of several, which say the same."""
+    return next(name for name in _MASKS if name in table.colnames)
+
+
+def field_shape(nwbfile: Any, table: Any, mask: str) -> tuple[int, ...] | None:
+    """Return (columns, rows[, planes]) of the field: of images, or of a series on the plane.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+    table : pynwb.ophys.PlaneSegmentation
+    mask : str
+        The form of its masks.
+    """
+    if mask == "image_mask":
+        return tuple(int(size) for size in table[mask].data.shape[1:])
+    num_axes = 3 if mask == "voxel_mask" else 2
+    plane = table.imaging_plane
+    on_plane = [o for o in nwbfile.objects.values() if getattr(o, "imaging_plane", None) is plane]
+    shapes: list[Any] = []
+    for series in [*(table.reference_images or ()), *on_plane]:
+        shapes.append(np.shape(getattr(series, "data", ()))[1:])
+        dimension = getattr(series, "dimension", None)
+        shapes.append(() if dimension is None else np.ravel(dimension))
+    images = {np.shape(image.data) for image in _gray_images(nwbfile).values()}
+    # Images of one size are of one field, whichever they are.
+    shapes += images if len(images) == 1 else ()
+    whole = (shape for shape in shapes if len(shape) == num_axes and all(shape))
+    return next((tuple(int(size) for size in shape) for shape in whole), None)
+
+
+def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> RaggedPixels:
+    """Return the pixels of all ROIs: x is the column, y the row.
+
+    Parameters
+    ----------
+    table : pynwb.ophys.PlaneSegmentation
+    mask : {"pixel_mask", "voxel_mask"}
+    field : tuple of int or None
+        (columns, rows[, planes]); as large as the masks need, with a warning, when None.
+
+    Raises
+    ------
+    CorruptSourceError
+        When pixels lie beyond the field, or do not follow one another.
+    """
+    index = table[mask]
+    ends, target = np.asarray(index.data[:], dtype=np.int64), index.target.data
+    names = ("x", "y", "z")[: 3 if mask == "voxel_mask" else 2]
+    columns = _columns(target, names)
+    if len(ends) != len(table.id) or (len(ends) and ends[-1] != len(columns[-1])):
+        raise CorruptSourceError(
+            f"'{table.name}' has {len(ends)} lists of {len(columns[-1])} pixels for "
+            f"{len(table.id)} ROIs, the last of which ends at {ends[-1] if len(ends) else 0}."
+        )
+    coordinates = tuple(column.astype(np.int32) for column in columns[:-1])
+    needed = tuple(int(axis.max()) + 1 if len(axis) else 1 for axis in coordinates)
+    if field is None:
+        field = needed
+        warnings.warn(
+            f"The file does not state how large the field of '{table.name}' is; it is taken to be "
+            f"{needed} (x, y) pixels, as its masks need.",
+            UserWarning,
+            stacklevel=5,
+        )
+    elif any(size > limit for size, limit in zip(needed, field, strict=True)):
+        coordinates = _swapped(table, coordinates, needed, field)
+    return RaggedPixels(
+        coordinates=coordinates,
+        weights=columns[-1],
+        ends=ends,
+        field_shape=field,
+        image_dtype=columns[-1].dtype if columns[-1].dtype.kind == "f" else np.float32,
+    )
+
+
+def _columns(target: Any, names: Sequence[str]) -> list[NDArray[Any]]:
+    """Return the coordinates and the weights of a compound dataset, or a list of tuples."""
+    whole = target[:]
+    if isinstance(whole, np.ndarray) and whole.dtype.names:
+        return [np.ascontiguousarray(whole[name]) for name in (*names, "weight")]
+    rows = np.array([tuple(row) for row in whole], dtype=float).reshape(-1, len(names) + 1)
+    return [*rows[:, :-1].T, rows[:, -1].astype(np.float32)]
+
+
+def _swapped(table: Any, coordinates: Any, needed: Any, field: Any) -> Any:
+    """Return x and y in each other's place, where they fit the field only so."""
+    x, y, *rest = coordinates
+    if needed[1] <= field[0] and needed[0] <= field[1] and tuple(needed[2:]) <= tuple(field[2:]):
+        warnings.warn(
+            f"The masks of '{table.name}' fit the field of {field} (x, y) pixels only with x and y "
+            "in each other's place; they are read so.",
+            UserWarning,
+            stacklevel=6,
+        )
+        return (y, x, *rest)
+    raise CorruptSourceError(
+        f"The masks of '{table.name}' reach {needed} (x, y) pixels, beyond the field of {field}."
+    )
+
+
+def properties_of(table: Any) -> dict[str, tuple[NDArray[Any], str]]:
+    """Return the columns that are no masks: values and description, by the name of the property."""
+    found: dict[str, tuple[NDArray[Any], str]] = {}
+    left_out = []
+    for name in table.colnames:
+        if name in _MASKS or name in _LEFT_OUT:
+            continue
+        column = table[name]
+        data = column.data
+        is_plain = type(column).__name__ in ("VectorData", "EnumData") and not _refers(data)
+        if not is_plain:
+            left_out.append(name)
+            continue
+        values = np.asarray(data[:])
+        if values.dtype.kind == "O":
+            values = np.array([_text(value) for value in values])
+        if name == "iscell" and values.ndim == 2 and values.shape[1] == 2:  # Suite2p's own export
+            found["is_accepted"] = (values[:, 0].astype(bool), "Whether the ROI is a cell.")
+            found["iscell_probability"] = (values[:, 1], "Probability that the ROI is a cell.")
+            continue
+        if name in _ACCEPTANCE:
+            values = values.astype(bool)
+        found[_ACCEPTANCE.get(name, name)] = (values, column.description)
+    if left_out:
+        warnings.warn(
+            f"The columns {', '.join(left_out)} of '{table.name}' are lists or references, and are "
+            "left out.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return found
+
+
+def _refers(data: Any) -> bool:
+    first = data[0] if len(data) else 0
+    return not isinstance(first, (str, bytes, bool, int, float, np.generic, np.ndarray))
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def summary_images(nwbfile: Any, frame_shape: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Return the gray images among the results of the size of the field, (rows, columns)."""
+    return {
+        name: np.asarray(image.data[:]).T
+        for name, image in _gray_images(nwbfile).items()
+        if tuple(np.shape(image.data))[::-1] == tuple(frame_shape)
+    }
+
+
+def _gray_images(nwbfile: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for module in nwbfile.processing.values():
+        for container in module.data_interfaces.values():
+            for name, image in getattr(container, "images", {}).items():
+                if type(image).__name__ == "GrayscaleImage":
+                    found.setdefault(name, image)
+    return found

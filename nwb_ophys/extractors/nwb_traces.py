@@ -1,0 +1,165 @@
+"""Traces of ROIs in NWB files: which are of a table, and of what kind."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.extractors.traces import TraceView
+
+_KINDS = ("neuropil", "deconvolved", "denoised", "baseline", "background")
+
+
+@attrs.frozen
+class TraceClock:
+    """The times of traces.
+
+    Attributes
+    ----------
+    rate : float or None
+    starting_time : float
+    timestamps : numpy.ndarray or None
+    """
+
+    rate: float | None
+    starting_time: float = 0.0
+    timestamps: NDArray[np.float64] | None = attrs.field(default=None, eq=False)
+
+    def times(self, num_samples: int) -> NDArray[np.float64] | None:
+        """Return the time of each sample, where they do not follow from the rate alone."""
+        if self.timestamps is not None:
+            return self.timestamps
+        if self.rate is None or not self.starting_time:
+            return None
+        return self.starting_time + np.arange(num_samples) / self.rate
+
+    def same(self, other: TraceClock) -> bool:
+        """Whether the times of another clock are these."""
+        return self == other and np.array_equal(
+            () if self.timestamps is None else self.timestamps,
+            () if other.timestamps is None else other.timestamps,
+        )
+
+
+class SpreadTrace:
+    """Traces of some ROIs of a table as columns of all, NaN for the others; read when sliced.
+
+    Parameters
+    ----------
+    data : array-like, shape (samples, some ROIs)
+    columns : numpy.ndarray of int
+        The ROI of each column.
+    num_rois : int
+    """
+
+    def __init__(self, data: Any, columns: NDArray[np.int64], num_rois: int) -> None:
+        self._data, self._columns = data, columns
+        self.shape = (int(data.shape[0]), num_rois)
+        self.dtype = np.result_type(data.dtype, np.float32)
+        self.ndim = 2
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, selection: Any) -> Any:
+        rows, columns = selection if isinstance(selection, tuple) else (selection, slice(None))
+        part = np.asarray(self._data[rows])
+        whole = np.full((*part.shape[:-1], self.shape[1]), np.nan, self.dtype)
+        whole[..., self._columns] = part
+        return whole[..., columns]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype=dtype)
+
+
+def traces_of(nwbfile: Any, table: Any) -> tuple[dict[str, Any], dict[str, Any], TraceClock | None]:
+    """Return the traces of the ROIs of a table by kind, their series, and their clock.
+
+    Those whose clock is not that of the first are left out, with a warning: a segmentation has one.
+    """
+    traces: dict[str, Any] = {}
+    series: dict[str, Any] = {}
+    clock: TraceClock | None = None
+    length = 0
+    for one in _series_of(nwbfile, table):
+        own = _clock(one)
+        data = _columns_of_all(one, len(table.id))
+        if clock is None:
+            clock, length = own, data.shape[0]
+        if not own.same(clock) or data.shape[0] != length:
+            warnings.warn(
+                f"The traces '{one.parent.name}/{one.name}' of '{table.name}' are of other times "
+                f"than the first ({data.shape[0]} samples, {length}), and are left out.",
+                UserWarning,
+                stacklevel=4,
+            )
+            continue
+        kind = _kind(one, set(traces))
+        traces[kind], series[kind] = data, one
+    return traces, series, clock
+
+
+def _series_of(nwbfile: Any, table: Any) -> list[Any]:
+    """Return the series of traces of a table, plain fluorescence first, the rest by name."""
+    found = [
+        one
+        for one in nwbfile.objects.values()
+        if type(one).__name__ == "RoiResponseSeries" and one.rois.table is table
+    ]
+    return sorted(found, key=lambda one: (_kind(one, set()) != "raw", one.parent.name, one.name))
+
+
+def _kind(series: Any, taken: set[str]) -> str:
+    container = series.parent
+    words = f"{container.name} {series.name}".lower()
+    found = next((kind for kind in _KINDS if kind in words), "raw")
+    if type(container).__name__ == "DfOverF" or "dff" in words:
+        found = "dff"
+    if found not in taken:
+        return found
+    name, number = series.name, 2
+    while name in taken or name in ("raw", "dff", *_KINDS):
+        name, number = f"{series.name}{number}", number + 1
+    return name
+
+
+def _clock(series: Any) -> TraceClock:
+    if series.timestamps is None:
+        return TraceClock(float(series.rate), float(series.starting_time or 0.0))
+    times = np.asarray(series.timestamps[:], dtype=np.float64)
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    return TraceClock(1 / step if step > 0 else None, 0.0, times)
+
+
+def _columns_of_all(series: Any, num_rois: int) -> Any:
+    """Return the traces with a column for each ROI of the table, in its order."""
+    rois = np.asarray(series.rois.data[:], dtype=np.int64)
+    data = series.data
+    if len(data.shape) == 1:
+        data = np.asarray(data[:])[:, np.newaxis]
+    if len(data.shape) != 2 or data.shape[1] != len(rois):
+        raise CorruptSourceError(
+            f"The traces '{series.name}' have the shape {tuple(data.shape)} for {len(rois)} ROIs; "
+            "it must be (samples, ROIs)."
+        )
+    if len(rois) and not 0 <= rois.min() <= rois.max() < num_rois:
+        raise CorruptSourceError(
+            f"The traces '{series.name}' are of ROIs {rois.min()} to {rois.max()}, of {num_rois}."
+        )
+    if series.timestamps is not None and len(series.timestamps) != data.shape[0]:
+        raise CorruptSourceError(
+            f"The traces '{series.name}' have {len(series.timestamps)} timestamps for "
+            f"{data.shape[0]} samples."
+        )
+    if np.array_equal(rois, np.arange(num_rois)):
+        return data
+    if np.array_equal(np.sort(rois), np.arange(num_rois)):
+        return TraceView(data, np.argsort(rois).tolist())
+    if len(set(rois.tolist())) != len(rois):
+        raise CorruptSourceError(f"The traces '{series.name}' name an ROI several times.")
+    return SpreadTrace(data, rois, num_rois)

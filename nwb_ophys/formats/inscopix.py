@@ -1,0 +1,212 @@
+"""Inscopix's miniscopes: movies and cell sets in ``.isxd`` files."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.extractors.isxd import CELL_SET, MOVIE, IsxdHeader, read_isxd_header
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.segmentation import SegmentationInterface
+
+_SUFFIX = ".isxd"
+
+
+@attrs.frozen(kw_only=True)
+class InscopixSource:
+    """Source arguments of a movie of Inscopix."""
+
+    file_path: Path = argument("The .isxd file of the movie.")
+
+
+class InscopixImagingInterface(ImagingInterface):
+    """A movie of an Inscopix miniscope, of one plane and colour."""
+
+    Source = InscopixSource
+    photon_series_type = "OnePhotonSeries"
+    file_suffixes = (_SUFFIX,)
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.inscopix import InscopixMovieExtractor
+
+        return InscopixMovieExtractor(source.file_path)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the header states: session, subject, miniscope, rate, exposure, light."""
+        header = self.extractor.header
+        described = _describe(header)
+        exposure = _number(header, "microscope", "exp")
+        described["Ophys"]["OnePhotonSeries"] = [
+            {
+                "exposure_time": None if exposure is None else exposure * 1e-3,
+                "binning": header.stated("idps", "spatialDownsampling"),
+                "intensity": _intensity(header),
+            }
+        ]
+        return described
+
+    def part(self) -> str:
+        """Return the colour and the plane, where the file is one of several of a recording."""
+        return _part(self.extractor.header)
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is a movie of Inscopix: its header."""
+        header = _header(Glance.of(path), MOVIE)
+        if header is None:
+            return None
+        count = header.content["timingInfo"].get("numTimes")
+        return f"'{header.path.name}' is a movie of {count} frames by its header"
+
+
+@attrs.frozen(kw_only=True)
+class InscopixCellsSource:
+    """Source arguments of a cell set of Inscopix."""
+
+    file_path: Path = argument("The .isxd file of the cell set.")
+
+
+class InscopixSegmentationInterface(SegmentationInterface):
+    """The cells of an Inscopix cell set, with their traces."""
+
+    Source = InscopixCellsSource
+    file_suffixes = (_SUFFIX,)
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.inscopix import InscopixCellsExtractor
+
+        return InscopixCellsExtractor(source.file_path)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the header states: session, subject, miniscope, method and unit."""
+        from nwb_ophys.extractors.inscopix import trace_kind
+
+        header = self.extractor.header
+        described = _describe(header)
+        method = header.stated("idps", "cellset", "method")
+        found = f"Cells that Inscopix's software found{f' with {method}' if method else ''}."
+        kind = trace_kind(header)
+        unit = header.stated("idps", "cellset", "units")
+        described["Ophys"] |= {
+            "ImageSegmentation": {"plane_segmentations": [{"description": found}]},
+            "DfOverF" if kind == "dff" else "Fluorescence": {
+                "PlaneSegmentation": {kind: {"unit": unit}}
+            },
+        }
+        return described
+
+    def part(self) -> str:
+        """Return the colour and the plane, where the file is one of several of a recording."""
+        return _part(self.extractor.header)
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is a cell set of Inscopix: its header."""
+        header = _header(Glance.of(path), CELL_SET)
+        if header is None:
+            return None
+        count = len(header.content.get("CellNames") or ())
+        return f"'{header.path.name}' is a set of {count} cells by its header"
+
+
+def _header(glance: Glance, kind: int) -> IsxdHeader | None:
+    if not glance.is_file or not glance.path.name.lower().endswith(_SUFFIX):
+        return None
+    header = glance.read_once(read_isxd_header)
+    return header if header is not None and header.kind == kind else None
+
+
+def _describe(header: IsxdHeader) -> dict[str, Any]:
+    """Return what movies and cell sets state alike."""
+    experimenter = header.stated("personnel", "name")
+    return {
+        "NWBFile": {
+            "session_start_time": header.start and header.start.isoformat(),
+            "session_id": header.stated("name"),
+            "experimenter": experimenter and [experimenter],
+        },
+        **_subject(header),
+        "Ophys": {
+            "Device": [_device(header)],
+            "ImagingPlane": [_plane(header)],
+        },
+    }
+
+
+def _subject(header: IsxdHeader) -> dict[str, Any]:
+    """Return the animal, where any was named: the form states a sex before it is filled in."""
+    animal = {key: header.stated("animal", key) for key in ("id", "species", "description")}
+    birth = _date(header.stated("animal", "dob"))
+    if birth is None and not any(animal.values()):
+        return {}
+    sex = str(header.stated("animal", "sex") or "").upper()
+    subject = {
+        "subject_id": animal["id"],
+        "species": animal["species"],
+        "description": animal["description"],
+        "sex": sex if sex in ("M", "F", "U", "O") else None,
+        "date_of_birth": birth,
+    }
+    return {"Subject": {key: value for key, value in subject.items() if value is not None}}
+
+
+def _date(text: Any) -> str | None:
+    try:
+        return datetime.datetime.fromisoformat(str(text)).isoformat()
+    except ValueError:
+        return None
+
+
+def _device(header: IsxdHeader) -> dict[str, Any]:
+    model, serial = header.stated("microscope", "type"), header.stated("microscope", "serial")
+    version = header.stated("producer", "version")
+    gain, focus = _number(header, "microscope", "gain"), _number(header, "microscope", "focus")
+    settings = {"gain": gain, "focus": focus, "eFocus": _number(header, "idps", "efocus")}
+    words = [f"{name} {value:g}" for name, value in settings.items() if value is not None]
+    if version:
+        words.insert(0, f"acquisition software {version}")
+    return {
+        "model": {"name": model, "manufacturer": "Inscopix"} if model else None,
+        "serial_number": serial,
+        "description": f"Miniscope of Inscopix: {', '.join(words)}." if words else None,
+    }
+
+
+def _plane(header: IsxdHeader) -> dict[str, Any]:
+    # No grid_spacing: pixelSize is that on the sensor; the magnification is not stated.
+    channel = header.stated("idps", "channel")
+    return {
+        "imaging_rate": float(1 / header.period),
+        "optical_channel": [{"name": str(channel).capitalize() if channel else None}],
+    }
+
+
+def _part(header: IsxdHeader) -> str:
+    channel = header.stated("idps", "channel")
+    focus = _number(header, "idps", "efocus")
+    planes = header.stated("microscope", "multiplane", "enabled")
+    plane = f"Efocus{focus:g}" if planes and focus is not None else ""
+    return f"{channel or ''} {plane}".strip()
+
+
+def _intensity(header: IsxdHeader) -> float | None:
+    """Return the power of the excitation in mW/mm^2, where one LED excites."""
+    if header.stated("microscope", "dualColor", "enabled"):
+        return None
+    return _number(header, "microscope", "led", "exPower")
+
+
+def _number(header: IsxdHeader, *keys: str) -> float | None:
+    value = header.stated(*keys)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number else None

@@ -1,0 +1,105 @@
+"""NWB files of any author, as a source: movies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.extractors.nwb_files import SERIES, NwbObject, choose, list_nwb
+from nwb_ophys.formats.nwb_objects import open_nwb, plane_of, session_of, stated
+from nwb_ophys.formats.tiffs import plane_streams
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.metadata import models
+
+
+@attrs.frozen(kw_only=True)
+class NwbImagingSource:
+    """Source arguments of a movie in an NWB file."""
+
+    file_path: Path = argument("The NWB file: HDF5, or the folder of a Zarr store.")
+    series_name: str | None = argument(
+        "Name of the one- or two-photon series, or its path in the file; not needed where there "
+        "is one.",
+        default=None,
+    )
+    plane_index: int | None = argument(
+        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+    )
+
+
+class NwbImagingInterface(ImagingInterface):
+    """A one- or two-photon series of an NWB file."""
+
+    Source = NwbImagingSource
+    has_volumes = True
+    # A folder of recordings may hold what they were converted into, too: no source.
+    is_found_in_folders = False
+
+    def __init__(self, *args: Any, **source: Any) -> None:
+        super().__init__(*args, **source)
+        self.photon_series_type = type(self.extractor.series).__name__
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.nwb import NwbMovieExtractor
+
+        chosen = choose(source.file_path, SERIES, source.series_name, "series_name")
+        return NwbMovieExtractor(*open_nwb(source.file_path), chosen, source.plane_index)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the file states: session, subject, device, plane and series."""
+        series = self.extractor.series
+        model = getattr(models, self.photon_series_type)
+        entry = stated(series, model, ("rate", "starting_time", "dimension", "format"))
+        planes = plane_of(series.imaging_plane)
+        entry["imaging_plane"] = planes["ImagingPlane"][0]["name"]
+        ophys = {**planes, self.photon_series_type: [entry]}
+        return {**session_of(self.extractor.nwbfile), "Ophys": ophys}
+
+    def part(self) -> str:
+        """Return the plane, where one was chosen; series have names of their own."""
+        plane = self.source.plane_index
+        return "" if plane is None else f"Plane{plane}"
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is an NWB file with a movie in it."""
+        glance = Glance.of(path)
+        found = _movies(glance.read_once(list_nwb))
+        if not found:
+            return None
+        names = ", ".join(f"{each.kind} '{each.name}'" for each in found)
+        return f"'{glance.path.name}' is NWB with {len(found)} series of pixels: {names}"
+
+    @classmethod
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return every one- and two-photon series with pixels, of its volumes or of each plane."""
+        movies = _movies(list_nwb(path))
+        asked = source.get("series_name")
+        base = {"file_path": path, **source}
+        if asked is not None or len(movies) < 2:
+            chosen = [each for each in movies if asked in (None, each.name, each.path)]
+            return plane_streams("", base, _planes(chosen), as_volume)
+        found: dict[str, dict[str, Any]] = {}
+        names = [each.name for each in movies]
+        for each in movies:
+            name = each.name if names.count(each.name) == 1 else each.path
+            own = {**base, "series_name": name}
+            found |= plane_streams(name, own, _planes([each]), as_volume)
+        return found
+
+
+def _movies(found: tuple[NwbObject, ...] | None) -> list[NwbObject]:
+    return [each for each in found or () if each.kind in SERIES and each.has_data]
+
+
+def _planes(movies: list[NwbObject]) -> int:
+    return movies[0].shape[3] if len(movies) == 1 and len(movies[0].shape) == 4 else 1

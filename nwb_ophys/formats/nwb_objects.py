@@ -1,0 +1,111 @@
+"""What the formats of NWB files share: opening them, and metadata of the objects in them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.metadata import models
+from nwb_ophys.storage import get_backend
+
+# A new file is another file, and says itself when it was made.
+_NOT_COPIED = {"identifier", "was_generated_by"}
+_LINKS = {"device", "model", "optical_channel", "imaging_plane"}
+
+
+def open_nwb(path: Path) -> tuple[Any, Any]:
+    """Open an NWB file with pynwb.
+
+    Returns
+    -------
+    tuple
+        What is to be closed, and the ``NWBFile``.
+
+    Raises
+    ------
+    CorruptSourceError
+        When it cannot be read.
+    """
+    io = None
+    try:
+        with warnings.catch_warnings():
+            # What is out of date in a file of another author is not the reader's to mend.
+            warnings.simplefilter("ignore")
+            io = get_backend("zarr" if path.is_dir() else "hdf5").open(path, "r")
+            return io, io.read()
+    except ImportError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        if io is not None:
+            io.close()
+        raise CorruptSourceError(
+            f"'{path}' cannot be read as NWB: {error}. It may be damaged; check it with "
+            "nwb-ophys inspect."
+        ) from error
+
+
+def stated(container: Any, model: type, leave_out: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the fields of a model that an object of a file states.
+
+    Parameters
+    ----------
+    container : pynwb container
+    model : type
+        Of :mod:`nwb_ophys.metadata.models`.
+    leave_out : iterable of str
+        Fields besides those that link to other objects.
+    """
+    skipped = _LINKS | set(leave_out)
+    found = {
+        field.name: _plain(getattr(container, field.name, None))
+        for field in attrs.fields(model)
+        if field.name not in skipped
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def session_of(nwbfile: Any) -> dict[str, Any]:
+    """Return ``NWBFile`` and ``Subject`` of a file."""
+    session = stated(nwbfile, models.Session, _NOT_COPIED)
+    session["session_start_time"] = nwbfile.session_start_time.isoformat()
+    if session.get("timestamps_reference_time") == session["session_start_time"]:
+        del session["timestamps_reference_time"]
+    subject = nwbfile.subject
+    return {
+        "NWBFile": session,
+        **({} if subject is None else {"Subject": stated(subject, models.Subject)}),
+    }
+
+
+def plane_of(plane: Any) -> dict[str, Any]:
+    """Return ``Device`` and ``ImagingPlane`` of the plane that a series or table is of."""
+    device = stated(plane.device, models.Device)
+    if getattr(plane.device, "model", None) is not None:
+        device["model"] = stated(plane.device.model, models.DeviceModel)
+    entry = stated(plane, models.ImagingPlane)
+    entry["device"] = device["name"]
+    entry["optical_channel"] = [
+        stated(channel, models.OpticalChannel) for channel in plane.optical_channel
+    ]
+    return {"Device": [device], "ImagingPlane": [entry]}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as metadata have it: lists, numbers, texts and ISO 8601 moments."""
+    if value is None or isinstance(value, (str, bool)):
+        return value or None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value] or None
+    array = np.asarray(value[()] if hasattr(value, "shape") and value.shape else value)
+    if array.dtype.kind in "SO":
+        return [str(item.decode() if isinstance(item, bytes) else item) for item in array.ravel()]
+    found = array.tolist()
+    return found if found != [] else None

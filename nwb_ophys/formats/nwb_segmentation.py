@@ -1,0 +1,94 @@
+"""NWB files of any author, as a source: ROIs with their traces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.extractors.nwb_files import TABLES, NwbObject, choose, list_nwb
+from nwb_ophys.formats.nwb_objects import open_nwb, plane_of, session_of, stated
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.metadata import models
+
+
+@attrs.frozen(kw_only=True)
+class NwbSegmentationSource:
+    """Source arguments of ROIs in an NWB file."""
+
+    file_path: Path = argument("The NWB file: HDF5, or the folder of a Zarr store.")
+    plane_segmentation_name: str | None = argument(
+        "Name of the plane segmentation, or its path in the file; not needed where there is one.",
+        default=None,
+    )
+
+
+class NwbSegmentationInterface(SegmentationInterface):
+    """A plane segmentation of an NWB file, with the traces of its ROIs."""
+
+    Source = NwbSegmentationSource
+    # A folder of recordings may hold what they were converted into, too: no source.
+    is_found_in_folders = False
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.nwb_rois import NwbRoisExtractor
+
+        path, asked = source.file_path, source.plane_segmentation_name
+        chosen = choose(path, TABLES, asked, "plane_segmentation_name")
+        # Where there are several tables, it is not known whose images the file has.
+        alone = len(_tables(list_nwb(path))) == 1
+        return NwbRoisExtractor(*open_nwb(path), chosen, alone)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the file states: session, device, plane, table and traces."""
+        table = self.extractor.table
+        ophys: dict[str, Any] = plane_of(table.imaging_plane)
+        entry = stated(table, models.PlaneSegmentation)
+        entry["imaging_plane"] = ophys["ImagingPlane"][0]["name"]
+        ophys["ImageSegmentation"] = {"plane_segmentations": [entry]}
+        for kind, series in self.extractor.series.items():
+            fields = stated(series, models.RoiResponseSeries, ("name", "rate", "starting_time"))
+            container = ophys.setdefault("DfOverF" if kind == "dff" else "Fluorescence", {})
+            container.setdefault("PlaneSegmentation", {})[kind] = fields
+        return {**session_of(self.extractor.nwbfile), "Ophys": ophys}
+
+    def get_metadata(self) -> Any:
+        """Return what will be written unless it is edited: stated by the file, else defaults."""
+        metadata = super().get_metadata()
+        ophys = metadata["Ophys"]
+        name = ophys["ImageSegmentation"]["plane_segmentations"][0]["name"]
+        for container in ("Fluorescence", "DfOverF", "SegmentationImages"):
+            if name != "PlaneSegmentation" and "PlaneSegmentation" in ophys[container]:
+                ophys[container][name] = ophys[container].pop("PlaneSegmentation")
+        return metadata
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is an NWB file with ROIs in it."""
+        glance = Glance.of(path)
+        found = _tables(glance.read_once(list_nwb))
+        if not found:
+            return None
+        names = ", ".join(f"'{each.name}' of {sum(each.shape)} ROIs" for each in found)
+        return f"'{glance.path.name}' is NWB with {len(found)} plane segmentations: {names}"
+
+    @classmethod
+    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+        """Return every plane segmentation with masks."""
+        tables = _tables(list_nwb(path))
+        base = {"file_path": path, **source}
+        if source.get("plane_segmentation_name") is not None or len(tables) < 2:
+            return {"": base}
+        names = [each.name for each in tables]
+        shown = [each.name if names.count(each.name) == 1 else each.path for each in tables]
+        return {name: {**base, "plane_segmentation_name": name} for name in shown}
+
+
+def _tables(found: tuple[NwbObject, ...] | None) -> list[NwbObject]:
+    return [each for each in found or () if each.kind in TABLES and each.has_data]

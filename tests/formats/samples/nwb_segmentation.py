@@ -1,0 +1,10 @@
+"""An NWB file with ROIs, as lists of pixels."""
+
+from pathlib import Path
+from typing import Any
+
+from nwb_ophys.testing import SimulatedRecording, write_nwb
+
+
+def write(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    return {"file_path": write_nwb(folder / "rois.nwb", recording=recording)}

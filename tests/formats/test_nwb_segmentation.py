@@ -1,0 +1,235 @@
+"""ROIs of NWB files of any author against h5py and what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from pynwb import NWBHDF5IO
+from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
+
+import nwb_ophys
+from nwb_ophys import CaimanSegmentationInterface, NwbSegmentationInterface
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.registry import detect
+from nwb_ophys.testing import simulate_recording, write_caiman, write_nwb
+
+START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
+SUITE2P = "suite2p/v1.1.0/written_by_suite2p.nwb"
+
+
+@pytest.fixture(scope="module")
+def cells() -> Any:
+    """Cells shaped like an L, in a field that is wider than high."""
+    return simulate_recording(num_samples=20, num_rows=32, num_columns=58, num_cells=5)
+
+
+def add_traces(path: Path, name: str, data: Any, region: list[int], **fields: Any) -> None:
+    """Add traces of some ROIs in a container of their own."""
+    with NWBHDF5IO(path, "a") as io:
+        nwbfile = io.read()
+        module = nwbfile.processing["ophys"]
+        table = module["ImageSegmentation"]["PlaneSegmentation"]
+        rois = table.create_roi_table_region("Some.", region=region)
+        given = {"rate": 30.0} if "timestamps" not in fields else {}
+        kind = DfOverF if name == "DfOverF" else Fluorescence
+        series = RoiResponseSeries(
+            name="plane0", data=data, rois=rois, unit="a.u.", **given | fields
+        )
+        module.add(kind(name=name, roi_response_series=series))
+        io.write(nwbfile)
+
+
+@pytest.mark.parametrize("mask_type", ["pixel", "image"])
+def test_masks_and_traces(tmp_path, cells, mask_type):
+    path = write_nwb(tmp_path / "r.nwb", recording=cells, mask_type=mask_type)
+    found = NwbSegmentationInterface(path).extractor
+    assert found.get_frame_shape() == (32, 58)
+    masks = np.moveaxis(found.get_roi_image_masks(), -1, 0)
+    np.testing.assert_allclose(masks, cells.image_masks(), rtol=1e-6)
+    for pixels, image in zip(found.get_roi_pixel_masks(), cells.image_masks(), strict=True):
+        drawn = np.zeros_like(image)
+        drawn[pixels[:, 0].astype(int), pixels[:, 1].astype(int)] = pixels[:, 2]
+        np.testing.assert_allclose(drawn, image, rtol=1e-6)
+    np.testing.assert_array_equal(found.get_traces_dict()["raw"][:], cells.fluorescence)
+    assert found.get_sampling_frequency() == 30.0
+    np.testing.assert_array_equal(found.get_images_dict()["mean"], cells.mean_image())
+
+
+@pytest.mark.parametrize("mask_type", ["pixel", "image"])
+def test_fault_pixel_masks_lie_across_the_movie(tmp_path, cells, mask_type):
+    """x is the column, y the row: the masks lie on the pixels that the movie's cells are in."""
+    path = write_nwb(tmp_path / "r.nwb", cells.movie, cells, mask_type=mask_type)
+    target = nwb_ophys.open(path).run_conversion(tmp_path / "a.nwb")
+    with NWBHDF5IO(target, "r") as io:
+        nwbfile = io.read()
+        (series,) = nwbfile.acquisition.values()
+        mean = series.data[:].mean(axis=0)
+        table = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
+        for index, image in enumerate(cells.image_masks()):
+            mask = table["image_mask"][index]
+            assert mask.shape == mean.shape
+            np.testing.assert_allclose(mask, image.T, rtol=1e-6)
+
+
+def test_a_file_of_ours_on_both_backends(tmp_path, cells, backend):
+    """Background components are a table of their own; acceptance and images are kept."""
+    source = write_caiman(tmp_path / "c.hdf5", cells, accepted=[0, 2, 3])
+    path = tmp_path / ("r.nwb" if backend == "hdf5" else "r.nwb.zarr")
+    CaimanSegmentationInterface(source).run_conversion(path, metadata=START, backend=backend)
+    assert [each.format for each in detect(path)] == ["nwb-segmentation"]
+    streams = NwbSegmentationInterface.streams(path)
+    assert sorted(streams) == ["BackgroundPlaneSegmentation", "PlaneSegmentation"]
+    found = NwbSegmentationInterface(**streams["PlaneSegmentation"]).extractor
+    known = CaimanSegmentationInterface(source).extractor
+    np.testing.assert_array_equal(found.get_roi_image_masks(), known.get_roi_image_masks())
+    for kind in ("raw", "dff", "denoised", "deconvolved"):
+        expected = np.asarray(known.get_traces_dict()[kind])
+        np.testing.assert_array_equal(np.asarray(found.get_traces_dict()[kind]), expected)
+    ids = found.get_roi_ids()
+    assert list(found.get_property("is_accepted", ids)) == [True, False, True, True, False]
+    background = NwbSegmentationInterface(**streams["BackgroundPlaneSegmentation"]).extractor
+    assert list(background.get_traces_dict()) == ["background"]
+
+
+def test_suite2p_s_own_export(data_folder, tmp_path):
+    path = data_folder / SUITE2P
+    interface = NwbSegmentationInterface(path)
+    found = interface.extractor
+    with h5py.File(path) as file:
+        module = file["processing/ophys"]
+        table = module["ImageSegmentation/PlaneSegmentation"]
+        pixels, ends = table["pixel_mask"][:], table["pixel_mask_index"][:]
+        iscell = table["iscell"][:]
+        traces = {
+            kind: module[f"{name}/plane0/data"][:]
+            for kind, name in (
+                ("raw", "Fluorescence"),
+                ("neuropil", "Neuropil"),
+                ("deconvolved", "Deconvolved"),
+            )
+        }
+        mean = module["Backgrounds_0/meanImg"][:]
+    assert found.get_frame_shape() == (512, 512)
+    masks = np.zeros((83, 512, 512), "float32")
+    for mask, own in zip(masks, np.split(pixels, ends[:-1]), strict=True):
+        mask[own["y"], own["x"]] = own["weight"]
+    np.testing.assert_array_equal(np.moveaxis(found.get_roi_image_masks(), -1, 0), masks)
+    assert set(found.get_traces_dict()) == set(traces)
+    for kind, expected in traces.items():
+        np.testing.assert_array_equal(found.get_traces_dict()[kind][:], expected)
+    ids = found.get_roi_ids()
+    np.testing.assert_array_equal(found.get_property("is_accepted", ids), iscell[:, 0] == 1)
+    np.testing.assert_array_equal(found.get_property("iscell_probability", ids), iscell[:, 1])
+    np.testing.assert_array_equal(found.get_images_dict()["meanImg"], mean.T)
+    # Suite2p writes rows as x, in masks and images alike: they lie on one another, but across the
+    # movie that it read.
+    stat = np.load(path.parent / "suite2p/plane0/stat.npy", allow_pickle=True)
+    own = np.zeros((83, 512, 512), "float32")
+    for mask, roi in zip(own, stat, strict=True):
+        mask[roi["ypix"], roi["xpix"]] = roi["lam"]
+    np.testing.assert_array_equal(masks.swapaxes(1, 2), own)
+    target = interface.run_conversion(tmp_path / "a.nwb", mask_type="pixel")
+    with h5py.File(target) as file:
+        table = file["processing/ophys/ImageSegmentation/PlaneSegmentation"]
+        for axis in ("x", "y", "weight"):
+            np.testing.assert_array_equal(table["pixel_mask"][axis], pixels[axis])
+        np.testing.assert_array_equal(table["pixel_mask_index"][:], ends)
+
+
+def test_traces_of_some_rois_and_in_another_order(tmp_path, cells):
+    path = write_nwb(tmp_path / "r.nwb", recording=cells)
+    add_traces(path, "Neuropil", cells.neuropil[:, [4, 2, 0, 1, 3]], [4, 2, 0, 1, 3])
+    add_traces(path, "DfOverF", cells.spikes[:, [3, 1]], [3, 1])
+    interface = NwbSegmentationInterface(path)
+    found = interface.extractor.get_traces_dict()
+    np.testing.assert_array_equal(found["neuropil"][:], cells.neuropil)
+    expected = np.full_like(cells.spikes, np.nan)
+    expected[:, [3, 1]] = cells.spikes[:, [3, 1]]
+    np.testing.assert_array_equal(found["dff"][:], expected)
+    np.testing.assert_array_equal(found["dff"][3:7, 1], expected[3:7, 1])
+
+
+def test_traces_of_other_times_are_told_of(tmp_path, cells):
+    path = write_nwb(tmp_path / "r.nwb", recording=cells)
+    add_traces(path, "Neuropil", cells.neuropil[:10], [0, 1, 2, 3, 4], rate=15.0)
+    with pytest.warns(UserWarning, match="Neuropil/plane0.*10 samples, 20"):
+        found = NwbSegmentationInterface(path).extractor
+    assert list(found.get_traces_dict()) == ["raw"]
+
+
+def test_units_and_names_are_kept(tmp_path, cells):
+    path = write_nwb(tmp_path / "r.nwb", recording=cells)
+    add_traces(path, "Neuropil", cells.neuropil, [0, 1, 2, 3, 4], description="Around.")
+    ophys = NwbSegmentationInterface(path).get_metadata()["Ophys"]
+    entry = ophys["Fluorescence"]["PlaneSegmentation"]["neuropil"]
+    assert (entry["unit"], entry["description"]) == ("a.u.", "Around.")
+    assert ophys["ImagingPlane"][0]["indicator"] == "GCaMP6s"
+
+
+def _swap(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        data = file["processing/ophys/ImageSegmentation/PlaneSegmentation/pixel_mask"]
+        pixels = data[:]
+        pixels["x"], pixels["y"] = pixels["y"].copy(), pixels["x"].copy()
+        data[:] = pixels
+
+
+def test_masks_that_fit_only_across_are_read_so(tmp_path, cells):
+    path = write_nwb(tmp_path / "r.nwb", recording=cells)
+    _swap(path)
+    with pytest.warns(UserWarning, match="in each other's place"):
+        found = NwbSegmentationInterface(path).extractor
+    masks = np.moveaxis(found.get_roi_image_masks(), -1, 0)
+    np.testing.assert_allclose(masks, cells.image_masks(), rtol=1e-6)
+
+
+def test_masks_beyond_the_field(tmp_path, cells):
+    path = write_nwb(tmp_path / "r.nwb", recording=cells)
+    with h5py.File(path, "a") as file:
+        data = file["processing/ophys/ImageSegmentation/PlaneSegmentation/pixel_mask"]
+        pixels = data[:]
+        pixels["x"][0] = 700
+        data[:] = pixels
+    with pytest.raises(CorruptSourceError, match="beyond the field"):
+        NwbSegmentationInterface(path)
+
+
+def test_a_field_that_is_not_stated(tmp_path, cells):
+    path = write_nwb(tmp_path / "r.nwb", recording=cells)
+    with h5py.File(path, "a") as file:
+        del file["processing/ophys/SegmentationImages"]
+    with pytest.warns(UserWarning, match="does not state how large the field"):
+        NwbSegmentationInterface(path)
+
+
+def test_a_table_that_is_not_there(tmp_path, cells):
+    path = write_nwb(tmp_path / "r.nwb", recording=cells)
+    with pytest.raises(SourceArgumentError, match=r"has no 'Other'.*: PlaneSegmentation"):
+        NwbSegmentationInterface(path, plane_segmentation_name="Other")
+    movie = write_nwb(tmp_path / "m.nwb", cells.movie)
+    assert NwbSegmentationInterface.matches(movie) is None
+    with pytest.raises(SourceArgumentError, match="there is none"):
+        NwbSegmentationInterface(movie)
+
+
+def test_lists_of_pixels_that_do_not_fit(tmp_path, cells):
+    path = write_nwb(tmp_path / "r.nwb", recording=cells)
+    with h5py.File(path, "a") as file:
+        index = file["processing/ophys/ImageSegmentation/PlaneSegmentation/pixel_mask_index"]
+        index[-1] = index[-1] - 1
+    with pytest.raises(CorruptSourceError, match="lists of"):
+        NwbSegmentationInterface(path)
+
+
+def test_voxel_masks(tmp_path):
+    volume = simulate_recording(
+        num_samples=10, num_rows=24, num_columns=34, num_planes=3, num_cells=4
+    )
+    path = write_nwb(tmp_path / "v.nwb", volume.movie, volume, mask_type="voxel")
+    found = NwbSegmentationInterface(path).extractor
+    masks = np.moveaxis(found.get_roi_image_masks(), -1, 0)
+    np.testing.assert_allclose(masks, volume.image_masks(), rtol=1e-6)
