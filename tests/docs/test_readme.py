@@ -73,7 +73,7 @@ def test_the_own_format_is_short(labelled):
 
 def test_the_own_format_works_once_it_is_installed(labrig, tmp_path):
     listed = _nwb_ophys(["formats"], labrig, tmp_path)
-    assert re.search(r"^imaging +labrig +yes .*\(nwb-ophys-labrig\)$", listed, re.MULTILINE)
+    assert re.search(r"^imaging +labrig .*\(nwb-ophys-labrig\) +yes$", listed, re.MULTILINE)
     _nwb_ophys(["convert", "cell3.raw", "-o", "cell3.nwb"], labrig, tmp_path)
     with h5py.File(tmp_path / "cell3.nwb") as file:
         series = file["acquisition/TwoPhotonSeries"]
