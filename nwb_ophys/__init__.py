@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nwb_ophys.converter import OphysConverter
     from nwb_ophys.errors import NwbOphysError
     from nwb_ophys.formats import (
+        BrukerImagingInterface,
         CaimanSegmentationInterface,
         NumpyImagingInterface,
         NumpySegmentationInterface,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         argument,
     )
     from nwb_ophys.opening import open
-    from nwb_ophys.recordings import ScanImageConverter
+    from nwb_ophys.recordings import BrukerConverter, ScanImageConverter
     from nwb_ophys.registry import detect
     from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
     from nwb_ophys.writers.files import write_nwbfile
@@ -36,6 +37,8 @@ __version__ = "0.1.0"
 __all__ = [
     "BackendConfiguration",
     "BaseOphysInterface",
+    "BrukerConverter",
+    "BrukerImagingInterface",
     "CaimanSegmentationInterface",
     "DatasetConfiguration",
     "ImagingInterface",
@@ -62,7 +65,7 @@ _HOMES = {
     "detect": "nwb_ophys.registry",
     "open": "nwb_ophys.opening",
     "write_nwbfile": "nwb_ophys.writers.files",
-    **dict.fromkeys(("ScanImageConverter",), "nwb_ophys.recordings"),
+    **dict.fromkeys(("BrukerConverter", "ScanImageConverter"), "nwb_ophys.recordings"),
     **dict.fromkeys(
         ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"
     ),

@@ -51,3 +51,9 @@ class ScanImageConverter(RecordingConverter):
     """Every channel, and every plane or volume, of recordings of ScanImage."""
 
     format_names = ("scanimage", "scanimage-legacy")
+
+
+class BrukerConverter(RecordingConverter):
+    """Every channel, and every plane or volume, of recordings of Bruker's Prairie View."""
+
+    format_names = ("bruker",)

@@ -84,6 +84,7 @@ def holograph(tmp_path: Path) -> Path:
 def test_names_and_kinds():
     kinds = {name: row.kind for name, row in formats().items()}
     assert kinds == {
+        "bruker": "imaging",
         "scanimage": "imaging",
         "tiff": "imaging",
         "numpy": "imaging",

@@ -17,6 +17,7 @@ from nwb_ophys.testing import SimulatedRecording, check_format
 
 from .conftest import Sample, sample_of
 
+_BRUKER = "NCCR32_2022_11_03_IntoTheVoid_t_series-005"
 # What each real recording is; paths that are none of the formats' have none.
 REAL = {
     "tiff/neurofinder_crop_101x256x256.tif": {"tiff"},
@@ -31,6 +32,8 @@ REAL = {
     "suite2p/v1.1.0/suite2p": {"suite2p"},
     "caiman/caiman_analysis.hdf5": {"caiman"},
     "caiman/v1.12.1_neurofinder_crop.hdf5": {"caiman"},
+    f"bruker/{_BRUKER}": {"bruker"},
+    f"bruker/{_BRUKER}/{_BRUKER}.xml": {"bruker"},
     "README.md": set(),
 }
 
