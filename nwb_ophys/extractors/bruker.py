@@ -37,9 +37,8 @@ def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLay
     recording = read_prairie_xml(xml_path)
     present = frozenset(path.name for path in xml_path.parent.iterdir())
     layout = arrange(recording, present)
-    named = {
-        file.file_name for cycle in recording.cycles for frame in cycle.frames for file in frame.files
-    }
+    frames = [frame for cycle in recording.cycles for frame in cycle.frames]
+    named = {file.file_name for frame in frames for file in frame.files}
     start = f"{xml_path.stem}_Cycle"
     others = sorted(
         name

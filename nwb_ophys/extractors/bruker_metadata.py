@@ -55,7 +55,7 @@ def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) ->
     return {
         "NWBFile": {"session_start_time": session_start(recording.date, first_file)},
         "Ophys": {
-            "Device": [{"description": _device_text(recording), "manufacturer": "Bruker"}],
+            "Device": [{"description": _device_text(recording)}],
             "ImagingPlane": [plane],
             "TwoPhotonSeries": [series],
         },
@@ -107,9 +107,7 @@ def _wavelength(recording: PrairieRecording) -> float | None:
     return stated[shining[0]] if len(shining) == 1 else None
 
 
-def _spacing(
-    recording: PrairieRecording, depths: Sequence[tuple[float, ...]]
-) -> dict[str, Any]:
+def _spacing(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -> dict[str, Any]:
     """Return the size of a pixel in metres, and the distance of planes where it is the same."""
     size = [recording.number("micronsPerPixel", axis) for axis in ("XAxis", "YAxis")]
     if not all(size):
@@ -188,7 +186,7 @@ def _device_text(recording: PrairieRecording) -> str:
     about = [f"{magnification:g}x", *about] if magnification else about
     objective = f"objective {lens} ({', '.join(about)})" if about else f"objective {lens}"
     parts = [
-        f"Laser-scanning microscope run by Prairie View {recording.version}".strip(),
+        f"Laser-scanning microscope of Bruker, run by Prairie View {recording.version}".strip(),
         f"scan mode {text('activeMode')}" if text("activeMode") else "",
         objective if lens or about else "",
     ]

@@ -1,9 +1,9 @@
 """Read the XML file of a Prairie View recording: frames, files, times and settings.
 
-The root ``PVScan`` has a ``Sequence`` per cycle, that a ``Frame`` per image, and that a ``File`` per
-channel. Settings are in ``PVStateShard``: of the whole, a sequence or a frame, the later ones stating
-only what changed. Prairie View 5 has ``PVStateValue`` with indexed values, version 4 a flat ``Key``
-per value, such as ``micronsPerPixel_XAxis``.
+The root ``PVScan`` has a ``Sequence`` per cycle, that a ``Frame`` per image, and that a ``File``
+per channel. Settings are in ``PVStateShard``: of the whole, a sequence or a frame, the later ones
+stating only what changed. Prairie View 5 has ``PVStateValue`` with indexed values, version 4 a flat
+``Key`` per value, such as ``micronsPerPixel_XAxis``.
 """
 
 from __future__ import annotations

@@ -82,9 +82,7 @@ class _LentFiles:
 
 def check_alike(first: TiffSource, other: TiffSource) -> None:
     """Raise SourceError unless the pages of two files are of one shape and dtype."""
-    shape, own = (
-        (source.table.rows, source.table.columns) for source in (first, other)
-    )
+    shape, own = ((source.table.rows, source.table.columns) for source in (first, other))
     if own != shape or other.dtype != first.dtype:
         message = (
             f"{other.table.path} has pages of shape {own} and dtype {other.dtype}, "

@@ -8,6 +8,7 @@ be compared with what was simulated::
     suite2p_folder = write_suite2p("analysed", recording)
 """
 
+from nwb_ophys.testing.bruker import write_bruker
 from nwb_ophys.testing.caiman import write_caiman
 from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.scanimage import write_scanimage
@@ -19,6 +20,7 @@ __all__ = [
     "SimulatedRecording",
     "check_format",
     "simulate_recording",
+    "write_bruker",
     "write_caiman",
     "write_scanimage",
     "write_suite2p",
