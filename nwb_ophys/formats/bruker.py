@@ -57,7 +57,7 @@ class BrukerImagingInterface(ImagingInterface):
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the XML file states: start, times, microscope, laser, gain, pixel size."""
-        from nwb_ophys.extractors.bruker_metadata import describe_prairie
+        from nwb_ophys.formats.bruker_metadata import describe_prairie
 
         return describe_prairie(self.extractor, self.source.plane_index)
 

@@ -45,6 +45,11 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         (SHORTER_THAN_WIDE,),
     ),
     "slow stack": ("scanimage/scanimage_20220923_noroi.tif", (), (SHORTER_THAN_WIDE,)),
+    "bruker": (
+        "bruker/NCCR32_2022_11_03_IntoTheVoid_t_series-005",
+        (),
+        (SHORTER_THAN_WIDE,),
+    ),
     "suite2p": ("suite2p/two_planes_two_channels", (), ()),
     "suite2p 1.1": ("suite2p/v1.1.0/suite2p", (), ()),
     "caiman 1.8": ("caiman/caiman_analysis.hdf5", (), ()),
@@ -174,6 +179,25 @@ def test_zebrafish(converted, data_folder):
         for plane in range(2):
             found = series.data[..., plane].transpose(0, 2, 1)
             np.testing.assert_array_equal(found, pages[plane::2])
+
+
+# --- Bruker -----------------------------------------------------------------------------------
+
+
+def test_bruker(converted, data_folder):
+    files = sorted((data_folder / RECORDINGS["bruker"][0]).glob("*.ome.tif"))
+    pages = []
+    for file in files:
+        with tifffile.TiffFile(file) as tiff:
+            pages.append(tiff.pages[0].asarray())
+    with reading(converted("bruker")) as nwbfile:
+        (series,) = nwbfile.acquisition.values()
+        assert series.data.shape == (5, 512, 512, 2)
+        assert series.rate == pytest.approx(10.3147575)
+        assert (series.pmt_gain, series.starting_time) == (700.0, 0.0)
+        for number, page in enumerate(pages):
+            found = series.data[number // 2, ..., number % 2]
+            np.testing.assert_array_equal(found.T, page)
 
 
 # --- ScanImage --------------------------------------------------------------------------------
