@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         NumpySegmentationInterface,
         ScanImageImagingInterface,
         Suite2pSegmentationInterface,
+        ThorImagingInterface,
         TiffImagingInterface,
     )
     from nwb_ophys.interfaces import (
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         argument,
     )
     from nwb_ophys.opening import open
-    from nwb_ophys.recordings import BrukerConverter, ScanImageConverter
+    from nwb_ophys.recordings import BrukerConverter, ScanImageConverter, ThorConverter
     from nwb_ophys.registry import detect
     from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
     from nwb_ophys.writers.files import write_nwbfile
@@ -50,6 +51,8 @@ __all__ = [
     "ScanImageImagingInterface",
     "SegmentationInterface",
     "Suite2pSegmentationInterface",
+    "ThorConverter",
+    "ThorImagingInterface",
     "TiffImagingInterface",
     "__version__",
     "argument",
@@ -65,7 +68,9 @@ _HOMES = {
     "detect": "nwb_ophys.registry",
     "open": "nwb_ophys.opening",
     "write_nwbfile": "nwb_ophys.writers.files",
-    **dict.fromkeys(("BrukerConverter", "ScanImageConverter"), "nwb_ophys.recordings"),
+    **dict.fromkeys(
+        ("BrukerConverter", "ScanImageConverter", "ThorConverter"), "nwb_ophys.recordings"
+    ),
     **dict.fromkeys(
         ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"
     ),

@@ -57,3 +57,9 @@ class BrukerConverter(RecordingConverter):
     """Every channel, and every plane or volume, of recordings of Bruker's Prairie View."""
 
     format_names = ("bruker",)
+
+
+class ThorConverter(RecordingConverter):
+    """Every channel, and every plane or volume, of recordings of Thorlabs' ThorImage."""
+
+    format_names = ("thor",)

@@ -85,6 +85,7 @@ def test_names_and_kinds():
     kinds = {name: row.kind for name, row in formats().items()}
     assert kinds == {
         "bruker": "imaging",
+        "thor": "imaging",
         "scanimage": "imaging",
         "tiff": "imaging",
         "numpy": "imaging",

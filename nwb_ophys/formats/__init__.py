@@ -5,6 +5,7 @@ from nwb_ophys.formats.caiman import CaimanSegmentationInterface
 from nwb_ophys.formats.numpy import NumpyImagingInterface, NumpySegmentationInterface
 from nwb_ophys.formats.scanimage import ScanImageImagingInterface
 from nwb_ophys.formats.suite2p import Suite2pSegmentationInterface
+from nwb_ophys.formats.thor import ThorImagingInterface
 from nwb_ophys.formats.tiff import TiffImagingInterface
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "NumpySegmentationInterface",
     "ScanImageImagingInterface",
     "Suite2pSegmentationInterface",
+    "ThorImagingInterface",
     "TiffImagingInterface",
 ]

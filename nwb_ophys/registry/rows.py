@@ -84,6 +84,14 @@ BUILTIN = (
         packages=("tifffile",),
     ),
     FormatRow(
+        name="thor",
+        kind="imaging",
+        interface=f"{_FORMATS}.thor:ThorImagingInterface",
+        recognised="a folder with ThorImage's Experiment.xml and TIFF files or Image_*.raw",
+        extra="thor",
+        packages=("tifffile",),
+    ),
+    FormatRow(
         name="scanimage",
         kind="imaging",
         interface=f"{_FORMATS}.scanimage:ScanImageImagingInterface",

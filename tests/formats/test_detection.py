@@ -34,6 +34,9 @@ REAL = {
     "caiman/v1.12.1_neurofinder_crop.hdf5": {"caiman"},
     f"bruker/{_BRUKER}": {"bruker"},
     f"bruker/{_BRUKER}/{_BRUKER}.xml": {"bruker"},
+    "thor/20231018-002": {"thor"},
+    "thor/20231018-002/Experiment.xml": {"thor"},
+    "thor/20231018-002/ChanA_001_001_001_002.tif": {"thor"},
     "README.md": set(),
 }
 
