@@ -14,6 +14,7 @@ from nwb_ophys.testing.contract import check_format
 from nwb_ophys.testing.scanimage import write_scanimage
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.suite2p import write_suite2p
+from nwb_ophys.testing.thor import write_thor
 from nwb_ophys.testing.tiff import write_tiff
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "write_caiman",
     "write_scanimage",
     "write_suite2p",
+    "write_thor",
     "write_tiff",
 ]
