@@ -84,11 +84,23 @@ class ThorExperiment:
     @property
     def frame_rate(self) -> float:
         """Frames per second that are saved, in Hz: of several that are averaged, one is."""
+        if self.is_on("LightPath", "Camera"):
+            return self._camera_rate()
         rate = self.number("LSM", "frameRate")
         if rate is None or rate <= 0:
             raise SourceError(f"{self.path} states no frameRate of the LSM; correct it there")
         averaged = self.count("LSM", "averageNum") if self.is_on("LSM", "averageMode") else 1
         return rate / max(averaged, 1)
+
+    def _camera_rate(self) -> float:
+        for kind in ("frameRateControl", "OrcaFrameRate"):
+            rate = self.number("Camera", f"{kind}Value")
+            if self.is_on("Camera", f"{kind}Enabled") and rate:
+                return rate
+        raise SourceError(
+            f"{self.path} is of a camera and states no rate of it; write that into the element "
+            'Camera of a copy, as frameRateControlEnabled="1" frameRateControlValue="<Hz>"'
+        )
 
     @property
     def sampling_frequency(self) -> float:

@@ -1,7 +1,7 @@
 """Recordings of Thorlabs' ThorImage: Experiment.xml, and TIFF files or a raw file.
 
-Source of the layout: files of ThorImage 5.0. The order of a raw file is channel, plane (those of the
-flyback last), time, fastest first, 16 bits each.
+Source of the layout: files of ThorImage 5.0. The order of a raw file is channel, plane (those of
+the flyback last), time, fastest first, 16 bits each.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def write_thor(
     folder.mkdir(parents=True, exist_ok=True)
     movies = dict(channels) if isinstance(channels, Mapping) else {"ChanA": channels}
     volumes = {
-        name: np.moveaxis(np.atleast_3d(movie).reshape(*movie.shape[:3], -1), 3, 1)
+        name: np.moveaxis(movie.reshape(*movie.shape[:3], -1), 3, 1)
         for name, movie in movies.items()
     }
     num_samples, num_planes = next(iter(volumes.values())).shape[:2]

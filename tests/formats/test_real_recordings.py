@@ -50,6 +50,7 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         (),
         (SHORTER_THAN_WIDE,),
     ),
+    "thor": ("thor/20231018-002", (), (SHORTER_THAN_WIDE,)),
     "suite2p": ("suite2p/two_planes_two_channels", (), ()),
     "suite2p 1.1": ("suite2p/v1.1.0/suite2p", (), ()),
     "caiman 1.8": ("caiman/caiman_analysis.hdf5", (), ()),
@@ -198,6 +199,18 @@ def test_bruker(converted, data_folder):
         for number, page in enumerate(pages):
             found = series.data[number // 2, ..., number % 2]
             np.testing.assert_array_equal(found.T, page)
+
+
+# --- Thor -------------------------------------------------------------------------------------
+
+
+def test_thor(converted, data_folder):
+    files = sorted((data_folder / RECORDINGS["thor"][0]).glob("*.tif"))
+    movie = np.stack([tifffile.imread(file, is_ome=False) for file in files])
+    with reading(converted("thor")) as nwbfile:
+        (series,) = nwbfile.acquisition.values()
+        np.testing.assert_array_equal(series.data[:].transpose(0, 2, 1), movie)
+        assert (series.rate, series.starting_time) == (13.967, 0.0)
 
 
 # --- ScanImage --------------------------------------------------------------------------------
