@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nwb_ophys.converter import OphysConverter
     from nwb_ophys.errors import NwbOphysError
     from nwb_ophys.formats import (
+        BrukerImagingInterface,
         CaimanSegmentationInterface,
         CnmfeSegmentationInterface,
         ExtractSegmentationInterface,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         SimaSegmentationInterface,
         Suite2pImagingInterface,
         Suite2pSegmentationInterface,
+        ThorImagingInterface,
         TiffImagingInterface,
     )
     from nwb_ophys.interfaces import (
@@ -44,10 +46,12 @@ if TYPE_CHECKING:
     )
     from nwb_ophys.opening import open
     from nwb_ophys.recordings import (
+        BrukerConverter,
         InscopixConverter,
         MiniscopeConverter,
         ScanImageConverter,
         Suite2pConverter,
+        ThorConverter,
     )
     from nwb_ophys.registry import detect
     from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
@@ -58,6 +62,8 @@ __version__ = "0.1.0"
 __all__ = [
     "BackendConfiguration",
     "BaseOphysInterface",
+    "BrukerConverter",
+    "BrukerImagingInterface",
     "CaimanSegmentationInterface",
     "CnmfeSegmentationInterface",
     "DatasetConfiguration",
@@ -89,6 +95,8 @@ __all__ = [
     "Suite2pConverter",
     "Suite2pImagingInterface",
     "Suite2pSegmentationInterface",
+    "ThorConverter",
+    "ThorImagingInterface",
     "TiffImagingInterface",
     "__version__",
     "argument",
@@ -107,6 +115,9 @@ _HOMES = {
     **dict.fromkeys(("ScanImageConverter", "Suite2pConverter"), "nwb_ophys.recordings"),
     **dict.fromkeys(("MiniscopeConverter", "ScanImageConverter"), "nwb_ophys.recordings"),
     **dict.fromkeys(("InscopixConverter", "ScanImageConverter"), "nwb_ophys.recordings"),
+    **dict.fromkeys(
+        ("BrukerConverter", "ScanImageConverter", "ThorConverter"), "nwb_ophys.recordings"
+    ),
     **dict.fromkeys(
         ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"
     ),

@@ -109,3 +109,15 @@ class InscopixConverter(RecordingConverter):
     """Every movie and every cell set in a folder of Inscopix's files."""
 
     format_names = ("inscopix", "inscopix-cells")
+
+
+class BrukerConverter(RecordingConverter):
+    """Every channel, and every plane or volume, of recordings of Bruker's Prairie View."""
+
+    format_names = ("bruker",)
+
+
+class ThorConverter(RecordingConverter):
+    """Every channel, and every plane or volume, of recordings of Thorlabs' ThorImage."""
+
+    format_names = ("thor",)

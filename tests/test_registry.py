@@ -84,6 +84,8 @@ def holograph(tmp_path: Path) -> Path:
 def test_names_and_kinds():
     kinds = {name: row.kind for name, row in formats().items()}
     assert kinds == {
+        "bruker": "imaging",
+        "thor": "imaging",
         "scanimage": "imaging",
         "scanbox": "imaging",
         "scanimage-legacy": "imaging",

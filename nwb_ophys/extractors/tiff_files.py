@@ -36,7 +36,7 @@ class TiffSource:
     dtype: np.dtype
 
 
-def inspect_tiff(path: str | PathLike[str]) -> TiffSource:
+def inspect_tiff(path: str | PathLike[str], *, reads_axes: bool = True) -> TiffSource:
     """Check a TIFF file and find its images, reading its headers only.
 
     Reads one directory of some hundred bytes per page, and decodes nothing.
@@ -45,6 +45,9 @@ def inspect_tiff(path: str | PathLike[str]) -> TiffSource:
     ----------
     path : str or Path
         The file.
+    reads_axes : bool
+        Whether to read what the file states of its axes. Not where another file says which page
+        is which, and the description, of the whole recording, is of megabytes.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def inspect_tiff(path: str | PathLike[str]) -> TiffSource:
     if dtype is None:
         message = f"{file_path}: its pixels are of no type that numpy has; convert it to 16 bits"
         raise SourceError(message)
-    stated = read_stated_axes(table)
+    stated = read_stated_axes(table) if reads_axes else StatedAxes()
     return TiffSource(
         table=_expand_images(table, stated), stated=stated, dtype=dtype.newbyteorder("=")
     )

@@ -104,12 +104,16 @@ _MICROMANAGER_TAG = 51123
 _SCANIMAGE_NUMBER = 117637889
 
 
+# ThorImage states no program, but names its files so in its OME description.
+_THOR_NAMES = re.compile(r'FileName="Chan[A-Z]_\d+_\d+_\d+_\d+\.tif')
+
+
 def author_of(heading: TiffHeading) -> str | None:
     """Return which program's own TIFF a file is; None for a plain one.
 
     Returns
     -------
-    {"scanimage", "scanimage-legacy", "bruker", "micromanager", "ome-tiff"} or None
+    {"scanimage", "scanimage-legacy", "bruker", "thor", "micromanager", "ome-tiff"} or None
     """
     description, software = heading.description, heading.software
     if heading.extra_number == _SCANIMAGE_NUMBER or "SI." in software[:200]:
@@ -122,4 +126,6 @@ def author_of(heading: TiffHeading) -> str | None:
         return "bruker"
     if _MICROMANAGER_TAG in heading.tags or "MicroManager" in software:
         return "micromanager"
+    if _THOR_NAMES.search(description[:8192]):
+        return "thor"
     return "ome-tiff" if "<OME " in description[:4096] else None

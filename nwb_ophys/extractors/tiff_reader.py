@@ -80,6 +80,18 @@ class _LentFiles:
             self._idle.clear()
 
 
+def check_alike(first: TiffSource, other: TiffSource) -> None:
+    """Raise SourceError unless the pages of two files are of one shape and dtype."""
+    shape, own = ((source.table.rows, source.table.columns) for source in (first, other))
+    if own != shape or other.dtype != first.dtype:
+        message = (
+            f"{other.table.path} has pages of shape {own} and dtype {other.dtype}, "
+            f"{first.table.path} of shape {shape} and dtype {first.dtype}; the files of one "
+            "recording must be alike. Leave it out"
+        )
+        raise SourceError(message)
+
+
 class TiffPageReader:
     """Read pages by their number counted over several TIFF files of one shape.
 
@@ -108,19 +120,16 @@ class TiffPageReader:
     """
 
     def __init__(self, sources: Sequence[TiffSource]) -> None:
-        first = sources[0]
-        self.sources = tuple(sources)
-        self.rows, self.columns, self.dtype = first.table.rows, first.table.columns, first.dtype
         for source in sources:
-            shape = (source.table.rows, source.table.columns)
-            if shape != (self.rows, self.columns) or source.dtype != self.dtype:
-                message = (
-                    f"{source.table.path} has pages of shape {shape} and dtype {source.dtype}, "
-                    f"{first.table.path} of shape {(self.rows, self.columns)} and dtype "
-                    f"{self.dtype}; the files of one recording must be alike. Leave it out"
-                )
-                raise SourceError(message)
-        counts = np.array([source.table.num_pages for source in sources], np.int64)
+            check_alike(sources[0], source)
+        self._begin(tuple(sources), [source.table.num_pages for source in sources])
+
+    def _begin(self, sources: Sequence[TiffSource], num_pages: Sequence[int]) -> None:
+        """Take the files, of which only the first is looked at, and the number of pages of each."""
+        first = sources[0]
+        self.sources = sources
+        self.rows, self.columns, self.dtype = first.table.rows, first.table.columns, first.dtype
+        counts = np.array(num_pages, np.int64)
         self.first_pages: Integers = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self._lock = Lock()
         self._is_closed = False

@@ -1,5 +1,6 @@
 """One small file per format. Importing one imports no package that only that format needs."""
 
+from nwb_ophys.formats.bruker import BrukerImagingInterface
 from nwb_ophys.formats.caiman import CaimanSegmentationInterface
 from nwb_ophys.formats.cnmfe import CnmfeSegmentationInterface
 from nwb_ophys.formats.extract import ExtractSegmentationInterface
@@ -19,9 +20,11 @@ from nwb_ophys.formats.scanimage import ScanImageImagingInterface
 from nwb_ophys.formats.scanimage_legacy import ScanImageLegacyImagingInterface
 from nwb_ophys.formats.sima import SimaSegmentationInterface
 from nwb_ophys.formats.suite2p import Suite2pImagingInterface, Suite2pSegmentationInterface
+from nwb_ophys.formats.thor import ThorImagingInterface
 from nwb_ophys.formats.tiff import TiffImagingInterface
 
 __all__ = [
+    "BrukerImagingInterface",
     "CaimanSegmentationInterface",
     "CnmfeSegmentationInterface",
     "ExtractSegmentationInterface",
@@ -44,5 +47,6 @@ __all__ = [
     "SimaSegmentationInterface",
     "Suite2pImagingInterface",
     "Suite2pSegmentationInterface",
+    "ThorImagingInterface",
     "TiffImagingInterface",
 ]

@@ -81,6 +81,22 @@ _FORMATS = "nwb_ophys.formats"
 # Where a path looks like several, the first of them is meant: the particular before the general.
 BUILTIN = (
     FormatRow(
+        name="bruker",
+        kind="imaging",
+        interface=f"{_FORMATS}.bruker:BrukerImagingInterface",
+        recognised="a folder with TIFF files and the PVScan XML file of Bruker's Prairie View",
+        extra="bruker",
+        packages=("tifffile",),
+    ),
+    FormatRow(
+        name="thor",
+        kind="imaging",
+        interface=f"{_FORMATS}.thor:ThorImagingInterface",
+        recognised="a folder with ThorImage's Experiment.xml and TIFF files or Image_*.raw",
+        extra="thor",
+        packages=("tifffile",),
+    ),
+    FormatRow(
         name="scanimage",
         kind="imaging",
         interface=f"{_FORMATS}.scanimage:ScanImageImagingInterface",

@@ -8,6 +8,7 @@ be compared with what was simulated::
     suite2p_folder = write_suite2p("analysed", recording)
 """
 
+from nwb_ophys.testing.bruker import write_bruker
 from nwb_ophys.testing.caiman import write_caiman
 from nwb_ophys.testing.cnmfe import write_cnmfe
 from nwb_ophys.testing.contract import check_format
@@ -27,12 +28,14 @@ from nwb_ophys.testing.scanimage_legacy import write_scanimage_legacy
 from nwb_ophys.testing.sima import write_sima
 from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.suite2p import write_suite2p
+from nwb_ophys.testing.thor import write_thor
 from nwb_ophys.testing.tiff import write_tiff
 
 __all__ = [
     "SimulatedRecording",
     "check_format",
     "simulate_recording",
+    "write_bruker",
     "write_caiman",
     "write_cnmfe",
     "write_extract",
@@ -52,5 +55,6 @@ __all__ = [
     "write_scanimage_legacy",
     "write_sima",
     "write_suite2p",
+    "write_thor",
     "write_tiff",
 ]

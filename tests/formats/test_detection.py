@@ -17,6 +17,7 @@ from nwb_ophys.testing import SimulatedRecording, check_format
 
 from .conftest import Sample, sample_of
 
+_BRUKER = "NCCR32_2022_11_03_IntoTheVoid_t_series-005"
 # What each real recording is; paths that are none of the formats' have none.
 REAL = {
     "tiff/neurofinder_crop_101x256x256.tif": {"tiff"},
@@ -45,6 +46,11 @@ REAL = {
     "inscopix/movie_longer_than_3_min.isxd": {"inscopix"},
     "inscopix/cellset_series_part1.isxd": {"inscopix-cells"},
     "suite2p/v1.1.0/written_by_suite2p.nwb": {"nwb-segmentation"},
+    f"bruker/{_BRUKER}": {"bruker"},
+    f"bruker/{_BRUKER}/{_BRUKER}.xml": {"bruker"},
+    "thor/20231018-002": {"thor"},
+    "thor/20231018-002/Experiment.xml": {"thor"},
+    "thor/20231018-002/ChanA_001_001_001_002.tif": {"thor"},
     "README.md": set(),
 }
 

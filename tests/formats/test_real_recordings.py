@@ -52,6 +52,8 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "miniscope": ("miniscope/C6-J588_Disc5", (), (SHORTER_THAN_WIDE,)),
     "femtonics": ("femtonics/p29.mesc", (), (SHORTER_THAN_WIDE,)),
+    "bruker": ("bruker/NCCR32_2022_11_03_IntoTheVoid_t_series-005",),
+    "thor": ("thor/20231018-002", (), (SHORTER_THAN_WIDE,)),
     "suite2p": ("suite2p/two_planes_two_channels", (), ()),
     "suite2p 1.1": ("suite2p/v1.1.0/suite2p", (), ()),
     "caiman 1.8": ("caiman/caiman_analysis.hdf5", (), ()),
@@ -183,6 +185,37 @@ def test_zebrafish(converted, data_folder):
         for plane in range(2):
             found = series.data[..., plane].transpose(0, 2, 1)
             np.testing.assert_array_equal(found, pages[plane::2])
+
+
+# --- Bruker -----------------------------------------------------------------------------------
+
+
+def test_bruker(converted, data_folder):
+    files = sorted((data_folder / RECORDINGS["bruker"][0]).glob("*.ome.tif"))
+    pages = []
+    for file in files:
+        with tifffile.TiffFile(file) as tiff:
+            pages.append(tiff.pages[0].asarray())
+    with reading(converted("bruker")) as nwbfile:
+        (series,) = nwbfile.acquisition.values()
+        assert series.data.shape == (5, 512, 512, 2)
+        assert series.rate == pytest.approx(10.3147575)
+        assert (series.pmt_gain, series.starting_time) == (700.0, 0.0)
+        for number, page in enumerate(pages):
+            found = series.data[number // 2, ..., number % 2]
+            np.testing.assert_array_equal(found.T, page)
+
+
+# --- Thor -------------------------------------------------------------------------------------
+
+
+def test_thor(converted, data_folder):
+    files = sorted((data_folder / RECORDINGS["thor"][0]).glob("*.tif"))
+    movie = np.stack([tifffile.imread(file, is_ome=False) for file in files])
+    with reading(converted("thor")) as nwbfile:
+        (series,) = nwbfile.acquisition.values()
+        np.testing.assert_array_equal(series.data[:].transpose(0, 2, 1), movie)
+        assert (series.rate, series.starting_time) == (13.967, 0.0)
 
 
 # --- ScanImage --------------------------------------------------------------------------------

@@ -1,0 +1,212 @@
+"""Read TIFF recordings of Bruker's Prairie View."""
+
+from __future__ import annotations
+
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nwb_ophys.errors import SourceArgumentError, SourceError, SourceNotFoundError
+from nwb_ophys.extractors.bruker_layout import PrairieLayout, arrange
+from nwb_ophys.extractors.bruker_xml import PrairieRecording, read_prairie_xml
+from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
+from nwb_ophys.extractors.tiff_many import ManyTiffsReader
+from nwb_ophys.extractors.tiff_pages import Integers
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+
+def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLayout]:
+    """Read the XML file of a recording and arrange its frames.
+
+    Parameters
+    ----------
+    xml_path : pathlib.Path
+
+    Warns
+    -----
+    UserWarning
+        When the folder has images of the recording that the XML file does not name.
+    """
+    if not xml_path.is_file():
+        raise SourceNotFoundError(f"the XML file {xml_path} does not exist; check the path")
+    recording = read_prairie_xml(xml_path)
+    present = frozenset(path.name for path in xml_path.parent.iterdir())
+    layout = arrange(recording, present)
+    frames = [frame for cycle in recording.cycles for frame in cycle.frames]
+    named = {file.file_name for frame in frames for file in frame.files}
+    start = f"{xml_path.stem}_Cycle"
+    others = sorted(
+        name
+        for name in present - named
+        if name.startswith(start) and name.lower().endswith(TIFF_SUFFIXES) and "Source" not in name
+    )
+    if others:
+        warnings.warn(
+            f"{xml_path} names {len(named)} image files; {len(others)} more in its folder, such as "
+            f"'{others[0]}', are not read.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return recording, layout
+
+
+class BrukerTiffExtractor(TiffFramesExtractor):
+    """Frames or volumes of one channel of a Prairie View recording.
+
+    Which file, and which page of it, is which frame is read from the XML file. Reads that and the
+    headers of two images when made; see `TiffFramesExtractor` for threads and closing.
+
+    Parameters
+    ----------
+    xml_path : path
+        The XML file, beside the images.
+    channel_name : str, optional
+        The channel to read; needed if there are several.
+    plane_index : int, optional
+        The plane to read, from 0; by default volumes of all planes.
+
+    Attributes
+    ----------
+    recording : PrairieRecording
+        What the XML file states.
+    layout : PrairieLayout
+        Its channels, samples and planes.
+    channel_name : str
+    channel : int
+        Number of the channel, from 1.
+
+    Raises
+    ------
+    SourceArgumentError
+        If an argument is missing or out of range.
+    SourceNotFoundError, CorruptSourceError
+        If a file is not there, is truncated or cannot be decoded.
+    SourceError
+        If images are missing or cycles do not go together.
+    """
+
+    extractor_name = "BrukerTiffExtractor"
+
+    def __init__(
+        self,
+        xml_path: str | PathLike[str],
+        channel_name: str | None = None,
+        plane_index: int | None = None,
+    ) -> None:
+        path = Path(xml_path)
+        self.recording, self.layout = open_prairie_recording(path)
+        self.channel, self.channel_name = _chosen(path, self.layout.channels, channel_name)
+        num_planes = self.layout.num_planes
+        if plane_index is not None:
+            check_index("plane_index", plane_index, num_planes)
+        planes = range(num_planes) if plane_index is None else [plane_index]
+        files, pages = _files_and_pages(self.recording, self.layout, self.channel)
+        names = list(files)
+        reader = ManyTiffsReader([path.parent / name for name in names], list(files.values()))
+        first = dict(zip(names, reader.first_pages.tolist(), strict=False))
+        numbers = [first[name] + page for name, page in pages]
+        self._pages = np.array(numbers, np.int64).reshape(-1, num_planes)[:, list(planes)]
+        self._stated_times = self.layout.times()
+        super().__init__(
+            reader,
+            sampling_frequency=_rate(self.recording, self.layout, self._stated_times),
+            num_samples=len(self._pages),
+            num_planes=len(planes),
+        )
+
+    def _sample_pages(self, samples: Integers) -> Integers:
+        return self._pages[samples]
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> npt.NDArray[np.float64] | None:
+        """Return the start of samples as the XML file states it, in s after the first one.
+
+        Parameters
+        ----------
+        start_sample, end_sample : int, optional
+            First sample, and the one after the last; by default all of them.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (samples,), or None
+            None if a frame states no time, or if the times do not ascend.
+        """
+        samples = self._sample_range(start_sample, end_sample)
+        return None if self._stated_times is None else self._stated_times[samples]
+
+
+def _chosen(path: Path, channels: dict[int, str], name: str | None) -> tuple[int, str]:
+    """Return number and name of the channel that is meant."""
+    if name is None and len(channels) == 1:
+        return next(iter(channels.items()))
+    for number, known in channels.items():
+        if name == known:
+            return number, known
+    what = "is needed" if name is None else f"is {name!r}"
+    names = ", ".join(channels.values())
+    raise SourceArgumentError(f"channel_name {what}; {path} has the channels {names}")
+
+
+def _files_and_pages(
+    recording: PrairieRecording, layout: PrairieLayout, channel: int
+) -> tuple[dict[str, int], list[tuple[str, int]]]:
+    """Return how many pages of each file are named, and file and page of each frame in order."""
+    of_frame = {
+        id(frame): file
+        for sample in layout.samples
+        for frame in sample
+        for file in frame.files
+        if file.channel == channel
+    }
+    # Frames without numbers of pages take the pages of a file in the order of the XML file.
+    counted: dict[str, int] = {}
+    page_of: dict[int, int] = {}
+    in_file_order = [frame for cycle in recording.cycles for frame in cycle.frames]
+    stated = [(f.file_name, f.page or 1) for f in of_frame.values()]
+    are_numbered = len(set(stated)) == len(stated)
+    counts: dict[str, int] = {}
+    for frame in in_file_order:
+        file = of_frame.get(id(frame))
+        if file is None:
+            continue
+        name = file.file_name
+        page = (file.page or 1) - 1 if are_numbered else counted.get(name, 0)
+        counted[name] = counted.get(name, 0) + 1
+        page_of[id(frame)] = page
+        counts[name] = max(counts.get(name, 0), page + 1)
+    frames = [frame for sample in layout.samples for frame in sample]
+    return counts, [(of_frame[id(frame)].file_name, page_of[id(frame)]) for frame in frames]
+
+
+def _rate(
+    recording: PrairieRecording, layout: PrairieLayout, times: npt.NDArray[np.float64] | None
+) -> float:
+    """Return the samples per second: of volumes, where there are several planes."""
+    if times is not None and len(times) > 1:
+        steps = np.diff(times)
+        typical = float(np.median(steps))
+        # Between bursts are gaps; within them the rate is that of most steps.
+        is_regular = bool((np.abs(steps - typical) < 0.1 * typical).all())
+        return round(1 / (float(steps.mean()) if is_regular else typical), 9)
+    period = recording.number("framePeriod")
+    if not period or period <= 0:
+        raise SourceError(
+            f"{recording.path} states neither times of frames nor framePeriod, so that the rate is "
+            "not known; correct the XML file"
+        )
+    averaged = recording.number("rastersPerFrame") or 1
+    return 1 / (period * layout.num_planes * averaged)
+
+
+def settings_text(recording: PrairieRecording, name: str) -> list[Any]:
+    """Return 'description: value' of each indexed value of a setting."""
+    return [
+        f"{recording.descriptions.get((name, *index), ' '.join(index))}: {value}"
+        for index, value in recording.indexed(name).items()
+    ]

@@ -1,0 +1,123 @@
+"""TIFF recordings of Bruker's Prairie View."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.errors import SourceError
+from nwb_ophys.extractors.tiff_heading import author_of, read_tiff_heading
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, plane_streams
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+
+# Of each cycle there may be a file of voltages, of stimulation, and so on.
+_OTHER_XML = re.compile(r"_Cycle\d+_|VoltageRecording|VoltageOutput|MarkPoints", re.IGNORECASE)
+_MARK = re.compile(rb"<PVScan\s[^>]*?version=\"([\d.]*)")
+
+
+@attrs.frozen(kw_only=True)
+class BrukerSource:
+    """Source arguments of a Prairie View recording."""
+
+    folder_path: Path = argument(
+        "The folder of the recording, or the XML file in it where there are several recordings."
+    )
+    channel_name: str | None = argument(
+        "Which channel, such as 'Ch2'; not needed where there is one.", default=None
+    )
+    plane_index: int | None = argument(
+        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+    )
+
+
+class BrukerImagingInterface(ImagingInterface):
+    """One channel of a Prairie View recording, of a plane or of volumes."""
+
+    Source = BrukerSource
+    has_volumes = True
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.bruker import BrukerTiffExtractor
+
+        found = _xml_files(Glance(source.folder_path))
+        if len(found) != 1:
+            names = ", ".join(f"'{path.name}'" for path in found)
+            what = f"holds {len(found)} recordings ({names}); give the path of one of these files"
+            none = "holds no XML file of Prairie View, which states what the images are"
+            raise SourceError(f"'{source.folder_path}' {what if found else none}.")
+        return BrukerTiffExtractor(found[0], source.channel_name, source.plane_index)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the XML file states: start, times, microscope, laser, gain, pixel size."""
+        from nwb_ophys.formats.bruker_metadata import describe_prairie
+
+        return describe_prairie(self.extractor, self.source.plane_index)
+
+    def part(self) -> str:
+        """Return the channel where there are several, and the plane where one was chosen."""
+        several = len(self.extractor.layout.channels) > 1
+        plane = self.source.plane_index
+        return " ".join(
+            [
+                self.extractor.channel_name if several else "",
+                "" if plane is None else f"Plane{plane}",
+            ]
+        ).strip()
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is of Prairie View: its XML file."""
+        glance = Glance.of(path)
+        found = _xml_files(glance)
+        if not found:
+            return None
+        mark = _MARK.search(glance.head(found[0]) if found[0] != glance.path else glance.head())
+        version = ".".join(mark[1].decode().split(".")[:2]) if mark else ""
+        what = f"{found[0].name} with PVScan {version}".strip()
+        if not glance.is_folder:
+            return what if glance.path == found[0] else f"'{glance.path.name}' beside {what}"
+        count = len(glance.files(*TIFF_SUFFIXES))
+        kind = "TIFF" if len(glance.files(".ome.tif")) < count else ".ome.tif"
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        return f"{count} {kind} file{'' if count == 1 else 's'} and {what}{more}"
+
+    @classmethod
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return every channel of every recording in a path."""
+        from nwb_ophys.extractors.bruker import open_prairie_recording
+
+        found: dict[str, dict[str, Any]] = {}
+        files = _xml_files(Glance(path))
+        for xml in files:
+            recording = xml.stem if len(files) > 1 else ""
+            _, layout = open_prairie_recording(xml)
+            given = source.get("channel_name")
+            for channel in layout.channels.values() if given is None else [given]:
+                name = f"{recording} {channel if len(layout.channels) > 1 else ''}".strip()
+                where = path if len(files) == 1 else xml
+                arguments = {"folder_path": where, **source, "channel_name": channel}
+                found |= plane_streams(name, arguments, layout.num_planes, as_volume)
+        return found
+
+
+def _xml_files(glance: Glance) -> list[Path]:
+    """Return the XML files of recordings: those of a folder, or that of an image or itself."""
+    if glance.is_file and glance.path.name.lower().endswith(TIFF_SUFFIXES):
+        heading = glance.read_once(read_tiff_heading)
+        if heading is None or author_of(heading) != "bruker":
+            return []
+        stem = re.split(r"_Cycle\d+", glance.path.name)[0]
+        xml = glance.path.with_name(f"{stem}.xml")
+        return [xml] if xml.is_file() and _MARK.search(glance.head(xml)) else []
+    files = [path for path in glance.files(".xml") if not _OTHER_XML.search(path.name)]
+    return [path for path in files if _MARK.search(glance.head(path))]

@@ -1,0 +1,213 @@
+"""What a Prairie View recording states, in NWB's units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nwb_ophys.extractors.bruker import BrukerTiffExtractor, settings_text
+from nwb_ophys.extractors.bruker_xml import PrairieRecording
+from nwb_ophys.extractors.tiff_heading import read_tiff_heading
+from nwb_ophys.metadata import camel_case
+
+_DATE_TIME_TAG = 306
+_FORMATS = ("%m/%d/%Y %I:%M:%S %p", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S")
+# Written with the same figures on computers of different countries.
+_AMBIGUOUS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S")
+
+
+def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) -> dict[str, Any]:
+    """Return the metadata of one channel, of a plane or of volumes.
+
+    Parameters
+    ----------
+    extractor : BrukerTiffExtractor
+    plane_index : int or None
+    """
+    recording = extractor.recording
+    depths = extractor.layout.depths
+    chosen = depths if plane_index is None else [depths[plane_index]]
+    channel = extractor.channel - 1
+    line_period = recording.number("scanLinePeriod")
+    first_file = extractor.recording.path.parent / _first_file(extractor)
+    plane = {
+        "imaging_rate": extractor.get_sampling_frequency(),
+        "excitation_lambda": _wavelength(recording),
+        "description": _plane_text(recording, chosen),
+        "optical_channel": [
+            {
+                "name": camel_case(extractor.channel_name) or f"Ch{extractor.channel}",
+                "description": recording.descriptions.get(("pmtGain", str(channel))),
+            }
+        ],
+        **_spacing(recording, chosen),
+        **_origin(recording, chosen),
+    }
+    series = {
+        "pmt_gain": recording.number("pmtGain", str(channel)),
+        "scan_line_rate": 1 / line_period if line_period else None,
+        "comments": _series_text(recording),
+    }
+    return {
+        "NWBFile": {"session_start_time": session_start(recording.date, first_file)},
+        "Ophys": {
+            "Device": [{"description": _device_text(recording)}],
+            "ImagingPlane": [plane],
+            "TwoPhotonSeries": [series],
+        },
+    }
+
+
+def session_start(date: str, first_file: Path) -> datetime | None:
+    """Return the start as the XML file states it, in the words of the computer's country.
+
+    Parameters
+    ----------
+    date : str
+        Such as ``11/3/2022 11:20:34 AM``.
+    first_file : pathlib.Path
+        An image, whose own date tells day from month where that is needed.
+    """
+    text = " ".join(date.replace("\u202f", " ").split())
+    certain = [moment for form in _FORMATS if (moment := _parsed(text, form))]
+    if certain:
+        return certain[0]
+    moments = {moment for form in _AMBIGUOUS if (moment := _parsed(text, form))}
+    if len(moments) < 2:
+        return next(iter(moments), None)
+    heading = read_tiff_heading(first_file)
+    written = heading and _parsed(heading.texts.get(_DATE_TIME_TAG, ""), "%Y:%m:%d %H:%M:%S")
+    return min(moments, key=lambda moment: abs(moment - written)) if written else None
+
+
+def _parsed(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form)
+    except ValueError:
+        return None
+
+
+def _first_file(extractor: BrukerTiffExtractor) -> str:
+    return extractor.layout.samples[0][0].files[0].file_name
+
+
+def _wavelength(recording: PrairieRecording) -> float | None:
+    """Return the wavelength in nm of the one laser that was on; None where several were."""
+    stated = {
+        index: float(value)
+        for index, value in recording.indexed("laserWavelength").items()
+        if value.replace(".", "", 1).isdigit() and float(value) > 0
+    }
+    powers = recording.indexed("laserPower")
+    shining = [index for index in stated if index not in powers or float(powers[index]) > 0]
+    return stated[shining[0]] if len(shining) == 1 else None
+
+
+def _spacing(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -> dict[str, Any]:
+    """Return the size of a pixel in metres, and the distance of planes where it is the same."""
+    size = [recording.number("micronsPerPixel", axis) for axis in ("XAxis", "YAxis")]
+    if not all(size):
+        return {}
+    steps = _z_steps(depths)
+    if steps is not None and len(steps) and np.allclose(steps, steps[0], rtol=1e-3):
+        size.append(float(steps[0]))
+    elif len(depths) > 1 and steps is None:
+        size += [step for step in [recording.number("micronsPerPixel", "ZAxis")] if step]
+    return {
+        "grid_spacing": [round(float(each or 0) * 1e-6, 15) for each in size],
+        "grid_spacing_unit": "meters",
+    }
+
+
+def _z_steps(depths: Sequence[tuple[float, ...]]) -> Any:
+    """Return the distances of neighbouring planes in micrometres; None where they are not known."""
+    if len(depths) < 2 or not all(depths) or len({len(each) for each in depths}) > 1:
+        return None
+    moved = np.diff(np.array(depths), axis=0)
+    moving = np.flatnonzero((moved != 0).any(axis=0))
+    return np.abs(moved[:, moving[0]]) if len(moving) == 1 else None
+
+
+def _z_device(recording: PrairieRecording) -> int:
+    """Return the index of the device that moves the focus."""
+    number = recording.number("zDevice")
+    return int(number) if number is not None else 0
+
+
+def _origin(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -> dict[str, Any]:
+    """Return the position that is stated for the (first) plane, in metres."""
+    stage = [_first_number(recording, axis) for axis in ("XAxis", "YAxis")]
+    device = _z_device(recording)
+    if None in stage or not depths or device >= len(depths[0]):
+        return {}
+    position = [float(each or 0) for each in stage] + [depths[0][device]]
+    key = ("positionCurrent", "ZAxis", str(device))
+    name = recording.descriptions.get(key, "the z axis")
+    return {
+        "origin_coords": [round(each * 1e-6, 15) for each in position],
+        "origin_coords_unit": "meters",
+        "reference_frame": (
+            f"Coordinates of the microscope: x and y of its stage, z of {name}. Prairie View "
+            "states the position of the stage, not that of the first pixel."
+        ),
+    }
+
+
+def _first_number(recording: PrairieRecording, axis: str) -> float | None:
+    subindexed = recording.number("positionCurrent", axis, "0")
+    return recording.number("positionCurrent", axis) if subindexed is None else subindexed
+
+
+def _plane_text(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -> str | None:
+    """Return the positions of all devices for each plane, in words."""
+    if not all(depths):
+        return None
+    places = []
+    for depth in depths:
+        names = [
+            recording.descriptions.get(("positionCurrent", "ZAxis", str(i)), f"z{i if i else ''}")
+            for i in range(len(depth))
+        ]
+        places.append(", ".join(f"{n} {z:g}" for n, z in zip(names, depth, strict=True)))
+    what = "Plane" if len(places) == 1 else f"Volume of {len(places)} planes"
+    return f"{what} at {'; '.join(places)} (micrometres)."
+
+
+def _device_text(recording: PrairieRecording) -> str:
+    text, number = recording.text, recording.number
+    lens = text("objectiveLens")
+    aperture = number("objectiveLensNA")
+    magnification = number("objectiveLensMag")
+    about = [f"NA {aperture:g}"] if aperture else []
+    about = [f"{magnification:g}x", *about] if magnification else about
+    objective = f"objective {lens} ({', '.join(about)})" if about else f"objective {lens}"
+    parts = [
+        f"Laser-scanning microscope of Bruker, run by Prairie View {recording.version}".strip(),
+        f"scan mode {text('activeMode')}" if text("activeMode") else "",
+        objective if lens or about else "",
+    ]
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _series_text(recording: PrairieRecording) -> str | None:
+    """Return further settings that NWB has no field for, in words."""
+    named = {
+        "optical zoom": ("opticalZoom", ""),
+        "bit depth": ("bitDepth", ""),
+        "dwell time": ("dwellTime", " us"),
+        "frame period": ("framePeriod", " s"),
+        "frames averaged": ("rastersPerFrame", ""),
+    }
+    parts = [
+        f"{words} {recording.text(key)}{unit}"
+        for words, (key, unit) in named.items()
+        if recording.text(key)
+    ]
+    for words, key in (("laser power", "laserPower"), ("laser wavelength", "laserWavelength")):
+        listed = settings_text(recording, key)
+        parts += [f"{words} ({', '.join(listed)})"] if listed else []
+    return f"Settings: {'; '.join(parts)}." if parts else None

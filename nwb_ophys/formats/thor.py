@@ -1,0 +1,187 @@
+"""Recordings of Thorlabs' ThorImage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.extractors.thor import IMAGE_NAME, RAW_NAME
+from nwb_ophys.extractors.thor_xml import NAME, ThorExperiment
+from nwb_ophys.formats.tiffs import plane_streams
+from nwb_ophys.glance import Glance
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.imaging import ImagingInterface
+
+_VERSION = re.compile(rb"<Software\s[^>]*?version=\"([\d.]*)")
+
+
+@attrs.frozen(kw_only=True)
+class ThorSource:
+    """Source arguments of a ThorImage recording."""
+
+    folder_path: Path = argument("The folder with Experiment.xml, or a file in it.")
+    channel_name: str | None = argument(
+        "Which channel, such as 'ChanA'; not needed where there is one.", default=None
+    )
+    plane_index: int | None = argument(
+        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+    )
+    region_name: str | None = argument(
+        "Which region, such as '001_002'; not needed where there is one.", default=None
+    )
+
+
+class ThorImagingInterface(ImagingInterface):
+    """One channel of a ThorImage recording, of a plane or of volumes."""
+
+    Source = ThorSource
+    has_volumes = True
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.extractors.thor import ThorExtractor
+
+        arguments = attrs.asdict(source)
+        return ThorExtractor(_folder(arguments.pop("folder_path")), **arguments)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what Experiment.xml states: start, rate, laser, gain, pixel size, notes."""
+        stated = self.extractor.recording.experiment
+        letter = self.extractor.channel_name[-1:]
+        gain = stated.number("PMT", f"gain{letter}")
+        laser = stated.number("MultiPhotonLaser", "pos")
+        return {
+            "NWBFile": {
+                "session_start_time": stated.start(),
+                "notes": stated.text("ExperimentNotes", "text") or None,
+            },
+            "Ophys": {
+                "Device": [{"description": _device_text(stated)}],
+                "ImagingPlane": [
+                    {
+                        "imaging_rate": self.extractor.get_sampling_frequency(),
+                        # 0 where no laser was steered by ThorImage.
+                        "excitation_lambda": laser if laser and 200 < laser < 3000 else None,
+                        "description": _plane_text(stated),
+                        "optical_channel": [{"name": self.extractor.channel_name}],
+                        **_spacing(stated, self.extractor.is_volumetric),
+                    }
+                ],
+                "TwoPhotonSeries": [
+                    {"pmt_gain": gain or None, "comments": _series_text(stated)},
+                ],
+            },
+        }
+
+    def part(self) -> str:
+        """Return the region and the channel where there are several, and a plane if chosen."""
+        recording, source = self.extractor.recording, self.source
+        parts = [f"Region{source.region_name}"] if len(recording.regions) > 1 else []
+        parts += [self.extractor.channel_name] if len(recording.channel_names) > 1 else []
+        parts += [] if source.plane_index is None else [f"Plane{source.plane_index}"]
+        return " ".join(parts)
+
+    @classmethod
+    def matches(cls, path: Path | Glance) -> str | None:
+        """Return evidence, in words, that a path is of ThorImage: its Experiment.xml."""
+        glance = Glance.of(path)
+        name = glance.path.name
+        if glance.is_file and not (name == NAME or IMAGE_NAME.match(name) or RAW_NAME.match(name)):
+            return None
+        if glance.is_folder and NAME not in glance.file_names:
+            return None
+        head = glance.head(_folder(glance.path) / NAME)
+        if b"<ThorImageExperiment" not in head:
+            return None
+        version = _VERSION.search(head)
+        number = ".".join(version[1].decode().split(".")[:2]) if version else ""
+        what = f"{NAME} of ThorImage {number}".strip()
+        if glance.is_file:
+            return what if name == NAME else f"'{name}' beside {what}"
+        count = len([name for name in glance.file_names if IMAGE_NAME.match(name)])
+        raw = next((name for name in glance.file_names if RAW_NAME.match(name)), None)
+        images = f"{count} TIFF file{'' if count == 1 else 's'}" if count or not raw else raw
+        return f"{images} and {what}"
+
+    @classmethod
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return every channel of every region."""
+        from nwb_ophys.extractors.thor import ThorExtractor, open_thor_recording
+
+        recording = open_thor_recording(_folder(path))
+        found: dict[str, dict[str, Any]] = {}
+        regions, channels = recording.regions, recording.channel_names
+        region, channel = source.get("region_name"), source.get("channel_name")
+        for one in regions if region is None else [region]:
+            for other in channels if channel is None else [channel]:
+                own: dict[str, Any] = {"channel_name": other}
+                own |= {"region_name": one} if len(regions) > 1 else {}
+                with ThorExtractor(_folder(path), **own) as extractor:
+                    num_planes = extractor.num_planes_of_all
+                parts = [one if len(regions) > 1 else "", other if len(channels) > 1 else ""]
+                arguments = {"folder_path": path, **source, **own}
+                found |= plane_streams(" ".join(parts).strip(), arguments, num_planes, as_volume)
+        return found
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
+
+
+def _spacing(stated: ThorExperiment, is_volumetric: bool) -> dict[str, Any]:
+    """Return the size of a pixel, and the distance of planes, in metres."""
+    source = "Camera" if stated.is_on("LightPath", "Camera") else "LSM"
+    size, step = stated.number(source, "pixelSizeUM"), stated.number("ZStage", "stepSizeUM")
+    if not size:
+        return {}
+    lengths = [size, size, step] if is_volumetric and step else [size, size]
+    return {
+        "grid_spacing": [round(abs(length) * 1e-6, 15) for length in lengths],
+        "grid_spacing_unit": "meters",
+    }
+
+
+def _plane_text(stated: ThorExperiment) -> str | None:
+    """Return where the focus was, in words."""
+    name, start = stated.text("ZStage", "name"), stated.number("ZStage", "startPos")
+    if start is None:
+        return None
+    step = stated.number("ZStage", "stepSizeUM")
+    steps = f", {stated.num_planes} planes {step:g} um apart" if stated.num_planes > 1 else ""
+    return f"Focus {name} at {start:g} mm{steps}."
+
+
+def _device_text(stated: ThorExperiment) -> str:
+    lens, power = stated.text("Magnification", "name"), stated.number("Magnification", "mag")
+    magnified = f" ({power:g}x)" if power else ""
+    version = stated.text("Software", "version")
+    parts = [
+        f"Microscope of Thorlabs, run by ThorImage {version}".strip(),
+        stated.text("Modality", "name"),
+        f"scanner {stated.text('LSM', 'name')}" if stated.text("LSM", "name") else "",
+        f"objective {lens}{magnified}" if lens else "",
+    ]
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _series_text(stated: ThorExperiment) -> str | None:
+    """Return further settings that NWB has no field for, in words."""
+    named = {
+        "dwell time": ("LSM", "dwellTime", " us"),
+        "frames averaged": ("LSM", "averageNum", "") if stated.is_on("LSM", "averageMode") else "",
+        "power": ("Pockels", "start", " %"),
+        "flyback frames": ("Streaming", "flybackFrames", "") if stated.num_flyback else "",
+    }
+    parts = [
+        f"{words} {stated.text(*place[:2])}{place[2]}"
+        for words, place in named.items()
+        if place and stated.text(*place[:2])
+    ]
+    return f"Settings: {'; '.join(parts)}." if parts else None

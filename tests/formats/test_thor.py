@@ -1,0 +1,108 @@
+"""What ThorImage's files state, in NWB's units; its recordings as streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pynwb import NWBHDF5IO
+
+import nwb_ophys
+from nwb_ophys import ThorConverter, ThorImagingInterface
+from nwb_ophys.errors import SourceError
+from nwb_ophys.registry import detect
+from nwb_ophys.testing import write_thor
+
+
+def _movie(*shape: int, first: int = 1) -> np.ndarray:
+    return np.arange(first, first + np.prod(shape), dtype=np.uint16).reshape(shape)
+
+
+def _described(path: Path, **source: Any) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    found = ThorImagingInterface(path, **source).describe()
+    ophys = found["Ophys"]
+    return ophys["ImagingPlane"][0], ophys["TwoPhotonSeries"][0], found
+
+
+def test_what_the_real_recording_states(data_folder):
+    plane, series, found = _described(data_folder / "thor/20231018-002")
+    assert found["NWBFile"]["session_start_time"].isoformat() == "2023-10-18T13:39:19-04:00"
+    assert found["NWBFile"]["notes"] is None
+    assert plane["imaging_rate"] == 13.967
+    np.testing.assert_allclose(plane["grid_spacing"], [0.884e-6, 0.884e-6])
+    # The laser is not steered (pos="0"), the photomultiplier is off (gainA="0").
+    assert plane["excitation_lambda"] is None
+    assert series["pmt_gain"] is None
+    device = found["Ophys"]["Device"][0]["description"]
+    for words in ("ThorImage 5.0.2023.10041", "ThorDAQ RGG", "objective 16X (16x)"):
+        assert words in device
+
+
+def test_what_written_recordings_state(tmp_path):
+    movies = {"ChanA": _movie(3, 9, 7, 4), "ChanB": _movie(3, 9, 7, 4)}
+    folder = write_thor(tmp_path / "a", movies, raw=True, num_flyback_frames=2)
+    for name, gain in (("ChanA", 70), ("ChanB", 80)):
+        plane, series, found = _described(folder, channel_name=name)
+        np.testing.assert_allclose(plane["grid_spacing"], [1.25e-6, 1.25e-6, 5e-6])
+        assert plane["excitation_lambda"] == 920
+        assert plane["imaging_rate"] == pytest.approx(30.0)
+        assert plane["optical_channel"] == [{"name": name}]
+        assert series["pmt_gain"] == gain
+        assert "flyback frames 2" in series["comments"]
+        assert found["NWBFile"]["notes"] == "A mouse looks at gratings."
+    assert len(_described(folder, channel_name="ChanA", plane_index=1)[0]["grid_spacing"]) == 2
+
+
+@pytest.mark.parametrize("as_volume", [True, False])
+@pytest.mark.parametrize("raw", [True, False])
+def test_every_channel_and_plane_is_written(tmp_path, as_volume, raw):
+    movies = {"ChanA": _movie(3, 9, 7, 2), "ChanB": _movie(3, 9, 7, 2, first=900)}
+    folder = write_thor(tmp_path / "a", movies, raw=raw)
+    path = ThorConverter(folder, as_volume=as_volume).run_conversion(tmp_path / "a.nwb")
+    with NWBHDF5IO(path, "r") as io:
+        nwbfile = io.read()
+        assert nwbfile.session_start_time.isoformat() == "2024-05-17T14:03:21+02:00"
+        assert len(nwbfile.devices) == 1
+        for name, movie in movies.items():
+            if as_volume:
+                found = nwbfile.acquisition[f"TwoPhotonSeries{name}"].data[:]
+            else:
+                series = [nwbfile.acquisition[f"TwoPhotonSeries{name}Plane{p}"] for p in (0, 1)]
+                found = np.stack([each.data[:] for each in series], axis=-1)
+            np.testing.assert_array_equal(found.swapaxes(1, 2), movie)
+
+
+def test_every_region_is_a_stream(tmp_path):
+    folder = write_thor(tmp_path / "a", _movie(4, 9, 7))
+    write_thor(folder, _movie(4, 9, 7, first=500), region="001_002")
+    converter = nwb_ophys.open(folder)
+    assert list(converter.interfaces) == ["thor 001_001", "thor 001_002"]
+    nwbfile = converter.create_nwbfile()
+    assert set(nwbfile.acquisition) == {
+        "TwoPhotonSeriesRegion001001",
+        "TwoPhotonSeriesRegion001002",
+    }
+
+
+def test_evidence(tmp_path):
+    folder = write_thor(tmp_path / "a", _movie(3, 9, 7))
+    raw = write_thor(tmp_path / "b", _movie(3, 9, 7), raw=True)
+    assert (
+        ThorImagingInterface.matches(folder) == "3 TIFF files and Experiment.xml of ThorImage 5.0"
+    )
+    assert ThorImagingInterface.matches(raw) == (
+        "Image_001_001.raw and Experiment.xml of ThorImage 5.0"
+    )
+    for path in (raw / "Image_001_001.raw", folder / "ChanA_001_001_001_002.tif"):
+        assert [candidate.format for candidate in detect(path)] == ["thor"]
+        assert ThorImagingInterface(path).extractor.get_num_samples() == 3
+    (folder / "Experiment.xml").write_text("<Experiment/>")
+    assert ThorImagingInterface.matches(folder) is None
+
+
+def test_a_converter_of_what_is_none(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(SourceError, match=r"Experiment\.xml"):
+        ThorConverter(tmp_path)
