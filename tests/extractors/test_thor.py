@@ -196,7 +196,7 @@ def test_a_stopped_recording_is_read_with_a_warning(tmp_path, raw):
 @pytest.mark.parametrize("raw", [False, True])
 def test_a_complete_recording_that_lacks_frames(tmp_path, raw):
     folder = write_thor(tmp_path / "a", _movie(6, 10, 7), raw=raw, num_frames=4)
-    with pytest.raises(SourceError, match="states 6 frames, .* has 4"):
+    with pytest.raises(SourceError, match=r"states 6 frames, .* has 4"):
         ThorExtractor(folder)
 
 
@@ -241,7 +241,7 @@ def test_a_truncated_image(tmp_path, number):
 def test_images_of_another_shape_than_stated(tmp_path):
     changes = {"LSM": {"pixelX": 9}}
     folder = write_thor(tmp_path / "a", _movie(4, 10, 7), changes=changes)
-    with pytest.raises(SourceError, match="10 rows and 9 columns, .* has 10 and 7"):
+    with pytest.raises(SourceError, match=r"10 rows and 9 columns, .* has 10 and 7"):
         ThorExtractor(folder)
 
 
@@ -259,7 +259,7 @@ def test_what_is_none(tmp_path):
     with pytest.raises(SourceError, match="neither images"):
         ThorExtractor(tmp_path)
     (tmp_path / "Image_001_001.raw").touch()
-    with pytest.raises(SourceError, match="needed; .* none"):
+    with pytest.raises(SourceError, match=r"needed; .* none"):
         ThorExtractor(tmp_path)
     (tmp_path / "Image_001_002.raw").touch()
     with pytest.raises(SourceError, match="2 raw files"):
