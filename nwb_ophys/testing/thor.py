@@ -140,9 +140,20 @@ def _write_raw(
 def _xml(
     names: list[str], stated: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]
 ) -> str:
+    lines = ['<?xml version="1.0"?>', "<ThorImageExperiment>"]
+    for name, attributes in _elements(stated).items():
+        own = {**attributes, **changes.get(name, {})}
+        texts = [f"{key}={quoteattr(str(v))}" for key, v in own.items() if v is not None]
+        lines.append(f"  <{name} {' '.join(texts)} />")
+    waves = "".join(f'<Wavelength name="{name}" exposureTimeMS="0" />' for name in names)
+    return "\n".join([*lines, f"  <Wavelengths>{waves}</Wavelengths>", "</ThorImageExperiment>"])
+
+
+def _elements(stated: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the attributes of the elements of Experiment.xml."""
     _, planes, rows, columns = stated["shape"]
     is_fast = int(stated["streaming"] and planes > 1)
-    elements: dict[str, dict[str, Any]] = {
+    return {
         "Date": {"date": "05/17/2024 14:03:21", "uTime": 1715947401},
         "Software": {"version": "5.0.2023.10041"},
         "Magnification": {"mag": 16, "name": "16X"},
@@ -179,10 +190,3 @@ def _xml(
         "ExperimentNotes": {"text": "A mouse looks at gratings."},
         "RawData": {"onlyEnabledChannels": int(not stated["all"])},
     }
-    lines = ['<?xml version="1.0"?>', "<ThorImageExperiment>"]
-    for name, attributes in elements.items():
-        own = {**attributes, **changes.get(name, {})}
-        texts = [f"{key}={quoteattr(str(v))}" for key, v in own.items() if v is not None]
-        lines.append(f"  <{name} {' '.join(texts)} />")
-    waves = "".join(f'<Wavelength name="{name}" exposureTimeMS="0" />' for name in names)
-    return "\n".join([*lines, f"  <Wavelengths>{waves}</Wavelengths>", "</ThorImageExperiment>"])

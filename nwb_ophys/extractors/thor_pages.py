@@ -1,0 +1,157 @@
+"""Which page of ThorImage's files is which frame: of images, and of a raw file of all of them."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors.thor_xml import NAME, ThorExperiment
+from nwb_ophys.extractors.tiff_axes import StatedAxes
+from nwb_ophys.extractors.tiff_files import TiffSource, inspect_tiff
+from nwb_ophys.extractors.tiff_many import ManyTiffsReader
+from nwb_ophys.extractors.tiff_pages import Integers
+from nwb_ophys.extractors.tiff_reader import TiffPageReader
+from nwb_ophys.extractors.tiff_table import PageTable
+
+# What the boards of Thorlabs record, whether or not it is switched on.
+_ALL_CHANNELS = ("ChanA", "ChanB", "ChanC", "ChanD")
+
+
+# --- images -----------------------------------------------------------------------------------
+
+
+def open_images(
+    folder: Path, experiment: ThorExperiment, images: dict[tuple[int, int], str]
+) -> tuple[TiffPageReader, Integers]:
+    """Return the reader of one channel, and its pages of shape (samples, planes)."""
+    if len(images) == 1:
+        (name,) = images.values()
+        source = inspect_tiff(folder / name, reads_axes=False)
+        number = source.table.num_pages
+        return TiffPageReader([source]), _in_volumes(experiment, number, folder / name)
+    planes = sorted({plane for _, plane in images})
+    times = sorted({time for time, _ in images})
+    wanted = [(time, plane) for time in times for plane in planes]
+    absent = [place for place in wanted if place not in images]
+    # Those of the last volume, when the recording was stopped.
+    last = [place for place in absent if place[0] == times[-1]]
+    gaps = times[-1] - times[0] + 1 != len(times) or planes != list(
+        range(planes[0], planes[-1] + 1)
+    )
+    if gaps or len(last) < len(absent):
+        raise SourceError(
+            f"'{folder}': of {images[min(images)]} and the {len(images) - 1} files with it, which "
+            f"go to plane {planes[-1]} and time {times[-1]}, some are missing. Copy the folder "
+            "again"
+        )
+    if absent:
+        times = times[:-1]
+        warnings.warn(
+            f"'{folder}': the last of {len(times) + 1} volumes is left out, since {len(absent)} of "
+            f"its {len(planes)} planes are missing.",
+            UserWarning,
+            stacklevel=3,
+        )
+    _check_number(experiment, len(times) * len(planes), len(planes), folder)
+    paths = [folder / images[time, plane] for time in times for plane in planes]
+    pages = np.arange(len(paths), dtype=np.int64).reshape(len(times), len(planes))
+    if len(planes) == experiment.num_planes + experiment.num_flyback:
+        pages = pages[:, : experiment.num_planes]
+    return ManyTiffsReader(paths, [1] * len(paths)), pages
+
+
+def _check_number(
+    experiment: ThorExperiment, found: int, planes_per_volume: int, where: Path
+) -> None:
+    """Warn of a recording that was stopped, and raise where one that was not lacks frames."""
+    volume = experiment.num_planes + experiment.num_flyback
+    stated = experiment.num_frames // volume * planes_per_volume
+    if not stated or found >= stated:
+        return
+    message = f"{experiment.path} states {stated} frames, but '{where}' has {found} of a channel"
+    if experiment.text("ExperimentStatus", "value").lower() == "complete":
+        raise SourceError(f"{message}, although it is complete. Copy the recording again")
+    warnings.warn(f"{message}: it was stopped.", UserWarning, stacklevel=4)
+
+
+def _in_volumes(experiment: ThorExperiment, number: int, path: Path) -> Integers:
+    """Return the pages of whole volumes without the flyback, of shape (samples, planes)."""
+    size = experiment.num_planes + experiment.num_flyback
+    num_samples, rest = divmod(number, size)
+    if not num_samples:
+        raise CorruptSourceError(
+            f"'{path}' has {number} frames, but a volume is of {experiment.num_planes} planes and "
+            f"{experiment.num_flyback} of the flyback; nothing whole was recorded"
+        )
+    _check_number(experiment, number, size, path)
+    if rest:
+        warnings.warn(
+            f"'{path}': the last {rest} of {number} frames are left out, since they make up no "
+            f"whole volume of {size}.",
+            UserWarning,
+            stacklevel=4,
+        )
+    pages = np.arange(num_samples * size, dtype=np.int64).reshape(num_samples, size)
+    return pages[:, : experiment.num_planes]
+
+
+# --- raw files --------------------------------------------------------------------------------
+
+
+def open_raw(
+    path: Path, experiment: ThorExperiment, channel: str
+) -> tuple[TiffPageReader, Integers]:
+    """Return the reader of a raw file, and the pages of a channel, of shape (samples, planes)."""
+    rows, columns = experiment.count("LSM", "pixelY"), experiment.count("LSM", "pixelX")
+    if rows < 1 or columns < 1:
+        raise SourceError(f"{experiment.path} states no pixelX and pixelY; correct it there")
+    size = path.stat().st_size
+    number, rest = divmod(size, rows * columns * 2)
+    names = _raw_channels(experiment, number)
+    if rest or number % len(names):
+        raise CorruptSourceError(
+            f"'{path}' has {size} bytes, which is no multiple of {len(names)} channels of {rows} x "
+            f"{columns} pixels of 16 bits; it is truncated, or does not belong to {NAME}"
+        )
+    frames = _in_volumes(experiment, number // len(names), path)
+    reader = TiffPageReader([_raw_source(path, size, rows, columns, number)])
+    return reader, frames * len(names) + names.index(channel)
+
+
+def _raw_channels(experiment: ThorExperiment, num_pages: int) -> list[str]:
+    """Return the channels of a raw file in their order: those switched on, or all of the board."""
+    names = experiment.channel_names
+    if not names:
+        raise SourceError(f"{experiment.path} names no channel (Wavelength); correct it there")
+    only_enabled = experiment.text("RawData", "onlyEnabledChannels")
+    everything = list(_ALL_CHANNELS)
+    stated = experiment.num_frames
+    holds_all = stated > 0 and num_pages == stated * len(everything)
+    # Where it is not stated, as before version 4, the size tells.
+    if set(names) <= set(everything) and (only_enabled == "0" or (not only_enabled and holds_all)):
+        return everything
+    return names
+
+
+def _raw_source(path: Path, size: int, rows: int, columns: int, number: int) -> TiffSource:
+    """Return a raw file as one of uncompressed pages, which it is."""
+    nothing = np.zeros(number, np.int64)
+    table = PageTable(
+        path=path,
+        file_size=size,
+        rows=rows,
+        columns=columns,
+        samples_per_pixel=1,
+        depth=1,
+        dtype=np.dtype("<u2"),
+        compression=1,
+        is_direct=True,
+        is_uniform=True,
+        data_offsets=np.arange(number, dtype=np.int64) * (rows * columns * 2),
+        description_offsets=nothing,
+        description_sizes=nothing,
+    )
+    return TiffSource(table=table, stated=StatedAxes(), dtype=np.dtype(np.uint16))
