@@ -145,7 +145,6 @@ class OmeImage:
     blocks: tuple[OmeBlock, ...] = field(repr=False)
     delta_t: Floats = field(repr=False)
     exposure: Floats = field(repr=False)
-    has_delta_t_unit: bool
     stage: tuple[float, float, float] | None
 
     @property

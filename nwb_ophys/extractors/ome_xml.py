@@ -122,7 +122,6 @@ def _image(path: Path, element: Element, instruments: Mapping[str | None, Elemen
         blocks=tuple(_block(path, each) for each in _children(pixels, "TiffData")),
         delta_t=planes.delta_t,
         exposure=planes.exposure,
-        has_delta_t_unit=planes.has_delta_t_unit,
         stage=planes.stage,
     )
 
@@ -224,7 +223,6 @@ class _Planes:
         shape = (sizes["C"], sizes["T"], sizes["Z"])
         self.delta_t, self.exposure = np.full(shape, np.nan), np.full(shape, np.nan)
         self.stage: tuple[float, float, float] | None = None
-        self.has_delta_t_unit = bool(elements) and "DeltaTUnit" in elements[0].attrib
         for element in elements:
             place = tuple(int(_number(element, f"The{axis}") or 0) for axis in "CTZ")
             if any(index >= size for index, size in zip(place, shape, strict=True)):
