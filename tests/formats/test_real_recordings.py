@@ -52,7 +52,11 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "miniscope": ("miniscope/C6-J588_Disc5", (), (SHORTER_THAN_WIDE,)),
     "femtonics": ("femtonics/p29.mesc", (), (SHORTER_THAN_WIDE,)),
-    "bruker": ("bruker/NCCR32_2022_11_03_IntoTheVoid_t_series-005",),
+    "bruker": (
+        "bruker/NCCR32_2022_11_03_IntoTheVoid_t_series-005",
+        (),
+        (SHORTER_THAN_WIDE,),
+    ),
     "thor": ("thor/20231018-002", (), (SHORTER_THAN_WIDE,)),
     "suite2p": ("suite2p/two_planes_two_channels", (), ()),
     "suite2p 1.1": ("suite2p/v1.1.0/suite2p", (), ()),
