@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numcodecs
 import numpy as np
 import pynwb
 import pytest
@@ -64,6 +66,9 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "caiman 1.12": ("caiman/v1.12.1_neurofinder_crop.hdf5", (), ()),
     "extract": ("extract/extract_public_output.mat", ("sampling_frequency=20",), ()),
     "minian": ("minian/segmented_data_3units_100frames", (), ()),
+    "inscopix movie": ("inscopix/movie_longer_than_3_min.isxd", (), ()),
+    "inscopix cells": ("inscopix/cellset_series_part1.isxd", (), ()),
+    "nwb by suite2p": ("suite2p/v1.1.0/written_by_suite2p.nwb", (), ()),
 }
 
 # Imaging planes, one for each channel and plane; elsewhere one.
@@ -411,6 +416,107 @@ def test_extract(converted, data_folder):
         assert set(found) == set(images)
         for name, image in images.items():
             np.testing.assert_array_equal(found[name].data[:], image)
+
+
+# --- Inscopix ---------------------------------------------------------------------------------
+
+
+def test_inscopix_movie(converted, data_folder):
+    path = data_folder / RECORDINGS["inscopix movie"][0]
+    movie = np.fromfile(path, "<u2", 1248 * 33 * 29).reshape(1248, 33, 29)
+    with reading(converted("inscopix movie")) as nwbfile:
+        (series,) = nwbfile.acquisition.values()
+        assert type(series).__name__ == "OnePhotonSeries"
+        np.testing.assert_array_equal(series.data[:].transpose(0, 2, 1), movie)
+        # The header's period of 179,973 microseconds.
+        assert (series.rate, series.starting_time) == (pytest.approx(1e6 / 179973), 0.0)
+
+
+def test_inscopix_cells(converted, data_folder):
+    # A mask of 21 x 21 pixels, then a trace of 100 samples, for each cell.
+    cells = np.fromfile(data_folder / RECORDINGS["inscopix cells"][0], "<f4", 6 * 541)
+    cells = cells.reshape(6, 541)
+    with reading(converted("inscopix cells")) as nwbfile:
+        ophys = nwbfile.processing["ophys"]
+        table = ophys["ImageSegmentation"]["PlaneSegmentation"]
+        masks = cells[:, :441].reshape(6, 21, 21)
+        np.testing.assert_array_equal(table["image_mask"][:].swapaxes(1, 2), masks)
+        assert list(table["cell_name"][:]) == ["C0", "C1", "C2", "C3", "C4", "C5"]
+        (series,) = ophys["Fluorescence"].roi_response_series.values()
+        np.testing.assert_array_equal(series.data[:], cells[:, 441:].T)
+        assert series.rate == 10.0
+
+
+# --- Minian -----------------------------------------------------------------------------------
+
+
+def _zarr_array(folder: Path) -> np.ndarray:
+    """An array of Zarr 2, whose chunks are read with numcodecs alone."""
+    header = json.loads((folder / ".zarray").read_text())
+    codec = numcodecs.get_codec(header["compressor"]) if header["compressor"] else None
+    shape, chunks = header["shape"], header["chunks"]
+    found = np.full(shape, header["fill_value"] or 0, header["dtype"])
+    separator = header.get("dimension_separator", ".")
+    for index in np.ndindex(*(-(-n // c) for n, c in zip(shape, chunks, strict=True))):
+        file = folder / separator.join(map(str, index))
+        if not file.exists():
+            continue
+        data = file.read_bytes() if codec is None else codec.decode(file.read_bytes())
+        chunk = np.frombuffer(data, header["dtype"]).reshape(chunks)
+        place = tuple(slice(i * c, (i + 1) * c) for i, c in zip(index, chunks, strict=True))
+        target = found[place]
+        target[...] = chunk[tuple(slice(n) for n in target.shape)]
+    return found
+
+
+def test_minian(converted, data_folder):
+    folder = data_folder / RECORDINGS["minian"][0]
+    masks = _zarr_array(folder / "A.zarr" / "A")
+    with reading(converted("minian")) as nwbfile:
+        ophys = nwbfile.processing["ophys"]
+        table = ophys["ImageSegmentation"]["PlaneSegmentation"]
+        labels = _zarr_array(folder / "A.zarr" / "unit_id")
+        kept = [index for index, mask in enumerate(masks) if labels[index] >= 0]
+        np.testing.assert_allclose(
+            table["image_mask"][:].swapaxes(1, 2), masks[kept].astype("float32")
+        )
+        for name, file in {"Denoised": "C", "Deconvolved": "S"}.items():
+            series = ophys["Fluorescence"][name]
+            traces = _zarr_array(folder / f"{file}.zarr" / file)
+            np.testing.assert_array_equal(series.data[:], traces.T)
+
+
+# --- NWB of another author --------------------------------------------------------------------
+
+
+def test_nwb_that_suite2p_wrote(converted, data_folder):
+    source = data_folder / RECORDINGS["nwb by suite2p"][0]
+    with h5py.File(source, "r") as file:
+        ophys = file["processing/ophys"]
+        table = ophys["ImageSegmentation/PlaneSegmentation"]
+        ends = table["pixel_mask_index"][:]
+        pixels = np.split(table["pixel_mask"][:], ends[:-1])
+        traces = {
+            "RoiResponseSeries": ophys["Fluorescence/plane0/data"][:],
+            "Neuropil": ophys["Neuropil/plane0/data"][:],
+            "Deconvolved": ophys["Deconvolved/plane0/data"][:],
+        }
+        iscell = table["iscell"][:]
+        images = {name: ophys["Backgrounds_0"][name][:] for name in ("meanImg", "Vcorr")}
+    with reading(converted("nwb by suite2p")) as nwbfile:
+        ophys = nwbfile.processing["ophys"]
+        masks = ophys["ImageSegmentation"]["PlaneSegmentation"]["image_mask"][:]
+        assert len(masks) == len(pixels) == 83
+        for mask, listed in zip(masks, pixels, strict=True):
+            expected = np.zeros((512, 512), "float32")
+            expected[listed["x"], listed["y"]] = listed["weight"]
+            np.testing.assert_array_equal(mask, expected)
+        for name, data in traces.items():
+            np.testing.assert_array_equal(ophys["Fluorescence"][name].data[:], data)
+        accepted = ophys["ImageSegmentation"]["PlaneSegmentation"]["Accepted"][:]
+        np.testing.assert_array_equal(accepted, iscell[:, 0])
+        for name, image in images.items():
+            np.testing.assert_array_equal(ophys["SegmentationImages"][name].data[:], image)
 
 
 def test_caimans_rois_lie_on_the_cells_of_the_movie(converted, data_folder):
