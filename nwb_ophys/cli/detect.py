@@ -17,15 +17,13 @@ def detect(paths: tuple[Path, ...], debug: bool) -> None:
 
     Of a folder that is no recording itself, what is in it is listed.
     """
-    from nwb_ophys.errors import UnknownFormatError
     from nwb_ophys.registry import detect as candidates_of
-    from nwb_ophys.registry import formats
+    from nwb_ophys.registry import unrecognised
 
     for path in paths:
         found = candidates_of(path)
         if not found:
-            known = "; ".join(f"{row.name}: {row.recognised}" for row in formats().values())
-            raise UnknownFormatError(f"No format recognises '{path}'. Looked for: {known}.")
+            raise unrecognised(path)
         for candidate in found:
             where = next(iter(candidate.source.values()))
             click.echo(f"{where}: {candidate.format} ({candidate.kind}): {candidate.evidence}")

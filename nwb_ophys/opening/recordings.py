@@ -9,15 +9,10 @@ from typing import Any
 import attrs
 
 from nwb_ophys.converter import OphysConverter
-from nwb_ophys.errors import (
-    OptionError,
-    SourceArgumentError,
-    SourceNotFoundError,
-    UnknownFormatError,
-)
+from nwb_ophys.errors import OptionError, SourceArgumentError, SourceNotFoundError
 from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
 from nwb_ophys.opening.texts import typed
-from nwb_ophys.registry import FormatRow, detect, formats, get_format
+from nwb_ophys.registry import FormatRow, detect, get_format, unrecognised
 
 _AS_VOLUME = {
     "type": "boolean",
@@ -151,8 +146,7 @@ def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
         likeliest.setdefault((where, candidate.kind), candidate.row)
     if likeliest:
         return [(where, row) for (where, _), row in likeliest.items()]
-    known = "; ".join(f"{row.name}: {row.recognised}" for row in formats().values())
-    raise UnknownFormatError(f"No format recognises '{path}'. Give one, of these: {known}.")
+    raise unrecognised(path)
 
 
 def _source_schema(cls: Any) -> dict[str, Any]:

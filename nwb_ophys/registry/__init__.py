@@ -7,6 +7,7 @@ point is that of the format, its object the interface class.
 from nwb_ophys.registry.detection import Candidate, detect
 from nwb_ophys.registry.known import ENTRY_POINT_GROUP, format_table, formats, get_format
 from nwb_ophys.registry.rows import FormatRow
+from nwb_ophys.registry.unrecognised import unrecognised
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -16,4 +17,5 @@ __all__ = [
     "format_table",
     "formats",
     "get_format",
+    "unrecognised",
 ]

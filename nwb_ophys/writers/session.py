@@ -40,7 +40,8 @@ def make_nwbfile(metadata: Mapping[str, Any] | None) -> NWBFile:
     if session.session_start_time is None:
         raise MetadataError(
             "metadata[\"NWBFile\"] lacks 'session_start_time', which NWB requires and the source "
-            "does not state; give a date and time such as '2024-05-17T14:30:00+02:00'."
+            "does not state; give a date and time such as '2024-05-17T14:30:00+02:00', on the "
+            "command line with --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00."
         )
     fields = attrs.asdict(session, filter=_stated)
     for key in ("session_start_time", "timestamps_reference_time"):

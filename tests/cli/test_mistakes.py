@@ -25,6 +25,8 @@ def _damage(raw: Path) -> None:
             content = file.read_bytes()
             (folder / file.name).write_bytes(content[:150] if file.name == name else content)
     (raw / "empty").mkdir()
+    (raw / "header only").mkdir()
+    (raw / "header only" / "sample.mat").write_bytes(b"MATLAB 5.0 MAT-file")
     (raw / "text.tif").write_text("no TIFF at all")
     (raw / "nothing.tif").touch()
     (raw / "list.yaml").write_text("[1, 2]")
@@ -40,7 +42,14 @@ def _damage(raw: Path) -> None:
 MISTAKES = {
     # name: (arguments, words)
     "missing file": (["absent.tif", *TO], ["'absent.tif'", "does not exist"]),
-    "nothing in a folder": (["empty", *TO], ["'empty'", "No format recognises"]),
+    "nothing in a folder": (
+        ["empty", *TO],
+        ["'empty'", "No format recognises", "which is empty", "suite2p"],
+    ),
+    "half of a recording": (
+        ["header only", *TO],
+        ["'header only'", "which holds 1 .mat file", "scanbox: a .sbx file with the .mat file"],
+    ),
     "no suite2p folder": (["empty", *TO, "--format", "suite2p"], ["'empty'", "no Suite2p folder"]),
     "no TIFF in a folder": (["empty", *TO, "--format", "tiff", *RATE], ["'empty'", "no TIFF"]),
     "a file for a folder": (["movie.tif", *TO, "--format", "suite2p"], ["'movie.tif'"]),

@@ -1,0 +1,64 @@
+"""What to say of a path that no format knows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from nwb_ophys.errors import UnknownFormatError
+from nwb_ophys.glance import Glance
+from nwb_ophys.registry.known import formats
+from nwb_ophys.registry.rows import FormatRow
+
+# What the list of formats calls files of these endings.
+_CALLED = {".tif": "TIFF", ".tiff": "TIFF", ".mat": "MATLAB", ".h5": "HDF5", ".hdf5": "HDF5"}
+_MOST_ENDINGS = 4
+
+
+def unrecognised(path: Path) -> UnknownFormatError:
+    """Return the error of a path that no format knows: what is there, and what was looked for.
+
+    Where there are files of endings that some formats have, those formats are listed, and by what
+    they are recognised.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    """
+    glance = Glance(path)
+    names = [path.name] if glance.is_file else [*glance.file_names, *glance.folder_names]
+    endings = {Path(name).suffix.lower() for name in names} - {""}
+    known = list(formats().values())
+    near = [row for row in known if _has_any(row, endings)]
+    if near:
+        listed = "; ".join(f"{row.name}: {row.recognised}" for row in near)
+        next_step = "If it is one of them, name it with --format to read what it lacks."
+    else:
+        listed = ", ".join(row.name for row in known)
+        next_step = "What each looks like: nwb-ophys formats."
+    return UnknownFormatError(
+        f"No format recognises '{path}'{_holding(glance)}. Looked for: {listed}. {next_step}"
+    )
+
+
+def _has_any(row: FormatRow, endings: set[str]) -> bool:
+    words = row.recognised.replace(",", " ").split()
+    return any(
+        any(word.endswith(ending) for word in words) or _CALLED.get(ending, ending) in words
+        for ending in endings
+    )
+
+
+def _holding(glance: Glance) -> str:
+    if not glance.is_folder:
+        return ""
+    counts = Counter(Path(name).suffix.lower() or "other" for name in glance.file_names)
+    parts = [
+        f"{count} {ending} file{'s' * (count > 1)}"
+        for ending, count in counts.most_common(_MOST_ENDINGS)
+    ]
+    if len(counts) > _MOST_ENDINGS:
+        parts.append("others")
+    if glance.folder_names:
+        parts.append(f"{len(glance.folder_names)} folder{'s' * (len(glance.folder_names) > 1)}")
+    return f", which holds {', '.join(parts)}" if parts else ", which is empty"
