@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 from nwb_ophys.errors import UnknownFormatError
 from nwb_ophys.opening import open_recording
@@ -120,11 +121,18 @@ def test_every_public_interface_has_a_row():
     assert rows <= set(importlib.import_module("nwb_ophys").__all__)
 
 
-def test_extras_of_the_rows_exist():
-    from importlib.metadata import metadata
+@pytest.mark.parametrize("name", [name for name, row in formats().items() if row.is_ours])
+def test_an_extra_brings_what_its_format_needs(name):
+    from importlib.metadata import metadata, packages_distributions, requires
 
-    extras = metadata("nwb-ophys").get_all("Provides-Extra")
-    assert {row.extra for row in formats().values() if row.extra} <= set(extras)
+    row = get_format(name)
+    assert row.extra in metadata("nwb-ophys").get_all("Provides-Extra")
+    wanted = [Requirement(each) for each in requires("nwb-ophys") or []]
+    brought = {
+        each.name for each in wanted if each.marker and each.marker.evaluate({"extra": row.extra})
+    }
+    for package in row.packages:
+        assert brought & set(packages_distributions()[package])
 
 
 def test_unknown_name():

@@ -77,18 +77,17 @@ class FormatsTable(_Table):
     """The formats that the package brings."""
 
     required_arguments = 0
-    headings = ("Format", "Kind", "Recognised", "Extra", "Interface")
-    widths = "17 15 34 12 22"
+    headings = ("Format", "Kind", "Recognised", "Interface")
+    widths = "20 15 40 25"
 
     def rows(self) -> Iterable[tuple[str, ...]]:
         """Return the rows, a format each."""
         for row in formats().values():
             if row.origin == "nwb-ophys":
                 interface = row.interface.partition(":")[2]
-                extra = f"``{row.extra}``" if row.extra else "none needed"
                 link = f":class:`~nwb_ophys.{interface}`"
                 recognised = row.recognised.translate(_MARKUP)
-                yield f"``{row.name}``", str(row.kind), recognised, extra, link
+                yield f"``{row.name}``", str(row.kind), recognised, link
 
 
 def _shown(default: Any) -> str:

@@ -25,8 +25,6 @@ class FormatRow:
         ``module:class``.
     recognised : str
         What is recognised as it, in words.
-    extra : str or None
-        The extra of this package that brings what it needs.
     packages : tuple of str
         Optional modules that it imports.
     origin : str
@@ -37,7 +35,6 @@ class FormatRow:
     interface: str
     kind: str | None = None
     recognised: str = ""
-    extra: str | None = None
     packages: tuple[str, ...] = ()
     origin: str = "nwb-ophys"
 
@@ -71,6 +68,11 @@ class FormatRow:
         return self.origin == "nwb-ophys"
 
     @property
+    def extra(self) -> str | None:
+        """The extra of this package that brings what it needs, if anything; named as the format."""
+        return self.name if self.is_ours else None
+
+    @property
     def install_line(self) -> str:
         """The command that brings what it needs."""
         return f'pip install "nwb-ophys[{self.extra}]"'
@@ -85,7 +87,6 @@ BUILTIN = (
         kind="imaging",
         interface=f"{_FORMATS}.bruker:BrukerImagingInterface",
         recognised="a folder with TIFF files and the PVScan XML file of Bruker's Prairie View",
-        extra="bruker",
         packages=("tifffile",),
     ),
     FormatRow(
@@ -93,7 +94,6 @@ BUILTIN = (
         kind="imaging",
         interface=f"{_FORMATS}.thor:ThorImagingInterface",
         recognised="a folder with ThorImage's Experiment.xml and TIFF files or Image_*.raw",
-        extra="thor",
         packages=("tifffile",),
     ),
     FormatRow(
@@ -101,7 +101,6 @@ BUILTIN = (
         kind="imaging",
         interface=f"{_FORMATS}.scanimage:ScanImageImagingInterface",
         recognised="TIFF files with a ScanImage header (2016 and later), or a folder of them",
-        extra="scanimage",
         packages=("tifffile",),
     ),
     FormatRow(
@@ -109,7 +108,6 @@ BUILTIN = (
         kind="imaging",
         interface=f"{_FORMATS}.scanbox:ScanboxImagingInterface",
         recognised="a .sbx file with the .mat file of Scanbox beside it",
-        extra="scanbox",
         packages=("scipy",),
     ),
     FormatRow(
@@ -117,7 +115,6 @@ BUILTIN = (
         kind="imaging",
         interface=f"{_FORMATS}.scanimage_legacy:ScanImageLegacyImagingInterface",
         recognised="TIFF files with a header of ScanImage 3.8 or older, or a folder of them",
-        extra="scanimage-legacy",
         packages=("tifffile",),
     ),
     FormatRow(
@@ -125,7 +122,6 @@ BUILTIN = (
         kind="imaging",
         interface=f"{_FORMATS}.micromanager:MicroManagerImagingInterface",
         recognised="a folder of .ome.tif files with Micro-Manager's tags, or one of them",
-        extra="micromanager",
         packages=("tifffile",),
     ),
     FormatRow(
@@ -133,7 +129,6 @@ BUILTIN = (
         kind="imaging",
         interface=f"{_FORMATS}.ome_tiff:OmeTiffImagingInterface",
         recognised="TIFF files with OME-XML in the first page, or a folder of them",
-        extra="ome-tiff",
         packages=("tifffile",),
     ),
     FormatRow(
@@ -141,7 +136,6 @@ BUILTIN = (
         kind="imaging",
         interface=f"{_FORMATS}.miniscope:MiniscopeImagingInterface",
         recognised="a folder of a UCLA Miniscope's .avi files, or of its recordings",
-        extra="miniscope",
         packages=("cv2",),
     ),
     FormatRow(
@@ -161,7 +155,6 @@ BUILTIN = (
         kind="imaging",
         interface=f"{_FORMATS}.tiff:TiffImagingInterface",
         recognised="multi-page TIFF files, or a folder of them",
-        extra="tiff",
         packages=("tifffile",),
     ),
     FormatRow(
@@ -199,14 +192,12 @@ BUILTIN = (
         kind="segmentation",
         interface=f"{_FORMATS}.suite2p:Suite2pSegmentationInterface",
         recognised="a folder with plane0, plane1, … of ops.npy and stat.npy",
-        extra="suite2p",
     ),
     FormatRow(
         name="caiman",
         kind="segmentation",
         interface=f"{_FORMATS}.caiman:CaimanSegmentationInterface",
         recognised="an HDF5 file with CaImAn's estimates and params",
-        extra="caiman",
         packages=("scipy",),
     ),
     FormatRow(
@@ -214,7 +205,6 @@ BUILTIN = (
         kind="segmentation",
         interface=f"{_FORMATS}.cnmfe:CnmfeSegmentationInterface",
         recognised="a MATLAB file with CNMF-E's A, C and C_raw, or CIAtah's extractedImages of it",
-        extra="cnmfe",
         packages=("scipy",),
     ),
     FormatRow(
@@ -222,7 +212,6 @@ BUILTIN = (
         kind="segmentation",
         interface=f"{_FORMATS}.extract:ExtractSegmentationInterface",
         recognised="a MATLAB file with EXTRACT's spatial_weights and temporal_weights",
-        extra="extract",
         packages=("scipy",),
     ),
     FormatRow(

@@ -105,7 +105,6 @@ def _nwb_ophys(arguments: list[str], environment: dict[str, str], folder: Path) 
 def test_every_format_is_in_the_table():
     text = README.read_text(encoding="utf-8")
     for row in formats().values():
-        extra = f"`{row.extra}`" if row.extra else "none"
         interface = row.interface.partition(":")[2]
-        pattern = rf"^\| `{row.name}` \| .* \| {extra} \| `{interface}` \|$"
+        pattern = rf"^\| `{row.name}` \| .* \| `{interface}` \|$"
         assert re.search(pattern, text, re.MULTILINE), f"README.md has no row for {row.name}"
