@@ -71,6 +71,20 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "nwb by suite2p": ("suite2p/v1.1.0/written_by_suite2p.nwb", (), ()),
 }
 
+# Recordings that do not state when they began.
+WITHOUT_START = {
+    "neurofinder",
+    "gcamp",
+    "zebrafish",
+    "suite2p",
+    "suite2p 1.1",
+    "caiman 1.8",
+    "caiman 1.12",
+    "extract",
+    "minian",
+    "inscopix cells",
+}
+
 # Imaging planes, one for each channel and plane; elsewhere one.
 NUM_PLANES = {"two channels": 2, "slow stack": 2, "suite2p": 4, "femtonics": 4}
 
@@ -127,6 +141,33 @@ def test_is_valid_and_the_inspector_finds_nothing_avoidable(converted, name):
     assert left == []
     # An exception that is no longer needed is to be taken out of the list.
     assert bool(grave) == bool(allowed)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_converts_with_what_it_does_not_state_and_nothing_more(name, data_folder, tmp_path, capsys):
+    path, options, _ = RECORDINGS[name]
+    command = ["convert", str(data_folder / path), "-o", str(tmp_path / "x.nwb"), "--stub", "2"]
+
+    def run(*more: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([*command, *more])
+        return exit_.value.code, capsys.readouterr().err
+
+    stated = [part for option in options for part in ("--option", option)]
+    start = ["--set", "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"]
+    needs_start = name in WITHOUT_START
+    if needs_start:
+        code, message = run(*stated)
+        assert code == 2
+        assert "--set NWBFile.session_start_time=" in message
+    if any("sampling_frequency" in option for option in options):
+        code, message = run(*start)
+        assert code == 2
+        assert "--option sampling_frequency=" in message
+    code, message = run(*stated, *(start if needs_start else []))
+    assert code == 0, message
+    with NWBHDF5IO(tmp_path / "x.nwb", "r") as io:
+        assert pynwb.validate(io=io) == []
 
 
 @pytest.mark.parametrize("name", ["zebrafish", "two channels", "suite2p", "caiman 1.12"])
