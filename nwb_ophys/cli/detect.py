@@ -19,13 +19,16 @@ def detect(paths: tuple[Path, ...], debug: bool) -> None:
     """
     from nwb_ophys.errors import UnknownFormatError
     from nwb_ophys.registry import detect as candidates_of
-    from nwb_ophys.registry import formats
+    from nwb_ophys.registry import formats, option_asking_for
 
     for path in paths:
         found = candidates_of(path)
         if not found:
             known = "; ".join(f"{row.name}: {row.recognised}" for row in formats().values())
             raise UnknownFormatError(f"No format recognises '{path}'. Looked for: {known}.")
+        are_alone = all(option_asking_for(candidate.row) for candidate in found)
         for candidate in found:
             where = next(iter(candidate.source.values()))
-            click.echo(f"{where}: {candidate.format} ({candidate.kind}): {candidate.evidence}")
+            option = "" if are_alone else option_asking_for(candidate.row)
+            how = f"; left out unless --option {option}=true" if option else ""
+            click.echo(f"{where}: {candidate.format} ({candidate.kind}): {candidate.evidence}{how}")

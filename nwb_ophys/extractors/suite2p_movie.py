@@ -70,7 +70,7 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         if missing:
             raise SourceError(
                 f"'{path}' has no {' and no '.join(missing)}: the movie was not registered. "
-                "Write it as a series, without motion_correction."
+                "Write it as a series, with motion_correction=False."
             )
         offsets = [np.asarray(self.ops[key]) for key in ("xoff", "yoff")]
         if any(len(offset) != self.get_num_samples() for offset in offsets):
@@ -102,7 +102,8 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
             raise SourceError(
                 f"'{self.folder_path / self.plane_name / 'ops.npy'}' names {len(files)} raw files "
                 f"with {counts.sum():g} frames, not {self.get_num_samples()}; give the name of the "
-                "series that was registered as the option 'original'."
+                "series that was registered as the option 'original', or write the movie as a "
+                "series, with motion_correction=False."
             )
         return files, [int(start) for start in np.cumsum(counts) - counts]
 

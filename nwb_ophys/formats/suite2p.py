@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 from pynwb import NWBFile
@@ -118,6 +118,9 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
 
     Source = Suite2pSource
     Options = Suite2pImagingOptions
+    # It was made of the recording, is as large, and can be made again.
+    on_request = "registered_movie"
+    options_on_request: ClassVar[Mapping[str, Any]] = {"motion_correction": True}
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -155,6 +158,11 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
                 raise OptionError("original is given, but it is for motion_correction only.")
             super().add_movie(nwbfile, metadata, kind, chosen)
             return
+        if chosen.parent_container == "acquisition":
+            raise OptionError(
+                "parent_container is 'acquisition', but a movie with its shifts goes to "
+                "MotionCorrection; write it as a series, with motion_correction=False."
+            )
         # That of a stub gives the first samples of the extractor that knows the shifts.
         whole, num_samples = self.open(self.source), int(self.extractor.get_num_samples())
         also = " Blocks of it were moved further, each by itself." * whole.has_block_shifts

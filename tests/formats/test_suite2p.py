@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pynwb
 import pytest
+import tifffile
 from pynwb import NWBHDF5IO
 
 import nwb_ophys
@@ -224,8 +225,9 @@ def test_the_converter_of_what_is_not_there(tmp_path, folder):
 
 
 def test_open_finds_movies_and_rois(folder):
-    found = nwb_ophys.open(folder)
+    found = nwb_ophys.open(folder, registered_movie=True)
     assert len(found.interfaces) == 8
+    assert len(nwb_ophys.open(folder, registered_movie=False).interfaces) == 4
     rois = nwb_ophys.open(folder, format="suite2p", plane_name="plane0", channel_name="chan1")
     assert isinstance(rois, Suite2pSegmentationInterface)
     assert {each.format for each in nwb_ophys.detect(folder)} == {"suite2p", "suite2p-movie"}
@@ -245,17 +247,109 @@ def test_a_second_channel_of_some_planes(folder, file, format_name):
 
 def test_the_command_line_writes_rois_and_movies(tmp_path, folder):
     target = tmp_path / "a.nwb"
-    arguments = ["convert", str(folder), "-o", str(target), "--option", "plane_name=plane1"]
-    arguments += ["--option", "motion_correction=true", "--option", "channel_name=chan1"]
-    start = START["NWBFile"]["session_start_time"]
-    with pytest.raises(SystemExit) as end:
-        main([*arguments, "--set", f"NWBFile.session_start_time={start}"])
-    assert end.value.code == 0
+    options = ("plane_name=plane1", "channel_name=chan1", "registered_movie=true")
+    assert _convert(folder, target, *options) == 0
     with reading(target) as nwbfile:
         ophys = nwbfile.processing["ophys"]
         (stack,) = ophys["MotionCorrection"].corrected_image_stacks.values()
         np.testing.assert_array_equal(stack.corrected.data[:].swapaxes(1, 2), _raw(folder, 1, 1))
         assert len(ophys["ImageSegmentation"].plane_segmentations) == 1
+
+
+def _convert(path, target, *options):
+    arguments = ["convert", str(path), "-o", str(target), "--overwrite"]
+    arguments += [word for option in options for word in ("--option", option)]
+    start = START["NWBFile"]["session_start_time"]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--set", f"NWBFile.session_start_time={start}"])
+    return end.value.code
+
+
+def _movies(target):
+    """Return the names of the movies in a file: of stacks, then of series."""
+    with reading(target) as nwbfile:
+        ophys = nwbfile.processing["ophys"].data_interfaces
+        stacks = (
+            ophys["MotionCorrection"].corrected_image_stacks if "MotionCorrection" in ophys else ()
+        )
+        return sorted(stacks), sorted(n for n in ophys if n.startswith("TwoPhotonSeries"))
+
+
+def test_the_registered_movie_is_not_written_unasked(tmp_path, capsys):
+    """Fault: `convert suite2p` wrote data.bin, as large as the recording, since it was there."""
+    folder, target = write_suite2p(tmp_path, PLANES[0], movie=True), tmp_path / "a.nwb"
+    assert _convert(folder, target) == 0
+    assert _movies(target) == ([], [])
+    told = capsys.readouterr().err
+    assert "has a registered movie, too (suite2p-movie), which is left out" in told
+    assert "--option registered_movie=true" in told
+    with pytest.warns(UserWarning, match="Give registered_movie=True"):
+        assert isinstance(nwb_ophys.open(folder), Suite2pSegmentationInterface)
+    assert _convert(folder, target, "registered_movie=false") == 0
+    assert (_movies(target), capsys.readouterr().err) == (([], []), "")
+
+
+def test_the_registered_movie_is_written_with_its_shifts_when_asked_for(tmp_path):
+    folder, target = write_suite2p(tmp_path, PLANES[0], movie=True), tmp_path / "a.nwb"
+    assert _convert(folder, target, "registered_movie=true") == 0
+    assert _movies(target) == (["CorrectedImageStack"], [])
+    assert _convert(folder, target, "registered_movie=true", "motion_correction=false") == 0
+    assert _movies(target) == ([], ["TwoPhotonSeries"])
+    found = nwb_ophys.open(folder, registered_movie=True)
+    found.run_conversion(target, metadata=START, overwrite=True)
+    assert _movies(target) == (["CorrectedImageStack"], [])
+
+
+def test_the_registered_movie_by_itself_needs_no_asking(tmp_path):
+    folder = write_suite2p(tmp_path, PLANES[0], movie=True, rois=False)
+    assert isinstance(nwb_ophys.open(folder), Suite2pImagingInterface)
+    assert _convert(folder, tmp_path / "a.nwb") == 0
+    assert _movies(tmp_path / "a.nwb") == ([], ["TwoPhotonSeries"])
+    with pytest.raises(SourceError, match="nothing but what registered_movie=false leaves out"):
+        nwb_ophys.open(folder, registered_movie=False)
+
+
+def test_wrong_wishes_for_a_registered_movie(tmp_path, capsys):
+    folder = write_suite2p(tmp_path, PLANES[0])
+    with pytest.raises(
+        SourceError, match=r"nothing for registered_movie here; it asks for suite2p"
+    ):
+        nwb_ophys.open(folder, registered_movie=True)
+    assert _convert(folder, tmp_path / "a.nwb", "registered_movie=maybe") == 2
+    assert "must be true or false" in capsys.readouterr().err
+
+
+def test_a_recording_does_not_hide_a_registered_movie_nor_is_hidden_by_one(tmp_path):
+    """Fault: of the raw and the registered movie only the one that lies higher was found."""
+    movie = PLANES[0].movie
+    for name, raw in (("above", "."), ("below", "raw")):
+        write_suite2p(tmp_path / name, PLANES[0], movie=True)
+        (tmp_path / name / raw).mkdir(exist_ok=True)
+        np.save(tmp_path / name / raw / "raw.npy", movie)
+        hints = {"sampling_frequency": 30.0}
+        both = nwb_ophys.open(tmp_path / name, registered_movie=True, **hints)
+        assert set(both.interfaces) == {"numpy", "suite2p-movie", "suite2p"}
+        with pytest.warns(UserWarning, match="is left out"):
+            raw_and_rois = nwb_ophys.open(tmp_path / name, **hints)
+        assert set(raw_and_rois.interfaces) == {"numpy", "suite2p"}
+        found = Suite2pConverter(tmp_path / name, registered_movie=True)
+        assert set(found.interfaces) == {"suite2p-movie", "suite2p"}
+
+
+def test_registered_frames_as_tiff_files_are_no_recording(tmp_path):
+    """Fault: those that Suite2p writes with reg_tif were taken for a recording without a rate."""
+    folder = write_suite2p(tmp_path, PLANES[0])
+    tiffs = folder / "plane0" / "reg_tif"
+    tiffs.mkdir()
+    tifffile.imwrite(tiffs / "file000_chan0.tif", PLANES[0].movie)
+    assert [each.format for each in nwb_ophys.detect(folder)] == ["suite2p"]
+
+
+def test_a_stack_is_no_acquisition(tmp_path):
+    """Fault: parent_container was ignored together with motion_correction."""
+    movie = Suite2pImagingInterface(write_suite2p(tmp_path, PLANES[0], movie=True))
+    with pytest.raises(OptionError, match="goes to MotionCorrection"):
+        movie.create_nwbfile(START, motion_correction=True, parent_container="acquisition")
 
 
 # --- images -------------------------------------------------------------------------------------
