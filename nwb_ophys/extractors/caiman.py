@@ -1,8 +1,9 @@
 """CaImAn's output, read by roiextractors and mended where that is wrong.
 
-Mended: volumes, which it cannot read; traces, all of which it holds in memory; an evaluation that accepted no component, which it takes for
-one that accepted all; the sum of the background's footprints, which it calls the movie's mean;
-masks, which it rounds to float32; and damaged files, which it names in no error.
+Mended: volumes, which it cannot read; traces, all of which it holds in memory; an evaluation that
+accepted no component, which it takes for one that accepted all; the sum of the background's
+footprints, which it calls the movie's mean; masks, which it rounds to float32; and damaged files,
+which it names in no error.
 """
 
 from __future__ import annotations

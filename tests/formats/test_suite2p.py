@@ -156,6 +156,88 @@ def test_planes_and_channels_are_chosen(folder):
         Suite2pImagingInterface(folder / "plane1", channel_name="chan2")
 
 
+# --- planes that differ ---------------------------------------------------------------------------
+
+
+def test_each_plane_has_a_field_and_a_length_of_its_own(tmp_path):
+    """The size of one plane must not be taken for that of another."""
+    sizes = ((24, 34, 20), (30, 26, 19))
+    planes = [
+        simulate_recording(num_samples=t, num_rows=r, num_columns=c, num_cells=2, seed=c)
+        for r, c, t in sizes
+    ]
+    folder = write_suite2p(tmp_path, planes, movie=True, second_channel=True)
+    converter = Suite2pConverter(folder, registered_movie=True)
+    converter.run_conversion(tmp_path / "a.nwb", metadata=START)
+    with reading(tmp_path / "a.nwb") as nwbfile:
+        ophys = nwbfile.processing["ophys"]
+        for index, (rows, columns, samples) in enumerate(sizes):
+            for channel, file in ((1, "data.bin"), (2, "data_chan2.bin")):
+                suffix = f"Chan{channel}Plane{index}"
+                raw = np.fromfile(folder / f"plane{index}" / file, "<i2")
+                movie = ophys["MotionCorrection"][f"CorrectedImageStack{suffix}"].corrected
+                expected = raw.reshape(samples, rows, columns)
+                np.testing.assert_array_equal(movie.data[:].swapaxes(1, 2), expected)
+                table = ophys["ImageSegmentation"][f"PlaneSegmentation{suffix}"]
+                masks = table["image_mask"][:].swapaxes(1, 2)
+                np.testing.assert_allclose(masks, planes[index].image_masks(), rtol=1e-6)
+                mean = ophys["SegmentationImages"][f"mean{suffix}"].data
+                assert mean.shape == (columns, rows)
+                series = ophys["Fluorescence"][f"RoiResponseSeries{suffix}"]
+                assert series.data.shape == (samples, 2)
+
+
+@pytest.mark.parametrize(("functional", "recorded"), [(1, (1, 2)), (2, (2, 1))])
+def test_which_channel_of_the_recording_the_functional_one_is(tmp_path, functional, recorded):
+    """Fault: what Suite2p calls the first channel was not said to be the second recorded one."""
+    folder = write_suite2p(tmp_path, PLANES[0], movie=True, second_channel=True)
+    _edit_ops(folder, functional_chan=functional)
+    for channel, number in zip(("chan1", "chan2"), recorded, strict=True):
+        rois = Suite2pSegmentationInterface(folder, channel)
+        movie = Suite2pImagingInterface(folder, channel)
+        (entry,) = rois.describe()["Ophys"]["ImageSegmentation"]["plane_segmentations"]
+        (series,) = movie.describe()["Ophys"]["TwoPhotonSeries"]
+        for described in (entry, series):
+            words = f"{channel} (channel {number} of the recording)"
+            assert words in described["description"]
+
+
+def test_images_without_a_stated_place(tmp_path):
+    folder = write_suite2p(tmp_path, PLANES[0])
+    _edit_ops(folder, yrange=None, xrange=None)
+    images = Suite2pSegmentationInterface(folder).extractor.get_images_dict()
+    assert images["correlation"].shape == (24, 34)  # as large as the field, it lies at its corner
+    _edit_ops(folder, Vcorr=np.zeros((20, 30)))
+    with pytest.raises(SourceError, match="no yrange and xrange, which say where it lies"):
+        Suite2pSegmentationInterface(folder)
+
+
+@pytest.mark.parametrize("fs", [0.0, -1.0, float("nan"), "30", np.array([30.0])])
+def test_a_rate_that_is_none(tmp_path, fs):
+    """Fault: a traceback, or a message that did not name the file."""
+    folder = write_suite2p(tmp_path, PLANES[0], movie=True)
+    _edit_ops(folder, fs=fs)
+    for interface in (Suite2pSegmentationInterface, Suite2pImagingInterface):
+        with pytest.raises(SourceError, match=r"ops.npy' states fs = .* must be a number above 0"):
+            interface(folder)
+
+
+def test_planes_that_are_not_complete_are_told_of(tmp_path):
+    """Fault: a plane without stat.npy was left out without a word."""
+    folder = write_suite2p(tmp_path, PLANES)
+    (folder / "plane1" / "stat.npy").unlink()
+    with pytest.warns(UserWarning, match=r"has plane1, too, but without ops.npy and stat.npy"):
+        found = nwb_ophys.open(folder)
+    assert isinstance(found, Suite2pSegmentationInterface)
+    assert isinstance(nwb_ophys.open(folder, plane_name="plane0"), Suite2pSegmentationInterface)
+
+
+def _edit_ops(folder, **changes):
+    path = folder / "plane0" / "ops.npy"
+    ops = np.load(path, allow_pickle=True).item() | changes
+    np.save(path, {k: v for k, v in ops.items() if v is not None}, allow_pickle=True)
+
+
 # --- the whole ----------------------------------------------------------------------------------
 
 
