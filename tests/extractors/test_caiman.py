@@ -165,6 +165,18 @@ def test_a_truncated_file_is_named(tmp_path, share):
     assert f"'{path}'" in str(caught.value)
 
 
+def test_a_file_that_is_damaged_within_is_named(tmp_path, monkeypatch):
+    """Fault: HDF5 raises a RuntimeError where it cannot follow a link."""
+    path = _write(tmp_path)
+
+    def fail(group, name):
+        raise RuntimeError("decoded heap block address overflow")
+
+    monkeypatch.setattr(h5py.Group, "__contains__", fail)
+    with pytest.raises(CorruptSourceError, match=f"'{path}' is not a whole HDF5 file: decoded"):
+        MendedCaimanExtractor(path)
+
+
 def test_other_files_are_named(tmp_path):
     text, other = tmp_path / "a.hdf5", tmp_path / "b.hdf5"
     text.write_text("no HDF5")
