@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SourceError
-from nwb_ophys.interfaces import ImagingInterface
 from nwb_ophys.opening import open_all
 from nwb_ophys.registry import FormatRow, detect, get_format
 
@@ -93,16 +91,8 @@ class Suite2pConverter(RecordingConverter):
         rows = self._found(path, names)
         if registered_movie and all(row.name != movie for _, row in rows):
             self._found(path, (movie,))  # raises, saying what was looked for
-        OphysConverter.__init__(self, open_all(rows, source, with_options=False))
-
-    def _checked_options(
-        self, conversion_options: Mapping[str, Mapping[str, Any]] | None
-    ) -> dict[str, Mapping[str, Any]]:
-        options = super()._checked_options(conversion_options)
-        for name, interface in self.interfaces.items():
-            if isinstance(interface, ImagingInterface):
-                options[name] = {"motion_correction": True, **options.get(name, {})}
-        return options
+        asked = {"registered_movie": True} if registered_movie else {}
+        OphysConverter.__init__(self, open_all(rows, source | asked, with_options=False))
 
 
 class InscopixConverter(RecordingConverter):

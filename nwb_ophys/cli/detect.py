@@ -18,12 +18,15 @@ def detect(paths: tuple[Path, ...], debug: bool) -> None:
     Of a folder that is no recording itself, what is in it is listed.
     """
     from nwb_ophys.registry import detect as candidates_of
-    from nwb_ophys.registry import unrecognised
+    from nwb_ophys.registry import option_asking_for, unrecognised
 
     for path in paths:
         found = candidates_of(path)
         if not found:
             raise unrecognised(path)
+        are_alone = all(option_asking_for(candidate.row) for candidate in found)
         for candidate in found:
             where = next(iter(candidate.source.values()))
-            click.echo(f"{where}: {candidate.format} ({candidate.kind}): {candidate.evidence}")
+            option = "" if are_alone else option_asking_for(candidate.row)
+            how = f"; left out unless --option {option}=true" if option else ""
+            click.echo(f"{where}: {candidate.format} ({candidate.kind}): {candidate.evidence}{how}")

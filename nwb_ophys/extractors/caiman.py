@@ -1,8 +1,9 @@
 """CaImAn's output, read by roiextractors and mended where that is wrong.
 
-Mended: volumes, which it cannot read; an evaluation that accepted no component, which it takes for
-one that accepted all; the sum of the background's footprints, which it calls the movie's mean;
-masks, which it rounds to float32; and damaged files, which it names in no error.
+Mended: volumes, which it cannot read; traces, all of which it holds in memory; an evaluation that
+accepted no component, which it takes for one that accepted all; the sum of the background's
+footprints, which it calls the movie's mean; masks, which it rounds to float32; and damaged files,
+which it names in no error.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.extractors.properties import QuickProperties
 from nwb_ophys.extractors.ragged import PixelLists, RaggedPixels, field_of
 from nwb_ophys.extractors.sparse import Form
+from nwb_ophys.extractors.traces import SummedTraces
 
 _PARTS = ("estimates/A/data", "params/data/dims", "params/data/fr")
 
@@ -100,15 +102,25 @@ class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # ty
             return None
         return dataset[:].astype(int)
 
+    def _raw_trace_extractor_read(self) -> SummedTraces | None:
+        """Return the denoised traces and what is left of them, added up when they are sliced."""
+        parts = [self._trace_extractor_read(name) for name in ("C", "YrA")]
+        return None if any(part is None for part in parts) else SummedTraces(*parts)
+
     def _create_roi_masks(self) -> _ROIMasks | None:
         """Return the footprints of components and of the background, as CaImAn's matrices say it.
 
         Those are sparse by column, and number the pixels of the field column by column, of a
         volume plane by plane.
         """
-        cells = self._get_sparse_dataset_safe("estimates/A")
-        if cells is None:
+        from scipy.sparse import csc_matrix
+
+        parts = [self._estimates[f"A/{part}"] for part in ("data", "indices", "indptr")]
+        if not all(part.ndim for part in parts):
             return None
+        # roiextractors takes a matrix without weights for none, and so drops the background.
+        values = tuple(part[:] for part in parts)
+        cells = csc_matrix(values, shape=tuple(self._estimates["A/shape"][:]))
         stored = self._estimates.get("b")
         is_absent = stored is None or self._is_scalar_dataset(stored)
         dense = np.zeros((cells.shape[0], 0), cells.dtype) if is_absent else stored[()]
@@ -179,5 +191,5 @@ def _check(path: Path) -> None:
                     f"'{path}' states no field: params/data/dims must be rows and columns, and "
                     "planes if there are several."
                 )
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError) as error:
         raise CorruptSourceError(f"'{path}' is not a whole HDF5 file: {error}.") from error

@@ -86,6 +86,7 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
         image = self._open("max_proj", _FIELD)
         if image is not None:
             self._check_field(image)
+            warn_of_missing_chunks(image)
             self._summary_images["maximum_projection"] = image[:]
         self._native_times = sample_times(
             self.folder_path, frames, self.get_num_samples(), sampling_frequency, timestamps_path
@@ -146,6 +147,7 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
         trace = self._open("f", ("frame",))
         if self._background is not None:
             self._check_field(self._background)
+            warn_of_missing_chunks(self._background)
         self._background_ids = [] if self._background is trace is None else ["background0"]
         if trace is None:
             return

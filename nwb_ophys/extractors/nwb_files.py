@@ -107,6 +107,11 @@ def choose(path: Path, kinds: tuple[str, ...], asked: str | None, argument: str)
         )
     (chosen,) = matching
     if not chosen.has_data:
+        if chosen.kind in TABLES:
+            raise SourceError(
+                f"The {chosen.kind} '{chosen.name}' of '{path}' has no masks of its "
+                f"{sum(chosen.shape)} ROIs."
+            )
         raise SourceError(
             f"The {chosen.kind} '{chosen.name}' of '{path}' holds no pixels (shape "
             f"{chosen.shape}); where it names a file that has them, convert that file."

@@ -19,6 +19,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.nwb_files import NwbObject, object_at
 from nwb_ophys.extractors.nwb_tables import (
     field_shape,
+    is_of_suite2p,
     mask_name,
     pixels_of,
     properties_of,
@@ -84,6 +85,14 @@ class NwbRoisExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[
             )
             self._roi_ids = list(range(len(self._roi_ids)))
         self._mask = mask_name(table)
+        if is_of_suite2p(table):
+            warnings.warn(
+                f"'{self._io.source}' was written by Suite2p, which calls the row x: masks and "
+                "images lie across the movie that it read, rows for columns. They are read as the "
+                "file has them; convert the folder that Suite2p wrote where you have it.",
+                UserWarning,
+                stacklevel=5,
+            )
         found = field_shape(self.nwbfile, table, self._mask)
         self._pixels = None
         if self._mask != "image_mask":
@@ -143,7 +152,8 @@ class NwbRoisExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[
     def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
         """Return per ROI its pixels: (row, column[, plane], weight)."""
         if self._pixels is None:
-            images = (self.get_roi_image_masks([i])[..., 0] for i in roi_ids or self._roi_ids)
+            ids = self._roi_ids if roi_ids is None else roi_ids
+            images = (self.get_roi_image_masks([roi_id])[..., 0] for roi_id in ids)
             return [np.column_stack([*np.nonzero(m), m[np.nonzero(m)]]) for m in images]
         masks = (self._pixels[index].T for index in self._indices(roi_ids))
         return [np.column_stack([y, x, *rest]) for x, y, *rest in masks]

@@ -23,6 +23,12 @@ def mask_name(table: Any) -> str:
     return next(name for name in _MASKS if name in table.colnames)
 
 
+def is_of_suite2p(table: Any) -> bool:
+    """Whether Suite2p wrote a table itself: lists of pixels, in which x is the row."""
+    is_its_own = table.description == "suite2p output" and "iscell" in table.colnames
+    return is_its_own and "image_mask" not in table.colnames
+
+
 def field_shape(nwbfile: Any, table: Any, mask: str) -> tuple[int, ...] | None:
     """Return (columns, rows[, planes]) of the field: of images, or of a series on the plane.
 

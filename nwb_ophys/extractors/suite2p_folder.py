@@ -19,6 +19,9 @@ ROI_FILES = ("ops.npy", "stat.npy")
 MOVIE_FILES = ("ops.npy", "data.bin")
 """Without them a plane has no registered movie."""
 
+# What is known of a plane only from its settings: Hz, and the size of the movie.
+_NUMBERS = ("fs", "nframes", "Ly", "Lx")
+
 _SECOND_CHANNEL: dict[tuple[str, ...], str] = {
     ROI_FILES: "F_chan2.npy",
     MOVIE_FILES: "data_chan2.bin",
@@ -86,6 +89,26 @@ def planes_without_second_channel(
     return [name for name in names if second not in glance.within(name).file_names]
 
 
+def planes_left_out(folder: Path | Glance, files: tuple[str, ...] = ROI_FILES) -> list[str]:
+    """Return the folders of planes that lack one of the files, which others have."""
+    glance = Glance.of(folder)
+    folders = [each.path.name for each in glance.folders()]
+    read = plane_names(glance, files)
+    return [name for name in folders if re.fullmatch(r"plane\d+", name) and name not in read]
+
+
+def channel_in_words(channel: str, ops: dict[str, Any]) -> str:
+    """Return the name of a channel and, where there are two, which one of the recording it is.
+
+    What Suite2p calls the first is the functional one, whichever was recorded first.
+    """
+    functional = ops.get("functional_chan", 1)
+    if ops.get("nchannels", 1) != 2 or functional not in (1, 2):
+        return channel
+    recorded = functional if channel == "chan1" else 3 - functional
+    return f"{channel} (channel {recorded} of the recording)"
+
+
 def part_of(folder: Path, channel: str, plane: str) -> str:
     """Return the channel and the plane, each where there are several of ROIs or of movies.
 
@@ -116,9 +139,17 @@ def check_ops(path: Path, data: NDArray[Any]) -> None:
     ops = data.item() if data.dtype == object and data.ndim == 0 else None
     if not isinstance(ops, dict):
         raise CorruptSourceError(f"'{path}' holds no settings of Suite2p; it may be damaged.")
-    missing = [key for key in ("fs", "nframes", "Ly", "Lx") if key not in ops]
+    missing = [key for key in _NUMBERS if key not in ops]
     if missing:
         raise CorruptSourceError(f"'{path}' lacks {', '.join(missing)}; it is not complete.")
+    for key in _NUMBERS:
+        value = np.asarray(ops[key])
+        is_number = value.ndim == 0 and value.dtype.kind in "iuf"
+        if not is_number or not 0 <= value < np.inf or (key != "nframes" and not value):
+            raise CorruptSourceError(
+                f"'{path}' states {key} = {ops[key]!r}; it must be a number above 0. Correct it, "
+                "or run Suite2p again."
+            )
 
 
 def placed(name: str, image: NDArray[Any], ops: dict[str, Any]) -> NDArray[Any]:
@@ -135,6 +166,11 @@ def placed(name: str, image: NDArray[Any], ops: dict[str, Any]) -> NDArray[Any]:
     field = (int(ops["Ly"]), int(ops["Lx"]))
     if image.shape == field:
         return image
+    if "yrange" not in ops or "xrange" not in ops:
+        raise ValueError(
+            f"the {name} image has the shape {image.shape} in a field of {field}, and ops.npy "
+            "has no yrange and xrange, which say where it lies"
+        )
     (top, bottom), (left, right) = ops["yrange"], ops["xrange"]
     if image.shape != (bottom - top, right - left):
         raise ValueError(

@@ -32,7 +32,7 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
 
     Attributes
     ----------
-    ops : dict
+    options : dict
         The settings of the plane.
 
     Raises
@@ -50,8 +50,8 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         self.folder_path = Path(folder_path)
         self.channel_name = channel_name
         self.plane_name = plane_name
-        self.ops = read_ops(folder)
-        super().__init__(_map(folder / _FILES[channel_name], self.ops), self.ops["fs"])
+        self.options = read_ops(folder)
+        super().__init__(_map(folder / _FILES[channel_name], self.options), self.options["fs"])
 
     def get_shifts(self) -> NDArray[Any]:
         """Return by how many pixels each frame was moved, (samples, 2): x and y.
@@ -66,13 +66,13 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
             When there are not as many shifts as frames.
         """
         path = self.folder_path / self.plane_name / "ops.npy"
-        missing = [key for key in ("xoff", "yoff") if np.ndim(self.ops.get(key, 0)) != 1]
+        missing = [key for key in ("xoff", "yoff") if np.ndim(self.options.get(key, 0)) != 1]
         if missing:
             raise SourceError(
                 f"'{path}' has no {' and no '.join(missing)}: the movie was not registered. "
-                "Write it as a series, without motion_correction."
+                "Write it as a series, with motion_correction=False."
             )
-        offsets = [np.asarray(self.ops[key]) for key in ("xoff", "yoff")]
+        offsets = [np.asarray(self.options[key]) for key in ("xoff", "yoff")]
         if any(len(offset) != self.get_num_samples() for offset in offsets):
             raise CorruptSourceError(
                 f"'{path}' has {len(offsets[0])} shifts in x and {len(offsets[1])} in y for "
@@ -83,7 +83,7 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
     @property
     def has_block_shifts(self) -> bool:
         """Whether blocks of each frame were moved further, each by itself."""
-        return np.ndim(self.ops.get("xoff1", 0)) == 2
+        return np.ndim(self.options.get("xoff1", 0)) == 2
 
     def get_original_files(self) -> tuple[list[str], list[int]]:
         """Return the names of the files that Suite2p read, and the first frame of each.
@@ -95,14 +95,15 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         SourceError
             When ``ops.npy`` does not state them.
         """
-        stated = self.ops.get("filelist", self.ops.get("file_list"))
+        stated = self.options.get("filelist", self.options.get("file_list"))
         files = [] if stated is None else [re.split(r"[\\/]", str(file))[-1] for file in stated]
-        counts = np.atleast_1d(np.asarray(self.ops.get("frames_per_file", ())))
+        counts = np.atleast_1d(np.asarray(self.options.get("frames_per_file", ())))
         if not files or len(counts) != len(files) or counts.sum() != self.get_num_samples():
             raise SourceError(
                 f"'{self.folder_path / self.plane_name / 'ops.npy'}' names {len(files)} raw files "
                 f"with {counts.sum():g} frames, not {self.get_num_samples()}; give the name of the "
-                "series that was registered as the option 'original'."
+                "series that was registered as the option 'original', or write the movie as a "
+                "series, with motion_correction=False."
             )
         return files, [int(start) for start in np.cumsum(counts) - counts]
 

@@ -53,6 +53,36 @@ class TraceView:
         return np.asarray(self[:], dtype=dtype)
 
 
+class SummedTraces:
+    """The sum of two (samples, ROIs) arrays, made when it is sliced.
+
+    Parameters
+    ----------
+    first, second : array-like
+        Of one shape.
+    """
+
+    def __init__(self, first: Any, second: Any) -> None:
+        if tuple(first.shape) != tuple(second.shape):
+            raise ValueError(f"traces of the shapes {first.shape} and {second.shape} do not add up")
+        self._parts = (first, second)
+        self.shape = tuple(int(size) for size in first.shape)
+        self.dtype = np.result_type(first.dtype, second.dtype)
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, selection: Any) -> Any:
+        first, second = (np.asarray(part[selection]) for part in self._parts)
+        return first + second
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("Traces that are added up on use cannot be had without a copy.")
+        return np.asarray(self[:], dtype=dtype)
+
+
 @attrs.frozen
 class Response:
     """A kind of trace and whose it is, as roiextractors keeps it in its extractors.

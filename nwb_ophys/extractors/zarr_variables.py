@@ -133,7 +133,7 @@ def open_zarr_variable(
         raise CorruptSourceError(
             f"'{store}' has no array '{name}'; the folder is not complete. Copy it anew."
         )
-    stated = _dimension_names(array)
+    stated = _dimension_names(store / name, array)
     if stated is None and array.ndim == len(dimensions):
         stated = list(saved or dimensions)
     if stated is None or sorted(stated) != sorted(dimensions):
@@ -171,8 +171,14 @@ def _read(folder: Path, array: Any, selection: Any) -> NDArray[Any]:
         ) from error
 
 
-def _dimension_names(array: Any) -> list[str] | None:
-    names = array.attrs.get("_ARRAY_DIMENSIONS")
+def _dimension_names(folder: Path, array: Any) -> list[str] | None:
+    try:  # of format 2, attributes have a file of their own
+        names = array.attrs.get("_ARRAY_DIMENSIONS")
+    except Exception as error:  # a damaged one can raise anything
+        raise CorruptSourceError(
+            f"The attributes of '{folder}' cannot be read: {error!r}. They may be damaged; copy it "
+            "anew."
+        ) from error
     if names is None:
         names = getattr(getattr(array, "metadata", None), "dimension_names", None)
     return None if names is None else [str(name) for name in names]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 from pynwb import NWBFile
@@ -14,10 +14,12 @@ from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.suite2p_folder import (
     MOVIE_FILES,
     ROI_FILES,
+    channel_in_words,
     channel_names,
     find_suite2p_folder,
     part_of,
     plane_names,
+    planes_left_out,
     planes_without_second_channel,
 )
 from nwb_ophys.glance import Glance
@@ -65,8 +67,7 @@ class Suite2pSegmentationInterface(SegmentationInterface):
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the output states of itself: nothing of the microscope."""
-        plane, channel = self.extractor.plane_name, self.extractor.channel_name
-        description = f"ROIs that Suite2p found in {plane}, channel {channel}."
+        description = f"ROIs that Suite2p found in {_what(self.extractor)}."
         segmentation = {"plane_segmentations": [{"description": description}]}
         there = self.extractor.get_images_dict()
         images = {name: {"description": _IMAGES[name]} for name in there if name in _IMAGES}
@@ -118,6 +119,9 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
 
     Source = Suite2pSource
     Options = Suite2pImagingOptions
+    # It was made of the recording, is as large, and can be made again.
+    on_request = "registered_movie"
+    options_on_request: ClassVar[Mapping[str, Any]] = {"motion_correction": True}
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -129,8 +133,7 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the output states of itself: nothing of the microscope."""
-        plane, channel = self.extractor.plane_name, self.extractor.channel_name
-        description = f"Movie of {plane}, channel {channel}, after registration by Suite2p."
+        description = f"Movie of {_what(self.extractor)}, after registration by Suite2p."
         return {"Ophys": {self.photon_series_type: [{"description": description}]}}
 
     def part(self) -> str:
@@ -155,6 +158,11 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
                 raise OptionError("original is given, but it is for motion_correction only.")
             super().add_movie(nwbfile, metadata, kind, chosen)
             return
+        if chosen.parent_container == "acquisition":
+            raise OptionError(
+                "parent_container is 'acquisition', but a movie with its shifts goes to "
+                "MotionCorrection; write it as a series, with motion_correction=False."
+            )
         # That of a stub gives the first samples of the extractor that knows the shifts.
         whole, num_samples = self.open(self.source), int(self.extractor.get_num_samples())
         also = " Blocks of it were moved further, each by itself." * whole.has_block_shifts
@@ -173,9 +181,14 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
 
 def _original_of(movie: Any) -> OriginalFiles:
     files, starts = movie.get_original_files()
-    what = f"The frames of {movie.plane_name}, channel {movie.channel_name}, in the files that "
-    what += "Suite2p registered."
+    what = f"The frames of {_what(movie)}, in the files that Suite2p registered."
     return OriginalFiles(files=files, starting_frames=starts, description=what)
+
+
+def _what(extractor: Any) -> str:
+    """Return the plane and the channel, in words."""
+    channel = channel_in_words(extractor.channel_name, extractor.options)
+    return f"{extractor.plane_name}, channel {channel}"
 
 
 def _chosen(source: Any, files: tuple[str, ...]) -> tuple[Path, str]:
@@ -211,6 +224,14 @@ def _streams(
     planes = [plane] if plane else plane_names(folder, files)
     planes = [source["plane_name"]] if "plane_name" in source else planes
     channels = channel_names(folder, files)
+    left_out = planes_left_out(folder, files)
+    if left_out and plane is None and "plane_name" not in source:
+        warnings.warn(
+            f"'{folder}' has {', '.join(left_out)}, too, but without {' and '.join(files)}, and so "
+            "they are left out.",
+            UserWarning,
+            stacklevel=4,
+        )
     lacking: set[str] = set()
     if "channel_name" in source:
         channels = [source["channel_name"]]

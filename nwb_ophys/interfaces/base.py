@@ -71,6 +71,15 @@ class BaseOphysInterface(TimeAlignment, ABC):
     is_found_in_folders: ClassVar[bool] = True
     """Whether it is looked for in the folders of a folder; else it is recognised only itself."""
 
+    on_request: ClassVar[str] = ""
+    """Option that asks for it, where it is left out of a recording that holds more."""
+
+    options_on_request: ClassVar[Mapping[str, Any]] = {}
+    """Conversion options that hold where it was asked for so."""
+
+    default_options: Mapping[str, Any] = {}
+    """Conversion options that hold where they are not given."""
+
     has_volumes: ClassVar[bool] = False
     """Whether :meth:`streams` takes ``as_volume``."""
 
@@ -196,7 +205,8 @@ class BaseOphysInterface(TimeAlignment, ABC):
         TypeError
             For an unknown or ill-typed option, naming the allowed ones.
         """
-        return parse_arguments(type(self).Options, options, type(self).__name__, OptionError)
+        given = {**self.default_options, **options}
+        return parse_arguments(type(self).Options, given, type(self).__name__, OptionError)
 
     # --- conversion -----------------------------------------------------------------------------
 
@@ -242,8 +252,7 @@ class BaseOphysInterface(TimeAlignment, ABC):
             What may be done with an existing file: without either, it is an error.
         backend : {"hdf5", "zarr"}, optional
             Of a new file. When not given that of the configuration, zarr for a name that ends in
-            ``.zarr``, or else hdf5. A file that is
-            appended to keeps its own.
+            ``.zarr``, or else hdf5. A file that is appended to keeps its own.
         progress : bool or callable
             Show a bar on a terminal, or call it with a ``WriteProgress`` after each block.
         configuration : BackendConfiguration, optional

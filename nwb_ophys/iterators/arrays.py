@@ -26,6 +26,9 @@ class SliceableDataChunkIterator(ArrayLike):
         ``chunk_mb`` cut tables of two axes by the same factor along both.
     """
 
+    owner: Any = None
+    """Whose data they are: an extractor closes its file when nothing holds it any more."""
+
     def __init__(self, data: Any, **iterator_options: Any) -> None:
         self.data = data
         self.reads_in_parallel = isinstance(data, np.ndarray)

@@ -11,8 +11,9 @@ import attrs
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, SourceArgumentError, SourceNotFoundError
 from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
+from nwb_ophys.opening.requests import asked_for
 from nwb_ophys.opening.texts import typed
-from nwb_ophys.registry import FormatRow, detect, get_format, unrecognised
+from nwb_ophys.registry import FormatRow, detect, get_format, option_asking_for, unrecognised
 
 _AS_VOLUME = {
     "type": "boolean",
@@ -60,8 +61,8 @@ def open_recording(
     OptionError
         When no stream knows an option.
     """
-    given = dict(options or {})
-    interfaces = open_all(_rows([Path(path) for path in paths], format_names), given)
+    rows, given = _rows([Path(path) for path in paths], format_names, options or {})
+    interfaces = open_all(rows, given)
     converter = OphysConverter(interfaces)
     conversion = {
         name: typed(given, arguments_schema(interface.Options, "")["properties"])
@@ -81,7 +82,8 @@ def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
         Name of the format; recognised when not given.
     **hints
         Source arguments, such as ``sampling_frequency`` of a plain TIFF, and ``as_volume``: whether
-        the planes of volumes are one series (True) or a series each (False).
+        the planes of volumes are one series (True) or a series each (False), and
+        ``registered_movie``: whether the movie that Suite2p registered is opened beside its ROIs.
 
     Returns
     -------
@@ -95,8 +97,8 @@ def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
     OptionError
         When no format there knows a hint.
     """
-    names = [] if format is None else [format]
-    interfaces = open_all(_rows([Path(path)], names), hints, with_options=False)
+    rows, given = _rows([Path(path)], [] if format is None else [format], hints)
+    interfaces = open_all(rows, given, with_options=False)
     if len(interfaces) == 1:
         return next(iter(interfaces.values()))
     return OphysConverter(interfaces)
@@ -122,11 +124,17 @@ def open_all(
         source = typed(given, _source_schema(cls))
         _check_complete(path, row, cls, source)
         for part, arguments in cls.streams(path, **source).items():
-            interfaces[_stream_name(path, row, part, rows, interfaces)] = cls(**arguments)
+            interface = cls(**arguments)
+            if given.get(option_asking_for(row)):
+                interface.default_options = dict(cls.options_on_request)
+            interfaces[_stream_name(path, row, part, rows, interfaces)] = interface
     return interfaces
 
 
-def _rows(paths: Sequence[Path], names: Sequence[str]) -> list[tuple[Path, FormatRow]]:
+def _rows(
+    paths: Sequence[Path], names: Sequence[str], given: Mapping[str, Any]
+) -> tuple[list[tuple[Path, FormatRow]], dict[str, Any]]:
+    """Return what is to be opened, and what is given beside what asks for it."""
     if len(names) not in (0, 1, len(paths)):
         raise OptionError(f"{len(names)} formats are given for {len(paths)} paths; give one each.")
     chosen = [get_format(name) for name in names]
@@ -134,18 +142,21 @@ def _rows(paths: Sequence[Path], names: Sequence[str]) -> list[tuple[Path, Forma
         if not path.exists():
             raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     if not names:
-        return [found for path in paths for found in _recognised(path)]
-    return list(zip(paths, chosen if len(chosen) > 1 else chosen * len(paths), strict=True))
+        recognised = [found for path in paths for found in _recognised(path)]
+        return asked_for(recognised, given, are_named=False)
+    rows = list(zip(paths, chosen if len(chosen) > 1 else chosen * len(paths), strict=True))
+    return asked_for(rows, given, are_named=True)
 
 
 def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
     """Return the likeliest format of each kind: a folder may hold a movie and its ROIs."""
-    likeliest: dict[tuple[Path, str | None], FormatRow] = {}
+    likeliest: dict[tuple[Path, str | None, str], FormatRow] = {}
     for candidate in detect(path):
         where = next(iter(candidate.source.values()))
-        likeliest.setdefault((where, candidate.kind), candidate.row)
+        key = (where, candidate.kind, option_asking_for(candidate.row))
+        likeliest.setdefault(key, candidate.row)
     if likeliest:
-        return [(where, row) for (where, _), row in likeliest.items()]
+        return [(where, row) for (where, *_), row in likeliest.items()]
     raise unrecognised(path)
 
 
@@ -161,7 +172,7 @@ def _path_of(cls: Any) -> str:
 
 
 def _check_known(given: Mapping[str, Any], classes: Sequence[Any], with_options: bool) -> None:
-    known: dict[str, None] = {}
+    known = dict.fromkeys(option for cls in classes if (option := getattr(cls, "on_request", "")))
     for cls in classes:
         known |= dict.fromkeys(_source_schema(cls))
         if with_options:

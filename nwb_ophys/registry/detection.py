@@ -16,6 +16,8 @@ from nwb_ophys.registry.rows import FormatRow
 
 # How many levels of folders are looked into: those of animals and days, and what lies in them.
 _DEPTH = 3
+# Frames that Suite2p registered, as TIFF files: what it made of a recording, and has elsewhere.
+_MADE_OF_A_RECORDING = {"reg_tif", "reg_tif_chan2"}
 
 
 @attrs.frozen
@@ -75,8 +77,7 @@ def detect(path: str | Path) -> list[Candidate]:
     found = _candidates(glance, known)
     if glance.is_folder:
         # A folder with a movie may hold what an analysis made of it, and the other way round.
-        kinds = {candidate.kind for candidate in found}
-        wanted = [row for row in known if row.kind not in kinds and _is_looked_for(row)]
+        wanted = [row for row in _not_found(known, found) if _is_looked_for(row)]
         found += _below(glance, wanted, _DEPTH)
     return found
 
@@ -125,12 +126,36 @@ def _below(glance: Glance, rows: Sequence[FormatRow], depth: int) -> list[Candid
         own = [row for row in rows if file.name.lower().endswith(suffixes.get(row.name, ()))]
         found += _candidates(glance.within(file.name), own)
     for folder in glance.folders():
+        if folder.path.name in _MADE_OF_A_RECORDING:
+            continue
         here = _candidates(folder, rows)
-        kinds = {candidate.kind for candidate in here}
         found += here
         if depth > 1:
-            found += _below(folder, [row for row in rows if row.kind not in kinds], depth - 1)
+            found += _below(folder, _not_found(rows, here), depth - 1)
     return found
+
+
+def _not_found(rows: Iterable[FormatRow], found: Sequence[Candidate]) -> list[FormatRow]:
+    """Return the formats of kinds that were not found.
+
+    What is written on request neither stands for a kind nor is hidden by one: a movie that was
+    registered is not the one that was recorded.
+    """
+    names = {candidate.format for candidate in found}
+    kinds = {candidate.kind for candidate in found if not option_asking_for(candidate.row)}
+    return [
+        row
+        for row in rows
+        if (row.name not in names if option_asking_for(row) else row.kind not in kinds)
+    ]
+
+
+def option_asking_for(row: FormatRow) -> str:
+    """Return the option that asks for a format; empty where it is always opened.
+
+    A class of another package need not say.
+    """
+    return str(getattr(row.load(), "on_request", ""))
 
 
 def _asked(row: FormatRow, path: Path) -> str | None:

@@ -154,7 +154,9 @@ def _background(recording: SimulatedRecording, num_components: int) -> dict[str,
     image = _flatten(recording.mean_image()).astype(np.float64)
     images = np.array([image ** (1 / order) for order in range(1, num_components + 1)])
     norms = np.linalg.norm(images, axis=1, keepdims=True)
-    slow = recording.neuropil.mean(axis=1) if recording.num_cells else np.ones(1)
+    slow = (
+        recording.neuropil.mean(axis=1) if recording.num_cells else np.ones(recording.num_samples)
+    )
     waves = [slow / slow.mean() / order for order in range(1, num_components + 1)]
     return {"b": (images / norms).T, "f": norms * np.array(waves) / num_components}
 

@@ -91,6 +91,7 @@ def add_fluorescence_traces(
         if model is None:
             continue
         iterator = _iterator_over(data, iterator_options or {})
+        iterator.owner = segmentation_extractor
         fields = attrs.asdict(model, filter=lambda _, value: value is not None)
         series = RoiResponseSeries(
             **fields | time_fields(clock),

@@ -13,6 +13,7 @@ from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.extractors.caiman import MendedCaimanExtractor
 from nwb_ophys.testing import simulate_recording, write_caiman
 
+START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
 RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=7.5)
 
 
@@ -96,7 +97,36 @@ def test_no_background_is_none(tmp_path):
 
 def test_no_components_are_none(tmp_path):
     path = write_caiman(tmp_path / "a.hdf5", simulate_recording(num_samples=20, num_cells=0))
-    assert MendedCaimanExtractor(path).get_num_rois() == 0
+    extractor = MendedCaimanExtractor(path)
+    assert extractor.get_num_rois() == 0
+    # Fault: the background was taken for traces of the ROIs that there are not.
+    assert extractor.get_background_ids() == ["background0", "background1"]
+    nwbfile = CaimanSegmentationInterface(path).create_nwbfile(START)
+    tables = nwbfile.processing["ophys"]["ImageSegmentation"].plane_segmentations
+    assert {name: len(table.id) for name, table in tables.items()} == {
+        "PlaneSegmentation": 0,
+        "BackgroundPlaneSegmentation": 2,
+    }
+    assert CaimanSegmentationInterface(path).create_nwbfile(START, mask_type="pixel")
+
+
+def test_raw_traces_are_added_up_when_they_are_sliced(tmp_path):
+    """Fault: all traces were read, twice, when a file was opened."""
+    path = _write(tmp_path)
+    extractor = MendedCaimanExtractor(path)
+    raw = extractor.get_traces_dict()["raw"]
+    assert not isinstance(raw, np.ndarray)
+    with h5py.File(path) as file:
+        expected = (file["estimates/C"][:] + file["estimates/YrA"][:]).T
+    np.testing.assert_array_equal(raw[:], expected)
+    np.testing.assert_array_equal(raw[3:7, 1:2], expected[3:7, 1:2])
+    np.testing.assert_array_equal(np.asarray(raw), expected)
+    extractor.__del__()
+    with h5py.File(path, "a") as file:
+        del file["estimates/YrA"]
+        file["estimates/YrA"] = np.zeros((1, 7))
+    with pytest.raises(CorruptSourceError, match="do not add up"):
+        MendedCaimanExtractor(path)
 
 
 @pytest.mark.parametrize("name", ["caiman_analysis", "v1.12.1_neurofinder_crop"])
@@ -133,6 +163,18 @@ def test_a_truncated_file_is_named(tmp_path, share):
     with pytest.raises(CorruptSourceError) as caught:
         MendedCaimanExtractor(path)
     assert f"'{path}'" in str(caught.value)
+
+
+def test_a_file_that_is_damaged_within_is_named(tmp_path, monkeypatch):
+    """Fault: HDF5 raises a RuntimeError where it cannot follow a link."""
+    path = _write(tmp_path)
+
+    def fail(group, name):
+        raise RuntimeError("decoded heap block address overflow")
+
+    monkeypatch.setattr(h5py.Group, "__contains__", fail)
+    with pytest.raises(CorruptSourceError, match=f"'{path}' is not a whole HDF5 file: decoded"):
+        MendedCaimanExtractor(path)
 
 
 def test_other_files_are_named(tmp_path):

@@ -338,6 +338,24 @@ def test_missing_chunks_are_told_of(tmp_path):
         extractor.get_roi_image_masks()
 
 
+@pytest.mark.parametrize("name", ["b", "max_proj"])
+def test_a_missing_chunk_of_an_image_is_told_of(tmp_path, name):
+    """Fault: the background's footprint was zeros without a word."""
+    folder = _write(tmp_path)
+    (folder / f"{name}.zarr/{name}/0.0").unlink()
+    with pytest.warns(UserWarning, match=rf"1 of 1 chunks of '.*{name}\.zarr' have no file"):
+        MinianExtractor(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"_ARRAY', b"\xff\xff"])
+def test_damaged_attributes_are_named(tmp_path, content):
+    """Fault: a traceback that named neither the file nor what to do."""
+    folder = _write(tmp_path)
+    (folder / "C.zarr/C/.zattrs").write_bytes(content)
+    with pytest.raises(CorruptSourceError, match=r"The attributes of '.*C\.zarr/C' cannot be read"):
+        MinianExtractor(folder)
+
+
 def test_an_unknown_unit(tmp_path):
     extractor = MinianExtractor(_write(tmp_path, unit_ids=IDS))
     with pytest.raises(SourceError, match=r"no units \[0\]; unit_id are \[3, 4, 9, 12, 40\]"):

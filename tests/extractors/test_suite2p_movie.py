@@ -174,7 +174,7 @@ def test_shifts_move_frames_of_a_real_recording_onto_the_reference(data_folder):
 
     found = np.array([displacement(frame) for frame in movie])
     moved = Suite2pMovieExtractor.__new__(Suite2pMovieExtractor)
-    moved.ops, moved.folder_path, moved.plane_name = ops, path.parents[1], "plane0"
+    moved.options, moved.folder_path, moved.plane_name = ops, path.parents[1], "plane0"
     moved._movie = movie
     along_y = moved.get_shifts()[:, 1]
     # A frame that lies below is moved up.

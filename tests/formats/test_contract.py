@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import inspect
 import json
 from datetime import datetime, timezone
@@ -432,3 +433,18 @@ def test_streams_open_by_themselves(sample):
     opened = sample.cls(**streams[""])
     assert opened.extractor.get_num_samples() == sample.recording.num_samples
     assert opened.part() == ""
+
+
+@pytest.mark.parametrize("mask_type", ["image", "pixel", None])
+def test_what_is_in_memory_can_be_written_when_the_interface_is_gone(sample, tmp_path, mask_type):
+    """Fault: of lists of pixels nothing held the extractor, which closed the file of the traces."""
+    if sample.is_imaging and mask_type is not None:
+        pytest.skip("movies have no masks")
+    options = {} if sample.is_imaging else {"mask_type": mask_type}
+    start = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
+    nwbfile = sample.open().create_nwbfile(start, **options)
+    gc.collect()
+    with NWBHDF5IO(tmp_path / "a.nwb", "w") as io:
+        io.write(nwbfile)
+    with NWBHDF5IO(tmp_path / "a.nwb", "r") as io:
+        assert all(len(series.data) for series in _series(io.read()))

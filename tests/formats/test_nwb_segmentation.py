@@ -97,7 +97,8 @@ def test_a_file_of_ours_on_both_backends(tmp_path, cells, backend):
 
 def test_suite2p_s_own_export(data_folder, tmp_path):
     path = data_folder / SUITE2P
-    interface = NwbSegmentationInterface(path)
+    with pytest.warns(UserWarning, match=r"written by Suite2p, which calls the row x"):
+        interface = NwbSegmentationInterface(path)
     found = interface.extractor
     with h5py.File(path) as file:
         module = file["processing/ophys"]
@@ -168,6 +169,15 @@ def test_units_and_names_are_kept(tmp_path, cells):
     entry = ophys["Fluorescence"]["PlaneSegmentation"]["neuropil"]
     assert (entry["unit"], entry["description"]) == ("a.u.", "Around.")
     assert ophys["ImagingPlane"][0]["indicator"] == "GCaMP6s"
+
+
+def test_masks_of_no_and_of_some_rois(tmp_path, cells):
+    """Fault: an array of ids failed, and no ids were taken for all."""
+    path = write_nwb(tmp_path / "r.nwb", recording=cells, mask_type="image")
+    found = NwbSegmentationInterface(path).extractor
+    assert found.get_roi_pixel_masks([]) == []
+    (mask,) = found.get_roi_pixel_masks(np.array([2]))
+    np.testing.assert_array_equal(mask[:, :2], np.argwhere(cells.image_masks()[2]))
 
 
 def _swap(path: Path) -> None:

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pynwb
 import pytest
+import tifffile
 from pynwb import NWBHDF5IO
 
 import nwb_ophys
@@ -155,6 +156,88 @@ def test_planes_and_channels_are_chosen(folder):
         Suite2pImagingInterface(folder / "plane1", channel_name="chan2")
 
 
+# --- planes that differ ---------------------------------------------------------------------------
+
+
+def test_each_plane_has_a_field_and_a_length_of_its_own(tmp_path):
+    """The size of one plane must not be taken for that of another."""
+    sizes = ((24, 34, 20), (30, 26, 19))
+    planes = [
+        simulate_recording(num_samples=t, num_rows=r, num_columns=c, num_cells=2, seed=c)
+        for r, c, t in sizes
+    ]
+    folder = write_suite2p(tmp_path, planes, movie=True, second_channel=True)
+    converter = Suite2pConverter(folder, registered_movie=True)
+    converter.run_conversion(tmp_path / "a.nwb", metadata=START)
+    with reading(tmp_path / "a.nwb") as nwbfile:
+        ophys = nwbfile.processing["ophys"]
+        for index, (rows, columns, samples) in enumerate(sizes):
+            for channel, file in ((1, "data.bin"), (2, "data_chan2.bin")):
+                suffix = f"Chan{channel}Plane{index}"
+                raw = np.fromfile(folder / f"plane{index}" / file, "<i2")
+                movie = ophys["MotionCorrection"][f"CorrectedImageStack{suffix}"].corrected
+                expected = raw.reshape(samples, rows, columns)
+                np.testing.assert_array_equal(movie.data[:].swapaxes(1, 2), expected)
+                table = ophys["ImageSegmentation"][f"PlaneSegmentation{suffix}"]
+                masks = table["image_mask"][:].swapaxes(1, 2)
+                np.testing.assert_allclose(masks, planes[index].image_masks(), rtol=1e-6)
+                mean = ophys["SegmentationImages"][f"mean{suffix}"].data
+                assert mean.shape == (columns, rows)
+                series = ophys["Fluorescence"][f"RoiResponseSeries{suffix}"]
+                assert series.data.shape == (samples, 2)
+
+
+@pytest.mark.parametrize(("functional", "recorded"), [(1, (1, 2)), (2, (2, 1))])
+def test_which_channel_of_the_recording_the_functional_one_is(tmp_path, functional, recorded):
+    """Fault: what Suite2p calls the first channel was not said to be the second recorded one."""
+    folder = write_suite2p(tmp_path, PLANES[0], movie=True, second_channel=True)
+    _edit_ops(folder, functional_chan=functional)
+    for channel, number in zip(("chan1", "chan2"), recorded, strict=True):
+        rois = Suite2pSegmentationInterface(folder, channel)
+        movie = Suite2pImagingInterface(folder, channel)
+        (entry,) = rois.describe()["Ophys"]["ImageSegmentation"]["plane_segmentations"]
+        (series,) = movie.describe()["Ophys"]["TwoPhotonSeries"]
+        for described in (entry, series):
+            words = f"{channel} (channel {number} of the recording)"
+            assert words in described["description"]
+
+
+def test_images_without_a_stated_place(tmp_path):
+    folder = write_suite2p(tmp_path, PLANES[0])
+    _edit_ops(folder, yrange=None, xrange=None)
+    images = Suite2pSegmentationInterface(folder).extractor.get_images_dict()
+    assert images["correlation"].shape == (24, 34)  # as large as the field, it lies at its corner
+    _edit_ops(folder, Vcorr=np.zeros((20, 30)))
+    with pytest.raises(SourceError, match="no yrange and xrange, which say where it lies"):
+        Suite2pSegmentationInterface(folder)
+
+
+@pytest.mark.parametrize("fs", [0.0, -1.0, float("nan"), "30", np.array([30.0])])
+def test_a_rate_that_is_none(tmp_path, fs):
+    """Fault: a traceback, or a message that did not name the file."""
+    folder = write_suite2p(tmp_path, PLANES[0], movie=True)
+    _edit_ops(folder, fs=fs)
+    for interface in (Suite2pSegmentationInterface, Suite2pImagingInterface):
+        with pytest.raises(SourceError, match=r"ops.npy' states fs = .* must be a number above 0"):
+            interface(folder)
+
+
+def test_planes_that_are_not_complete_are_told_of(tmp_path):
+    """Fault: a plane without stat.npy was left out without a word."""
+    folder = write_suite2p(tmp_path, PLANES)
+    (folder / "plane1" / "stat.npy").unlink()
+    with pytest.warns(UserWarning, match=r"has plane1, too, but without ops.npy and stat.npy"):
+        found = nwb_ophys.open(folder)
+    assert isinstance(found, Suite2pSegmentationInterface)
+    assert isinstance(nwb_ophys.open(folder, plane_name="plane0"), Suite2pSegmentationInterface)
+
+
+def _edit_ops(folder, **changes):
+    path = folder / "plane0" / "ops.npy"
+    ops = np.load(path, allow_pickle=True).item() | changes
+    np.save(path, {k: v for k, v in ops.items() if v is not None}, allow_pickle=True)
+
+
 # --- the whole ----------------------------------------------------------------------------------
 
 
@@ -224,8 +307,9 @@ def test_the_converter_of_what_is_not_there(tmp_path, folder):
 
 
 def test_open_finds_movies_and_rois(folder):
-    found = nwb_ophys.open(folder)
+    found = nwb_ophys.open(folder, registered_movie=True)
     assert len(found.interfaces) == 8
+    assert len(nwb_ophys.open(folder, registered_movie=False).interfaces) == 4
     rois = nwb_ophys.open(folder, format="suite2p", plane_name="plane0", channel_name="chan1")
     assert isinstance(rois, Suite2pSegmentationInterface)
     assert {each.format for each in nwb_ophys.detect(folder)} == {"suite2p", "suite2p-movie"}
@@ -245,17 +329,109 @@ def test_a_second_channel_of_some_planes(folder, file, format_name):
 
 def test_the_command_line_writes_rois_and_movies(tmp_path, folder):
     target = tmp_path / "a.nwb"
-    arguments = ["convert", str(folder), "-o", str(target), "--option", "plane_name=plane1"]
-    arguments += ["--option", "motion_correction=true", "--option", "channel_name=chan1"]
-    start = START["NWBFile"]["session_start_time"]
-    with pytest.raises(SystemExit) as end:
-        main([*arguments, "--set", f"NWBFile.session_start_time={start}"])
-    assert end.value.code == 0
+    options = ("plane_name=plane1", "channel_name=chan1", "registered_movie=true")
+    assert _convert(folder, target, *options) == 0
     with reading(target) as nwbfile:
         ophys = nwbfile.processing["ophys"]
         (stack,) = ophys["MotionCorrection"].corrected_image_stacks.values()
         np.testing.assert_array_equal(stack.corrected.data[:].swapaxes(1, 2), _raw(folder, 1, 1))
         assert len(ophys["ImageSegmentation"].plane_segmentations) == 1
+
+
+def _convert(path, target, *options):
+    arguments = ["convert", str(path), "-o", str(target), "--overwrite"]
+    arguments += [word for option in options for word in ("--option", option)]
+    start = START["NWBFile"]["session_start_time"]
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--set", f"NWBFile.session_start_time={start}"])
+    return end.value.code
+
+
+def _movies(target):
+    """Return the names of the movies in a file: of stacks, then of series."""
+    with reading(target) as nwbfile:
+        ophys = nwbfile.processing["ophys"].data_interfaces
+        stacks = (
+            ophys["MotionCorrection"].corrected_image_stacks if "MotionCorrection" in ophys else ()
+        )
+        return sorted(stacks), sorted(n for n in ophys if n.startswith("TwoPhotonSeries"))
+
+
+def test_the_registered_movie_is_not_written_unasked(tmp_path, capsys):
+    """Fault: `convert suite2p` wrote data.bin, as large as the recording, since it was there."""
+    folder, target = write_suite2p(tmp_path, PLANES[0], movie=True), tmp_path / "a.nwb"
+    assert _convert(folder, target) == 0
+    assert _movies(target) == ([], [])
+    told = capsys.readouterr().err
+    assert "has a registered movie, too (suite2p-movie), which is left out" in told
+    assert "--option registered_movie=true" in told
+    with pytest.warns(UserWarning, match="Give registered_movie=True"):
+        assert isinstance(nwb_ophys.open(folder), Suite2pSegmentationInterface)
+    assert _convert(folder, target, "registered_movie=false") == 0
+    assert (_movies(target), capsys.readouterr().err) == (([], []), "")
+
+
+def test_the_registered_movie_is_written_with_its_shifts_when_asked_for(tmp_path):
+    folder, target = write_suite2p(tmp_path, PLANES[0], movie=True), tmp_path / "a.nwb"
+    assert _convert(folder, target, "registered_movie=true") == 0
+    assert _movies(target) == (["CorrectedImageStack"], [])
+    assert _convert(folder, target, "registered_movie=true", "motion_correction=false") == 0
+    assert _movies(target) == ([], ["TwoPhotonSeries"])
+    found = nwb_ophys.open(folder, registered_movie=True)
+    found.run_conversion(target, metadata=START, overwrite=True)
+    assert _movies(target) == (["CorrectedImageStack"], [])
+
+
+def test_the_registered_movie_by_itself_needs_no_asking(tmp_path):
+    folder = write_suite2p(tmp_path, PLANES[0], movie=True, rois=False)
+    assert isinstance(nwb_ophys.open(folder), Suite2pImagingInterface)
+    assert _convert(folder, tmp_path / "a.nwb") == 0
+    assert _movies(tmp_path / "a.nwb") == ([], ["TwoPhotonSeries"])
+    with pytest.raises(SourceError, match="nothing but what registered_movie=false leaves out"):
+        nwb_ophys.open(folder, registered_movie=False)
+
+
+def test_wrong_wishes_for_a_registered_movie(tmp_path, capsys):
+    folder = write_suite2p(tmp_path, PLANES[0])
+    with pytest.raises(
+        SourceError, match=r"nothing for registered_movie here; it asks for suite2p"
+    ):
+        nwb_ophys.open(folder, registered_movie=True)
+    assert _convert(folder, tmp_path / "a.nwb", "registered_movie=maybe") == 2
+    assert "must be true or false" in capsys.readouterr().err
+
+
+def test_a_recording_does_not_hide_a_registered_movie_nor_is_hidden_by_one(tmp_path):
+    """Fault: of the raw and the registered movie only the one that lies higher was found."""
+    movie = PLANES[0].movie
+    for name, raw in (("above", "."), ("below", "raw")):
+        write_suite2p(tmp_path / name, PLANES[0], movie=True)
+        (tmp_path / name / raw).mkdir(exist_ok=True)
+        np.save(tmp_path / name / raw / "raw.npy", movie)
+        hints = {"sampling_frequency": 30.0}
+        both = nwb_ophys.open(tmp_path / name, registered_movie=True, **hints)
+        assert set(both.interfaces) == {"numpy", "suite2p-movie", "suite2p"}
+        with pytest.warns(UserWarning, match="is left out"):
+            raw_and_rois = nwb_ophys.open(tmp_path / name, **hints)
+        assert set(raw_and_rois.interfaces) == {"numpy", "suite2p"}
+        found = Suite2pConverter(tmp_path / name, registered_movie=True)
+        assert set(found.interfaces) == {"suite2p-movie", "suite2p"}
+
+
+def test_registered_frames_as_tiff_files_are_no_recording(tmp_path):
+    """Fault: those that Suite2p writes with reg_tif were taken for a recording without a rate."""
+    folder = write_suite2p(tmp_path, PLANES[0])
+    tiffs = folder / "plane0" / "reg_tif"
+    tiffs.mkdir()
+    tifffile.imwrite(tiffs / "file000_chan0.tif", PLANES[0].movie)
+    assert [each.format for each in nwb_ophys.detect(folder)] == ["suite2p"]
+
+
+def test_a_stack_is_no_acquisition(tmp_path):
+    """Fault: parent_container was ignored together with motion_correction."""
+    movie = Suite2pImagingInterface(write_suite2p(tmp_path, PLANES[0], movie=True))
+    with pytest.raises(OptionError, match="goes to MotionCorrection"):
+        movie.create_nwbfile(START, motion_correction=True, parent_container="acquisition")
 
 
 # --- images -------------------------------------------------------------------------------------
