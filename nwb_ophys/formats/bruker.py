@@ -11,13 +11,16 @@ import attrs
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.tiff_heading import author_of, read_tiff_heading
-from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, plane_streams
+from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 
 # Of each cycle there may be a file of voltages, of stimulation, and so on.
-_OTHER_XML = re.compile(r"_Cycle\d+_|VoltageRecording|VoltageOutput|MarkPoints", re.IGNORECASE)
+_OTHER_XML = re.compile(
+    r"_Cycle\d+_(VoltageRecording|VoltageOutput|MarkPoints)[^/]*$", re.IGNORECASE
+)
 _MARK = re.compile(rb"<PVScan\s[^>]*?version=\"([\d.]*)")
 
 
@@ -116,8 +119,8 @@ def _xml_files(glance: Glance) -> list[Path]:
         heading = glance.read_once(read_tiff_heading)
         if heading is None or author_of(heading) != "bruker":
             return []
-        stem = re.split(r"_Cycle\d+", glance.path.name)[0]
-        xml = glance.path.with_name(f"{stem}.xml")
-        return [xml] if xml.is_file() and _MARK.search(glance.head(xml)) else []
+        stem = re.sub(r"_Cycle\d+(?!.*_Cycle\d).*", "", glance.path.name)
+        xmls = (glance.path.with_name(stem + suffix) for suffix in (".xml", ".XML"))
+        return [xml for xml in xmls if xml.is_file() and _MARK.search(glance.head(xml))][:1]
     files = [path for path in glance.files(".xml") if not _OTHER_XML.search(path.name)]
     return [path for path in files if _MARK.search(glance.head(path))]

@@ -11,7 +11,8 @@ import attrs
 
 from nwb_ophys.extractors.thor import IMAGE_NAME, RAW_NAME
 from nwb_ophys.extractors.thor_xml import NAME, ThorExperiment
-from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, plane_streams
+from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
