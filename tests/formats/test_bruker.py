@@ -222,3 +222,44 @@ def test_rois_of_the_folder_are_found_with_it(tmp_path):
     folder = write_bruker(tmp_path / "T-1", cells.movie)
     write_suite2p(folder, cells)
     assert [candidate.format for candidate in detect(folder)] == ["bruker", "suite2p"]
+
+
+@pytest.mark.parametrize("name", ["MarkPoints-001", "VoltageRecording", "day1_Cycle01_a-001"])
+def test_recordings_named_like_other_files(tmp_path, name):
+    """Fault: a recording with such a word in its name is not recognised."""
+    folder = write_bruker(tmp_path / name, _movie(3, 12, 9))
+    for path in (folder, folder / f"{name}_Cycle00001_Ch2_000002.ome.tif"):
+        assert [candidate.format for candidate in detect(path)] == ["bruker"]
+        np.testing.assert_array_equal(nwb_ophys.open(path).extractor.get_series(), _movie(3, 12, 9))
+
+
+def test_a_power_that_is_no_number(tmp_path):
+    """Fault: ends with a traceback."""
+    settings = {
+        "laserPower": {"0": "Not set", "1": "0"},
+        "laserWavelength": {"0": "920", "1": "1040"},
+    }
+    folder = write_bruker(tmp_path / "T-1", _movie(2, 12, 9), settings=settings)
+    assert _described(folder)[0]["excitation_lambda"] == 920
+
+
+def test_notes(tmp_path):
+    folder = write_bruker(tmp_path / "T-1", _movie(2, 12, 9))
+    assert _described(folder)[2]["NWBFile"]["notes"] is None
+    xml = folder / "T-1.xml"
+    xml.write_text(xml.read_text("utf-8-sig").replace('notes=""', 'notes="mouse 3 &amp; 4"'))
+    assert _described(folder)[2]["NWBFile"]["notes"] == "mouse 3 & 4"
+
+
+def test_times_of_bursts_are_in_the_file(tmp_path):
+    times = np.concatenate([10.0 * burst + np.arange(4) / 20 for burst in range(3)])
+    folder = write_bruker(
+        tmp_path / "T-1",
+        _movie(12, 12, 9),
+        sampling_frequency=20.0,
+        timestamps=times,
+        frames_per_cycle=4,
+    )
+    series = BrukerImagingInterface(folder).create_nwbfile(START).acquisition["TwoPhotonSeries"]
+    assert series.rate is None
+    np.testing.assert_allclose(series.timestamps[:], times, atol=1e-9)
