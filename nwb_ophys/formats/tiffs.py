@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from nwb_ophys.extractors.tiff_heading import TiffHeading, author_of, read_tiff_
 from nwb_ophys.glance import Glance
 
 TIFF_SUFFIXES = (".tif", ".tiff")
+# Programs whose images say little without the XML file that is recorded with them.
+_NEED_XML = ("bruker", "thor")
 
 
 def tiff_files(path: Path | list[Path]) -> list[Path]:
@@ -34,7 +37,19 @@ def first_heading(glance: Glance) -> tuple[Path, TiffHeading] | None:
 def is_written_by(glance: Glance, author: str | None) -> bool:
     """Whether the first TIFF file of a path is a program's own; of None, a plain one."""
     found = first_heading(glance)
-    return found is not None and author_of(found[1]) == author
+    if found is None:
+        return False
+    own = author_of(found[1])
+    if own in _NEED_XML and author not in _NEED_XML and not glance.read_once(_has_xml):
+        # Without that, the images are still what anybody's are.
+        own = "ome-tiff" if "<OME " in found[1].description[:4096] else None
+    return own == author
+
+
+def _has_xml(path: Path) -> bool:
+    """Whether there is an XML file in a folder, or beside a file."""
+    with os.scandir(path if path.is_dir() else path.parent) as entries:
+        return any(entry.name.lower().endswith(".xml") for entry in entries)
 
 
 def warn_of_subfolders(path: Path) -> None:

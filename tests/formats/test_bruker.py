@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from pynwb import NWBHDF5IO
 
 import nwb_ophys
@@ -263,3 +264,16 @@ def test_times_of_bursts_are_in_the_file(tmp_path):
     series = BrukerImagingInterface(folder).create_nwbfile(START).acquisition["TwoPhotonSeries"]
     assert series.rate is None
     np.testing.assert_allclose(series.timestamps[:], times, atol=1e-9)
+
+
+@pytest.mark.parametrize(("version", "expected"), [("5.6.64.400", "ome-tiff"), ("4.1.1.4", "tiff")])
+def test_images_without_their_xml(tmp_path, version, expected):
+    """Fault: no format at all recognises the images, if the XML file was not copied."""
+    folder = write_bruker(tmp_path / "T-1", _movie(3, 12, 9), version=version)
+    (folder / "T-1.xml").unlink()
+    if expected == "ome-tiff":
+        for path in folder.glob("*.tif"):
+            image = tifffile.imread(path)
+            tifffile.imwrite(path, image, ome=True, software=f"Prairie View {version}")
+    for path in (folder, next(folder.glob("*.tif"))):
+        assert [candidate.format for candidate in detect(path)] == [expected]

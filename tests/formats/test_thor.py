@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,15 @@ def test_a_time_that_is_none(tmp_path, time):
     folder = write_thor(tmp_path / "a", _movie(3, 9, 7), changes={"Date": {"uTime": time}})
     start = _described(folder)[2]["NWBFile"]["session_start_time"]
     assert start.isoformat() == "2024-05-17T14:03:21"
+
+
+@pytest.mark.filterwarnings("ignore:.*DeltaT; these times:UserWarning")
+def test_images_without_experiment_xml(tmp_path, data_folder):
+    """Fault: no format at all recognises the images, if Experiment.xml was not copied."""
+    files = sorted((data_folder / "thor/20231018-002").glob("*.tif"))
+    for file in files:
+        shutil.copy(file, tmp_path)
+    for path in (tmp_path, tmp_path / files[0].name):
+        assert [candidate.format for candidate in detect(path)] == ["ome-tiff"]
+    movie = nwb_ophys.open(tmp_path, sampling_frequency=5.0)
+    assert movie.extractor.get_series().shape == (3, 512, 512)
