@@ -50,12 +50,13 @@ class BrukerImagingInterface(ImagingInterface):
         """Return the extractor of checked source arguments."""
         from nwb_ophys.extractors.bruker import BrukerTiffExtractor
 
-        found = _xml_files(Glance(source.folder_path))
-        if len(found) != 1:
+        found = _xml_files_of(source.folder_path)
+        if len(found) > 1:
             names = ", ".join(f"'{path.name}'" for path in found)
-            what = f"holds {len(found)} recordings ({names}); give the path of one of these files"
-            none = "holds no XML file of Prairie View, which states what the images are"
-            raise SourceError(f"'{source.folder_path}' {what if found else none}.")
+            raise SourceError(
+                f"'{source.folder_path}' holds {len(found)} recordings ({names}); give the path of "
+                "one of these files."
+            )
         return BrukerTiffExtractor(found[0], source.channel_name, source.plane_index)
 
     def describe(self) -> Mapping[str, Any]:
@@ -100,7 +101,7 @@ class BrukerImagingInterface(ImagingInterface):
         from nwb_ophys.extractors.bruker import open_prairie_recording
 
         found: dict[str, dict[str, Any]] = {}
-        files = _xml_files(Glance(path))
+        files = _xml_files_of(path)
         for xml in files:
             recording = xml.stem if len(files) > 1 else ""
             _, layout = open_prairie_recording(xml)
@@ -111,6 +112,17 @@ class BrukerImagingInterface(ImagingInterface):
                 arguments = {"folder_path": where, **source, "channel_name": channel}
                 found |= plane_streams(name, arguments, layout.num_planes, as_volume)
         return found
+
+
+def _xml_files_of(path: Path) -> list[Path]:
+    """Return the XML files of recordings, of which there must be one at least."""
+    found = _xml_files(Glance(path))
+    if not found:
+        raise SourceError(
+            f"'{path}' holds no XML file of Prairie View, which states what the images are; copy "
+            "it from where it was recorded."
+        )
+    return found
 
 
 def _xml_files(glance: Glance) -> list[Path]:

@@ -13,7 +13,7 @@ from pynwb import NWBHDF5IO
 
 import nwb_ophys
 from nwb_ophys import BrukerConverter, BrukerImagingInterface
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import OptionError, SourceError
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import simulate_recording, write_bruker, write_suite2p, write_tiff
 
@@ -277,3 +277,18 @@ def test_images_without_their_xml(tmp_path, version, expected):
             tifffile.imwrite(path, image, ome=True, software=f"Prairie View {version}")
     for path in (folder, next(folder.glob("*.tif"))):
         assert [candidate.format for candidate in detect(path)] == [expected]
+
+
+def test_a_folder_without_xml_that_is_said_to_be_of_bruker(tmp_path):
+    """Fault: told of a converter that needs streams."""
+    write_tiff(tmp_path / "a.tif", _movie(3, 12, 9))
+    with pytest.raises(SourceError, match="holds no XML file of Prairie View"):
+        nwb_ophys.open(tmp_path, format="bruker")
+
+
+@pytest.mark.parametrize("text", ["maybe", "2", "~"])
+def test_as_volume_that_is_neither(folder, text):
+    """Fault: whatever was not understood was taken for yes."""
+    with pytest.raises(OptionError, match=r"as_volume is .*; give true or false"):
+        nwb_ophys.open(folder, as_volume=text)
+    assert len(nwb_ophys.open(folder, as_volume="false").interfaces) == 4
