@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import SourceArgumentError, SourceError, SourceNotFoundError
 from nwb_ophys.extractors.bruker_layout import PrairieLayout, arrange
-from nwb_ophys.extractors.bruker_xml import PrairieRecording, read_prairie_xml
+from nwb_ophys.extractors.bruker_xml import FrameFile, PrairieRecording, read_prairie_xml
 from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
 from nwb_ophys.extractors.tiff_many import ManyTiffsReader
 from nwb_ophys.extractors.tiff_pages import Integers
@@ -34,8 +36,9 @@ def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLay
     """
     if not xml_path.is_file():
         raise SourceNotFoundError(f"the XML file {xml_path} does not exist; check the path")
-    recording = read_prairie_xml(xml_path)
+    recording = _read_once(xml_path)
     present = frozenset(path.name for path in xml_path.parent.iterdir())
+    recording = _as_on_disk(recording, present)
     layout = arrange(recording, present)
     frames = [frame for cycle in recording.cycles for frame in cycle.frames]
     named = {file.file_name for frame in frames for file in frame.files}
@@ -53,6 +56,36 @@ def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLay
             stacklevel=2,
         )
     return recording, layout
+
+
+def _read_once(path: Path) -> PrairieRecording:
+    """Read an XML file, or take what was read of it last: each channel and plane asks for it."""
+    state = path.stat()
+    return _read_state(path, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_state(path: Path, size: int, changed: int) -> PrairieRecording:
+    return read_prairie_xml(path)
+
+
+def _as_on_disk(recording: PrairieRecording, present: frozenset[str]) -> PrairieRecording:
+    """Name files as in the folder, where copying has changed the case of their letters."""
+    files = [f for cycle in recording.cycles for frame in cycle.frames for f in frame.files]
+    if all(file.file_name in present for file in files):
+        return recording
+    by_lower = {name.lower(): name for name in present}
+
+    def named(file: FrameFile) -> FrameFile:
+        if file.file_name in present:
+            return file
+        return attrs.evolve(file, file_name=by_lower.get(file.file_name.lower(), file.file_name))
+
+    cycles = []
+    for cycle in recording.cycles:
+        frames = (attrs.evolve(f, files=tuple(map(named, f.files))) for f in cycle.frames)
+        cycles.append(attrs.evolve(cycle, frames=tuple(frames)))
+    return attrs.evolve(recording, cycles=tuple(cycles))
 
 
 class BrukerTiffExtractor(TiffFramesExtractor):
@@ -108,6 +141,7 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         files, pages = _files_and_pages(self.recording, self.layout, self.channel)
         names = list(files)
         reader = ManyTiffsReader([path.parent / name for name in names], list(files.values()))
+        _warn_of_further_pages(path, reader, list(files.values()))
         first = dict(zip(names, reader.first_pages.tolist(), strict=False))
         numbers = [first[name] + page for name, page in pages]
         self._pages = np.array(numbers, np.int64).reshape(-1, num_planes)[:, list(planes)]
@@ -182,6 +216,20 @@ def _files_and_pages(
         counts[name] = max(counts.get(name, 0), page + 1)
     frames = [frame for sample in layout.samples for frame in sample]
     return counts, [(of_frame[id(frame)].file_name, page_of[id(frame)]) for frame in frames]
+
+
+def _warn_of_further_pages(path: Path, reader: ManyTiffsReader, counts: list[int]) -> None:
+    """Say that files, of which the first and the last are looked at, have pages without a frame."""
+    for index in {0, len(counts) - 1}:
+        table = reader.sources[index].table
+        if table.num_pages > counts[index]:
+            warnings.warn(
+                f"{table.path} has {table.num_pages} pages, but {path.name} names "
+                f"{counts[index]} of it; the others are not read.",
+                UserWarning,
+                stacklevel=3,
+            )
+            return
 
 
 def _rate(

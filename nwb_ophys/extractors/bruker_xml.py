@@ -73,7 +73,7 @@ class PrairieRecording:
     Attributes
     ----------
     path : pathlib.Path
-    version, date : str
+    version, date, notes : str
         As they are written.
     settings, descriptions : Mapping
         Of the first frame: values and their descriptions by key and indices.
@@ -83,6 +83,7 @@ class PrairieRecording:
     path: Path
     version: str
     date: str
+    notes: str
     settings: Mapping[tuple[str, ...], str]
     descriptions: Mapping[tuple[str, ...], str]
     cycles: tuple[Cycle, ...]
@@ -225,6 +226,7 @@ class _Parser:
             path=self.path,
             version=self.root.get("version", ""),
             date=self.root.get("date", ""),
+            notes=self.root.get("notes", "").strip(),
             settings=self.first,
             descriptions=self.descriptions,
             cycles=tuple(cycle for cycle in self.cycles if cycle.frames),

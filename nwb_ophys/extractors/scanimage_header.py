@@ -190,8 +190,11 @@ def parse_epoch(description: str) -> datetime | None:
     if len(numbers) != 6:
         return None
     year, month, day, hour, minute = (int(number) for number in numbers[:5])
-    # Seconds may round to 60, which datetime refuses.
-    return datetime(year, month, day, hour, minute) + timedelta(seconds=numbers[5])
+    try:
+        # Seconds may round to 60, which datetime refuses.
+        return datetime(year, month, day, hour, minute) + timedelta(seconds=numbers[5])
+    except (ValueError, OverflowError):  # zeros, where the clock was not read
+        return None
 
 
 def _stack_sizes(si: HeaderProperties) -> tuple[int, int, int]:

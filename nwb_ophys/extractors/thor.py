@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -86,10 +87,21 @@ def open_thor_recording(folder: Path) -> ThorRecording:
     if not images and not raws:
         raise SourceError(
             f"'{folder}' holds {NAME}, but neither images (ChanA_001_001_001_001.tif, …) nor "
-            "Image_001_001.raw; copy them from where they were recorded"
+            "Image_001_001.raw; copy them from where they were recorded. TIFF files of other names "
+            "are read with the format ome-tiff, if they have OME-XML, or tiff"
         )
-    raw = raws[0] if raws and not images else None
-    return ThorRecording(experiment=experiment, raw=raw, images=images)
+    if not raws or not images:
+        return ThorRecording(experiment=experiment, raw=raws[0] if raws else None, images=images)
+    is_raw = experiment.is_on("Streaming", "rawData")
+    number = sum(len(named) for named in images.values())
+    left = f"{number} TIFF file{'' if number == 1 else 's'}" if is_raw else raws[0].name
+    warnings.warn(
+        f"'{folder}' holds both TIFF files and {raws[0].name}. Not read: {left}, since {NAME} "
+        f'states rawData="{experiment.text("Streaming", "rawData")}" of Streaming.',
+        UserWarning,
+        stacklevel=3,
+    )
+    return ThorRecording(experiment=experiment, raw=raws[0] if is_raw else None, images=images)
 
 
 class ThorExtractor(TiffFramesExtractor):
@@ -145,13 +157,14 @@ class ThorExtractor(TiffFramesExtractor):
             reader, pages = open_images(folder, experiment, images)
         _check_shape(experiment, reader)
         self.num_planes_of_all = pages.shape[1]
+        num_frames = pages.shape[1] + experiment.num_flyback
         if plane_index is not None:
             check_index("plane_index", plane_index, pages.shape[1])
             pages = pages[:, plane_index : plane_index + 1]
         self._pages = np.ascontiguousarray(pages)
         super().__init__(
             reader,
-            sampling_frequency=experiment.sampling_frequency,
+            sampling_frequency=experiment.sampling_frequency(num_frames),
             num_samples=len(pages),
             num_planes=pages.shape[1],
         )

@@ -27,11 +27,29 @@ def open_images(
     folder: Path, experiment: ThorExperiment, images: dict[tuple[int, int], str]
 ) -> tuple[TiffPageReader, Integers]:
     """Return the reader of one channel, and its pages of shape (samples, planes)."""
-    if len(images) == 1:
-        (name,) = images.values()
-        source = inspect_tiff(folder / name, reads_axes=False)
-        number = source.table.num_pages
-        return TiffPageReader([source]), _in_volumes(experiment, number, folder / name)
+    times, planes = _whole_volumes(folder, images)
+    paths = [folder / images[time, plane] for time in times for plane in planes]
+    pages_of_one = inspect_tiff(paths[0], reads_axes=False).table.num_pages
+    if pages_of_one > 1 and len(planes) > 1:
+        raise SourceError(
+            f"{paths[0]} has {pages_of_one} pages, although each plane has a file of its own; "
+            "which page is which frame is not known. Save them with a page per file"
+        )
+    if pages_of_one > 1:
+        reader = TiffPageReader([inspect_tiff(path, reads_axes=False) for path in paths])
+    else:
+        reader = ManyTiffsReader(paths, [1] * len(paths))
+    # A fast sweep, or a file of all frames, may be counted on in time alone.
+    if len(planes) == 1 and (experiment.is_streaming or pages_of_one > 1):
+        return reader, _in_volumes(experiment, reader.num_pages, folder)
+    _check_planes(experiment, len(times), len(planes), folder)
+    _check_number(experiment, len(paths), max(len(planes), experiment.num_planes), folder)
+    pages = np.arange(len(paths), dtype=np.int64).reshape(len(times), len(planes))
+    return reader, pages[:, : experiment.num_planes]
+
+
+def _whole_volumes(folder: Path, images: dict[tuple[int, int], str]) -> tuple[list[int], list[int]]:
+    """Return the numbers of the times and of the planes, without a last volume that lacks some."""
     planes = sorted({plane for _, plane in images})
     times = sorted({time for time, _ in images})
     wanted = [(time, plane) for time in times for plane in planes]
@@ -53,14 +71,25 @@ def open_images(
             f"'{folder}': the last of {len(times) + 1} volumes is left out, since {len(absent)} of "
             f"its {len(planes)} planes are missing.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    _check_number(experiment, len(times) * len(planes), len(planes), folder)
-    paths = [folder / images[time, plane] for time in times for plane in planes]
-    pages = np.arange(len(paths), dtype=np.int64).reshape(len(times), len(planes))
-    if len(planes) == experiment.num_planes + experiment.num_flyback:
-        pages = pages[:, : experiment.num_planes]
-    return ManyTiffsReader(paths, [1] * len(paths)), pages
+    return times, planes
+
+
+def _check_planes(
+    experiment: ThorExperiment, num_times: int, num_planes: int, folder: Path
+) -> None:
+    """Raise unless there are as many planes as stated, by which the rate is worked out."""
+    stated = experiment.num_planes
+    stopped = num_times == 1 and num_planes < stated
+    if num_planes in (stated, stated + experiment.num_flyback) or stopped:
+        return
+    raise SourceError(
+        f"{experiment.path} states volumes of {stated} plane{'' if stated == 1 else 's'}, but the "
+        f"names of the images in '{folder}' go to {num_planes}, so that the rate is not known. "
+        "Correct ZStage (enable, steps) and Streaming (enable, zFastEnable) in a copy of the XML "
+        "file"
+    )
 
 
 def _check_number(
@@ -128,11 +157,24 @@ def _raw_channels(experiment: ThorExperiment, num_pages: int) -> list[str]:
         raise SourceError(f"{experiment.path} names no channel (Wavelength); correct it there")
     only_enabled = experiment.text("RawData", "onlyEnabledChannels")
     everything = list(_ALL_CHANNELS)
-    stated = experiment.num_frames
-    holds_all = stated > 0 and num_pages == stated * len(everything)
+    if only_enabled == "1" or not set(names) <= set(everything):
+        return names
     # Where it is not stated, as before version 4, the size tells.
-    if set(names) <= set(everything) and (only_enabled == "0" or (not only_enabled and holds_all)):
+    stated = experiment.num_frames
+    fits_all = 0 < num_pages <= stated * len(everything) and num_pages % len(everything) == 0
+    fits_named = not stated or num_pages <= stated * len(names)
+    if only_enabled == "0" or (
+        fits_all and (not fits_named or num_pages == stated * len(everything))
+    ):
         return everything
+    if fits_all and num_pages != stated * len(names) and names != everything:
+        warnings.warn(
+            f"{experiment.path} does not state whether the raw file of the stopped recording holds "
+            f"all four channels; it is read as holding {', '.join(names)}. If it does not, add "
+            '<RawData onlyEnabledChannels="0" /> to a copy of the XML file.',
+            UserWarning,
+            stacklevel=4,
+        )
     return names
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,10 @@ class ThorExperiment:
     def number(self, element: str, attribute: str) -> float | None:
         """Return an attribute as a number; None where it is not stated or is none."""
         try:
-            return float(self.text(element, attribute))
+            number = float(self.text(element, attribute))
         except ValueError:
             return None
+        return number if math.isfinite(number) else None
 
     def count(self, element: str, attribute: str) -> int:
         """Return an attribute as an integer; 0 where it is not stated or is none."""
@@ -102,13 +104,12 @@ class ThorExperiment:
             'Camera of a copy, as frameRateControlEnabled="1" frameRateControlValue="<Hz>"'
         )
 
-    @property
-    def sampling_frequency(self) -> float:
-        """Frames or volumes per second, in Hz."""
+    def sampling_frequency(self, frames_per_sample: int) -> float:
+        """Return samples per second in Hz, those of the flyback being among the frames of each."""
         interval = self.number("Timelapse", "intervalSec")
         if not self.is_streaming and interval:
             return 1 / interval
-        return self.frame_rate / (self.num_planes + self.num_flyback)
+        return self.frame_rate / frames_per_sample
 
     def start(self) -> datetime | None:
         """Return the start, with the zone that the local and the universal time make up."""
@@ -117,7 +118,10 @@ class ThorExperiment:
         local = [moment for moment in moments if moment is not None]
         if not universal:
             return local[0] if local else None
-        exact = datetime.fromtimestamp(universal, tz=timezone.utc)
+        try:
+            exact = datetime.fromtimestamp(universal, tz=timezone.utc)
+        except (OverflowError, ValueError, OSError):  # no such year
+            return local[0] if local else None
         for moment in local:
             shift = (moment - exact.replace(tzinfo=None)) / timedelta(minutes=15)
             # Zones are whole quarters of an hour, from 12 hours behind to 14 ahead.

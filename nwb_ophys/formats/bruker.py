@@ -11,13 +11,16 @@ import attrs
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.tiff_heading import author_of, read_tiff_heading
-from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, plane_streams
+from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 
 # Of each cycle there may be a file of voltages, of stimulation, and so on.
-_OTHER_XML = re.compile(r"_Cycle\d+_|VoltageRecording|VoltageOutput|MarkPoints", re.IGNORECASE)
+_OTHER_XML = re.compile(
+    r"_Cycle\d+_(VoltageRecording|VoltageOutput|MarkPoints)[^/]*$", re.IGNORECASE
+)
 _MARK = re.compile(rb"<PVScan\s[^>]*?version=\"([\d.]*)")
 
 
@@ -47,12 +50,13 @@ class BrukerImagingInterface(ImagingInterface):
         """Return the extractor of checked source arguments."""
         from nwb_ophys.extractors.bruker import BrukerTiffExtractor
 
-        found = _xml_files(Glance(source.folder_path))
-        if len(found) != 1:
+        found = _xml_files_of(source.folder_path)
+        if len(found) > 1:
             names = ", ".join(f"'{path.name}'" for path in found)
-            what = f"holds {len(found)} recordings ({names}); give the path of one of these files"
-            none = "holds no XML file of Prairie View, which states what the images are"
-            raise SourceError(f"'{source.folder_path}' {what if found else none}.")
+            raise SourceError(
+                f"'{source.folder_path}' holds {len(found)} recordings ({names}); give the path of "
+                "one of these files."
+            )
         return BrukerTiffExtractor(found[0], source.channel_name, source.plane_index)
 
     def describe(self) -> Mapping[str, Any]:
@@ -97,7 +101,7 @@ class BrukerImagingInterface(ImagingInterface):
         from nwb_ophys.extractors.bruker import open_prairie_recording
 
         found: dict[str, dict[str, Any]] = {}
-        files = _xml_files(Glance(path))
+        files = _xml_files_of(path)
         for xml in files:
             recording = xml.stem if len(files) > 1 else ""
             _, layout = open_prairie_recording(xml)
@@ -110,14 +114,25 @@ class BrukerImagingInterface(ImagingInterface):
         return found
 
 
+def _xml_files_of(path: Path) -> list[Path]:
+    """Return the XML files of recordings, of which there must be one at least."""
+    found = _xml_files(Glance(path))
+    if not found:
+        raise SourceError(
+            f"'{path}' holds no XML file of Prairie View, which states what the images are; copy "
+            "it from where it was recorded."
+        )
+    return found
+
+
 def _xml_files(glance: Glance) -> list[Path]:
     """Return the XML files of recordings: those of a folder, or that of an image or itself."""
     if glance.is_file and glance.path.name.lower().endswith(TIFF_SUFFIXES):
         heading = glance.read_once(read_tiff_heading)
         if heading is None or author_of(heading) != "bruker":
             return []
-        stem = re.split(r"_Cycle\d+", glance.path.name)[0]
-        xml = glance.path.with_name(f"{stem}.xml")
-        return [xml] if xml.is_file() and _MARK.search(glance.head(xml)) else []
+        stem = re.sub(r"_Cycle\d+(?!.*_Cycle\d).*", "", glance.path.name)
+        xmls = (glance.path.with_name(stem + suffix) for suffix in (".xml", ".XML"))
+        return [xml for xml in xmls if xml.is_file() and _MARK.search(glance.head(xml))][:1]
     files = [path for path in glance.files(".xml") if not _OTHER_XML.search(path.name)]
     return [path for path in files if _MARK.search(glance.head(path))]

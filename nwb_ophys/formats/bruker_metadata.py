@@ -53,7 +53,10 @@ def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) ->
         "comments": _series_text(recording),
     }
     return {
-        "NWBFile": {"session_start_time": session_start(recording.date, first_file)},
+        "NWBFile": {
+            "session_start_time": session_start(recording.date, first_file),
+            "notes": recording.notes or None,
+        },
         "Ophys": {
             "Device": [{"description": _device_text(recording)}],
             "ImagingPlane": [plane],
@@ -102,8 +105,8 @@ def _wavelength(recording: PrairieRecording) -> float | None:
         for index, value in recording.indexed("laserWavelength").items()
         if value.replace(".", "", 1).isdigit() and float(value) > 0
     }
-    powers = recording.indexed("laserPower")
-    shining = [index for index in stated if index not in powers or float(powers[index]) > 0]
+    # A power that is no number does not tell that a laser was off.
+    shining = [index for index in stated if recording.number("laserPower", *index) != 0]
     return stated[shining[0]] if len(shining) == 1 else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.tiffs import axes_streams
+from nwb_ophys.formats.streams import axes_streams
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface

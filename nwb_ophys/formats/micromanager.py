@@ -11,7 +11,8 @@ import attrs
 from nwb_ophys.extractors.micromanager_header import read_summary, stated, stated_number
 from nwb_ophys.extractors.tiff_heading import author_of
 from nwb_ophys.formats.ome import grid_spacing, part_name, recordings_in, single_file
-from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, plane_streams, warn_of_subfolders
+from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, warn_of_subfolders
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface

@@ -10,7 +10,7 @@ import attrs
 
 from nwb_ophys.extractors.nwb_files import SERIES, NwbObject, choose, list_nwb
 from nwb_ophys.formats.nwb_objects import open_nwb, plane_of, session_of, stated
-from nwb_ophys.formats.tiffs import plane_streams
+from nwb_ophys.formats.streams import plane_streams
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface

@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.extractors.tiff_heading import author_of
 from nwb_ophys.formats.ome import grid_spacing, part_name, recordings_in, single_file
-from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, plane_streams, warn_of_subfolders
+from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, is_written_by, warn_of_subfolders
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -97,7 +97,7 @@ class OmeTiffImagingInterface(ImagingInterface):
         """Return evidence, in words, that a path is OME-TIFF: the XML in the first page."""
         glance = Glance.of(path)
         found = first_heading(glance)
-        if found is None or author_of(found[1]) != "ome-tiff":
+        if found is None or not is_written_by(glance, "ome-tiff"):
             return None
         count = len(glance.files(*TIFF_SUFFIXES))
         if count == 1:

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.formats.tiffs import plane_streams
+from nwb_ophys.formats.streams import plane_streams
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +11,8 @@ from typing import Any
 import attrs
 
 from nwb_ophys.extractors.tiff_heading import author_of
-from nwb_ophys.formats.tiffs import (
-    TIFF_SUFFIXES,
-    first_heading,
-    plane_streams,
-    tiff_files,
-    warn_of_subfolders,
-)
+from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, tiff_files, warn_of_subfolders
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -65,7 +61,6 @@ class ScanImageImagingInterface(ImagingInterface):
         numbers = [str(n) for n in (header.version_major, header.version_minor) if n is not None]
         software = " ".join(["ScanImage", ".".join(numbers)]).strip()
         index = header.channel_names.index(self.extractor.channel_name)
-        size = header.pixel_size
         return {
             "NWBFile": {"session_start_time": header.epoch},
             "Ophys": {
@@ -73,8 +68,8 @@ class ScanImageImagingInterface(ImagingInterface):
                 "ImagingPlane": [
                     {
                         "imaging_rate": header.sampling_frequency,
-                        "grid_spacing": size and [micrometres * 1e-6 for micrometres in size],
-                        "grid_spacing_unit": size and "meters",
+                        "description": self._depths(),
+                        **_spacing(header, self.extractor.is_volumetric),
                         "optical_channel": [{"name": camel_case(self.extractor.channel_name)}],
                     }
                 ],
@@ -86,6 +81,17 @@ class ScanImageImagingInterface(ImagingInterface):
                 ],
             },
         }
+
+    def _depths(self) -> str | None:
+        """Return the depth of each plane, in words; from where it counts is not stated."""
+        positions = self.extractor.metadata.plane_positions
+        if positions is None:
+            return None
+        plane = self.source.plane_index
+        if plane is not None:
+            return f"Plane at z {positions[plane]:g} \u00b5m of ScanImage's stack."
+        listed = ", ".join(f"{position:g}" for position in positions)
+        return f"Volume of planes at z {listed} \u00b5m of ScanImage's stack."
 
     def part(self) -> str:
         """Return the channel where several were saved, and the plane where one was chosen."""
@@ -131,6 +137,18 @@ class ScanImageImagingInterface(ImagingInterface):
             recording = "" if path.is_file() or not (remaining or found) else first.stem
             found |= _streams_of(first, header, recording, source, as_volume)
         return found
+
+
+def _spacing(header: Any, is_volumetric: bool) -> dict[str, Any]:
+    """Return the size of a pixel, and the distance of planes where it is the same, in metres."""
+    if not header.pixel_size:
+        return {}
+    lengths, positions = list(header.pixel_size), header.plane_positions or ()
+    steps = {round(b - a, 6) for a, b in itertools.pairwise(positions)}
+    if is_volumetric and len(steps) == 1 and 0 not in steps:
+        lengths.append(abs(steps.pop()))
+    spacing = [round(micrometres * 1e-6, 15) for micrometres in lengths]
+    return {"grid_spacing": spacing, "grid_spacing_unit": "meters"}
 
 
 def _streams_of(

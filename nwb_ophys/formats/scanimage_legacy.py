@@ -10,13 +10,8 @@ from typing import Any
 import attrs
 
 from nwb_ophys.extractors.tiff_heading import author_of
-from nwb_ophys.formats.tiffs import (
-    TIFF_SUFFIXES,
-    first_heading,
-    plane_streams,
-    tiff_files,
-    warn_of_subfolders,
-)
+from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, tiff_files, warn_of_subfolders
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface

@@ -11,7 +11,8 @@ import attrs
 
 from nwb_ophys.extractors.thor import IMAGE_NAME, RAW_NAME
 from nwb_ophys.extractors.thor_xml import NAME, ThorExperiment
-from nwb_ophys.formats.tiffs import plane_streams
+from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -105,6 +106,8 @@ class ThorImagingInterface(ImagingInterface):
             return what if name == NAME else f"'{name}' beside {what}"
         count = len([name for name in glance.file_names if IMAGE_NAME.match(name)])
         raw = next((name for name in glance.file_names if RAW_NAME.match(name)), None)
+        if not count and not raw and glance.files(*TIFF_SUFFIXES):
+            return None  # saved in one file, which states in OME-XML what its pages are
         images = f"{count} TIFF file{'' if count == 1 else 's'}" if count or not raw else raw
         return f"{images} and {what}"
 

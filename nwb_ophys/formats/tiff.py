@@ -8,13 +8,8 @@ from typing import Any, Literal
 
 import attrs
 
-from nwb_ophys.formats.tiffs import (
-    TIFF_SUFFIXES,
-    is_written_by,
-    plane_streams,
-    tiff_files,
-    warn_of_subfolders,
-)
+from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, is_written_by, tiff_files, warn_of_subfolders
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface

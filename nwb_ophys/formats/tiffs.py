@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
-from typing import Any
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.tiff_heading import TiffHeading, author_of, read_tiff_heading
 from nwb_ophys.glance import Glance
 
 TIFF_SUFFIXES = (".tif", ".tiff")
+# Programs whose images say little without the XML file that is recorded with them.
+_NEED_XML = ("bruker", "thor")
 
 
 def tiff_files(path: Path | list[Path]) -> list[Path]:
@@ -35,7 +37,19 @@ def first_heading(glance: Glance) -> tuple[Path, TiffHeading] | None:
 def is_written_by(glance: Glance, author: str | None) -> bool:
     """Whether the first TIFF file of a path is a program's own; of None, a plain one."""
     found = first_heading(glance)
-    return found is not None and author_of(found[1]) == author
+    if found is None:
+        return False
+    own = author_of(found[1])
+    if own in _NEED_XML and author not in _NEED_XML and not glance.read_once(_has_xml):
+        # Without that, the images are still what anybody's are.
+        own = "ome-tiff" if "<OME " in found[1].description[:4096] else None
+    return own == author
+
+
+def _has_xml(path: Path) -> bool:
+    """Whether there is an XML file in a folder, or beside a file."""
+    with os.scandir(path if path.is_dir() else path.parent) as entries:
+        return any(entry.name.lower().endswith(".xml") for entry in entries)
 
 
 def warn_of_subfolders(path: Path) -> None:
@@ -50,44 +64,3 @@ def warn_of_subfolders(path: Path) -> None:
             UserWarning,
             stacklevel=3,
         )
-
-
-def plane_streams(
-    name: str, arguments: dict[str, Any], num_planes: int, as_volume: bool
-) -> dict[str, dict[str, Any]]:
-    """Return the stream of volumes, or those of their planes where they are to be apart.
-
-    Parameters
-    ----------
-    name : str
-        Of the stream; the number of a plane is put behind it.
-    arguments : dict
-        Source arguments, to which ``plane_index`` is added.
-    num_planes : int
-    as_volume : bool
-    """
-    if as_volume or num_planes == 1 or "plane_index" in arguments:
-        return {name: arguments}
-    return {
-        f"{name} plane{index}".strip(): {**arguments, "plane_index": index}
-        for index in range(num_planes)
-    }
-
-
-def axes_streams(axes: Any, source: dict[str, Any], as_volume: bool) -> dict[str, dict[str, Any]]:
-    """Return the streams of each channel of an array, of volumes or of each plane.
-
-    Parameters
-    ----------
-    axes : MovieAxes
-    source : dict
-        Source arguments, to which ``channel_index`` and ``plane_index`` are added.
-    as_volume : bool
-    """
-    if axes.size("C") == 1 or source.get("channel_index") is not None:
-        return plane_streams("", source, axes.size("Z"), as_volume)
-    found: dict[str, dict[str, Any]] = {}
-    for channel in range(axes.size("C")):
-        own = {**source, "channel_index": channel}
-        found |= plane_streams(f"channel{channel}", own, axes.size("Z"), as_volume)
-    return found

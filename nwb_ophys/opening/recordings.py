@@ -122,6 +122,8 @@ def open_all(
     interfaces: dict[str, Any] = {}
     for (path, row), cls in zip(rows, classes, strict=True):
         source = typed(given, _source_schema(cls))
+        if not isinstance(source.get("as_volume", True), bool):
+            raise OptionError(f"as_volume is {source['as_volume']!r}; give true or false.")
         _check_complete(path, row, cls, source)
         for part, arguments in cls.streams(path, **source).items():
             interface = cls(**arguments)

@@ -395,3 +395,48 @@ def test_settings_of_both_versions_are_the_same(tmp_path):
     for name in ("micronsPerPixel", "pmtGain", "framePeriod", "laserWavelength", "objectiveLens"):
         assert read[0].indexed(name) == read[1].indexed(name) != {}
     assert read[0].cycles[0].frames[0].z == read[1].cycles[0].frames[0].z == (166.5,)
+
+
+def test_the_xml_is_parsed_once_for_all_channels_and_planes(tmp_path, monkeypatch):
+    """Fault: the XML of a long recording, of 100 MB, is parsed for each of its streams."""
+    movies = {1: _movie(3, 12, 9, 2), 2: _movie(3, 12, 9, 2)}
+    folder = write_bruker(tmp_path / "T-1", movies)
+    read: list[Path] = []
+
+    def counted(path: Path) -> Any:
+        read.append(path)
+        return read_prairie_xml(path)
+
+    monkeypatch.setattr("nwb_ophys.extractors.bruker.read_prairie_xml", counted)
+    for number in (1, 2):
+        for plane in (0, 1):
+            _open(folder, channel_name=f"Ch{number}", plane_index=plane).close()
+    assert len(read) == 1
+    for path in folder.glob("*.tif"):
+        path.unlink()
+    write_bruker(folder, {1: _movie(4, 12, 9)})
+    with _open(folder) as extractor:
+        np.testing.assert_array_equal(extractor.get_series(), _movie(4, 12, 9))
+
+
+def test_files_of_more_pages_than_are_named(tmp_path):
+    """Fault: pages that the XML file does not name are left out without a word."""
+    folder = write_bruker(tmp_path / "T-1", _movie(5, 12, 9))
+    for number in (1, 5):
+        path = folder / f"T-1_Cycle00001_Ch2_{number:06d}.ome.tif"
+        before = path.read_bytes()
+        tifffile.imwrite(path, _movie(3, 12, 9), photometric="minisblack")
+        with pytest.warns(UserWarning, match=f"{number:06d}.* has 3 pages, but T-1.xml names 1"):
+            _open(folder).close()
+        path.write_bytes(before)
+
+
+def test_names_in_other_letters_than_in_the_xml(tmp_path):
+    """Fault: files that were copied to names in upper case are called missing."""
+    movies = {1: _movie(5, 12, 9), 2: _movie(5, 12, 9, first=900)}
+    folder = write_bruker(tmp_path / "T-1", movies)
+    for path in folder.glob("*Ch2*.tif"):
+        path.rename(path.with_name(path.name.upper()))
+    for number, movie in movies.items():
+        with _open(folder, channel_name=f"Ch{number}") as extractor:
+            np.testing.assert_array_equal(extractor.get_series(), movie)

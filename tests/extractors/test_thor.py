@@ -124,6 +124,100 @@ def test_a_file_of_many_pages(tmp_path):
         np.testing.assert_array_equal(extractor.get_series(), movie)
 
 
+def _named_by_time(folder: Path, movie: np.ndarray) -> None:
+    """Write volumes of which each plane has the number of a time."""
+    for path in folder.glob("*.tif"):
+        path.unlink()
+    for number, page in enumerate(np.moveaxis(movie, 3, 1).reshape(-1, *movie.shape[1:3])):
+        tifffile.imwrite(folder / f"ChanA_001_001_001_{number + 1:03d}.tif", page)
+
+
+def test_planes_of_a_fast_sweep_that_are_counted_in_time(tmp_path):
+    """Fault: each plane is a sample of its own, at the rate of volumes."""
+    movie = _movie(4, 10, 7, 3)
+    folder = write_thor(tmp_path / "a", movie, sampling_frequency=5.0)
+    _named_by_time(folder, movie)
+    with ThorExtractor(folder) as extractor:
+        np.testing.assert_array_equal(extractor.get_series(), movie)
+        assert extractor.get_sampling_frequency() == pytest.approx(5.0)
+
+
+def test_several_files_of_many_pages(tmp_path):
+    """Fault: only the first page of each file is read."""
+    movie = _movie(12, 10, 7)
+    folder = write_thor(tmp_path / "a", movie)
+    _named_by_time(folder, movie[:0, ..., None])
+    for number, start in enumerate((0, 5, 10)):
+        path = folder / f"ChanA_001_001_001_{number + 1:03d}.tif"
+        tifffile.imwrite(path, movie[start : start + 5], photometric="minisblack")
+    with ThorExtractor(folder) as extractor:
+        np.testing.assert_array_equal(extractor.get_series(), movie)
+
+
+def test_files_of_many_pages_for_each_plane(tmp_path):
+    folder = write_thor(tmp_path / "a", _movie(4, 10, 7, 3))
+    tifffile.imwrite(folder / "ChanA_001_001_001_001.tif", _movie(5, 10, 7))
+    with pytest.raises(SourceError, match="has 5 pages, although each plane"):
+        ThorExtractor(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "stated"),
+    [({"ZStage": {"steps": 4}}, "4 planes"), ({"Streaming": {"zFastEnable": 0}}, "1 plane,")],
+)
+def test_other_planes_than_stated(tmp_path, changes, stated):
+    """Fault: the rate is worked out for as many planes as are stated, and not as there are."""
+    folder = write_thor(tmp_path / "a", _movie(4, 10, 7, 3), changes=changes, status="Stopped")
+    with pytest.raises(SourceError, match=f"volumes of {stated}.* go to 3"):
+        ThorExtractor(folder)
+
+
+def test_a_first_stack_that_was_stopped(tmp_path):
+    movie = _movie(1, 10, 7, 5)
+    folder = write_thor(tmp_path / "a", movie, num_frames=3, status="Stopped", is_streaming=False)
+    with pytest.warns(UserWarning, match="it was stopped"):
+        extractor = ThorExtractor(folder)
+    np.testing.assert_array_equal(extractor.get_series(), movie[..., :3])
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_raw_file_beside_images(tmp_path, raw):
+    """Fault: a snapshot beside a raw file is read in its place."""
+    movie = _movie(6, 10, 7)
+    changes = {"Streaming": {"rawData": int(raw)}}
+    folder = write_thor(tmp_path / "a", movie if raw else movie[:1], raw=True, changes=changes)
+    write_thor(folder, movie[:1] if raw else movie, changes={"Streaming": {"rawData": int(raw)}})
+    if raw:
+        write_thor(folder, movie, raw=True, changes=changes)
+    left = "1 TIFF file" if raw else "Image_001_001.raw"
+    with pytest.warns(UserWarning, match=f"Not read: {left}, since"):
+        extractor = ThorExtractor(folder)
+    np.testing.assert_array_equal(extractor.get_series(), movie)
+
+
+@pytest.mark.filterwarnings("ignore:.*it was stopped:UserWarning")
+def test_channels_of_a_stopped_raw_file_before_version_4(tmp_path):
+    """Fault: channels that are not switched on are read as frames of those that are."""
+    movies = {"ChanA": _movie(9, 10, 7), "ChanC": _movie(9, 10, 7, first=800)}
+    for number in (6, 4):
+        folder = write_thor(
+            tmp_path / str(number),
+            movies,
+            raw=True,
+            all_channels=True,
+            num_frames=number,
+            status="Stopped",
+            changes={"RawData": {"onlyEnabledChannels": None}},
+        )
+        if number == 6:
+            with ThorExtractor(folder, "ChanC") as extractor:
+                np.testing.assert_array_equal(extractor.get_series(), movies["ChanC"][:6])
+        else:
+            # As many pages as two channels have in eight frames.
+            with pytest.warns(UserWarning, match="does not state whether.* holds all four"):
+                ThorExtractor(folder, "ChanC").close()
+
+
 def test_previews_are_no_frames(tmp_path):
     folder = write_thor(tmp_path / "a", _movie(4, 10, 7))
     tifffile.imwrite(folder / "ChanA_Preview.tif", _movie(10, 7))
@@ -285,5 +379,5 @@ def test_opening_reads_no_pixels(tmp_path):
             Path, "open", lambda self, *a, **k: opened.append(self) or original(self, *a, **k)
         )
         extractor = ThorExtractor(folder)
-    assert len([path for path in opened if path.suffix == ".tif"]) <= 2
+    assert len({path for path in opened if path.suffix == ".tif"}) <= 2
     extractor.close()

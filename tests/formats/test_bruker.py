@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from pynwb import NWBHDF5IO
 
 import nwb_ophys
 from nwb_ophys import BrukerConverter, BrukerImagingInterface
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import OptionError, SourceError
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import simulate_recording, write_bruker, write_suite2p, write_tiff
 
@@ -222,3 +223,72 @@ def test_rois_of_the_folder_are_found_with_it(tmp_path):
     folder = write_bruker(tmp_path / "T-1", cells.movie)
     write_suite2p(folder, cells)
     assert [candidate.format for candidate in detect(folder)] == ["bruker", "suite2p"]
+
+
+@pytest.mark.parametrize("name", ["MarkPoints-001", "VoltageRecording", "day1_Cycle01_a-001"])
+def test_recordings_named_like_other_files(tmp_path, name):
+    """Fault: a recording with such a word in its name is not recognised."""
+    folder = write_bruker(tmp_path / name, _movie(3, 12, 9))
+    for path in (folder, folder / f"{name}_Cycle00001_Ch2_000002.ome.tif"):
+        assert [candidate.format for candidate in detect(path)] == ["bruker"]
+        np.testing.assert_array_equal(nwb_ophys.open(path).extractor.get_series(), _movie(3, 12, 9))
+
+
+def test_a_power_that_is_no_number(tmp_path):
+    """Fault: ends with a traceback."""
+    settings = {
+        "laserPower": {"0": "Not set", "1": "0"},
+        "laserWavelength": {"0": "920", "1": "1040"},
+    }
+    folder = write_bruker(tmp_path / "T-1", _movie(2, 12, 9), settings=settings)
+    assert _described(folder)[0]["excitation_lambda"] == 920
+
+
+def test_notes(tmp_path):
+    folder = write_bruker(tmp_path / "T-1", _movie(2, 12, 9))
+    assert _described(folder)[2]["NWBFile"]["notes"] is None
+    xml = folder / "T-1.xml"
+    xml.write_text(xml.read_text("utf-8-sig").replace('notes=""', 'notes="mouse 3 &amp; 4"'))
+    assert _described(folder)[2]["NWBFile"]["notes"] == "mouse 3 & 4"
+
+
+def test_times_of_bursts_are_in_the_file(tmp_path):
+    times = np.concatenate([10.0 * burst + np.arange(4) / 20 for burst in range(3)])
+    folder = write_bruker(
+        tmp_path / "T-1",
+        _movie(12, 12, 9),
+        sampling_frequency=20.0,
+        timestamps=times,
+        frames_per_cycle=4,
+    )
+    series = BrukerImagingInterface(folder).create_nwbfile(START).acquisition["TwoPhotonSeries"]
+    assert series.rate is None
+    np.testing.assert_allclose(series.timestamps[:], times, atol=1e-9)
+
+
+@pytest.mark.parametrize(("version", "expected"), [("5.6.64.400", "ome-tiff"), ("4.1.1.4", "tiff")])
+def test_images_without_their_xml(tmp_path, version, expected):
+    """Fault: no format at all recognises the images, if the XML file was not copied."""
+    folder = write_bruker(tmp_path / "T-1", _movie(3, 12, 9), version=version)
+    (folder / "T-1.xml").unlink()
+    if expected == "ome-tiff":
+        for path in folder.glob("*.tif"):
+            image = tifffile.imread(path)
+            tifffile.imwrite(path, image, ome=True, software=f"Prairie View {version}")
+    for path in (folder, next(folder.glob("*.tif"))):
+        assert [candidate.format for candidate in detect(path)] == [expected]
+
+
+def test_a_folder_without_xml_that_is_said_to_be_of_bruker(tmp_path):
+    """Fault: told of a converter that needs streams."""
+    write_tiff(tmp_path / "a.tif", _movie(3, 12, 9))
+    with pytest.raises(SourceError, match="holds no XML file of Prairie View"):
+        nwb_ophys.open(tmp_path, format="bruker")
+
+
+@pytest.mark.parametrize("text", ["maybe", "2", "~"])
+def test_as_volume_that_is_neither(folder, text):
+    """Fault: whatever was not understood was taken for yes."""
+    with pytest.raises(OptionError, match=r"as_volume is .*; give true or false"):
+        nwb_ophys.open(folder, as_volume=text)
+    assert len(nwb_ophys.open(folder, as_volume="false").interfaces) == 4

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from pynwb import NWBHDF5IO
 
 import nwb_ophys
@@ -106,3 +108,34 @@ def test_a_converter_of_what_is_none(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(SourceError, match=r"Experiment\.xml"):
         ThorConverter(tmp_path)
+
+
+def test_files_of_other_names_are_read_as_ome_tiff(tmp_path):
+    """Fault: claimed as ThorImage's, and then refused."""
+    folder = write_thor(tmp_path / "a", _movie(3, 9, 7))
+    for path in folder.glob("*.tif"):
+        path.unlink()
+    tifffile.imwrite(folder / "Image_scan_1_region_0_0.tif", _movie(3, 9, 7), ome=True)
+    assert [candidate.format for candidate in detect(folder)] == ["ome-tiff"]
+    with pytest.raises(SourceError, match="format ome-tiff"):
+        ThorImagingInterface(folder)
+
+
+@pytest.mark.parametrize("time", ["99999999999999999", "inf", "noon"])
+def test_a_time_that_is_none(tmp_path, time):
+    """Fault: ends with a traceback."""
+    folder = write_thor(tmp_path / "a", _movie(3, 9, 7), changes={"Date": {"uTime": time}})
+    start = _described(folder)[2]["NWBFile"]["session_start_time"]
+    assert start.isoformat() == "2024-05-17T14:03:21"
+
+
+@pytest.mark.filterwarnings("ignore:.*DeltaT; these times:UserWarning")
+def test_images_without_experiment_xml(tmp_path, data_folder):
+    """Fault: no format at all recognises the images, if Experiment.xml was not copied."""
+    files = sorted((data_folder / "thor/20231018-002").glob("*.tif"))
+    for file in files:
+        shutil.copy(file, tmp_path)
+    for path in (tmp_path, tmp_path / files[0].name):
+        assert [candidate.format for candidate in detect(path)] == ["ome-tiff"]
+    movie = nwb_ophys.open(tmp_path, sampling_frequency=5.0)
+    assert movie.extractor.get_series().shape == (3, 512, 512)

@@ -1,0 +1,54 @@
+"""What ScanImage's header states, in NWB's units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nwb_ophys.extractors.scanimage_header import parse_epoch
+from nwb_ophys.formats.scanimage import ScanImageImagingInterface
+from nwb_ophys.testing import write_scanimage
+
+
+def _movie(*shape: int) -> np.ndarray:
+    return np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
+
+
+def _plane(interface: Any) -> dict[str, Any]:
+    return dict(interface.describe()["Ophys"]["ImagingPlane"][0])
+
+
+def test_depths_of_planes(tmp_path):
+    """Fault: the header states the depth of each plane, and the file does not."""
+    (path,) = write_scanimage(tmp_path / "a.tif", _movie(3, 8, 8, 3), z_step=7.5)
+    plane = _plane(ScanImageImagingInterface(path))
+    assert len(plane["grid_spacing"]) == 3
+    assert plane["grid_spacing"][2] == pytest.approx(7.5e-6)
+    assert plane["grid_spacing_unit"] == "meters"
+    assert "Volume of planes at z 0, 7.5, 15 µm" in plane["description"]
+    plane = _plane(ScanImageImagingInterface(path, plane_index=2))
+    assert len(plane["grid_spacing"]) == 2
+    assert "Plane at z 15 µm" in plane["description"]
+
+
+def test_depths_of_the_real_recording(data_folder):
+    folder = data_folder / "scanimage/volumetric_single_channel_single_file_no_flyback"
+    path = next(folder.glob("*.tif"))
+    plane = _plane(ScanImageImagingInterface(path))
+    np.testing.assert_allclose(plane["grid_spacing"], [8.4375e-07, 8.4375e-07, 2e-06])
+    assert "z 92, 94, 96" in plane["description"]
+
+
+def test_a_single_plane_states_no_depth(tmp_path):
+    (path,) = write_scanimage(tmp_path / "a.tif", _movie(3, 8, 8))
+    plane = _plane(ScanImageImagingInterface(path))
+    assert plane["description"] is None
+    assert len(plane["grid_spacing"]) == 2
+
+
+@pytest.mark.parametrize("numbers", ["0 0 0 0 0 0", "2024 13 1 0 0 0", "2024 5", "1e9 1 1 1 1 1"])
+def test_an_epoch_that_is_no_date(numbers):
+    """Fault: ends with a traceback."""
+    assert parse_epoch(f"epoch = [{numbers}]\n") is None
