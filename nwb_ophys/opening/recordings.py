@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,11 +124,13 @@ def open_all(
     classes = [row.load() for _, row in rows]
     _check_known(given, classes, with_options)
     interfaces: dict[str, Any] = {}
+    alike = Counter(row.name for _, row in rows)
     for (path, row), cls in zip(rows, classes, strict=True):
         source = typed(given, _source_schema(cls))
         _check_complete(path, row, cls, source)
+        stem = row.name if alike[row.name] == 1 else path.stem
         for part, arguments in cls.streams(path, **source).items():
-            interfaces[_stream_name(path, row, part, rows, interfaces)] = cls(**arguments)
+            interfaces[_stream_name(stem, part, interfaces)] = cls(**arguments)
     return interfaces
 
 
@@ -146,7 +149,7 @@ def _rows(paths: Sequence[Path], names: Sequence[str]) -> list[tuple[Path, Forma
 def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
     """Return the likeliest format of each kind: a folder may hold a movie and its ROIs."""
     likeliest: dict[tuple[Path, str | None], FormatRow] = {}
-    for candidate in detect(path):
+    for candidate in detect(path, every_file=True):
         where = next(iter(candidate.source.values()))
         likeliest.setdefault((where, candidate.kind), candidate.row)
     if likeliest:
@@ -189,16 +192,9 @@ def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, A
         )
 
 
-def _stream_name(
-    path: Path,
-    row: FormatRow,
-    part: str,
-    rows: Sequence[tuple[Path, FormatRow]],
-    taken: Mapping[str, Any],
-) -> str:
+def _stream_name(stem: str, part: str, taken: Mapping[str, Any]) -> str:
     """Return a name after the format, or the path where several are of one format, and the part."""
-    alike = sum(other is row or other == row for _, other in rows)
-    name = f"{row.name if alike == 1 else path.stem} {part}".strip()
+    name = f"{stem} {part}".strip()
     number = 2
     while name in taken:
         name, number = f"{name.rsplit(' #')[0]} #{number}", number + 1
