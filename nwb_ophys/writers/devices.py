@@ -20,9 +20,9 @@ from nwb_ophys.metadata import (
     validate,
 )
 
-# pynwb marks these of Device as deprecated in favour of DeviceModel, which needs both a name and who
-# makes it. Where only one of them is stated there is no other place for it; pynwb would warn when it
-# is passed to the constructor, which the user who states it cannot help.
+# pynwb marks these of Device as deprecated in favour of DeviceModel, which needs both a name and
+# who makes it. Where only one of them is stated there is no other place for it; pynwb would warn
+# when it is passed to the constructor, which the user who states it cannot help.
 _SET_AFTERWARDS = ("manufacturer", "model_number", "model_name")
 
 
@@ -83,7 +83,8 @@ def _with_model(nwbfile: NWBFile, device: models.Device) -> models.Device:
     if there is not None and (there.manufacturer, there.model_number) != (maker, number):
         return device
     model = {"name": name, "manufacturer": maker, "model_number": number}
-    return attrs.evolve(device, model=model, **dict.fromkeys(_SET_AFTERWARDS))
+    left = {"manufacturer": None, "model_number": None, "model_name": None}
+    return attrs.evolve(device, model=model, **left)
 
 
 def _add_device_model(nwbfile: NWBFile, entry: Mapping[str, Any], path: str) -> DeviceModel:
