@@ -83,8 +83,7 @@ def _with_model(nwbfile: NWBFile, device: models.Device) -> models.Device:
     if there is not None and (there.manufacturer, there.model_number) != (maker, number):
         return device
     model = {"name": name, "manufacturer": maker, "model_number": number}
-    left = {"manufacturer": None, "model_number": None, "model_name": None}
-    return attrs.evolve(device, model=model, **left)
+    return attrs.evolve(device, model=model, manufacturer=None, model_number=None, model_name=None)
 
 
 def _add_device_model(nwbfile: NWBFile, entry: Mapping[str, Any], path: str) -> DeviceModel:
