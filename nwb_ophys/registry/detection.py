@@ -86,6 +86,8 @@ def detect(
     glance, known = Glance(path), _usable(rows)
     found = _candidates(glance, known)
     if not glance.is_folder:
+        if not found:
+            _warn_of_damaged(_damaged(glance, known))
         return found
     places = _below(glance, *_divided(known, found), _DEPTH)
     files = [place for place in places if isinstance(place, _File)]
@@ -100,15 +102,19 @@ def detect(
         )
     chosen = set(map(id, looked_at))
     left: list[Candidate] = []
+    damaged: list[Path] = []
     for place in places:
         if isinstance(place, _Folder):
             found += place.candidates
             left += place.left
         elif id(place) in chosen:
             mine = Glance(place.path)
-            found += _candidates(mine, _of_ending(place.path, place.rows))
-            left += _candidates(mine, _of_ending(place.path, place.left_rows))
+            own = _candidates(mine, _of_ending(place.path, place.rows))
+            others = _candidates(mine, _of_ending(place.path, place.left_rows))
+            found, left = found + own, left + others
+            damaged += [] if own or others else _damaged(mine, known)
     _warn_of_left(path, left)
+    _warn_of_damaged(damaged)
     return found
 
 
@@ -214,14 +220,36 @@ def _warn_of_left(path: Path, left: Sequence[Candidate]) -> None:
         likeliest.setdefault(next(iter(candidate.source.values())), candidate.format)
     if not likeliest:
         return
-    shown = [f"'{file.name}' ({name})" for file, name in likeliest.items()][:_MOST_SHOWN]
-    more = f" and {len(likeliest) - len(shown)} more" if len(likeliest) > len(shown) else ""
+    shown = _some([f"'{file.name}' ({name})" for file, name in likeliest.items()])
     warnings.warn(
-        f"In '{path}' there is also {', '.join(shown)}{more}, beside the recording that the folder "
+        f"In '{path}' there is also {shown}, beside the recording that the folder "
         "is taken for. It is not read with it; give it as a path of its own.",
         UserWarning,
         stacklevel=3,
     )
+
+
+def _damaged(glance: Glance, known: Sequence[FormatRow]) -> list[Path]:
+    """Return the file, where it has the ending of a format of ours and is of none."""
+    rows = [row for row in _of_ending(glance.path, known) if row.is_ours]
+    is_damaged = glance.is_file and any(row.load().is_damaged(glance) for row in rows)
+    return [glance.path] if is_damaged else []
+
+
+def _warn_of_damaged(files: Sequence[Path]) -> None:
+    if files:
+        warnings.warn(
+            f"{_some([repr(str(file)) for file in files])} can be read as none of the formats of "
+            "such an ending: cut off or damaged, or without a file that belongs beside it. Left "
+            "out; to see what is wrong, give it alone with its format (--format).",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _some(texts: Sequence[str]) -> str:
+    shown = ", ".join(texts[:_MOST_SHOWN])
+    return f"{shown} and {len(texts) - _MOST_SHOWN} more" if len(texts) > _MOST_SHOWN else shown
 
 
 def _asked(row: FormatRow, path: Path) -> str | None:

@@ -122,7 +122,9 @@ def test_few_of_very_many_files_are_opened(
     content = _bytes_of(tmp_path, _write_hdf5)
     for number in range(1500):
         (tmp_path / f"trial_{number}{suffix}").write_bytes(content)
-    detect(tmp_path / f"trial_0{suffix}")  # imports the formats
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        detect(tmp_path / f"trial_0{suffix}")  # imports the formats
     opened = _counted_opens(tmp_path, monkeypatch)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -227,6 +229,59 @@ def test_a_recording_beside_that_of_the_folder_is_told_of(
     assert [each.format for each in found] == ["tiff"]
     converter = nwb_ophys.InscopixConverter(tmp_path)
     assert list(converter.interfaces) == ["inscopix"]
+
+
+@pytest.mark.parametrize(
+    ("name", "keeps"),
+    [
+        ("inscopix", 0.9),
+        ("inscopix-cells", 0.9),
+        ("hdf5", 0.9),
+        ("hdf5", 0),
+        ("femtonics", 0.5),
+        ("numpy", 0.9),
+        ("numpy", 0),
+        ("memmap", 0.9),
+        ("caiman", 0.9),
+    ],
+)
+def test_a_recording_that_was_cut_off_is_told_of(
+    name: str, keeps: float, tmp_path: Path, recording: SimulatedRecording
+) -> None:
+    """In a folder of several it was left out without a word."""
+    sample = sample_of(name, tmp_path, recording)
+    content = sample.path.read_bytes()
+    cut = sample.path.with_name(f"cut_{sample.path.name}")
+    cut.write_bytes(content[: int(len(content) * keeps)])
+    with pytest.warns(UserWarning, match=f"'{cut}' can be read as none of the formats"):
+        found = detect(cut.parent)
+    assert {next(iter(each.source.values())) for each in found} == {sample.path}
+    with pytest.warns(UserWarning, match="cut off or damaged"):
+        assert detect(cut) == []
+
+
+def test_files_of_others_with_usual_endings_are_not_told_of(tmp_path: Path) -> None:
+    _write_hdf5(tmp_path / "a.h5", "deep/down")
+    (tmp_path / "b.h5").write_text("text")
+    np.save(tmp_path / "c.npy", np.array([{}], object), allow_pickle=True)
+    np.save(tmp_path / "masks.npy", np.zeros((3, 8, 9), bool))
+    (tmp_path / "d.npy").write_text("text")
+    (tmp_path / "e.mmap").write_text("text")
+    assert detect(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["numpy", "memmap", "hdf5", "inscopix", "femtonics", "scanbox"])
+def test_endings_in_upper_case(name: str, tmp_path: Path, recording: SimulatedRecording) -> None:
+    sample = sample_of(name, tmp_path, recording)
+    for file in list(sample.path.parent.iterdir()):
+        file.rename(file.with_suffix(file.suffix.upper()))
+    assert [each.format for each in detect(sample.path.parent)] == [name]
+    assert sample.cls(
+        **{
+            key: value.with_suffix(value.suffix.upper()) if value == sample.path else value
+            for key, value in sample.source.items()
+        }
+    ).extractor.get_num_samples()
 
 
 def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
