@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -142,9 +143,10 @@ class OphysConverter:
     def temporally_align(
         self, metadata: Mapping[str, Any], conversion_options: Mapping[str, Any]
     ) -> None:
-        """Bring the streams onto one clock; does nothing unless a subclass says how.
+        """Bring the streams onto one clock: by the starts that they state, if no subclass says how.
 
-        Called before anything is written. ``self.interfaces`` have ``set_aligned_timestamps``,
+        The times of a stream that began later than the first count from the start of that. Called
+        before anything is written. Our ``self.interfaces`` have ``set_aligned_timestamps``,
         ``set_aligned_starting_time`` and ``align_by_interpolation``.
 
         Parameters
@@ -154,6 +156,18 @@ class OphysConverter:
         conversion_options : Mapping
             By stream.
         """
+        for name, delay in self._compose().delays.items():
+            interface = self.interfaces[name]
+            if isinstance(interface, BaseOphysInterface):
+                interface.follow_session(delay)
+            elif delay:
+                warnings.warn(
+                    f"The stream '{name}' began {delay:g} s after the first; its times stay as its "
+                    "own source counts them, since its class is of another package; align them in "
+                    "temporally_align().",
+                    UserWarning,
+                    stacklevel=2,
+                )
 
     def create_nwbfile(
         self,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 _HEAD_BYTES = 65536
+_ZARR = (".zgroup", ".zarray")
+_FEW = 100
 
 
 class Glance:
@@ -35,6 +39,7 @@ class Glance:
         self.is_file = path.is_file()
         self._read: dict[tuple[Callable[[Path], Any], Path], Any] = {}
         self._within: dict[str, Glance] = {}
+        self._files: dict[tuple[str, ...], list[Path]] = {}
 
     @classmethod
     def of(cls, path: Path | Glance) -> Glance:
@@ -42,19 +47,22 @@ class Glance:
         return path if isinstance(path, Glance) else cls(path)
 
     @cached_property
-    def _entries(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Names of files and of folders; hidden ones are of the system, not of a recording."""
+    def _entries(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+        """Names of files and of folders, and hidden ones: of the system, not of a recording."""
         files: set[str] = set()
         folders: set[str] = set()
+        hidden: set[str] = set()
         if self.is_folder:
             try:
                 with os.scandir(self.path) as entries:
                     for entry in entries:
-                        if not entry.name.startswith("."):
+                        if entry.name.startswith("."):
+                            hidden.add(entry.name)
+                        else:
                             (folders if entry.is_dir() else files).add(entry.name)
             except OSError:  # no permission: nothing can be told of it
                 pass
-        return frozenset(files), frozenset(folders)
+        return frozenset(files), frozenset(folders), frozenset(hidden)
 
     @property
     def file_names(self) -> frozenset[str]:
@@ -66,6 +74,11 @@ class Glance:
         """Names of the folders in the folder."""
         return self._entries[1]
 
+    @property
+    def is_zarr(self) -> bool:
+        """Whether the folder is a group or an array of Zarr."""
+        return "zarr.json" in self._entries[0] or not self._entries[2].isdisjoint(_ZARR)
+
     def files(self, *suffixes: str) -> list[Path]:
         """Return the file itself, or those of the folder, of some endings, by their numbers.
 
@@ -76,8 +89,11 @@ class Glance:
         """
         if self.is_file:
             return [self.path] if self.path.name.lower().endswith(suffixes) else []
-        names = (name for name in self.file_names if name.lower().endswith(suffixes))
-        return [self.path / name for name in sorted(names, key=natural_order)]
+        if suffixes not in self._files:
+            names = (name for name in self.file_names if name.lower().endswith(suffixes))
+            ordered = sorted(names, key=natural_order)
+            self._files[suffixes] = [self.path / name for name in ordered]
+        return list(self._files[suffixes])
 
     def folders(self) -> list[Glance]:
         """Return a glance at each folder within, by their numbers."""
@@ -123,3 +139,27 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
     """Return a key that sorts ``frame_2`` before ``frame_10``."""
     parts = re.split(r"(\d+)", name)
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part]
+
+
+def few_of_many(paths: Sequence[Path], items: Sequence[Item], most: int = _FEW) -> list[Item]:
+    """Return all items, or of more than ``most`` of them so many, those of unlike names first.
+
+    Files in a folder whose names differ in their numbers alone are a series: the first of each
+    series is taken, then the last of each, then the others in their order.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        That of each item.
+    items : sequence
+    most : int
+    """
+    if len(items) <= most:
+        return list(items)
+    series: dict[tuple[Path, str], list[int]] = {}
+    for index, path in enumerate(paths):
+        series.setdefault((path.parent, re.sub(r"\d+", "0", path.name)), []).append(index)
+    ordered = [[own[0], *own[:0:-1][:1], *own[1:-1]][:most] for own in series.values()]
+    turns = itertools.zip_longest(*ordered)
+    taken = [index for turn in turns for index in turn if index is not None][:most]
+    return [items[index] for index in sorted(taken)]

@@ -39,10 +39,9 @@ class RecordingConverter(OphysConverter):
     def _found(cls, path: str | Path, names: tuple[str, ...]) -> list[tuple[Path, FormatRow]]:
         """Return where in a path there are recordings of some formats, one of a kind each."""
         found: dict[tuple[Path, str | None], FormatRow] = {}
-        for candidate in detect(path):
-            if candidate.format in names:
-                where = next(iter(candidate.source.values()))
-                found.setdefault((where, candidate.kind), candidate.row)
+        for candidate in detect(path, format_names=names, every_file=True):
+            where = next(iter(candidate.source.values()))
+            found.setdefault((where, candidate.kind), candidate.row)
         if not found:
             looked_for = "; ".join(get_format(name).recognised for name in names)
             raise SourceError(

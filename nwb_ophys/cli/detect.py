@@ -11,8 +11,13 @@ from nwb_ophys.cli import options as shared
 
 @click.command()
 @shared.paths
+@click.option(
+    "--every-file",
+    is_flag=True,
+    help="Look at each file of a folder with more than a hundred that may be recordings.",
+)
 @shared.debug
-def detect(paths: tuple[Path, ...], debug: bool) -> None:
+def detect(paths: tuple[Path, ...], every_file: bool, debug: bool) -> None:
     """Say which formats PATHS are of, the likeliest first, and why.
 
     Of a folder that is no recording itself, what is in it is listed.
@@ -21,7 +26,7 @@ def detect(paths: tuple[Path, ...], debug: bool) -> None:
     from nwb_ophys.registry import option_asking_for, unrecognised
 
     for path in paths:
-        found = candidates_of(path)
+        found = candidates_of(path, every_file=every_file)
         if not found:
             raise unrecognised(path)
         are_alone = all(option_asking_for(candidate.row) for candidate in found)

@@ -106,10 +106,10 @@ def find_hdf5_movie(
                 f"'{path}' has no dataset '{name}'; it has {_listed(path) or 'none'}."
             )
         what = f"'{name}' in '{path}'"
-        if dataset.dtype.kind not in "iuf" or 0 in dataset.shape:
+        if dataset.dtype.kind not in "iuf" or not dataset.shape or 0 in dataset.shape:
             raise SourceError(
-                f"{what} has the shape {dataset.shape} of {dataset.dtype}; a movie is numbers, and "
-                "no axis of it is empty."
+                f"{what} has the shape {dataset.shape} of {dataset.dtype}; a movie is numbers, "
+                "along axes of which none is empty."
             )
         order = dimension_order or _stated_order(dataset) or _usual_order(dataset.shape, what)
         return Hdf5Movie(

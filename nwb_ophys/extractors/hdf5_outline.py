@@ -9,7 +9,10 @@ import attrs
 import h5py
 import numpy as np
 
+from nwb_ophys.glance import Glance
+
 _DEPTH = 3
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_ENTRIES = 2000
 
 
@@ -53,6 +56,14 @@ def read_hdf5_outline(path: Path) -> Outline | None:
             return attrs.evolve(outline, groups=frozenset(groups))
     except (OSError, RuntimeError, KeyError):
         return None
+
+
+def is_damaged_hdf5(glance: Glance) -> bool:
+    """Whether a file that begins as HDF5 does, or is empty, cannot be opened."""
+    if glance.read_once(read_hdf5_outline) is not None:
+        return False
+    head = glance.head()
+    return not head or head.startswith(_SIGNATURE)
 
 
 def _visit(

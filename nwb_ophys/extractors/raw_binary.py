@@ -21,7 +21,9 @@ from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 
 # CaImAn stores pixels times frames, of which it flattens the images by columns. By its letter for
 # the order of that matrix, the order of the axes of the movie.
-_CAIMAN_NAME = re.compile(r"_d1_(\d+)_d2_(\d+)_d3_(\d+)_order_([CF])_frames_(\d+)_?\.mmap$")
+_CAIMAN_NAME = re.compile(
+    r"_d1_(\d+)_d2_(\d+)_d3_(\d+)_order_([CF])_frames_(\d+)_?\.mmap$", re.IGNORECASE
+)
 _CAIMAN_ORDERS = {"F": "TZXY", "C": "ZXYT"}
 
 
@@ -60,7 +62,7 @@ def caiman_layout(path: Path) -> tuple[str, tuple[int, ...]] | None:
     found = _CAIMAN_NAME.search(path.name)
     if found is None:
         return None
-    order = _CAIMAN_ORDERS[found[4]]
+    order = _CAIMAN_ORDERS[found[4].upper()]
     sizes = {"Y": found[1], "X": found[2], "Z": found[3], "T": found[5]}
     return order, tuple(int(sizes[letter]) for letter in order)
 
@@ -95,6 +97,11 @@ def find_raw_binary(
         raise SourceNotFoundError(f"'{path}' {what}.")
     stated = caiman_layout(path)
     if stated is not None and shape is None:
+        if dtype is not None or dimension_order is not None:
+            raise SourceArgumentError(
+                f"dtype and dimension_order are given, but the name of '{path}' states both; give "
+                "shape, too, to read it otherwise."
+            )
         order, lengths = stated
         kind = np.dtype("<f4")
     else:

@@ -115,6 +115,13 @@ class FemtonicsImagingInterface(ImagingInterface):
         return f"'{glance.path.name}' has {len(units)} measurement {noun} of MESc"
 
     @classmethod
+    def is_damaged(cls, glance: Glance) -> bool:
+        """Whether a file is no whole HDF5 file, which one of MESc is."""
+        from nwb_ophys.extractors.hdf5_outline import is_damaged_hdf5
+
+        return is_damaged_hdf5(glance)
+
+    @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
         """Return every channel of every unit that is a movie."""
         from nwb_ophys.extractors.femtonics_header import read_header

@@ -89,6 +89,13 @@ class Hdf5ImagingInterface(ImagingInterface):
         return f"'{glance.path.name}' holds '{found[0]}' of shape {shape}, {dtype}"
 
     @classmethod
+    def is_damaged(cls, glance: Glance) -> bool:
+        """Whether a file that begins as HDF5 does, or is empty, is no whole HDF5 file."""
+        from nwb_ophys.extractors.hdf5_outline import is_damaged_hdf5
+
+        return is_damaged_hdf5(glance)
+
+    @classmethod
     def streams(
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:

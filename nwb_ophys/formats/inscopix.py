@@ -58,6 +58,11 @@ class InscopixImagingInterface(ImagingInterface):
         return _part(self.extractor.header)
 
     @classmethod
+    def is_damaged(cls, glance: Glance) -> bool:
+        """Whether an ``.isxd`` file has no header, which is at its end."""
+        return glance.read_once(read_isxd_header) is None
+
+    @classmethod
     def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is a movie of Inscopix: its header."""
         header = _header(Glance.of(path), MOVIE)

@@ -95,6 +95,13 @@ class MemmapImagingInterface(ImagingInterface):
         return f"'{glance.path.name}' is named as CaImAn does, and has its {shape} pixels"
 
     @classmethod
+    def is_damaged(cls, glance: Glance) -> bool:
+        """Whether a file is named as CaImAn names them, and has not the pixels of its name."""
+        from nwb_ophys.extractors.raw_binary import caiman_layout
+
+        return caiman_layout(glance.path) is not None and cls.matches(glance) is None
+
+    @classmethod
     def streams(
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:

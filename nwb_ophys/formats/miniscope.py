@@ -83,7 +83,7 @@ class MiniscopeImagingInterface(ImagingInterface):
         glance = Glance.of(path)
         found = find_devices(glance, fewest=2) if glance.is_folder else []
         videos = [video for devices in found for device in devices for video in device.videos]
-        if not videos or not is_avi(glance.head(videos[0])):
+        if not any(is_avi(glance.head(video)) for video in videos):
             return None
         first = found[0][0]
         if first.is_old:

@@ -14,6 +14,7 @@ from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 
+_MAGIC = b"\x93NUMPY"
 _KINDS = ("raw", "dff", "neuropil", "deconvolved", "denoised")
 
 
@@ -45,17 +46,23 @@ class NumpyImagingInterface(ImagingInterface):
     def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is a ``.npy`` file with a movie's axes."""
         glance = Glance.of(path)
-        if not glance.is_file or glance.path.suffix != ".npy":
+        if not glance.is_file or glance.path.suffix.lower() != ".npy":
             return None
-        try:
-            shape = np.load(glance.path, mmap_mode="r", allow_pickle=False).shape
-        except (OSError, ValueError, EOFError):
+        found = glance.read_once(_mapped)
+        # Of truth values are masks.
+        is_movie = found is not None and found.ndim in (3, 4) and found.dtype.kind in "iuf"
+        if found is None or not is_movie or 0 in found.shape:
             return None
-        return (
-            f"'{glance.path.name}' holds an array of shape {shape}"
-            if len(shape) in (3, 4)
-            else None
-        )
+        return f"'{glance.path.name}' holds an array of shape {found.shape}, {found.dtype}"
+
+    @classmethod
+    def is_damaged(cls, glance: Glance) -> bool:
+        """Whether a file that begins as ``.npy`` does, or is empty, cannot be opened."""
+        if glance.read_once(_mapped) is not None:
+            return False
+        head = glance.head()
+        holds_objects = b"'|O'" in head[:256]
+        return not head or (head.startswith(_MAGIC) and not holds_objects)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -96,6 +103,13 @@ class NumpySegmentationInterface(SegmentationInterface):
             images=given(mean=source.mean_image, correlation=source.correlation_image),
             accepted=source.accepted,
         )
+
+
+def _mapped(path: Path) -> Any:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
 
 
 def _array(name: str, value: Any) -> Any:

@@ -105,6 +105,11 @@ class ScanboxImagingInterface(ImagingInterface):
         return f"'{pixels.name}' of {size:,} bytes, and info in '{header.name}'"
 
     @classmethod
+    def is_damaged(cls, glance: Glance) -> bool:
+        """Whether a ``.sbx`` file lacks the ``.mat`` file of Scanbox's."""
+        return cls.matches(glance) is None
+
+    @classmethod
     def streams(
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:

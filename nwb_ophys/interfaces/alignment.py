@@ -16,7 +16,9 @@ class TimeAlignment:
 
     extractor: Any
     _unshifted: NDArray[np.float64] | None = None
-    """The times before the shift of ``set_aligned_starting_time``, where there was one."""
+    """The times before they were shifted, where they were."""
+    _is_aligned = False
+    """Whether somebody has set the times."""
 
     def get_original_timestamps(self) -> NDArray[np.float64]:
         """Return the times of the samples in seconds as the source counts them."""
@@ -46,7 +48,7 @@ class TimeAlignment:
             In seconds from the start of the session.
         """
         self._set_times(t)
-        self._unshifted = None
+        self._unshifted, self._is_aligned = None, True
 
     def set_aligned_starting_time(self, t0: float) -> None:
         """Shift all times, which count from the start of this recording, to start at ``t0``.
@@ -59,8 +61,25 @@ class TimeAlignment:
         """
         if not np.isfinite(t0):
             raise MetadataError(f"The starting time is {t0}; it must be a finite number of s.")
+        self._shift(float(t0))
+        self._is_aligned = True
+
+    def follow_session(self, delay: float) -> None:
+        """Count times from the start of the session, unless they have been set otherwise.
+
+        Parameters
+        ----------
+        delay : float
+            How long after the start of the session this recording began, in seconds.
+        """
+        extractor = self.extractor
+        has_times = extractor_times(extractor) is not None or extractor.get_sampling_frequency()
+        if has_times and not self._is_aligned and (delay or self._unshifted is not None):
+            self._shift(delay)
+
+    def _shift(self, t0: float) -> None:
         unshifted = self.get_timestamps() if self._unshifted is None else self._unshifted
-        self._set_times(unshifted + float(t0))
+        self._set_times(unshifted + t0)
         self._unshifted = unshifted
 
     def align_by_interpolation(self, unaligned: ArrayLike, aligned: ArrayLike) -> None:

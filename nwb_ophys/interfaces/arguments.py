@@ -6,6 +6,7 @@ Source arguments and conversion options are both such classes. A field's annotat
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
@@ -116,6 +117,7 @@ def bind_positional(
     return {**by_position, **given}
 
 
+@functools.cache
 def path_argument(cls: type) -> str | None:
     """Return the name of the first argument that is a path, or a list of them."""
     hints = typing.get_type_hints(cls)

@@ -144,6 +144,14 @@ class BaseOphysInterface(TimeAlignment, ABC):
         return None
 
     @classmethod
+    def is_damaged(cls, glance: Glance) -> bool:
+        """Whether a file that has an ending of this format's, and is of none, was to be of it.
+
+        So that a recording that was cut off, or that lacks a file, is not passed over in a folder.
+        """
+        return False
+
+    @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
         """Return all that a path holds: source arguments by the name of the stream.
 

@@ -43,10 +43,14 @@ class Composition:
         The metadata of all streams, to be edited and written.
     claims : Mapping of str to Mapping of str to list of int
         For each stream the indices of its own entries in the lists of series and segmentations.
+    delays : Mapping of str to float
+        By how many seconds each stream that states its start began after the first of them; empty
+        where the starts cannot be compared.
     """
 
     metadata: DeepDict
     claims: Mapping[str, Mapping[str, list[int]]]
+    delays: Mapping[str, float] = attrs.field(factory=dict)
 
     def project(self, metadata: Mapping[str, Any], stream: str) -> DeepDict:
         """Return one stream's view: its own series and segmentations, in its own order.
@@ -171,10 +175,10 @@ def _union(local: Mapping[str, DeepDict]) -> Composition:
     for category, entries in lists.items():
         if entries:
             set_entries(merged, category, entries)
-    merged["NWBFile"] = _session(
-        {stream: metadata.get("NWBFile") or {} for stream, metadata in local.items()}
-    )
-    return Composition(merged, claims)
+    _warn_of_animals(local)
+    stated = {stream: metadata.get("NWBFile") or {} for stream, metadata in local.items()}
+    merged["NWBFile"], delays = _session(stated)
+    return Composition(merged, claims, delays)
 
 
 def _fill(target: DeepDict, source: Mapping[str, Any]) -> None:
@@ -188,31 +192,64 @@ def _fill(target: DeepDict, source: Mapping[str, Any]) -> None:
             target[key] += [item for item in value if not any(same(item, t) for t in target[key])]
 
 
-def _session(stated: Mapping[str, Mapping[str, Any]]) -> DeepDict:
+def _warn_of_animals(local: Mapping[str, DeepDict]) -> None:
+    animals = {stream: metadata.get("Subject") or {} for stream, metadata in local.items()}
+    names = {stream: one["subject_id"] for stream, one in animals.items() if one.get("subject_id")}
+    if len(set(names.values())) > 1:
+        shown = ", ".join(f"'{name}' ('{stream}')" for stream, name in names.items())
+        warnings.warn(
+            f"The streams state different animals: {shown}. A file is of one; the first is "
+            "written. Convert those of each animal by themselves.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _session(stated: Mapping[str, Mapping[str, Any]]) -> tuple[DeepDict, dict[str, float]]:
+    """Return what all state of the session, and how long after its start each stream began."""
     session = DeepDict()
     for one in stated.values():
         _fill(session, {k: v for k, v in one.items() if v not in ("", "no description")})
     for one in stated.values():
         _fill(session, one)
-    starts = {
-        stream: (_moment(one["session_start_time"], stream), one["session_start_time"])
-        for stream, one in stated.items()
-        if one.get("session_start_time")
+    values = {
+        s: one["session_start_time"] for s, one in stated.items() if one.get("session_start_time")
     }
-    if len({moment for moment, _ in starts.values()}) > 1:
-        shown = ", ".join(f"{value} ('{stream}')" for stream, (_, value) in starts.items())
-        warnings.warn(
-            f"The streams state different session starts: {shown}. The earliest is written, and "
-            "the times of each stream stay as its own source counts them; align them in "
-            "temporally_align(), or give NWBFile.session_start_time.",
-            UserWarning,
-            stacklevel=4,
-        )
-        session["session_start_time"] = min(starts.values(), key=lambda start: start[0])[1]
-    return session
+    moments = {stream: _moment(value, stream) for stream, value in values.items()}
+    if len({moment.astimezone() for moment in moments.values()}) < 2:
+        return session, dict.fromkeys(moments, 0.0)
+    first = min(moments, key=lambda stream: moments[stream].astimezone())
+    session["session_start_time"] = values[first]
+    # A start without a zone may be hours from one with a zone.
+    has_zone = {moment.tzinfo is not None for moment in moments.values()}
+    is_counted = len(has_zone) == 1 and "timestamps_reference_time" not in session
+    shown = ", ".join(f"{value} ('{stream}')" for stream, value in values.items())
+    others = ", ".join(f"'{stream}'" for stream in stated if stream not in moments)
+    warnings.warn(
+        f"The streams state different session starts: {shown}. The earliest is written, and the "
+        + (_COUNTED if is_counted else _NOT_COUNTED)
+        + (
+            f" The times of {others}, without a start, stay as the source counts them."
+            * bool(others)
+        ),
+        UserWarning,
+        stacklevel=4,
+    )
+    if not is_counted:
+        return session, {}
+    begin = moments[first]
+    return session, {s: (moment - begin).total_seconds() for s, moment in moments.items()}
+
+
+_COUNTED = (
+    "times of each count from it, unless temporally_align() or set_aligned_*() say otherwise."
+)
+_NOT_COUNTED = (
+    "times of each stay as its own source counts them, since not all have a time zone, or some "
+    "count from a timestamps_reference_time; align them in temporally_align()."
+)
 
 
 def _moment(value: Any, stream: str) -> datetime.datetime:
-    """Return a start with its time zone, which is that of this computer where none is given."""
     path = f'metadata["NWBFile"]["session_start_time"] of stream \'{stream}\''
-    return parse_moment(value, path).astimezone()
+    return parse_moment(value, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,16 +121,18 @@ def open_all(
     classes = [row.load() for _, row in rows]
     _check_known(given, classes, with_options)
     interfaces: dict[str, Any] = {}
+    alike = Counter(row.name for _, row in rows)
     for (path, row), cls in zip(rows, classes, strict=True):
         source = typed(given, _source_schema(cls))
         if not isinstance(source.get("as_volume", True), bool):
             raise OptionError(f"as_volume is {source['as_volume']!r}; give true or false.")
         _check_complete(path, row, cls, source)
+        stem = row.name if alike[row.name] == 1 else path.stem
         for part, arguments in cls.streams(path, **source).items():
             interface = cls(**arguments)
             if given.get(option_asking_for(row)):
                 interface.default_options = dict(cls.options_on_request)
-            interfaces[_stream_name(path, row, part, rows, interfaces)] = interface
+            interfaces[_stream_name(stem, part, interfaces)] = interface
     return interfaces
 
 
@@ -153,7 +156,7 @@ def _rows(
 def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
     """Return the likeliest format of each kind: a folder may hold a movie and its ROIs."""
     likeliest: dict[tuple[Path, str | None, str], FormatRow] = {}
-    for candidate in detect(path):
+    for candidate in detect(path, every_file=True):
         where = next(iter(candidate.source.values()))
         key = (where, candidate.kind, option_asking_for(candidate.row))
         likeliest.setdefault(key, candidate.row)
@@ -196,16 +199,9 @@ def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, A
         )
 
 
-def _stream_name(
-    path: Path,
-    row: FormatRow,
-    part: str,
-    rows: Sequence[tuple[Path, FormatRow]],
-    taken: Mapping[str, Any],
-) -> str:
+def _stream_name(stem: str, part: str, taken: Mapping[str, Any]) -> str:
     """Return a name after the format, or the path where several are of one format, and the part."""
-    alike = sum(other is row or other == row for _, other in rows)
-    name = f"{row.name if alike == 1 else path.stem} {part}".strip()
+    name = f"{stem} {part}".strip()
     number = 2
     while name in taken:
         name, number = f"{name.rsplit(' #')[0]} #{number}", number + 1

@@ -10,14 +10,15 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import SourceNotFoundError
-from nwb_ophys.glance import Glance
-from nwb_ophys.registry.known import described, formats
+from nwb_ophys.glance import Glance, few_of_many
+from nwb_ophys.registry.known import described, formats, get_format
 from nwb_ophys.registry.rows import FormatRow
 
 # How many levels of folders are looked into: those of animals and days, and what lies in them.
 _DEPTH = 3
 # Frames that Suite2p registered, as TIFF files: what it made of a recording, and has elsewhere.
 _MADE_OF_A_RECORDING = {"reg_tif", "reg_tif_chan2"}
+_MOST_SHOWN = 5
 
 
 @attrs.frozen
@@ -49,15 +50,24 @@ class Candidate:
         return self.row.kind
 
 
-def detect(path: str | Path) -> list[Candidate]:
+def detect(
+    path: str | Path, *, format_names: Sequence[str] | None = None, every_file: bool = False
+) -> list[Candidate]:
     """Return the formats that a path may be of, the likeliest first.
 
-    Of a folder that is no recording itself, the recordings in it are returned.
+    Of a folder that is no recording itself, the recordings in it are returned. It warns of what is
+    in a folder beside the recording that the folder is, and where files were not looked at.
 
     Parameters
     ----------
     path : path-like
         Of it names and headers only are read; a folder is listed once for all formats.
+    format_names : sequence of str, optional
+        The formats to look for; all if not given.
+    every_file : bool
+        Whether each file in a folder is looked at, however many there are. If not, of more than a
+        hundred that may be recordings a hundred are, and of those whose names differ in their
+        numbers alone the first and the last before the others.
 
     Returns
     -------
@@ -68,17 +78,45 @@ def detect(path: str | Path) -> list[Candidate]:
     ------
     SourceNotFoundError
         When there is nothing at the path.
+    UnknownFormatError
+        When there is no format of a name.
     """
     path = Path(path).expanduser()
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
-    glance = Glance(path)
-    known = _usable(formats().values())
+    rows = formats().values() if format_names is None else map(get_format, format_names)
+    glance, known = Glance(path), _usable(rows)
     found = _candidates(glance, known)
-    if glance.is_folder:
-        # A folder with a movie may hold what an analysis made of it, and the other way round.
-        wanted = [row for row in _not_found(known, found) if _is_looked_for(row)]
-        found += _below(glance, wanted, _DEPTH)
+    if not glance.is_folder:
+        if not found:
+            _warn_of_damaged(_damaged(glance, known))
+        return found
+    places = _below(glance, *_divided(known, found), _DEPTH)
+    files = [place for place in places if isinstance(place, _File)]
+    looked_at = files if every_file else few_of_many([file.path for file in files], files)
+    if len(looked_at) < len(files):
+        warnings.warn(
+            f"Of {len(files):,} files in '{path}' whose names are those of recordings, "
+            f"{len(looked_at)} were looked at. A conversion looks at all of them, as does "
+            "detect(path, every_file=True), on the command line --every-file.",
+            UserWarning,
+            stacklevel=2,
+        )
+    chosen = set(map(id, looked_at))
+    left: list[Candidate] = []
+    damaged: list[Path] = []
+    for place in places:
+        if isinstance(place, _Folder):
+            found += place.candidates
+            left += place.left
+        elif id(place) in chosen:
+            mine = Glance(place.path)
+            own = _candidates(mine, _of_ending(place.path, place.rows))
+            others = _candidates(mine, _of_ending(place.path, place.left_rows))
+            found, left = found + own, left + others
+            damaged += [] if own or others else _damaged(mine, known)
+    _warn_of_left(path, left)
+    _warn_of_damaged(damaged)
     return found
 
 
@@ -117,22 +155,100 @@ def _candidates(glance: Glance, rows: Iterable[FormatRow]) -> list[Candidate]:
     return found
 
 
-def _below(glance: Glance, rows: Sequence[FormatRow], depth: int) -> list[Candidate]:
-    """Return the candidates of what is in a folder: files of known endings, and folders."""
-    found = []
-    suffixes = {row.name: getattr(row.load(), "file_suffixes", ()) for row in rows}
-    files = glance.files(*{suffix for own in suffixes.values() for suffix in own})
-    for file in files:
-        own = [row for row in rows if file.name.lower().endswith(suffixes.get(row.name, ()))]
-        found += _candidates(glance.within(file.name), own)
+@attrs.frozen(eq=False)
+class _File:
+    """A file that may be of some formats, or be left out though it is of others."""
+
+    path: Path
+    rows: Sequence[FormatRow]
+    left_rows: Sequence[FormatRow]
+
+
+@attrs.frozen(eq=False)
+class _Folder:
+    """What a folder is taken for, and what it is left out as."""
+
+    candidates: list[Candidate]
+    left: list[Candidate]
+
+
+def _divided(
+    rows: Sequence[FormatRow], found: Sequence[Candidate], left: Sequence[FormatRow] = ()
+) -> tuple[list[FormatRow], list[FormatRow]]:
+    """Return the formats that are looked for within a folder, and those that would be left out.
+
+    A folder with a movie may hold what an analysis made of it, and the other way round. Another
+    movie in it may be derived from the first: it is not taken, but said to be there.
+    """
+    asked = [row for row in rows if _is_looked_for(row)]
+    wanted = _not_found(asked, found)
+    # What is in folders of TIFF files is told of by their formats.
+    others = [row for row in asked if row not in wanted and "tifffile" not in row.packages]
+    names = {candidate.format for candidate in found}
+    return wanted, [row for row in (*others, *left) if row.name not in names]
+
+
+def _below(
+    glance: Glance, rows: Sequence[FormatRow], left: Sequence[FormatRow], depth: int
+) -> list[_File | _Folder]:
+    """Return what may be recordings in a folder: files of known endings, and folders."""
+    suffixes = {suffix for row in (*rows, *left) for suffix in _endings(row)}
+    found: list[_File | _Folder] = [_File(file, rows, left) for file in glance.files(*suffixes)]
     for folder in glance.folders():
-        if folder.path.name in _MADE_OF_A_RECORDING:
+        # Folders of Zarr are of chunks.
+        if folder.is_zarr or folder.path.name in _MADE_OF_A_RECORDING:
             continue
         here = _candidates(folder, rows)
-        found += here
+        found.append(_Folder(here, _candidates(folder, left)))
         if depth > 1:
-            found += _below(folder, _not_found(rows, here), depth - 1)
+            found += _below(folder, *_divided(rows, here, left), depth - 1)
     return found
+
+
+def _endings(row: FormatRow) -> tuple[str, ...]:
+    return tuple(getattr(row.load(), "file_suffixes", ()))
+
+
+def _of_ending(path: Path, rows: Sequence[FormatRow]) -> list[FormatRow]:
+    return [row for row in rows if path.name.lower().endswith(_endings(row))]
+
+
+def _warn_of_left(path: Path, left: Sequence[Candidate]) -> None:
+    likeliest: dict[Path, str] = {}
+    for candidate in left:
+        likeliest.setdefault(next(iter(candidate.source.values())), candidate.format)
+    if not likeliest:
+        return
+    shown = _some([f"'{file.name}' ({name})" for file, name in likeliest.items()])
+    warnings.warn(
+        f"In '{path}' there is also {shown}, beside the recording that the folder "
+        "is taken for. It is not read with it; give it as a path of its own.",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _damaged(glance: Glance, known: Sequence[FormatRow]) -> list[Path]:
+    """Return the file, where it has the ending of a format of ours and is of none."""
+    rows = [row for row in _of_ending(glance.path, known) if row.is_ours]
+    is_damaged = glance.is_file and any(row.load().is_damaged(glance) for row in rows)
+    return [glance.path] if is_damaged else []
+
+
+def _warn_of_damaged(files: Sequence[Path]) -> None:
+    if files:
+        warnings.warn(
+            f"{_some([repr(str(file)) for file in files])} can be read as none of the formats of "
+            "such an ending: cut off or damaged, or without a file that belongs beside it. Left "
+            "out; to see what is wrong, give it alone with its format (--format).",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _some(texts: Sequence[str]) -> str:
+    shown = ", ".join(texts[:_MOST_SHOWN])
+    return f"{shown} and {len(texts) - _MOST_SHOWN} more" if len(texts) > _MOST_SHOWN else shown
 
 
 def _not_found(rows: Iterable[FormatRow], found: Sequence[Candidate]) -> list[FormatRow]:

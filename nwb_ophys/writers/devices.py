@@ -20,8 +20,9 @@ from nwb_ophys.metadata import (
     validate,
 )
 
-# pynwb marks these of Device as deprecated in favour of DeviceModel, and warns when they are
-# passed to its constructor; the user who states them cannot help that.
+# pynwb marks these of Device as deprecated in favour of DeviceModel, which needs both a name and
+# who makes it. Where only one of them is stated there is no other place for it; pynwb would warn
+# when it is passed to the constructor, which the user who states it cannot help.
 _SET_AFTERWARDS = ("manufacturer", "model_number", "model_name")
 
 
@@ -60,6 +61,7 @@ def add_devices(nwbfile: NWBFile, metadata: Mapping[str, Any] | None) -> NWBFile
 
 
 def _make_device(nwbfile: NWBFile, model: models.Device, path: str) -> Device:
+    model = _with_model(nwbfile, model)
     device = Device(
         name=model.name,
         description=model.description,
@@ -70,6 +72,18 @@ def _make_device(nwbfile: NWBFile, model: models.Device, path: str) -> Device:
         if getattr(model, field) is not None:
             setattr(device, field, getattr(model, field))
     return device
+
+
+def _with_model(nwbfile: NWBFile, device: models.Device) -> models.Device:
+    """Return a device with its model as a ``DeviceModel``, where enough is stated of it."""
+    name, maker, number = device.model_name, device.manufacturer, device.model_number
+    if device.model or not name or not maker or "/" in name or ":" in name:
+        return device
+    there = nwbfile.device_models.get(name)
+    if there is not None and (there.manufacturer, there.model_number) != (maker, number):
+        return device
+    model = {"name": name, "manufacturer": maker, "model_number": number}
+    return attrs.evolve(device, model=model, manufacturer=None, model_number=None, model_name=None)
 
 
 def _add_device_model(nwbfile: NWBFile, entry: Mapping[str, Any], path: str) -> DeviceModel:

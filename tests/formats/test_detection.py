@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import os
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+import tifffile
 
 import nwb_ophys
 from nwb_ophys.errors import SourceNotFoundError, UnknownFormatError
-from nwb_ophys.glance import Glance
+from nwb_ophys.glance import Glance, natural_order
+from nwb_ophys.opening import open_recording
 from nwb_ophys.registry import detect, formats
-from nwb_ophys.testing import SimulatedRecording, check_format
+from nwb_ophys.testing import SimulatedRecording, check_format, write_inscopix
 
 from .conftest import Sample, sample_of
 
@@ -92,9 +99,195 @@ def test_a_folder_of_ten_thousand_files_is_looked_at_at_once(tmp_path: Path) -> 
     assert time.perf_counter() - start < 1
 
 
-def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
+def _write_hdf5(path: Path, name: str = "mov") -> None:
+    with h5py.File(path, "w") as file:
+        file[name] = np.zeros((4, 8, 9), "u2")
 
+
+def _bytes_of(folder: Path, write: Callable[[Path], Any]) -> bytes:
+    path = folder / "one"
+    write(path)
+    content = path.read_bytes()
+    path.unlink()
+    return content
+
+
+@pytest.mark.parametrize(
+    ("suffix", "most"),
+    [
+        *((suffix, 250) for suffix in (".h5", ".mat", ".npy", ".isxd", ".sbx", ".mmap", ".mesc")),
+        *((".tif", 50), (".nwb", 10), (".avi", 10), (".txt", 0)),
+    ],
+)
+def test_few_of_very_many_files_are_opened(
+    suffix: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = _bytes_of(tmp_path, _write_hdf5)
+    for number in range(1500):
+        (tmp_path / f"trial_{number}{suffix}").write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        detect(tmp_path / f"trial_0{suffix}")  # imports the formats
+    opened = _counted_opens(tmp_path, monkeypatch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = detect(tmp_path)
+    assert len(opened) <= most
+    assert len(set(opened)) <= 100
+    assert bool(found) == (suffix == ".h5")
+
+
+def _counted_opens(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which the path of each file in a folder is added when it is opened."""
+    opened: list[str] = []
+
+    def counted(function: Any) -> Any:
+        def call(path: Any, *args: Any, **kwargs: Any) -> Any:
+            if str(path).startswith(f"{folder}/"):
+                opened.append(str(path))
+            return function(path, *args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(io, "open", counted(io.open))
+    monkeypatch.setattr("builtins.open", counted(open))
+    monkeypatch.setattr(h5py, "is_hdf5", counted(h5py.is_hdf5))
+    opens, is_counted = h5py.File.__init__, counted(lambda path, *_, **__: path)
+    monkeypatch.setattr(
+        h5py.File,
+        "__init__",
+        lambda self, path, *args, **kwargs: (
+            opens(self, path, *args, **kwargs) if is_counted(path) else None
+        ),
+    )
+    return opened
+
+
+def test_it_is_said_that_not_every_file_was_looked_at(tmp_path: Path) -> None:
+    for number in range(150):
+        _write_hdf5(tmp_path / f"trial_{number}.h5")
+    _write_hdf5(tmp_path / "whole.h5")
+    with pytest.warns(UserWarning, match="Of 151 files .* 100 were looked at"):
+        found = detect(tmp_path)
+    names = [candidate.source["file_path"].name for candidate in found]
+    # The first and the last of a series, and what is named otherwise, and in the order of names.
+    assert {"trial_0.h5", "trial_149.h5", "whole.h5"} < set(names)
+    assert len(names) == 100
+    assert names == sorted(names, key=natural_order)
+    assert len(detect(tmp_path, every_file=True)) == 151
+
+
+def test_a_file_among_very_many_that_are_no_recordings_is_found(tmp_path: Path) -> None:
+    for number in range(150):
+        _write_hdf5(tmp_path / f"table_{number}.h5", "deep/down")
+    _write_hdf5(tmp_path / "z_movie.h5")
+    with pytest.warns(UserWarning, match="Of 151 files"):
+        (found,) = detect(tmp_path)
+    assert found.source == {"file_path": tmp_path / "z_movie.h5"}
+
+
+def test_no_recording_of_very_many_is_dropped(tmp_path: Path) -> None:
+    """A conversion looks at each file, where detection looks at a few."""
+    for number in range(120):
+        name = "mov" if number in (3, 57, 118) else "deep/down"
+        _write_hdf5(tmp_path / f"trial_{number}.h5", name)
+    recording = open_recording([tmp_path], options={"sampling_frequency": 30.0})
+    assert list(recording.converter.interfaces) == ["trial_3", "trial_57", "trial_118"]
+    opened = nwb_ophys.open(tmp_path, sampling_frequency=30.0)
+    assert len(opened.interfaces) == 3
+
+
+def test_few_are_taken_of_every_folder(tmp_path: Path) -> None:
+    for day in range(15):
+        (tmp_path / f"day{day}").mkdir()
+        for number in range(20):
+            np.save(tmp_path / f"day{day}" / f"trial_{number}.npy", np.zeros((4, 8, 9)))
+    with pytest.warns(UserWarning, match="Of 300 files"):
+        found = detect(tmp_path)
+    assert {each.source["timeseries"].parent.name for each in found} == {
+        f"day{day}" for day in range(15)
+    }
+
+
+def test_the_chunks_of_a_zarr_store_are_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[Any] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(Path(path)) or scandir(path))
+    (tmp_path / "movie.zarr" / "0").mkdir(parents=True)
+    (tmp_path / "movie.zarr" / ".zarray").write_text("{}")
+    detect(tmp_path)
+    assert tmp_path / "movie.zarr" / "0" not in listed
+
+
+def test_a_recording_beside_that_of_the_folder_is_told_of(
+    tmp_path: Path, recording: SimulatedRecording
+) -> None:
+    """It was left out without a word."""
+    write_inscopix(tmp_path / "movie.isxd", recording.movie.astype("u2"))
+    tifffile.imwrite(tmp_path / "overview.tif", recording.movie)
+    with pytest.warns(UserWarning, match=r"there is also 'movie.isxd' \(inscopix\), beside"):
+        found = detect(tmp_path)
+    assert [each.format for each in found] == ["tiff"]
+    converter = nwb_ophys.InscopixConverter(tmp_path)
+    assert list(converter.interfaces) == ["inscopix"]
+
+
+@pytest.mark.parametrize(
+    ("name", "keeps"),
+    [
+        ("inscopix", 0.9),
+        ("inscopix-cells", 0.9),
+        ("hdf5", 0.9),
+        ("hdf5", 0),
+        ("femtonics", 0.5),
+        ("numpy", 0.9),
+        ("numpy", 0),
+        ("memmap", 0.9),
+        ("caiman", 0.9),
+    ],
+)
+def test_a_recording_that_was_cut_off_is_told_of(
+    name: str, keeps: float, tmp_path: Path, recording: SimulatedRecording
+) -> None:
+    """In a folder of several it was left out without a word."""
+    sample = sample_of(name, tmp_path, recording)
+    content = sample.path.read_bytes()
+    cut = sample.path.with_name(f"cut_{sample.path.name}")
+    cut.write_bytes(content[: int(len(content) * keeps)])
+    with pytest.warns(UserWarning, match=f"'{cut}' can be read as none of the formats"):
+        found = detect(cut.parent)
+    assert {next(iter(each.source.values())) for each in found} == {sample.path}
+    with pytest.warns(UserWarning, match="cut off or damaged"):
+        assert detect(cut) == []
+
+
+def test_files_of_others_with_usual_endings_are_not_told_of(tmp_path: Path) -> None:
+    _write_hdf5(tmp_path / "a.h5", "deep/down")
+    (tmp_path / "b.h5").write_text("text")
+    np.save(tmp_path / "c.npy", np.array([{}], object), allow_pickle=True)
+    np.save(tmp_path / "masks.npy", np.zeros((3, 8, 9), bool))
+    (tmp_path / "d.npy").write_text("text")
+    (tmp_path / "e.mmap").write_text("text")
+    assert detect(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["numpy", "memmap", "hdf5", "inscopix", "femtonics", "scanbox"])
+def test_endings_in_upper_case(name: str, tmp_path: Path, recording: SimulatedRecording) -> None:
+    sample = sample_of(name, tmp_path, recording)
+    for file in list(sample.path.parent.iterdir()):
+        file.rename(file.with_suffix(file.suffix.upper()))
+    assert [each.format for each in detect(sample.path.parent)] == [name]
+    assert sample.cls(
+        **{
+            key: value.with_suffix(value.suffix.upper()) if value == sample.path else value
+            for key, value in sample.source.items()
+        }
+    ).extractor.get_num_samples()
+
+
+def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[Any] = []
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scandir(path))

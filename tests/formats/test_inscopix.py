@@ -166,9 +166,67 @@ def test_everything_in_a_folder(tmp_path, movie, recording):
         assert len(nwbfile.devices) == 1
 
 
+def _movies_of_a_day(tmp_path, movie, offsets=(7200, 7200)):
+    folder = tmp_path / "day"
+    folder.mkdir()
+    for seconds, offset in zip((0, 600), offsets, strict=True):
+        start = 1_700_000_000 + seconds
+        write_inscopix(folder / f"m{seconds}.isxd", movie, start=start, utc_offset=offset)
+    return folder
+
+
+def _starting_times(target):
+    with NWBHDF5IO(target, "r") as io:
+        return [series.starting_time for series in io.read().acquisition.values()]
+
+
+def test_movies_of_different_starts_are_on_one_clock(tmp_path, movie):
+    """Both counted from 0, though the second began ten minutes later."""
+    folder = _movies_of_a_day(tmp_path, movie)
+    converter = InscopixConverter(folder)
+    for name in ("a.nwb", "b.nwb"):  # as often as it is called
+        with pytest.warns(UserWarning, match="the times of each count from it"):
+            target = converter.run_conversion(tmp_path / name)
+        assert _starting_times(target) == [0.0, pytest.approx(600)]
+    with NWBHDF5IO(target, "r") as io:
+        assert io.read().session_start_time.timestamp() == 1_700_000_000
+    # The first samples keep their times.
+    options = {name: {"stub": 5} for name in converter.interfaces}
+    with pytest.warns(UserWarning, match="different session starts"):
+        nwbfile = converter.create_nwbfile(conversion_options=options)
+    assert [each.starting_time for each in nwbfile.acquisition.values()] == [0, 600]
+
+
+def test_movies_of_different_starts_by_the_command_line(tmp_path, movie, capsys):
+    folder, target = _movies_of_a_day(tmp_path, movie), tmp_path / "a.nwb"
+    with pytest.raises(SystemExit) as exit_:
+        main(["convert", str(folder), "-o", str(target), "--no-progress"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().err.count("different session starts") == 1
+    assert _starting_times(target) == [0.0, pytest.approx(600)]
+
+
+def test_times_that_were_set_stay(tmp_path, movie):
+    converter = InscopixConverter(_movies_of_a_day(tmp_path, movie))
+    converter.interfaces["m600"].set_aligned_starting_time(590.5)
+    with pytest.warns(UserWarning, match="different session starts"):
+        target = converter.run_conversion(tmp_path / "a.nwb")
+    assert _starting_times(target) == [0.0, pytest.approx(590.5)]
+
+
+def test_starts_without_and_with_a_zone_are_not_compared(tmp_path, movie):
+    converter = InscopixConverter(_movies_of_a_day(tmp_path, movie, (7200, 0)))
+    with pytest.warns(UserWarning, match="not all have a time zone"):
+        target = converter.run_conversion(tmp_path / "a.nwb", metadata=START)
+    assert _starting_times(target) == [0.0, 0.0]
+
+
 def test_a_folder_of_others_is_no_recording(tmp_path):
     (tmp_path / "notes.isxd").write_text("this is no recording")
-    with pytest.raises(SourceError, match=r"InscopixConverter reads; it looks for: \.isxd"):
+    with (
+        pytest.warns(UserWarning, match="notes.isxd' can be read as none"),
+        pytest.raises(SourceError, match=r"InscopixConverter reads; it looks for: \.isxd"),
+    ):
         InscopixConverter(tmp_path)
 
 

@@ -493,13 +493,53 @@ def test_behaviour_cameras_are_not_claimed(recording):
     for stated in (
         {"deviceName": "BehavCam 2", "deviceType": "WebCam-1920x1080"},
         {"deviceName": "scope view", "deviceType": "WebCam"},
-        {"deviceName": "Scope 2"},  # known by the recording's list of cameras alone
+        # Known by the recording's list of cameras alone, also where the folder was renamed.
+        {"deviceName": "Scope 2"},
+        {"deviceName": "Scope 2", "folder": "Scope_above"},
     ):
-        camera = recording / stated["deviceName"].replace(" ", "_")
+        camera = recording / stated.pop("folder", stated["deviceName"].replace(" ", "_"))
         shutil.copytree(recording / "Miniscope", camera)
         (camera / "metaData.json").write_text(json.dumps(stated | {"frameRate": "30FPS"}))
         assert detect(camera) == []
     assert MiniscopeExtractor(recording).devices[0].name == "Miniscope"
+
+
+def test_a_device_of_the_list_of_miniscopes_is_claimed(recording):
+    file = recording / "metaData.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"miniscopes": ["CA1"]}))
+    (recording / "Miniscope").rename(recording / "CA1")
+    (recording / "CA1" / "metaData.json").write_text(json.dumps({"deviceType": "V4_BNO"}))
+    assert [each.format for each in detect(recording)] == ["miniscope"]
+
+
+def test_miniscopes_of_different_recordings_are_on_one_clock(tmp_path, movie):
+    """The second, which the first recording lacks, counted from its own start."""
+    for minutes, name in ((0, "A_scope"), (2, "A_scope"), (2, "B_scope")):
+        write_miniscope(
+            tmp_path / "day" / f"rec{minutes}", movie, sampling_frequency=RATE,
+            start=START + timedelta(minutes=minutes), device_name=name,
+        )  # fmt: skip
+    converter = nwb_ophys.MiniscopeConverter(tmp_path / "day")
+    with pytest.warns(UserWarning, match="different session starts"):
+        path = converter.run_conversion(tmp_path / "a.nwb")
+    with NWBHDF5IO(path, "r") as io:
+        nwbfile = io.read()
+        assert nwbfile.session_start_time == START
+        first, second = (nwbfile.acquisition[f"OnePhotonSeries{n}Scope"] for n in "AB")
+        np.testing.assert_allclose(first.timestamps[37:], 120 + np.arange(37) / RATE, atol=1e-3)
+        assert second.starting_time == pytest.approx(120)
+
+
+def test_recordings_of_several_animals_are_told_of(tmp_path, movie):
+    """One file got the first animal alone, without a word."""
+    for number, animal in enumerate(("M1", "M2")):
+        start = START + timedelta(hours=number)
+        write_miniscope(tmp_path / "day" / animal, movie, start=start, animal=animal)
+    with (
+        pytest.warns(UserWarning, match=r"different animals: 'M1' \('M1'\), 'M2' \('M2'\)"),
+        pytest.warns(UserWarning, match="different session starts"),
+    ):
+        nwb_ophys.MiniscopeConverter(tmp_path / "day").get_metadata()
 
 
 def test_other_videos_are_not_claimed(recording, tmp_path):

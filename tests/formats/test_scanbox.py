@@ -66,7 +66,8 @@ def test_another_file_beside_it(path, content):
     assert ScanboxImagingInterface.matches(path) is None
     header.unlink()
     assert ScanboxImagingInterface.matches(path) is None
-    assert detect(path) == []
+    with pytest.warns(UserWarning, match="without a file that belongs beside it"):
+        assert detect(path) == []
 
 
 def test_several_recordings_in_a_folder(path):

@@ -254,3 +254,34 @@ def test_a_ready_optical_channel(nwbfile: NWBFile) -> None:
     given = {"Ophys": {"ImagingPlane": [plane(optical_channel=[channel])]}}
     tools.add_imaging_plane(nwbfile, given)
     assert nwbfile.imaging_planes["Plane"].optical_channel[0] is channel
+
+
+def test_the_model_that_a_device_states_is_a_device_model(
+    nwbfile: NWBFile, round_trip: Callable[..., Any]
+) -> None:
+    """pynwb deprecates the fields of Device, and warns whenever a file with them is read."""
+    known = {"manufacturer": "Thorlabs", "model_name": "Bergamo", "model_number": "II"}
+    tools.add_devices(nwbfile, {"Ophys": {"Device": [{"name": "Scope", **known}]}})
+
+    def look(read: NWBFile) -> Any:
+        scope = read.devices["Scope"]
+        stated = (scope.manufacturer, scope.model_name, scope.model_number)
+        return stated, scope.model.name, scope.model.manufacturer, scope.model.model_number
+
+    assert round_trip(nwbfile, look) == ((None, None, None), "Bergamo", "Thorlabs", "II")
+
+
+def test_a_model_that_has_no_place_of_its_own_stays_with_the_device(nwbfile: NWBFile) -> None:
+    """Its name is that of another model in the file, or can be none in a file."""
+    devices = [
+        {"name": "A", "model_name": "X", "manufacturer": "One"},
+        {"name": "B", "model_name": "X", "manufacturer": "Other"},
+        {"name": "C", "model_name": "X/2", "manufacturer": "One"},
+        {"name": "D", "model_name": "X"},
+    ]
+    tools.add_devices(nwbfile, {"Ophys": {"Device": devices}})
+    found = nwbfile.devices
+    assert found["A"].model.manufacturer == "One"
+    assert [found[name].model for name in "BCD"] == [None, None, None]
+    assert [found[name].model_name for name in "BCD"] == ["X", "X/2", "X"]
+    assert found["B"].manufacturer == "Other"
