@@ -224,8 +224,8 @@ def _warn_of_further_pages(path: Path, reader: ManyTiffsReader, counts: list[int
         table = reader.sources[index].table
         if table.num_pages > counts[index]:
             warnings.warn(
-                f"{table.path} has {table.num_pages} pages, but {path.name} names "
-                f"{counts[index]} of it; the others are not read.",
+                f"{table.path} has {table.num_pages} pages, of which the first {counts[index]} are "
+                f"read; {path.name} names no further frame that is whole.",
                 UserWarning,
                 stacklevel=3,
             )

@@ -185,7 +185,7 @@ def _chosen(argument: str, given: str | None, known: Sequence[str], folder: Path
 def _check_shape(experiment: ThorExperiment, reader: TiffPageReader) -> None:
     stated = (experiment.count("LSM", "pixelY"), experiment.count("LSM", "pixelX"))
     found = (reader.rows, reader.columns)
-    if not experiment.is_on("LightPath", "Camera") and all(stated) and stated != found:
+    if not experiment.is_of_camera and all(stated) and stated != found:
         raise SourceError(
             f"{experiment.path} states images of {stated[0]} rows and {stated[1]} columns, but "
             f"{reader.sources[0].table.path} has {found[0]} and {found[1]}; they do not belong "

@@ -58,6 +58,11 @@ class ThorExperiment:
         return [wave.get("name") for wave in waves if wave.get("name")]
 
     @property
+    def is_of_camera(self) -> bool:
+        """Whether a camera took the images, and no scanner with photomultipliers."""
+        return self.is_on("LightPath", "Camera")
+
+    @property
     def is_streaming(self) -> bool:
         """Whether frames were taken without a pause."""
         return self.is_on("Streaming", "enable")
@@ -86,7 +91,7 @@ class ThorExperiment:
     @property
     def frame_rate(self) -> float:
         """Frames per second that are saved, in Hz: of several that are averaged, one is."""
-        if self.is_on("LightPath", "Camera"):
+        if self.is_of_camera:
             return self._camera_rate()
         rate = self.number("LSM", "frameRate")
         if rate is None or rate <= 0:

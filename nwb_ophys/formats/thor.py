@@ -42,6 +42,11 @@ class ThorImagingInterface(ImagingInterface):
     Source = ThorSource
     has_volumes = True
 
+    def __init__(self, *args: Any, **source: Any) -> None:
+        super().__init__(*args, **source)
+        if self.extractor.recording.experiment.is_of_camera:
+            self.photon_series_type = "OnePhotonSeries"
+
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
@@ -55,7 +60,8 @@ class ThorImagingInterface(ImagingInterface):
         stated = self.extractor.recording.experiment
         letter = self.extractor.channel_name[-1:]
         gain = stated.number("PMT", f"gain{letter}")
-        laser = stated.number("MultiPhotonLaser", "pos")
+        laser = None if stated.is_of_camera else stated.number("MultiPhotonLaser", "pos")
+        series = {"pmt_gain": gain or None, "comments": _series_text(stated)}
         return {
             "NWBFile": {
                 "session_start_time": stated.start(),
@@ -73,9 +79,7 @@ class ThorImagingInterface(ImagingInterface):
                         **_spacing(stated, self.extractor.is_volumetric),
                     }
                 ],
-                "TwoPhotonSeries": [
-                    {"pmt_gain": gain or None, "comments": _series_text(stated)},
-                ],
+                self.photon_series_type: [_camera(stated) if stated.is_of_camera else series],
             },
         }
 
@@ -140,7 +144,7 @@ def _folder(path: Path) -> Path:
 
 def _spacing(stated: ThorExperiment, is_volumetric: bool) -> dict[str, Any]:
     """Return the size of a pixel, and the distance of planes, in metres."""
-    source = "Camera" if stated.is_on("LightPath", "Camera") else "LSM"
+    source = "Camera" if stated.is_of_camera else "LSM"
     size, step = stated.number(source, "pixelSizeUM"), stated.number("ZStage", "stepSizeUM")
     if not size:
         return {}
@@ -161,6 +165,16 @@ def _plane_text(stated: ThorExperiment) -> str | None:
     return f"Focus {name} at {start:g} mm{steps}."
 
 
+def _camera(stated: ThorExperiment) -> dict[str, Any]:
+    """Return the exposure in s, and the binning where it is the same along both sides."""
+    exposure = stated.number("Camera", "exposureTimeMS")
+    binning = {stated.count("Camera", f"binning{axis}") for axis in "XY"}
+    return {
+        "exposure_time": exposure / 1000 if exposure else None,
+        "binning": (binning.pop() or None) if len(binning) == 1 else None,
+    }
+
+
 def _device_text(stated: ThorExperiment) -> str:
     lens, power = stated.text("Magnification", "name"), stated.number("Magnification", "mag")
     magnified = f" ({power:g}x)" if power else ""
@@ -168,10 +182,16 @@ def _device_text(stated: ThorExperiment) -> str:
     parts = [
         f"Microscope of Thorlabs, run by ThorImage {version}".strip(),
         stated.text("Modality", "name"),
-        f"scanner {stated.text('LSM', 'name')}" if stated.text("LSM", "name") else "",
+        _detector(stated),
         f"objective {lens}{magnified}" if lens else "",
     ]
     return "; ".join(part for part in parts if part) + "."
+
+
+def _detector(stated: ThorExperiment) -> str:
+    element, word = ("Camera", "camera") if stated.is_of_camera else ("LSM", "scanner")
+    name = stated.text(element, "name")
+    return f"{word} {name}" if name else ""
 
 
 def _series_text(stated: ThorExperiment) -> str | None:

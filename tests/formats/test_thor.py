@@ -139,3 +139,23 @@ def test_images_without_experiment_xml(tmp_path, data_folder):
         assert [candidate.format for candidate in detect(path)] == ["ome-tiff"]
     movie = nwb_ophys.open(tmp_path, sampling_frequency=5.0)
     assert movie.extractor.get_series().shape == (3, 512, 512)
+
+
+def test_a_camera_has_no_photomultiplier_and_no_laser(tmp_path):
+    """Fault: images of a camera are of two photons, with a gain of the photomultiplier."""
+    light = {"LightPath": {"Camera": 1, "GalvoResonance": 0}}
+    folder = write_thor(tmp_path / "a", _movie(3, 9, 7), changes=light)
+    xml = folder / "Experiment.xml"
+    camera = (
+        '<Camera name="Kiralux" frameRateControlEnabled="1" frameRateControlValue="20" '
+        'exposureTimeMS="12.5" binningX="2" binningY="2" pixelSizeUM="0.5" />'
+    )
+    end = "</ThorImageExperiment>"
+    xml.write_text(xml.read_text().replace(end, camera + end))
+    nwbfile = nwb_ophys.open(folder).create_nwbfile()
+    series = nwbfile.acquisition["OnePhotonSeries"]
+    assert series.rate == 20.0
+    assert (series.exposure_time, series.binning, series.pmt_gain) == (0.0125, 2, None)
+    assert "camera Kiralux" in series.imaging_plane.device.description
+    described = ThorImagingInterface(folder).describe()["Ophys"]["ImagingPlane"][0]
+    assert described["excitation_lambda"] is None
