@@ -216,5 +216,5 @@ def test_a_file_that_becomes_shorter_is_no_crash(path):
 def test_what_the_name_states_is_not_given_without_a_shape(tmp_path, given):
     """It was ignored without a word."""
     path = write_memmap(tmp_path, np.zeros((4, 5, 6), np.float32))
-    with pytest.raises(SourceArgumentError, match="the name of .* states both"):
+    with pytest.raises(SourceArgumentError, match=r"the name of .* states both"):
         find_raw_binary(path, **given)
