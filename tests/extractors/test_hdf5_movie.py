@@ -284,3 +284,14 @@ def test_samples_that_are_not_there(path, given):
     with pytest.raises(SourceArgumentError, match="samples 0 to 12"):
         extractor.get_series(*given)
     extractor.close()
+
+
+def test_a_dataset_without_an_array(tmp_path):
+    """One of HDF5's null dataspace has no shape, which ended in a TypeError."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["mov"] = h5py.Empty("f4")
+        file["number"] = 3.0
+    for name in ("mov", "number"):
+        with pytest.raises(SourceError, match="along axes of which none is empty"):
+            find_hdf5_movie(path, name)

@@ -210,3 +210,11 @@ def test_a_file_that_becomes_shorter_is_no_crash(path):
     path.write_bytes(b"short")
     with pytest.raises(SourceError, match="shorter since it was opened"):
         extractor.get_series(0, 1)
+
+
+@pytest.mark.parametrize("given", [{"dtype": "float64"}, {"dimension_order": "TYX"}])
+def test_what_the_name_states_is_not_given_without_a_shape(tmp_path, given):
+    """It was ignored without a word."""
+    path = write_memmap(tmp_path, np.zeros((4, 5, 6), np.float32))
+    with pytest.raises(SourceArgumentError, match=r"the name of .* states both"):
+        find_raw_binary(path, **given)

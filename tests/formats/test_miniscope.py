@@ -556,6 +556,14 @@ def test_other_videos_are_not_claimed(recording, tmp_path):
 # --- damage -----------------------------------------------------------------------------------
 
 
+def test_the_first_video_is_empty(recording):
+    """The recording was not recognised, and what is wrong was not said."""
+    (recording / "Miniscope" / "0.avi").write_bytes(b"")
+    assert [each.format for each in detect(recording)] == ["miniscope"]
+    with pytest.raises(CorruptSourceError, match=r"0\.avi' does not begin as an AVI file does"):
+        nwb_ophys.open(recording)
+
+
 def test_a_video_is_missing(recording):
     (recording / "Miniscope" / "1.avi").unlink()
     with pytest.raises(SourceError, match=r"lacks 1\.avi of the videos up to '3\.avi'"):
