@@ -23,6 +23,7 @@ STOREYS = (
     {"recordings", "testing"},
     {"demonstration"},
     {"cli"},
+    {"__main__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(STOREYS) for room in rooms}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -21,16 +23,25 @@ SUBJECT = (
 )
 
 
+def test_as_a_module():
+    command = [sys.executable, "-m", "nwb_ophys", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith(f"version {nwb_ophys.__version__}\n")
+    assert done.stderr == ""
+
+
 def test_help_and_version(run):
     for arguments in ([], ["--help"], ["-h"]):
         told = run(*arguments)
         assert told.code == 0
-        for command in ("convert", "demo", "formats", "inspect", "metadata"):
+        for command in ("convert", "demo", "detect", "formats", "inspect", "metadata", "repack"):
             assert f"  {command}" in told.out
     assert run("--version").out == f"nwb-ophys, version {nwb_ophys.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["convert", "demo", "formats", "inspect", "metadata"])
+@pytest.mark.parametrize(
+    "command", ["convert", "demo", "detect", "formats", "inspect", "metadata", "repack"]
+)
 def test_help_of_each_command(run, command):
     told = run(command, "--help")
     assert told.code == 0
