@@ -155,7 +155,8 @@ def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
     if likeliest:
         return [(where, row) for (where, _), row in likeliest.items()]
     known = "; ".join(f"{row.name}: {row.recognised}" for row in formats().values())
-    raise UnknownFormatError(f"No format recognises '{path}'. Give one, of these: {known}.")
+    cut = "It may be cut off, or lack a file beside it. " if path.is_file() else ""
+    raise UnknownFormatError(f"No format recognises '{path}'. {cut}Give one, of these: {known}.")
 
 
 def _source_schema(cls: Any) -> dict[str, Any]:
