@@ -88,8 +88,6 @@ def detect(
     glance, known = Glance(path), _usable(rows)
     found = _candidates(glance, known)
     if not glance.is_folder:
-        if not found:
-            _warn_of_damaged(_damaged(glance, known))
         return found
     places = _below(glance, *_divided(known, found), _DEPTH)
     files = [place for place in places if isinstance(place, _File)]

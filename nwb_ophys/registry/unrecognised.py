@@ -32,7 +32,10 @@ def unrecognised(path: Path) -> UnknownFormatError:
     near = [row for row in known if _has_any(row, endings)]
     if near:
         listed = "; ".join(f"{row.name}: {row.recognised}" for row in near)
-        next_step = "If it is one of them, name it with --format to read what it lacks."
+        next_step = (
+            "It may be cut off, or lack a file beside it; if it is one of them, give the format's "
+            "name (--format) to read what it lacks."
+        )
     else:
         listed = ", ".join(row.name for row in known)
         next_step = "What each looks like: nwb-ophys formats."

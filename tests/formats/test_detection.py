@@ -259,8 +259,9 @@ def test_a_recording_that_was_cut_off_is_told_of(
     with pytest.warns(UserWarning, match=f"'{cut}' can be read as none of the formats"):
         found = detect(cut.parent)
     assert {next(iter(each.source.values())) for each in found} == {sample.path}
-    with pytest.warns(UserWarning, match="cut off or damaged"):
-        assert detect(cut) == []
+    assert detect(cut) == []
+    with pytest.raises(UnknownFormatError, match="It may be cut off, or lack a file"):
+        nwb_ophys.open(cut)
 
 
 def test_files_of_others_with_usual_endings_are_not_told_of(tmp_path: Path) -> None:

@@ -66,8 +66,9 @@ def test_another_file_beside_it(path, content):
     assert ScanboxImagingInterface.matches(path) is None
     header.unlink()
     assert ScanboxImagingInterface.matches(path) is None
+    assert detect(path) == []
     with pytest.warns(UserWarning, match="without a file that belongs beside it"):
-        assert detect(path) == []
+        assert detect(path.parent) == []
 
 
 def test_several_recordings_in_a_folder(path):
