@@ -16,6 +16,8 @@ Item = TypeVar("Item")
 _HEAD_BYTES = 65536
 _ZARR = (".zgroup", ".zarray")
 _FEW = 100
+_NUMBER = re.compile(r"\d+")
+_MOST_DIGITS = 20
 
 
 class Glance:
@@ -39,7 +41,7 @@ class Glance:
         self.is_file = path.is_file()
         self._read: dict[tuple[Callable[[Path], Any], Path], Any] = {}
         self._within: dict[str, Glance] = {}
-        self._files: dict[tuple[str, ...], list[Path]] = {}
+        self._names: dict[tuple[str, ...], list[str]] = {}
 
     @classmethod
     def of(cls, path: Path | Glance) -> Glance:
@@ -89,11 +91,20 @@ class Glance:
         """
         if self.is_file:
             return [self.path] if self.path.name.lower().endswith(suffixes) else []
-        if suffixes not in self._files:
-            names = (name for name in self.file_names if name.lower().endswith(suffixes))
-            ordered = sorted(names, key=natural_order)
-            self._files[suffixes] = [self.path / name for name in ordered]
-        return list(self._files[suffixes])
+        return [self.path / name for name in self.names(*suffixes)]
+
+    def names(self, *suffixes: str) -> list[str]:
+        """Return the names of the files in the folder of some endings, by their numbers.
+
+        Parameters
+        ----------
+        *suffixes : str
+            As those of :meth:`files`, which makes a path of each.
+        """
+        if suffixes not in self._names:
+            found = (name for name in self.file_names if name.lower().endswith(suffixes))
+            self._names[suffixes] = sorted(found, key=natural_order)
+        return self._names[suffixes]
 
     def folders(self) -> list[Glance]:
         """Return a glance at each folder within, by their numbers."""
@@ -135,13 +146,19 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def natural_order(name: str) -> list[tuple[int, int, str]]:
-    """Return a key that sorts ``frame_2`` before ``frame_10``."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part]
+def natural_order(name: str) -> tuple[str, str]:
+    """Return a key that sorts ``frame_2`` before ``frame_10``, and ``frame`` before both."""
+    # With as many digits each, numbers compare as texts do.
+    return _NUMBER.sub(_padded, name), name
 
 
-def few_of_many(paths: Sequence[Path], items: Sequence[Item], most: int = _FEW) -> list[Item]:
+def _padded(number: re.Match[str]) -> str:
+    return number[0].zfill(_MOST_DIGITS)
+
+
+def few_of_many(
+    places: Sequence[tuple[str, str]], items: Sequence[Item], most: int = _FEW
+) -> list[Item]:
     """Return all items, or of more than ``most`` of them so many, those of unlike names first.
 
     Files in a folder whose names differ in their numbers alone are a series: the first of each
@@ -149,16 +166,16 @@ def few_of_many(paths: Sequence[Path], items: Sequence[Item], most: int = _FEW) 
 
     Parameters
     ----------
-    paths : sequence of pathlib.Path
-        That of each item.
+    places : sequence of (str, str)
+        Folder and name of each item.
     items : sequence
     most : int
     """
     if len(items) <= most:
         return list(items)
-    series: dict[tuple[Path, str], list[int]] = {}
-    for index, path in enumerate(paths):
-        series.setdefault((path.parent, re.sub(r"\d+", "0", path.name)), []).append(index)
+    series: dict[tuple[str, str], list[int]] = {}
+    for index, (folder, name) in enumerate(places):
+        series.setdefault((folder, _NUMBER.sub("0", name)), []).append(index)
     ordered = [[own[0], *own[:0:-1][:1], *own[1:-1]][:most] for own in series.values()]
     turns = itertools.zip_longest(*ordered)
     taken = [index for turn in turns for index in turn if index is not None][:most]

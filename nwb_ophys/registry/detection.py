@@ -91,7 +91,8 @@ def detect(
         return found
     places = _below(glance, *_divided(known, found), _DEPTH)
     files = [place for place in places if isinstance(place, _File)]
-    looked_at = files if every_file else few_of_many([file.path for file in files], files)
+    names = [(file.folder, file.name) for file in files]
+    looked_at = files if every_file else few_of_many(names, files)
     if len(looked_at) < len(files):
         warnings.warn(
             f"Of {len(files):,} files in '{path}' whose names are those of recordings, "
@@ -157,9 +158,14 @@ def _candidates(glance: Glance, rows: Iterable[FormatRow]) -> list[Candidate]:
 class _File:
     """A file that may be of some formats, or be left out though it is of others."""
 
-    path: Path
+    folder: str
+    name: str
     rows: Sequence[FormatRow]
     left_rows: Sequence[FormatRow]
+
+    @property
+    def path(self) -> Path:
+        return Path(self.folder, self.name)
 
 
 @attrs.frozen(eq=False)
@@ -191,7 +197,8 @@ def _below(
 ) -> list[_File | _Folder]:
     """Return what may be recordings in a folder: files of known endings, and folders."""
     suffixes = {suffix for row in (*rows, *left) for suffix in _endings(row)}
-    found: list[_File | _Folder] = [_File(file, rows, left) for file in glance.files(*suffixes)]
+    where, names = str(glance.path), glance.names(*suffixes)
+    found: list[_File | _Folder] = [_File(where, name, rows, left) for name in names]
     for folder in glance.folders():
         # Folders of Zarr are of chunks.
         if folder.is_zarr or folder.path.name in _MADE_OF_A_RECORDING:
