@@ -45,7 +45,7 @@ def unrecognised(path: Path) -> UnknownFormatError:
 
 
 def _has_any(row: FormatRow, endings: set[str]) -> bool:
-    words = row.recognised.replace(",", " ").split()
+    words = [word.strip("(),;") for word in row.recognised.split()]
     return any(
         any(word.endswith(ending) for word in words) or _CALLED.get(ending, ending) in words
         for ending in endings
