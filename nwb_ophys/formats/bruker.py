@@ -11,7 +11,7 @@ import attrs
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.tiff_heading import author_of, read_tiff_heading
-from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.streams import part_name, plane_streams
 from nwb_ophys.formats.tiffs import TIFF_SUFFIXES
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
@@ -68,13 +68,8 @@ class BrukerImagingInterface(ImagingInterface):
     def part(self) -> str:
         """Return the channel where there are several, and the plane where one was chosen."""
         several = len(self.extractor.layout.channels) > 1
-        plane = self.source.plane_index
-        return " ".join(
-            [
-                self.extractor.channel_name if several else "",
-                "" if plane is None else f"Plane{plane}",
-            ]
-        ).strip()
+        channel = self.extractor.channel_name if several else ""
+        return part_name(channel, plane_index=self.source.plane_index)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:

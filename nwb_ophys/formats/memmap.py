@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.streams import axes_streams
+from nwb_ophys.formats.streams import axes_streams, part_name
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -73,8 +73,8 @@ class MemmapImagingInterface(ImagingInterface):
         """Return the channel and the plane, where one of several was chosen."""
         source = self.source
         several = self.extractor.axes.size("C") > 1
-        plane = "" if source.plane_index is None else f"Plane{source.plane_index}"
-        return f"{f'Channel{source.channel_index}' if several else ''} {plane}".strip()
+        channel = f"Channel{source.channel_index}" if several else ""
+        return part_name(channel, plane_index=source.plane_index)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:

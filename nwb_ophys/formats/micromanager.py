@@ -10,8 +10,8 @@ import attrs
 
 from nwb_ophys.extractors.micromanager_header import read_summary, stated, stated_number
 from nwb_ophys.extractors.tiff_heading import author_of
-from nwb_ophys.formats.ome import grid_spacing, part_name, recordings_in, single_file
-from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.ome import grid_spacing, recordings_in, single_file
+from nwb_ophys.formats.streams import part_name, plane_streams
 from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, warn_of_subfolders
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
@@ -103,13 +103,9 @@ class MicroManagerImagingInterface(ImagingInterface):
     def part(self) -> str:
         """Return the position and the channel where there are several, and the plane if chosen."""
         extractor = self.extractor
-        return part_name(
-            extractor.position_name,
-            extractor.num_positions > 1,
-            extractor.channel_name,
-            len(extractor.channel_names) > 1,
-            self.source.plane_index,
-        )
+        image = extractor.position_name if extractor.num_positions > 1 else ""
+        channel = extractor.channel_name if len(extractor.channel_names) > 1 else ""
+        return part_name(image, channel, plane_index=self.source.plane_index)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:

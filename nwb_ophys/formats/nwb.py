@@ -10,7 +10,7 @@ import attrs
 
 from nwb_ophys.extractors.nwb_files import SERIES, NwbObject, choose, list_nwb
 from nwb_ophys.formats.nwb_objects import open_nwb, plane_of, session_of, stated
-from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.streams import part_name, plane_streams
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -64,8 +64,7 @@ class NwbImagingInterface(ImagingInterface):
 
     def part(self) -> str:
         """Return the plane, where one was chosen; series have names of their own."""
-        plane = self.source.plane_index
-        return "" if plane is None else f"Plane{plane}"
+        return part_name(plane_index=self.source.plane_index)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:

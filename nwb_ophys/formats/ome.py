@@ -70,9 +70,3 @@ def grid_spacing(spacing: Sequence[float | None], is_volumetric: bool) -> dict[s
     if None in wanted:
         return {}
     return {"grid_spacing": wanted, "grid_spacing_unit": "meters"}
-
-
-def part_name(image: str, several_images: bool, channel: str, several: bool, plane: Any) -> str:
-    """Return the name of a stream, of what there are several of."""
-    words = [image if several_images else "", channel if several else ""]
-    return " ".join([*words, "" if plane is None else f"Plane{plane}"]).strip()

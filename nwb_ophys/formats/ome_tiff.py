@@ -9,8 +9,8 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.ome import grid_spacing, part_name, recordings_in, single_file
-from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.ome import grid_spacing, recordings_in, single_file
+from nwb_ophys.formats.streams import part_name, plane_streams
 from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, is_written_by, warn_of_subfolders
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
@@ -84,13 +84,9 @@ class OmeTiffImagingInterface(ImagingInterface):
     def part(self) -> str:
         """Return the image and the channel where there are several, and the plane if chosen."""
         extractor = self.extractor
-        return part_name(
-            extractor.image_name,
-            extractor.num_images > 1,
-            extractor.channel_name,
-            len(extractor.image.channels) > 1,
-            self.source.plane_index,
-        )
+        image = extractor.image_name if extractor.num_images > 1 else ""
+        channel = extractor.channel_name if len(extractor.image.channels) > 1 else ""
+        return part_name(image, channel, plane_index=self.source.plane_index)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:

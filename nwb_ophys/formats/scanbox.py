@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.streams import part_name, plane_streams
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -84,13 +84,8 @@ class ScanboxImagingInterface(ImagingInterface):
     def part(self) -> str:
         """Return the channel where several were saved, and the plane where one was chosen."""
         several = len(self.extractor.metadata.channels) > 1
-        plane = self.source.plane_index
-        return " ".join(
-            [
-                self.extractor.channel_name if several else "",
-                "" if plane is None else f"Plane{plane}",
-            ]
-        ).strip()
+        channel = self.extractor.channel_name if several else ""
+        return part_name(channel, plane_index=self.source.plane_index)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:

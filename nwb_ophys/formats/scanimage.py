@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.extractors.tiff_heading import author_of
-from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.streams import part_name, plane_streams
 from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, tiff_files, warn_of_subfolders
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
@@ -96,13 +96,8 @@ class ScanImageImagingInterface(ImagingInterface):
     def part(self) -> str:
         """Return the channel where several were saved, and the plane where one was chosen."""
         several = len(self.extractor.metadata.channel_names) > 1
-        plane = self.source.plane_index
-        return " ".join(
-            [
-                self.extractor.channel_name if several else "",
-                "" if plane is None else f"Plane{plane}",
-            ]
-        ).strip()
+        channel = self.extractor.channel_name if several else ""
+        return part_name(channel, plane_index=self.source.plane_index)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:

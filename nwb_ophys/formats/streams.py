@@ -5,6 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 
+def part_name(*names: str, plane_index: int | None = None) -> str:
+    """Return the name of a part of a recording: its channel and the like, and its plane.
+
+    Parameters
+    ----------
+    *names : str
+        Empty where there is one only.
+    plane_index : int, optional
+        Of the plane that was chosen.
+    """
+    plane = "" if plane_index is None else f"Plane{plane_index}"
+    return " ".join(name for name in (*names, plane) if name)
+
+
 def plane_streams(
     name: str, arguments: dict[str, Any], num_planes: int, as_volume: bool
 ) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ import attrs
 
 from nwb_ophys.extractors.thor import IMAGE_NAME, RAW_NAME
 from nwb_ophys.extractors.thor_xml import NAME, ThorExperiment
-from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.streams import part_name, plane_streams
 from nwb_ophys.formats.tiffs import TIFF_SUFFIXES
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
@@ -86,10 +86,9 @@ class ThorImagingInterface(ImagingInterface):
     def part(self) -> str:
         """Return the region and the channel where there are several, and a plane if chosen."""
         recording, source = self.extractor.recording, self.source
-        parts = [f"Region{source.region_name}"] if len(recording.regions) > 1 else []
-        parts += [self.extractor.channel_name] if len(recording.channel_names) > 1 else []
-        parts += [] if source.plane_index is None else [f"Plane{source.plane_index}"]
-        return " ".join(parts)
+        region = f"Region{source.region_name}" if len(recording.regions) > 1 else ""
+        channel = self.extractor.channel_name if len(recording.channel_names) > 1 else ""
+        return part_name(region, channel, plane_index=source.plane_index)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import attrs
 
-from nwb_ophys.formats.streams import plane_streams
+from nwb_ophys.formats.streams import part_name, plane_streams
 from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, is_written_by, tiff_files, warn_of_subfolders
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
@@ -57,8 +57,8 @@ class TiffImagingInterface(ImagingInterface):
         """Return the channel and the plane, where one of several was chosen."""
         source = self.source
         several = self.extractor.layout.num_channels > 1
-        plane = "" if source.plane_index is None else f"Plane{source.plane_index}"
-        return f"{f'Channel{source.channel_index}' if several else ''} {plane}".strip()
+        channel = f"Channel{source.channel_index}" if several else ""
+        return part_name(channel, plane_index=source.plane_index)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:
