@@ -23,6 +23,10 @@ from scipy.sparse import csc_matrix
 from nwb_ophys.cli import main
 from nwb_ophys.inspection import inspect_file
 
+# Suite2p's own NWB file states who made the device, and not which model it is: there is no other
+# place for that than the field of which pynwb warns when it reads a file.
+pytestmark = pytest.mark.filterwarnings("ignore:The 'manufacturer' field is deprecated")
+
 # The Inspector takes a movie with fewer frames than columns for one that lies on its side. These
 # recordings are short; the shape is right. No metadata could avoid it.
 SHORTER_THAN_WIDE = "check_data_orientation"
