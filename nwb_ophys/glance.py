@@ -81,6 +81,11 @@ class Glance:
         """Whether the folder is a group or an array of Zarr."""
         return "zarr.json" in self._entries[0] or not self._entries[2].isdisjoint(_ZARR)
 
+    @property
+    def is_zarr_array(self) -> bool:
+        """Whether the folder may be an array of Zarr: it is of Zarr, and no group of Zarr 2."""
+        return self.is_zarr and ".zgroup" not in self._entries[2]
+
     def files(self, *suffixes: str) -> list[Path]:
         """Return the file itself, or those of the folder, of some endings, by their numbers.
 

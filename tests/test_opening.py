@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import nwb_ophys
 from nwb_ophys.errors import (
     OptionError,
     OutputExistsError,
@@ -100,7 +101,42 @@ def test_several_paths_of_one_format_are_called_by_their_names(tmp_path, recordi
     assert _streams(one, other) == ["one", "other"]
     (tmp_path / "again").mkdir()
     same = write_caiman(tmp_path / "again" / "one.hdf5", recording)
-    assert _streams(one, same) == ["one", "one #2"]
+    assert _streams(one, same) == ["one", "again one"]
+
+
+def test_recordings_of_several_days_are_called_by_the_days(tmp_path, recording):
+    """They were 'session1' and 'session1 #2', their ROIs 'PlaneSegmentationSession12'."""
+    for day in ("day1", "day2"):
+        write_suite2p(tmp_path / "mouse7" / day / "session1", recording)
+    assert _streams(tmp_path) == ["day1 session1", "day2 session1"]
+    converter = nwb_ophys.open(tmp_path)
+    segmentation = converter.get_metadata()["Ophys"]["ImageSegmentation"]
+    names = [each["name"] for each in segmentation["plane_segmentations"]]
+    assert names == ["PlaneSegmentationDay1Session1", "PlaneSegmentationDay2Session1"]
+
+
+def test_names_that_nothing_tells_apart_are_counted(tmp_path, recording):
+    one = write_caiman(tmp_path / "one.hdf5", recording)
+    assert _streams(one, one) == ["one", "one #2"]
+
+
+def test_rois_of_several_analyses_in_a_folder(tmp_path, recording):
+    """CaImAn's were left out where Suite2p's were beside them."""
+    write_tiff(tmp_path / "movie.tif", recording.movie)
+    write_suite2p(tmp_path, recording)
+    write_caiman(tmp_path / "caiman.hdf5", recording)
+    opened = nwb_ophys.open(tmp_path, sampling_frequency=30.0)
+    assert sorted(opened.interfaces) == ["caiman", "suite2p", "tiff"]
+
+
+def test_messages_speak_to_python_users_too(tmp_path, recording):
+    """They named options of the command line alone."""
+    path = write_tiff(tmp_path / "a.tif", recording.movie)
+    with pytest.raises(SourceArgumentError, match=r"as sampling_frequency=\.\.\., on the command"):
+        nwb_ophys.open(path)
+    (tmp_path / "b.tif").write_text("text")
+    with pytest.raises(UnknownFormatError, match=r"name it \(format=, on the command"):
+        nwb_ophys.open(tmp_path / "b.tif")
 
 
 def test_several_paths_share_the_plane(tmp_path, recording):

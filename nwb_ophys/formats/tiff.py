@@ -67,7 +67,8 @@ class TiffImagingInterface(ImagingInterface):
         if not is_written_by(glance, None):
             return None
         if glance.is_folder:
-            return f"{len(glance.files(*TIFF_SUFFIXES))} TIFF files of no program's own"
+            count = len(glance.files(*TIFF_SUFFIXES))
+            return f"{count} TIFF file{'s' * (count > 1)} of no program's own"
         return f"'{glance.path.name}' begins as a TIFF does, and names no program's own format"
 
     @classmethod

@@ -226,7 +226,8 @@ def _session(stated: Mapping[str, Mapping[str, Any]]) -> tuple[DeepDict, dict[st
     shown = ", ".join(f"{value} ('{stream}')" for stream, value in values.items())
     others = ", ".join(f"'{stream}'" for stream in stated if stream not in moments)
     warnings.warn(
-        f"The streams state different session starts: {shown}. The earliest is written, and the "
+        f"The streams state different session starts: {shown}. Where the metadata give no other, "
+        "the earliest is written. The "
         + (_COUNTED if is_counted else _NOT_COUNTED)
         + (
             f" The times of {others}, without a start, stay as the source counts them."

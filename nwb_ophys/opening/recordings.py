@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, SourceArgumentError, SourceNotFoundError
 from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
 from nwb_ophys.opening.requests import asked_for
-from nwb_ophys.opening.texts import typed
+from nwb_ophys.opening.texts import told_apart, typed
 from nwb_ophys.registry import FormatRow, detect, get_format, option_asking_for, unrecognised
 
 _AS_VOLUME = {
@@ -121,13 +120,15 @@ def open_all(
     classes = [row.load() for _, row in rows]
     _check_known(given, classes, with_options)
     interfaces: dict[str, Any] = {}
-    alike = Counter(row.name for _, row in rows)
+    alike: dict[str, list[Path]] = {}
+    for path, row in rows:
+        alike.setdefault(row.name, []).append(path)
     for (path, row), cls in zip(rows, classes, strict=True):
         source = typed(given, _source_schema(cls))
         if not isinstance(source.get("as_volume", True), bool):
             raise OptionError(f"as_volume is {source['as_volume']!r}; give true or false.")
         _check_complete(path, row, cls, source)
-        stem = row.name if alike[row.name] == 1 else path.stem
+        stem = row.name if len(alike[row.name]) == 1 else told_apart(path, alike[row.name])
         for part, arguments in cls.streams(path, **source).items():
             interface = cls(**arguments)
             if given.get(option_asking_for(row)):
@@ -184,7 +185,8 @@ def _check_known(given: Mapping[str, Any], classes: Sequence[Any], with_options:
             known |= dict.fromkeys(arguments_schema(cls.Options, "")["properties"])
     unknown = [name for name in given if name not in known]
     if unknown:
-        raise OptionError(f"There is no option '{unknown[0]}' here; options: {', '.join(known)}.")
+        options = f"options: {', '.join(known)}" if known else "what is here has none"
+        raise OptionError(f"There is no option '{unknown[0]}' here; {options}.")
 
 
 def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, Any]) -> None:
@@ -195,7 +197,7 @@ def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, A
         raise SourceArgumentError(
             f"'{path}' (format {row.name}) needs {missing[0]}: "
             f"{schema['properties'][missing[0]]['description']} "
-            f"Give it with --option {missing[0]}=VALUE."
+            f"Give it as {missing[0]}=..., on the command line --option {missing[0]}=VALUE."
         )
 
 

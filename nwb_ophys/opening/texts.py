@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -30,3 +31,24 @@ def read_text(text: str, schema: Mapping[str, Any]) -> Any:
         raise OptionError(
             f"'{text}' cannot be read as a value: {' '.join(str(error).split())}."
         ) from None
+
+
+def told_apart(path: Path, paths: Sequence[Path]) -> str:
+    """Return a name for one of several paths: its own, behind the folders that tell them apart.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    paths : sequence of pathlib.Path
+        All of them.
+    """
+    if len({other.stem for other in paths}) == len(paths):
+        return path.stem
+    folders = [other.parts[:-1] for other in paths]
+    same_in_all = {
+        (index, parts[0])
+        for index, parts in enumerate(zip(*folders, strict=False))
+        if len(set(parts)) == 1
+    }
+    own = [part for part in enumerate(path.parts[:-1]) if part not in same_in_all]
+    return " ".join([*(part for _, part in own), path.stem])

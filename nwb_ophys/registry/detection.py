@@ -51,7 +51,10 @@ class Candidate:
 
 
 def detect(
-    path: str | Path, *, format_names: Sequence[str] | None = None, every_file: bool = False
+    path: str | Path,
+    *,
+    format_names: str | Sequence[str] | None = None,
+    every_file: bool = False,
 ) -> list[Candidate]:
     """Return the formats that a path may be of, the likeliest first.
 
@@ -62,7 +65,7 @@ def detect(
     ----------
     path : path-like
         Of it names and headers only are read; a folder is listed once for all formats.
-    format_names : sequence of str, optional
+    format_names : str or sequence of str, optional
         The formats to look for; all if not given.
     every_file : bool
         Whether each file in a folder is looked at, however many there are. If not, of more than a
@@ -84,6 +87,8 @@ def detect(
     path = Path(path).expanduser()
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    if isinstance(format_names, str):
+        format_names = [format_names]
     rows = formats().values() if format_names is None else map(get_format, format_names)
     glance, known = Glance(path), _usable(rows)
     found = _candidates(glance, known)
@@ -181,7 +186,7 @@ def _divided(
 ) -> tuple[list[FormatRow], list[FormatRow]]:
     """Return the formats that are looked for within a folder, and those that would be left out.
 
-    A folder with a movie may hold what an analysis made of it, and the other way round. Another
+    A folder with a movie may hold what analyses made of it, and the other way round. Another
     movie in it may be derived from the first: it is not taken, but said to be there.
     """
     asked = [row for row in rows if _is_looked_for(row)]
@@ -200,14 +205,21 @@ def _below(
     where, names = str(glance.path), glance.names(*suffixes)
     found: list[_File | _Folder] = [_File(where, name, rows, left) for name in names]
     for folder in glance.folders():
-        # Folders of Zarr are of chunks.
-        if folder.is_zarr or folder.path.name in _MADE_OF_A_RECORDING:
+        # A group of Zarr may be a recording; what is in it are arrays, and in those are chunks.
+        is_part = folder.is_zarr_array or (glance.is_zarr and folder.is_zarr)
+        if is_part or folder.path.name in _MADE_OF_A_RECORDING or _leads_back(folder.path):
             continue
         here = _candidates(folder, rows)
         found.append(_Folder(here, _candidates(folder, left)))
-        if depth > 1:
+        if depth > 1 and not folder.is_zarr:
             found += _below(folder, *_divided(rows, here, left), depth - 1)
     return found
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether a folder is a symbolic link to one that it lies in."""
+    here = folder.parent.resolve()
+    return folder.is_symlink() and folder.resolve() in (here, *here.parents)
 
 
 def _endings(row: FormatRow) -> tuple[str, ...]:
@@ -245,7 +257,8 @@ def _warn_of_damaged(files: Sequence[Path]) -> None:
         warnings.warn(
             f"{_some([repr(str(file)) for file in files])} can be read as none of the formats of "
             "such an ending: cut off or damaged, or without a file that belongs beside it. Left "
-            "out; to see what is wrong, give it alone with its format (--format).",
+            "out; to see what is wrong, give it alone with its format (format=, on the command "
+            "line --format).",
             UserWarning,
             stacklevel=3,
         )
@@ -257,17 +270,20 @@ def _some(texts: Sequence[str]) -> str:
 
 
 def _not_found(rows: Iterable[FormatRow], found: Sequence[Candidate]) -> list[FormatRow]:
-    """Return the formats of kinds that were not found.
+    """Return the formats that were not found, and of movies none where there is one.
 
-    What is written on request neither stands for a kind nor is hidden by one: a movie that was
-    registered is not the one that was recorded.
+    What is written on request neither stands for a movie nor is hidden by one: a movie that was
+    registered is not the one that was recorded. ROIs of several analyses are all wanted.
     """
     names = {candidate.format for candidate in found}
-    kinds = {candidate.kind for candidate in found if not option_asking_for(candidate.row)}
+    has_movie = any(
+        candidate.kind == "imaging" and not option_asking_for(candidate.row) for candidate in found
+    )
     return [
         row
         for row in rows
-        if (row.name not in names if option_asking_for(row) else row.kind not in kinds)
+        if row.name not in names
+        and not (has_movie and row.kind == "imaging" and not option_asking_for(row))
     ]
 
 

@@ -11,8 +11,16 @@ from nwb_ophys.registry.known import formats
 from nwb_ophys.registry.rows import FormatRow
 
 # What the list of formats calls files of these endings.
-_CALLED = {".tif": "TIFF", ".tiff": "TIFF", ".mat": "MATLAB", ".h5": "HDF5", ".hdf5": "HDF5"}
+_CALLED = {
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".mat": "MATLAB",
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+    ".nwb": "NWB",
+}
 _MOST_ENDINGS = 4
+_MOST_FAULTS = 3
 
 
 def unrecognised(path: Path) -> UnknownFormatError:
@@ -26,21 +34,29 @@ def unrecognised(path: Path) -> UnknownFormatError:
     path : pathlib.Path
     """
     glance = Glance(path)
+    if glance.is_file and _has_nothing(path):
+        return UnknownFormatError(f"'{path}' is an empty file, of 0 bytes; copy it again.")
     names = [path.name] if glance.is_file else [*glance.file_names, *glance.folder_names]
     endings = {Path(name).suffix.lower() for name in names} - {""}
     known = list(formats().values())
     near = [row for row in known if _has_any(row, endings)]
+    if glance.is_folder and endings == {".nwb"}:
+        return UnknownFormatError(
+            f"'{path}' holds nothing but NWB files, which are read where they are given "
+            "themselves: a folder may hold what its recordings were converted into. Give the file."
+        )
     if near:
         listed = "; ".join(f"{row.name}: {row.recognised}" for row in near)
         next_step = (
-            "It may be cut off, or lack a file beside it; if it is one of them, give the format's "
-            "name (--format) to read what it lacks."
+            "It may be cut off, or lack a file beside it; if it is one of them, name it (format=, on "
+            "the command line --format) to read what it lacks."
         )
     else:
         listed = ", ".join(row.name for row in known)
         next_step = "What each looks like: nwb-ophys formats."
+    holding = _holding(glance) + _faults(glance)
     return UnknownFormatError(
-        f"No format recognises '{path}'{_holding(glance)}. Looked for: {listed}. {next_step}"
+        f"No format recognises '{path}'{holding}. Looked for: {listed}. {next_step}"
     )
 
 
@@ -50,6 +66,21 @@ def _has_any(row: FormatRow, endings: set[str]) -> bool:
         any(word.endswith(ending) for word in words) or _CALLED.get(ending, ending) in words
         for ending in endings
     )
+
+
+def _has_nothing(path: Path) -> bool:
+    return path.exists() and path.stat().st_size == 0
+
+
+def _faults(glance: Glance) -> str:
+    """Say which files of a folder are empty, and which links lead nowhere."""
+    files = sorted(glance.file_names)
+    faults = [f"'{name}' is empty" for name in files if _has_nothing(glance.path / name)]
+    faults += [
+        f"'{name}' is a link to nothing" for name in files if not (glance.path / name).exists()
+    ]
+    more = f" and {len(faults) - _MOST_FAULTS} more" * (len(faults) > _MOST_FAULTS)
+    return f" ({', '.join(faults[:_MOST_FAULTS])}{more})" if faults else ""
 
 
 def _holding(glance: Glance) -> str:

@@ -7,6 +7,7 @@ over it. An existing file is appended to in a copy.
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -242,6 +243,9 @@ def new_file(make: Callable[[], Any], partial: Path, target: Path) -> Iterator[A
         io = make()
     except OSError as error:
         reason = error.strerror or str(error).replace(str(partial), str(target))
+        # h5py has the system's words amid those of HDF5's inner workings.
+        inner = re.search(r"error message = '([^']+)'", reason)
+        reason = inner[1] if inner else reason
         raise OutputError(f"'{target}' cannot be written: {reason}.") from error
     with closed_at_the_end(io, target):
         yield io

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
+import numpy as np
 from jsonschema import Draft202012Validator
 from pynwb import NWBHDF5IO, validate
 
-from nwb_ophys.errors import OptionError, SourceArgumentError, SourceNotFoundError
+from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError, SourceNotFoundError
 from nwb_ophys.interfaces import ImagingInterface, SegmentationInterface
 from nwb_ophys.interfaces.arguments import path_argument
+from nwb_ophys.metadata.moments import parse_moment
 from nwb_ophys.testing.written import check_movie, check_rois
 
+_FEWEST_TIMES = 3  # of fewer nothing can be said of the rate
 _START = "2024-05-17T14:30:00+02:00"
 
 
@@ -48,6 +53,8 @@ def check_format(cls: Any, sample: Any, *, is_detected: bool = True) -> None:
         _check_errors(cls, source, Path(folder))
         interface = cls(**source)
         _check_metadata(interface)
+        _check_clock(interface.extractor)
+        _check_arguments_are_used(cls, source)
         _check_streams(cls, source)
         _check_conversion(interface, Path(folder))
         _close(interface)
@@ -86,7 +93,14 @@ def _check_detection(cls: Any, path: Path, folder: Path) -> None:
     for file in (text, blank):
         file.write_text("this is no recording")
     for other in (empty, text, blank, folder / "absent"):
-        _hold(cls.matches(other) is None, f"'{other.name}', which is no recording, is not matched")
+        try:
+            claim = cls.matches(other)
+        except Exception as error:
+            raise AssertionError(
+                f"matches() must return None for '{other.name}', which is no recording, but "
+                f"raises {error!r}."
+            ) from error
+        _hold(claim is None, f"'{other.name}', which is no recording, is not matched")
     for other in (text, blank):
         other.unlink()
     empty.rmdir()
@@ -114,15 +128,71 @@ def _raises(error: type[Exception], call: Any, word: str, case: str) -> None:
     raise AssertionError(f"For {case}, {error.__name__} is raised, but nothing was.")
 
 
+def _check_arguments_are_used(cls: Any, source: Mapping[str, Any]) -> None:
+    """Check that each source argument is read by what the format itself defines."""
+    read: set[str] = set()
+
+    class Watched(cls.Source):  # type: ignore[misc, name-defined]
+        def __getattribute__(self, name: str) -> Any:
+            read.add(name)
+            return super().__getattribute__(name)
+
+    interface = cls(**source)
+    given = {
+        field.name: getattr(interface.source, field.name) for field in attrs.fields(cls.Source)
+    }
+    _close(interface)
+    interface.source = Watched(**given)
+    read.clear()
+    interface.extractor = cls.open(interface.source)
+    for state in (interface.describe, interface.get_metadata, interface.part):
+        state()
+    _close(interface)
+    unused = set(given) - read
+    _hold(not unused, f"every source argument is used; never read: {', '.join(sorted(unused))}")
+
+
 def _check_metadata(interface: Any) -> None:
+    stated = interface.describe()
+    _hold(isinstance(stated, Mapping), f"describe() returns a dictionary; it returned {stated!r}")
+    # A copy: what is added to the same object on each call would be in both.
+    stated = copy.deepcopy(stated)
+    _hold(
+        interface.describe() == stated,
+        "describe() states the same on each call; let it make what it returns anew",
+    )
+    _check_start(stated)
     metadata = interface.get_metadata()
     Draft202012Validator.check_schema(interface.get_metadata_schema())
     interface.validate_metadata(metadata)
     metadata["Ophys"]["ImagingPlane"].clear()
     _hold(interface.get_metadata()["Ophys"]["ImagingPlane"], "metadata are made anew on each call")
-    stated = interface.describe()
     unknown = set(stated) - {"NWBFile", "Subject", "Ophys"}
     _hold(not unknown, f"describe() has only NWBFile, Subject and Ophys; it has {unknown}")
+
+
+def _check_start(stated: Mapping[str, Any]) -> None:
+    start = (stated.get("NWBFile") or {}).get("session_start_time")
+    if start is not None:
+        try:
+            parse_moment(start, "session_start_time")
+        except MetadataError as error:
+            raise AssertionError(f"describe() must state a date and time: {error}") from error
+
+
+def _check_clock(extractor: Any) -> None:
+    """Check that the rate and the times that the files state are of one clock."""
+    rate = float(extractor.get_sampling_frequency())
+    _hold(np.isfinite(rate) and rate > 0, f"the rate is above 0 Hz; it is {rate}")
+    times = extractor.get_native_timestamps()
+    if times is None or len(times) < _FEWEST_TIMES:
+        return
+    _hold((np.diff(times) > 0).all(), "the extractor's timestamps, in seconds, increase")
+    measured = 1 / float(np.median(np.diff(times)))
+    _hold(
+        0.5 < measured / rate < 2,
+        f"the rate ({rate:g} Hz) is that of the timestamps in seconds ({measured:g} Hz)",
+    )
 
 
 def _check_streams(cls: Any, source: Mapping[str, Any]) -> None:

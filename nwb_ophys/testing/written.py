@@ -25,8 +25,17 @@ def check_movie(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:
     (series,) = [each for place in places for each in place.values() if isinstance(each, kinds)]
     extractor = interface.extractor
     expected = np.asarray(extractor.get_series(0, num_samples)).swapaxes(1, 2)
-    np.testing.assert_array_equal(series.data[:], expected)
-    assert series.data.dtype == np.dtype(extractor.get_dtype())
+    found = series.data.shape
+    assert found == expected.shape, (
+        f"The file has data of shape {found} (time, columns, rows), the source gives "
+        f"{expected.shape} for {num_samples} samples."
+    )
+    is_same = np.array_equal(series.data[:], expected, equal_nan=expected.dtype.kind == "f")
+    assert is_same, "The pixels in the file are not the source's."
+    stated = np.dtype(extractor.get_dtype())
+    assert series.data.dtype == stated, (
+        f"get_dtype() says {stated}, but the pixels are of {series.data.dtype}."
+    )
     _check_times(series, interface, num_samples)
     assert series.imaging_plane.device is not None
 

@@ -20,7 +20,13 @@ from nwb_ophys.errors import SourceNotFoundError, UnknownFormatError
 from nwb_ophys.glance import Glance, natural_order
 from nwb_ophys.opening import open_recording
 from nwb_ophys.registry import detect, formats
-from nwb_ophys.testing import SimulatedRecording, check_format, write_inscopix
+from nwb_ophys.testing import (
+    SimulatedRecording,
+    check_format,
+    write_bruker,
+    write_inscopix,
+    write_minian,
+)
 
 from .conftest import Sample, sample_of
 
@@ -221,6 +227,35 @@ def test_the_chunks_of_a_zarr_store_are_not_looked_into(
     assert tmp_path / "movie.zarr" / "0" not in listed
 
 
+def test_a_store_of_zarr_in_a_folder_is_found(
+    tmp_path: Path, recording: SimulatedRecording
+) -> None:
+    """Minian's, a group of Zarr itself, was found alone, but not in the folder of its session."""
+    store = tmp_path / "mouse7" / "day1" / "minian"
+    write_minian(store, recording)
+    (store / ".zgroup").write_text('{"zarr_format": 2}')
+    found = detect(tmp_path)
+    assert [(each.format, each.source["folder_path"]) for each in found] == [("minian", store)]
+
+
+def test_links_that_lead_back_are_not_followed(
+    tmp_path: Path, recording: SimulatedRecording
+) -> None:
+    """A recording beside a link to its own folder was converted three times."""
+    write_bruker(tmp_path / "links" / "TSeries", recording.movie.astype("u2"))
+    (tmp_path / "links" / "loop").symlink_to(tmp_path / "links")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "links" / "TSeries")
+    assert [each.format for each in detect(tmp_path / "links")] == ["bruker"]
+    assert [each.format for each in detect(tmp_path / "elsewhere")] == ["bruker"]
+
+
+def test_one_name_of_a_format(tmp_path: Path, recording: SimulatedRecording) -> None:
+    """A text was read as a list of letters."""
+    path = write_bruker(tmp_path / "TSeries", recording.movie.astype("u2"))
+    assert [each.format for each in detect(path, format_names="bruker")] == ["bruker"]
+    assert detect(path, format_names="tiff") == []
+
+
 def test_a_recording_beside_that_of_the_folder_is_told_of(
     tmp_path: Path, recording: SimulatedRecording
 ) -> None:
@@ -312,4 +347,25 @@ def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match="absent"):
         detect(tmp_path / "absent")
     with pytest.raises(UnknownFormatError, match="No format recognises"):
+        nwb_ophys.open(tmp_path)
+
+
+def test_what_is_wrong_with_files_is_said(tmp_path: Path, recording: SimulatedRecording) -> None:
+    """An empty file in front, or a link to nothing, hid the others without a word."""
+    (tmp_path / "a.tif").touch()
+    tifffile.imwrite(tmp_path / "b.tif", recording.movie)
+    with pytest.raises(UnknownFormatError, match=r"2 .tif files \('a.tif' is empty\)\. Looked"):
+        nwb_ophys.open(tmp_path)
+    with pytest.raises(UnknownFormatError, match=r"'.*a.tif' is an empty file, of 0 bytes"):
+        nwb_ophys.open(tmp_path / "a.tif")
+    (tmp_path / "a.tif").unlink()
+    (tmp_path / "a.tif").symlink_to(tmp_path / "absent.tif")
+    with pytest.raises(UnknownFormatError, match=r"'a.tif' is a link to nothing"):
+        nwb_ophys.open(tmp_path)
+
+
+def test_a_folder_of_nwb_files(tmp_path: Path) -> None:
+    """It was answered with the list of all formats."""
+    (tmp_path / "session.nwb").write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(UnknownFormatError, match=r"nothing but NWB files, .* Give the file."):
         nwb_ophys.open(tmp_path)

@@ -31,6 +31,8 @@ def installed(tmp_path_factory):
     blocks = dict(re.findall(r"<!-- (\S+) -->\n```\w+\n(.*?)```", README.read_text(), re.S))
     for name in ("labrig.py", "pyproject.toml"):
         (folder / name).write_text(blocks[name], encoding="utf-8")
+    (folder / "mouse7").mkdir()  # as recordings may lie beside it
+    (folder / "suite2p").mkdir()
     site = folder / "site"
     options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(site)]
     command = [sys.executable, "-m", "pip", "install", *options, str(folder)]

@@ -398,6 +398,20 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
         write_nwbfile(new_file(a=np.zeros(3)), tmp_path / "a.nwb")
 
 
+def test_the_system_s_words_are_told_and_not_hdf5_s(tmp_path, monkeypatch):
+    """'Unable to synchronously create file (…, flags = 13, o_flags = 242)' was told."""
+
+    def refuse(self, path, mode, manager=None):
+        raise OSError(
+            f"Unable to synchronously create file (unable to open file: name = '{path}', errno = "
+            "30, error message = 'Read-only file system', flags = 13, o_flags = 242)"
+        )
+
+    monkeypatch.setattr("nwb_ophys.storage.hdf5.Hdf5Backend.open", refuse)
+    with pytest.raises(OutputError, match=r"/a\.nwb' cannot be written: Read-only file system\.$"):
+        write_nwbfile(new_file(a=np.zeros(3)), tmp_path / "a.nwb")
+
+
 def test_workers_and_options_are_taken(tmp_path):
     """Of append_to_nwbfile too."""
     target = write_nwbfile(new_file(a=np.arange(3.0)), tmp_path / "a.nwb")
