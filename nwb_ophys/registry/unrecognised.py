@@ -48,8 +48,8 @@ def unrecognised(path: Path) -> UnknownFormatError:
     if near:
         listed = "; ".join(f"{row.name}: {row.recognised}" for row in near)
         next_step = (
-            "It may be cut off, or lack a file beside it; if it is one of them, name it (format=, on "
-            "the command line --format) to read what it lacks."
+            "It may be cut off, or lack a file beside it; if it is one of them, name it (format=, "
+            "on the command line --format) to read what it lacks."
         )
     else:
         listed = ", ".join(row.name for row in known)
