@@ -64,7 +64,8 @@ def write_micromanager(
         What the summary states as the interval between samples; 1000 / `sampling_frequency` by
         default. Micro-Manager states 0 for as fast as can be.
     elapsed_ms : array-like, optional
-        Time of each sample since the start; regular by default.
+        Time of each sample since the start, or (samples, planes) or (samples, planes, channels) of
+        each image; regular by default.
     playback_fps : float
         Rate at which the program shows the recording, in DisplaySettings.json.
     num_files : int
@@ -99,6 +100,8 @@ def write_micromanager(
     interval = 1000 / sampling_frequency if interval_ms is None else interval_ms
     elapsed = np.arange(len(first)) * 1000 / sampling_frequency
     elapsed = elapsed if elapsed_ms is None else np.asarray(elapsed_ms, float)
+    elapsed = elapsed.reshape(*elapsed.shape, *[1] * (3 - elapsed.ndim))
+    elapsed = np.broadcast_to(elapsed, (len(first), first.shape[3], len(images[0])))
     stated = {
         "Prefix": prefix,
         "MicroManagerVersion": "2.0.0",
@@ -172,7 +175,7 @@ def _write_file(
             **frame,
         }
         if elapsed is not None:
-            own["ElapsedTime-ms"] = float(elapsed[time])
+            own["ElapsedTime-ms"] = float(elapsed[time, plane, channel])
         descriptions = _descriptions(plan, number, len(pages)) if page is pages[0] else ()
         file.write(bytes(position - file.tell()))
         body = _page(position, frame_of(plan.images, page), json.dumps(own).encode(), descriptions)
