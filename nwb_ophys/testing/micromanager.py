@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from attrs import evolve
 
 from nwb_ophys.testing.ome_tiff import as_images, frame_of, order_pages, uuids
 from nwb_ophys.testing.ome_xml import OmePlan, ome_xml
@@ -46,6 +48,7 @@ def write_micromanager(
     camera: str = "Andor",
     with_elapsed: bool = True,
     summary: Mapping[str, Any] | None = None,
+    acquired: datetime | None = None,
     prefix: str = "session",
 ) -> list[Path]:
     """Write a recording as Micro-Manager 2 does: a folder with .ome.tif and DisplaySettings.json.
@@ -78,6 +81,8 @@ def write_micromanager(
         Whether the times of frames are stated.
     summary : mapping, optional
         Further keys of the summary, or others in place of those written.
+    acquired : datetime.datetime, optional
+        ``AcquisitionDate`` of the OME-XML.
     prefix : str
         Beginning of the file names.
 
@@ -98,10 +103,8 @@ def write_micromanager(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     interval = 1000 / sampling_frequency if interval_ms is None else interval_ms
-    elapsed = np.arange(len(first)) * 1000 / sampling_frequency
-    elapsed = elapsed if elapsed_ms is None else np.asarray(elapsed_ms, float)
-    elapsed = elapsed.reshape(*elapsed.shape, *[1] * (3 - elapsed.ndim))
-    elapsed = np.broadcast_to(elapsed, (len(first), first.shape[3], len(images[0])))
+    regular = np.arange(len(first)) * 1000 / sampling_frequency
+    elapsed = _of_each_image(regular if elapsed_ms is None else elapsed_ms, images)
     stated = {
         "Prefix": prefix,
         "MicroManagerVersion": "2.0.0",
@@ -125,7 +128,7 @@ def write_micromanager(
         "Exposure-ms": exposure_ms,
         "PixelSizeUm": pixel_size_um,
     }
-    plan = _plan(folder, images, num_files, prefix, pixel_size_um)
+    plan = evolve(_plan(images, num_files, prefix, pixel_size_um), acquired=acquired)
     for number, name in enumerate(plan.files):
         with (folder / name).open("wb") as file:
             times = elapsed if with_elapsed else None
@@ -135,7 +138,15 @@ def write_micromanager(
     return [folder / name for name in plan.files]
 
 
-def _plan(folder: Path, images: Any, num_files: int, prefix: str, pixel_size_um: float) -> OmePlan:
+def _of_each_image(elapsed: Any, images: Any) -> Array:
+    """Return times of samples, or of their images, of the shape (samples, planes, channels)."""
+    first = next(iter(images[0].values()))
+    times = np.asarray(elapsed, float)
+    times = times.reshape(*times.shape, *[1] * (3 - times.ndim))
+    return np.broadcast_to(times, (len(first), first.shape[3], len(images[0])))
+
+
+def _plan(images: Any, num_files: int, prefix: str, pixel_size_um: float) -> OmePlan:
     base = f"{prefix}_MMStack_Pos0"
     later = [f"{base}_{number}.ome.tif" for number in range(1, num_files)]
     size = str(pixel_size_um)

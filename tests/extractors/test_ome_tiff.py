@@ -148,8 +148,29 @@ def test_a_plane_without_a_page_in_between(tmp_path, movie):
     start = content.index(b"<TiffGone")
     end = content.index(b"</TiffData>", start) + len(b"</TiffData>")
     path.write_bytes(content[:start] + b" " * (end - start) + content[end:])
-    with pytest.raises(CorruptSourceError, match="no page for 1 of them, the first of time 2"):
-        OmeTiffExtractor(path, "A")
+    with (
+        pytest.warns(UserWarning, match="of 6 times.*5 are complete"),
+        pytest.raises(CorruptSourceError, match="no page for planes of time 2"),
+    ):
+        OmeTiffExtractor(path, "B")
+    # The other channel has all its pages.
+    with OmeTiffExtractor(path, "A") as extractor:
+        np.testing.assert_array_equal(extractor.get_series(), movie)
+
+
+def test_a_time_without_a_page_is_a_gap_where_times_are_stated(tmp_path, movie):
+    elapsed = np.arange(6) / 10
+    (path,) = write_ome_tiff(tmp_path, movie, delta_t=elapsed, sampling_frequency=None)
+    content = path.read_bytes()
+    start = content.index(b'<TiffData FirstC="0" FirstT="2"')
+    end = content.index(b"</TiffData>", start) + len(b"</TiffData>")
+    path.write_bytes(content[:start] + b" " * (end - start) + content[end:])
+    with pytest.warns(UserWarning, match="of 6 times that its OME-XML states 5 are complete"):
+        extractor = OmeTiffExtractor(path)
+    with extractor:
+        kept = [0, 1, 3, 4, 5]
+        np.testing.assert_array_equal(extractor.get_series(), movie[kept])
+        np.testing.assert_allclose(extractor.get_native_timestamps(), elapsed[kept])
 
 
 def test_one_page_for_two_planes(tmp_path, movie):
