@@ -1,5 +1,6 @@
 """Find the files of an OME-TIFF recording, and which page is which plane."""
 
+import functools
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,7 @@ def read_ome(path: Path) -> OmeRecording:
     SourceError
         If it is no OME-TIFF.
     """
-    document = parse_ome_xml(path, _text(path))
+    document = _document(path)
     uuid = document.uuid
     if document.metadata_file is not None:
         other = path.parent / document.metadata_file
@@ -72,17 +73,29 @@ def read_ome(path: Path) -> OmeRecording:
                 "that file there"
             )
             raise SourceNotFoundError(message)
-        is_tiff = other.suffix.lower() in (".tif", ".tiff")
-        text = _text(other) if is_tiff else other.read_text(encoding="utf-8", errors="replace")
-        document = parse_ome_xml(other, text)
+        document = _document(other, is_tiff=other.suffix.lower() in (".tif", ".tiff"))
     if not document.images:
         raise SourceError(f"{path}: its OME-XML describes no image")
     return OmeRecording(path=path, document=document, files=_find_files(path, document, uuid))
 
 
+def _document(path: Path, is_tiff: bool = True) -> OmeDocument:
+    """Parse the text of a file, or take the last one again: each channel and plane asks for it."""
+    if not path.is_file():
+        inspect_tiff(path)  # raises
+    state = path.stat()
+    return _read_state(path, is_tiff, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=2)
+def _read_state(path: Path, is_tiff: bool, size: int, changed: int) -> OmeDocument:
+    text = _text(path) if is_tiff else path.read_text(encoding="utf-8", errors="replace")
+    return parse_ome_xml(path, text)
+
+
 def _text(path: Path) -> str:
-    table = inspect_tiff(path).table
-    text = table.read_description(0)
+    # What it states of the order of its pages is parsed here, and better.
+    text = inspect_tiff(path, reads_axes=False).table.read_description(0)
     if "<OME" not in text[:4096] and read_summary(path) is not None:
         message = (
             f"{path} was not closed by Micro-Manager, which writes the OME-XML at the end: it has "
@@ -193,7 +206,7 @@ def find_pages(
         OmeBlock(file_name=None, uuid=None, ifd=None, first=dict.fromkeys("CZT", 0), count=None),
     )
     paths = list(dict.fromkeys(recording.files.get(_key(b), recording.path) for b in blocks))
-    sources = [inspect_tiff(path) for path in paths]
+    sources = [inspect_tiff(path, reads_axes=False) for path in paths]
     firsts = np.concatenate([[0], np.cumsum([source.table.num_pages for source in sources])])
     sizes = [image.sizes[axis] for axis in reversed(image.order)]
     flat = np.full(int(np.prod(sizes)), -1, np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -353,3 +354,21 @@ def test_units_of_length(tmp_path, movie, unit, metres):
     with OmeTiffExtractor(path) as extractor:
         assert extractor.image.spacing[0] == pytest.approx(metres)
         assert extractor.image.spacing[1] is None
+
+
+def test_the_xml_is_parsed_once_for_all_channels_and_planes(tmp_path, monkeypatch):
+    """It is of megabytes, and each series asks for it."""
+    volumes = np.arange(6 * 5 * 7 * 3, dtype="uint16").reshape(6, 5, 7, 3)
+    (path,) = write_ome_tiff(tmp_path, {"A": volumes, "B": volumes})
+    parsed = []
+    parse = ElementTree.XML
+    monkeypatch.setattr(ElementTree, "XML", lambda text: parsed.append(1) or parse(text))
+    monkeypatch.setattr(ElementTree, "fromstring", lambda text: parsed.append(1) or parse(text))
+    for name in "AB":
+        for plane in range(3):
+            OmeTiffExtractor(path, name, plane_index=plane).close()
+    assert len(parsed) == 1
+    # Not so when it has changed.
+    write_ome_tiff(tmp_path, {"C": volumes})
+    with OmeTiffExtractor(path) as extractor:
+        assert extractor.channel_name == "C"
