@@ -145,10 +145,11 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         first = dict(zip(names, reader.first_pages.tolist(), strict=False))
         numbers = [first[name] + page for name, page in pages]
         self._pages = np.array(numbers, np.int64).reshape(-1, num_planes)[:, list(planes)]
-        self._stated_times = self.layout.times()
+        self._stated_times = self.layout.times(plane_index)
         super().__init__(
             reader,
-            sampling_frequency=_rate(self.recording, self.layout, self._stated_times),
+            # Sweeps forth and back bring a plane at uneven times; volumes keep their rate.
+            sampling_frequency=_rate(self.recording, self.layout, self.layout.times()),
             num_samples=len(self._pages),
             num_planes=len(planes),
         )
@@ -159,7 +160,7 @@ class BrukerTiffExtractor(TiffFramesExtractor):
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> npt.NDArray[np.float64] | None:
-        """Return the start of samples as the XML file states it, in s after the first one.
+        """Return the start of samples as the XML file states it, of a plane that of its frames.
 
         Parameters
         ----------
@@ -169,7 +170,8 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         Returns
         -------
         numpy.ndarray of float64, shape (samples,), or None
-            None if a frame states no time, or if the times do not ascend.
+            Seconds after the first frame of the recording, of whatever plane; None if a frame
+            states no time, or if the times do not ascend.
         """
         samples = self._sample_range(start_sample, end_sample)
         return None if self._stated_times is None else self._stated_times[samples]

@@ -42,15 +42,28 @@ class PrairieLayout:
         """Positions along z of each plane, of each device that moves the focus."""
         return [frame.z for frame in self.samples[0]]
 
-    def times(self) -> npt.NDArray[np.float64] | None:
-        """Return the start of each sample in s after that of the first; None if not stated."""
+    def times(self, plane: int | None = None) -> npt.NDArray[np.float64] | None:
+        """Return when samples, or the frames of one plane of them, were begun.
+
+        Parameters
+        ----------
+        plane : int, optional
+            By default whole samples, which begin with their earliest frame.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (samples,), or None
+            Seconds after the first frame of the recording, of whatever plane; None if not stated.
+        """
         for name in ("absolute_time", "relative_time"):
             # The time within a sequence begins anew with each of some kinds.
             stated = [[getattr(frame, name) for frame in sample] for sample in self.samples]
             if all(None not in sample for sample in stated):
-                times = np.array([min(sample) for sample in stated], np.float64)
-                if np.isfinite(times).all() and (np.diff(times) > 0).all():
-                    return np.round(times - times[0], 9)
+                of_frames = np.array(stated, np.float64)
+                starts = of_frames.min(axis=1)
+                if np.isfinite(of_frames).all() and (np.diff(starts) > 0).all():
+                    times = starts if plane is None else of_frames[:, plane]
+                    return np.round(times - starts[0], 9)
         return None
 
 

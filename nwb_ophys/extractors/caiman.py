@@ -191,5 +191,5 @@ def _check(path: Path) -> None:
                     f"'{path}' states no field: params/data/dims must be rows and columns, and "
                     "planes if there are several."
                 )
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, UnicodeError) as error:
         raise CorruptSourceError(f"'{path}' is not a whole HDF5 file: {error}.") from error

@@ -54,7 +54,7 @@ def read_hdf5_outline(path: Path) -> Outline | None:
             groups: set[str] = set()
             _visit(file, "", groups, outline.datasets, _DEPTH)
             return attrs.evolve(outline, groups=frozenset(groups))
-    except (OSError, RuntimeError, KeyError):
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError):  # damaged within
         return None
 
 

@@ -1,5 +1,6 @@
 """Read Micro-Manager's image file stacks: OME-TIFF files with its own statements of each frame."""
 
+import warnings
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -9,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.micromanager_frames import read_frames
 from nwb_ophys.extractors.micromanager_header import (
-    FrameTags,
-    elapsed_times,
     read_summary,
     start_of,
     stated,
     stated_number,
 )
-from nwb_ophys.extractors.ome_files import OmePages, find_pages, read_ome
+from nwb_ophys.extractors.ome_files import find_pages, read_ome
 from nwb_ophys.extractors.ome_model import OmeImage
 from nwb_ophys.extractors.ome_tiff import (
     channel_index,
@@ -102,28 +102,34 @@ class MicroManagerExtractor(TiffFramesExtractor):
         if plane_index is not None:
             check_index("plane_index", plane_index, self.image.sizes["Z"])
         planes = slice(None) if plane_index is None else slice(plane_index, plane_index + 1)
-        found = find_pages(recording, self.image)
-        self._pages = np.ascontiguousarray(found.pages[channel][:, planes])
+        found = find_pages(recording, self.image, channel, planes)
         self.file_paths = [source.table.path for source in found.sources]
         reader = TiffPageReader(found.sources)
-        self.frame, times = _frames(reader, found, self._pages)
-        self._stated_times = usable_times(path, times, "ElapsedTime-ms")
+        frames = read_frames(reader, found.sources, found.pages)
+        frames = frames.cut(_num_recorded(path, frames.num_recorded, len(found.pages)))
+        frames.check_order(path)
+        self.frame, self._pages = frames.first, found.pages[: len(frames.times)]
+        self._stated_times = usable_times(path, frames.times, "ElapsedTime-ms")
+        rate = self._rate(path, sampling_frequency)
+        found.check_gaps(path, self._stated_times)
         super().__init__(
             reader,
-            sampling_frequency=self._rate(path, sampling_frequency),
+            sampling_frequency=rate,
             num_samples=len(self._pages),
             num_planes=self._pages.shape[1],
         )
 
     @property
     def start(self) -> Any:
-        """When the acquisition began: a datetime, or None."""
-        return start_of(self.summary)
+        """When the acquisition began: a datetime, with a zone where it is stated, or None."""
+        return start_of(self.summary) or self.image.acquired
 
     def _rate(self, path: Path, given: float | None) -> float:
         """Return the rate; given by the user, else measured, else planned."""
         interval = stated_number(self.summary, "Interval_ms")
-        planned = None if interval is None else 1000 / interval
+        if stated(self.summary, "CustomIntervals_ms"):
+            interval = None  # of each frame its own
+        planned = None if interval is None else round(1000 / interval, 9)
         measured = mean_rate(self._stated_times)
         if given is not None:
             check_rate(given)
@@ -171,17 +177,30 @@ def channel_names(summary: Mapping[str, Any], image: OmeImage) -> tuple[str, ...
     CorruptSourceError
         If the summary and the OME-XML state different numbers of channels.
     """
-    count, names = summary.get("Channels"), summary.get("ChNames")
+    count, names = stated_number(summary, "Channels"), summary.get("ChNames")
     num_channels = image.sizes["C"]
-    if isinstance(count, int) and count != num_channels:
+    if count is not None and count != num_channels:
         message = (
-            f"Micro-Manager's summary states {count} channels, the OME-XML {num_channels} "
+            f"Micro-Manager's summary states {count:g} channels, the OME-XML {num_channels} "
             f"({', '.join(image.channel_names)}); the file is damaged, or was changed"
         )
         raise CorruptSourceError(message)
     if isinstance(names, list) and len(set(map(str, names))) == num_channels == len(names):
         return tuple(map(str, names))
     return image.channel_names
+
+
+def _num_recorded(path: Path, num_recorded: int, num_samples: int) -> int:
+    """Return the first of two numbers, and say what is left out where it is less."""
+    if num_recorded < num_samples:
+        warnings.warn(
+            f"{path}: of {num_samples} samples the last {num_samples - num_recorded} have frames "
+            "of which Micro-Manager states nothing: it filled them with blank frames when the "
+            "acquisition was stopped. They are left out.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return num_recorded
 
 
 def _summary(path: Path) -> dict[str, Any]:
@@ -192,22 +211,6 @@ def _summary(path: Path) -> dict[str, Any]:
         )
         raise SourceError(message)
     return summary
-
-
-def _frames(
-    reader: TiffPageReader, found: OmePages, pages: Integers
-) -> tuple[Mapping[str, Any], npt.NDArray[np.float64]]:
-    """Return what is stated of the first frame, and the times of all, of the shape of ``pages``."""
-    files, local = reader.locate(pages.reshape(-1))
-    times = np.full(files.shape, np.nan)
-    first: Mapping[str, Any] = {}
-    for file in np.unique(files).tolist():
-        tags = FrameTags(found.sources[file].table.path)
-        is_here = files == file
-        times[is_here] = elapsed_times(tags, local[is_here])
-        if file == files[0]:
-            first = tags.frame(int(local[0]))
-    return first, times.reshape(pages.shape)
 
 
 def camera_of(frame: Mapping[str, Any]) -> str | None:

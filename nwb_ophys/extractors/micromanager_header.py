@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.extractors.tiff_pages import Integers, TiffStructure, read_structure
@@ -107,16 +106,11 @@ def _find_texts(file: BinaryIO, structure: TiffStructure) -> list[tuple[int, int
             block += file.read(size - len(block))
         tags = np.frombuffer(block, record, count, count_format.size)
         own = tags[tags["code"] == FRAME_TAG]
-        places.append((int(own["value"][0]), int(own["count"][0])) if len(own) else (0, 0))
+        # Up to four bytes stand in the place of the offset: too few for a statement.
+        is_text = len(own) > 0 and int(own["count"][0]) > 4
+        places.append((int(own["value"][0]), int(own["count"][0])) if is_text else (0, 0))
         (offset,) = offset_format.unpack_from(block, size - offset_format.size)
     return places
-
-
-def elapsed_times(tags: FrameTags, pages: Integers) -> npt.NDArray[np.float64]:
-    """Return when frames were taken, in seconds since the start; NaN where it is not stated."""
-    pattern = re.compile(rb'"ElapsedTime-ms"\s*:\s*"?([-+.\deE]+)')
-    matches = [pattern.search(text) for text in tags.texts(pages)]
-    return np.array([float(match[1]) / 1000 if match else np.nan for match in matches])
 
 
 def stated(values: Mapping[str, Any], *names: str) -> Any:

@@ -1,14 +1,17 @@
 """Find the files of an OME-TIFF recording, and which page is which plane."""
 
+import functools
 import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from attrs import frozen
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+from nwb_ophys.extractors.micromanager_header import read_summary
 from nwb_ophys.extractors.ome_model import OmeBlock, OmeDocument, OmeImage
 from nwb_ophys.extractors.ome_xml import parse_ome_xml
 from nwb_ophys.extractors.tiff_files import TiffSource, inspect_tiff
@@ -60,7 +63,7 @@ def read_ome(path: Path) -> OmeRecording:
     SourceError
         If it is no OME-TIFF.
     """
-    document = parse_ome_xml(path, _text(path))
+    document = _document(path)
     uuid = document.uuid
     if document.metadata_file is not None:
         other = path.parent / document.metadata_file
@@ -70,17 +73,36 @@ def read_ome(path: Path) -> OmeRecording:
                 "that file there"
             )
             raise SourceNotFoundError(message)
-        is_tiff = other.suffix.lower() in (".tif", ".tiff")
-        text = _text(other) if is_tiff else other.read_text(encoding="utf-8", errors="replace")
-        document = parse_ome_xml(other, text)
+        document = _document(other, is_tiff=other.suffix.lower() in (".tif", ".tiff"))
     if not document.images:
         raise SourceError(f"{path}: its OME-XML describes no image")
     return OmeRecording(path=path, document=document, files=_find_files(path, document, uuid))
 
 
+def _document(path: Path, is_tiff: bool = True) -> OmeDocument:
+    """Parse the text of a file, or take the last one again: each channel and plane asks for it."""
+    if not path.is_file():
+        inspect_tiff(path)  # raises
+    state = path.stat()
+    return _read_state(path, is_tiff, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=2)
+def _read_state(path: Path, is_tiff: bool, size: int, changed: int) -> OmeDocument:
+    text = _text(path) if is_tiff else path.read_text(encoding="utf-8", errors="replace")
+    return parse_ome_xml(path, text)
+
+
 def _text(path: Path) -> str:
-    table = inspect_tiff(path).table
-    text = table.read_description(0)
+    # What it states of the order of its pages is parsed here, and better.
+    text = inspect_tiff(path, reads_axes=False).table.read_description(0)
+    if "<OME" not in text[:4096] and read_summary(path) is not None:
+        message = (
+            f"{path} was not closed by Micro-Manager, which writes the OME-XML at the end: it has "
+            "none. Open it in Micro-Manager, which can mend it, and save it again; or read it as a "
+            "plain TIFF stack"
+        )
+        raise CorruptSourceError(message)
     if "<OME" not in text[:4096]:
         message = (
             f"{path} has no OME-XML in the description of its first page; read it as a plain TIFF "
@@ -137,37 +159,54 @@ def _by_uuid(folder: Path) -> dict[str, Path]:
 
 @frozen(kw_only=True, eq=False)
 class OmePages:
-    """The pages of one image.
+    """The pages of one channel of one image.
 
     Attributes
     ----------
     sources : list of TiffSource
         The files with pages of the image.
-    pages : numpy.ndarray of int64, shape (channels, times, planes)
+    pages : numpy.ndarray of int64, shape (samples, planes)
         Their numbers, counted over all files.
+    times : numpy.ndarray of int64, shape (samples,)
+        Which of the stated times the samples are: those of which every plane is there.
     """
 
     sources: list[TiffSource]
     pages: Integers
+    times: Integers
+
+    def check_gaps(self, path: Path, stated: npt.NDArray[np.float64] | None) -> None:
+        """Raise CorruptSourceError where times in between are missing, and none are stated."""
+        is_missing = np.diff(self.times, prepend=-1) > 1
+        if is_missing.any() and stated is None:
+            first = int(self.times[is_missing][0]) - 1
+            message = (
+                f"{path}: its OME-XML has no page for planes of time {first} of this channel, "
+                "others follow, and no times are used from which the gap could be seen; files or "
+                "pages are missing. Read it as a plain TIFF stack"
+            )
+            raise CorruptSourceError(message)
 
 
-def find_pages(recording: OmeRecording, image: OmeImage) -> OmePages:
-    """Return which page is which plane of an image.
+def find_pages(
+    recording: OmeRecording, image: OmeImage, channel: int, planes: slice = slice(None)
+) -> OmePages:
+    """Return which page is which plane of a channel of an image.
 
-    The last times are left out, with a UserWarning, where an acquisition that was ended early
-    states more than were recorded.
+    Times of which planes have no page are left out, with a UserWarning: the last ones of an
+    acquisition that was ended early, or those at which the channel was skipped.
 
     Raises
     ------
     CorruptSourceError
-        If pages that the text names are not in the files, if planes in between have no page, if
-        two planes have the same page, or if the pages are of another shape than stated.
+        If pages that the text names are not in the files, if no time is whole, if two planes have
+        the same page, or if the pages are of another shape than stated.
     """
     blocks = image.blocks or (
         OmeBlock(file_name=None, uuid=None, ifd=None, first=dict.fromkeys("CZT", 0), count=None),
     )
     paths = list(dict.fromkeys(recording.files.get(_key(b), recording.path) for b in blocks))
-    sources = [inspect_tiff(path) for path in paths]
+    sources = [inspect_tiff(path, reads_axes=False) for path in paths]
     firsts = np.concatenate([[0], np.cumsum([source.table.num_pages for source in sources])])
     sizes = [image.sizes[axis] for axis in reversed(image.order)]
     flat = np.full(int(np.prod(sizes)), -1, np.int64)
@@ -180,7 +219,9 @@ def find_pages(recording: OmeRecording, image: OmeImage) -> OmePages:
         raise CorruptSourceError(f"{recording.path}: its OME-XML has one page for several planes")
     axes = image.order[::-1]
     pages = flat.reshape(sizes).transpose([axes.index(axis) for axis in "CTZ"])
-    return OmePages(sources=sources, pages=_complete(recording.path, pages))
+    own = pages[channel][:, planes]
+    times = _complete(recording.path, own)
+    return OmePages(sources=sources, pages=np.ascontiguousarray(own[times]), times=times)
 
 
 def _enter(
@@ -211,26 +252,17 @@ def _enter(
 
 
 def _complete(path: Path, pages: Integers) -> Integers:
-    """Return the pages of the times that are complete, if those missing are the last ones."""
-    is_there = np.asarray((pages >= 0).all(axis=(0, 2)))
-    if is_there.all():
-        return pages
-    num_times = int(np.argmin(is_there))
+    """Return which times of pages, of the shape (times, planes), have all planes."""
+    times = np.flatnonzero((pages >= 0).all(axis=1))
     num_missing = int((pages < 0).sum())
-    if num_times == 0 or is_there[num_times:].any():
-        message = (
-            f"{path}: its OME-XML describes {pages.size} planes (channels, times, planes: "
-            f"{pages.shape}) and has no page for {num_missing} of them, the first of time "
-            f"{num_times}; files or pages are missing"
-        )
-        raise CorruptSourceError(message)
-    warnings.warn(
-        f"{path}: of {pages.shape[1]} times that its OME-XML states {num_times} are complete "
-        f"({num_missing} of {pages.size} planes have no page); the others are left out.",
-        UserWarning,
-        stacklevel=4,
-    )
-    return pages[:, :num_times]
+    what = f"of {len(pages)} times that its OME-XML states {len(times)} are complete"
+    why = f"{num_missing} of {pages.size} planes of the channel have no page"
+    if not len(times):
+        raise CorruptSourceError(f"{path}: {what} ({why}); files or pages are missing")
+    if len(times) < len(pages):
+        message = f"{path}: {what} ({why}); the others are left out."
+        warnings.warn(message, UserWarning, stacklevel=4)
+    return times
 
 
 def _check_shape(recording: OmeRecording, image: OmeImage, sources: Sequence[TiffSource]) -> None:

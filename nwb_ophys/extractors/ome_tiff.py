@@ -86,14 +86,16 @@ class OmeTiffExtractor(TiffFramesExtractor):
         if plane_index is not None:
             check_index("plane_index", plane_index, num_planes)
         planes = slice(None) if plane_index is None else slice(plane_index, plane_index + 1)
-        found = find_pages(recording, self.image)
-        self._pages = np.ascontiguousarray(found.pages[channel][:, planes])
+        found = find_pages(recording, self.image, channel, planes)
+        self._pages = found.pages
         self.file_paths = [source.table.path for source in found.sources]
-        times = self.image.delta_t[channel, : len(self._pages), planes]
+        times = self.image.delta_t[channel, found.times, planes]
         self._stated_times = usable_times(recording.path, times)
+        rate = self._rate(recording.path, sampling_frequency)
+        found.check_gaps(recording.path, self._stated_times)
         super().__init__(
             TiffPageReader(found.sources),
-            sampling_frequency=self._rate(recording.path, sampling_frequency),
+            sampling_frequency=rate,
             num_samples=len(self._pages),
             num_planes=self._pages.shape[1],
         )

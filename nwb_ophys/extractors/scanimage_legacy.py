@@ -74,7 +74,7 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
         if plane_index is not None:
             check_index("plane_index", plane_index, num_planes)
         pages = [
-            first + _arrange(source, self.metadata)
+            first + _arrange(source, self.metadata, source is sources[-1])
             for first, source in zip(reader.first_pages, sources, strict=False)
         ]
         _check_planned(headers, pages)
@@ -161,20 +161,29 @@ def _channel_index(metadata: LegacyMetadata, channel_name: str | None) -> int:
     return names.index(channel_name)
 
 
-def _arrange(source: TiffSource, metadata: LegacyMetadata) -> Integers:
+def _arrange(source: TiffSource, metadata: LegacyMetadata, is_last: bool) -> Integers:
     """Return the pages of a file, int64 of shape (frames of the slice, slices, channels)."""
     num_pages, num_channels = source.table.num_pages, metadata.pages_per_frame
     num_frames, rest = divmod(num_pages, num_channels * metadata.num_planes)
     expected = metadata.frames_per_slice
-    is_cut = metadata.num_planes > 1 and expected is not None and num_frames != expected
-    if rest or is_cut:
+    is_stack = metadata.num_planes > 1
+    is_cut = is_stack and expected is not None and num_frames != expected
+    # A movie may be stopped between the channels of its last frame; of a stack, slices are missing.
+    if is_cut or (rest and (is_stack or not is_last or not num_frames)):
         message = (
             f"{source.table.path} has {num_pages} pages, but its header states {num_channels} "
             f"channels x {metadata.num_planes} slices x {expected or 'any number of'} frames; it "
             "was not completed. Read it as a plain TIFF stack"
         )
         raise CorruptSourceError(message)
-    pages = np.arange(num_pages, dtype=np.int64)
+    if rest:
+        warnings.warn(
+            f"{source.table.path} has {num_pages} pages of {num_channels} channels; the last "
+            f"frame has not all channels, and its {rest} pages are left out.",
+            UserWarning,
+            stacklevel=4,
+        )
+    pages = np.arange(num_pages - rest, dtype=np.int64)
     return pages.reshape(metadata.num_planes, num_frames, num_channels).swapaxes(0, 1)
 
 

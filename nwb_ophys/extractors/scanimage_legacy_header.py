@@ -6,7 +6,7 @@ Meaning of the properties: the ScanImage 3.8 files at hand and the program's man
 
 import math
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from attrs import field, frozen
@@ -14,7 +14,11 @@ from attrs import field, frozen
 from nwb_ophys.errors import CorruptSourceError, SourceError
 
 PROPERTY = re.compile(r"^state\.([\w.]+) ?= ?(.*)$")
-START = re.compile(r"(\d+)/(\d+)/(\d{4}) (\d+):(\d+):(\d+(?:\.\d+)?)$")
+_CLOCK = r"[ T](\d+):(\d+):(\d+(?:\.\d+)?)$"
+START = re.compile(r"(\d+)/(\d+)/(\d{4})" + _CLOCK)
+DATESTR = re.compile(r"(\d+)-([A-Za-z]{3})-(\d{4})" + _CLOCK)
+ISO = re.compile(r"(\d{4})[-/](\d+)[-/](\d+)" + _CLOCK)
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 MOST_CHANNELS = 4
 
 
@@ -167,14 +171,20 @@ def _channel_names(header: _Values) -> tuple[str, ...]:
 
 
 def _start(text: str) -> datetime | None:
-    """Return a time that the program writes as month/day/year; None where there is none."""
-    match = START.match(text.strip())
-    if match is None:
+    """Return a time as the program or MATLAB's ``datestr`` writes it; None where there is none."""
+    text = text.strip()
+    if match := START.match(text):
+        month, day, year = int(match[1]), int(match[2]), int(match[3])
+    elif (match := DATESTR.match(text)) and match[2].lower() in MONTHS:
+        month, day, year = MONTHS.index(match[2].lower()) + 1, int(match[1]), int(match[3])
+    elif match := ISO.match(text):
+        year, month, day = int(match[1]), int(match[2]), int(match[3])
+    else:
         return None
-    month, day, year, hour, minute = (int(match[index]) for index in range(1, 6))
-    second = float(match[6])
     try:
-        whole = datetime(year, month, day, hour, minute, int(second))
+        whole = datetime(year, month, day, int(match[4]), int(match[5]))
     except ValueError:  # day first, or a time that does not exist: not to be guessed
         return None
-    return whole.replace(microsecond=min(round(second % 1 * 1e6), 999_999))
+    # Rounded to milliseconds, the last of a minute are written as 60.000.
+    seconds = float(match[6])
+    return whole + timedelta(seconds=seconds) if seconds <= 60 else None

@@ -115,7 +115,7 @@ class MicroManagerImagingInterface(ImagingInterface):
         if found is None or author_of(found[1]) != "micromanager":
             return None
         summary = glance.read_once(read_summary, found[0])
-        if summary is None or "<OME" not in found[1].description:
+        if summary is None:
             return None
         version = stated(summary, "MicroManagerVersion")
         count = len(glance.files(*TIFF_SUFFIXES))

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from attrs import evolve
 
 from nwb_ophys.testing.ome_tiff import as_images, frame_of, order_pages, uuids
 from nwb_ophys.testing.ome_xml import OmePlan, ome_xml
@@ -46,6 +48,7 @@ def write_micromanager(
     camera: str = "Andor",
     with_elapsed: bool = True,
     summary: Mapping[str, Any] | None = None,
+    acquired: datetime | None = None,
     prefix: str = "session",
 ) -> list[Path]:
     """Write a recording as Micro-Manager 2 does: a folder with .ome.tif and DisplaySettings.json.
@@ -64,7 +67,8 @@ def write_micromanager(
         What the summary states as the interval between samples; 1000 / `sampling_frequency` by
         default. Micro-Manager states 0 for as fast as can be.
     elapsed_ms : array-like, optional
-        Time of each sample since the start; regular by default.
+        Time of each sample since the start, or (samples, planes) or (samples, planes, channels) of
+        each image; regular by default.
     playback_fps : float
         Rate at which the program shows the recording, in DisplaySettings.json.
     num_files : int
@@ -77,6 +81,8 @@ def write_micromanager(
         Whether the times of frames are stated.
     summary : mapping, optional
         Further keys of the summary, or others in place of those written.
+    acquired : datetime.datetime, optional
+        ``AcquisitionDate`` of the OME-XML.
     prefix : str
         Beginning of the file names.
 
@@ -97,8 +103,8 @@ def write_micromanager(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     interval = 1000 / sampling_frequency if interval_ms is None else interval_ms
-    elapsed = np.arange(len(first)) * 1000 / sampling_frequency
-    elapsed = elapsed if elapsed_ms is None else np.asarray(elapsed_ms, float)
+    regular = np.arange(len(first)) * 1000 / sampling_frequency
+    elapsed = _of_each_image(regular if elapsed_ms is None else elapsed_ms, images)
     stated = {
         "Prefix": prefix,
         "MicroManagerVersion": "2.0.0",
@@ -122,7 +128,7 @@ def write_micromanager(
         "Exposure-ms": exposure_ms,
         "PixelSizeUm": pixel_size_um,
     }
-    plan = _plan(folder, images, num_files, prefix, pixel_size_um)
+    plan = evolve(_plan(images, num_files, prefix, pixel_size_um), acquired=acquired)
     for number, name in enumerate(plan.files):
         with (folder / name).open("wb") as file:
             times = elapsed if with_elapsed else None
@@ -132,7 +138,15 @@ def write_micromanager(
     return [folder / name for name in plan.files]
 
 
-def _plan(folder: Path, images: Any, num_files: int, prefix: str, pixel_size_um: float) -> OmePlan:
+def _of_each_image(elapsed: Any, images: Any) -> Array:
+    """Return times of samples, or of their images, of the shape (samples, planes, channels)."""
+    first = next(iter(images[0].values()))
+    times = np.asarray(elapsed, float)
+    times = times.reshape(*times.shape, *[1] * (3 - times.ndim))
+    return np.broadcast_to(times, (len(first), first.shape[3], len(images[0])))
+
+
+def _plan(images: Any, num_files: int, prefix: str, pixel_size_um: float) -> OmePlan:
     base = f"{prefix}_MMStack_Pos0"
     later = [f"{base}_{number}.ome.tif" for number in range(1, num_files)]
     size = str(pixel_size_um)
@@ -172,7 +186,7 @@ def _write_file(
             **frame,
         }
         if elapsed is not None:
-            own["ElapsedTime-ms"] = float(elapsed[time])
+            own["ElapsedTime-ms"] = float(elapsed[time, plane, channel])
         descriptions = _descriptions(plan, number, len(pages)) if page is pages[0] else ()
         file.write(bytes(position - file.tell()))
         body = _page(position, frame_of(plan.images, page), json.dumps(own).encode(), descriptions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from pathlib import Path
@@ -83,9 +84,23 @@ def test_the_rate_is_of_volumes_not_of_planes(real):
     for arguments in ({}, {"plane_index": 1}):
         with _open(real, **arguments) as extractor:
             assert extractor.get_sampling_frequency() == pytest.approx(1 / 0.096948474, rel=1e-8)
-            times = extractor.get_native_timestamps()
-            np.testing.assert_allclose(times, np.arange(5) * 0.096948474, atol=1e-9)
-            np.testing.assert_array_equal(extractor.get_native_timestamps(1, 3), times[1:3])
+    with _open(real) as extractor:
+        times = extractor.get_native_timestamps()
+        np.testing.assert_allclose(times, np.arange(5) * 0.096948474, atol=1e-9)
+        np.testing.assert_array_equal(extractor.get_native_timestamps(1, 3), times[1:3])
+
+
+def test_a_plane_has_the_times_of_its_own_frames(real):
+    """Fault: those of the first plane, half a volume too early for the second."""
+    text = (real / f"{real.name}.xml").read_text(encoding="utf-8-sig")
+    stated = np.array([float(t) for t in re.findall(r'absoluteTime="([\d.]+)"', text)])
+    expected = stated.reshape(5, 2) - stated[0]
+    for plane in range(2):
+        with _open(real, plane_index=plane) as extractor:
+            found = extractor.get_native_timestamps()
+            np.testing.assert_allclose(found, expected[:, plane], rtol=0, atol=2e-9)
+            np.testing.assert_array_equal(extractor.get_native_timestamps(1, 3), found[1:3])
+    assert expected[0, 1] > 0.04
 
 
 # --- layouts ----------------------------------------------------------------------------------
@@ -178,6 +193,17 @@ def test_volumes_swept_forth_and_back_have_the_planes_of_the_first(tmp_path):
     folder = write_bruker(tmp_path / "T-1", movie, bidirectional=True)
     with _open(folder) as extractor:
         np.testing.assert_array_equal(extractor.get_series(), movie)
+
+
+def test_a_plane_swept_forth_and_back_comes_at_uneven_times(tmp_path):
+    folder = write_bruker(
+        tmp_path / "T-1", _movie(4, 12, 9, 3), sampling_frequency=10.0, bidirectional=True
+    )
+    for plane, first, second in ((0, 0, 2), (1, 1, 1), (2, 2, 0)):
+        with _open(folder, plane_index=plane) as extractor:
+            frames = np.array([first, 3 + second, 6 + first, 9 + second])
+            np.testing.assert_allclose(extractor.get_native_timestamps(), frames / 30, atol=2e-9)
+            assert extractor.get_sampling_frequency() == pytest.approx(10.0)
 
 
 # --- times ------------------------------------------------------------------------------------

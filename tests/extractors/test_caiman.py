@@ -8,6 +8,7 @@ import pytest
 from roiextractors import CaimanSegmentationExtractor
 from scipy.sparse import csc_matrix
 
+import nwb_ophys
 from nwb_ophys import CaimanSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.extractors.caiman import MendedCaimanExtractor
@@ -165,15 +166,34 @@ def test_a_truncated_file_is_named(tmp_path, share):
     assert f"'{path}'" in str(caught.value)
 
 
-def test_a_file_that_is_damaged_within_is_named(tmp_path, monkeypatch):
-    """Fault: HDF5 raises a RuntimeError where it cannot follow a link."""
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("decoded heap block address overflow"),
+        UnicodeDecodeError("utf-8", b"\x97", 0, 1, "invalid start byte"),
+    ],
+)
+def test_a_file_that_is_damaged_within_is_named(tmp_path, monkeypatch, error):
+    """Fault: what HDF5 and h5py raise where they cannot follow a link was not caught."""
     path = _write(tmp_path)
 
     def fail(group, name):
-        raise RuntimeError("decoded heap block address overflow")
+        raise error
 
     monkeypatch.setattr(h5py.Group, "__contains__", fail)
-    with pytest.raises(CorruptSourceError, match=f"'{path}' is not a whole HDF5 file: decoded"):
+    with pytest.raises(CorruptSourceError, match=f"'{path}' is not a whole HDF5 file"):
+        MendedCaimanExtractor(path)
+
+
+def test_a_name_that_is_damaged(tmp_path):
+    """Fault: a UnicodeDecodeError of h5py's ended detection, and opening."""
+    path = _write(tmp_path)
+    content = path.read_bytes()
+    assert content.count(b"estimates\0") == 1
+    path.write_bytes(content.replace(b"estimates\0", b"esti\x97ates\0"))
+    with pytest.warns(UserWarning, match="can be read as none of the formats of such an ending"):
+        assert nwb_ophys.detect(path) == []
+    with pytest.raises(CorruptSourceError, match=f"'{path}'"):
         MendedCaimanExtractor(path)
 
 

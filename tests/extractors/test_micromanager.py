@@ -171,6 +171,113 @@ def test_start(text, expected):
     assert start_of({"StartTime": text}) == expected
 
 
+def test_intervals_of_each_frame_are_no_rate(tmp_path, movie):
+    own = {"CustomIntervals_ms": [10, 20, 30]}
+    (path,) = write_micromanager(tmp_path, movie, with_elapsed=False, summary=own)
+    with pytest.raises(SourceArgumentError, match="give sampling_frequency"):
+        _open(path)
+
+
+def test_the_date_of_the_ome_xml_where_the_summary_states_none(tmp_path, movie):
+    moment = datetime(2013, 5, 7, 18, 12, 26)
+    (path,) = write_micromanager(tmp_path, movie, start="", acquired=moment)
+    with _open(path) as extractor:
+        assert extractor.start == moment
+    (path,) = write_micromanager(tmp_path, movie, acquired=moment)
+    with _open(path) as extractor:
+        assert extractor.start.utcoffset() == timedelta(hours=2)
+
+
+# --- frames that are not there ----------------------------------------------------------------
+
+
+def _without_pages(path, *places: str) -> None:
+    """Take planes out of the OME-XML."""
+    content = path.read_bytes()
+    for place in places:
+        start = content.index(f"<TiffData {place}".encode())
+        end = content.index(b"</TiffData>", start) + len(b"</TiffData>")
+        content = content[:start] + b" " * (end - start) + content[end:]
+    path.write_bytes(content)
+
+
+def test_a_channel_that_is_skipped_at_some_times(tmp_path, movie):
+    """Fault: no channel of the recording could be read."""
+    (path,) = write_micromanager(tmp_path, {"A": movie, "B": movie + 500}, interval_ms=0)
+    _without_pages(path, *(f'FirstC="1" FirstT="{time}"' for time in (1, 2, 4, 5)))
+    with _open(path, "A") as extractor:
+        np.testing.assert_array_equal(extractor.get_series(), movie)
+    with pytest.warns(UserWarning, match="of 6 times that its OME-XML states 2 are complete"):
+        extractor = _open(path, "B")
+    with extractor:
+        np.testing.assert_array_equal(extractor.get_series(), movie[::3] + 500)
+        np.testing.assert_allclose(extractor.get_native_timestamps(), [0, 0.1])
+        assert extractor.get_sampling_frequency() == pytest.approx(10)
+
+
+def test_frames_missing_in_between_without_times(tmp_path, movie):
+    (path,) = write_micromanager(tmp_path, movie, with_elapsed=False)
+    _without_pages(path, 'FirstC="0" FirstT="2"')
+    with (
+        pytest.warns(UserWarning, match="5 are complete"),
+        pytest.raises(CorruptSourceError, match="no page for planes of time 2"),
+    ):
+        _open(path)
+
+
+def test_blank_frames_of_an_acquisition_that_was_stopped_within_a_volume(tmp_path, channels):
+    """Fault: a black plane was read as data, and the times of all frames were given up."""
+    (path,) = write_micromanager(tmp_path, channels["GFP"], sampling_frequency=20.0, interval_ms=0)
+    content = path.read_bytes()
+    start = content.rindex(b'{"PositionIndex"')
+    end = content.index(b"}", start) + 1
+    blank = b"NULL ".ljust(end - start)
+    path.write_bytes(content[:start] + blank + content[end:])
+    with pytest.warns(UserWarning, match="of 6 samples the last 1 have frames of which Micro-Man"):
+        extractor = _open(path)
+    with extractor:
+        np.testing.assert_array_equal(extractor.get_series(), channels["GFP"][:5])
+        np.testing.assert_allclose(extractor.get_native_timestamps(), np.arange(5) / 20)
+    # The planes that were taken are there.
+    with _open(path, plane_index=0) as extractor:
+        assert extractor.get_num_samples() == 6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        (b'"FrameIndex": 3', b'"FrameIndex": 1', "FrameIndex"),
+        (b'"ChannelIndex": 0, "SliceIndex": 1', b'"ChannelIndex": 1, "SliceIndex": 1', "Channel"),
+        (b'"SliceIndex": 2', b'"SliceIndex": 1', "SliceIndex"),
+    ],
+)
+def test_tags_that_contradict_the_ome_xml(tmp_path, channels, old, new, name):
+    """Fault: frames of several channels or times read as one movie, without a word."""
+    (path,) = write_micromanager(tmp_path, channels["GFP"])
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    with pytest.raises(CorruptSourceError, match=f"contradict each other.*{name}"):
+        _open(path)
+
+
+def test_numbers_that_begin_later(tmp_path, movie):
+    """Part of a recording that was saved again keeps its numbers."""
+    (path,) = write_micromanager(tmp_path, movie)
+    path.write_bytes(path.read_bytes().replace(b'"FrameIndex": ', b'"FrameIndex":2'))
+    with _open(path) as extractor:
+        np.testing.assert_array_equal(extractor.get_series(), movie)
+
+
+def test_a_file_that_was_not_closed(tmp_path, movie):
+    (path,) = write_micromanager(tmp_path, movie)
+    content = path.read_bytes()
+    start, end = content.index(b"<?xml"), content.index(b"</OME>") + 6
+    path.write_bytes(content[:start] + bytes(end - start) + content[end:])
+    with pytest.raises(CorruptSourceError, match="was not closed by Micro-Manager"):
+        _open(path)
+
+
 # --- what is wrong ----------------------------------------------------------------------------
 
 
@@ -185,6 +292,9 @@ def test_counts_of_channels_that_differ(tmp_path, movie):
     (path,) = write_micromanager(tmp_path, movie, summary={"Channels": 2})
     with pytest.raises(CorruptSourceError, match="summary states 2 channels, the OME-XML 1"):
         _open(path)
+    # No number is stated as 0.
+    (path,) = write_micromanager(tmp_path, movie, summary={"Channels": 0})
+    _open(path).close()
     (path,) = write_micromanager(tmp_path, movie, summary={"ChNames": ["a", "b"]})
     with _open(path) as extractor:
         assert extractor.channel_name == "Default"

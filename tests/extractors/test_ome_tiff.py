@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -148,8 +149,29 @@ def test_a_plane_without_a_page_in_between(tmp_path, movie):
     start = content.index(b"<TiffGone")
     end = content.index(b"</TiffData>", start) + len(b"</TiffData>")
     path.write_bytes(content[:start] + b" " * (end - start) + content[end:])
-    with pytest.raises(CorruptSourceError, match="no page for 1 of them, the first of time 2"):
-        OmeTiffExtractor(path, "A")
+    with (
+        pytest.warns(UserWarning, match="of 6 times.*5 are complete"),
+        pytest.raises(CorruptSourceError, match="no page for planes of time 2"),
+    ):
+        OmeTiffExtractor(path, "B")
+    # The other channel has all its pages.
+    with OmeTiffExtractor(path, "A") as extractor:
+        np.testing.assert_array_equal(extractor.get_series(), movie)
+
+
+def test_a_time_without_a_page_is_a_gap_where_times_are_stated(tmp_path, movie):
+    elapsed = np.arange(6) / 10
+    (path,) = write_ome_tiff(tmp_path, movie, delta_t=elapsed, sampling_frequency=None)
+    content = path.read_bytes()
+    start = content.index(b'<TiffData FirstC="0" FirstT="2"')
+    end = content.index(b"</TiffData>", start) + len(b"</TiffData>")
+    path.write_bytes(content[:start] + b" " * (end - start) + content[end:])
+    with pytest.warns(UserWarning, match="of 6 times that its OME-XML states 5 are complete"):
+        extractor = OmeTiffExtractor(path)
+    with extractor:
+        kept = [0, 1, 3, 4, 5]
+        np.testing.assert_array_equal(extractor.get_series(), movie[kept])
+        np.testing.assert_allclose(extractor.get_native_timestamps(), elapsed[kept])
 
 
 def test_one_page_for_two_planes(tmp_path, movie):
@@ -332,3 +354,21 @@ def test_units_of_length(tmp_path, movie, unit, metres):
     with OmeTiffExtractor(path) as extractor:
         assert extractor.image.spacing[0] == pytest.approx(metres)
         assert extractor.image.spacing[1] is None
+
+
+def test_the_xml_is_parsed_once_for_all_channels_and_planes(tmp_path, monkeypatch):
+    """It is of megabytes, and each series asks for it."""
+    volumes = np.arange(6 * 5 * 7 * 3, dtype="uint16").reshape(6, 5, 7, 3)
+    (path,) = write_ome_tiff(tmp_path, {"A": volumes, "B": volumes})
+    parsed = []
+    parse = ElementTree.XML
+    monkeypatch.setattr(ElementTree, "XML", lambda text: parsed.append(1) or parse(text))
+    monkeypatch.setattr(ElementTree, "fromstring", lambda text: parsed.append(1) or parse(text))
+    for name in "AB":
+        for plane in range(3):
+            OmeTiffExtractor(path, name, plane_index=plane).close()
+    assert len(parsed) == 1
+    # Not so when it has changed.
+    write_ome_tiff(tmp_path, {"C": volumes})
+    with OmeTiffExtractor(path) as extractor:
+        assert extractor.channel_name == "C"

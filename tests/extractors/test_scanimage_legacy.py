@@ -158,11 +158,54 @@ def test_headers_that_contradict_themselves(tmp_path, movie, settings, words):
     assert str(path) in str(caught.value)
 
 
-def test_pages_left_over(tmp_path, movie):
+def test_a_last_frame_without_all_channels_is_left_out(tmp_path, movie):
+    """Fault: nothing of a recording that was stopped between two channels could be read."""
     settings = {"acq.savingChannel2": "1", "acq.numberOfChannelsSave": "2"}
-    path = write_scanimage_legacy(tmp_path / "a.tif", movie[:5], settings=settings)
+    path = write_scanimage_legacy(tmp_path / "a.tif", movie[:5], settings=settings, num_planned=2)
+    for name, expected in (("Channel 1", movie[:4:2]), ("Channel 2", movie[1:4:2])):
+        with pytest.warns(UserWarning, match="5 pages of 2 channels.* its 1 pages are left out"):
+            extractor = ScanImageLegacyExtractor(path, name)
+        with extractor:
+            np.testing.assert_array_equal(extractor.get_series(), expected)
+    # Not so where another file follows.
     with pytest.raises(CorruptSourceError, match="5 pages"):
+        ScanImageLegacyExtractor([path, path], "Channel 1")
+    path = write_scanimage_legacy(tmp_path / "b.tif", movie[:1], settings=settings)
+    with pytest.raises(CorruptSourceError, match="1 pages"):
         ScanImageLegacyExtractor(path, "Channel 1")
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_lines_that_end_otherwise(tmp_path, movie, line_end):
+    """Copied by a program that changes the ends of lines."""
+    path = write_scanimage_legacy(tmp_path / "a.tif", movie)
+    with tifffile.TiffFile(path) as tiff:
+        text = tiff.pages[0].description.replace("\r", line_end)
+    with tifffile.TiffWriter(path) as writer:
+        for page in movie:
+            writer.write(page, photometric="minisblack", description=text, metadata=None)
+    metadata = legacy_metadata(path)
+    assert (metadata.start, metadata.frame_rate) == (START, 30.0)
+    assert metadata.channel_names == ("Channel 1",)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10/9/2017 16:57:7.967", START),
+        ("10/9/2017 16:57:07", START.replace(microsecond=0)),
+        ("10/9/2017 16:57:60.000", START.replace(minute=58, second=0, microsecond=0)),
+        ("09-Oct-2017 16:57:07", START.replace(microsecond=0)),
+        ("2017-10-09 16:57:07.967", START),
+        ("2017/10/9 16:57:07.967", START),
+        ("09-Okt-2017 16:57:07", None),
+        ("10/9/2017 16:57:61.000", None),
+    ],
+)
+def test_starts_as_they_are_written(tmp_path, movie, text, expected):
+    settings = {"internal.triggerTimeString": f"'{text}'"}
+    path = write_scanimage_legacy(tmp_path / "a.tif", movie, settings=settings)
+    assert legacy_metadata(path).start == expected
 
 
 def test_a_file_cut_off(tmp_path, movie):
