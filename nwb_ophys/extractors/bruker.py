@@ -17,7 +17,6 @@ from nwb_ophys.extractors.bruker_layout import PrairieLayout, arrange
 from nwb_ophys.extractors.bruker_xml import FrameFile, PrairieRecording, read_prairie_xml
 from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
 from nwb_ophys.extractors.tiff_many import ManyTiffsReader
-from nwb_ophys.extractors.tiff_pages import Integers
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -91,7 +90,9 @@ def _as_on_disk(recording: PrairieRecording, present: frozenset[str]) -> Prairie
 class BrukerTiffExtractor(TiffFramesExtractor):
     """Frames or volumes of one channel of a Prairie View recording.
 
-    Which file, and which page of it, is which frame is read from the XML file. Reads that and the
+    Which file, and which page of it, is which frame is read from the XML file, and so are times: of
+    volumes their first frame's, of a plane those of its own frames, in s after the first frame of
+    the recording; none where a frame states none or they do not ascend. Reads that file and the
     headers of two images when made; see `TiffFramesExtractor` for threads and closing.
 
     Parameters
@@ -153,28 +154,6 @@ class BrukerTiffExtractor(TiffFramesExtractor):
             num_samples=len(self._pages),
             num_planes=len(planes),
         )
-
-    def _sample_pages(self, samples: Integers) -> Integers:
-        return self._pages[samples]
-
-    def get_native_timestamps(
-        self, start_sample: int | None = None, end_sample: int | None = None
-    ) -> npt.NDArray[np.float64] | None:
-        """Return the start of samples as the XML file states it, of a plane that of its frames.
-
-        Parameters
-        ----------
-        start_sample, end_sample : int, optional
-            First sample, and the one after the last; by default all of them.
-
-        Returns
-        -------
-        numpy.ndarray of float64, shape (samples,), or None
-            Seconds after the first frame of the recording, of whatever plane; None if a frame
-            states no time, or if the times do not ascend.
-        """
-        samples = self._sample_range(start_sample, end_sample)
-        return None if self._stated_times is None else self._stated_times[samples]
 
 
 def _chosen(path: Path, channels: dict[int, str], name: str | None) -> tuple[int, str]:

@@ -21,13 +21,13 @@ from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.extractors.matlab import MatlabFile, MatlabStruct
 from nwb_ophys.extractors.matlab_rois import as_pixels, as_traces, count_rois
 from nwb_ophys.extractors.matlab_structs import (
-    check_rate,
     find_struct,
     image_of,
     matrix_of,
     reading,
 )
 from nwb_ophys.extractors.pixel_rois import PixelRois
+from nwb_ophys.extractors.ranges import check_rate
 
 # Of CNMF-E itself, and of CIAtah.
 OWN_FIELDS = frozenset({"A", "C", "C_raw"})

@@ -19,13 +19,13 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.matlab import MatlabFile, MatlabStruct
 from nwb_ophys.extractors.matlab_rois import as_pixels, as_traces, count_rois
 from nwb_ophys.extractors.matlab_structs import (
-    check_rate,
     find_struct,
     image_of,
     matrix_of,
     reading,
 )
 from nwb_ophys.extractors.pixel_rois import PixelRois
+from nwb_ophys.extractors.ranges import check_rate
 
 # Since version 1.0, and before.
 NEW_FIELDS = frozenset({"spatial_weights", "temporal_weights"})

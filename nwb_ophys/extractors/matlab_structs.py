@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -115,19 +114,6 @@ def reading(file: MatlabFile, what: str) -> Iterator[None]:
         raise CorruptSourceError(
             f"'{file.path}' cannot be read as {what}'s output: {error}. It may be damaged."
         ) from error
-
-
-def check_rate(sampling_frequency: float) -> None:
-    """Raise where a rate is not a number above 0.
-
-    Raises
-    ------
-    SourceArgumentError
-    """
-    if not (math.isfinite(sampling_frequency) and sampling_frequency > 0):
-        raise SourceArgumentError(
-            f"sampling_frequency is {sampling_frequency}; it must be a number above 0, in Hz."
-        )
 
 
 def matrix_of(file: MatlabFile, struct: MatlabStruct, names: Iterable[str]) -> Any:

@@ -6,9 +6,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.micromanager_frames import read_frames
 from nwb_ophys.extractors.micromanager_header import (
@@ -21,14 +18,12 @@ from nwb_ophys.extractors.ome_files import find_pages, read_ome
 from nwb_ophys.extractors.ome_model import OmeImage
 from nwb_ophys.extractors.ome_tiff import (
     channel_index,
-    check_rate,
+    chosen_rate,
     image_index_of,
     mean_rate,
     usable_times,
-    warn_if_apart,
 )
 from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
-from nwb_ophys.extractors.tiff_pages import Integers
 from nwb_ophys.extractors.tiff_reader import TiffPageReader
 
 AnyPath = str | PathLike[str]
@@ -37,9 +32,10 @@ AnyPath = str | PathLike[str]
 class MicroManagerExtractor(TiffFramesExtractor):
     """Frames or volumes of one channel at one position of a Micro-Manager recording.
 
-    Times are those that Micro-Manager states of each frame (``ElapsedTime-ms``), the rate is their
-    mean one; else it is that of the interval that was asked for. The rate at which the program
-    plays a recording back on the screen is not taken for that of the camera.
+    Times are those that Micro-Manager states of each frame (``ElapsedTime-ms``), of volumes that of
+    the earliest plane, in s since the start of the acquisition; the rate is their mean one; else it
+    is that of the interval that was asked for. The rate at which the program plays a recording back
+    on the screen is not taken for that of the camera.
 
     Parameters
     ----------
@@ -131,42 +127,16 @@ class MicroManagerExtractor(TiffFramesExtractor):
             interval = None  # of each frame its own
         planned = None if interval is None else round(1000 / interval, 9)
         measured = mean_rate(self._stated_times)
+        rate = chosen_rate(path, given, measured, planned, "ElapsedTime-ms of its frames")
+        if rate is None:
+            message = (
+                f"{path} states neither the times of its frames (ElapsedTime-ms) nor an interval "
+                "(Interval_ms) above 0; give sampling_frequency, in samples per second"
+            )
+            raise SourceArgumentError(message)
         if given is not None:
-            check_rate(given)
             self._stated_times = None
-            warn_if_apart(path, "sampling_frequency", given, measured or planned)
-            return given
-        if measured is not None:
-            warn_if_apart(path, "ElapsedTime-ms of its frames", measured, planned)
-            return measured
-        if planned is not None:
-            return planned
-        message = (
-            f"{path} states neither the times of its frames (ElapsedTime-ms) nor an interval "
-            "(Interval_ms) above 0; give sampling_frequency, in samples per second"
-        )
-        raise SourceArgumentError(message)
-
-    def _sample_pages(self, samples: Integers) -> Integers:
-        return self._pages[samples]
-
-    def get_native_timestamps(
-        self, start_sample: int | None = None, end_sample: int | None = None
-    ) -> npt.NDArray[np.float64] | None:
-        """Return the times of the first planes of samples, as Micro-Manager states them.
-
-        Parameters
-        ----------
-        start_sample, end_sample : int, optional
-            First sample, and the one after the last; by default all of them.
-
-        Returns
-        -------
-        numpy.ndarray of float64, shape (samples,), or None
-            Seconds since the start of the acquisition; None where they are not stated.
-        """
-        samples = self._sample_range(start_sample, end_sample)
-        return None if self._stated_times is None else self._stated_times[samples]
+        return rate
 
 
 def channel_names(summary: Mapping[str, Any], image: OmeImage) -> tuple[str, ...]:

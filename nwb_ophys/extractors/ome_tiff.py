@@ -3,7 +3,6 @@
 import warnings
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +10,8 @@ import numpy.typing as npt
 from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.extractors.ome_files import find_pages, read_ome
 from nwb_ophys.extractors.ome_model import OmeChannel, OmeImage
+from nwb_ophys.extractors.ranges import check_rate
 from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
-from nwb_ophys.extractors.tiff_pages import Integers
 from nwb_ophys.extractors.tiff_reader import TiffPageReader
 
 AnyPath = str | PathLike[str]
@@ -23,8 +22,9 @@ TOLERANCE = 0.01
 class OmeTiffExtractor(TiffFramesExtractor):
     """Frames or volumes of one channel of one image of an OME-TIFF recording.
 
-    Which page of which file is which plane is as the OME-XML states it. Reads headers when made,
-    and pixels when asked for them; see `TiffFramesExtractor` for threads and closing.
+    Which page of which file is which plane is as the OME-XML states it. Times are those of the
+    earliest planes of samples, in s since the start of the acquisition (``DeltaT``). Reads headers
+    when made, and pixels when asked for them; see `TiffFramesExtractor` for threads and closing.
 
     Parameters
     ----------
@@ -105,43 +105,17 @@ class OmeTiffExtractor(TiffFramesExtractor):
         increment = self.image.time_increment
         planned = None if increment is None else 1 / increment
         measured = mean_rate(self._stated_times)
+        rate = chosen_rate(path, given, measured, planned, "the DeltaT of its planes")
+        if rate is None:
+            message = (
+                f"{path}: its OME-XML states neither TimeIncrement nor the DeltaT of all planes; "
+                "give sampling_frequency, in samples per second"
+            )
+            raise SourceArgumentError(message)
         if given is not None:
-            check_rate(given)
             # The times that are stated are of the rate that the user corrects.
             self._stated_times = None
-            warn_if_apart(path, "sampling_frequency", given, measured or planned)
-            return given
-        if measured is not None:
-            warn_if_apart(path, "the DeltaT of its planes", measured, planned)
-            return measured
-        if planned is not None:
-            return planned
-        message = (
-            f"{path}: its OME-XML states neither TimeIncrement nor the DeltaT of all planes; give "
-            "sampling_frequency, in samples per second"
-        )
-        raise SourceArgumentError(message)
-
-    def _sample_pages(self, samples: Integers) -> Integers:
-        return self._pages[samples]
-
-    def get_native_timestamps(
-        self, start_sample: int | None = None, end_sample: int | None = None
-    ) -> npt.NDArray[np.float64] | None:
-        """Return the times of the first planes of samples, as DeltaT states them.
-
-        Parameters
-        ----------
-        start_sample, end_sample : int, optional
-            First sample, and the one after the last; by default all of them.
-
-        Returns
-        -------
-        numpy.ndarray of float64, shape (samples,), or None
-            Seconds since the start of the acquisition; None where they are not stated.
-        """
-        samples = self._sample_range(start_sample, end_sample)
-        return None if self._stated_times is None else self._stated_times[samples]
+        return rate
 
 
 def usable_times(
@@ -179,21 +153,40 @@ def mean_rate(times: npt.NDArray[np.float64] | None) -> float | None:
     return float((len(times) - 1) / (times[-1] - times[0]))
 
 
-def warn_if_apart(path: Path, name: str, rate: float, other: float | None) -> None:
+def chosen_rate(
+    path: Path, given: float | None, measured: float | None, planned: float | None, times: str
+) -> float | None:
+    """Return the rate that the user gives, else the measured, else the planned one.
+
+    A UserWarning says where it is not what the file states elsewhere.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    given, measured, planned : float or None
+        In Hz.
+    times : str
+        What the measured rate follows from.
+    """
+    if given is not None:
+        check_rate(given)
+        _warn_if_apart(path, "sampling_frequency", given, measured or planned)
+        return given
+    if measured is not None:
+        _warn_if_apart(path, times, measured, planned)
+        return measured
+    return planned
+
+
+def _warn_if_apart(path: Path, name: str, rate: float, other: float | None) -> None:
     """Say that a rate that is used is not the one that a file states elsewhere."""
     if other is not None and abs(rate - other) > TOLERANCE * other:
         warnings.warn(
             f"{path}: {name} gives {rate:g} Hz, which is used, but the file states {other:g} Hz.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
-
-
-def check_rate(value: Any) -> None:
-    """Raise SourceArgumentError unless a value is a rate."""
-    if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value > 0):
-        message = f"sampling_frequency is {value!r}; it must be a finite number above 0, in Hz"
-        raise SourceArgumentError(message)
 
 
 def channel_index(path: Path, names: tuple[str, ...], name: str | None) -> int:

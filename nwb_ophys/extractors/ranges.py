@@ -1,6 +1,10 @@
-"""Ranges of samples as they are asked for."""
+"""Ranges of samples as they are asked for, and rates as they are given."""
 
 from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
 
 from nwb_ophys.errors import SourceArgumentError
 
@@ -28,3 +32,23 @@ def check_range(start: int | None, end: int | None, num_samples: int) -> tuple[i
             f"{num_samples}, and the start must not lie behind the end"
         )
     return first, last
+
+
+def check_rate(value: Any) -> None:
+    """Raise unless a value is a rate.
+
+    Parameters
+    ----------
+    value : object
+        What was given as ``sampling_frequency``.
+
+    Raises
+    ------
+    SourceArgumentError
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value <= 0:
+        raise SourceArgumentError(
+            f"sampling_frequency is {value!r}; it must be a finite number above 0, in samples per "
+            "second"
+        )

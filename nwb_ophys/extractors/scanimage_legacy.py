@@ -21,8 +21,9 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
     """Frames or volumes of one channel of a ScanImage 3 recording.
 
     Pages are in the order channel, frame of the slice, slice, fastest first. The k-th volume of a
-    stack is made of the k-th frames of its slices. Reads headers when made, and pixels when asked
-    for them; see `TiffFramesExtractor` for threads and closing.
+    stack is made of the k-th frames of its slices. Of several acquisitions times are stated, in s
+    since the trigger of the first; frames of one are regular. Reads headers when made, and pixels
+    when asked for them; see `TiffFramesExtractor` for threads and closing.
 
     Parameters
     ----------
@@ -91,28 +92,6 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
             num_samples=len(self._pages),
             num_planes=self._pages.shape[1],
         )
-
-    def _sample_pages(self, samples: Integers) -> Integers:
-        return self._pages[samples]
-
-    def get_native_timestamps(
-        self, start_sample: int | None = None, end_sample: int | None = None
-    ) -> npt.NDArray[np.float64] | None:
-        """Return the times of samples, where several acquisitions state when they began.
-
-        Parameters
-        ----------
-        start_sample, end_sample : int, optional
-            First sample, and the one after the last; by default all of them.
-
-        Returns
-        -------
-        numpy.ndarray of float64, shape (samples,), or None
-            Seconds since the trigger of the first file; None for a single acquisition, whose
-            frames are regular.
-        """
-        samples = self._sample_range(start_sample, end_sample)
-        return None if self._stated_times is None else self._stated_times[samples]
 
 
 def legacy_metadata(path: AnyPath) -> LegacyMetadata:

@@ -15,7 +15,6 @@ from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.extractors.thor_pages import open_images, open_raw
 from nwb_ophys.extractors.thor_xml import NAME, ThorExperiment, read_experiment
 from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
-from nwb_ophys.extractors.tiff_pages import Integers
 from nwb_ophys.extractors.tiff_reader import TiffPageReader
 
 # Channel, two numbers of the region, plane and time.
@@ -168,9 +167,6 @@ class ThorExtractor(TiffFramesExtractor):
             num_samples=len(pages),
             num_planes=pages.shape[1],
         )
-
-    def _sample_pages(self, samples: Integers) -> Integers:
-        return self._pages[samples]
 
 
 def _chosen(argument: str, given: str | None, known: Sequence[str], folder: Path) -> str:

@@ -1,6 +1,5 @@
 """Read plain multi-page TIFF stacks, including those that state their axes themselves."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 from attrs import frozen
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.extractors.ranges import check_rate
 from nwb_ophys.extractors.tiff_axes import StatedAxes
 from nwb_ophys.extractors.tiff_files import TiffSource, inspect_tiff
 from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_count, check_index
@@ -127,7 +127,7 @@ class TiffStackExtractor(TiffFramesExtractor):
         num_planes: int | None = None,
         plane_index: int | None = None,
     ) -> None:
-        _check_frequency(sampling_frequency)
+        check_rate(sampling_frequency)
         reader = TiffPageReader(_inspect_all(file_paths))
         layout, pages = _arrange(reader, num_channels, num_planes, dimension_order)
         check_index("channel_index", channel_index, layout.num_channels)
@@ -143,20 +143,6 @@ class TiffStackExtractor(TiffFramesExtractor):
             num_samples=layout.num_samples,
             num_planes=self._pages.shape[1],
         )
-
-    def _sample_pages(self, samples: Integers) -> Integers:
-        return self._pages[samples]
-
-
-def _check_frequency(value: object) -> None:
-    """Raise SourceArgumentError unless ``value`` is a rate in Hz."""
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value <= 0:  # type: ignore[arg-type, operator]
-        message = (
-            f"sampling_frequency is {value!r}; it must be a finite number above 0, in samples "
-            "per second"
-        )
-        raise SourceArgumentError(message)
 
 
 def _inspect_all(file_paths: AnyPath | Iterable[AnyPath]) -> list[TiffSource]:

@@ -33,6 +33,10 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
     reads_in_parallel = True
 
     _reader: TiffPageReader
+    _pages: Integers
+    """Pages of all samples, of shape (samples, planes), where they are not worked out on use."""
+    _stated_times: npt.NDArray[np.float64] | None = None
+    """Times of all samples, where the files state them."""
 
     def __init__(
         self,
@@ -51,7 +55,7 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
 
     def _sample_pages(self, samples: Integers) -> Integers:
         """Return the pages of samples: int64, shape (samples,) in, (samples, planes) out."""
-        raise NotImplementedError
+        return self._pages[samples]
 
     def get_series(
         self, start_sample: int | None = None, end_sample: int | None = None
@@ -114,8 +118,20 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         start_sample: int | None = None,
         end_sample: int | None = None,
     ) -> npt.NDArray[np.float64] | None:
-        """Return None: plain TIFF files state no times."""
-        return None
+        """Return the times of samples that the files state, as the class says which these are.
+
+        Parameters
+        ----------
+        start_sample, end_sample : int, optional
+            First sample, and the one after the last; by default all of them.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (samples,), or None
+            In seconds; None where they are not stated, as in plain TIFF files.
+        """
+        samples = self._sample_range(start_sample, end_sample)
+        return None if self._stated_times is None else self._stated_times[samples]
 
     def close(self) -> None:
         """Close the files; reading afterwards raises SourceError."""

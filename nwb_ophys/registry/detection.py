@@ -5,13 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from nwb_ophys.errors import SourceNotFoundError
 from nwb_ophys.glance import Glance, few_of_many
-from nwb_ophys.registry.known import described, formats, get_format
+from nwb_ophys.registry.candidates import (
+    Candidate,
+    candidates_of,
+    is_looked_for,
+    option_asking_for,
+    usable,
+)
+from nwb_ophys.registry.known import formats, get_format
 from nwb_ophys.registry.rows import FormatRow
 
 # How many levels of folders are looked into: those of animals and days, and what lies in them.
@@ -19,35 +25,6 @@ _DEPTH = 3
 # Frames that Suite2p registered, as TIFF files: what it made of a recording, and has elsewhere.
 _MADE_OF_A_RECORDING = {"reg_tif", "reg_tif_chan2"}
 _MOST_SHOWN = 5
-
-
-@attrs.frozen
-class Candidate:
-    """A format that a path may be of.
-
-    Attributes
-    ----------
-    row : FormatRow
-    source : dict of str to object
-        The source arguments by which its interface opens the path; what else it needs is the
-        user's to say.
-    evidence : str
-        Why, in words.
-    """
-
-    row: FormatRow
-    source: dict[str, Any]
-    evidence: str
-
-    @property
-    def format(self) -> str:
-        """Name of the format."""
-        return self.row.name
-
-    @property
-    def kind(self) -> str | None:
-        """``imaging`` or ``segmentation``."""
-        return self.row.kind
 
 
 def detect(
@@ -90,8 +67,8 @@ def detect(
     if isinstance(format_names, str):
         format_names = [format_names]
     rows = formats().values() if format_names is None else map(get_format, format_names)
-    glance, known = Glance(path), _usable(rows)
-    found = _candidates(glance, known)
+    glance, known = Glance(path), usable(rows)
+    found = candidates_of(glance, known)
     if not glance.is_folder:
         return found
     places = _below(glance, *_divided(known, found), _DEPTH)
@@ -115,47 +92,12 @@ def detect(
             left += place.left
         elif id(place) in chosen:
             mine = Glance(place.path)
-            own = _candidates(mine, _of_ending(place.path, place.rows))
-            others = _candidates(mine, _of_ending(place.path, place.left_rows))
+            own = candidates_of(mine, _of_ending(place.path, place.rows))
+            others = candidates_of(mine, _of_ending(place.path, place.left_rows))
             found, left = found + own, left + others
             damaged += [] if own or others else _damaged(mine, known)
     _warn_of_left(path, left)
     _warn_of_damaged(damaged)
-    return found
-
-
-def _usable(rows: Iterable[FormatRow]) -> list[FormatRow]:
-    """Return the formats; one of another package that fails does not stand in the way of others."""
-    usable = []
-    for row in rows:
-        try:
-            usable.append(row if row.is_ours else described(row))
-        except Exception as error:
-            _leave_out(row, error)
-    return usable
-
-
-def _leave_out(row: FormatRow, error: Exception) -> None:
-    warnings.warn(
-        f"The format '{row.name}' of '{row.origin}' is left out: {error}", UserWarning, stacklevel=5
-    )
-
-
-def _is_looked_for(row: FormatRow) -> bool:
-    """Whether a format is looked for in folders; a class of another package need not say."""
-    return bool(getattr(row.load(), "is_found_in_folders", True))
-
-
-def _candidates(glance: Glance, rows: Iterable[FormatRow]) -> list[Candidate]:
-    # Not on the way to the list of formats, which imports none of them.
-    from nwb_ophys.interfaces.arguments import path_argument
-
-    found = []
-    for row in rows:
-        evidence = row.load().matches(glance) if row.is_ours else _asked(row, glance.path)
-        if evidence:
-            key = path_argument(row.load().Source) or "file_path"
-            found.append(Candidate(row, {key: glance.path}, evidence))
     return found
 
 
@@ -189,7 +131,7 @@ def _divided(
     A folder with a movie may hold what analyses made of it, and the other way round. Another
     movie in it may be derived from the first: it is not taken, but said to be there.
     """
-    asked = [row for row in rows if _is_looked_for(row)]
+    asked = [row for row in rows if is_looked_for(row)]
     wanted = _not_found(asked, found)
     # What is in folders of TIFF files is told of by their formats.
     others = [row for row in asked if row not in wanted and "tifffile" not in row.packages]
@@ -209,8 +151,8 @@ def _below(
         is_part = folder.is_zarr_array or (glance.is_zarr and folder.is_zarr)
         if is_part or folder.path.name in _MADE_OF_A_RECORDING or _leads_back(folder.path):
             continue
-        here = _candidates(folder, rows)
-        found.append(_Folder(here, _candidates(folder, left)))
+        here = candidates_of(folder, rows)
+        found.append(_Folder(here, candidates_of(folder, left)))
         if depth > 1 and not folder.is_zarr:
             found += _below(folder, *_divided(rows, here, left), depth - 1)
     return found
@@ -285,20 +227,3 @@ def _not_found(rows: Iterable[FormatRow], found: Sequence[Candidate]) -> list[Fo
         if row.name not in names
         and not (has_movie and row.kind == "imaging" and not option_asking_for(row))
     ]
-
-
-def option_asking_for(row: FormatRow) -> str:
-    """Return the option that asks for a format; empty where it is always opened.
-
-    A class of another package need not say.
-    """
-    return str(getattr(row.load(), "on_request", ""))
-
-
-def _asked(row: FormatRow, path: Path) -> str | None:
-    """Ask another package's format, which knows nothing of glances."""
-    try:
-        return row.load().matches(path)
-    except Exception as error:
-        _leave_out(row, error)
-        return None

@@ -231,7 +231,7 @@ def test_version_5_is_read_as_scipy_reads_it(tmp_path, opened):
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
 def test_a_rate_must_be_a_number_above_0(tmp_path, rate):
     path = write_extract(tmp_path / "a.mat", RECORDING)
-    with pytest.raises(SourceArgumentError, match=r"sampling_frequency is .*above 0, in Hz"):
+    with pytest.raises(SourceArgumentError, match=r"sampling_frequency is .*above 0, in samples"):
         ExtractExtractor(path, rate)
 
 
