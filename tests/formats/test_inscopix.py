@@ -185,7 +185,7 @@ def test_movies_of_different_starts_are_on_one_clock(tmp_path, movie):
     folder = _movies_of_a_day(tmp_path, movie)
     converter = InscopixConverter(folder)
     for name in ("a.nwb", "b.nwb"):  # as often as it is called
-        with pytest.warns(UserWarning, match="the times of each count from it"):
+        with pytest.warns(UserWarning, match="[Tt]he times of each count from it"):
             target = converter.run_conversion(tmp_path / name)
         assert _starting_times(target) == [0.0, pytest.approx(600)]
     with NWBHDF5IO(target, "r") as io:
