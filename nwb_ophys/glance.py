@@ -94,20 +94,26 @@ class Glance:
         *suffixes : str
             In lower case, such as ``.tif`` or ``.ome.tif``; of names in any case.
         """
-        if self.is_file:
-            return [self.path] if self.path.name.lower().endswith(suffixes) else []
-        return [self.path / name for name in self.names(*suffixes)]
+        return [self._path_of(name) for name in self.names(*suffixes)]
+
+    def first_file(self, *suffixes: str) -> Path | None:
+        """Return the first of the files that :meth:`files` returns; None where there is none."""
+        names = self.names(*suffixes)
+        return self._path_of(names[0]) if names else None
+
+    def _path_of(self, name: str) -> Path:
+        return self.path if self.is_file else self.path / name
 
     def names(self, *suffixes: str) -> list[str]:
-        """Return the names of the files in the folder of some endings, by their numbers.
+        """Return the names of the files that :meth:`files` returns, which takes far longer.
 
         Parameters
         ----------
         *suffixes : str
-            As those of :meth:`files`, which makes a path of each.
         """
         if suffixes not in self._names:
-            found = (name for name in self.file_names if name.lower().endswith(suffixes))
+            names = [self.path.name] if self.is_file else self.file_names
+            found = (name for name in names if name.lower().endswith(suffixes))
             self._names[suffixes] = sorted(found, key=natural_order)
         return self._names[suffixes]
 

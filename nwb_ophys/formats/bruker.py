@@ -83,8 +83,8 @@ class BrukerImagingInterface(ImagingInterface):
         what = f"{found[0].name} with PVScan {version}".strip()
         if not glance.is_folder:
             return what if glance.path == found[0] else f"'{glance.path.name}' beside {what}"
-        count = len(glance.files(*TIFF_SUFFIXES))
-        kind = "TIFF" if len(glance.files(".ome.tif")) < count else ".ome.tif"
+        count = len(glance.names(*TIFF_SUFFIXES))
+        kind = "TIFF" if len(glance.names(".ome.tif")) < count else ".ome.tif"
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return f"{count} {kind} file{'' if count == 1 else 's'} and {what}{more}"
 

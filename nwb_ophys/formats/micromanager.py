@@ -12,7 +12,7 @@ from nwb_ophys.extractors.micromanager_header import read_summary, stated, state
 from nwb_ophys.extractors.tiff_heading import author_of
 from nwb_ophys.formats.ome import grid_spacing, recordings_in, single_file
 from nwb_ophys.formats.streams import part_name, plane_streams
-from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, warn_of_subfolders
+from nwb_ophys.formats.tiffs import first_heading, in_words, warn_of_subfolders
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -118,9 +118,7 @@ class MicroManagerImagingInterface(ImagingInterface):
         if summary is None:
             return None
         version = stated(summary, "MicroManagerVersion")
-        count = len(glance.files(*TIFF_SUFFIXES))
-        what = f"'{found[0].name}' has" if count == 1 else f"the first of {count} TIFF files has"
-        return f"{what} the tags of Micro-Manager {version or ''}".strip()
+        return f"{in_words(glance)} has the tags of Micro-Manager {version or ''}".strip()
 
     @classmethod
     def streams(

@@ -95,7 +95,7 @@ class OmeTiffImagingInterface(ImagingInterface):
         found = first_heading(glance)
         if found is None or not is_written_by(glance, "ome-tiff"):
             return None
-        count = len(glance.files(*TIFF_SUFFIXES))
+        count = len(glance.names(*TIFF_SUFFIXES))
         if count == 1:
             return f"'{found[0].name}' has OME-XML in its first page"
         return f"the first of {count} TIFF files, '{found[0].name}', has OME-XML in its first page"

@@ -12,7 +12,7 @@ import attrs
 
 from nwb_ophys.extractors.tiff_heading import author_of
 from nwb_ophys.formats.streams import part_name, plane_streams
-from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, tiff_files, warn_of_subfolders
+from nwb_ophys.formats.tiffs import first_heading, in_words, tiff_files, warn_of_subfolders
 from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -106,12 +106,10 @@ class ScanImageImagingInterface(ImagingInterface):
         found = first_heading(glance)
         if found is None or author_of(found[1]) != "scanimage":
             return None
-        first, heading = found
+        heading = found[1]
         version = re.search(r"VERSION_MAJOR = '?([\w.]+)", heading.software + heading.description)
         program = f"ScanImage {version[1] if version else ''}".strip()
-        count = len(glance.files(*TIFF_SUFFIXES))
-        what = f"'{first.name}' has" if count == 1 else f"the first of {count} TIFF files has"
-        return f"{what} the header of {program}"
+        return f"{in_words(glance)} has the header of {program}"
 
     @classmethod
     def streams(

@@ -109,7 +109,7 @@ class ThorImagingInterface(ImagingInterface):
             return what if name == NAME else f"'{name}' beside {what}"
         count = len([name for name in glance.file_names if IMAGE_NAME.match(name)])
         raw = next((name for name in glance.file_names if RAW_NAME.match(name)), None)
-        if not count and not raw and glance.files(*TIFF_SUFFIXES):
+        if not count and not raw and glance.names(*TIFF_SUFFIXES):
             return None  # saved in one file, which states in OME-XML what its pages are
         images = f"{count} TIFF file{'' if count == 1 else 's'}" if count or not raw else raw
         return f"{images} and {what}"

@@ -67,7 +67,7 @@ class TiffImagingInterface(ImagingInterface):
         if not is_written_by(glance, None):
             return None
         if glance.is_folder:
-            count = len(glance.files(*TIFF_SUFFIXES))
+            count = len(glance.names(*TIFF_SUFFIXES))
             return f"{count} TIFF file{'s' * (count > 1)} of no program's own"
         return f"'{glance.path.name}' begins as a TIFF does, and names no program's own format"
 

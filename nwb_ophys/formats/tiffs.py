@@ -29,9 +29,15 @@ def tiff_files(path: Path | list[Path]) -> list[Path]:
 
 def first_heading(glance: Glance) -> tuple[Path, TiffHeading] | None:
     """Return the first TIFF file of a path and its heading; None where there is none."""
-    files = glance.files(*TIFF_SUFFIXES)
-    heading = glance.read_once(read_tiff_heading, files[0]) if files else None
-    return None if heading is None else (files[0], heading)
+    first = glance.first_file(*TIFF_SUFFIXES)
+    heading = None if first is None else glance.read_once(read_tiff_heading, first)
+    return None if first is None or heading is None else (first, heading)
+
+
+def in_words(glance: Glance) -> str:
+    """Return of which TIFF file the heading was read, for evidence."""
+    names = glance.names(*TIFF_SUFFIXES)
+    return f"'{names[0]}'" if len(names) == 1 else f"the first of {len(names)} TIFF files"
 
 
 def is_written_by(glance: Glance, author: str | None) -> bool:
@@ -56,7 +62,7 @@ def warn_of_subfolders(path: Path) -> None:
     """Say which folders within a folder hold TIFF files, which are not read with it."""
     if not path.is_dir():
         return
-    others = [each.path.name for each in Glance(path).folders() if each.files(*TIFF_SUFFIXES)]
+    others = [each.path.name for each in Glance(path).folders() if each.names(*TIFF_SUFFIXES)]
     if others:
         warnings.warn(
             f"The TIFF files in {', '.join(sorted(others))} within '{path}' are not read with it; "
