@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SourceError
 from nwb_ophys.opening import open_all
-from nwb_ophys.registry import FormatRow, detect, get_format
+from nwb_ophys.registry import FormatRow, detect, get_format, likeliest
 
 
 class RecordingConverter(OphysConverter):
@@ -38,16 +38,13 @@ class RecordingConverter(OphysConverter):
     @classmethod
     def _found(cls, path: str | Path, names: tuple[str, ...]) -> list[tuple[Path, FormatRow]]:
         """Return where in a path there are recordings of some formats, one of a kind each."""
-        found: dict[tuple[Path, str | None], FormatRow] = {}
-        for candidate in detect(path, format_names=names, every_file=True):
-            where = next(iter(candidate.source.values()))
-            found.setdefault((where, candidate.kind), candidate.row)
+        found = likeliest(detect(path, format_names=names, every_file=True))
         if not found:
             looked_for = "; ".join(get_format(name).recognised for name in names)
             raise SourceError(
                 f"'{path}' is no recording that {cls.__name__} reads; it looks for: {looked_for}."
             )
-        return [(where, row) for (where, _), row in found.items()]
+        return found
 
 
 class MiniscopeConverter(RecordingConverter):

@@ -31,7 +31,7 @@ def detect(paths: tuple[Path, ...], every_file: bool, debug: bool) -> None:
             raise unrecognised(path)
         are_alone = all(option_asking_for(candidate.row) for candidate in found)
         for candidate in found:
-            where = next(iter(candidate.source.values()))
             option = "" if are_alone else option_asking_for(candidate.row)
             how = f"; left out unless --option {option}=true" if option else ""
-            click.echo(f"{where}: {candidate.format} ({candidate.kind}): {candidate.evidence}{how}")
+            what = f"{candidate.format} ({candidate.kind}): {candidate.evidence}"
+            click.echo(f"{candidate.path}: {what}{how}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 
@@ -46,16 +45,19 @@ def is_written_by(glance: Glance, author: str | None) -> bool:
     if found is None:
         return False
     own = author_of(found[1])
-    if own in _NEED_XML and author not in _NEED_XML and not glance.read_once(_has_xml):
+    if own in _NEED_XML and author not in _NEED_XML and not _has_xml(glance):
         # Without that, the images are still what anybody's are.
         own = "ome-tiff" if "<OME " in found[1].description[:4096] else None
     return own == author
 
 
-def _has_xml(path: Path) -> bool:
+def _has_xml(glance: Glance) -> bool:
     """Whether there is an XML file in a folder, or beside a file."""
-    with os.scandir(path if path.is_dir() else path.parent) as entries:
-        return any(entry.name.lower().endswith(".xml") for entry in entries)
+    return bool(glance.names(".xml") if glance.is_folder else glance.read_once(_xml_beside))
+
+
+def _xml_beside(path: Path) -> list[str]:
+    return Glance(path.parent).names(".xml")
 
 
 def warn_of_subfolders(path: Path) -> None:

@@ -13,7 +13,14 @@ from nwb_ophys.errors import OptionError, SourceArgumentError, SourceNotFoundErr
 from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
 from nwb_ophys.opening.requests import asked_for
 from nwb_ophys.opening.texts import told_apart, typed
-from nwb_ophys.registry import FormatRow, detect, get_format, option_asking_for, unrecognised
+from nwb_ophys.registry import (
+    FormatRow,
+    detect,
+    get_format,
+    likeliest,
+    option_asking_for,
+    unrecognised,
+)
 
 _AS_VOLUME = {
     "type": "boolean",
@@ -156,14 +163,10 @@ def _rows(
 
 def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
     """Return the likeliest format of each kind: a folder may hold a movie and its ROIs."""
-    likeliest: dict[tuple[Path, str | None, str], FormatRow] = {}
-    for candidate in detect(path, every_file=True):
-        where = next(iter(candidate.source.values()))
-        key = (where, candidate.kind, option_asking_for(candidate.row))
-        likeliest.setdefault(key, candidate.row)
-    if likeliest:
-        return [(where, row) for (where, *_), row in likeliest.items()]
-    raise unrecognised(path)
+    found = likeliest(detect(path, every_file=True))
+    if not found:
+        raise unrecognised(path)
+    return found
 
 
 def _source_schema(cls: Any) -> dict[str, Any]:

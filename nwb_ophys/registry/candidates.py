@@ -38,6 +38,11 @@ class Candidate:
         return self.row.name
 
     @property
+    def path(self) -> Path:
+        """Where it is: the path given, or one in it."""
+        return next(iter(self.source.values()))
+
+    @property
     def kind(self) -> str | None:
         """``imaging`` or ``segmentation``."""
         return self.row.kind
@@ -77,6 +82,18 @@ def candidates_of(glance: Glance, rows: Iterable[FormatRow]) -> list[Candidate]:
             key = path_argument(row.load().Source) or "file_path"
             found.append(Candidate(row, {key: glance.path}, evidence))
     return found
+
+
+def likeliest(candidates: Iterable[Candidate]) -> list[tuple[Path, FormatRow]]:
+    """Return the first candidate of each kind at each path: a folder may hold a movie and its ROIs.
+
+    What is written on request counts as a kind of its own.
+    """
+    found: dict[tuple[Path, str | None, str], FormatRow] = {}
+    for candidate in candidates:
+        key = (candidate.path, candidate.kind, option_asking_for(candidate.row))
+        found.setdefault(key, candidate.row)
+    return [(path, row) for (path, *_), row in found.items()]
 
 
 def _asked(row: FormatRow, path: Path) -> str | None:

@@ -173,12 +173,12 @@ def _of_ending(path: Path, rows: Sequence[FormatRow]) -> list[FormatRow]:
 
 
 def _warn_of_left(path: Path, left: Sequence[Candidate]) -> None:
-    likeliest: dict[Path, str] = {}
+    names: dict[Path, str] = {}
     for candidate in left:
-        likeliest.setdefault(next(iter(candidate.source.values())), candidate.format)
-    if not likeliest:
+        names.setdefault(candidate.path, candidate.format)
+    if not names:
         return
-    shown = _some([f"'{file.name}' ({name})" for file, name in likeliest.items()])
+    shown = _some([f"'{file.name}' ({name})" for file, name in names.items()])
     warnings.warn(
         f"In '{path}' there is also {shown}, beside the recording that the folder "
         "is taken for. It is not read with it; give it as a path of its own.",
