@@ -18,9 +18,9 @@ from isal import isal_zlib
 from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import _ROIMasks
 
-from nwb_ophys.extractors.masks import ImageMasks
 from nwb_ophys.iterators import RoiImageMaskIterator
-from nwb_ophys.writers.mask_columns import ColumnStorage, roi_columns
+from nwb_ophys.rois.masks import ImageMasks
+from nwb_ophys.writers.roi_columns import ColumnStorage, roi_columns
 
 FIELD = (512, 512)
 STORAGE = ColumnStorage(iterator_options=None, compression_options=None)

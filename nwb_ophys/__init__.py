@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         argument,
     )
     from nwb_ophys.opening import open
-    from nwb_ophys.recordings import (
+    from nwb_ophys.opening.converters import (
         BrukerConverter,
         InscopixConverter,
         MiniscopeConverter,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     )
     from nwb_ophys.registry import detect
     from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
-    from nwb_ophys.writers.files import write_nwbfile
+    from nwb_ophys.writers.run import write_nwbfile
 
 __version__ = "0.1.0"
 
@@ -111,12 +111,12 @@ _HOMES = {
     "OphysConverter": "nwb_ophys.converter",
     "detect": "nwb_ophys.registry",
     "open": "nwb_ophys.opening",
-    "write_nwbfile": "nwb_ophys.writers.files",
-    **dict.fromkeys(("ScanImageConverter", "Suite2pConverter"), "nwb_ophys.recordings"),
-    **dict.fromkeys(("MiniscopeConverter", "ScanImageConverter"), "nwb_ophys.recordings"),
-    **dict.fromkeys(("InscopixConverter", "ScanImageConverter"), "nwb_ophys.recordings"),
+    "write_nwbfile": "nwb_ophys.writers.run",
+    **dict.fromkeys(("ScanImageConverter", "Suite2pConverter"), "nwb_ophys.opening.converters"),
+    **dict.fromkeys(("MiniscopeConverter", "ScanImageConverter"), "nwb_ophys.opening.converters"),
+    **dict.fromkeys(("InscopixConverter", "ScanImageConverter"), "nwb_ophys.opening.converters"),
     **dict.fromkeys(
-        ("BrukerConverter", "ScanImageConverter", "ThorConverter"), "nwb_ophys.recordings"
+        ("BrukerConverter", "ScanImageConverter", "ThorConverter"), "nwb_ophys.opening.converters"
     ),
     **dict.fromkeys(
         ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"

@@ -22,7 +22,7 @@ from nwb_ophys.metadata import (
     validate,
 )
 from nwb_ophys.storage import BackendConfiguration
-from nwb_ophys.writers.files import run
+from nwb_ophys.writers.run import run
 from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
 
 

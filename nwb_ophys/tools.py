@@ -16,7 +16,7 @@ from nwb_ophys.writers.devices import (
     add_devices,
     add_imaging_plane,
 )
-from nwb_ophys.writers.extractors import write_imaging, write_segmentation
+from nwb_ophys.writers.functional import write_imaging, write_segmentation
 from nwb_ophys.writers.images import add_summary_images
 from nwb_ophys.writers.masks import add_image_segmentation, add_plane_segmentation
 from nwb_ophys.writers.series import (
@@ -24,12 +24,12 @@ from nwb_ophys.writers.series import (
     add_photon_series,
     check_if_imaging_fits_into_memory,
 )
+from nwb_ophys.writers.streams import add_imaging, add_segmentation
 from nwb_ophys.writers.traces import (
     _create_roi_table_region,
     _get_segmentation_data_interface,
     add_fluorescence_traces,
 )
-from nwb_ophys.writers.whole import add_imaging, add_segmentation
 
 __all__ = [
     "DeepDict",

@@ -19,6 +19,6 @@ def demo(folder: Path, overwrite: bool, debug: bool) -> None:
     A ScanImage TIFF and a Suite2p folder, in their true formats, of the same simulated cells.
     Nothing is downloaded.
     """
-    from nwb_ophys.demonstration import run_demo
+    from nwb_ophys.cli.demo_recording import run_demo
 
     run_demo(folder, overwrite=overwrite, say=click.echo)

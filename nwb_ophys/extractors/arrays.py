@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor, SegmentationExtractor
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.extractors.properties import QuickProperties
-from nwb_ophys.extractors.ragged import RaggedPixels
+from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.properties import QuickProperties
 
 
 class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import SourceArgumentError
-from nwb_ophys.extractors.ranges import check_range
-from nwb_ophys.extractors.tiff_frames import check_index
+from nwb_ophys.extractors.ranges import check_index, check_range
 
 _LETTERS = {"T": "time", "C": "channels", "Z": "planes", "Y": "rows", "X": "columns"}
 

@@ -6,6 +6,8 @@ import math
 import numbers
 from typing import Any
 
+import numpy as np
+
 from nwb_ophys.errors import SourceArgumentError
 
 
@@ -52,3 +54,17 @@ def check_rate(value: Any) -> None:
             f"sampling_frequency is {value!r}; it must be a finite number above 0, in samples per "
             "second"
         )
+
+
+def check_index(name: str, index: object, size: int) -> None:
+    """Raise SourceArgumentError unless ``index`` is an int from 0 to before ``size``."""
+    if isinstance(index, bool) or not isinstance(index, int | np.integer):
+        raise SourceArgumentError(f"{name} must be an int, not {index!r}")
+    if not 0 <= index < size:
+        raise SourceArgumentError(f"{name} is {index}; allowed here: 0 to {size - 1}")
+
+
+def check_count(name: str, count: object) -> None:
+    """Raise SourceArgumentError unless ``count`` is an int of at least 1."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+        raise SourceArgumentError(f"{name} is {count!r}; it must be an int of at least 1")

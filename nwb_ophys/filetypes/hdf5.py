@@ -9,7 +9,7 @@ import attrs
 import h5py
 import numpy as np
 
-from nwb_ophys.glance import Glance
+from nwb_ophys.paths import Glance
 
 _DEPTH = 3
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -16,8 +16,8 @@ from nwb_ophys.writers.images import add_summary_images
 from nwb_ophys.writers.masks import add_plane_segmentation
 from nwb_ophys.writers.motion import add_corrected_image_stack
 from nwb_ophys.writers.series import add_photon_series
+from nwb_ophys.writers.streams import add_background
 from nwb_ophys.writers.traces import add_traces_alone
-from nwb_ophys.writers.whole import add_background
 
 
 class DeviceWriter:

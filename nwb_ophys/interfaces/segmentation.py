@@ -9,8 +9,6 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import MetadataError, OptionError
-from nwb_ophys.extractors.traces import background_ids, background_trace_names
-from nwb_ophys.extractors.views import FirstSamples, SelectedRois
 from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import (
@@ -29,7 +27,9 @@ from nwb_ophys.metadata import (
     segmentation_schema,
     with_suffix,
 )
-from nwb_ophys.writers.whole import background_entry
+from nwb_ophys.rois.traces import background_ids, background_trace_names
+from nwb_ophys.rois.views import FirstSamples, SelectedRois
+from nwb_ophys.writers.streams import background_entry
 
 
 @attrs.frozen(kw_only=True)

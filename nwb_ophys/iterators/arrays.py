@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nwb_ophys.extractors.labels import label_of_array
 from nwb_ophys.iterators.base import ArrayLike, check_positive
 from nwb_ophys.memory import slowest_axis
-from nwb_ophys.storage.chunks import default_chunk_shape
+from nwb_ophys.storage.grid import default_chunk_shape
 
 
 class SliceableDataChunkIterator(ArrayLike):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.extractors.labels import label_of
 from nwb_ophys.iterators.base import ArrayLike, check_positive, within
-from nwb_ophys.storage.chunks import tile_shape
+from nwb_ophys.storage.grid import tile_shape
 
 # Columns and rows of a default chunk: small enough that an ROI touches few of them, and large
 # enough that making, storing and finding a chunk costs little beside its pixels.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import ArgumentError, SourceError
 from nwb_ophys.extractors.labels import label_of
-from nwb_ophys.extractors.readers import Readers
+from nwb_ophys.extractors.pool import Readers
 from nwb_ophys.iterators.base import ArrayLike, check_pair, check_positive, within
 
 _DEFAULT_CHUNK_MB = 10.0

@@ -6,6 +6,7 @@ knows pynwb, a file or a backend.
 
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.composition import Composition, compose_metadata
+from nwb_ophys.metadata.datetimes import parse_moment
 from nwb_ophys.metadata.deepdict import DeepDict, merge_description, merge_metadata
 from nwb_ophys.metadata.defaults import (
     BACKGROUND_PLANE_SEGMENTATION,
@@ -18,7 +19,6 @@ from nwb_ophys.metadata.defaults import (
 )
 from nwb_ophys.metadata.documents import dump_metadata, load_metadata, read_yaml
 from nwb_ophys.metadata.links import check_links
-from nwb_ophys.metadata.moments import parse_moment
 from nwb_ophys.metadata.naming import camel_case, with_suffix
 from nwb_ophys.metadata.schema import (
     JSON_SCHEMA_DIALECT,

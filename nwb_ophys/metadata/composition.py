@@ -14,8 +14,9 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import MetadataError
+from nwb_ophys.metadata.datetimes import parse_moment
 from nwb_ophys.metadata.deepdict import DeepDict
-from nwb_ophys.metadata.entries import (
+from nwb_ophys.metadata.links import (
     BY_PLANE,
     SEGMENTATIONS,
     SERIES,
@@ -24,10 +25,8 @@ from nwb_ophys.metadata.entries import (
     path_of,
     set_entries,
 )
-from nwb_ophys.metadata.moments import parse_moment
 from nwb_ophys.metadata.naming import camel_case, unused_name
-from nwb_ophys.metadata.sharing import share_devices_and_planes
-from nwb_ophys.metadata.similarity import same
+from nwb_ophys.metadata.sharing import same, share_devices_and_planes
 
 # The lists whose entries each belong to one stream.
 _OWNED = (*SERIES, SEGMENTATIONS)

@@ -4,10 +4,8 @@ Other packages add rows through the entry-point group ``nwb_ophys.formats``: the
 point is that of the format, its object the interface class.
 """
 
-from nwb_ophys.registry.candidates import Candidate, likeliest, option_asking_for
-from nwb_ophys.registry.detection import detect
-from nwb_ophys.registry.known import ENTRY_POINT_GROUP, format_table, formats, get_format
-from nwb_ophys.registry.rows import FormatRow
+from nwb_ophys.registry.detection import Candidate, detect, likeliest, option_asking_for
+from nwb_ophys.registry.rows import ENTRY_POINT_GROUP, FormatRow, format_table, formats, get_format
 from nwb_ophys.registry.unrecognised import unrecognised
 
 __all__ = [

@@ -6,9 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from nwb_ophys.errors import UnknownFormatError
-from nwb_ophys.glance import Glance
-from nwb_ophys.registry.known import formats
-from nwb_ophys.registry.rows import FormatRow
+from nwb_ophys.paths import Glance
+from nwb_ophys.registry.rows import FormatRow, formats
 
 # What the list of formats calls files of these endings.
 _CALLED = {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.extractors.ragged import RaggedPixels
+from nwb_ophys.rois.pixel_lists import RaggedPixels
 
 # ROIs whose pixels are counted along an axis at the same time.
 _ROIS_AT_ONCE = 1024

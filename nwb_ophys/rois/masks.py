@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.extractors.centroids import centroids_of_images, centroids_of_pixels
-from nwb_ophys.extractors.ragged import RaggedPixels
-from nwb_ophys.extractors.sparse import ragged_pixels
-from nwb_ophys.extractors.sparse_images import SparseImages
+from nwb_ophys.rois.centroids import centroids_of_images, centroids_of_pixels
+from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_sources import ragged_pixels
+from nwb_ophys.rois.sparse_images import SparseImages
 
 
 class ImageMasks:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
-from nwb_ophys.extractors.properties import QuickProperties
-from nwb_ophys.extractors.ragged import RaggedPixels
-from nwb_ophys.extractors.sparse import Form
+from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_sources import Form
+from nwb_ophys.rois.properties import QuickProperties
 
 
 class PixelRois(QuickProperties, SegmentationExtractor):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from roiextractors import SegmentationExtractor, Suite2pSegmentationExtractor
 from roiextractors.segmentationextractor import SampleSlicedSegmentationExtractor, _ROIMasks
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.extractors.ragged import PixelLists, RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists, RaggedPixels
 
 Form = Literal["image", "pixel"]
 

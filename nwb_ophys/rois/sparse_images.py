@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.extractors.ragged import RaggedPixels
+from nwb_ophys.rois.pixel_lists import RaggedPixels
 
 # Chunks are made together, about this many bytes of them: few enough to stay in a core's cache.
 _BATCH_BYTES = 2_000_000

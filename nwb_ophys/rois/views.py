@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import OptionError
-from nwb_ophys.extractors.properties import values_of
-from nwb_ophys.extractors.ragged import RaggedPixels
-from nwb_ophys.extractors.sparse import Form, ragged_pixels
-from nwb_ophys.extractors.traces import (
+from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_sources import Form, ragged_pixels
+from nwb_ophys.rois.properties import values_of
+from nwb_ophys.rois.traces import (
     Response,
     TraceView,
     background_ids,

@@ -12,7 +12,7 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 from attrs import frozen
 
-from nwb_ophys.testing.simulate import Array
+from nwb_ophys.simulation.recording import Array
 
 MatlabVersion = Literal["7.3", "5"]
 

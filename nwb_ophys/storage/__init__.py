@@ -4,20 +4,19 @@ The room knows backends and nothing of planes or ROIs. A file appears under its 
 is whole; whatever goes wrong, nothing new is left behind and what was there stays as it was.
 """
 
-from nwb_ophys.storage.backends import (
+from nwb_ophys.storage.backends.registry import (
     BACKENDS,
     BackendName,
     backend_of_name,
     backend_of_path,
     get_backend,
 )
-from nwb_ophys.storage.configuration import BackendConfiguration
-from nwb_ophys.storage.dataset_configuration import DatasetConfiguration
+from nwb_ophys.storage.configuration import BackendConfiguration, DatasetConfiguration
 from nwb_ophys.storage.files import append_to_nwbfile, check_target, create_nwbfile
 from nwb_ophys.storage.planning import configuration_of as plan_of
 from nwb_ophys.storage.progress import ProgressBar, WriteProgress
-from nwb_ophys.storage.repacking import backend_for_repack, configuration_of_file, repack
-from nwb_ophys.storage.writing import WriteOptions
+from nwb_ophys.storage.repack import backend_for_repack, configuration_of_file, repack
+from nwb_ophys.storage.write import WriteOptions
 
 __all__ = [
     "BACKENDS",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import OutputError, OutputExistsError
-from nwb_ophys.storage.interrupts import to_the_end
+from nwb_ophys.storage.threads import to_the_end
 
 # Linux, renameat2(2).
 _AT_FDCWD = -100

@@ -14,14 +14,14 @@ from typing import Any
 import attrs
 from numpy.typing import NDArray
 
+from nwb_ophys.storage.backends.base import Sink
 from nwb_ophys.storage.budget import COPIES
-from nwb_ophys.storage.chunks import Selection, Shape, block_shape, grid, size_of, whole
-from nwb_ophys.storage.faults import reading, storing
+from nwb_ophys.storage.error_context import reading, storing
+from nwb_ophys.storage.grid import Selection, Shape, block_shape, grid, size_of, whole
 from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.progress import Counter
-from nwb_ophys.storage.protocols import Sink
+from nwb_ophys.storage.threads import Flag, Workers
 from nwb_ophys.storage.verification import Verification
-from nwb_ophys.storage.workers import Flag, Workers
 
 _LARGEST_BLOCK = 32_000_000
 # Small chunks are stored in batches, each of which costs Python as much as one large chunk.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nwb_ophys.errors import NwbOphysError, OutputError, SourceError
-from nwb_ophys.storage.chunks import Selection
+from nwb_ophys.storage.grid import Selection
 from nwb_ophys.storage.planning import PlannedDataset
 
 

@@ -17,14 +17,14 @@ from typing import Any
 from pynwb import NWBFile
 
 from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError
-from nwb_ophys.storage.backends import backend_of_path, get_backend
-from nwb_ophys.storage.declaring import left_as_it_was
+from nwb_ophys.storage.atomic import identity_of, place, remove
+from nwb_ophys.storage.backends.base import Backend
+from nwb_ophys.storage.backends.registry import backend_of_path, get_backend
 from nwb_ophys.storage.flushing import flush
-from nwb_ophys.storage.interrupts import blosc_without_lock
-from nwb_ophys.storage.protocols import Backend
-from nwb_ophys.storage.records import records_set_aside
-from nwb_ophys.storage.renaming import identity_of, place, remove
-from nwb_ophys.storage.writing import WriteOptions, write_with
+from nwb_ophys.storage.hdmf.placeholders import left_as_it_was
+from nwb_ophys.storage.hdmf.records import records_set_aside
+from nwb_ophys.storage.threads import blosc_without_lock
+from nwb_ophys.storage.write import WriteOptions, write_with
 
 _REMEDY = "overwrite to replace it or append to add to it"
 

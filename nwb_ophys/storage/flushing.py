@@ -7,7 +7,7 @@ import queue
 import threading
 from pathlib import Path
 
-from nwb_ophys.storage.workers import Flag, Workers
+from nwb_ophys.storage.threads import Flag, Workers
 
 # Without it the disk stands idle while chunks are encoded, and has all of them to write at the end.
 _INTERVAL = 0.1

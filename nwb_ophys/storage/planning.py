@@ -11,14 +11,13 @@ from hdmf.build import DatasetBuilder
 from pynwb import NWBFile, get_manager
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.storage.backends import get_backend
+from nwb_ophys.storage.backends.base import Backend, StatedSettings
+from nwb_ophys.storage.backends.registry import get_backend
 from nwb_ophys.storage.budget import Budget
-from nwb_ophys.storage.chunks import Shape, default_chunk_shape
-from nwb_ophys.storage.configuration import BackendConfiguration
-from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
-from nwb_ophys.storage.declaring import dataset_builders, left_as_it_was
-from nwb_ophys.storage.protocols import Backend, StatedSettings
-from nwb_ophys.storage.records import data_of, put_back, records_set_aside
+from nwb_ophys.storage.configuration import AS_GIVEN, BackendConfiguration, DatasetConfiguration
+from nwb_ophys.storage.grid import Shape, default_chunk_shape
+from nwb_ophys.storage.hdmf.placeholders import dataset_builders, left_as_it_was
+from nwb_ophys.storage.hdmf.records import data_of, put_back, records_set_aside
 from nwb_ophys.storage.sources import Source, source_of
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.storage.chunks import Selection, size_of
+from nwb_ophys.storage.grid import Selection, size_of
 from nwb_ophys.storage.planning import PlannedDataset
 
 

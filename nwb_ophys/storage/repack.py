@@ -13,17 +13,17 @@ import h5py
 from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
-from nwb_ophys.storage.backends import backend_of_name, backend_of_path, get_backend
+from nwb_ophys.storage.backends.base import Backend
+from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
+from nwb_ophys.storage.backends.registry import backend_of_name, backend_of_path, get_backend
+from nwb_ophys.storage.backends.stored_sources import stored_source_of
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import BackendConfiguration
-from nwb_ophys.storage.declaring import dataset_builders
 from nwb_ophys.storage.files import check_target, new_file, replacing
-from nwb_ophys.storage.hdf5_copying import Hdf5Copy, hdf5_datasets
+from nwb_ophys.storage.hdmf.placeholders import dataset_builders
 from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
-from nwb_ophys.storage.protocols import Backend
-from nwb_ophys.storage.stored import stored_source_of
-from nwb_ophys.storage.writing import WriteOptions, fill_planned, write_with
+from nwb_ophys.storage.write import WriteOptions, fill_planned, write_with
 
 
 def repack(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.memory import copy_if_mapped, slowest_axis
-from nwb_ophys.storage.chunks import Selection, Shape, shape_of
+from nwb_ophys.storage.grid import Selection, Shape, shape_of
 
 # Smaller arrays are written by hdmf, in one piece: chunks would cost more than they save.
 SMALL_BYTES = 1 << 16

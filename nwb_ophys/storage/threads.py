@@ -9,11 +9,57 @@ from __future__ import annotations
 
 import _thread
 import queue
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from nwb_ophys.storage.interrupts import to_the_end
+
+def to_the_end(action: Callable[[], None]) -> None:
+    """Do something that may be begun anew, until it is done; an interrupt is raised only then.
+
+    Parameters
+    ----------
+    action : callable
+        Begun anew after each interrupt.
+
+    Raises
+    ------
+    Exception
+        Whatever the action raises.
+    """
+    interrupt: BaseException | None = None
+    while True:
+        try:
+            action()
+            break
+        except Exception:
+            raise
+        except BaseException as raised:
+            interrupt = raised
+    if interrupt is not None:
+        raise interrupt
+
+
+@contextmanager
+def blosc_without_lock() -> Iterator[None]:
+    """Have numcodecs take no lock around Blosc.
+
+    It takes one in the main thread, in Python, to have Blosc start threads of its own. An
+    interrupt can leave it taken, and the next Blosc chunk of the process would wait for ever.
+    Where numcodecs is not loaded yet, nothing is done.
+    """
+    blosc = sys.modules.get("numcodecs.blosc")
+    before = getattr(blosc, "use_threads", None)
+    try:
+        if blosc is not None:
+            blosc.use_threads = False  # type: ignore[attr-defined]
+        yield
+    finally:
+        if blosc is not None:
+            blosc.use_threads = before  # type: ignore[attr-defined]
+
 
 # How long the caller's thread waits at a time, so that Ctrl-C is heard on every system.
 _PATIENCE = 0.2

@@ -12,17 +12,17 @@ from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.storage.backends.base import Backend, SinkTools
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import BackendConfiguration
-from nwb_ophys.storage.declaring import dataset_builders, put
 from nwb_ophys.storage.encoding import Scratch
 from nwb_ophys.storage.engine import FillTask, fill
 from nwb_ophys.storage.flushing import Flusher
-from nwb_ophys.storage.passes import pass_over
+from nwb_ophys.storage.hdmf.iterators import pass_over
+from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
+from nwb_ophys.storage.hdmf.records import put_back
 from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import Counter, ProgressCallback
-from nwb_ophys.storage.protocols import Backend, SinkTools
-from nwb_ophys.storage.records import put_back
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.verification import Verification
 

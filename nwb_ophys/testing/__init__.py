@@ -8,28 +8,28 @@ be compared with what was simulated::
     suite2p_folder = write_suite2p("analysed", recording)
 """
 
-from nwb_ophys.testing.bruker import write_bruker
-from nwb_ophys.testing.caiman import write_caiman
-from nwb_ophys.testing.cnmfe import write_cnmfe
+from nwb_ophys.formats.bruker.sample import write_bruker
+from nwb_ophys.formats.caiman.sample import write_caiman
+from nwb_ophys.formats.cnmfe.sample import write_cnmfe
+from nwb_ophys.formats.extract.sample import write_extract
+from nwb_ophys.formats.femtonics.sample import write_femtonics
+from nwb_ophys.formats.hdf5.sample import write_hdf5
+from nwb_ophys.formats.inscopix.sample import write_inscopix, write_inscopix_cells
+from nwb_ophys.formats.memmap.sample import write_memmap
+from nwb_ophys.formats.micromanager.sample import write_micromanager
+from nwb_ophys.formats.minian.sample import write_minian
+from nwb_ophys.formats.miniscope.sample import write_miniscope, write_old_miniscope
+from nwb_ophys.formats.nwb.sample import write_nwb
+from nwb_ophys.formats.ome_tiff.sample import write_ome_tiff
+from nwb_ophys.formats.scanbox.sample import write_scanbox
+from nwb_ophys.formats.scanimage.sample import write_scanimage
+from nwb_ophys.formats.scanimage_legacy.sample import write_scanimage_legacy
+from nwb_ophys.formats.sima.sample import write_sima
+from nwb_ophys.formats.suite2p.sample import write_suite2p
+from nwb_ophys.formats.thor.sample import write_thor
+from nwb_ophys.formats.tiff.sample import write_tiff
+from nwb_ophys.simulation.recording import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.contract import check_format
-from nwb_ophys.testing.extract import write_extract
-from nwb_ophys.testing.femtonics import write_femtonics
-from nwb_ophys.testing.hdf5 import write_hdf5
-from nwb_ophys.testing.inscopix import write_inscopix, write_inscopix_cells
-from nwb_ophys.testing.memmap import write_memmap
-from nwb_ophys.testing.micromanager import write_micromanager
-from nwb_ophys.testing.minian import write_minian
-from nwb_ophys.testing.miniscope import write_miniscope, write_old_miniscope
-from nwb_ophys.testing.nwb import write_nwb
-from nwb_ophys.testing.ome_tiff import write_ome_tiff
-from nwb_ophys.testing.scanbox import write_scanbox
-from nwb_ophys.testing.scanimage import write_scanimage
-from nwb_ophys.testing.scanimage_legacy import write_scanimage_legacy
-from nwb_ophys.testing.sima import write_sima
-from nwb_ophys.testing.simulate import SimulatedRecording, simulate_recording
-from nwb_ophys.testing.suite2p import write_suite2p
-from nwb_ophys.testing.thor import write_thor
-from nwb_ophys.testing.tiff import write_tiff
 
 __all__ = [
     "SimulatedRecording",

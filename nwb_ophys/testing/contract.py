@@ -16,7 +16,7 @@ from pynwb import NWBHDF5IO, validate
 from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError, SourceNotFoundError
 from nwb_ophys.interfaces import ImagingInterface, SegmentationInterface
 from nwb_ophys.interfaces.arguments import path_argument
-from nwb_ophys.metadata.moments import parse_moment
+from nwb_ophys.metadata.datetimes import parse_moment
 from nwb_ophys.testing.written import check_movie, check_rois
 
 _FEWEST_TIMES = 3  # of fewer nothing can be said of the rate

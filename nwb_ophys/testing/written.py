@@ -8,7 +8,7 @@ import numpy as np
 from pynwb import NWBFile
 from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
 
-from nwb_ophys.extractors.traces import cell_traces
+from nwb_ophys.rois.traces import cell_traces
 
 
 def check_movie(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:

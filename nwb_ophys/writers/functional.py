@@ -10,9 +10,9 @@ from typing import Any
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.writers.files import write_to
+from nwb_ophys.writers.run import write_to
 from nwb_ophys.writers.session import make_nwbfile
-from nwb_ophys.writers.whole import add_imaging, add_segmentation
+from nwb_ophys.writers.streams import add_imaging, add_segmentation
 
 
 def write_imaging(

@@ -19,9 +19,9 @@ from nwb_ophys.metadata import (
     validate,
 )
 from nwb_ophys.writers.devices import add_imaging_plane
-from nwb_ophys.writers.mask_columns import ColumnStorage, are_integers, roi_columns
-from nwb_ophys.writers.maskless import MASK_NAMES, TableWithoutMasks
+from nwb_ophys.writers.roi_columns import ColumnStorage, are_integers, roi_columns
 from nwb_ophys.writers.session import ophys_module
+from nwb_ophys.writers.tables_without_masks import MASK_NAMES, TableWithoutMasks
 
 _MASK_TYPES = ("image", "pixel", "voxel", None)
 _DEFAULT_NAME = "PlaneSegmentation"

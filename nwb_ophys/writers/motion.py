@@ -16,9 +16,9 @@ from pynwb.ophys import CorrectedImageStack, MotionCorrection
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator
 from nwb_ophys.timing import clock_of
+from nwb_ophys.writers.compression import compressed
 from nwb_ophys.writers.series import make_photon_series, series_model, time_fields, with_defaults
 from nwb_ophys.writers.session import ophys_module
-from nwb_ophys.writers.wrapping import compressed
 
 _CONTAINER = "MotionCorrection"
 _STACK = "CorrectedImageStack"

@@ -22,7 +22,7 @@ from nwb_ophys.storage import (
     create_nwbfile,
 )
 from nwb_ophys.storage.progress import ProgressCallback
-from nwb_ophys.writers.maskless import complete_tables_without_masks
+from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
 
 def write_nwbfile(

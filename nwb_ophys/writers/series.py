@@ -25,9 +25,9 @@ from nwb_ophys.metadata import (
     parse_model,
 )
 from nwb_ophys.timing import clock_of
+from nwb_ophys.writers.compression import compressed
 from nwb_ophys.writers.devices import add_imaging_plane
 from nwb_ophys.writers.session import ophys_module
-from nwb_ophys.writers.wrapping import compressed
 
 _SERIES = {"TwoPhotonSeries": TwoPhotonSeries, "OnePhotonSeries": OnePhotonSeries}
 _CONTAINERS = ("acquisition", "processing/ophys")

@@ -7,14 +7,14 @@ from typing import Any
 
 from pynwb import NWBFile
 
-from nwb_ophys.extractors.traces import background_ids
-from nwb_ophys.extractors.views import BackgroundComponents
 from nwb_ophys.metadata import (
     BACKGROUND_PLANE_SEGMENTATION,
     DeepDict,
     get_nwb_segmentation_metadata,
     merge_metadata,
 )
+from nwb_ophys.rois.traces import background_ids
+from nwb_ophys.rois.views import BackgroundComponents
 from nwb_ophys.writers.devices import add_devices
 from nwb_ophys.writers.images import add_summary_images
 from nwb_ophys.writers.masks import add_plane_segmentation, resolve_plane_segmentation

@@ -12,7 +12,6 @@ from pynwb import NWBFile
 from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
 
 from nwb_ophys.errors import MetadataError
-from nwb_ophys.extractors.traces import cell_traces
 from nwb_ophys.iterators import SliceableDataChunkIterator
 from nwb_ophys.iterators.base import within
 from nwb_ophys.metadata import (
@@ -22,8 +21,10 @@ from nwb_ophys.metadata import (
     parse_model,
     trace_entry,
 )
-from nwb_ophys.storage.chunks import default_chunk_shape
+from nwb_ophys.rois.traces import cell_traces
+from nwb_ophys.storage.grid import default_chunk_shape
 from nwb_ophys.timing import clock_of
+from nwb_ophys.writers.compression import compressed
 from nwb_ophys.writers.masks import (
     add_plane_segmentation,
     find_plane_segmentation,
@@ -31,7 +32,6 @@ from nwb_ophys.writers.masks import (
 )
 from nwb_ophys.writers.series import time_fields
 from nwb_ophys.writers.session import ophys_module
-from nwb_ophys.writers.wrapping import compressed
 
 # Small enough that one ROI, or one moment, of an hour of a thousand ROIs is a few percent of it.
 _CHUNK_MB = 0.5

@@ -7,7 +7,7 @@ import pytest
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor, ArraySegmentationExtractor
-from nwb_ophys.extractors.npy import load_npy
+from nwb_ophys.filetypes.npy import load_npy
 
 MOVIE = np.arange(10 * 4 * 3, dtype=np.uint16).reshape(10, 4, 3)
 VOLUMES = np.arange(10 * 4 * 3 * 2, dtype=np.float32).reshape(10, 4, 3, 2)

@@ -14,7 +14,7 @@ import pytest
 
 from nwb_ophys import ImagingInterface, argument
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor
-from nwb_ophys.extractors.readers import Readers
+from nwb_ophys.extractors.pool import Readers
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator
 
 

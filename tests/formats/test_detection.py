@@ -17,8 +17,8 @@ import tifffile
 
 import nwb_ophys
 from nwb_ophys.errors import SourceNotFoundError, UnknownFormatError
-from nwb_ophys.glance import Glance, natural_order
 from nwb_ophys.opening import open_recording
+from nwb_ophys.paths import Glance, natural_order
 from nwb_ophys.registry import detect, formats
 from nwb_ophys.testing import (
     SimulatedRecording,

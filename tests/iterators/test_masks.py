@@ -17,10 +17,10 @@ from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.extractors import sparse_images
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
-from nwb_ophys.extractors.masks import ImageMasks
 from nwb_ophys.iterators import RoiImageMaskIterator
+from nwb_ophys.rois import sparse_images
+from nwb_ophys.rois.masks import ImageMasks
 
 
 class PixelsOnly(SegmentationExtractor):

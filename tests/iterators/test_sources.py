@@ -10,15 +10,15 @@ import pytest
 from roiextractors.testing import generate_dummy_imaging_extractor
 
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor
-from nwb_ophys.extractors.masks import ImageMasks
-from nwb_ophys.extractors.suite2p import MendedSuite2pExtractor
-from nwb_ophys.extractors.tiff import TiffStackExtractor
-from nwb_ophys.extractors.views import SelectedRois
+from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
+from nwb_ophys.formats.tiff.reader import TiffStackExtractor
 from nwb_ophys.iterators import (
     ImagingExtractorDataChunkIterator,
     RoiImageMaskIterator,
     SliceableDataChunkIterator,
 )
+from nwb_ophys.rois.masks import ImageMasks
+from nwb_ophys.rois.views import SelectedRois
 from nwb_ophys.testing import simulate_recording, write_suite2p, write_tiff
 
 RECORDING = simulate_recording(num_samples=8, num_cells=4)

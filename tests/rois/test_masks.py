@@ -9,14 +9,9 @@ from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
-from nwb_ophys.extractors.caiman import MendedCaimanExtractor
-from nwb_ophys.extractors.masks import (
-    ImageMasks,
-    image_centroids,
-    pixel_centroids,
-    pixel_masks,
-)
-from nwb_ophys.extractors.suite2p import MendedSuite2pExtractor
+from nwb_ophys.formats.caiman.reader import MendedCaimanExtractor
+from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
+from nwb_ophys.rois.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
 
 RECORDING = simulate_recording(num_samples=8, num_cells=4)

@@ -20,14 +20,14 @@ from roiextractors.segmentationextractor import _ROIMasks, _RoiResponse
 from roiextractors.testing import generate_dummy_segmentation_extractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors import ragged
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
-from nwb_ophys.extractors.caiman import MendedCaimanExtractor
-from nwb_ophys.extractors.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
-from nwb_ophys.extractors.ragged import RaggedPixels
-from nwb_ophys.extractors.sparse import ragged_pixels
-from nwb_ophys.extractors.suite2p import MendedSuite2pExtractor
-from nwb_ophys.extractors.views import BackgroundComponents, FirstSamples, SelectedRois
+from nwb_ophys.formats.caiman.reader import MendedCaimanExtractor
+from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
+from nwb_ophys.rois import pixel_lists as ragged
+from nwb_ophys.rois.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
+from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_sources import ragged_pixels
+from nwb_ophys.rois.views import BackgroundComponents, FirstSamples, SelectedRois
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
 
 RECORDING = simulate_recording(num_samples=8, num_cells=6)

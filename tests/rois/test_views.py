@@ -10,16 +10,11 @@ from hypothesis import strategies as st
 
 from nwb_ophys.errors import OptionError, SourceError
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
-from nwb_ophys.extractors.caiman import MendedCaimanExtractor
-from nwb_ophys.extractors.masks import ImageMasks, pixel_masks
-from nwb_ophys.extractors.suite2p import MendedSuite2pExtractor
-from nwb_ophys.extractors.traces import (
-    TraceView,
-    background_ids,
-    background_trace_names,
-    cell_traces,
-)
-from nwb_ophys.extractors.views import BackgroundComponents, FirstSamples, SelectedRois
+from nwb_ophys.formats.caiman.reader import MendedCaimanExtractor
+from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
+from nwb_ophys.rois.masks import ImageMasks, pixel_masks
+from nwb_ophys.rois.traces import TraceView, background_ids, background_trace_names, cell_traces
+from nwb_ophys.rois.views import BackgroundComponents, FirstSamples, SelectedRois
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
 
 NUM_ROIS, NUM_SAMPLES = 5, 12

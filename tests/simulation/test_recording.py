@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from nwb_ophys.simulation.recording import mask_index
 from nwb_ophys.testing import simulate_recording
-from nwb_ophys.testing.simulate import mask_index
 
 SIZES = {"num_samples": 80, "num_rows": 40, "num_columns": 56, "num_cells": 5}
 

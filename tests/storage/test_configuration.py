@@ -18,7 +18,7 @@ from nwb_ophys import BackendConfiguration, DatasetConfiguration, repack, write_
 from nwb_ophys.errors import ArgumentError, MemoryLimitError, NwbOphysError, SourceNotFoundError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor, ArraySegmentationExtractor
 from nwb_ophys.storage import WriteOptions, append_to_nwbfile
-from nwb_ophys.storage.chunks import block_shape, default_chunk_shape, grid, whole
+from nwb_ophys.storage.grid import block_shape, default_chunk_shape, grid, whole
 from nwb_ophys.tools import add_fluorescence_traces, add_photon_series, add_plane_segmentation
 
 from .conftest import VALUES, Lazy, new_file, read

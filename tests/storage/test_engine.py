@@ -376,7 +376,8 @@ def test_an_error_of_the_reader_tells_where_and_of_what(
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_error_while_storing_tells_where(target, backend, workers, monkeypatch):
-    from nwb_ophys.storage import hdf5, zarr_store
+    from nwb_ophys.storage.backends import hdf5
+    from nwb_ophys.storage.backends import zarr as zarr_store
 
     def full_disk(self, corner, values):
         if corner[0] >= 32:
@@ -419,7 +420,7 @@ def test_verifying_passes_what_is_as_it_was_stored(target, backend):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_verifying_finds_what_an_encoder_got_wrong(target, backend, workers, monkeypatch):
-    from nwb_ophys.storage import sinks
+    from nwb_ophys.storage.backends import base as sinks
 
     right = sinks.chunk_bytes
 

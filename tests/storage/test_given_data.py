@@ -25,7 +25,7 @@ from nwb_ophys.errors import (
 )
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.storage import WriteOptions, append_to_nwbfile
-from nwb_ophys.storage.stored import Hdf5Source
+from nwb_ophys.storage.backends.stored_sources import Hdf5Source
 from nwb_ophys.tools import add_plane_segmentation
 
 from .conftest import new_file
@@ -318,7 +318,7 @@ def test_two_that_append_at_the_same_time(tmp_path, backend):
 @pytest.mark.parametrize("can_exchange", [True, False])
 def test_zarr_is_replaced_where_the_system_cannot_exchange(tmp_path, monkeypatch, can_exchange):
     if not can_exchange:
-        monkeypatch.setattr("nwb_ophys.storage.renaming._renameat2", lambda: None)
+        monkeypatch.setattr("nwb_ophys.storage.atomic._renameat2", lambda: None)
     target = tmp_path / "a.zarr"
     for values in (np.arange(3.0), np.arange(4.0)):
         write_nwbfile(new_file(a=values), target, backend="zarr", overwrite=True)
@@ -341,7 +341,7 @@ def test_an_error_of_the_disk_keeps_its_number_and_crosses_processes(tmp_path, m
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("nwb_ophys.storage.hdf5.Hdf5Sink.put", full)
+    monkeypatch.setattr("nwb_ophys.storage.backends.hdf5.Hdf5Sink.put", full)
     with pytest.raises(OSError, match="No space left") as caught:
         write_nwbfile(new_file(a=Lazy(np.arange(100))), tmp_path / "a.nwb")
     assert caught.value.errno == 28
@@ -363,7 +363,7 @@ def test_an_error_is_told_before_more_is_read(tmp_path, monkeypatch):
         if len(reads) > 1:
             assert stored_once.wait(10)
 
-    monkeypatch.setattr("nwb_ophys.storage.hdf5.Hdf5Sink.put", full)
+    monkeypatch.setattr("nwb_ophys.storage.backends.hdf5.Hdf5Sink.put", full)
     values = np.zeros((100, 100, 100))
     options = {"chunk_shape": (1, 100, 100), "buffer_shape": (10, 100, 100)}
     lazy = Lazy(values, before_reading=before_reading, **options)
@@ -373,7 +373,7 @@ def test_an_error_is_told_before_more_is_read(tmp_path, monkeypatch):
 
 
 def test_what_fails_when_a_file_is_closed_does_not_hide_the_first_error(tmp_path, monkeypatch):
-    from nwb_ophys.storage.hdf5 import _io_class
+    from nwb_ophys.storage.backends.hdf5 import _io_class
 
     close = _io_class().close
 
@@ -393,7 +393,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
     def refuse(self, path, mode, manager=None):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("nwb_ophys.storage.hdf5.Hdf5Backend.open", refuse)
+    monkeypatch.setattr("nwb_ophys.storage.backends.hdf5.Hdf5Backend.open", refuse)
     with pytest.raises(OutputError, match=r"/a\.nwb' cannot be written: Permission denied"):
         write_nwbfile(new_file(a=np.zeros(3)), tmp_path / "a.nwb")
 
@@ -407,7 +407,7 @@ def test_the_system_s_words_are_told_and_not_hdf5_s(tmp_path, monkeypatch):
             "30, error message = 'Read-only file system', flags = 13, o_flags = 242)"
         )
 
-    monkeypatch.setattr("nwb_ophys.storage.hdf5.Hdf5Backend.open", refuse)
+    monkeypatch.setattr("nwb_ophys.storage.backends.hdf5.Hdf5Backend.open", refuse)
     with pytest.raises(OutputError, match=r"/a\.nwb' cannot be written: Read-only file system\.$"):
         write_nwbfile(new_file(a=np.zeros(3)), tmp_path / "a.nwb")
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from nwb_ophys import write_nwbfile
-from nwb_ophys.storage.workers import Flag, Workers
+from nwb_ophys.storage.threads import Flag, Workers
 
 from .conftest import VALUES, new_file, snapshot
 

@@ -23,7 +23,7 @@ from nwb_ophys.errors import (
     SourceNotFoundError,
 )
 from nwb_ophys.storage import backend_for_repack, configuration_of_file
-from nwb_ophys.storage.stored import Hdf5Source, stored_source_of
+from nwb_ophys.storage.backends.stored_sources import Hdf5Source, stored_source_of
 
 from .conftest import new_file, read, snapshot
 from .specimens import (

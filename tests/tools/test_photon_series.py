@@ -18,7 +18,7 @@ from roiextractors.testing import generate_dummy_imaging_extractor
 from nwb_ophys import tools
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.tools import ImagingExtractorDataChunkIterator
-from nwb_ophys.writers.files import write_nwbfile
+from nwb_ophys.writers.run import write_nwbfile
 
 KINDS = {"TwoPhotonSeries": TwoPhotonSeries, "OnePhotonSeries": OnePhotonSeries}
 

@@ -17,7 +17,7 @@ from roiextractors.testing import generate_dummy_segmentation_extractor
 
 from nwb_ophys import tools
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
-from nwb_ophys.writers.files import write_nwbfile
+from nwb_ophys.writers.run import write_nwbfile
 
 MASKS = {"image_mask", "pixel_mask", "voxel_mask"}
 

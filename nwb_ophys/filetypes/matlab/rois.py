@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.extractors.matlab import SparseColumns, StoredArray
-from nwb_ophys.extractors.ragged import RaggedPixels
+from nwb_ophys.filetypes.matlab.variables import SparseColumns, StoredArray
+from nwb_ophys.rois.pixel_lists import RaggedPixels
 
 # Of dense weights that are searched for pixels at the same time, at least a chunk's thickness.
 _SLAB_BYTES = 64_000_000

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.extractors.optional import require_package
+from nwb_ophys.optional import require_package
 
 
 class StoredArray:

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from attrs import frozen
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
-from nwb_ophys.extractors.micromanager_header import read_summary
-from nwb_ophys.extractors.ome_model import OmeBlock, OmeDocument, OmeImage
-from nwb_ophys.extractors.ome_xml import parse_ome_xml
-from nwb_ophys.extractors.tiff_files import TiffSource, inspect_tiff
-from nwb_ophys.extractors.tiff_heading import read_tiff_heading
-from nwb_ophys.extractors.tiff_pages import Integers
+from nwb_ophys.filetypes.ome.micromanager_tags import read_summary
+from nwb_ophys.filetypes.ome.model import OmeBlock, OmeDocument, OmeImage
+from nwb_ophys.filetypes.ome.xml import parse_ome_xml
+from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
+from nwb_ophys.filetypes.tiff.pages import Integers
 
 
 @frozen(kw_only=True, eq=False)

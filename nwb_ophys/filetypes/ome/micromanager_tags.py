@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.extractors.tiff_pages import Integers, TiffStructure, read_structure
+from nwb_ophys.filetypes.tiff.pages import Integers, TiffStructure, read_structure
 
 FRAME_TAG = 51123
 SUMMARY_MARK = 2355492

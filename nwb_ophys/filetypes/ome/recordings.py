@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import SourceArgumentError
-from nwb_ophys.extractors.tiff_heading import read_tiff_heading
-from nwb_ophys.formats.tiffs import tiff_files
+from nwb_ophys.filetypes.tiff.folders import tiff_files
+from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 
 OME_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.tf2", ".ome.tf8", ".ome.btf")
 
 
 def recordings_in(path: Path) -> list[Any]:
     """Return the OME-TIFF recordings of a path, each read from its first file."""
-    from nwb_ophys.extractors.ome_files import read_ome
+    from nwb_ophys.filetypes.ome.files import read_ome
 
     remaining = _with_ome_xml(tiff_files(path)) if path.is_dir() else [path]
     found = []

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.extractors.ome_model import (
+from nwb_ophys.filetypes.ome.model import (
     LENGTHS,
     TIMES,
     OmeBlock,

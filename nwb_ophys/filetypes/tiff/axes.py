@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from attrs import evolve, frozen
 
-from nwb_ophys.extractors.tiff_table import PageTable
+from nwb_ophys.filetypes.tiff.table import PageTable
 
 IMAGEJ_MARK, OME_MARK, SHAPED_MARK = "ImageJ=", "<OME", '"shape":'
 

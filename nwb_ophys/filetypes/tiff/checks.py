@@ -8,10 +8,10 @@ import numpy as np
 from attrs import evolve, frozen
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
-from nwb_ophys.extractors.optional import require_package
-from nwb_ophys.extractors.tiff_axes import StatedAxes, read_stated_axes
-from nwb_ophys.extractors.tiff_table import PageTable, read_page_table
-from nwb_ophys.extractors.tiff_tags import UNCOMPRESSED
+from nwb_ophys.filetypes.tiff.axes import StatedAxes, read_stated_axes
+from nwb_ophys.filetypes.tiff.pages import UNCOMPRESSED
+from nwb_ophys.filetypes.tiff.table import PageTable, read_page_table
+from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
     pass

@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from roiextractors import ImagingExtractor
 
-from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.extractors.ranges import check_range
-from nwb_ophys.extractors.tiff_pages import Integers
-from nwb_ophys.extractors.tiff_reader import TiffPageReader
+from nwb_ophys.filetypes.tiff.pages import Integers
+from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 
 
 class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -147,17 +146,3 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         # An __init__ that raised leaves no reader.
         if "_reader" in self.__dict__:
             self._reader.close()
-
-
-def check_index(name: str, index: object, size: int) -> None:
-    """Raise SourceArgumentError unless ``index`` is an int from 0 to before ``size``."""
-    if isinstance(index, bool) or not isinstance(index, int | np.integer):
-        raise SourceArgumentError(f"{name} must be an int, not {index!r}")
-    if not 0 <= index < size:
-        raise SourceArgumentError(f"{name} is {index}; allowed here: 0 to {size - 1}")
-
-
-def check_count(name: str, count: object) -> None:
-    """Raise SourceArgumentError unless ``count`` is an int of at least 1."""
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-        raise SourceArgumentError(f"{name} is {count!r}; it must be an int of at least 1")

@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.extractors.tiff_heading import TiffHeading, author_of, read_tiff_heading
-from nwb_ophys.glance import Glance
+from nwb_ophys.filetypes.tiff.heading import TiffHeading, author_of, read_tiff_heading
+from nwb_ophys.paths import Glance
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 # Programs whose images say little without the XML file that is recorded with them.

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import attrs
 
-from nwb_ophys.extractors.tiff_tags import IMAGE_DESCRIPTION
+from nwb_ophys.filetypes.tiff.pages import IMAGE_DESCRIPTION
 
 MAKE, MODEL, SOFTWARE = 271, 272, 305
 _TEXT_TYPES = (1, 2)  # BYTE, which some use for text, and ASCII

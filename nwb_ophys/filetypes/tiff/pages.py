@@ -6,6 +6,8 @@ needs tifffile. Structure and tag numbers: TIFF 6.0 specification (Adobe, 1992) 
 extension (libtiff).
 """
 
+from __future__ import annotations
+
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -15,11 +17,59 @@ import numpy.typing as npt
 from attrs import frozen
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.extractors import tiff_tags as tag
 
 Integers = npt.NDArray[np.int64]
 
 MAXIMAL_TAGS = 4096  # more in one IFD means that its bytes are something else
+
+# Numbers of the tags that matter here, from the TIFF 6.0 specification.
+IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION = 256, 257, 258, 259
+PHOTOMETRIC, FILL_ORDER, IMAGE_DESCRIPTION = 262, 266, 270
+STRIP_OFFSETS, STRIP_BYTE_COUNTS, SAMPLES_PER_PIXEL, ROWS_PER_STRIP = 273, 279, 277, 278
+PLANAR_CONFIGURATION, PREDICTOR, TILE_WIDTH, TILE_LENGTH = 284, 317, 322, 323
+TILE_OFFSETS, TILE_BYTE_COUNTS, SAMPLE_FORMAT, IMAGE_DEPTH = 324, 325, 339, 32997
+
+# What TIFF 6.0 says a reader must assume where a page does not state the tag.
+TAG_DEFAULTS = {
+    IMAGE_WIDTH: 0,
+    IMAGE_LENGTH: 0,
+    BITS_PER_SAMPLE: 1,
+    COMPRESSION: 1,
+    PHOTOMETRIC: 0,
+    FILL_ORDER: 1,
+    SAMPLES_PER_PIXEL: 1,
+    ROWS_PER_STRIP: 2**32 - 1,
+    PLANAR_CONFIGURATION: 1,
+    PREDICTOR: 1,
+    TILE_WIDTH: 0,
+    TILE_LENGTH: 0,
+    SAMPLE_FORMAT: 1,
+    IMAGE_DEPTH: 1,
+}
+# Bytes per element of the TIFF data types 1 to 18; 0 for those that do not exist.
+TYPE_SIZES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8], np.int64)
+
+# Pages that differ in one of these cannot be frames of one recording.
+SHAPE_TAGS = {
+    IMAGE_LENGTH: "number of rows",
+    IMAGE_WIDTH: "number of columns",
+    BITS_PER_SAMPLE: "number of bits per pixel",
+    SAMPLE_FORMAT: "number format (SampleFormat tag)",
+    SAMPLES_PER_PIXEL: "number of samples per pixel",
+    IMAGE_DEPTH: "image depth",
+    COMPRESSION: "compression",
+}
+# Pages that differ in one of these are readable, but not in one block.
+CODING_TAGS = (
+    PHOTOMETRIC,
+    FILL_ORDER,
+    ROWS_PER_STRIP,
+    PLANAR_CONFIGURATION,
+    PREDICTOR,
+    TILE_WIDTH,
+    TILE_LENGTH,
+)
+UNCOMPRESSED = 1
 
 
 @frozen(kw_only=True)
@@ -106,7 +156,7 @@ class DirectoryChain:
 
     def scalars(self, code: int) -> Integers:
         """Return the value of one tag of every page, or its default; int64, shape (pages,)."""
-        default = tag.TAG_DEFAULTS[code]
+        default = TAG_DEFAULTS[code]
         column = self.columns.get(code)
         if column is None:
             return np.full(self.num_pages, default, np.int64)
@@ -222,7 +272,7 @@ def read_chain(file: BinaryIO, path: Path, file_size: int) -> DirectoryChain:
 
 def _element_sizes(types: npt.NDArray[np.integer]) -> Integers:
     """Return the bytes per element of TIFF data types; 0 for unknown ones."""
-    return np.where(types < len(tag.TYPE_SIZES), tag.TYPE_SIZES[np.minimum(types, 18)], 0)
+    return np.where(types < len(TYPE_SIZES), TYPE_SIZES[np.minimum(types, 18)], 0)
 
 
 def _tag_ends(tags: npt.NDArray[np.void]) -> Integers:
@@ -246,14 +296,14 @@ def _collect_columns(
 ) -> None:
     """Enter the tags of some pages, of shape (pages, tags), into the columns of all pages."""
     arrays = (
-        tag.STRIP_OFFSETS,
-        tag.STRIP_BYTE_COUNTS,
-        tag.TILE_OFFSETS,
-        tag.TILE_BYTE_COUNTS,
-        tag.IMAGE_DESCRIPTION,
+        STRIP_OFFSETS,
+        STRIP_BYTE_COUNTS,
+        TILE_OFFSETS,
+        TILE_BYTE_COUNTS,
+        IMAGE_DESCRIPTION,
     )
     codes = tags["code"]
-    for code in (*tag.TAG_DEFAULTS, *arrays):
+    for code in (*TAG_DEFAULTS, *arrays):
         matches = codes == code
         present = matches.any(axis=1)
         if not present.any():

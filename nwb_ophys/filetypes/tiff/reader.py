@@ -1,19 +1,23 @@
 """Read blocks of pages from one or several TIFF files, from several threads at once."""
 
+from __future__ import annotations
+
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors.optional import require_package
-from nwb_ophys.extractors.tiff_files import TiffSource
-from nwb_ophys.extractors.tiff_pages import Integers
+from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.memory import release_map
+from nwb_ophys.optional import require_package
 
 # A recording of thousands of files must not use up the file handles of the process (often 1024).
 MAXIMAL_OPEN_FILES = 64
@@ -247,3 +251,62 @@ class TiffPageReader:
             self._is_closed = True
             self._maps.close()
         self._tiffs.close()
+
+
+# Some hundred bytes each, in place of all those of a recording of 100,000 files.
+_HEADERS_KEPT = 1024
+
+
+class _LazySources(Sequence[TiffSource]):
+    """Files that are checked when they are asked for; from several threads at once."""
+
+    def __init__(self, paths: Sequence[Path], num_pages: Sequence[int]) -> None:
+        self._paths = paths
+        self._num_pages = num_pages
+        self._first = self._checked(0)
+        self._inspect = functools.lru_cache(_HEADERS_KEPT)(self._checked)
+
+    def _checked(self, index: int) -> TiffSource:
+        path, expected = self._paths[index], self._num_pages[index]
+        source = inspect_tiff(path, reads_axes=False)
+        if source.table.num_pages < expected:
+            message = (
+                f"{path} has {source.table.num_pages} pages, but the recording's header names "
+                f"{expected} of it; copy the file again from where it was recorded"
+            )
+            raise CorruptSourceError(message)
+        if index:
+            check_alike(self._first, source)
+        return source
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, index: int) -> TiffSource: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[TiffSource]: ...
+    def __getitem__(self, index: int | slice) -> TiffSource | list[TiffSource]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        return self._first if index == 0 else self._inspect(range(len(self))[index])
+
+
+class ManyTiffsReader(TiffPageReader):
+    """Read pages by their number counted over files whose numbers of pages are known.
+
+    The headers of the first and of the last file, which is the one that a crash cuts off, are read
+    when it is made, those of the others when their pages are.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        The files in the order of their pages.
+    num_pages : sequence of int
+        How many pages of each are counted.
+    """
+
+    def __init__(self, paths: Sequence[Path], num_pages: Sequence[int]) -> None:
+        sources = _LazySources(paths, num_pages)
+        sources[len(sources) - 1]
+        self._begin(sources, num_pages)

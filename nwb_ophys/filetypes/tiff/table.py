@@ -9,8 +9,8 @@ import numpy as np
 from attrs import frozen
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors import tiff_tags as tag
-from nwb_ophys.extractors.tiff_pages import (
+from nwb_ophys.filetypes.tiff import pages as tag
+from nwb_ophys.filetypes.tiff.pages import (
     DirectoryChain,
     Integers,
     TagColumn,

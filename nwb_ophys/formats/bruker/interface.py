@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.extractors.tiff_heading import author_of, read_tiff_heading
-from nwb_ophys.formats.streams import part_name, plane_streams
-from nwb_ophys.formats.tiffs import TIFF_SUFFIXES
-from nwb_ophys.glance import Glance
+from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.filetypes.tiff.heading import author_of, read_tiff_heading
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.paths import Glance
 
 # Of each cycle there may be a file of voltages, of stimulation, and so on.
 _OTHER_XML = re.compile(
@@ -48,7 +48,7 @@ class BrukerImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.bruker import BrukerTiffExtractor
+        from nwb_ophys.formats.bruker.reader import BrukerTiffExtractor
 
         found = _xml_files_of(source.folder_path)
         if len(found) > 1:
@@ -61,7 +61,7 @@ class BrukerImagingInterface(ImagingInterface):
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the XML file states: start, times, microscope, laser, gain, pixel size."""
-        from nwb_ophys.formats.bruker_metadata import describe_prairie
+        from nwb_ophys.formats.bruker.metadata import describe_prairie
 
         return describe_prairie(self.extractor, self.source.plane_index)
 
@@ -93,7 +93,7 @@ class BrukerImagingInterface(ImagingInterface):
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:
         """Return every channel of every recording in a path."""
-        from nwb_ophys.extractors.bruker import open_prairie_recording
+        from nwb_ophys.formats.bruker.reader import open_prairie_recording
 
         found: dict[str, dict[str, Any]] = {}
         files = _xml_files_of(path)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.extractors.bruker_xml import Cycle, Frame, PrairieRecording
+from nwb_ophys.formats.bruker.xml import Cycle, Frame, PrairieRecording
 
 # Types whose frames follow in time, even where the focus is moved within a cycle.
 _IN_TIME = ("timed", "brightness", "single", "linescan")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from nwb_ophys.extractors.bruker import BrukerTiffExtractor, settings_text
-from nwb_ophys.extractors.bruker_xml import PrairieRecording
-from nwb_ophys.extractors.tiff_heading import read_tiff_heading
+from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
+from nwb_ophys.formats.bruker.reader import BrukerTiffExtractor, settings_text
+from nwb_ophys.formats.bruker.xml import PrairieRecording
 from nwb_ophys.metadata import camel_case
 
 _DATE_TIME_TAG = 306

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import SourceArgumentError, SourceError, SourceNotFoundError
-from nwb_ophys.extractors.bruker_layout import PrairieLayout, arrange
-from nwb_ophys.extractors.bruker_xml import FrameFile, PrairieRecording, read_prairie_xml
-from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
-from nwb_ophys.extractors.tiff_many import ManyTiffsReader
+from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
+from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
+from nwb_ophys.formats.bruker.layout import PrairieLayout, arrange
+from nwb_ophys.formats.bruker.xml import FrameFile, PrairieRecording, read_prairie_xml
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 

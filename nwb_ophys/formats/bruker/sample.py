@@ -13,10 +13,10 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from nwb_ophys.testing.tiff import _import_tifffile
+from nwb_ophys.formats.tiff.sample import _import_tifffile
 
 if TYPE_CHECKING:
-    from nwb_ophys.testing.simulate import Array
+    from nwb_ophys.simulation.recording import Array
 
 _SETTINGS: dict[str, Any] = {
     "activeMode": "ResonantGalvo",

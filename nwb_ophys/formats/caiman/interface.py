@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.paths import Glance
 
 
 @attrs.frozen(kw_only=True)
@@ -29,8 +29,8 @@ class CaimanSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.caiman import MendedCaimanExtractor
-        from nwb_ophys.extractors.optional import require_package
+        from nwb_ophys.formats.caiman.reader import MendedCaimanExtractor
+        from nwb_ophys.optional import require_package
 
         require_package("scipy", "caiman")
         return MendedCaimanExtractor(source.file_path)
@@ -43,7 +43,7 @@ class CaimanSegmentationInterface(SegmentationInterface):
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is a file that CaImAn saved."""
-        from nwb_ophys.extractors.hdf5_outline import read_hdf5_outline
+        from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 
         glance = Glance.of(path)
         outline = glance.read_once(read_hdf5_outline) if glance.is_file else None

@@ -19,10 +19,10 @@ from roiextractors import CaimanSegmentationExtractor
 from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.extractors.properties import QuickProperties
-from nwb_ophys.extractors.ragged import PixelLists, RaggedPixels, field_of
-from nwb_ophys.extractors.sparse import Form
-from nwb_ophys.extractors.traces import SummedTraces
+from nwb_ophys.rois.pixel_lists import PixelLists, RaggedPixels, field_of
+from nwb_ophys.rois.pixel_sources import Form
+from nwb_ophys.rois.properties import QuickProperties
+from nwb_ophys.rois.traces import SummedTraces
 
 _PARTS = ("estimates/A/data", "params/data/dims", "params/data/fr")
 

@@ -13,7 +13,7 @@ from typing import Any
 import h5py  # type: ignore[import-untyped]
 import numpy as np
 
-from nwb_ophys.testing.simulate import Array, SimulatedRecording, mask_index
+from nwb_ophys.simulation.recording import Array, SimulatedRecording, mask_index
 
 #: Percentile of a trace that is its baseline in dF/F, as in ``detrend_df_f``.
 _BASELINE_PERCENTILE = 8

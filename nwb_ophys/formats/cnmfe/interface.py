@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.paths import Glance
 
 _PLANE = "PlaneSegmentation"
 _TRACES = {
@@ -48,7 +48,7 @@ class CnmfeSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.cnmfe import CnmfeExtractor
+        from nwb_ophys.formats.cnmfe.reader import CnmfeExtractor
 
         return CnmfeExtractor(
             source.file_path, source.sampling_frequency, source.output_struct_name
@@ -78,23 +78,23 @@ class CnmfeSegmentationInterface(SegmentationInterface):
 
     def part(self) -> str:
         """Return the name of the struct, where one of several was chosen."""
-        from nwb_ophys.extractors.cnmfe import CNMFE_KINDS
-        from nwb_ophys.extractors.matlab_structs import part_of
+        from nwb_ophys.filetypes.matlab.structs import part_of
+        from nwb_ophys.formats.cnmfe.reader import CNMFE_KINDS
 
         return part_of(self.source, CNMFE_KINDS)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is a MATLAB file with CNMF-E's output."""
-        from nwb_ophys.extractors.cnmfe import CNMFE_KINDS
-        from nwb_ophys.extractors.matlab_structs import evidence_of
+        from nwb_ophys.filetypes.matlab.structs import evidence_of
+        from nwb_ophys.formats.cnmfe.reader import CNMFE_KINDS
 
         return evidence_of(Glance.of(path), CNMFE_KINDS, "CNMF-E")
 
     @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
         """Return every output of CNMF-E in the file."""
-        from nwb_ophys.extractors.cnmfe import CNMFE_KINDS
-        from nwb_ophys.extractors.matlab_structs import struct_streams
+        from nwb_ophys.filetypes.matlab.structs import struct_streams
+        from nwb_ophys.formats.cnmfe.reader import CNMFE_KINDS
 
         return struct_streams(path, CNMFE_KINDS, source)

@@ -18,16 +18,11 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
-from nwb_ophys.extractors.matlab import MatlabFile, MatlabStruct
-from nwb_ophys.extractors.matlab_rois import as_pixels, as_traces, count_rois
-from nwb_ophys.extractors.matlab_structs import (
-    find_struct,
-    image_of,
-    matrix_of,
-    reading,
-)
-from nwb_ophys.extractors.pixel_rois import PixelRois
 from nwb_ophys.extractors.ranges import check_rate
+from nwb_ophys.filetypes.matlab.rois import as_pixels, as_traces, count_rois
+from nwb_ophys.filetypes.matlab.structs import find_struct, image_of, matrix_of, reading
+from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct
+from nwb_ophys.rois.pixel_extractor import PixelRois
 
 # Of CNMF-E itself, and of CIAtah.
 OWN_FIELDS = frozenset({"A", "C", "C_raw"})

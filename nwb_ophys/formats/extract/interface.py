@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.paths import Glance
 
 _PLANE = "PlaneSegmentation"
 _IMAGES = {
@@ -42,7 +42,7 @@ class ExtractSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.extract import ExtractExtractor
+        from nwb_ophys.formats.extract.reader import ExtractExtractor
 
         return ExtractExtractor(
             source.file_path, source.sampling_frequency, source.output_struct_name
@@ -75,23 +75,23 @@ class ExtractSegmentationInterface(SegmentationInterface):
 
     def part(self) -> str:
         """Return the name of the struct, where one of several was chosen."""
-        from nwb_ophys.extractors.extract import EXTRACT_KINDS
-        from nwb_ophys.extractors.matlab_structs import part_of
+        from nwb_ophys.filetypes.matlab.structs import part_of
+        from nwb_ophys.formats.extract.reader import EXTRACT_KINDS
 
         return part_of(self.source, EXTRACT_KINDS)
 
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is a MATLAB file with EXTRACT's output."""
-        from nwb_ophys.extractors.extract import EXTRACT_KINDS
-        from nwb_ophys.extractors.matlab_structs import evidence_of
+        from nwb_ophys.filetypes.matlab.structs import evidence_of
+        from nwb_ophys.formats.extract.reader import EXTRACT_KINDS
 
         return evidence_of(Glance.of(path), EXTRACT_KINDS, "EXTRACT")
 
     @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
         """Return every output of EXTRACT in the file."""
-        from nwb_ophys.extractors.extract import EXTRACT_KINDS
-        from nwb_ophys.extractors.matlab_structs import struct_streams
+        from nwb_ophys.filetypes.matlab.structs import struct_streams
+        from nwb_ophys.formats.extract.reader import EXTRACT_KINDS
 
         return struct_streams(path, EXTRACT_KINDS, source)

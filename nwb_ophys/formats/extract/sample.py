@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nwb_ophys.testing.matlab import MatlabVersion, Sparse, write_matlab
-from nwb_ophys.testing.simulate import SimulatedRecording
+from nwb_ophys.simulation.matlab import MatlabVersion, Sparse, write_matlab
+from nwb_ophys.simulation.recording import SimulatedRecording
 
 
 def write_extract(

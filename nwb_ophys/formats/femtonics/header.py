@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
-from nwb_ophys.glance import natural_order
+from nwb_ophys.paths import natural_order
 
 # Both letters that are written for micro.
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "\u00b5m": 1e-6, "\u03bcm": 1e-6, "nm": 1e-9}

@@ -10,10 +10,10 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.metadata import camel_case
+from nwb_ophys.paths import Glance
 
 _UNIT = re.compile(r"MSession_\d+/MUnit_\d+")
 
@@ -47,7 +47,7 @@ class FemtonicsImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.femtonics import FemtonicsExtractor
+        from nwb_ophys.formats.femtonics.reader import FemtonicsExtractor
 
         return FemtonicsExtractor(**attrs.asdict(source))
 
@@ -102,7 +102,7 @@ class FemtonicsImagingInterface(ImagingInterface):
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is a file of MESc: its measurement units."""
-        from nwb_ophys.extractors.hdf5_outline import read_hdf5_outline
+        from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 
         glance = Glance.of(path)
         outline = glance.read_once(read_hdf5_outline) if glance.is_file else None
@@ -117,14 +117,14 @@ class FemtonicsImagingInterface(ImagingInterface):
     @classmethod
     def is_damaged(cls, glance: Glance) -> bool:
         """Whether a file is no whole HDF5 file, which one of MESc is."""
-        from nwb_ophys.extractors.hdf5_outline import is_damaged_hdf5
+        from nwb_ophys.filetypes.hdf5 import is_damaged_hdf5
 
         return is_damaged_hdf5(glance)
 
     @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
         """Return every channel of every unit that is a movie."""
-        from nwb_ophys.extractors.femtonics_header import read_header
+        from nwb_ophys.formats.femtonics.header import read_header
 
         header = read_header(path)
         asked = {"session": source.get("session_name"), "name": source.get("munit_name")}

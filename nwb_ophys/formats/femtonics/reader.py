@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
-from nwb_ophys.extractors.femtonics_header import Channel, Unit, open_mesc, read_header
+from nwb_ophys.formats.femtonics.header import Channel, Unit, open_mesc, read_header
 
 
 class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 if TYPE_CHECKING:
-    from nwb_ophys.testing.simulate import Array
+    from nwb_ophys.simulation.recording import Array
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

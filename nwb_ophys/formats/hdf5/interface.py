@@ -8,10 +8,10 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.streams import axes_streams, part_name
-from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import axes_streams, part_name
+from nwb_ophys.paths import Glance
 
 _SUFFIXES = (".h5", ".hdf5", ".hdf")
 
@@ -52,7 +52,7 @@ class Hdf5ImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.hdf5_movie import Hdf5MovieExtractor, find_hdf5_movie
+        from nwb_ophys.formats.hdf5.reader import Hdf5MovieExtractor, find_hdf5_movie
 
         movie = find_hdf5_movie(source.file_path, source.dataset_name, source.dimension_order)
         return Hdf5MovieExtractor(
@@ -74,8 +74,8 @@ class Hdf5ImagingInterface(ImagingInterface):
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is an HDF5 file with a movie at its root."""
-        from nwb_ophys.extractors.hdf5_movie import movie_datasets
-        from nwb_ophys.extractors.hdf5_outline import read_hdf5_outline
+        from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+        from nwb_ophys.formats.hdf5.reader import movie_datasets
 
         glance = Glance.of(path)
         if not glance.is_file or glance.path.suffix.lower() not in _SUFFIXES:
@@ -91,7 +91,7 @@ class Hdf5ImagingInterface(ImagingInterface):
     @classmethod
     def is_damaged(cls, glance: Glance) -> bool:
         """Whether a file that begins as HDF5 does, or is empty, is no whole HDF5 file."""
-        from nwb_ophys.extractors.hdf5_outline import is_damaged_hdf5
+        from nwb_ophys.filetypes.hdf5 import is_damaged_hdf5
 
         return is_damaged_hdf5(glance)
 
@@ -100,7 +100,7 @@ class Hdf5ImagingInterface(ImagingInterface):
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:
         """Return each channel of the movie, of volumes or of each plane."""
-        from nwb_ophys.extractors.hdf5_movie import find_hdf5_movie
+        from nwb_ophys.formats.hdf5.reader import find_hdf5_movie
 
         names = (source.get("dataset_name"), source.get("dimension_order"))
         axes = find_hdf5_movie(path, *names).axes

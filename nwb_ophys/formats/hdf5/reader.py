@@ -19,9 +19,9 @@ from nwb_ophys.errors import (
     SourceNotFoundError,
 )
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
-from nwb_ophys.extractors.hdf5_outline import read_hdf5_outline
-from nwb_ophys.extractors.optional import require_package
 from nwb_ophys.extractors.ranges import check_range
+from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+from nwb_ophys.optional import require_package
 
 # As CaImAn names it.
 USUAL_NAME = "mov"

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from nwb_ophys.testing.simulate import Array
+from nwb_ophys.simulation.recording import Array
 
 
 def write_hdf5(

@@ -9,11 +9,11 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.extractors.isxd import CELL_SET, MOVIE, IsxdHeader, read_isxd_header
-from nwb_ophys.glance import Glance
+from nwb_ophys.formats.inscopix.header import CELL_SET, MOVIE, IsxdHeader, read_isxd_header
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.paths import Glance
 
 _SUFFIX = ".isxd"
 
@@ -35,7 +35,7 @@ class InscopixImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.inscopix import InscopixMovieExtractor
+        from nwb_ophys.formats.inscopix.reader import InscopixMovieExtractor
 
         return InscopixMovieExtractor(source.file_path)
 
@@ -88,13 +88,13 @@ class InscopixSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.inscopix import InscopixCellsExtractor
+        from nwb_ophys.formats.inscopix.reader import InscopixCellsExtractor
 
         return InscopixCellsExtractor(source.file_path)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the header states: session, subject, miniscope, method and unit."""
-        from nwb_ophys.extractors.inscopix import trace_kind
+        from nwb_ophys.formats.inscopix.reader import trace_kind
 
         header = self.extractor.header
         described = _describe(header)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor, ArraySegmentationExtractor
-from nwb_ophys.extractors.isxd import CELL_SET, MOVIE, IsxdHeader, check_size, open_isxd
-from nwb_ophys.extractors.ragged import RaggedPixels
+from nwb_ophys.formats.inscopix.header import CELL_SET, MOVIE, IsxdHeader, check_size, open_isxd
+from nwb_ophys.rois.pixel_lists import RaggedPixels
 
 _DTYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<u2"), 1: np.dtype("<f4"), 2: np.dtype("u1")}
 # Before and behind each frame, where frames have both: two lines of the sensor, whatever the dtype.

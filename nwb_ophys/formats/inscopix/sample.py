@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nwb_ophys.testing.simulate import Array, SimulatedRecording
+from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
 _DTYPES = {"uint16": 0, "float32": 1, "uint8": 2}
 _STATUSES = ("accepted", "undecided", "rejected")

@@ -8,10 +8,10 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.streams import axes_streams, part_name
-from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import axes_streams, part_name
+from nwb_ophys.paths import Glance
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +56,7 @@ class MemmapImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.raw_binary import RawBinaryExtractor, find_raw_binary
+        from nwb_ophys.formats.memmap.reader import RawBinaryExtractor, find_raw_binary
 
         binary = find_raw_binary(
             source.file_path, source.shape, source.dtype, source.dimension_order, source.offset
@@ -80,7 +80,7 @@ class MemmapImagingInterface(ImagingInterface):
     def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is a memory map of CaImAn: its name and size."""
         from nwb_ophys.errors import SourceError
-        from nwb_ophys.extractors.raw_binary import caiman_layout, find_raw_binary
+        from nwb_ophys.formats.memmap.reader import caiman_layout, find_raw_binary
 
         glance = Glance.of(path)
         layout = caiman_layout(glance.path) if glance.is_file else None
@@ -97,7 +97,7 @@ class MemmapImagingInterface(ImagingInterface):
     @classmethod
     def is_damaged(cls, glance: Glance) -> bool:
         """Whether a file is named as CaImAn names them, and has not the pixels of its name."""
-        from nwb_ophys.extractors.raw_binary import caiman_layout
+        from nwb_ophys.formats.memmap.reader import caiman_layout
 
         return caiman_layout(glance.path) is not None and cls.matches(glance) is None
 
@@ -106,7 +106,7 @@ class MemmapImagingInterface(ImagingInterface):
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:
         """Return each channel of the movie, of volumes or of each plane."""
-        from nwb_ophys.extractors.raw_binary import find_raw_binary
+        from nwb_ophys.formats.memmap.reader import find_raw_binary
 
         names = ("shape", "dtype", "dimension_order", "offset")
         given = {name: source[name] for name in names if name in source}

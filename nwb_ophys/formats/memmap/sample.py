@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from nwb_ophys.testing.simulate import Array
+from nwb_ophys.simulation.recording import Array
 
 
 def write_memmap(

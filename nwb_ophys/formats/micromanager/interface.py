@@ -8,15 +8,15 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.extractors.micromanager_header import read_summary, stated, stated_number
-from nwb_ophys.extractors.tiff_heading import author_of
-from nwb_ophys.formats.ome import grid_spacing, recordings_in, single_file
-from nwb_ophys.formats.streams import part_name, plane_streams
-from nwb_ophys.formats.tiffs import first_heading, in_words, warn_of_subfolders
-from nwb_ophys.glance import Glance
+from nwb_ophys.filetypes.ome.micromanager_tags import read_summary, stated, stated_number
+from nwb_ophys.filetypes.ome.recordings import grid_spacing, recordings_in, single_file
+from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, warn_of_subfolders
+from nwb_ophys.filetypes.tiff.heading import author_of
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import part_name, plane_streams
 from nwb_ophys.metadata import camel_case
+from nwb_ophys.paths import Glance
 
 
 @attrs.frozen(kw_only=True)
@@ -52,14 +52,14 @@ class MicroManagerImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.micromanager import MicroManagerExtractor
+        from nwb_ophys.formats.micromanager.reader import MicroManagerExtractor
 
         arguments = attrs.asdict(source)
         return MicroManagerExtractor(single_file(arguments.pop("folder_path")), **arguments)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the files state: version, start, rate, camera, exposure, pixel size."""
-        from nwb_ophys.extractors.micromanager import binning_of, camera_of
+        from nwb_ophys.formats.micromanager.reader import binning_of, camera_of
 
         extractor = self.extractor
         summary, frame, channel = extractor.summary, extractor.frame, extractor.channel
@@ -125,7 +125,7 @@ class MicroManagerImagingInterface(ImagingInterface):
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:
         """Return every channel at every position of every recording in a path."""
-        from nwb_ophys.extractors.micromanager import channel_names
+        from nwb_ophys.formats.micromanager.reader import channel_names
 
         warn_of_subfolders(path)
         recordings = recordings_in(path)

@@ -7,24 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
-from nwb_ophys.extractors.micromanager_frames import read_frames
-from nwb_ophys.extractors.micromanager_header import (
-    read_summary,
-    start_of,
-    stated,
-    stated_number,
-)
-from nwb_ophys.extractors.ome_files import find_pages, read_ome
-from nwb_ophys.extractors.ome_model import OmeImage
-from nwb_ophys.extractors.ome_tiff import (
+from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.filetypes.ome.files import find_pages, read_ome
+from nwb_ophys.filetypes.ome.micromanager_tags import read_summary, start_of, stated, stated_number
+from nwb_ophys.filetypes.ome.model import OmeImage
+from nwb_ophys.filetypes.ome.times import (
     channel_index,
     chosen_rate,
     image_index_of,
     mean_rate,
     usable_times,
 )
-from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
-from nwb_ophys.extractors.tiff_reader import TiffPageReader
+from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
+from nwb_ophys.filetypes.tiff.reader import TiffPageReader
+from nwb_ophys.formats.micromanager.frames import read_frames
 
 AnyPath = str | PathLike[str]
 

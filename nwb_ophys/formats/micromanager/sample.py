@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from attrs import evolve
 
-from nwb_ophys.testing.ome_tiff import as_images, frame_of, order_pages, uuids
-from nwb_ophys.testing.ome_xml import OmePlan, ome_xml
+from nwb_ophys.formats.ome_tiff.sample import as_images, frame_of, order_pages, uuids
+from nwb_ophys.simulation.ome_xml import OmePlan, ome_xml
 
 if TYPE_CHECKING:
-    from nwb_ophys.testing.simulate import Array
+    from nwb_ophys.simulation.recording import Array
 
 # Marks in the header of the index map, display settings and comments, and those at the places.
 _MARKS = (54773648, 483765892, 99384722)

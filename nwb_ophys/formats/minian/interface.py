@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.paths import Glance
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +37,7 @@ class MinianSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.minian import MinianExtractor
+        from nwb_ophys.formats.minian.reader import MinianExtractor
 
         return MinianExtractor(
             source.folder_path, source.sampling_frequency, source.timestamps_path
@@ -77,7 +77,7 @@ class MinianSegmentationInterface(SegmentationInterface):
     @classmethod
     def matches(cls, path: Path | Glance) -> str | None:
         """Return evidence, in words, that a path is a folder that Minian saved."""
-        from nwb_ophys.extractors.zarr_variables import read_zarr_shape
+        from nwb_ophys.formats.minian.zarr_variables import read_zarr_shape
 
         glance = Glance.of(path)
         traces = [name for name in ("C.zarr", "S.zarr") if name in glance.folder_names]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nwb_ophys.testing.simulate import Array, SimulatedRecording
+from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
 _SESSION = {"animal": "m7", "session": "m7_minian", "session_id": "m7-4"}
 

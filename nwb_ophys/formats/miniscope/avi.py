@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
-from nwb_ophys.extractors.optional import require_package
+from nwb_ophys.optional import require_package
 
 _REMEDY = "copy it again from the acquisition computer"
 

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.glance import Glance, natural_order
+from nwb_ophys.paths import Glance, natural_order
 
 SETTINGS, TIMES = "metaData.json", "timeStamps.csv"
 OLD_SETTINGS, OLD_TIMES = "settings_and_notes.dat", "timestamp.dat"

@@ -8,11 +8,11 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.extractors.avi import is_avi
-from nwb_ophys.extractors.miniscope_files import Device, find_devices
-from nwb_ophys.glance import Glance
+from nwb_ophys.formats.miniscope.avi import is_avi
+from nwb_ophys.formats.miniscope.files import Device, find_devices
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.paths import Glance
 
 # Settings of the device that NWB has no place for, which its description names as they are stated.
 _SETTINGS = ("gain", "led0", "ewl", "excitation", "msCamExposure", "compression")
@@ -45,7 +45,7 @@ class MiniscopeImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.miniscope import MiniscopeExtractor
+        from nwb_ophys.formats.miniscope.reader import MiniscopeExtractor
 
         return MiniscopeExtractor(**attrs.asdict(source))
 

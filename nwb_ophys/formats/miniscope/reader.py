@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
-from nwb_ophys.extractors.avi import AviFrames, AviOutline, read_avi_outline
-from nwb_ophys.extractors.miniscope_files import (
+from nwb_ophys.formats.miniscope.avi import AviFrames, AviOutline, read_avi_outline
+from nwb_ophys.formats.miniscope.files import (
     OLD_SETTINGS,
     SETTINGS,
     Device,
     find_devices,
     read_settings,
 )
-from nwb_ophys.extractors.miniscope_times import Times, read_times, reconcile, stated_rate
-from nwb_ophys.glance import Glance
+from nwb_ophys.formats.miniscope.times import Times, read_times, reconcile, stated_rate
+from nwb_ophys.paths import Glance
 
 _EXTRA = "miniscope"
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
-from nwb_ophys.extractors.avi import AviOutline
-from nwb_ophys.extractors.miniscope_files import Device
+from nwb_ophys.formats.miniscope.avi import AviOutline
+from nwb_ophys.formats.miniscope.files import Device
 
 Times = NDArray[np.float64]
 

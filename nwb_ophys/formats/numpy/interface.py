@@ -9,10 +9,10 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import SourceArgumentError
-from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.paths import Glance
 
 _MAGIC = b"\x93NUMPY"
 _KINDS = ("raw", "dff", "neuropil", "deconvolved", "denoised")
@@ -113,7 +113,7 @@ def _mapped(path: Path) -> Any:
 
 
 def _array(name: str, value: Any) -> Any:
-    from nwb_ophys.extractors.npy import load_npy
+    from nwb_ophys.filetypes.npy import load_npy
 
     if isinstance(value, Path):
         value = load_npy(value)

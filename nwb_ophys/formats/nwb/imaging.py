@@ -8,13 +8,13 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.extractors.nwb_files import SERIES, NwbObject, choose, list_nwb
-from nwb_ophys.formats.nwb_objects import open_nwb, plane_of, session_of, stated
-from nwb_ophys.formats.streams import part_name, plane_streams
-from nwb_ophys.glance import Glance
+from nwb_ophys.formats.nwb.files import SERIES, NwbObject, choose, list_nwb
+from nwb_ophys.formats.nwb.objects import open_nwb, plane_of, session_of, stated
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import part_name, plane_streams
 from nwb_ophys.metadata import models
+from nwb_ophys.paths import Glance
 
 
 @attrs.frozen(kw_only=True)
@@ -47,7 +47,7 @@ class NwbImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.nwb import NwbMovieExtractor
+        from nwb_ophys.formats.nwb.movie import NwbMovieExtractor
 
         chosen = choose(source.file_path, SERIES, source.series_name, "series_name")
         return NwbMovieExtractor(*open_nwb(source.file_path), chosen, source.plane_index)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
-from nwb_ophys.extractors.nwb_files import NwbObject, object_at
+from nwb_ophys.formats.nwb.files import NwbObject, object_at
 
 
 class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors.nwb_files import NwbObject, object_at
-from nwb_ophys.extractors.nwb_tables import (
+from nwb_ophys.formats.nwb.files import NwbObject, object_at
+from nwb_ophys.formats.nwb.tables import (
     field_shape,
     is_of_suite2p,
     mask_name,
@@ -25,9 +25,9 @@ from nwb_ophys.extractors.nwb_tables import (
     properties_of,
     summary_images,
 )
-from nwb_ophys.extractors.nwb_traces import traces_of
-from nwb_ophys.extractors.properties import QuickProperties
-from nwb_ophys.extractors.ragged import RaggedPixels, field_of
+from nwb_ophys.formats.nwb.traces import traces_of
+from nwb_ophys.rois.pixel_lists import RaggedPixels, field_of
+from nwb_ophys.rois.properties import QuickProperties
 
 
 class NwbRoisExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[misc]

@@ -19,7 +19,7 @@ from pynwb.ophys import (
     TwoPhotonSeries,
 )
 
-from nwb_ophys.testing.simulate import Array, SimulatedRecording
+from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
 _START = datetime.datetime(2024, 5, 17, 14, 30, tzinfo=datetime.timezone.utc)
 

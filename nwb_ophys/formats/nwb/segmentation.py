@@ -8,12 +8,12 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.extractors.nwb_files import TABLES, NwbObject, choose, list_nwb
-from nwb_ophys.formats.nwb_objects import open_nwb, plane_of, session_of, stated
-from nwb_ophys.glance import Glance
+from nwb_ophys.formats.nwb.files import TABLES, NwbObject, choose, list_nwb
+from nwb_ophys.formats.nwb.objects import open_nwb, plane_of, session_of, stated
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.metadata import models
+from nwb_ophys.paths import Glance
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +37,7 @@ class NwbSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.nwb_rois import NwbRoisExtractor
+        from nwb_ophys.formats.nwb.rois import NwbRoisExtractor
 
         path, asked = source.file_path, source.plane_segmentation_name
         chosen = choose(path, TABLES, asked, "plane_segmentation_name")

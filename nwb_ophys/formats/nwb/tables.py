@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.extractors.ragged import RaggedPixels
+from nwb_ophys.rois.pixel_lists import RaggedPixels
 
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
 # What the table states under names of its own, and what follows from the masks.

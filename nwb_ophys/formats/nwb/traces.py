@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.extractors.traces import TraceView
+from nwb_ophys.rois.traces import TraceView
 
 _KINDS = ("neuropil", "deconvolved", "denoised", "baseline", "background")
 

@@ -9,13 +9,18 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.ome import grid_spacing, recordings_in, single_file
-from nwb_ophys.formats.streams import part_name, plane_streams
-from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, first_heading, is_written_by, warn_of_subfolders
-from nwb_ophys.glance import Glance
+from nwb_ophys.filetypes.ome.recordings import grid_spacing, recordings_in, single_file
+from nwb_ophys.filetypes.tiff.folders import (
+    TIFF_SUFFIXES,
+    first_heading,
+    is_written_by,
+    warn_of_subfolders,
+)
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import part_name, plane_streams
 from nwb_ophys.metadata import camel_case
+from nwb_ophys.paths import Glance
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +54,7 @@ class OmeTiffImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.ome_tiff import OmeTiffExtractor
+        from nwb_ophys.formats.ome_tiff.reader import OmeTiffExtractor
 
         arguments = attrs.asdict(source)
         return OmeTiffExtractor(single_file(arguments.pop("file_path")), **arguments)

@@ -1,22 +1,23 @@
 """Read OME-TIFF recordings, in one or several files."""
 
-import warnings
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from nwb_ophys.errors import SourceArgumentError
-from nwb_ophys.extractors.ome_files import find_pages, read_ome
-from nwb_ophys.extractors.ome_model import OmeChannel, OmeImage
-from nwb_ophys.extractors.ranges import check_rate
-from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
-from nwb_ophys.extractors.tiff_reader import TiffPageReader
+from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.filetypes.ome.files import find_pages, read_ome
+from nwb_ophys.filetypes.ome.model import OmeChannel, OmeImage
+from nwb_ophys.filetypes.ome.times import (
+    channel_index,
+    chosen_rate,
+    image_index_of,
+    mean_rate,
+    usable_times,
+)
+from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
+from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 
 AnyPath = str | PathLike[str]
-# Rates that differ by less are the same but for rounding and jitter.
-TOLERANCE = 0.01
 
 
 class OmeTiffExtractor(TiffFramesExtractor):
@@ -116,98 +117,3 @@ class OmeTiffExtractor(TiffFramesExtractor):
             # The times that are stated are of the rate that the user corrects.
             self._stated_times = None
         return rate
-
-
-def usable_times(
-    path: Path, times: npt.NDArray[np.float64], name: str = "DeltaT"
-) -> npt.NDArray[np.float64] | None:
-    """Return the earliest time of each sample, where all are stated and increase.
-
-    Parameters
-    ----------
-    path : Path
-        For messages.
-    times : numpy.ndarray of float64, shape (samples, planes)
-        Seconds; NaN where not stated.
-    name : str
-        What the times are called there.
-    """
-    is_stated = ~np.isnan(times)
-    if not is_stated.any():
-        return None
-    if not is_stated.all():
-        why = f"of {times.size} planes {int(is_stated.sum())} state their {name}"
-    elif (np.diff(first := times.min(axis=1)) <= 0).any():
-        number = int(np.argmax(np.diff(first) <= 0)) + 1
-        why = f"the {name} of sample {number} is not after that of the one before"
-    else:
-        return first
-    warnings.warn(f"{path}: {why}; these times are not used.", UserWarning, stacklevel=4)
-    return None
-
-
-def mean_rate(times: npt.NDArray[np.float64] | None) -> float | None:
-    """Return the mean rate of times in Hz; None for fewer than two."""
-    if times is None or len(times) < 2:
-        return None
-    return float((len(times) - 1) / (times[-1] - times[0]))
-
-
-def chosen_rate(
-    path: Path, given: float | None, measured: float | None, planned: float | None, times: str
-) -> float | None:
-    """Return the rate that the user gives, else the measured, else the planned one.
-
-    A UserWarning says where it is not what the file states elsewhere.
-
-    Parameters
-    ----------
-    path : Path
-        For messages.
-    given, measured, planned : float or None
-        In Hz.
-    times : str
-        What the measured rate follows from.
-    """
-    if given is not None:
-        check_rate(given)
-        _warn_if_apart(path, "sampling_frequency", given, measured or planned)
-        return given
-    if measured is not None:
-        _warn_if_apart(path, times, measured, planned)
-        return measured
-    return planned
-
-
-def _warn_if_apart(path: Path, name: str, rate: float, other: float | None) -> None:
-    """Say that a rate that is used is not the one that a file states elsewhere."""
-    if other is not None and abs(rate - other) > TOLERANCE * other:
-        warnings.warn(
-            f"{path}: {name} gives {rate:g} Hz, which is used, but the file states {other:g} Hz.",
-            UserWarning,
-            stacklevel=6,
-        )
-
-
-def channel_index(path: Path, names: tuple[str, ...], name: str | None) -> int:
-    """Return the index of a channel by its name, which is not needed where there is one."""
-    if name is None and len(names) == 1:
-        return 0
-    if name not in names:
-        message = f"channel_name is {name!r}; the channels in {path} are: {', '.join(names)}"
-        raise SourceArgumentError(message)
-    return names.index(name)
-
-
-def image_index_of(
-    path: Path, names: tuple[str, ...], index: int | None, argument: str = "image_index"
-) -> int:
-    """Return the index of an image, which is not needed where there is one."""
-    if index is None and len(names) > 1:
-        listed = ", ".join(f"{number} ({name})" for number, name in enumerate(names[:20]))
-        message = f"{path} has {len(names)} images; give {argument}, one of: {listed}"
-        raise SourceArgumentError(message)
-    if index is None:
-        return 0
-    check_index(argument, index, len(names))
-    return index

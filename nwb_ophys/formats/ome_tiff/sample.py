@@ -10,11 +10,11 @@ from uuid import UUID
 
 import numpy as np
 
-from nwb_ophys.testing.ome_xml import OmePlan, binary_only, ome_xml
-from nwb_ophys.testing.tiff import _import_tifffile
+from nwb_ophys.formats.tiff.sample import _import_tifffile
+from nwb_ophys.simulation.ome_xml import OmePlan, binary_only, ome_xml
 
 if TYPE_CHECKING:
-    from nwb_ophys.testing.simulate import Array
+    from nwb_ophys.simulation.recording import Array
 
 _SUFFIXES = (".ome.tif", ".ome.tiff")
 

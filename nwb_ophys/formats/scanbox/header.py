@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceNotFoundError
-from nwb_ophys.extractors.optional import require_package
+from nwb_ophys.optional import require_package
 
 # Scanbox 1 does not state how many columns it writes.
 _COLUMNS_OF_VERSION_1 = 796

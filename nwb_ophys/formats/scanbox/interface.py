@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 
-from nwb_ophys.formats.streams import part_name, plane_streams
-from nwb_ophys.glance import Glance
+from nwb_ophys.formats.scanbox.header import ScanboxHeader, number_of
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.paths import Glance
 
 # A MATLAB file of version 5: 128 bytes of heading, then variables, the name of the first of which
 # is within the first bytes of it, behind 8 bytes for its kind and size if it is compressed (15).
@@ -49,13 +50,13 @@ class ScanboxImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.scanbox import ScanboxExtractor
+        from nwb_ophys.formats.scanbox.reader import ScanboxExtractor
 
         return ScanboxExtractor(**attrs.asdict(source))
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the .mat file states: version, objective, rates, wavelength, gain, pixel."""
-        from nwb_ophys.extractors.scanbox_settings import ScanboxSettings
+        from nwb_ophys.formats.scanbox.interface import ScanboxSettings
 
         header, channel = self.extractor.metadata, self.extractor.channel_name
         settings = ScanboxSettings.of(header)
@@ -109,7 +110,7 @@ class ScanboxImagingInterface(ImagingInterface):
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:
         """Return every saved channel, of volumes or of each plane."""
-        from nwb_ophys.extractors.scanbox_header import read_scanbox_header, scanbox_files
+        from nwb_ophys.formats.scanbox.header import read_scanbox_header, scanbox_files
 
         header = read_scanbox_header(scanbox_files(path)[1])
         chosen = source.get("channel_name")
@@ -151,3 +152,88 @@ def _first_variable(head: bytes) -> str | None:
     start = 44 if size else 48
     size = size or int(numbers[11])
     return variable[start : start + size].decode("latin-1")
+
+
+@attrs.frozen
+class ScanboxSettings:
+    """The settings of a recording; what is not stated is None."""
+
+    header: ScanboxHeader
+
+    @classmethod
+    def of(cls, header: ScanboxHeader) -> ScanboxSettings:
+        """Return the settings that a header states."""
+        return cls(header)
+
+    @property
+    def _config(self) -> Any:
+        return getattr(self.header.info, "config", None)
+
+    @property
+    def microscope(self) -> str:
+        """The program with its version, and the objective."""
+        version = number_of(self.header.info, "scanbox_version")
+        program = "Scanbox" if version is None else f"Scanbox {version:g}"
+        objective = getattr(self.header.info, "objective", None)
+        stated = f" Objective: {objective}." if isinstance(objective, str) and objective else ""
+        return f"Laser-scanning microscope run by {program}.{stated}"
+
+    @property
+    def wavelength(self) -> float | None:
+        """Wavelength of the excitation in nm; Scanbox writes 0 where it does not run the laser."""
+        return number_of(self._config, "wavelength") or None
+
+    @property
+    def notes(self) -> str | None:
+        """What the user noted while recording."""
+        texts = np.atleast_1d(getattr(self.header.info, "usernotes", ()))
+        lines = [str(text).strip() for text in texts.ravel().tolist() if np.size(text)]
+        return "\n".join(line for line in lines if line) or None
+
+    def pmt_gain(self, channel: int) -> float | None:
+        """Return the gain of a photomultiplier, from 0 to 1 as Scanbox sets it."""
+        return number_of(self._config, f"pmt{channel}_gain")
+
+    def grid_spacing(self, is_volumetric: bool) -> list[float] | None:
+        """Return the distance of pixels along x, y and, of volumes, of planes, in metres.
+
+        Of a magnification there is the size of a pixel in µm in the list ``calibration``.
+        """
+        number = number_of(self._config, "magnification")
+        sizes = np.atleast_1d(getattr(self.header.info, "calibration", ()))
+        if number is None or not 1 <= number <= len(sizes):
+            return None
+        size = [number_of(sizes[int(number) - 1], axis) for axis in ("x", "y")]
+        if not all(size):
+            return None
+        between = self._between_planes() if is_volumetric else None
+        return [micrometres * 1e-6 for micrometres in (*size, between) if micrometres]
+
+    def description(self, plane: int | None) -> str | None:
+        """Return where the objective was, and how deep a plane is."""
+        knobby = getattr(getattr(self._config, "knobby", None), "pos", None)
+        x, y, z, turn = (number_of(knobby, axis) for axis in "xyza")
+        told = []
+        if x is not None and y is not None and z is not None:
+            turned = "" if turn is None else f", turned by {turn:g}°"
+            place = f"x = {x:g}, y = {y:g}, z = {z:g} µm{turned}"
+            told.append(f"Objective at {place}, as its controller (Knobby) counts.")
+        depths = self._depths()
+        if len(depths) and plane is not None:
+            told.append(f"Plane {plane} at {depths[plane]:g} µm of the tunable lens.")
+        elif len(depths):
+            listed = ", ".join(f"{depth:g}" for depth in depths)
+            told.append(f"Planes at {listed} µm of the tunable lens.")
+        return " ".join(told) or None
+
+    def _depths(self) -> Sequence[float]:
+        """Return the depth of each plane in µm, where they are stated."""
+        depths = np.atleast_1d(getattr(self.header.info, "otwave_um", ()))
+        is_stated = depths.size == self.header.num_planes > 1 and depths.dtype.kind in "biuf"
+        return [float(depth) for depth in depths] if is_stated else []
+
+    def _between_planes(self) -> float | None:
+        """Return the distance of planes in µm, where it is the same between all."""
+        steps = np.abs(np.diff(self._depths()))
+        is_even = len(steps) and steps[0] > 0 and np.allclose(steps, steps[0])
+        return float(steps[0]) if is_even else None

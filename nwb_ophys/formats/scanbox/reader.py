@@ -12,13 +12,8 @@ import numpy.typing as npt
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
-from nwb_ophys.extractors.ranges import check_range
-from nwb_ophys.extractors.scanbox_header import (
-    ScanboxHeader,
-    read_scanbox_header,
-    scanbox_files,
-)
-from nwb_ophys.extractors.tiff_frames import check_index
+from nwb_ophys.extractors.ranges import check_index, check_range
+from nwb_ophys.formats.scanbox.header import ScanboxHeader, read_scanbox_header, scanbox_files
 
 _BRIGHTEST = np.uint16(np.iinfo(np.uint16).max)
 

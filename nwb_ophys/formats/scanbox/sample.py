@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.errors import MissingPackageError
-from nwb_ophys.testing.simulate import Array
+from nwb_ophys.simulation.recording import Array
 
 _BRIGHTEST = 65535
 # µm of a pixel by magnification, as a real microscope has them.

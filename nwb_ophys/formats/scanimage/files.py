@@ -13,8 +13,8 @@ from pathlib import Path
 from attrs import frozen
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.extractors.scanimage_header import ScanImageMetadata, parse_epoch
-from nwb_ophys.extractors.tiff_files import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_epoch
 
 FRAME_NUMBER = re.compile(r"^frameNumbers = (\d+)", re.MULTILINE)
 NUMBERED_FILE = re.compile(r"(?P<prefix>.+_)(?P<number>\d+)")

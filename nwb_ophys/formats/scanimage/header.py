@@ -9,7 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors.scanimage_text import HeaderProperties, read_header_texts
+from nwb_ophys.formats.scanimage.text import HeaderProperties, read_header_texts
 
 EPOCH = re.compile(r"^epoch = \[([^\]]*)\]", re.MULTILINE)
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.extractors.tiff_heading import author_of
-from nwb_ophys.formats.streams import part_name, plane_streams
-from nwb_ophys.formats.tiffs import first_heading, in_words, tiff_files, warn_of_subfolders
-from nwb_ophys.glance import Glance
+from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
+from nwb_ophys.filetypes.tiff.heading import author_of
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import part_name, plane_streams
 from nwb_ophys.metadata import camel_case
+from nwb_ophys.paths import Glance
 
 
 @attrs.frozen(kw_only=True)
@@ -48,7 +48,7 @@ class ScanImageImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.scanimage import ScanImageExtractor
+        from nwb_ophys.formats.scanimage.reader import ScanImageExtractor
 
         arguments = attrs.asdict(source)
         path = arguments.pop("file_path")
@@ -116,8 +116,8 @@ class ScanImageImagingInterface(ImagingInterface):
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:
         """Return every saved channel of every recording in a path, with all its frames."""
-        from nwb_ophys.extractors.scanimage_files import find_recording
-        from nwb_ophys.extractors.scanimage_header import scanimage_metadata
+        from nwb_ophys.formats.scanimage.files import find_recording
+        from nwb_ophys.formats.scanimage.header import scanimage_metadata
 
         warn_of_subfolders(path)
         found: dict[str, dict[str, Any]] = {}

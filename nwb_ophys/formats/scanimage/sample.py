@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nwb_ophys.testing.scanimage_acquisition import Acquisition, Array, frame_description
-from nwb_ophys.testing.scanimage_header import frame_data, roi_groups
+from nwb_ophys.formats.scanimage.sample_acquisition import Acquisition, Array, frame_description
+from nwb_ophys.formats.scanimage.sample_header import frame_data, roi_groups
 
 _MAGIC_NUMBER = 117637889
 _VERSION = 4

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nwb_ophys.testing.scanimage_acquisition import Acquisition
+from nwb_ophys.formats.scanimage.sample_acquisition import Acquisition
 
 #: Share of a frame's duration in which lines are scanned; the rest is the way back to the top.
 _SCANNED_SHARE = 0.94

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
-from nwb_ophys.extractors.optional import require_package
+from nwb_ophys.optional import require_package
 
 MAGIC_NUMBER = 117637889
 PROPERTY = re.compile(r"^(?:scanimage\.)?(SI\.[\w.]+) = (.*?)\s*$", re.MULTILINE)

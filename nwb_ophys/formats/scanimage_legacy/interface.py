@@ -9,13 +9,13 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.extractors.tiff_heading import author_of
-from nwb_ophys.formats.streams import part_name, plane_streams
-from nwb_ophys.formats.tiffs import first_heading, in_words, tiff_files, warn_of_subfolders
-from nwb_ophys.glance import Glance
+from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
+from nwb_ophys.filetypes.tiff.heading import author_of
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import part_name, plane_streams
 from nwb_ophys.metadata import camel_case
+from nwb_ophys.paths import Glance
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +42,7 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.scanimage_legacy import ScanImageLegacyExtractor
+        from nwb_ophys.formats.scanimage_legacy.reader import ScanImageLegacyExtractor
 
         files = tiff_files(source.file_path)
         return ScanImageLegacyExtractor(files, source.channel_name, source.plane_index)
@@ -91,7 +91,7 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:
         """Return every saved channel of every acquisition in a path."""
-        from nwb_ophys.extractors.scanimage_legacy import legacy_metadata
+        from nwb_ophys.formats.scanimage_legacy.reader import legacy_metadata
 
         warn_of_subfolders(path)
         acquisitions: dict[Any, list[Path]] = {}

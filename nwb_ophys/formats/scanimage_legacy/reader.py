@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
-from nwb_ophys.extractors.scanimage_legacy_header import LegacyMetadata, parse_legacy_header
-from nwb_ophys.extractors.tiff_files import TiffSource, inspect_tiff
-from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
-from nwb_ophys.extractors.tiff_pages import Integers
-from nwb_ophys.extractors.tiff_reader import TiffPageReader
+from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
+from nwb_ophys.filetypes.tiff.pages import Integers
+from nwb_ophys.filetypes.tiff.reader import TiffPageReader
+from nwb_ophys.formats.scanimage_legacy.header import LegacyMetadata, parse_legacy_header
 
 AnyPath = str | PathLike[str]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nwb_ophys.testing.tiff import _import_tifffile
+from nwb_ophys.formats.tiff.sample import _import_tifffile
 
 if TYPE_CHECKING:
-    from nwb_ophys.testing.simulate import Array
+    from nwb_ophys.simulation.recording import Array
 
 
 def write_scanimage_legacy(

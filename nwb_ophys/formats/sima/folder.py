@@ -12,8 +12,8 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
-from nwb_ophys.extractors.sima_pickles import load_sima_pickle
-from nwb_ophys.extractors.sima_rois import roi_field, roi_pixels
+from nwb_ophys.formats.sima.pickles import load_sima_pickle
+from nwb_ophys.formats.sima.rois import roi_field, roi_pixels
 
 
 @attrs.frozen(kw_only=True)

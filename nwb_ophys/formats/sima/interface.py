@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.paths import Glance
 
 
 @attrs.frozen(kw_only=True)
@@ -45,8 +45,8 @@ class SimaSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.sima import SimaExtractor
-        from nwb_ophys.extractors.sima_folder import SimaFolder
+        from nwb_ophys.formats.sima.folder import SimaFolder
+        from nwb_ophys.formats.sima.reader import SimaExtractor
 
         folder = SimaFolder(source.folder_path)
         asked = attrs.asdict(source)
@@ -91,7 +91,7 @@ class SimaSegmentationInterface(SegmentationInterface):
     @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
         """Return all ROIs and signals of a folder, each extraction and sequence on its own."""
-        from nwb_ophys.extractors.sima_folder import SimaFolder
+        from nwb_ophys.formats.sima.folder import SimaFolder
 
         asked = {n: v for n, v in source.items() if n != "sampling_frequency"}
         folder = SimaFolder(path)

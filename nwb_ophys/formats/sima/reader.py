@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors.properties import QuickProperties
-from nwb_ophys.extractors.ragged import RaggedPixels
-from nwb_ophys.extractors.sima_folder import SimaFolder, SimaPart
-from nwb_ophys.extractors.sima_rois import roi_pixels
-from nwb_ophys.extractors.sparse import Form
-from nwb_ophys.extractors.traces import Response
+from nwb_ophys.formats.sima.folder import SimaFolder, SimaPart
+from nwb_ophys.formats.sima.rois import roi_pixels
+from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_sources import Form
+from nwb_ophys.rois.properties import QuickProperties
+from nwb_ophys.rois.traces import Response
 
 # Kinds of traces by SIMA's names of the signals.
 _TRACES = {

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.extractors.ragged import RaggedPixels, field_of
-from nwb_ophys.extractors.sima_pickles import SparseState
+from nwb_ophys.formats.sima.pickles import SparseState
+from nwb_ophys.rois.pixel_lists import RaggedPixels, field_of
 
 # (plane, row, column, weight) of the pixels of an ROI.
 _Pixels = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nwb_ophys.testing.simulate import Array, SimulatedRecording
+from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
 _TIMESTAMP = "2014-05-17-14h30m00s"
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors.npy import load_npy
-from nwb_ophys.glance import Glance
+from nwb_ophys.filetypes.npy import load_npy
+from nwb_ophys.paths import Glance
 
 ROI_FILES = ("ops.npy", "stat.npy")
 """Without them a plane has no ROIs."""

@@ -11,7 +11,7 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError
-from nwb_ophys.extractors.suite2p_folder import (
+from nwb_ophys.formats.suite2p.folder import (
     MOVIE_FILES,
     ROI_FILES,
     channel_in_words,
@@ -22,12 +22,12 @@ from nwb_ophys.extractors.suite2p_folder import (
     planes_left_out,
     planes_without_second_channel,
 )
-from nwb_ophys.glance import Glance
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block_size
 from nwb_ophys.interfaces.mixins import MotionWriter
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.metadata import DeepDict
+from nwb_ophys.paths import Glance
 from nwb_ophys.writers.motion import OriginalFiles
 
 
@@ -60,7 +60,7 @@ class Suite2pSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.suite2p import MendedSuite2pExtractor
+        from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
 
         folder, plane = _chosen(source, ROI_FILES)
         return MendedSuite2pExtractor(folder, source.channel_name, plane)
@@ -126,7 +126,7 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.suite2p_movie import Suite2pMovieExtractor
+        from nwb_ophys.formats.suite2p.movie import Suite2pMovieExtractor
 
         folder, plane = _chosen(source, MOVIE_FILES)
         return Suite2pMovieExtractor(folder, source.channel_name, plane)

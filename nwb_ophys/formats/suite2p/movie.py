@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor
-from nwb_ophys.extractors.suite2p_folder import read_ops
+from nwb_ophys.formats.suite2p.folder import read_ops
 
 _FILES = {"chan1": "data.bin", "chan2": "data_chan2.bin"}
 _PIXEL = np.dtype("<i2")

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from roiextractors import Suite2pSegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors.npy import load_npy
-from nwb_ophys.extractors.properties import QuickProperties
-from nwb_ophys.extractors.ragged import RaggedPixels, field_of
-from nwb_ophys.extractors.sparse import Form
-from nwb_ophys.extractors.suite2p_folder import channel_names, check_ops, placed, plane_names
+from nwb_ophys.filetypes.npy import load_npy
+from nwb_ophys.formats.suite2p.folder import channel_names, check_ops, placed, plane_names
+from nwb_ophys.rois.pixel_lists import RaggedPixels, field_of
+from nwb_ophys.rois.pixel_sources import Form
+from nwb_ophys.rois.properties import QuickProperties
 
 # Images of ops.npy by channel. Those of contrast and of activity are of the first channel alone.
 _IMAGES = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nwb_ophys.testing.simulate import Array, SimulatedRecording
+from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
 #: (start, stop) of the rows and of the columns that are left after registration.
 Crop = tuple[tuple[int, int], tuple[int, int]]

@@ -9,13 +9,13 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.extractors.thor import IMAGE_NAME, RAW_NAME
-from nwb_ophys.extractors.thor_xml import NAME, ThorExperiment
-from nwb_ophys.formats.streams import part_name, plane_streams
-from nwb_ophys.formats.tiffs import TIFF_SUFFIXES
-from nwb_ophys.glance import Glance
+from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.formats.thor.reader import IMAGE_NAME, RAW_NAME
+from nwb_ophys.formats.thor.xml import NAME, ThorExperiment
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.paths import Glance
 
 _VERSION = re.compile(rb"<Software\s[^>]*?version=\"([\d.]*)")
 
@@ -50,7 +50,7 @@ class ThorImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.thor import ThorExtractor
+        from nwb_ophys.formats.thor.reader import ThorExtractor
 
         arguments = attrs.asdict(source)
         return ThorExtractor(_folder(arguments.pop("folder_path")), **arguments)
@@ -119,7 +119,7 @@ class ThorImagingInterface(ImagingInterface):
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:
         """Return every channel of every region."""
-        from nwb_ophys.extractors.thor import ThorExtractor, open_thor_recording
+        from nwb_ophys.formats.thor.reader import ThorExtractor, open_thor_recording
 
         recording = open_thor_recording(_folder(path))
         found: dict[str, dict[str, Any]] = {}

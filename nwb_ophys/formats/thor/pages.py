@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors.thor_xml import NAME, ThorExperiment
-from nwb_ophys.extractors.tiff_axes import StatedAxes
-from nwb_ophys.extractors.tiff_files import TiffSource, inspect_tiff
-from nwb_ophys.extractors.tiff_many import ManyTiffsReader
-from nwb_ophys.extractors.tiff_pages import Integers
-from nwb_ophys.extractors.tiff_reader import TiffPageReader
-from nwb_ophys.extractors.tiff_table import PageTable
+from nwb_ophys.filetypes.tiff.axes import StatedAxes
+from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.pages import Integers
+from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader, TiffPageReader
+from nwb_ophys.filetypes.tiff.table import PageTable
+from nwb_ophys.formats.thor.xml import NAME, ThorExperiment
 
 # What the boards of Thorlabs record, whether or not it is switched on.
 _ALL_CHANNELS = ("ChanA", "ChanB", "ChanC", "ChanD")

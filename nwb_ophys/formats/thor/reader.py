@@ -12,10 +12,11 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
-from nwb_ophys.extractors.thor_pages import open_images, open_raw
-from nwb_ophys.extractors.thor_xml import NAME, ThorExperiment, read_experiment
-from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_index
-from nwb_ophys.extractors.tiff_reader import TiffPageReader
+from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
+from nwb_ophys.filetypes.tiff.reader import TiffPageReader
+from nwb_ophys.formats.thor.pages import open_images, open_raw
+from nwb_ophys.formats.thor.xml import NAME, ThorExperiment, read_experiment
 
 # Channel, two numbers of the region, plane and time.
 IMAGE_NAME = re.compile(r"(Chan\w+?)_(\d+)_(\d+)_(\d+)_(\d+)\.tiff?$", re.IGNORECASE)

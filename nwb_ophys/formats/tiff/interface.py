@@ -8,11 +8,16 @@ from typing import Any, Literal
 
 import attrs
 
-from nwb_ophys.formats.streams import part_name, plane_streams
-from nwb_ophys.formats.tiffs import TIFF_SUFFIXES, is_written_by, tiff_files, warn_of_subfolders
-from nwb_ophys.glance import Glance
+from nwb_ophys.filetypes.tiff.folders import (
+    TIFF_SUFFIXES,
+    is_written_by,
+    tiff_files,
+    warn_of_subfolders,
+)
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.paths import Glance
 
 
 @attrs.frozen(kw_only=True)
@@ -43,7 +48,7 @@ class TiffImagingInterface(ImagingInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.extractors.tiff import TiffStackExtractor
+        from nwb_ophys.formats.tiff.reader import TiffStackExtractor
 
         arguments = attrs.asdict(source)
         paths = tiff_files(arguments.pop("file_path"))
@@ -76,7 +81,7 @@ class TiffImagingInterface(ImagingInterface):
         cls, path: Path, as_volume: bool = True, **source: Any
     ) -> dict[str, dict[str, Any]]:
         """Return each channel of a TIFF stack, of its volumes or of each plane."""
-        from nwb_ophys.extractors.tiff import tiff_layout
+        from nwb_ophys.formats.tiff.reader import tiff_layout
 
         warn_of_subfolders(path)
         base = {"file_path": path, **source}

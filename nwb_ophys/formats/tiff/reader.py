@@ -8,12 +8,12 @@ import numpy as np
 from attrs import frozen
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
-from nwb_ophys.extractors.ranges import check_rate
-from nwb_ophys.extractors.tiff_axes import StatedAxes
-from nwb_ophys.extractors.tiff_files import TiffSource, inspect_tiff
-from nwb_ophys.extractors.tiff_frames import TiffFramesExtractor, check_count, check_index
-from nwb_ophys.extractors.tiff_pages import Integers
-from nwb_ophys.extractors.tiff_reader import TiffPageReader
+from nwb_ophys.extractors.ranges import check_count, check_index, check_rate
+from nwb_ophys.filetypes.tiff.axes import StatedAxes
+from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
+from nwb_ophys.filetypes.tiff.pages import Integers
+from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 
 AnyPath = str | PathLike[str]
 DEFAULT_ORDER = "CZT"

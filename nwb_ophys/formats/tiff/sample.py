@@ -12,7 +12,7 @@ from nwb_ophys.errors import MissingPackageError
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from nwb_ophys.testing.simulate import Array
+    from nwb_ophys.simulation.recording import Array
 
 
 def write_tiff(

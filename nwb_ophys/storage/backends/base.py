@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,10 +11,10 @@ import numpy as np
 from hdmf.build import DatasetBuilder
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.chunks import Selection, Shape
-from nwb_ophys.storage.dataset_configuration import DatasetConfiguration
-from nwb_ophys.storage.encoding import Scratch
+from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.encoding import Scratch, chunk_bytes, is_all_zero
 from nwb_ophys.storage.flushing import Flusher
+from nwb_ophys.storage.grid import Selection, Shape
 
 
 @attrs.frozen(kw_only=True)
@@ -118,9 +119,40 @@ class Backend(Protocol):
         """Copy a file."""
 
 
-def rewrapped(given: Any, data: Any) -> Any:
-    """Return data in a wrapper with the settings of another one."""
-    wrapper = type(given)(data=data)
-    # Given to the constructor, they would be warned of a second time.
-    wrapper.io_settings.update(given.io_settings)
-    return wrapper
+class ChunkSink(ABC):
+    """An open dataset into which chunks go; a backend says how bytes are encoded and stored.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset or zarr.Array
+    fill_value : scalar or None
+        What a reader gets for a chunk that is not stored.
+    tools : SinkTools
+    """
+
+    shuffles: bool
+
+    def __init__(self, dataset: Any, fill_value: Any, tools: SinkTools) -> None:
+        self._tools = tools
+        self.dtype: np.dtype[Any] = dataset.dtype
+        self._chunks: Shape = dataset.chunks
+        is_zero = fill_value is not None and not np.any(fill_value != np.zeros((), self.dtype))
+        self.zero_is_implied = is_zero
+        self._padding = None if is_zero else fill_value
+
+    def put(self, corner: Shape, values: NDArray[Any]) -> None:
+        """Encode and store a chunk."""
+        stored = chunk_bytes(
+            values,
+            self._chunks,
+            self.dtype,
+            shuffle=self.shuffles,
+            scratch=self._tools.scratch,
+            padding=self._padding,
+        )
+        if not (self.zero_is_implied and is_all_zero(stored)):
+            self.put_byte_planes(corner, stored)
+
+    @abstractmethod
+    def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
+        """Encode and store a chunk whose bytes are in order, and shuffled where they are to be."""

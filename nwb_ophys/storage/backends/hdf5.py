@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,40 @@ from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.build import DatasetBuilder
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.chunks import Selection, Shape, cell_at, inside
+from nwb_ophys.errors import MissingPackageError
+from nwb_ophys.storage.backends.base import ChunkSink, SinkTools, StatedSettings
 from nwb_ophys.storage.compression import encoder, hdf5_filters, parse_compression
-from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
-from nwb_ophys.storage.declaring import BuilderHook, Declared
-from nwb_ophys.storage.plugins import load_plugins
-from nwb_ophys.storage.protocols import SinkTools, StatedSettings, rewrapped
-from nwb_ophys.storage.sinks import ChunkSink
+from nwb_ophys.storage.configuration import AS_GIVEN, DatasetConfiguration
+from nwb_ophys.storage.grid import Selection, Shape, cell_at, inside
+from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Declared, rewrapped
 from nwb_ophys.storage.sources import unwrapped
+
+
+def load_plugins() -> None:
+    """Have HDF5 know the filters of ``hdf5plugin``, where it is installed."""
+    with suppress(ImportError):
+        importlib.import_module("hdf5plugin")
+
+
+def check_filters(dataset: h5py.Dataset) -> None:
+    """Check that a dataset can be decoded here.
+
+    Raises
+    ------
+    MissingPackageError
+        Naming the dataset and the filter that is missing.
+    """
+    filters = dataset.id.get_create_plist()
+    for number in range(filters.get_nfilters()):
+        code, _, _, name = filters.get_filter(number)
+        if not h5py.h5z.filter_avail(code):
+            kind = name.decode(errors="replace") or "no name"
+            raise MissingPackageError(
+                f"'{dataset.name.strip('/')}' of '{dataset.file.filename}' is compressed with the "
+                f"HDF5 filter {code} ({kind}), which is not installed here; most of them come with "
+                'pip install "nwb-ophys[compression]".'
+            )
+
 
 _FILTERS = ("compression", "compression_opts", "shuffle", "fletcher32")
 

@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.storage.hdf5 import Hdf5Backend
-from nwb_ophys.storage.protocols import Backend
-from nwb_ophys.storage.zarr_store import ZarrBackend, hdmf_zarr
+from nwb_ophys.storage.backends.base import Backend
+from nwb_ophys.storage.backends.hdf5 import Hdf5Backend
+from nwb_ophys.storage.backends.zarr import ZarrBackend, hdmf_zarr
 
 BackendName = Literal["hdf5", "zarr"]
 

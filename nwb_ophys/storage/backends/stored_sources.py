@@ -12,17 +12,9 @@ from hdmf.data_utils import DataIO
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.chunks import (
-    Selection,
-    Shape,
-    cell_at,
-    grid,
-    inside,
-    shape_of,
-    tile_shape,
-)
+from nwb_ophys.storage.backends.hdf5 import check_filters
 from nwb_ophys.storage.encoding import chunk_bytes, num_bytes, unshuffled
-from nwb_ophys.storage.plugins import check_filters
+from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside, shape_of, tile_shape
 from nwb_ophys.storage.sources import SMALL_BYTES, ArraySource, Source, is_fillable, unwrapped
 
 _ZLIB = 15

@@ -16,13 +16,12 @@ from hdmf.spec import RefSpec
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import MissingPackageError, OutputError
-from nwb_ophys.storage.chunks import Selection, Shape
+from nwb_ophys.storage.backends.base import ChunkSink, SinkTools, StatedSettings
+from nwb_ophys.storage.backends.hdf5 import stated_compression
 from nwb_ophys.storage.compression import gzip_encoder, parse_compression, zarr_codecs
-from nwb_ophys.storage.dataset_configuration import AS_GIVEN, DatasetConfiguration
-from nwb_ophys.storage.declaring import BuilderHook, Declared
-from nwb_ophys.storage.hdf5 import stated_compression
-from nwb_ophys.storage.protocols import SinkTools, StatedSettings, rewrapped
-from nwb_ophys.storage.sinks import ChunkSink
+from nwb_ophys.storage.configuration import AS_GIVEN, DatasetConfiguration
+from nwb_ophys.storage.grid import Selection, Shape
+from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Declared, rewrapped
 from nwb_ophys.storage.sources import unwrapped
 
 _FILTERS = ("compressor", "filters")

@@ -15,7 +15,7 @@ from hdmf.data_utils import (
 )
 
 from nwb_ophys.errors import OutputError, SourceError
-from nwb_ophys.storage.chunks import cell_at, shape_of
+from nwb_ophys.storage.grid import cell_at, shape_of
 
 # Set on an iterator that gives its data once, when the first of them are taken.
 _STARTED = "_nwb_ophys_started"

@@ -11,7 +11,7 @@ from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk
 from pynwb import NWBFile
 
-from nwb_ophys.storage.chunks import Shape
+from nwb_ophys.storage.grid import Shape
 
 BeforeWriting = Callable[[GroupBuilder], None]
 
@@ -98,3 +98,11 @@ def left_as_it_was(nwbfile: NWBFile) -> Iterator[None]:
         for item in unwritten:
             item._AbstractContainer__container_source = None
             item.set_modified()
+
+
+def rewrapped(given: Any, data: Any) -> Any:
+    """Return data in a wrapper with the settings of another one."""
+    wrapper = type(given)(data=data)
+    # Given to the constructor, they would be warned of a second time.
+    wrapper.io_settings.update(given.io_settings)
+    return wrapper

@@ -15,8 +15,7 @@ from hdmf.data_utils import DataIO
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.storage.declaring import dataset_builders
-from nwb_ophys.storage.protocols import rewrapped
+from nwb_ophys.storage.hdmf.placeholders import dataset_builders, rewrapped
 from nwb_ophys.storage.sources import SMALL_BYTES, is_fillable, unwrapped
 
 # Of the schema; "int" and the like leave the size open.

@@ -15,8 +15,8 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.extractors.tiff import TiffStackExtractor
-from nwb_ophys.extractors.tiff_files import inspect_tiff
+from nwb_ophys.filetypes.tiff.checks import inspect_tiff
+from nwb_ophys.formats.tiff.reader import TiffStackExtractor
 
 FRAMES = np.random.default_rng(0).integers(1, 60_000, (2, 2, 2, 5, 6)).astype(np.uint16)
 

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from roiextractors import TiffImagingExtractor
 
-from nwb_ophys.extractors.tiff import TiffStackExtractor
+from nwb_ophys.formats.tiff.reader import TiffStackExtractor
 
 # 26 MB, of which a frame is 131 kB.
 MOVIE = np.arange(200, dtype=np.uint16)[:, None, None] + np.zeros((1, 256, 256), np.uint16)

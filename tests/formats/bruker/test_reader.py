@@ -18,8 +18,8 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.extractors.bruker import BrukerTiffExtractor
-from nwb_ophys.extractors.bruker_xml import read_prairie_xml
+from nwb_ophys.formats.bruker.reader import BrukerTiffExtractor
+from nwb_ophys.formats.bruker.xml import read_prairie_xml
 from nwb_ophys.testing import write_bruker
 
 REAL = "bruker/NCCR32_2022_11_03_IntoTheVoid_t_series-005"
@@ -433,7 +433,7 @@ def test_the_xml_is_parsed_once_for_all_channels_and_planes(tmp_path, monkeypatc
         read.append(path)
         return read_prairie_xml(path)
 
-    monkeypatch.setattr("nwb_ophys.extractors.bruker.read_prairie_xml", counted)
+    monkeypatch.setattr("nwb_ophys.formats.bruker.reader.read_prairie_xml", counted)
     for number in (1, 2):
         for plane in (0, 1):
             _open(folder, channel_name=f"Ch{number}", plane_index=plane).close()

@@ -11,7 +11,7 @@ from scipy.sparse import csc_matrix
 import nwb_ophys
 from nwb_ophys import CaimanSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.extractors.caiman import MendedCaimanExtractor
+from nwb_ophys.formats.caiman.reader import MendedCaimanExtractor
 from nwb_ophys.testing import simulate_recording, write_caiman
 
 START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}

@@ -18,7 +18,7 @@ from scipy.sparse import csc_matrix
 from nwb_ophys import CnmfeSegmentationInterface, ExtractSegmentationInterface
 from nwb_ophys.cli import main
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
-from nwb_ophys.extractors.cnmfe import CnmfeExtractor
+from nwb_ophys.formats.cnmfe.reader import CnmfeExtractor
 from nwb_ophys.testing import simulate_recording, write_cnmfe
 
 RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=7.5)

@@ -13,7 +13,7 @@ from roiextractors.extractors.schnitzerextractor import (
 
 from nwb_ophys import ExtractSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError, MissingPackageError, SourceArgumentError
-from nwb_ophys.extractors.extract import ExtractExtractor
+from nwb_ophys.formats.extract.reader import ExtractExtractor
 from nwb_ophys.testing import simulate_recording, write_extract
 
 RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=7.5)
@@ -99,7 +99,7 @@ def test_a_single_cell_or_none(tmp_path, opened, form, num_cells):
 
 def test_weights_are_searched_in_slabs(tmp_path, opened, monkeypatch):
     """Whatever the chunks are, and however little is read at a time."""
-    monkeypatch.setattr("nwb_ophys.extractors.matlab_rois._SLAB_BYTES", 1)
+    monkeypatch.setattr("nwb_ophys.filetypes.matlab.rois._SLAB_BYTES", 1)
     path = write_extract(tmp_path / "a.mat", RECORDING)
     for chunks in ((5, 64, 7), (1, 64, 48), (2, 5, 48), None):
         _edit(path, output__spatial_weights=None)
@@ -237,7 +237,7 @@ def test_a_rate_must_be_a_number_above_0(tmp_path, rate):
 
 @pytest.mark.parametrize("matlab_version", ["7.3", "5"])
 def test_several_outputs_are_streams(tmp_path, matlab_version):
-    from nwb_ophys.testing.matlab import write_matlab
+    from nwb_ophys.simulation.matlab import write_matlab
 
     weights, traces = MASKS.astype(np.float32), DFF
     one = {"spatial_weights": weights, "temporal_weights": traces}
@@ -261,7 +261,7 @@ def test_several_outputs_are_streams(tmp_path, matlab_version):
 @pytest.mark.parametrize("matlab_version", ["7.3", "5"])
 def test_fields_saved_as_variables(tmp_path, opened, matlab_version):
     """As ``save(name, '-struct', 'output')`` does."""
-    from nwb_ophys.testing.matlab import write_matlab
+    from nwb_ophys.simulation.matlab import write_matlab
 
     values = {"spatial_weights": MASKS, "temporal_weights": DFF, "info": {"version": "1.0.0"}}
     path = write_matlab(tmp_path / "a.mat", values, matlab_version)
@@ -332,7 +332,7 @@ def test_scipy_is_asked_for_only_by_old_files(tmp_path, opened, monkeypatch):
     def absent(name, extra):
         raise MissingPackageError(f"{name} {extra}")
 
-    monkeypatch.setattr("nwb_ophys.extractors.matlab.require_package", absent)
+    monkeypatch.setattr("nwb_ophys.filetypes.matlab.variables.require_package", absent)
     opened(write_extract(tmp_path / "a.mat", RECORDING))
     path = write_extract(tmp_path / "b.mat", RECORDING, matlab_version="5")
     assert ExtractSegmentationInterface.matches(path)

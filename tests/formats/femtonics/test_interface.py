@@ -16,7 +16,7 @@ from roiextractors import FemtonicsImagingExtractor as PeerExtractor
 import nwb_ophys
 from nwb_ophys.cli import main
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
-from nwb_ophys.extractors.femtonics import FemtonicsExtractor
+from nwb_ophys.formats.femtonics.reader import FemtonicsExtractor
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import write_femtonics
 

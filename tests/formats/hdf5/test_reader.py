@@ -18,7 +18,7 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.extractors.hdf5_movie import Hdf5MovieExtractor, find_hdf5_movie
+from nwb_ophys.formats.hdf5.reader import Hdf5MovieExtractor, find_hdf5_movie
 from nwb_ophys.testing import write_hdf5
 
 RANDOM = np.random.default_rng(0)
@@ -250,7 +250,7 @@ def test_a_filter_that_hdf5_lacks_is_found(path):
     hdf5plugin = pytest.importorskip("hdf5plugin")
     write_hdf5(path, MOVIE, chunks=(4, 7, 9), **hdf5plugin.Zstd())
     code = (
-        "import sys; from pathlib import Path; from nwb_ophys.extractors.hdf5_movie import *\n"
+        "import sys; from pathlib import Path; from nwb_ophys.formats.hdf5.reader import *\n"
         "assert 'hdf5plugin' not in sys.modules\n"
         "movie = Hdf5MovieExtractor(find_hdf5_movie(Path(sys.argv[1])))\n"
         "print(movie.get_series(3, 5).sum())"

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.extractors.inscopix import InscopixCellsExtractor, InscopixMovieExtractor
-from nwb_ophys.extractors.isxd import read_isxd_header
+from nwb_ophys.formats.inscopix.header import read_isxd_header
+from nwb_ophys.formats.inscopix.reader import InscopixCellsExtractor, InscopixMovieExtractor
 from nwb_ophys.testing import simulate_recording, write_inscopix, write_inscopix_cells
 
 MOVIE = "inscopix/movie_longer_than_3_min.isxd"

@@ -17,7 +17,7 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.extractors.raw_binary import RawBinaryExtractor, find_raw_binary
+from nwb_ophys.formats.memmap.reader import RawBinaryExtractor, find_raw_binary
 from nwb_ophys.testing import write_memmap
 
 RANDOM = np.random.default_rng(0)

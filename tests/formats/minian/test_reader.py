@@ -14,11 +14,11 @@ from roiextractors import MinianSegmentationExtractor
 
 from nwb_ophys import MinianSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors import minian as module
-from nwb_ophys.extractors.masks import ImageMasks
-from nwb_ophys.extractors.minian import MinianExtractor
+from nwb_ophys.formats.minian import reader as module
+from nwb_ophys.formats.minian.reader import MinianExtractor
+from nwb_ophys.formats.minian.sample import write_zarr_array
+from nwb_ophys.rois.masks import ImageMasks
 from nwb_ophys.testing import simulate_recording, write_minian
-from nwb_ophys.testing.minian import write_zarr_array
 
 RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=20.0)
 IDS = [3, 4, 9, 12, 40]

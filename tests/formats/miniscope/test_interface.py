@@ -22,8 +22,8 @@ from nwb_ophys.errors import (
     SourceArgumentError,
     SourceError,
 )
-from nwb_ophys.extractors.avi import read_avi_outline
-from nwb_ophys.extractors.miniscope import MiniscopeExtractor
+from nwb_ophys.formats.miniscope.avi import read_avi_outline
+from nwb_ophys.formats.miniscope.reader import MiniscopeExtractor
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import write_miniscope, write_old_miniscope
 

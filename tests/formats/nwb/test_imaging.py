@@ -16,7 +16,7 @@ import nwb_ophys
 from nwb_ophys import NumpyImagingInterface, NwbImagingInterface
 from nwb_ophys.cli import main
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
-from nwb_ophys.extractors.nwb_files import list_nwb
+from nwb_ophys.formats.nwb.files import list_nwb
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import write_nwb
 

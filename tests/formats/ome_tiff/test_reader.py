@@ -16,8 +16,8 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.extractors.ome_tiff import OmeTiffExtractor
-from nwb_ophys.extractors.ome_xml import parse_ome_xml
+from nwb_ophys.filetypes.ome.xml import parse_ome_xml
+from nwb_ophys.formats.ome_tiff.reader import OmeTiffExtractor
 from nwb_ophys.testing import write_ome_tiff, write_tiff
 
 ORDERS = ["XYCZT", "XYCTZ", "XYZCT", "XYZTC", "XYTCZ", "XYTZC"]

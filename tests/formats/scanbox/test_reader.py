@@ -19,8 +19,8 @@ from nwb_ophys.errors import (
     SourceArgumentError,
     SourceNotFoundError,
 )
-from nwb_ophys.extractors.scanbox import ScanboxExtractor
-from nwb_ophys.extractors.scanbox_header import read_scanbox_header
+from nwb_ophys.formats.scanbox.header import read_scanbox_header
+from nwb_ophys.formats.scanbox.reader import ScanboxExtractor
 from nwb_ophys.testing import write_scanbox
 
 RANDOM = np.random.default_rng(0)

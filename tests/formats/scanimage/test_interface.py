@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nwb_ophys.extractors.scanimage_header import parse_epoch
-from nwb_ophys.formats.scanimage import ScanImageImagingInterface
+from nwb_ophys.formats.scanimage.header import parse_epoch
+from nwb_ophys.formats.scanimage.interface import ScanImageImagingInterface
 from nwb_ophys.testing import write_scanimage
 
 

@@ -21,9 +21,8 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.extractors.scanimage import ScanImageExtractor, scanimage_metadata
-from nwb_ophys.extractors.scanimage_pages import sample_pages
-from nwb_ophys.extractors.tiff_table import PageTable
+from nwb_ophys.filetypes.tiff.table import PageTable
+from nwb_ophys.formats.scanimage.reader import ScanImageExtractor, sample_pages, scanimage_metadata
 
 EPOCH = "[2024  2 29 23 59 59.500]"
 PLANAR: dict[str, str] = {

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
-from nwb_ophys.extractors.scanimage_legacy import ScanImageLegacyExtractor, legacy_metadata
+from nwb_ophys.formats.scanimage_legacy.reader import ScanImageLegacyExtractor, legacy_metadata
 from nwb_ophys.testing import write_scanimage_legacy, write_tiff
 
 REAL = "scanimage_legacy/sample_scanimage_version_3_8.tiff"

@@ -19,11 +19,11 @@ from scipy.sparse import coo_matrix, csc_matrix, csr_matrix, lil_matrix
 from nwb_ophys import SimaSegmentationInterface
 from nwb_ophys.cli import main
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
-from nwb_ophys.extractors.sima import SimaExtractor
-from nwb_ophys.extractors.sima_folder import SimaFolder
-from nwb_ophys.extractors.sima_pickles import load_sima_pickle
+from nwb_ophys.formats.sima.folder import SimaFolder
+from nwb_ophys.formats.sima.pickles import load_sima_pickle
+from nwb_ophys.formats.sima.reader import SimaExtractor
+from nwb_ophys.formats.sima.sample import dump_sima_pickle
 from nwb_ophys.testing import simulate_recording, write_sima
-from nwb_ophys.testing.sima import dump_sima_pickle
 
 RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=20.0)
 ARGUMENTS = ("channel_name", "signals_label", "roi_label", "sequence")

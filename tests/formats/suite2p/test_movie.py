@@ -10,7 +10,7 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors.suite2p_folder import (
+from nwb_ophys.formats.suite2p.folder import (
     MOVIE_FILES,
     channel_names,
     find_suite2p_folder,
@@ -18,7 +18,7 @@ from nwb_ophys.extractors.suite2p_folder import (
     placed,
     plane_names,
 )
-from nwb_ophys.extractors.suite2p_movie import Suite2pMovieExtractor
+from nwb_ophys.formats.suite2p.movie import Suite2pMovieExtractor
 from nwb_ophys.testing import simulate_recording, write_suite2p
 
 RECORDING = simulate_recording(num_samples=20, num_rows=24, num_columns=34, num_cells=3)

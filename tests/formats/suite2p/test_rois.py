@@ -8,12 +8,8 @@ import numpy as np
 import pytest
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.extractors.suite2p import MendedSuite2pExtractor
-from nwb_ophys.extractors.suite2p_folder import (
-    channel_names,
-    find_suite2p_folder,
-    plane_names,
-)
+from nwb_ophys.formats.suite2p.folder import channel_names, find_suite2p_folder, plane_names
+from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
 from nwb_ophys.testing import simulate_recording, write_suite2p
 
 RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=7.5)

@@ -16,8 +16,8 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.extractors.thor import ThorExtractor
-from nwb_ophys.extractors.thor_xml import read_experiment
+from nwb_ophys.formats.thor.reader import ThorExtractor
+from nwb_ophys.formats.thor.xml import read_experiment
 from nwb_ophys.testing import write_thor
 
 REAL = "thor/20231018-002"

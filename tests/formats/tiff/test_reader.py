@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
-from nwb_ophys.extractors import tiff_reader
-from nwb_ophys.extractors.tiff import TiffStackExtractor, tiff_layout
+from nwb_ophys.filetypes.tiff import reader as tiff_reader
+from nwb_ophys.formats.tiff.reader import TiffStackExtractor, tiff_layout
 
 
 def movie(*shape: int, dtype: str = "uint16") -> np.ndarray:
