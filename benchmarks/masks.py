@@ -26,7 +26,7 @@ FIELD = (512, 512)
 STORAGE = ColumnStorage(iterator_options=None, compression_options=None)
 
 
-class PixelLists(SegmentationExtractor):
+class RoiMaskList(SegmentationExtractor):
     """Cells that are discs of 101 pixels."""
 
     def __init__(self, num_rois: int) -> None:
@@ -87,7 +87,7 @@ def main() -> None:
     num_rois = parser.parse_args().rois
     print("| ROIs | columns | seconds | MB |\n|---|---|---|---|")
     for count in num_rois:
-        extractor = PixelLists(count)
+        extractor = RoiMaskList(count)
         for form in ("image", "pixel"):
 
             def run(extractor: Any = extractor, form: str = form) -> Any:
@@ -96,7 +96,7 @@ def main() -> None:
             print(f"| {count} | {form} | {best(run):.3f} | {peak(run):.0f} |")
     print("\n| ROIs | tile | seconds | tiles | MB deflated |\n|---|---|---|---|---|")
     for count in num_rois:
-        extractor = PixelLists(count)
+        extractor = RoiMaskList(count)
         iterator = RoiImageMaskIterator(ImageMasks(extractor, extractor.get_roi_ids()))
         for tile in (64, 128, 256):
             seconds = best(lambda tile=tile, iterator=iterator: encode(iterator, tile), 2)

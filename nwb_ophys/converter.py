@@ -159,7 +159,7 @@ class OphysConverter:
         for name, delay in self._compose().delays.items():
             interface = self.interfaces[name]
             if isinstance(interface, BaseOphysInterface):
-                interface.follow_session(delay)
+                interface.shift_to_session_start(delay)
             elif delay:
                 warnings.warn(
                     f"The stream '{name}' began {delay:g} s after the first; its times stay as its "

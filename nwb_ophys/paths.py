@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"\d+")
 _MOST_DIGITS = 20
 
 
-class Glance:
+class PathProbe:
     """What is at a path, for all the formats that are asked whether it is theirs.
 
     A folder is listed once and the head of a file is read once, however many formats ask.
@@ -40,13 +40,13 @@ class Glance:
         self.is_folder = path.is_dir()
         self.is_file = path.is_file()
         self._read: dict[tuple[Callable[[Path], Any], Path], Any] = {}
-        self._within: dict[str, Glance] = {}
+        self._within: dict[str, PathProbe] = {}
         self._names: dict[tuple[str, ...], list[str]] = {}
 
     @classmethod
-    def of(cls, path: Path | Glance) -> Glance:
-        """Return the glance at a path, or the one that is given."""
-        return path if isinstance(path, Glance) else cls(path)
+    def of(cls, path: Path | PathProbe) -> PathProbe:
+        """Return the probe at a path, or the one that is given."""
+        return path if isinstance(path, PathProbe) else cls(path)
 
     @cached_property
     def _entries(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
@@ -117,14 +117,14 @@ class Glance:
             self._names[suffixes] = sorted(found, key=natural_order)
         return self._names[suffixes]
 
-    def folders(self) -> list[Glance]:
-        """Return a glance at each folder within, by their numbers."""
+    def folders(self) -> list[PathProbe]:
+        """Return a probe at each folder within, by their numbers."""
         return [self.within(name) for name in sorted(self.folder_names, key=natural_order)]
 
-    def within(self, name: str) -> Glance:
-        """Return the glance at a file or a folder of a name within the folder."""
+    def within(self, name: str) -> PathProbe:
+        """Return the probe at a file or a folder of a name within the folder."""
         if name not in self._within:
-            self._within[name] = Glance(self.path / name)
+            self._within[name] = PathProbe(self.path / name)
         return self._within[name]
 
     def read_once(self, read: Callable[[Path], Result], path: Path | None = None) -> Result:
@@ -167,7 +167,7 @@ def _padded(number: re.Match[str]) -> str:
     return number[0].zfill(_MOST_DIGITS)
 
 
-def few_of_many(
+def sample_of_many(
     places: Sequence[tuple[str, str]], items: Sequence[Item], most: int = _FEW
 ) -> list[Item]:
     """Return all items, or of more than ``most`` of them so many, those of unlike names first.

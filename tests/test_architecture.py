@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nwb_ophys"
 # Rooms of one storey do not import each other; a room imports only from storeys below.
 STOREYS = (
     {"errors"},
-    {"timing", "memory", "glance"},
+    {"timing", "memory", "probe"},
     {"metadata", "extractors", "storage"},
     {"iterators"},
     {"writers"},
@@ -136,7 +136,7 @@ def test_optional_packages_are_imported_on_use(source):
 
 def test_low_rooms_know_no_pynwb(source):
     path, tree, _ = source
-    if _room(path) in {"errors", "timing", "glance", "metadata", "extractors", "registry"}:
+    if _room(path) in {"errors", "timing", "probe", "metadata", "extractors", "registry"}:
         assert not [n for n in _imports(tree) if n.split(".")[0] in ("pynwb", "hdmf")], path
 
 
@@ -153,7 +153,7 @@ def test_classes_are_three_deep_at_most():
     for name in formats.__all__:
         ours = [c for c in getattr(formats, name).__mro__ if c.__module__.startswith("nwb_ophys.")]
         bases = [
-            c for c in ours if not c.__name__.endswith(("Writer", "TimeAlignment", "Recognition"))
+            c for c in ours if not c.__name__.endswith(("Writer", "TimeAlignment", "Detectable"))
         ]
         assert len(bases) <= MAX_CLASS_DEPTH, name
 

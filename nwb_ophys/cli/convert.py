@@ -67,7 +67,7 @@ def convert(
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
     from nwb_ophys.opening import edited_metadata, open_recording
-    from nwb_ophys.storage import backend_of_name, backend_of_path, check_target, plan_of
+    from nwb_ophys.storage import backend_of_name, backend_of_path, check_target, plan_nwbfile
 
     if not plan:
         check_target(output, overwrite=overwrite, append=append)
@@ -89,7 +89,7 @@ def convert(
     metadata = edited_metadata(recording.converter, metadata_file, edits)
     if plan:
         nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
-        click.echo(plan_of(nwbfile, storage).to_yaml(), nl=False)
+        click.echo(plan_nwbfile(nwbfile, storage).to_yaml(), nl=False)
         return
     written = recording.converter.run_conversion(
         output,

@@ -52,7 +52,7 @@ def repack(
       nwb-ophys repack session.nwb -o smaller.nwb --compression gzip:9
       nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
     """  # noqa: D301
-    from nwb_ophys.storage import ProgressBar, backend_for_repack, configuration_of_file
+    from nwb_ophys.storage import ProgressBar, backend_for_repack, plan_repack
     from nwb_ophys.storage import repack as write_anew
 
     storage = shared.configuration(
@@ -64,7 +64,7 @@ def repack(
         default_backend=backend_for_repack(path, output),
     )
     if plan:
-        click.echo(configuration_of_file(path, storage).to_yaml(), nl=False)
+        click.echo(plan_repack(path, storage).to_yaml(), nl=False)
         return
     with ProgressBar() as bar:
         written = write_anew(

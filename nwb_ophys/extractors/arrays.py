@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor, SegmentationExtractor
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.rois.pixel_lists import RaggedPixels
-from nwb_ophys.rois.properties import QuickProperties
+from nwb_ophys.rois.pixel_lists import PixelLists
+from nwb_ophys.rois.properties import FastPropertiesMixin
 
 
 class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -73,7 +73,7 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
         return None
 
 
-class ArraySegmentationExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
+class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
     """Masks and traces that are arrays.
 
     Parameters
@@ -185,11 +185,11 @@ class ArraySegmentationExtractor(QuickProperties, SegmentationExtractor):  # typ
 
     def get_ragged_pixels(
         self, ids: Sequence[Any], form: str, of_background: bool
-    ) -> RaggedPixels | None:
+    ) -> PixelLists | None:
         """Return the pixels that are not 0, where they are few; arrays have no background."""
         if self._masks.ndim != 3 or of_background or type(self._masks) is not np.ndarray:
             return None
-        return RaggedPixels.from_images(self._masks, self._indices(ids))
+        return PixelLists.from_images(self._masks, self._indices(ids))
 
     def _indices(self, roi_ids: Sequence[Any]) -> list[int]:
         position = {roi_id: index for index, roi_id in enumerate(self._roi_ids)}

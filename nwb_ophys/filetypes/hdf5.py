@@ -9,7 +9,7 @@ import attrs
 import h5py
 import numpy as np
 
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 _DEPTH = 3
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -58,11 +58,11 @@ def read_hdf5_outline(path: Path) -> Outline | None:
         return None
 
 
-def is_damaged_hdf5(glance: Glance) -> bool:
+def is_damaged_hdf5(probe: PathProbe) -> bool:
     """Whether a file that begins as HDF5 does, or is empty, cannot be opened."""
-    if glance.read_once(read_hdf5_outline) is not None:
+    if probe.read_once(read_hdf5_outline) is not None:
         return False
-    head = glance.head()
+    head = probe.head()
     return not head or head.startswith(_SIGNATURE)
 
 

@@ -64,7 +64,7 @@ class TimeAlignment:
         self._shift(float(t0))
         self._is_aligned = True
 
-    def follow_session(self, delay: float) -> None:
+    def shift_to_session_start(self, delay: float) -> None:
         """Count times from the start of the session, unless they have been set otherwise.
 
         Parameters

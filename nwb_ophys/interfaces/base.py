@@ -22,29 +22,29 @@ from nwb_ophys.interfaces.arguments import (
 )
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.metadata import DeepDict, check_links, merge_metadata, validate
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 from nwb_ophys.storage import BackendConfiguration
 from nwb_ophys.writers.run import run
 from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
 
 
-class Recognition:
+class Detectable:
     """What detection asks of a format; by default nothing is recognised as it."""
 
     file_suffixes: ClassVar[tuple[str, ...]] = ()
     """Endings, in lower case, of files that are a recording each, wherever they lie."""
 
-    is_found_in_folders: ClassVar[bool] = True
+    searched_in_folders: ClassVar[bool] = True
     """Whether it is looked for in the folders of a folder; else it is recognised only itself."""
 
-    on_request: ClassVar[str] = ""
+    request_option: ClassVar[str] = ""
     """Option that asks for it, where it is left out of a recording that holds more."""
 
-    options_on_request: ClassVar[Mapping[str, Any]] = {}
+    request_defaults: ClassVar[Mapping[str, Any]] = {}
     """Conversion options that hold where it was asked for so."""
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of this format, else None.
 
         Names and headers only are read, and no optional package is imported. What another format
@@ -52,14 +52,14 @@ class Recognition:
 
         Parameters
         ----------
-        path : pathlib.Path or Glance
-            Formats of this package make it a :class:`Glance`, which they share; those of others
+        path : pathlib.Path or PathProbe
+            Formats of this package make it a :class:`PathProbe`, which they share; those of others
             are given a path.
         """
         return None
 
     @classmethod
-    def is_damaged(cls, glance: Glance) -> bool:
+    def is_damaged(cls, probe: PathProbe) -> bool:
         """Whether a file that has an ending of this format's, and is of none, was to be of it.
 
         So that a recording that was cut off, or that lacks a file, is not passed over in a folder.
@@ -72,7 +72,7 @@ class NoArguments:
     """Arguments of an interface that takes none."""
 
 
-class BaseOphysInterface(Recognition, TimeAlignment, ABC):
+class BaseOphysInterface(Detectable, TimeAlignment, ABC):
     """An extractor, the metadata of what it reads, and the way of both into a file.
 
     A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, states its

@@ -12,7 +12,7 @@ import attrs
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError, SourceNotFoundError
 from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
-from nwb_ophys.opening.texts import read_text, told_apart, typed
+from nwb_ophys.opening.texts import distinct_name, parse_options, read_text
 from nwb_ophys.registry import (
     FormatRow,
     detect,
@@ -24,7 +24,7 @@ from nwb_ophys.registry import (
 )
 
 
-def asked_for(
+def requested_rows(
     rows: Sequence[tuple[Path, FormatRow]], given: Mapping[str, Any], *, are_named: bool
 ) -> tuple[list[tuple[Path, FormatRow]], dict[str, Any]]:
     """Leave out what nobody asked for, unless it is all there is, and say that it is there.
@@ -147,7 +147,7 @@ def open_recording(
     interfaces = open_all(rows, given)
     converter = OphysConverter(interfaces)
     conversion = {
-        name: typed(given, arguments_schema(interface.Options, "")["properties"])
+        name: parse_options(given, arguments_schema(interface.Options, "")["properties"])
         for name, interface in interfaces.items()
     }
     return Recording(converter, conversion)
@@ -206,15 +206,15 @@ def open_all(
     for path, row in rows:
         alike.setdefault(row.name, []).append(path)
     for (path, row), cls in zip(rows, classes, strict=True):
-        source = typed(given, _source_schema(cls))
+        source = parse_options(given, _source_schema(cls))
         if not isinstance(source.get("as_volume", True), bool):
             raise OptionError(f"as_volume is {source['as_volume']!r}; give true or false.")
         _check_complete(path, row, cls, source)
-        stem = row.name if len(alike[row.name]) == 1 else told_apart(path, alike[row.name])
+        stem = row.name if len(alike[row.name]) == 1 else distinct_name(path, alike[row.name])
         for part, arguments in cls.streams(path, **source).items():
             interface = cls(**arguments)
             if given.get(option_asking_for(row)):
-                interface.default_options = dict(cls.options_on_request)
+                interface.default_options = dict(cls.request_defaults)
             interfaces[_stream_name(stem, part, interfaces)] = interface
     return interfaces
 
@@ -231,9 +231,9 @@ def _rows(
             raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     if not names:
         recognised = [found for path in paths for found in _recognised(path)]
-        return asked_for(recognised, given, are_named=False)
+        return requested_rows(recognised, given, are_named=False)
     rows = list(zip(paths, chosen if len(chosen) > 1 else chosen * len(paths), strict=True))
-    return asked_for(rows, given, are_named=True)
+    return requested_rows(rows, given, are_named=True)
 
 
 def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
@@ -256,7 +256,8 @@ def _path_of(cls: Any) -> str:
 
 
 def _check_known(given: Mapping[str, Any], classes: Sequence[Any], with_options: bool) -> None:
-    known = dict.fromkeys(option for cls in classes if (option := getattr(cls, "on_request", "")))
+    requests = (getattr(cls, "request_option", "") for cls in classes)
+    known = dict.fromkeys(option for option in requests if option)
     for cls in classes:
         known |= dict.fromkeys(_source_schema(cls))
         if with_options:

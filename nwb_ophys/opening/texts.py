@@ -12,7 +12,7 @@ from nwb_ophys.errors import OptionError
 from nwb_ophys.metadata import read_yaml
 
 
-def typed(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+def parse_options(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that have a schema, those that are texts read as it says."""
     return {
         name: read_text(value, properties[name]) if isinstance(value, str) else value
@@ -33,7 +33,7 @@ def read_text(text: str, schema: Mapping[str, Any]) -> Any:
         ) from None
 
 
-def told_apart(path: Path, paths: Sequence[Path]) -> str:
+def distinct_name(path: Path, paths: Sequence[Path]) -> str:
     """Return a name for one of several paths: its own, behind the folders that tell them apart.
 
     Parameters

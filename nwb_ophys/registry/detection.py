@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import SourceNotFoundError
-from nwb_ophys.paths import Glance, few_of_many
+from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, described, formats, get_format
 
 
@@ -67,20 +67,20 @@ def _leave_out(row: FormatRow, error: Exception) -> None:
 
 def is_looked_for(row: FormatRow) -> bool:
     """Whether a format is looked for in folders; a class of another package need not say."""
-    return bool(getattr(row.load(), "is_found_in_folders", True))
+    return bool(getattr(row.load(), "searched_in_folders", True))
 
 
-def candidates_of(glance: Glance, rows: Iterable[FormatRow]) -> list[Candidate]:
+def candidates_of(probe: PathProbe, rows: Iterable[FormatRow]) -> list[Candidate]:
     """Return those of some formats that know what is at a path."""
     # Not on the way to the list of formats, which imports none of them.
     from nwb_ophys.interfaces.arguments import path_argument
 
     found = []
     for row in rows:
-        evidence = row.load().matches(glance) if row.is_ours else _asked(row, glance.path)
+        evidence = row.load().matches(probe) if row.is_ours else _asked(row, probe.path)
         if evidence:
             key = path_argument(row.load().Source) or "file_path"
-            found.append(Candidate(row, {key: glance.path}, evidence))
+            found.append(Candidate(row, {key: probe.path}, evidence))
     return found
 
 
@@ -110,7 +110,7 @@ def option_asking_for(row: FormatRow) -> str:
 
     A class of another package need not say.
     """
-    return str(getattr(row.load(), "on_request", ""))
+    return str(getattr(row.load(), "request_option", ""))
 
 
 # How many levels of folders are looked into: those of animals and days, and what lies in them.
@@ -160,14 +160,14 @@ def detect(
     if isinstance(format_names, str):
         format_names = [format_names]
     rows = formats().values() if format_names is None else map(get_format, format_names)
-    glance, known = Glance(path), usable(rows)
-    found = candidates_of(glance, known)
-    if not glance.is_folder:
+    probe, known = PathProbe(path), usable(rows)
+    found = candidates_of(probe, known)
+    if not probe.is_folder:
         return found
-    places = _below(glance, *_divided(known, found), _DEPTH)
+    places = _below(probe, *_divided(known, found), _DEPTH)
     files = [place for place in places if isinstance(place, _File)]
     names = [(file.folder, file.name) for file in files]
-    looked_at = files if every_file else few_of_many(names, files)
+    looked_at = files if every_file else sample_of_many(names, files)
     if len(looked_at) < len(files):
         warnings.warn(
             f"Of {len(files):,} files in '{path}' whose names are those of recordings, "
@@ -184,7 +184,7 @@ def detect(
             found += place.candidates
             left += place.left
         elif id(place) in chosen:
-            mine = Glance(place.path)
+            mine = PathProbe(place.path)
             own = candidates_of(mine, _of_ending(place.path, place.rows))
             others = candidates_of(mine, _of_ending(place.path, place.left_rows))
             found, left = found + own, left + others
@@ -233,15 +233,15 @@ def _divided(
 
 
 def _below(
-    glance: Glance, rows: Sequence[FormatRow], left: Sequence[FormatRow], depth: int
+    probe: PathProbe, rows: Sequence[FormatRow], left: Sequence[FormatRow], depth: int
 ) -> list[_File | _Folder]:
     """Return what may be recordings in a folder: files of known endings, and folders."""
     suffixes = {suffix for row in (*rows, *left) for suffix in _endings(row)}
-    where, names = str(glance.path), glance.names(*suffixes)
+    where, names = str(probe.path), probe.names(*suffixes)
     found: list[_File | _Folder] = [_File(where, name, rows, left) for name in names]
-    for folder in glance.folders():
+    for folder in probe.folders():
         # A group of Zarr may be a recording; what is in it are arrays, and in those are chunks.
-        is_part = folder.is_zarr_array or (glance.is_zarr and folder.is_zarr)
+        is_part = folder.is_zarr_array or (probe.is_zarr and folder.is_zarr)
         if is_part or folder.path.name in _MADE_OF_A_RECORDING or _leads_back(folder.path):
             continue
         here = candidates_of(folder, rows)
@@ -280,11 +280,11 @@ def _warn_of_left(path: Path, left: Sequence[Candidate]) -> None:
     )
 
 
-def _damaged(glance: Glance, known: Sequence[FormatRow]) -> list[Path]:
+def _damaged(probe: PathProbe, known: Sequence[FormatRow]) -> list[Path]:
     """Return the file, where it has the ending of a format of ours and is of none."""
-    rows = [row for row in _of_ending(glance.path, known) if row.is_ours]
-    is_damaged = glance.is_file and any(row.load().is_damaged(glance) for row in rows)
-    return [glance.path] if is_damaged else []
+    rows = [row for row in _of_ending(probe.path, known) if row.is_ours]
+    is_damaged = probe.is_file and any(row.load().is_damaged(probe) for row in rows)
+    return [probe.path] if is_damaged else []
 
 
 def _warn_of_damaged(files: Sequence[Path]) -> None:

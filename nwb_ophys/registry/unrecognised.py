@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from nwb_ophys.errors import UnknownFormatError
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry.rows import FormatRow, formats
 
 # What the list of formats calls files of these endings.
@@ -32,14 +32,14 @@ def unrecognised(path: Path) -> UnknownFormatError:
     ----------
     path : pathlib.Path
     """
-    glance = Glance(path)
-    if glance.is_file and _has_nothing(path):
+    probe = PathProbe(path)
+    if probe.is_file and _has_nothing(path):
         return UnknownFormatError(f"'{path}' is an empty file, of 0 bytes; copy it again.")
-    names = [path.name] if glance.is_file else [*glance.file_names, *glance.folder_names]
+    names = [path.name] if probe.is_file else [*probe.file_names, *probe.folder_names]
     endings = {Path(name).suffix.lower() for name in names} - {""}
     known = list(formats().values())
     near = [row for row in known if _has_any(row, endings)]
-    if glance.is_folder and endings == {".nwb"}:
+    if probe.is_folder and endings == {".nwb"}:
         return UnknownFormatError(
             f"'{path}' holds nothing but NWB files, which are read where they are given "
             "themselves: a folder may hold what its recordings were converted into. Give the file."
@@ -53,7 +53,7 @@ def unrecognised(path: Path) -> UnknownFormatError:
     else:
         listed = ", ".join(row.name for row in known)
         next_step = "What each looks like: nwb-ophys formats."
-    holding = _holding(glance) + _faults(glance)
+    holding = _holding(probe) + _faults(probe)
     return UnknownFormatError(
         f"No format recognises '{path}'{holding}. Looked for: {listed}. {next_step}"
     )
@@ -71,27 +71,27 @@ def _has_nothing(path: Path) -> bool:
     return path.exists() and path.stat().st_size == 0
 
 
-def _faults(glance: Glance) -> str:
+def _faults(probe: PathProbe) -> str:
     """Say which files of a folder are empty, and which links lead nowhere."""
-    files = sorted(glance.file_names)
-    faults = [f"'{name}' is empty" for name in files if _has_nothing(glance.path / name)]
+    files = sorted(probe.file_names)
+    faults = [f"'{name}' is empty" for name in files if _has_nothing(probe.path / name)]
     faults += [
-        f"'{name}' is a link to nothing" for name in files if not (glance.path / name).exists()
+        f"'{name}' is a link to nothing" for name in files if not (probe.path / name).exists()
     ]
     more = f" and {len(faults) - _MOST_FAULTS} more" * (len(faults) > _MOST_FAULTS)
     return f" ({', '.join(faults[:_MOST_FAULTS])}{more})" if faults else ""
 
 
-def _holding(glance: Glance) -> str:
-    if not glance.is_folder:
+def _holding(probe: PathProbe) -> str:
+    if not probe.is_folder:
         return ""
-    counts = Counter(Path(name).suffix.lower() or "other" for name in glance.file_names)
+    counts = Counter(Path(name).suffix.lower() or "other" for name in probe.file_names)
     parts = [
         f"{count} {ending} file{'s' * (count > 1)}"
         for ending, count in counts.most_common(_MOST_ENDINGS)
     ]
     if len(counts) > _MOST_ENDINGS:
         parts.append("others")
-    if glance.folder_names:
-        parts.append(f"{len(glance.folder_names)} folder{'s' * (len(glance.folder_names) > 1)}")
+    if probe.folder_names:
+        parts.append(f"{len(probe.folder_names)} folder{'s' * (len(probe.folder_names) > 1)}")
     return f", which holds {', '.join(parts)}" if parts else ", which is empty"

@@ -8,18 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists
 
 # ROIs whose pixels are counted along an axis at the same time.
 _ROIS_AT_ONCE = 1024
 
 
-def centroids_of_pixels(pixels: RaggedPixels, field: Sequence[int]) -> NDArray[np.int64]:
+def centroids_of_pixels(pixels: PixelLists, field: Sequence[int]) -> NDArray[np.int64]:
     """Return the centroid of each mask as its pixels say it.
 
     Parameters
     ----------
-    pixels : RaggedPixels
+    pixels : PixelLists
     field : sequence of int
         (columns, rows[, planes]), whose middle is the centroid of an ROI without any weight.
 
@@ -36,12 +36,12 @@ def centroids_of_pixels(pixels: RaggedPixels, field: Sequence[int]) -> NDArray[n
     return centroids.astype(np.int64)
 
 
-def centroids_of_images(pixels: RaggedPixels) -> NDArray[np.int64]:
+def centroids_of_images(pixels: PixelLists) -> NDArray[np.int64]:
     """Return the centroid of each image mask that consists of pixels.
 
     Parameters
     ----------
-    pixels : RaggedPixels
+    pixels : PixelLists
         No two of an ROI at one place, and none that weighs zero. Where the others are negative, the
         maximum is the zero of the rest of the field.
 
@@ -62,7 +62,7 @@ def centroids_of_images(pixels: RaggedPixels) -> NDArray[np.int64]:
     return centroids
 
 
-def _maxima(pixels: RaggedPixels) -> NDArray[np.float64]:
+def _maxima(pixels: PixelLists) -> NDArray[np.float64]:
     """Return the largest weight of each ROI; 0 of one without pixels, NaN of one that has any."""
     maxima = np.zeros(len(pixels), dtype=pixels.weights.dtype)
     filled = pixels.counts > 0
@@ -73,7 +73,7 @@ def _maxima(pixels: RaggedPixels) -> NDArray[np.float64]:
 
 def _set_medians(
     centroids: NDArray[np.int64],
-    pixels: RaggedPixels,
+    pixels: PixelLists,
     maxima: NDArray[np.float64],
     chosen: NDArray[np.bool_],
 ) -> None:
@@ -92,7 +92,7 @@ def _set_medians(
         centroids[found, position] = (values[lower] + values[upper]) // 2
 
 
-def _medians_of_rest(pixels: RaggedPixels) -> NDArray[np.int64]:
+def _medians_of_rest(pixels: PixelLists) -> NDArray[np.int64]:
     """Return the medians of all places of the field but those of the pixels."""
     field, num_rois = pixels.field_shape, len(pixels)
     rois = np.repeat(np.arange(num_rois), pixels.counts)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.rois.centroids import centroids_of_images, centroids_of_pixels
-from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.pixel_sources import ragged_pixels
 from nwb_ophys.rois.sparse_images import SparseImages
 
@@ -120,7 +120,7 @@ class ImageMasks:
         return shape if len(shape) == 3 else ()
 
 
-def pixel_masks(extractor: Any, roi_ids: Sequence[Any]) -> RaggedPixels:
+def pixel_masks(extractor: Any, roi_ids: Sequence[Any]) -> PixelLists:
     """Return the pixels of each ROI, a sequence of x, y[, z], weight.
 
     Parameters
@@ -137,7 +137,7 @@ def pixel_masks(extractor: Any, roi_ids: Sequence[Any]) -> RaggedPixels:
     found = ragged_pixels(extractor, roi_ids, "pixel")
     if found is None:
         masks = list(extractor.get_roi_pixel_masks(roi_ids=list(roi_ids)))
-        found = RaggedPixels.from_masks(masks, extractor.get_frame_shape())
+        found = PixelLists.from_masks(masks, extractor.get_frame_shape())
     if len(found) != len(roi_ids):
         raise SourceError(
             f"{type(extractor).__name__} gave {len(found)} pixel masks for {len(roi_ids)} ROIs."
@@ -160,12 +160,12 @@ def image_centroids(masks: ImageMasks) -> NDArray[np.int64]:
     return masks.centroids()
 
 
-def pixel_centroids(masks: RaggedPixels, field: Sequence[int]) -> NDArray[np.int64]:
+def pixel_centroids(masks: PixelLists, field: Sequence[int]) -> NDArray[np.int64]:
     """Return the centroid of each pixel mask, the same as that of its image.
 
     Parameters
     ----------
-    masks : RaggedPixels
+    masks : PixelLists
     field : sequence of int
         (columns, rows[, planes]), whose middle is the centroid of an ROI without pixels: there
         every pixel of its image equals the maximum, 0.

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
-from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.pixel_sources import Form
-from nwb_ophys.rois.properties import QuickProperties
+from nwb_ophys.rois.properties import FastPropertiesMixin
 
 
-class PixelRois(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
+class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
     """ROIs of one plane as lists of pixels, with their traces; images are made when asked for.
 
     Parameters
     ----------
-    pixels : RaggedPixels
+    pixels : PixelLists
         Of each ROI.
     traces : mapping of str to array-like, shape (samples, ROIs)
         By kind: ``raw``, ``dff``, …; read when they are sliced.
@@ -36,7 +36,7 @@ class PixelRois(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
 
     def __init__(
         self,
-        pixels: RaggedPixels,
+        pixels: PixelLists,
         traces: Mapping[str, Any],
         sampling_frequency: float,
         images: Mapping[str, NDArray[Any]],
@@ -83,11 +83,11 @@ class PixelRois(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
 
     def get_ragged_pixels(
         self, ids: Sequence[int], form: Form, of_background: bool = False
-    ) -> RaggedPixels:
+    ) -> PixelLists:
         """Return the pixels of ROIs."""
         return self._of([] if of_background else ids)
 
-    def _of(self, roi_ids: Sequence[int] | None) -> RaggedPixels:
+    def _of(self, roi_ids: Sequence[int] | None) -> PixelLists:
         if roi_ids is None:
             return self._pixels
         unknown = [roi_id for roi_id in roi_ids if roi_id not in range(len(self._pixels))]

@@ -20,7 +20,7 @@ def _as_ends(values: Any) -> NDArray[np.int64]:
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class RaggedPixels:
+class PixelLists:
     """The pixels of ROIs as NWB's ragged columns hold them: x is the column, y the row.
 
     It is also a sequence of the masks of single ROIs, each of shape (pixels, 3) or (pixels, 4):
@@ -57,7 +57,7 @@ class RaggedPixels:
     @classmethod
     def from_masks(
         cls, masks: Sequence[Any], frame_shape: Sequence[int], image_dtype: Any = np.float32
-    ) -> RaggedPixels:
+    ) -> PixelLists:
         """Lay the pixel masks of roiextractors end to end.
 
         Parameters
@@ -83,7 +83,7 @@ class RaggedPixels:
     @classmethod
     def from_images(
         cls, images: NDArray[Any], indices: Sequence[int], largest_share: float = 1 / 16
-    ) -> RaggedPixels | None:
+    ) -> PixelLists | None:
         """Lay the pixels of images in memory that are not zero end to end, a few images at a time.
 
         Parameters
@@ -130,7 +130,7 @@ class RaggedPixels:
     def __iter__(self) -> Iterator[NDArray[Any]]:
         return (self[index] for index in range(len(self)))
 
-    def take(self, indices: ArrayLike) -> RaggedPixels:
+    def take(self, indices: ArrayLike) -> PixelLists:
         """Return the pixels of some ROIs, in the order of the indices.
 
         Parameters
@@ -158,15 +158,15 @@ def field_of(frame_shape: Sequence[int]) -> tuple[int, ...]:
     return (columns, rows, *planes)
 
 
-class PixelLists(Sequence[NDArray[Any]]):
+class RoiMaskList(Sequence[NDArray[Any]]):
     """Ragged pixels as the list of masks that roiextractors keeps, each made when asked for.
 
     Parameters
     ----------
-    pixels : RaggedPixels
+    pixels : PixelLists
     """
 
-    def __init__(self, pixels: RaggedPixels) -> None:
+    def __init__(self, pixels: PixelLists) -> None:
         self.pixels = pixels
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from roiextractors import SegmentationExtractor, Suite2pSegmentationExtractor
 from roiextractors.segmentationextractor import SampleSlicedSegmentationExtractor, _ROIMasks
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.rois.pixel_lists import PixelLists, RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList
 
 Form = Literal["image", "pixel"]
 
@@ -21,7 +21,7 @@ _FORMS = ("image", "pixel")
 
 def ragged_pixels(
     extractor: Any, ids: Sequence[Any], form: Form, of_background: bool = False
-) -> RaggedPixels | None:
+) -> PixelLists | None:
     """Return the pixels of ROIs where the extractor holds pixels; None where it holds images.
 
     An extractor holds pixels in one of two ways, provided that no class below the one that says
@@ -44,7 +44,7 @@ def ragged_pixels(
     """
     part = _PARTS[of_background]
     if _has_last_word(extractor, part):
-        found: RaggedPixels | None = extractor.get_ragged_pixels(ids, form, of_background)
+        found: PixelLists | None = extractor.get_ragged_pixels(ids, form, of_background)
         return found
     method = _implementation(extractor, f"get_{part}_{form}_masks")
     if method is getattr(SampleSlicedSegmentationExtractor, f"get_{part}_{form}_masks"):
@@ -76,7 +76,7 @@ def _has_last_word(extractor: Any, part: str) -> bool:
     return False
 
 
-def _native_pixels(extractor: Any, ids: Sequence[Any]) -> RaggedPixels | None:
+def _native_pixels(extractor: Any, ids: Sequence[Any]) -> PixelLists | None:
     """Return the pixels that roiextractors holds, of which it makes images of float32."""
     masks: Any = getattr(extractor, "_roi_masks", None)
     if type(masks) is not _ROIMasks:
@@ -86,16 +86,14 @@ def _native_pixels(extractor: Any, ids: Sequence[Any]) -> RaggedPixels | None:
         return _voxels(extractor, masks, indices)
     if masks.mask_tpe == "nwb-image_mask":
         is_array = isinstance(masks.data, np.ndarray) and masks.data.ndim == 3
-        return RaggedPixels.from_images(masks.data, indices) if is_array else None
-    if isinstance(masks.data, PixelLists):
+        return PixelLists.from_images(masks.data, indices) if is_array else None
+    if isinstance(masks.data, RoiMaskList):
         return attrs.evolve(masks.data.pixels.take(indices), image_dtype=np.float32)
     frame_shape = masks.field_of_view_shape
-    return RaggedPixels.from_masks(
-        [masks.data[index] for index in indices], frame_shape, np.float32
-    )
+    return PixelLists.from_masks([masks.data[index] for index in indices], frame_shape, np.float32)
 
 
-def _voxels(extractor: Any, masks: Any, indices: Sequence[int]) -> RaggedPixels:
+def _voxels(extractor: Any, masks: Any, indices: Sequence[int]) -> PixelLists:
     """Return the voxels of dense masks, (rows, columns, planes, ROIs).
 
     roiextractors itself takes planes of them for ROIs.
@@ -112,4 +110,4 @@ def _voxels(extractor: Any, masks: Any, indices: Sequence[int]) -> RaggedPixels:
         image = np.asarray(masks.data[..., index])
         places = np.nonzero(image)
         found.append(np.column_stack([*places, image[places]]))
-    return RaggedPixels.from_masks(found, field, masks.data.dtype)
+    return PixelLists.from_masks(found, field, masks.data.dtype)

@@ -34,7 +34,7 @@ def values_of(values: Any, roi_ids: Sequence[Any], asked: Sequence[Any]) -> NDAr
     return np.asarray(values)[[position[roi_id] for roi_id in asked]]
 
 
-class QuickProperties(SegmentationExtractor):  # type: ignore[misc]
+class FastPropertiesMixin(SegmentationExtractor):  # type: ignore[misc]
     """Sets and gets properties of ROIs in a time that grows with their number, not its square.
 
     To be named before the extractor class that it mends.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists
 
 # Chunks are made together, about this many bytes of them: few enough to stay in a core's cache.
 _BATCH_BYTES = 2_000_000
@@ -26,7 +26,7 @@ class SparseImages:
 
     Parameters
     ----------
-    pixels : RaggedPixels
+    pixels : PixelLists
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class SparseImages:
         (ROIs, columns, rows[, planes]).
     dtype : numpy.dtype
         That of the source's own images.
-    pixels : RaggedPixels
+    pixels : PixelLists
         Those that an image consists of: each once, with a weight that is not zero.
 
     Raises
@@ -43,7 +43,7 @@ class SparseImages:
         When a pixel lies out of the field.
     """
 
-    def __init__(self, pixels: RaggedPixels) -> None:
+    def __init__(self, pixels: PixelLists) -> None:
         self.shape = (len(pixels), *pixels.field_shape)
         self.dtype = pixels.image_dtype
         self.pixels = _overlaid(pixels)
@@ -165,7 +165,7 @@ def _batch(
     return planes
 
 
-def _overlaid(pixels: RaggedPixels) -> RaggedPixels:
+def _overlaid(pixels: PixelLists) -> PixelLists:
     """Return the pixels of images: the last of those at one place, where it is not zero."""
     field = pixels.field_shape
     if len(pixels.coordinates) != len(field):
@@ -188,7 +188,7 @@ def _overlaid(pixels: RaggedPixels) -> RaggedPixels:
     )
 
 
-def _is_last_of_its_place(pixels: RaggedPixels) -> NDArray[np.bool_] | None:
+def _is_last_of_its_place(pixels: PixelLists) -> NDArray[np.bool_] | None:
     """Return of each pixel whether none after it is at its place; None where no two are."""
     for axes in (range(len(pixels.field_shape)), (1, 0, *range(2, len(pixels.field_shape)))):
         places = np.repeat(np.arange(len(pixels)), pixels.counts)

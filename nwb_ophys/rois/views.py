@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import OptionError
-from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.pixel_sources import Form, ragged_pixels
 from nwb_ophys.rois.properties import values_of
 from nwb_ophys.rois.traces import (
@@ -66,7 +66,7 @@ class _View(SegmentationExtractor):  # type: ignore[misc]
 
     def get_ragged_pixels(
         self, ids: Sequence[Any], form: Form, of_background: bool = False
-    ) -> RaggedPixels | None:
+    ) -> PixelLists | None:
         """Return the pixels of ROIs where the parent holds pixels."""
         return ragged_pixels(self._parent, ids, form, of_background)
 
@@ -238,7 +238,7 @@ class BackgroundComponents(_View):
 
     def get_ragged_pixels(
         self, ids: Sequence[Any], form: Form, of_background: bool = False
-    ) -> RaggedPixels | None:
+    ) -> PixelLists | None:
         """Return the pixels of the components where the parent holds pixels."""
         return ragged_pixels(self._parent, ids, form, of_background=True)
 

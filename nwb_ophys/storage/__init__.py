@@ -13,9 +13,9 @@ from nwb_ophys.storage.backends.registry import (
 )
 from nwb_ophys.storage.configuration import BackendConfiguration, DatasetConfiguration
 from nwb_ophys.storage.files import append_to_nwbfile, check_target, create_nwbfile
-from nwb_ophys.storage.planning import configuration_of as plan_of
+from nwb_ophys.storage.planning import plan_nwbfile as plan_nwbfile
 from nwb_ophys.storage.progress import ProgressBar, WriteProgress
-from nwb_ophys.storage.repack import backend_for_repack, configuration_of_file, repack
+from nwb_ophys.storage.repack import backend_for_repack, plan_repack, repack
 from nwb_ophys.storage.write import WriteOptions
 
 __all__ = [
@@ -31,9 +31,9 @@ __all__ = [
     "backend_of_name",
     "backend_of_path",
     "check_target",
-    "configuration_of_file",
     "create_nwbfile",
     "get_backend",
-    "plan_of",
+    "plan_nwbfile",
+    "plan_repack",
     "repack",
 ]

@@ -23,7 +23,7 @@ _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
 Identity = tuple[int, ...] | None
 
 
-def identity_of(path: Path) -> Identity:
+def fingerprint(path: Path) -> Identity:
     """Return what changes when a file or a Zarr store is written; None where nothing is there."""
     found: list[int] = []
     for part in (path, path / ".zattrs", path / ".zmetadata"):
@@ -35,7 +35,7 @@ def identity_of(path: Path) -> Identity:
     return tuple(found) or None
 
 
-def place(partial: Path, target: Path, before: Identity) -> None:
+def replace_target(partial: Path, target: Path, before: Identity) -> None:
     """Put a file or folder in the place of a target.
 
     Parameters
@@ -57,7 +57,7 @@ def place(partial: Path, target: Path, before: Identity) -> None:
     if before is None:
         _place_new(partial, target)
         return
-    if identity_of(target) != before:
+    if fingerprint(target) != before:
         raise OutputError(
             f"'{target}' was changed by another process meanwhile; it is left as that one wrote "
             "it. Run this again."
@@ -67,7 +67,7 @@ def place(partial: Path, target: Path, before: Identity) -> None:
     if partial.is_file() and not target.is_dir():
         partial.replace(target)
     elif not _renamed(partial, target, _EXCHANGE):
-        _step_aside(partial, target)
+        _swap_folders(partial, target)
 
 
 def _place_new(partial: Path, target: Path) -> None:
@@ -84,7 +84,7 @@ def _place_new(partial: Path, target: Path) -> None:
     partial.rename(target)
 
 
-def _step_aside(partial: Path, target: Path) -> None:
+def _swap_folders(partial: Path, target: Path) -> None:
     """Rename the old folder, and back if that fails: no folder is renamed over another."""
     aside = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.replaced")
     try:

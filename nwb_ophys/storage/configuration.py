@@ -14,7 +14,7 @@ import numpy as np
 from nwb_ophys.errors import ArgumentError, SourceNotFoundError
 from nwb_ophys.storage.compression import parse_compression
 
-AS_GIVEN = "as given"
+KEEP_FILTERS = "as given"
 """Compression of data whose wrapper states filters that are no preset; they are kept."""
 
 
@@ -30,7 +30,7 @@ def check_compression(_: Any, __: attrs.Attribute[Any], value: Any) -> None:
     ArgumentError
         When it is neither a preset nor ``as given``.
     """
-    if value not in (None, AS_GIVEN):
+    if value not in (None, KEEP_FILTERS):
         parse_compression(value)
 
 
@@ -257,12 +257,12 @@ class BackendConfiguration:
         backend, compression, chunk_mb, buffer_gb
             See the class.
         """
-        from nwb_ophys.storage.planning import configuration_of
+        from nwb_ophys.storage.planning import plan_nwbfile
 
         general = cls(
             backend=backend, compression=compression, chunk_mb=chunk_mb, buffer_gb=buffer_gb
         )
-        return configuration_of(nwbfile, general)
+        return plan_nwbfile(nwbfile, general)
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> BackendConfiguration:

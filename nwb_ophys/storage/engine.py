@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from nwb_ophys.storage.backends.base import Sink
 from nwb_ophys.storage.budget import COPIES
-from nwb_ophys.storage.error_context import reading, storing
+from nwb_ophys.storage.error_context import while_reading, while_writing
 from nwb_ophys.storage.grid import Selection, Shape, block_shape, grid, size_of, whole
 from nwb_ophys.storage.planning import PlannedDataset
-from nwb_ophys.storage.progress import Counter
+from nwb_ophys.storage.progress import ProgressCounter
 from nwb_ophys.storage.threads import Flag, Workers
 from nwb_ophys.storage.verification import Verification
 
@@ -74,7 +74,7 @@ def fill(
     *,
     workers: int,
     budget: int,
-    counter: Counter,
+    counter: ProgressCounter,
     verification: Verification | None = None,
 ) -> None:
     """Fill declared datasets.
@@ -86,7 +86,7 @@ def fill(
         Threads that encode; 0 does everything in the caller's thread.
     budget : int
         Bytes of all blocks in flight.
-    counter : Counter
+    counter : ProgressCounter
         Told in the caller's thread of what is done.
     verification : Verification, optional
         Notes what is stored.
@@ -143,7 +143,7 @@ def _decodings(block: Shape, chunk: Shape | None, shape: Shape) -> float:
 class _Crew:
     """Workers, and an account of what they have in hand."""
 
-    def __init__(self, workers: int, budget: int, counter: Counter) -> None:
+    def __init__(self, workers: int, budget: int, counter: ProgressCounter) -> None:
         self._budget, self._counter = budget, counter
         self._stop = Flag()
         self._in_hand = 0
@@ -202,7 +202,7 @@ class _Crew:
 
 def _read(job: _Job) -> NDArray[Any]:
     planned = job.task.planned
-    with reading(planned, job.bounds):
+    with while_reading(planned, job.bounds):
         return planned.source.read(job.bounds)
 
 
@@ -232,7 +232,7 @@ def _store(job: _Job, stop: Flag) -> None:
             slice(step.start - first, step.stop - first)
             for step, first in zip(cell, start, strict=True)
         )
-        with storing(planned, cell):
+        with while_writing(planned, cell):
             job.task.put(tuple(step.start for step in cell), block[within])
 
 
@@ -242,12 +242,12 @@ def _store_nonzero(job: _Job, stop: Flag) -> None:
     as_planes = job.task.takes_byte_planes
     given = (first.start, first.stop, planned.chunk_shape, as_planes)
     put = job.task.sink.put_byte_planes if as_planes else job.task.put
-    with reading(planned, job.bounds):
+    with while_reading(planned, job.bounds):
         chunks = planned.source.nonzero_chunks(*given)
     while not stop.is_set():
-        with reading(planned, job.bounds):
+        with while_reading(planned, job.bounds):
             found = next(chunks, None)
         if found is None:
             return
-        with storing(planned, job.bounds):
+        with while_writing(planned, job.bounds):
             put(*found)

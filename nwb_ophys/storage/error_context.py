@@ -11,7 +11,7 @@ from nwb_ophys.storage.planning import PlannedDataset
 
 
 @contextmanager
-def reading(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
+def while_reading(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
     """Tell of an error in a reader where it arose.
 
     Raises
@@ -28,7 +28,7 @@ def reading(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
 
 
 @contextmanager
-def storing(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
+def while_writing(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
     """Tell of an error in an encoder or of the disk where it arose.
 
     Raises

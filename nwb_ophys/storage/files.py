@@ -17,12 +17,12 @@ from typing import Any
 from pynwb import NWBFile
 
 from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError
-from nwb_ophys.storage.atomic import identity_of, place, remove
+from nwb_ophys.storage.atomic import fingerprint, remove, replace_target
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import backend_of_path, get_backend
 from nwb_ophys.storage.flushing import flush
-from nwb_ophys.storage.hdmf.placeholders import left_as_it_was
-from nwb_ophys.storage.hdmf.records import records_set_aside
+from nwb_ophys.storage.hdmf.placeholders import restored_after_write
+from nwb_ophys.storage.hdmf.records import detached_records
 from nwb_ophys.storage.threads import blosc_without_lock
 from nwb_ophys.storage.write import WriteOptions, write_with
 
@@ -76,7 +76,7 @@ def _is_expendable(target: Path) -> bool:
         return True
     storage = backend_of_path(target)
     try:
-        return storage is not None and storage.kind_of(target) == "NWBFile"
+        return storage is not None and storage.neurodata_type(target) == "NWBFile"
     except Exception:  # whatever a backend finds wrong with a file
         return False
 
@@ -129,7 +129,7 @@ def create_nwbfile(
 
 
 def _write(nwbfile: NWBFile, io: Any, storage: Backend, options: WriteOptions | None) -> None:
-    with left_as_it_was(nwbfile), records_set_aside(nwbfile) as records:
+    with restored_after_write(nwbfile), detached_records(nwbfile) as records:
         write_with(
             io, storage, options or WriteOptions(), lambda: io.write(nwbfile), records=records
         )
@@ -208,13 +208,13 @@ def replacing(target: Path, storage: Backend) -> Iterator[Path]:
     # pynwb warns of names that do not end as it expects; systems refuse long ones.
     unique = f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.partial{storage.suffix}"
     partial = target.with_name(unique)
-    before = identity_of(target)
+    before = fingerprint(target)
     try:
         with blosc_without_lock():
             yield partial
         try:
             flush(partial)
-            place(partial, target, before)
+            replace_target(partial, target, before)
         except OSError as error:
             if isinstance(error, NwbOphysError):
                 raise

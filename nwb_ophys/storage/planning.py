@@ -11,13 +11,13 @@ from hdmf.build import DatasetBuilder
 from pynwb import NWBFile, get_manager
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.storage.backends.base import Backend, StatedSettings
+from nwb_ophys.storage.backends.base import Backend, WrapperSettings
 from nwb_ophys.storage.backends.registry import get_backend
 from nwb_ophys.storage.budget import Budget
-from nwb_ophys.storage.configuration import AS_GIVEN, BackendConfiguration, DatasetConfiguration
+from nwb_ophys.storage.configuration import KEEP_FILTERS, BackendConfiguration, DatasetConfiguration
 from nwb_ophys.storage.grid import Shape, default_chunk_shape
-from nwb_ophys.storage.hdmf.placeholders import dataset_builders, left_as_it_was
-from nwb_ophys.storage.hdmf.records import data_of, put_back, records_set_aside
+from nwb_ophys.storage.hdmf.placeholders import dataset_builders, restored_after_write
+from nwb_ophys.storage.hdmf.records import data_of, detached_records, reattach
 from nwb_ophys.storage.sources import Source, source_of
 
 
@@ -52,13 +52,13 @@ class PlannedDataset:
         return self.configuration.chunk_shape
 
 
-def configuration_of(nwbfile: NWBFile, general: BackendConfiguration) -> BackendConfiguration:
+def plan_nwbfile(nwbfile: NWBFile, general: BackendConfiguration) -> BackendConfiguration:
     """Return a configuration in which every dataset of an ``NWBFile`` is stated."""
     backend = get_backend(general.backend)
-    with left_as_it_was(nwbfile), records_set_aside(nwbfile) as records:
+    with restored_after_write(nwbfile), detached_records(nwbfile) as records:
         source = nwbfile.container_source or "plan"
         root = get_manager().build(nwbfile, source=source, root=True)
-        put_back(root, records)
+        reattach(root, records)
     planned = plan_datasets(dataset_builders(root), general, backend)
     return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
 
@@ -120,7 +120,7 @@ def _warn_of_foreign(
     location: str, given: Any, configuration: BackendConfiguration, backend: Backend
 ) -> None:
     own = configuration.datasets.get(location)
-    stated = backend.stated(given)
+    stated = backend.wrapper_settings(given)
     if stated.foreign and not configuration.compression and not (own and own.compression):
         warnings.warn(
             f"'{location}' comes in {type(given).__name__} with {stated.foreign}; the backend "
@@ -141,21 +141,21 @@ def _resolved(
     """Return how a dataset is stored: its own entry first, the file, its wrapper, the defaults."""
     own = configuration.datasets.get(location) or DatasetConfiguration(location=location)
     _check_fit(own, source)
-    wrapper = backend.stated(given)
+    wrapper = backend.wrapper_settings(given)
     compression = (
         own.compression
         or configuration.compression
         or wrapper.compression
         or backend.default_compression
     )
-    if compression == AS_GIVEN and wrapper.compression != AS_GIVEN:
+    if compression == KEEP_FILTERS and wrapper.compression != KEEP_FILTERS:
         raise ArgumentError(
-            f"compression of '{location}' is '{AS_GIVEN}', but the data come with no filters to "
-            "keep; choose gzip or another preset."
+            f"compression of '{location}' is '{KEEP_FILTERS}', but the data come with no filters "
+            "to keep; choose gzip or another preset."
         )
     shuffle = own.shuffle if own.shuffle is not None else wrapper.shuffle
-    if compression in ("none", AS_GIVEN):
-        shuffle = bool(wrapper.shuffle) and compression == AS_GIVEN
+    if compression in ("none", KEEP_FILTERS):
+        shuffle = bool(wrapper.shuffle) and compression == KEEP_FILTERS
     return DatasetConfiguration(
         location=location,
         shape=source.shape,
@@ -167,7 +167,7 @@ def _resolved(
     )
 
 
-def _chunks(source: Source, wrapper: StatedSettings, chunk_mb: float | None) -> Shape:
+def _chunks(source: Source, wrapper: WrapperSettings, chunk_mb: float | None) -> Shape:
     wrapped = wrapper.chunk_shape
     if chunk_mb is None and wrapped is not None and wrapped != source.chunk_shape:
         # A dataset that may grow may have chunks larger than it is now.

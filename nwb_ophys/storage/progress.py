@@ -40,7 +40,7 @@ class WriteProgress:
 ProgressCallback = Callable[[WriteProgress], None]
 
 
-class Counter:
+class ProgressCounter:
     """Counts what is done of each dataset, and tells a callback.
 
     Parameters
@@ -60,7 +60,7 @@ class Counter:
     def add(self, planned: PlannedDataset, bounds: Selection) -> None:
         """Note that a part of a dataset is done."""
         values = size_of(bounds)
-        planned.source.told(values)
+        planned.source.report_written(values)
         location, size = planned.location, planned.configuration.num_bytes
         self._done[location] += values * planned.source.dtype.itemsize
         done, num_frames = self._done[location], planned.source.shape[0]

@@ -183,7 +183,7 @@ def backend_for_repack(source: str | Path, target: str | Path) -> str:
     return named or origin.name
 
 
-def configuration_of_file(
+def plan_repack(
     source: str | Path, general: BackendConfiguration | None = None
 ) -> BackendConfiguration:
     """Return how a file would be repacked, dataset by dataset.
@@ -218,7 +218,7 @@ def _origin(source: str | Path) -> Backend:
 def _opened(source: str | Path, origin: Backend) -> Iterator[Any]:
     path = Path(source).expanduser()
     try:
-        is_nwb = origin.kind_of(path) == "NWBFile"
+        is_nwb = origin.neurodata_type(path) == "NWBFile"
         read = origin.open(path, "r") if is_nwb else None
     except Exception as error:  # whatever the backend finds wrong with a file
         raise SourceError(f"'{source}' cannot be read as an NWB file: {_reason(error)}") from error

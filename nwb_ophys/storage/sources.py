@@ -61,7 +61,7 @@ class Source(Protocol):
     def chunk_shape_of(self, chunk_mb: float) -> Shape | None:
         """Return the chunks of a size, where the data have a say in it."""
 
-    def told(self, num_values: int) -> None:
+    def report_written(self, num_values: int) -> None:
         """Take note that so many values were stored."""
 
 
@@ -136,7 +136,7 @@ class IteratorSource:
         """Return the chunks of a size."""
         return tuple(int(n) for n in self._data._get_default_chunk_shape(chunk_mb=chunk_mb))
 
-    def told(self, num_values: int) -> None:
+    def report_written(self, num_values: int) -> None:
         """Move the bar that the iterator itself was asked to show."""
         if self._data.display_progress:
             share = num_values / math.prod(self.shape)
@@ -182,7 +182,7 @@ class ArraySource:
         """Give nothing: an array is read."""
         raise NotImplementedError
 
-    def told(self, num_values: int) -> None:
+    def report_written(self, num_values: int) -> None:
         """Take no note."""
 
 

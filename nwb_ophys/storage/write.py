@@ -18,11 +18,11 @@ from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.encoding import Scratch
 from nwb_ophys.storage.engine import FillTask, fill
 from nwb_ophys.storage.flushing import Flusher
-from nwb_ophys.storage.hdmf.iterators import pass_over
+from nwb_ophys.storage.hdmf.iterators import fresh_iterator
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
-from nwb_ophys.storage.hdmf.records import put_back
+from nwb_ophys.storage.hdmf.records import reattach
 from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
-from nwb_ophys.storage.progress import Counter, ProgressCallback
+from nwb_ophys.storage.progress import ProgressCallback, ProgressCounter
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.verification import Verification
 
@@ -116,7 +116,7 @@ def write_with(
     planned: list[PlannedDataset] = []
 
     def declare(root: GroupBuilder) -> None:
-        put_back(root, records or {})
+        reattach(root, records or {})
         planned.extend(
             plan_datasets(
                 dataset_builders(root),
@@ -152,7 +152,7 @@ def fill_planned(
     budget : Budget
     """
     verification = Verification() if options.verify else None
-    growing = storage.growing_file(root)
+    growing = storage.single_file(root)
     with Flusher(growing, is_needed=options.num_workers > 0) as flusher:
         tools = SinkTools(scratch=Scratch(), flusher=flusher)
         tasks = [FillTask(each, storage.sink(root, each.configuration, tools)) for each in planned]
@@ -160,7 +160,7 @@ def fill_planned(
             tasks,
             workers=options.num_workers,
             budget=budget.num_bytes,
-            counter=Counter(planned, options.progress),
+            counter=ProgressCounter(planned, options.progress),
             verification=verification,
         )
     if verification is not None:
@@ -187,5 +187,5 @@ def _declare(
                 declared.io_settings["dtype"] = each.source.dtype
             put(builder, declared)
         elif isinstance(given, (DataIO, AbstractDataChunkIterator)) and not is_written(builder):
-            data = pass_over(unwrapped(given), location)
+            data = fresh_iterator(unwrapped(given), location)
             builder["data"] = storage.wrap(given, data, compression)

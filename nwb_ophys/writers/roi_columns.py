@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.iterators import RoiImageMaskIterator
 from nwb_ophys.rois.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
-from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.writers.compression import compressed
 
 # Which property says that an ROI was accepted: as a rule is_accepted, in Suite2p iscell.
@@ -174,7 +174,7 @@ def _image_column(images: ImageMasks | None, extractor: Any, how: ColumnStorage)
     return how.column("image_mask", description, iterator)
 
 
-def _pixel_columns(masks: RaggedPixels, mask_type: str, how: ColumnStorage) -> list[VectorData]:
+def _pixel_columns(masks: PixelLists, mask_type: str, how: ColumnStorage) -> list[VectorData]:
     """Return a ragged column of pixels, or of voxels where the masks are volumes."""
     # Without ROIs nothing tells pixels from voxels but what was asked for.
     num_axes = len(masks.coordinates) if len(masks) else (3 if mask_type == "voxel" else 2)

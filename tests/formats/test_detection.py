@@ -18,7 +18,7 @@ import tifffile
 import nwb_ophys
 from nwb_ophys.errors import SourceNotFoundError, UnknownFormatError
 from nwb_ophys.opening import open_recording
-from nwb_ophys.paths import Glance, natural_order
+from nwb_ophys.paths import PathProbe, natural_order
 from nwb_ophys.registry import detect, formats
 from nwb_ophys.testing import (
     SimulatedRecording,
@@ -70,8 +70,8 @@ REAL = {
 
 @pytest.mark.parametrize("path", REAL)
 def test_real_recordings_are_of_their_own_format_alone(data_folder, path):
-    glance = Glance(data_folder / path)
-    claims = {row.name: row.load().matches(glance) for row in formats().values()}
+    probe = PathProbe(data_folder / path)
+    claims = {row.name: row.load().matches(probe) for row in formats().values()}
     assert {name for name, evidence in claims.items() if evidence} == REAL[path]
     assert {each.format for each in detect(data_folder / path)} == REAL[path]
 

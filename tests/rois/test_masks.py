@@ -9,7 +9,7 @@ from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
-from nwb_ophys.formats.caiman.reader import MendedCaimanExtractor
+from nwb_ophys.formats.caiman.reader import CaimanExtractor
 from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
 from nwb_ophys.rois.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
@@ -26,7 +26,7 @@ def _extractor(kind, folder):
     if kind == "suite2p":
         return MendedSuite2pExtractor(write_suite2p(folder, RECORDING), "chan1", "plane0")
     if kind == "caiman":
-        return MendedCaimanExtractor(write_caiman(folder / "a.hdf5", RECORDING))
+        return CaimanExtractor(write_caiman(folder / "a.hdf5", RECORDING))
     return _arrays(RECORDING)
 
 

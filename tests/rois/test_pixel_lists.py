@@ -21,11 +21,11 @@ from roiextractors.testing import generate_dummy_segmentation_extractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
-from nwb_ophys.formats.caiman.reader import MendedCaimanExtractor
+from nwb_ophys.formats.caiman.reader import CaimanExtractor
 from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
 from nwb_ophys.rois import pixel_lists as ragged
 from nwb_ophys.rois.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
-from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.pixel_sources import ragged_pixels
 from nwb_ophys.rois.views import BackgroundComponents, FirstSamples, SelectedRois
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
@@ -171,7 +171,7 @@ def test_pixels_that_do_not_lie_in_the_field() -> None:
     with pytest.raises(SourceError, match="3 coordinates"):
         ImageMasks(Native([np.ones((1, 4))], (4, 7)), [0])
     with pytest.raises(SourceError, match="one another"):
-        RaggedPixels(
+        PixelLists(
             coordinates=(np.zeros(2, np.int32),) * 2,
             weights=np.ones(2),
             ends=[2, 1, 2],
@@ -188,7 +188,7 @@ def suite2p(folder: Any) -> Any:
 
 
 def caiman(folder: Any) -> Any:
-    return MendedCaimanExtractor(write_caiman(folder / "a.hdf5", RECORDING))
+    return CaimanExtractor(write_caiman(folder / "a.hdf5", RECORDING))
 
 
 SOURCES = {
@@ -240,7 +240,7 @@ def test_sources_of_pixels_are_never_asked_for_images(
         raise AssertionError("a dense mask was asked for")
 
     monkeypatch.setattr(_ROIMasks, "get_roi_image_mask", refuse)
-    monkeypatch.setattr(MendedCaimanExtractor, "_images", refuse)
+    monkeypatch.setattr(CaimanExtractor, "_images", refuse)
     ids = extractor.get_roi_ids()
     images = ImageMasks(extractor, ids)
     assert len(image_centroids(images)) == len(ids)
@@ -391,7 +391,7 @@ def test_zeros_that_caiman_stores_are_no_pixels(tmp_path: Any) -> None:
         matrix = file["estimates/A"]
         first, second = int(matrix["indptr"][2]), int(matrix["indptr"][3])
         matrix["data"][first] = 0.0
-    extractor = MendedCaimanExtractor(path)
+    extractor = CaimanExtractor(path)
     (found,) = pixel_masks(extractor, [2])
     assert len(found) == second - first - 1
     assert np.all(found[:, 2] != 0)
@@ -402,7 +402,7 @@ def test_places_of_caiman_beyond_the_field(tmp_path: Any) -> None:
     with h5py.File(path, "r+") as file:
         file["estimates/A/indices"][0] = -5
     with pytest.raises(CorruptSourceError, match=r"a\.hdf5"):
-        MendedCaimanExtractor(path)
+        CaimanExtractor(path)
 
 
 # --- properties -------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nwb_ophys.errors import OptionError, SourceError
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
-from nwb_ophys.formats.caiman.reader import MendedCaimanExtractor
+from nwb_ophys.formats.caiman.reader import CaimanExtractor
 from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
 from nwb_ophys.rois.masks import ImageMasks, pixel_masks
 from nwb_ophys.rois.traces import TraceView, background_ids, background_trace_names, cell_traces
@@ -48,7 +48,7 @@ def _arrays(ids=("a", "b", "c", "d", "e")):
 @pytest.fixture(scope="module")
 def caiman(tmp_path_factory):
     path = tmp_path_factory.mktemp("caiman") / "a.hdf5"
-    extractor = MendedCaimanExtractor(write_caiman(path, RECORDING, accepted=[1, 3]))
+    extractor = CaimanExtractor(write_caiman(path, RECORDING, accepted=[1, 3]))
     yield extractor
     extractor._dataset_file.close()
 

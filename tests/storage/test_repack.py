@@ -22,7 +22,7 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.storage import backend_for_repack, configuration_of_file
+from nwb_ophys.storage import backend_for_repack, plan_repack
 from nwb_ophys.storage.backends.stored_sources import Hdf5Source, stored_source_of
 
 from .conftest import new_file, read, snapshot
@@ -257,7 +257,7 @@ def test_chunks_stay_unless_stated_and_the_configuration_is_used(tmp_path, backe
     source = series(tmp_path / "a.nwb", chunks=(30, 16, 16), compression="lzf")
     assert backend_for_repack(source, "copy.nwb") == "hdf5"
     general = BackendConfiguration(backend=backend, compression="gzip:3")
-    stated = configuration_of_file(source, general)
+    stated = plan_repack(source, general)
     assert stated[DATA].chunk_shape == (30, 16, 16)
     assert stated[DATA].compression == "gzip:3"
     stated[DATA].chunk_shape = (7, 16, 32)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.matlab.variables import SparseColumns, StoredArray
-from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists
 
 # Of dense weights that are searched for pixels at the same time, at least a chunk's thickness.
 _SLAB_BYTES = 64_000_000
@@ -149,7 +149,7 @@ def _transposed(matrix: SparseColumns) -> SparseColumns:
 
 def as_pixels(
     stored: Any, field: Sequence[int] | None, num_rois: int, rois_may_be_first: bool = False
-) -> RaggedPixels:
+) -> PixelLists:
     """Return the pixels of ROIs whose weight is not zero.
 
     Parameters
@@ -188,7 +188,7 @@ def as_pixels(
     return _dense_pixels(stored, axes, shape)
 
 
-def _flat_pixels(stored: Any, field: Sequence[int] | None, num_rois: int) -> RaggedPixels:
+def _flat_pixels(stored: Any, field: Sequence[int] | None, num_rois: int) -> PixelLists:
     if field is None:
         raise SourceError(
             f"the weights are {tuple(stored.shape)}, pixels by ROIs, and nothing says how many "
@@ -213,7 +213,7 @@ def _flat_pixels(stored: Any, field: Sequence[int] | None, num_rois: int) -> Rag
     return _ragged((row, column), weights, counts, field)
 
 
-def _dense_pixels(stored: Any, axes: Sequence[str], shape: Sequence[int]) -> RaggedPixels:
+def _dense_pixels(stored: Any, axes: Sequence[str], shape: Sequence[int]) -> PixelLists:
     """Search the weights slab by slab, so that they are never in memory as a whole."""
     found: dict[str, list[NDArray[Any]]] = {"row": [], "column": [], "roi": [], "weight": []}
     for start, block in _slabs(stored):
@@ -255,11 +255,11 @@ def _ragged(
     weights: NDArray[Any],
     counts: NDArray[Any],
     field: Sequence[int],
-) -> RaggedPixels:
+) -> PixelLists:
     row, column = places
     if len(row) and (row.max() >= field[0] or column.max() >= field[1]):
         raise SourceError(f"a pixel of an ROI lies out of the field of {tuple(field)} pixels")
-    return RaggedPixels(
+    return PixelLists(
         coordinates=(column.astype(np.int32), row.astype(np.int32)),
         weights=weights,
         ends=np.cumsum(counts),

@@ -21,7 +21,7 @@ from nwb_ophys.filetypes.matlab.variables import (
     MatlabStruct,
     SparseColumns,
 )
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 # Fields by name, with the shape where it is known without reading the values.
 Fields = dict[str, tuple[int, ...] | None]
@@ -280,9 +280,9 @@ def image_of(
     return np.asarray(value)
 
 
-def evidence_of(glance: Glance, kinds: Kinds, what: str) -> str | None:
+def evidence_of(probe: PathProbe, kinds: Kinds, what: str) -> str | None:
     """Return evidence, in words, that a file holds a struct of some kind."""
-    outline = glance.read_once(read_matlab_outline) if glance.is_file else None
+    outline = probe.read_once(read_matlab_outline) if probe.is_file else None
     names = structs_of(outline, kinds)
     if outline is None or not names:
         return None
@@ -292,7 +292,7 @@ def evidence_of(glance: Glance, kinds: Kinds, what: str) -> str | None:
         sizes = {field: outline[name][field] for field in sorted(kind)}
         fields = [f"{f} ({' x '.join(map(str, size))})" if size else f for f, size in sizes.items()]
         parts.append(f"{', '.join(fields)} in {repr(name) if name else 'it'}")
-    return f"'{glance.path.name}' has {what}'s {'; '.join(parts)}"
+    return f"'{probe.path.name}' has {what}'s {'; '.join(parts)}"
 
 
 def struct_streams(path: Path, kinds: Kinds, source: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, author_of, read_tiff_heading
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 # Programs whose images say little without the XML file that is recorded with them.
@@ -20,51 +20,51 @@ def tiff_files(path: Path | list[Path]) -> list[Path]:
         return path
     if not path.is_dir():
         return [path]
-    files = Glance(path).files(*TIFF_SUFFIXES)
+    files = PathProbe(path).files(*TIFF_SUFFIXES)
     if not files:
         raise SourceError(f"The folder '{path}' holds no TIFF file (.tif, .tiff).")
     return files
 
 
-def first_heading(glance: Glance) -> tuple[Path, TiffHeading] | None:
+def first_heading(probe: PathProbe) -> tuple[Path, TiffHeading] | None:
     """Return the first TIFF file of a path and its heading; None where there is none."""
-    first = glance.first_file(*TIFF_SUFFIXES)
-    heading = None if first is None else glance.read_once(read_tiff_heading, first)
+    first = probe.first_file(*TIFF_SUFFIXES)
+    heading = None if first is None else probe.read_once(read_tiff_heading, first)
     return None if first is None or heading is None else (first, heading)
 
 
-def in_words(glance: Glance) -> str:
+def in_words(probe: PathProbe) -> str:
     """Return of which TIFF file the heading was read, for evidence."""
-    names = glance.names(*TIFF_SUFFIXES)
+    names = probe.names(*TIFF_SUFFIXES)
     return f"'{names[0]}'" if len(names) == 1 else f"the first of {len(names)} TIFF files"
 
 
-def is_written_by(glance: Glance, author: str | None) -> bool:
+def is_written_by(probe: PathProbe, author: str | None) -> bool:
     """Whether the first TIFF file of a path is a program's own; of None, a plain one."""
-    found = first_heading(glance)
+    found = first_heading(probe)
     if found is None:
         return False
     own = author_of(found[1])
-    if own in _NEED_XML and author not in _NEED_XML and not _has_xml(glance):
+    if own in _NEED_XML and author not in _NEED_XML and not _has_xml(probe):
         # Without that, the images are still what anybody's are.
         own = "ome-tiff" if "<OME " in found[1].description[:4096] else None
     return own == author
 
 
-def _has_xml(glance: Glance) -> bool:
+def _has_xml(probe: PathProbe) -> bool:
     """Whether there is an XML file in a folder, or beside a file."""
-    return bool(glance.names(".xml") if glance.is_folder else glance.read_once(_xml_beside))
+    return bool(probe.names(".xml") if probe.is_folder else probe.read_once(_xml_beside))
 
 
 def _xml_beside(path: Path) -> list[str]:
-    return Glance(path.parent).names(".xml")
+    return PathProbe(path.parent).names(".xml")
 
 
 def warn_of_subfolders(path: Path) -> None:
     """Say which folders within a folder hold TIFF files, which are not read with it."""
     if not path.is_dir():
         return
-    others = [each.path.name for each in Glance(path).folders() if each.names(*TIFF_SUFFIXES)]
+    others = [each.path.name for each in PathProbe(path).folders() if each.names(*TIFF_SUFFIXES)]
     if others:
         warnings.warn(
             f"The TIFF files in {', '.join(sorted(others))} within '{path}' are not read with it; "

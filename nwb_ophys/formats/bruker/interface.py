@@ -15,7 +15,7 @@ from nwb_ophys.filetypes.tiff.heading import author_of, read_tiff_heading
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import part_name, plane_streams
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 # Of each cycle there may be a file of voltages, of stimulation, and so on.
 _OTHER_XML = re.compile(
@@ -72,19 +72,19 @@ class BrukerImagingInterface(ImagingInterface):
         return part_name(channel, plane_index=self.source.plane_index)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of Prairie View: its XML file."""
-        glance = Glance.of(path)
-        found = _xml_files(glance)
+        probe = PathProbe.of(path)
+        found = _xml_files(probe)
         if not found:
             return None
-        mark = _MARK.search(glance.head(found[0]) if found[0] != glance.path else glance.head())
+        mark = _MARK.search(probe.head(found[0]) if found[0] != probe.path else probe.head())
         version = ".".join(mark[1].decode().split(".")[:2]) if mark else ""
         what = f"{found[0].name} with PVScan {version}".strip()
-        if not glance.is_folder:
-            return what if glance.path == found[0] else f"'{glance.path.name}' beside {what}"
-        count = len(glance.names(*TIFF_SUFFIXES))
-        kind = "TIFF" if len(glance.names(".ome.tif")) < count else ".ome.tif"
+        if not probe.is_folder:
+            return what if probe.path == found[0] else f"'{probe.path.name}' beside {what}"
+        count = len(probe.names(*TIFF_SUFFIXES))
+        kind = "TIFF" if len(probe.names(".ome.tif")) < count else ".ome.tif"
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return f"{count} {kind} file{'' if count == 1 else 's'} and {what}{more}"
 
@@ -111,7 +111,7 @@ class BrukerImagingInterface(ImagingInterface):
 
 def _xml_files_of(path: Path) -> list[Path]:
     """Return the XML files of recordings, of which there must be one at least."""
-    found = _xml_files(Glance(path))
+    found = _xml_files(PathProbe(path))
     if not found:
         raise SourceError(
             f"'{path}' holds no XML file of Prairie View, which states what the images are; copy "
@@ -120,14 +120,14 @@ def _xml_files_of(path: Path) -> list[Path]:
     return found
 
 
-def _xml_files(glance: Glance) -> list[Path]:
+def _xml_files(probe: PathProbe) -> list[Path]:
     """Return the XML files of recordings: those of a folder, or that of an image or itself."""
-    if glance.is_file and glance.path.name.lower().endswith(TIFF_SUFFIXES):
-        heading = glance.read_once(read_tiff_heading)
+    if probe.is_file and probe.path.name.lower().endswith(TIFF_SUFFIXES):
+        heading = probe.read_once(read_tiff_heading)
         if heading is None or author_of(heading) != "bruker":
             return []
-        stem = re.sub(r"_Cycle\d+(?!.*_Cycle\d).*", "", glance.path.name)
-        xmls = (glance.path.with_name(stem + suffix) for suffix in (".xml", ".XML"))
-        return [xml for xml in xmls if xml.is_file() and _MARK.search(glance.head(xml))][:1]
-    files = [path for path in glance.files(".xml") if not _OTHER_XML.search(path.name)]
-    return [path for path in files if _MARK.search(glance.head(path))]
+        stem = re.sub(r"_Cycle\d+(?!.*_Cycle\d).*", "", probe.path.name)
+        xmls = (probe.path.with_name(stem + suffix) for suffix in (".xml", ".XML"))
+        return [xml for xml in xmls if xml.is_file() and _MARK.search(probe.head(xml))][:1]
+    files = [path for path in probe.files(".xml") if not _OTHER_XML.search(path.name)]
+    return [path for path in files if _MARK.search(probe.head(path))]

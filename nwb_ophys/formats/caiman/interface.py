@@ -10,7 +10,7 @@ import attrs
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -29,11 +29,11 @@ class CaimanSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.formats.caiman.reader import MendedCaimanExtractor
+        from nwb_ophys.formats.caiman.reader import CaimanExtractor
         from nwb_ophys.optional import require_package
 
         require_package("scipy", "caiman")
-        return MendedCaimanExtractor(source.file_path)
+        return CaimanExtractor(source.file_path)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the output states of itself: nothing of the microscope."""
@@ -41,12 +41,12 @@ class CaimanSegmentationInterface(SegmentationInterface):
         return {"Ophys": {"ImageSegmentation": segmentation}}
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a file that CaImAn saved."""
         from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 
-        glance = Glance.of(path)
-        outline = glance.read_once(read_hdf5_outline) if glance.is_file else None
+        probe = PathProbe.of(path)
+        outline = probe.read_once(read_hdf5_outline) if probe.is_file else None
         if outline is None or not all(part in outline for part in ("estimates", "params/data")):
             return None
-        return f"'{glance.path.name}' has CaImAn's estimates and params"
+        return f"'{probe.path.name}' has CaImAn's estimates and params"

@@ -19,15 +19,15 @@ from roiextractors import CaimanSegmentationExtractor
 from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.rois.pixel_lists import PixelLists, RaggedPixels, field_of
+from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList, field_of
 from nwb_ophys.rois.pixel_sources import Form
-from nwb_ophys.rois.properties import QuickProperties
+from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import SummedTraces
 
 _PARTS = ("estimates/A/data", "params/data/dims", "params/data/fr")
 
 
-class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # type: ignore[misc]
+class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type: ignore[misc]
     """Components, traces and background of a file that CaImAn saved.
 
     Parameters
@@ -40,7 +40,7 @@ class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # ty
         When it is no such file, or is damaged.
     """
 
-    extractor_name = "MendedCaimanExtractor"
+    extractor_name = "CaimanExtractor"
 
     def __init__(self, file_path: Path) -> None:
         _check(Path(file_path))
@@ -132,7 +132,7 @@ class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # ty
         ends = np.append(0, np.cumsum(kept))[cells.indptr[1:]]
         frame_shape = tuple(map(int, self.get_frame_shape()))
         rows, columns, *planes = np.unravel_index(places, frame_shape, order="F")
-        pixels = RaggedPixels(
+        pixels = PixelLists(
             coordinates=tuple(axis.astype(np.int32) for axis in (columns, rows, *planes)),
             weights=np.concatenate([cells.data[kept], dense[component, place]]),
             ends=np.append(ends, np.count_nonzero(kept) + np.cumsum(counts)),
@@ -143,11 +143,11 @@ class MendedCaimanExtractor(QuickProperties, CaimanSegmentationExtractor):  # ty
         ids += [f"background{index}" for index in range(len(dense))]
         id_map = {roi_id: index for index, roi_id in enumerate(ids)}
         form = "nwb-voxel_mask" if planes else "nwb-pixel_mask"
-        return _ROIMasks(PixelLists(pixels), form, frame_shape, id_map)
+        return _ROIMasks(RoiMaskList(pixels), form, frame_shape, id_map)
 
     def get_ragged_pixels(
         self, ids: Sequence[Any], form: Form, of_background: bool = False
-    ) -> RaggedPixels:
+    ) -> PixelLists:
         """Return the pixels of components, in the precision that CaImAn wrote."""
         indices = [self._roi_masks.roi_id_map[component] for component in ids]
         return self._roi_masks.data.pixels.take(indices)  # type: ignore[no-any-return]

@@ -10,7 +10,7 @@ import attrs
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 _PLANE = "PlaneSegmentation"
 _TRACES = {
@@ -84,12 +84,12 @@ class CnmfeSegmentationInterface(SegmentationInterface):
         return part_of(self.source, CNMFE_KINDS)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a MATLAB file with CNMF-E's output."""
         from nwb_ophys.filetypes.matlab.structs import evidence_of
         from nwb_ophys.formats.cnmfe.reader import CNMFE_KINDS
 
-        return evidence_of(Glance.of(path), CNMFE_KINDS, "CNMF-E")
+        return evidence_of(PathProbe.of(path), CNMFE_KINDS, "CNMF-E")
 
     @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import attrs
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 _PLANE = "PlaneSegmentation"
 _IMAGES = {
@@ -81,12 +81,12 @@ class ExtractSegmentationInterface(SegmentationInterface):
         return part_of(self.source, EXTRACT_KINDS)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a MATLAB file with EXTRACT's output."""
         from nwb_ophys.filetypes.matlab.structs import evidence_of
         from nwb_ophys.formats.extract.reader import EXTRACT_KINDS
 
-        return evidence_of(Glance.of(path), EXTRACT_KINDS, "EXTRACT")
+        return evidence_of(PathProbe.of(path), EXTRACT_KINDS, "EXTRACT")
 
     @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:

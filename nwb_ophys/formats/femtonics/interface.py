@@ -13,7 +13,7 @@ import attrs
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.metadata import camel_case
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 _UNIT = re.compile(r"MSession_\d+/MUnit_\d+")
 
@@ -100,26 +100,26 @@ class FemtonicsImagingInterface(ImagingInterface):
         return f"{label} {self.extractor.channel.name if several else ''}".strip()
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a file of MESc: its measurement units."""
         from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 
-        glance = Glance.of(path)
-        outline = glance.read_once(read_hdf5_outline) if glance.is_file else None
+        probe = PathProbe.of(path)
+        outline = probe.read_once(read_hdf5_outline) if probe.is_file else None
         if outline is None:
             return None
         units = [name for name in outline.groups if _UNIT.fullmatch(name)]
         if not units:
             return None
         noun = "unit" if len(units) == 1 else "units"
-        return f"'{glance.path.name}' has {len(units)} measurement {noun} of MESc"
+        return f"'{probe.path.name}' has {len(units)} measurement {noun} of MESc"
 
     @classmethod
-    def is_damaged(cls, glance: Glance) -> bool:
+    def is_damaged(cls, probe: PathProbe) -> bool:
         """Whether a file is no whole HDF5 file, which one of MESc is."""
         from nwb_ophys.filetypes.hdf5 import is_damaged_hdf5
 
-        return is_damaged_hdf5(glance)
+        return is_damaged_hdf5(probe)
 
     @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ import attrs
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import axes_streams, part_name
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 _SUFFIXES = (".h5", ".hdf5", ".hdf")
 
@@ -72,28 +72,28 @@ class Hdf5ImagingInterface(ImagingInterface):
         return part_name(channel, plane_index=source.plane_index)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is an HDF5 file with a movie at its root."""
         from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
         from nwb_ophys.formats.hdf5.reader import movie_datasets
 
-        glance = Glance.of(path)
-        if not glance.is_file or glance.path.suffix.lower() not in _SUFFIXES:
+        probe = PathProbe.of(path)
+        if not probe.is_file or probe.path.suffix.lower() not in _SUFFIXES:
             return None
-        outline = glance.read_once(read_hdf5_outline)
+        outline = probe.read_once(read_hdf5_outline)
         found = movie_datasets(outline.datasets) if outline is not None else []
         # What lies deeper, or beside groups of estimates, is another program's.
         if outline is None or len(found) != 1 or "/" in found[0] or "estimates" in outline:
             return None
         shape, dtype = outline.datasets[found[0]]
-        return f"'{glance.path.name}' holds '{found[0]}' of shape {shape}, {dtype}"
+        return f"'{probe.path.name}' holds '{found[0]}' of shape {shape}, {dtype}"
 
     @classmethod
-    def is_damaged(cls, glance: Glance) -> bool:
+    def is_damaged(cls, probe: PathProbe) -> bool:
         """Whether a file that begins as HDF5 does, or is empty, is no whole HDF5 file."""
         from nwb_ophys.filetypes.hdf5 import is_damaged_hdf5
 
-        return is_damaged_hdf5(glance)
+        return is_damaged_hdf5(probe)
 
     @classmethod
     def streams(

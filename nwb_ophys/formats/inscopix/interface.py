@@ -13,7 +13,7 @@ from nwb_ophys.formats.inscopix.header import CELL_SET, MOVIE, IsxdHeader, read_
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 _SUFFIX = ".isxd"
 
@@ -58,14 +58,14 @@ class InscopixImagingInterface(ImagingInterface):
         return _part(self.extractor.header)
 
     @classmethod
-    def is_damaged(cls, glance: Glance) -> bool:
+    def is_damaged(cls, probe: PathProbe) -> bool:
         """Whether an ``.isxd`` file has no header, which is at its end."""
-        return glance.read_once(read_isxd_header) is None
+        return probe.read_once(read_isxd_header) is None
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a movie of Inscopix: its header."""
-        header = _header(Glance.of(path), MOVIE)
+        header = _header(PathProbe.of(path), MOVIE)
         if header is None:
             return None
         count = header.content["timingInfo"].get("numTimes")
@@ -115,19 +115,19 @@ class InscopixSegmentationInterface(SegmentationInterface):
         return _part(self.extractor.header)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a cell set of Inscopix: its header."""
-        header = _header(Glance.of(path), CELL_SET)
+        header = _header(PathProbe.of(path), CELL_SET)
         if header is None:
             return None
         count = len(header.content.get("CellNames") or ())
         return f"'{header.path.name}' is a set of {count} cells by its header"
 
 
-def _header(glance: Glance, kind: int) -> IsxdHeader | None:
-    if not glance.is_file or not glance.path.name.lower().endswith(_SUFFIX):
+def _header(probe: PathProbe, kind: int) -> IsxdHeader | None:
+    if not probe.is_file or not probe.path.name.lower().endswith(_SUFFIX):
         return None
-    header = glance.read_once(read_isxd_header)
+    header = probe.read_once(read_isxd_header)
     return header if header is not None and header.kind == kind else None
 
 

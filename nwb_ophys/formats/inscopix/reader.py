@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor, ArraySegmentationExtractor
 from nwb_ophys.formats.inscopix.header import CELL_SET, MOVIE, IsxdHeader, check_size, open_isxd
-from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists
 
 _DTYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<u2"), 1: np.dtype("<f4"), 2: np.dtype("u1")}
 # Before and behind each frame, where frames have both: two lines of the sensor, whatever the dtype.
@@ -175,12 +175,12 @@ class InscopixCellsExtractor(ArraySegmentationExtractor):
 
     def get_ragged_pixels(
         self, ids: Any, form: str, of_background: bool = False
-    ) -> RaggedPixels | None:
+    ) -> PixelLists | None:
         """Return the pixels that are not 0, where they are few."""
         if of_background:
             return None
         images = self._masks.view(np.ndarray)
-        return RaggedPixels.from_images(images, self._indices(ids))
+        return PixelLists.from_images(images, self._indices(ids))
 
 
 def trace_kind(header: IsxdHeader) -> str:

@@ -11,7 +11,7 @@ import attrs
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import axes_streams, part_name
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -77,29 +77,29 @@ class MemmapImagingInterface(ImagingInterface):
         return part_name(channel, plane_index=source.plane_index)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a memory map of CaImAn: its name and size."""
         from nwb_ophys.errors import SourceError
         from nwb_ophys.formats.memmap.reader import caiman_layout, find_raw_binary
 
-        glance = Glance.of(path)
-        layout = caiman_layout(glance.path) if glance.is_file else None
+        probe = PathProbe.of(path)
+        layout = caiman_layout(probe.path) if probe.is_file else None
         if layout is None:
             return None
         try:
-            find_raw_binary(glance.path)
+            find_raw_binary(probe.path)
         except SourceError:
             return None
         sizes = dict(zip(*layout, strict=True))
         shape = " x ".join(str(sizes[letter]) for letter in "TYXZ")
-        return f"'{glance.path.name}' is named as CaImAn does, and has its {shape} pixels"
+        return f"'{probe.path.name}' is named as CaImAn does, and has its {shape} pixels"
 
     @classmethod
-    def is_damaged(cls, glance: Glance) -> bool:
+    def is_damaged(cls, probe: PathProbe) -> bool:
         """Whether a file is named as CaImAn names them, and has not the pixels of its name."""
         from nwb_ophys.formats.memmap.reader import caiman_layout
 
-        return caiman_layout(glance.path) is not None and cls.matches(glance) is None
+        return caiman_layout(probe.path) is not None and cls.matches(probe) is None
 
     @classmethod
     def streams(

@@ -16,7 +16,7 @@ from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import part_name, plane_streams
 from nwb_ophys.metadata import camel_case
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -108,17 +108,17 @@ class MicroManagerImagingInterface(ImagingInterface):
         return part_name(image, channel, plane_index=self.source.plane_index)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of Micro-Manager: its own tags."""
-        glance = Glance.of(path)
-        found = first_heading(glance)
+        probe = PathProbe.of(path)
+        found = first_heading(probe)
         if found is None or author_of(found[1]) != "micromanager":
             return None
-        summary = glance.read_once(read_summary, found[0])
+        summary = probe.read_once(read_summary, found[0])
         if summary is None:
             return None
         version = stated(summary, "MicroManagerVersion")
-        return f"{in_words(glance)} has the tags of Micro-Manager {version or ''}".strip()
+        return f"{in_words(probe)} has the tags of Micro-Manager {version or ''}".strip()
 
     @classmethod
     def streams(

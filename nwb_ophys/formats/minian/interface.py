@@ -11,7 +11,7 @@ import numpy as np
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -75,15 +75,15 @@ class MinianSegmentationInterface(SegmentationInterface):
         return f"Units that Minian found.{where}"
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a folder that Minian saved."""
         from nwb_ophys.formats.minian.zarr_variables import read_zarr_shape
 
-        glance = Glance.of(path)
-        traces = [name for name in ("C.zarr", "S.zarr") if name in glance.folder_names]
-        if "A.zarr" not in glance.folder_names or not traces:
+        probe = PathProbe.of(path)
+        traces = [name for name in ("C.zarr", "S.zarr") if name in probe.folder_names]
+        if "A.zarr" not in probe.folder_names or not traces:
             return None
-        shape = glance.read_once(read_zarr_shape, glance.path / "A.zarr" / "A")
+        shape = probe.read_once(read_zarr_shape, probe.path / "A.zarr" / "A")
         if shape is None or len(shape) != 3:
             return None
         return (

@@ -22,9 +22,9 @@ from roiextractors import SegmentationExtractor
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.minian.times import sample_times
 from nwb_ophys.formats.minian.zarr_variables import ZarrVariable, open_zarr_variable
-from nwb_ophys.rois.pixel_lists import RaggedPixels, field_of
+from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.pixel_sources import Form
-from nwb_ophys.rois.properties import QuickProperties
+from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import Response, TraceView
 
 
@@ -105,7 +105,7 @@ _TRACES = {"C": "denoised", "S": "deconvolved", "b0": "baseline", "c0": "c0"}
 _FIELD = ("height", "width")
 
 
-class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
+class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
     """Units, their traces and the background that Minian found.
 
     Parameters
@@ -274,7 +274,7 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
     # --- footprints -----------------------------------------------------------------------------
 
     @cached_property
-    def _pixels(self) -> RaggedPixels:
+    def _pixels(self) -> PixelLists:
         """The pixels of all units, found a block of units at a time."""
         num_units, rows, columns = self._footprints.shape
         parts: list[tuple[NDArray[Any], ...]] = []
@@ -292,7 +292,7 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
         units, y, x, weights_of_all = joined
         counts = np.bincount(units, minlength=num_units)
         self._warn_of_empty_units(counts)
-        return RaggedPixels(
+        return PixelLists(
             coordinates=(x, y),
             weights=weights_of_all,
             ends=np.cumsum(counts, dtype=np.int64),
@@ -325,7 +325,7 @@ class MinianExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[m
 
     def get_ragged_pixels(
         self, ids: Sequence[Any], form: Form, of_background: bool = False
-    ) -> RaggedPixels | None:
+    ) -> PixelLists | None:
         """Return the pixels of units; the background fills most of the field and is an image."""
         return None if of_background else self._pixels.take(self._indices(ids))
 

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.paths import Glance, natural_order
+from nwb_ophys.paths import PathProbe, natural_order
 
 SETTINGS, TIMES = "metaData.json", "timeStamps.csv"
 OLD_SETTINGS, OLD_TIMES = "settings_and_notes.dat", "timestamp.dat"
@@ -70,51 +70,51 @@ class Device:
         return _start(self.session)
 
 
-def find_device(glance: Glance, session: Mapping[str, Any] | None = None) -> Device | None:
+def find_device(probe: PathProbe, session: Mapping[str, Any] | None = None) -> Device | None:
     """Return the Miniscope whose files lie in a folder; None where there is none.
 
     Parameters
     ----------
-    glance : Glance
+    probe : PathProbe
     session : Mapping, optional
         What the folder above states; read when not given.
     """
-    names = glance.file_names
+    names = probe.file_names
     old = _numbered(names, _OLD_VIDEO)
     if old:
-        settings = glance.read_once(read_old_settings, glance.path / OLD_SETTINGS)
-        times = glance.path / OLD_TIMES if OLD_TIMES in names else None
-        return _device(glance, True, old, times, settings, settings)
+        settings = probe.read_once(read_old_settings, probe.path / OLD_SETTINGS)
+        times = probe.path / OLD_TIMES if OLD_TIMES in names else None
+        return _device(probe, True, old, times, settings, settings)
     videos = _numbered(names, _VIDEO)
     if not videos or not names & {SETTINGS, TIMES}:
         return None
-    settings = _settings(glance) if SETTINGS in names else {}
+    settings = _settings(probe) if SETTINGS in names else {}
     if session is None:
-        session = glance.read_once(_read_settings, glance.path.absolute().parent / SETTINGS)
-    if not _is_miniscope(glance.path.name, settings, session):
+        session = probe.read_once(_read_settings, probe.path.absolute().parent / SETTINGS)
+    if not _is_miniscope(probe.path.name, settings, session):
         return None
-    times = glance.path / TIMES if TIMES in names else None
-    return _device(glance, False, videos, times, settings, session or settings)
+    times = probe.path / TIMES if TIMES in names else None
+    return _device(probe, False, videos, times, settings, session or settings)
 
 
-def find_devices(glance: Glance, fewest: int = 1) -> list[list[Device]]:
+def find_devices(probe: PathProbe, fewest: int = 1) -> list[list[Device]]:
     """Return, for each Miniscope of a path, its recordings in the order of time.
 
     Parameters
     ----------
-    glance : Glance
+    probe : PathProbe
         The folder of a device, of a recording, or of recordings of one animal. Recordings without
         a stated start, or of several animals, are not of one clock: then none is found.
     fewest : int
         How many recordings a folder of recordings must have.
     """
-    own = find_device(glance)
+    own = find_device(probe)
     if own is not None:
         return [[own]]
-    devices = _in_recording(glance)
+    devices = _in_recording(probe)
     if devices:
         return [[device] for device in devices]
-    within = [each for each in glance.folders() if SETTINGS in each.file_names]
+    within = [each for each in probe.folders() if SETTINGS in each.file_names]
     recordings = [found for found in map(_in_recording, within) if found]
     every = [device for found in recordings for device in found]
     if len(recordings) < fewest or (len(recordings) > 1 and not _on_one_clock(every)):
@@ -134,10 +134,10 @@ def _on_one_clock(devices: list[Device]) -> bool:
     return None not in starts and len(animals) == len(zones) == 1
 
 
-def _in_recording(glance: Glance) -> list[Device]:
+def _in_recording(probe: PathProbe) -> list[Device]:
     """Return the Miniscopes of the folder of one recording."""
-    session = _settings(glance) if SETTINGS in glance.file_names else {}
-    found = [find_device(folder, session) for folder in glance.folders()]
+    session = _settings(probe) if SETTINGS in probe.file_names else {}
+    found = [find_device(folder, session) for folder in probe.folders()]
     return [device for device in found if device is not None and not device.is_old]
 
 
@@ -147,7 +147,7 @@ def _numbered(names: frozenset[str], pattern: re.Pattern[str]) -> list[tuple[int
 
 
 def _device(
-    glance: Glance,
+    probe: PathProbe,
     is_old: bool,
     videos: list[tuple[int, str]],
     times: Path | None,
@@ -155,8 +155,8 @@ def _device(
     session: Mapping[str, Any],
 ) -> Device:
     numbers = tuple(number for number, _ in videos)
-    paths = tuple(glance.path / name for _, name in videos)
-    return Device(glance.path, is_old, numbers, paths, times, settings, session)
+    paths = tuple(probe.path / name for _, name in videos)
+    return Device(probe.path, is_old, numbers, paths, times, settings, session)
 
 
 def _is_miniscope(folder: str, settings: Mapping[str, Any], session: Mapping[str, Any]) -> bool:
@@ -174,8 +174,8 @@ def _plain(name: Any) -> str:
     return str(name).replace(" ", "_").lower()
 
 
-def _settings(glance: Glance) -> Mapping[str, Any]:
-    return glance.read_once(_read_settings, glance.path / SETTINGS)
+def _settings(probe: PathProbe) -> Mapping[str, Any]:
+    return probe.read_once(_read_settings, probe.path / SETTINGS)
 
 
 def _read_settings(path: Path) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from nwb_ophys.formats.miniscope.avi import is_avi
 from nwb_ophys.formats.miniscope.files import Device, find_devices
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 # Settings of the device that NWB has no place for, which its description names as they are stated.
 _SETTINGS = ("gain", "led0", "ewl", "excitation", "msCamExposure", "compression")
@@ -74,16 +74,16 @@ class MiniscopeImagingInterface(ImagingInterface):
 
     def part(self) -> str:
         """Return the folder of the device, where one of several was chosen."""
-        several = len(find_devices(Glance(self.source.folder_path))) > 1
+        several = len(find_devices(PathProbe(self.source.folder_path))) > 1
         return self.extractor.devices[0].name if several else ""
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path has a Miniscope's videos and settings."""
-        glance = Glance.of(path)
-        found = find_devices(glance, fewest=2) if glance.is_folder else []
+        probe = PathProbe.of(path)
+        found = find_devices(probe, fewest=2) if probe.is_folder else []
         videos = [video for devices in found for device in devices for video in device.videos]
-        if not any(is_avi(glance.head(video)) for video in videos):
+        if not any(is_avi(probe.head(video)) for video in videos):
             return None
         first = found[0][0]
         if first.is_old:
@@ -102,7 +102,7 @@ class MiniscopeImagingInterface(ImagingInterface):
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
         """Return each Miniscope of a path."""
         base = {"folder_path": path, **source}
-        names = [devices[0].name for devices in find_devices(Glance(path))]
+        names = [devices[0].name for devices in find_devices(PathProbe(path))]
         if len(names) < 2 or "device_name" in source:
             return {"": base}
         return {name: {**base, "device_name": name} for name in names}

@@ -25,7 +25,7 @@ from nwb_ophys.formats.miniscope.files import (
     read_settings,
 )
 from nwb_ophys.formats.miniscope.times import Times, read_times, reconcile, stated_rate
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 _EXTRA = "miniscope"
 
@@ -171,7 +171,7 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
 
 def _chosen(folder: Path, name: str | None) -> list[Device]:
     """Return the recordings of the device that is asked for."""
-    found = {devices[0].name: devices for devices in find_devices(Glance(folder))}
+    found = {devices[0].name: devices for devices in find_devices(PathProbe(folder))}
     if not found:
         raise SourceError(
             f"'{folder}' is no Miniscope recording: it has neither 0.avi, … with {SETTINGS} or "

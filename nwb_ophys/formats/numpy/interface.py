@@ -12,7 +12,7 @@ from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 _MAGIC = b"\x93NUMPY"
 _KINDS = ("raw", "dff", "neuropil", "deconvolved", "denoised")
@@ -43,24 +43,24 @@ class NumpyImagingInterface(ImagingInterface):
         return ArrayImagingExtractor(movie, source.sampling_frequency)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a ``.npy`` file with a movie's axes."""
-        glance = Glance.of(path)
-        if not glance.is_file or glance.path.suffix.lower() != ".npy":
+        probe = PathProbe.of(path)
+        if not probe.is_file or probe.path.suffix.lower() != ".npy":
             return None
-        found = glance.read_once(_mapped)
+        found = probe.read_once(_mapped)
         # Of truth values are masks.
         is_movie = found is not None and found.ndim in (3, 4) and found.dtype.kind in "iuf"
         if found is None or not is_movie or 0 in found.shape:
             return None
-        return f"'{glance.path.name}' holds an array of shape {found.shape}, {found.dtype}"
+        return f"'{probe.path.name}' holds an array of shape {found.shape}, {found.dtype}"
 
     @classmethod
-    def is_damaged(cls, glance: Glance) -> bool:
+    def is_damaged(cls, probe: PathProbe) -> bool:
         """Whether a file that begins as ``.npy`` does, or is empty, cannot be opened."""
-        if glance.read_once(_mapped) is not None:
+        if probe.read_once(_mapped) is not None:
             return False
-        head = glance.head()
+        head = probe.head()
         holds_objects = b"'|O'" in head[:256]
         return not head or (head.startswith(_MAGIC) and not holds_objects)
 

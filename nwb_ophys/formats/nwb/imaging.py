@@ -14,7 +14,7 @@ from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import part_name, plane_streams
 from nwb_ophys.metadata import models
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -38,7 +38,7 @@ class NwbImagingInterface(ImagingInterface):
     Source = NwbImagingSource
     has_volumes = True
     # A folder of recordings may hold what they were converted into, too: no source.
-    is_found_in_folders = False
+    searched_in_folders = False
 
     def __init__(self, *args: Any, **source: Any) -> None:
         super().__init__(*args, **source)
@@ -67,14 +67,14 @@ class NwbImagingInterface(ImagingInterface):
         return part_name(plane_index=self.source.plane_index)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is an NWB file with a movie in it."""
-        glance = Glance.of(path)
-        found = _movies(glance.read_once(list_nwb))
+        probe = PathProbe.of(path)
+        found = _movies(probe.read_once(list_nwb))
         if not found:
             return None
         names = ", ".join(f"{each.kind} '{each.name}'" for each in found)
-        return f"'{glance.path.name}' is NWB with {len(found)} series of pixels: {names}"
+        return f"'{probe.path.name}' is NWB with {len(found)} series of pixels: {names}"
 
     @classmethod
     def streams(

@@ -26,11 +26,11 @@ from nwb_ophys.formats.nwb.tables import (
     summary_images,
 )
 from nwb_ophys.formats.nwb.traces import traces_of
-from nwb_ophys.rois.pixel_lists import RaggedPixels, field_of
-from nwb_ophys.rois.properties import QuickProperties
+from nwb_ophys.rois.pixel_lists import PixelLists, field_of
+from nwb_ophys.rois.properties import FastPropertiesMixin
 
 
-class NwbRoisExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
+class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
     """The ROIs of a plane segmentation.
 
     Parameters
@@ -160,7 +160,7 @@ class NwbRoisExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[
 
     def get_ragged_pixels(
         self, ids: Sequence[Any], form: str, of_background: bool = False
-    ) -> RaggedPixels | None:
+    ) -> PixelLists | None:
         """Return the pixels of ROIs, where the file has lists of them."""
         if self._pixels is None or of_background:
             return None

@@ -13,7 +13,7 @@ from nwb_ophys.formats.nwb.objects import open_nwb, plane_of, session_of, stated
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.metadata import models
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +32,7 @@ class NwbSegmentationInterface(SegmentationInterface):
 
     Source = NwbSegmentationSource
     # A folder of recordings may hold what they were converted into, too: no source.
-    is_found_in_folders = False
+    searched_in_folders = False
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -69,14 +69,14 @@ class NwbSegmentationInterface(SegmentationInterface):
         return metadata
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is an NWB file with ROIs in it."""
-        glance = Glance.of(path)
-        found = _tables(glance.read_once(list_nwb))
+        probe = PathProbe.of(path)
+        found = _tables(probe.read_once(list_nwb))
         if not found:
             return None
         names = ", ".join(f"'{each.name}' of {sum(each.shape)} ROIs" for each in found)
-        return f"'{glance.path.name}' is NWB with {len(found)} plane segmentations: {names}"
+        return f"'{probe.path.name}' is NWB with {len(found)} plane segmentations: {names}"
 
     @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists
 
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
 # What the table states under names of its own, and what follows from the masks.
@@ -56,7 +56,7 @@ def field_shape(nwbfile: Any, table: Any, mask: str) -> tuple[int, ...] | None:
     return next((tuple(int(size) for size in shape) for shape in whole), None)
 
 
-def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> RaggedPixels:
+def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> PixelLists:
     """Return the pixels of all ROIs: x is the column, y the row.
 
     Parameters
@@ -92,7 +92,7 @@ def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> RaggedPix
         )
     elif any(size > limit for size, limit in zip(needed, field, strict=True)):
         coordinates = _swapped(table, coordinates, needed, field)
-    return RaggedPixels(
+    return PixelLists(
         coordinates=coordinates,
         weights=columns[-1],
         ends=ends,

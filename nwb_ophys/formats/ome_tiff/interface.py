@@ -20,7 +20,7 @@ from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import part_name, plane_streams
 from nwb_ophys.metadata import camel_case
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -94,13 +94,13 @@ class OmeTiffImagingInterface(ImagingInterface):
         return part_name(image, channel, plane_index=self.source.plane_index)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is OME-TIFF: the XML in the first page."""
-        glance = Glance.of(path)
-        found = first_heading(glance)
-        if found is None or not is_written_by(glance, "ome-tiff"):
+        probe = PathProbe.of(path)
+        found = first_heading(probe)
+        if found is None or not is_written_by(probe, "ome-tiff"):
             return None
-        count = len(glance.names(*TIFF_SUFFIXES))
+        count = len(probe.names(*TIFF_SUFFIXES))
         if count == 1:
             return f"'{found[0].name}' has OME-XML in its first page"
         return f"the first of {count} TIFF files, '{found[0].name}', has OME-XML in its first page"

@@ -14,7 +14,7 @@ from nwb_ophys.formats.scanbox.header import ScanboxHeader, number_of
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import part_name, plane_streams
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 # A MATLAB file of version 5: 128 bytes of heading, then variables, the name of the first of which
 # is within the first bytes of it, behind 8 bytes for its kind and size if it is compressed (15).
@@ -89,21 +89,21 @@ class ScanboxImagingInterface(ImagingInterface):
         return part_name(channel, plane_index=self.source.plane_index)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of Scanbox: both files, the .mat with info."""
-        glance = Glance.of(path)
-        if not glance.is_file or glance.path.suffix.lower() not in (".sbx", ".mat"):
+        probe = PathProbe.of(path)
+        if not probe.is_file or probe.path.suffix.lower() not in (".sbx", ".mat"):
             return None
-        pixels, header = (_beside(glance.path, suffix) for suffix in (".sbx", ".mat"))
-        if pixels is None or header is None or _first_variable(glance.head(header)) != "info":
+        pixels, header = (_beside(probe.path, suffix) for suffix in (".sbx", ".mat"))
+        if pixels is None or header is None or _first_variable(probe.head(header)) != "info":
             return None
         size = pixels.stat().st_size
         return f"'{pixels.name}' of {size:,} bytes, and info in '{header.name}'"
 
     @classmethod
-    def is_damaged(cls, glance: Glance) -> bool:
+    def is_damaged(cls, probe: PathProbe) -> bool:
         """Whether a ``.sbx`` file lacks the ``.mat`` file of Scanbox's."""
-        return cls.matches(glance) is None
+        return cls.matches(probe) is None
 
     @classmethod
     def streams(

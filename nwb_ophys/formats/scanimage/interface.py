@@ -16,7 +16,7 @@ from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import part_name, plane_streams
 from nwb_ophys.metadata import camel_case
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -100,16 +100,16 @@ class ScanImageImagingInterface(ImagingInterface):
         return part_name(channel, plane_index=self.source.plane_index)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of ScanImage: its header."""
-        glance = Glance.of(path)
-        found = first_heading(glance)
+        probe = PathProbe.of(path)
+        found = first_heading(probe)
         if found is None or author_of(found[1]) != "scanimage":
             return None
         heading = found[1]
         version = re.search(r"VERSION_MAJOR = '?([\w.]+)", heading.software + heading.description)
         program = f"ScanImage {version[1] if version else ''}".strip()
-        return f"{in_words(glance)} has the header of {program}"
+        return f"{in_words(probe)} has the header of {program}"
 
     @classmethod
     def streams(

@@ -15,7 +15,7 @@ from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import part_name, plane_streams
 from nwb_ophys.metadata import camel_case
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -75,16 +75,16 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         return part_name(channel, plane_index=self.source.plane_index)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of ScanImage 3: its header."""
-        glance = Glance.of(path)
-        found = first_heading(glance)
+        probe = PathProbe.of(path)
+        found = first_heading(probe)
         if found is None or author_of(found[1]) != "scanimage-legacy":
             return None
         heading = found[1]
         version = re.search(r"state\.software\.version ?= ?([\d.]+)", heading.description)
         program = f"ScanImage {version[1] if version else '3'}"
-        return f"{in_words(glance)} has the header of {program}"
+        return f"{in_words(probe)} has the header of {program}"
 
     @classmethod
     def streams(

@@ -10,7 +10,7 @@ import attrs
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -76,14 +76,14 @@ class SimaSegmentationInterface(SegmentationInterface):
         return _name(self.extractor.part, parts)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a folder of SIMA with ROIs."""
-        glance = Glance.of(path)
-        names = glance.file_names
+        probe = PathProbe.of(path)
+        names = probe.file_names
         found = [n for n in sorted(names) if n == "rois.pkl" or _is_signals(n)]
         if "dataset.pkl" not in names or not found:
             return None
-        head = glance.head(glance.path / "dataset.pkl")
+        head = probe.head(probe.path / "dataset.pkl")
         if not head.startswith((b"\x80", b"(")) or b"channel_names" not in head:
             return None
         return f"dataset.pkl with SIMA's channel_names, and {' and '.join(found)}"

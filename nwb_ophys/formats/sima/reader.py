@@ -21,9 +21,9 @@ from roiextractors import SegmentationExtractor
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.sima.folder import SimaFolder, SimaPart
 from nwb_ophys.formats.sima.rois import roi_pixels
-from nwb_ophys.rois.pixel_lists import RaggedPixels
+from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.pixel_sources import Form
-from nwb_ophys.rois.properties import QuickProperties
+from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import Response
 
 # Kinds of traces by SIMA's names of the signals.
@@ -36,7 +36,7 @@ _TRACES = {
 _IMAGES = {"time_averages": "mean", "time_std": "std", "time_kurtosis": "kurtosis"}
 
 
-class SimaExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[misc]
+class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
     """One set of ROIs of a folder of SIMA, with the signals that were extracted of it.
 
     Parameters
@@ -63,7 +63,7 @@ class SimaExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[mis
         self._sampling_frequency = sampling_frequency
         rois = folder.rois_of(part)
         self._field = folder.field_of(rois)
-        self._pixels: RaggedPixels = roi_pixels(rois, self._field, folder.path)
+        self._pixels: PixelLists = roi_pixels(rois, self._field, folder.path)
         self._ids = list(range(len(rois)))
         if part.signals_label is not None:
             self._open_signals(str(part.channel_name), part.signals_label)
@@ -179,7 +179,7 @@ class SimaExtractor(QuickProperties, SegmentationExtractor):  # type: ignore[mis
 
     def get_ragged_pixels(
         self, ids: Sequence[Any], form: Form, of_background: bool = False
-    ) -> RaggedPixels:
+    ) -> PixelLists:
         """Return the pixels of ROIs."""
         return self._pixels.take(self._indices(ids))
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.formats.sima.pickles import SparseState
-from nwb_ophys.rois.pixel_lists import RaggedPixels, field_of
+from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 
 # (plane, row, column, weight) of the pixels of an ROI.
 _Pixels = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -42,7 +42,7 @@ def roi_field(rois: Sequence[Mapping[str, Any]]) -> tuple[int, int, int] | None:
 
 def roi_pixels(
     rois: Sequence[Mapping[str, Any]], field: tuple[int, int, int], path: Path
-) -> RaggedPixels:
+) -> PixelLists:
     """Return the pixels of ROIs; those outside the field are left out, as SIMA does, and told of.
 
     Parameters
@@ -82,7 +82,7 @@ def roi_pixels(
     return _joined(found, field)
 
 
-def _joined(found: Sequence[_Pixels], field: tuple[int, int, int]) -> RaggedPixels:
+def _joined(found: Sequence[_Pixels], field: tuple[int, int, int]) -> PixelLists:
     dtype = np.result_type(np.float32, *{pixels[3].dtype for pixels in found})
     plane, row, column = (
         np.concatenate([np.zeros(0, int), *(pixels[axis] for pixels in found)]).astype(np.int32)
@@ -90,7 +90,7 @@ def _joined(found: Sequence[_Pixels], field: tuple[int, int, int]) -> RaggedPixe
     )
     weights = np.concatenate([np.zeros(0, dtype), *(pixels[3] for pixels in found)]).astype(dtype)
     is_volume = field[0] > 1
-    return RaggedPixels(
+    return PixelLists(
         coordinates=(column, row, plane) if is_volume else (column, row),
         weights=weights,
         ends=np.cumsum([len(pixels[3]) for pixels in found], dtype=np.int64),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.npy import load_npy
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 ROI_FILES = ("ops.npy", "stat.npy")
 """Without them a plane has no ROIs."""
@@ -29,13 +29,13 @@ _SECOND_CHANNEL: dict[tuple[str, ...], str] = {
 
 
 def find_suite2p_folder(
-    path: Path | Glance, files: tuple[str, ...] = ROI_FILES
+    path: Path | PathProbe, files: tuple[str, ...] = ROI_FILES
 ) -> tuple[Path, str | None]:
     """Return the folder that holds the planes, and a plane if the path is that of one.
 
     Parameters
     ----------
-    path : pathlib.Path or Glance
+    path : pathlib.Path or PathProbe
         The ``suite2p`` folder, the folder that holds it, or the folder of a plane.
     files : tuple of str
         What a plane must have.
@@ -45,55 +45,55 @@ def find_suite2p_folder(
     SourceError
         When it is none of these.
     """
-    glance = Glance.of(path)
-    resolved = glance.path.resolve()
-    if set(files) <= glance.file_names and re.fullmatch(r"plane\d+", resolved.name):
+    probe = PathProbe.of(path)
+    resolved = probe.path.resolve()
+    if set(files) <= probe.file_names and re.fullmatch(r"plane\d+", resolved.name):
         return resolved.parent, resolved.name
-    for folder in (glance, glance.within("suite2p")):
+    for folder in (probe, probe.within("suite2p")):
         if plane_names(folder, files):
             return folder.path, None
     raise SourceError(
-        f"'{glance.path}' is no Suite2p folder: it has no folder plane0 with "
+        f"'{probe.path}' is no Suite2p folder: it has no folder plane0 with "
         f"{' and '.join(files)}. Give the folder 'suite2p' that Suite2p wrote."
     )
 
 
-def plane_names(folder: Path | Glance, files: tuple[str, ...] = ROI_FILES) -> list[str]:
+def plane_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) -> list[str]:
     """Return the names of the planes in a ``suite2p`` folder that have some files, in their order.
 
     ``combined`` is Suite2p's own by-product, not a plane.
     """
     return [
         each.path.name
-        for each in Glance.of(folder).folders()
+        for each in PathProbe.of(folder).folders()
         if re.fullmatch(r"plane\d+", each.path.name) and set(files) <= each.file_names
     ]
 
 
-def channel_names(folder: Path | Glance, files: tuple[str, ...] = ROI_FILES) -> list[str]:
+def channel_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) -> list[str]:
     """Return ``chan1``, and ``chan2`` where any plane has traces, or a movie, of a second channel.
 
     ``chan1`` is what Suite2p calls the functional channel, whichever was recorded first.
     """
-    glance, second = Glance.of(folder), _SECOND_CHANNEL[files]
-    planes = [glance.within(plane) for plane in plane_names(glance, files)]
+    probe, second = PathProbe.of(folder), _SECOND_CHANNEL[files]
+    planes = [probe.within(plane) for plane in plane_names(probe, files)]
     return ["chan1", "chan2"] if any(second in p.file_names for p in planes) else ["chan1"]
 
 
 def planes_without_second_channel(
-    folder: Path | Glance, files: tuple[str, ...] = ROI_FILES
+    folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES
 ) -> list[str]:
     """Return the planes that have no file of a second channel, which others may have."""
-    glance, second = Glance.of(folder), _SECOND_CHANNEL[files]
-    names = plane_names(glance, files)
-    return [name for name in names if second not in glance.within(name).file_names]
+    probe, second = PathProbe.of(folder), _SECOND_CHANNEL[files]
+    names = plane_names(probe, files)
+    return [name for name in names if second not in probe.within(name).file_names]
 
 
-def planes_left_out(folder: Path | Glance, files: tuple[str, ...] = ROI_FILES) -> list[str]:
+def planes_left_out(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) -> list[str]:
     """Return the folders of planes that lack one of the files, which others have."""
-    glance = Glance.of(folder)
-    folders = [each.path.name for each in glance.folders()]
-    read = plane_names(glance, files)
+    probe = PathProbe.of(folder)
+    folders = [each.path.name for each in probe.folders()]
+    read = plane_names(probe, files)
     return [name for name in folders if re.fullmatch(r"plane\d+", name) and name not in read]
 
 
@@ -114,9 +114,9 @@ def part_of(folder: Path, channel: str, plane: str) -> str:
 
     So that the movie and the ROIs of a plane are of one name.
     """
-    glance, kinds = Glance(folder), (ROI_FILES, MOVIE_FILES)
-    planes = {name for files in kinds for name in plane_names(glance, files)}
-    channels = {name for files in kinds for name in channel_names(glance, files)}
+    probe, kinds = PathProbe(folder), (ROI_FILES, MOVIE_FILES)
+    planes = {name for files in kinds for name in plane_names(probe, files)}
+    channels = {name for files in kinds for name in channel_names(probe, files)}
     return f"{channel if len(channels) > 1 else ''} {plane if len(planes) > 1 else ''}".strip()
 
 

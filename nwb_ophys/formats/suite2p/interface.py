@@ -27,7 +27,7 @@ from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block
 from nwb_ophys.interfaces.mixins import MotionWriter
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.metadata import DeepDict
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 from nwb_ophys.writers.motion import OriginalFiles
 
 
@@ -84,7 +84,7 @@ class Suite2pSegmentationInterface(SegmentationInterface):
         return part_of(extractor.folder_path, extractor.channel_name, extractor.plane_name)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a Suite2p folder with ROIs."""
         return _evidence(path, ROI_FILES)
 
@@ -120,8 +120,8 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
     Source = Suite2pSource
     Options = Suite2pImagingOptions
     # It was made of the recording, is as large, and can be made again.
-    on_request = "registered_movie"
-    options_on_request: ClassVar[Mapping[str, Any]] = {"motion_correction": True}
+    request_option = "registered_movie"
+    request_defaults: ClassVar[Mapping[str, Any]] = {"motion_correction": True}
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -142,7 +142,7 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
         return part_of(extractor.folder_path, extractor.channel_name, extractor.plane_name)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a Suite2p folder with a registered movie."""
         return _evidence(path, MOVIE_FILES)
 
@@ -206,12 +206,12 @@ def _chosen(source: Any, files: tuple[str, ...]) -> tuple[Path, str]:
     return folder, plane
 
 
-def _evidence(path: Path | Glance, files: tuple[str, ...]) -> str | None:
-    glance = Glance.of(path)
-    if not glance.is_folder:
+def _evidence(path: Path | PathProbe, files: tuple[str, ...]) -> str | None:
+    probe = PathProbe.of(path)
+    if not probe.is_folder:
         return None
     try:
-        folder, plane = find_suite2p_folder(glance, files)
+        folder, plane = find_suite2p_folder(probe, files)
     except SourceError:
         return None
     return f"{plane or ', '.join(plane_names(folder, files))} with {' and '.join(files)}"

@@ -19,9 +19,9 @@ from roiextractors import Suite2pSegmentationExtractor
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.npy import load_npy
 from nwb_ophys.formats.suite2p.folder import channel_names, check_ops, placed, plane_names
-from nwb_ophys.rois.pixel_lists import RaggedPixels, field_of
+from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.pixel_sources import Form
-from nwb_ophys.rois.properties import QuickProperties
+from nwb_ophys.rois.properties import FastPropertiesMixin
 
 # Images of ops.npy by channel. Those of contrast and of activity are of the first channel alone.
 _IMAGES = {
@@ -46,7 +46,7 @@ def _check_stat(path: Path, data: NDArray[Any]) -> None:
             )
 
 
-class MendedSuite2pExtractor(QuickProperties, Suite2pSegmentationExtractor):  # type: ignore[misc]
+class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):  # type: ignore[misc]
     """ROIs and traces of one plane and channel of a ``suite2p`` folder.
 
     Parameters
@@ -156,14 +156,14 @@ class MendedSuite2pExtractor(QuickProperties, Suite2pSegmentationExtractor):  # 
 
     def get_ragged_pixels(
         self, ids: Sequence[int], form: Form, of_background: bool = False
-    ) -> RaggedPixels:
+    ) -> PixelLists:
         """Return the pixels of ROIs as stat.npy holds them; images of them consist of float32."""
         chosen = [] if of_background else [self.stat[self._roi_masks.roi_id_map[i]] for i in ids]
         columns, rows, weights = (
             np.concatenate([roi[key] for roi in chosen]) if chosen else np.zeros(0, dtype)
             for key, dtype in (("xpix", np.int32), ("ypix", np.int32), ("lam", np.float32))
         )
-        return RaggedPixels(
+        return PixelLists(
             coordinates=(columns.astype(np.int32), rows.astype(np.int32)),
             weights=weights,
             ends=np.cumsum([len(roi["lam"]) for roi in chosen], dtype=np.int64),

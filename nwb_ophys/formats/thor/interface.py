@@ -15,7 +15,7 @@ from nwb_ophys.formats.thor.xml import NAME, ThorExperiment
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import part_name, plane_streams
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 _VERSION = re.compile(rb"<Software\s[^>]*?version=\"([\d.]*)")
 
@@ -91,25 +91,25 @@ class ThorImagingInterface(ImagingInterface):
         return part_name(region, channel, plane_index=source.plane_index)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of ThorImage: its Experiment.xml."""
-        glance = Glance.of(path)
-        name = glance.path.name
-        if glance.is_file and not (name == NAME or IMAGE_NAME.match(name) or RAW_NAME.match(name)):
+        probe = PathProbe.of(path)
+        name = probe.path.name
+        if probe.is_file and not (name == NAME or IMAGE_NAME.match(name) or RAW_NAME.match(name)):
             return None
-        if glance.is_folder and NAME not in glance.file_names:
+        if probe.is_folder and NAME not in probe.file_names:
             return None
-        head = glance.head(_folder(glance.path) / NAME)
+        head = probe.head(_folder(probe.path) / NAME)
         if b"<ThorImageExperiment" not in head:
             return None
         version = _VERSION.search(head)
         number = ".".join(version[1].decode().split(".")[:2]) if version else ""
         what = f"{NAME} of ThorImage {number}".strip()
-        if glance.is_file:
+        if probe.is_file:
             return what if name == NAME else f"'{name}' beside {what}"
-        count = len([name for name in glance.file_names if IMAGE_NAME.match(name)])
-        raw = next((name for name in glance.file_names if RAW_NAME.match(name)), None)
-        if not count and not raw and glance.names(*TIFF_SUFFIXES):
+        count = len([name for name in probe.file_names if IMAGE_NAME.match(name)])
+        raw = next((name for name in probe.file_names if RAW_NAME.match(name)), None)
+        if not count and not raw and probe.names(*TIFF_SUFFIXES):
             return None  # saved in one file, which states in OME-XML what its pages are
         images = f"{count} TIFF file{'' if count == 1 else 's'}" if count or not raw else raw
         return f"{images} and {what}"

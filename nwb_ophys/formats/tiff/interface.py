@@ -17,7 +17,7 @@ from nwb_ophys.filetypes.tiff.folders import (
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import part_name, plane_streams
-from nwb_ophys.paths import Glance
+from nwb_ophys.paths import PathProbe
 
 
 @attrs.frozen(kw_only=True)
@@ -66,15 +66,15 @@ class TiffImagingInterface(ImagingInterface):
         return part_name(channel, plane_index=source.plane_index)
 
     @classmethod
-    def matches(cls, path: Path | Glance) -> str | None:
+    def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a plain TIFF file or a folder of them."""
-        glance = Glance.of(path)
-        if not is_written_by(glance, None):
+        probe = PathProbe.of(path)
+        if not is_written_by(probe, None):
             return None
-        if glance.is_folder:
-            count = len(glance.names(*TIFF_SUFFIXES))
+        if probe.is_folder:
+            count = len(probe.names(*TIFF_SUFFIXES))
             return f"{count} TIFF file{'s' * (count > 1)} of no program's own"
-        return f"'{glance.path.name}' begins as a TIFF does, and names no program's own format"
+        return f"'{probe.path.name}' begins as a TIFF does, and names no program's own format"
 
     @classmethod
     def streams(

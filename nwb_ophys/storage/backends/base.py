@@ -18,7 +18,7 @@ from nwb_ophys.storage.grid import Selection, Shape
 
 
 @attrs.frozen(kw_only=True)
-class StatedSettings:
+class WrapperSettings:
     """What the wrapper of data says of their storage; None where it says nothing."""
 
     chunk_shape: Shape | None = None
@@ -88,7 +88,7 @@ class Backend(Protocol):
     def can_fill(self, dtype: np.dtype[Any]) -> bool:
         """Whether datasets of a dtype can be declared first and filled afterwards."""
 
-    def stated(self, given: Any) -> StatedSettings:
+    def wrapper_settings(self, given: Any) -> WrapperSettings:
         """Return what the wrapper of data says of their storage."""
 
     def check(self, location: str, builder: DatasetBuilder) -> None:
@@ -103,16 +103,16 @@ class Backend(Protocol):
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Sink:
         """Open a declared dataset."""
 
-    def growing_file(self, root: Any) -> Path | None:
+    def single_file(self, root: Any) -> Path | None:
         """Return the one file that all chunks go to, if that is so."""
 
     def contents(self, group: Any) -> dict[str, Any]:
         """Return what is in an open group by name: the groups of its own, None for all else."""
 
-    def is_mine(self, path: Path) -> bool:
+    def recognises(self, path: Path) -> bool:
         """Whether what is at the path is of this backend."""
 
-    def kind_of(self, path: Path) -> str | None:
+    def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type that a file of this backend says it is."""
 
     def copy(self, source: Path, target: Path) -> None:

@@ -16,11 +16,11 @@ from hdmf.build import DatasetBuilder
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import MissingPackageError
-from nwb_ophys.storage.backends.base import ChunkSink, SinkTools, StatedSettings
+from nwb_ophys.storage.backends.base import ChunkSink, SinkTools, WrapperSettings
 from nwb_ophys.storage.compression import encoder, hdf5_filters, parse_compression
-from nwb_ophys.storage.configuration import AS_GIVEN, DatasetConfiguration
+from nwb_ophys.storage.configuration import KEEP_FILTERS, DatasetConfiguration
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, inside
-from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Declared, rewrapped
+from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
 
 
@@ -78,14 +78,14 @@ class Hdf5Backend:
         """Whether datasets of a dtype can be filled: numbers and records of numbers."""
         return True
 
-    def stated(self, given: Any) -> StatedSettings:
+    def wrapper_settings(self, given: Any) -> WrapperSettings:
         """Return what an ``H5DataIO`` says."""
         if not isinstance(given, H5DataIO):
             return _stated_for_zarr(given)
         settings = given.io_settings
         chunks = settings.get("chunks")
         shuffle = settings.get("shuffle")
-        return StatedSettings(
+        return WrapperSettings(
             chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
             compression=stated_compression(settings),
             shuffle=None if shuffle is None else bool(shuffle),
@@ -98,7 +98,7 @@ class Hdf5Backend:
     def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
         """Return a wrapped placeholder."""
         chunks = configuration.chunk_shape
-        declared = Declared(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
+        declared = Placeholder(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
         wrapper = H5DataIO(data=declared, chunks=chunks)
         settings = wrapper.io_settings
         was_given = dict(given.io_settings) if isinstance(given, H5DataIO) else {}
@@ -138,7 +138,7 @@ class Hdf5Backend:
         """Open a declared dataset of an open file."""
         return Hdf5Sink(root[configuration.location], configuration, tools)
 
-    def growing_file(self, root: Any) -> Path | None:
+    def single_file(self, root: Any) -> Path | None:
         """Return the file, to which all chunks go."""
         return Path(root.filename)
 
@@ -148,11 +148,11 @@ class Hdf5Backend:
         groups = {name: group[name] for name in own if isinstance(group[name], h5py.Group)}
         return {name: groups.get(name) for name in group}
 
-    def is_mine(self, path: Path) -> bool:
+    def recognises(self, path: Path) -> bool:
         """Whether the path is a file with HDF5's signature."""
         return path.is_file() and bool(h5py.is_hdf5(path))
 
-    def kind_of(self, path: Path) -> str | None:
+    def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
         with h5py.File(path, "r") as file:
             kind = file.attrs.get("neurodata_type")
@@ -167,16 +167,16 @@ def stated_compression(settings: dict[str, Any]) -> str | None:
     """Return the preset of an ``H5DataIO``'s settings; None where it states none, or bare gzip."""
     name, level = settings.get("compression"), settings.get("compression_opts")
     if settings.get("fletcher32"):
-        return AS_GIVEN
+        return KEEP_FILTERS
     if name is None:
         # Most wrappers are for chunks or maxshape, and say nothing of compression; ours say None.
         return "none" if "compression" in settings else None
     if name == "gzip":
-        return None if level is None else f"gzip:{level}" if 1 <= level <= 9 else AS_GIVEN
-    return AS_GIVEN
+        return None if level is None else f"gzip:{level}" if 1 <= level <= 9 else KEEP_FILTERS
+    return KEEP_FILTERS
 
 
-def _stated_for_zarr(given: Any) -> StatedSettings:
+def _stated_for_zarr(given: Any) -> WrapperSettings:
     """Return what a ``ZarrDataIO`` says that HDF5 has too."""
     settings = getattr(given, "io_settings", {})
     chunks, codec = settings.get("chunks"), settings.get("compressor")
@@ -187,7 +187,7 @@ def _stated_for_zarr(given: Any) -> StatedSettings:
         compression = f"gzip:{level}"
     if codec is not None and compression is None:
         filters.append(repr(codec))
-    return StatedSettings(
+    return WrapperSettings(
         chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
         compression=None if filters else compression,
         foreign=" and ".join(filters) or None,
@@ -195,7 +195,7 @@ def _stated_for_zarr(given: Any) -> StatedSettings:
 
 
 def _is_as_given(configuration: DatasetConfiguration) -> bool:
-    return configuration.compression == AS_GIVEN
+    return configuration.compression == KEEP_FILTERS
 
 
 class Hdf5Sink(ChunkSink):

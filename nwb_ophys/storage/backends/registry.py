@@ -39,7 +39,7 @@ def get_backend(name: str) -> Backend:
 
 def backend_of_path(path: Path) -> Backend | None:
     """Return the backend of what is at a path, or None when it is of none."""
-    return next((backend for backend in BACKENDS.values() if backend.is_mine(path)), None)
+    return next((backend for backend in BACKENDS.values() if backend.recognises(path)), None)
 
 
 def backend_of_name(path: str | Path) -> str | None:

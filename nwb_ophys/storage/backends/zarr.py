@@ -16,12 +16,12 @@ from hdmf.spec import RefSpec
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import MissingPackageError, OutputError
-from nwb_ophys.storage.backends.base import ChunkSink, SinkTools, StatedSettings
+from nwb_ophys.storage.backends.base import ChunkSink, SinkTools, WrapperSettings
 from nwb_ophys.storage.backends.hdf5 import stated_compression
 from nwb_ophys.storage.compression import gzip_encoder, parse_compression, zarr_codecs
-from nwb_ophys.storage.configuration import AS_GIVEN, DatasetConfiguration
+from nwb_ophys.storage.configuration import KEEP_FILTERS, DatasetConfiguration
 from nwb_ophys.storage.grid import Selection, Shape
-from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Declared, rewrapped
+from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
 
 _FILTERS = ("compressor", "filters")
@@ -70,7 +70,7 @@ class ZarrBackend:
         """Whether datasets of a dtype can be filled: hdmf-zarr notes the fields of records."""
         return dtype.names is None
 
-    def stated(self, given: Any) -> StatedSettings:
+    def wrapper_settings(self, given: Any) -> WrapperSettings:
         """Return what a ``ZarrDataIO`` says, or an ``H5DataIO`` that holds here too."""
         if isinstance(given, H5DataIO):
             settings = given.io_settings
@@ -78,19 +78,19 @@ class ZarrBackend:
             keys = ("compression", "compression_opts", "fletcher32")
             asked = {key: settings[key] for key in keys if settings.get(key) is not None}
             foreign = ", ".join(f"{key}={value!r}" for key, value in asked.items())
-            return StatedSettings(
+            return WrapperSettings(
                 chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
-                compression=None if compression == AS_GIVEN else compression,
+                compression=None if compression == KEEP_FILTERS else compression,
                 shuffle=settings.get("shuffle"),
-                foreign=foreign if compression == AS_GIVEN else None,
+                foreign=foreign if compression == KEEP_FILTERS else None,
             )
         if not isinstance(given, hdmf_zarr().ZarrDataIO):
-            return StatedSettings()
+            return WrapperSettings()
         settings = given.io_settings
         chunks = settings.get("chunks")
-        return StatedSettings(
+        return WrapperSettings(
             chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
-            compression=AS_GIVEN if settings.keys() & set(_FILTERS) else None,
+            compression=KEEP_FILTERS if settings.keys() & set(_FILTERS) else None,
         )
 
     def check(self, location: str, builder: DatasetBuilder) -> None:
@@ -107,7 +107,7 @@ class ZarrBackend:
         """Return a wrapped placeholder."""
         storing = hdmf_zarr().ZarrDataIO
         chunks = configuration.chunk_shape
-        declared = Declared(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
+        declared = Placeholder(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
         wrapper = storing(data=declared, chunks=chunks, fillvalue=0)
         settings = wrapper.io_settings
         fill = getattr(given, "fillvalue", getattr(given, "fill_value", None))
@@ -117,7 +117,7 @@ class ZarrBackend:
             settings["fill_value"] = fill
         if isinstance(given, storing):
             settings.update({k: v for k, v in given.io_settings.items() if k != "chunks"})
-        if configuration.compression != AS_GIVEN:
+        if configuration.compression != KEEP_FILTERS:
             compression = parse_compression(configuration.compression or "none")
             itemsize = configuration.dtype.itemsize  # type: ignore[union-attr]
             settings.update(zarr_codecs(compression, itemsize, bool(configuration.shuffle)))
@@ -149,7 +149,7 @@ class ZarrBackend:
         """Open a declared dataset of an open file."""
         return ZarrSink(root[configuration.location], configuration, tools)
 
-    def growing_file(self, root: Any) -> Path | None:
+    def single_file(self, root: Any) -> Path | None:
         """Return None: each chunk is a file."""
         return None
 
@@ -158,11 +158,11 @@ class ZarrBackend:
         links = [link["name"] for link in group.attrs.get("zarr_link", [])]
         return dict.fromkeys([*links, *group.array_keys()]) | dict(group.groups())
 
-    def is_mine(self, path: Path) -> bool:
+    def recognises(self, path: Path) -> bool:
         """Whether the path is a folder that holds a Zarr group."""
         return (path / ".zgroup").is_file() or (path / "zarr.json").is_file()
 
-    def kind_of(self, path: Path) -> str | None:
+    def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
         if (path / "zarr.json").is_file():  # format 3
             attributes = json.loads((path / "zarr.json").read_bytes()).get("attributes", {})

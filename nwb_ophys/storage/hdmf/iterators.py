@@ -79,7 +79,7 @@ class Blocks(AbstractDataChunkIterator):  # type: ignore[misc]
         return tuple(self._data.maxshape)
 
 
-class OnePass(AbstractDataChunkIterator):  # type: ignore[misc]
+class OneShotIterator(AbstractDataChunkIterator):  # type: ignore[misc]
     """The only pass over an iterator that gives its data once.
 
     Parameters
@@ -103,7 +103,7 @@ class OnePass(AbstractDataChunkIterator):  # type: ignore[misc]
             )
         self._data = data
 
-    def __iter__(self) -> OnePass:
+    def __iter__(self) -> OneShotIterator:
         return self
 
     def __next__(self) -> DataChunk:
@@ -132,7 +132,7 @@ class OnePass(AbstractDataChunkIterator):  # type: ignore[misc]
 def _sequential_pass(data: AbstractDataChunkIterator, location: str) -> AbstractDataChunkIterator:
     """Return a pass over an iterator without random access: a fresh one where that can be had."""
     if type(data) is not DataChunkIterator or isinstance(data.data, Iterator):
-        return OnePass(data, location)
+        return OneShotIterator(data, location)
     shape = data.maxshape
     return DataChunkIterator(
         data=data.data,
@@ -144,7 +144,7 @@ def _sequential_pass(data: AbstractDataChunkIterator, location: str) -> Abstract
     )
 
 
-def pass_over(data: Any, location: str) -> Any:
+def fresh_iterator(data: Any, location: str) -> Any:
     """Return a pass over lazy data that hdmf's own queue is to write; other data as they are."""
     if isinstance(data, GenericDataChunkIterator):
         return Blocks(data)

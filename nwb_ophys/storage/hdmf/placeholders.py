@@ -16,7 +16,7 @@ from nwb_ophys.storage.grid import Shape
 BeforeWriting = Callable[[GroupBuilder], None]
 
 
-class Declared(AbstractDataChunkIterator):  # type: ignore[misc]
+class Placeholder(AbstractDataChunkIterator):  # type: ignore[misc]
     """Data that hdmf makes room for, and that give none: the engine fills it afterwards.
 
     Parameters
@@ -29,7 +29,7 @@ class Declared(AbstractDataChunkIterator):  # type: ignore[misc]
         self.shape, self.ndim = shape, len(shape)
         self._dtype, self._chunk_shape = dtype, chunk_shape
 
-    def __iter__(self) -> Declared:
+    def __iter__(self) -> Placeholder:
         return self
 
     def __next__(self) -> DataChunk:
@@ -86,7 +86,7 @@ def put(builder: DatasetBuilder, data: Any) -> None:
 
 
 @contextmanager
-def left_as_it_was(nwbfile: NWBFile) -> Iterator[None]:
+def restored_after_write(nwbfile: NWBFile) -> Iterator[None]:
     """Have an ``NWBFile`` afterwards as if it had not been written.
 
     hdmf notes the file in each object, and would refuse to write it to another one.

@@ -26,7 +26,7 @@ _LARGEST = np.iinfo(np.int64).max
 
 
 @contextmanager
-def records_set_aside(nwbfile: NWBFile) -> Iterator[Mapping[str, Any]]:
+def detached_records(nwbfile: NWBFile) -> Iterator[Mapping[str, Any]]:
     """Spare hdmf the arrays of records of an ``NWBFile``, of which it makes a tuple per record.
 
     Long lists of integers, such as the ids of ROIs, are arrays meanwhile; it converts each integer
@@ -35,7 +35,7 @@ def records_set_aside(nwbfile: NWBFile) -> Iterator[Mapping[str, Any]]:
     Yields
     ------
     mapping of str to array-like
-        The arrays by the id of the object they are of, for :func:`put_back`.
+        The arrays by the id of the object they are of, for :func:`reattach`.
     """
     new = [
         item
@@ -56,7 +56,7 @@ def records_set_aside(nwbfile: NWBFile) -> Iterator[Mapping[str, Any]]:
             owner._Data__data = given[owner.object_id]
 
 
-def put_back(root: GroupBuilder, records: Mapping[str, Any]) -> None:
+def reattach(root: GroupBuilder, records: Mapping[str, Any]) -> None:
     """Put the arrays of records into the builders of the objects they are of."""
     for _, builder in dataset_builders(root):
         found = records.get(builder.attributes.get("object_id"))

@@ -11,7 +11,7 @@ from scipy.sparse import csc_matrix
 import nwb_ophys
 from nwb_ophys import CaimanSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.formats.caiman.reader import MendedCaimanExtractor
+from nwb_ophys.formats.caiman.reader import CaimanExtractor
 from nwb_ophys.testing import simulate_recording, write_caiman
 
 START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
@@ -34,7 +34,7 @@ def _edit(path, **values):
 
 
 def test_components_and_traces_are_those_that_were_written(tmp_path):
-    extractor = MendedCaimanExtractor(_write(tmp_path, accepted=[0, 2]))
+    extractor = CaimanExtractor(_write(tmp_path, accepted=[0, 2]))
     assert extractor.get_roi_ids() == [0, 1, 2, 3, 4]
     assert extractor.get_num_samples() == 20
     assert extractor.get_sampling_frequency() == 7.5
@@ -51,14 +51,14 @@ def test_components_and_traces_are_those_that_were_written(tmp_path):
 
 
 def test_the_only_image_is_the_correlation_and_none_is_called_the_mean(tmp_path):
-    images = MendedCaimanExtractor(_write(tmp_path)).get_images_dict()
+    images = CaimanExtractor(_write(tmp_path)).get_images_dict()
     assert list(images) == ["correlation"]
     np.testing.assert_array_equal(images["correlation"], RECORDING.correlation_image())
 
 
 @pytest.mark.parametrize("accepted", [[], [3], [1, 4], [0, 1, 2, 3, 4]])
 def test_acceptance_is_what_the_evaluation_found(tmp_path, accepted):
-    extractor = MendedCaimanExtractor(_write(tmp_path, accepted=accepted))
+    extractor = CaimanExtractor(_write(tmp_path, accepted=accepted))
     flags = extractor.get_property("is_accepted", range(5))
     assert flags.dtype == bool
     assert np.flatnonzero(flags).tolist() == accepted
@@ -70,35 +70,35 @@ def test_acceptance_is_what_the_evaluation_found(tmp_path, accepted):
 
 def test_without_an_evaluation_nothing_is_said_of_acceptance(tmp_path):
     path = _write(tmp_path)
-    assert MendedCaimanExtractor(path).get_property_keys() == []
+    assert CaimanExtractor(path).get_property_keys() == []
     _edit(path, estimates__idx_components=None, estimates__idx_components_bad=None)
-    assert MendedCaimanExtractor(path).get_property_keys() == []
+    assert CaimanExtractor(path).get_property_keys() == []
     empty = np.zeros(0)
     _edit(path, estimates__idx_components=empty, estimates__idx_components_bad=empty)
-    assert MendedCaimanExtractor(path).get_property_keys() == []
+    assert CaimanExtractor(path).get_property_keys() == []
 
 
 def test_only_one_of_the_lists_is_enough(tmp_path):
     path = _write(tmp_path, accepted=[1, 4])
     _edit(path, estimates__idx_components_bad=None)
-    flags = MendedCaimanExtractor(path).get_property("is_accepted", range(5))
+    flags = CaimanExtractor(path).get_property("is_accepted", range(5))
     assert flags.tolist() == [False, True, False, False, True]
 
 
 def test_an_evaluation_without_the_network_says_nothing_of_it(tmp_path):
-    extractor = MendedCaimanExtractor(_write(tmp_path, accepted=[1], cnn_predictions=False))
+    extractor = CaimanExtractor(_write(tmp_path, accepted=[1], cnn_predictions=False))
     assert extractor.get_property_keys() == ["is_accepted", "snr", "r_values"]
 
 
 def test_no_background_is_none(tmp_path):
-    extractor = MendedCaimanExtractor(_write(tmp_path, num_background_components=0))
+    extractor = CaimanExtractor(_write(tmp_path, num_background_components=0))
     assert extractor.get_background_ids() == []
     assert extractor.get_traces_dict()["background"] is None
 
 
 def test_no_components_are_none(tmp_path):
     path = write_caiman(tmp_path / "a.hdf5", simulate_recording(num_samples=20, num_cells=0))
-    extractor = MendedCaimanExtractor(path)
+    extractor = CaimanExtractor(path)
     assert extractor.get_num_rois() == 0
     # Fault: the background was taken for traces of the ROIs that there are not.
     assert extractor.get_background_ids() == ["background0", "background1"]
@@ -114,7 +114,7 @@ def test_no_components_are_none(tmp_path):
 def test_raw_traces_are_added_up_when_they_are_sliced(tmp_path):
     """Fault: all traces were read, twice, when a file was opened."""
     path = _write(tmp_path)
-    extractor = MendedCaimanExtractor(path)
+    extractor = CaimanExtractor(path)
     raw = extractor.get_traces_dict()["raw"]
     assert not isinstance(raw, np.ndarray)
     with h5py.File(path) as file:
@@ -127,14 +127,14 @@ def test_raw_traces_are_added_up_when_they_are_sliced(tmp_path):
         del file["estimates/YrA"]
         file["estimates/YrA"] = np.zeros((1, 7))
     with pytest.raises(CorruptSourceError, match="do not add up"):
-        MendedCaimanExtractor(path)
+        CaimanExtractor(path)
 
 
 @pytest.mark.parametrize("name", ["caiman_analysis", "v1.12.1_neurofinder_crop"])
 def test_real_output(data_folder, name):
     path = data_folder / "caiman" / f"{name}.hdf5"
     assert CaimanSegmentationInterface.matches(path)
-    extractor = MendedCaimanExtractor(path)
+    extractor = CaimanExtractor(path)
     with h5py.File(path) as file:
         estimates = file["estimates"]
         calcium = estimates["C"][:]
@@ -162,7 +162,7 @@ def test_a_truncated_file_is_named(tmp_path, share):
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     assert not CaimanSegmentationInterface.matches(path)
     with pytest.raises(CorruptSourceError) as caught:
-        MendedCaimanExtractor(path)
+        CaimanExtractor(path)
     assert f"'{path}'" in str(caught.value)
 
 
@@ -182,7 +182,7 @@ def test_a_file_that_is_damaged_within_is_named(tmp_path, monkeypatch, error):
 
     monkeypatch.setattr(h5py.Group, "__contains__", fail)
     with pytest.raises(CorruptSourceError, match=f"'{path}' is not a whole HDF5 file"):
-        MendedCaimanExtractor(path)
+        CaimanExtractor(path)
 
 
 def test_a_name_that_is_damaged(tmp_path):
@@ -195,7 +195,7 @@ def test_a_name_that_is_damaged(tmp_path):
     with pytest.warns(UserWarning, match="can be read as none of the formats of such an ending"):
         assert nwb_ophys.detect(path.parent) == []
     with pytest.raises(CorruptSourceError, match=f"'{path}'"):
-        MendedCaimanExtractor(path)
+        CaimanExtractor(path)
 
 
 def test_other_files_are_named(tmp_path):
@@ -206,10 +206,10 @@ def test_other_files_are_named(tmp_path):
     for path in (text, other, tmp_path / "absent.hdf5"):
         assert not CaimanSegmentationInterface.matches(path)
         with pytest.raises(CorruptSourceError, match=f"'{path}' is not"):
-            MendedCaimanExtractor(path)
+            CaimanExtractor(path)
     assert not CaimanSegmentationInterface.matches(tmp_path)
     with pytest.raises(CorruptSourceError, match=f"'{tmp_path}' is a folder; give the HDF5 file"):
-        MendedCaimanExtractor(tmp_path)
+        CaimanExtractor(tmp_path)
 
 
 @pytest.mark.parametrize("num_cells", [3, 4])  # as many as planes, or not
@@ -221,7 +221,7 @@ def test_components_of_volumes(tmp_path, num_cells):
     path = write_caiman(tmp_path / "a.hdf5", volume)
     with pytest.raises(ValueError, match="too many values"):
         CaimanSegmentationExtractor(path)
-    extractor = MendedCaimanExtractor(path)
+    extractor = CaimanExtractor(path)
     assert extractor.get_num_rois() == num_cells
     assert tuple(extractor.get_frame_shape()) == (20, 34, 3)
     assert extractor.get_num_planes() == 3
@@ -242,7 +242,7 @@ def test_a_field_that_is_neither_plane_nor_volume(tmp_path, dims):
     path = _write(tmp_path)
     _edit(path, params__data__dims=dims)
     with pytest.raises(CorruptSourceError, match="params/data/dims must be rows and columns"):
-        MendedCaimanExtractor(path)
+        CaimanExtractor(path)
 
 
 @pytest.mark.parametrize(
@@ -276,5 +276,5 @@ def test_what_is_wrong_within_a_file_is_named_with_its_path(tmp_path, values, me
     path = _write(tmp_path, accepted=[1])
     _edit(path, **values)
     with pytest.raises(CorruptSourceError, match=message) as caught:
-        MendedCaimanExtractor(path)
+        CaimanExtractor(path)
     assert f"'{path}'" in str(caught.value)
