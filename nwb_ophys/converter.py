@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from pynwb import NWBFile
 
-from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError
+from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.conversion import Convertible, Prepared
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     Composition,
     DeepDict,
+    FullMetadata,
     check_links,
     compose_metadata,
+    fill_metadata,
     merge_metadata,
     validate,
 )
-from nwb_ophys.storage import BackendConfiguration
-from nwb_ophys.writers.run import run
-from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
 
 
-class OphysConverter:
+class OphysConverter(Convertible):
     """Interfaces by name, written into one file.
 
     Streams that describe the same device or plane share it; whatever else collides is kept apart
@@ -94,7 +93,7 @@ class OphysConverter:
         return _object_schema(f"Conversion options of {type(self).__name__}", properties)
 
     def get_metadata(self) -> DeepDict:
-        """Return the metadata of all streams in one; what is edited in it is what is written."""
+        """Return the metadata of all streams in one; edit them to change what is written."""
         return self._compose().metadata
 
     def _compose(self) -> Composition:
@@ -102,61 +101,82 @@ class OphysConverter:
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata of all streams."""
+        foreign = [i for i in self.interfaces.values() if not isinstance(i, BaseOphysInterface)]
+        return self._schema({key for interface in foreign for key in interface.get_metadata()})
+
+    def _schema(self, foreign_keys: Iterable[str]) -> dict[str, Any]:
+        """Return the schema of our streams, in which the keys of others may be anything."""
         schema: dict[str, Any] = {}
-        foreign: set[str] = set()
         for interface in self.interfaces.values():
             if isinstance(interface, BaseOphysInterface):
                 schema = merge_metadata(schema, interface.get_metadata_schema()).to_dict()
-            else:
-                foreign |= set(interface.get_metadata())
         properties = schema.setdefault("properties", {})
-        if foreign:
-            # What keys another package's metadata have is its own to check.
-            properties |= {key: {} for key in foreign if key not in properties}
+        if any(not isinstance(i, BaseOphysInterface) for i in self.interfaces.values()):
+            # Another package checks the metadata of its own streams.
+            properties |= {key: {} for key in foreign_keys if key not in properties}
             properties.setdefault("Ophys", {}).pop("additionalProperties", None)
         base = {"$schema": JSON_SCHEMA_DIALECT, "type": "object", "additionalProperties": False}
         return base | schema
 
     def validate_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Check metadata, with what they leave out filled from :meth:`get_metadata`.
+        """Check metadata, filled from :meth:`get_metadata` where keys are missing.
 
         Raises
         ------
         MetadataError
             With the path of the first wrong key.
         """
-        self._check_shape(metadata)
-        check_links(self._full(self._compose(), metadata))
-
-    def _check_shape(self, metadata: Mapping[str, Any]) -> None:
-        schema = without_neuroconv_keys(self.get_metadata_schema())
-        validate(self._full(self._compose(), metadata), schema)
-
-    @staticmethod
-    def _full(composition: Composition, metadata: Mapping[str, Any] | None) -> DeepDict:
-        if metadata is not None and not isinstance(metadata, Mapping):
-            raise MetadataError(f"metadata is {metadata!r}; it must be a dictionary.")
-        return merge_metadata(composition.metadata, metadata)
+        self.prepare(metadata)
 
     # --- conversion -----------------------------------------------------------------------------
+
+    def prepare(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        *,
+        joins_file: bool = False,
+    ) -> Prepared:
+        """Gather and check the metadata and the options of all streams, each of them once.
+
+        See :meth:`nwb_ophys.interfaces.conversion.Convertible.prepare`.
+        """
+        prepared = self._gathered(metadata, options)
+        assert prepared.composition is not None
+        schema = self._schema(prepared.composition.metadata)
+        validate(prepared.metadata, without_neuroconv_keys(schema))
+        if not joins_file:  # else devices and planes may be linked to that only the file has
+            check_links(prepared.metadata)
+        return prepared
+
+    def _gathered(
+        self, metadata: Mapping[str, Any] | None, options: Mapping[str, Any] | None
+    ) -> Prepared:
+        checked = self._checked_options(options)
+        composition = self._compose()
+        full = fill_metadata(composition.metadata, metadata)
+        full.delays = composition.delays
+        return Prepared(source=self, metadata=full, options=checked, composition=composition)
 
     def temporally_align(
         self, metadata: Mapping[str, Any], conversion_options: Mapping[str, Any]
     ) -> None:
-        """Bring the streams onto one clock: by the starts that they state, if no subclass says how.
+        """Bring the streams onto one clock: by the starts that they state, unless overridden.
 
-        The times of a stream that began later than the first count from the start of that. Called
-        before anything is written. Our ``self.interfaces`` have ``set_aligned_timestamps``,
-        ``set_aligned_starting_time`` and ``align_by_interpolation``.
+        The times of a stream that began later than the first one are counted from the start of
+        the first one. Called before anything is written. Our ``self.interfaces`` have
+        ``set_aligned_timestamps``, ``set_aligned_starting_time`` and ``align_by_interpolation``.
 
         Parameters
         ----------
         metadata : Mapping
-            All that will be written.
+            All metadata that will be written.
         conversion_options : Mapping
             By stream.
         """
-        for name, delay in self._compose().delays.items():
+        is_full = isinstance(metadata, FullMetadata)
+        delays = metadata.delays if is_full else self._compose().delays
+        for name, delay in delays.items():
             interface = self.interfaces[name]
             if isinstance(interface, BaseOphysInterface):
                 interface.shift_to_session_start(delay)
@@ -168,16 +188,6 @@ class OphysConverter:
                     UserWarning,
                     stacklevel=2,
                 )
-
-    def create_nwbfile(
-        self,
-        metadata: Mapping[str, Any] | None = None,
-        conversion_options: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> NWBFile:
-        """Return a new ``NWBFile`` with all streams; data are read when it is written."""
-        self.validate_metadata(metadata or {})
-        nwbfile = make_nwbfile(self._full(self._compose(), metadata))
-        return self.add_to_nwbfile(nwbfile, metadata, conversion_options)
 
     def add_to_nwbfile(
         self,
@@ -191,76 +201,27 @@ class OphysConverter:
         ----------
         nwbfile : pynwb.NWBFile
         metadata : Mapping, optional
-            What they leave out is filled from :meth:`get_metadata`.
+            Filled from :meth:`get_metadata` where keys are missing.
         conversion_options : Mapping, optional
-            For each stream its options.
+            Options of each stream.
 
         Returns
         -------
         pynwb.NWBFile
             The same.
         """
-        options = self._checked_options(conversion_options)
-        composition = self._compose()
-        full = self._full(composition, metadata)
-        self.temporally_align(full, options)
-        for name, interface in self.interfaces.items():
-            own: Mapping[str, Any] = composition.project(full, name)
-            if not isinstance(interface, BaseOphysInterface):
-                own = DeepDict(own).to_dict()
-            interface.add_to_nwbfile(nwbfile, own, **options.get(name, {}))
+        self._gathered(metadata, conversion_options).add_to(nwbfile)
         return nwbfile
 
-    def run_conversion(
-        self,
-        nwbfile_path: str | Path | None = None,
-        nwbfile: NWBFile | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        overwrite: bool = False,
-        append: bool = False,
-        backend: str | None = None,
-        progress: Any = True,
-        configuration: BackendConfiguration | None = None,
-        workers: int | None = None,
-        verify: bool = False,
-        conversion_options: Mapping[str, Mapping[str, Any]] | None = None,
-    ) -> Path | NWBFile:
-        """Write all streams to a file.
-
-        Parameters
-        ----------
-        nwbfile_path, nwbfile, metadata, overwrite, append, backend, progress, configuration, \
-        workers, verify
-            Those of :meth:`BaseOphysInterface.run_conversion`.
-        conversion_options : Mapping, optional
-            For each stream its options.
-
-        Returns
-        -------
-        pathlib.Path or pynwb.NWBFile
-            The file written, or the object when there is no path.
-        """
-        self._checked_options(conversion_options)
-        # Of a file that is there, devices and planes may be linked to that only it knows.
-        check = self._check_shape if append or nwbfile is not None else self.validate_metadata
-        check(metadata or {})
-        return run(
-            lambda: make_nwbfile(self._full(self._compose(), metadata)),
-            lambda target: self._join(target, metadata, conversion_options),
-            nwbfile_path=nwbfile_path,
-            nwbfile=nwbfile,
-            overwrite=overwrite,
-            append=append,
-            backend=backend,
-            progress=progress,
-            configuration=configuration,
-            workers=workers,
-            verify=verify,
-        )
-
-    def _join(self, nwbfile: NWBFile, metadata: Any, conversion_options: Any) -> None:
-        warn_of_other_session(nwbfile, self._full(self._compose(), metadata))
-        self.add_to_nwbfile(nwbfile, metadata, conversion_options)
+    def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:
+        """Add all streams of a prepared conversion to an ``NWBFile``."""
+        assert prepared.composition is not None
+        self.temporally_align(prepared.metadata, prepared.options)
+        for name, interface in self.interfaces.items():
+            own: Mapping[str, Any] = prepared.composition.project(prepared.metadata, name)
+            if not isinstance(interface, BaseOphysInterface):
+                own = DeepDict(own).to_dict()
+            interface.add_to_nwbfile(nwbfile, own, **prepared.options.get(name, {}))
 
     def _checked_options(
         self, conversion_options: Mapping[str, Mapping[str, Any]] | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError, SourceNotFoundError
+from nwb_ophys.errors import OptionError, SourceArgumentError, SourceNotFoundError
 from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
@@ -20,12 +20,10 @@ from nwb_ophys.interfaces.arguments import (
     parse_arguments,
     path_argument,
 )
+from nwb_ophys.interfaces.conversion import Convertible, Prepared
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
-from nwb_ophys.metadata import DeepDict, check_links, merge_metadata, validate
+from nwb_ophys.metadata import DeepDict, FullMetadata, check_links, fill_metadata, validate
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.storage import BackendConfiguration
-from nwb_ophys.writers.run import run
-from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
 
 
 class Detectable:
@@ -72,7 +70,7 @@ class NoArguments:
     """Arguments of an interface that takes none."""
 
 
-class BaseOphysInterface(Detectable, TimeAlignment, ABC):
+class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
     """An extractor, the metadata of what it reads, and the way of both into a file.
 
     A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, states its
@@ -189,25 +187,33 @@ class BaseOphysInterface(Detectable, TimeAlignment, ABC):
         """Return the JSON schema of the metadata."""
 
     def validate_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Check metadata, with what they leave out filled from :meth:`get_metadata`.
+        """Check metadata, filled from :meth:`get_metadata` where keys are missing.
 
         Raises
         ------
         MetadataError
             With the path of the first wrong key.
         """
-        self._check_shape(metadata)
-        check_links(self.full_metadata(metadata))
+        self._check(self.full_metadata(metadata), joins_file=False)
 
-    def _check_shape(self, metadata: Mapping[str, Any] | None) -> None:
-        schema = without_neuroconv_keys(self.get_metadata_schema())
-        validate(self.full_metadata(metadata), schema)
+    def _check(self, full: Mapping[str, Any], *, joins_file: bool) -> None:
+        validate(full, without_neuroconv_keys(self.get_metadata_schema()))
+        if not joins_file:  # else devices and planes may be linked to that only the file has
+            check_links(full)
 
-    def full_metadata(self, metadata: Mapping[str, Any] | None) -> DeepDict:
-        """Return the user's metadata, filled from :meth:`get_metadata`; the user's win."""
-        if metadata is not None and not isinstance(metadata, Mapping):
-            raise MetadataError(f"metadata is {metadata!r}; it must be a dictionary.")
-        return merge_metadata(self.get_metadata(), metadata)
+    def full_metadata(self, metadata: Mapping[str, Any] | None) -> FullMetadata:
+        """Return the user's metadata, filled from :meth:`get_metadata`; the user's values win.
+
+        Metadata of a conversion that :meth:`prepare` has filled already are returned as they are.
+
+        Raises
+        ------
+        MetadataError
+            When the metadata are not a dictionary.
+        """
+        if isinstance(metadata, FullMetadata):
+            return metadata
+        return fill_metadata(self.get_metadata(), metadata)
 
     def parse_options(self, options: Mapping[str, Any]) -> Any:
         """Return checked conversion options.
@@ -228,82 +234,26 @@ class BaseOphysInterface(Detectable, TimeAlignment, ABC):
     ) -> NWBFile:
         """Add everything to an ``NWBFile``; data are read when it is written."""
 
-    def create_nwbfile(self, metadata: Mapping[str, Any] | None = None, **options: Any) -> NWBFile:
-        """Return a new ``NWBFile`` with everything in it; data are read when it is written."""
-        self.parse_options(options)
-        self.validate_metadata(metadata or {})
-        nwbfile = make_nwbfile(self.full_metadata(metadata))
-        self.add_to_nwbfile(nwbfile, metadata, **options)
-        return nwbfile
-
-    def run_conversion(
+    def prepare(
         self,
-        nwbfile_path: str | Path | None = None,
-        nwbfile: NWBFile | None = None,
         metadata: Mapping[str, Any] | None = None,
-        overwrite: bool = False,
-        append: bool = False,
-        backend: str | None = None,
-        progress: Any = True,
-        configuration: BackendConfiguration | None = None,
-        workers: int | None = None,
-        verify: bool = False,
-        **options: Any,
-    ) -> Path | NWBFile:
-        """Write everything to a file.
+        options: Mapping[str, Any] | None = None,
+        *,
+        joins_file: bool = False,
+    ) -> Prepared:
+        """Gather and check the metadata and the options of a conversion.
 
-        Parameters
-        ----------
-        nwbfile_path : path-like, optional
-            The file.
-        nwbfile : pynwb.NWBFile, optional
-            An object to add to, which is then written to ``nwbfile_path`` if that is given.
-        metadata : Mapping, optional
-            What they leave out is filled from :meth:`get_metadata`.
-        overwrite, append : bool
-            What may be done with an existing file: without either, it is an error.
-        backend : {"hdf5", "zarr"}, optional
-            Of a new file. When not given that of the configuration, zarr for a name that ends in
-            ``.zarr``, or else hdf5. A file that is appended to keeps its own.
-        progress : bool or callable
-            Show a bar on a terminal, or call it with a ``WriteProgress`` after each block.
-        configuration : BackendConfiguration, optional
-            How the datasets are stored; as the data propose it when not given.
-        workers : int, optional
-            Threads that read, encode and store; the usable cores when not given, 0 for none.
-        verify : bool
-            Whether what was written in chunks is read again and compared.
-        **options
-            Conversion options.
-
-        Returns
-        -------
-        pathlib.Path or pynwb.NWBFile
-            The file written, or the object when there is no path.
+        See :meth:`nwb_ophys.interfaces.conversion.Convertible.prepare`.
         """
-        self.parse_options(options)
-        # Of a file that is there, devices and planes may be linked to that only it knows.
-        check = self._check_shape if append or nwbfile is not None else self.validate_metadata
-        check(metadata or {})
-        return run(
-            lambda: make_nwbfile(self.full_metadata(metadata)),
-            lambda target: self._join(target, metadata, options),
-            nwbfile_path=nwbfile_path,
-            nwbfile=nwbfile,
-            overwrite=overwrite,
-            append=append,
-            backend=backend,
-            progress=progress,
-            configuration=configuration,
-            workers=workers,
-            verify=verify,
-        )
+        given = dict(options or {})
+        self.parse_options(given)
+        full = fill_metadata(self.get_metadata(), metadata)
+        self._check(full, joins_file=joins_file)
+        return Prepared(source=self, metadata=full, options=given)
 
-    def _join(
-        self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None, options: Mapping[str, Any]
-    ) -> None:
-        warn_of_other_session(nwbfile, self.full_metadata(metadata))
-        self.add_to_nwbfile(nwbfile, metadata, **options)
+    def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:
+        """Add what :meth:`add_to_nwbfile` adds, from a prepared conversion."""
+        self.add_to_nwbfile(nwbfile, prepared.metadata, **prepared.options)
 
     def with_extractor(self, extractor: Any) -> Any:
         """Return this interface over another extractor, such as a part of its own."""

@@ -137,11 +137,12 @@ def block_size(given: dict[str, Any] | None) -> dict[str, Any]:
 
 def _of_kind(metadata: DeepDict, kind: str) -> DeepDict:
     """Describe a series as the kind that was asked for, where only the other is described."""
-    ophys = metadata["Ophys"]
     other = next(candidate for candidate in _KINDS if candidate != kind)
-    if kind in ophys or other not in ophys:
+    if kind in metadata["Ophys"] or other not in metadata["Ophys"]:
         return metadata
+    changed = metadata.copy()
+    ophys = changed["Ophys"]
     ophys[kind] = [
         {**entry, "name": entry["name"].replace(other, kind)} for entry in ophys.pop(other)
     ]
-    return metadata
+    return changed

@@ -7,7 +7,13 @@ knows pynwb, a file or a backend.
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.composition import Composition, compose_metadata
 from nwb_ophys.metadata.datetimes import parse_moment
-from nwb_ophys.metadata.deepdict import DeepDict, merge_description, merge_metadata
+from nwb_ophys.metadata.deepdict import (
+    DeepDict,
+    FullMetadata,
+    fill_metadata,
+    merge_description,
+    merge_metadata,
+)
 from nwb_ophys.metadata.defaults import (
     BACKGROUND_PLANE_SEGMENTATION,
     get_default_ophys_metadata,
@@ -34,10 +40,12 @@ __all__ = [
     "JSON_SCHEMA_DIALECT",
     "Composition",
     "DeepDict",
+    "FullMetadata",
     "camel_case",
     "check_links",
     "compose_metadata",
     "dump_metadata",
+    "fill_metadata",
     "get_default_ophys_metadata",
     "get_default_segmentation_metadata",
     "get_nwb_imaging_metadata",

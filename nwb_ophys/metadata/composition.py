@@ -15,7 +15,7 @@ import attrs
 
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata.datetimes import parse_moment
-from nwb_ophys.metadata.deepdict import DeepDict
+from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata
 from nwb_ophys.metadata.links import (
     BY_PLANE,
     SEGMENTATIONS,
@@ -51,7 +51,7 @@ class Composition:
     claims: Mapping[str, Mapping[str, list[int]]]
     delays: Mapping[str, float] = attrs.field(factory=dict)
 
-    def project(self, metadata: Mapping[str, Any], stream: str) -> DeepDict:
+    def project(self, metadata: Mapping[str, Any], stream: str) -> FullMetadata:
         """Return one stream's view: its own series and segmentations, in its own order.
 
         Parameters
@@ -67,7 +67,7 @@ class Composition:
             When entries have been taken out of a list or added to it, so that it is no longer
             known which are whose.
         """
-        view = DeepDict(metadata)
+        view = FullMetadata(metadata)
         for category in _OWNED:
             claimed = sum(len(claims[category]) for claims in self.claims.values())
             if not claimed:

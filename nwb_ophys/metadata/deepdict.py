@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+
+from nwb_ophys.errors import MetadataError
 
 
 class DeepDict(dict[Any, Any]):
@@ -71,6 +74,39 @@ class DeepDict(dict[Any, Any]):
     def to_dict(self) -> dict[Any, Any]:
         """Return the same content as plain dictionaries."""
         return {key: _plain(value) for key, value in self.items()}
+
+
+class FullMetadata(DeepDict):
+    """Metadata of one conversion that were filled once; nothing needs to be gathered again.
+
+    A copy of it is a plain :class:`DeepDict`, since the copy may be edited.
+
+    Attributes
+    ----------
+    delays : Mapping of str to float
+        By how many seconds each stream began after the first one, for a conversion of several
+        streams that state when they began.
+    """
+
+    delays: Mapping[str, float] = MappingProxyType({})
+
+
+def fill_metadata(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None) -> FullMetadata:
+    """Fill the user's metadata with what the files and the defaults state.
+
+    Parameters
+    ----------
+    defaults, given : Mapping
+        See :func:`merge_metadata`.
+
+    Raises
+    ------
+    MetadataError
+        When the user's metadata are not a dictionary.
+    """
+    if given is not None and not isinstance(given, Mapping):
+        raise MetadataError(f"metadata is {given!r}; it must be a dictionary.")
+    return FullMetadata(merge_metadata(defaults, given))
 
 
 def merge_metadata(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None) -> DeepDict:

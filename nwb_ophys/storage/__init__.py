@@ -12,7 +12,13 @@ from nwb_ophys.storage.backends.registry import (
     get_backend,
 )
 from nwb_ophys.storage.configuration import BackendConfiguration, DatasetConfiguration
-from nwb_ophys.storage.files import append_to_nwbfile, check_target, create_nwbfile
+from nwb_ophys.storage.files import (
+    Target,
+    append_to_nwbfile,
+    check_target,
+    create_nwbfile,
+    target,
+)
 from nwb_ophys.storage.planning import plan_nwbfile as plan_nwbfile
 from nwb_ophys.storage.progress import ProgressBar, WriteProgress
 from nwb_ophys.storage.repack import backend_for_repack, plan_repack, repack
@@ -24,6 +30,7 @@ __all__ = [
     "BackendName",
     "DatasetConfiguration",
     "ProgressBar",
+    "Target",
     "WriteOptions",
     "WriteProgress",
     "append_to_nwbfile",
@@ -36,4 +43,5 @@ __all__ = [
     "plan_nwbfile",
     "plan_repack",
     "repack",
+    "target",
 ]

@@ -1,7 +1,7 @@
-"""Creating, replacing and appending to a file so that it is either whole or untouched.
+"""Create, replace and append to a file so that it is either whole or untouched.
 
-What is written goes to a name of its own beside the target, is flushed to the disk, and is renamed
-over it. An existing file is appended to in a copy.
+Everything is written to a partial file beside the target, which is flushed to the disk and renamed
+over the target at the end. An existing file is appended to in a copy.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError
+from nwb_ophys.errors import ArgumentError, NwbOphysError, OutputError, OutputExistsError
 from nwb_ophys.storage.atomic import fingerprint, remove, replace_target
 from nwb_ophys.storage.backends.base import Backend
-from nwb_ophys.storage.backends.registry import backend_of_path, get_backend
+from nwb_ophys.storage.backends.registry import (
+    DEFAULT_BACKEND,
+    backend_of_name,
+    backend_of_path,
+    get_backend,
+)
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.hdmf.placeholders import restored_after_write
 from nwb_ophys.storage.hdmf.records import detached_records
@@ -81,11 +87,130 @@ def _is_expendable(target: Path) -> bool:
         return False
 
 
+class Target:
+    """The place of one NWB file while it is written.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        Where the file will be, links followed.
+    nwbfile : pynwb.NWBFile or None
+        Content of the file that is appended to; None where the file is new.
+    """
+
+    def __init__(
+        self, path: Path, partial: Path, storage: Backend, how: WriteOptions, io: Any = None
+    ) -> None:
+        self.path = path
+        self.nwbfile: NWBFile | None = None
+        self.is_written = False
+        self._partial, self._storage, self._how, self._io = partial, storage, how, io
+
+    def write(self, nwbfile: NWBFile) -> None:
+        """Write an ``NWBFile``, which is the same afterwards.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+            A new object, or the content of the file that is appended to.
+
+        Raises
+        ------
+        OutputError
+            When the object was read from or written to a file by pynwb itself, or holds an
+            iterator that gives its data once and has given them, or the file cannot be written.
+        SourceError
+            When data cannot be read; with the dataset, the frames and the source.
+        """
+        with (
+            self._opened_for(nwbfile) as io,
+            restored_after_write(nwbfile),
+            detached_records(nwbfile) as records,
+        ):
+            write_with(io, self._storage, self._how, lambda: io.write(nwbfile), records=records)
+        self.is_written = True
+
+    @contextmanager
+    def _opened_for(self, nwbfile: NWBFile) -> Iterator[Any]:
+        if nwbfile is self.nwbfile:
+            yield self._io
+            return
+        if nwbfile.container_source is not None:
+            raise OutputError(
+                f"The NWBFile belongs to the file '{nwbfile.container_source}'; append to that "
+                "file, or write it anew with repack()."
+            )
+        with _creation_errors(self._partial, self.path):
+            io = self._storage.open(self._partial, "w")
+        with closed_at_the_end(io, self.path):
+            yield io
+
+
+@contextmanager
+def target(path: str | Path, how: WriteOptions) -> Iterator[Target]:
+    """Offer the place for one NWB file, which appears whole when the block ends, or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+    how : WriteOptions
+        Whether an existing file is replaced or added to, and how the datasets are stored.
+
+    Yields
+    ------
+    Target
+        Its ``nwbfile`` is the content of an existing file that is appended to, else None. Call its
+        ``write`` once.
+
+    Raises
+    ------
+    OutputExistsError, OutputError
+        See :func:`check_target`; also when the file cannot be written, or cannot be read as NWB.
+    ArgumentError
+        When overwriting and appending are asked for together, or another backend than that of the
+        file that is appended to.
+    """
+    if how.overwrite and how.append:
+        raise ArgumentError("Give overwrite or append, not both.")
+    place = check_target(path, overwrite=how.overwrite, append=how.append)
+    stored = backend_of_path(place) if how.append else None
+    how = _with_backend(how, place, stored)
+    storage = get_backend(str(how.backend))  # which says so when its package is missing
+    with replacing(place, storage) as partial:
+        if stored is None:
+            offered = Target(place, partial, storage, how)
+            yield offered
+        else:
+            storage.copy(place, partial)
+            with closed_at_the_end(_opened(storage, partial, path), place) as io:
+                offered = Target(place, partial, storage, how, io)
+                offered.nwbfile = _read(io, path)
+                yield offered
+        if not offered.is_written:
+            raise OutputError(f"Nothing was written to '{path}'; call write() of the target.")
+
+
+def _with_backend(how: WriteOptions, path: Path, stored: Backend | None) -> WriteOptions:
+    """Return the settings with the backend of the file, which one that is appended to keeps."""
+    configuration = how.configuration
+    if stored is None:
+        named = backend_of_name(path) if configuration is None else configuration.backend
+        return attrs.evolve(how, backend=how.backend or named or DEFAULT_BACKEND)
+    if how.backend not in (None, stored.name):
+        raise ArgumentError(
+            f"'{path}' is stored with the backend '{stored.name}'; "
+            f"it cannot be appended to as '{how.backend}'."
+        )
+    if configuration is not None:
+        configuration = attrs.evolve(configuration, backend=stored.name)
+    return attrs.evolve(how, backend=stored.name, configuration=configuration)
+
+
 def create_nwbfile(
     nwbfile: NWBFile,
     path: str | Path,
     *,
-    backend: str = "hdf5",
+    backend: str = DEFAULT_BACKEND,
     overwrite: bool = False,
     options: WriteOptions | None = None,
 ) -> Path:
@@ -100,39 +225,24 @@ def create_nwbfile(
     overwrite : bool
         Whether an existing file is replaced; until the new one is whole, the old one stays.
     options : WriteOptions, optional
-        How the datasets are stored, with how many threads, and whom to tell of it.
+        How the datasets are stored, with how many threads, and how progress is reported.
 
     Returns
     -------
     pathlib.Path
-        Where it is.
+        Path of the file, links followed.
 
     Raises
     ------
     OutputExistsError, OutputError
-        See :func:`check_target`. Also when the object was read from or written to a file by pynwb
-        itself, or holds an iterator that gives its data once and has given them.
+        See :func:`target`.
     """
-    storage = get_backend(backend)
-    target = check_target(path, overwrite=overwrite)
-    if nwbfile.container_source is not None:
-        raise OutputError(
-            f"The NWBFile is that of '{nwbfile.container_source}'; append to that file, or write "
-            "it anew with repack()."
-        )
-    with (
-        replacing(target, storage) as partial,
-        new_file(lambda: storage.open(partial, "w"), partial, target) as io,
-    ):
-        _write(nwbfile, io, storage, options)
-    return target
-
-
-def _write(nwbfile: NWBFile, io: Any, storage: Backend, options: WriteOptions | None) -> None:
-    with restored_after_write(nwbfile), detached_records(nwbfile) as records:
-        write_with(
-            io, storage, options or WriteOptions(), lambda: io.write(nwbfile), records=records
-        )
+    how = attrs.evolve(
+        options or WriteOptions(), backend=backend, overwrite=overwrite, append=False
+    )
+    with target(path, how) as place:
+        place.write(nwbfile)
+    return place.path
 
 
 def append_to_nwbfile(
@@ -149,30 +259,24 @@ def append_to_nwbfile(
     fill : callable
         Called with the ``NWBFile`` read from it, to add to.
     options : WriteOptions, optional
-        How the datasets are stored, with how many threads, and whom to tell of it.
+        How the datasets are stored, with how many threads, and how progress is reported.
 
     Returns
     -------
     pathlib.Path
-        Where it is.
+        Path of the file, links followed.
 
     Raises
     ------
     OutputError
-        When it is no NWB file, or cannot be read as one.
+        When there is no file, or it cannot be read as NWB.
     """
-    target = check_target(path, append=True)
-    found = backend_of_path(target)
-    if found is None:
-        raise OutputError(f"'{path}' does not exist; there is nothing to append to.")
-    storage = get_backend(found.name)  # which says so when its package is missing
-    with replacing(target, storage) as partial:
-        storage.copy(target, partial)
-        with closed_at_the_end(_opened(storage, partial, path), target) as io:
-            nwbfile = _read(io, path)
-            fill(nwbfile)
-            _write(nwbfile, io, storage, options)
-    return target
+    with target(path, attrs.evolve(options or WriteOptions(), append=True)) as place:
+        if place.nwbfile is None:
+            raise OutputError(f"'{path}' does not exist; there is nothing to append to.")
+        fill(place.nwbfile)
+        place.write(place.nwbfile)
+    return place.path
 
 
 def _opened(storage: Backend, copy: Path, path: str | Path) -> Any:
@@ -237,18 +341,25 @@ def new_file(make: Callable[[], Any], partial: Path, target: Path) -> Iterator[A
     Raises
     ------
     OutputError
-        When the folder does not let it be made.
+        When the folder does not allow a new file.
     """
-    try:
+    with _creation_errors(partial, target):
         io = make()
+    with closed_at_the_end(io, target):
+        yield io
+
+
+@contextmanager
+def _creation_errors(partial: Path, target: Path) -> Iterator[None]:
+    """Say in the words of the system why a file cannot be created."""
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or str(error).replace(str(partial), str(target))
-        # h5py has the system's words amid those of HDF5's inner workings.
+        # h5py has the words of the system amid those of HDF5's inner workings.
         inner = re.search(r"error message = '([^']+)'", reason)
         reason = inner[1] if inner else reason
         raise OutputError(f"'{target}' cannot be written: {reason}.") from error
-    with closed_at_the_end(io, target):
-        yield io
 
 
 @contextmanager

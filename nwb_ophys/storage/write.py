@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -22,7 +23,7 @@ from nwb_ophys.storage.hdmf.iterators import fresh_iterator
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
 from nwb_ophys.storage.hdmf.records import reattach
 from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
-from nwb_ophys.storage.progress import ProgressCallback, ProgressCounter
+from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCounter
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.verification import Verification
 
@@ -35,29 +36,57 @@ def _check_configuration(_: Any, field: attrs.Attribute[Any], value: Any) -> Non
         )
 
 
+def _check_progress(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if not (value is None or isinstance(value, bool) or callable(value)):
+        raise ArgumentError(
+            f"progress is {value!r}; it must be a function that takes a WriteProgress, or true "
+            "or false."
+        )
+
+
 @attrs.frozen(kw_only=True)
 class WriteOptions:
-    """How a file is written.
+    """All settings of one write, made once from the keywords of a public function.
 
     Attributes
     ----------
+    backend : {"hdf5", "zarr"}, optional
+        Backend of a new file. When None, the backend of the configuration, the backend that the
+        name of the file tells, or else HDF5. A file that is appended to keeps its own.
+    overwrite, append : bool
+        Whether an existing file may be replaced, or added to. Without either it is an error.
     configuration : BackendConfiguration, optional
-        How the datasets are stored; as the data and the defaults have it when not given.
+        How the datasets are stored. When None, the data and the defaults decide.
     workers : int, optional
-        Threads that encode; 0 does everything in the caller's thread. The usable cores of the
-        machine when not given.
-    progress : callable, optional
-        Called with a :class:`WriteProgress` after each block.
+        Number of threads that read, encode and store. 0 does everything in the caller's thread;
+        None uses all cores that the process may use.
+    progress : bool or callable, optional
+        True shows a bar on a terminal. A function is called with a :class:`WriteProgress` after
+        each block, in the caller's thread.
     verify : bool
-        Whether everything that was filled is read again and compared.
+        Whether everything that was written in chunks is read back and compared.
+
+    Raises
+    ------
+    ArgumentError
+        When the configuration or the progress is of another type.
     """
 
+    backend: str | None = None
+    overwrite: bool = False
+    append: bool = False
     configuration: BackendConfiguration | None = attrs.field(
         default=None, validator=_check_configuration
     )
     workers: int | None = None
-    progress: ProgressCallback | None = None
+    progress: bool | ProgressCallback | None = attrs.field(default=None, validator=_check_progress)
     verify: bool = False
+
+    @contextmanager
+    def reporting(self) -> Iterator[ProgressCallback | None]:
+        """Give the function that reports progress; a bar is closed when the block ends."""
+        with ProgressBar() as bar:
+            yield self.progress if callable(self.progress) else bar if self.progress else None
 
     @property
     def num_workers(self) -> int:
@@ -153,14 +182,17 @@ def fill_planned(
     """
     verification = Verification() if options.verify else None
     growing = storage.single_file(root)
-    with Flusher(growing, is_needed=options.num_workers > 0) as flusher:
+    with (
+        options.reporting() as report,
+        Flusher(growing, is_needed=options.num_workers > 0) as flusher,
+    ):
         tools = SinkTools(scratch=Scratch(), flusher=flusher)
         tasks = [FillTask(each, storage.sink(root, each.configuration, tools)) for each in planned]
         fill(
             tasks,
             workers=options.num_workers,
             budget=budget.num_bytes,
-            counter=ProgressCounter(planned, options.progress),
+            counter=ProgressCounter(planned, report),
             verification=verification,
         )
     if verification is not None:

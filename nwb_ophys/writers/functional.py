@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.writers.run import write_to
+from nwb_ophys.storage import WriteOptions, target
 from nwb_ophys.writers.session import make_nwbfile
 from nwb_ophys.writers.streams import add_imaging, add_segmentation
+from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
 
 def write_imaging(
@@ -62,18 +64,16 @@ def write_imaging(
         message = 'buffer_size is deprecated; use iterator_options={"buffer_gb": …}.'
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         options["buffer_gb"] = buffer_size
-
-    def fill(target: NWBFile) -> None:
+    with _destination(nwbfile_path, nwbfile, metadata, overwrite, verbose) as destination:
         add_imaging(
             imaging,
-            target,
+            destination,
             metadata,
             photon_series_type=photon_series_type,
             iterator_type=iterator_type,
             iterator_options=options or None,
         )
-
-    return _write(nwbfile_path, nwbfile, metadata, fill, overwrite=overwrite, verbose=verbose)
+    return destination
 
 
 def write_segmentation(
@@ -109,11 +109,10 @@ def write_segmentation(
     AssertionError
         When a path and an object are given together.
     """
-
-    def fill(target: NWBFile) -> None:
+    with _destination(nwbfile_path, nwbfile, metadata, overwrite, verbose) as destination:
         add_segmentation(
             segmentation_extractor,
-            target,
+            destination,
             metadata,
             include_roi_centroids=include_roi_centroids,
             include_roi_acceptance=include_roi_acceptance,
@@ -121,38 +120,34 @@ def write_segmentation(
             iterator_options=iterator_options,
             compression_options=compression_options,
         )
+    return destination
 
-    return _write(nwbfile_path, nwbfile, metadata, fill, overwrite=overwrite, verbose=verbose)
 
-
-def _write(
+@contextmanager
+def _destination(
     nwbfile_path: str | Path | None,
     nwbfile: NWBFile | None,
     metadata: Mapping[str, Any] | None,
-    fill: Callable[[NWBFile], Any],
-    *,
     overwrite: bool,
     verbose: bool,
-) -> NWBFile:
+) -> Iterator[NWBFile]:
+    """Give the ``NWBFile`` to add to, and write it where a path is given.
+
+    Raises
+    ------
+    AssertionError
+        When a path and an object are given together.
+    """
     if nwbfile_path is not None and nwbfile is not None:
         raise ArgumentError("Give nwbfile_path or nwbfile, not both.")
     if nwbfile_path is None:
-        target = make_nwbfile(metadata) if nwbfile is None else nwbfile
-        fill(target)
-        return target
-    filled: list[NWBFile] = []
-
-    def fill_and_keep(target: NWBFile) -> None:
-        fill(target)
-        filled.append(target)
-
-    write_to(
-        nwbfile_path,
-        lambda: make_nwbfile(metadata),
-        fill_and_keep,
-        overwrite=overwrite,
-        append=not overwrite,
-    )
+        yield make_nwbfile(metadata) if nwbfile is None else nwbfile
+        return
+    how = WriteOptions(overwrite=overwrite, append=not overwrite)
+    with target(nwbfile_path, how) as place:
+        destination = make_nwbfile(metadata) if place.nwbfile is None else place.nwbfile
+        yield destination
+        complete_tables_without_masks(destination)
+        place.write(destination)
     if verbose:
         print(f"NWB file written: {nwbfile_path}")
-    return filled[0]

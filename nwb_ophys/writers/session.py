@@ -97,7 +97,7 @@ def warn_of_other_session(nwbfile: NWBFile, metadata: Mapping[str, Any]) -> None
             f"{nwbfile.session_start_time.isoformat(' ')}. Its times are written as its own "
             "source counts them; align them with set_aligned_starting_time().",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -27,7 +27,7 @@ from nwb_ophys.storage import (
     backend_of_path,
     check_target,
     create_nwbfile,
-    renaming,
+    atomic,
 )
 
 from .conftest import VALUES, Lazy, new_file, read, snapshot
@@ -185,8 +185,8 @@ def _by_fsync(monkeypatch):
 
 
 def _by_rename(monkeypatch):
-    renamed = renaming._renamed
-    monkeypatch.setattr(renaming, "_renamed", _failing_for_partial(renamed))
+    renamed = atomic._renamed
+    monkeypatch.setattr(atomic, "_renamed", _failing_for_partial(renamed))
     for name in ("rename", "replace"):
         monkeypatch.setattr(os, name, _failing_for_partial(getattr(os, name)))
         monkeypatch.setattr(Path, name, _failing_for_partial(getattr(Path, name)))
@@ -434,7 +434,9 @@ def test_an_object_of_another_file_is_refused_with_the_way_out(tmp_path):
     path = create_nwbfile(new_file(a=VALUES), tmp_path / "a.nwb")
     with _reader(path) as io:
         nwbfile = io.read()
-        with pytest.raises(NwbOphysError, match=r"The NWBFile is that of .*a\.nwb.*repack\(\)"):
+        with pytest.raises(
+            NwbOphysError, match=r"The NWBFile belongs to the file .*a\.nwb.*repack\(\)"
+        ):
             create_nwbfile(nwbfile, tmp_path / "b.nwb")
     assert _names(tmp_path) == ["a.nwb"]
 

@@ -14,6 +14,8 @@ from nwb_ophys.storage.backends.zarr import ZarrBackend, hdmf_zarr
 
 BackendName = Literal["hdf5", "zarr"]
 
+DEFAULT_BACKEND = "hdf5"
+
 BACKENDS: Mapping[str, Backend] = MappingProxyType(
     {backend.name: backend for backend in (Hdf5Backend(), ZarrBackend())}
 )

@@ -1,0 +1,190 @@
+"""The one way in which interfaces and converters become files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from pynwb import NWBFile
+
+from nwb_ophys.errors import ArgumentError
+from nwb_ophys.metadata import Composition, FullMetadata
+from nwb_ophys.storage import BackendConfiguration, WriteOptions, target
+from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
+from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
+
+
+@attrs.frozen(kw_only=True)
+class Prepared:
+    """One conversion, whose metadata were gathered and whose options were checked, once.
+
+    Attributes
+    ----------
+    source : Convertible
+        The interface or converter that is converted.
+    metadata : FullMetadata
+        Everything that will be written: the user's metadata, and those of the files and defaults
+        where the user states none.
+    options : Mapping of str to object
+        Checked conversion options: by name for an interface, by stream for a converter.
+    composition : Composition or None
+        Which entries of the metadata belong to which stream of a converter.
+    """
+
+    source: Convertible
+    metadata: FullMetadata
+    options: Mapping[str, Any]
+    composition: Composition | None = None
+
+    def new_nwbfile(self) -> NWBFile:
+        """Return an empty ``NWBFile`` with the facts of the session and the subject."""
+        return make_nwbfile(self.metadata)
+
+    def add_to(self, nwbfile: NWBFile) -> None:
+        """Add all streams to an ``NWBFile``; their data are read when it is written."""
+        self.source.add_prepared(nwbfile, self)
+
+
+class Convertible(ABC):
+    """Base class of everything that can be written to an NWB file."""
+
+    @abstractmethod
+    def prepare(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        *,
+        joins_file: bool = False,
+    ) -> Prepared:
+        """Gather and check the metadata and the options of a conversion.
+
+        Parameters
+        ----------
+        metadata : Mapping, optional
+            Filled from ``get_metadata()`` where keys are missing.
+        options : Mapping, optional
+            Conversion options: by name for an interface, by stream for a converter.
+        joins_file : bool
+            Whether the streams are added to a file with contents of its own: devices and planes
+            that only the file has may then be linked to by their names.
+
+        Returns
+        -------
+        Prepared
+
+        Raises
+        ------
+        MetadataError
+            With the path of the first wrong key.
+        OptionError
+            For an unknown or ill-typed option, naming the allowed ones.
+        """
+
+    @abstractmethod
+    def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:
+        """Add all streams of a prepared conversion to an ``NWBFile``."""
+
+    def run_conversion(
+        self,
+        nwbfile_path: str | Path | None = None,
+        nwbfile: NWBFile | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+        append: bool = False,
+        backend: str | None = None,
+        progress: Any = True,
+        configuration: BackendConfiguration | None = None,
+        workers: int | None = None,
+        verify: bool = False,
+        conversion_options: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Path | NWBFile:
+        """Write everything to a file.
+
+        Parameters
+        ----------
+        nwbfile_path : path-like, optional
+            Path of the file.
+        nwbfile : pynwb.NWBFile, optional
+            An object to add to. It is written to ``nwbfile_path`` where that is given.
+        metadata : Mapping, optional
+            Filled from ``get_metadata()`` where keys are missing.
+        overwrite, append : bool
+            Whether an existing file may be replaced, or added to. Without either it is an error.
+        backend : {"hdf5", "zarr"}, optional
+            Backend of a new file. By default the backend of the configuration, zarr for a name
+            that ends in ``.zarr``, or else hdf5. A file that is appended to keeps its own.
+        progress : bool or callable
+            True shows a bar on a terminal. A function is called with a ``WriteProgress`` after
+            each block.
+        configuration : BackendConfiguration, optional
+            How the datasets are stored. By default the data decide.
+        workers : int, optional
+            Number of threads that read, encode and store. All usable cores by default; 0 does
+            everything in the caller's thread.
+        verify : bool
+            Whether everything that was written in chunks is read back and compared.
+        conversion_options : Mapping, optional
+            Options of a converter: for each stream its own. An interface takes them by name.
+        **options
+            Conversion options of an interface.
+
+        Returns
+        -------
+        pathlib.Path or pynwb.NWBFile
+            Path of the file, links followed, or the object when there is no path.
+        """
+        how = WriteOptions(
+            backend=backend,
+            overwrite=overwrite,
+            append=append,
+            configuration=configuration,
+            workers=workers,
+            progress=progress,
+            verify=verify,
+        )
+        given = {**(conversion_options or {}), **options}
+        joins_file = append or nwbfile is not None
+        prepared = self.prepare(metadata, given, joins_file=joins_file)
+        if nwbfile_path is None:
+            return _join(prepared, nwbfile)
+        if append and nwbfile is not None:
+            raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
+        with target(nwbfile_path, how) as place:
+            joined = place.nwbfile if nwbfile is None else nwbfile
+            filled = _join(prepared, prepared.new_nwbfile() if joined is None else joined)
+            complete_tables_without_masks(filled)
+            place.write(filled)
+        return place.path
+
+    def create_nwbfile(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        conversion_options: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> NWBFile:
+        """Return a new ``NWBFile`` with everything in it; data are read when it is written.
+
+        Parameters
+        ----------
+        metadata : Mapping, optional
+            Filled from ``get_metadata()`` where keys are missing.
+        conversion_options, **options
+            See :meth:`run_conversion`.
+        """
+        prepared = self.prepare(metadata, {**(conversion_options or {}), **options})
+        nwbfile = prepared.new_nwbfile()
+        prepared.add_to(nwbfile)
+        return nwbfile
+
+
+def _join(prepared: Prepared, nwbfile: NWBFile | None) -> NWBFile:
+    """Add a conversion to an ``NWBFile``, with a warning where the sessions differ."""
+    if nwbfile is None:
+        raise ArgumentError("Give nwbfile_path, the file to write, or nwbfile, an object.")
+    warn_of_other_session(nwbfile, prepared.metadata)
+    prepared.add_to(nwbfile)
+    return nwbfile
