@@ -174,8 +174,10 @@ class OphysConverter(Convertible):
         conversion_options : Mapping
             By stream.
         """
-        is_full = isinstance(metadata, FullMetadata)
-        delays = metadata.delays if is_full else self._compose().delays
+        if isinstance(metadata, FullMetadata):
+            delays = metadata.delays
+        else:
+            delays = self._compose().delays
         for name, delay in delays.items():
             interface = self.interfaces[name]
             if isinstance(interface, BaseOphysInterface):
