@@ -1,4 +1,4 @@
-"""Several streams, such as a movie and the ROIs found in it, into one file."""
+"""Write several streams, such as a movie and the ROIs found in it, to one file."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from nwb_ophys.metadata import (
 
 
 class OphysConverter(Convertible):
-    """Interfaces by name, written into one file.
+    """Converter of several streams, each an interface with a name, to one file.
 
-    Streams that describe the same device or plane share it; whatever else collides is kept apart
-    by names made from the streams' names.
+    Streams that describe the same device or imaging plane share it. Other objects of the same name
+    are kept apart: the names of the streams become part of their names.
 
     Parameters
     ----------
     interfaces : mapping of str to interface, optional
-        Ours, or any object with ``get_metadata()`` and
-        ``add_to_nwbfile(nwbfile, metadata, **options)``, such as neuroconv's.
+        Interfaces of this package, or any objects with ``get_metadata()`` and
+        ``add_to_nwbfile(nwbfile, metadata, **options)``, such as those of neuroconv.
     **sources
-        Of a subclass that states ``streams``: for each stream its source arguments.
+        Source arguments of each stream, for a subclass with the class attribute ``streams``.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class OphysConverter(Convertible):
     """
 
     streams: ClassVar[Mapping[str, type]] = {}
-    """Classes of the streams by name, for subclasses."""
+    """Interface classes by the name of the stream, stated by subclasses."""
 
     def __init__(
         self, interfaces: Mapping[str, Any] | None = None, **sources: Mapping[str, Any]
@@ -93,7 +93,7 @@ class OphysConverter(Convertible):
         return _object_schema(f"Conversion options of {type(self).__name__}", properties)
 
     def get_metadata(self) -> DeepDict:
-        """Return the metadata of all streams in one; edit them to change what is written."""
+        """Return the metadata of all streams in one; edit it to change what is written."""
         return self._compose().metadata
 
     def _compose(self) -> Composition:
@@ -145,7 +145,7 @@ class OphysConverter(Convertible):
         assert prepared.composition is not None
         schema = self._schema(prepared.composition.metadata)
         validate(prepared.metadata, without_neuroconv_keys(schema))
-        if not joins_file:  # else devices and planes may be linked to that only the file has
+        if not joins_file:  # an existing file may have devices and planes that the metadata lacks
             check_links(prepared.metadata)
         return prepared
 
@@ -174,19 +174,16 @@ class OphysConverter(Convertible):
         conversion_options : Mapping
             By stream.
         """
-        if isinstance(metadata, FullMetadata):
-            delays = metadata.delays
-        else:
-            delays = self._compose().delays
+        delays = metadata.delays if isinstance(metadata, FullMetadata) else self._compose().delays
         for name, delay in delays.items():
             interface = self.interfaces[name]
             if isinstance(interface, BaseOphysInterface):
                 interface.shift_to_session_start(delay)
             elif delay:
                 warnings.warn(
-                    f"The stream '{name}' began {delay:g} s after the first; its times stay as its "
-                    "own source counts them, since its class is of another package; align them in "
-                    "temporally_align().",
+                    f"The stream '{name}' began {delay:g} s after the first one. Its times are "
+                    "written as its own source counts them, because its class belongs to another "
+                    "package; align them in temporally_align().",
                     UserWarning,
                     stacklevel=2,
                 )

@@ -1,4 +1,4 @@
-"""What every interface does, whatever it reads and writes."""
+"""Base class of all interfaces: source arguments, options, metadata and detection."""
 
 from __future__ import annotations
 
@@ -27,66 +27,66 @@ from nwb_ophys.paths import PathProbe
 
 
 class Detectable:
-    """What detection asks of a format; by default nothing is recognised as it."""
+    """Base class of formats that are detected; by default no path matches."""
 
     file_suffixes: ClassVar[tuple[str, ...]] = ()
-    """Endings, in lower case, of files that are a recording each, wherever they lie."""
+    """Suffixes, in lower case, of files that each hold a recording, wherever they lie."""
 
     searched_in_folders: ClassVar[bool] = True
-    """Whether it is looked for in the folders of a folder; else it is recognised only itself."""
+    """Whether detection looks for the format inside folders, or only at the path itself."""
 
     request_option: ClassVar[str] = ""
-    """Option that asks for it, where it is left out of a recording that holds more."""
+    """Name of the option that requests the format where a recording also holds others."""
 
     request_defaults: ClassVar[Mapping[str, Any]] = {}
-    """Conversion options that hold where it was asked for so."""
+    """Conversion options that apply when the format was requested with that option."""
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is of this format, else None.
+        """Return the evidence that a path has this format, as text, or None.
 
-        Names and headers only are read, and no optional package is imported. What another format
-        of this package says of itself is not evidence: each path is of one.
+        Only names and headers are read, and no optional package is imported. A file that another
+        format of this package claims is no evidence: each path has one format.
 
         Parameters
         ----------
         path : pathlib.Path or PathProbe
-            Formats of this package make it a :class:`PathProbe`, which they share; those of others
-            are given a path.
+            Formats of this package share one :class:`PathProbe`; formats of other packages get a
+            path.
         """
         return None
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether a file that has an ending of this format's, and is of none, was to be of it.
+        """Return whether a file that no format recognises is a damaged file of this format.
 
-        So that a recording that was cut off, or that lacks a file, is not passed over in a folder.
+        Detection reports such files, so that a truncated recording in a folder is not overlooked.
         """
         return False
 
 
 @attrs.frozen(kw_only=True)
 class NoArguments:
-    """Arguments of an interface that takes none."""
+    """Arguments of an interface without arguments."""
 
 
 class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
-    """An extractor, the metadata of what it reads, and the way of both into a file.
+    """Base class of all interfaces: one extractor and its metadata, convertible to NWB.
 
-    A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, states its
-    arguments in ``Source`` and opens them in :meth:`open`.
+    A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, declares its
+    source arguments in ``Source`` and opens the extractor in :meth:`open`.
 
     Parameters
     ----------
     *args, **source
-        The arguments that ``Source`` states.
+        Source arguments, as declared in ``Source``.
 
     Attributes
     ----------
     source : attrs instance
         The checked arguments.
     extractor : roiextractors.ImagingExtractor or roiextractors.SegmentationExtractor
-        The data.
+        Reads the data.
 
     Raises
     ------
@@ -103,7 +103,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
     """attrs class of the conversion options."""
 
     default_options: Mapping[str, Any] = {}
-    """Conversion options that hold where they are not given."""
+    """Values of conversion options that the caller leaves out."""
 
     has_volumes: ClassVar[bool] = False
     """Whether :meth:`streams` takes ``as_volume``."""
@@ -111,7 +111,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "Source" in cls.__dict__:
-            # So that help() and editors show the arguments.
+            # For help() and editors, which show the arguments.
             cls.__signature__ = arguments_signature(cls.Source)  # type: ignore[attr-defined]
 
     def __init__(self, *args: Any, **source: Any) -> None:
@@ -139,30 +139,30 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         """Return the extractor of checked source arguments."""
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the metadata that the files themselves state; nothing invented.
+        """Return the metadata that the files state, and nothing else.
 
-        In the shape of :meth:`get_metadata`, with only the keys that are stated: they are filled
-        into the defaults, entry by entry in lists. None counts as not stated.
+        The metadata has the shape of :meth:`get_metadata`, with only the keys that the files state.
+        It is merged into the defaults, lists entry by entry. None counts as not stated.
         """
         return {}
 
     def part(self) -> str:
-        """Return which part of its recording this is, such as ``Channel 1``, for the names.
+        """Return the part of its recording that this is, such as ``Channel 1``, for names.
 
-        Empty where the recording has one part only.
+        It is empty where the recording has a single part.
         """
         return ""
 
     @classmethod
     def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
-        """Return all that a path holds: source arguments by the name of the stream.
+        """Return everything that a path holds: source arguments by the name of the stream.
 
         Parameters
         ----------
         path : pathlib.Path
         **source
-            Further arguments that the user gave; with ``has_volumes`` also ``as_volume``: whether
-            the planes of volumes are one stream (True, which is the default) or one each.
+            Further arguments that the user gave. With ``has_volumes`` also ``as_volume``: whether
+            the planes of a volume are one stream (True, the default) or a stream each.
         """
         return {"": {path_argument(cls.Source) or "file_path": path, **source}}
 
@@ -180,7 +180,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
 
     @abstractmethod
     def get_metadata(self) -> DeepDict:
-        """Return what will be written unless it is edited: stated by the files, else defaults."""
+        """Return the metadata that the files state, with defaults for the rest; edit it freely."""
 
     @abstractmethod
     def get_metadata_schema(self) -> dict[str, Any]:
@@ -198,18 +198,18 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
 
     def _check(self, full: Mapping[str, Any], *, joins_file: bool) -> None:
         validate(full, without_neuroconv_keys(self.get_metadata_schema()))
-        if not joins_file:  # else devices and planes may be linked to that only the file has
+        if not joins_file:  # an existing file may have devices and planes that the metadata lacks
             check_links(full)
 
     def full_metadata(self, metadata: Mapping[str, Any] | None) -> FullMetadata:
         """Return the user's metadata, filled from :meth:`get_metadata`; the user's values win.
 
-        Metadata of a conversion that :meth:`prepare` has filled already are returned as they are.
+        Metadata that :meth:`prepare` has filled already is returned as it is.
 
         Raises
         ------
         MetadataError
-            When the metadata are not a dictionary.
+            When the metadata is not a dictionary.
         """
         if isinstance(metadata, FullMetadata):
             return metadata
@@ -256,7 +256,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         self.add_to_nwbfile(nwbfile, prepared.metadata, **prepared.options)
 
     def with_extractor(self, extractor: Any) -> Any:
-        """Return this interface over another extractor, such as a part of its own."""
+        """Return a copy of this interface with another extractor, such as a part of its own."""
         other = copy.copy(self)
         other.extractor = extractor
         return other

@@ -1,4 +1,4 @@
-"""The one way in which interfaces and converters become files."""
+"""Conversion of interfaces and converters to NWB files."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
 @attrs.frozen(kw_only=True)
 class Prepared:
-    """One conversion, whose metadata were gathered and whose options were checked, once.
+    """One conversion with complete metadata and checked options, both made once.
 
     Attributes
     ----------
     source : Convertible
         The interface or converter that is converted.
     metadata : FullMetadata
-        Everything that will be written: the user's metadata, and those of the files and defaults
-        where the user states none.
+        All metadata that will be written: the user's, filled with the metadata of the files and
+        the defaults.
     options : Mapping of str to object
         Checked conversion options: by name for an interface, by stream for a converter.
     composition : Composition or None
-        Which entries of the metadata belong to which stream of a converter.
+        Ownership of the entries of the metadata by the streams of a converter.
     """
 
     source: Convertible
@@ -40,7 +40,7 @@ class Prepared:
     composition: Composition | None = None
 
     def new_nwbfile(self) -> NWBFile:
-        """Return an empty ``NWBFile`` with the facts of the session and the subject."""
+        """Return an ``NWBFile`` with the session and the subject, without data."""
         return make_nwbfile(self.metadata)
 
     def add_to(self, nwbfile: NWBFile) -> None:
@@ -68,8 +68,8 @@ class Convertible(ABC):
         options : Mapping, optional
             Conversion options: by name for an interface, by stream for a converter.
         joins_file : bool
-            Whether the streams are added to a file with contents of its own: devices and planes
-            that only the file has may then be linked to by their names.
+            Whether the streams are added to existing contents. The metadata may then link to
+            devices and planes that only the file has.
 
         Returns
         -------

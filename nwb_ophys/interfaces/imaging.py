@@ -1,4 +1,4 @@
-"""The interface of a movie: one channel of one plane or volume."""
+"""Interface of a movie: one channel of one plane or volume."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ class ImagingOptions:
     """Conversion options of a movie."""
 
     photon_series_type: Literal["TwoPhotonSeries", "OnePhotonSeries"] | None = argument(
-        "Kind of series to write; the format's own when not given.", default=None
+        "Type of the photon series; the type of the format by default.", default=None
     )
     photon_series_index: int = argument(
-        "Which entry of the metadata's list of series describes it.", default=0
+        "Index of the entry in the metadata's list of series that describes the movie.", default=0
     )
     parent_container: Literal["acquisition", "processing/ophys"] = argument(
-        "Where the series goes.", default="acquisition"
+        "Container of the series.", default="acquisition"
     )
-    stub: int | None = argument("Write only the first so many samples.", default=None)
+    stub: int | None = argument("Write only the first N samples.", default=None)
     iterator_options: dict[str, Any] | None = iterator_options_argument(
-        "buffer_gb or buffer_shape, chunk_mb or chunk_shape of the data.", shapes=True
+        "buffer_gb or buffer_shape, and chunk_mb or chunk_shape, of the data.", shapes=True
     )
 
 
 class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWriter):
-    """A movie and the way of it into a file; subclassed once per acquisition format.
+    """Base class for imaging formats; each interface is one channel of one plane or volume.
 
-    One interface is one channel of one plane or volume. A format states ``Source``, :meth:`open`,
-    and what more its files tell in :meth:`describe`.
+    A format declares ``Source``, implements :meth:`open`, and states the metadata of its files in
+    :meth:`describe`.
     """
 
     Options = ImagingOptions
 
     photon_series_type: str = "TwoPhotonSeries"
-    """The kind of series that this format records."""
+    """Type of the photon series that this format records."""
 
     opens_again: ClassVar[bool] = False
-    """Whether :meth:`open` may be called for each thread, so that several read at once."""
+    """Whether :meth:`open` may be called once per thread, so that several threads can read."""
 
     def __init__(self, *args: Any, **source: Any) -> None:
         super().__init__(*args, **source)
@@ -65,7 +65,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
             self.extractor.open_again = functools.partial(type(self).open, self.source)
 
     def get_metadata(self) -> DeepDict:
-        """Return what will be written unless it is edited: stated by the files, else defaults."""
+        """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = get_nwb_imaging_metadata(self.extractor, self.photon_series_type)
         return with_suffix(merge_description(defaults, self.describe()), self.part())
 
@@ -76,13 +76,13 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
     def add_to_nwbfile(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None = None, **options: Any
     ) -> NWBFile:
-        """Add the device, the imaging plane and the movie, whose data are read when it is written.
+        """Add the device, the imaging plane and the movie; its data is read on writing.
 
         Parameters
         ----------
         nwbfile : pynwb.NWBFile
         metadata : Mapping, optional
-            What they leave out is filled from :meth:`get_metadata`.
+            Filled from :meth:`get_metadata` where keys are missing.
         **options
             See :class:`ImagingOptions`.
 
@@ -100,16 +100,16 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         return nwbfile
 
     def add_movie(self, nwbfile: NWBFile, metadata: DeepDict, kind: str, chosen: Any) -> None:
-        """Add the movie by itself, as the checked options ask for it.
+        """Add the movie without its device, as the checked options say.
 
         Parameters
         ----------
         nwbfile : pynwb.NWBFile
         metadata : DeepDict
-            With all defaults.
+            Complete metadata.
         kind : {"TwoPhotonSeries", "OnePhotonSeries"}
         chosen : attrs instance
-            Of ``Options``.
+            An instance of ``Options``.
         """
         self.add_photon_series(
             nwbfile,
@@ -128,7 +128,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
 
 
 def block_size(given: dict[str, Any] | None) -> dict[str, Any]:
-    """Have a movie read by blocks of 100 MB unless told otherwise, which a bar can follow."""
+    """Default to 100 MB blocks, so that the progress bar moves."""
     options = dict(given or {})
     if "buffer_shape" not in options and "chunk_shape" not in options:
         options.setdefault("buffer_gb", max(0.1, options.get("chunk_mb", 0.0) / 1e3))
@@ -136,7 +136,7 @@ def block_size(given: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _of_kind(metadata: DeepDict, kind: str) -> DeepDict:
-    """Describe a series as the kind that was asked for, where only the other is described."""
+    """Rename the series entries to the requested type, where the metadata has only the other."""
     other = next(candidate for candidate in _KINDS if candidate != kind)
     if kind in metadata["Ophys"] or other not in metadata["Ophys"]:
         return metadata

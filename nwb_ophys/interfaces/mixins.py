@@ -1,7 +1,7 @@
-"""Writer mixins: each binds one writer to an interface.
+"""Writer mixins, each of which binds one writer to an interface.
 
 A mixin has no ``__init__``, no state and no ``super()`` chain. Its method reads ``self.extractor``
-and the metadata it is given, and makes one call. They compose: an interface takes those it needs.
+and the metadata it receives, and makes one call. An interface composes the mixins that it needs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nwb_ophys.writers.traces import add_traces_alone
 
 
 class DeviceWriter:
-    """Writes devices."""
+    """Mixin that writes devices."""
 
     def add_devices(self, nwbfile: NWBFile, metadata: Mapping[str, Any]) -> NWBFile:
         """Add the devices of ``metadata["Ophys"]["Device"]``."""
@@ -29,29 +29,29 @@ class DeviceWriter:
 
 
 class PlaneWriter:
-    """Writes imaging planes."""
+    """Mixin that writes imaging planes."""
 
     def add_imaging_plane(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], imaging_plane_name: str | None = None
     ) -> NWBFile:
-        """Add an imaging plane; the first of the metadata when not named."""
+        """Add an imaging plane: the named one, or the first one of the metadata."""
         return add_imaging_plane(nwbfile, metadata, imaging_plane_name=imaging_plane_name)
 
 
 class SeriesWriter:
-    """Writes the movie of an imaging extractor."""
+    """Mixin that writes the movie of an imaging extractor."""
 
     extractor: Any
 
     def add_photon_series(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
     ) -> NWBFile:
-        """Add the movie; options are those of ``tools.add_photon_series``."""
+        """Add the movie; see ``tools.add_photon_series`` for the options."""
         return add_photon_series(self.extractor, nwbfile, metadata, **options)
 
 
 class MotionWriter:
-    """Writes the movie of an imaging extractor that was registered, with the shifts of frames."""
+    """Mixin that writes a registered movie with the shift of each frame."""
 
     extractor: Any
 
@@ -60,46 +60,46 @@ class MotionWriter:
     ) -> NWBFile:
         """Add the movie to ``MotionCorrection``.
 
-        Options are those of ``writers.motion.add_corrected_image_stack``.
+        See ``writers.motion.add_corrected_image_stack`` for the options.
         """
         return add_corrected_image_stack(self.extractor, nwbfile, metadata, **options)
 
 
 class MaskWriter:
-    """Writes the ROIs of a segmentation extractor, and its background components."""
+    """Mixin that writes the ROIs and background components of a segmentation extractor."""
 
     extractor: Any
 
     def add_plane_segmentation(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
     ) -> NWBFile:
-        """Add the table of ROIs; options are those of ``tools.add_plane_segmentation``."""
+        """Add the table of ROIs; see ``tools.add_plane_segmentation`` for the options."""
         return add_plane_segmentation(self.extractor, nwbfile, metadata, **options)
 
     def add_background(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
     ) -> NWBFile:
-        """Add background components as a plane segmentation with traces of their own."""
+        """Add the background components as a plane segmentation with traces of its own."""
         return add_background(self.extractor, nwbfile, metadata, **options)
 
 
 class TraceWriter:
-    """Writes the traces of a segmentation extractor."""
+    """Mixin that writes the traces of a segmentation extractor."""
 
     extractor: Any
 
     def add_fluorescence_traces(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
     ) -> NWBFile:
-        """Add the traces, to a table of ROIs without masks where no other mixin added one.
+        """Add the traces, with a table of ROIs without masks where no other mixin added one.
 
-        Options are those of ``tools.add_fluorescence_traces``.
+        See ``tools.add_fluorescence_traces`` for the options.
         """
         return add_traces_alone(self.extractor, nwbfile, metadata, **options)
 
 
 class ImageWriter:
-    """Writes the summary images of a segmentation extractor."""
+    """Mixin that writes the summary images of a segmentation extractor."""
 
     extractor: Any
 

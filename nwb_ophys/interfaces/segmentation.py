@@ -1,4 +1,4 @@
-"""The interface of a segmentation: the ROIs of one plane, with their traces."""
+"""Interface of a segmentation: the ROIs of one plane or volume, with their traces."""
 
 from __future__ import annotations
 
@@ -37,41 +37,42 @@ class SegmentationOptions:
     """Conversion options of a segmentation."""
 
     plane_segmentation_name: str | None = argument(
-        "Which entry of the metadata's plane_segmentations; the first when not given.", default=None
+        "Name of the entry in the metadata's plane_segmentations; the first one by default.",
+        default=None,
     )
     mask_type: Literal["image", "pixel", "voxel"] | None = argument(
-        "Form of the masks: image (whole field), pixel or voxel (lists); null for none.",
+        "Form of the masks: image (whole frame), pixel or voxel (lists); null for none.",
         default="image",
     )
     include_roi_centroids: bool = argument("Add the column ROICentroids.", default=True)
     include_roi_acceptance: bool = argument(
-        "Add the columns Accepted and Rejected, where they are known.", default=True
+        "Add the columns Accepted and Rejected, where the source states them.", default=True
     )
     include_background: bool = argument(
-        "Write background components, in a plane segmentation of their own.", default=True
+        "Write background components to a plane segmentation of their own.", default=True
     )
     roi_ids: list[int | str] | None = argument(
-        "Ids of the ROIs to write, in this order; all when not given.", default=None
+        "Ids of the ROIs to write, in this order; all ROIs by default.", default=None
     )
-    stub: int | None = argument("Write only the first so many samples of traces.", default=None)
+    stub: int | None = argument("Write only the first N samples of the traces.", default=None)
     iterator_options: dict[str, Any] | None = iterator_options_argument(
-        "buffer_gb and chunk_mb of masks and traces, which differ in shape.", shapes=False
+        "buffer_gb and chunk_mb of masks and traces, whose shapes differ.", shapes=False
     )
 
 
 class SegmentationInterface(
     BaseOphysInterface, DeviceWriter, PlaneWriter, MaskWriter, TraceWriter, ImageWriter
 ):
-    """ROIs with their traces and the way of them into a file; subclassed once per format.
+    """Base class for segmentation formats; each interface is the ROIs of one plane or volume.
 
-    One interface is the segmentation of one plane or volume. A format states ``Source``,
-    :meth:`open`, and what more its files tell in :meth:`describe`.
+    A format declares ``Source``, implements :meth:`open`, and states the metadata of its files in
+    :meth:`describe`.
     """
 
     Options = SegmentationOptions
 
     def get_metadata(self) -> DeepDict:
-        """Return what will be written unless it is edited: stated by the files, else defaults."""
+        """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = DeepDict(get_nwb_segmentation_metadata(self.extractor))
         metadata = with_suffix(merge_description(defaults, self.describe()), self.part())
         if background_ids(self.extractor):
@@ -79,7 +80,7 @@ class SegmentationInterface(
         return metadata
 
     def _describe_background(self, ophys: DeepDict) -> None:
-        """Give background components a plane segmentation, and their traces, of their own."""
+        """Give the background components a plane segmentation and traces of their own."""
         (cells,) = ophys["ImageSegmentation"]["plane_segmentations"]
         suffix = cells["name"].removeprefix("PlaneSegmentation")
         is_default = cells["name"] == f"PlaneSegmentation{suffix}"
@@ -106,7 +107,7 @@ class SegmentationInterface(
         ----------
         nwbfile : pynwb.NWBFile
         metadata : Mapping, optional
-            What they leave out is filled from :meth:`get_metadata`.
+            Filled from :meth:`get_metadata` where keys are missing.
         **options
             See :class:`SegmentationOptions`.
 
@@ -145,7 +146,7 @@ class SegmentationInterface(
         return nwbfile
 
     def _part(self, chosen: SegmentationOptions) -> Any:
-        """Return the extractor, or the part of it that the options ask for."""
+        """Return the extractor, or the part of it that the options request."""
         extractor = self.extractor
         if chosen.stub is not None:
             if chosen.stub < 1:
@@ -155,13 +156,13 @@ class SegmentationInterface(
 
 
 def _check_name_is_free(nwbfile: NWBFile, container: str, name: str) -> None:
-    """Raise where a writer would take another segmentation in the file for this one."""
+    """Raise where the file has a plane segmentation of this name, which writers would reuse."""
     ophys = nwbfile.processing.get("ophys") if nwbfile.processing else None
     if ophys is None or container not in ophys.data_interfaces:
         return
     if name in ophys.data_interfaces[container].plane_segmentations:
         raise MetadataError(
-            f"A plane segmentation '{name}' is in '{container}' of the file already; give this one "
+            f"The file already has a plane segmentation '{name}' in '{container}'; give this one "
             "another name in the metadata."
         )
 

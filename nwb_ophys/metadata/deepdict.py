@@ -77,15 +77,15 @@ class DeepDict(dict[Any, Any]):
 
 
 class FullMetadata(DeepDict):
-    """Metadata of one conversion that were filled once; nothing needs to be gathered again.
+    """Complete metadata of one conversion, so that nothing is gathered a second time.
 
-    A copy of it is a plain :class:`DeepDict`, since the copy may be edited.
+    A copy of it is a plain :class:`DeepDict`, because the copy may be edited.
 
     Attributes
     ----------
     delays : Mapping of str to float
-        By how many seconds each stream began after the first one, for a conversion of several
-        streams that state when they began.
+        Seconds by which each stream of a converter began after the first one, for the streams that
+        state when they began.
     """
 
     delays: Mapping[str, float] = MappingProxyType({})
@@ -102,7 +102,7 @@ def fill_metadata(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None) 
     Raises
     ------
     MetadataError
-        When the user's metadata are not a dictionary.
+        When the user's metadata is not a dictionary.
     """
     if given is not None and not isinstance(given, Mapping):
         raise MetadataError(f"metadata is {given!r}; it must be a dictionary.")

@@ -1,4 +1,4 @@
-"""The NWBFile itself, with its subject, and its processing module for ophys."""
+"""Make an ``NWBFile`` with its subject, and its processing module ``ophys``."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from nwb_ophys.metadata import (
 
 
 def make_nwbfile(metadata: Mapping[str, Any] | None) -> NWBFile:
-    """Make an empty NWBFile from ``metadata["NWBFile"]`` and ``metadata["Subject"]``.
+    """Make an ``NWBFile`` from ``metadata["NWBFile"]`` and ``metadata["Subject"]``.
 
     Parameters
     ----------
     metadata : Mapping or None
-        What it lacks is filled with defaults, except ``session_start_time``.
+        Missing keys are filled with defaults, except ``session_start_time``.
 
     Raises
     ------
     MetadataError
-        When the start of the session is missing or no date and time, or a key is wrong.
+        When the start of the session is missing or is not a date and time, or a key is wrong.
     """
     merged = merge_metadata({"NWBFile": get_default_ophys_metadata()["NWBFile"]}, metadata)
     session = parse_model(models.Session, merged["NWBFile"], 'metadata["NWBFile"]')
@@ -67,14 +67,14 @@ def _stated(_: attrs.Attribute[Any], value: Any) -> bool:
     return value is not None
 
 
-def _with_zone(moment: datetime.datetime, path: str) -> datetime.datetime:
-    """Put a moment in the zone of this computer where it has none: NWB requires one."""
-    if moment.tzinfo is not None:
-        return moment
-    local = moment.astimezone()
+def _with_zone(given: datetime.datetime, path: str) -> datetime.datetime:
+    """Add the time zone of this computer where a date and time has none; NWB requires one."""
+    if given.tzinfo is not None:
+        return given
+    local = given.astimezone()
     warnings.warn(
-        f"{path} is {moment.isoformat(' ')} without a time zone; that of this computer is "
-        f"written: {local.isoformat(' ')}. Give it with its zone to be sure.",
+        f"{path} is {given.isoformat(' ')} without a time zone; it is written with the zone of "
+        f"this computer: {local.isoformat(' ')}. State the zone to be sure.",
         UserWarning,
         stacklevel=2,
     )
@@ -82,9 +82,9 @@ def _with_zone(moment: datetime.datetime, path: str) -> datetime.datetime:
 
 
 def warn_of_other_session(nwbfile: NWBFile, metadata: Mapping[str, Any]) -> None:
-    """Warn when a recording that joins a file began at another time than the file's session.
+    """Warn when a recording is added to a file whose session began at another time.
 
-    Its times count from its own start, and nobody could tell from the file.
+    The times of the recording count from its own start, which nobody can see in the file.
     """
     stated = (metadata.get("NWBFile") or {}).get("session_start_time")
     if stated is None:
@@ -93,16 +93,16 @@ def warn_of_other_session(nwbfile: NWBFile, metadata: Mapping[str, Any]) -> None
     start = parse_moment(stated, path).astimezone()
     if start != nwbfile.session_start_time:
         warnings.warn(
-            f"The recording states that it began at {start.isoformat(' ')}, the file's session at "
-            f"{nwbfile.session_start_time.isoformat(' ')}. Its times are written as its own "
-            "source counts them; align them with set_aligned_starting_time().",
+            f"The recording states that it began at {start.isoformat(' ')}, but the session of the "
+            f"file began at {nwbfile.session_start_time.isoformat(' ')}. The times are written as "
+            "the recording counts them; align them with set_aligned_starting_time().",
             UserWarning,
             stacklevel=4,
         )
 
 
 def ophys_module(nwbfile: NWBFile) -> ProcessingModule:
-    """Return the processing module ``ophys``, made where absent."""
+    """Return the processing module ``ophys``; create it where it is missing."""
     if "ophys" in nwbfile.processing:
         return nwbfile.processing["ophys"]
     return nwbfile.create_processing_module(
