@@ -1,8 +1,13 @@
-"""How much memory is left, how arrays lie in it, and memory maps that do not pile up in it."""
+"""Memory and processor cores that this process may use, and the layout of arrays in memory.
+
+Containers and the schedulers of clusters limit both by control groups (Linux, versions 1 and 2).
+"""
 
 from __future__ import annotations
 
+import math
 import mmap
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,45 +22,75 @@ _DROP = getattr(mmap, "MADV_DONTNEED", None)
 
 _GROUPS = Path("/sys/fs/cgroup")
 _GROUPS_OF_PROCESS = Path("/proc/self/cgroup")
+# Files of a control group by version: limit, usage and prefix in memory.stat; quota and period.
+_MEMORY_FILES = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+    2: ("memory.max", "memory.current", ""),
+}
+_CPU_FILES = {1: ("cpu.cfs_quota_us", "cpu.cfs_period_us"), 2: ("cpu.max",)}
 
 
 def available_memory() -> int:
-    """Return how many bytes may still be taken: of the machine, and of the process's control group.
+    """Return the number of bytes that are free, on the machine and in the control groups."""
+    return min([int(psutil.virtual_memory().available), *_free_in_groups()])
 
-    Containers and the schedulers of clusters limit the latter (Linux, cgroup-v1 and cgroup-v2).
+
+def usable_cores() -> int:
+    """Return the number of processor cores that this process may use.
+
+    A control group may grant a part of a core; that part counts as one.
     """
-    return min([int(psutil.virtual_memory().available), *_left_in_groups()])
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux has the call
+        cores = os.cpu_count() or 1
+    return max(min([cores, *map(math.ceil, _cores_of_groups())]), 1)
 
 
-def _left_in_groups() -> Iterator[int]:
-    """Give what is left in each control group of the process that has a limit."""
+def _free_in_groups() -> Iterator[int]:
+    """Yield the number of free bytes of each control group with a limit of memory."""
+    for folder, version in _group_folders("memory"):
+        limit, usage, prefix = _MEMORY_FILES[version]
+        try:
+            most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
+            stated = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            # Linux frees pages of files as soon as a process needs the memory.
+            kept = {f"{prefix}active_file", f"{prefix}inactive_file"}
+            used -= sum(int(size) for name, size in stated if name in kept)
+        except (OSError, ValueError):  # no such group here, or "max", which is no limit
+            continue
+        yield max(most - used, 0)
+
+
+def _cores_of_groups() -> Iterator[float]:
+    """Yield the number of cores of each control group with a quota of processor time."""
+    for folder, version in _group_folders("cpu"):
+        try:
+            texts = [(folder / name).read_text() for name in _CPU_FILES[version]]
+            quota, period = (int(text) for text in " ".join(texts).split())
+        except (OSError, ValueError):  # no such group here, or "max", which is no limit
+            continue
+        if quota > 0 and period > 0:  # in version 1, -1 is no limit
+            yield quota / period
+
+
+def _group_folders(controller: str) -> Iterator[tuple[Path, int]]:
+    """Yield the folder and version of each control group of this process, from the outermost.
+
+    A container sees its own group as the outermost.
+    """
     try:
         lines = _GROUPS_OF_PROCESS.read_text().splitlines()
     except OSError:  # not Linux
         return
     for line in lines:
         _, controllers, group = line.split(":", 2)
-        if not controllers:
-            yield from _left_along(_GROUPS, group, "memory.max", "memory.current", "")
-        elif "memory" in controllers.split(","):
-            files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
-            yield from _left_along(_GROUPS / "memory", group, *files, "total_")
-
-
-def _left_along(base: Path, group: str, limit: str, usage: str, prefix: str) -> Iterator[int]:
-    """Give what is left in a group and those around it; a container sees its own as the base."""
-    names = [part for part in group.split("/") if part not in ("", "..")]
-    for depth in range(len(names) + 1):
-        folder = base.joinpath(*names[:depth])
-        try:
-            most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
-            stated = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
-            # What files have been read or written is kept only as long as nobody needs the room.
-            kept = {f"{prefix}active_file", f"{prefix}inactive_file"}
-            used -= sum(int(size) for name, size in stated if name in kept)
-        except (OSError, ValueError):  # no such group here, or "max", which is no limit
+        if controllers and controller not in controllers.split(","):
             continue
-        yield max(most - used, 0)
+        base, version = (_GROUPS / controller, 1) if controllers else (_GROUPS, 2)
+        names = [part for part in group.split("/") if part not in ("", "..")]
+        for depth in range(len(names) + 1):
+            yield base.joinpath(*names[:depth]), version
 
 
 def release_map(values: NDArray[Any]) -> None:

@@ -52,7 +52,7 @@ class FillTask:
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Store a chunk."""
         if self.verification is not None:
-            self.verification.note(self, corner, values)
+            self.verification.note(self.planned, self.sink, corner, values)
         self.sink.put(corner, values)
 
 
@@ -99,7 +99,7 @@ def fill(
     if verification is not None:
         tasks = [attrs.evolve(task, verification=verification) for task in tasks]
     crew = _Crew(workers, budget, counter)
-    with crew, crew:  # twice, as Workers asks for
+    with crew:
         for task in tasks:
             for job in _jobs(task, workers, budget):
                 crew.do(job)
@@ -156,8 +156,7 @@ class _Crew:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._workers is not None:
-            self._workers.close()
+        self.close()
 
     def do(self, job: _Job) -> None:
         """Do a job, now or as soon as a worker is free and memory allows."""
@@ -176,9 +175,15 @@ class _Crew:
                 self._submit(part)
 
     def finish(self) -> None:
-        """Wait until all is done."""
+        """Wait until all jobs are done, and end the threads."""
         while self._in_hand:
             self._collect()
+        self.close()
+
+    def close(self) -> None:
+        """End the threads; they leave jobs that they have not begun."""
+        if self._workers is not None:
+            self._workers.close()
 
     def _submit(self, job: _Job) -> None:
         assert self._workers is not None

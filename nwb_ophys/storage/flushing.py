@@ -29,11 +29,12 @@ def flush(path: Path) -> None:
         return
     files = [file for file in path.rglob("*") if file.is_file()]
     workers = Workers(_THREADS, _flush_file, Flag(), "nwb-ophys-flusher")
-    with workers, workers:
+    with workers:
         for file in files:
             workers.submit(file)
         for _ in files:
             workers.next_done()
+        workers.close()
 
 
 def _flush_file(file: Path) -> None:

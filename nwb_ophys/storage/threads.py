@@ -81,10 +81,11 @@ class Flag:
 
 
 class Workers:
-    """Threads that do jobs in the order they are given.
+    """Threads that do jobs in the order of submission.
 
-    To be entered twice as a context manager: an interrupt may come just as the inner one begins
-    to close, and the outer one closes then.
+    Use it as a context manager, and call :meth:`close` at the end of the block: an interrupt that
+    arrives just as ``close`` begins is an error within the block then, and leaving the block ends
+    the threads. With ``__exit__`` alone that interrupt would leave them waiting for ever.
 
     Parameters
     ----------

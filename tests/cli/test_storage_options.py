@@ -245,8 +245,8 @@ MISTAKES = {
     ),
     "no configuration": (["--configuration", "absent.yaml"], ["'absent.yaml'", "check the path"]),
     "a folder for a configuration": (["--configuration", "suite2p"], ["'suite2p'", "no file"]),
-    "a configuration of no text": (["--configuration", "movie.tif"], ["'movie.tif'", "no YAML"]),
-    "broken YAML": (["--configuration", "broken.yaml"], ["'broken.yaml'", "no YAML"]),
+    "a configuration of no text": (["--configuration", "movie.tif"], ["'movie.tif'", "not YAML"]),
+    "broken YAML": (["--configuration", "broken.yaml"], ["'broken.yaml'", "not YAML"]),
     "misspelt YAML": (["--configuration", "misspelt.yaml"], ["'compresion'", "compression"]),
     "YAML of another movie": (["--configuration", "unfit.yaml"], [MOVIE, "(60, 34, 24)"]),
     "YAML of a dataset that is not there": (
