@@ -12,6 +12,7 @@ from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage import (
+    DEFAULT_BACKEND,
     BackendConfiguration,
     ProgressBar,
     WriteOptions,
@@ -29,7 +30,7 @@ def write_nwbfile(
     nwbfile: NWBFile,
     path: str | Path,
     *,
-    backend: str = "hdf5",
+    backend: str = DEFAULT_BACKEND,
     configuration: BackendConfiguration | None = None,
     workers: int | None = None,
     overwrite: bool = False,
@@ -149,7 +150,7 @@ def write_to(
     nwbfile = make()
     fill(nwbfile)
     return _write_new(
-        nwbfile, path, backend=backend or "hdf5", overwrite=overwrite, options=options
+        nwbfile, path, backend=backend or DEFAULT_BACKEND, overwrite=overwrite, options=options
     )
 
 
