@@ -119,8 +119,8 @@ def _export(
     def write() -> None:
         try:
             with warnings.catch_warnings():
-                # Zarr warns about arrays of texts that are copied with their codec.
-                warnings.filterwarnings("ignore", "missing object_codec", FutureWarning)
+                for message in storage.ignored_warnings:
+                    warnings.filterwarnings("ignore", message, FutureWarning)
                 io.export(src_io=read, write_args={"link_data": False})
         except NwbOphysError:
             raise

@@ -57,6 +57,10 @@ def check(owner, name, used_in):
     )
 
 
+def column():
+    return VectorData(name="a", description="b", data=[1])
+
+
 @pytest.mark.parametrize(
     ("make", "name", "used_in"),
     [
@@ -115,9 +119,9 @@ def test_a_wrapper_reads_its_settings_from_the_dictionary():
 
 
 def test_data_are_replaced():
-    column = VectorData(name="a", description="b", data=[1])
-    internals.replace_data(column, np.arange(3))
-    assert column.data.tolist() == [0, 1, 2]
+    owner = column()
+    internals.replace_data(owner, np.arange(3))
+    assert owner.data.tolist() == [0, 1, 2]
 
 
 def test_fields_are_forgotten():

@@ -37,6 +37,12 @@ class WrapperSettings:
     """Description of filters that only another backend has."""
 
 
+def stated_chunk_shape(settings: Mapping[str, Any]) -> Shape | None:
+    """Return the shape of chunks that the settings of a wrapper state, or None."""
+    chunks = settings.get("chunks")  # True leaves the choice to the package of the backend
+    return tuple(chunks) if isinstance(chunks, (tuple, list)) else None
+
+
 class Sink(Protocol):
     """An open dataset that takes chunks.
 
@@ -89,6 +95,8 @@ class Backend(ABC):
     """
 
     default_compression: str
+    ignored_warnings: tuple[str, ...] = ()
+    """Beginnings of the warnings that a copy into this backend raises without need."""
     copies_datasets = False
     """Whether :meth:`copy_except` copies single datasets and types as they are stored."""
 

@@ -31,6 +31,7 @@ from nwb_ophys.storage.backends.base import (
     SinkTools,
     StoredSource,
     WrapperSettings,
+    stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.compression import (
@@ -132,7 +133,7 @@ class Hdf5Backend(Backend):
         settings = settings_of(given)
         shuffle = settings.get("shuffle")
         return WrapperSettings(
-            chunk_shape=_chunk_shape(settings),
+            chunk_shape=stated_chunk_shape(settings),
             compression=_stated_compression(settings),
             shuffle=None if shuffle is None else bool(shuffle),
             maxshape=None if settings.get("maxshape") is None else tuple(settings["maxshape"]),
@@ -148,7 +149,7 @@ class Hdf5Backend(Backend):
         asked = {key: settings[key] for key in keys if settings.get(key) is not None}
         foreign = ", ".join(f"{key}={value!r}" for key, value in asked.items())
         return WrapperSettings(
-            chunk_shape=_chunk_shape(settings),
+            chunk_shape=stated_chunk_shape(settings),
             compression=None if compression == KEEP_FILTERS else compression,
             shuffle=settings.get("shuffle"),
             fill_value=settings.get("fillvalue"),
@@ -227,11 +228,6 @@ class Hdf5Backend(Backend):
     def copy(self, source: Path, target: Path) -> None:
         """Copy the file."""
         shutil.copyfile(source, target)
-
-
-def _chunk_shape(settings: dict[str, Any]) -> Shape | None:
-    chunks = settings.get("chunks")  # True leaves the choice to h5py
-    return tuple(chunks) if isinstance(chunks, (tuple, list)) else None
 
 
 def _stated_compression(settings: dict[str, Any]) -> str | None:

@@ -26,6 +26,7 @@ from nwb_ophys.storage.backends.base import (
     SinkTools,
     StoredSource,
     WrapperSettings,
+    stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
 from nwb_ophys.storage.compression import (
@@ -81,6 +82,8 @@ class ZarrBackend(Backend):
     """NWB in a Zarr folder, written with hdmf-zarr."""
 
     default_compression = "blosc"
+    # Of arrays of texts, although hdmf-zarr copies their codec.
+    ignored_warnings = ("missing object_codec",)
 
     def require(self) -> None:
         """Check that hdmf-zarr is installed."""
@@ -129,7 +132,7 @@ class ZarrBackend(Backend):
             return None
         settings = settings_of(given)
         return WrapperSettings(
-            chunk_shape=_chunk_shape(settings),
+            chunk_shape=stated_chunk_shape(settings),
             compression=KEEP_FILTERS if settings.keys() & set(_FILTER_SETTINGS) else None,
         )
 
@@ -147,7 +150,7 @@ class ZarrBackend(Backend):
         if codec is not None and compression is None:
             filters.append(repr(codec))
         return WrapperSettings(
-            chunk_shape=_chunk_shape(settings),
+            chunk_shape=stated_chunk_shape(settings),
             compression=None if filters else compression,
             foreign=" and ".join(filters) or None,
         )
@@ -214,11 +217,6 @@ class ZarrBackend(Backend):
     def copy(self, source: Path, target: Path) -> None:
         """Copy the folder."""
         shutil.copytree(source, target)
-
-
-def _chunk_shape(settings: dict[str, Any]) -> Shape | None:
-    chunks = settings.get("chunks")
-    return tuple(chunks) if isinstance(chunks, (tuple, list)) else None
 
 
 def _gzip_encoder(level: int | None) -> Callable[[Any], bytes]:
