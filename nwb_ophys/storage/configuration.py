@@ -291,7 +291,7 @@ class FileConfiguration:
         return {**stated, "datasets": {each.location: each.to_dict() for each in self}}
 
     def to_yaml(self) -> str:
-        """Return the configuration as YAML to edit, with the table as a comment above it."""
+        """Return it as YAML to edit, below the table."""
         import yaml
 
         table = "".join(f"# {line}\n" for line in str(self).splitlines())
@@ -313,13 +313,13 @@ def _read_yaml(path: str | Path) -> Any:
 
     file = Path(path).expanduser()
     if not file.is_file():
-        raise SourceNotFoundError(f"'{path}' is not a file; check the path of the configuration.")
+        raise SourceNotFoundError(f"'{path}' is no file; check the path of the configuration.")
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
-        raise ArgumentError(f"'{path}' is not YAML: it is not a text file.") from None
+        raise ArgumentError(f"'{path}' is no YAML: it is not a text.") from None
     except yaml.YAMLError as error:
-        raise ArgumentError(f"'{path}' is not YAML: {' '.join(str(error).split())}.") from None
+        raise ArgumentError(f"'{path}' is no YAML: {' '.join(str(error).split())}") from None
 
 
 def _check_keys(entry: Any, allowed: tuple[str, ...] | None, what: str) -> None:

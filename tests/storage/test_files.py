@@ -27,7 +27,7 @@ from nwb_ophys.storage import (
     backend_of_path,
     check_target,
     create_nwbfile,
-    renaming,
+    atomic,
 )
 
 from .conftest import VALUES, Lazy, new_file, read, snapshot
@@ -185,8 +185,8 @@ def _by_fsync(monkeypatch):
 
 
 def _by_rename(monkeypatch):
-    renamed = renaming._renamed
-    monkeypatch.setattr(renaming, "_renamed", _failing_for_partial(renamed))
+    renamed = atomic._renamed
+    monkeypatch.setattr(atomic, "_renamed", _failing_for_partial(renamed))
     for name in ("rename", "replace"):
         monkeypatch.setattr(os, name, _failing_for_partial(getattr(os, name)))
         monkeypatch.setattr(Path, name, _failing_for_partial(getattr(Path, name)))
