@@ -14,8 +14,8 @@ from nwb_ophys.memory import available_memory, usable_cores
 @pytest.fixture
 def groups(tmp_path, monkeypatch):
     """A machine with 8,000 bytes free and six cores, and a function that states a control group."""
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "_GROUPS_OF_PROCESS", tmp_path / "self")
+    monkeypatch.setattr(memory, "_CGROUP_ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "_PROCESS_CGROUPS", tmp_path / "self")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8000))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
 
