@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError, MissingPackageError, SourceNotFoundError
-from nwb_ophys.storage import backend_of_path
+from nwb_ophys.storage import NO_BACKEND, backend_of_path
 
 _ERRORS = ("PYNWB_VALIDATION", "ERROR")
 
@@ -90,7 +90,7 @@ def _validate(path: Path) -> list[Finding]:
     """Return what pynwb's validator says; the Inspector's own call of it knows only HDF5."""
     storage = backend_of_path(path)
     if storage is None:
-        raise CorruptSourceError(f"'{path}' is no NWB file: it is neither HDF5 nor Zarr.")
+        raise CorruptSourceError(f"'{path}' is not an NWB file: it is {NO_BACKEND}.")
     try:
         with storage.open(path, "r") as io:
             io.read()

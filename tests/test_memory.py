@@ -1,5 +1,6 @@
-"""How much memory is left: of the machine, and of the control groups of Linux."""
+"""Free memory and usable cores: of the machine, and of the control groups of Linux."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,15 +8,16 @@ import psutil
 import pytest
 
 from nwb_ophys import memory
-from nwb_ophys.memory import available_memory
+from nwb_ophys.memory import available_memory, usable_cores
 
 
 @pytest.fixture
 def groups(tmp_path, monkeypatch):
-    """A machine with 8,000 bytes free, and a function that states a control group."""
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "_GROUPS_OF_PROCESS", tmp_path / "self")
+    """A machine with 8,000 bytes free and six cores, and a function that states a control group."""
+    monkeypatch.setattr(memory, "_CGROUP_ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "_PROCESS_CGROUPS", tmp_path / "self")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8000))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
 
     def state(folder: str, **files: str) -> None:
         path = tmp_path / "cgroup" / folder
@@ -65,3 +67,53 @@ def test_a_group_without_a_limit(groups):
     groups.of_process("0::/\n")
     groups("", memory__max="max", memory__current="100", memory__stat="")
     assert available_memory() == 8000
+
+
+def test_without_groups_all_cores_of_the_process_are_usable(groups):
+    assert usable_cores() == 6
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [
+        ("200000 100000", 2),
+        ("150000 100000", 2),
+        ("10000 100000", 1),
+        ("max 100000", 6),
+        ("900000 100000", 6),
+        ("", 6),
+    ],
+)
+def test_the_quota_of_a_container_limits_the_cores(groups, quota, cores):
+    groups.of_process("0::/\n")
+    groups("", cpu__max=f"{quota}\n")
+    assert usable_cores() == cores
+
+
+def test_the_smallest_quota_of_nested_groups_counts(groups):
+    groups.of_process("0::/slurm/job_7\n")
+    groups("slurm", cpu__max="300000 100000\n")
+    groups("slurm/job_7", cpu__max="max 100000\n")
+    assert usable_cores() == 3
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("400000", 4), ("-1", 6), ("0", 6)])
+def test_a_quota_of_the_first_version(groups, quota, cores):
+    groups.of_process("7:cpu,cpuacct:/job\n4:memory:/job\n0::/\n")
+    groups("cpu/job", cpu__cfs_quota_us=f"{quota}\n", cpu__cfs_period_us="100000\n")
+    assert usable_cores() == cores
+
+
+def test_where_the_system_has_no_affinity_all_cores_count(groups, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1
+
+
+def test_writes_use_as_many_threads_as_the_quota_grants(groups):
+    from nwb_ophys.storage import WriteOptions
+
+    groups.of_process("0::/\n")
+    groups("", cpu__max="200000 100000\n")
+    assert WriteOptions().num_workers == 2
+    assert WriteOptions(workers=5).num_workers == 5

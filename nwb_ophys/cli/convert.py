@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.storage import DEFAULT_BACKEND
 
 
 @click.command()
@@ -27,9 +28,9 @@ from nwb_ophys.cli import options as shared
 @click.option("--append", is_flag=True, help="Add to an existing file.")
 @click.option(
     "--backend",
-    type=click.Choice(["hdf5", "zarr"]),
-    help="How the file is stored.  [default: as --configuration says, zarr where the output "
-    "ends in .zarr, or else hdf5]",
+    type=shared.backend_names,
+    help="Backend of the file.  [default: that of --configuration, or of the suffix of the output "
+    f"such as .zarr, or else {DEFAULT_BACKEND}]",
 )
 @shared.storage
 @shared.no_progress

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nwb_ophys.errors import OutputExistsError
 from nwb_ophys.opening import edited_metadata, open_recording
-from nwb_ophys.storage import get_backend
+from nwb_ophys.storage import DEFAULT_BACKEND, get_backend
 from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p
 
 _SUBJECT = {
@@ -73,7 +73,7 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
 
 def _summary(path: Path) -> str:
     """Say what is in the file, read from the file."""
-    with get_backend("hdf5").open(path, "r") as io:
+    with get_backend(DEFAULT_BACKEND).open(path, "r") as io:
         nwbfile = io.read()
         lines = [f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB):"]
         for series in nwbfile.acquisition.values():

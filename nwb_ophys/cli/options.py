@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nwb_ophys.errors import ArgumentError, OptionError
+from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
 paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 
@@ -48,6 +49,8 @@ settings = click.option(
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+
+backend_names = click.Choice(list(BACKENDS))
 
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
@@ -112,7 +115,7 @@ def configuration(
     """
     from nwb_ophys.storage import BackendConfiguration
 
-    default = backend or default_backend or "hdf5"
+    default = backend or default_backend or DEFAULT_BACKEND
     if path is None:
         base = BackendConfiguration(backend=default)
     else:

@@ -20,8 +20,8 @@ from nwb_ophys.cli import options as shared
 )
 @click.option(
     "--backend",
-    type=click.Choice(["hdf5", "zarr"]),
-    help="How the new file is stored.  [default: as PATH is]",
+    type=shared.backend_names,
+    help="Backend of the new file.  [default: that of the suffix of the output, or else of PATH]",
 )
 @shared.storage
 @shared.overwrite

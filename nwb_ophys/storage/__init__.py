@@ -1,31 +1,44 @@
-"""Putting an ``NWBFile`` on the disk, and adding to one that is there.
+"""Storage of an ``NWBFile`` on the disk: new files, additions to existing ones, and copies.
 
 The room knows backends and nothing of planes or ROIs. A file appears under its name only when it
-is whole; whatever goes wrong, nothing new is left behind and what was there stays as it was.
+is complete; after an error nothing new is left behind, and an existing file is unchanged. The
+names below are imported on first use, so that the rows of ``backends.registry`` stay cheap.
 """
 
-from nwb_ophys.storage.backends.registry import (
-    BACKENDS,
-    BackendName,
-    backend_of_name,
-    backend_of_path,
-    get_backend,
-)
-from nwb_ophys.storage.configuration import BackendConfiguration, DatasetConfiguration
-from nwb_ophys.storage.files import (
-    Target,
-    append_to_nwbfile,
-    check_target,
-    create_nwbfile,
-    target,
-)
-from nwb_ophys.storage.planning import plan_nwbfile as plan_nwbfile
-from nwb_ophys.storage.progress import ProgressBar, WriteProgress
-from nwb_ophys.storage.repack import backend_for_repack, plan_repack, repack
-from nwb_ophys.storage.write import WriteOptions
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nwb_ophys.storage.backends.registry import (
+        BACKENDS,
+        DEFAULT_BACKEND,
+        NO_BACKEND,
+        BackendName,
+        backend_of_name,
+        backend_of_path,
+        get_backend,
+    )
+    from nwb_ophys.storage.configuration import DatasetConfiguration
+    from nwb_ophys.storage.files import (
+        Target,
+        append_to_nwbfile,
+        check_target,
+        create_nwbfile,
+        target,
+    )
+    from nwb_ophys.storage.planning import BackendConfiguration, plan_nwbfile
+    from nwb_ophys.storage.planning import plan_nwbfile as plan_of
+    from nwb_ophys.storage.progress import ProgressBar, WriteProgress
+    from nwb_ophys.storage.repacking import backend_for_repack, plan_repack, repack
+    from nwb_ophys.storage.repacking import plan_repack as configuration_of_file
+    from nwb_ophys.storage.write import WriteOptions
 
 __all__ = [
     "BACKENDS",
+    "DEFAULT_BACKEND",
+    "NO_BACKEND",
     "BackendConfiguration",
     "BackendName",
     "DatasetConfiguration",
@@ -38,10 +51,39 @@ __all__ = [
     "backend_of_name",
     "backend_of_path",
     "check_target",
+    "configuration_of_file",
     "create_nwbfile",
     "get_backend",
     "plan_nwbfile",
+    "plan_of",
     "plan_repack",
     "repack",
     "target",
 ]
+
+_MODULES = {
+    "backends.registry": (
+        *("BACKENDS", "DEFAULT_BACKEND", "NO_BACKEND", "BackendName"),
+        *("backend_of_name", "backend_of_path", "get_backend"),
+    ),
+    "configuration": ("DatasetConfiguration",),
+    "files": ("Target", "append_to_nwbfile", "check_target", "create_nwbfile", "target"),
+    "planning": ("BackendConfiguration", "plan_nwbfile"),
+    "progress": ("ProgressBar", "WriteProgress"),
+    "repacking": ("backend_for_repack", "plan_repack", "repack"),
+    "write": ("WriteOptions",),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+# Names of version 0.1.
+_FORMER_NAMES = {"plan_of": "plan_nwbfile", "configuration_of_file": "plan_repack"}
+
+
+def __getattr__(name: str) -> Any:
+    present = _FORMER_NAMES.get(name, name)
+    if present not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[present]}"), present)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""Putting what was written in the place of its target, whole, in one step where the system can."""
+"""Replacement of a target by a complete file or folder, in one step where the system allows."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from nwb_ophys.storage.threads import to_the_end
 # Linux, renameat2(2).
 _AT_FDCWD = -100
 _NO_REPLACE, _EXCHANGE = 1, 2
-# Of systems, and of file systems, that have no such call.
+# Errors of systems and file systems without this call.
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 Identity = tuple[int, ...] | None
 
 
 def fingerprint(path: Path) -> Identity:
-    """Return what changes when a file or a Zarr store is written; None where nothing is there."""
+    """Return numbers that change when a file or folder is written; None if it does not exist."""
     found: list[int] = []
     for part in (path, path / ".zattrs", path / ".zmetadata"):
         try:
@@ -36,31 +36,31 @@ def fingerprint(path: Path) -> Identity:
 
 
 def replace_target(partial: Path, target: Path, before: Identity) -> None:
-    """Put a file or folder in the place of a target.
+    """Replace a target by a file or folder.
 
     Parameters
     ----------
     partial : pathlib.Path
-        What was written, beside the target. Where the old target is a folder, it may be there
-        afterwards under this name, for the caller to remove.
+        The new file or folder, beside the target. An old folder may have this name afterwards; the
+        caller removes it.
     target : pathlib.Path
     before : tuple of int or None
-        The target's identity when the work began.
+        Fingerprint of the target when the work began.
 
     Raises
     ------
     OutputExistsError, OutputError
-        When someone else has written the target meanwhile; it is left as it is.
+        If another process has written the target meanwhile; it is unchanged then.
     OSError
-        When the system refuses.
+        If the system refuses.
     """
     if before is None:
         _place_new(partial, target)
         return
     if fingerprint(target) != before:
         raise OutputError(
-            f"'{target}' was changed by another process meanwhile; it is left as that one wrote "
-            "it. Run this again."
+            f"'{target}' was changed by another process meanwhile; it is left as that process "
+            "wrote it. Run this again."
         )
     if target.is_file() and partial.is_file():
         shutil.copymode(target, partial)
@@ -85,7 +85,7 @@ def _place_new(partial: Path, target: Path) -> None:
 
 
 def _swap_folders(partial: Path, target: Path) -> None:
-    """Rename the old folder, and back if that fails: no folder is renamed over another."""
+    """Rename the old folder aside, and back after an error: no folder replaces another."""
     aside = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.replaced")
     try:
         target.rename(aside)
@@ -98,7 +98,7 @@ def _swap_folders(partial: Path, target: Path) -> None:
 
 
 def _renamed(source: Path, target: Path, flag: int) -> bool:
-    """Rename in one step, without replacing or by exchange; False where the system cannot."""
+    """Rename in one step, by exchange or without replacing; return False if unsupported."""
     call = _renameat2()
     if call is None:
         return False
@@ -115,14 +115,14 @@ def _renamed(source: Path, target: Path, flag: int) -> bool:
 def _renameat2() -> Any:
     try:
         call = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError, TypeError):  # not Linux, or an old one
+    except (AttributeError, OSError, TypeError):  # not Linux, or an old version
         return None
     call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
     return call
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder; an interrupt is heard when all of it is gone."""
+    """Remove a file or folder completely; an interrupt is raised only afterwards."""
     to_the_end(lambda: _remove(path))
 
 

@@ -1,18 +1,15 @@
-"""How much of a recording may be in memory at a time."""
+"""Limit on how much of a recording is in memory at a time."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import attrs
 
 from nwb_ophys.errors import MemoryLimitError
 from nwb_ophys.memory import available_memory
-from nwb_ophys.storage.configuration import BackendConfiguration
-
-if TYPE_CHECKING:
-    from nwb_ophys.storage.planning import PlannedDataset
+from nwb_ophys.storage.grid import Shape
+from nwb_ophys.storage.sources import Source
 
 # A block is read, copied into another order, shuffled and encoded: it is in memory up to three
 # times at once.
@@ -23,15 +20,15 @@ _SHARE_OF_AVAILABLE_MEMORY = 0.5
 
 @attrs.frozen
 class Budget:
-    """How many bytes may be in flight, and what says so.
+    """Number of bytes that may be in flight.
 
     Attributes
     ----------
     num_bytes : int
     limit : str
-        For messages.
+        Name of the limit, for messages.
     remedy : str
-        What makes it larger, for messages.
+        A way to raise the limit, for messages.
     """
 
     num_bytes: int
@@ -39,23 +36,30 @@ class Budget:
     remedy: str
 
     @classmethod
-    def of(cls, configuration: BackendConfiguration) -> Budget:
-        """Return the budget of a configuration on this machine, which may have less."""
-        asked = int(configuration.buffer_gb * 1e9)
+    def of(cls, buffer_gb: float) -> Budget:
+        """Return the budget for a buffer, or a smaller one where the machine has less memory."""
+        asked = int(buffer_gb * 1e9)
         left = int(available_memory() * _SHARE_OF_AVAILABLE_MEMORY)
         if asked <= left:
             return cls(asked, "buffer_gb", "a larger buffer_gb")
         return cls(left, "half of the memory that is free", "a time when more memory is free")
 
-    def check(self, planned: PlannedDataset) -> None:
+    def check(self, location: str, source: Source, chunk_shape: Shape) -> None:
         """Check that a chunk of a dataset can be read and written.
+
+        Parameters
+        ----------
+        location : str
+            Path of the dataset in the file, for messages.
+        source : Source
+        chunk_shape : tuple of int
+            Shape of the chunks to be written.
 
         Raises
         ------
         MemoryLimitError
-            With both sizes.
+            If a chunk of the source or of the dataset needs more than the budget.
         """
-        source = planned.source
         if source.is_stored and source.chunk_shape is not None:
             decoded = math.prod(source.chunk_shape) * source.dtype.itemsize * COPIES
             if decoded > self.num_bytes:
@@ -63,11 +67,11 @@ class Budget:
                     f"A chunk of {source.label}, {source.chunk_shape}, needs {_size(decoded)} to "
                     f"be read, but {self._allows()}; choose {self.remedy}."
                 )
-        needed = planned.configuration.chunk_bytes * COPIES
+        needed = math.prod(chunk_shape) * source.dtype.itemsize * COPIES
         if needed > self.num_bytes:
             raise MemoryLimitError(
-                f"A chunk of '{planned.location}', {planned.chunk_shape}, needs {_size(needed)} "
-                f"to be written, but {self._allows()}; choose smaller chunks or {self.remedy}."
+                f"A chunk of '{location}', {chunk_shape}, needs {_size(needed)} to be written, "
+                f"but {self._allows()}; choose smaller chunks or {self.remedy}."
             )
 
     def _allows(self) -> str:

@@ -1,4 +1,4 @@
-"""How each dataset of a file is stored: what the data and defaults say, and the user's edits."""
+"""Settings by which the datasets of a file are stored, as a user edits them and as YAML."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 from collections.abc import Iterator, Mapping
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
 from nwb_ophys.errors import ArgumentError, SourceNotFoundError
-from nwb_ophys.storage.compression import parse_compression
+from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
+from nwb_ophys.storage.compression import KEEP_FILTERS, parse_compression
 
-KEEP_FILTERS = "as given"
-"""Compression of data whose wrapper states filters that are no preset; they are kept."""
-
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 TABLE_HEADS = ("dataset", "shape", "dtype", "MB", "chunk", "chunk MB", "compression", "shuffle")
 EDITABLE = ("chunk_shape", "compression", "shuffle")
@@ -28,7 +28,7 @@ def check_compression(_: Any, __: attrs.Attribute[Any], value: Any) -> None:
     Raises
     ------
     ArgumentError
-        When it is neither a preset nor ``as given``.
+        If the value is neither a preset nor ``as given``.
     """
     if value not in (None, KEEP_FILTERS):
         parse_compression(value)
@@ -82,29 +82,30 @@ def _optional_dtype(value: Any) -> np.dtype[Any] | None:
         fields = [tuple(field) for field in value] if isinstance(value, list) else value
         return np.dtype(fields)
     except (TypeError, ValueError, SyntaxError) as error:
-        raise ArgumentError(f"dtype is {value!r}; that is no dtype.") from error
+        raise ArgumentError(f"dtype is {value!r}; it must be a NumPy dtype.") from error
 
 
 @attrs.define(kw_only=True)
 class DatasetConfiguration:
-    """How one dataset is stored. Its chunks, compression and shuffle can be set.
+    """Settings by which one dataset is stored; chunks, compression and shuffle can be changed.
 
-    None means: as the data have it, or as the whole file does.
+    A setting that is None follows the data, or the settings of the whole file.
 
     Attributes
     ----------
     location : str
-        Its path in the file, such as ``acquisition/TwoPhotonSeries/data``.
+        Path in the file, such as ``acquisition/TwoPhotonSeries/data``.
     shape : tuple of int
     dtype : numpy.dtype
     maxshape : tuple of (int or None)
-        How far the dataset may grow later, None for any length; stated only where it may.
+        Limits to which the dataset may grow later, None for no limit; stated only for a dataset
+        that may grow.
     chunk_shape : tuple of int
     compression : str
         ``gzip``, ``gzip:1`` to ``gzip:9``, ``zstd``, ``blosc``, ``lz4`` or ``none``; or
-        ``as given`` where the data are wrapped with filters that are none of these.
+        ``as given`` if the data come wrapped with other filters.
     shuffle : bool
-        Whether bytes are shuffled before they are compressed.
+        Whether bytes are shuffled before compression.
     """
 
     location: str = attrs.field(on_setattr=attrs.setters.frozen)
@@ -129,16 +130,16 @@ class DatasetConfiguration:
 
     @property
     def num_bytes(self) -> int:
-        """Size of the dataset before compression; 0 while its shape is not stated."""
+        """Size of the dataset before compression; 0 while the shape is not stated."""
         return _num_bytes(self.shape, self.dtype)
 
     @property
     def chunk_bytes(self) -> int:
-        """Size of a chunk before compression; 0 while it is not stated."""
+        """Size of a chunk before compression; 0 while the shape of chunks is not stated."""
         return _num_bytes(self.chunk_shape, self.dtype)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is stated, but the location, as plain lists and texts."""
+        """Return the stated settings, without the location, as plain lists and texts."""
         entry = {
             "shape": None if self.shape is None else list(self.shape),
             "dtype": None if self.dtype is None else _dtype_text(self.dtype),
@@ -150,7 +151,7 @@ class DatasetConfiguration:
         return {key: value for key, value in entry.items() if value is not None}
 
     def table_row(self) -> tuple[str, ...]:
-        """Return what :data:`TABLE_HEADS` names, as texts."""
+        """Return the texts of a row below :data:`TABLE_HEADS`."""
         names = getattr(self.dtype, "names", None)
         return (
             self.location,
@@ -187,9 +188,9 @@ def _check_positive(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
 
 
 def _set_everywhere(
-    configuration: BackendConfiguration, field: attrs.Attribute[Any], value: Any
+    configuration: FileConfiguration, field: attrs.Attribute[Any], value: Any
 ) -> Any:
-    """Let a general setting that is set later hold for all datasets, whatever they stated."""
+    """Apply a general setting that is set later to all datasets, whatever they stated."""
     for dataset in configuration.datasets.values():
         if field.name == "compression":
             dataset.compression = value
@@ -202,32 +203,14 @@ _HOLDS_FOR_ALL = [attrs.setters.validate, _set_everywhere]
 
 
 @attrs.define(kw_only=True)
-class BackendConfiguration:
-    """How the datasets of a file are stored.
+class FileConfiguration:
+    """Settings of a file and of its datasets, to and from dictionaries and YAML.
 
-    Attributes
-    ----------
-    backend : {"hdf5", "zarr"}
-    compression : str, optional
-        Of all datasets whose own entry states none; what the wrapper of the data says, or the
-        default of the backend, when not given. When it is set later, it holds for all datasets.
-    chunk_mb : float, optional
-        Size of chunks, in units of 1e6 bytes, of all datasets whose own entry states none; what
-        the data propose when not given. When it is set later, it holds for all datasets.
-    buffer_gb : float
-        Size of all that is read ahead and being encoded at any time, in units of 1e9 bytes.
-    datasets : dict of str to DatasetConfiguration
-        By location.
-
-    Examples
-    --------
-    >>> configuration = BackendConfiguration.from_nwbfile(nwbfile)
-    >>> print(configuration)
-    >>> configuration["acquisition/TwoPhotonSeries/data"].compression = "gzip:9"
-    >>> write_nwbfile(nwbfile, "session.nwb", configuration=configuration)
+    The public class is :class:`nwb_ophys.storage.BackendConfiguration`, which adds the plan of an
+    ``NWBFile``; it describes the attributes.
     """
 
-    backend: str = "hdf5"
+    backend: str = DEFAULT_BACKEND
     compression: str | None = attrs.field(
         default=None, validator=check_compression, on_setattr=_HOLDS_FOR_ALL
     )
@@ -238,40 +221,13 @@ class BackendConfiguration:
     datasets: dict[str, DatasetConfiguration] = attrs.field(factory=dict)
 
     @classmethod
-    def from_nwbfile(
-        cls,
-        nwbfile: Any,
-        backend: str = "hdf5",
-        *,
-        compression: str | None = None,
-        chunk_mb: float | None = None,
-        buffer_gb: float = DEFAULT_BUFFER_GB,
-    ) -> BackendConfiguration:
-        """Return how an ``NWBFile`` would be stored, dataset by dataset, to look at and to edit.
-
-        Parameters
-        ----------
-        nwbfile : pynwb.NWBFile
-            It is the same afterwards. Datasets of a few bytes are not listed; they are stored as
-            pynwb does.
-        backend, compression, chunk_mb, buffer_gb
-            See the class.
-        """
-        from nwb_ophys.storage.planning import plan_nwbfile
-
-        general = cls(
-            backend=backend, compression=compression, chunk_mb=chunk_mb, buffer_gb=buffer_gb
-        )
-        return plan_nwbfile(nwbfile, general)
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> BackendConfiguration:
-        """Return the configuration that :meth:`to_dict` gave; what is left out is not stated.
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Return the configuration of a dictionary such as :meth:`to_dict` returns.
 
         Raises
         ------
         ArgumentError
-            For a key or a value that is not known.
+            If a key is unknown or a value is not allowed.
         """
         _check_keys(document, (*_GENERAL, "datasets"), "The configuration")
         datasets = document.get("datasets")
@@ -285,21 +241,21 @@ class BackendConfiguration:
         return cls(**general, datasets=found)
 
     @classmethod
-    def from_yaml(cls, path: str | Path, *, default_backend: str = "hdf5") -> BackendConfiguration:
-        """Return the configuration of a YAML file, such as :meth:`to_yaml` gives.
+    def from_yaml(cls, path: str | Path, *, default_backend: str = DEFAULT_BACKEND) -> Self:
+        """Return the configuration of a YAML file such as :meth:`to_yaml` returns.
 
         Parameters
         ----------
         path : path-like
-        default_backend : {"hdf5", "zarr"}
-            Where the file states none.
+        default_backend : str
+            Name of the backend if the file states none.
 
         Raises
         ------
         SourceNotFoundError
-            When there is no such file.
+            If the file does not exist.
         ArgumentError
-            When it is no YAML, or has a key or a value that is not known.
+            If the file is not YAML, or has an unknown key or a value that is not allowed.
         """
         document = _read_yaml(path)
         try:
@@ -320,7 +276,7 @@ class BackendConfiguration:
         return iter(self.datasets.values())
 
     def __str__(self) -> str:
-        """Return a table with sizes."""
+        """Return a table of the datasets with their sizes."""
         rows = [TABLE_HEADS, *(dataset.table_row() for dataset in self)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(TABLE_HEADS))]
         return "\n".join(
@@ -329,7 +285,7 @@ class BackendConfiguration:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain lists and dictionaries, as YAML and JSON hold them."""
+        """Return the configuration as plain lists and dictionaries, for YAML and JSON."""
         general = {key: getattr(self, key) for key in _GENERAL}
         stated = {key: value for key, value in general.items() if value is not None}
         return {**stated, "datasets": {each.location: each.to_dict() for each in self}}
@@ -347,9 +303,9 @@ def _dataset(location: str, entry: Any) -> DatasetConfiguration:
     try:
         return DatasetConfiguration(location=location, **entry)
     except ArgumentError as error:
-        told = str(error)
-        told = told if location in told else f"The entry of '{location}': {told}"
-        raise ArgumentError(told) from None
+        text = str(error)
+        named = text if location in text else f"The entry of '{location}': {text}"
+        raise ArgumentError(named) from None
 
 
 def _read_yaml(path: str | Path) -> Any:

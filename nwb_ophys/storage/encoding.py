@@ -1,4 +1,4 @@
-"""From the values of a chunk, in whatever order they lie in memory, to bytes ready for a codec."""
+"""Conversion of the values of a chunk, in any order of memory, to bytes for a codec."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# A piece of this size stays in a core's cache between being transposed and being shuffled.
+# A piece of this size stays in the cache of a core between transposing and shuffling.
 _PIECE_BYTES = 1 << 19
 _WORD = 8
 _SMALLEST_FRAME = 1 << 16
-# Sizes of values of which a word holds several.
+# Sizes of values that fit into a word several times.
 _PACKABLE = (1, 2, 4)
-# Most chunks that are not all zeros show it in their first bytes.
-_GLANCE_BYTES = 4096
+# Most chunks that are not all zeros have another value in these first bytes.
+_FIRST_BYTES = 4096
 
 Bytes = NDArray[np.uint8]
 
 
 class Scratch(threading.local):
-    """Memory of a thread that is used again for each chunk.
+    """Memory of a thread that is reused for each chunk.
 
-    Fresh memory of some megabytes must be cleared by the system first, which all threads wait for.
+    The system clears new memory of some megabytes first, and all threads wait for that.
     """
 
     def __init__(self) -> None:
         self._memory: Bytes = np.empty(0, np.uint8)
 
     def take(self, size: int) -> Bytes:
-        """Return memory whose contents hold until the thread takes it the next time."""
+        """Return memory, whose contents last until the next call in this thread."""
         if self._memory.size < size:
             self._memory = np.empty(size, np.uint8)
         return self._memory[:size]
@@ -55,14 +55,15 @@ def chunk_bytes(
         A view in any order; smaller than the chunk at the edges of a dataset.
     chunk_shape : tuple of int
     dtype : numpy.dtype
-        As stored; values of another are cast.
+        Dtype of the stored values; others are cast.
     shuffle : bool
-        Put first the first bytes of all values, then their second bytes, and so on, as HDF5's
-        shuffle filter and numcodecs' ``Shuffle`` do.
+        Put the first bytes of all values first, then their second bytes, and so on, like the
+        shuffle filters of HDF5 and numcodecs.
     scratch : Scratch, optional
-        Where the bytes are put; into memory of their own when not given.
+        Memory for the bytes; by default new memory.
     padding : scalar, optional
-        What fills a chunk beyond the edges, instead of zero; a reader sees it if the dataset grows.
+        Value beyond the edges of the dataset, by default zero; a reader sees it if the dataset
+        grows.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def chunk_bytes(
 
 
 def _copy_in_order(values: NDArray[Any], planes: NDArray[Any]) -> None:
-    """Copy values into C order: bytes into as many planes as a value has, or values into one."""
+    """Copy values in C order, as values into one plane or as bytes into one plane per byte."""
     num_planes = len(planes)
     if values.ndim > 2 and values.shape[-1] == 1:  # volumes are cut into planes of depth 1
         values = values[..., 0]
@@ -105,7 +106,7 @@ def _copy_in_order(values: NDArray[Any], planes: NDArray[Any]) -> None:
 
 
 def _is_transposed(values: NDArray[Any]) -> bool:
-    """Whether values lie side by side along the last axis but one, in frames worth the effort."""
+    """Return whether values are contiguous along the last axis but one, in frames large enough."""
     return (
         values.ndim >= 2
         and values.dtype.itemsize in _PACKABLE
@@ -115,10 +116,10 @@ def _is_transposed(values: NDArray[Any]) -> bool:
 
 
 def _copy_transposed(frame: NDArray[Any], planes: NDArray[Any]) -> None:
-    """Copy a frame of (columns, rows), whose columns lie side by side, into (…, columns, rows).
+    """Copy a frame of (columns, rows), contiguous along its columns, to (…, columns, rows).
 
-    Words of eight bytes are transposed first, and the values within each afterwards: that is
-    twice as fast as one value at a time.
+    Words of eight bytes are transposed first, and then the values within each word, which is twice
+    as fast as transposing single values.
     """
     itemsize, (columns, rows) = frame.dtype.itemsize, frame.shape
     per_word = _WORD // itemsize
@@ -129,7 +130,7 @@ def _copy_transposed(frame: NDArray[Any], planes: NDArray[Any]) -> None:
         stop = min(start + slab, words_end)
         source = frame[start:stop].T
         if start or stop < columns:
-            source = np.ascontiguousarray(source)  # rows far apart fall onto each other in a cache
+            source = np.ascontiguousarray(source)  # distant rows evict each other from the cache
         words = np.ascontiguousarray(source.view(np.uint64).T)
         parts = words.view(unit).reshape(len(words), rows, per_word, len(planes))
         target = planes[:, start:stop].reshape(len(planes), len(words), per_word, rows)
@@ -141,13 +142,13 @@ def _copy_transposed(frame: NDArray[Any], planes: NDArray[Any]) -> None:
 
 
 def is_all_zero(stored: Bytes) -> bool:
-    """Whether every byte is zero, so that a fill value of zero says the same."""
+    """Return whether every byte is zero, so that a fill value of zero replaces the chunk."""
     flat = stored.reshape(-1)
-    return not flat[:_GLANCE_BYTES].any() and not flat.any()
+    return not flat[:_FIRST_BYTES].any() and not flat.any()
 
 
 def _pieces(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Give parts that follow each other in C order, with the position of each."""
+    """Yield consecutive parts in C order, each with its position."""
     if values.flags.c_contiguous:
         values = values.reshape(-1)
     if values.ndim == 0:
@@ -156,7 +157,7 @@ def _pieces(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
     entry = values.size // values.shape[0]
     per_piece = _PIECE_BYTES // max(entry * values.dtype.itemsize, 1)
     if per_piece == 0 and values.ndim > 1:
-        # One entry is larger than a piece: split it along its own first axis.
+        # An entry is larger than a piece: split it along its own first axis.
         for index in range(values.shape[0]):
             for start, piece in _pieces(values[index]):
                 yield index * entry + start, piece
@@ -167,7 +168,7 @@ def _pieces(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
 
 
 def unshuffled(stored: Any, itemsize: int) -> Bytes:
-    """Return bytes in the order of the values, undoing a byte shuffle."""
+    """Return bytes in the order of the values, reversing a byte shuffle."""
     planes = np.frombuffer(stored, np.uint8)
     if itemsize == 1:
         return planes
@@ -181,5 +182,5 @@ def unshuffled(stored: Any, itemsize: int) -> Bytes:
 
 
 def num_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    """Return the size of an array."""
+    """Return the size of an array in bytes."""
     return math.prod(shape) * dtype.itemsize

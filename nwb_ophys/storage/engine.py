@@ -1,8 +1,8 @@
 """The engine: fills declared datasets, reading blocks and storing chunks in several threads.
 
-A source that only one thread may touch is read by the caller's thread, ahead of the workers; of
-any other the workers read their own blocks. What is in flight is bounded, so that memory does not
-grow with the data.
+The caller's thread reads a source that allows only one thread, ahead of the workers; the workers
+read their own blocks of any other source. The number of bytes in flight is bounded, so that memory
+does not grow with the data.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from nwb_ophys.storage.threads import Flag, Workers
 from nwb_ophys.storage.verification import Verification
 
 _LARGEST_BLOCK = 32_000_000
-# Small chunks are stored in batches, each of which costs Python as much as one large chunk.
+# Small chunks are stored in batches; each batch costs Python as much time as one large chunk.
 _BATCH_BYTES = 2_000_000
-# Above this, larger blocks are read of a source whose chunks lie across those of the target.
+# Above this number of decodings per chunk of the source, larger blocks are read.
 _MOST_DECODINGS = 2.0
 
 
 @attrs.frozen
 class FillTask:
-    """A planned dataset and the open one it goes to."""
+    """A planned dataset and its open dataset in the file."""
 
     planned: PlannedDataset
     sink: Sink
@@ -40,30 +40,30 @@ class FillTask:
 
     @property
     def is_sparse(self) -> bool:
-        """Whether chunks that are all zero need neither be made nor stored."""
+        """Whether chunks of zeros need neither be made nor stored."""
         return self.planned.source.is_sparse and self.sink.zero_is_implied
 
     @property
     def takes_byte_planes(self) -> bool:
-        """Whether chunks may come as the bytes that are encoded; checksums are of values."""
+        """Whether chunks may come as byte planes; a verification needs values for its checksums."""
         is_as_stored = self.planned.source.dtype == self.sink.dtype
         return self.sink.shuffles and is_as_stored and self.verification is None
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Store a chunk."""
         if self.verification is not None:
-            self.verification.note(self, corner, values)
+            self.verification.note(self.planned, self.sink, corner, values)
         self.sink.put(corner, values)
 
 
 @attrs.frozen
 class _Job:
-    """Chunks to store: of a block that is read already, or to be read by the worker."""
+    """Chunks to store, of a block that was read ahead or that the worker reads."""
 
     task: FillTask
     bounds: Selection
     block: NDArray[Any] | None = None
-    """Values of the whole block that the bounds lie in, where they were read ahead."""
+    """Values of the block that contains the bounds, if it was read ahead."""
     block_start: Shape = ()
     num_bytes: int = 0
     is_read_ahead: bool = False
@@ -83,23 +83,24 @@ def fill(
     ----------
     tasks : sequence of FillTask
     workers : int
-        Threads that encode; 0 does everything in the caller's thread.
+        Number of threads that encode; 0 does everything in the caller's thread.
     budget : int
-        Bytes of all blocks in flight.
+        Number of bytes of all blocks in flight.
     counter : ProgressCounter
-        Told in the caller's thread of what is done.
+        Counts finished chunks, in the caller's thread.
     verification : Verification, optional
-        Notes what is stored.
+        Records checksums of the chunks.
 
     Raises
     ------
     SourceError, OutputError
-        Naming the dataset, the frames and the source. All threads have ended then.
+        If a block cannot be read or stored; names the dataset, the frames and the source. All
+        threads have ended by then.
     """
     if verification is not None:
         tasks = [attrs.evolve(task, verification=verification) for task in tasks]
     crew = _Crew(workers, budget, counter)
-    with crew, crew:  # twice, as Workers asks for
+    with crew:
         for task in tasks:
             for job in _jobs(task, workers, budget):
                 crew.do(job)
@@ -123,7 +124,7 @@ def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:
     slowest = source.slowest_axis
     block = block_shape(shape, chunk, source.largest_block, most // itemsize, slowest)
     if source.is_stored and _decodings(block, source.chunk_shape, shape) > _MOST_DECODINGS:
-        # One block at a time, as large as memory allows, and divided among the workers.
+        # Read one block at a time, as large as memory allows, and divide it among the workers.
         ahead = True
         block = block_shape(shape, chunk, None, budget // COPIES // itemsize)
     for bounds in grid(whole(shape), block):
@@ -132,7 +133,7 @@ def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:
 
 
 def _decodings(block: Shape, chunk: Shape | None, shape: Shape) -> float:
-    """Return how often the chunks of a source are decoded, on average, to be read in blocks."""
+    """Return how often each chunk of a source is decoded, on average, when reading in blocks."""
     times = 1.0
     for size, step, total in zip(block, chunk or block, shape, strict=True):
         if size < total and size % step:
@@ -141,7 +142,10 @@ def _decodings(block: Shape, chunk: Shape | None, shape: Shape) -> float:
 
 
 class _Crew:
-    """Workers, and an account of what they have in hand."""
+    """Workers, with the number and size of their unfinished jobs.
+
+    Call :meth:`finish` at the end of the ``with`` block; see :class:`Workers`.
+    """
 
     def __init__(self, workers: int, budget: int, counter: ProgressCounter) -> None:
         self._budget, self._counter = budget, counter
@@ -156,12 +160,11 @@ class _Crew:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._workers is not None:
-            self._workers.close()
+        self.close()
 
     def do(self, job: _Job) -> None:
         """Do a job, now or as soon as a worker is free and memory allows."""
-        while self._collect(wait=False):  # what went wrong is told before more is read
+        while self._collect(wait=False):  # raises errors of workers before more is read
             pass
         while self._in_hand and self._held + job.num_bytes > self._budget:
             self._collect()
@@ -176,9 +179,15 @@ class _Crew:
                 self._submit(part)
 
     def finish(self) -> None:
-        """Wait until all is done."""
+        """Wait until all jobs are done, and end the threads."""
         while self._in_hand:
             self._collect()
+        self.close()
+
+    def close(self) -> None:
+        """End the threads; they leave jobs that they have not begun."""
+        if self._workers is not None:
+            self._workers.close()
 
     def _submit(self, job: _Job) -> None:
         assert self._workers is not None
@@ -187,7 +196,7 @@ class _Crew:
         self._held += job.num_bytes
 
     def _collect(self, *, wait: bool = True) -> bool:
-        """Take note of a job that is done, and return whether there was one."""
+        """Count a finished job, and return whether there was one."""
         if self._workers is None or not self._in_hand:
             return False
         try:
@@ -207,7 +216,7 @@ def _read(job: _Job) -> NDArray[Any]:
 
 
 def _parts(job: _Job, block: NDArray[Any]) -> Iterator[_Job]:
-    """Divide a block that was read ahead among the workers: by chunks, or batches of them."""
+    """Divide a block that was read ahead among the workers, in chunks or batches of chunks."""
     planned = job.task.planned
     start = tuple(step.start for step in job.bounds)
     itemsize = planned.source.dtype.itemsize

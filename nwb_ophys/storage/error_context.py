@@ -1,4 +1,4 @@
-"""What went wrong while a dataset was filled, told with the dataset, the frames and the source."""
+"""Context of errors raised while a dataset is filled: the dataset, the frames and the source."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from nwb_ophys.storage.planning import PlannedDataset
 
 @contextmanager
 def while_reading(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
-    """Tell of an error in a reader where it arose.
+    """Add dataset, frame range and source to errors raised while reading.
 
     Raises
     ------
     SourceError
-        Which is also of the class it had; an error of ours keeps its own.
+        Also an instance of the original class; an error of this package keeps its own class.
     """
     try:
         yield
     except Exception as error:
-        raise _told(
+        raise _with_context(
             error, f"reading {planned.source.label} failed", planned, bounds, SourceError
         ) from error
 
 
 @contextmanager
 def while_writing(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
-    """Tell of an error in an encoder or of the disk where it arose.
+    """Add dataset, frame range and source to errors raised while encoding and storing.
 
     Raises
     ------
     OutputError
-        Which is also of the class it had; an error of ours keeps its own.
+        Also an instance of the original class; an error of this package keeps its own class.
     """
     try:
         yield
     except Exception as error:
         what = f"storing what was read from {planned.source.label} failed"
-        raise _told(error, what, planned, bounds, OutputError) from error
+        raise _with_context(error, what, planned, bounds, OutputError) from error
 
 
-def _told(
+def _with_context(
     error: Exception,
     what: str,
     planned: PlannedDataset,
@@ -54,23 +54,23 @@ def _told(
     where = f"'{planned.location}', frames {first.start} to {first.stop - 1}"
     is_ours = isinstance(error, NwbOphysError)
     reason = str(error) if is_ours else f"{type(error).__name__}: {error}".removesuffix(": ")
-    told = _class_of(kind, type(error))(f"{where}: {what}: {reason}")
-    for name in ("errno", "strerror", "filename"):  # by which a full disk is told
-        if isinstance(error, OSError) and isinstance(told, OSError):
-            setattr(told, name, getattr(error, name))
-    return told
+    located = _class_of(kind, type(error))(f"{where}: {what}: {reason}")
+    for name in ("errno", "strerror", "filename"):  # callers recognise a full disk by these
+        if isinstance(error, OSError) and isinstance(located, OSError):
+            setattr(located, name, getattr(error, name))
+    return located
 
 
 def _class_of(kind: type[NwbOphysError], original: type[Exception]) -> type[Exception]:
-    """Return a class that is caught as an error of ours and as what the source raised."""
+    """Return a class that is caught as an error of this package and as the original class."""
     if issubclass(original, NwbOphysError):
         return original
-    if issubclass(original, StopIteration):  # an iterator on the way would take it for its end
+    if issubclass(original, StopIteration):  # a generator on the way would end silently
         return kind
     namespace = {
         "__init__": lambda self, text: Exception.__init__(self, text),
         "__str__": lambda self: str(self.args[0]),
-        # Such a class cannot be found by name in another process; that of ours can.
+        # Another process cannot find such a class by name; it unpickles the error of this package.
         "__reduce__": lambda self: (kind, (str(self),)),
         "__module__": kind.__module__,
     }

@@ -22,6 +22,7 @@ from nwb_ophys.storage.atomic import fingerprint, remove, replace_target
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     DEFAULT_BACKEND,
+    NWB_SUFFIXES,
     backend_of_name,
     backend_of_path,
     get_backend,
@@ -76,7 +77,7 @@ def check_target(
 
 def _is_expendable(target: Path) -> bool:
     """Whether what is there may be replaced: NWB, also half-written; no raw recording."""
-    if target.name.endswith((".nwb", ".nwb.zarr")):
+    if target.name.endswith(NWB_SUFFIXES):
         return True
     if target.is_file() and target.stat().st_size == 0:
         return True

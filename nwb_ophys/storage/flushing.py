@@ -1,4 +1,4 @@
-"""Putting a file on the disk: while it is being written, and for good before it is renamed."""
+"""Flushing of files to the disk, during a write and before a file is renamed."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from pathlib import Path
 
 from nwb_ophys.storage.threads import Flag, Workers
 
-# Without it the disk stands idle while chunks are encoded, and has all of them to write at the end.
+# Seconds between flushes. Otherwise the disk is idle during encoding and busy at the end.
 _INTERVAL = 0.1
 _PATIENCE = 0.3
-# A disk takes milliseconds for each file, but many files at once.
+# A disk takes milliseconds per file, but accepts many files at once.
 _THREADS = 16
 
 
 def flush(path: Path) -> None:
-    """Have the operating system put a file, or the files of a folder, on the disk.
+    """Flush a file, or the files of a folder, to the disk.
 
     Raises
     ------
     OSError
-        When it cannot.
+        If the system cannot write them.
     """
     if path.is_file():
         _flush_file(path)
         return
     files = [file for file in path.rglob("*") if file.is_file()]
     workers = Workers(_THREADS, _flush_file, Flag(), "nwb-ophys-flusher")
-    with workers, workers:
+    with workers:
         for file in files:
             workers.submit(file)
         for _ in files:
             workers.next_done()
+        workers.close()
 
 
 def _flush_file(file: Path) -> None:
@@ -42,21 +43,21 @@ def _flush_file(file: Path) -> None:
 
 
 class Flusher:
-    """A thread that puts files on the disk while others are still writing them.
+    """Thread that flushes files to the disk while other threads write.
 
-    To be used as a context manager. What it did not come to is left for :func:`flush`.
+    Use it as a context manager; :func:`flush` afterwards flushes the rest.
 
     Parameters
     ----------
     path : pathlib.Path, optional
-        A file that grows all the while.
+        A file that grows during the write.
     is_needed : bool
-        Without it there is no thread, and everything is left for :func:`flush`.
+        Whether to start the thread at all.
 
     Raises
     ------
     OSError
-        At the end, when the disk refused a part of a file; the system tells it only once.
+        At the end, if the disk refused a part of a file; the system reports it only once.
     """
 
     def __init__(self, path: Path | None = None, *, is_needed: bool = True) -> None:
@@ -70,7 +71,7 @@ class Flusher:
             self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def add(self, path: str) -> None:
-        """Have a file flushed that is whole, such as a chunk of a Zarr array."""
+        """Add a complete file, such as one chunk of an array."""
         if self._thread is not None:
             self._whole.put(path)
 
@@ -82,7 +83,7 @@ class Flusher:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
         if self._thread is not None:
-            # After a failure nothing depends on the disk, which may be slow.
+            # After an error nothing waits for the disk, which may be slow.
             self._thread.join(None if kind is None else _PATIENCE)
         if self._error is not None and kind is None:
             raise self._error
@@ -104,7 +105,7 @@ class Flusher:
 
 
 def _flush_data(path: Path) -> None:
-    # Only Linux has the call, and is sure to let a file be opened twice.
+    # Only Linux has the call, and always lets a file be opened twice.
     put_data = getattr(os, "fdatasync", None)
     if put_data is None:
         return

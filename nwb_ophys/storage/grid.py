@@ -1,4 +1,4 @@
-"""The grid of chunks of a dataset, and the blocks of whole chunks that are read at once; pure."""
+"""Pure functions on the grid of chunks of a dataset, and on the blocks that are read at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Selection = tuple[slice, ...]
 
 
 def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float = DEFAULT_CHUNK_MB) -> Shape:
-    """Return chunks of at most ``chunk_mb`` for data that state none.
+    """Return chunks of at most ``chunk_mb`` for data that propose none.
 
     Parameters
     ----------
@@ -21,20 +21,21 @@ def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float = DEFAULT_C
     itemsize : int
         Bytes per value.
     chunk_mb : float
-        In units of 1e6 bytes.
+        Size in units of 1e6 bytes.
 
     Returns
     -------
     tuple of int
-        Tables of two axes are cut by the same factor along both, so that a row and a column cost
-        the same to read; of others whole entries of the first axis stay together where they fit.
+        A table of two axes is cut by the same factor along both, so that a row and a column take
+        equally long to read. With other numbers of axes, entries of the first axis stay whole
+        where they fit.
     """
     values = max(int(chunk_mb * 1e6 // itemsize), 1)
     if len(shape) == 2:
         factor = min(math.sqrt(values / max(math.prod(shape), 1)), 1.0)
         rows = min(max(int(shape[0] * factor), 1), shape[0])
         columns = min(max(values // rows, 1), max(int(shape[1] * factor), 1), shape[1])
-        # Of a single column there are more rows than the factor leaves.
+        # A single column may have more rows than the factor leaves.
         return (min(rows, max(values // columns, 1)), columns)
     chunk = list(shape)
     for axis in range(len(shape)):
@@ -46,7 +47,7 @@ def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float = DEFAULT_C
 
 
 def tile_shape(field: Shape, itemsize: int, chunk_mb: float) -> Shape:
-    """Return a part of a field of two axes, as square as fits into ``chunk_mb``."""
+    """Return a tile of a field of two axes, as nearly square as fits into ``chunk_mb``."""
     values = max(int(chunk_mb * 1e6 // itemsize), 1)
     first = min(field[0], math.isqrt(values))
     second = min(field[1], values // first)
@@ -56,16 +57,16 @@ def tile_shape(field: Shape, itemsize: int, chunk_mb: float) -> Shape:
 def block_shape(
     shape: Shape, chunk: Shape, largest: Shape | None, max_values: int, cut_first: int = 0
 ) -> Shape:
-    """Return the shape of the blocks in which data are read: whole chunks, along each axis.
+    """Return the shape of the blocks in which data are read: whole chunks along each axis.
 
     Parameters
     ----------
     shape, chunk : tuple of int
-        Of the dataset.
+        Shape of the dataset, and of its chunks.
     largest : tuple of int or None
-        The block that the data themselves propose, which is not exceeded but for whole chunks.
+        The block that the data propose; exceeded only to hold one whole chunk.
     max_values : int
-        How many values a block may have, but for a single chunk.
+        Largest number of values in a block; exceeded only to hold one whole chunk.
     cut_first : int
         The axis that is cut before the others, along which values lie farthest apart in the source.
     """
@@ -89,7 +90,7 @@ def _up(size: int, step: int) -> int:
 
 
 def grid(bounds: Selection, step: Shape) -> Iterator[Selection]:
-    """Give the cells of a grid within bounds, in C order; those at the upper edges are clipped."""
+    """Yield the cells of a grid within bounds, in C order, clipped at the upper edges."""
     axes = [range(bound.start, bound.stop, size) for bound, size in zip(bounds, step, strict=True)]
     for corner in itertools.product(*axes):
         yield tuple(
@@ -99,7 +100,7 @@ def grid(bounds: Selection, step: Shape) -> Iterator[Selection]:
 
 
 def cell_at(corner: Shape, size: Shape, shape: Shape) -> Selection:
-    """Return the selection of a cell by its first index, clipped at the edges of a dataset."""
+    """Return the selection of a cell by its lowest index, clipped at the edges of a dataset."""
     return tuple(
         slice(start, min(start + step, total))
         for start, step, total in zip(corner, size, shape, strict=True)
@@ -112,15 +113,15 @@ def shape_of(selection: Selection) -> Shape:
 
 
 def inside(cell: Selection) -> Selection:
-    """Return where a clipped cell lies within the whole one."""
+    """Return the selection of a clipped cell within the whole cell."""
     return tuple(slice(0, size) for size in shape_of(cell))
 
 
 def whole(shape: Shape) -> Selection:
-    """Return the selection of everything."""
+    """Return the selection of a whole dataset."""
     return tuple(slice(0, size) for size in shape)
 
 
 def size_of(selection: Selection) -> int:
-    """Return the number of values of a selection."""
+    """Return the number of values in a selection."""
     return math.prod(shape_of(selection))

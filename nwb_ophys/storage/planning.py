@@ -1,10 +1,10 @@
-"""The plan: which datasets of a file the engine fills, and how each is stored. Writes nothing."""
+"""The plan: the datasets of a file that the engine fills, and their settings. Writes nothing."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from hdmf.build import DatasetBuilder
@@ -12,13 +12,20 @@ from pynwb import NWBFile, get_manager
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage.backends.base import Backend, WrapperSettings
-from nwb_ophys.storage.backends.registry import get_backend
+from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND, get_backend
 from nwb_ophys.storage.budget import Budget
-from nwb_ophys.storage.configuration import KEEP_FILTERS, BackendConfiguration, DatasetConfiguration
+from nwb_ophys.storage.compression import KEEP_FILTERS
+from nwb_ophys.storage.configuration import (
+    DEFAULT_BUFFER_GB,
+    DatasetConfiguration,
+    FileConfiguration,
+)
 from nwb_ophys.storage.grid import Shape, default_chunk_shape
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, restored_after_write
 from nwb_ophys.storage.hdmf.records import data_of, detached_records, reattach
 from nwb_ophys.storage.sources import Source, source_of
+
+_Configuration = TypeVar("_Configuration", bound=FileConfiguration)
 
 
 @attrs.frozen(kw_only=True)
@@ -28,7 +35,7 @@ class PlannedDataset:
     Attributes
     ----------
     configuration : DatasetConfiguration
-        With everything stated.
+        Complete settings.
     source : Source
     builder : hdmf.build.DatasetBuilder
     given : object
@@ -42,7 +49,7 @@ class PlannedDataset:
 
     @property
     def location(self) -> str:
-        """Its path in the file."""
+        """Path of the dataset in the file."""
         return self.configuration.location
 
     @property
@@ -52,8 +59,69 @@ class PlannedDataset:
         return self.configuration.chunk_shape
 
 
-def plan_nwbfile(nwbfile: NWBFile, general: BackendConfiguration) -> BackendConfiguration:
-    """Return a configuration in which every dataset of an ``NWBFile`` is stated."""
+@attrs.define(kw_only=True)
+class BackendConfiguration(FileConfiguration):
+    """Settings by which the datasets of a file are stored.
+
+    Attributes
+    ----------
+    backend : str
+        Name of the backend, such as ``hdf5`` or ``zarr``.
+    compression : str, optional
+        Compression of all datasets whose own entry states none; by default that of the wrapper of
+        the data, or else of the backend. Setting it later sets it for all datasets.
+    chunk_mb : float, optional
+        Size of chunks, in units of 1e6 bytes, of all datasets whose own entry states none; by
+        default the data propose it. Setting it later sets it for all datasets.
+    buffer_gb : float
+        Size of all blocks that are read ahead or being encoded at any time, in units of 1e9 bytes.
+    datasets : dict of str to DatasetConfiguration
+        Settings of single datasets by location.
+
+    Examples
+    --------
+    >>> configuration = BackendConfiguration.from_nwbfile(nwbfile)
+    >>> print(configuration)
+    >>> configuration["acquisition/TwoPhotonSeries/data"].compression = "gzip:9"
+    >>> write_nwbfile(nwbfile, "session.nwb", configuration=configuration)
+    """
+
+    @classmethod
+    def from_nwbfile(
+        cls,
+        nwbfile: Any,
+        backend: str = DEFAULT_BACKEND,
+        *,
+        compression: str | None = None,
+        chunk_mb: float | None = None,
+        buffer_gb: float = DEFAULT_BUFFER_GB,
+    ) -> BackendConfiguration:
+        """Plan an ``NWBFile``: return the settings of each of its datasets, to read and to edit.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+            Unchanged afterwards. Datasets of a few bytes are not listed; they are stored as pynwb
+            does.
+        backend, compression, chunk_mb, buffer_gb
+            See the class.
+        """
+        general = cls(
+            backend=backend, compression=compression, chunk_mb=chunk_mb, buffer_gb=buffer_gb
+        )
+        return plan_nwbfile(nwbfile, general)
+
+
+def plan_nwbfile(nwbfile: NWBFile, general: _Configuration) -> _Configuration:
+    """Return a configuration that states every dataset of an ``NWBFile``.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+        Unchanged afterwards.
+    general : BackendConfiguration
+        Settings of the file, and of single datasets.
+    """
     backend = get_backend(general.backend)
     with restored_after_write(nwbfile), detached_records(nwbfile) as records:
         source = nwbfile.container_source or "plan"
@@ -65,7 +133,7 @@ def plan_nwbfile(nwbfile: NWBFile, general: BackendConfiguration) -> BackendConf
 
 def plan_datasets(
     datasets: Iterable[tuple[str, DatasetBuilder]],
-    configuration: BackendConfiguration,
+    configuration: FileConfiguration,
     backend: Backend,
     *,
     is_written: Callable[[DatasetBuilder], bool] = lambda builder: False,
@@ -76,26 +144,26 @@ def plan_datasets(
     Parameters
     ----------
     datasets : iterable of (str, hdmf.build.DatasetBuilder)
-        Each with its path in the file.
-    configuration : BackendConfiguration
-        What it does not state is filled from the data and the defaults.
+        Each dataset with its path in the file.
+    configuration : FileConfiguration
+        Settings; the data and the defaults supply those that are not stated.
     backend : Backend
     is_written : callable
-        Whether a dataset is in the file already.
+        Return whether a dataset is in the file already.
     find_source : callable
-        Gives the source that data make, or None for what hdmf is to write itself.
+        Return the source of data, or None for data that hdmf writes itself.
 
     Raises
     ------
     ArgumentError
-        When the configuration is of another backend, or does not fit the data.
+        If the configuration is of another backend, or does not fit the data.
     MemoryLimitError
-        When a chunk does not fit into the buffer.
+        If a chunk does not fit into the buffer.
     """
     if configuration.backend != backend.name:
         raise ArgumentError(
             f"The configuration is of backend '{configuration.backend}', but '{backend.name}' is "
-            "to be written; make one for that backend."
+            "to be written; make a configuration for that backend."
         )
     planned = []
     for location, builder in datasets:
@@ -110,14 +178,14 @@ def plan_datasets(
                 )
             )
     _check_locations(configuration, [each.location for each in planned])
-    budget = Budget.of(configuration)
+    budget = Budget.of(configuration.buffer_gb)
     for each in planned:
-        budget.check(each)
+        budget.check(each.location, each.source, each.chunk_shape)
     return planned
 
 
 def _warn_of_foreign(
-    location: str, given: Any, configuration: BackendConfiguration, backend: Backend
+    location: str, given: Any, configuration: FileConfiguration, backend: Backend
 ) -> None:
     own = configuration.datasets.get(location)
     stated = backend.wrapper_settings(given)
@@ -135,10 +203,10 @@ def _resolved(
     location: str,
     given: Any,
     source: Source,
-    configuration: BackendConfiguration,
+    configuration: FileConfiguration,
     backend: Backend,
 ) -> DatasetConfiguration:
-    """Return how a dataset is stored: its own entry first, the file, its wrapper, the defaults."""
+    """Return the settings of a dataset: of its own entry, the file, its wrapper, the defaults."""
     own = configuration.datasets.get(location) or DatasetConfiguration(location=location)
     _check_fit(own, source)
     wrapper = backend.wrapper_settings(given)
@@ -170,7 +238,7 @@ def _resolved(
 def _chunks(source: Source, wrapper: WrapperSettings, chunk_mb: float | None) -> Shape:
     wrapped = wrapper.chunk_shape
     if chunk_mb is None and wrapped is not None and wrapped != source.chunk_shape:
-        # A dataset that may grow may have chunks larger than it is now.
+        # A dataset that can grow may have chunks larger than its present size.
         limits = wrapper.maxshape or source.shape
         return tuple(
             chunk if limit is None else min(chunk, max(limit, size))
@@ -192,11 +260,11 @@ def _check_fit(own: DatasetConfiguration, source: Source) -> None:
         if stated is not None and stated != actual:
             raise ArgumentError(
                 f"The configuration of '{own.location}' states {name} {stated}, but the data have "
-                f"{actual}; make the configuration anew, or leave {name} out."
+                f"{actual}; make a new configuration, or leave {name} out."
             )
 
 
-def _check_locations(configuration: BackendConfiguration, known: list[str]) -> None:
+def _check_locations(configuration: FileConfiguration, known: list[str]) -> None:
     unknown = [location for location in configuration.datasets if location not in known]
     if unknown:
         raise ArgumentError(

@@ -1,4 +1,4 @@
-"""What has been written so far, told to a callback while a file is written."""
+"""Progress of a write, reported to a callback after each block."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from nwb_ophys.storage.planning import PlannedDataset
 
 @attrs.frozen(kw_only=True)
 class WriteProgress:
-    """How far a write has come.
+    """Progress of a write.
 
     Attributes
     ----------
     location : str
-        The dataset of which a part was written, such as ``acquisition/TwoPhotonSeries/data``.
+        Path of the dataset that was written last, such as ``acquisition/TwoPhotonSeries/data``.
     frames, num_frames : int
-        How many entries along its first axis are done, and how many there are.
+        Numbers of written entries and of all entries along its first axis.
     num_bytes, total_bytes : int
-        Uncompressed bytes done and to do, of all datasets that are written in chunks.
+        Numbers of written bytes and of all bytes, uncompressed, of all datasets written in chunks.
     dataset_bytes, total_dataset_bytes : int
-        The same of this dataset.
+        The same numbers for this dataset.
     """
 
     location: str
@@ -41,7 +41,7 @@ ProgressCallback = Callable[[WriteProgress], None]
 
 
 class ProgressCounter:
-    """Counts what is done of each dataset, and tells a callback.
+    """Counter of the written values of each dataset, which reports to a callback.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class ProgressCounter:
         self._done: dict[str, int] = {each.location: 0 for each in planned}
 
     def add(self, planned: PlannedDataset, bounds: Selection) -> None:
-        """Note that a part of a dataset is done."""
+        """Count a written part of a dataset."""
         values = size_of(bounds)
         planned.source.report_written(values)
         location, size = planned.location, planned.configuration.num_bytes
@@ -79,9 +79,9 @@ class ProgressCounter:
 
 
 class ProgressBar:
-    """Shows progress as a tqdm bar with frames and MB/s, on a terminal only.
+    """Progress bar of tqdm with frames and MB/s, shown on a terminal only.
 
-    Use it as a context manager, which ends the line of the bar whatever happens.
+    Use it as a context manager, which ends the line of the bar also after an error.
     """
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class ProgressBar:
             self._bar.close()
 
     def __call__(self, progress: WriteProgress) -> None:
-        """Show how far the write has come."""
+        """Show the progress."""
         if not sys.stderr.isatty():
             return
         if self._bar is None:

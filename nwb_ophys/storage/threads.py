@@ -1,8 +1,8 @@
-"""Threads that do jobs, and that Ctrl-C in the caller's thread cannot leave waiting for ever.
+"""Worker threads that end even if Ctrl-C interrupts the caller's thread.
 
-The executors of the standard library guard each job with a lock that is taken in Python. An
-interrupt that arrives while the caller's thread holds one leaves it taken: the worker that needs
-it never ends. The queues here are taken and released in C, where no interrupt comes between.
+The executors of the standard library acquire a lock per job in Python code. An interrupt can arrive
+while the caller's thread holds it, so that it stays locked and a worker waits for it for ever. The
+queues used here lock and unlock in C, where no interrupt can arrive.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 
 
 def to_the_end(action: Callable[[], None]) -> None:
-    """Do something that may be begun anew, until it is done; an interrupt is raised only then.
+    """Repeat an action until it completes, and raise an interrupt only afterwards.
 
     Parameters
     ----------
     action : callable
-        Begun anew after each interrupt.
+        Called again after each interrupt; an error ends the repetition.
 
     Raises
     ------
     Exception
-        Whatever the action raises.
+        Any error of the action.
     """
     interrupt: BaseException | None = None
     while True:
@@ -44,11 +44,11 @@ def to_the_end(action: Callable[[], None]) -> None:
 
 @contextmanager
 def blosc_without_lock() -> Iterator[None]:
-    """Have numcodecs take no lock around Blosc.
+    """Keep numcodecs from locking Blosc, within the block.
 
-    It takes one in the main thread, in Python, to have Blosc start threads of its own. An
-    interrupt can leave it taken, and the next Blosc chunk of the process would wait for ever.
-    Where numcodecs is not loaded yet, nothing is done.
+    In the main thread numcodecs acquires a lock in Python code, for the threads of Blosc itself. An
+    interrupt can leave it locked, and the next Blosc chunk of the process would wait for ever. If
+    numcodecs is not imported yet, nothing changes.
     """
     blosc = sys.modules.get("numcodecs.blosc")
     before = getattr(blosc, "use_threads", None)
@@ -61,41 +61,42 @@ def blosc_without_lock() -> Iterator[None]:
             blosc.use_threads = before  # type: ignore[attr-defined]
 
 
-# How long the caller's thread waits at a time, so that Ctrl-C is heard on every system.
+# Longest wait of the caller's thread, so that it notices Ctrl-C on every system.
 _PATIENCE = 0.2
 
 
 class Flag:
-    """Something to be told once, without a lock."""
+    """Flag that is set once, without a lock."""
 
     def __init__(self) -> None:
         self._is_set = False
 
     def set(self) -> None:
-        """Tell it."""
+        """Set the flag."""
         self._is_set = True
 
     def is_set(self) -> bool:
-        """Whether it was told."""
+        """Return whether the flag is set."""
         return self._is_set
 
 
 class Workers:
-    """Threads that do jobs in the order they are given.
+    """Threads that do jobs in the order of submission.
 
-    To be entered twice as a context manager: an interrupt may come just as the inner one begins
-    to close, and the outer one closes then.
+    Use it as a context manager, and call :meth:`close` at the end of the block: an interrupt that
+    arrives just as ``close`` begins is an error within the block then, and leaving the block ends
+    the threads. With ``__exit__`` alone that interrupt would leave them waiting for ever.
 
     Parameters
     ----------
     count : int
-        At least 1; started with the first job.
+        Number of threads, at least 1; the first job starts them.
     work : callable
-        Does a job.
+        Called with each job, in one of the threads.
     stop : Flag
-        Once it is set, jobs that were not begun are left.
+        Jobs that have not begun are dropped once it is set.
     name : str
-        Of the threads.
+        Prefix of the names of the threads.
     """
 
     def __init__(
@@ -115,26 +116,26 @@ class Workers:
         self.close()
 
     def submit(self, job: Any) -> None:
-        """Have a job done."""
+        """Add a job to the queue."""
         self._jobs.put((job,))
         if not self._supervisor:
-            # One call in C: no interrupt comes between the start of the thread and the note of it.
+            # One call in C: no interrupt can arrive between starting the thread and recording it.
             self._supervisor.extend(map(_thread.start_new_thread, [self._supervise], [()]))
 
     def next_done(self, *, wait: bool = True) -> Any:
-        """Return a job that is done.
+        """Return a finished job.
 
         Parameters
         ----------
         wait : bool
-            Until one is done.
+            Wait until a job is finished.
 
         Raises
         ------
         queue.Empty
-            When none is done, and it was not to be waited for.
+            If no job is finished and ``wait`` is False.
         Exception
-            Whatever the job raised.
+            The error of the job.
         """
         while True:
             try:
@@ -148,7 +149,7 @@ class Workers:
         return job
 
     def close(self) -> None:
-        """Stop, and wait until all threads have ended, also when interrupted."""
+        """Stop, and wait until all threads have ended, even if interrupted."""
         if self._supervisor:
             to_the_end(self._end)
 
@@ -163,14 +164,14 @@ class Workers:
                 continue
 
     def _supervise(self) -> None:
-        # Starting a thread and waiting for it take locks in Python; interrupts do not come here.
+        # threading acquires locks in Python code; interrupts do not arrive in this thread.
         started = []
         try:
             for number in range(self._count):
                 thread = threading.Thread(target=self._run, name=f"{self._name}_{number}")
                 thread.start()
                 started.append(thread)
-        except BaseException as error:  # the system gives no more threads
+        except BaseException as error:  # the system refuses another thread
             self._stop.set()
             self._done.put((None, error))
         for thread in started:

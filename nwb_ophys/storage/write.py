@@ -1,8 +1,7 @@
-"""One write: plan, have hdmf declare the datasets, fill them, and check them if asked."""
+"""One write: plan the datasets, declare them with hdmf, fill them, and verify them if asked."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral
@@ -13,16 +12,17 @@ from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.memory import usable_cores
 from nwb_ophys.storage.backends.base import Backend, SinkTools
 from nwb_ophys.storage.budget import Budget
-from nwb_ophys.storage.configuration import BackendConfiguration
 from nwb_ophys.storage.encoding import Scratch
 from nwb_ophys.storage.engine import FillTask, fill
 from nwb_ophys.storage.flushing import Flusher
+from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.iterators import fresh_iterator
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
 from nwb_ophys.storage.hdmf.records import reattach
-from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
+from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCounter
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.verification import Verification
@@ -32,7 +32,7 @@ def _check_configuration(_: Any, field: attrs.Attribute[Any], value: Any) -> Non
     if not isinstance(value, BackendConfiguration | None):
         raise ArgumentError(
             f"configuration is {value!r}; it must be a BackendConfiguration, such as "
-            "BackendConfiguration.from_yaml(path) or .from_dict(…) gives."
+            "BackendConfiguration.from_yaml(path) or .from_dict(…) returns."
         )
 
 
@@ -90,12 +90,12 @@ class WriteOptions:
 
     @property
     def num_workers(self) -> int:
-        """The number of threads.
+        """Number of threads.
 
         Raises
         ------
         ArgumentError
-            When it is no integer from 0 upwards.
+            If ``workers`` is not an integer, 0 or more.
         """
         if self.workers is None:
             return usable_cores()
@@ -108,14 +108,6 @@ class WriteOptions:
         return int(self.workers)
 
 
-def usable_cores() -> int:
-    """Return how many processor cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # only Linux tells
-        return os.cpu_count() or 1
-
-
 def write_with(
     io: Any,
     storage: Backend,
@@ -124,7 +116,7 @@ def write_with(
     find_source: Callable[[Any], Source | None] = source_of,
     records: Mapping[str, Any] | None = None,
 ) -> None:
-    """Have an IO write, and fill what it only declares.
+    """Write with an IO object, and fill the datasets that it only declares.
 
     Parameters
     ----------
@@ -133,11 +125,11 @@ def write_with(
     storage : Backend
     options : WriteOptions
     write : callable
-        Has the IO write a container or export another IO.
+        Write a container, or export another IO object, with ``io``.
     find_source : callable
-        Gives the source that data make, or None for what hdmf is to write itself.
+        Return the source of data, or None for data that hdmf writes itself.
     records : mapping, optional
-        Data that were set aside, by the id of the object they are of.
+        Detached data by the id of their object.
     """
     configuration = options.configuration
     if configuration is None:
@@ -159,7 +151,7 @@ def write_with(
 
     io.before_writing = declare
     write()
-    fill_planned(planned, storage, io._file, options, Budget.of(configuration))
+    fill_planned(planned, storage, root_of(io), options, Budget.of(configuration.buffer_gb))
 
 
 def fill_planned(
@@ -169,14 +161,14 @@ def fill_planned(
     options: WriteOptions,
     budget: Budget,
 ) -> None:
-    """Fill what was declared, and check it if asked.
+    """Fill declared datasets, and verify them if asked.
 
     Parameters
     ----------
     planned : list of PlannedDataset
     storage : Backend
-    root : h5py.File or zarr.Group
-        In which they are.
+    root : object
+        Open root group of the file.
     options : WriteOptions
     budget : Budget
     """
@@ -196,7 +188,7 @@ def fill_planned(
             verification=verification,
         )
     if verification is not None:
-        verification.check(tasks)
+        verification.check({task.planned.location: task.sink for task in tasks})
 
 
 def _declare(
@@ -206,7 +198,7 @@ def _declare(
     is_written: Callable[[DatasetBuilder], bool],
     compression: str | None,
 ) -> None:
-    """Put placeholders in place of what is planned, and a pass in place of other lazy data."""
+    """Replace planned data by placeholders, and other lazy data by a new pass over them."""
     by_location = {each.location: each for each in planned}
     for location, builder in dataset_builders(root):
         if not is_written(builder):
@@ -215,8 +207,8 @@ def _declare(
         if location in by_location:
             each = by_location[location]
             declared = storage.declare(each.configuration, given)
-            if each.source.is_stored:  # else the schema has a say in the dtype
-                declared.io_settings["dtype"] = each.source.dtype
+            if each.source.is_stored:  # hdmf would apply the dtype of the schema
+                settings_of(declared)["dtype"] = each.source.dtype
             put(builder, declared)
         elif isinstance(given, (DataIO, AbstractDataChunkIterator)) and not is_written(builder):
             data = fresh_iterator(unwrapped(given), location)

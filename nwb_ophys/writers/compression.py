@@ -13,6 +13,8 @@ import numpy as np
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.data_utils import DataChunkIterator, GenericDataChunkIterator
 
+from nwb_ophys.storage.hdmf.internals import settings_of
+
 
 def compressed(data: Any, compression_options: Mapping[str, Any] | None = None) -> Any:
     """Wrap data with compression.
@@ -35,5 +37,5 @@ def compressed(data: Any, compression_options: Mapping[str, Any] | None = None) 
     options = dict(compression_options or {"compression": "gzip"})
     wrapper = H5DataIO(data=data, **options)
     if options.get("compression", "gzip") in (None, False):
-        wrapper.io_settings["compression"] = None  # H5DataIO forgets that none was asked for
+        settings_of(wrapper)["compression"] = None  # H5DataIO forgets that none was asked for
     return wrapper

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pynwb import NWBFile
 
-from nwb_ophys.storage import BackendConfiguration, WriteOptions, target
+from nwb_ophys.storage import DEFAULT_BACKEND, BackendConfiguration, WriteOptions, target
 from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
@@ -15,7 +15,7 @@ def write_nwbfile(
     nwbfile: NWBFile,
     path: str | Path,
     *,
-    backend: str = "hdf5",
+    backend: str = DEFAULT_BACKEND,
     configuration: BackendConfiguration | None = None,
     workers: int | None = None,
     overwrite: bool = False,

@@ -122,7 +122,7 @@ def test_workers_do_not_change_the_file(run, raw, target, backend, workers, reco
 
 @pytest.mark.parametrize("command", ["convert", "repack"])
 def test_workers_and_verify_are_handed_on(run, raw, command, monkeypatch):
-    from nwb_ophys.storage import writing
+    from nwb_ophys.storage import write
 
     handed = []
 
@@ -131,8 +131,8 @@ def test_workers_and_verify_are_handed_on(run, raw, command, monkeypatch):
         right(tasks, workers=workers, verification=verification, **options)
 
     assert run("convert", *MOVIE_OF, "-o", "made.nwb").code == 0
-    right = writing.fill
-    monkeypatch.setattr(writing, "fill", fill)
+    right = write.fill
+    monkeypatch.setattr(write, "fill", fill)
     source = MOVIE_OF if command == "convert" else ("made.nwb",)
     for name, options in (("a.nwb", ("--workers", "0")), ("b.nwb", ("--workers", "3", "--verify"))):
         assert run(command, *source, "-o", name, *options).code == 0

@@ -241,7 +241,7 @@ def test_data_that_are_given_once_are_not_written_a_second_time_as_zeros(tmp_pat
     path = create_nwbfile(nwbfile, tmp_path / "a", backend=backend)
     assert read(path, "acquisition/a/data")[0].tolist() == VALUES.tolist()
     with pytest.raises(
-        OutputError, match="data of 'acquisition/a/data' come from an iterator that gives them"
+        OutputError, match="data of 'acquisition/a/data' come from an iterator that yields them"
     ):
         create_nwbfile(nwbfile, tmp_path / "b", backend=backend)
     assert not (tmp_path / "b").exists()
@@ -251,7 +251,7 @@ def test_an_iterator_that_pynwb_has_used_up_is_refused(tmp_path):
     iterator = DataChunkIterator(data=iter(VALUES), buffer_size=30)
     with pynwb.NWBHDF5IO(str(tmp_path / "a.nwb"), "w") as file:
         file.write(new_file(a=iterator))
-    with pytest.raises(OutputError, match="gives them once"):
+    with pytest.raises(OutputError, match="yields them once"):
         create_nwbfile(new_file(a=iterator), tmp_path / "b.nwb")
 
 

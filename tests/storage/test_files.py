@@ -24,10 +24,10 @@ from nwb_ophys.errors import (
 from nwb_ophys.storage import (
     WriteOptions,
     append_to_nwbfile,
+    atomic,
     backend_of_path,
     check_target,
     create_nwbfile,
-    atomic,
 )
 
 from .conftest import VALUES, Lazy, new_file, read, snapshot

@@ -25,7 +25,7 @@ from nwb_ophys.errors import (
 )
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.storage import WriteOptions, append_to_nwbfile
-from nwb_ophys.storage.backends.stored_sources import Hdf5Source
+from nwb_ophys.storage.backends.hdf5 import Hdf5Source
 from nwb_ophys.tools import add_plane_segmentation
 
 from .conftest import new_file

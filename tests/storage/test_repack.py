@@ -23,7 +23,8 @@ from nwb_ophys.errors import (
     SourceNotFoundError,
 )
 from nwb_ophys.storage import backend_for_repack, plan_repack
-from nwb_ophys.storage.backends.stored_sources import Hdf5Source, stored_source_of
+from nwb_ophys.storage.backends.hdf5 import Hdf5Source
+from nwb_ophys.storage.repacking import stored_source_of
 
 from .conftest import new_file, read, snapshot
 from .specimens import (

@@ -9,7 +9,7 @@ import pytest
 
 from nwb_ophys import BackendConfiguration, DatasetConfiguration, repack
 from nwb_ophys.errors import MemoryLimitError
-from nwb_ophys.storage.backends.stored_sources import Hdf5Source
+from nwb_ophys.storage.backends.hdf5 import Hdf5Source
 
 from .conftest import read
 from .specimens import DATA, series

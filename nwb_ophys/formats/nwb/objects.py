@@ -12,7 +12,7 @@ import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.metadata import models
-from nwb_ophys.storage import get_backend
+from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 
 # A new file is another file, and says itself when it was made.
 _NOT_COPIED = {"identifier", "was_generated_by"}
@@ -37,7 +37,8 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
         with warnings.catch_warnings():
             # What is out of date in a file of another author is not the reader's to mend.
             warnings.simplefilter("ignore")
-            io = get_backend("zarr" if path.is_dir() else "hdf5").open(path, "r")
+            backend = backend_of_path(path)
+            io = get_backend(backend.name if backend else DEFAULT_BACKEND).open(path, "r")
             return io, io.read()
     except ImportError:
         raise

@@ -1,41 +1,55 @@
-"""What the storage room needs of a backend and of its datasets."""
+"""Base classes of a backend: the backend itself, its sources and its sinks."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import numpy as np
 from hdmf.build import DatasetBuilder
+from hdmf.data_utils import DataIO
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.backends.registry import BACKENDS, BackendRow
 from nwb_ophys.storage.encoding import Scratch, chunk_bytes, is_all_zero
 from nwb_ophys.storage.flushing import Flusher
-from nwb_ophys.storage.grid import Selection, Shape
+from nwb_ophys.storage.grid import Selection, Shape, tile_shape
+from nwb_ophys.storage.hdmf.placeholders import dataset_builders
+from nwb_ophys.storage.sources import ArraySource, Source
+
+if TYPE_CHECKING:
+    from nwb_ophys.storage.configuration import DatasetConfiguration
 
 
 @attrs.frozen(kw_only=True)
 class WrapperSettings:
-    """What the wrapper of data says of their storage; None where it says nothing."""
+    """Settings of storage that the wrapper of data states; None where it states nothing."""
 
     chunk_shape: Shape | None = None
     compression: str | None = None
     shuffle: bool | None = None
     maxshape: tuple[int | None, ...] | None = None
+    fill_value: Any = None
     foreign: str | None = None
-    """What it asks for that only the other backend has, in words."""
+    """Description of filters that only another backend has."""
+
+
+def stated_chunk_shape(settings: Mapping[str, Any]) -> Shape | None:
+    """Return the shape of chunks that the settings of a wrapper state, or None."""
+    chunks = settings.get("chunks")  # True leaves the choice to the package of the backend
+    return tuple(chunks) if isinstance(chunks, (tuple, list)) else None
 
 
 class Sink(Protocol):
-    """An open dataset into which chunks go.
+    """An open dataset that takes chunks.
 
     Attributes
     ----------
     dtype : numpy.dtype
-        As stored.
+        Dtype of the stored values.
     zero_is_implied : bool
         Whether a chunk of zeros need not be stored, since a reader gets zeros for it.
     shuffles : bool
@@ -47,86 +61,216 @@ class Sink(Protocol):
     shuffles: bool
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
-        """Encode and store a chunk; may be called from several threads at once."""
+        """Encode and store a chunk; several threads may call this at once."""
 
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
         """Encode and store a chunk whose bytes are shuffled already, (itemsize, values)."""
 
     def read(self, selection: Selection) -> NDArray[Any]:
-        """Return what is stored, as a reader gets it."""
+        """Return stored values, as a reader gets them."""
 
 
 @attrs.frozen(kw_only=True)
 class SinkTools:
-    """What the datasets of a file share while they are filled.
+    """Tools that the datasets of a file share while the engine fills them.
 
     Attributes
     ----------
     scratch : Scratch
-        Memory in which each thread makes its chunks ready.
+        Memory in which each thread prepares its chunks.
     flusher : Flusher
-        Takes files that are whole.
+        Puts finished files on the disk.
     """
 
     scratch: Scratch
     flusher: Flusher
 
 
-class Backend(Protocol):
-    """How a backend opens a file, stores data, and looks on the disk."""
-
-    name: str
-    suffix: str
-    default_compression: str
-
-    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
-        """Return a pynwb IO object with a builder hook; ``mode`` is ``w``, ``r`` or ``r+``.
-
-        Its types are those of a build manager, or of the file and pynwb when there is none.
-        """
-
-    def can_fill(self, dtype: np.dtype[Any]) -> bool:
-        """Whether datasets of a dtype can be declared first and filled afterwards."""
-
-    def wrapper_settings(self, given: Any) -> WrapperSettings:
-        """Return what the wrapper of data says of their storage."""
-
-    def check(self, location: str, builder: DatasetBuilder) -> None:
-        """Raise an OutputError for a dataset that would be written so that none can read it."""
-
-    def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
-        """Return what hdmf makes an empty dataset of."""
-
-    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
-        """Return data for hdmf to write itself, stored as asked, or as their wrapper says."""
-
-    def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Sink:
-        """Open a declared dataset."""
-
-    def single_file(self, root: Any) -> Path | None:
-        """Return the one file that all chunks go to, if that is so."""
-
-    def contents(self, group: Any) -> dict[str, Any]:
-        """Return what is in an open group by name: the groups of its own, None for all else."""
-
-    def recognises(self, path: Path) -> bool:
-        """Whether what is at the path is of this backend."""
-
-    def neurodata_type(self, path: Path) -> str | None:
-        """Return the neurodata type that a file of this backend says it is."""
-
-    def copy(self, source: Path, target: Path) -> None:
-        """Copy a file."""
-
-
-class ChunkSink(ABC):
-    """An open dataset into which chunks go; a backend says how bytes are encoded and stored.
+class Backend(ABC):
+    """A file type in which NWB is stored: its files, wrappers, sources, sinks and copies.
 
     Parameters
     ----------
-    dataset : h5py.Dataset or zarr.Array
+    row : BackendRow
+    """
+
+    default_compression: str
+    ignored_warnings: tuple[str, ...] = ()
+    """Beginnings of the warnings that a copy into this backend raises without need."""
+    copies_datasets = False
+    """Whether :meth:`copy_except` copies single datasets and types as they are stored."""
+
+    def __init__(self, row: BackendRow) -> None:
+        self.name, self.suffix = row.name, row.suffix
+
+    # --- packages and files ---------------------------------------------------------------------
+
+    def require(self) -> None:
+        """Check that the packages of the backend are installed.
+
+        Raises
+        ------
+        MissingPackageError
+            If one is missing; names the ``pip install`` that brings it.
+        """
+        return None
+
+    @abstractmethod
+    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
+        """Return a pynwb IO object with a builder hook; ``mode`` is ``w``, ``r`` or ``r+``.
+
+        Its types come from a build manager, or from the file and pynwb if there is none.
+        """
+
+    @abstractmethod
+    def recognises(self, path: Path) -> bool:
+        """Return whether a file or folder is of this backend."""
+
+    @abstractmethod
+    def neurodata_type(self, path: Path) -> str | None:
+        """Return the neurodata type that a file of this backend states."""
+
+    @abstractmethod
+    def single_file(self, root: Any) -> Path | None:
+        """Return the one file that holds all chunks, or None if each chunk is a file."""
+
+    @abstractmethod
+    def contents(self, group: Any) -> dict[str, Any]:
+        """Return the items of an open group by name: the group's own groups, None for others."""
+
+    # --- wrappers -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def own_settings(self, given: DataIO) -> WrapperSettings | None:
+        """Return the settings in a wrapper of this backend, or None for another wrapper."""
+
+    @abstractmethod
+    def portable_settings(self, given: DataIO) -> WrapperSettings | None:
+        """Return the settings in a wrapper of this backend that other backends have, too."""
+
+    def wrapper_settings(self, given: Any) -> WrapperSettings:
+        """Return the settings in the wrapper of data, of this backend or another one."""
+        if not isinstance(given, DataIO):
+            return WrapperSettings()
+        own = self.own_settings(given)
+        if own is not None:
+            return own
+        others = (BACKENDS[name] for name in BACKENDS if name != self.name)
+        found = (other.portable_settings(given) for other in others)
+        return next((settings for settings in found if settings is not None), WrapperSettings())
+
+    @abstractmethod
+    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
+        """Return data in a wrapper, for hdmf to write.
+
+        Parameters
+        ----------
+        given : object
+            The data as the user gave them, perhaps in a wrapper whose settings are kept.
+        data : object
+            The data to be written.
+        compression : str, optional
+            A preset for numbers, instead of the compression that the wrapper states.
+        """
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def can_fill(self, dtype: np.dtype[Any]) -> bool:
+        """Return whether the engine can fill datasets of a dtype after hdmf declared them."""
+        return True
+
+    def check(self, location: str, builder: DatasetBuilder) -> None:
+        """Check that readers will understand a dataset.
+
+        Raises
+        ------
+        OutputError
+            If no reader could decode it.
+        """
+        return None
+
+    @abstractmethod
+    def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
+        """Return a wrapped placeholder, of which hdmf makes an empty dataset."""
+
+    @abstractmethod
+    def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Sink:
+        """Open a declared dataset."""
+
+    # --- reading and copying --------------------------------------------------------------------
+
+    @abstractmethod
+    def holds(self, data: Any) -> bool:
+        """Return whether data are an open dataset of this backend."""
+
+    @abstractmethod
+    def stored_source(self, dataset: Any) -> Source:
+        """Return an open dataset of this backend as a source."""
+
+    def stored_datasets(self, io: Any) -> Iterator[tuple[str, DatasetBuilder]]:
+        """Yield each dataset of an open file, with its path."""
+        return dataset_builders(io.read_builder())
+
+    @abstractmethod
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy a file."""
+
+    def create(self, path: Path) -> Any:
+        """Return a new file without contents, for :meth:`copy_except`."""
+        raise NotImplementedError
+
+    def copy_except(self, source: Any, target: Any, declared: Mapping[str, Any]) -> None:
+        """Copy an open file to an empty one, as it is stored.
+
+        Parameters
+        ----------
+        source, target : object
+            The roots of the open files.
+        declared : mapping of str to object
+            Wrapped placeholders by location: datasets that are created without values.
+        """
+        raise NotImplementedError
+
+
+class StoredSource(ArraySource):
+    """A dataset of an existing file, whose values are written to another file.
+
+    Parameters
+    ----------
+    dataset : object
+        With ``name``, ``shape``, ``dtype``, ``chunks`` and slicing.
+    file_name : str
+        Name of the file, for messages.
+    in_parallel : bool
+        Whether several threads may read at once.
+    """
+
+    is_stored = True
+
+    def __init__(self, dataset: Any, file_name: str, *, in_parallel: bool) -> None:
+        label = f"'{dataset.name.strip('/')}' of '{file_name}'"
+        super().__init__(dataset, label, in_parallel=in_parallel)
+
+    def chunk_shape_of(self, chunk_mb: float) -> Shape | None:
+        """Return tiles for entries that are stored as tiles, such as the masks of ROIs."""
+        shape, chunks = self.shape, self.chunk_shape
+        if chunks is None or len(shape) < 3 or shape[0] == 1 or chunks[0] > 1:
+            return None
+        if chunks[1:3] == shape[1:3]:
+            return None
+        tile = tile_shape(shape[1:3], self.dtype.itemsize, chunk_mb)
+        return (1, *tile, *(1 for _ in shape[3:]))
+
+
+class ChunkSink(ABC):
+    """An open dataset that takes chunks; a backend encodes and stores their bytes.
+
+    Parameters
+    ----------
+    dataset : object
+        With ``dtype`` and ``chunks``.
     fill_value : scalar or None
-        What a reader gets for a chunk that is not stored.
+        Value that a reader gets for a chunk that is not stored.
     tools : SinkTools
     """
 
@@ -155,4 +299,4 @@ class ChunkSink(ABC):
 
     @abstractmethod
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
-        """Encode and store a chunk whose bytes are in order, and shuffled where they are to be."""
+        """Encode and store a chunk whose bytes are in C order, and shuffled if ``shuffles``."""

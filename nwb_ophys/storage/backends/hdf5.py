@@ -1,10 +1,17 @@
-"""The HDF5 backend: chunks are encoded by us and stored as they are, behind standard filters."""
+"""The HDF5 backend, through pynwb and h5py.
+
+Chunks are encoded outside of the HDF5 library and stored directly, in the format of its standard
+filters. Every reader decodes ``gzip`` and ``none``; the other presets need ``hdf5plugin``.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib
+import math
 import shutil
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,30 +20,59 @@ import h5py
 import numpy as np
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.build import DatasetBuilder
+from hdmf.data_utils import DataIO
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import MissingPackageError
-from nwb_ophys.storage.backends.base import ChunkSink, SinkTools, WrapperSettings
-from nwb_ophys.storage.compression import encoder, hdf5_filters, parse_compression
-from nwb_ophys.storage.configuration import KEEP_FILTERS, DatasetConfiguration
-from nwb_ophys.storage.grid import Selection, Shape, cell_at, inside
+from nwb_ophys.storage.backends.base import (
+    Backend,
+    ChunkSink,
+    SinkTools,
+    StoredSource,
+    WrapperSettings,
+    stated_chunk_shape,
+)
+from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
+from nwb_ophys.storage.compression import (
+    BLOSC_BLOCK,
+    BLOSC_LEVEL,
+    KEEP_FILTERS,
+    ZSTD_LEVEL,
+    Compression,
+    isal_level,
+    parse_compression,
+    required_package,
+)
+from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.encoding import chunk_bytes, num_bytes, unshuffled
+from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside, shape_of
+from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
 
+_FILTER_SETTINGS = ("compression", "compression_opts", "shuffle", "fletcher32")
+# HDF5 stores a level with the deflate filter, and uses it for data that are added later.
+_STORED_LEVEL = 4
+_LZ4_BLOCK = 1 << 30
+_ZLIB_WINDOW = 15
+# Largest share of stored chunks with which the other chunks are skipped.
+_LARGEST_SPARSE_SHARE = 0.5
 
-def load_plugins() -> None:
-    """Have HDF5 know the filters of ``hdf5plugin``, where it is installed."""
+
+def _load_plugins() -> None:
+    """Register the filters of ``hdf5plugin`` with HDF5, where it is installed."""
     with suppress(ImportError):
         importlib.import_module("hdf5plugin")
 
 
-def check_filters(dataset: h5py.Dataset) -> None:
-    """Check that a dataset can be decoded here.
+def _check_filters(dataset: h5py.Dataset) -> None:
+    """Check that HDF5 can decode a dataset here.
 
     Raises
     ------
     MissingPackageError
-        Naming the dataset and the filter that is missing.
+        If a filter is missing; names the dataset and the filter.
     """
     filters = dataset.id.get_create_plist()
     for number in range(filters.get_nfilters()):
@@ -50,106 +86,28 @@ def check_filters(dataset: h5py.Dataset) -> None:
             )
 
 
-_FILTERS = ("compression", "compression_opts", "shuffle", "fletcher32")
-
-
 @functools.cache
 def _io_class() -> type:
-    # pynwb takes most of a second to import.
+    # Importing pynwb takes most of a second.
     from pynwb import NWBHDF5IO
 
     return type("HookedNWBHDF5IO", (BuilderHook, NWBHDF5IO), {})
 
 
-class Hdf5Backend:
-    """One HDF5 file, through pynwb."""
+class Hdf5Backend(Backend):
+    """NWB in one HDF5 file, written with pynwb."""
 
-    name = "hdf5"
-    suffix = ".nwb"
     default_compression = "gzip"
+    copies_datasets = True
 
     def open(self, path: Path, mode: str, manager: Any = None) -> Any:
         """Return a ``pynwb.NWBHDF5IO`` with a builder hook."""
         if mode != "w":
-            load_plugins()
+            _load_plugins()
         return _io_class()(str(path), mode=mode, manager=manager)
 
-    def can_fill(self, dtype: np.dtype[Any]) -> bool:
-        """Whether datasets of a dtype can be filled: numbers and records of numbers."""
-        return True
-
-    def wrapper_settings(self, given: Any) -> WrapperSettings:
-        """Return what an ``H5DataIO`` says."""
-        if not isinstance(given, H5DataIO):
-            return _stated_for_zarr(given)
-        settings = given.io_settings
-        chunks = settings.get("chunks")
-        shuffle = settings.get("shuffle")
-        return WrapperSettings(
-            chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
-            compression=stated_compression(settings),
-            shuffle=None if shuffle is None else bool(shuffle),
-            maxshape=None if settings.get("maxshape") is None else tuple(settings["maxshape"]),
-        )
-
-    def check(self, location: str, builder: DatasetBuilder) -> None:
-        """Refuse nothing."""
-
-    def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
-        """Return a wrapped placeholder."""
-        chunks = configuration.chunk_shape
-        declared = Placeholder(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
-        wrapper = H5DataIO(data=declared, chunks=chunks)
-        settings = wrapper.io_settings
-        was_given = dict(given.io_settings) if isinstance(given, H5DataIO) else {}
-        if isinstance(given, h5py.Dataset):
-            was_given = {"maxshape": given.maxshape, "fillvalue": given.fillvalue}
-        elif getattr(given, "fill_value", None) is not None:  # an array of Zarr's
-            was_given = {"fillvalue": given.fill_value}
-        elif not hasattr(unwrapped(given), "maxshape"):
-            # hdmf makes the columns of tables extensible, unless they came from an iterator.
-            settings.pop("maxshape")
-        kept = ("maxshape", "fillvalue", *(_FILTERS if _is_as_given(configuration) else ()))
-        settings.update({key: was_given[key] for key in kept if key in was_given})
-        if not _is_as_given(configuration):
-            compression = parse_compression(configuration.compression or "none")
-            itemsize = configuration.dtype.itemsize  # type: ignore[union-attr]
-            settings.update(hdf5_filters(compression, itemsize, bool(configuration.shuffle)))
-        return wrapper
-
-    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
-        """Return data in an ``H5DataIO`` with the settings of the given one, numbers compressed."""
-        if data is unwrapped(given):  # which may also be a link, or an empty dataset
-            return given
-        wrapper = rewrapped(given, data) if isinstance(given, H5DataIO) else H5DataIO(data=data)
-        settings = wrapper.io_settings
-        preset = compression or (
-            None if "compression" in settings or settings.get("fletcher32") else "gzip"
-        )
-        kind = getattr(data, "dtype", None)
-        if preset is not None and kind is not None and np.dtype(kind).kind in "iuf":
-            filters = hdf5_filters(parse_compression(preset), np.dtype(kind).itemsize, True)
-            for key in _FILTERS:
-                settings.pop(key, None)
-            settings.update(filters)
-        return wrapper
-
-    def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Hdf5Sink:
-        """Open a declared dataset of an open file."""
-        return Hdf5Sink(root[configuration.location], configuration, tools)
-
-    def single_file(self, root: Any) -> Path | None:
-        """Return the file, to which all chunks go."""
-        return Path(root.filename)
-
-    def contents(self, group: Any) -> dict[str, Any]:
-        """Return what is in an open group by name: the groups of its own, None for all else."""
-        own = [name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)]
-        groups = {name: group[name] for name in own if isinstance(group[name], h5py.Group)}
-        return {name: groups.get(name) for name in group}
-
     def recognises(self, path: Path) -> bool:
-        """Whether the path is a file with HDF5's signature."""
+        """Return whether the path is a file with the signature of HDF5."""
         return path.is_file() and bool(h5py.is_hdf5(path))
 
     def neurodata_type(self, path: Path) -> str | None:
@@ -158,51 +116,217 @@ class Hdf5Backend:
             kind = file.attrs.get("neurodata_type")
         return kind.decode() if isinstance(kind, bytes) else kind
 
+    def single_file(self, root: Any) -> Path | None:
+        """Return the file, which holds all chunks."""
+        return Path(root.filename)
+
+    def contents(self, group: Any) -> dict[str, Any]:
+        """Return the items of an open group by name: the group's own groups, None for others."""
+        own = [name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)]
+        groups = {name: group[name] for name in own if isinstance(group[name], h5py.Group)}
+        return {name: groups.get(name) for name in group}
+
+    def own_settings(self, given: DataIO) -> WrapperSettings | None:
+        """Return the settings in an ``H5DataIO``."""
+        if not isinstance(given, H5DataIO):
+            return None
+        settings = settings_of(given)
+        shuffle = settings.get("shuffle")
+        return WrapperSettings(
+            chunk_shape=stated_chunk_shape(settings),
+            compression=_stated_compression(settings),
+            shuffle=None if shuffle is None else bool(shuffle),
+            maxshape=None if settings.get("maxshape") is None else tuple(settings["maxshape"]),
+        )
+
+    def portable_settings(self, given: DataIO) -> WrapperSettings | None:
+        """Return the settings in an ``H5DataIO`` that other backends have, too."""
+        if not isinstance(given, H5DataIO):
+            return None
+        settings = settings_of(given)
+        compression = _stated_compression(settings)
+        keys = ("compression", "compression_opts", "fletcher32")
+        asked = {key: settings[key] for key in keys if settings.get(key) is not None}
+        foreign = ", ".join(f"{key}={value!r}" for key, value in asked.items())
+        return WrapperSettings(
+            chunk_shape=stated_chunk_shape(settings),
+            compression=None if compression == KEEP_FILTERS else compression,
+            shuffle=settings.get("shuffle"),
+            fill_value=settings.get("fillvalue"),
+            foreign=foreign if compression == KEEP_FILTERS else None,
+        )
+
+    def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
+        """Return a placeholder in an ``H5DataIO``."""
+        chunks = configuration.chunk_shape
+        declared = Placeholder(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
+        wrapper = H5DataIO(data=declared, chunks=chunks)
+        settings = settings_of(wrapper)
+        was_given = dict(settings_of(given)) if isinstance(given, H5DataIO) else {}
+        if isinstance(given, h5py.Dataset):
+            was_given = {"maxshape": given.maxshape, "fillvalue": given.fillvalue}
+        elif getattr(given, "fill_value", None) is not None:  # a dataset of another backend
+            was_given = {"fillvalue": given.fill_value}
+        elif not hasattr(unwrapped(given), "maxshape"):
+            # hdmf makes the columns of tables extensible, unless they come from an iterator.
+            settings.pop("maxshape")
+        kept = (
+            "maxshape",
+            "fillvalue",
+            *(_FILTER_SETTINGS if _keeps_filters(configuration) else ()),
+        )
+        settings.update({key: was_given[key] for key in kept if key in was_given})
+        if not _keeps_filters(configuration):
+            compression = parse_compression(configuration.compression or "none")
+            itemsize = configuration.dtype.itemsize  # type: ignore[union-attr]
+            settings.update(_filters(compression, itemsize, bool(configuration.shuffle)))
+        return wrapper
+
+    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
+        """Return data in an ``H5DataIO`` with the given settings; compress numbers."""
+        if data is unwrapped(given):  # data may also be a link, or an empty dataset
+            return given
+        wrapper = rewrapped(given, data) if isinstance(given, H5DataIO) else H5DataIO(data=data)
+        settings = settings_of(wrapper)
+        preset = compression or (
+            None
+            if "compression" in settings or settings.get("fletcher32")
+            else self.default_compression
+        )
+        kind = getattr(data, "dtype", None)
+        if preset is not None and kind is not None and np.dtype(kind).kind in "iuf":
+            filters = _filters(parse_compression(preset), np.dtype(kind).itemsize, True)
+            for key in _FILTER_SETTINGS:
+                settings.pop(key, None)
+            settings.update(filters)
+        return wrapper
+
+    def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Hdf5Sink:
+        """Open a declared dataset of an open file."""
+        return Hdf5Sink(root[configuration.location], configuration, tools)
+
+    def holds(self, data: Any) -> bool:
+        """Return whether data are an ``h5py.Dataset``."""
+        return isinstance(data, h5py.Dataset)
+
+    def stored_source(self, dataset: Any) -> Hdf5Source:
+        """Return an open dataset as a source."""
+        return Hdf5Source(dataset)
+
+    def stored_datasets(self, io: Any) -> Iterator[tuple[str, DatasetBuilder]]:
+        """Yield each dataset of an open file once, with its path."""
+        return hdf5_datasets(root_of(io))
+
+    def create(self, path: Path) -> h5py.File:
+        """Return a new file without contents."""
+        return h5py.File(path, "w")
+
+    def copy_except(self, source: Any, target: Any, declared: Mapping[str, Any]) -> None:
+        """Copy an open file to an empty one, as it is stored; see :class:`Hdf5Copy`."""
+        Hdf5Copy(source, target, declared).run()
+
     def copy(self, source: Path, target: Path) -> None:
         """Copy the file."""
         shutil.copyfile(source, target)
 
 
-def stated_compression(settings: dict[str, Any]) -> str | None:
-    """Return the preset of an ``H5DataIO``'s settings; None where it states none, or bare gzip."""
+def _stated_compression(settings: dict[str, Any]) -> str | None:
+    """Return the preset of the settings of an ``H5DataIO``; None if none, or gzip without level."""
     name, level = settings.get("compression"), settings.get("compression_opts")
     if settings.get("fletcher32"):
         return KEEP_FILTERS
     if name is None:
-        # Most wrappers are for chunks or maxshape, and say nothing of compression; ours say None.
+        # Most wrappers state only chunks or maxshape; those of this package state None.
         return "none" if "compression" in settings else None
     if name == "gzip":
         return None if level is None else f"gzip:{level}" if 1 <= level <= 9 else KEEP_FILTERS
     return KEEP_FILTERS
 
 
-def _stated_for_zarr(given: Any) -> WrapperSettings:
-    """Return what a ``ZarrDataIO`` says that HDF5 has too."""
-    settings = getattr(given, "io_settings", {})
-    chunks, codec = settings.get("chunks"), settings.get("compressor")
-    level = getattr(codec, "level", 0)
-    filters = [repr(each) for each in settings.get("filters") or ()]
-    compression = "none" if "compressor" in settings and codec is None else None
-    if getattr(codec, "codec_id", None) == "gzip" and 1 <= level <= 9:
-        compression = f"gzip:{level}"
-    if codec is not None and compression is None:
-        filters.append(repr(codec))
-    return WrapperSettings(
-        chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
-        compression=None if filters else compression,
-        foreign=" and ".join(filters) or None,
-    )
-
-
-def _is_as_given(configuration: DatasetConfiguration) -> bool:
+def _keeps_filters(configuration: DatasetConfiguration) -> bool:
     return configuration.compression == KEEP_FILTERS
 
 
-class Hdf5Sink(ChunkSink):
-    """A dataset of an HDF5 file.
+def _encoder(compression: Compression, itemsize: int, shuffle: bool) -> Callable[[Any], Any]:
+    """Return the function that encodes the bytes of a chunk like the filters of HDF5.
 
-    h5py lets one thread at a time into the HDF5 library; encoding needs no library, so that only
-    storing waits.
+    Parameters
+    ----------
+    compression : Compression
+    itemsize : int
+        Bytes per value, for the shuffle of Blosc.
+    shuffle : bool
+        Whether Blosc shuffles; other codecs get bytes that are shuffled already.
+    """
+    if compression.name == "gzip":
+        return _deflate(compression.level)
+    if compression.name == "none":
+        return memoryview
+    codecs = required_package("numcodecs", compression.name)
+    if compression.name == "zstd":
+        zstd = codecs.Zstd(level=ZSTD_LEVEL)
+        return zstd.encode  # type: ignore[no-any-return]
+    if compression.name == "lz4":
+        return _lz4_block
+    mode = codecs.Blosc.SHUFFLE if shuffle else codecs.Blosc.NOSHUFFLE
+    blosc = codecs.Blosc(cname="zstd", clevel=BLOSC_LEVEL, shuffle=mode, blocksize=BLOSC_BLOCK)
+    return lambda values: blosc.encode(_as_items(values, itemsize))
+
+
+def _deflate(level: int | None) -> Callable[[Any], bytes]:
+    fast = isal_level(level)
+    if fast is not None:
+        return lambda values: isal_zlib.compress(values, fast)
+    assert level is not None
+    return lambda values: zlib.compress(values, level)
+
+
+def _lz4_block(values: Any) -> bytes:
+    """Return one block of LZ4 after the header of the HDF5 filter: sizes, big-endian."""
+    raw = memoryview(values).cast("B")
+    # numcodecs puts the size, little-endian, before the block.
+    block = required_package("numcodecs", "lz4").LZ4().encode(raw)[4:]
+    if len(block) >= len(raw):
+        block = raw  # the filter reads a block as long as its values as uncompressed values
+    header = len(raw).to_bytes(8, "big") + len(raw).to_bytes(4, "big")
+    return b"".join((header, len(block).to_bytes(4, "big"), block))
+
+
+def _as_items(values: Any, itemsize: int) -> NDArray[Any]:
+    """Return bytes as items, whose size Blosc needs for its shuffle."""
+    raw = np.frombuffer(values, dtype=np.uint8)
+    return raw.view(np.dtype((np.void, itemsize)))
+
+
+def _filters(compression: Compression, itemsize: int, shuffle: bool) -> dict[str, Any]:
+    """Return the arguments of ``h5py.Group.create_dataset`` for the filters of a preset.
+
+    Raises
+    ------
+    MissingPackageError
+        If a preset needs ``hdf5plugin`` and it is not installed.
+    """
+    if compression.name == "gzip":
+        level = compression.level or _STORED_LEVEL
+        return {"compression": "gzip", "compression_opts": level, "shuffle": shuffle}
+    if compression.name == "none":
+        return {"shuffle": False}
+    plugin = required_package("hdf5plugin", compression.name)
+    required_package("numcodecs", compression.name)
+    if compression.name == "zstd":
+        settings = plugin.Zstd(clevel=ZSTD_LEVEL)
+    elif compression.name == "lz4":
+        settings = plugin.LZ4(nbytes=_LZ4_BLOCK)
+    else:
+        settings = plugin.Blosc(cname="zstd", clevel=BLOSC_LEVEL, shuffle=int(shuffle))
+    return {**settings, "shuffle": shuffle and not compression.shuffles_itself}
+
+
+class Hdf5Sink(ChunkSink):
+    """An open dataset of an HDF5 file that takes chunks.
+
+    h5py lets one thread at a time into the HDF5 library. Chunks are encoded outside of it, so that
+    threads wait only while they store.
     """
 
     def __init__(
@@ -211,9 +335,9 @@ class Hdf5Sink(ChunkSink):
         super().__init__(dataset, dataset.fillvalue, tools)
         self._dataset = dataset
         self._encode = None
-        if not _is_as_given(configuration):
+        if not _keeps_filters(configuration):
             compression = parse_compression(configuration.compression or "none")
-            self._encode = encoder(compression, self.dtype.itemsize, bool(configuration.shuffle))
+            self._encode = _encoder(compression, self.dtype.itemsize, bool(configuration.shuffle))
         self.shuffles = self._encode is not None and bool(dataset.shuffle)
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
@@ -230,5 +354,125 @@ class Hdf5Sink(ChunkSink):
         self._dataset.id.write_direct_chunk(corner, self._encode(planes))
 
     def read(self, selection: Selection) -> NDArray[Any]:
-        """Return what is stored, through HDF5's own filters."""
+        """Return stored values, decoded by the filters of HDF5."""
         return self._dataset[selection]
+
+
+class Hdf5Source(StoredSource):
+    """A dataset of an HDF5 file as a source.
+
+    Chunks are decoded outside of the HDF5 library where possible: h5py lets one thread at a time
+    into the library.
+    """
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        _check_filters(dataset)
+        self._decode = _decoder(dataset)
+        in_parallel = self._decode is not None
+        super().__init__(dataset, dataset.file.filename, in_parallel=in_parallel)
+        self._corners = _stored_corners(dataset)
+        self.is_sparse = self._corners is not None
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        """Return a block."""
+        if self._decode is None or self.chunk_shape is None:
+            return super().read(selection)
+        values = np.empty(shape_of(selection), self.dtype)
+        outer = tuple(
+            slice(step.start // size * size, step.stop)
+            for step, size in zip(selection, self.chunk_shape, strict=True)
+        )
+        for cell in grid(outer, self.chunk_shape):
+            corner = tuple(step.start for step in cell)
+            target, part = _overlap(selection, corner, self.chunk_shape)
+            values[target] = self._chunk(corner)[part]
+        return values
+
+    def nonzero_chunks(
+        self, start: int, stop: int, chunk_shape: Shape, as_byte_planes: bool
+    ) -> Iterator[tuple[Shape, NDArray[Any]]]:
+        """Yield the corner and the values of each chunk that overlaps a stored chunk."""
+        for corner in self._touched(start, stop, chunk_shape):
+            cell = cell_at(corner, chunk_shape, self.shape)
+            values = np.zeros(chunk_shape, self.dtype)
+            values[inside(cell)] = self.read(cell)
+            if as_byte_planes:
+                values = chunk_bytes(values, chunk_shape, self.dtype, shuffle=True)
+            yield corner, values
+
+    def _touched(self, start: int, stop: int, chunk_shape: Shape) -> list[Shape]:
+        """Return the corners of the target chunks that overlap a stored chunk, in order."""
+        assert self._corners is not None
+        assert self.chunk_shape is not None
+        length, found = self.chunk_shape[0], set()
+        near = (self._corners[:, 0] < stop) & (self._corners[:, 0] + length > start)
+        for corner in self._corners[near].tolist():
+            bounds = tuple(
+                slice(first // size * size, min(first + step, total))
+                for first, size, step, total in zip(
+                    corner, chunk_shape, self.chunk_shape, self.shape, strict=True
+                )
+            )
+            cells = grid(bounds, chunk_shape)
+            found |= {tuple(step.start for step in cell) for cell in cells}
+        return sorted(corner for corner in found if start <= corner[0] < stop)
+
+    def _chunk(self, corner: Shape) -> NDArray[Any]:
+        identifier, chunk_shape = self._values.id, self._values.chunks
+        if identifier.get_chunk_info_by_coord(corner).byte_offset is None:
+            return np.broadcast_to(np.asarray(self._values.fillvalue, self.dtype), chunk_shape)
+        mask, stored = identifier.read_direct_chunk(corner)
+        if mask or self._decode is None:  # this chunk was written without one of the filters
+            return self._padded(corner)
+        return self._decode(stored).view(self.dtype).reshape(chunk_shape)
+
+    def _padded(self, corner: Shape) -> NDArray[Any]:
+        chunk = np.zeros(self._values.chunks, self.dtype)
+        cell = cell_at(corner, chunk.shape, self.shape)
+        chunk[inside(cell)] = self._values[cell]
+        return chunk
+
+
+def _stored_corners(dataset: h5py.Dataset) -> NDArray[np.int64] | None:
+    """Return the corners of the stored chunks if most chunks are zeros and not stored, or None."""
+    if dataset.chunks is None or np.any(dataset.fillvalue != np.zeros((), dataset.dtype)):
+        return None
+    sizes = zip(dataset.shape, dataset.chunks, strict=True)
+    total = math.prod(-(-size // step) for size, step in sizes)
+    if dataset.id.get_num_chunks() > total * _LARGEST_SPARSE_SHARE:
+        return None
+    corners: list[Shape] = []
+    dataset.id.chunk_iter(lambda chunk: corners.append(chunk.chunk_offset))
+    return np.array(corners, np.int64).reshape(-1, dataset.ndim)
+
+
+def _overlap(
+    selection: Selection, corner: Shape, chunk_shape: Shape
+) -> tuple[Selection, Selection]:
+    """Return the overlap of a chunk and a selection, as parts of the selection and the chunk."""
+    target, part = [], []
+    for step, first, size in zip(selection, corner, chunk_shape, strict=True):
+        start, stop = max(step.start, first), min(step.stop, first + size)
+        target.append(slice(start - step.start, stop - step.start))
+        part.append(slice(start - first, stop - first))
+    return tuple(target), tuple(part)
+
+
+def _decoder(dataset: h5py.Dataset) -> Callable[[bytes], NDArray[np.uint8]] | None:
+    """Return the function that reverses the filters of a dataset, or None if only HDF5 can."""
+    if dataset.chunks is None:
+        return None
+    properties = dataset.id.get_create_plist()
+    filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
+    shuffle, deflate = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
+    if tuple(filters) not in ((), (shuffle,), (deflate,), (shuffle, deflate)):
+        return None
+    size = num_bytes(dataset.chunks, dataset.dtype)
+    itemsize = dataset.dtype.itemsize if shuffle in filters else 1
+    is_deflated = deflate in filters
+
+    def decode(stored: bytes) -> NDArray[np.uint8]:
+        raw = isal_zlib.decompress(stored, _ZLIB_WINDOW, size) if is_deflated else stored
+        return unshuffled(raw, itemsize)
+
+    return decode

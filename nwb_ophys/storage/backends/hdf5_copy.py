@@ -1,7 +1,9 @@
-"""From one HDF5 file to another: everything as it is but for the datasets that are filled anew.
+"""Copies from one HDF5 file to another, of everything except the datasets that the engine fills.
 
-hdmf knows less than HDF5 allows: it fails on links that lead nowhere, and changes the types of
-attributes and how far tables of references may grow. Here types, links and references are HDF5's.
+hdmf knows less than HDF5 allows: it fails on links to missing files and objects, and changes the
+types of attributes and the limits to which tables of references may grow. This copy keeps the
+types, links and references of HDF5, and knows nothing of NWB. It is a part of the HDF5 backend,
+in a file of its own because the backend would exceed 600 lines with it.
 """
 
 from __future__ import annotations
@@ -16,18 +18,19 @@ import numpy as np
 from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.storage.hdmf.internals import settings_of
 
 
 def hdf5_datasets(
     group: h5py.Group, seen: set[int] | None = None
 ) -> Iterator[tuple[str, DatasetBuilder]]:
-    """Give each dataset of a file once, with its path; links are not followed.
+    """Yield each dataset of a file once, with its path; links are not followed.
 
     Parameters
     ----------
     group : h5py.Group
     seen : set of int, optional
-        Addresses of what was given already.
+        Addresses of the objects that were yielded before.
     """
     seen = {_address(group)} if seen is None else seen
     for name, item in _own_items(group):
@@ -52,14 +55,14 @@ def _address(item: Any) -> int:
 
 
 class Hdf5Copy:
-    """The copying of one file.
+    """One copy of a file.
 
     Parameters
     ----------
     source, target : h5py.File
         The target is empty.
     declared : mapping of str to hdmf.backends.hdf5.H5DataIO
-        By location: what is created without values, instead of being copied.
+        Datasets, by location, that are created without values instead of being copied.
     """
 
     def __init__(self, source: h5py.File, target: h5py.File, declared: Mapping[str, Any]) -> None:
@@ -69,17 +72,17 @@ class Hdf5Copy:
         self._of_references: list[tuple[Any, Any]] = []
 
     def run(self) -> None:
-        """Copy it.
+        """Copy the file.
 
         Raises
         ------
         SourceError
-            Naming what cannot be read.
+            If an object cannot be copied; names the object.
         """
         self._copied[_address(self._source)] = "/"
         self._pairs.append((self._source["/"], self._target["/"]))
         self._links(self._source["/"], self._target["/"])
-        # What is referred to must be there, wherever it is in the file.
+        # References follow the copy of all objects, since they may lead to any of them.
         for old, new in self._of_references:
             with_values = np.zeros(old.shape, old.dtype)
             old.id.read(h5py.h5s.ALL, h5py.h5s.ALL, with_values)
@@ -106,7 +109,7 @@ class Hdf5Copy:
                 ) from error
 
     def _external(self, file_name: str) -> str:
-        """Return the name of another file as seen from the folder of the copy."""
+        """Return the name of another file relative to the folder of the copy."""
         if Path(file_name).is_absolute():
             return file_name
         here, there = (
@@ -136,7 +139,7 @@ class Hdf5Copy:
     def _dataset(self, name: str, item: h5py.Dataset, parent: h5py.Group) -> None:
         location = item.name.strip("/")
         if location in self._declared:
-            settings = self._declared[location].io_settings
+            settings = settings_of(self._declared[location])
             parent.create_dataset(name, item.shape, **{**settings, "dtype": item.dtype})
         elif item.id.get_type().detect_class(h5py.h5t.REFERENCE):
             made = h5py.h5d.create(
@@ -169,7 +172,7 @@ class Hdf5Copy:
             made.write(values, mtype=memory_type)
 
     def _referring(self, values: Any) -> Any:
-        """Return values whose references are to the objects of the copy."""
+        """Return values whose references lead to the objects of the copy."""
         if values.dtype.names is not None:
             for field in values.dtype.names:
                 values[field] = self._referring(values[field])

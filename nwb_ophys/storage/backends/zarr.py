@@ -1,4 +1,4 @@
-"""The Zarr backend, through hdmf-zarr."""
+"""The Zarr backend, through hdmf-zarr; each chunk is a file."""
 
 from __future__ import annotations
 
@@ -6,34 +6,58 @@ import functools
 import importlib
 import json
 import shutil
+import sys
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.build import DatasetBuilder
+from hdmf.data_utils import DataIO
 from hdmf.spec import RefSpec
+from isal import igzip
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import MissingPackageError, OutputError
-from nwb_ophys.storage.backends.base import ChunkSink, SinkTools, WrapperSettings
-from nwb_ophys.storage.backends.hdf5 import stated_compression
-from nwb_ophys.storage.compression import gzip_encoder, parse_compression, zarr_codecs
-from nwb_ophys.storage.configuration import KEEP_FILTERS, DatasetConfiguration
+from nwb_ophys.storage.backends.base import (
+    Backend,
+    ChunkSink,
+    SinkTools,
+    StoredSource,
+    WrapperSettings,
+    stated_chunk_shape,
+)
+from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
+from nwb_ophys.storage.compression import (
+    BLOSC_BLOCK,
+    BLOSC_LEVEL,
+    ISAL_LEVEL,
+    KEEP_FILTERS,
+    ZSTD_LEVEL,
+    Compression,
+    isal_level,
+    parse_compression,
+    required_package,
+)
+from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.grid import Selection, Shape
+from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
 
-_FILTERS = ("compressor", "filters")
+_FILTER_SETTINGS = ("compressor", "filters")
+# zlib writes the header of a gzip file for windows above 16.
+_GZIP_WINDOW = 31
 
 
-def hdmf_zarr() -> Any:
-    """Return the package.
+def _hdmf_zarr() -> Any:
+    """Return the package ``hdmf_zarr``.
 
     Raises
     ------
     MissingPackageError
-        Naming the ``pip install`` that brings it.
+        If it is not installed; names the ``pip install`` that brings it.
     """
     try:
         import hdmf_zarr
@@ -46,120 +70,41 @@ def hdmf_zarr() -> Any:
 
 @functools.cache
 def _io_class() -> type:
-    return type("HookedNWBZarrIO", (BuilderHook, hdmf_zarr().NWBZarrIO), {})
+    return type("HookedNWBZarrIO", (BuilderHook, _hdmf_zarr().NWBZarrIO), {})
 
 
-class ZarrBackend:
-    """A Zarr folder, through hdmf-zarr."""
+def _is_own_wrapper(given: Any) -> bool:
+    package = sys.modules.get("hdmf_zarr")  # without it nobody has made such a wrapper
+    return package is not None and isinstance(given, package.ZarrDataIO)
 
-    name = "zarr"
-    suffix = ".nwb.zarr"
+
+class ZarrBackend(Backend):
+    """NWB in a Zarr folder, written with hdmf-zarr."""
+
     default_compression = "blosc"
+    # Of arrays of texts, although hdmf-zarr copies their codec.
+    ignored_warnings = ("missing object_codec",)
+
+    def require(self) -> None:
+        """Check that hdmf-zarr is installed."""
+        _hdmf_zarr()
 
     def open(self, path: Path, mode: str, manager: Any = None) -> Any:
         """Return an ``hdmf_zarr.NWBZarrIO`` with a builder hook.
 
-        References and other objects are stored as JSON, which every reader of hdmf-zarr's decodes;
-        the pickles that it writes itself are not decoded by numcodecs from 0.15.2 on.
+        References and other objects are stored as JSON, which every version of hdmf-zarr reads.
+        By default it stores pickles, which numcodecs does not decode since version 0.15.2.
         """
         io = _io_class()(str(path), mode=mode, manager=manager)
-        io._ZarrIO__codec_cls = importlib.import_module("numcodecs").JSON
+        set_object_codec(io, importlib.import_module("numcodecs").JSON)
         return io
 
     def can_fill(self, dtype: np.dtype[Any]) -> bool:
-        """Whether datasets of a dtype can be filled: hdmf-zarr notes the fields of records."""
+        """Return False for records: hdmf-zarr takes their fields from the values."""
         return dtype.names is None
 
-    def wrapper_settings(self, given: Any) -> WrapperSettings:
-        """Return what a ``ZarrDataIO`` says, or an ``H5DataIO`` that holds here too."""
-        if isinstance(given, H5DataIO):
-            settings = given.io_settings
-            chunks, compression = settings.get("chunks"), stated_compression(settings)
-            keys = ("compression", "compression_opts", "fletcher32")
-            asked = {key: settings[key] for key in keys if settings.get(key) is not None}
-            foreign = ", ".join(f"{key}={value!r}" for key, value in asked.items())
-            return WrapperSettings(
-                chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
-                compression=None if compression == KEEP_FILTERS else compression,
-                shuffle=settings.get("shuffle"),
-                foreign=foreign if compression == KEEP_FILTERS else None,
-            )
-        if not isinstance(given, hdmf_zarr().ZarrDataIO):
-            return WrapperSettings()
-        settings = given.io_settings
-        chunks = settings.get("chunks")
-        return WrapperSettings(
-            chunk_shape=tuple(chunks) if isinstance(chunks, (tuple, list)) else None,
-            compression=KEEP_FILTERS if settings.keys() & set(_FILTERS) else None,
-        )
-
-    def check(self, location: str, builder: DatasetBuilder) -> None:
-        """Refuse records that hold references: Zarr has no codec for them that readers decode."""
-        fields = builder.dtype if isinstance(builder.dtype, list) else []
-        kinds = [getattr(field, "dtype", None) or field["dtype"] for field in fields]
-        if any(isinstance(kind, (dict, RefSpec)) or kind == "object" for kind in kinds):
-            raise OutputError(
-                f"'{location}' is a table of references with other fields, which hdmf-zarr stores "
-                "as pickles that no reader decodes; write this file with the backend 'hdf5'."
-            )
-
-    def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
-        """Return a wrapped placeholder."""
-        storing = hdmf_zarr().ZarrDataIO
-        chunks = configuration.chunk_shape
-        declared = Placeholder(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
-        wrapper = storing(data=declared, chunks=chunks, fillvalue=0)
-        settings = wrapper.io_settings
-        fill = getattr(given, "fillvalue", getattr(given, "fill_value", None))
-        if isinstance(given, H5DataIO):
-            fill = given.io_settings.get("fillvalue")
-        if fill is not None:  # of a dataset that was read
-            settings["fill_value"] = fill
-        if isinstance(given, storing):
-            settings.update({k: v for k, v in given.io_settings.items() if k != "chunks"})
-        if configuration.compression != KEEP_FILTERS:
-            compression = parse_compression(configuration.compression or "none")
-            itemsize = configuration.dtype.itemsize  # type: ignore[union-attr]
-            settings.update(zarr_codecs(compression, itemsize, bool(configuration.shuffle)))
-        return wrapper
-
-    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
-        """Return data in a ``ZarrDataIO``: the settings of the given one, or chunks of HDF5's."""
-        wrapper = self._wrapped(given, data)
-        kind = getattr(data, "dtype", None)
-        if compression is None or kind is None or np.dtype(kind).kind not in "iuf":
-            return wrapper
-        storing = hdmf_zarr().ZarrDataIO
-        wrapper = wrapper if isinstance(wrapper, storing) else storing(data=data)
-        codecs = zarr_codecs(parse_compression(compression), np.dtype(kind).itemsize, True)
-        wrapper.io_settings.update(codecs)
-        return wrapper
-
-    @staticmethod
-    def _wrapped(given: Any, data: Any) -> Any:
-        storing = hdmf_zarr().ZarrDataIO
-        if isinstance(given, storing):
-            return given if data is unwrapped(given) else rewrapped(given, data)
-        if not isinstance(given, H5DataIO):
-            return data
-        chunks = given.io_settings.get("chunks")
-        return data if chunks is None else storing(data=data, chunks=chunks)
-
-    def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> ZarrSink:
-        """Open a declared dataset of an open file."""
-        return ZarrSink(root[configuration.location], configuration, tools)
-
-    def single_file(self, root: Any) -> Path | None:
-        """Return None: each chunk is a file."""
-        return None
-
-    def contents(self, group: Any) -> dict[str, Any]:
-        """Return what is in an open group by name: the groups of its own, None for all else."""
-        links = [link["name"] for link in group.attrs.get("zarr_link", [])]
-        return dict.fromkeys([*links, *group.array_keys()]) | dict(group.groups())
-
     def recognises(self, path: Path) -> bool:
-        """Whether the path is a folder that holds a Zarr group."""
+        """Return whether the path is a folder that holds a Zarr group."""
         return (path / ".zgroup").is_file() or (path / "zarr.json").is_file()
 
     def neurodata_type(self, path: Path) -> str | None:
@@ -172,13 +117,153 @@ class ZarrBackend:
             attributes = {}
         return attributes.get("neurodata_type")
 
+    def single_file(self, root: Any) -> Path | None:
+        """Return None: each chunk is a file."""
+        return None
+
+    def contents(self, group: Any) -> dict[str, Any]:
+        """Return the items of an open group by name: the group's own groups, None for others."""
+        links = [link["name"] for link in group.attrs.get("zarr_link", [])]
+        return dict.fromkeys([*links, *group.array_keys()]) | dict(group.groups())
+
+    def own_settings(self, given: DataIO) -> WrapperSettings | None:
+        """Return the settings in a ``ZarrDataIO``."""
+        if not _is_own_wrapper(given):
+            return None
+        settings = settings_of(given)
+        return WrapperSettings(
+            chunk_shape=stated_chunk_shape(settings),
+            compression=KEEP_FILTERS if settings.keys() & set(_FILTER_SETTINGS) else None,
+        )
+
+    def portable_settings(self, given: DataIO) -> WrapperSettings | None:
+        """Return the settings in a ``ZarrDataIO`` that other backends have, too."""
+        if not _is_own_wrapper(given):
+            return None
+        settings = settings_of(given)
+        codec = settings.get("compressor")
+        level = getattr(codec, "level", 0)
+        filters = [repr(each) for each in settings.get("filters") or ()]
+        compression = "none" if "compressor" in settings and codec is None else None
+        if getattr(codec, "codec_id", None) == "gzip" and 1 <= level <= 9:
+            compression = f"gzip:{level}"
+        if codec is not None and compression is None:
+            filters.append(repr(codec))
+        return WrapperSettings(
+            chunk_shape=stated_chunk_shape(settings),
+            compression=None if filters else compression,
+            foreign=" and ".join(filters) or None,
+        )
+
+    def check(self, location: str, builder: DatasetBuilder) -> None:
+        """Refuse records that hold references: no reader decodes what hdmf-zarr stores for them."""
+        fields = builder.dtype if isinstance(builder.dtype, list) else []
+        kinds = [getattr(field, "dtype", None) or field["dtype"] for field in fields]
+        if any(isinstance(kind, (dict, RefSpec)) or kind == "object" for kind in kinds):
+            raise OutputError(
+                f"'{location}' is a table of references with other fields, which hdmf-zarr stores "
+                "as pickles that no reader decodes; write this file with the backend "
+                f"'{DEFAULT_BACKEND}'."
+            )
+
+    def declare(self, configuration: DatasetConfiguration, given: Any) -> Any:
+        """Return a placeholder in a ``ZarrDataIO``."""
+        chunks = configuration.chunk_shape
+        declared = Placeholder(configuration.shape, configuration.dtype, chunks)  # type: ignore[arg-type]
+        wrapper = _hdmf_zarr().ZarrDataIO(data=declared, chunks=chunks, fillvalue=0)
+        settings = settings_of(wrapper)
+        fill = getattr(given, "fillvalue", getattr(given, "fill_value", None))
+        if isinstance(given, DataIO) and not _is_own_wrapper(given):
+            fill = self.wrapper_settings(given).fill_value
+        if fill is not None:
+            settings["fill_value"] = fill
+        if _is_own_wrapper(given):
+            settings.update({k: v for k, v in settings_of(given).items() if k != "chunks"})
+        if configuration.compression != KEEP_FILTERS:
+            compression = parse_compression(configuration.compression or "none")
+            itemsize = configuration.dtype.itemsize  # type: ignore[union-attr]
+            settings.update(_codecs(compression, itemsize, bool(configuration.shuffle)))
+        return wrapper
+
+    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
+        """Return data in a ``ZarrDataIO`` with the given settings, or with the given chunks."""
+        wrapper = self._wrapped(given, data)
+        kind = getattr(data, "dtype", None)
+        if compression is None or kind is None or np.dtype(kind).kind not in "iuf":
+            return wrapper
+        wrapper = wrapper if _is_own_wrapper(wrapper) else _hdmf_zarr().ZarrDataIO(data=data)
+        codecs = _codecs(parse_compression(compression), np.dtype(kind).itemsize, True)
+        settings_of(wrapper).update(codecs)
+        return wrapper
+
+    def _wrapped(self, given: Any, data: Any) -> Any:
+        if _is_own_wrapper(given):
+            return given if data is unwrapped(given) else rewrapped(given, data)
+        chunks = self.wrapper_settings(given).chunk_shape
+        return data if chunks is None else _hdmf_zarr().ZarrDataIO(data=data, chunks=chunks)
+
+    def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> ZarrSink:
+        """Open a declared dataset of an open file."""
+        return ZarrSink(root[configuration.location], configuration, tools)
+
+    def holds(self, data: Any) -> bool:
+        """Return whether data are an array of Zarr."""
+        return type(data).__module__.startswith("zarr.")
+
+    def stored_source(self, dataset: Any) -> ZarrSource:
+        """Return an open array as a source."""
+        return ZarrSource(dataset)
+
     def copy(self, source: Path, target: Path) -> None:
         """Copy the folder."""
         shutil.copytree(source, target)
 
 
+def _gzip_encoder(level: int | None) -> Callable[[Any], bytes]:
+    """Return the function that encodes bytes as a gzip file, which Zarr stores."""
+    fast = isal_level(level)
+    if fast is not None:
+        # With the default mtime, the present time, equal chunks would differ.
+        return lambda values: igzip.compress(values, fast, mtime=0)
+    assert level is not None
+    return lambda values: _zlib_gzip(values, level)
+
+
+def _zlib_gzip(values: Any, level: int) -> bytes:
+    stream = zlib.compressobj(level, wbits=_GZIP_WINDOW)
+    return stream.compress(values) + stream.flush()
+
+
+def _codecs(compression: Compression, itemsize: int, shuffle: bool) -> dict[str, Any]:
+    """Return the ``compressor`` and ``filters`` of a Zarr array for a preset."""
+    codecs = required_package("numcodecs", compression.name)
+    compressor: Any = None
+    if compression.name == "gzip":
+        compressor = codecs.GZip(level=compression.level or ISAL_LEVEL)
+    elif compression.name == "zstd":
+        compressor = codecs.Zstd(level=ZSTD_LEVEL)
+    elif compression.name == "lz4":
+        compressor = codecs.LZ4()
+    elif compression.name == "blosc":
+        mode = int(shuffle and itemsize > 1)
+        compressor = codecs.Blosc(
+            cname="zstd", clevel=BLOSC_LEVEL, shuffle=mode, blocksize=BLOSC_BLOCK
+        )
+    shuffled = shuffle and itemsize > 1 and compression.name not in ("blosc", "none")
+    filters = [codecs.Shuffle(elementsize=itemsize)] if shuffled else None
+    return {"compressor": compressor, "filters": filters}
+
+
+class ZarrSource(StoredSource):
+    """An array of a Zarr store as a source."""
+
+    def __init__(self, array: Any) -> None:
+        path = getattr(array.store, "path", "a Zarr store")
+        super().__init__(array, str(path), in_parallel=True)
+
+
 class ZarrSink(ChunkSink):
-    """An array of a Zarr store; every chunk is a file of its own, so that threads do not meet."""
+    """An open array of a Zarr store that takes chunks; threads need not wait for each other."""
 
     def __init__(self, array: Any, configuration: DatasetConfiguration, tools: SinkTools) -> None:
         super().__init__(array, array.fill_value, tools)
@@ -187,15 +272,15 @@ class ZarrSink(ChunkSink):
         self._compressor = array.compressor
         self._gzip = None
         if (configuration.compression or "").startswith("gzip"):
-            # The codec of Zarr is zlib's, which ISA-L outruns.
+            # Zarr's codec uses zlib, which is slower than ISA-L.
             level = parse_compression(configuration.compression or "").level
-            self._gzip = gzip_encoder(level)
-        # Where the schema widens the dtype, the filter has been made for the narrower one.
+            self._gzip = _gzip_encoder(level)
+        # Where the schema widens the dtype, the shuffle filter is that for the narrower dtype.
         sizes = [getattr(codec, "elementsize", None) for codec in self._filters]
         self.shuffles = self._gzip is not None and sizes == [self.dtype.itemsize]
 
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
-        """Encode and store a chunk whose bytes are in order, and shuffled where they are to be."""
+        """Encode and store a chunk whose bytes are in C order, and shuffled if ``shuffles``."""
         index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
         store, key = self._array.chunk_store, self._array._chunk_key(index)
         store[key] = self._encoded(planes)
@@ -212,5 +297,5 @@ class ZarrSink(ChunkSink):
         return encoded if self._compressor is None else self._compressor.encode(encoded)
 
     def read(self, selection: Selection) -> NDArray[Any]:
-        """Return what is stored."""
+        """Return stored values."""
         return self._array[selection]

@@ -1,4 +1,4 @@
-"""What stands for large data while hdmf writes the structure of a file around them."""
+"""Placeholders for large data while hdmf writes the structure of the file around them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from hdmf.data_utils import AbstractDataChunkIterator, DataChunk
 from pynwb import NWBFile
 
 from nwb_ophys.storage.grid import Shape
+from nwb_ophys.storage.hdmf.internals import forget_fields, forget_file, settings_of
 
 BeforeWriting = Callable[[GroupBuilder], None]
 
 
 class Placeholder(AbstractDataChunkIterator):  # type: ignore[misc]
-    """Data that hdmf makes room for, and that give none: the engine fills it afterwards.
+    """Data without values: hdmf creates the full dataset, and the engine fills it afterwards.
 
     Parameters
     ----------
@@ -45,19 +46,19 @@ class Placeholder(AbstractDataChunkIterator):  # type: ignore[misc]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The dtype."""
+        """Dtype of the dataset."""
         return self._dtype
 
     @property
     def maxshape(self) -> Shape:
-        """The full shape."""
+        """Full shape of the dataset."""
         return self.shape
 
 
 class BuilderHook:
-    """An IO of hdmf's that lets the tree of what it writes be changed just before.
+    """Mixin for an IO class of hdmf that calls ``before_writing`` with the tree of builders.
 
-    To be mixed into the IO class of a backend.
+    The callback may change the tree.
     """
 
     before_writing: BeforeWriting | None = None
@@ -70,7 +71,7 @@ class BuilderHook:
 
 
 def dataset_builders(group: GroupBuilder, path: str = "") -> Iterator[tuple[str, DatasetBuilder]]:
-    """Give all datasets below a group, each with its path in the file."""
+    """Yield all datasets below a group, each with its path in the file."""
     for name, dataset in group.datasets.items():
         yield f"{path}{name}", dataset
     for name, inner in group.groups.items():
@@ -78,31 +79,29 @@ def dataset_builders(group: GroupBuilder, path: str = "") -> Iterator[tuple[str,
 
 
 def put(builder: DatasetBuilder, data: Any) -> None:
-    """Exchange the data of a builder, whose own setter allows it only once."""
+    """Replace the data of a builder; its own setter works only once."""
     builder["data"] = data
     if isinstance(builder.dtype, list):
-        # hdmf would write records at once, from memory, if the builder named their fields.
-        builder._DatasetBuilder__dtype = None
+        forget_fields(builder)
 
 
 @contextmanager
 def restored_after_write(nwbfile: NWBFile) -> Iterator[None]:
-    """Have an ``NWBFile`` afterwards as if it had not been written.
+    """Restore an ``NWBFile`` to its state before the write, at the end of the block.
 
-    hdmf notes the file in each object, and would refuse to write it to another one.
+    hdmf notes the file in each object, and would refuse to write the object to another file.
     """
     unwritten = [item for item in nwbfile.all_children() if item.container_source is None]
     try:
         yield
     finally:
         for item in unwritten:
-            item._AbstractContainer__container_source = None
-            item.set_modified()
+            forget_file(item)
 
 
 def rewrapped(given: Any, data: Any) -> Any:
-    """Return data in a wrapper with the settings of another one."""
+    """Return data in a wrapper with the settings of another wrapper."""
     wrapper = type(given)(data=data)
-    # Given to the constructor, they would be warned of a second time.
-    wrapper.io_settings.update(given.io_settings)
+    # The constructor would warn about the settings a second time.
+    settings_of(wrapper).update(settings_of(given))
     return wrapper

@@ -1,4 +1,4 @@
-"""Data that hdmf would go through one by one in Python: records, and lists of integers."""
+"""Arrays that hdmf would convert one value at a time: records, and lists of integers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from hdmf.data_utils import DataIO
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.storage.hdmf.internals import replace_data
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, rewrapped
 from nwb_ophys.storage.sources import SMALL_BYTES, is_fillable, unwrapped
 
-# Of the schema; "int" and the like leave the size open.
+# Dtypes of the schema with a size; "int" and the like leave it open.
 _NUMBER = re.compile(r"(u?int|float)\d+")
 
 _LONG = 100
@@ -27,15 +28,15 @@ _LARGEST = np.iinfo(np.int64).max
 
 @contextmanager
 def detached_records(nwbfile: NWBFile) -> Iterator[Mapping[str, Any]]:
-    """Spare hdmf the arrays of records of an ``NWBFile``, of which it makes a tuple per record.
+    """Detach the arrays of records from an ``NWBFile``; hdmf would make a tuple of each record.
 
-    Long lists of integers, such as the ids of ROIs, are arrays meanwhile; it converts each integer
-    of a list by itself.
+    Long lists of integers, such as the ids of ROIs, are arrays within the block, since hdmf
+    converts each integer of a list by itself. At the end of the block the object is as before.
 
     Yields
     ------
     mapping of str to array-like
-        The arrays by the id of the object they are of, for :func:`reattach`.
+        The arrays by the id of their object, for :func:`reattach`.
     """
     new = [
         item
@@ -49,15 +50,15 @@ def detached_records(nwbfile: NWBFile) -> Iterator[Mapping[str, Any]]:
         for owner in owners:
             is_record = owner.object_id in records
             values = unwrapped(owner.data)
-            owner._Data__data = values[:0] if is_record else np.array(values)
+            replace_data(owner, values[:0] if is_record else np.array(values))
         yield records
     finally:
         for owner in owners:
-            owner._Data__data = given[owner.object_id]
+            replace_data(owner, given[owner.object_id])
 
 
 def reattach(root: GroupBuilder, records: Mapping[str, Any]) -> None:
-    """Put the arrays of records into the builders of the objects they are of."""
+    """Put the arrays of records into the builders of their objects."""
     for _, builder in dataset_builders(root):
         found = records.get(builder.attributes.get("object_id"))
         if found is not None:
@@ -65,7 +66,7 @@ def reattach(root: GroupBuilder, records: Mapping[str, Any]) -> None:
 
 
 def _numbers_of(rows: list[Any], dtype: Any) -> np.ndarray[Any, Any] | None:
-    """Return a long list of numbers, or of lists of numbers, as an array; None for any other."""
+    """Return a long list of numbers, or of lists of numbers, as an array; None for other lists."""
     if len(rows) < _LONG or isinstance(dtype, list):
         return None
     if isinstance(rows[0], bool) or not isinstance(rows[0], Real | list | tuple):
@@ -81,14 +82,14 @@ def _numbers_of(rows: list[Any], dtype: Any) -> np.ndarray[Any, Any] | None:
 
 
 def _as_specified(given: Any, builder: DatasetBuilder) -> Any:
-    """Return records with the names and kinds of fields that the schema has, in its order.
+    """Return records with the fields of the schema: its names, dtypes and order.
 
-    More precise numbers than the schema asks for stay as they are.
+    Numbers that are more precise than the schema requires keep their dtype.
 
     Raises
     ------
     ArgumentError
-        When there are other fields, or their values do not fit.
+        If the number of fields differs, or values do not fit.
     """
     values, fields = unwrapped(given), _number_fields(builder)
     if fields is None:
@@ -99,7 +100,7 @@ def _as_specified(given: Any, builder: DatasetBuilder) -> Any:
             f"The records of '{builder.path}' have the fields {', '.join(values.dtype.names)}; "
             f"they must be {', '.join(names)}."
         )
-    # As pynwb does, fields of other names are taken by their order.
+    # Like pynwb, match fields with other names by their order.
     order = names if set(names) == set(values.dtype.names) else values.dtype.names
     columns = [_fitting(values[own], kind) for own, (_, kind) in zip(order, fields, strict=True)]
     dtype = np.dtype([(name, column.dtype) for name, column in zip(names, columns, strict=True)])
@@ -126,7 +127,7 @@ def _fitting(column: np.ndarray[Any, Any], kind: str) -> np.ndarray[Any, Any]:
 
 
 def _number_fields(builder: DatasetBuilder) -> list[tuple[str, str]] | None:
-    """Return names and kinds of the fields of records, where all of them are numbers."""
+    """Return names and dtypes of the fields of records, or None if a field is not a number."""
     if not isinstance(builder.dtype, list):
         return None
     fields = [(field["name"], field["dtype"]) for field in builder.dtype]
@@ -150,7 +151,7 @@ def _is_records(data: Any) -> bool:
 
 
 def data_of(builder: DatasetBuilder) -> Any:
-    """Return the data of a builder; of long lists of numbers, and of records, an array."""
+    """Return the data of a builder, with long lists of numbers and records as arrays."""
     given = builder.data
     rows = given.data if isinstance(given, DataIO) else given
     numbers = _numbers_of(rows, builder.dtype) if isinstance(rows, list) else None

@@ -1,4 +1,7 @@
-"""Writing an existing file anew, with other chunks, another compression or another backend."""
+"""Copies of an existing file with other chunks, another compression or another backend.
+
+The module is not named ``repack``: as an attribute of the package, that is the function.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import h5py
+import numpy as np
 from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.storage.backends.base import Backend
-from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
-from nwb_ophys.storage.backends.registry import backend_of_name, backend_of_path, get_backend
-from nwb_ophys.storage.backends.stored_sources import stored_source_of
+from nwb_ophys.storage.backends.registry import (
+    BACKENDS,
+    DEFAULT_BACKEND,
+    NO_BACKEND,
+    backend_of_name,
+    backend_of_path,
+    get_backend,
+)
 from nwb_ophys.storage.budget import Budget
-from nwb_ophys.storage.configuration import BackendConfiguration
+from nwb_ophys.storage.encoding import num_bytes
 from nwb_ophys.storage.files import check_target, new_file, replacing
-from nwb_ophys.storage.hdmf.placeholders import dataset_builders
-from nwb_ophys.storage.planning import PlannedDataset, plan_datasets
+from nwb_ophys.storage.hdmf.internals import root_of
+from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
+from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
 from nwb_ophys.storage.write import WriteOptions, fill_planned, write_with
 
 
@@ -37,39 +46,39 @@ def repack(
     progress: ProgressCallback | None = None,
     verify: bool = False,
 ) -> Path:
-    """Write an existing NWB file anew; every value, attribute, link and reference stays.
+    """Copy an NWB file with other settings; every value, attribute, link and reference stays.
 
-    From HDF5 to HDF5 all of it stays as it is stored: types, limits of growth, fill values, hard,
-    soft and external links. To and from Zarr hdmf carries over what it knows as NWB: limits of
-    growth are not kept, and a table of references with other fields, such as the ``timeseries`` of
-    trials, is refused. Where chunks of the source lie across those of the target, some are decoded
-    several times, unless ``buffer_gb`` has room three times for all chunks along one step of time.
+    From HDF5 to HDF5 everything stays as it is stored: types, limits of growth, fill values, and
+    hard, soft and external links. To and from Zarr, hdmf copies what it knows as NWB: limits of
+    growth are lost, and a table of references with other fields, such as the ``timeseries`` of
+    trials, is refused. Where the chunks of the source lie across those of the target, some are
+    decoded several times, unless ``buffer_gb`` holds all chunks along one step of time three times.
 
     Parameters
     ----------
     source : path-like
-        An NWB file of either backend, whoever wrote it.
+        An NWB file of any backend and any author.
     target : path-like
         The new file; with ``overwrite`` it may be the source itself.
-    backend : {"hdf5", "zarr"}, optional
-        Of the new file; when not given that of the configuration, zarr for a name that ends in
-        ``.zarr``, hdf5 for any other where that of the source does, or else that of the source.
+    backend : str, optional
+        Name of the backend of the new file; by default that of the configuration, or else of
+        :func:`backend_for_repack`.
     configuration : BackendConfiguration, optional
-        How the datasets are stored. Chunks that are not stated stay as they are.
+        Settings of the datasets. Chunks that are not stated stay as they are.
     workers, overwrite, progress, verify
-        Those of :func:`nwb_ophys.write_nwbfile`.
+        See :func:`nwb_ophys.write_nwbfile`.
 
     Returns
     -------
     pathlib.Path
-        Where it is.
+        Path of the new file.
 
     Raises
     ------
     SourceError
-        When the source is no NWB file, or is damaged; with the dataset and the frames.
+        If the source is not an NWB file, or is damaged; names the dataset and the frames.
     OutputExistsError, OutputError
-        When something is at the target already, or it cannot be written.
+        If the target exists already, or cannot be written.
     """
     origin = _origin(source)
     stated = None if configuration is None else configuration.backend
@@ -79,23 +88,22 @@ def repack(
     )
     path = check_target(target, overwrite=overwrite, remedy="overwrite to replace it")
     with _opened(source, origin) as read, replacing(path, storage) as partial:
-        if storage.name == origin.name == "hdf5":
-            _copy_hdf5(read._file, partial, path, storage, options)
+        if storage is origin and storage.copies_datasets:
+            _copy(read, partial, path, storage, options)
         else:
             _export(source, read, partial, path, storage, options)
             _check_nothing_is_missing(source, read, origin, partial, storage)
     return path
 
 
-def _copy_hdf5(
-    read: h5py.File, partial: Path, target: Path, storage: Backend, options: WriteOptions
-) -> None:
+def _copy(read: Any, partial: Path, target: Path, storage: Backend, options: WriteOptions) -> None:
+    """Copy a file as it is stored, and fill the datasets whose settings may change."""
     configuration = options.configuration or BackendConfiguration(backend=storage.name)
-    planned = _planned(hdf5_datasets(read), configuration, storage)
+    planned = _planned(storage.stored_datasets(read), configuration, storage)
     declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
-    with new_file(lambda: h5py.File(partial, "w"), partial, target) as file:
-        Hdf5Copy(read, file, declared).run()
-        fill_planned(planned, storage, file, options, Budget.of(configuration))
+    with new_file(lambda: storage.create(partial), partial, target) as file:
+        storage.copy_except(root_of(read), file, declared)
+        fill_planned(planned, storage, file, options, Budget.of(configuration.buffer_gb))
 
 
 def _export(
@@ -106,17 +114,17 @@ def _export(
     storage: Backend,
     options: WriteOptions,
 ) -> None:
-    """Have hdmf read a file as objects, and write them for a backend."""
+    """Read a file with hdmf as objects, and write them with a backend."""
 
     def write() -> None:
         try:
             with warnings.catch_warnings():
-                # Zarr warns of arrays of texts that are copied with the codec they have.
-                warnings.filterwarnings("ignore", "missing object_codec", FutureWarning)
+                for message in storage.ignored_warnings:
+                    warnings.filterwarnings("ignore", message, FutureWarning)
                 io.export(src_io=read, write_args={"link_data": False})
         except NwbOphysError:
             raise
-        except Exception as error:  # whatever hdmf cannot read or write
+        except Exception as error:  # hdmf raises errors of many classes
             raise SourceError(
                 f"'{source}' cannot be written as {storage.name}: {_reason(error)}"
             ) from error
@@ -131,24 +139,24 @@ def _export(
 def _check_nothing_is_missing(
     source: str | Path, read: Any, origin: Backend, partial: Path, storage: Backend
 ) -> None:
-    """Check that all names are in the copy; hdmf takes links to things of one name for one link.
+    """Check that the copy has all names; hdmf confuses links to objects of the same name.
 
     Raises
     ------
     SourceError
-        Naming what it could not carry over.
+        If an object is missing; names the object.
     """
     with storage.open(partial, "r") as written:
-        pairs = [("", read._file, written._file)]
+        pairs = [("", root_of(read), root_of(written))]
         while pairs:
             path, old, new = pairs.pop()
             was, there = origin.contents(old), storage.contents(new)
-            was.pop("specifications" if not path else "", None)  # which is written for what is used
+            was.pop("specifications" if not path else "", None)  # only those in use are written
             missing = [f"{path}{name}" for name in was if name not in there]
             if missing:
                 raise SourceError(
                     f"'{source}' cannot be written as {storage.name}: '{missing[0]}' would be "
-                    "lost on the way. Write it as it is stored now."
+                    f"lost. Write it with the backend '{origin.name}', as it is stored now."
                 )
             pairs.extend(
                 (f"{path}{name}/", group, there[name])
@@ -169,36 +177,55 @@ def _planned(
     return plan_datasets(datasets, configuration, storage, find_source=stored_source_of)
 
 
+def stored_source_of(value: Any) -> Source | None:
+    """Return an open dataset of a file as a source, or None for data that hdmf copies.
+
+    Parameters
+    ----------
+    value : object
+        The data of a builder that was read.
+    """
+    data = unwrapped(value)
+    backend = next((backend for backend in BACKENDS.values() if backend.holds(data)), None)
+    if backend is None or not is_fillable(data.shape, data.dtype):
+        return None
+    if num_bytes(data.shape, np.dtype(data.dtype)) < SMALL_BYTES:
+        return None
+    return backend.stored_source(data)
+
+
 def backend_for_repack(source: str | Path, target: str | Path) -> str:
-    """Return the backend of a new file, where none is given: as its name has it, or as its source.
+    """Return the name of the backend of a new file for which the user names none.
+
+    The suffix of the target decides, such as ``.zarr``. For any other suffix it is the backend of
+    the source, or the default backend if the suffix of the source names its backend.
 
     Raises
     ------
     SourceError
-        When there is no source, or it is of no backend.
+        If the source does not exist, or no backend recognises it.
     """
     named, origin = backend_of_name(target), _origin(source)
     if named is None and backend_of_name(source) is not None:
-        return "hdf5"  # from 'a.zarr' to 'a.nwb', no one wants another folder
+        return DEFAULT_BACKEND  # a copy of 'a.zarr' that is named 'a.nwb' is not another folder
     return named or origin.name
 
 
 def plan_repack(
     source: str | Path, general: BackendConfiguration | None = None
 ) -> BackendConfiguration:
-    """Return how a file would be repacked, dataset by dataset.
+    """Return the settings with which a file would be repacked, dataset by dataset.
 
     Parameters
     ----------
     source : path-like
     general : BackendConfiguration, optional
-        What is to be changed.
+        Settings to change.
     """
     origin = _origin(source)
     configuration = BackendConfiguration(backend=origin.name) if general is None else general
     with _opened(source, origin) as read:
-        is_hdf5 = origin.name == "hdf5"
-        found = hdf5_datasets(read._file) if is_hdf5 else dataset_builders(read.read_builder())
+        found = origin.stored_datasets(read)
         planned = _planned(found, configuration, get_backend(configuration.backend))
         datasets = {each.location: each.configuration for each in planned}
     return attrs.evolve(configuration, datasets=datasets)
@@ -210,7 +237,7 @@ def _origin(source: str | Path) -> Backend:
         raise SourceNotFoundError(f"'{source}' does not exist; check the path.")
     origin = backend_of_path(path)
     if origin is None:
-        raise SourceError(f"'{source}' is neither an HDF5 file nor a Zarr folder.")
+        raise SourceError(f"'{source}' is {NO_BACKEND}; choose an NWB file.")
     return origin
 
 
@@ -220,13 +247,13 @@ def _opened(source: str | Path, origin: Backend) -> Iterator[Any]:
     try:
         is_nwb = origin.neurodata_type(path) == "NWBFile"
         read = origin.open(path, "r") if is_nwb else None
-    except Exception as error:  # whatever the backend finds wrong with a file
+    except Exception as error:  # backends raise errors of many classes
         raise SourceError(f"'{source}' cannot be read as an NWB file: {_reason(error)}") from error
-    if read is None:  # hdmf would write any file anew, and it would be none the more NWB for it
+    if read is None:  # hdmf would copy any file, whether NWB or not
         raise SourceError(f"'{source}' is not an NWB file.")
     try:
-        if "nwb_version" not in read._file.attrs:
-            raise SourceError(f"'{source}' is no NWB file: it states no version of NWB.")
+        if "nwb_version" not in root_of(read).attrs:
+            raise SourceError(f"'{source}' is not an NWB file: it states no version of NWB.")
         yield read
     finally:
         read.close()

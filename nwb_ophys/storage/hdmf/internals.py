@@ -1,0 +1,52 @@
+"""Access to private attributes of hdmf and hdmf-zarr, one function for each.
+
+hdmf has no public way to any of these. Nothing else in the package touches them, except
+:mod:`nwb_ophys.storage.hdmf.iterators`, which calls the methods of an iterator's subclass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hdmf.build import DatasetBuilder
+from hdmf.container import AbstractContainer, Data
+from hdmf.data_utils import DataIO
+
+
+def root_of(io: Any) -> Any:
+    """Return the open root group, of h5py or Zarr, of an IO object."""
+    return io._file
+
+
+def set_object_codec(io: Any, codec: type) -> None:
+    """Set the codec with which an ``NWBZarrIO`` encodes references and other objects."""
+    io._ZarrIO__codec_cls = codec
+
+
+def replace_data(owner: Data, values: Any) -> None:
+    """Replace the data of an object of hdmf, such as a column; its property is read-only."""
+    owner._Data__data = values
+
+
+def forget_fields(builder: DatasetBuilder) -> None:
+    """Remove the dtype of a builder; with the fields of records, hdmf writes them from memory."""
+    builder._DatasetBuilder__dtype = None
+
+
+def forget_file(container: AbstractContainer) -> None:
+    """Remove the note of the file to which an object was written, and mark the object as changed.
+
+    hdmf refuses to set another file, and skips objects without changes.
+    """
+    container._AbstractContainer__container_source = None
+    container.set_modified()
+
+
+def settings_of(wrapper: DataIO) -> dict[str, Any]:
+    """Return the settings of an ``H5DataIO`` or ``ZarrDataIO``; changing them changes the wrapper.
+
+    The constructors check and complete their arguments, and warn about some; the dictionary is
+    what hdmf hands on to h5py or Zarr.
+    """
+    settings: dict[str, Any] = wrapper.io_settings
+    return settings
