@@ -226,8 +226,8 @@ def _divided(
     """
     asked = [row for row in rows if is_looked_for(row)]
     wanted = _not_found(asked, found)
-    # What is in folders of TIFF files is told of by their formats.
-    others = [row for row in asked if row not in wanted and "tifffile" not in row.packages]
+    # The formats of TIFF files warn of other TIFF files in their folders themselves.
+    others = [row for row in asked if row not in wanted and ".tif" not in row.suffixes]
     names = {candidate.format for candidate in found}
     return wanted, [row for row in (*others, *left) if row.name not in names]
 
@@ -236,7 +236,7 @@ def _below(
     probe: PathProbe, rows: Sequence[FormatRow], left: Sequence[FormatRow], depth: int
 ) -> list[_File | _Folder]:
     """Return what may be recordings in a folder: files of known endings, and folders."""
-    suffixes = {suffix for row in (*rows, *left) for suffix in _endings(row)}
+    suffixes = {suffix for row in (*rows, *left) for suffix in row.file_suffixes}
     where, names = str(probe.path), probe.names(*suffixes)
     found: list[_File | _Folder] = [_File(where, name, rows, left) for name in names]
     for folder in probe.folders():
@@ -257,12 +257,8 @@ def _leads_back(folder: Path) -> bool:
     return folder.is_symlink() and folder.resolve() in (here, *here.parents)
 
 
-def _endings(row: FormatRow) -> tuple[str, ...]:
-    return tuple(getattr(row.load(), "file_suffixes", ()))
-
-
 def _of_ending(path: Path, rows: Sequence[FormatRow]) -> list[FormatRow]:
-    return [row for row in rows if path.name.lower().endswith(_endings(row))]
+    return [row for row in rows if path.name.lower().endswith(row.file_suffixes)]
 
 
 def _warn_of_left(path: Path, left: Sequence[Candidate]) -> None:
