@@ -83,9 +83,8 @@ class FormatsTable(_Table):
     def rows(self) -> Iterable[tuple[str, ...]]:
         """Return the rows, a format each."""
         for row in formats().values():
-            if row.origin == "nwb-ophys":
-                interface = row.interface.partition(":")[2]
-                link = f":class:`~nwb_ophys.{interface}`"
+            if row.is_ours:
+                link = f":class:`~nwb_ophys.{row.interface_name}`"
                 recognised = row.recognised.translate(_MARKUP)
                 yield f"``{row.name}``", str(row.kind), recognised, link
 

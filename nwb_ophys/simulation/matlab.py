@@ -4,13 +4,15 @@ See https://www.mathworks.com/help/matlab/import_export/mat-file-versions.html. 
 in reverse; a struct is a group, a text an array of codes, an empty array its shape.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import attrs
 import h5py  # type: ignore[import-untyped]
 import numpy as np
-from attrs import frozen
 
 from nwb_ophys.simulation.recording import Array
 
@@ -23,7 +25,7 @@ _CLASSES = {"f8": "double", "f4": "single", "b1": "logical"}
 _LARGE_BYTES = 10_000
 
 
-@frozen(eq=False)
+@attrs.frozen(eq=False)
 class Sparse:
     """Wrap an array of two axes that is to be stored as a sparse matrix."""
 

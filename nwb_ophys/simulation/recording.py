@@ -5,10 +5,12 @@ larger rows and columns, so that no transposed, flipped or rotated reading of a 
 a movie can be mistaken for the right one.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
+import attrs
 import numpy as np
-from attrs import field, frozen
 from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
@@ -25,7 +27,7 @@ _SPIKE_COUNTS = 300.0
 _EIGHT_BIT_SCALE = 1 / 16
 
 
-@frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False)
 class SimulatedRecording:
     """Hold a movie together with the cells it was made from.
 
@@ -51,14 +53,14 @@ class SimulatedRecording:
         float64 (samples,): start of each sample in seconds.
     """
 
-    movie: Array = field(repr=False)
-    pixel_masks: list[Array] = field(repr=False)
-    fluorescence: Array = field(repr=False)
-    neuropil: Array = field(repr=False)
-    calcium: Array = field(repr=False)
-    spikes: Array = field(repr=False)
+    movie: Array = attrs.field(repr=False)
+    pixel_masks: list[Array] = attrs.field(repr=False)
+    fluorescence: Array = attrs.field(repr=False)
+    neuropil: Array = attrs.field(repr=False)
+    calcium: Array = attrs.field(repr=False)
+    spikes: Array = attrs.field(repr=False)
     sampling_frequency: float
-    timestamps: Array = field(repr=False)
+    timestamps: Array = attrs.field(repr=False)
 
     @property
     def num_samples(self) -> int:
@@ -202,7 +204,7 @@ def _draw_cell(
     image[:, :2] = 1
     image[-2:, :] = 1
     row, column = np.nonzero(image)
-    # Multiples of 1/64 are exact in float32, in which Suite2p stores them.
+    # Multiples of 1/64 are exact in float32, the type of weights in some formats.
     weight = 1 - (2 * row + 3 * column) / 64
     pixels = np.column_stack([row + corner[0], column + corner[1], weight])
     if not planes:

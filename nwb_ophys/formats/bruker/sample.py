@@ -13,10 +13,12 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from nwb_ophys.formats.tiff.sample import _import_tifffile
+from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_bruker"]
 
 _SETTINGS: dict[str, Any] = {
     "activeMode": "ResonantGalvo",
@@ -165,7 +167,7 @@ def _write_images(
     software: str,
     start: datetime,
 ) -> None:
-    tifffile = _import_tifffile()
+    tifffile = require_package("tifffile", "bruker")
     pages: dict[str, list[Array]] = {}
     for frame in frames:
         for number, movie in movies.items():
@@ -256,3 +258,9 @@ def _flat_state(values: Mapping[str, Any]) -> list[str]:
         for key, value in flat.items()
     ]
     return ["<PVStateShard>", *lines, "</PVStateShard>"]
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a folder of Prairie View; return the source arguments that open it."""
+    movie = recording.movie.astype("uint16")
+    return {"folder_path": write_bruker(folder / "TSeries-1", movie, sampling_frequency=30.0)}

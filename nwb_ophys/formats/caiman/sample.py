@@ -6,6 +6,8 @@ None in Python is stored as the text "NoneType", a list of numbers as a list of 
 image is flattened column by column (Fortran order).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording, mask_index
+
+__all__ = ["write_caiman"]
 
 #: Percentile of a trace that is its baseline in dF/F, as in ``detrend_df_f``.
 _BASELINE_PERCENTILE = 8
@@ -205,3 +209,9 @@ def _write_values(group: h5py.Group, values: dict[str, Any]) -> None:
     """Write values as datasets; None is stored as the text "NoneType"."""
     for name, value in values.items():
         group[name] = "NoneType" if value is None else value
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a CaImAn file whose last component is rejected; return the source arguments."""
+    accepted = range(recording.num_cells - 1)
+    return {"file_path": write_caiman(folder / "caiman.hdf5", recording, accepted=accepted)}

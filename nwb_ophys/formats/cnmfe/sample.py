@@ -4,6 +4,8 @@ Names and shapes follow https://github.com/zhoupc/CNMF_E and https://bahanonu.gi
 file of either is at hand; what is written is what their sources and roiextractors' reader say.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import numpy as np
 
 from nwb_ophys.simulation.matlab import MatlabVersion, Sparse, write_matlab
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_cnmfe"]
 
 
 def write_cnmfe(
@@ -91,3 +95,8 @@ def _ciatah(recording: SimulatedRecording, rate: float) -> dict[str, Any]:
         "time": {"totalTime": 45.4},
         "movieList": "recording.tif",
     }
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a CNMF-E file with sparse matrices; return the source arguments."""
+    return {"file_path": write_cnmfe(folder / "cnmfe.mat", recording)}

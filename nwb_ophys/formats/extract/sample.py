@@ -3,6 +3,8 @@
 Names, types and shapes follow EXTRACT 1.1.0, see https://github.com/schnitzer-lab/EXTRACT-public.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import numpy as np
 
 from nwb_ophys.simulation.matlab import MatlabVersion, Sparse, write_matlab
 from nwb_ophys.simulation.recording import SimulatedRecording
+
+__all__ = ["write_extract"]
 
 
 def write_extract(
@@ -80,3 +84,10 @@ def write_extract(
         output["time"] = {"totalTime": 45.4}
     name = struct_name or ("extractAnalysisOutput" if is_old else "output")
     return write_matlab(path, {name: output, "config": settings}, matlab_version)
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write an EXTRACT file whose last cell failed its check; return the source arguments."""
+    bad = [recording.num_cells - 1]
+    path = write_extract(folder / "extract.mat", recording, bad=bad)
+    return {"file_path": path, "sampling_frequency": recording.sampling_frequency}

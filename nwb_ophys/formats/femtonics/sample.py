@@ -11,7 +11,9 @@ import h5py
 import numpy as np
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_femtonics"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -141,3 +143,8 @@ def _write_channel(unit: h5py.Group, dataset: str, name: str, frames: Any, inver
 def _characters(text: str) -> Any:
     """Return a text as MESc stores it: UTF-16 in signed integers, with a zero at the end."""
     return np.frombuffer(f"{text}\0".encode("utf-16-le"), dtype="<i2")
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a MESc file with one unit of one channel; return the source arguments."""
+    return {"file_path": write_femtonics(folder / "session.mesc", recording.movie)}

@@ -8,7 +8,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from nwb_ophys.simulation.recording import Array
+from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_hdf5"]
 
 
 def write_hdf5(
@@ -52,3 +54,8 @@ def write_hdf5(
         for index, label in enumerate(dimension_labels or ""):
             dataset.dims[index].label = label
     return path
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a movie as CaImAn saves it in HDF5; return the source arguments."""
+    return {"file_path": write_hdf5(folder / "movie.hdf5", recording.movie)}

@@ -16,6 +16,8 @@ import numpy as np
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
+__all__ = ["write_inscopix", "write_inscopix_cells"]
+
 _DTYPES = {"uint16": 0, "float32": 1, "uint8": 2}
 _STATUSES = ("accepted", "undecided", "rejected")
 
@@ -190,3 +192,15 @@ def _write(path: Path, data: bytes, header: dict[str, Any]) -> Path:
     text = json.dumps(header, indent=4, sort_keys=True).encode()
     path.write_bytes(data + text + b"\0" + len(text).to_bytes(8, "little"))
     return path
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a movie of an Inscopix miniscope; return the source arguments."""
+    return {"file_path": write_inscopix(folder / "movie.isxd", recording.movie.astype("uint16"))}
+
+
+def write_cells_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a cell set whose last cell is rejected; return the source arguments."""
+    statuses = ["accepted"] * (recording.num_cells - 1) + ["rejected"]
+    path = write_inscopix_cells(folder / "cells.isxd", recording, statuses=statuses)
+    return {"file_path": path}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from nwb_ophys.simulation.recording import Array
+from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_memmap"]
 
 
 def write_memmap(
@@ -40,3 +42,8 @@ def write_memmap(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(matrix.astype("<f4").tobytes(order=order))
     return path
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a memory map of CaImAn; return the source arguments."""
+    return {"file_path": write_memmap(folder, recording.movie), "sampling_frequency": 30.0}

@@ -14,14 +14,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import attrs
 import numpy as np
-from attrs import evolve
 
-from nwb_ophys.formats.ome_tiff.sample import as_images, frame_of, order_pages, uuids
-from nwb_ophys.simulation.ome_xml import OmePlan, ome_xml
+from nwb_ophys.simulation.ome_xml import (
+    OmePlan,
+    as_images,
+    frame_of,
+    ome_xml,
+    order_pages,
+    uuids,
+)
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_micromanager"]
 
 # Marks in the header of the index map, display settings and comments, and those at the places.
 _MARKS = (54773648, 483765892, 99384722)
@@ -128,7 +136,7 @@ def write_micromanager(
         "Exposure-ms": exposure_ms,
         "PixelSizeUm": pixel_size_um,
     }
-    plan = evolve(_plan(images, num_files, prefix, pixel_size_um), acquired=acquired)
+    plan = attrs.evolve(_plan(images, num_files, prefix, pixel_size_um), acquired=acquired)
     for number, name in enumerate(plan.files):
         with (folder / name).open("wb") as file:
             times = elapsed if with_elapsed else None
@@ -251,3 +259,9 @@ def _page(
 
 def _even(position: int) -> int:
     return position + position % 2
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a folder of Micro-Manager with two files; return the source arguments."""
+    write_micromanager(folder / "mm", recording.movie.astype("uint16"), num_files=2)
+    return {"folder_path": folder / "mm"}

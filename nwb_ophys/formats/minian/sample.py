@@ -18,6 +18,8 @@ import numpy as np
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
+__all__ = ["write_minian"]
+
 _SESSION = {"animal": "m7", "session": "m7_minian", "session_id": "m7-4"}
 
 
@@ -183,3 +185,14 @@ def _write_timestamps(
     period = 1e3 / recording.sampling_frequency / frame_step
     rows = [f"{frame},{round(frame * period)},0" for frame in range(num_frames)]
     path.write_text("\n".join(["Frame Number,Time Stamp (ms),Buffer Index", *rows, ""]))
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a folder of Minian from which curation removed units; return the source arguments.
+
+    The folder has no ``timeStamps.csv``, so the sampling frequency is an argument.
+    """
+    unit_ids = range(2, 2 + 5 * recording.num_cells, 5)
+    path = folder / "minian"
+    write_minian(path, recording, unit_ids=unit_ids, frame_step=2, with_timestamps=False)
+    return {"folder_path": path, "sampling_frequency": 30.0}

@@ -13,7 +13,9 @@ import numpy as np
 from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_miniscope", "write_old_miniscope"]
 
 
 def write_miniscope(
@@ -179,3 +181,18 @@ def _moment(start: datetime) -> dict[str, int]:
         since = start - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         stated["msecSinceEpoch"] = since // timedelta(milliseconds=1)
     return stated
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a recording of a Miniscope in three videos; return the source arguments."""
+    movie = np.clip(recording.movie // 4, 0, 255).astype(np.uint8)
+    # The program rounds to milliseconds; the contract compares times to the microsecond.
+    path = write_miniscope(
+        folder / "recording",
+        movie,
+        timestamps=recording.timestamps,
+        sampling_frequency=30.0,
+        frames_per_file=15,
+        whole_milliseconds=False,
+    )
+    return {"folder_path": path}

@@ -18,7 +18,7 @@ FORMATS = (
         name="numpy-segmentation",
         kind="segmentation",
         interface="interface:NumpySegmentationInterface",
-        recognised="nothing by itself: arrays of masks and traces are given by name",
+        recognised="arrays of masks and traces, given by name; no path is recognised",
         sample="sample:write_segmentation_sample",
     ),
 )

@@ -21,6 +21,8 @@ from pynwb.ophys import (
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
+__all__ = ["write_nwb"]
+
 _START = datetime.datetime(2024, 5, 17, 14, 30, tzinfo=datetime.timezone.utc)
 
 
@@ -127,3 +129,13 @@ def _mask(pixels: Array, image: Array, mask_type: str) -> dict[str, Any]:
 def _depth(rest: list[Array]) -> list[Array]:
     """Return planes, where there are any, as integers, and weights."""
     return [*(axis.astype(int) for axis in rest[:-1]), rest[-1]]
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write an NWB file with a movie; return the source arguments."""
+    return {"file_path": write_nwb(folder / "movie.nwb", recording.movie)}
+
+
+def write_segmentation_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write an NWB file with ROIs as lists of pixels; return the source arguments."""
+    return {"file_path": write_nwb(folder / "rois.nwb", recording=recording)}

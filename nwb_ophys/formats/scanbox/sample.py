@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from nwb_ophys.errors import MissingPackageError
-from nwb_ophys.simulation.recording import Array
+from nwb_ophys.optional import require_package
+from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_scanbox"]
 
 _BRIGHTEST = 65535
 # µm of a pixel by magnification, as a real microscope has them.
@@ -121,12 +123,7 @@ def write_scanbox(
 
 
 def _write_header(path: Path, fields: dict[str, Any]) -> None:
-    try:
-        from scipy.io import savemat
-    except ImportError as error:
-        raise MissingPackageError(
-            'Writing Scanbox recordings needs scipy: pip install "nwb-ophys[scanbox]"'
-        ) from error
+    savemat = require_package("scipy.io", "scanbox").savemat
     savemat(path.with_suffix(".mat"), {"info": fields}, do_compression=True, oned_as="row")
 
 
@@ -161,3 +158,8 @@ def _structs(rows: Sequence[Mapping[str, float]]) -> Array:
     for index, row in enumerate(rows):
         table[index] = tuple(row.values())
     return table
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a recording of Scanbox; return the source arguments."""
+    return {"file_path": write_scanbox(folder / "mouse_000_001.sbx", recording.movie)}

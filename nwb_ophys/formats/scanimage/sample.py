@@ -7,16 +7,21 @@ tags of every page point back at the two texts. Source of the layout:
 https://docs.scanimage.org/Appendix/ScanImage%2BBigTiff%2BSpecification.html and real files.
 """
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from nwb_ophys.formats.scanimage.sample_acquisition import Acquisition, Array, frame_description
 from nwb_ophys.formats.scanimage.sample_header import frame_data, roi_groups
+from nwb_ophys.simulation.recording import SimulatedRecording
+
+__all__ = ["write_scanimage"]
 
 _MAGIC_NUMBER = 117637889
 _VERSION = 4
@@ -243,3 +248,9 @@ def _directory(acquisition: Acquisition, offset: int, following: int, lengths: l
 def _round_up(length: int) -> int:
     """Return the next multiple of 8, at which ScanImage aligns its sections."""
     return -(-length // 8) * 8
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a file of ScanImage; return the source arguments."""
+    (path,) = write_scanimage(folder / "si.tif", recording.movie, sampling_frequency=30.0)
+    return {"file_path": path}

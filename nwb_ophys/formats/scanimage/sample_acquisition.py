@@ -1,10 +1,12 @@
 """A ScanImage acquisition: what was acquired, at which rates, and what is stated of a frame."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from attrs import field, frozen
+import attrs
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -15,14 +17,14 @@ _FIELD_DEGREES = 18.0
 _TRIGGER_LEAD = 0.00008
 
 
-@frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False)
 class Acquisition:
     """Hold what was acquired and how; see `nwb_ophys.testing.write_scanimage` for the terms.
 
     Every movie in `channels` has the shape (samples, rows, columns, planes).
     """
 
-    channels: dict[int, Array] = field(repr=False)
+    channels: dict[int, Array] = attrs.field(repr=False)
     channel_names: dict[int, str]
     num_channels_available: int
     sampling_frequency: float

@@ -4,6 +4,8 @@ Which fields there are, and how they are spelt, follows files of ScanImage 2021 
 (``SI.TIFF_FORMAT_VERSION = 4``) and https://docs.scanimage.org/Appendix/ScanImage%2BBigTiff%2BSpecification.html.
 """
 
+from __future__ import annotations
+
 import json
 from typing import Any
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nwb_ophys.formats.tiff.sample import _import_tifffile
+from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_scanimage_legacy"]
 
 
 def write_scanimage_legacy(
@@ -61,7 +63,7 @@ def write_scanimage_legacy(
     MissingPackageError
         If tifffile is not installed.
     """
-    tifffile = _import_tifffile()
+    tifffile = require_package("tifffile", "scanimage-legacy")
     movies = dict(channels) if isinstance(channels, Mapping) else {1: np.asarray(channels)}
     stacks = [np.asarray(movies[n]).reshape(*movies[n].shape[:3], -1) for n in sorted(movies)]
     if len({(stack.shape, stack.dtype) for stack in stacks}) != 1 or stacks[0].dtype != np.uint16:
@@ -104,3 +106,9 @@ def _stamp(moment: datetime | None) -> str:
     seconds = moment.second + moment.microsecond / 1e6
     day = f"{moment.month}/{moment.day}/{moment.year}"
     return f"'{day} {moment.hour:02d}:{moment.minute:02d}:{seconds:06.3f}'"
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a file of ScanImage 3.8; return the source arguments."""
+    movie = recording.movie.astype("uint16")
+    return {"file_path": write_scanimage_legacy(folder / "old.tif", movie)}

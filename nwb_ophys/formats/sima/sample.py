@@ -16,6 +16,8 @@ import numpy as np
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
+__all__ = ["write_sima"]
+
 _TIMESTAMP = "2014-05-17-14h30m00s"
 
 
@@ -167,3 +169,9 @@ class _Python2Pickler(_Pickler):  # type: ignore[misc]
 
     dispatch[str] = _save_string
     dispatch[bytes] = _save_string
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a folder of SIMA pickled by Python 2; return the source arguments."""
+    path = write_sima(folder / "recording.sima", recording, python2=True)
+    return {"folder_path": path, "sampling_frequency": 30.0}

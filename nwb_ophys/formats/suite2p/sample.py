@@ -3,6 +3,8 @@
 Names, types and shapes follow Suite2p 0.10 to 1.1, see https://suite2p.readthedocs.io/en/latest/outputs.html.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_suite2p"]
 
 #: (start, stop) of the rows and of the columns that are left after registration.
 Crop = tuple[tuple[int, int], tuple[int, int]]
@@ -232,3 +236,14 @@ def _registration(num_samples: int, offsets: Array | None) -> dict[str, Any]:
         "corrXY": np.ones(num_samples, dtype=np.float32),
         "badframes": np.zeros(num_samples, dtype=bool),
     }
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a Suite2p folder whose last ROI is not a cell; return the source arguments."""
+    flags = [[True] * (recording.num_cells - 1) + [False]]
+    return {"folder_path": write_suite2p(folder, recording, iscell=flags)}
+
+
+def write_movie_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a Suite2p folder with a registered movie and no ROIs; return the source arguments."""
+    return {"folder_path": write_suite2p(folder, recording, movie=True, rois=False)}

@@ -13,10 +13,12 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from nwb_ophys.formats.tiff.sample import _import_tifffile
+from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_thor"]
 
 _OME = "http://www.openmicroscopy.org/Schemas/OME/2010-06"
 _FLYBACK = np.iinfo(np.uint16).max
@@ -102,7 +104,7 @@ def write_thor(
 
 
 def _write_images(folder: Path, stem: str, volume: Array, num_frames: int | None) -> None:
-    tifffile = _import_tifffile()
+    tifffile = require_package("tifffile", "thor")
     places = [(t, z) for t in range(volume.shape[0]) for z in range(volume.shape[1])]
     for time, plane in places[:num_frames]:
         name = f"{stem}_{plane + 1:03d}_{time + 1:03d}.tif"
@@ -190,3 +192,9 @@ def _elements(stated: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "ExperimentNotes": {"text": "A mouse looks at gratings."},
         "RawData": {"onlyEnabledChannels": int(not stated["all"])},
     }
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a folder of ThorImage; return the source arguments."""
+    movie = recording.movie.astype("uint16")
+    return {"folder_path": write_thor(folder / "experiment", movie, sampling_frequency=30.0)}

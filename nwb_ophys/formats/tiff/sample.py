@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nwb_ophys.errors import MissingPackageError
+from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
-    from nwb_ophys.simulation.recording import Array
+__all__ = ["write_tiff"]
 
 
 def write_tiff(
@@ -59,7 +59,7 @@ def write_tiff(
     MissingPackageError
         If tifffile is not installed.
     """
-    tifffile = _import_tifffile()
+    tifffile = require_package("tifffile", "tiff")
     path, movie = Path(path), np.asarray(movie)
     if movie.ndim not in (3, 4):
         raise ValueError(
@@ -84,12 +84,7 @@ def write_tiff(
     return path
 
 
-def _import_tifffile() -> ModuleType:
-    """Return the module tifffile."""
-    try:
-        import tifffile
-    except ImportError as error:
-        raise MissingPackageError(
-            'Writing TIFF stacks needs tifffile: pip install "nwb-ophys[tiff]"'
-        ) from error
-    return tifffile
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a plain TIFF file; return the source arguments."""
+    path = write_tiff(folder / "movie.tif", recording.movie)
+    return {"file_path": path, "sampling_frequency": 30.0}
