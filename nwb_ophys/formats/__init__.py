@@ -61,6 +61,9 @@ class Format:
     file_suffixes : tuple of str
         Endings, in lower case, of files that are each a recording, so that they are also found in
         folders. Empty for formats whose recordings are folders.
+    derived_folders : tuple of str
+        Names of folders with files that an analysis derived from a recording, which detection
+        does not search.
     requires : tuple of str
         Optional packages, by the names they are imported by, that the extra installs.
     converter : str or None
@@ -79,6 +82,7 @@ class Format:
     recognised: str = ""
     suffixes: tuple[str, ...] = ()
     file_suffixes: tuple[str, ...] = ()
+    derived_folders: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     converter: str | None = None
     sample: str | None = None

@@ -53,7 +53,8 @@ class RecordingConverter(OphysConverter):
         if not found:
             looked_for = "; ".join(get_format(name).recognised for name in names)
             raise SourceError(
-                f"'{path}' is no recording that {cls.__name__} reads; it looks for: {looked_for}."
+                f"'{path}' contains no recording that {cls.__name__} reads; it looks for: "
+                f"{looked_for}."
             )
         return found
 

@@ -37,8 +37,8 @@ def unrecognised(path: Path) -> UnknownFormatError:
     near = [row for row in known if endings & {*row.suffixes, *row.file_suffixes}]
     if probe.is_folder and endings == {".nwb"}:
         return UnknownFormatError(
-            f"'{path}' holds nothing but NWB files, which are read where they are given "
-            "themselves: a folder may hold what its recordings were converted into. Give the file."
+            f"'{path}' contains only NWB files. They are not searched for in folders, where they "
+            "may be the results of earlier conversions; give the path of a file."
         )
     if near:
         listed = "; ".join(f"{row.name}: {row.recognised}" for row in near)

@@ -12,6 +12,8 @@ FORMATS = (
         converter="Suite2pConverter",
         recognised="a folder with plane0, plane1, … of Suite2p's ops.npy and movie data.bin",
         suffixes=(".npy", ".bin"),
+        # Registered frames as TIFF files, which are in data.bin, too.
+        derived_folders=("reg_tif", "reg_tif_chan2"),
         sample="sample:write_movie_sample",
     ),
     Format(
