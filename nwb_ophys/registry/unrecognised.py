@@ -43,12 +43,12 @@ def unrecognised(path: Path) -> UnknownFormatError:
     if near:
         listed = "; ".join(f"{row.name}: {row.recognised}" for row in near)
         next_step = (
-            "It may be cut off, or lack a file beside it; if it is one of them, name it (format=, "
-            "on the command line --format) to read what it lacks."
+            "The file may be cut off, or a file beside it may be missing; to see the error, name "
+            "the format (format=, on the command line --format)."
         )
     else:
         listed = ", ".join(row.name for row in known)
-        next_step = "What each looks like: nwb-ophys formats."
+        next_step = "To see the files of each format, run: nwb-ophys formats."
     holding = _holding(probe) + _faults(probe)
     return UnknownFormatError(
         f"No format recognises '{path}'{holding}. Looked for: {listed}. {next_step}"

@@ -1,4 +1,4 @@
-"""OME-XML of recordings that are written for tests; every plane states its page and its file."""
+"""OME-XML of simulated recordings, in which every plane states its file and its page."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TYPES = {"float32": "float", "float64": "double"}
 
 @attrs.frozen(kw_only=True, eq=False)
 class OmePlan:
-    """What is stated of a recording; see `nwb_ophys.testing.write_ome_tiff` for the terms.
+    """Contents of an OME-TIFF recording; see `nwb_ophys.testing.write_ome_tiff` for the terms.
 
-    Every movie has the shape (times, rows, columns, planes). ``pages`` are the planes in the order
-    in which they are written: image, channel, plane, time, number of the file, page of it.
+    Every movie has the shape (times, rows, columns, planes). ``pages`` lists all planes in file
+    order: image, channel, plane, time, number of the file, page in the file.
     """
 
     images: Sequence[Mapping[str, Array]] = attrs.field(repr=False)
@@ -41,7 +41,7 @@ class OmePlan:
 
 
 def as_images(channels: Any) -> list[dict[str, Array]]:
-    """Return the movies of images by channel, each (samples, rows, columns, planes)."""
+    """Return one dict per image of movies by channel, each (samples, rows, columns, planes)."""
     if isinstance(channels, np.ndarray):
         channels = {"Green": channels}
     images = [channels] if isinstance(channels, Mapping) else list(channels)
@@ -52,14 +52,14 @@ def as_images(channels: Any) -> list[dict[str, Array]]:
 
 
 def uuids(count: int) -> list[str]:
-    """Return identifiers, the same ones each time."""
+    """Return identifiers, the same on each call."""
     return [f"urn:uuid:{UUID(int=number + 1)}" for number in range(count)]
 
 
 def order_pages(
     images: Sequence[Mapping[str, Array]], dimension_order: str, num_files: int
 ) -> list[tuple[int, int, int, int, int, int]]:
-    """Return image, channel, plane, time, file and page in it of all planes as they are written."""
+    """Return (image, channel, plane, time, file, page in the file) of all planes in file order."""
     places = []
     for index, movies in enumerate(images):
         num_times, _, _, num_planes = next(iter(movies.values())).shape
@@ -81,7 +81,7 @@ def frame_of(
 
 
 def ome_xml(plan: OmePlan, file: int) -> str:
-    """Return the whole text, as it is in one of the files."""
+    """Return the complete OME-XML for one of the files."""
     images = "".join(_image(plan, index) for index in range(len(plan.images)))
     instrument = f'<Instrument ID="Instrument:0">{plan.instrument}</Instrument>'
     return (
@@ -92,7 +92,7 @@ def ome_xml(plan: OmePlan, file: int) -> str:
 
 
 def binary_only(plan: OmePlan, file: int) -> str:
-    """Return the text of a file that refers to the first one."""
+    """Return the OME-XML of a file that refers to the first file."""
     return (
         f'<OME xmlns="{_NAMESPACE}" UUID="{plan.uuids[file]}"><BinaryOnly '
         f'MetadataFile={quoteattr(plan.files[0])} UUID="{plan.uuids[0]}"/></OME>'

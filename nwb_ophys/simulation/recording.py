@@ -1,8 +1,8 @@
-"""Simulated calcium-imaging recordings, small and deterministic, for the writers of raw files.
+"""Simulated calcium-imaging recordings, small and deterministic, for writers of raw files.
 
 The cells are L-shaped with unequal arms and graded weights, and the field is brighter towards
-larger rows and columns, so that no transposed, flipped or rotated reading of a mask, an image or
-a movie can be mistaken for the right one.
+larger rows and columns, so that a mask, an image or a movie that is read transposed, flipped or
+rotated differs from the correct one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EIGHT_BIT_SCALE = 1 / 16
 
 @attrs.frozen(kw_only=True, eq=False)
 class SimulatedRecording:
-    """Hold a movie together with the cells it was made from.
+    """Movie together with the cells that it was simulated from.
 
     Attributes
     ----------
@@ -64,17 +64,17 @@ class SimulatedRecording:
 
     @property
     def num_samples(self) -> int:
-        """Return the number of samples."""
+        """Number of samples."""
         return int(self.movie.shape[0])
 
     @property
     def num_cells(self) -> int:
-        """Return the number of cells."""
+        """Number of cells."""
         return len(self.pixel_masks)
 
     @property
     def field_shape(self) -> tuple[int, ...]:
-        """Return (rows, columns), or (rows, columns, planes) of a volume."""
+        """(rows, columns), or (rows, columns, planes) of a volume."""
         return tuple(self.movie.shape[1:])
 
     def image_masks(self) -> Array:
@@ -124,7 +124,7 @@ def simulate_recording(
     seed: int = 0,
     dtype: DTypeLike = "int16",
 ) -> SimulatedRecording:
-    """Simulate a movie of spiking cells and the traces that belong to it.
+    """Simulate a movie of spiking cells and the traces of the cells.
 
     Parameters
     ----------
@@ -135,14 +135,14 @@ def simulate_recording(
     num_cells : int
         Number of cells.
     num_planes : int
-        Number of planes. With more than one, a cell reaches into the next plane with half the
-        weight of its own, as far as there is one.
+        Number of planes. With several planes, each cell extends into the next plane, if there is
+        one, with half the weight.
     sampling_frequency : float
         Samples per second, in Hz.
     seed : int
         Seed of the random numbers; the same seed gives the same recording.
     dtype : numpy.dtype
-        An integer type of the counts; those of 8 bits have 16 times fewer counts.
+        Integer type of the counts; with 8 bits the counts are 16 times smaller.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def simulate_recording(
     Raises
     ------
     ValueError
-        If the cells do not fit in the field, or if the dtype is not of integers.
+        If the cells do not fit into the field, or if the dtype is not an integer type.
     """
     if np.dtype(dtype).kind not in "iu":
         raise ValueError(f"dtype is {np.dtype(dtype)}, but counts are integers, e.g. 'int16'.")

@@ -293,7 +293,8 @@ def test_a_recording_that_was_cut_off_is_told_of(
     assert {next(iter(each.source.values())) for each in found} == {sample.path}
     assert detect(cut) == []
     with pytest.raises(
-        UnknownFormatError, match="It may be cut off, or lack a file" if keeps else "an empty file"
+        UnknownFormatError,
+        match="The file may be cut off, or a file beside it" if keeps else "an empty file",
     ):
         nwb_ophys.open(cut)
 

@@ -31,31 +31,31 @@ def write_femtonics(
     axis_unit: str = "ms",
     inverted: bool = True,
 ) -> Path:
-    """Write a measurement unit to a ``.mesc`` file, behind those that are there.
+    """Add a measurement unit to a ``.mesc`` file.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        The file; made where absent.
+        The file; created if it does not exist.
     movie : numpy.ndarray, or mapping of str to numpy.ndarray
-        Integers from 0 to 65535, (samples, rows, columns), written as uint16;
-        several by the names of their channels. One alone is named UG.
+        Integers from 0 to 65535, (samples, rows, columns), written as uint16; or several movies by
+        channel name. A single movie is the channel UG.
     sampling_frequency : float
         Frames per second in Hz.
     start : datetime.datetime, optional
-        When the unit was recorded, with a time zone.
+        Start of the unit, with a time zone.
     session : int
         Number of the session.
     pixel_size : float
         Side of a pixel in micrometres.
     position : tuple of float
-        Of the image along x, y and z, in micrometres.
+        Position of the image along x, y and z in micrometres.
     comment : str
-        The experimenter's.
+        Comment of the experimenter.
     axis_unit : str
-        Unit of the third axis; another than ``ms`` makes a stack of depths.
+        Unit of the third axis; with any other unit than ``ms`` the unit is a stack of depths.
     inverted : bool
-        Have bright pixels be small numbers, as photomultipliers give them.
+        Whether bright pixels are small numbers, as they come from photomultipliers.
 
     Returns
     -------

@@ -30,15 +30,15 @@ def write_hdf5(
     path : str or pathlib.Path
         The file; an existing one is overwritten.
     movie : numpy.ndarray
-        With its axes in any order.
+        Movie with its axes in any order.
     dataset_name : str
-        ``mov``, as CaImAn names it, by default; a name with slashes is one in groups.
+        Name of the dataset; a name with slashes is a path in groups. CaImAn writes ``mov``.
     sampling_frequency, start_time : float, optional
-        Stated as the attributes ``fr`` and ``start_time`` of the dataset.
+        Written as the attributes ``fr`` and ``start_time`` of the dataset.
     dimension_labels : str, optional
-        A letter for each axis, to be its dimension label.
+        One letter per axis, written as its dimension label.
     **storage
-        Of the dataset, such as ``chunks`` and ``compression``.
+        Storage options of the dataset, such as ``chunks`` and ``compression``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Memory maps of CaImAn: nothing but pixels, and a name that states their order."""
+"""Memory maps of CaImAn: files that contain only pixels, with shape and order in their names."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def write_memmap(
     Parameters
     ----------
     folder : str or pathlib.Path
-        Where it goes; created if need be.
+        Folder of the file; created if it does not exist.
     movie : numpy.ndarray
         (samples, rows, columns[, planes]); stored as float32.
     order : {"C", "F"}
-        Whether the samples of a pixel follow each other (C), or the pixels of a frame (F).
+        Whether the samples of one pixel are contiguous (C), or the pixels of one frame (F).
     stem : str
-        Beginning of the name.
+        Beginning of the file name.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def write_memmap(
     movie = np.asarray(movie)
     samples, rows, columns, planes = movie.reshape(*movie.shape[:3], -1).shape
     name = f"{stem}_d1_{rows}_d2_{columns}_d3_{planes}_order_{order}_frames_{samples}_.mmap"
-    # One column for each frame, whose pixels are taken by columns of the image.
+    # One column per frame, with the pixels of the image column by column.
     matrix = np.stack([frame.reshape(-1, order="F") for frame in movie], axis=1)
     path = Path(folder) / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""NWB files as other authors write them, with pynwb alone."""
+"""NWB files of other authors, written with pynwb only."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write_nwb(
     movie : numpy.ndarray, optional
         (samples, rows, columns[, planes]).
     recording : SimulatedRecording, optional
-        Whose ROIs and fluorescence are written.
+        Recording whose ROIs and fluorescence are written.
     sampling_frequency : float
         Samples per second in Hz.
     photon_series_type : {"TwoPhotonSeries", "OnePhotonSeries"}
@@ -127,7 +127,7 @@ def _mask(pixels: Array, image: Array, mask_type: str) -> dict[str, Any]:
 
 
 def _depth(rest: list[Array]) -> list[Array]:
-    """Return planes, where there are any, as integers, and weights."""
+    """Return the planes, if any, as integers, and the weights."""
     return [*(axis.astype(int) for axis in rest[:-1]), rest[-1]]
 
 

@@ -51,36 +51,36 @@ def write_ome_tiff(
     Parameters
     ----------
     path : str or pathlib.Path
-        A file that ends in .ome.tif or .ome.tiff; or a folder, which is created if need be.
+        File that ends in .ome.tif or .ome.tiff; or a folder, created if it does not exist.
     channels : numpy.ndarray, mapping or sequence of mappings
-        The movie of each channel by its name, (samples, rows, columns) or (samples, rows, columns,
-        planes); a sequence has one mapping per image (position). An array alone is the channel
+        Movie of each channel by its name, (samples, rows, columns) or (samples, rows, columns,
+        planes); a sequence has one mapping per image (position). A single array is the channel
         "Green".
     sampling_frequency : float or None
-        Samples per second in Hz, from which ``TimeIncrement`` is written; None leaves it out.
+        Samples per second in Hz, written as ``TimeIncrement``; None leaves it out.
     num_files : int
-        Number of files that the pages are spread over.
+        Number of files; the pages are distributed evenly.
     dimension_order : str
-        X, Y, then C, Z and T as they change from page to page, fastest first.
+        X, Y, then C, Z and T in the order in which pages vary, fastest first.
     delta_t : array-like, optional
         Time of each sample, or (samples, planes) of each plane, in ``delta_t_unit``.
     delta_t_unit : str
-        Of the times.
+        Unit of the times.
     exposure : float, optional
-        In seconds.
+        Exposure time in seconds.
     pixels : mapping of str to str, optional
         Further attributes of ``Pixels``, such as ``PhysicalSizeX``.
     channel_settings : mapping of str to mapping, optional
-        Further attributes of channels by their names; ``Gain`` and ``Binning`` are those of the
-        detector.
+        Further attributes of channels by channel name; ``Gain`` and ``Binning`` are written as
+        settings of the detector.
     instrument : str
-        XML of ``Instrument``.
+        XML inside ``Instrument``.
     session_start_time : datetime.datetime, optional
         Written as ``AcquisitionDate``.
     is_binary_only : bool
-        Whether the files but the first refer to its text instead of having it, too.
+        Whether all files except the first refer to its XML instead of repeating it.
     compression : str, optional
-        A name that tifffile knows.
+        Compression by the name that tifffile uses.
     stem : str
         Beginning of the file names, when `path` is a folder.
 
@@ -92,7 +92,7 @@ def write_ome_tiff(
     Raises
     ------
     ValueError
-        If options do not go together.
+        If options contradict each other.
     MissingPackageError
         If tifffile is not installed.
     """
@@ -133,7 +133,7 @@ def write_ome_tiff(
 def _names(path: Path, stem: str, num_files: int) -> tuple[Path, list[str]]:
     if path.name.lower().endswith(_SUFFIXES):
         if num_files > 1:
-            raise ValueError(f"{path} is one file; give a folder to write several.")
+            raise ValueError(f"'{path}' is one file; give a folder to write several.")
         return path.parent, [path.name]
     path.mkdir(parents=True, exist_ok=True)
     if num_files == 1:

@@ -1,4 +1,4 @@
-"""TIFF files as ScanImage 3.8 writes them: its settings in the description of each page."""
+"""TIFF files as ScanImage 3.8 writes them, with the settings in the description of each page."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def write_scanimage_legacy(
     path : str or pathlib.Path
         The file; an existing one is overwritten.
     channels : numpy.ndarray or mapping of int to numpy.ndarray
-        The movie of each saved channel by its number, 1 to 4; an array alone is channel 1. uint16,
-        (samples, rows, columns), or (samples, rows, columns, planes) for a stack, of which the
-        samples are frames of the slice: all frames of a slice are written before the next slice.
+        Movie of each saved channel by its number, 1 to 4; a single array is channel 1. uint16,
+        (samples, rows, columns), or (samples, rows, columns, planes) for a stack, whose samples are
+        the frames of each slice: all frames of a slice are written before the next slice.
     sampling_frequency : float
-        Frames that the scanner makes per second in Hz, before they are averaged.
+        Frames that the scanner acquires per second in Hz, before averaging.
     num_averaged : int
-        How many of them each saved frame is the average of.
+        Number of acquired frames that are averaged to one saved frame.
     z_step : float
-        Distance of the slices in micrometres.
+        Distance between slices in micrometres.
     num_planned : int, optional
-        How many frames of a slice were to be saved; as many as there are by default.
+        Planned number of frames per slice; by default the actual number.
     session_start_time : datetime.datetime, optional
         Wall-clock time of the trigger, to a millisecond, without a time zone; None leaves it out.
     settings : mapping of str to str, optional
-        Further lines, or others in place of those written, by name without ``state.``.
+        Further settings, or other values of existing ones, by name without ``state.``.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def write_scanimage_legacy(
     Raises
     ------
     ValueError
-        If shapes or types differ between channels.
+        If shapes differ between channels, or a movie is not uint16.
     MissingPackageError
         If tifffile is not installed.
     """
@@ -100,7 +100,7 @@ def write_scanimage_legacy(
 
 
 def _stamp(moment: datetime | None) -> str:
-    """Return a time as MATLAB's clock is written there: month/day/year, milliseconds."""
+    """Return a time as text in the form month/day/year hours:minutes:seconds, to milliseconds."""
     if moment is None:
         return "''"
     seconds = moment.second + moment.microsecond / 1e6

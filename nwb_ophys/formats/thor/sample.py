@@ -1,7 +1,7 @@
 """Recordings of Thorlabs' ThorImage: Experiment.xml, and TIFF files or a raw file.
 
-Source of the layout: files of ThorImage 5.0. The order of a raw file is channel, plane (those of
-the flyback last), time, fastest first, 16 bits each.
+Source of the layout: files of ThorImage 5.0. The axes of a raw file are channel, plane (flyback
+frames last) and time, fastest first; a pixel has 16 bits.
 """
 
 from __future__ import annotations
@@ -44,24 +44,24 @@ def write_thor(
     Parameters
     ----------
     folder : str or pathlib.Path
-        Created if need be.
+        Folder of the recording; created if it does not exist.
     channels : numpy.ndarray or mapping of str to numpy.ndarray
-        The movie of each channel by its name, ``ChanA`` to ``ChanD``; an array alone is ChanA.
+        Movie of each channel by its name, ``ChanA`` to ``ChanD``; a single array is ChanA.
         uint16, (samples, rows, columns), or (samples, rows, columns, planes) for volumes.
     sampling_frequency : float
         Frames or volumes per second, in Hz.
     raw : bool
-        Write ``Image_001_001.raw`` instead of TIFF files.
+        Whether to write ``Image_001_001.raw`` instead of TIFF files.
     all_channels : bool
-        Whether a raw file holds four channels, of which those not switched on are zero.
+        Whether a raw file contains four channels, with zeros for disabled channels.
     num_flyback_frames : int
-        Frames after each volume, all of the largest value; in raw files only.
+        Number of frames after each volume, with the largest value; only in raw files.
     num_averaged : int
-        Frames that the microscope averaged to one.
+        Number of frames that the microscope averaged to one.
     is_streaming : bool
-        Whether frames were taken without a pause; else a stack at each time.
+        Whether frames were acquired continuously; else one stack was acquired per time point.
     num_frames : int, optional
-        Stop after so many frames of each channel, in the middle of a volume if need be.
+        Number of frames per channel, also if the last volume is then incomplete; all by default.
     status : str
         ``Complete``, or ``Stopped``.
     region : str
