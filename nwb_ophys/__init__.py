@@ -1,6 +1,7 @@
 """Turn optical-physiology recordings into NWB files: correct, fast and safe.
 
-Names are imported when they are first used, so that importing the package costs nothing.
+Names are imported when they are first used, so that importing the package costs nothing. The names
+of formats and of converters of whole recordings follow from the rows in ``nwb_ophys.formats``.
 """
 
 from __future__ import annotations
@@ -9,130 +10,55 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nwb_ophys.converter import OphysConverter
-    from nwb_ophys.errors import NwbOphysError
-    from nwb_ophys.formats import (
-        BrukerImagingInterface,
-        CaimanSegmentationInterface,
-        CnmfeSegmentationInterface,
-        ExtractSegmentationInterface,
-        FemtonicsImagingInterface,
-        Hdf5ImagingInterface,
-        InscopixImagingInterface,
-        InscopixSegmentationInterface,
-        MemmapImagingInterface,
-        MicroManagerImagingInterface,
-        MinianSegmentationInterface,
-        MiniscopeImagingInterface,
-        NumpyImagingInterface,
-        NumpySegmentationInterface,
-        NwbImagingInterface,
-        NwbSegmentationInterface,
-        OmeTiffImagingInterface,
-        ScanboxImagingInterface,
-        ScanImageImagingInterface,
-        ScanImageLegacyImagingInterface,
-        SimaSegmentationInterface,
-        Suite2pImagingInterface,
-        Suite2pSegmentationInterface,
-        ThorImagingInterface,
-        TiffImagingInterface,
-    )
-    from nwb_ophys.interfaces import (
-        BaseOphysInterface,
-        ImagingInterface,
-        SegmentationInterface,
-        argument,
-    )
-    from nwb_ophys.opening import open
-    from nwb_ophys.opening.converters import (
-        BrukerConverter,
-        InscopixConverter,
-        MiniscopeConverter,
-        ScanImageConverter,
-        Suite2pConverter,
-        ThorConverter,
-    )
-    from nwb_ophys.registry import detect
-    from nwb_ophys.storage import BackendConfiguration, DatasetConfiguration, repack
-    from nwb_ophys.writers.run import write_nwbfile
+    from nwb_ophys.converter import OphysConverter as OphysConverter
+    from nwb_ophys.errors import NwbOphysError as NwbOphysError
+    from nwb_ophys.interfaces import BaseOphysInterface as BaseOphysInterface
+    from nwb_ophys.interfaces import ImagingInterface as ImagingInterface
+    from nwb_ophys.interfaces import SegmentationInterface as SegmentationInterface
+    from nwb_ophys.interfaces import argument as argument
+    from nwb_ophys.opening import open as open
+    from nwb_ophys.registry import detect as detect
+    from nwb_ophys.storage import BackendConfiguration as BackendConfiguration
+    from nwb_ophys.storage import DatasetConfiguration as DatasetConfiguration
+    from nwb_ophys.storage import repack as repack
+    from nwb_ophys.writers.run import write_nwbfile as write_nwbfile
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "BackendConfiguration",
-    "BaseOphysInterface",
-    "BrukerConverter",
-    "BrukerImagingInterface",
-    "CaimanSegmentationInterface",
-    "CnmfeSegmentationInterface",
-    "DatasetConfiguration",
-    "ExtractSegmentationInterface",
-    "FemtonicsImagingInterface",
-    "Hdf5ImagingInterface",
-    "ImagingInterface",
-    "InscopixConverter",
-    "InscopixImagingInterface",
-    "InscopixSegmentationInterface",
-    "MemmapImagingInterface",
-    "MicroManagerImagingInterface",
-    "MinianSegmentationInterface",
-    "MiniscopeConverter",
-    "MiniscopeImagingInterface",
-    "NumpyImagingInterface",
-    "NumpySegmentationInterface",
-    "NwbImagingInterface",
-    "NwbOphysError",
-    "NwbSegmentationInterface",
-    "OmeTiffImagingInterface",
-    "OphysConverter",
-    "ScanImageConverter",
-    "ScanImageImagingInterface",
-    "ScanImageLegacyImagingInterface",
-    "ScanboxImagingInterface",
-    "SegmentationInterface",
-    "SimaSegmentationInterface",
-    "Suite2pConverter",
-    "Suite2pImagingInterface",
-    "Suite2pSegmentationInterface",
-    "ThorConverter",
-    "ThorImagingInterface",
-    "TiffImagingInterface",
-    "__version__",
-    "argument",
-    "detect",
-    "open",
-    "repack",
-    "write_nwbfile",
-]
-
+# The same names as above, for use at run time; a test compares the two.
 _HOMES = {
+    "BackendConfiguration": "nwb_ophys.storage",
+    "BaseOphysInterface": "nwb_ophys.interfaces",
+    "DatasetConfiguration": "nwb_ophys.storage",
+    "ImagingInterface": "nwb_ophys.interfaces",
     "NwbOphysError": "nwb_ophys.errors",
     "OphysConverter": "nwb_ophys.converter",
+    "SegmentationInterface": "nwb_ophys.interfaces",
+    "argument": "nwb_ophys.interfaces",
     "detect": "nwb_ophys.registry",
     "open": "nwb_ophys.opening",
+    "repack": "nwb_ophys.storage",
     "write_nwbfile": "nwb_ophys.writers.run",
-    **dict.fromkeys(("ScanImageConverter", "Suite2pConverter"), "nwb_ophys.opening.converters"),
-    **dict.fromkeys(("MiniscopeConverter", "ScanImageConverter"), "nwb_ophys.opening.converters"),
-    **dict.fromkeys(("InscopixConverter", "ScanImageConverter"), "nwb_ophys.opening.converters"),
-    **dict.fromkeys(
-        ("BrukerConverter", "ScanImageConverter", "ThorConverter"), "nwb_ophys.opening.converters"
-    ),
-    **dict.fromkeys(
-        ("BackendConfiguration", "DatasetConfiguration", "repack"), "nwb_ophys.storage"
-    ),
-    **dict.fromkeys(
-        ("BaseOphysInterface", "ImagingInterface", "SegmentationInterface", "argument"),
-        "nwb_ophys.interfaces",
-    ),
 }
 
 
+def _homes_of_formats() -> dict[str, str]:
+    """Return the modules that the names of formats are imported from."""
+    from nwb_ophys.formats import builtin_rows
+
+    homes = {row.interface_name: "nwb_ophys.formats" for row in builtin_rows()}
+    converters = {row.converter for row in builtin_rows() if row.converter is not None}
+    return homes | dict.fromkeys(converters, "nwb_ophys.opening.converters")
+
+
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name == "__all__":
+        return sorted([*_HOMES, *_homes_of_formats(), "__version__"])
+    home = _HOMES.get(name) or _homes_of_formats().get(name)
+    if home is None:
         raise AttributeError(f"module 'nwb_ophys' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES.get(name, "nwb_ophys.formats")), name)
+    return getattr(importlib.import_module(home), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return list(__getattr__("__all__"))

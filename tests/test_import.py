@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import nwb_ophys
+from nwb_ophys.formats import builtin_rows
 
 HEAVY = {
     "pynwb",
@@ -53,6 +56,7 @@ def _help(arguments: str) -> str:
         "import nwb_ophys; dir(nwb_ophys); nwb_ophys.__version__",
         "from nwb_ophys import NwbOphysError",
         "import nwb_ophys.registry; nwb_ophys.registry.formats()",
+        "import nwb_ophys.formats; dir(nwb_ophys.formats); nwb_ophys.formats.__all__",
         _help("[]"),
         _help("['--help']"),
         _help("['--version']"),
@@ -82,6 +86,44 @@ def test_public_names():
         nwb_ophys.bogus  # noqa: B018
     with pytest.raises(ImportError):
         from nwb_ophys import bogus  # noqa: F401
+
+
+def test_type_checkers_see_every_name_that_is_not_of_a_format():
+    tree = ast.parse(Path(nwb_ophys.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    seen = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname == alias.name
+    }
+    assert len(seen) == len(block.body)
+    assert seen == nwb_ophys._HOMES
+
+
+def test_a_star_brings_every_public_name():
+    names: dict[str, object] = {}
+    exec("from nwb_ophys import *", names)
+    assert set(nwb_ophys.__all__) <= set(names)
+    names.clear()
+    exec("from nwb_ophys.formats import *", names)
+    assert {row.interface_name for row in builtin_rows()} <= set(names)
+
+
+def test_one_format_is_imported_without_the_others():
+    code = "from nwb_ophys import NumpyImagingInterface as used"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {name for name in done.stdout.split() if name.startswith("nwb_ophys.formats.")}
+    assert {name for name in loaded if name.endswith((".interface", ".reader"))} == {
+        "nwb_ophys.formats.numpy.interface"
+    }
 
 
 def test_errors_are_a_tree_of_user_matters():

@@ -1,8 +1,8 @@
-"""Directives that make tables from the package itself, so that they cannot go stale.
+"""Directives for tables that are generated from the package, so that they cannot become outdated.
 
-``metadata-table`` takes the name of a model of ``nwb_ophys.metadata.models``; ``arguments-table``
-the dotted name of an attrs class whose fields were declared with ``argument``; ``formats-table``
-nothing.
+``metadata-table`` takes the name of a model in ``nwb_ophys.metadata.models``, ``arguments-table``
+the dotted name of an attrs class whose fields are declared with ``argument``, and ``formats-table``
+no argument.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from nwb_ophys.interfaces.arguments import arguments_schema
 from nwb_ophys.metadata import model_schema, models
 from nwb_ophys.registry import formats
 
-# What docutils would read as markup in a text that is plain.
+# Characters of plain text that docutils reads as markup.
 _MARKUP = str.maketrans({"*": r"\*", "|": r"\|", "_": r"\_"})
 
 
 class _Table(SphinxDirective):
-    """A list-table of rows of reStructuredText."""
+    """Base class of list-tables with cells of reStructuredText."""
 
     required_arguments = 1
     headings: tuple[str, ...] = ("Key", "Type", "When not given", "Meaning")
     widths = "20 18 18 44"
 
     def rows(self) -> Iterable[tuple[str, ...]]:
-        """Return the rows, a text for each heading."""
+        """Return the rows, one text per heading."""
         raise NotImplementedError
 
     def run(self) -> list[Any]:
@@ -44,10 +44,10 @@ class _Table(SphinxDirective):
 
 
 class MetadataTable(_Table):
-    """The keys of a model of metadata."""
+    """Table of the keys of a metadata model."""
 
     def rows(self) -> Iterable[tuple[str, ...]]:
-        """Return the rows, a key each."""
+        """Return one row per key."""
         model = getattr(models, self.arguments[0])
         schema = model_schema(model)["properties"]
         for field in attrs.fields(model):
@@ -57,12 +57,12 @@ class MetadataTable(_Table):
 
 
 class ArgumentsTable(_Table):
-    """Source arguments of a format, or conversion options."""
+    """Table of the source arguments of a format, or of conversion options."""
 
     headings = ("Argument", "Type", "When not given", "Meaning")
 
     def rows(self) -> Iterable[tuple[str, ...]]:
-        """Return the rows, an argument each."""
+        """Return one row per argument."""
         module, _, name = self.arguments[0].rpartition(".")
         cls = getattr(importlib.import_module(module), name)
         schema = arguments_schema(cls, "")
@@ -74,18 +74,17 @@ class ArgumentsTable(_Table):
 
 
 class FormatsTable(_Table):
-    """The formats that the package brings."""
+    """Table of the formats of this package."""
 
     required_arguments = 0
     headings = ("Format", "Kind", "Recognised", "Interface")
     widths = "20 15 40 25"
 
     def rows(self) -> Iterable[tuple[str, ...]]:
-        """Return the rows, a format each."""
+        """Return one row per format."""
         for row in formats().values():
-            if row.origin == "nwb-ophys":
-                interface = row.interface.partition(":")[2]
-                link = f":class:`~nwb_ophys.{interface}`"
+            if row.is_ours:
+                link = f":class:`~nwb_ophys.{row.interface_name}`"
                 recognised = row.recognised.translate(_MARKUP)
                 yield f"``{row.name}``", str(row.kind), recognised, link
 
@@ -95,7 +94,7 @@ def _shown(default: Any) -> str:
 
 
 def _type_words(schema: Mapping[str, Any], model: type | None = None) -> str:
-    """Say in words what a JSON schema takes."""
+    """Describe in words the values that a JSON schema accepts."""
     if model is not None:
         link = f":ref:`{model.__name__} <metadata-{model.__name__}>`"
         return f"list of {link}" if schema.get("type") == "array" else link

@@ -1,7 +1,7 @@
-"""Parts of the repository's Markdown files, so that nothing is written twice.
+"""Directives for parts of the repository's Markdown files, so that no text is written twice.
 
-``changelog`` is CHANGELOG.md, of which headings, lists and code are read; no Markdown package is
-needed. ``readme-block`` is the block of code of README.md that follows the comment of its argument.
+``changelog`` includes CHANGELOG.md; it reads headings, lists and code without a Markdown package.
+``readme-block`` includes the block of code in README.md that follows the comment with its argument.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from sphinx.util.docutils import SphinxDirective
 
 
 class _FromRepository(SphinxDirective):
-    """A directive that reads a file of the repository."""
+    """Base class of directives that read a file of the repository."""
 
     def read(self, name: str) -> str:
-        """Return the text of a file, whose changes make the page anew."""
+        """Return the text of a file; the page is rebuilt when the file changes."""
         path = Path(self.env.srcdir).parent / name
         self.env.note_dependency(str(path))
         return path.read_text(encoding="utf-8")
 
 
 class Changelog(_FromRepository):
-    """CHANGELOG.md, without its title."""
+    """Directive for CHANGELOG.md without its title."""
 
     def run(self) -> list[Any]:
         """Return the versions with their lists."""
@@ -42,7 +42,7 @@ class Changelog(_FromRepository):
 
 
 class ReadmeBlock(_FromRepository):
-    """A block of code of README.md."""
+    """Directive for a block of code in README.md."""
 
     required_arguments = 1
 
@@ -51,7 +51,7 @@ class ReadmeBlock(_FromRepository):
         pattern = rf"<!-- {re.escape(self.arguments[0])} -->\n```(\w+)\n(.*?)```"
         found = re.search(pattern, self.read("README.md"), re.DOTALL)
         if found is None:
-            raise self.error(f"README.md has no block '{self.arguments[0]}'")
+            raise self.error(f"README.md has no block '{self.arguments[0]}'.")
         code = found.group(2).rstrip("\n")
         return [nodes.literal_block(code, code, language=found.group(1))]
 

@@ -1,4 +1,7 @@
-"""Whole recordings: a converter per acquisition system, of every channel and every plane."""
+"""Converters of whole recordings, one per acquisition system, for all channels and planes.
+
+The row of a format names its converter; the converter reads all formats whose rows name it.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +10,37 @@ from typing import Any, ClassVar
 
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SourceError
+from nwb_ophys.formats import builtin_rows
 from nwb_ophys.opening import open_all
 from nwb_ophys.registry import FormatRow, detect, get_format, likeliest
 
 
 class RecordingConverter(OphysConverter):
-    """Everything in a recording of one system.
+    """Converter of everything in a recording of one acquisition system.
 
     Parameters
     ----------
     path : path-like
-        A file or the folder of the recording.
+        File or folder of the recording.
     **source
-        Source arguments of the formats, and ``as_volume`` where there are planes: whether those of
-        volumes are one series (True, the default), or a series each on planes of their own (False).
+        Source arguments of the formats, and for formats with planes ``as_volume``: True (the
+        default) for one series per volume, False for one series per plane, each on an imaging
+        plane of its own.
 
     Raises
     ------
     SourceError
-        When the path is of none of the system's formats.
+        If the path matches none of the formats in `format_names`.
     """
 
     format_names: ClassVar[tuple[str, ...]] = ()
-    """Names of the formats of the system."""
+    """Names of the formats that the converter reads; by default those whose rows name it."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        names = tuple(row.name for row in builtin_rows() if row.converter == cls.__name__)
+        if names and "format_names" not in vars(cls):
+            cls.format_names = names
 
     def __init__(self, path: str | Path, **source: Any) -> None:
         rows = self._found(path, self.format_names)
@@ -37,73 +48,62 @@ class RecordingConverter(OphysConverter):
 
     @classmethod
     def _found(cls, path: str | Path, names: tuple[str, ...]) -> list[tuple[Path, FormatRow]]:
-        """Return where in a path there are recordings of some formats, one of a kind each."""
+        """Return paths of recordings of some formats in a path, at most one per path and kind."""
         found = likeliest(detect(path, format_names=names, every_file=True))
         if not found:
             looked_for = "; ".join(get_format(name).recognised for name in names)
             raise SourceError(
-                f"'{path}' is no recording that {cls.__name__} reads; it looks for: {looked_for}."
+                f"'{path}' contains no recording that {cls.__name__} reads; it looks for: "
+                f"{looked_for}."
             )
         return found
 
 
 class MiniscopeConverter(RecordingConverter):
-    """Every Miniscope of a recording, or of several recordings of one animal."""
-
-    format_names = ("miniscope",)
+    """Converter of all Miniscopes of a recording, or of several recordings of one animal."""
 
 
 class ScanImageConverter(RecordingConverter):
-    """Every channel, and every plane or volume, of recordings of ScanImage."""
-
-    format_names = ("scanimage", "scanimage-legacy")
+    """Converter of all channels and planes or volumes of ScanImage recordings."""
 
 
 class Suite2pConverter(RecordingConverter):
-    """Every plane and channel that Suite2p wrote: ROIs, traces, images, and the movies if asked.
+    """Converter of all planes and channels of a Suite2p folder: ROIs, traces, images and movies.
 
     Parameters
     ----------
     path : path-like
-        The folder ``suite2p``, or that of one of its planes.
+        Folder ``suite2p``, or the folder of one plane.
     registered_movie : bool
-        Whether the registered movies are written, too: each as a ``CorrectedImageStack`` with the
+        Whether to write the registered movies, too: each as a ``CorrectedImageStack`` with the
         shifts of its frames, in ``MotionCorrection``. The option ``original`` of such a stream
         names the series in the file that was registered.
     **source
-        ``plane_name`` and ``channel_name``, where not all are to be written.
+        ``plane_name`` and ``channel_name``, to convert only some planes or channels.
 
     Raises
     ------
     SourceError
-        When the path holds no ROIs of Suite2p's; or no movie, where that is asked for.
+        If the path contains no ROIs of Suite2p, or no movie although `registered_movie` is True.
     """
 
-    format_names = ("suite2p", "suite2p-movie")
-
     def __init__(self, path: str | Path, registered_movie: bool = False, **source: Any) -> None:
-        rois, movie = self.format_names
-        names = (rois, movie) if registered_movie else (rois,)
-        rows = self._found(path, names)
-        if registered_movie and all(row.name != movie for _, row in rows):
-            self._found(path, (movie,))  # raises, saying what was looked for
+        movies = tuple(name for name in self.format_names if get_format(name).kind == "imaging")
+        rois = tuple(name for name in self.format_names if name not in movies)
+        rows = self._found(path, (*rois, *movies) if registered_movie else rois)
+        if registered_movie and all(row.name not in movies for _, row in rows):
+            self._found(path, movies)  # raises an error that says which files are missing
         asked = {"registered_movie": True} if registered_movie else {}
         OphysConverter.__init__(self, open_all(rows, source | asked, with_options=False))
 
 
 class InscopixConverter(RecordingConverter):
-    """Every movie and every cell set in a folder of Inscopix's files."""
-
-    format_names = ("inscopix", "inscopix-cells")
+    """Converter of all movies and cell sets in a folder of Inscopix files."""
 
 
 class BrukerConverter(RecordingConverter):
-    """Every channel, and every plane or volume, of recordings of Bruker's Prairie View."""
-
-    format_names = ("bruker",)
+    """Converter of all channels and planes or volumes of Bruker's Prairie View recordings."""
 
 
 class ThorConverter(RecordingConverter):
-    """Every channel, and every plane or volume, of recordings of Thorlabs' ThorImage."""
-
-    format_names = ("thor",)
+    """Converter of all channels and planes or volumes of Thorlabs' ThorImage recordings."""

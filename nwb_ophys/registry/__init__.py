@@ -1,7 +1,8 @@
-"""Which formats there are: a row each, by dotted names, so that nothing is imported until used.
+"""Registry of formats: rows by name, detection, and errors for paths that no format recognises.
 
-Other packages add rows through the entry-point group ``nwb_ophys.formats``: the name of the entry
-point is that of the format, its object the interface class.
+The rows of this package are in the folders of ``nwb_ophys.formats``. Other packages add rows
+through the entry-point group ``nwb_ophys.formats``: the name of the entry point is the name of the
+format, and its object is the interface class.
 """
 
 from nwb_ophys.registry.detection import Candidate, detect, likeliest, option_asking_for

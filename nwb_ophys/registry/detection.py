@@ -1,4 +1,4 @@
-"""What a path is taken for."""
+"""Detection of the formats of files and folders."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import SourceNotFoundError
+from nwb_ophys.formats import builtin_rows
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, described, formats, get_format
 
 
 @attrs.frozen
 class Candidate:
-    """A format that a path may be of.
+    """Format that a path may have.
 
     Attributes
     ----------
     row : FormatRow
     source : dict of str to object
-        The source arguments by which its interface opens the path; what else it needs is the
-        user's to say.
+        Source arguments with the path. The user gives any others that the interface requires.
     evidence : str
-        Why, in words.
+        Reason in words.
     """
 
     row: FormatRow
@@ -39,7 +39,7 @@ class Candidate:
 
     @property
     def path(self) -> Path:
-        """Where it is: the path given, or one in it."""
+        """Path of the recording: the given path or a path in it."""
         return next(iter(self.source.values()))
 
     @property
@@ -49,7 +49,7 @@ class Candidate:
 
 
 def usable(rows: Iterable[FormatRow]) -> list[FormatRow]:
-    """Return the formats; one of another package that fails does not stand in the way of others."""
+    """Return complete rows; plug-ins that cannot be loaded are left out with a warning."""
     usable = []
     for row in rows:
         try:
@@ -66,13 +66,13 @@ def _leave_out(row: FormatRow, error: Exception) -> None:
 
 
 def is_looked_for(row: FormatRow) -> bool:
-    """Whether a format is looked for in folders; a class of another package need not say."""
+    """Return whether detection searches folders for a format; plug-ins need not state it."""
     return bool(getattr(row.load(), "searched_in_folders", True))
 
 
 def candidates_of(probe: PathProbe, rows: Iterable[FormatRow]) -> list[Candidate]:
-    """Return those of some formats that know what is at a path."""
-    # Not on the way to the list of formats, which imports none of them.
+    """Return the formats that recognise a path."""
+    # Imported here, so that listing the formats does not import the interfaces.
     from nwb_ophys.interfaces.arguments import path_argument
 
     found = []
@@ -85,9 +85,10 @@ def candidates_of(probe: PathProbe, rows: Iterable[FormatRow]) -> list[Candidate
 
 
 def likeliest(candidates: Iterable[Candidate]) -> list[tuple[Path, FormatRow]]:
-    """Return the first candidate of each kind at each path: a folder may hold a movie and its ROIs.
+    """Return the first candidate of each kind at each path.
 
-    What is written on request counts as a kind of its own.
+    A folder may contain a movie and its ROIs. Formats that are converted only on request count as
+    a kind of their own.
     """
     found: dict[tuple[Path, str | None, str], FormatRow] = {}
     for candidate in candidates:
@@ -97,7 +98,7 @@ def likeliest(candidates: Iterable[Candidate]) -> list[tuple[Path, FormatRow]]:
 
 
 def _asked(row: FormatRow, path: Path) -> str | None:
-    """Ask another package's format, which knows nothing of glances."""
+    """Return the evidence of another package's format, whose class takes a plain path."""
     try:
         return row.load().matches(path)
     except Exception as error:
@@ -106,17 +107,15 @@ def _asked(row: FormatRow, path: Path) -> str | None:
 
 
 def option_asking_for(row: FormatRow) -> str:
-    """Return the option that asks for a format; empty where it is always opened.
+    """Return the option that requests a format, or an empty text if it is always opened.
 
-    A class of another package need not say.
+    Classes of other packages need not state it.
     """
     return str(getattr(row.load(), "request_option", ""))
 
 
-# How many levels of folders are looked into: those of animals and days, and what lies in them.
+# Levels of folders that are searched: animals, days, and the folders of recordings in them.
 _DEPTH = 3
-# Frames that Suite2p registered, as TIFF files: what it made of a recording, and has elsewhere.
-_MADE_OF_A_RECORDING = {"reg_tif", "reg_tif_chan2"}
 _MOST_SHOWN = 5
 
 
@@ -126,33 +125,34 @@ def detect(
     format_names: str | Sequence[str] | None = None,
     every_file: bool = False,
 ) -> list[Candidate]:
-    """Return the formats that a path may be of, the likeliest first.
+    """Detect the formats of a file or folder, most likely first.
 
-    Of a folder that is no recording itself, the recordings in it are returned. It warns of what is
-    in a folder beside the recording that the folder is, and where files were not looked at.
+    If a folder is not a recording itself, the recordings in it are returned. Warnings name
+    recordings that are left out because the folder itself is a recording, damaged files, and
+    folders in which only some files were opened.
 
     Parameters
     ----------
     path : path-like
-        Of it names and headers only are read; a folder is listed once for all formats.
+        File or folder. Only names and headers are read, and a folder is listed once for all
+        formats.
     format_names : str or sequence of str, optional
-        The formats to look for; all if not given.
+        Names of the formats to detect; by default all.
     every_file : bool
-        Whether each file in a folder is looked at, however many there are. If not, of more than a
-        hundred that may be recordings a hundred are, and of those whose names differ in their
-        numbers alone the first and the last before the others.
+        Whether to open every file that may be a recording. By default at most 100 are opened; of
+        files whose names differ only in numbers, the first and the last are opened first.
 
     Returns
     -------
     list of Candidate
-        Empty where no format knows it.
+        Empty if no format recognises the path.
 
     Raises
     ------
     SourceNotFoundError
-        When there is nothing at the path.
+        If the path does not exist.
     UnknownFormatError
-        When there is no format of a name.
+        If no format has one of the names.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -170,9 +170,9 @@ def detect(
     looked_at = files if every_file else sample_of_many(names, files)
     if len(looked_at) < len(files):
         warnings.warn(
-            f"Of {len(files):,} files in '{path}' whose names are those of recordings, "
-            f"{len(looked_at)} were looked at. A conversion looks at all of them, as does "
-            "detect(path, every_file=True), on the command line --every-file.",
+            f"Detection opened {len(looked_at)} of {len(files):,} files in '{path}' that may be "
+            "recordings. A conversion opens all of them; for detection use "
+            "detect(path, every_file=True) or, on the command line, --every-file.",
             UserWarning,
             stacklevel=2,
         )
@@ -196,7 +196,7 @@ def detect(
 
 @attrs.frozen(eq=False)
 class _File:
-    """A file that may be of some formats, or be left out though it is of others."""
+    """File that may have some formats; if it has one of `left_rows`, it is left out."""
 
     folder: str
     name: str
@@ -210,7 +210,7 @@ class _File:
 
 @attrs.frozen(eq=False)
 class _Folder:
-    """What a folder is taken for, and what it is left out as."""
+    """Folder with the formats that it has, and those with which it is left out."""
 
     candidates: list[Candidate]
     left: list[Candidate]
@@ -219,15 +219,15 @@ class _Folder:
 def _divided(
     rows: Sequence[FormatRow], found: Sequence[Candidate], left: Sequence[FormatRow] = ()
 ) -> tuple[list[FormatRow], list[FormatRow]]:
-    """Return the formats that are looked for within a folder, and those that would be left out.
+    """Return the formats to search a folder for, and those to leave out with a warning.
 
-    A folder with a movie may hold what analyses made of it, and the other way round. Another
-    movie in it may be derived from the first: it is not taken, but said to be there.
+    A folder with a movie may contain analyses of it, and the other way round. A second movie may
+    be derived from the first, so it is left out.
     """
     asked = [row for row in rows if is_looked_for(row)]
     wanted = _not_found(asked, found)
-    # What is in folders of TIFF files is told of by their formats.
-    others = [row for row in asked if row not in wanted and "tifffile" not in row.packages]
+    # The formats of TIFF files warn of other TIFF files in their folders themselves.
+    others = [row for row in asked if row not in wanted and ".tif" not in row.suffixes]
     names = {candidate.format for candidate in found}
     return wanted, [row for row in (*others, *left) if row.name not in names]
 
@@ -235,14 +235,15 @@ def _divided(
 def _below(
     probe: PathProbe, rows: Sequence[FormatRow], left: Sequence[FormatRow], depth: int
 ) -> list[_File | _Folder]:
-    """Return what may be recordings in a folder: files of known endings, and folders."""
-    suffixes = {suffix for row in (*rows, *left) for suffix in _endings(row)}
+    """Return everything in a folder that may be a recording: files with known endings, folders."""
+    suffixes = {suffix for row in (*rows, *left) for suffix in row.file_suffixes}
+    derived = {name for row in builtin_rows() for name in row.derived_folders}
     where, names = str(probe.path), probe.names(*suffixes)
     found: list[_File | _Folder] = [_File(where, name, rows, left) for name in names]
     for folder in probe.folders():
-        # A group of Zarr may be a recording; what is in it are arrays, and in those are chunks.
+        # A Zarr group may be a recording; its arrays, and the chunks in them, are not.
         is_part = folder.is_zarr_array or (probe.is_zarr and folder.is_zarr)
-        if is_part or folder.path.name in _MADE_OF_A_RECORDING or _leads_back(folder.path):
+        if is_part or folder.path.name in derived or _leads_back(folder.path):
             continue
         here = candidates_of(folder, rows)
         found.append(_Folder(here, candidates_of(folder, left)))
@@ -252,17 +253,13 @@ def _below(
 
 
 def _leads_back(folder: Path) -> bool:
-    """Whether a folder is a symbolic link to one that it lies in."""
+    """Return whether a folder is a symbolic link to a folder that contains it."""
     here = folder.parent.resolve()
     return folder.is_symlink() and folder.resolve() in (here, *here.parents)
 
 
-def _endings(row: FormatRow) -> tuple[str, ...]:
-    return tuple(getattr(row.load(), "file_suffixes", ()))
-
-
 def _of_ending(path: Path, rows: Sequence[FormatRow]) -> list[FormatRow]:
-    return [row for row in rows if path.name.lower().endswith(_endings(row))]
+    return [row for row in rows if path.name.lower().endswith(row.file_suffixes)]
 
 
 def _warn_of_left(path: Path, left: Sequence[Candidate]) -> None:
@@ -273,15 +270,15 @@ def _warn_of_left(path: Path, left: Sequence[Candidate]) -> None:
         return
     shown = _some([f"'{file.name}' ({name})" for file, name in names.items()])
     warnings.warn(
-        f"In '{path}' there is also {shown}, beside the recording that the folder "
-        "is taken for. It is not read with it; give it as a path of its own.",
+        f"'{path}' also contains {shown}, which is not part of the recording that the folder was "
+        "recognised as. It is left out; to convert it, give its own path.",
         UserWarning,
         stacklevel=3,
     )
 
 
 def _damaged(probe: PathProbe, known: Sequence[FormatRow]) -> list[Path]:
-    """Return the file, where it has the ending of a format of ours and is of none."""
+    """Return the file if it has the ending of a format of this package but is damaged."""
     rows = [row for row in _of_ending(probe.path, known) if row.is_ours]
     is_damaged = probe.is_file and any(row.load().is_damaged(probe) for row in rows)
     return [probe.path] if is_damaged else []
@@ -290,10 +287,10 @@ def _damaged(probe: PathProbe, known: Sequence[FormatRow]) -> list[Path]:
 def _warn_of_damaged(files: Sequence[Path]) -> None:
     if files:
         warnings.warn(
-            f"{_some([repr(str(file)) for file in files])} can be read as none of the formats of "
-            "such an ending: cut off or damaged, or without a file that belongs beside it. Left "
-            "out; to see what is wrong, give it alone with its format (format=, on the command "
-            "line --format).",
+            f"No format with this ending recognises {_some([repr(str(file)) for file in files])}: "
+            "cut off, damaged, or without a file that belongs beside it. Left out; to see the "
+            "reason, open the file alone and name its format (format=, on the command line "
+            "--format).",
             UserWarning,
             stacklevel=3,
         )
@@ -305,10 +302,10 @@ def _some(texts: Sequence[str]) -> str:
 
 
 def _not_found(rows: Iterable[FormatRow], found: Sequence[Candidate]) -> list[FormatRow]:
-    """Return the formats that were not found, and of movies none where there is one.
+    """Return the formats that were not found; once a movie was found, no formats of movies.
 
-    What is written on request neither stands for a movie nor is hidden by one: a movie that was
-    registered is not the one that was recorded. ROIs of several analyses are all wanted.
+    Formats that are converted only on request neither count as the movie nor are dropped because
+    of one: a registered movie is not the recorded one. ROIs of all analyses are kept.
     """
     names = {candidate.format for candidate in found}
     has_movie = any(

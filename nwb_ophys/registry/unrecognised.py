@@ -1,4 +1,4 @@
-"""What to say of a path that no format knows."""
+"""Errors for paths that no format recognises."""
 
 from __future__ import annotations
 
@@ -7,30 +7,26 @@ from pathlib import Path
 
 from nwb_ophys.errors import UnknownFormatError
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.registry.rows import FormatRow, formats
+from nwb_ophys.registry.rows import formats
 
-# What the list of formats calls files of these endings.
-_CALLED = {
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".mat": "MATLAB",
-    ".h5": "HDF5",
-    ".hdf5": "HDF5",
-    ".nwb": "NWB",
-}
 _MOST_ENDINGS = 4
 _MOST_FAULTS = 3
 
 
 def unrecognised(path: Path) -> UnknownFormatError:
-    """Return the error of a path that no format knows: what is there, and what was looked for.
+    """Return the error for a path that no format recognises.
 
-    Where there are files of endings that some formats have, those formats are listed, and by what
-    they are recognised.
+    The message says what is at the path and which formats were tried. If files there have the
+    endings of some formats, the message lists only these formats, each with its description.
 
     Parameters
     ----------
     path : pathlib.Path
+        File or folder.
+
+    Returns
+    -------
+    UnknownFormatError
     """
     probe = PathProbe(path)
     if probe.is_file and _has_nothing(path):
@@ -38,32 +34,24 @@ def unrecognised(path: Path) -> UnknownFormatError:
     names = [path.name] if probe.is_file else [*probe.file_names, *probe.folder_names]
     endings = {Path(name).suffix.lower() for name in names} - {""}
     known = list(formats().values())
-    near = [row for row in known if _has_any(row, endings)]
+    near = [row for row in known if endings & {*row.suffixes, *row.file_suffixes}]
     if probe.is_folder and endings == {".nwb"}:
         return UnknownFormatError(
-            f"'{path}' holds nothing but NWB files, which are read where they are given "
-            "themselves: a folder may hold what its recordings were converted into. Give the file."
+            f"'{path}' contains only NWB files. They are not searched for in folders, where they "
+            "may be the results of earlier conversions; give the path of a file."
         )
     if near:
         listed = "; ".join(f"{row.name}: {row.recognised}" for row in near)
         next_step = (
-            "It may be cut off, or lack a file beside it; if it is one of them, name it (format=, "
-            "on the command line --format) to read what it lacks."
+            "The file may be cut off, or a file beside it may be missing; to see the error, name "
+            "the format (format=, on the command line --format)."
         )
     else:
         listed = ", ".join(row.name for row in known)
-        next_step = "What each looks like: nwb-ophys formats."
+        next_step = "To see the files of each format, run: nwb-ophys formats."
     holding = _holding(probe) + _faults(probe)
     return UnknownFormatError(
         f"No format recognises '{path}'{holding}. Looked for: {listed}. {next_step}"
-    )
-
-
-def _has_any(row: FormatRow, endings: set[str]) -> bool:
-    words = [word.strip("(),;") for word in row.recognised.split()]
-    return any(
-        any(word.endswith(ending) for word in words) or _CALLED.get(ending, ending) in words
-        for ending in endings
     )
 
 
@@ -72,7 +60,7 @@ def _has_nothing(path: Path) -> bool:
 
 
 def _faults(probe: PathProbe) -> str:
-    """Say which files of a folder are empty, and which links lead nowhere."""
+    """List empty files of a folder and links to files that do not exist."""
     files = sorted(probe.file_names)
     faults = [f"'{name}' is empty" for name in files if _has_nothing(probe.path / name)]
     faults += [

@@ -1,16 +1,18 @@
-"""MATLAB files of version 7.3, as MATLAB lays them out in HDF5, and of version 5.
+"""MATLAB files of version 7.3, which are HDF5 files, and of version 5.
 
-See https://www.mathworks.com/help/matlab/import_export/mat-file-versions.html. HDF5 keeps the axes
-in reverse; a struct is a group, a text an array of codes, an empty array its shape.
+See https://www.mathworks.com/help/matlab/import_export/mat-file-versions.html. In HDF5 the axes are
+reversed; a struct is a group, a text is an array of codes, and an empty array is its shape.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import attrs
 import h5py  # type: ignore[import-untyped]
 import numpy as np
-from attrs import frozen
 
 from nwb_ophys.simulation.recording import Array
 
@@ -19,13 +21,13 @@ MatlabVersion = Literal["7.3", "5"]
 _HEADER = "MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Fri May 17 14:30:00 2024"
 _USER_BLOCK_BYTES = 512
 _CLASSES = {"f8": "double", "f4": "single", "b1": "logical"}
-# MATLAB compresses what is larger than this.
+# MATLAB compresses larger arrays.
 _LARGE_BYTES = 10_000
 
 
-@frozen(eq=False)
+@attrs.frozen(eq=False)
 class Sparse:
-    """Wrap an array of two axes that is to be stored as a sparse matrix."""
+    """Array of two axes that is stored as a sparse matrix."""
 
     values: Array
 
@@ -38,10 +40,10 @@ def write_matlab(path: Path, variables: Mapping[str, Any], version: MatlabVersio
     path : pathlib.Path
         The ``.mat`` file; an existing one is overwritten.
     variables : Mapping
-        By name: numbers, arrays in MATLAB's order of axes, texts, `Sparse` ones, and Mappings,
-        which become structs.
+        Values by name: numbers, arrays with MATLAB's order of axes, texts, `Sparse` matrices, and
+        Mappings, which become structs.
     version : {"7.3", "5"}
-        5 needs scipy.
+        Version of the file format.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def write_matlab(path: Path, variables: Mapping[str, Any], version: MatlabVersio
 
 
 def _as_array(value: Any) -> Array:
-    """Return a value as MATLAB has it: of two axes at least, without axes of 1 at the end."""
+    """Return a value with at least two axes and without trailing axes of length 1."""
     array = np.atleast_2d(np.asarray(value))
     array = array.astype(np.float64) if array.dtype.kind == "i" else array
     while array.ndim > 2 and array.shape[-1] == 1:
@@ -112,6 +114,6 @@ def _write_sparse(group: h5py.Group, values: Array) -> None:
     column, row = np.nonzero(values.T)
     counts = np.bincount(column, minlength=values.shape[1])
     group["jc"] = np.append(0, np.cumsum(counts)).astype(np.uint64)
-    if len(row):  # MATLAB leaves the parts out of a matrix without weights
+    if len(row):  # MATLAB writes neither for a matrix of zeros
         group["ir"] = row.astype(np.uint64)
         group["data"] = values[row, column].astype(np.float64)

@@ -1,44 +1,87 @@
-"""OME-XML of recordings that are written for tests; every plane states its page and its file."""
+"""OME-XML of simulated recordings, in which every plane states its file and its page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 from xml.sax.saxutils import quoteattr
 
-from attrs import field, frozen
-from numpy.typing import NDArray
+import attrs
+import numpy as np
+
+from nwb_ophys.simulation.recording import Array
 
 _NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 _TYPES = {"float32": "float", "float64": "double"}
 
 
-@frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False)
 class OmePlan:
-    """What is stated of a recording; see `nwb_ophys.testing.write_ome_tiff` for the terms.
+    """Contents of an OME-TIFF recording; see `nwb_ophys.testing.write_ome_tiff` for the terms.
 
-    Every movie has the shape (times, rows, columns, planes). ``pages`` are the planes in the order
-    in which they are written: image, channel, plane, time, number of the file, page of it.
+    Every movie has the shape (times, rows, columns, planes). ``pages`` lists all planes in file
+    order: image, channel, plane, time, number of the file, page in the file.
     """
 
-    images: Sequence[Mapping[str, NDArray[Any]]] = field(repr=False)
+    images: Sequence[Mapping[str, Array]] = attrs.field(repr=False)
     image_names: Sequence[str]
     files: Sequence[str]
     uuids: Sequence[str]
-    pages: Sequence[tuple[int, int, int, int, int, int]] = field(repr=False)
+    pages: Sequence[tuple[int, int, int, int, int, int]] = attrs.field(repr=False)
     dimension_order: str = "XYCZT"
-    pixels: Mapping[str, str] = field(factory=dict)
-    channels: Mapping[str, Mapping[str, str]] = field(factory=dict)
-    delta_t: NDArray[Any] | None = field(default=None, repr=False)
+    pixels: Mapping[str, str] = attrs.field(factory=dict)
+    channels: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
+    delta_t: Array | None = attrs.field(default=None, repr=False)
     delta_t_unit: str = "s"
     exposure: float | None = None
     acquired: datetime | None = None
     instrument: str = ""
 
 
+def as_images(channels: Any) -> list[dict[str, Array]]:
+    """Return one dict per image of movies by channel, each (samples, rows, columns, planes)."""
+    if isinstance(channels, np.ndarray):
+        channels = {"Green": channels}
+    images = [channels] if isinstance(channels, Mapping) else list(channels)
+    return [
+        {name: np.asarray(m).reshape(*m.shape[:3], -1) for name, m in image.items()}
+        for image in images
+    ]
+
+
+def uuids(count: int) -> list[str]:
+    """Return identifiers, the same on each call."""
+    return [f"urn:uuid:{UUID(int=number + 1)}" for number in range(count)]
+
+
+def order_pages(
+    images: Sequence[Mapping[str, Array]], dimension_order: str, num_files: int
+) -> list[tuple[int, int, int, int, int, int]]:
+    """Return (image, channel, plane, time, file, page in the file) of all planes in file order."""
+    places = []
+    for index, movies in enumerate(images):
+        num_times, _, _, num_planes = next(iter(movies.values())).shape
+        sizes = {"C": len(movies), "Z": num_planes, "T": num_times}
+        slowest_first = dimension_order[:1:-1]
+        for place in np.ndindex(*(sizes[axis] for axis in slowest_first)):
+            at = dict(zip(slowest_first, place, strict=True))
+            places.append((index, at["C"], at["Z"], at["T"]))
+    per_file = -(-len(places) // num_files)
+    return [(*place, *divmod(number, per_file)) for number, place in enumerate(places)]
+
+
+def frame_of(
+    images: Sequence[Mapping[str, Array]], page: tuple[int, int, int, int, int, int]
+) -> Array:
+    """Return the pixels (rows, columns) of a page."""
+    image, channel, plane, time = page[:4]
+    return np.ascontiguousarray(list(images[image].values())[channel][time, :, :, plane])
+
+
 def ome_xml(plan: OmePlan, file: int) -> str:
-    """Return the whole text, as it is in one of the files."""
+    """Return the complete OME-XML for one of the files."""
     images = "".join(_image(plan, index) for index in range(len(plan.images)))
     instrument = f'<Instrument ID="Instrument:0">{plan.instrument}</Instrument>'
     return (
@@ -49,7 +92,7 @@ def ome_xml(plan: OmePlan, file: int) -> str:
 
 
 def binary_only(plan: OmePlan, file: int) -> str:
-    """Return the text of a file that refers to the first one."""
+    """Return the OME-XML of a file that refers to the first file."""
     return (
         f'<OME xmlns="{_NAMESPACE}" UUID="{plan.uuids[file]}"><BinaryOnly '
         f'MetadataFile={quoteattr(plan.files[0])} UUID="{plan.uuids[0]}"/></OME>'

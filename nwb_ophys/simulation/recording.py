@@ -1,14 +1,16 @@
-"""Simulated calcium-imaging recordings, small and deterministic, for the writers of raw files.
+"""Simulated calcium-imaging recordings, small and deterministic, for writers of raw files.
 
 The cells are L-shaped with unequal arms and graded weights, and the field is brighter towards
-larger rows and columns, so that no transposed, flipped or rotated reading of a mask, an image or
-a movie can be mistaken for the right one.
+larger rows and columns, so that a mask, an image or a movie that is read transposed, flipped or
+rotated differs from the correct one.
 """
+
+from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
-from attrs import field, frozen
 from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
@@ -25,9 +27,9 @@ _SPIKE_COUNTS = 300.0
 _EIGHT_BIT_SCALE = 1 / 16
 
 
-@frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False)
 class SimulatedRecording:
-    """Hold a movie together with the cells it was made from.
+    """Movie together with the cells that it was simulated from.
 
     Attributes
     ----------
@@ -51,28 +53,28 @@ class SimulatedRecording:
         float64 (samples,): start of each sample in seconds.
     """
 
-    movie: Array = field(repr=False)
-    pixel_masks: list[Array] = field(repr=False)
-    fluorescence: Array = field(repr=False)
-    neuropil: Array = field(repr=False)
-    calcium: Array = field(repr=False)
-    spikes: Array = field(repr=False)
+    movie: Array = attrs.field(repr=False)
+    pixel_masks: list[Array] = attrs.field(repr=False)
+    fluorescence: Array = attrs.field(repr=False)
+    neuropil: Array = attrs.field(repr=False)
+    calcium: Array = attrs.field(repr=False)
+    spikes: Array = attrs.field(repr=False)
     sampling_frequency: float
-    timestamps: Array = field(repr=False)
+    timestamps: Array = attrs.field(repr=False)
 
     @property
     def num_samples(self) -> int:
-        """Return the number of samples."""
+        """Number of samples."""
         return int(self.movie.shape[0])
 
     @property
     def num_cells(self) -> int:
-        """Return the number of cells."""
+        """Number of cells."""
         return len(self.pixel_masks)
 
     @property
     def field_shape(self) -> tuple[int, ...]:
-        """Return (rows, columns), or (rows, columns, planes) of a volume."""
+        """(rows, columns), or (rows, columns, planes) of a volume."""
         return tuple(self.movie.shape[1:])
 
     def image_masks(self) -> Array:
@@ -122,7 +124,7 @@ def simulate_recording(
     seed: int = 0,
     dtype: DTypeLike = "int16",
 ) -> SimulatedRecording:
-    """Simulate a movie of spiking cells and the traces that belong to it.
+    """Simulate a movie of spiking cells and the traces of the cells.
 
     Parameters
     ----------
@@ -133,14 +135,14 @@ def simulate_recording(
     num_cells : int
         Number of cells.
     num_planes : int
-        Number of planes. With more than one, a cell reaches into the next plane with half the
-        weight of its own, as far as there is one.
+        Number of planes. With several planes, each cell extends into the next plane, if there is
+        one, with half the weight.
     sampling_frequency : float
         Samples per second, in Hz.
     seed : int
         Seed of the random numbers; the same seed gives the same recording.
     dtype : numpy.dtype
-        An integer type of the counts; those of 8 bits have 16 times fewer counts.
+        Integer type of the counts; with 8 bits the counts are 16 times smaller.
 
     Returns
     -------
@@ -149,7 +151,7 @@ def simulate_recording(
     Raises
     ------
     ValueError
-        If the cells do not fit in the field, or if the dtype is not of integers.
+        If the cells do not fit into the field, or if the dtype is not an integer type.
     """
     if np.dtype(dtype).kind not in "iu":
         raise ValueError(f"dtype is {np.dtype(dtype)}, but counts are integers, e.g. 'int16'.")
@@ -202,7 +204,7 @@ def _draw_cell(
     image[:, :2] = 1
     image[-2:, :] = 1
     row, column = np.nonzero(image)
-    # Multiples of 1/64 are exact in float32, in which Suite2p stores them.
+    # Multiples of 1/64 are exact in float32, the type of weights in some formats.
     weight = 1 - (2 * row + 3 * column) / 64
     pixels = np.column_stack([row + corner[0], column + corner[1], weight])
     if not planes:

@@ -1,4 +1,4 @@
-"""What every format keeps to: the test of a format, for ours and those of other packages."""
+"""Contract of formats: the checks that every format passes, also one of another package."""
 
 from __future__ import annotations
 
@@ -19,28 +19,30 @@ from nwb_ophys.interfaces.arguments import path_argument
 from nwb_ophys.metadata.datetimes import parse_moment
 from nwb_ophys.testing.written import check_movie, check_rois
 
-_FEWEST_TIMES = 3  # of fewer nothing can be said of the rate
+_FEWEST_TIMES = 3  # a rate cannot be checked with fewer
 _START = "2024-05-17T14:30:00+02:00"
 
 
 def check_format(cls: Any, sample: Any, *, is_detected: bool = True) -> None:
-    """Check that a format keeps to what users, the command line and converters rely on.
+    """Check that a format behaves as users, the command line and converters expect.
+
+    The checks cover the schema of the source arguments, metadata, detection, streams, the
+    conversion of a part, the whole conversion, which is validated and compared with the data of
+    the extractor, and the errors for wrong arguments.
 
     Parameters
     ----------
     cls : type
-        The interface class of the format.
+        Interface class of the format.
     sample : path-like or Mapping
-        A small recording: its path, or the source arguments that open it.
+        Small recording: its path, or the source arguments that open it.
     is_detected : bool
-        Whether :meth:`matches` is to know the path of the sample.
+        Whether :meth:`matches` must recognise the path of the sample.
 
     Raises
     ------
     AssertionError
-        Saying what does not hold. Checked are the schema of the source arguments, the metadata,
-        detection, streams, a stub, the whole conversion, which is validated and compared with what
-        the extractor reads, and the errors for wrong arguments.
+        If a check fails; the message says which.
     """
     source = dict(sample) if isinstance(sample, Mapping) else {_path_key(cls): Path(sample)}
     bases = (ImagingInterface, SegmentationInterface)
@@ -129,7 +131,7 @@ def _raises(error: type[Exception], call: Any, word: str, case: str) -> None:
 
 
 def _check_arguments_are_used(cls: Any, source: Mapping[str, Any]) -> None:
-    """Check that each source argument is read by what the format itself defines."""
+    """Check that the format's own methods read every source argument."""
     read: set[str] = set()
 
     class Watched(cls.Source):  # type: ignore[misc, name-defined]
@@ -155,18 +157,21 @@ def _check_arguments_are_used(cls: Any, source: Mapping[str, Any]) -> None:
 def _check_metadata(interface: Any) -> None:
     stated = interface.describe()
     _hold(isinstance(stated, Mapping), f"describe() returns a dictionary; it returned {stated!r}")
-    # A copy: what is added to the same object on each call would be in both.
+    # A copy, because changes to an object that describe() returns again would be in both.
     stated = copy.deepcopy(stated)
     _hold(
         interface.describe() == stated,
-        "describe() states the same on each call; let it make what it returns anew",
+        "describe() states the same on each call; let it return a new dictionary each time",
     )
     _check_start(stated)
     metadata = interface.get_metadata()
     Draft202012Validator.check_schema(interface.get_metadata_schema())
     interface.validate_metadata(metadata)
     metadata["Ophys"]["ImagingPlane"].clear()
-    _hold(interface.get_metadata()["Ophys"]["ImagingPlane"], "metadata are made anew on each call")
+    _hold(
+        interface.get_metadata()["Ophys"]["ImagingPlane"],
+        "get_metadata() returns a new dictionary on each call",
+    )
     unknown = set(stated) - {"NWBFile", "Subject", "Ophys"}
     _hold(not unknown, f"describe() has only NWBFile, Subject and Ophys; it has {unknown}")
 
@@ -181,7 +186,7 @@ def _check_start(stated: Mapping[str, Any]) -> None:
 
 
 def _check_clock(extractor: Any) -> None:
-    """Check that the rate and the times that the files state are of one clock."""
+    """Check that the rate and the times in the files have the same clock."""
     rate = float(extractor.get_sampling_frequency())
     _hold(np.isfinite(rate) and rate > 0, f"the rate is above 0 Hz; it is {rate}")
     times = extractor.get_native_timestamps()
@@ -191,7 +196,7 @@ def _check_clock(extractor: Any) -> None:
     measured = 1 / float(np.median(np.diff(times)))
     _hold(
         0.5 < measured / rate < 2,
-        f"the rate ({rate:g} Hz) is that of the timestamps in seconds ({measured:g} Hz)",
+        f"the rate ({rate:g} Hz) is the rate of the timestamps in seconds ({measured:g} Hz)",
     )
 
 

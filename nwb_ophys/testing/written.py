@@ -1,4 +1,4 @@
-"""Comparison of a file with what its source gives."""
+"""Comparison of a file with the data of its source."""
 
 from __future__ import annotations
 
@@ -12,11 +12,19 @@ from nwb_ophys.rois.traces import cell_traces
 
 
 def check_movie(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:
-    """Check the one movie of a file against its source, sample for sample.
+    """Compare the only movie of a file with its source, sample by sample.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+    interface : ImagingInterface
+    num_samples : int
+        Expected number of samples, starting with the first.
 
     Raises
     ------
     AssertionError
+        If they differ.
     """
     kinds = (TwoPhotonSeries, OnePhotonSeries)
     places = [nwbfile.acquisition]
@@ -27,25 +35,33 @@ def check_movie(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:
     expected = np.asarray(extractor.get_series(0, num_samples)).swapaxes(1, 2)
     found = series.data.shape
     assert found == expected.shape, (
-        f"The file has data of shape {found} (time, columns, rows), the source gives "
-        f"{expected.shape} for {num_samples} samples."
+        f"The file has data of shape {found} (time, columns, rows), but {num_samples} samples of "
+        f"the source have shape {expected.shape}."
     )
     is_same = np.array_equal(series.data[:], expected, equal_nan=expected.dtype.kind == "f")
-    assert is_same, "The pixels in the file are not the source's."
+    assert is_same, "The pixels in the file differ from the pixels of the source."
     stated = np.dtype(extractor.get_dtype())
     assert series.data.dtype == stated, (
-        f"get_dtype() says {stated}, but the pixels are of {series.data.dtype}."
+        f"get_dtype() returns {stated}, but the pixels are {series.data.dtype}."
     )
     _check_times(series, interface, num_samples)
     assert series.imaging_plane.device is not None
 
 
 def check_rois(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:
-    """Check the ROIs and traces of a file against their source.
+    """Compare the ROIs and traces of a file with their source.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+    interface : SegmentationInterface
+    num_samples : int
+        Expected number of samples, starting with the first.
 
     Raises
     ------
     AssertionError
+        If they differ.
     """
     extractor = interface.extractor
     module = nwbfile.processing["ophys"]
@@ -64,12 +80,12 @@ def check_rois(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:
     for name, trace in cell_traces(extractor).items():
         values = np.asarray(trace)[:num_samples]
         same = [each for each in series if np.array_equal(each.data[:], values)]
-        assert same, f"the trace {name} of the source is in the file"
+        assert same, f"The trace '{name}' of the source is not in the file."
         _check_times(same[0], interface, num_samples)
 
 
 def _check_times(series: Any, interface: Any, num_samples: int) -> None:
-    """Check the clock within what a constant rate may differ by, 1 µs."""
+    """Compare the times within 1 µs, the tolerance of a constant rate."""
     assert series.data.shape[0] == num_samples
     times = series.timestamps
     if times is None:

@@ -47,7 +47,7 @@ def test_every_format_has_a_page_with_an_example():
         text = page.read_text(encoding="utf-8")
         assert text.startswith(f"{row.name}\n{'=' * len(row.name)}\n")
         source = row.load().Source
-        assert f"{row.interface.partition(':')[2]}(" in text
+        assert f"{row.interface_name}(" in text
         assert f"arguments-table:: {source.__module__}.{source.__name__}" in text
 
 

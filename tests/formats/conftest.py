@@ -1,9 +1,8 @@
-"""One small recording in every format there is, for the tests of all of them."""
+"""One small recording in every format, for the tests that all formats share."""
 
 from __future__ import annotations
 
 import copy
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,14 @@ import pytest
 
 from nwb_ophys.registry import FormatRow, formats
 from nwb_ophys.testing import SimulatedRecording, simulate_recording
+from nwb_ophys.testing.samples import write_sample
 
 START = "2024-05-17T14:30:00+02:00"
 
 
-def _sample(name: str, folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
-    """Write a small recording of a format, and return the source arguments that open it."""
-    file = Path(__file__).parent / "samples" / f"{name.replace('-', '_')}.py"
-    assert file.is_file(), f"the format {name} has no sample: {file} is absent"
-    found = runpy.run_path(str(file))["write"](folder, recording)
-    assert isinstance(found, dict)
-    return found
-
-
 @attrs.frozen
 class Sample:
-    """A format with a small recording in it."""
+    """A format and a small recording in it."""
 
     row: FormatRow
     cls: Any
@@ -61,18 +52,18 @@ def sample_of(name: str, tmp_path: Path, recording: SimulatedRecording) -> Sampl
     row = formats()[name]
     folder = tmp_path / "source"
     folder.mkdir()
-    return Sample(row, row.load(), _sample(name, folder, recording), recording)
+    return Sample(row, row.load(), write_sample(row, folder, recording), recording)
 
 
 @pytest.fixture
 def metadata(careful_metadata: dict[str, Any]) -> dict[str, Any]:
-    """What a careful user states, to be changed by the test."""
+    """Metadata of a careful user, for the test to change."""
     return copy.deepcopy(careful_metadata)
 
 
 @pytest.fixture(scope="session")
 def careful_metadata() -> dict[str, Any]:
-    """What a careful user states."""
+    """Metadata of a careful user."""
     return {
         "NWBFile": {
             "session_start_time": START,

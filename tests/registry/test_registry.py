@@ -1,4 +1,4 @@
-"""The formats there are, those of other packages included, and what a path is taken for."""
+"""Rows of this package and of others, and how they take part in detection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 from nwb_ophys.errors import UnknownFormatError
 from nwb_ophys.opening import open_recording
-from nwb_ophys.registry import detect, format_table, formats, get_format, known
+from nwb_ophys.registry import detect, format_table, formats, get_format, rows
 
 PLUGIN = '''
 """A format of another package."""
@@ -60,7 +60,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(folder)
     points: list[EntryPoint] = []
     monkeypatch.setattr(
-        known, "entry_points", lambda group: points if group == "nwb_ophys.formats" else []
+        rows, "entry_points", lambda group: points if group == "nwb_ophys.formats" else []
     )
 
     def add(name: str, module: str, text: str, attribute: str = "HolographInterface") -> None:
@@ -82,43 +82,46 @@ def holograph(tmp_path: Path) -> Path:
 # --- our own ----------------------------------------------------------------------------------
 
 
-def test_names_and_kinds():
+def test_names_and_kinds_of_version_0_1_remain():
     kinds = {name: row.kind for name, row in formats().items()}
-    assert kinds == {
-        "bruker": "imaging",
-        "thor": "imaging",
-        "scanimage": "imaging",
-        "scanbox": "imaging",
-        "scanimage-legacy": "imaging",
-        "micromanager": "imaging",
-        "ome-tiff": "imaging",
-        "femtonics": "imaging",
-        "miniscope": "imaging",
-        "tiff": "imaging",
-        "suite2p-movie": "imaging",
-        "hdf5": "imaging",
-        "inscopix": "imaging",
-        "nwb": "imaging",
-        "numpy": "imaging",
-        "memmap": "imaging",
-        "suite2p": "segmentation",
-        "caiman": "segmentation",
-        "cnmfe": "segmentation",
-        "extract": "segmentation",
-        "minian": "segmentation",
-        "sima": "segmentation",
-        "inscopix-cells": "segmentation",
-        "nwb-segmentation": "segmentation",
-        "numpy-segmentation": "segmentation",
-    }
+    assert (
+        kinds.items()
+        >= {
+            "bruker": "imaging",
+            "thor": "imaging",
+            "scanimage": "imaging",
+            "scanbox": "imaging",
+            "scanimage-legacy": "imaging",
+            "micromanager": "imaging",
+            "ome-tiff": "imaging",
+            "femtonics": "imaging",
+            "miniscope": "imaging",
+            "tiff": "imaging",
+            "suite2p-movie": "imaging",
+            "hdf5": "imaging",
+            "inscopix": "imaging",
+            "nwb": "imaging",
+            "numpy": "imaging",
+            "memmap": "imaging",
+            "suite2p": "segmentation",
+            "caiman": "segmentation",
+            "cnmfe": "segmentation",
+            "extract": "segmentation",
+            "minian": "segmentation",
+            "sima": "segmentation",
+            "inscopix-cells": "segmentation",
+            "nwb-segmentation": "segmentation",
+            "numpy-segmentation": "segmentation",
+        }.items()
+    )
 
 
 def test_every_public_interface_has_a_row():
     import nwb_ophys.formats
 
-    rows = {row.load().__name__ for row in formats().values()}
-    assert rows == set(nwb_ophys.formats.__all__)
-    assert rows <= set(importlib.import_module("nwb_ophys").__all__)
+    names = {row.load().__name__ for row in formats().values()}
+    assert names == set(nwb_ophys.formats.__all__)
+    assert names <= set(importlib.import_module("nwb_ophys").__all__)
 
 
 @pytest.mark.parametrize("name", [name for name, row in formats().items() if row.is_ours])
@@ -131,7 +134,7 @@ def test_an_extra_brings_what_its_format_needs(name):
     brought = {
         each.name for each in wanted if each.marker and each.marker.evaluate({"extra": row.extra})
     }
-    for package in row.packages:
+    for package in row.requires:
         assert brought & set(packages_distributions()[package])
 
 
@@ -145,10 +148,10 @@ def test_unknown_name():
 
 
 def test_table_tells_what_to_install(monkeypatch):
-    heading, *rows = format_table()
+    heading, *lines = format_table()
     assert heading == ("KIND", "NAME", "RECOGNISED", "EXTRA", "INSTALLED")
-    assert [row[1] for row in rows] == list(formats())
-    assert {row[4] for row in rows} == {"yes"}
+    assert [line[1] for line in lines] == list(formats())
+    assert {line[4] for line in lines} == {"yes"}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     absent = {row[1]: row[4] for row in format_table()[1:]}
     assert absent["tiff"] == 'no: pip install "nwb-ophys[tiff]"'

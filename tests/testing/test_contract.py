@@ -1,4 +1,4 @@
-"""What the test of a format catches, shown with formats that are wrong in one way each."""
+"""Formats with one fault each, which the contract of formats reports."""
 
 from __future__ import annotations
 
@@ -101,8 +101,11 @@ class _WithoutRate(ArrayImagingExtractor):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (_OfFloats, r"get_dtype\(\) says uint16, but the pixels are of float32"),
-        (_InMilliseconds, r"the rate \(50 Hz\) is that of the timestamps in seconds \(0.05 Hz\)"),
+        (_OfFloats, r"get_dtype\(\) returns uint16, but the pixels are float32"),
+        (
+            _InMilliseconds,
+            r"the rate \(50 Hz\) is the rate of the timestamps in seconds \(0.05 Hz\)",
+        ),
         (_WithoutRate, "the rate is above 0 Hz; it is 0.0"),
     ],
 )
@@ -177,5 +180,7 @@ def test_metadata_that_are_kept(sample: Path) -> None:
     def get_metadata(self: Any) -> Any:
         return kept.setdefault("once", ImagingInterface.get_metadata(self))
 
-    with pytest.raises(AssertionError, match="metadata are made anew on each call"):
+    with pytest.raises(
+        AssertionError, match=r"get_metadata\(\) returns a new dictionary on each call"
+    ):
         check_format(_changed(get_metadata=get_metadata), sample)

@@ -13,10 +13,12 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from nwb_ophys.formats.tiff.sample import _import_tifffile
+from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_bruker"]
 
 _SETTINGS: dict[str, Any] = {
     "activeMode": "ResonantGalvo",
@@ -59,35 +61,35 @@ def write_bruker(
     Parameters
     ----------
     folder : str or pathlib.Path
-        Created if need be; the files are named after it.
+        Folder of the recording; created if it does not exist. The files have its name.
     channels : numpy.ndarray or mapping of int to numpy.ndarray
-        The movie of each channel by its number, from 1; an array alone is channel 2. Unsigned,
+        Movie of each channel by its number, from 1; a single array is channel 2. Unsigned,
         (samples, rows, columns), or (samples, rows, columns, planes) for volumes, each of which
         is a cycle.
     sampling_frequency : float
         Frames per second, or volumes per second, in Hz.
     channel_names : mapping of int to str, optional
-        "Ch1" and so on by default.
+        Names by channel number; "Ch1", "Ch2", … by default.
     version : str
-        Before 5 the settings are written as a flat list, and the files end in ``.tif``.
+        Version of Prairie View. Before 5, settings are a flat list and files end in ``.tif``.
     sequence_type : str, optional
-        ``type`` of the sequences; by default that of time series or of volumes.
+        ``type`` of the sequences; by default the type of a time series or of volumes.
     frames_per_cycle : int, optional
-        Of a movie without planes; all in one cycle by default.
+        Frames per cycle of a movie without planes; by default all frames are one cycle.
     pages_per_file : int
-        Frames of a cycle in one file.
+        Number of frames of a cycle in each file.
     timestamps : array-like, optional
         Start of each sample in seconds; regular by default.
     restart_times : bool
-        Whether the relative times begin anew with each cycle.
+        Whether relative times restart with each cycle.
     bidirectional : bool
         Whether every other volume is swept backwards.
     num_frames : int, optional
-        Stop after so many frames, in the middle of a volume if need be.
+        Number of frames to write, also if the last volume is then incomplete; all by default.
     z_step : float
-        Distance of planes, in micrometres.
+        Distance between planes in micrometres.
     date : str, optional
-        ``date`` as it is written; that of a computer in the United States by default.
+        Text of ``date``; by default as on a computer with United States settings.
     session_start_time : datetime.datetime
         Wall-clock time of the start, to a second.
     settings : mapping, optional
@@ -135,7 +137,7 @@ def write_bruker(
 def _frames(
     num_samples: int, num_planes: int, per_cycle: int | None, times: Array, rate: float
 ) -> list[dict[str, Any]]:
-    """Return the frames in the order in which they were taken."""
+    """Return the frames in the order of acquisition."""
     size = num_planes if num_planes > 1 else per_cycle or max(num_samples, 1)
     found = []
     for number in range(num_samples * num_planes):
@@ -153,7 +155,7 @@ def _frames(
 
 
 def _swept(frame: dict[str, Any], num_planes: int) -> dict[str, Any]:
-    """Return a frame of a sweep that goes back where the one before went forth."""
+    """Return a frame with its plane reversed in every other volume."""
     back = frame["sample"] % 2
     return {**frame, "plane": num_planes - 1 - frame["plane"] if back else frame["plane"]}
 
@@ -165,7 +167,7 @@ def _write_images(
     software: str,
     start: datetime,
 ) -> None:
-    tifffile = _import_tifffile()
+    tifffile = require_package("tifffile", "bruker")
     pages: dict[str, list[Array]] = {}
     for frame in frames:
         for number, movie in movies.items():
@@ -256,3 +258,9 @@ def _flat_state(values: Mapping[str, Any]) -> list[str]:
         for key, value in flat.items()
     ]
     return ["<PVStateShard>", *lines, "</PVStateShard>"]
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a folder of Prairie View; return the source arguments that open it."""
+    movie = recording.movie.astype("uint16")
+    return {"folder_path": write_bruker(folder / "TSeries-1", movie, sampling_frequency=30.0)}

@@ -24,7 +24,6 @@ class CaimanSegmentationInterface(SegmentationInterface):
     """The components that CaImAn found in one plane, with their traces and the background."""
 
     Source = CaimanSource
-    file_suffixes = (".hdf5", ".h5")
 
     @classmethod
     def open(cls, source: Any) -> Any:

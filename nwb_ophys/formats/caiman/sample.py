@@ -6,6 +6,8 @@ None in Python is stored as the text "NoneType", a list of numbers as a list of 
 image is flattened column by column (Fortran order).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ import h5py  # type: ignore[import-untyped]
 import numpy as np
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording, mask_index
+
+__all__ = ["write_caiman"]
 
 #: Percentile of a trace that is its baseline in dF/F, as in ``detrend_df_f``.
 _BASELINE_PERCENTILE = 8
@@ -47,14 +51,14 @@ def write_caiman(
     path : str or pathlib.Path
         The HDF5 file; an existing one is overwritten.
     recording : SimulatedRecording
-        Of one plane or several.
+        Recording of one plane or several.
     num_background_components : int
         Number of background components; with 0 there is no background.
     accepted : sequence of int, optional
         Indices of the cells that the evaluation of components accepted (``idx_components``); the
-        rest are rejected. By default no evaluation was done, and there are no qualities.
+        rest are rejected. By default there is no evaluation, and no qualities are written.
     cnn_predictions : bool
-        Whether the evaluation used the neural network. If not, ``cnn_preds`` is empty.
+        Whether the evaluation used the neural network; without it ``cnn_preds`` is empty.
 
     Returns
     -------
@@ -64,7 +68,7 @@ def write_caiman(
     Raises
     ------
     ValueError
-        If `accepted` names a cell that there is not.
+        If `accepted` contains an index without a cell.
     """
     path = Path(path)
     if accepted is not None and not set(accepted) <= set(range(recording.num_cells)):
@@ -143,12 +147,12 @@ def _traces(recording: SimulatedRecording) -> dict[str, Any]:
 
 
 def _as_texts(values: Iterable[float]) -> Array:
-    """Return numbers as texts of 32 bytes, which is how CaImAn stores a list of numbers."""
+    """Return numbers as texts of 32 bytes, as CaImAn stores a list of numbers."""
     return np.array([repr(float(value)).encode() for value in values], dtype="S32")
 
 
 def _background(recording: SimulatedRecording, num_components: int) -> dict[str, Any]:
-    """Return the background: images of unit norm that get smoother, and their traces."""
+    """Return the background: increasingly smooth images of unit norm, and their traces."""
     if num_components == 0:
         return {"b": None, "f": None}
     image = _flatten(recording.mean_image()).astype(np.float64)
@@ -169,7 +173,7 @@ def _evaluation(
     if accepted is None:
         return dict.fromkeys(names)
     is_accepted = np.isin(np.arange(recording.num_cells), list(accepted))
-    # Distinct values, so that cells that changed places show.
+    # Distinct values, so that a test notices cells in another order.
     rank = np.arange(recording.num_cells) / max(recording.num_cells, 1)
     values = (
         np.flatnonzero(is_accepted),
@@ -182,7 +186,7 @@ def _evaluation(
 
 
 def _parameters(recording: SimulatedRecording, num_components: int) -> dict[str, dict[str, Any]]:
-    """Return the parameters of the analysis by group, those that readers may want."""
+    """Return parameters of the analysis by group, only those that readers may use."""
     num_axes = len(recording.field_shape)
     return {
         "data": {
@@ -205,3 +209,9 @@ def _write_values(group: h5py.Group, values: dict[str, Any]) -> None:
     """Write values as datasets; None is stored as the text "NoneType"."""
     for name, value in values.items():
         group[name] = "NoneType" if value is None else value
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a CaImAn file whose last component is rejected; return the source arguments."""
+    accepted = range(recording.num_cells - 1)
+    return {"file_path": write_caiman(folder / "caiman.hdf5", recording, accepted=accepted)}

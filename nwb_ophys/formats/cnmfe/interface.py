@@ -43,7 +43,6 @@ class CnmfeSegmentationInterface(SegmentationInterface):
     """The components that CNMF-E found, with their traces, in a MATLAB file."""
 
     Source = CnmfeSource
-    file_suffixes = (".mat",)
 
     @classmethod
     def open(cls, source: Any) -> Any:

@@ -1,8 +1,10 @@
-"""CNMF-E output: a MATLAB file with the struct of ``neuron.obj2struct()``, or that of CIAtah.
+"""CNMF-E output: a MATLAB file with the struct of ``neuron.obj2struct()``, or with CIAtah's struct.
 
 Names and shapes follow https://github.com/zhoupc/CNMF_E and https://bahanonu.github.io/ciatah. No
-file of either is at hand; what is written is what their sources and roiextractors' reader say.
+file of either was available; the layout follows their source code and roiextractors' reader.
 """
+
+from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import numpy as np
 
 from nwb_ophys.simulation.matlab import MatlabVersion, Sparse, write_matlab
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_cnmfe"]
 
 
 def write_cnmfe(
@@ -23,9 +27,9 @@ def write_cnmfe(
     sparse: bool = True,
     states_rate: bool = True,
 ) -> Path:
-    """Write a recording as CNMF-E states its components.
+    """Write a recording as CNMF-E saves its components.
 
-    ``A`` are the masks, (pixels, components), the pixels down the rows first; ``C_raw`` the traces,
+    ``A`` are the masks, (pixels, components), with pixels column by column; ``C_raw`` the traces,
     ``C`` the denoised ones and ``S`` the spikes, (components, samples), all in float64; ``Cn`` the
     correlation image. With CIAtah they are ``extractedImages``, (rows, columns, components), and
     ``extractedSignals``.
@@ -35,11 +39,11 @@ def write_cnmfe(
     path : str or pathlib.Path
         The ``.mat`` file; an existing one is overwritten.
     recording : SimulatedRecording
-        Of one plane.
+        Recording of one plane.
     struct_name : str, optional
         Name of the struct; ``results``, or ``cnmfeAnalysisOutput`` with CIAtah.
     matlab_version : {"7.3", "5"}
-        Of the file; 5 needs scipy.
+        Version of the file format.
     of_ciatah : bool
         Whether the struct is CIAtah's.
     sparse : bool
@@ -87,7 +91,12 @@ def _ciatah(recording: SimulatedRecording, rate: float) -> dict[str, Any]:
         "extractedSignalsEst": recording.calcium.T,
         "Cn": recording.correlation_image(),
         "inputOptions": {"Fs": rate},
-        # How long the analysis took, in seconds.
+        # Duration of the analysis in seconds.
         "time": {"totalTime": 45.4},
         "movieList": "recording.tif",
     }
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a CNMF-E file with sparse matrices; return the source arguments."""
+    return {"file_path": write_cnmfe(folder / "cnmfe.mat", recording)}

@@ -37,7 +37,6 @@ class ExtractSegmentationInterface(SegmentationInterface):
     """The cells that EXTRACT found, with their traces, in a MATLAB file."""
 
     Source = ExtractSource
-    file_suffixes = (".mat",)
 
     @classmethod
     def open(cls, source: Any) -> Any:

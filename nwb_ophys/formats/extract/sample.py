@@ -3,6 +3,8 @@
 Names, types and shapes follow EXTRACT 1.1.0, see https://github.com/schnitzer-lab/EXTRACT-public.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import numpy as np
 
 from nwb_ophys.simulation.matlab import MatlabVersion, Sparse, write_matlab
 from nwb_ophys.simulation.recording import SimulatedRecording
+
+__all__ = ["write_extract"]
 
 
 def write_extract(
@@ -27,27 +31,27 @@ def write_extract(
     """Write a recording as EXTRACT returns its cells.
 
     The masks are ``spatial_weights``, (rows, columns, cells), and the traces
-    ``temporal_weights``, (samples, cells), in float32; of versions before 1.0 ``filters`` and
-    ``traces``, which is (cells, samples).
+    ``temporal_weights``, (samples, cells), in float32. Before version 1.0 they are ``filters`` and
+    ``traces``, (cells, samples).
 
     Parameters
     ----------
     path : str or pathlib.Path
         The ``.mat`` file; an existing one is overwritten.
     recording : SimulatedRecording
-        Of one plane.
+        Recording of one plane.
     struct_name : str, optional
         Name of the struct; ``output``, or ``extractAnalysisOutput`` before version 1.0.
     version : str
-        Of EXTRACT.
+        Version of EXTRACT.
     matlab_version : {"7.3", "5"}
-        Of the file; 5 needs scipy.
+        Version of the file format.
     sparse : bool
         Whether masks are a sparse matrix, (pixels, cells), in float64.
     config : Mapping, optional
-        Settings that differ from those of EXTRACT; with its own, the traces are dF/F.
+        Settings that differ from the defaults of EXTRACT, with which traces are dF/F.
     bad : sequence of int
-        Indices of the cells that did not pass the last check.
+        Indices of the cells that failed the last check.
 
     Returns
     -------
@@ -76,7 +80,14 @@ def write_extract(
         },
         "config": settings,
     }
-    if is_old:  # how long the analysis took, in seconds
+    if is_old:  # duration of the analysis in seconds
         output["time"] = {"totalTime": 45.4}
     name = struct_name or ("extractAnalysisOutput" if is_old else "output")
     return write_matlab(path, {name: output, "config": settings}, matlab_version)
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write an EXTRACT file whose last cell failed its check; return the source arguments."""
+    bad = [recording.num_cells - 1]
+    path = write_extract(folder / "extract.mat", recording, bad=bad)
+    return {"file_path": path, "sampling_frequency": recording.sampling_frequency}

@@ -42,7 +42,6 @@ class FemtonicsImagingInterface(ImagingInterface):
     """One channel of a measurement unit in a file of Femtonics' MESc."""
 
     Source = FemtonicsSource
-    file_suffixes = (".mesc",)
 
     @classmethod
     def open(cls, source: Any) -> Any:

@@ -11,7 +11,9 @@ import h5py
 import numpy as np
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_femtonics"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -29,31 +31,31 @@ def write_femtonics(
     axis_unit: str = "ms",
     inverted: bool = True,
 ) -> Path:
-    """Write a measurement unit to a ``.mesc`` file, behind those that are there.
+    """Add a measurement unit to a ``.mesc`` file.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        The file; made where absent.
+        The file; created if it does not exist.
     movie : numpy.ndarray, or mapping of str to numpy.ndarray
-        Integers from 0 to 65535, (samples, rows, columns), written as uint16;
-        several by the names of their channels. One alone is named UG.
+        Integers from 0 to 65535, (samples, rows, columns), written as uint16; or several movies by
+        channel name. A single movie is the channel UG.
     sampling_frequency : float
         Frames per second in Hz.
     start : datetime.datetime, optional
-        When the unit was recorded, with a time zone.
+        Start of the unit, with a time zone.
     session : int
         Number of the session.
     pixel_size : float
         Side of a pixel in micrometres.
     position : tuple of float
-        Of the image along x, y and z, in micrometres.
+        Position of the image along x, y and z in micrometres.
     comment : str
-        The experimenter's.
+        Comment of the experimenter.
     axis_unit : str
-        Unit of the third axis; another than ``ms`` makes a stack of depths.
+        Unit of the third axis; with any other unit than ``ms`` the unit is a stack of depths.
     inverted : bool
-        Have bright pixels be small numbers, as photomultipliers give them.
+        Whether bright pixels are small numbers, as they come from photomultipliers.
 
     Returns
     -------
@@ -141,3 +143,8 @@ def _write_channel(unit: h5py.Group, dataset: str, name: str, frames: Any, inver
 def _characters(text: str) -> Any:
     """Return a text as MESc stores it: UTF-16 in signed integers, with a zero at the end."""
     return np.frombuffer(f"{text}\0".encode("utf-16-le"), dtype="<i2")
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a MESc file with one unit of one channel; return the source arguments."""
+    return {"file_path": write_femtonics(folder / "session.mesc", recording.movie)}

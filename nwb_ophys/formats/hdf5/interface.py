@@ -46,7 +46,6 @@ class Hdf5ImagingInterface(ImagingInterface):
     """One channel of a movie that is a dataset of an HDF5 file."""
 
     Source = Hdf5Source
-    file_suffixes = _SUFFIXES
     has_volumes = True
 
     @classmethod

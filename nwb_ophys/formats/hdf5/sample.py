@@ -8,7 +8,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from nwb_ophys.simulation.recording import Array
+from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_hdf5"]
 
 
 def write_hdf5(
@@ -28,15 +30,15 @@ def write_hdf5(
     path : str or pathlib.Path
         The file; an existing one is overwritten.
     movie : numpy.ndarray
-        With its axes in any order.
+        Movie with its axes in any order.
     dataset_name : str
-        ``mov``, as CaImAn names it, by default; a name with slashes is one in groups.
+        Name of the dataset; a name with slashes is a path in groups. CaImAn writes ``mov``.
     sampling_frequency, start_time : float, optional
-        Stated as the attributes ``fr`` and ``start_time`` of the dataset.
+        Written as the attributes ``fr`` and ``start_time`` of the dataset.
     dimension_labels : str, optional
-        A letter for each axis, to be its dimension label.
+        One letter per axis, written as its dimension label.
     **storage
-        Of the dataset, such as ``chunks`` and ``compression``.
+        Storage options of the dataset, such as ``chunks`` and ``compression``.
 
     Returns
     -------
@@ -52,3 +54,8 @@ def write_hdf5(
         for index, label in enumerate(dimension_labels or ""):
             dataset.dims[index].label = label
     return path
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a movie as CaImAn saves it in HDF5; return the source arguments."""
+    return {"file_path": write_hdf5(folder / "movie.hdf5", recording.movie)}

@@ -30,7 +30,6 @@ class InscopixImagingInterface(ImagingInterface):
 
     Source = InscopixSource
     photon_series_type = "OnePhotonSeries"
-    file_suffixes = (_SUFFIX,)
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -83,7 +82,6 @@ class InscopixSegmentationInterface(SegmentationInterface):
     """The cells of an Inscopix cell set, with their traces."""
 
     Source = InscopixCellsSource
-    file_suffixes = (_SUFFIX,)
 
     @classmethod
     def open(cls, source: Any) -> Any:

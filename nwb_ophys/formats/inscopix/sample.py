@@ -1,7 +1,7 @@
-"""Inscopix's ``.isxd`` files: movies and cell sets, with a header of JSON behind the data.
+"""Inscopix's ``.isxd`` files: movies and cell sets, with a JSON header behind the data.
 
-The layout is that of the files which Inscopix's package ``isx`` 2.1 writes and reads: the data, the
-JSON, a zero, and the length of the JSON in 8 bytes.
+The layout follows files that Inscopix's package ``isx`` 2.1 writes and reads: the data, the JSON, a
+zero byte, and the length of the JSON in 8 bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_inscopix", "write_inscopix_cells"]
 
 _DTYPES = {"uint16": 0, "float32": 1, "uint8": 2}
 _STATUSES = ("accepted", "undecided", "rejected")
@@ -42,16 +44,16 @@ def write_inscopix(
     sampling_frequency : float
         Frames per second in Hz.
     start : float
-        When the recording began, in seconds since 1970; 0 for files that do not say.
+        Start of the recording in seconds since 1970; 0 in files that do not state it.
     utc_offset : int
-        Offset of the local time, in seconds.
+        Offset of the local time from UTC in seconds.
     missing : mapping of str to sequence, optional
-        Indices of ``dropped`` and ``blank`` frames, and spans "first - last" of ``cropped`` ones.
-        The movie has the other frames only.
+        Indices of ``dropped`` and ``blank`` frames, and spans "first - last" of ``cropped`` frames.
+        The movie contains only the other frames.
     margins : bool
-        Whether a header and a footer of 5120 bytes go with each frame, as acquisition writes them.
+        Whether each frame has a header and a footer of 5120 bytes, as during acquisition.
     properties : mapping, optional
-        Of the session: ``animal``, ``microscope``, ``idps``, …
+        Properties of the session: ``animal``, ``microscope``, ``idps``, …
 
     Returns
     -------
@@ -61,7 +63,7 @@ def write_inscopix(
     Raises
     ------
     ValueError
-        If the movie has other axes, or a dtype that the format lacks.
+        If the movie has other axes or another dtype than those of the format.
     """
     movie = np.asarray(movie)
     if movie.ndim != 3 or movie.dtype.name not in _DTYPES:
@@ -102,11 +104,11 @@ def write_inscopix_cells(
     path : str or pathlib.Path
         The file; an existing one is overwritten.
     recording : SimulatedRecording
-        Of one plane.
+        Recording of one plane.
     statuses : sequence of {"accepted", "undecided", "rejected"}, optional
-        Of each cell; undecided when not given, as after a search for cells.
+        Status of each cell; undecided by default, as after cell detection.
     start, utc_offset, properties
-        Those of :func:`write_inscopix`.
+        See :func:`write_inscopix`.
 
     Returns
     -------
@@ -116,10 +118,10 @@ def write_inscopix_cells(
     Raises
     ------
     ValueError
-        If the recording has several planes, or a status is none.
+        If the recording has several planes, or a status is not one of the above.
     """
     if len(recording.field_shape) != 2:
-        raise ValueError("The recording has several planes, but a cell set is of one.")
+        raise ValueError("The recording has several planes, but a cell set has one.")
     chosen = ["undecided"] * recording.num_cells if statuses is None else list(statuses)
     if len(chosen) != recording.num_cells or not set(chosen) <= set(_STATUSES):
         raise ValueError(f"statuses must be one of {', '.join(_STATUSES)} for each cell.")
@@ -144,7 +146,7 @@ def write_inscopix_cells(
             start,
             utc_offset,
         ),
-        # The lists that isx wants, of cells registered over sessions.
+        # Lists that isx requires, for cells that are registered across sessions.
         **{"CentroidDistances": [], "Matches": [], "PairScores": [], "SizeGlobalCS": 0},
         "cellMetrics": [],
         "type": 1,
@@ -155,7 +157,7 @@ def write_inscopix_cells(
 def _frame_of_reference(
     shape: Sequence[int], num_times: int, rate: float, start: float, utc_offset: int
 ) -> dict[str, Any]:
-    """Return the times, and the pixels, which are of 3 µm on the sensor."""
+    """Return the times, and the size of the field, whose pixels are 3 µm wide on the sensor."""
     rows, columns = shape
     period = 1 / Fraction(rate).limit_denominator(1_000_000)
     sensor = {axis: {"den": 1, "num": 3} for axis in ("x", "y")}
@@ -181,7 +183,7 @@ def _frame_of_reference(
 
 
 def _count(entry: Any) -> int:
-    """Return how many frames an index or a span "first - last" is."""
+    """Return the number of frames of an index or a span "first - last"."""
     first, _, last = str(entry).partition("-")
     return int(last or first) - int(first) + 1
 
@@ -190,3 +192,15 @@ def _write(path: Path, data: bytes, header: dict[str, Any]) -> Path:
     text = json.dumps(header, indent=4, sort_keys=True).encode()
     path.write_bytes(data + text + b"\0" + len(text).to_bytes(8, "little"))
     return path
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a movie of an Inscopix miniscope; return the source arguments."""
+    return {"file_path": write_inscopix(folder / "movie.isxd", recording.movie.astype("uint16"))}
+
+
+def write_cells_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a cell set whose last cell is rejected; return the source arguments."""
+    statuses = ["accepted"] * (recording.num_cells - 1) + ["rejected"]
+    path = write_inscopix_cells(folder / "cells.isxd", recording, statuses=statuses)
+    return {"file_path": path}

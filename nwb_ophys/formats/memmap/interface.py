@@ -50,7 +50,6 @@ class MemmapImagingInterface(ImagingInterface):
     """One channel of a movie that is nothing but pixels, as a NumPy memory map is."""
 
     Source = MemmapSource
-    file_suffixes = (".mmap",)
     has_volumes = True
 
     @classmethod

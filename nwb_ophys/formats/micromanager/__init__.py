@@ -1,1 +1,15 @@
-"""TODO."""
+"""Image file stacks of Micro-Manager."""
+
+from __future__ import annotations
+
+from nwb_ophys.formats import Format
+
+FORMAT = Format(
+    name="micromanager",
+    kind="imaging",
+    interface="interface:MicroManagerImagingInterface",
+    recognised="a folder of .ome.tif files with Micro-Manager's tags, or one of them",
+    suffixes=(".tif",),
+    requires=("tifffile", "imagecodecs"),
+    sample="sample:write_sample",
+)

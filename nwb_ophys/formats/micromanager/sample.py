@@ -1,6 +1,6 @@
-"""Image file stacks as Micro-Manager writes them: OME-TIFF with its own statements.
+"""Image file stacks as Micro-Manager writes them: OME-TIFF files with additional JSON.
 
-Behind the TIFF header stand pairs of a mark and an offset, the summary as JSON, then the pages:
+The TIFF header is followed by pairs of a mark and an offset, the summary as JSON, and the pages:
 directory, pixels, and the JSON of the frame in the private tag 51123. Source of the layout:
 https://micro-manager.org/Micro-Manager_File_Formats and the reader in tifffile.
 """
@@ -14,14 +14,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import attrs
 import numpy as np
-from attrs import evolve
 
-from nwb_ophys.formats.ome_tiff.sample import as_images, frame_of, order_pages, uuids
-from nwb_ophys.simulation.ome_xml import OmePlan, ome_xml
+from nwb_ophys.simulation.ome_xml import (
+    OmePlan,
+    as_images,
+    frame_of,
+    ome_xml,
+    order_pages,
+    uuids,
+)
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_micromanager"]
 
 # Marks in the header of the index map, display settings and comments, and those at the places.
 _MARKS = (54773648, 483765892, 99384722)
@@ -56,31 +64,31 @@ def write_micromanager(
     Parameters
     ----------
     folder : str or pathlib.Path
-        Created if need be.
+        Folder of the recording; created if it does not exist.
     channels : numpy.ndarray, mapping or sequence of mappings
-        The movie of each channel by its name, uint8 or uint16, (samples, rows, columns) or
-        (samples, rows, columns, planes); a sequence has one mapping per position. An array alone
-        is the channel "Default".
+        Movie of each channel by its name, uint8 or uint16, (samples, rows, columns) or
+        (samples, rows, columns, planes); a sequence has one mapping per position. A single array is
+        the channel "Default".
     sampling_frequency : float
-        Samples per second in Hz, from which the times of frames are made.
+        Samples per second in Hz, which determines the times of frames.
     interval_ms : float, optional
-        What the summary states as the interval between samples; 1000 / `sampling_frequency` by
-        default. Micro-Manager states 0 for as fast as can be.
+        Interval between samples in the summary; 1000 / `sampling_frequency` by default.
+        Micro-Manager writes 0 if frames are acquired as fast as possible.
     elapsed_ms : array-like, optional
         Time of each sample since the start, or (samples, planes) or (samples, planes, channels) of
         each image; regular by default.
     playback_fps : float
-        Rate at which the program shows the recording, in DisplaySettings.json.
+        Rate of playback in DisplaySettings.json.
     num_files : int
-        Number of files that the pages are spread over.
+        Number of files; the pages are distributed evenly.
     start : str
-        Start of the acquisition as Micro-Manager writes it.
+        Text of the start of the acquisition.
     exposure_ms, binning, pixel_size_um, z_step_um, camera
-        Settings as they are written.
+        Settings in the summary and in the JSON of frames.
     with_elapsed : bool
-        Whether the times of frames are stated.
+        Whether to write the times of frames.
     summary : mapping, optional
-        Further keys of the summary, or others in place of those written.
+        Further keys of the summary, or other values of existing keys.
     acquired : datetime.datetime, optional
         ``AcquisitionDate`` of the OME-XML.
     prefix : str
@@ -94,7 +102,7 @@ def write_micromanager(
     Raises
     ------
     ValueError
-        If a movie is of another type than uint8 or uint16.
+        If a movie is neither uint8 nor uint16.
     """
     images = as_images({"Default": channels} if isinstance(channels, np.ndarray) else channels)
     first = next(iter(images[0].values()))
@@ -128,7 +136,7 @@ def write_micromanager(
         "Exposure-ms": exposure_ms,
         "PixelSizeUm": pixel_size_um,
     }
-    plan = evolve(_plan(images, num_files, prefix, pixel_size_um), acquired=acquired)
+    plan = attrs.evolve(_plan(images, num_files, prefix, pixel_size_um), acquired=acquired)
     for number, name in enumerate(plan.files):
         with (folder / name).open("wb") as file:
             times = elapsed if with_elapsed else None
@@ -139,7 +147,7 @@ def write_micromanager(
 
 
 def _of_each_image(elapsed: Any, images: Any) -> Array:
-    """Return times of samples, or of their images, of the shape (samples, planes, channels)."""
+    """Return the times as an array of shape (samples, planes, channels)."""
     first = next(iter(images[0].values()))
     times = np.asarray(elapsed, float)
     times = times.reshape(*times.shape, *[1] * (3 - times.ndim))
@@ -172,7 +180,7 @@ def _write_file(
     pages = [page for page in plan.pages if page[4] == number]
     position = _even(40 + len(text))
     file.write(struct.pack("<2sHI", b"II", 42, position))
-    file.write(bytes(24))  # the marks and offsets of what follows the pages
+    file.write(bytes(24))  # marks and offsets of the sections after the pages
     file.write(struct.pack("<II", _SUMMARY_MARK, len(text)) + text)
     index = struct.pack("<II", _INDEX_MARK, len(pages))
     for page in pages:
@@ -211,15 +219,15 @@ def _write_ends(file: BinaryIO, index: bytes) -> None:
 
 
 def _descriptions(plan: OmePlan, number: int, num_pages: int) -> tuple[bytes, bytes]:
-    """Return both descriptions of the first page: one for OME, and one for ImageJ."""
+    """Return the descriptions of the first page for OME and for ImageJ."""
     return ome_xml(plan, number).encode() + b"\0", f"ImageJ=1.53t\nimages={num_pages}\n\0".encode()
 
 
 def _page(
     position: int, image: Array, text: bytes, descriptions: Sequence[bytes]
 ) -> tuple[bytes, bytes]:
-    """Return the directory of a page, without its link, and what follows it."""
-    # 13 tags, after which readers take the pixels to follow at once, and more in the first page.
+    """Return the directory of a page without its link, and the bytes after it."""
+    # Readers expect the pixels immediately after 13 tags; the first page has more tags.
     num_tags = 13 + len(descriptions)
     pixels = position + 2 + 12 * num_tags + 4
     resolution = pixels + image.nbytes
@@ -251,3 +259,9 @@ def _page(
 
 def _even(position: int) -> int:
     return position + position % 2
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a folder of Micro-Manager with two files; return the source arguments."""
+    write_micromanager(folder / "mm", recording.movie.astype("uint16"), num_files=2)
+    return {"folder_path": folder / "mm"}

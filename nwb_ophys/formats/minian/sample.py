@@ -1,9 +1,9 @@
 """Minian output: a folder of Zarr stores, as xarray saves variables.
 
-Names, axes, types and attributes follow what ``minian.utilities.save_minian`` wrote of a real
-recording, see https://minian.readthedocs.io/en/stable/pipeline/notebook_5.html. The stores are of
-Zarr format 2, written here without Zarr: an array is a folder with a JSON header and one file of
-raw values for each chunk.
+Names, axes, types and attributes follow a real recording saved by ``minian.utilities.save_minian``,
+see https://minian.readthedocs.io/en/stable/pipeline/notebook_5.html. The stores
+have Zarr format 2 and are written without the package zarr: an array is a folder with a JSON header
+and one file of raw values per chunk.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_minian"]
 
 _SESSION = {"animal": "m7", "session": "m7_minian", "session_id": "m7-4"}
 
@@ -41,18 +43,18 @@ def write_minian(
     Parameters
     ----------
     folder : str or pathlib.Path
-        Made where absent; stores in it are overwritten.
+        Created if it does not exist; stores in it are overwritten.
     recording : SimulatedRecording
-        Of one plane.
+        Recording of one plane.
     unit_ids : sequence of int, optional
-        Labels of the units; 0, 1, 2, … when not given. Curation leaves gaps in them.
+        Labels of the units; 0, 1, 2, … by default. Curation leaves gaps.
     first_frame, frame_step : int
-        Which frames of the recorded movie Minian kept; the recording is what it kept.
+        Frames of the recorded movie that Minian kept, which are those of `recording`.
     first_pixel : (int, int)
         Row and column of the recorded movie at which the field begins.
     with_background, with_timestamps : bool
-        Whether there are ``b`` and ``f``, and ``timeStamps.csv``. The miniscope wrote the latter,
-        with times in whole milliseconds and one row for each frame of the recorded movie.
+        Whether to write ``b`` and ``f``, and ``timeStamps.csv``. The miniscope writes the latter,
+        with times in whole milliseconds and one row per frame of the recorded movie.
 
     Returns
     -------
@@ -65,7 +67,7 @@ def write_minian(
         If the recording has several planes.
     """
     if len(recording.field_shape) != 2:
-        raise ValueError("Minian's fields have one plane; this recording has several.")
+        raise ValueError("Minian analyses one plane, but this recording has several.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     num_cells, num_samples = recording.num_cells, recording.num_samples
@@ -123,7 +125,7 @@ def _write_store(
     store.mkdir(exist_ok=True)
     (store / ".zgroup").write_text('{"zarr_format": 2}')
     beside = {"coordinates": " ".join(scalars)}
-    # Footprints are chunked as Minian does: one unit, and half of the field each way.
+    # Minian's chunks of footprints are one unit and half of the field along each axis.
     whole = [max(size, 1) for size in values.shape]
     chunks = [1, *(-(-size // 2) for size in whole[1:])] if values.ndim == 3 else whole
     write_zarr_array(store / name, values, chunks, dimensions, beside)
@@ -149,7 +151,7 @@ def write_zarr_array(
     chunks : sequence of int
         Shape of a chunk.
     dimensions : sequence of str
-        Names of the axes, as xarray states them.
+        Names of the axes, which xarray reads.
     attributes : Mapping, optional
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,7 +170,7 @@ def write_zarr_array(
     (folder / ".zattrs").write_text(json.dumps(stated))
     counts = [-(-size // chunk) for size, chunk in zip(values.shape, chunks, strict=True)]
     for place in product(*(range(count) for count in counts)):
-        # A chunk at the edge is as large as the others.
+        # Chunks at the edge have the full size.
         block = np.zeros(chunks, values.dtype)
         part = values[tuple(slice(i * c, (i + 1) * c) for i, c in zip(place, chunks, strict=True))]
         block[tuple(slice(0, size) for size in part.shape)] = part
@@ -183,3 +185,14 @@ def _write_timestamps(
     period = 1e3 / recording.sampling_frequency / frame_step
     rows = [f"{frame},{round(frame * period)},0" for frame in range(num_frames)]
     path.write_text("\n".join(["Frame Number,Time Stamp (ms),Buffer Index", *rows, ""]))
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a folder of Minian from which curation removed units; return the source arguments.
+
+    The folder has no ``timeStamps.csv``, so the sampling frequency is an argument.
+    """
+    unit_ids = range(2, 2 + 5 * recording.num_cells, 5)
+    path = folder / "minian"
+    write_minian(path, recording, unit_ids=unit_ids, frame_step=2, with_timestamps=False)
+    return {"folder_path": path, "sampling_frequency": 30.0}

@@ -1,4 +1,4 @@
-"""Recordings of UCLA Miniscopes, in the layouts of the current program and of its predecessor."""
+"""Recordings of UCLA Miniscopes in the layouts of the current and of the previous program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import numpy as np
 from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_miniscope", "write_old_miniscope"]
 
 
 def write_miniscope(
@@ -30,32 +32,32 @@ def write_miniscope(
     codec: str = "FFV1",
     whole_milliseconds: bool = True,
 ) -> Path:
-    """Write a recording as Miniscope-DAQ-QT-Software does: a folder with one for the Miniscope.
+    """Write a recording as Miniscope-DAQ-QT-Software does: one folder per Miniscope in a folder.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        The folder of the recording; made where absent. A further Miniscope may be written to it.
+        Folder of the recording; created if it does not exist, else this Miniscope is added.
     movie : numpy.ndarray, shape (samples, rows, columns)
-        Of uint8.
+        Movie of uint8.
     timestamps : array-like of float, shape (samples,), optional
-        Times of the frames in s since the start; at the sampling frequency when not given.
+        Times of the frames in seconds since the start; regular by default.
     sampling_frequency : float
-        Frames per second in Hz, which the settings of the device state.
+        Frames per second in Hz, written in the settings of the device.
     start : datetime.datetime, optional
-        When the recording began; with a time zone, its universal time is stated, too.
+        Start of the recording; with a time zone, its time in UTC is written, too.
     device_name : str
-        Also of the folder.
+        Name of the device and of its folder.
     animal : str
-        Name of the animal; the program writes an empty one when none was entered.
+        Name of the animal; the program writes an empty text if no name was entered.
     settings : Mapping, optional
-        More settings of the device, such as ``{"gain": "High", "led0": 47}``.
+        Further settings of the device, such as ``{"gain": "High", "led0": 47}``.
     frames_per_file : int
-        After so many frames a new video is begun.
+        Number of frames in each video.
     codec : str
-        Four letters; only FFV1 and GREY keep the pixels as they are.
+        Code of four letters; only FFV1 and GREY are lossless.
     whole_milliseconds : bool
-        Round times as the program does.
+        Whether to round times to milliseconds, as the program does.
 
     Returns
     -------
@@ -108,18 +110,18 @@ def write_old_miniscope(
     camera_number: int = 0,
     other_camera_frames: int = 0,
 ) -> Path:
-    """Write a recording as the earlier program Miniscope_DAQ does: one folder of msCam videos.
+    """Write a recording as the previous program Miniscope_DAQ does: one folder of msCam videos.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        The folder; made where absent.
+        Folder of the recording; created if it does not exist.
     movie, timestamps, sampling_frequency, animal, frames_per_file, codec
-        As of :func:`write_miniscope`. The program writes no rate.
+        See :func:`write_miniscope`. The program does not write the rate.
     camera_number : int
         Number of the Miniscope in ``timestamp.dat``.
     other_camera_frames : int
-        Lines of a behaviour camera in ``timestamp.dat``.
+        Number of lines of a behaviour camera in ``timestamp.dat``.
 
     Returns
     -------
@@ -132,7 +134,7 @@ def write_old_miniscope(
     times = _milliseconds(timestamps, len(movie), sampling_frequency, whole=True)
     other = _milliseconds(None, other_camera_frames, sampling_frequency, whole=True)
     lines = [
-        # The program's clock has no sign.
+        # The program writes times as unsigned integers of 32 bits.
         f"{camera}\t{number}\t{int(time) % 2**32}\t1"
         for camera, own in ((camera_number, times), (1 - camera_number, other))
         for number, time in enumerate(own, start=1)
@@ -179,3 +181,18 @@ def _moment(start: datetime) -> dict[str, int]:
         since = start - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         stated["msecSinceEpoch"] = since // timedelta(milliseconds=1)
     return stated
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a recording of a Miniscope in three videos; return the source arguments."""
+    movie = np.clip(recording.movie // 4, 0, 255).astype(np.uint8)
+    # The program rounds to milliseconds; the contract compares times to the microsecond.
+    path = write_miniscope(
+        folder / "recording",
+        movie,
+        timestamps=recording.timestamps,
+        sampling_frequency=30.0,
+        frames_per_file=15,
+        whole_milliseconds=False,
+    )
+    return {"folder_path": path}

@@ -32,7 +32,6 @@ class NumpyImagingInterface(ImagingInterface):
     """A movie that is an array in memory or a ``.npy`` file."""
 
     Source = NumpyImagingSource
-    file_suffixes = (".npy",)
 
     @classmethod
     def open(cls, source: Any) -> Any:

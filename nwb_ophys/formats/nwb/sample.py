@@ -1,4 +1,4 @@
-"""NWB files as other authors write them, with pynwb alone."""
+"""NWB files of other authors, written with pynwb only."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from pynwb.ophys import (
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
+__all__ = ["write_nwb"]
+
 _START = datetime.datetime(2024, 5, 17, 14, 30, tzinfo=datetime.timezone.utc)
 
 
@@ -42,7 +44,7 @@ def write_nwb(
     movie : numpy.ndarray, optional
         (samples, rows, columns[, planes]).
     recording : SimulatedRecording, optional
-        Whose ROIs and fluorescence are written.
+        Recording whose ROIs and fluorescence are written.
     sampling_frequency : float
         Samples per second in Hz.
     photon_series_type : {"TwoPhotonSeries", "OnePhotonSeries"}
@@ -125,5 +127,15 @@ def _mask(pixels: Array, image: Array, mask_type: str) -> dict[str, Any]:
 
 
 def _depth(rest: list[Array]) -> list[Array]:
-    """Return planes, where there are any, as integers, and weights."""
+    """Return the planes, if any, as integers, and the weights."""
     return [*(axis.astype(int) for axis in rest[:-1]), rest[-1]]
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write an NWB file with a movie; return the source arguments."""
+    return {"file_path": write_nwb(folder / "movie.nwb", recording.movie)}
+
+
+def write_segmentation_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write an NWB file with ROIs as lists of pixels; return the source arguments."""
+    return {"file_path": write_nwb(folder / "rois.nwb", recording=recording)}

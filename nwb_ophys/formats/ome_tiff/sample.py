@@ -6,15 +6,24 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import numpy as np
 
-from nwb_ophys.formats.tiff.sample import _import_tifffile
-from nwb_ophys.simulation.ome_xml import OmePlan, binary_only, ome_xml
+from nwb_ophys.optional import require_package
+from nwb_ophys.simulation.ome_xml import (
+    OmePlan,
+    as_images,
+    binary_only,
+    frame_of,
+    ome_xml,
+    order_pages,
+    uuids,
+)
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_ome_tiff"]
 
 _SUFFIXES = (".ome.tif", ".ome.tiff")
 
@@ -42,36 +51,36 @@ def write_ome_tiff(
     Parameters
     ----------
     path : str or pathlib.Path
-        A file that ends in .ome.tif or .ome.tiff; or a folder, which is created if need be.
+        File that ends in .ome.tif or .ome.tiff; or a folder, created if it does not exist.
     channels : numpy.ndarray, mapping or sequence of mappings
-        The movie of each channel by its name, (samples, rows, columns) or (samples, rows, columns,
-        planes); a sequence has one mapping per image (position). An array alone is the channel
+        Movie of each channel by its name, (samples, rows, columns) or (samples, rows, columns,
+        planes); a sequence has one mapping per image (position). A single array is the channel
         "Green".
     sampling_frequency : float or None
-        Samples per second in Hz, from which ``TimeIncrement`` is written; None leaves it out.
+        Samples per second in Hz, written as ``TimeIncrement``; None leaves it out.
     num_files : int
-        Number of files that the pages are spread over.
+        Number of files; the pages are distributed evenly.
     dimension_order : str
-        X, Y, then C, Z and T as they change from page to page, fastest first.
+        X, Y, then C, Z and T in the order in which pages vary, fastest first.
     delta_t : array-like, optional
         Time of each sample, or (samples, planes) of each plane, in ``delta_t_unit``.
     delta_t_unit : str
-        Of the times.
+        Unit of the times.
     exposure : float, optional
-        In seconds.
+        Exposure time in seconds.
     pixels : mapping of str to str, optional
         Further attributes of ``Pixels``, such as ``PhysicalSizeX``.
     channel_settings : mapping of str to mapping, optional
-        Further attributes of channels by their names; ``Gain`` and ``Binning`` are those of the
-        detector.
+        Further attributes of channels by channel name; ``Gain`` and ``Binning`` are written as
+        settings of the detector.
     instrument : str
-        XML of ``Instrument``.
+        XML inside ``Instrument``.
     session_start_time : datetime.datetime, optional
         Written as ``AcquisitionDate``.
     is_binary_only : bool
-        Whether the files but the first refer to its text instead of having it, too.
+        Whether all files except the first refer to its XML instead of repeating it.
     compression : str, optional
-        A name that tifffile knows.
+        Compression by the name that tifffile uses.
     stem : str
         Beginning of the file names, when `path` is a folder.
 
@@ -83,11 +92,11 @@ def write_ome_tiff(
     Raises
     ------
     ValueError
-        If options do not go together.
+        If options contradict each other.
     MissingPackageError
         If tifffile is not installed.
     """
-    tifffile = _import_tifffile()
+    tifffile = require_package("tifffile", "ome-tiff")
     images = as_images(channels)
     folder, names = _names(Path(path), stem, num_files)
     attributes = dict(pixels or {})
@@ -121,52 +130,18 @@ def write_ome_tiff(
     return [folder / name for name in names]
 
 
-def as_images(channels: Any) -> list[dict[str, Array]]:
-    """Return the movies of images by channel, each (samples, rows, columns, planes)."""
-    if isinstance(channels, np.ndarray):
-        channels = {"Green": channels}
-    images = [channels] if isinstance(channels, Mapping) else list(channels)
-    return [
-        {name: np.asarray(m).reshape(*m.shape[:3], -1) for name, m in image.items()}
-        for image in images
-    ]
-
-
-def uuids(count: int) -> list[str]:
-    """Return identifiers, the same ones each time."""
-    return [f"urn:uuid:{UUID(int=number + 1)}" for number in range(count)]
-
-
-def order_pages(
-    images: Sequence[Mapping[str, Array]], dimension_order: str, num_files: int
-) -> list[tuple[int, int, int, int, int, int]]:
-    """Return image, channel, plane, time, file and page in it of all planes as they are written."""
-    places = []
-    for index, movies in enumerate(images):
-        num_times, _, _, num_planes = next(iter(movies.values())).shape
-        sizes = {"C": len(movies), "Z": num_planes, "T": num_times}
-        slowest_first = dimension_order[:1:-1]
-        for place in np.ndindex(*(sizes[axis] for axis in slowest_first)):
-            at = dict(zip(slowest_first, place, strict=True))
-            places.append((index, at["C"], at["Z"], at["T"]))
-    per_file = -(-len(places) // num_files)
-    return [(*place, *divmod(number, per_file)) for number, place in enumerate(places)]
-
-
-def frame_of(
-    images: Sequence[Mapping[str, Array]], page: tuple[int, int, int, int, int, int]
-) -> Array:
-    """Return the pixels (rows, columns) of a page."""
-    image, channel, plane, time = page[:4]
-    return np.ascontiguousarray(list(images[image].values())[channel][time, :, :, plane])
-
-
 def _names(path: Path, stem: str, num_files: int) -> tuple[Path, list[str]]:
     if path.name.lower().endswith(_SUFFIXES):
         if num_files > 1:
-            raise ValueError(f"{path} is one file; give a folder to write several.")
+            raise ValueError(f"'{path}' is one file; give a folder to write several.")
         return path.parent, [path.name]
     path.mkdir(parents=True, exist_ok=True)
     if num_files == 1:
         return path, [f"{stem}.ome.tif"]
     return path, [f"{stem}_{number}.ome.tif" for number in range(num_files)]
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write an OME-TIFF file; return the source arguments."""
+    (path,) = write_ome_tiff(folder / "movie.ome.tif", recording.movie)
+    return {"file_path": path}

@@ -44,7 +44,6 @@ class ScanboxImagingInterface(ImagingInterface):
     """One channel of a Scanbox recording, of a plane or of volumes."""
 
     Source = ScanboxSource
-    file_suffixes = (".sbx",)
     has_volumes = True
 
     @classmethod

@@ -1,7 +1,7 @@
 """Scanbox recordings: a ``.sbx`` file of pixels and a ``.mat`` file with the struct ``info``.
 
 Source of the layout: https://scanbox.org/2016/09/02/reading-scanbox-files-in-python/ and the fields
-of a real ``.mat`` file. Pixels are stored upside down: 65535 is dark.
+of a real ``.mat`` file. Pixels are stored inverted: 65535 is dark.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from nwb_ophys.errors import MissingPackageError
-from nwb_ophys.simulation.recording import Array
+from nwb_ophys.optional import require_package
+from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_scanbox"]
 
 _BRIGHTEST = 65535
-# µm of a pixel by magnification, as a real microscope has them.
+# Size of a pixel in µm by magnification, from a real microscope.
 _MAGNIFICATIONS = {"1.0": (1.40845, 1.42857), "2.0": (0.72289, 0.72289), "4.0": (0.37037, 0.36585)}
 
 
@@ -43,30 +45,30 @@ def write_scanbox(
     path : str or pathlib.Path
         The ``.sbx`` file; the ``.mat`` file is written beside it.
     channels : numpy.ndarray or mapping of int to numpy.ndarray
-        A movie of whole numbers from 0 to 65535, (samples, rows, columns[, planes]), of the first
-        photomultiplier; or one each by the number of the photomultiplier, 0 or 1.
+        Movie of integers from 0 to 65535, (samples, rows, columns[, planes]), of the first
+        photomultiplier; or one movie per photomultiplier by its number, 0 or 1.
     sampling_frequency : float
-        Frames, or volumes, per second in Hz. The frequency of the mirror is what makes it so.
+        Frames or volumes per second in Hz, which determines the frequency of the mirror.
     bidirectional : bool
-        Whether lines are scanned there and back; the number of rows must be even then.
+        Whether lines are scanned in both directions; the number of rows must then be even.
     version : int
-        2; or 3, which states the channels in a struct of their own.
+        Version of Scanbox: 2, or 3, which writes the channels as a separate struct.
     magnification : int
-        Number of the magnification, from 1.
+        Index of the magnification, from 1.
     plane_depths : sequence of float, optional
         Depths of the planes in µm; 20 µm apart by default.
     wavelength : float
-        Of the laser, in nm.
+        Wavelength of the laser in nm.
     pmt_gains : sequence of float
-        Of the photomultipliers.
+        Gains of the photomultipliers.
     objective : str
-        Its name.
+        Name of the objective.
     frames_requested : int
-        As Scanbox was asked for; 0 to go on until it is stopped.
+        Number of frames that were requested; 0 for a recording until it is stopped.
     num_frames : int, optional
-        Stop after so many frames, in the middle of a volume if need be.
+        Number of frames to write, also if the last volume is then incomplete; all by default.
     info : mapping of str to object, optional
-        Further fields of the struct, or other values; None takes a field out.
+        Further fields of the struct, or other values of existing fields; None removes a field.
 
     Returns
     -------
@@ -121,17 +123,12 @@ def write_scanbox(
 
 
 def _write_header(path: Path, fields: dict[str, Any]) -> None:
-    try:
-        from scipy.io import savemat
-    except ImportError as error:
-        raise MissingPackageError(
-            'Writing Scanbox recordings needs scipy: pip install "nwb-ophys[scanbox]"'
-        ) from error
+    savemat = require_package("scipy.io", "scanbox").savemat
     savemat(path.with_suffix(".mat"), {"info": fields}, do_compression=True, oned_as="row")
 
 
 def _stored(movies: Mapping[int, Array]) -> Array:
-    """Return what is stored, (samples, planes, rows, columns, channels)."""
+    """Return the stored pixels (samples, planes, rows, columns, channels)."""
     volumes = []
     for number in sorted(movies):
         movie = np.asarray(movies[number])
@@ -142,13 +139,13 @@ def _stored(movies: Mapping[int, Array]) -> Array:
             )
         if movie.size and not 0 <= movie.min() <= movie.max() <= _BRIGHTEST:
             raise ValueError(f"channel {number} has values beyond 0 to {_BRIGHTEST}.")
-        upside_down = (_BRIGHTEST - movie.astype(np.int64)).astype("<u2")
-        volumes.append(upside_down.reshape(*movie.shape[:3], -1).transpose(0, 3, 1, 2))
+        inverted = (_BRIGHTEST - movie.astype(np.int64)).astype("<u2")
+        volumes.append(inverted.reshape(*movie.shape[:3], -1).transpose(0, 3, 1, 2))
     return np.stack(volumes, axis=-1)
 
 
 def _saved(numbers: list[int], version: int) -> dict[str, Any]:
-    """Return the fields that say which photomultipliers were saved."""
+    """Return the fields that state which photomultipliers were saved."""
     if version >= 3:
         flags = np.array([number in numbers for number in range(4)], np.uint8)
         return {"channels": -1, "chan": {"nchan": len(numbers), "save": flags, "sample": flags}}
@@ -156,8 +153,13 @@ def _saved(numbers: list[int], version: int) -> dict[str, Any]:
 
 
 def _structs(rows: Sequence[Mapping[str, float]]) -> Array:
-    """Return an array of structs, one row each."""
+    """Return rows as an array of structs."""
     table = np.empty(len(rows), dtype=[(name, object) for name in rows[0]])
     for index, row in enumerate(rows):
         table[index] = tuple(row.values())
     return table
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a recording of Scanbox; return the source arguments."""
+    return {"file_path": write_scanbox(folder / "mouse_000_001.sbx", recording.movie)}

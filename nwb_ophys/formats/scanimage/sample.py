@@ -7,16 +7,21 @@ tags of every page point back at the two texts. Source of the layout:
 https://docs.scanimage.org/Appendix/ScanImage%2BBigTiff%2BSpecification.html and real files.
 """
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from nwb_ophys.formats.scanimage.sample_acquisition import Acquisition, Array, frame_description
 from nwb_ophys.formats.scanimage.sample_header import frame_data, roi_groups
+from nwb_ophys.simulation.recording import SimulatedRecording
+
+__all__ = ["write_scanimage"]
 
 _MAGIC_NUMBER = 117637889
 _VERSION = 4
@@ -55,35 +60,35 @@ def write_scanimage(
     Parameters
     ----------
     path : str or pathlib.Path
-        A file name that ends in .tif or .tiff; or a folder, which is created if need be and where
-        the names are those of ScanImage: stem_00001.tif, or stem_00001_00001.tif,
+        File that ends in .tif or .tiff; or a folder, created if it does not exist, in which the
+        files have ScanImage's names: stem_00001.tif, or stem_00001_00001.tif,
         stem_00001_00002.tif, … with `frames_per_file`.
     channels : numpy.ndarray or mapping of int to numpy.ndarray
-        The movie of each saved channel by its number, counted from 1, with gaps if need be; an
-        array alone is channel 1. int16 or uint16, (samples, rows, columns), or
+        Movie of each saved channel by its number, from 1; numbers may have gaps. A single array is
+        channel 1. int16 or uint16, (samples, rows, columns), or
         (samples, rows, columns, planes) for a stack. Pages are written volume by volume, plane
         by plane, frame of the slice by frame, channel by channel.
     sampling_frequency : float
-        Frames per second, or volumes per second of a stack, in Hz. ScanImage writes six digits.
+        Frames per second in Hz, of a stack volumes per second. ScanImage writes six digits.
     channel_names : mapping of int to str, optional
         Names by the number of the channel; "Channel 1" and so on by default.
     num_channels_available : int
         Number of channels that the microscope has, saved or not.
     num_flyback_frames : int
-        Frames recorded after each volume while the objective flies back. All their pixels are
-        the largest value of the dtype, so that taking one for an image shows.
+        Number of frames after each volume, while the objective flies back. All their pixels have
+        the largest value of the dtype, so that a test notices if they are read as images.
     frames_per_slice : int
-        Frames of each slice, one after the other, before the next. Samples k, k + 1, … of the
-        movies are then the first, second, … frames of one volume's slices.
+        Number of consecutive frames of each slice. Samples k, k + 1, … of the movies are then the
+        first, second, … frames of the slices of one volume.
     stack_mode : {"fast", "slow"}
-        "fast": one sweep after the other; "slow": every slice is triggered by itself.
+        "fast": continuous sweeps; "slow": each slice is triggered separately.
     frames_per_file : int, optional
-        Start a new file after so many frames (``logFramesPerFile``), a frame having one page for
-        each channel; all in one file by default.
+        Number of frames per file (``logFramesPerFile``), where a frame has one page per channel;
+        by default all frames are in one file.
     num_frames : int, optional
-        Stop after so many frames, in the middle of a volume if need be.
+        Number of frames to write, also if the last volume is then incomplete; all by default.
     frame_timestamps : array-like, optional
-        Start of each frame in seconds, those of the flyback included; regular by default.
+        Start of each frame in seconds, including flyback frames; regular by default.
     session_start_time : datetime.datetime
         Wall-clock time of the start (``epoch``), to a millisecond. A time zone is not written.
     objective_resolution : float
@@ -91,23 +96,23 @@ def write_scanimage(
     zoom : float
         Zoom factor of the scan.
     line_period : float, optional
-        Duration of a line in seconds; by default 94 % of a frame's duration over its lines.
+        Duration of a line in seconds; by default 94 % of a frame's duration per line.
     pmt_gains : sequence of float
-        Gains of the photomultipliers under ScanImage's control, if there are any.
+        Gains of the photomultipliers that ScanImage controls.
     z_step : float
-        Distance of the planes in micrometres.
+        Distance between planes in micrometres.
     stem : str
         Beginning of the file names, when `path` is a folder.
 
     Returns
     -------
     list of pathlib.Path
-        The files in the order of time.
+        The files in temporal order.
 
     Raises
     ------
     ValueError
-        If shapes or types differ between channels, or if options do not go together.
+        If shapes or types differ between channels, or if options contradict each other.
     """
     acquisition = Acquisition(
         channels=_volumes(channels),
@@ -163,7 +168,7 @@ def _name_files(path: Path, stem: str, num_files: int, numbered: bool) -> list[P
     """Return the paths of the files, and create the folder."""
     if path.suffix.lower() in _SUFFIXES:
         if numbered:
-            raise ValueError(f"{path} is one file; give a folder to write several.")
+            raise ValueError(f"'{path}' is one file; give a folder to write several.")
         return [path]
     path.mkdir(parents=True, exist_ok=True)
     if not numbered:
@@ -243,3 +248,9 @@ def _directory(acquisition: Acquisition, offset: int, following: int, lengths: l
 def _round_up(length: int) -> int:
     """Return the next multiple of 8, at which ScanImage aligns its sections."""
     return -(-length // 8) * 8
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a file of ScanImage; return the source arguments."""
+    (path,) = write_scanimage(folder / "si.tif", recording.movie, sampling_frequency=30.0)
+    return {"file_path": path}

@@ -1,10 +1,12 @@
-"""A ScanImage acquisition: what was acquired, at which rates, and what is stated of a frame."""
+"""A ScanImage acquisition: channels, rates, and the description of each frame."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from attrs import field, frozen
+import attrs
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -15,14 +17,14 @@ _FIELD_DEGREES = 18.0
 _TRIGGER_LEAD = 0.00008
 
 
-@frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False)
 class Acquisition:
-    """Hold what was acquired and how; see `nwb_ophys.testing.write_scanimage` for the terms.
+    """Settings and movies of an acquisition; see `nwb_ophys.testing.write_scanimage` for the terms.
 
     Every movie in `channels` has the shape (samples, rows, columns, planes).
     """
 
-    channels: dict[int, Array] = field(repr=False)
+    channels: dict[int, Array] = attrs.field(repr=False)
     channel_names: dict[int, str]
     num_channels_available: int
     sampling_frequency: float
@@ -45,54 +47,54 @@ class Acquisition:
 
     @property
     def movie_shape(self) -> tuple[int, ...]:
-        """Return (samples, rows, columns, planes) of one channel."""
+        """(samples, rows, columns, planes) of one channel."""
         return tuple(next(iter(self.channels.values())).shape)
 
     @property
     def num_planes(self) -> int:
-        """Return the number of slices of a volume; 1 without a stack."""
+        """Number of slices of a volume; 1 without a stack."""
         return self.movie_shape[3]
 
     @property
     def num_volumes(self) -> int:
-        """Return the number of volumes; without a stack every frame is one."""
+        """Number of volumes; without a stack every frame is a volume."""
         return self.movie_shape[0] // self.frames_per_slice
 
     @property
     def frames_per_volume(self) -> int:
-        """Return the number of frames of one volume that are images, for each channel."""
+        """Number of frames of one volume per channel, without flyback frames."""
         return self.num_planes * self.frames_per_slice
 
     @property
     def frames_per_cycle(self) -> int:
-        """Return the number of frames from one volume to the next, with those of the flyback."""
+        """Number of frames from one volume to the next, including flyback frames."""
         return self.frames_per_volume + self.num_flyback_frames
 
     @property
     def num_planned_frames(self) -> int:
-        """Return the number of frames of the whole acquisition, for each channel."""
+        """Number of frames of the whole acquisition per channel."""
         return self.num_volumes * self.frames_per_cycle
 
     @property
     def num_logged_frames(self) -> int:
-        """Return the number of frames in the files, fewer than planned if it was stopped."""
+        """Number of frames in the files; fewer than planned if the acquisition was stopped."""
         return self.num_planned_frames if self.num_frames is None else self.num_frames
 
     @property
     def frame_rate(self) -> float:
-        """Return the frames per second in Hz, counting those of the flyback."""
+        """Frames per second in Hz, including flyback frames."""
         return self.sampling_frequency * self.frames_per_cycle
 
     @property
     def field_degrees(self) -> tuple[float, float]:
-        """Return the width and height of the field in degrees; pixels are square."""
+        """Width and height of the field in degrees; pixels are square."""
         _, num_rows, num_columns, _ = self.movie_shape
         width = _FIELD_DEGREES / self.zoom
         return width, width * num_rows / num_columns
 
     @property
     def pixel_size(self) -> float:
-        """Return the size of a pixel in micrometres."""
+        """Size of a pixel in micrometres."""
         return self.field_degrees[0] * self.objective_resolution / self.movie_shape[2]
 
     def timestamp(self, frame: int) -> float:

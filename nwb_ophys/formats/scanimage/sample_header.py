@@ -1,8 +1,10 @@
-"""What a ScanImage file says about its acquisition: the settings and the scanned regions, as text.
+"""Header of a ScanImage file: the settings and the scanned regions as text.
 
-Which fields there are, and how they are spelt, follows files of ScanImage 2021 and 2023
+Fields and their spelling follow files of ScanImage 2021 and 2023
 (``SI.TIFF_FORMAT_VERSION = 4``) and https://docs.scanimage.org/Appendix/ScanImage%2BBigTiff%2BSpecification.html.
 """
+
+from __future__ import annotations
 
 import json
 from typing import Any
@@ -16,7 +18,7 @@ _SCANNED_SHARE = 0.94
 
 
 def frame_data(acquisition: Acquisition) -> str:
-    """Return the settings that hold for all frames, one ``SI.name = value`` line each."""
+    """Return the settings of all frames as lines ``SI.name = value``."""
     settings: dict[str, Any] = {
         "LINE_FORMAT_VERSION": 1,
         "PREMIUM": True,
@@ -54,7 +56,7 @@ def frame_data(acquisition: Acquisition) -> str:
 
 
 def roi_groups(acquisition: Acquisition) -> str:
-    """Return the regions that were scanned, as JSON: one that fills the field."""
+    """Return the scanned regions as JSON: one region that fills the field."""
     _, num_rows, num_columns, _ = acquisition.movie_shape
     width, height = acquisition.field_degrees
     scanfield = {
@@ -91,7 +93,7 @@ def roi_groups(acquisition: Acquisition) -> str:
 
 
 def _channel_settings(acquisition: Acquisition) -> dict[str, Any]:
-    """Return which channels there are, which were saved, and their names."""
+    """Return the available and the saved channels, and their names."""
     available = range(1, acquisition.num_channels_available + 1)
     saved = sorted(acquisition.channels)
     return {
@@ -114,7 +116,7 @@ def _channel_settings(acquisition: Acquisition) -> dict[str, Any]:
 
 
 def _fast_z_settings(acquisition: Acquisition) -> dict[str, Any]:
-    """Return how the piezo or lens moves through a fast stack."""
+    """Return the settings of the piezo or lens of a fast stack."""
     return {
         "discardFlybackFrames": acquisition.num_flyback_frames > 0,
         "enable": acquisition.num_planes > 1 and acquisition.stack_mode == "fast",
@@ -128,7 +130,7 @@ def _fast_z_settings(acquisition: Acquisition) -> dict[str, Any]:
 
 
 def _pmt_settings(acquisition: Acquisition) -> dict[str, Any]:
-    """Return the gains of the photomultipliers; a microscope may control none."""
+    """Return the gains of the photomultipliers, if ScanImage controls any."""
     gains = acquisition.pmt_gains
     return {
         "gains": list(gains) if gains else np.zeros((1, 0)),
@@ -139,7 +141,7 @@ def _pmt_settings(acquisition: Acquisition) -> dict[str, Any]:
 
 
 def _roi_manager_settings(acquisition: Acquisition) -> dict[str, Any]:
-    """Return the field of view, and the rates at which it is scanned."""
+    """Return the field of view and the scan rates."""
     _, num_rows, num_columns, _ = acquisition.movie_shape
     rate, line_period = acquisition.frame_rate, acquisition.line_period
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * acquisition.field_degrees / 2
@@ -161,7 +163,7 @@ def _roi_manager_settings(acquisition: Acquisition) -> dict[str, Any]:
 
 
 def _scanner_settings(acquisition: Acquisition) -> dict[str, Any]:
-    """Return the scanner, its data type, and how many frames go into a file."""
+    """Return the scanner, its data type, and the number of frames per file."""
     per_file = acquisition.frames_per_file
     return {
         "bidirectional": True,
@@ -182,7 +184,7 @@ def _stack_settings(acquisition: Acquisition) -> dict[str, Any]:
     """Return the slices of a volume and their frames."""
     stack = acquisition.num_planes > 1
     zs = [plane * acquisition.z_step for plane in range(acquisition.num_planes)]
-    # Without a stack ScanImage counts the whole recording as the frames of its only slice.
+    # Without a stack, ScanImage counts all frames of the recording as frames of one slice.
     in_slice = acquisition.frames_per_slice if stack else acquisition.num_planned_frames
     in_volume = acquisition.num_planes * in_slice
     volumes = acquisition.num_volumes if stack else 1
@@ -207,7 +209,7 @@ def _stack_settings(acquisition: Acquisition) -> dict[str, Any]:
 
 
 def _matlab(value: Any) -> str:
-    """Spell a value as MATLAB code: a list is a row, a tuple a cell, an array a matrix."""
+    """Return a value as MATLAB code: a list as a row, a tuple as a cell, an array as a matrix."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -225,5 +227,5 @@ def _matlab(value: Any) -> str:
         return _matlab(value[0]) if len(value) == 1 else f"[{' '.join(map(_matlab, value))}]"
     if value == np.inf:
         return "Inf"
-    # Six significant digits are all that ScanImage writes.
+    # ScanImage writes six significant digits.
     return str(value) if isinstance(value, int) else f"{value:.6g}"

@@ -1,18 +1,20 @@
-"""TIFF files as ScanImage 3.8 writes them: its settings in the description of each page."""
+"""TIFF files as ScanImage 3.8 writes them, with the settings in the description of each page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nwb_ophys.formats.tiff.sample import _import_tifffile
+from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_scanimage_legacy"]
 
 
 def write_scanimage_legacy(
@@ -33,21 +35,21 @@ def write_scanimage_legacy(
     path : str or pathlib.Path
         The file; an existing one is overwritten.
     channels : numpy.ndarray or mapping of int to numpy.ndarray
-        The movie of each saved channel by its number, 1 to 4; an array alone is channel 1. uint16,
-        (samples, rows, columns), or (samples, rows, columns, planes) for a stack, of which the
-        samples are frames of the slice: all frames of a slice are written before the next slice.
+        Movie of each saved channel by its number, 1 to 4; a single array is channel 1. uint16,
+        (samples, rows, columns), or (samples, rows, columns, planes) for a stack, whose samples are
+        the frames of each slice: all frames of a slice are written before the next slice.
     sampling_frequency : float
-        Frames that the scanner makes per second in Hz, before they are averaged.
+        Frames that the scanner acquires per second in Hz, before averaging.
     num_averaged : int
-        How many of them each saved frame is the average of.
+        Number of acquired frames that are averaged to one saved frame.
     z_step : float
-        Distance of the slices in micrometres.
+        Distance between slices in micrometres.
     num_planned : int, optional
-        How many frames of a slice were to be saved; as many as there are by default.
+        Planned number of frames per slice; by default the actual number.
     session_start_time : datetime.datetime, optional
         Wall-clock time of the trigger, to a millisecond, without a time zone; None leaves it out.
     settings : mapping of str to str, optional
-        Further lines, or others in place of those written, by name without ``state.``.
+        Further settings, or other values of existing ones, by name without ``state.``.
 
     Returns
     -------
@@ -57,11 +59,11 @@ def write_scanimage_legacy(
     Raises
     ------
     ValueError
-        If shapes or types differ between channels.
+        If shapes differ between channels, or a movie is not uint16.
     MissingPackageError
         If tifffile is not installed.
     """
-    tifffile = _import_tifffile()
+    tifffile = require_package("tifffile", "scanimage-legacy")
     movies = dict(channels) if isinstance(channels, Mapping) else {1: np.asarray(channels)}
     stacks = [np.asarray(movies[n]).reshape(*movies[n].shape[:3], -1) for n in sorted(movies)]
     if len({(stack.shape, stack.dtype) for stack in stacks}) != 1 or stacks[0].dtype != np.uint16:
@@ -98,9 +100,15 @@ def write_scanimage_legacy(
 
 
 def _stamp(moment: datetime | None) -> str:
-    """Return a time as MATLAB's clock is written there: month/day/year, milliseconds."""
+    """Return a time as text in the form month/day/year hours:minutes:seconds, to milliseconds."""
     if moment is None:
         return "''"
     seconds = moment.second + moment.microsecond / 1e6
     day = f"{moment.month}/{moment.day}/{moment.year}"
     return f"'{day} {moment.hour:02d}:{moment.minute:02d}:{seconds:06.3f}'"
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a file of ScanImage 3.8; return the source arguments."""
+    movie = recording.movie.astype("uint16")
+    return {"file_path": write_scanimage_legacy(folder / "old.tif", movie)}

@@ -1,7 +1,7 @@
 """Folders of SIMA: pickles of plain dictionaries, arrays and sparse matrices.
 
-Files, keys and types follow what SIMA 1.3 saves, see http://www.losonczylab.org/sima. SIMA itself
-is not needed.
+Files, keys and types follow SIMA 1.3, see http://www.losonczylab.org/sima. SIMA itself is not
+needed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_sima"]
 
 _TIMESTAMP = "2014-05-17-14h30m00s"
 
@@ -36,21 +38,21 @@ def write_sima(
     Parameters
     ----------
     folder : str or pathlib.Path
-        Such as ``NAME.sima``; made where absent.
+        Folder such as ``NAME.sima``; created if it does not exist.
     recording : SimulatedRecording
-        Of one plane or several.
+        Recording of one plane or several.
     label : str
-        Of the ROIs, and of the signals.
+        Label of the ROIs and of the signals.
     channel_names : sequence of str
-        Signals of each are written; those of the second channel are twice those of the first.
+        Names of the channels; the signals of the second are twice those of the first.
     num_sequences : int
-        Into how many sequences the recording is cut.
+        Number of sequences that the recording is divided into.
     polygons : Mapping of int to sequence, optional
-        Polygons, of (x, y, z) corners, that take the place of the masks of some cells.
+        Polygons with (x, y, z) corners that replace the masks of some cells.
     with_signals, with_spikes : bool
-        Whether signals were extracted, and spikes inferred.
+        Whether to write signals, and inferred spikes.
     python2 : bool
-        Whether the pickles are such as Python 2 writes, of which texts and arrays are bytes.
+        Whether to write pickles of Python 2, in which texts and arrays are bytes.
 
     Returns
     -------
@@ -88,7 +90,7 @@ def write_sima(
 def _rois(
     recording: SimulatedRecording, shape: tuple[int, ...], polygons: Mapping[int, Any]
 ) -> list[dict[str, Any]]:
-    """Return the ROIs as dictionaries, their masks as sparse matrices for each plane."""
+    """Return the ROIs as dictionaries, with one sparse matrix per plane as masks."""
     from scipy.sparse import lil_matrix
 
     rois = []
@@ -111,7 +113,7 @@ def _rois(
 def _signals(
     recording: SimulatedRecording, channel: int, num_sequences: int, with_spikes: bool
 ) -> dict[str, Any]:
-    """Return signals of one channel, a list of (ROIs, frames) for each sequence."""
+    """Return the signals of one channel, one array (ROIs, frames) per sequence."""
 
     def cut(values: Array) -> list[Array]:
         parts = np.array_split(values.astype(np.float32).T, num_sequences, axis=1)
@@ -133,30 +135,30 @@ def _signals(
 
 
 def dump_sima_pickle(content: Any, *, python2: bool = False) -> bytes:
-    """Return a pickle of what SIMA saves.
+    """Return the bytes of a pickle.
 
     Parameters
     ----------
     content : object
     python2 : bool
-        Whether texts and the contents of arrays are bytes, and modules are named as they were
-        then, in NumPy and SciPy, too.
+        Whether texts and the contents of arrays are bytes, and modules of NumPy and SciPy have
+        their old names.
     """
     if not python2:
         return pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
     file = io.BytesIO()
     _Python2Pickler(file, protocol=2).dump(content)
-    # In protocol 2 the name of a class is text that ends with a line, of any length.
+    # In protocol 2 the name of a class is text of any length that ends with a newline.
     renamed = file.getvalue().replace(b"cscipy.sparse._lil\n", b"cscipy.sparse.lil\n")
     return renamed.replace(b"cnumpy._core.", b"cnumpy.core.")
 
 
-# The pickler in Python, whose table of types can be changed.
+# The pickler that is written in Python, whose table of types can be changed.
 _Pickler: Any = vars(pickle)["_Pickler"]
 
 
 class _Python2Pickler(_Pickler):  # type: ignore[misc]
-    """The pickler of Python 2, for which texts and bytes are one."""
+    """Pickler of Python 2, which does not distinguish texts and bytes."""
 
     dispatch: ClassVar[dict[Any, Any]] = dict(_Pickler.dispatch)
 
@@ -167,3 +169,9 @@ class _Python2Pickler(_Pickler):  # type: ignore[misc]
 
     dispatch[str] = _save_string
     dispatch[bytes] = _save_string
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a folder of SIMA pickled by Python 2; return the source arguments."""
+    path = write_sima(folder / "recording.sima", recording, python2=True)
+    return {"folder_path": path, "sampling_frequency": 30.0}

@@ -3,6 +3,8 @@
 Names, types and shapes follow Suite2p 0.10 to 1.1, see https://suite2p.readthedocs.io/en/latest/outputs.html.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ import numpy as np
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
-#: (start, stop) of the rows and of the columns that are left after registration.
+__all__ = ["write_suite2p"]
+
+#: (start, stop) of the rows and of the columns that remain after registration.
 Crop = tuple[tuple[int, int], tuple[int, int]]
 
-#: Counts of a static label in the second channel, and the share of the first that shines through.
+#: Counts of a static label in the second channel, and the bleed-through from the first channel.
 _LABEL_COUNTS = 60.0
 _BLEED_THROUGH = 0.1
 
@@ -30,36 +34,37 @@ def write_suite2p(
     rois: bool = True,
     offsets: Array | None = None,
 ) -> Path:
-    """Write recordings as Suite2p leaves them, one plane each.
+    """Write the results of Suite2p for recordings of one plane each.
 
     The traces are (cells, samples) in float32: ``F.npy`` the fluorescence, ``Fneu.npy`` the
     neuropil, ``spks.npy`` the spikes. ``stat.npy`` has the pixels, in coordinates of the whole
-    field even when it is cropped.
+    field even if it is cropped.
 
     Parameters
     ----------
     folder : str or pathlib.Path
         The folder in which the folder ``suite2p`` is made.
     recordings : SimulatedRecording or sequence of SimulatedRecording
-        One recording, of a single plane, for each plane.
+        One recording of a single plane per plane.
     second_channel : bool
         Also write the traces of a second channel (``F_chan2.npy``, ``Fneu_chan2.npy``), its mean
         image, and ``redcell.npy``, in which every other cell has the label. The second channel is
-        a label that does not change, plus a tenth of the first channel.
+        a constant label plus a tenth of the first channel.
     crop : tuple, optional
         (start, stop) of the rows and of the columns that are left after registration
         (``yrange``, ``xrange``), to which Suite2p cuts the images ``Vcorr`` and ``max_proj``; the
-        whole field by default. No cell may reach out of it.
+        whole field by default. All cells must lie within it.
     iscell : sequence of sequence of bool, optional
         For each plane, which of its ROIs are cells; all by default.
     movie : bool
-        Also write the registered movie, ``data.bin``, of int16; uint16 is halved, as Suite2p does
-        to make it fit. The second channel has one, too: ``data_chan2.bin``.
+        Whether to write the registered movie, ``data.bin``, as int16; uint16 is halved to fit, as
+        in Suite2p. The movie of the second channel is ``data_chan2.bin``.
     rois : bool
-        If not, only what registration leaves is written: ``ops.npy``, and the movies.
+        Whether to write ROIs; without them only the results of registration are written:
+        ``ops.npy`` and the movies.
     offsets : numpy.ndarray of int, shape (samples, 2), optional
-        ``yoff`` and ``xoff``: how far off (row, column) each frame was found when the movie was
-        registered. 0 by default.
+        ``yoff`` and ``xoff``: shift (row, column) of each frame that registration found; 0 by
+        default.
 
     Returns
     -------
@@ -69,8 +74,8 @@ def write_suite2p(
     Raises
     ------
     ValueError
-        If a recording has several planes, a cell reaches out of `crop`, or `iscell` has other
-        lengths than there are planes and cells.
+        If a recording has several planes, a cell extends beyond `crop`, or the lengths of `iscell`
+        differ from the numbers of planes and cells.
     """
     planes = [recordings] if isinstance(recordings, SimulatedRecording) else list(recordings)
     if iscell is None:
@@ -96,7 +101,9 @@ def _check(
 ) -> None:
     """Raise a ValueError if Suite2p could not have written the planes."""
     if any(len(plane.field_shape) != 2 for plane in planes):
-        raise ValueError("Suite2p takes a volume apart; give one recording for each plane.")
+        raise ValueError(
+            "Suite2p analyses each plane of a volume separately; give one recording per plane."
+        )
     if [len(flags) for flags in iscell] != [plane.num_cells for plane in planes]:
         raise ValueError(
             f"iscell has {[len(flags) for flags in iscell]} flags, but the planes have "
@@ -105,13 +112,13 @@ def _check(
     for pixels in [pixels for plane in planes for pixels in plane.pixel_masks] if crop else []:
         for axis, (start, stop) in enumerate(crop or ()):
             if pixels[:, axis].min() < start or pixels[:, axis].max() >= stop:
-                raise ValueError(f"crop is {crop}, but a cell reaches out of it.")
+                raise ValueError(f"crop is {crop}, but a cell extends beyond it.")
 
 
 def _rois(
     plane: SimulatedRecording, accepted: Sequence[bool], second_channel: bool
 ) -> dict[str, Any]:
-    """Return what Suite2p writes of the ROIs of a plane, by the names of the files."""
+    """Return the contents of the files about the ROIs of a plane, by file name."""
     files = _traces(plane) | {
         "stat": _stat(plane),
         # The second column is the probability that the classifier gives.
@@ -121,7 +128,7 @@ def _rois(
 
 
 def _write_movies(folder: Path, plane: SimulatedRecording, second_channel: bool) -> None:
-    """Write the registered movies: frames one after the other, without a header."""
+    """Write the registered movies: consecutive frames without a header."""
     halved = plane.movie // 2 if plane.movie.dtype == np.uint16 else plane.movie
     halved.astype("<i2").tofile(folder / "data.bin")
     if second_channel:
@@ -135,7 +142,7 @@ def _traces(plane: SimulatedRecording) -> dict[str, Any]:
 
 
 def _second_channel(plane: SimulatedRecording) -> dict[str, Any]:
-    """Return the traces of the second channel, and which cells have its label."""
+    """Return the traces of the second channel, and the flags of cells with its label."""
     labelled = np.arange(plane.num_cells) % 2 == 0
     label = np.float32(_LABEL_COUNTS) * labelled[:, np.newaxis]
     bleed_through = np.float32(_BLEED_THROUGH)
@@ -147,7 +154,7 @@ def _second_channel(plane: SimulatedRecording) -> dict[str, Any]:
 
 
 def _stat(plane: SimulatedRecording) -> Array:
-    """Return the ROIs: an object array of one dict for each cell."""
+    """Return the ROIs: an object array of one dict per cell."""
     stat = np.empty(plane.num_cells, dtype=object)
     for index, pixels in enumerate(plane.pixel_masks):
         row, column = pixels[:, 0].astype(np.int32), pixels[:, 1].astype(np.int32)
@@ -223,7 +230,7 @@ def _ops(
 
 
 def _registration(num_samples: int, offsets: Array | None) -> dict[str, Any]:
-    """Return where the frames were found, (row, column); the simulated field does not move."""
+    """Return the results of registration; the simulated field itself does not move."""
     found = np.zeros((num_samples, 2)) if offsets is None else np.asarray(offsets)
     return {
         "do_registration": 1,
@@ -232,3 +239,14 @@ def _registration(num_samples: int, offsets: Array | None) -> dict[str, Any]:
         "corrXY": np.ones(num_samples, dtype=np.float32),
         "badframes": np.zeros(num_samples, dtype=bool),
     }
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a Suite2p folder whose last ROI is not a cell; return the source arguments."""
+    flags = [[True] * (recording.num_cells - 1) + [False]]
+    return {"folder_path": write_suite2p(folder, recording, iscell=flags)}
+
+
+def write_movie_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a Suite2p folder with a registered movie and no ROIs; return the source arguments."""
+    return {"folder_path": write_suite2p(folder, recording, movie=True, rois=False)}

@@ -1,7 +1,7 @@
 """Recordings of Thorlabs' ThorImage: Experiment.xml, and TIFF files or a raw file.
 
-Source of the layout: files of ThorImage 5.0. The order of a raw file is channel, plane (those of
-the flyback last), time, fastest first, 16 bits each.
+Source of the layout: files of ThorImage 5.0. The axes of a raw file are channel, plane (flyback
+frames last) and time, fastest first; a pixel has 16 bits.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from nwb_ophys.formats.tiff.sample import _import_tifffile
+from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
-    from nwb_ophys.simulation.recording import Array
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
+
+__all__ = ["write_thor"]
 
 _OME = "http://www.openmicroscopy.org/Schemas/OME/2010-06"
 _FLYBACK = np.iinfo(np.uint16).max
@@ -42,24 +44,24 @@ def write_thor(
     Parameters
     ----------
     folder : str or pathlib.Path
-        Created if need be.
+        Folder of the recording; created if it does not exist.
     channels : numpy.ndarray or mapping of str to numpy.ndarray
-        The movie of each channel by its name, ``ChanA`` to ``ChanD``; an array alone is ChanA.
+        Movie of each channel by its name, ``ChanA`` to ``ChanD``; a single array is ChanA.
         uint16, (samples, rows, columns), or (samples, rows, columns, planes) for volumes.
     sampling_frequency : float
         Frames or volumes per second, in Hz.
     raw : bool
-        Write ``Image_001_001.raw`` instead of TIFF files.
+        Whether to write ``Image_001_001.raw`` instead of TIFF files.
     all_channels : bool
-        Whether a raw file holds four channels, of which those not switched on are zero.
+        Whether a raw file contains four channels, with zeros for disabled channels.
     num_flyback_frames : int
-        Frames after each volume, all of the largest value; in raw files only.
+        Number of frames after each volume, with the largest value; only in raw files.
     num_averaged : int
-        Frames that the microscope averaged to one.
+        Number of frames that the microscope averaged to one.
     is_streaming : bool
-        Whether frames were taken without a pause; else a stack at each time.
+        Whether frames were acquired continuously; else one stack was acquired per time point.
     num_frames : int, optional
-        Stop after so many frames of each channel, in the middle of a volume if need be.
+        Number of frames per channel, also if the last volume is then incomplete; all by default.
     status : str
         ``Complete``, or ``Stopped``.
     region : str
@@ -102,7 +104,7 @@ def write_thor(
 
 
 def _write_images(folder: Path, stem: str, volume: Array, num_frames: int | None) -> None:
-    tifffile = _import_tifffile()
+    tifffile = require_package("tifffile", "thor")
     places = [(t, z) for t in range(volume.shape[0]) for z in range(volume.shape[1])]
     for time, plane in places[:num_frames]:
         name = f"{stem}_{plane + 1:03d}_{time + 1:03d}.tif"
@@ -190,3 +192,9 @@ def _elements(stated: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         "ExperimentNotes": {"text": "A mouse looks at gratings."},
         "RawData": {"onlyEnabledChannels": int(not stated["all"])},
     }
+
+
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a folder of ThorImage; return the source arguments."""
+    movie = recording.movie.astype("uint16")
+    return {"folder_path": write_thor(folder / "experiment", movie, sampling_frequency=30.0)}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nwb_ophys.errors import MissingPackageError
+from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
-    from nwb_ophys.simulation.recording import Array
+__all__ = ["write_tiff"]
 
 
 def write_tiff(
@@ -32,17 +32,17 @@ def write_tiff(
     path : str or pathlib.Path
         The file; an existing one is overwritten.
     movie : numpy.ndarray
-        (samples, rows, columns), or (samples, rows, columns, planes). The pages of a volume
-        follow each other, so that the order of pages is sample by sample, plane by plane.
+        (samples, rows, columns), or (samples, rows, columns, planes). Pages are written sample by
+        sample, plane by plane.
     compression : str, optional
-        A name that tifffile knows, e.g. "zlib" or "lzw"; none by default.
+        Compression by the name that tifffile uses, such as "zlib" or "lzw"; none by default.
     bigtiff : bool
-        Write 64-bit offsets (BigTIFF), as acquisition programs do beyond 4 GB.
+        Whether to write 64-bit offsets (BigTIFF), as acquisition programs do beyond 4 GB.
     imagej : bool
-        Write an ImageJ hyperstack, whose description states frames and slices.
-        ImageJ knows uint8, uint16 and float32 only.
+        Whether to write an ImageJ hyperstack, whose description states frames and slices.
+        ImageJ supports only uint8, uint16 and float32.
     photometric : {"minisblack", "miniswhite"}
-        Whether the smallest value is black or white. The values themselves stay as they are.
+        Whether the smallest value is black or white. The values themselves do not change.
     sampling_frequency : float, optional
         Frames (volumes) per second in Hz, stated in the description of an ImageJ hyperstack. A
         plain TIFF file has no place for it.
@@ -55,11 +55,11 @@ def write_tiff(
     Raises
     ------
     ValueError
-        If the movie has another number of axes, or if options do not go together.
+        If the movie has another number of axes, or if options contradict each other.
     MissingPackageError
         If tifffile is not installed.
     """
-    tifffile = _import_tifffile()
+    tifffile = require_package("tifffile", "tiff")
     path, movie = Path(path), np.asarray(movie)
     if movie.ndim not in (3, 4):
         raise ValueError(
@@ -79,17 +79,12 @@ def write_tiff(
         raise ValueError("sampling_frequency has no place in a plain TIFF file; use imagej=True.")
     with tifffile.TiffWriter(path, bigtiff=bigtiff) as writer:
         for frame in volumes.reshape(-1, *movie.shape[1:3]):
-            # metadata=None: tifffile's own description of the shape is not in the files of others.
+            # metadata=None: other programs do not write tifffile's description of the shape.
             writer.write(frame, photometric=photometric, compression=compression, metadata=None)
     return path
 
 
-def _import_tifffile() -> ModuleType:
-    """Return the module tifffile."""
-    try:
-        import tifffile
-    except ImportError as error:
-        raise MissingPackageError(
-            'Writing TIFF stacks needs tifffile: pip install "nwb-ophys[tiff]"'
-        ) from error
-    return tifffile
+def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a plain TIFF file; return the source arguments."""
+    path = write_tiff(folder / "movie.tif", recording.movie)
+    return {"file_path": path, "sampling_frequency": 30.0}

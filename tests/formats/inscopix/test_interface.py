@@ -224,7 +224,7 @@ def test_starts_without_and_with_a_zone_are_not_compared(tmp_path, movie):
 def test_a_folder_of_others_is_no_recording(tmp_path):
     (tmp_path / "notes.isxd").write_text("this is no recording")
     with (
-        pytest.warns(UserWarning, match="notes.isxd' can be read as none"),
+        pytest.warns(UserWarning, match="No format with this ending recognises '.*notes.isxd'"),
         pytest.raises(SourceError, match=r"InscopixConverter reads; it looks for: \.isxd"),
     ):
         InscopixConverter(tmp_path)

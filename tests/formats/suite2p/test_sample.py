@@ -131,7 +131,7 @@ def test_no_cells(tmp_path):
 
 def test_a_volume_is_not_a_plane(tmp_path):
     volume = simulate_recording(num_samples=5, num_planes=2)
-    with pytest.raises(ValueError, match="one recording for each plane"):
+    with pytest.raises(ValueError, match="one recording per plane"):
         write_suite2p(tmp_path, volume)
 
 
@@ -142,7 +142,7 @@ def test_iscell_of_another_length(tmp_path, recording, iscell):
 
 
 def test_a_cell_reaches_out_of_the_crop(tmp_path, recording):
-    with pytest.raises(ValueError, match="a cell reaches out of it"):
+    with pytest.raises(ValueError, match="a cell extends beyond it"):
         write_suite2p(tmp_path, recording, crop=((0, 48), (20, 30)))
     assert not list(tmp_path.iterdir())
 
