@@ -97,8 +97,6 @@ def test_no_other_file_of_storage_names_a_backend():
     files = [p for p in STORAGE.rglob("*.py") if p.relative_to(STORAGE).parts[0] not in rooms]
     assert len(files) > 10
     for path in files:
-        if path.name == "files.py":  # replaced with the write path
-            continue
         found = [line for line in code_of(path) if BACKEND_WORDS.search(line)]
         assert not found, f"{path.name}: {found}"
 
