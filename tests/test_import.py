@@ -27,6 +27,7 @@ HEAVY = {
     "jsonschema",
     "tqdm",
     "yaml",
+    "ruamel",
     "numpy",
 }
 

@@ -17,7 +17,7 @@ from nwb_ophys.metadata.defaults import (
     image_entry,
     trace_entry,
 )
-from nwb_ophys.metadata.documents import dump_metadata, load_metadata, read_yaml
+from nwb_ophys.metadata.documents import dump_metadata, load_metadata
 from nwb_ophys.metadata.links import check_links
 from nwb_ophys.metadata.naming import camel_case, with_suffix
 from nwb_ophys.metadata.schema import (
@@ -51,7 +51,6 @@ __all__ = [
     "models",
     "parse_model",
     "parse_moment",
-    "read_yaml",
     "segmentation_schema",
     "trace_entry",
     "validate",

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from nwb_ophys.documents import DocumentError, parse_yaml
 from nwb_ophys.errors import OptionError
-from nwb_ophys.metadata import read_yaml
 
 
 def parse_options(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,11 +24,9 @@ def read_text(text: str, schema: Mapping[str, Any]) -> Any:
     if schema.get("type") == "string" and text not in ("null", "~"):
         return text
     try:
-        return read_yaml(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise OptionError(
-            f"'{text}' cannot be read as a value: {' '.join(str(error).split())}."
-        ) from None
+        return parse_yaml(text)
+    except DocumentError as error:
+        raise OptionError(f"'{text}' cannot be read as a value: {error}.") from None
 
 
 def distinct_name(path: Path, paths: Sequence[Path]) -> str:
