@@ -129,7 +129,7 @@ def dump_yaml(value: Any, *, flow_style: bool | None = None) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.Resolver, yaml.Representer = _QuotingResolver, _Representer
     yaml.default_flow_style = flow_style
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = sys.maxsize
     stream = io.StringIO()
     try:

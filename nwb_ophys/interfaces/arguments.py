@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import functools
 import inspect
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 import attrs
 
 from nwb_ophys.errors import MetadataError, NwbOphysError, SourceArgumentError
-from nwb_ophys.metadata import JSON_SCHEMA_DIALECT, validate
+from nwb_ophys.metadata import (
+    JSON_SCHEMA_DIALECT,
+    alternatives,
+    class_schema,
+    field,
+    type_hints,
+    validate,
+)
 
 Arguments = TypeVar("Arguments")
-
-_PLAIN = {float: "number", int: "integer", str: "string", bool: "boolean"}
 
 
 def argument(
@@ -38,8 +41,7 @@ def argument(
     schema : Mapping, optional
         What JSON schema is to say of it beyond the type of its annotation.
     """
-    metadata = {"description": description, "schema": schema or {}}
-    return attrs.field(default=default, metadata=metadata)
+    return field(description, default, schema)
 
 
 _SIZES = {
@@ -75,16 +77,8 @@ def arguments_schema(cls: type, title: str) -> dict[str, Any]:
     title : str
         What the schema is of.
     """
-    hints = typing.get_type_hints(cls)
-    fields = attrs.fields(cls)
-    return {
-        "$schema": JSON_SCHEMA_DIALECT,
-        "title": title,
-        "type": "object",
-        "properties": {field.name: _field_schema(field, hints[field.name]) for field in fields},
-        "required": [field.name for field in fields if field.default is attrs.NOTHING],
-        "additionalProperties": False,
-    }
+    head = {"$schema": JSON_SCHEMA_DIALECT, "title": title}
+    return head | class_schema(cls, with_defaults=True)
 
 
 def arguments_signature(cls: type) -> inspect.Signature:
@@ -120,9 +114,9 @@ def bind_positional(
 @functools.cache
 def path_argument(cls: type) -> str | None:
     """Return the name of the first argument that is a path, or a list of them."""
-    hints = typing.get_type_hints(cls)
-    names = [field.name for field in attrs.fields(cls)]
-    return next((name for name in names if Path in _alternatives(hints[name])), None)
+    hints = type_hints(cls)
+    names = [each.name for each in attrs.fields(cls)]
+    return next((name for name in names if Path in alternatives(hints[name])), None)
 
 
 def parse_arguments(
@@ -155,7 +149,7 @@ def parse_arguments(
     if missing:
         description = schema["properties"][missing[0]]["description"]
         raise error(f"{owner} needs the argument '{missing[0]}': {description}")
-    hints = typing.get_type_hints(cls)
+    hints = type_hints(cls)  # type: ignore[arg-type]  # classes are hashable
     converted = {name: _converted(value, hints[name]) for name, value in values.items()}
     for name, value in converted.items():
         try:
@@ -165,48 +159,9 @@ def parse_arguments(
     return cls(**converted)
 
 
-def _field_schema(field: attrs.Attribute[Any], hint: Any) -> dict[str, Any]:
-    schema = _type_schema(hint) | field.metadata["schema"]
-    schema["description"] = field.metadata["description"]
-    if field.default is not attrs.NOTHING and field.default is not None:
-        schema["default"] = field.default
-        if type(None) in get_args(hint):
-            # None is a choice then, not the lack of one.
-            schema["type"] = [schema["type"], "null"]
-            if "enum" in schema:
-                schema["enum"] = [*schema["enum"], None]
-    return schema
-
-
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    """Return the types that a hint allows, those within lists included, None not."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return tuple(kind for arm in get_args(hint) for kind in _alternatives(arm))
-    if get_origin(hint) in (list, Sequence):
-        return _alternatives(get_args(hint)[0])
-    return () if hint is type(None) else (hint,)
-
-
-def _type_schema(hint: Any) -> dict[str, Any]:
-    origin = get_origin(hint)
-    if origin in (Union, types.UnionType):
-        arms = [_type_schema(arm) for arm in get_args(hint) if arm is not type(None)]
-        return arms[0] if len(arms) == 1 else {"anyOf": arms}
-    if origin is Literal:
-        choices = [choice for choice in get_args(hint) if choice is not None]
-        return {"type": "string", "enum": choices}
-    if origin in (list, Sequence):
-        return {"type": "array", "items": _type_schema(get_args(hint)[0])}
-    if hint is Path:
-        return {"type": "string", "format": "path"}
-    if origin is dict or hint is dict:
-        return {"type": "object"}
-    return {"type": _PLAIN[hint]} if hint in _PLAIN else {}
-
-
 def _converted(value: Any, hint: Any) -> Any:
     """Make paths of texts where a path is meant, and a float of an integer where one is."""
-    kinds = _alternatives(hint)
+    kinds = alternatives(hint)
     if Path in kinds and isinstance(value, str):
         return Path(value).expanduser()
     if Path in kinds and isinstance(value, (list, tuple)):

@@ -18,12 +18,18 @@ from nwb_ophys.metadata.defaults import (
     trace_entry,
 )
 from nwb_ophys.metadata.documents import dump_metadata, load_metadata
+from nwb_ophys.metadata.fields import (
+    JSON_SCHEMA_DIALECT,
+    alternatives,
+    class_schema,
+    field,
+    type_hints,
+)
 from nwb_ophys.metadata.links import check_links
+from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.naming import camel_case, with_suffix
 from nwb_ophys.metadata.schema import (
-    JSON_SCHEMA_DIALECT,
     imaging_schema,
-    model_schema,
     parse_model,
     segmentation_schema,
     validate,
@@ -34,10 +40,13 @@ __all__ = [
     "JSON_SCHEMA_DIALECT",
     "Composition",
     "DeepDict",
+    "alternatives",
     "camel_case",
     "check_links",
+    "class_schema",
     "compose_metadata",
     "dump_metadata",
+    "field",
     "get_default_ophys_metadata",
     "get_default_segmentation_metadata",
     "get_nwb_imaging_metadata",
@@ -53,6 +62,7 @@ __all__ = [
     "parse_moment",
     "segmentation_schema",
     "trace_entry",
+    "type_hints",
     "validate",
     "with_suffix",
 ]

@@ -13,6 +13,28 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.metadata.fields import class_schema, field
+
+
+def model_schema(model: type) -> dict[str, Any]:
+    """Return the JSON schema of a model, with the first line of its docstring as description.
+
+    Parameters
+    ----------
+    model : type
+        An attrs class of this module.
+
+    Returns
+    -------
+    dict
+        A schema that allows no other keys than the model's fields.
+    """
+    schema = class_schema(model)
+    schema["description"] = (model.__doc__ or "").split("\n")[0]
+    if not schema["required"]:
+        del schema["required"]
+    return schema
+
 
 def _floats(values: Any) -> Any:
     return None if values is None else np.asarray(values, dtype=float)
@@ -20,23 +42,23 @@ def _floats(values: Any) -> Any:
 
 def text(doc: str, *, required: bool = False, default: str | None = None) -> Any:
     """Declare a field of text."""
-    return _field(doc, {"type": "string"}, required, default, None)
+    return field(doc, attrs.NOTHING if required else default)
 
 
-def name(doc: str, *, required: bool = True) -> Any:
+def name(doc: str) -> Any:
     """Declare a field that becomes a name in the file, where / and : separate names."""
-    return _field(doc, {"type": "string", "pattern": "^[^/:]+$"}, required, None, None)
+    return field(doc, schema={"pattern": "^[^/:]+$"})
 
 
-def number(doc: str, *, required: bool = False, default: float | None = None) -> Any:
+def number(doc: str, *, required: bool = False) -> Any:
     """Declare a field that holds a real number; NaN is allowed."""
-    return _field(doc, {"type": "number"}, required, default, attrs.converters.optional(float))
+    default = attrs.NOTHING if required else None
+    return field(doc, default, converter=attrs.converters.optional(float))
 
 
 def integer(doc: str, *, minimum: int = 0) -> Any:
     """Declare a field that holds an integer."""
-    schema = {"type": "integer", "minimum": minimum}
-    return _field(doc, schema, False, None, attrs.converters.optional(int))
+    return field(doc, None, {"minimum": minimum}, converter=attrs.converters.optional(int))
 
 
 def numbers(doc: str, sizes: tuple[int, int] = (2, 3)) -> Any:
@@ -47,19 +69,23 @@ def numbers(doc: str, sizes: tuple[int, int] = (2, 3)) -> Any:
         "minItems": sizes[0],
         "maxItems": sizes[1],
     }
-    return _field(doc, schema, False, None, _floats)
+    return field(doc, None, schema, converter=_floats)
 
 
-def part(doc: str, model: type, *, many: bool = False, required: bool = False) -> Any:
-    """Declare a field that holds another model, or a list of them."""
-    return _field(doc, {"model": model, "many": many}, required, None, None)
+def datetime(doc: str) -> Any:
+    """Declare a field that holds a date and time, or the text of one."""
+    return field(doc, None, {"type": "string", "format": "date-time"})
 
 
-def _field(doc: str, schema: dict[str, Any], required: bool, default: Any, converter: Any) -> Any:
-    metadata = {"doc": doc, "schema": schema}
-    if required:
-        return attrs.field(metadata=metadata, converter=converter)
-    return attrs.field(metadata=metadata, converter=converter, default=default)
+def part(doc: str, model: type) -> Any:
+    """Declare a field that holds a description of another model."""
+    return field(doc, None, model_schema(model), model=model)
+
+
+def parts(doc: str, model: type) -> Any:
+    """Declare a required field that holds a list of descriptions of another model."""
+    schema = {"type": "array", "items": model_schema(model), "minItems": 1}
+    return field(doc, schema=schema, model=model)
 
 
 @attrs.frozen(kw_only=True)
@@ -98,13 +124,9 @@ class OpticalChannel:
 class ImagingPlane:
     """The plane or volume imaged and how (NWB ``ImagingPlane``)."""
 
-    name: str = name(
-        "Name, unique in the file; series and segmentations link to it.", required=True
-    )
+    name: str = name("Name, unique in the file; series and segmentations link to it.")
     device: str = text("Name of the device that imaged it.", required=True)
-    optical_channel: Sequence[Any] = part(
-        "The channels of light recorded.", OpticalChannel, many=True, required=True
-    )
+    optical_channel: Sequence[Any] = parts("The channels of light recorded.", OpticalChannel)
     excitation_lambda: float = number(
         "Excitation wavelength in nm; NaN when unknown.", required=True
     )
@@ -177,8 +199,8 @@ class ImageSegmentation:
     """All plane segmentations of a file (NWB ``ImageSegmentation``)."""
 
     name: str = text("Name of the container.", default="ImageSegmentation")
-    plane_segmentations: Sequence[Any] = part(
-        "One entry per plane segmentation.", PlaneSegmentation, many=True, required=True
+    plane_segmentations: Sequence[Any] = parts(
+        "One entry per plane segmentation.", PlaneSegmentation
     )
 
 
@@ -205,31 +227,25 @@ class Subject:
     sex: str | None = text("'M', 'F', 'U' (unknown) or 'O' (other).")
     age: str | None = text("Age as an ISO 8601 duration, such as 'P90D'.")
     age__reference: str | None = text("'birth' or 'gestational'.")
-    date_of_birth: Any = _field("Date of birth.", {"type": "datetime"}, False, None, None)
+    date_of_birth: Any = datetime("Date of birth.")
     description: str | None = text("More about the subject.")
     genotype: str | None = text("Genotype.")
     strain: str | None = text("Strain, such as 'C57BL/6J'.")
-    weight: Any = _field(
-        "Weight, such as '0.025 kg'.", {"type": ["string", "number"]}, False, None, None
-    )
+    weight: Any = field("Weight, such as '0.025 kg'.", None, {"type": ["string", "number"]})
 
 
 def _texts(doc: str) -> Any:
     schema = {"type": ["string", "array"], "items": {"type": "string"}}
-    return _field(doc, schema, False, None, None)
+    return field(doc, None, schema)
 
 
 @attrs.frozen(kw_only=True)
 class Session:
     """What NWB states of the whole session (``metadata["NWBFile"]``)."""
 
-    session_start_time: Any = _field(
+    session_start_time: Any = datetime(
         "When the session began: a datetime or an ISO 8601 text. Without a time zone, that of this "
-        "computer is meant.",
-        {"type": "datetime"},
-        False,
-        None,
-        None,
+        "computer is meant."
     )
     session_description: str = text("What was done in the session.", default="no description")
     identifier: str | None = text("Unique identifier of the file; made anew when not given.")
@@ -240,12 +256,8 @@ class Session:
     lab: str | None = text("The laboratory.")
     keywords: Any = _texts("Words to find it by; a list.")
     related_publications: Any = _texts("DOIs of publications; one or a list.")
-    timestamps_reference_time: Any = _field(
-        "Time zero of all timestamps; the start of the session when not given.",
-        {"type": "datetime"},
-        False,
-        None,
-        None,
+    timestamps_reference_time: Any = datetime(
+        "Time zero of all timestamps; the start of the session when not given."
     )
     notes: str | None = text("Notes on the experiment.")
     pharmacology: str | None = text("Drugs used and when.")
@@ -253,12 +265,8 @@ class Session:
     slices: str | None = text("Preparation of slices.")
     source_script: str | None = text("The script that made the file.")
     source_script_file_name: str | None = text("Its file name.")
-    was_generated_by: Any = _field(
-        "Software that made the data: pairs of name and version.",
-        {"type": "array"},
-        False,
-        None,
-        None,
+    was_generated_by: Any = field(
+        "Software that made the data: pairs of name and version.", None, {"type": "array"}
     )
     data_collection: str | None = text("Notes on data collection.")
     surgery: str | None = text("Notes on surgery.")

@@ -8,61 +8,18 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-import attrs
 import numpy as np
 
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.deepdict import merge_metadata
-
-JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+from nwb_ophys.metadata.fields import JSON_SCHEMA_DIALECT
+from nwb_ophys.metadata.models import model_schema
 
 Model = TypeVar("Model")
 
 # Subject and NWBFile fields are the same for every format.
 _FIXED = {"NWBFile": models.Session, "Subject": models.Subject}
-
-
-def model_schema(model: type) -> dict[str, Any]:
-    """Return the JSON schema of an attrs model whose fields were declared in ``models``.
-
-    Parameters
-    ----------
-    model : type
-        An attrs class.
-
-    Returns
-    -------
-    dict
-        A schema that allows no other keys than the model's fields.
-    """
-    properties: dict[str, Any] = {}
-    required = []
-    for field in attrs.fields(model):
-        properties[field.name] = _field_schema(field)
-        if field.default is attrs.NOTHING:
-            required.append(field.name)
-    schema: dict[str, Any] = {
-        "type": "object",
-        "description": (model.__doc__ or "").split("\n")[0],
-        "properties": properties,
-        "additionalProperties": False,
-    }
-    return schema | ({"required": required} if required else {})
-
-
-def _field_schema(field: attrs.Attribute[Any]) -> dict[str, Any]:
-    declared = dict(field.metadata["schema"])
-    inner = declared.pop("model", None)
-    if inner is not None:
-        inner_schema = model_schema(inner)
-        if declared["many"]:
-            declared = {"type": "array", "items": inner_schema, "minItems": 1}
-        else:
-            declared = inner_schema
-    if declared.get("type") == "datetime":
-        declared = {"type": "string", "format": "date-time"}
-    return declared | {"description": field.metadata["doc"]}
 
 
 def imaging_schema(photon_series_type: str | None = None) -> dict[str, Any]:
