@@ -1,4 +1,4 @@
-"""Arguments stated once, as an attrs class: they make the constructor, the schema and the checks.
+"""Arguments declared once, as an attrs class, for the constructor, the schema and validation.
 
 Source arguments and conversion options are both such classes. A field's annotation gives its type;
 :func:`argument` gives its description and default.
@@ -35,11 +35,11 @@ def argument(
     Parameters
     ----------
     description : str
-        What it means, with its unit; shown in the schema, the command line and the docs.
+        Meaning of the argument, with its unit; shown in the schema, the command line and the docs.
     default : Any, optional
-        Its value when it is not given; without one it must be given.
+        Value when the argument is not given; an argument without a default is required.
     schema : Mapping, optional
-        What JSON schema is to say of it beyond the type of its annotation.
+        Keywords of JSON schema beyond the type of the annotation.
     """
     return field(description, default, schema)
 
@@ -54,13 +54,13 @@ _SHAPE = {"type": "array", "items": {"type": "integer", "minimum": 1}}
 
 
 def iterator_options_argument(description: str, *, shapes: bool) -> Any:
-    """Declare the conversion option that says in which blocks and chunks data go to the file.
+    """Declare the conversion option for the blocks and chunks in which data are written.
 
     Parameters
     ----------
     description : str
     shapes : bool
-        Whether shapes may be given beside sizes: what is written has one shape.
+        Allow shapes beside sizes, which needs all written data to have one shape.
     """
     properties = _SIZES | ({"buffer_shape": _SHAPE, "chunk_shape": _SHAPE} if shapes else {})
     schema = {"properties": properties, "additionalProperties": False}
@@ -73,9 +73,9 @@ def arguments_schema(cls: type, title: str) -> dict[str, Any]:
     Parameters
     ----------
     cls : type
-        Its fields were declared with :func:`argument`.
+        A class whose fields were declared with :func:`argument`.
     title : str
-        What the schema is of.
+        Title of the schema.
     """
     head = {"$schema": JSON_SCHEMA_DIALECT, "title": title}
     return head | class_schema(cls, with_defaults=True)
@@ -84,8 +84,8 @@ def arguments_schema(cls: type, title: str) -> dict[str, Any]:
 def arguments_signature(cls: type) -> inspect.Signature:
     """Return the signature of a constructor that takes these arguments."""
     parameters = inspect.signature(cls).parameters.values()
-    # Arguments of attrs classes are keywords; a constructor takes them in order too, but Python
-    # has those with a default behind the others.
+    # Arguments of attrs classes are keywords. A constructor takes them in order too, where Python
+    # wants those with a default after the others.
     ordered = sorted(parameters, key=lambda p: p.default is not inspect.Parameter.empty)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature([parameter.replace(kind=kind) for parameter in ordered])
@@ -94,12 +94,12 @@ def arguments_signature(cls: type) -> inspect.Signature:
 def bind_positional(
     cls: type, args: Sequence[Any], given: Mapping[str, Any], owner: str
 ) -> dict[str, Any]:
-    """Return all arguments by name.
+    """Return positional and named arguments by name.
 
     Raises
     ------
     SourceArgumentError
-        When there are too many, or one is given twice.
+        When there are too many arguments, or one is given twice.
     """
     names = list(arguments_signature(cls).parameters)
     if len(args) > len(names):
@@ -122,18 +122,18 @@ def path_argument(cls: type) -> str | None:
 def parse_arguments(
     cls: type[Arguments], given: Mapping[str, Any], owner: str, error: type[NwbOphysError]
 ) -> Arguments:
-    """Check arguments and make an instance of their class.
+    """Validate arguments and return an instance of their class.
 
     Parameters
     ----------
     cls : type
         An attrs class of arguments.
     given : Mapping
-        The values by name. One of None counts as not given, unless it is a choice of its own.
+        The values by name. None counts as not given, unless the schema allows null.
     owner : str
-        Whose arguments, for messages.
+        Name of the class that takes the arguments, for messages.
     error : type
-        What is raised.
+        Class of the error that is raised.
     """
     schema = arguments_schema(cls, owner)
     allowed = ", ".join(schema["properties"]) or "none"
@@ -160,7 +160,7 @@ def parse_arguments(
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    """Make paths of texts where a path is meant, and a float of an integer where one is."""
+    """Convert a text to a path, and an integer to a float, where the type hint asks for one."""
     kinds = alternatives(hint)
     if Path in kinds and isinstance(value, str):
         return Path(value).expanduser()

@@ -1,4 +1,4 @@
-"""The ophys metadata: one shape, its defaults, its schema, and how several become one.
+"""The ophys metadata: one shape, its defaults and schema, and the composition of several streams.
 
 Pure data: dictionaries in the shape that users edit, and attrs models of their parts. Nothing here
 knows pynwb, a file or a backend.
@@ -6,7 +6,7 @@ knows pynwb, a file or a backend.
 
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.composition import Composition, compose_metadata
-from nwb_ophys.metadata.datetimes import parse_moment
+from nwb_ophys.metadata.datetimes import parse_datetime
 from nwb_ophys.metadata.deepdict import DeepDict, merge_description, merge_metadata
 from nwb_ophys.metadata.defaults import (
     BACKGROUND_PLANE_SEGMENTATION,
@@ -59,7 +59,7 @@ __all__ = [
     "model_schema",
     "models",
     "parse_model",
-    "parse_moment",
+    "parse_datetime",
     "segmentation_schema",
     "trace_entry",
     "type_hints",

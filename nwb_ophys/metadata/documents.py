@@ -24,7 +24,7 @@ def load_metadata(path: str | Path) -> DeepDict:
     Raises
     ------
     MetadataError
-        When the file is absent, is not valid YAML or JSON, or holds no dictionary.
+        When the file is absent, is not valid YAML or JSON, or does not hold a dictionary.
     """
     try:
         loaded = read_document(path)
@@ -43,14 +43,14 @@ def load_metadata(path: str | Path) -> DeepDict:
 
 
 def dump_metadata(metadata: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> str:
-    """Write metadata as YAML, each key with a comment that says what it is.
+    """Return metadata as YAML, with the description of each key as a comment.
 
     Parameters
     ----------
     metadata : Mapping
         The metadata.
     schema : Mapping, optional
-        Their JSON schema, whose descriptions become the comments.
+        JSON schema of the metadata; its descriptions become the comments.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def _scalar(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Turn NumPy values, and what YAML would not give back, into those that YAML knows."""
+    """Convert NumPy values and tuples to the values of Python that YAML knows."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

@@ -1,4 +1,4 @@
-"""JSON schemas of metadata, made from the models, and the check against them."""
+"""JSON schemas of metadata, made from the models, and validation against them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def imaging_schema(photon_series_type: str | None = None) -> dict[str, Any]:
     Parameters
     ----------
     photon_series_type : {"OnePhotonSeries", "TwoPhotonSeries"}, optional
-        Which kind of series; both when not given.
+        The only kind of series allowed; both kinds when not given.
     """
     kinds = [photon_series_type] if photon_series_type else ["OnePhotonSeries", "TwoPhotonSeries"]
     series = {kind: _list_of(getattr(models, kind)) for kind in kinds}
@@ -88,21 +88,21 @@ def _whole(ophys: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse_model(model: type[Model], value: Any, path: str) -> Model:
-    """Check a dictionary against a model and make an instance of it.
+    """Validate a dictionary against a model and return an instance of the model.
 
     Parameters
     ----------
     model : type
         An attrs class of ``models``.
     value : Any
-        What the user gave; keys whose value is None count as not given.
+        The dictionary; keys whose value is None count as not given.
     path : str
-        Where it stands, for messages, such as ``metadata["Ophys"]["Device"][0]``.
+        Path of the value for messages, such as ``metadata["Ophys"]["Device"][0]``.
 
     Raises
     ------
     MetadataError
-        With the path of the offending key.
+        When the value is not valid; the message gives the path of the key.
     """
     if isinstance(value, Mapping):
         value = merge_metadata({}, value)
@@ -111,7 +111,7 @@ def parse_model(model: type[Model], value: Any, path: str) -> Model:
 
 
 def validate(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> None:
-    """Check a value against a JSON schema, with errors in the users' terms.
+    """Validate a value against a JSON schema, with messages in plain words.
 
     Datetimes pass where the schema's format is ``date-time``, NumPy scalars as numbers, tuples and
     arrays as arrays, and ready-made objects (such as ``pynwb.device.Device``) as objects.
@@ -119,7 +119,7 @@ def validate(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> N
     Raises
     ------
     MetadataError
-        For the first offence found, outermost first, with the path of the key.
+        For the outermost error; the message gives the path of the key.
     """
     errors = sorted(_validator_class()(schema).iter_errors(value), key=lambda e: len(e.path))
     if errors:

@@ -286,20 +286,20 @@ class BackendConfiguration:
 
     @classmethod
     def from_yaml(cls, path: str | Path, *, default_backend: str = "hdf5") -> BackendConfiguration:
-        """Return the configuration of a YAML file, such as :meth:`to_yaml` gives.
+        """Return the configuration that a YAML file states, as :meth:`to_yaml` writes it.
 
         Parameters
         ----------
         path : path-like
         default_backend : {"hdf5", "zarr"}
-            Where the file states none.
+            The backend when the file does not state one.
 
         Raises
         ------
         SourceNotFoundError
-            When there is no such file.
+            When the file does not exist.
         ArgumentError
-            When it is no YAML, or has a key or a value that is not known.
+            When the file is not valid YAML, gives a key twice, or has an unknown key or value.
         """
         document = _read_yaml(path)
         try:
@@ -335,7 +335,7 @@ class BackendConfiguration:
         return {**stated, "datasets": {each.location: each.to_dict() for each in self}}
 
     def to_yaml(self) -> str:
-        """Return it as YAML to edit, below the table."""
+        """Return the configuration as YAML to edit, below the table of datasets as a comment."""
         from nwb_ophys.documents import dump_yaml
 
         table = "".join(f"# {line}\n" for line in str(self).splitlines())

@@ -18,7 +18,7 @@ from nwb_ophys.metadata import (
     merge_metadata,
     models,
     parse_model,
-    parse_moment,
+    parse_datetime,
 )
 
 
@@ -47,7 +47,7 @@ def make_nwbfile(metadata: Mapping[str, Any] | None) -> NWBFile:
     for key in ("session_start_time", "timestamps_reference_time"):
         if key in fields:
             path = f'metadata["NWBFile"]["{key}"]'
-            fields[key] = _with_zone(parse_moment(fields[key], path), path)
+            fields[key] = _with_zone(parse_datetime(fields[key], path), path)
     nwbfile = NWBFile(**fields)
     if merged.get("Subject"):
         nwbfile.subject = _make_subject(merged["Subject"])
@@ -59,7 +59,7 @@ def _make_subject(metadata: Mapping[str, Any]) -> Subject:
     fields = attrs.asdict(subject, filter=_stated)
     if "date_of_birth" in fields:
         path = 'metadata["Subject"]["date_of_birth"]'
-        fields["date_of_birth"] = _with_zone(parse_moment(fields["date_of_birth"], path), path)
+        fields["date_of_birth"] = _with_zone(parse_datetime(fields["date_of_birth"], path), path)
     return Subject(**fields)
 
 
@@ -67,13 +67,13 @@ def _stated(_: attrs.Attribute[Any], value: Any) -> bool:
     return value is not None
 
 
-def _with_zone(moment: datetime.datetime, path: str) -> datetime.datetime:
-    """Put a moment in the zone of this computer where it has none: NWB requires one."""
-    if moment.tzinfo is not None:
-        return moment
-    local = moment.astimezone()
+def _with_zone(when: datetime.datetime, path: str) -> datetime.datetime:
+    """Return a datetime with a time zone, by default that of this computer: NWB requires one."""
+    if when.tzinfo is not None:
+        return when
+    local = when.astimezone()
     warnings.warn(
-        f"{path} is {moment.isoformat(' ')} without a time zone; that of this computer is "
+        f"{path} is {when.isoformat(' ')} without a time zone; that of this computer is "
         f"written: {local.isoformat(' ')}. Give it with its zone to be sure.",
         UserWarning,
         stacklevel=2,
@@ -90,7 +90,7 @@ def warn_of_other_session(nwbfile: NWBFile, metadata: Mapping[str, Any]) -> None
     if stated is None:
         return
     path = 'metadata["NWBFile"]["session_start_time"]'
-    start = parse_moment(stated, path).astimezone()
+    start = parse_datetime(stated, path).astimezone()
     if start != nwbfile.session_start_time:
         warnings.warn(
             f"The recording states that it began at {start.isoformat(' ')}, the file's session at "
