@@ -53,12 +53,8 @@ class MetadataTable(_Table):
         for field in attrs.fields(model):
             default = "required" if field.default is attrs.NOTHING else _shown(field.default)
             kind = _type_words(schema[field.name], field.metadata["model"])
-            yield (
-                f"``{field.name}``",
-                kind,
-                default,
-                field.metadata["description"].translate(_MARKUP),
-            )
+            meaning = field.metadata["description"].translate(_MARKUP)
+            yield f"``{field.name}``", kind, default, meaning
 
 
 class ArgumentsTable(_Table):

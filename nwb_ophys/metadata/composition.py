@@ -181,7 +181,7 @@ def _union(local: Mapping[str, DeepDict]) -> Composition:
 
 
 def _fill(target: DeepDict, source: Mapping[str, Any]) -> None:
-    """Add values that the target lacks: the first stream to state a value wins; lists are joined."""
+    """Add values that the target lacks: the first stated value wins, and lists are joined."""
     for key, value in source.items():
         if key not in target:
             target[key] = value

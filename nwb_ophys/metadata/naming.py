@@ -52,7 +52,7 @@ def camel_case(words: str) -> str:
 
 
 def unused_name(name: str, suffix: str, taken: set[str]) -> str:
-    """Return a name with a suffix that is not in use, numbered where needed, and add it to the used.
+    """Return an unused name with a suffix, numbered where needed, and mark it as used.
 
     Parameters
     ----------

@@ -73,7 +73,8 @@ def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str
     metadata : DeepDict
         The metadata; changed.
     key : str
-        Keys and indices joined by dots, such as ``NWBFile.session_start_time`` or ``Ophys.ImagingPlane.0.location``.
+        Keys and indices joined by dots, such as ``NWBFile.session_start_time`` or
+        ``Ophys.ImagingPlane.0.location``.
     text : str
         The value, read as YAML unless the schema asks for a text.
     schema : Mapping

@@ -17,8 +17,8 @@ from nwb_ophys.metadata import (
     get_default_ophys_metadata,
     merge_metadata,
     models,
-    parse_model,
     parse_datetime,
+    parse_model,
 )
 
 
