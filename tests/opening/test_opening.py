@@ -319,4 +319,4 @@ def test_the_document_reads_back_as_the_same(tmp_path, recording):
 def test_the_start_is_asked_for_in_the_document(tmp_path, recording):
     converter = open_recording([write_suite2p(tmp_path, recording)]).converter
     document = describe_recording(converter, converter.get_metadata())
-    assert "\n  session_start_time: null  # When the session began" in document
+    assert "\n  session_start_time: null  # Start of the session" in document
