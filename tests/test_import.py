@@ -30,6 +30,7 @@ HEAVY = {
     "jsonschema",
     "tqdm",
     "yaml",
+    "ruamel",
     "numpy",
 }
 

@@ -52,8 +52,9 @@ class MetadataTable(_Table):
         schema = model_schema(model)["properties"]
         for field in attrs.fields(model):
             default = "required" if field.default is attrs.NOTHING else _shown(field.default)
-            kind = _type_words(schema[field.name], field.metadata["schema"].get("model"))
-            yield f"``{field.name}``", kind, default, field.metadata["doc"].translate(_MARKUP)
+            kind = _type_words(schema[field.name], field.metadata["model"])
+            meaning = field.metadata["description"].translate(_MARKUP)
+            yield f"``{field.name}``", kind, default, meaning
 
 
 class ArgumentsTable(_Table):

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Command-line options that several commands share."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ format_names = click.option(
     "format_names",
     multiple=True,
     metavar="NAME",
-    help="Format of the paths (see 'nwb-ophys formats'); recognised when not given. With several "
-    "paths give it once for all, or once for each.",
+    help="Format of the paths (see 'nwb-ophys formats'); detected when not given. With several "
+    "paths give it once for all, or once for each path.",
 )
 
 options = click.option(
@@ -64,34 +64,38 @@ _STORAGE = (
     click.option(
         "--chunk-mb",
         type=_ABOVE_ZERO,
-        help="Size of chunks, in MB.  [default: as suits each dataset]",
+        help="Size of chunks, in MB.  [default: chosen for each dataset]",
     ),
     click.option(
         "--buffer-gb",
         type=_ABOVE_ZERO,
-        help="Memory for what is being read and compressed, in GB.  [default: 0.5]",
+        help="Memory for data being read and compressed, in GB.  [default: 0.5]",
     ),
     click.option(
         "--configuration",
         "configuration_file",
         type=click.Path(path_type=Path),
-        help="YAML file that says how each dataset is stored, as --plan prints it.",
+        help="YAML file with the storage settings of each dataset, as --plan prints it.",
     ),
     click.option(
         "--workers",
         type=click.IntRange(min=0),
-        help="Threads that read and compress; 0: none beside the main one.  [default: one per "
+        help="Threads that read and compress; 0 uses the main thread only.  [default: one per "
         "core]",
     ),
-    click.option("--verify", is_flag=True, help="Read again what was written, and compare it."),
     click.option(
-        "--plan", is_flag=True, help="Print how each dataset would be stored, and write nothing."
+        "--verify", is_flag=True, help="Read the file back and compare it with the source."
+    ),
+    click.option(
+        "--plan",
+        is_flag=True,
+        help="Print how each dataset would be stored, without writing anything.",
     ),
 )
 
 
 def storage(command: Any) -> Any:
-    """Add the options that say how a file is stored."""
+    """Add the options for the storage of a file."""
     for option in reversed(_STORAGE):
         command = option(command)
     return command
@@ -106,12 +110,12 @@ def configuration(
     *,
     default_backend: str | None = None,
 ) -> Any:
-    """Return the configuration of a file, in which options stand above what the YAML says.
+    """Return the configuration of a file; options override the values of the YAML file.
 
     Raises
     ------
     ArgumentError
-        When the YAML is of another backend than the one asked for.
+        When the YAML file states another backend than the option.
     """
     from nwb_ophys.storage import BackendConfiguration
 
@@ -122,12 +126,12 @@ def configuration(
         base = BackendConfiguration.from_yaml(path, default_backend=default)
     if backend not in (None, base.backend):
         raise ArgumentError(
-            f"'{path}' is of backend '{base.backend}', but '{backend}' is to be written; make one "
-            "for that backend with --plan."
+            f"'{path}' is for backend '{base.backend}', but '{backend}' was requested; make a "
+            "configuration for that backend with --plan."
         )
     given = {"compression": compression, "chunk_mb": chunk_mb, "buffer_gb": buffer_gb}
     for name, value in given.items():
-        if value is not None:  # and holds for what the YAML says of each dataset, too
+        if value is not None:  # Setting it overrides the entries of single datasets too.
             setattr(base, name, value)
     return base
 
@@ -136,7 +140,7 @@ debug = click.option("--debug", is_flag=True, help="Show the traceback of an err
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
-    """Return KEY=VALUE texts as a dictionary.
+    """Return texts of the form KEY=VALUE as a dictionary.
 
     Raises
     ------

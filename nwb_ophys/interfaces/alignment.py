@@ -1,4 +1,4 @@
-"""The times of an interface's samples, and how they are brought onto the session's clock."""
+"""Times of an interface's samples, and their alignment to the clock of the session."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from nwb_ophys.timing import extractor_times, interpolate_times, regular_times
 
 
 class TimeAlignment:
-    """Reads and sets the times of the samples of ``self.extractor``."""
+    """Mixin that reads and sets the times of the samples of ``self.extractor``."""
 
     extractor: Any
     _unshifted: NDArray[np.float64] | None = None
-    """The times before they were shifted, where they were."""
+    """Times before the shift; None when they were not shifted."""
     _is_aligned = False
-    """Whether somebody has set the times."""
+    """Whether the user has set the times."""
 
     def get_original_timestamps(self) -> NDArray[np.float64]:
-        """Return the times of the samples in seconds as the source counts them."""
+        """Return the times of the samples in seconds, as the source counts them."""
         native = self.extractor.get_native_timestamps()
         return self._regular_timestamps() if native is None else np.asarray(native, dtype=float)
 
     def get_timestamps(self) -> NDArray[np.float64]:
-        """Return the times of the samples in seconds as they will be written."""
+        """Return the times of the samples in seconds, as they will be written."""
         times = extractor_times(self.extractor)
         return self._regular_timestamps() if times is None else times
 
@@ -45,32 +45,34 @@ class TimeAlignment:
         Parameters
         ----------
         t : array-like of float, shape (samples,)
-            In seconds from the start of the session.
+            Times in seconds from the start of the session.
         """
         self._set_times(t)
         self._unshifted, self._is_aligned = None, True
 
     def set_aligned_starting_time(self, t0: float) -> None:
-        """Shift all times, which count from the start of this recording, to start at ``t0``.
+        """Shift all times by ``t0``, the start of this recording on the clock of the session.
 
         Parameters
         ----------
         t0 : float
-            When the recording's own clock was 0, in seconds from the start of the session. Called
-            again, it replaces the shift instead of adding to it.
+            Zero of the recording's own clock, in seconds from the start of the session. A second
+            call replaces the shift instead of adding to it.
         """
         if not np.isfinite(t0):
-            raise MetadataError(f"The starting time is {t0}; it must be a finite number of s.")
+            raise MetadataError(
+                f"The starting time is {t0}; it must be a finite number of seconds."
+            )
         self._shift(float(t0))
         self._is_aligned = True
 
     def shift_to_session_start(self, delay: float) -> None:
-        """Count times from the start of the session, unless they have been set otherwise.
+        """Count times from the start of the session, unless the user has set them.
 
         Parameters
         ----------
         delay : float
-            How long after the start of the session this recording began, in seconds.
+            Seconds from the start of the session to the start of this recording.
         """
         extractor = self.extractor
         has_times = extractor_times(extractor) is not None or extractor.get_sampling_frequency()
@@ -83,12 +85,12 @@ class TimeAlignment:
         self._unshifted = unshifted
 
     def align_by_interpolation(self, unaligned: ArrayLike, aligned: ArrayLike) -> None:
-        """Carry the times over to another clock by moments known on both.
+        """Convert the times to the clock of the session by events known on both clocks.
 
         Parameters
         ----------
-        unaligned, aligned : array-like of float, shape (moments,)
-            The same moments on this recording's clock and on that of the session, in seconds.
+        unaligned, aligned : array-like of float, shape (events,)
+            The same events on this recording's clock and on the clock of the session, in seconds.
         """
         self.set_aligned_timestamps(interpolate_times(self.get_timestamps(), unaligned, aligned))
 

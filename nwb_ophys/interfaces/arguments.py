@@ -1,4 +1,4 @@
-"""Arguments stated once, as an attrs class: they make the constructor, the schema and the checks.
+"""Arguments declared once, as an attrs class, for the constructor, the schema and validation.
 
 Source arguments and conversion options are both such classes. A field's annotation gives its type;
 :func:`argument` gives its description and default.
@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import functools
 import inspect
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 import attrs
 
 from nwb_ophys.errors import MetadataError, NwbOphysError, SourceArgumentError
-from nwb_ophys.metadata import JSON_SCHEMA_DIALECT, validate
+from nwb_ophys.metadata import (
+    JSON_SCHEMA_DIALECT,
+    alternatives,
+    class_schema,
+    field,
+    type_hints,
+    validate,
+)
 
 Arguments = TypeVar("Arguments")
-
-_PLAIN = {float: "number", int: "integer", str: "string", bool: "boolean"}
 
 
 def argument(
@@ -32,14 +35,13 @@ def argument(
     Parameters
     ----------
     description : str
-        What it means, with its unit; shown in the schema, the command line and the docs.
+        Meaning of the argument, with its unit; shown in the schema, the command line and the docs.
     default : Any, optional
-        Its value when it is not given; without one it must be given.
+        Value when the argument is not given; an argument without a default is required.
     schema : Mapping, optional
-        What JSON schema is to say of it beyond the type of its annotation.
+        Keywords of JSON schema beyond the type of the annotation.
     """
-    metadata = {"description": description, "schema": schema or {}}
-    return attrs.field(default=default, metadata=metadata)
+    return field(description, default, schema)
 
 
 _SIZES = {
@@ -52,13 +54,13 @@ _SHAPE = {"type": "array", "items": {"type": "integer", "minimum": 1}}
 
 
 def iterator_options_argument(description: str, *, shapes: bool) -> Any:
-    """Declare the conversion option that says in which blocks and chunks data go to the file.
+    """Declare the conversion option for the blocks and chunks in which data are written.
 
     Parameters
     ----------
     description : str
     shapes : bool
-        Whether shapes may be given beside sizes: what is written has one shape.
+        Allow shapes beside sizes, which needs all written data to have one shape.
     """
     properties = _SIZES | ({"buffer_shape": _SHAPE, "chunk_shape": _SHAPE} if shapes else {})
     schema = {"properties": properties, "additionalProperties": False}
@@ -71,27 +73,19 @@ def arguments_schema(cls: type, title: str) -> dict[str, Any]:
     Parameters
     ----------
     cls : type
-        Its fields were declared with :func:`argument`.
+        A class whose fields were declared with :func:`argument`.
     title : str
-        What the schema is of.
+        Title of the schema.
     """
-    hints = typing.get_type_hints(cls)
-    fields = attrs.fields(cls)
-    return {
-        "$schema": JSON_SCHEMA_DIALECT,
-        "title": title,
-        "type": "object",
-        "properties": {field.name: _field_schema(field, hints[field.name]) for field in fields},
-        "required": [field.name for field in fields if field.default is attrs.NOTHING],
-        "additionalProperties": False,
-    }
+    head = {"$schema": JSON_SCHEMA_DIALECT, "title": title}
+    return head | class_schema(cls, with_defaults=True)
 
 
 def arguments_signature(cls: type) -> inspect.Signature:
     """Return the signature of a constructor that takes these arguments."""
     parameters = inspect.signature(cls).parameters.values()
-    # Arguments of attrs classes are keywords; a constructor takes them in order too, but Python
-    # has those with a default behind the others.
+    # Arguments of attrs classes are keywords. A constructor takes them in order too, where Python
+    # wants those with a default after the others.
     ordered = sorted(parameters, key=lambda p: p.default is not inspect.Parameter.empty)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature([parameter.replace(kind=kind) for parameter in ordered])
@@ -100,12 +94,12 @@ def arguments_signature(cls: type) -> inspect.Signature:
 def bind_positional(
     cls: type, args: Sequence[Any], given: Mapping[str, Any], owner: str
 ) -> dict[str, Any]:
-    """Return all arguments by name.
+    """Return positional and named arguments by name.
 
     Raises
     ------
     SourceArgumentError
-        When there are too many, or one is given twice.
+        When there are too many arguments, or one is given twice.
     """
     names = list(arguments_signature(cls).parameters)
     if len(args) > len(names):
@@ -120,26 +114,26 @@ def bind_positional(
 @functools.cache
 def path_argument(cls: type) -> str | None:
     """Return the name of the first argument that is a path, or a list of them."""
-    hints = typing.get_type_hints(cls)
-    names = [field.name for field in attrs.fields(cls)]
-    return next((name for name in names if Path in _alternatives(hints[name])), None)
+    hints = type_hints(cls)
+    names = [each.name for each in attrs.fields(cls)]
+    return next((name for name in names if Path in alternatives(hints[name])), None)
 
 
 def parse_arguments(
     cls: type[Arguments], given: Mapping[str, Any], owner: str, error: type[NwbOphysError]
 ) -> Arguments:
-    """Check arguments and make an instance of their class.
+    """Validate arguments and return an instance of their class.
 
     Parameters
     ----------
     cls : type
         An attrs class of arguments.
     given : Mapping
-        The values by name. One of None counts as not given, unless it is a choice of its own.
+        The values by name. None counts as not given, unless the schema allows null.
     owner : str
-        Whose arguments, for messages.
+        Name of the class that takes the arguments, for messages.
     error : type
-        What is raised.
+        Class of the error that is raised.
     """
     schema = arguments_schema(cls, owner)
     allowed = ", ".join(schema["properties"]) or "none"
@@ -155,7 +149,7 @@ def parse_arguments(
     if missing:
         description = schema["properties"][missing[0]]["description"]
         raise error(f"{owner} needs the argument '{missing[0]}': {description}")
-    hints = typing.get_type_hints(cls)
+    hints = type_hints(cls)  # type: ignore[arg-type]  # classes are hashable
     converted = {name: _converted(value, hints[name]) for name, value in values.items()}
     for name, value in converted.items():
         try:
@@ -165,48 +159,9 @@ def parse_arguments(
     return cls(**converted)
 
 
-def _field_schema(field: attrs.Attribute[Any], hint: Any) -> dict[str, Any]:
-    schema = _type_schema(hint) | field.metadata["schema"]
-    schema["description"] = field.metadata["description"]
-    if field.default is not attrs.NOTHING and field.default is not None:
-        schema["default"] = field.default
-        if type(None) in get_args(hint):
-            # None is a choice then, not the lack of one.
-            schema["type"] = [schema["type"], "null"]
-            if "enum" in schema:
-                schema["enum"] = [*schema["enum"], None]
-    return schema
-
-
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    """Return the types that a hint allows, those within lists included, None not."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return tuple(kind for arm in get_args(hint) for kind in _alternatives(arm))
-    if get_origin(hint) in (list, Sequence):
-        return _alternatives(get_args(hint)[0])
-    return () if hint is type(None) else (hint,)
-
-
-def _type_schema(hint: Any) -> dict[str, Any]:
-    origin = get_origin(hint)
-    if origin in (Union, types.UnionType):
-        arms = [_type_schema(arm) for arm in get_args(hint) if arm is not type(None)]
-        return arms[0] if len(arms) == 1 else {"anyOf": arms}
-    if origin is Literal:
-        choices = [choice for choice in get_args(hint) if choice is not None]
-        return {"type": "string", "enum": choices}
-    if origin in (list, Sequence):
-        return {"type": "array", "items": _type_schema(get_args(hint)[0])}
-    if hint is Path:
-        return {"type": "string", "format": "path"}
-    if origin is dict or hint is dict:
-        return {"type": "object"}
-    return {"type": _PLAIN[hint]} if hint in _PLAIN else {}
-
-
 def _converted(value: Any, hint: Any) -> Any:
-    """Make paths of texts where a path is meant, and a float of an integer where one is."""
-    kinds = _alternatives(hint)
+    """Convert a text to a path, and an integer to a float, where the type hint asks for one."""
+    kinds = alternatives(hint)
     if Path in kinds and isinstance(value, str):
         return Path(value).expanduser()
     if Path in kinds and isinstance(value, (list, tuple)):

@@ -1,20 +1,20 @@
-"""What NeuroConv's converters need of an interface's schema to take it as one of theirs."""
+"""Additions to an interface's schema that NeuroConv's converters need."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-_DESCRIPTION = "NeuroConv's own form of these metadata; nothing is read from it."
+_DESCRIPTION = "NeuroConv's own form of this metadata; nothing is read from it."
 
-# NeuroConv 0.10 gives metadata to an interface as that stated them, but checks them against its
-# schema in a form of NeuroConv's own, in which dictionaries of these names stand for lists of ours.
+# NeuroConv 0.10 hands metadata to an interface in the interface's form, but validates it in a form
+# of its own, in which dictionaries with these names replace our lists.
 _OPHYS_KEYS = ("ImagingPlanes", "MicroscopySeries", "PlaneSegmentations", "RoiResponses")
 _TOP_KEYS = ("Devices", "DeviceModels")
 
 
 def with_neuroconv_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a metadata schema that also passes the form in which NeuroConv checks metadata."""
+    """Return a metadata schema that also allows the form in which NeuroConv validates metadata."""
     properties = {**schema["properties"], **_entries(_TOP_KEYS)}
     ophys = properties["Ophys"]
     inner = {**ophys["properties"], **_entries(_OPHYS_KEYS)}
@@ -22,7 +22,7 @@ def with_neuroconv_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_neuroconv_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a metadata schema with only the keys that are read, to check what a user states."""
+    """Return a metadata schema with only the keys that are read, to validate a user's metadata."""
     properties = _without_entries(schema["properties"])
     ophys = properties.get("Ophys", {})
     if "properties" in ophys:

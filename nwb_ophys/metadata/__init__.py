@@ -1,4 +1,4 @@
-"""The ophys metadata: one shape, its defaults, its schema, and how several become one.
+"""The ophys metadata: one shape, its defaults and schema, and the composition of several streams.
 
 Pure data: dictionaries in the shape that users edit, and attrs models of their parts. Nothing here
 knows pynwb, a file or a backend.
@@ -6,7 +6,7 @@ knows pynwb, a file or a backend.
 
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.composition import Composition, compose_metadata
-from nwb_ophys.metadata.datetimes import parse_moment
+from nwb_ophys.metadata.datetimes import parse_datetime
 from nwb_ophys.metadata.deepdict import (
     DeepDict,
     FullMetadata,
@@ -23,13 +23,19 @@ from nwb_ophys.metadata.defaults import (
     image_entry,
     trace_entry,
 )
-from nwb_ophys.metadata.documents import dump_metadata, load_metadata, read_yaml
+from nwb_ophys.metadata.documents import dump_metadata, load_metadata
+from nwb_ophys.metadata.fields import (
+    JSON_SCHEMA_DIALECT,
+    alternatives,
+    class_schema,
+    field,
+    type_hints,
+)
 from nwb_ophys.metadata.links import check_links
+from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.naming import camel_case, with_suffix
 from nwb_ophys.metadata.schema import (
-    JSON_SCHEMA_DIALECT,
     imaging_schema,
-    model_schema,
     parse_model,
     segmentation_schema,
     validate,
@@ -41,10 +47,13 @@ __all__ = [
     "Composition",
     "DeepDict",
     "FullMetadata",
+    "alternatives",
     "camel_case",
     "check_links",
+    "class_schema",
     "compose_metadata",
     "dump_metadata",
+    "field",
     "fill_metadata",
     "get_default_ophys_metadata",
     "get_default_segmentation_metadata",
@@ -57,11 +66,11 @@ __all__ = [
     "merge_metadata",
     "model_schema",
     "models",
+    "parse_datetime",
     "parse_model",
-    "parse_moment",
-    "read_yaml",
     "segmentation_schema",
     "trace_entry",
+    "type_hints",
     "validate",
     "with_suffix",
 ]

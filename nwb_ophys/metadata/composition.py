@@ -1,7 +1,7 @@
-"""How the metadata of several streams become one, and each stream's own view of it again.
+"""Composition of the metadata of several streams, and the view of each stream on the result.
 
-Streams that describe the same device or plane share it; whatever else collides is kept apart by
-names made from the stream's name. Nothing is dropped.
+Streams that describe the same device or plane share it; other entries with the same name get names
+made from the stream's name. Nothing is dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import MetadataError
-from nwb_ophys.metadata.datetimes import parse_moment
+from nwb_ophys.metadata.datetimes import parse_datetime
 from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata
 from nwb_ophys.metadata.links import (
     BY_PLANE,
@@ -34,7 +34,7 @@ _OWNED = (*SERIES, SEGMENTATIONS)
 
 @attrs.frozen
 class Composition:
-    """The metadata of several streams in one, and which entries are whose.
+    """The metadata of several streams in one, with the owner of each entry.
 
     Attributes
     ----------
@@ -43,8 +43,8 @@ class Composition:
     claims : Mapping of str to Mapping of str to list of int
         For each stream the indices of its own entries in the lists of series and segmentations.
     delays : Mapping of str to float
-        By how many seconds each stream that states its start began after the first of them; empty
-        where the starts cannot be compared.
+        Seconds from the earliest stated start to the start of each stream that states one; empty
+        when the starts cannot be compared.
     """
 
     metadata: DeepDict
@@ -64,8 +64,8 @@ class Composition:
         Raises
         ------
         MetadataError
-            When entries have been taken out of a list or added to it, so that it is no longer
-            known which are whose.
+            When entries were removed from a list or added to it, so that their owners are no
+            longer known.
         """
         view = FullMetadata(metadata)
         for category in _OWNED:
@@ -85,12 +85,12 @@ class Composition:
 
 
 def compose_metadata(streams: Mapping[str, Mapping[str, Any]]) -> Composition:
-    """Put the metadata of several streams together.
+    """Combine the metadata of several streams.
 
     Parameters
     ----------
     streams : Mapping of str to Mapping
-        The metadata of each stream, by its name. They are not changed.
+        The metadata of each stream by its name; not changed.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def compose_metadata(streams: Mapping[str, Mapping[str, Any]]) -> Composition:
     return _union(local)
 
 
-# --- series, segmentations, traces, images: always of one stream --------------------------------
+# --- series, segmentations, traces, images: each belongs to one stream --------------------------
 
 
 def _renamed(entries: Mapping[str, list[Any]]) -> Iterator[tuple[str, str, str]]:
@@ -124,7 +124,7 @@ def _renamed(entries: Mapping[str, list[Any]]) -> Iterator[tuple[str, str, str]]
 
 
 def _separate_series(local: Mapping[str, DeepDict]) -> None:
-    # All are in the acquisition of one file, of whichever kind they are.
+    # One- and two-photon series share the acquisition group of the file, and so its names.
     entries = {
         stream: [entry for kind in SERIES for entry in entries_of(metadata, kind)]
         for stream, metadata in local.items()
@@ -181,7 +181,7 @@ def _union(local: Mapping[str, DeepDict]) -> Composition:
 
 
 def _fill(target: DeepDict, source: Mapping[str, Any]) -> None:
-    """Add what the target lacks: the first stream that states a value wins; lists are united."""
+    """Add values that the target lacks: the first stated value wins, and lists are joined."""
     for key, value in source.items():
         if key not in target:
             target[key] = value
@@ -197,15 +197,15 @@ def _warn_of_animals(local: Mapping[str, DeepDict]) -> None:
     if len(set(names.values())) > 1:
         shown = ", ".join(f"'{name}' ('{stream}')" for stream, name in names.items())
         warnings.warn(
-            f"The streams state different animals: {shown}. A file is of one; the first is "
-            "written. Convert those of each animal by themselves.",
+            f"The streams state different animals: {shown}. A file describes one animal; the first "
+            "is written. Convert the streams of each animal separately.",
             UserWarning,
             stacklevel=4,
         )
 
 
 def _session(stated: Mapping[str, Mapping[str, Any]]) -> tuple[DeepDict, dict[str, float]]:
-    """Return what all state of the session, and how long after its start each stream began."""
+    """Return the combined session fields, and the delay of each stream after the session start."""
     session = DeepDict()
     for one in stated.values():
         _fill(session, {k: v for k, v in one.items() if v not in ("", "no description")})
@@ -214,18 +214,18 @@ def _session(stated: Mapping[str, Mapping[str, Any]]) -> tuple[DeepDict, dict[st
     values = {
         s: one["session_start_time"] for s, one in stated.items() if one.get("session_start_time")
     }
-    moments = {stream: _moment(value, stream) for stream, value in values.items()}
-    if len({moment.astimezone() for moment in moments.values()}) < 2:
-        return session, dict.fromkeys(moments, 0.0)
-    first = min(moments, key=lambda stream: moments[stream].astimezone())
+    starts = {stream: _start(value, stream) for stream, value in values.items()}
+    if len({start.astimezone() for start in starts.values()}) < 2:
+        return session, dict.fromkeys(starts, 0.0)
+    first = min(starts, key=lambda stream: starts[stream].astimezone())
     session["session_start_time"] = values[first]
     # A start without a zone may be hours from one with a zone.
-    has_zone = {moment.tzinfo is not None for moment in moments.values()}
+    has_zone = {start.tzinfo is not None for start in starts.values()}
     is_counted = len(has_zone) == 1 and "timestamps_reference_time" not in session
     shown = ", ".join(f"{value} ('{stream}')" for stream, value in values.items())
-    others = ", ".join(f"'{stream}'" for stream in stated if stream not in moments)
+    others = ", ".join(f"'{stream}'" for stream in stated if stream not in starts)
     warnings.warn(
-        f"The streams state different session starts: {shown}. Where the metadata give no other, "
+        f"The streams state different session starts: {shown}. Unless the metadata gives another, "
         "the earliest is written. The "
         + (_COUNTED if is_counted else _NOT_COUNTED)
         + (
@@ -237,8 +237,8 @@ def _session(stated: Mapping[str, Mapping[str, Any]]) -> tuple[DeepDict, dict[st
     )
     if not is_counted:
         return session, {}
-    begin = moments[first]
-    return session, {s: (moment - begin).total_seconds() for s, moment in moments.items()}
+    earliest = starts[first]
+    return session, {s: (start - earliest).total_seconds() for s, start in starts.items()}
 
 
 _COUNTED = (
@@ -250,6 +250,6 @@ _NOT_COUNTED = (
 )
 
 
-def _moment(value: Any, stream: str) -> datetime.datetime:
+def _start(value: Any, stream: str) -> datetime.datetime:
     path = f'metadata["NWBFile"]["session_start_time"] of stream \'{stream}\''
-    return parse_moment(value, path)
+    return parse_datetime(value, path)

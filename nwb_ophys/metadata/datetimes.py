@@ -1,4 +1,4 @@
-"""Dates and times as metadata give them."""
+"""Dates and times in metadata."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 from nwb_ophys.errors import MetadataError
 
 
-def parse_moment(value: Any, path: str) -> datetime.datetime:
-    """Return a date and time given as such, or as ISO 8601 text.
+def parse_datetime(value: Any, path: str) -> datetime.datetime:
+    """Return a datetime from a datetime, a date or an ISO 8601 text.
 
-    One without a time zone is returned without one.
+    The result has a time zone only when the value has one.
 
     Parameters
     ----------
     value : Any
     path : str
-        Where it stands, for messages.
+        Key of the value in the metadata, for messages.
 
     Raises
     ------
     MetadataError
-        Naming ``path`` when it is neither.
+        When the value is something else; the message names ``path``.
     """
     if isinstance(value, str):
         text = value.strip()
-        # Python 3.10 knows no Z.
+        # Python 3.10 does not read Z as UTC.
         text = text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text
         try:
             return datetime.datetime.fromisoformat(text)

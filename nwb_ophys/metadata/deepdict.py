@@ -1,4 +1,4 @@
-"""Nested dictionaries, and the one rule by which metadata are merged."""
+"""Nested dictionaries, and the rule by which metadata is merged."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nwb_ophys.errors import MetadataError
 class DeepDict(dict[Any, Any]):
     """A dictionary of dictionaries in which an absent key is an empty :class:`DeepDict`.
 
-    So that ``metadata["Subject"]["subject_id"] = "M7"`` needs no preparation. Mappings put into it,
-    also those within lists and tuples, become DeepDicts too; lists are copied, other values are
-    kept as they are. It equals the plain dictionary with the same content.
+    ``metadata["Subject"]["subject_id"] = "M7"`` therefore needs no preparation. Mappings that are
+    added, also those within lists and tuples, become DeepDicts too; lists are copied, other values
+    are kept as they are. A DeepDict equals the plain dictionary with the same content.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class DeepDict(dict[Any, Any]):
         return self
 
     def copy(self) -> DeepDict:
-        """Return a DeepDict with the same content, which can be changed on its own."""
+        """Return an independent DeepDict with the same content."""
         return DeepDict(self)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
@@ -115,7 +115,7 @@ def merge_metadata(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None)
     Parameters
     ----------
     defaults : Mapping
-        Values for what the caller does not state.
+        Values for keys that the caller does not state.
     given : Mapping or None
         The caller's metadata: its values win, recursively; a list replaces a list whole; a value of
         None counts as not given.
@@ -132,12 +132,12 @@ def merge_metadata(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None)
 
 
 def merge_description(defaults: Mapping[Any, Any], stated: Mapping[Any, Any]) -> DeepDict:
-    """Fill defaults with what a source states, where lists of entries are merged entry by entry.
+    """Update defaults with the values that a source states, merging lists entry by entry.
 
     Parameters
     ----------
     defaults : Mapping
-        With one entry per device, plane, series, …
+        Metadata with one entry per device, plane, series, …
     stated : Mapping
         The same shape, with only the keys that the source states; None counts as not stated.
 
@@ -182,7 +182,7 @@ def _plain(value: Any) -> Any:
 
 
 def _without_none(value: Any) -> Any:
-    """Drop keys whose value is None: "not stated", wherever they stand."""
+    """Drop keys whose value is None, at every depth: None counts as not stated."""
     if isinstance(value, Mapping):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):

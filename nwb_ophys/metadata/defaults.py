@@ -1,4 +1,4 @@
-"""What is written where the source and the user say nothing: the only place that fills unknowns.
+"""Default metadata for values that neither source nor user states; the only place that has any.
 
 Unknown wavelengths are NaN, unknown names ``unknown``, unknown units ``n.a.``: markers that a
 reader recognises. Each function returns a fresh object.
@@ -66,7 +66,7 @@ def _default_imaging_plane() -> dict[str, Any]:
 
 
 def get_default_segmentation_metadata() -> DeepDict:
-    """Return the metadata that any segmentation has, beside those of any ophys file.
+    """Return the metadata that any segmentation has, in addition to that of any ophys file.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def trace_entry(trace: str) -> dict[str, Any]:
     Parameters
     ----------
     trace : str
-        The extractor's name of it: ``raw``, ``dff``, ``neuropil``, ``deconvolved``, …
+        The extractor's name of the trace: ``raw``, ``dff``, ``neuropil``, ``deconvolved``, …
 
     Returns
     -------
@@ -131,7 +131,7 @@ def get_nwb_imaging_metadata(
     Parameters
     ----------
     imgextractor : roiextractors.ImagingExtractor
-        Only its shape is read.
+        Extractor whose shape is read; no frame is.
     photon_series_type : {"TwoPhotonSeries", "OnePhotonSeries"}
         The kind of series to describe.
 
@@ -162,7 +162,7 @@ def get_nwb_segmentation_metadata(sgmextractor: Any) -> dict[str, Any]:
     Parameters
     ----------
     sgmextractor : roiextractors.SegmentationExtractor
-        Its traces and images are listed, not read.
+        Extractor whose traces and images are listed, not read.
 
     Returns
     -------

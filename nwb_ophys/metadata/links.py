@@ -1,4 +1,4 @@
-"""Whether the names by which metadata refer to each other exist."""
+"""Links between entries of metadata, which refer to each other by name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ def check_links(metadata: Mapping[str, Any]) -> None:
     Parameters
     ----------
     metadata : Mapping
-        Whole, and valid against its schema. An empty list of devices means that the file has them.
+        Complete metadata, valid against its schema. With an empty list of devices the file is
+        expected to have them already.
 
     Raises
     ------
     MetadataError
-        With the path of the first link that leads nowhere, and the names there are.
+        For the first link to a name that does not exist; the message lists the names that do.
     """
     ophys = metadata.get("Ophys") or {}
     devices = _names(ophys.get("Device"))
@@ -64,7 +65,7 @@ BY_PLANE = ("Fluorescence", "DfOverF", "SegmentationImages")
 
 
 def entries_of(metadata: Mapping[str, Any], category: str) -> list[Any]:
-    """Return the entries of a category; none where they are absent or not a list."""
+    """Return the entries of a category; an empty list where they are absent or not a list."""
     ophys = metadata.get("Ophys") or {}
     if category == SEGMENTATIONS:
         ophys = ophys.get("ImageSegmentation") or {}
@@ -73,7 +74,7 @@ def entries_of(metadata: Mapping[str, Any], category: str) -> list[Any]:
 
 
 def set_entries(metadata: DeepDict, category: str, entries: list[Any]) -> None:
-    """Replace the entries of a category; with none, the category is taken out."""
+    """Replace the entries of a category; an empty list removes the category."""
     ophys = metadata["Ophys"]
     parent = ophys["ImageSegmentation"] if category == SEGMENTATIONS else ophys
     if entries:
@@ -83,11 +84,11 @@ def set_entries(metadata: DeepDict, category: str, entries: list[Any]) -> None:
 
 
 def path_of(category: str) -> str:
-    """Return where the entries of a category stand, for messages."""
+    """Return the path of a category in the metadata, for messages."""
     inner = '["ImageSegmentation"]' if category == SEGMENTATIONS else ""
     return f'metadata["Ophys"]{inner}["{category}"]'
 
 
 def described(entries: list[Any]) -> list[Any]:
-    """Return those entries that are descriptions with a name, not objects made already."""
+    """Return the entries that are dictionaries with a name, not ready-made objects."""
     return [e for e in entries if isinstance(e, Mapping) and isinstance(e.get("name"), str)]

@@ -1,8 +1,7 @@
 """Models of the parts of ``metadata["Ophys"]``, field by field as NWB names them.
 
-The source of every field and of its meaning is the NWB schema 2.9 (core, nwb.ophys, nwb.device,
-nwb.file). A field of type ``float`` takes any real number, NaN included: NaN marks a wavelength
-that is not known.
+Every field and its meaning come from the NWB schema 2.9 (core, nwb.ophys, nwb.device, nwb.file).
+A field of type ``float`` takes any real number, NaN included: NaN marks an unknown wavelength.
 """
 
 from __future__ import annotations
@@ -13,6 +12,28 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.metadata.fields import class_schema, field
+
+
+def model_schema(model: type) -> dict[str, Any]:
+    """Return the JSON schema of a model, with the first line of its docstring as description.
+
+    Parameters
+    ----------
+    model : type
+        An attrs class of this module.
+
+    Returns
+    -------
+    dict
+        A schema that allows no other keys than the model's fields.
+    """
+    schema = class_schema(model)
+    schema["description"] = (model.__doc__ or "").split("\n")[0]
+    if not schema["required"]:
+        del schema["required"]
+    return schema
+
 
 def _floats(values: Any) -> Any:
     return None if values is None else np.asarray(values, dtype=float)
@@ -20,23 +41,23 @@ def _floats(values: Any) -> Any:
 
 def text(doc: str, *, required: bool = False, default: str | None = None) -> Any:
     """Declare a field of text."""
-    return _field(doc, {"type": "string"}, required, default, None)
+    return field(doc, attrs.NOTHING if required else default)
 
 
-def name(doc: str, *, required: bool = True) -> Any:
+def name(doc: str) -> Any:
     """Declare a field that becomes a name in the file, where / and : separate names."""
-    return _field(doc, {"type": "string", "pattern": "^[^/:]+$"}, required, None, None)
+    return field(doc, schema={"pattern": "^[^/:]+$"})
 
 
-def number(doc: str, *, required: bool = False, default: float | None = None) -> Any:
+def number(doc: str, *, required: bool = False) -> Any:
     """Declare a field that holds a real number; NaN is allowed."""
-    return _field(doc, {"type": "number"}, required, default, attrs.converters.optional(float))
+    default = attrs.NOTHING if required else None
+    return field(doc, default, converter=attrs.converters.optional(float))
 
 
 def integer(doc: str, *, minimum: int = 0) -> Any:
     """Declare a field that holds an integer."""
-    schema = {"type": "integer", "minimum": minimum}
-    return _field(doc, schema, False, None, attrs.converters.optional(int))
+    return field(doc, None, {"minimum": minimum}, converter=attrs.converters.optional(int))
 
 
 def numbers(doc: str, sizes: tuple[int, int] = (2, 3)) -> Any:
@@ -47,19 +68,23 @@ def numbers(doc: str, sizes: tuple[int, int] = (2, 3)) -> Any:
         "minItems": sizes[0],
         "maxItems": sizes[1],
     }
-    return _field(doc, schema, False, None, _floats)
+    return field(doc, None, schema, converter=_floats)
 
 
-def part(doc: str, model: type, *, many: bool = False, required: bool = False) -> Any:
-    """Declare a field that holds another model, or a list of them."""
-    return _field(doc, {"model": model, "many": many}, required, None, None)
+def datetime(doc: str) -> Any:
+    """Declare a field that holds a date and time, or the text of one."""
+    return field(doc, None, {"type": "string", "format": "date-time"})
 
 
-def _field(doc: str, schema: dict[str, Any], required: bool, default: Any, converter: Any) -> Any:
-    metadata = {"doc": doc, "schema": schema}
-    if required:
-        return attrs.field(metadata=metadata, converter=converter)
-    return attrs.field(metadata=metadata, converter=converter, default=default)
+def part(doc: str, model: type) -> Any:
+    """Declare a field that holds a description of another model."""
+    return field(doc, None, model_schema(model), model=model)
+
+
+def parts(doc: str, model: type) -> Any:
+    """Declare a required field that holds a list of descriptions of another model."""
+    schema = {"type": "array", "items": model_schema(model), "minItems": 1}
+    return field(doc, schema=schema, model=model)
 
 
 @attrs.frozen(kw_only=True)
@@ -67,8 +92,8 @@ class DeviceModel:
     """The model of a device (NWB ``DeviceModel``)."""
 
     name: str = name("Name of the model, such as 'Bergamo II'.")
-    manufacturer: str = text("Who makes it.", required=True)
-    model_number: str | None = text("Its number or part number.")
+    manufacturer: str = text("Manufacturer of the model.", required=True)
+    model_number: str | None = text("Model number or part number.")
     description: str | None = text("More about the model.")
 
 
@@ -77,12 +102,12 @@ class Device:
     """A microscope or other instrument (NWB ``Device``)."""
 
     name: str = name("Name, unique in the file.")
-    description: str | None = text("What it is, in words.")
-    manufacturer: str | None = text("Who made it.")
-    model_number: str | None = text("Its model or part number.")
-    model_name: str | None = text("The name of its model.")
-    serial_number: str | None = text("Its serial number.")
-    model: Any = part("Its model, where more is known of it.", DeviceModel)
+    description: str | None = text("Description of the device.")
+    manufacturer: str | None = text("Manufacturer of the device.")
+    model_number: str | None = text("Model number or part number.")
+    model_name: str | None = text("Name of the device's model.")
+    serial_number: str | None = text("Serial number of the device.")
+    model: Any = part("Model of the device, with more details.", DeviceModel)
 
 
 @attrs.frozen(kw_only=True)
@@ -98,21 +123,17 @@ class OpticalChannel:
 class ImagingPlane:
     """The plane or volume imaged and how (NWB ``ImagingPlane``)."""
 
-    name: str = name(
-        "Name, unique in the file; series and segmentations link to it.", required=True
-    )
-    device: str = text("Name of the device that imaged it.", required=True)
-    optical_channel: Sequence[Any] = part(
-        "The channels of light recorded.", OpticalChannel, many=True, required=True
-    )
+    name: str = name("Name, unique in the file; series and segmentations link to it.")
+    device: str = text("Name of the device that imaged the plane.", required=True)
+    optical_channel: Sequence[Any] = parts("The channels of light recorded.", OpticalChannel)
     excitation_lambda: float = number(
         "Excitation wavelength in nm; NaN when unknown.", required=True
     )
     indicator: str = text("Indicator, such as 'GCaMP6s'; 'unknown' when unknown.", required=True)
-    location: str = text("Where in the brain; 'unknown' when unknown.", required=True)
-    description: str | None = text("What was imaged, in words.")
+    location: str = text("Location in the brain; 'unknown' when unknown.", required=True)
+    description: str | None = text("Description of the imaged plane or volume.")
     imaging_rate: float | None = number("Samples per second, in Hz.")
-    reference_frame: str | None = text("What origin_coords are relative to.")
+    reference_frame: str | None = text("Reference of origin_coords.")
     origin_coords: Any = numbers("Position of the first pixel: x, y[, z].")
     origin_coords_unit: str | None = text("Unit of origin_coords; metres when not given.")
     grid_spacing: Any = numbers("Distance between pixels along x, y[, z].")
@@ -121,14 +142,14 @@ class ImagingPlane:
 
 @attrs.frozen(kw_only=True)
 class TimeSeries:
-    """What any series may state besides its data (NWB ``TimeSeries``)."""
+    """Fields of any series besides its data (NWB ``TimeSeries``)."""
 
     name: str = name("Name, unique in its container.")
-    description: str | None = text("What was measured.")
+    description: str | None = text("Description of the measurement.")
     unit: str = text("Unit of the data once converted.", default="n.a.")
     rate: float | None = number("Samples per second in Hz, when the source does not say.")
     starting_time: float | None = number("Time of the first sample in s, with a given rate.")
-    comments: str | None = text("Comments for a reader.")
+    comments: str | None = text("Comments on the series.")
     conversion: float | None = number("Factor from the data to the unit.")
     offset: float | None = number("Offset from the data to the unit, after conversion.")
     resolution: float | None = number("Smallest meaningful difference, in the unit.")
@@ -136,7 +157,7 @@ class TimeSeries:
 
 @attrs.frozen(kw_only=True)
 class PhotonSeries(TimeSeries):
-    """What one- and two-photon series share (NWB ``ImageSeries``)."""
+    """Fields that one- and two-photon series share (NWB ``ImageSeries``)."""
 
     imaging_plane: str = text("Name of the imaging plane it was recorded from.", required=True)
     dimension: Any = numbers("Pixels along x, y[, z]; found from the data.")
@@ -177,8 +198,8 @@ class ImageSegmentation:
     """All plane segmentations of a file (NWB ``ImageSegmentation``)."""
 
     name: str = text("Name of the container.", default="ImageSegmentation")
-    plane_segmentations: Sequence[Any] = part(
-        "One entry per plane segmentation.", PlaneSegmentation, many=True, required=True
+    plane_segmentations: Sequence[Any] = parts(
+        "One entry per plane segmentation.", PlaneSegmentation
     )
 
 
@@ -192,7 +213,7 @@ class SummaryImage:
     """One summary image of a movie (NWB ``GrayscaleImage``)."""
 
     name: str = name("Name, unique in its container.")
-    description: str | None = text("What the image shows.")
+    description: str | None = text("Description of the image.")
     resolution: float | None = number("Pixels per cm.")
 
 
@@ -205,60 +226,46 @@ class Subject:
     sex: str | None = text("'M', 'F', 'U' (unknown) or 'O' (other).")
     age: str | None = text("Age as an ISO 8601 duration, such as 'P90D'.")
     age__reference: str | None = text("'birth' or 'gestational'.")
-    date_of_birth: Any = _field("Date of birth.", {"type": "datetime"}, False, None, None)
+    date_of_birth: Any = datetime("Date of birth.")
     description: str | None = text("More about the subject.")
     genotype: str | None = text("Genotype.")
     strain: str | None = text("Strain, such as 'C57BL/6J'.")
-    weight: Any = _field(
-        "Weight, such as '0.025 kg'.", {"type": ["string", "number"]}, False, None, None
-    )
+    weight: Any = field("Weight, such as '0.025 kg'.", None, {"type": ["string", "number"]})
 
 
 def _texts(doc: str) -> Any:
     schema = {"type": ["string", "array"], "items": {"type": "string"}}
-    return _field(doc, schema, False, None, None)
+    return field(doc, None, schema)
 
 
 @attrs.frozen(kw_only=True)
 class Session:
-    """What NWB states of the whole session (``metadata["NWBFile"]``)."""
+    """Fields of the whole session (``metadata["NWBFile"]``)."""
 
-    session_start_time: Any = _field(
-        "When the session began: a datetime or an ISO 8601 text. Without a time zone, that of this "
-        "computer is meant.",
-        {"type": "datetime"},
-        False,
-        None,
-        None,
+    session_start_time: Any = datetime(
+        "Start of the session: a datetime or an ISO 8601 text. Without a time zone, the time zone "
+        "of this computer is used."
     )
-    session_description: str = text("What was done in the session.", default="no description")
-    identifier: str | None = text("Unique identifier of the file; made anew when not given.")
+    session_description: str = text("Description of the session.", default="no description")
+    identifier: str | None = text("Unique identifier of the file; generated when not given.")
     session_id: str | None = text("Identifier of the session within the laboratory.")
-    experimenter: Any = _texts("Who did the experiment, as 'Last, First'; one or a list.")
-    experiment_description: str | None = text("The experiment in words.")
-    institution: str | None = text("Where it was done.")
+    experimenter: Any = _texts("Experimenter, as 'Last, First'; one or a list.")
+    experiment_description: str | None = text("Description of the experiment.")
+    institution: str | None = text("Institution of the experiment.")
     lab: str | None = text("The laboratory.")
-    keywords: Any = _texts("Words to find it by; a list.")
+    keywords: Any = _texts("Keywords of the file; a list.")
     related_publications: Any = _texts("DOIs of publications; one or a list.")
-    timestamps_reference_time: Any = _field(
-        "Time zero of all timestamps; the start of the session when not given.",
-        {"type": "datetime"},
-        False,
-        None,
-        None,
+    timestamps_reference_time: Any = datetime(
+        "Time zero of all timestamps; the start of the session when not given."
     )
     notes: str | None = text("Notes on the experiment.")
     pharmacology: str | None = text("Drugs used and when.")
     protocol: str | None = text("Protocol number.")
-    slices: str | None = text("Preparation of slices.")
-    source_script: str | None = text("The script that made the file.")
-    source_script_file_name: str | None = text("Its file name.")
-    was_generated_by: Any = _field(
-        "Software that made the data: pairs of name and version.",
-        {"type": "array"},
-        False,
-        None,
-        None,
+    slices: str | None = text("Description of the slices and their preparation.")
+    source_script: str | None = text("Script that made the file.")
+    source_script_file_name: str | None = text("File name of the source script.")
+    was_generated_by: Any = field(
+        "Software that generated the data, as pairs of name and version.", None, {"type": "array"}
     )
     data_collection: str | None = text("Notes on data collection.")
     surgery: str | None = text("Notes on surgery.")

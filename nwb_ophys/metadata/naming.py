@@ -11,14 +11,14 @@ from nwb_ophys.metadata.deepdict import DeepDict
 
 
 def with_suffix(metadata: DeepDict, suffix: str) -> DeepDict:
-    """Put a suffix behind the names of everything but devices, and mend the links between them.
+    """Append a suffix to all names but those of devices, and update the links between them.
 
     Parameters
     ----------
     metadata : DeepDict
-        Defaults of one interface; changed and returned.
+        Default metadata of one interface; changed and returned.
     suffix : str
-        Of any characters; letters and digits of it are used.
+        Any text, of which letters and digits are used.
     """
     end = camel_case(suffix)
     ophys = metadata["Ophys"]
@@ -52,7 +52,7 @@ def camel_case(words: str) -> str:
 
 
 def unused_name(name: str, suffix: str, taken: set[str]) -> str:
-    """Return a name with a suffix, and a number where that is in use, and note it as in use.
+    """Return an unused name with a suffix, numbered where needed, and mark it as used.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""JSON schemas of metadata, made from the models, and the check against them."""
+"""JSON schemas of metadata, made from the models, and validation against them."""
 
 from __future__ import annotations
 
@@ -8,61 +8,18 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-import attrs
 import numpy as np
 
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.deepdict import merge_metadata
-
-JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+from nwb_ophys.metadata.fields import JSON_SCHEMA_DIALECT
+from nwb_ophys.metadata.models import model_schema
 
 Model = TypeVar("Model")
 
 # Subject and NWBFile fields are the same for every format.
 _FIXED = {"NWBFile": models.Session, "Subject": models.Subject}
-
-
-def model_schema(model: type) -> dict[str, Any]:
-    """Return the JSON schema of an attrs model whose fields were declared in ``models``.
-
-    Parameters
-    ----------
-    model : type
-        An attrs class.
-
-    Returns
-    -------
-    dict
-        A schema that allows no other keys than the model's fields.
-    """
-    properties: dict[str, Any] = {}
-    required = []
-    for field in attrs.fields(model):
-        properties[field.name] = _field_schema(field)
-        if field.default is attrs.NOTHING:
-            required.append(field.name)
-    schema: dict[str, Any] = {
-        "type": "object",
-        "description": (model.__doc__ or "").split("\n")[0],
-        "properties": properties,
-        "additionalProperties": False,
-    }
-    return schema | ({"required": required} if required else {})
-
-
-def _field_schema(field: attrs.Attribute[Any]) -> dict[str, Any]:
-    declared = dict(field.metadata["schema"])
-    inner = declared.pop("model", None)
-    if inner is not None:
-        inner_schema = model_schema(inner)
-        if declared["many"]:
-            declared = {"type": "array", "items": inner_schema, "minItems": 1}
-        else:
-            declared = inner_schema
-    if declared.get("type") == "datetime":
-        declared = {"type": "string", "format": "date-time"}
-    return declared | {"description": field.metadata["doc"]}
 
 
 def imaging_schema(photon_series_type: str | None = None) -> dict[str, Any]:
@@ -71,7 +28,7 @@ def imaging_schema(photon_series_type: str | None = None) -> dict[str, Any]:
     Parameters
     ----------
     photon_series_type : {"OnePhotonSeries", "TwoPhotonSeries"}, optional
-        Which kind of series; both when not given.
+        The only kind of series allowed; both kinds when not given.
     """
     kinds = [photon_series_type] if photon_series_type else ["OnePhotonSeries", "TwoPhotonSeries"]
     series = {kind: _list_of(getattr(models, kind)) for kind in kinds}
@@ -131,21 +88,21 @@ def _whole(ophys: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse_model(model: type[Model], value: Any, path: str) -> Model:
-    """Check a dictionary against a model and make an instance of it.
+    """Validate a dictionary against a model and return an instance of the model.
 
     Parameters
     ----------
     model : type
         An attrs class of ``models``.
     value : Any
-        What the user gave; keys whose value is None count as not given.
+        The dictionary; keys whose value is None count as not given.
     path : str
-        Where it stands, for messages, such as ``metadata["Ophys"]["Device"][0]``.
+        Path of the value for messages, such as ``metadata["Ophys"]["Device"][0]``.
 
     Raises
     ------
     MetadataError
-        With the path of the offending key.
+        When the value is not valid; the message gives the path of the key.
     """
     if isinstance(value, Mapping):
         value = merge_metadata({}, value)
@@ -154,7 +111,7 @@ def parse_model(model: type[Model], value: Any, path: str) -> Model:
 
 
 def validate(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> None:
-    """Check a value against a JSON schema, with errors in the users' terms.
+    """Validate a value against a JSON schema, with messages in plain words.
 
     Datetimes pass where the schema's format is ``date-time``, NumPy scalars as numbers, tuples and
     arrays as arrays, and ready-made objects (such as ``pynwb.device.Device``) as objects.
@@ -162,7 +119,7 @@ def validate(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> N
     Raises
     ------
     MetadataError
-        For the first offence found, outermost first, with the path of the key.
+        For the outermost error; the message gives the path of the key.
     """
     errors = sorted(_validator_class()(schema).iter_errors(value), key=lambda e: len(e.path))
     if errors:

@@ -1,4 +1,4 @@
-"""Which devices and imaging planes of several streams are one and the same."""
+"""Devices and imaging planes that several streams share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nwb_ophys.metadata.defaults import get_default_ophys_metadata
 from nwb_ophys.metadata.links import SEGMENTATIONS, SERIES, described, entries_of, set_entries
 from nwb_ophys.metadata.naming import camel_case, unused_name
 
-# What an entry is called and what it hangs on do not describe it.
+# The name of an entry and its link to a device do not describe it.
 _NOT_DESCRIBING = ("name", "device")
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two values are equal, NaN equalling NaN, arrays compared by their elements."""
+    """Return whether two values are equal; NaN equals NaN, and arrays compare by their elements."""
     if isinstance(first, Mapping) and isinstance(second, Mapping):
         return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
     if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
@@ -29,14 +29,14 @@ def same(first: Any, second: Any) -> bool:
 
 
 def is_described(entry: Mapping[str, Any], default: Mapping[str, Any]) -> bool:
-    """Whether an entry says anything of the thing beyond its name and the defaults."""
+    """Return whether an entry states more than its name, its link and the defaults."""
     return any(_states(entry, key, default) for key in entry if key not in _NOT_DESCRIBING)
 
 
 def compatible(
     first: Mapping[str, Any], second: Mapping[str, Any], default: Mapping[str, Any]
 ) -> bool:
-    """Whether nothing that both entries state differs."""
+    """Return whether all values that both entries state are equal."""
     return all(
         same(first.get(key), second.get(key))
         for key in {*first, *second}
@@ -47,7 +47,7 @@ def compatible(
 def united(
     first: Mapping[str, Any], second: Mapping[str, Any], default: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what two compatible entries state together."""
+    """Return one entry with the values that either of two compatible entries states."""
     result = dict(first)
     for key, value in second.items():
         if not _states(result, key, default):
@@ -60,7 +60,7 @@ def _states(entry: Mapping[str, Any], key: str, default: Mapping[str, Any]) -> b
     return value is not None and not (key in default and same(value, default[key]))
 
 
-# In which lists a device or a plane is named, and under which key.
+# The key and the lists that link to a device or a plane.
 _LINKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "Device": ("device", ("ImagingPlane",)),
     "ImagingPlane": ("imaging_plane", (*SERIES, SEGMENTATIONS)),
@@ -69,7 +69,7 @@ _LINKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 @attrs.define
 class _Group:
-    """Entries of one name, from several streams, that are one and the same."""
+    """Entries of one name, from several streams, that describe the same object."""
 
     entry: dict[str, Any]
     streams: list[str]
@@ -77,12 +77,12 @@ class _Group:
 
 
 def share_devices_and_planes(local: Mapping[str, DeepDict]) -> None:
-    """Make one of the devices, and of the planes, that are the same, and rename the others.
+    """Unite devices and planes that are the same, and rename the others.
 
     Parameters
     ----------
     local : Mapping of str to DeepDict
-        The metadata of each stream, by its name; changed. Links between entries stay right.
+        The metadata of each stream by its name; changed. Links between entries are updated.
     """
     for category in ("Device", "ImagingPlane"):
         _share(category, local)
@@ -139,14 +139,14 @@ def _group_of(
     movies = [group for group in named if group.has_series]
     if not has_series and len(movies) == 1 and compatible(movies[0].entry, entry, default):
         return movies[0]
-    # Two planes of which nothing is known need not be one; two that say the same are.
+    # Two planes without any description may differ; two with the same description are one.
     if not is_described(entry, default):
         return None
     return next((group for group in named if same(group.entry, dict(entry))), None)
 
 
 def _rename(metadata: DeepDict, category: str, new: Mapping[str, Mapping[str, Any]]) -> None:
-    """Exchange entries by their old names, and mend the links to them."""
+    """Replace entries by their old names, and update the links to them."""
     if not new:
         return
     entries = entries_of(metadata, category)
@@ -160,7 +160,7 @@ def _rename(metadata: DeepDict, category: str, new: Mapping[str, Mapping[str, An
 
 
 def _drop_unused_default_device(local: Mapping[str, DeepDict]) -> None:
-    """Take out the invented device when every plane turned out to be of another one."""
+    """Remove the default device when every plane belongs to another one."""
     planes = [p for m in local.values() for p in described(entries_of(m, "ImagingPlane"))]
     default = _default("Device")
     if not planes or any(plane.get("device") == default["name"] for plane in planes):

@@ -1,4 +1,4 @@
-"""From paths to a converter of everything in them, with arguments given as text."""
+"""Converters of everything that paths hold, with arguments that may be given as text."""
 
 from nwb_ophys.opening.metadata_edits import (
     describe_recording,

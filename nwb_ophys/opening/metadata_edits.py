@@ -1,4 +1,4 @@
-"""Metadata as a document to edit, and single values put into it."""
+"""Metadata as a document to edit, and edits of single values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from nwb_ophys.opening.texts import read_text
 def edited_metadata(
     converter: OphysConverter, metadata_file: str | Path | None, edits: Mapping[str, str]
 ) -> DeepDict:
-    """Return the metadata of a converter with those of a file and single values put in.
+    """Return the metadata of a converter, updated from a file and with single values.
 
     Parameters
     ----------
     converter : OphysConverter
     metadata_file : path-like, optional
-        YAML or JSON.
+        A YAML or JSON file.
     edits : Mapping of str to str
-        Values by dotted keys; see :func:`set_in_metadata`.
+        Values by dotted keys, such as ``NWBFile.lab``; see :func:`set_in_metadata`.
     """
     given = None if metadata_file is None else load_metadata(metadata_file)
     metadata = merge_metadata(converter.get_metadata(), given)
@@ -36,8 +36,8 @@ def edited_metadata(
 def describe_recording(converter: OphysConverter, metadata: DeepDict) -> str:
     """Return metadata as a commented YAML document to edit.
 
-    The identifier is left out: each file gets one of its own. A missing start of the session is
-    marked.
+    The identifier is left out, because each file gets its own. A missing start of the session is
+    written as null.
     """
     document = DeepDict(metadata)
     session = {k: v for k, v in document["NWBFile"].items() if k != "identifier"}
@@ -46,7 +46,7 @@ def describe_recording(converter: OphysConverter, metadata: DeepDict) -> str:
 
 
 _HEADING = """\
-# What will be written. Change what you know better; a key set to null counts as not given.
+# This metadata will be written. Correct it where needed; a key set to null counts as not given.
 # NWBFile.session_start_time is required; further keys of NWBFile and Subject may be added.
 """
 
@@ -57,7 +57,7 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
     Raises
     ------
     OutputExistsError
-        When it exists and may not be overwritten.
+        When the file exists and ``overwrite`` is False.
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -71,18 +71,19 @@ def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str
     Parameters
     ----------
     metadata : DeepDict
-        Changed.
+        The metadata; changed.
     key : str
-        Such as ``NWBFile.session_start_time`` or ``Ophys.ImagingPlane.0.location``.
+        Keys and indices joined by dots, such as ``NWBFile.session_start_time`` or
+        ``Ophys.ImagingPlane.0.location``.
     text : str
-        Read as the schema says.
+        The value, read as YAML unless the schema asks for a text.
     schema : Mapping
         JSON schema of the metadata.
 
     Raises
     ------
     OptionError
-        When the key leads nowhere.
+        When the key does not exist, or the text is not valid YAML.
     """
     *steps, last = key.split(".")
     place: Any = metadata
@@ -95,13 +96,15 @@ def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str
     elif isinstance(place, dict):
         place[last] = value
     else:
-        raise OptionError(f"'{key}' leads to a {type(place).__name__}, which has no keys.")
+        raise OptionError(
+            f"'{key}' leads to a {type(place).__name__}, which has no keys; check the key."
+        )
 
 
 def _step(place: Any, step: str, key: str) -> Any:
     if isinstance(place, list):
         if not step.isdigit() or int(step) >= len(place):
-            raise OptionError(f"'{key}': '{step}' is none of the {len(place)} entries, from 0.")
+            raise OptionError(f"'{key}': '{step}' is not an entry; there are {len(place)}, from 0.")
         return place[int(step)]
     if isinstance(place, dict):
         return place[step]

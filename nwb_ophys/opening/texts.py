@@ -1,4 +1,4 @@
-"""Values that are given as text, as on the command line."""
+"""Values given as text, as on the command line, and names that tell paths apart."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from nwb_ophys.documents import DocumentError, parse_yaml
 from nwb_ophys.errors import OptionError
-from nwb_ophys.metadata import read_yaml
 
 
 def parse_options(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that have a schema, those that are texts read as it says."""
+    """Return the values that have a schema, with texts parsed as the schema says."""
     return {
         name: read_text(value, properties[name]) if isinstance(value, str) else value
         for name, value in given.items()
@@ -22,25 +20,23 @@ def parse_options(given: Mapping[str, Any], properties: Mapping[str, Any]) -> di
 
 
 def read_text(text: str, schema: Mapping[str, Any]) -> Any:
-    """Read a value as YAML, unless a text is meant."""
+    """Parse a value as YAML, unless the schema asks for a text."""
     if schema.get("type") == "string" and text not in ("null", "~"):
         return text
     try:
-        return read_yaml(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise OptionError(
-            f"'{text}' cannot be read as a value: {' '.join(str(error).split())}."
-        ) from None
+        return parse_yaml(text)
+    except DocumentError as error:
+        raise OptionError(f"'{text}' cannot be read as a value: {error}.") from None
 
 
 def distinct_name(path: Path, paths: Sequence[Path]) -> str:
-    """Return a name for one of several paths: its own, behind the folders that tell them apart.
+    """Return a name for one of several paths: its own, after the folders that tell the paths apart.
 
     Parameters
     ----------
     path : pathlib.Path
     paths : sequence of pathlib.Path
-        All of them.
+        All paths.
     """
     if len({other.stem for other in paths}) == len(paths):
         return path.stem

@@ -255,7 +255,7 @@ class FileConfiguration:
         SourceNotFoundError
             If the file does not exist.
         ArgumentError
-            If the file is not YAML, or has an unknown key or a value that is not allowed.
+            If the file is not valid YAML, gives a key twice, or has an unknown key or value.
         """
         document = _read_yaml(path)
         try:
@@ -291,11 +291,11 @@ class FileConfiguration:
         return {**stated, "datasets": {each.location: each.to_dict() for each in self}}
 
     def to_yaml(self) -> str:
-        """Return it as YAML to edit, below the table."""
-        import yaml
+        """Return the configuration as YAML to edit, below the table of datasets as a comment."""
+        from nwb_ophys.documents import dump_yaml
 
         table = "".join(f"# {line}\n" for line in str(self).splitlines())
-        return table + yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None)
+        return table + dump_yaml(self.to_dict())
 
 
 def _dataset(location: str, entry: Any) -> DatasetConfiguration:
@@ -309,17 +309,20 @@ def _dataset(location: str, entry: Any) -> DatasetConfiguration:
 
 
 def _read_yaml(path: str | Path) -> Any:
-    import yaml
+    from nwb_ophys.documents import DocumentError, read_document
 
     file = Path(path).expanduser()
     if not file.is_file():
-        raise SourceNotFoundError(f"'{path}' is no file; check the path of the configuration.")
+        raise SourceNotFoundError(f"'{path}' is not a file; check the path of the configuration.")
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise ArgumentError(f"'{path}' is no YAML: it is not a text.") from None
-    except yaml.YAMLError as error:
-        raise ArgumentError(f"'{path}' is no YAML: {' '.join(str(error).split())}") from None
+        return read_document(file)
+    except UnicodeDecodeError as error:
+        raise ArgumentError(
+            f"The configuration file '{path}' is not valid: it is not a text in UTF-8 ({error}); "
+            "give a YAML file, such as --plan prints."
+        ) from None
+    except DocumentError as error:
+        raise ArgumentError(f"The configuration file '{path}' is not valid: {error}.") from None
 
 
 def _check_keys(entry: Any, allowed: tuple[str, ...] | None, what: str) -> None:

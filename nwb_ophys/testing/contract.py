@@ -16,7 +16,7 @@ from pynwb import NWBHDF5IO, validate
 from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError, SourceNotFoundError
 from nwb_ophys.interfaces import ImagingInterface, SegmentationInterface
 from nwb_ophys.interfaces.arguments import path_argument
-from nwb_ophys.metadata.datetimes import parse_moment
+from nwb_ophys.metadata.datetimes import parse_datetime
 from nwb_ophys.testing.written import check_movie, check_rois
 
 _FEWEST_TIMES = 3  # a rate cannot be checked with fewer
@@ -180,7 +180,7 @@ def _check_start(stated: Mapping[str, Any]) -> None:
     start = (stated.get("NWBFile") or {}).get("session_start_time")
     if start is not None:
         try:
-            parse_moment(start, "session_start_time")
+            parse_datetime(start, "session_start_time")
         except MetadataError as error:
             raise AssertionError(f"describe() must state a date and time: {error}") from error
 

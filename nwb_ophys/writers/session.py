@@ -17,8 +17,8 @@ from nwb_ophys.metadata import (
     get_default_ophys_metadata,
     merge_metadata,
     models,
+    parse_datetime,
     parse_model,
-    parse_moment,
 )
 
 
@@ -47,7 +47,7 @@ def make_nwbfile(metadata: Mapping[str, Any] | None) -> NWBFile:
     for key in ("session_start_time", "timestamps_reference_time"):
         if key in fields:
             path = f'metadata["NWBFile"]["{key}"]'
-            fields[key] = _with_zone(parse_moment(fields[key], path), path)
+            fields[key] = _with_zone(parse_datetime(fields[key], path), path)
     nwbfile = NWBFile(**fields)
     if merged.get("Subject"):
         nwbfile.subject = _make_subject(merged["Subject"])
@@ -59,7 +59,7 @@ def _make_subject(metadata: Mapping[str, Any]) -> Subject:
     fields = attrs.asdict(subject, filter=_stated)
     if "date_of_birth" in fields:
         path = 'metadata["Subject"]["date_of_birth"]'
-        fields["date_of_birth"] = _with_zone(parse_moment(fields["date_of_birth"], path), path)
+        fields["date_of_birth"] = _with_zone(parse_datetime(fields["date_of_birth"], path), path)
     return Subject(**fields)
 
 
@@ -90,7 +90,7 @@ def warn_of_other_session(nwbfile: NWBFile, metadata: Mapping[str, Any]) -> None
     if stated is None:
         return
     path = 'metadata["NWBFile"]["session_start_time"]'
-    start = parse_moment(stated, path).astimezone()
+    start = parse_datetime(stated, path).astimezone()
     if start != nwbfile.session_start_time:
         warnings.warn(
             f"The recording states that it began at {start.isoformat(' ')}, but the session of the "

@@ -9,10 +9,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import yaml
 from pynwb import NWBHDF5IO
 
 import nwb_ophys
+from nwb_ophys.documents import dump_yaml, parse_yaml
 from nwb_ophys.registry import formats
 
 START = "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"
@@ -76,11 +76,11 @@ def test_metadata_to_edit_and_convert_with(run, raw):
     assert made.code == 0
     text = (raw / "meta.yaml").read_text()
     assert "session_start_time: null" in text
-    document = yaml.safe_load(text)
+    document = parse_yaml(text)
     document["NWBFile"]["session_start_time"] = "2024-05-17T14:30:00+02:00"
     document["Ophys"]["ImagingPlane"][0]["location"] = "V1"
     document["Ophys"]["TwoPhotonSeries"][0]["name"] = "Movie"
-    (raw / "meta.yaml").write_text(yaml.safe_dump(document))
+    (raw / "meta.yaml").write_text(dump_yaml(document))
     done = run(
         *("convert", "movie.tif", "suite2p", "-o", "a.nwb", *RATE, "--metadata", "meta.yaml")
     )
@@ -93,7 +93,7 @@ def test_metadata_to_edit_and_convert_with(run, raw):
 def test_metadata_to_the_terminal_are_yaml_alone(run, raw):
     told = run("metadata", "suite2p", "--set", START)
     assert told.code == 0
-    document = yaml.safe_load(told.out)
+    document = parse_yaml(told.out)
     assert set(document) == {"NWBFile", "Ophys"}
     assert len(document["Ophys"]["ImageSegmentation"]["plane_segmentations"]) == 2
     assert "identifier" not in document["NWBFile"]

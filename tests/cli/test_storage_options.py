@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pynwb
 import pytest
-import yaml
 import zarr
 
+from nwb_ophys.documents import dump_yaml, parse_yaml
 from nwb_ophys.storage import get_backend
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p, write_tiff
 
@@ -144,7 +144,7 @@ def test_a_plan_is_printed_and_nothing_is_written(run, raw, target, backend):
     shown = run("convert", *MOVIE_OF, "-o", target, "--backend", backend, "--plan")
     assert (shown.code, shown.err) == (0, "")
     assert listing(raw) == before
-    document = yaml.safe_load(shown.out)
+    document = parse_yaml(shown.out)
     assert document["backend"] == backend
     assert document["datasets"][MOVIE] == {
         "shape": [60, 34, 24],
@@ -161,7 +161,7 @@ def test_a_plan_is_printed_and_nothing_is_written(run, raw, target, backend):
 def test_a_plan_with_options_is_what_is_written(run, raw, target, backend):
     sizes = ("--chunk-mb", "0.005", "--compression", "gzip:2")
     shown = run("convert", *ROIS_OF, "-o", target, "--backend", backend, "--plan", *sizes)
-    planned = yaml.safe_load(shown.out)["datasets"]
+    planned = parse_yaml(shown.out)["datasets"]
     assert run("convert", *ROIS_OF, "-o", target, "--backend", backend, *sizes).code == 0
     for location, entry in planned.items():
         assert facts(target, location) == (tuple(entry["chunk_shape"]), "gzip", 2), location
@@ -169,9 +169,9 @@ def test_a_plan_with_options_is_what_is_written(run, raw, target, backend):
 
 def test_an_edited_plan_is_heeded(run, raw, target, backend):
     shown = run("convert", *MOVIE_OF, "-o", target, "--backend", backend, "--plan")
-    document = yaml.safe_load(shown.out)
+    document = parse_yaml(shown.out)
     document["datasets"][MOVIE] |= {"chunk_shape": [8, 34, 12], "compression": "gzip:9"}
-    (raw / "plan.yaml").write_text(yaml.safe_dump(document))
+    (raw / "plan.yaml").write_text(dump_yaml(document))
     done = run("convert", *MOVIE_OF, "-o", target, "--configuration", "plan.yaml")
     assert done.code == 0, done  # the backend is the plan's
     assert facts(target, MOVIE) == ((8, 34, 12), "gzip", 9)
@@ -244,9 +244,19 @@ MISTAKES = {
         ["(60, 34, 24)", "0.01 MB", "a larger buffer_gb"],
     ),
     "no configuration": (["--configuration", "absent.yaml"], ["'absent.yaml'", "check the path"]),
-    "a folder for a configuration": (["--configuration", "suite2p"], ["'suite2p'", "no file"]),
-    "a configuration of no text": (["--configuration", "movie.tif"], ["'movie.tif'", "no YAML"]),
-    "broken YAML": (["--configuration", "broken.yaml"], ["'broken.yaml'", "no YAML"]),
+    "a folder for a configuration": (["--configuration", "suite2p"], ["'suite2p'", "not a file"]),
+    "a configuration of no text": (
+        ["--configuration", "movie.tif"],
+        ["'movie.tif'", "is not valid: it is not a text"],
+    ),
+    "broken YAML": (
+        ["--configuration", "broken.yaml"],
+        ["'broken.yaml'", "is not valid: line 2, column 6:"],
+    ),
+    "a key given twice": (
+        ["--configuration", "twice.yaml"],
+        ["'twice.yaml'", f"line 3, column 3: the key '{MOVIE}' is given twice, first in line 2."],
+    ),
     "misspelt YAML": (["--configuration", "misspelt.yaml"], ["'compresion'", "compression"]),
     "YAML of another movie": (["--configuration", "unfit.yaml"], [MOVIE, "(60, 34, 24)"]),
     "YAML of a dataset that is not there": (
@@ -267,6 +277,12 @@ MISTAKES = {
 def mistaken(raw) -> Path:
     """A folder with configurations that are wrong."""
     (raw / "broken.yaml").write_text("datasets: [1,\n  x: }")
+    (raw / "twice.yaml").write_text(
+        "datasets:\n  acquisition/A/data: {shuffle: true}\n  acquisition/A/data: {}\n"
+    )
+    (raw / "twice.yaml").write_text(
+        f"datasets:\n  {MOVIE}: {{shuffle: true}}\n  {MOVIE}: {{compression: gzip}}\n"
+    )
     (raw / "misspelt.yaml").write_text("compresion: gzip")
     (raw / "unfit.yaml").write_text(f"datasets: {{{MOVIE}: {{chunk_shape: [61, 34, 24]}}}}")
     (raw / "elsewhere.yaml").write_text("datasets: {acquisition/Movie/data: {shuffle: false}}")
@@ -356,10 +372,10 @@ def test_a_plan_of_repacking_can_be_edited(run, raw, made, target, backend):
     shown = run("repack", made, "-o", target, "--plan", "--compression", "gzip:1")
     assert (shown.code, shown.err) == (0, "")
     assert listing(raw) == before
-    document = yaml.safe_load(shown.out)
+    document = parse_yaml(shown.out)
     assert document["datasets"][MOVIE]["compression"] == "gzip:1"
     document["datasets"][MOVIE]["chunk_shape"] = [60, 17, 24]
-    (raw / "plan.yaml").write_text(yaml.safe_dump(document))
+    (raw / "plan.yaml").write_text(dump_yaml(document))
     assert run("repack", made, "-o", target, "--configuration", "plan.yaml").code == 0
     assert facts(target, MOVIE) == ((60, 17, 24), "gzip", 1)
 

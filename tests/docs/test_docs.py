@@ -9,10 +9,10 @@ from pathlib import Path
 import attrs
 import h5py
 import pytest
-import yaml
 
 import nwb_ophys
 from nwb_ophys import errors, interfaces, tools
+from nwb_ophys.documents import parse_yaml
 from nwb_ophys.metadata import imaging_schema, models, segmentation_schema, validate
 from nwb_ophys.registry import formats
 
@@ -66,7 +66,7 @@ def _models() -> list[type]:
 
 def test_the_metadata_that_are_shown_are_valid(blocks_of):
     (block,) = (b for b in blocks_of("docs/metadata.rst") if b.language == "yaml")
-    shown = yaml.safe_load(block.code)
+    shown = parse_yaml(block.code)
     schema = segmentation_schema()
     series = imaging_schema()["properties"]["Ophys"]["properties"]
     schema["properties"]["Ophys"]["properties"] |= series

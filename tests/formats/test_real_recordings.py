@@ -15,12 +15,12 @@ import numpy as np
 import pynwb
 import pytest
 import tifffile
-import yaml
 from pynwb import NWBHDF5IO
 from roiextractors import NwbImagingExtractor
 from scipy.sparse import csc_matrix
 
 from nwb_ophys.cli import main
+from nwb_ophys.documents import dump_yaml
 from nwb_ophys.inspection import inspect_file
 
 # Suite2p's own NWB file states who made the device, and not which model it is: there is no other
@@ -102,7 +102,7 @@ def converted(
     """Converts a recording once, by the command line, with what a careful user states."""
     folder = tmp_path_factory.mktemp("converted")
     metadata = folder / "meta.yaml"
-    metadata.write_text(yaml.safe_dump(careful_metadata))
+    metadata.write_text(dump_yaml(careful_metadata))
 
     def convert(name: str, backend: str = "hdf5") -> Path:
         suffix = ".nwb" if backend == "hdf5" else ".nwb.zarr"

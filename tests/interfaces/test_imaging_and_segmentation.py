@@ -273,7 +273,7 @@ def test_segmentations_of_one_name_are_not_taken_for_one(rois, recording):
         raw=recording.fluorescence[:, ::-1],
         sampling_frequency=30.0,
     )
-    with pytest.raises(MetadataError, match="already has a plane segmentation .PlaneSegmentation."):
+    with pytest.raises(MetadataError, match="already has a plane segmentation 'PlaneSeg"):
         other.add_to_nwbfile(nwbfile, START)
     assert len(nwbfile.processing["ophys"]["Fluorescence"].roi_response_series) == 1
 

@@ -393,7 +393,7 @@ def test_of_different_starts_the_earliest_is_taken_with_a_warning(earlier, later
 
 def test_the_note_of_several_starts_holds_where_another_is_given():
     """It said that the earliest is written, also to whom had set another."""
-    words = "Where the metadata give no other, the earliest is written."
+    words = "Unless the metadata gives another, the earliest is written."
     with pytest.warns(UserWarning, match=words):
         _start_of("2024-05-17T14:30:00+02:00", "2024-05-17T14:31:00+02:00")
 

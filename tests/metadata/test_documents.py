@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pynwb.device import Device
+from ruamel.yaml import YAML
 
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata import (
@@ -120,7 +120,10 @@ def test_what_is_written_is_read_again(folder, metadata):
     path = folder / "metadata.yaml"
     path.write_text(dump_metadata(metadata), encoding="utf-8", newline="")
     _same(metadata, load_metadata(path))
-    _same(metadata, yaml.safe_load(path.read_bytes()) or {})
+    for version in ("1.1", "1.2"):
+        reader = YAML(typ="safe", pure=True)
+        reader.version = version
+        _same(metadata, reader.load(path.read_bytes()) or {})
 
 
 @given(unit=TEXTS, number=st.floats(), indicator=TEXTS, description=COMMENTS)
@@ -173,15 +176,35 @@ def test_a_byte_order_mark_of_windows_is_no_part_of_the_text(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.yaml", "a: [1, 2", "is not valid: while parsing a flow sequence"),
-        ("a.yaml", "\tb: 1", "is not valid: while scanning"),
-        ("a.yaml", "session_start_time: 2024-02-30", "is not valid: day "),
-        ("a.yaml", "a: !!timestamp soon", "is not valid"),
-        ("a.yaml", "a: !!python/object:os.system x", "is not valid: could not determine"),
-        ("a.yaml", "a: 1\nb: 2\na: 3", "is not valid: the key 'a' is given twice (line 1"),
-        ("a.yaml", "x:\n  - {b: 1, b: 2}", "is not valid: the key 'b' is given twice (line 2"),
-        ("a.json", '{"a": 1, "a": 2}', "is not valid: the key 'a' is given twice"),
-        ("a.json", "{'a': 1}", "is not valid: Expecting property name"),
+        ("a.yaml", "a: [1, 2", "is not valid: line 1, column 9: while parsing a flow sequence"),
+        ("a.yaml", "\tb: 1", "is not valid: line 1, column 1: while scanning"),
+        (
+            "a.yaml",
+            "session_start_time: 2024-02-30",
+            "is not valid: line 1, column 21: '2024-02-30' is not a valid timestamp: day ",
+        ),
+        ("a.yaml", "a: !!timestamp soon", "is not valid: line 1, column 4: 'soon' is not"),
+        (
+            "a.yaml",
+            "a: !!python/object:os.system x",
+            "is not valid: line 1, column 4: could not determine",
+        ),
+        (
+            "a.yaml",
+            "a: 1\nb: 2\na: 3",
+            "is not valid: line 3, column 1: the key 'a' is given twice, first in line 1.",
+        ),
+        (
+            "a.yaml",
+            "x:\n  - {b: 1, b: 2}",
+            "is not valid: line 2, column 12: the key 'b' is given twice, first in line 2.",
+        ),
+        (
+            "a.json",
+            '{"a": 1,\n\t"a": 2}',
+            "is not valid: line 2, column 2: the key 'a' is given twice, first in line 1.",
+        ),
+        ("a.json", "{'a': 1}", "is not valid: line 1, column 2: Expecting property name"),
         ("a.yaml", "- a\n- b", "holds a list; it must be a dictionary"),
         ("a.yaml", "text", "holds a str; it must be a dictionary"),
         ("a.json", "5", "holds a int; it must be a dictionary"),

@@ -272,12 +272,12 @@ def test_values_by_dotted_keys(tmp_path, recording):
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("Ophys.Device.1.name", "'1' is none of the 1 entries"),
-        ("Ophys.Device.first.name", "'first' is none"),
-        ("Ophys.Device.-1.name", "'-1' is none"),
+        ("Ophys.Device.1.name", "'1' is not an entry; there are 1, from 0"),
+        ("Ophys.Device.first.name", "'first' is not an entry"),
+        ("Ophys.Device.-1.name", "'-1' is not an entry"),
         ("Ophys.Device.0.name.first", "which has no keys"),
         ("Ophys.Device.0.name.first.second", "nothing below"),
-        ("Ophys.Device.9", "'9' is none"),
+        ("Ophys.Device.9", "'9' is not an entry"),
     ],
 )
 def test_keys_that_lead_nowhere(tmp_path, recording, key, words):
@@ -319,4 +319,4 @@ def test_the_document_reads_back_as_the_same(tmp_path, recording):
 def test_the_start_is_asked_for_in_the_document(tmp_path, recording):
     converter = open_recording([write_suite2p(tmp_path, recording)]).converter
     document = describe_recording(converter, converter.get_metadata())
-    assert "\n  session_start_time: null  # When the session began" in document
+    assert "\n  session_start_time: null  # Start of the session" in document

@@ -177,7 +177,7 @@ WRONG_YAML = {
     "just words": ["'just words'", "dictionary"],
     "datasets: [1, 2]": ["datasets", "dictionary"],
     "datasets: false": ["datasets", "dictionary"],
-    "[1, 2": ["no YAML"],
+    "[1, 2": ["is not valid: line 1, column 6: while parsing a flow sequence"],
     entry("gzip"): [MOVIE, "'gzip'", "dictionary"],
     entry("0"): [MOVIE, "dictionary"],
     entry("{chunks: [1, 2, 3]}"): [MOVIE, "'chunks'", "chunk_shape"],
@@ -238,7 +238,7 @@ def test_a_backend_that_is_none_is_told_when_looking(name):
 
 def test_a_file_that_is_no_text_or_absent(tmp_path):
     (tmp_path / "movie.tif").write_bytes(b"II*\0\xe0\xff\x80")
-    with pytest.raises(ArgumentError, match=r"'.*movie\.tif' is no YAML"):
+    with pytest.raises(ArgumentError, match=r"'.*movie\.tif' is not valid: it is not a text"):
         BackendConfiguration.from_yaml(tmp_path / "movie.tif")
     for name in ("absent.yaml", "."):
         with pytest.raises(SourceNotFoundError) as caught:

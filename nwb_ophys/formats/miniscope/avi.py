@@ -1,6 +1,6 @@
-"""AVI files: how many frames they hold, from their index, and their frames, decoded when asked for.
+"""AVI files: the number of frames, from the index, and the frames, decoded on request.
 
-The layout is that of Microsoft's RIFF AVI and of its extension to large files, OpenDML.
+The layout follows Microsoft's RIFF AVI and its extension to large files, OpenDML.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _REMEDY = "copy it again from the acquisition computer"
 
 @attrs.frozen
 class AviOutline:
-    """What an AVI file states of itself.
+    """Shape, length and codec of an AVI file.
 
     Attributes
     ----------
     path : pathlib.Path
     rows, columns : int
     num_frames : int
-        Frames that are stored; a program that dropped one leaves a place without a frame.
+        Number of stored frames, without the empty entries that dropped frames leave in the index.
     codec : str
-        Four letters, such as ``FFV1``.
+        Four-letter code, such as ``FFV1``.
     """
 
     path: Path
@@ -43,12 +43,12 @@ class AviOutline:
 
 
 def is_avi(head: bytes) -> bool:
-    """Whether a file begins as an AVI file does."""
+    """Return whether the first bytes of a file are those of an AVI file."""
     return head[:4] == b"RIFF" and head[8:12] == b"AVI "
 
 
 def read_avi_outline(path: Path) -> AviOutline:
-    """Count the frames of an AVI file by its index; nothing is decoded.
+    """Read the shape, codec and number of frames of an AVI file, without decoding a frame.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def read_avi_outline(path: Path) -> AviOutline:
     Raises
     ------
     SourceNotFoundError
-        When it is not there.
+        When the file does not exist.
     CorruptSourceError
-        When it is no AVI file, is cut off, or has no video.
+        When the file is not an AVI file, is cut off, or has no video.
     """
     if not path.is_file():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
@@ -72,7 +72,7 @@ def read_avi_outline(path: Path) -> AviOutline:
         for riff_end, start in _riffs(file, path, size):
             _read_riff(file, start, riff_end, header, sizes)
     if not {"codec", "rows", "columns"} <= header.keys():
-        raise CorruptSourceError(f"'{path}' has no header of a video; {_REMEDY}.")
+        raise CorruptSourceError(f"'{path}' has no header of a video stream; {_REMEDY}.")
     header.pop("stream")
     return AviOutline(path, num_frames=sum(size > 0 for size in sizes), **header)
 
@@ -84,13 +84,13 @@ def _riffs(file: BinaryIO, path: Path, size: int) -> Iterator[tuple[int, int]]:
         file.seek(start)
         name, length = struct.unpack("<4sI", file.read(8))
         if name != b"RIFF":
-            return  # what programs put behind the recording
+            return  # Some programs append data of their own.
         end = start + 8 + length
         if length < 4 or end > size:
             stated = "no length" if length < 4 else f"{end} bytes"
             raise CorruptSourceError(
-                f"'{path}' has {size} bytes and its header states {stated}: it is cut off, or the "
-                f"recording was not ended properly; {_REMEDY}, or have ffmpeg write a new index "
+                f"'{path}' has {size} bytes, but its header states {stated}: it is cut off, or the "
+                f"recording was not ended properly; {_REMEDY}, or let ffmpeg write a new index "
                 "(ffmpeg -i IN.avi -c copy OUT.avi)."
             )
         yield end, start + 12
@@ -109,7 +109,7 @@ def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, 
 def _read_riff(
     file: BinaryIO, start: int, end: int, header: dict[str, Any], sizes: list[int]
 ) -> None:
-    """Add what a RIFF chunk has of the header, and the sizes of its frames."""
+    """Add the header that a RIFF chunk holds, and the sizes of its frames."""
     movie: tuple[int, int] | None = None
     index: bytes | None = None
     for name, where, length in _chunks(file, start, end):
@@ -133,7 +133,7 @@ def _read_riff(
 
 
 def _frames(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the chunks of the movie, those in lists of records, too."""
+    """Yield the chunks of the movie, including those within lists of records."""
     for name, where, length in _chunks(file, start, end):
         if name == b"LIST":
             yield from _chunks(file, where + 4, where + length)
@@ -167,16 +167,16 @@ def _read_header(file: BinaryIO, start: int, end: int, header: dict[str, Any]) -
 
 
 class AviFrames:
-    """The frames of AVI files, one after the other, in shades of grey.
+    """Frames of several consecutive AVI files in shades of grey.
 
-    Not for several threads at once: it keeps one file open, at the place where it was read last.
+    An instance must not be shared by threads: it keeps one file open at the last frame read.
 
     Parameters
     ----------
     outlines : sequence of AviOutline
-        The files in the order of time, of one shape.
+        The files in order of time, with frames of one shape.
     extra : str
-        The extra of nwb-ophys that brings OpenCV.
+        Extra of nwb-ophys that installs OpenCV, for the message when it is missing.
     """
 
     def __init__(self, outlines: Sequence[AviOutline], extra: str) -> None:
@@ -197,7 +197,7 @@ class AviFrames:
         Parameters
         ----------
         start, end : int
-            The first, and the one after the last, counted through all files.
+            First frame, and the one after the last, counted through all files.
 
         Returns
         -------
@@ -223,7 +223,7 @@ class AviFrames:
         if not is_read or image.shape[:2] != out.shape:
             what = f"is {image.shape[:2]}, not {out.shape}" if is_read else "cannot be decoded"
             raise CorruptSourceError(
-                f"Frame {frame} of the {outline.num_frames} of '{outline.path}' ({outline.codec}) "
+                f"Frame {frame} of {outline.num_frames} of '{outline.path}' ({outline.codec}) "
                 f"{what}; {_REMEDY}."
             )
         if image.ndim == 3:
@@ -231,7 +231,7 @@ class AviFrames:
         out[...] = image
 
     def _go_to(self, file: int, frame: int) -> None:
-        """Have the frame be the next one that is read."""
+        """Seek to a frame, so that it is read next."""
         if self._place == (file, frame):
             return
         if self._place[0] != file:
@@ -241,7 +241,7 @@ class AviFrames:
         self._capture.set(self._cv2.CAP_PROP_POS_FRAMES, frame)
         if round(self._capture.get(self._cv2.CAP_PROP_POS_FRAMES)) == frame:
             return
-        # OpenCV says where it got to: without an index that may be elsewhere.
+        # Without an index OpenCV may seek to another frame, and reports which one it reached.
         self._open(file)
         for _ in range(frame):
             self._capture.grab()
@@ -258,7 +258,7 @@ class AviFrames:
         self._place = (file, 0)
 
     def close(self) -> None:
-        """Close the file that is open."""
+        """Close the open file."""
         if self._capture is not None:
             self._capture.release()
         self._capture, self._place = None, (-1, -1)

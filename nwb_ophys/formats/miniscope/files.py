@@ -1,8 +1,8 @@
-"""Which files of a folder are a Miniscope's: those of the current program and of its predecessor.
+"""Files of a Miniscope, written by the current program or by its predecessor.
 
-Miniscope-DAQ-QT-Software has a folder for a recording with ``metaData.json``, and in it one for
-each device, with ``0.avi``, ``1.avi``, …, ``timeStamps.csv`` and ``metaData.json``. The earlier
-Miniscope_DAQ has one folder with ``msCam1.avi``, …, ``timestamp.dat`` and
+Miniscope-DAQ-QT-Software writes a folder per recording with ``metaData.json``, and in it one per
+device, with ``0.avi``, ``1.avi``, …, ``timeStamps.csv`` and ``metaData.json``. The earlier
+Miniscope_DAQ writes one folder with ``msCam1.avi``, …, ``timestamp.dat`` and
 ``settings_and_notes.dat``; behaviour cameras are beside them as ``behavCam1.avi``.
 """
 
@@ -30,19 +30,19 @@ _DATE = ("year", "month", "day", "hour", "minute", "second")
 
 @attrs.frozen
 class Device:
-    """What one Miniscope recorded in one go.
+    """One recording of one Miniscope.
 
     Attributes
     ----------
     folder : pathlib.Path
     is_old : bool
-        Whether it is of the earlier program.
+        Whether the earlier program wrote it.
     numbers : tuple of int
-        Those in the names of the videos, ascending.
+        Numbers in the names of the videos, ascending.
     videos, times : tuple of pathlib.Path, pathlib.Path or None
-        ``times`` is the file of timestamps, where there is one.
+        Video files, and the file of timestamps if there is one.
     settings, session : Mapping
-        What is stated of the device and of the whole recording.
+        Stated settings of the device and of the whole recording.
     """
 
     folder: Path
@@ -55,29 +55,29 @@ class Device:
 
     @property
     def name(self) -> str:
-        """Name of its folder."""
+        """Name of the device's folder."""
         return self.folder.name
 
     @property
     def animal(self) -> str | None:
-        """Name of the animal, where it is stated."""
+        """Name of the animal, or None when it is not stated."""
         stated = self.session.get("animalName") or self.session.get("animal")
         return str(stated).strip() or None if stated else None
 
     @property
     def start(self) -> datetime.datetime | None:
-        """When the recording began; with its zone where that follows from what is stated."""
+        """Start of the recording, with a time zone when the settings imply one."""
         return _start(self.session)
 
 
 def find_device(probe: PathProbe, session: Mapping[str, Any] | None = None) -> Device | None:
-    """Return the Miniscope whose files lie in a folder; None where there is none.
+    """Return the Miniscope whose files lie in a folder, or None.
 
     Parameters
     ----------
     probe : PathProbe
     session : Mapping, optional
-        What the folder above states; read when not given.
+        Settings in the folder above; read when not given.
     """
     names = probe.file_names
     old = _numbered(names, _OLD_VIDEO)
@@ -98,15 +98,15 @@ def find_device(probe: PathProbe, session: Mapping[str, Any] | None = None) -> D
 
 
 def find_devices(probe: PathProbe, fewest: int = 1) -> list[list[Device]]:
-    """Return, for each Miniscope of a path, its recordings in the order of time.
+    """Return the recordings of each Miniscope of a path in order of time.
 
     Parameters
     ----------
     probe : PathProbe
         The folder of a device, of a recording, or of recordings of one animal. Recordings without
-        a stated start, or of several animals, are not of one clock: then none is found.
+        a stated start, or of several animals, do not share a clock: the result is empty then.
     fewest : int
-        How many recordings a folder of recordings must have.
+        Smallest number of recordings in a folder of recordings.
     """
     own = find_device(probe)
     if own is not None:
@@ -135,7 +135,7 @@ def _on_one_clock(devices: list[Device]) -> bool:
 
 
 def _in_recording(probe: PathProbe) -> list[Device]:
-    """Return the Miniscopes of the folder of one recording."""
+    """Return the Miniscopes in the folder of one recording."""
     session = _settings(probe) if SETTINGS in probe.file_names else {}
     found = [find_device(folder, session) for folder in probe.folders()]
     return [device for device in found if device is not None and not device.is_old]
@@ -160,7 +160,7 @@ def _device(
 
 
 def _is_miniscope(folder: str, settings: Mapping[str, Any], session: Mapping[str, Any]) -> bool:
-    """Tell a Miniscope from a behaviour camera: by the recording's lists, its type, its name."""
+    """Distinguish a Miniscope from a behaviour camera by the settings' lists, its type or name."""
     names = {_plain(folder), _plain(settings.get("deviceName", folder))}
     for key, answer in (("cameras", False), ("miniscopes", True)):
         listed = session.get(key)
@@ -186,12 +186,12 @@ def _read_settings(path: Path) -> Mapping[str, Any]:
 
 
 def read_settings(path: Path) -> Mapping[str, Any]:
-    """Return what a ``metaData.json`` states; nothing where it is absent.
+    """Return the contents of a ``metaData.json``, which are empty when the file is absent.
 
     Raises
     ------
     CorruptSourceError
-        When it is no JSON object.
+        When the file does not hold a JSON object.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -199,15 +199,17 @@ def read_settings(path: Path) -> Mapping[str, Any]:
         return {}
     except ValueError as error:
         raise CorruptSourceError(
-            f"'{path}' is no JSON file ({error}); mend it or move it away."
+            f"'{path}' is not a JSON file ({error}); correct it or move it away."
         ) from None
     if not isinstance(found, dict):
-        raise CorruptSourceError(f"'{path}' holds no JSON object; mend it or move it away.")
+        raise CorruptSourceError(
+            f"'{path}' does not hold a JSON object; correct it or move it away."
+        )
     return found
 
 
 def read_old_settings(path: Path) -> Mapping[str, Any]:
-    """Return what a ``settings_and_notes.dat`` states: a line of names, then one of values."""
+    """Return the contents of a ``settings_and_notes.dat``: a line of names, then one of values."""
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
@@ -219,7 +221,7 @@ def read_old_settings(path: Path) -> Mapping[str, Any]:
 
 
 def _start(session: Mapping[str, Any]) -> datetime.datetime | None:
-    """Return the stated start, whose zone is the distance from the stated universal time."""
+    """Return the stated start; its time zone is the difference from the stated universal time."""
     stated = session.get("recordingStartTime", session)
     if not isinstance(stated, Mapping):
         return None
@@ -235,7 +237,7 @@ def _start(session: Mapping[str, Any]) -> datetime.datetime | None:
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     quarter = datetime.timedelta(minutes=15)
-    # Zones are whole quarters of an hour; anything else says that the two do not belong together.
+    # Time zones are whole quarters of an hour; any other difference means unrelated values.
     if offset % quarter or abs(offset) > datetime.timedelta(hours=14):
         return local
     return local.replace(tzinfo=datetime.timezone(offset))

@@ -1,7 +1,8 @@
-"""Read recordings of Miniscopes, of several videos and of several recordings of one animal.
+"""Reader of Miniscope recordings: several videos, and several recordings of one animal.
 
-roiextractors' own reader wants a file of timestamps of just the right length, has no layout of the
-earlier program, takes an empty range for all frames, and opens each video to count its frames.
+The reader of roiextractors requires a file of timestamps with exactly one per frame, does not know
+the layout of the earlier program, reads all frames for an empty range, and opens each video to
+count its frames.
 """
 
 from __future__ import annotations
@@ -31,36 +32,37 @@ _EXTRA = "miniscope"
 
 
 class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
-    """What one Miniscope recorded, in one recording or in several that follow each other.
+    """Movie of one Miniscope, from one recording or from several consecutive ones.
 
-    Frames are decoded when they are asked for. Threads read with extractors of their own, which
-    `open_again` makes.
+    Frames are decoded on request. Each thread reads with an extractor of its own, from
+    :meth:`open_again`.
 
     Parameters
     ----------
     folder_path : pathlib.Path
         The folder of the device, of a recording, or of several recordings of one animal.
     device_name : str, optional
-        Folder of the device, needed where there are several.
+        Name of the device's folder, required when there are several devices.
     sampling_frequency : float, optional
-        Frames per second in Hz, for frames whose times no file states.
+        Frames per second in Hz, for frames without a stated time.
     camera_number : int, optional
-        Number of the Miniscope in ``timestamp.dat``, where that cannot be told by the counts.
+        Number of the Miniscope in ``timestamp.dat``, required when the numbers of timestamps do not
+        identify it.
 
     Attributes
     ----------
     devices : list of Device
-        The recordings in the order of time.
+        The recordings in order of time.
     stated_rate : float or None
-        Frames per second that the settings state.
+        Frames per second in the settings.
 
     Raises
     ------
     SourceError
-        When the folder holds no Miniscope's files, videos are missing or cannot be read, or
-        recordings differ in the shape of frames.
+        When the folder does not hold a Miniscope recording, videos are missing or cannot be read,
+        or recordings differ in the shape of frames.
     SourceArgumentError
-        When the device, the camera or the rate is needed, or there is none such.
+        When the device, the camera or the rate is required but not given, or does not exist.
     """
 
     extractor_name = "MiniscopeExtractor"
@@ -86,13 +88,13 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         self._rate = sampling_frequency or self.stated_rate or _measured(times)
         if self._rate is None:
             raise SourceArgumentError(
-                f"'{self.devices[0].folder}' states neither times nor a rate of frames; give "
+                f"'{self.devices[0].folder}' states neither times nor a frame rate; give "
                 "sampling_frequency in Hz."
             )
         self._frames = AviFrames([outline for own in outlines for outline in own], _EXTRA)
 
     def open_again(self) -> MiniscopeExtractor:
-        """Return this extractor with files of its own, for another thread."""
+        """Return a copy of this extractor with open files of its own, for another thread."""
         other = copy.copy(self)
         other._frames = self._frames.again()
         return other
@@ -114,9 +116,9 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         Raises
         ------
         SourceArgumentError
-            If the range lies outside of the recording.
+            When the range lies outside the recording.
         CorruptSourceError
-            If a frame cannot be decoded.
+            When a frame cannot be decoded.
         """
         first, last = self._range(start_sample, end_sample)
         parts = []
@@ -133,8 +135,8 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         first, last = 0 if start is None else int(start), count if end is None else int(end)
         if not 0 <= first <= last <= count:
             raise SourceArgumentError(
-                f"samples {start} to {end} were asked for; this recording has the samples 0 to "
-                f"{count}, and the start must not lie behind the end"
+                f"Samples {start} to {end} were requested; this recording has the samples 0 to "
+                f"{count}, and the start must not lie after the end."
             )
         return first, last
 
@@ -148,7 +150,7 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         return sum(length for _, length, _ in self._samples)
 
     def get_sampling_frequency(self) -> float:
-        """Return frames per second in Hz: as given, as stated, or as the times have it."""
+        """Return the frames per second in Hz, as given, as stated, or measured from the times."""
         return float(self._rate)  # type: ignore[arg-type]
 
     def get_dtype(self) -> np.dtype[Any]:
@@ -158,25 +160,25 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> Times | None:
-        """Return the stated times in s since the start of the first recording, or None."""
+        """Return the stated times in seconds since the start of the first recording, or None."""
         if self._native_times is None:
             return None
         first, last = self._range(start_sample, end_sample)
         return self._native_times[first:last].copy()
 
     def close(self) -> None:
-        """Close the file that is open; it is opened again when more is asked for."""
+        """Close the open file; the next read opens it again."""
         self._frames.close()
 
 
 def _chosen(folder: Path, name: str | None) -> list[Device]:
-    """Return the recordings of the device that is asked for."""
+    """Return the recordings of the requested device."""
     found = {devices[0].name: devices for devices in find_devices(PathProbe(folder))}
     if not found:
         raise SourceError(
-            f"'{folder}' is no Miniscope recording: it has neither 0.avi, … with {SETTINGS} or "
-            f"timeStamps.csv, nor msCam1.avi, … with {OLD_SETTINGS}; nor has a folder in it. Give "
-            "the folder of the Miniscope, of one recording, or of recordings of one animal."
+            f"'{folder}' is not a Miniscope recording: neither it nor a folder in it has 0.avi, … "
+            f"with {SETTINGS} or timeStamps.csv, or msCam1.avi, … with {OLD_SETTINGS}. Give the "
+            "folder of the Miniscope, of one recording, or of recordings of one animal."
         )
     known = ", ".join(found)
     if name is None and len(found) > 1:
@@ -192,7 +194,7 @@ def _chosen(folder: Path, name: str | None) -> list[Device]:
 
 
 def _outlines(device: Device) -> list[AviOutline]:
-    """Return what each video of a recording holds; raise where one is missing."""
+    """Return the outline of each video of a recording; raise when a video is missing."""
     first = 1 if device.is_old else 0
     missing = sorted(set(range(first, device.numbers[-1])) - set(device.numbers))
     if missing:
@@ -210,11 +212,11 @@ def _check_shapes(outlines: Sequence[AviOutline]) -> None:
         if (other.rows, other.columns) != (first.rows, first.columns):
             raise SourceError(
                 f"'{other.path}' has frames of {other.rows} x {other.columns} pixels, "
-                f"'{first.path}' of {first.rows} x {first.columns}; convert each recording by "
-                "itself."
+                f"'{first.path}' of {first.rows} x {first.columns}; convert each recording "
+                "separately."
             )
     if not sum(outline.num_frames for outline in outlines):
-        raise SourceError(f"'{first.path}' holds no frame.")
+        raise SourceError(f"'{first.path}' holds no frames; copy the recording again.")
 
 
 def _times(
@@ -223,7 +225,7 @@ def _times(
     rate: float | None,
     camera_number: int | None,
 ) -> tuple[Times | None, list[tuple[int, int, int]]]:
-    """Return the times of all samples, and for each recording its first sample, count and frame."""
+    """Return the times of all samples, and each recording's first sample, count and first frame."""
     times: list[Times] = []
     runs: list[tuple[int, int, int]] = []
     samples = frames = 0
@@ -244,7 +246,7 @@ def _times(
 
 
 def _even_times(device: Device, num_frames: int, rate: float | None) -> Times:
-    """Return evenly spaced times of a recording that states none, beside others that do."""
+    """Return evenly spaced times for a recording without stated times."""
     rate = rate or stated_rate(device.settings)
     if rate is None:
         raise SourceArgumentError(

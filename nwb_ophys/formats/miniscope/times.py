@@ -1,4 +1,4 @@
-"""When the frames of a Miniscope were taken, as its files of timestamps state it."""
+"""Times of the frames of a Miniscope, from its files of timestamps."""
 
 from __future__ import annotations
 
@@ -19,50 +19,50 @@ Times = NDArray[np.float64]
 
 
 def read_times(device: Device, num_frames: int, camera_number: int | None = None) -> Times | None:
-    """Return the times of frames in seconds since the start; None where no file states them.
+    """Return the times of frames in seconds since the start, or None without a file of timestamps.
 
     Parameters
     ----------
     device : Device
     num_frames : int
-        Of the videos, by which the camera is told from others in the file of the earlier program.
+        Number of frames in the videos, which identifies the camera in files of the earlier program.
     camera_number : int, optional
-        Which camera of that file it is.
+        Number of the camera in such a file.
 
     Raises
     ------
     CorruptSourceError
         When a line of the file cannot be read.
     SourceArgumentError
-        When it is not known which camera is the Miniscope.
+        When the file has several cameras and the Miniscope is not known.
     """
     if device.times is None:
         return None
     if device.is_old:
         cameras, clock = _columns(device.times, "\t", ("camNum", "sysClock"))
         is_own = cameras == _camera(device.times, cameras, num_frames, camera_number)
-        # The clock is written without a sign: just before the start it is almost 2**32.
+        # The clock is unsigned: just before the start it is almost 2**32.
         return np.where(clock >= 2**31, clock - 2**32, clock)[is_own] / 1000
     numbers, times = _columns(device.times, ",", ("Frame Number", "Time Stamp (ms)"))
     if len(numbers) and not np.array_equal(numbers, numbers[0] + np.arange(len(numbers))):
         jump = int(np.flatnonzero(np.diff(numbers) != 1)[0])
         raise CorruptSourceError(
             f"'{device.times}': Frame Number {numbers[jump]:.0f} is followed by "
-            f"{numbers[jump + 1]:.0f}, so that it is not known which time is of which frame; mend "
-            "the file, or move it away to have frames evenly spaced."
+            f"{numbers[jump + 1]:.0f}, so times cannot be assigned to frames; correct the file, or "
+            "move it away for evenly spaced frames."
         )
     return times / 1000
 
 
 def _columns(path: Path, separator: str, names: Sequence[str]) -> list[NDArray[np.float64]]:
-    """Read columns of numbers by their names; a last line that was cut off is left out."""
+    """Read columns of numbers by their names, without a last line that is cut off."""
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     heading = [name.strip() for name in lines[0].split(separator)] if lines else []
     missing = [name for name in names if name not in heading]
     if missing:
         raise CorruptSourceError(
             f"'{path}' has no column '{missing[0]}'; its first line must name its columns, as the "
-            "acquisition program writes it. Mend it or move it away."
+            "acquisition program writes it. Correct it or move it away."
         )
     places = [heading.index(name) for name in names]
     rows: list[list[float]] = []
@@ -74,7 +74,7 @@ def _columns(path: Path, separator: str, names: Sequence[str]) -> list[NDArray[n
             if number == len(lines) or not line.strip():
                 continue
             raise CorruptSourceError(
-                f"'{path}', line {number}: {line!r} is not {', '.join(heading)}; mend it."
+                f"'{path}', line {number}: {line!r} is not {', '.join(heading)}; correct it."
             ) from None
     table = np.asarray(rows, dtype=np.float64).reshape(-1, len(names))
     return [table[:, index] for index in range(len(names))]
@@ -83,7 +83,7 @@ def _columns(path: Path, separator: str, names: Sequence[str]) -> list[NDArray[n
 def _camera(
     path: Path, cameras: NDArray[np.float64], num_frames: int, asked: int | None
 ) -> int | float:
-    """Return which camera of a file is the Miniscope: the one that has as many times as frames."""
+    """Return the number of the Miniscope: the camera with as many times as there are frames."""
     found, counts = np.unique(cameras, return_counts=True)
     known = dict(zip(found.astype(int).tolist(), counts.tolist(), strict=True))
     if asked is not None and asked in known:
@@ -101,21 +101,21 @@ def _camera(
 def reconcile(
     times: Times, outlines: Sequence[AviOutline], device: Device, rate: float | None
 ) -> Times:
-    """Return as many times as there are frames, or the times of those frames that have one.
+    """Return one time per frame, or the times of those frames that have one.
 
     Parameters
     ----------
     times : numpy.ndarray, shape (times,)
-        In seconds.
+        Times in seconds.
     outlines : sequence of AviOutline
     device : Device
     rate : float or None
-        Frames per second that the user gives for frames without a time.
+        Frames per second in Hz, given by the user for frames without a time.
 
     Raises
     ------
     CorruptSourceError
-        When frames are missing in the midst of the recording, or there is no time at all.
+        When frames are missing within the recording, or there are no times at all.
     """
     num_frames = sum(outline.num_frames for outline in outlines)
     if len(times) == num_frames:
@@ -127,8 +127,8 @@ def reconcile(
     if short:
         raise CorruptSourceError(
             f"{counts}, and '{short[0].path.name}' has {short[0].num_frames} where metaData.json "
-            f"states {size} a file, so that it is not known which frames have no time; move the "
-            "file of timestamps away to have frames evenly spaced."
+            f"states {size} per file, so times cannot be assigned to frames; move the file of "
+            "timestamps away for evenly spaced frames."
         )
     if not len(times) and rate is None:
         raise CorruptSourceError(f"{counts}; give sampling_frequency, or convert it without them.")
@@ -152,7 +152,7 @@ def _warn(message: str) -> None:
 
 
 def stated_rate(settings: dict[str, Any] | Any) -> float | None:
-    """Return the stated frames per second in Hz, such as of ``30FPS`` or ``20.00``."""
+    """Return the stated frames per second in Hz, as in ``30FPS`` or ``20.00``, or None."""
     match = re.match(r"\s*(\d+(?:\.\d+)?)", str(settings.get("frameRate", "")))
     rate = float(match[1]) if match else 0.0
     return rate or None

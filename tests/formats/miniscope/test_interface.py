@@ -593,12 +593,12 @@ def test_a_frame_is_damaged(recording):
 
 def test_settings_that_are_no_json(recording):
     (recording / "Miniscope" / "metaData.json").write_text("{")
-    with pytest.raises(CorruptSourceError, match=r"metaData\.json' is no JSON file"):
+    with pytest.raises(CorruptSourceError, match=r"metaData\.json' is not a JSON file"):
         MiniscopeExtractor(recording)
 
 
 def test_no_recording(tmp_path):
-    with pytest.raises(SourceError, match="no Miniscope recording"):
+    with pytest.raises(SourceError, match="is not a Miniscope recording"):
         MiniscopeExtractor(tmp_path)
 
 
