@@ -59,6 +59,26 @@ class Detectable:
         """
         return None
 
+    owned_beside: ClassVar[tuple[str, ...]] = ()
+    """Endings of files that must lie beside the TIFF files that :meth:`owns` recognises.
+
+    Without such a file the images are plain TIFF or OME-TIFF files.
+    """
+
+    @classmethod
+    def owns(cls, heading: Any) -> bool:
+        """Return whether a TIFF file was written by the program of this format.
+
+        Formats of plain TIFF and OME-TIFF files match only files that no format of this package
+        owns.
+
+        Parameters
+        ----------
+        heading : TiffHeading
+            Tags and texts of the first page.
+        """
+        return False
+
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
         """Whether a file that has an ending of this format's, and is of none, was to be of it.

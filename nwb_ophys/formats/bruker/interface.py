@@ -11,7 +11,7 @@ import attrs
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
-from nwb_ophys.filetypes.tiff.heading import author_of, read_tiff_heading
+from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
@@ -44,6 +44,7 @@ class BrukerImagingInterface(ImagingInterface):
 
     Source = BrukerSource
     has_volumes = True
+    owned_beside = (".xml",)
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -68,6 +69,11 @@ class BrukerImagingInterface(ImagingInterface):
     def channel_names(self) -> Sequence[str]:
         """Return the names of all channels of the recording."""
         return list(self.extractor.layout.channels.values())
+
+    @classmethod
+    def owns(cls, heading: TiffHeading) -> bool:
+        """Return whether a TIFF file was written by Prairie View."""
+        return _is_of_prairie_view(heading)
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -106,6 +112,10 @@ class BrukerImagingInterface(ImagingInterface):
                 )
 
 
+def _is_of_prairie_view(heading: TiffHeading) -> bool:
+    return heading.software.startswith("Prairie View")
+
+
 def _xml_files_of(path: Path) -> list[Path]:
     """Return the XML files of recordings, of which there must be one at least."""
     found = _xml_files(PathProbe(path))
@@ -121,7 +131,7 @@ def _xml_files(probe: PathProbe) -> list[Path]:
     """Return the XML files of recordings: those of a folder, or that of an image or itself."""
     if probe.is_file and probe.path.name.lower().endswith(TIFF_SUFFIXES):
         heading = probe.read_once(read_tiff_heading)
-        if heading is None or author_of(heading) != "bruker":
+        if heading is None or not _is_of_prairie_view(heading):
             return []
         stem = re.sub(r"_Cycle\d+(?!.*_Cycle\d).*", "", probe.path.name)
         xmls = (probe.path.with_name(stem + suffix) for suffix in (".xml", ".XML"))

@@ -8,10 +8,16 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.filetypes.ome.micromanager_tags import read_summary, stated, stated_number
 from nwb_ophys.filetypes.ome.recordings import grid_spacing, images_in, single_file
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, warn_of_subfolders
-from nwb_ophys.filetypes.tiff.heading import author_of
+from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.formats.micromanager.tags import (
+    FRAME_TAG,
+    naming_unclosed,
+    read_summary,
+    stated,
+    stated_number,
+)
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
@@ -55,7 +61,10 @@ class MicroManagerImagingInterface(ImagingInterface):
         from nwb_ophys.formats.micromanager.reader import MicroManagerExtractor
 
         arguments = attrs.asdict(source)
-        return MicroManagerExtractor(single_file(arguments.pop("folder_path")), **arguments)
+        path = arguments.pop("folder_path")
+        with naming_unclosed(path):
+            file = single_file(path)
+        return MicroManagerExtractor(file, **arguments)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the files state: version, start, rate, camera, exposure, pixel size."""
@@ -109,11 +118,16 @@ class MicroManagerImagingInterface(ImagingInterface):
         return self.extractor.position_name if self.extractor.num_positions > 1 else ""
 
     @classmethod
+    def owns(cls, heading: TiffHeading) -> bool:
+        """Return whether a TIFF file was written by Micro-Manager."""
+        return FRAME_TAG in heading.tags or "MicroManager" in heading.software
+
+    @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of Micro-Manager: its own tags."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
-        if found is None or author_of(found[1]) != "micromanager":
+        if found is None or not cls.owns(found[1]):
             return None
         summary = probe.read_once(read_summary, found[0])
         if summary is None:
@@ -127,7 +141,9 @@ class MicroManagerImagingInterface(ImagingInterface):
         from nwb_ophys.formats.micromanager.reader import channel_names
 
         warn_of_subfolders(path)
-        for place in images_in(path):
+        with naming_unclosed(path):
+            places = list(images_in(path))
+        for place in places:
             for channel in channel_names(read_summary(place.path) or {}, place.image):
                 yield Part(
                     arguments={

@@ -13,9 +13,9 @@ from nwb_ophys.filetypes.ome.recordings import grid_spacing, images_in, single_f
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
     first_heading,
-    is_written_by,
     warn_of_subfolders,
 )
+from nwb_ophys.formats.owners import is_owned
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
@@ -99,7 +99,7 @@ class OmeTiffImagingInterface(ImagingInterface):
         """Return evidence, in words, that a path is OME-TIFF: the XML in the first page."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
-        if found is None or not is_written_by(probe, "ome-tiff"):
+        if found is None or not found[1].has_ome_xml or is_owned(probe):
             return None
         count = len(probe.names(*TIFF_SUFFIXES))
         if count == 1:

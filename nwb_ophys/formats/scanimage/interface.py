@@ -11,12 +11,15 @@ from typing import Any
 import attrs
 
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
-from nwb_ophys.filetypes.tiff.heading import author_of
+from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.formats.scanimage.text import MAGIC_NUMBER
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
 from nwb_ophys.paths import PathProbe
+
+_SETTING = re.compile(r"^(scanimage\.)?SI\.\w+", re.MULTILINE)
 
 
 @attrs.frozen(kw_only=True)
@@ -98,11 +101,17 @@ class ScanImageImagingInterface(ImagingInterface):
         return self.extractor.metadata.channel_names  # type: ignore[no-any-return]
 
     @classmethod
+    def owns(cls, heading: TiffHeading) -> bool:
+        """Return whether a TIFF file was written by ScanImage 2016 or later."""
+        is_marked = heading.extra_number == MAGIC_NUMBER or "SI." in heading.software[:200]
+        return is_marked or bool(_SETTING.search(heading.description[:4096]))
+
+    @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of ScanImage: its header."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
-        if found is None or author_of(found[1]) != "scanimage":
+        if found is None or not cls.owns(found[1]):
             return None
         heading = found[1]
         version = re.search(r"VERSION_MAJOR = '?([\w.]+)", heading.software + heading.description)

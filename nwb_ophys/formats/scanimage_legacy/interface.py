@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
-from nwb_ophys.filetypes.tiff.heading import author_of
+from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
@@ -73,11 +73,16 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         return self.extractor.metadata.channel_names  # type: ignore[no-any-return]
 
     @classmethod
+    def owns(cls, heading: TiffHeading) -> bool:
+        """Return whether a TIFF file was written by ScanImage 3.8 or older."""
+        return heading.description.startswith("state.")
+
+    @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of ScanImage 3: its header."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
-        if found is None or author_of(found[1]) != "scanimage-legacy":
+        if found is None or not cls.owns(found[1]):
             return None
         heading = found[1]
         version = re.search(r"state\.software\.version ?= ?([\d.]+)", heading.description)

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.thor.reader import IMAGE_NAME, RAW_NAME
 from nwb_ophys.formats.thor.xml import NAME, ThorExperiment
 from nwb_ophys.interfaces.arguments import argument
@@ -19,6 +20,9 @@ from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
 
 _VERSION = re.compile(rb"<Software\s[^>]*?version=\"([\d.]*)")
+
+# ThorImage does not state its name, but its OME-XML names the files in its own way.
+_FILE_NAMES = re.compile(r'FileName="Chan[A-Z]_\d+_\d+_\d+_\d+\.tif')
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +46,7 @@ class ThorImagingInterface(ImagingInterface):
 
     Source = ThorSource
     has_volumes = True
+    owned_beside = (".xml",)
 
     def __init__(self, *args: Any, **source: Any) -> None:
         super().__init__(*args, **source)
@@ -92,6 +97,11 @@ class ThorImagingInterface(ImagingInterface):
         """Return the name of the region, or empty where there is only one."""
         several = len(self.extractor.recording.regions) > 1
         return f"Region{self.source.region_name}" if several else ""
+
+    @classmethod
+    def owns(cls, heading: TiffHeading) -> bool:
+        """Return whether a TIFF file was written by ThorImage."""
+        return bool(_FILE_NAMES.search(heading.description[:8192]))
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:

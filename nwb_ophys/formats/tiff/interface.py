@@ -10,10 +10,11 @@ import attrs
 
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
-    is_written_by,
+    first_heading,
     tiff_files,
     warn_of_subfolders,
 )
+from nwb_ophys.formats.owners import is_owned
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, indexed_name, indexed_names, indexed_parts
@@ -70,7 +71,8 @@ class TiffImagingInterface(ImagingInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a plain TIFF file or a folder of them."""
         probe = PathProbe.of(path)
-        if not is_written_by(probe, None):
+        found = first_heading(probe)
+        if found is None or found[1].has_ome_xml or is_owned(probe):
             return None
         if probe.is_folder:
             count = len(probe.names(*TIFF_SUFFIXES))
