@@ -31,4 +31,5 @@ def _owners() -> tuple[Any, ...]:
     # Imported when it is needed: the formats that ask are in this package, too.
     package = importlib.import_module("nwb_ophys.formats")
     classes = [getattr(package, name) for name in package.__all__]
-    return tuple(cls for cls in classes if cls.owns.__func__ is not Detectable.owns.__func__)
+    owns = vars(Detectable)["owns"].__func__
+    return tuple(cls for cls in classes if cls.owns.__func__ is not owns)

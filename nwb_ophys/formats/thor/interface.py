@@ -135,7 +135,7 @@ class ThorImagingInterface(ImagingInterface):
         recording = open_thor_recording(_folder(path))
         regions = recording.regions
         for region, channel in itertools.product(regions, recording.channel_names):
-            chosen = {"channel_name": channel}
+            chosen: dict[str, Any] = {"channel_name": channel}
             chosen |= {"region_name": region} if len(regions) > 1 else {}
             with ThorExtractor(_folder(path), **chosen) as extractor:
                 num_planes = extractor.num_planes_of_all
