@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from nwb_ophys.interfaces.arguments import (
 )
 from nwb_ophys.interfaces.conversion import Convertible, Prepared
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
+from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.metadata import DeepDict, FullMetadata, check_links, fill_metadata, validate
 from nwb_ophys.paths import PathProbe
 
@@ -55,6 +56,26 @@ class Detectable:
             path.
         """
         return None
+
+    owned_beside: ClassVar[tuple[str, ...]] = ()
+    """Endings of files that must lie beside the TIFF files that :meth:`owns` recognises.
+
+    Without such a file the images are plain TIFF or OME-TIFF files.
+    """
+
+    @classmethod
+    def owns(cls, heading: Any) -> bool:
+        """Return whether a TIFF file was written by the program of this format.
+
+        Formats of plain TIFF and OME-TIFF files match only files that no format of this package
+        owns.
+
+        Parameters
+        ----------
+        heading : TiffHeading
+            Tags and texts of the first page.
+        """
+        return False
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
@@ -149,22 +170,58 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
     def part(self) -> str:
         """Return the part of its recording that this is, such as ``Channel 1``, for names.
 
-        It is empty where the recording has a single part.
+        Made of :meth:`position_name`, of :meth:`channel_name` where there are several channels,
+        and with ``has_volumes`` of the plane where one was chosen. Empty where the recording has
+        one part only.
         """
+        channel = self.channel_name() if len(self.channel_names()) > 1 else ""
+        plane = getattr(self.source, "plane_index", None) if self.has_volumes else None
+        return part_name(self.position_name(), channel, plane_index=plane)
+
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels of the recording; empty where they have none."""
+        return ()
+
+    def channel_name(self) -> str:
+        """Return the name of the channel that is read."""
+        return str(self.extractor.channel_name)
+
+    def position_name(self) -> str:
+        """Return the name of the position or region, or empty where there is only one."""
         return ""
 
     @classmethod
-    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
-        """Return everything that a path holds: source arguments by the name of the stream.
+    def parts(cls, path: Path, **source: Any) -> Iterable[Part]:
+        """Return all that a path holds, part by part.
+
+        A format states what is there; :meth:`streams` names the streams, chooses by the arguments
+        that the user gave, and divides volumes into planes.
 
         Parameters
         ----------
         path : pathlib.Path
         **source
-            Further arguments that the user gave. With ``has_volumes`` also ``as_volume``: whether
-            the planes of a volume are one stream (True, the default) or a stream each.
+            Further arguments that the user gave, for formats in which one of them decides what a
+            file holds, such as the order of its axes.
         """
-        return {"": {path_argument(cls.Source) or "file_path": path, **source}}
+        return [Part(arguments={path_argument(cls.Source) or "file_path": path})]
+
+    @classmethod
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return all that a path holds: source arguments by the name of the stream.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+        as_volume : bool
+            With ``has_volumes``, make one stream of the planes of a volume (True), or one of each
+            plane (False).
+        **source
+            Further arguments that the user gave, which choose among the parts.
+        """
+        return streams_of(cls.parts(path, **source), source, as_volume)
 
     # --- schemas and metadata -------------------------------------------------------------------
 

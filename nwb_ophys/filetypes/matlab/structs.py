@@ -295,16 +295,12 @@ def evidence_of(probe: PathProbe, kinds: Kinds, what: str) -> str | None:
     return f"'{probe.path.name}' has {what}'s {'; '.join(parts)}"
 
 
-def struct_streams(path: Path, kinds: Kinds, source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the source arguments of each struct of some kind, by its name."""
-    names = structs_of(read_matlab_outline(path), kinds)
-    arguments = {"file_path": path, **source}
-    if len(names) < 2 or "output_struct_name" in source:
-        return {"": arguments}
-    return {name: {**arguments, "output_struct_name": name} for name in names}
+def struct_names(path: Path, kinds: Kinds) -> list[str]:
+    """Return the names of the structs of a file that are of some kind."""
+    return structs_of(read_matlab_outline(path), kinds)
 
 
 def part_of(source: Any, kinds: Kinds) -> str:
     """Return the name of the struct that was chosen, where there are several."""
-    names = structs_of(read_matlab_outline(source.file_path), kinds)
+    names = struct_names(source.file_path, kinds)
     return source.output_struct_name or "" if len(names) > 1 else ""

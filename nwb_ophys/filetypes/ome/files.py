@@ -11,7 +11,6 @@ import numpy.typing as npt
 from attrs import frozen
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
-from nwb_ophys.filetypes.ome.micromanager_tags import read_summary
 from nwb_ophys.filetypes.ome.model import OmeBlock, OmeDocument, OmeImage
 from nwb_ophys.filetypes.ome.xml import parse_ome_xml
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
@@ -96,19 +95,11 @@ def _read_state(path: Path, is_tiff: bool, size: int, changed: int) -> OmeDocume
 def _text(path: Path) -> str:
     # What it states of the order of its pages is parsed here, and better.
     text = inspect_tiff(path, reads_axes=False).table.read_description(0)
-    if "<OME" not in text[:4096] and read_summary(path) is not None:
-        message = (
-            f"{path} was not closed by Micro-Manager, which writes the OME-XML at the end: it has "
-            "none. Open it in Micro-Manager, which can mend it, and save it again; or read it as a "
-            "plain TIFF stack"
-        )
-        raise CorruptSourceError(message)
     if "<OME" not in text[:4096]:
-        message = (
-            f"{path} has no OME-XML in the description of its first page; read it as a plain TIFF "
-            "stack"
+        raise SourceError(
+            f"'{path}' has no OME-XML in the description of its first page; read it as a plain "
+            "TIFF stack (format tiff)."
         )
-        raise SourceError(message)
     return text
 
 

@@ -1,11 +1,13 @@
-"""What the formats of OME-TIFF files share: finding recordings, and what OME-XML states."""
+"""Find OME-TIFF recordings in folders, and the images in them."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.filetypes.tiff.folders import tiff_files
@@ -26,6 +28,48 @@ def recordings_in(path: Path) -> list[Any]:
         remaining = [file for file in remaining if file.resolve() not in used]
         found.append(recording)
     return found
+
+
+@attrs.frozen(kw_only=True)
+class OmePlace:
+    """An image of a recording: a position of the stage, or whatever the program calls one.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The first file of the recording.
+    recording, name : str
+        Names of the recording, after its file, and of the image.
+    index : int or None
+        Index of the image; None where there is only one.
+    image : OmeImage
+    """
+
+    path: Path
+    recording: str
+    name: str
+    index: int | None
+    image: Any
+
+    def arguments(self, path_argument: str, index_argument: str) -> dict[str, Any]:
+        """Return the source arguments that open the image, by the names a format gives them."""
+        chosen = {} if self.index is None else {index_argument: self.index}
+        return {path_argument: self.path, **chosen}
+
+
+def images_in(path: Path) -> Iterator[OmePlace]:
+    """Yield the images of all OME-TIFF recordings of a path."""
+    for recording in recordings_in(path):
+        images = recording.document.images
+        names = recording.document.image_names
+        for index, (name, image) in enumerate(zip(names, images, strict=True)):
+            yield OmePlace(
+                path=recording.path,
+                recording=recording.path.name.split(".")[0],
+                name=name,
+                index=index if len(images) > 1 else None,
+                image=image,
+            )
 
 
 def _with_ome_xml(files: list[Path]) -> list[Path]:

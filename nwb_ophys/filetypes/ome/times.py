@@ -84,16 +84,6 @@ def _warn_if_apart(path: Path, name: str, rate: float, other: float | None) -> N
         )
 
 
-def channel_index(path: Path, names: tuple[str, ...], name: str | None) -> int:
-    """Return the index of a channel by its name, which is not needed where there is one."""
-    if name is None and len(names) == 1:
-        return 0
-    if name not in names:
-        message = f"channel_name is {name!r}; the channels in {path} are: {', '.join(names)}"
-        raise SourceArgumentError(message)
-    return names.index(name)
-
-
 def image_index_of(
     path: Path, names: tuple[str, ...], index: int | None, argument: str = "image_index"
 ) -> int:

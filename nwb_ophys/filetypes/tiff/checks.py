@@ -1,8 +1,9 @@
 """Open TIFF files after checking that they are whole and that they can be decoded."""
 
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from attrs import evolve, frozen
@@ -12,9 +13,6 @@ from nwb_ophys.filetypes.tiff.axes import StatedAxes, read_stated_axes
 from nwb_ophys.filetypes.tiff.pages import UNCOMPRESSED
 from nwb_ophys.filetypes.tiff.table import PageTable, read_page_table
 from nwb_ophys.optional import require_package
-
-if TYPE_CHECKING:
-    pass
 
 
 @frozen(kw_only=True)
@@ -146,3 +144,29 @@ def _expand_images(table: PageTable, stated: StatedAxes) -> PageTable:
         raise CorruptSourceError(message)
     offsets = start + page_size * np.arange(stated.num_images, dtype=np.int64)
     return evolve(table, data_offsets=offsets)
+
+
+def check_agreement(first: Any, other: Any, names: Iterable[str], advice: str) -> None:
+    """Check that the headers of two files of one recording state the same.
+
+    Parameters
+    ----------
+    first, other : object
+        Headers with the attribute ``path``.
+    names : iterable of str
+        Attributes that must be equal.
+    advice : str
+        Sentence on what to do with the other file.
+
+    Raises
+    ------
+    SourceError
+        With the first attribute that differs, and its values.
+    """
+    for name in names:
+        mine, theirs = getattr(first, name), getattr(other, name)
+        if mine != theirs:
+            raise SourceError(
+                f"'{other.path}' has {name} {theirs}, '{first.path}' has {mine}; the files of one "
+                f"recording must agree. {advice}"
+            )

@@ -1,8 +1,7 @@
-"""The texts of the first page of a TIFF, read without any package, to tell who wrote the file."""
+"""Header of a TIFF file: the texts of its first page, read without any optional package."""
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,23 +13,23 @@ from nwb_ophys.filetypes.tiff.pages import IMAGE_DESCRIPTION
 
 MAKE, MODEL, SOFTWARE = 271, 272, 305
 _TEXT_TYPES = (1, 2)  # BYTE, which some use for text, and ASCII
-# Descriptions may be of megabytes, and whose they are is said in their first lines.
+# Descriptions may have megabytes; their first lines identify the program that wrote them.
 _LONGEST = 1 << 16
 _MOST_ENTRIES = 4096
 
 
 @attrs.frozen
 class TiffHeading:
-    """What the first page of a TIFF states in words.
+    """Texts of the first page of a TIFF file.
 
     Attributes
     ----------
     tags : frozenset of int
-        Numbers of all its tags.
+        Numbers of all tags of the page.
     texts : mapping of int to str
-        Its texts by the number of the tag, cut after 64 kB.
+        Texts by the number of the tag, cut after 64 kB.
     extra_number : int
-        The number behind the header of a BigTIFF, where ScanImage puts a mark; else 0.
+        The number after the header of a BigTIFF file, where some programs put a mark; else 0.
     """
 
     tags: frozenset[int]
@@ -39,22 +38,27 @@ class TiffHeading:
 
     @property
     def description(self) -> str:
-        """The image description; empty where there is none."""
+        """Image description, or empty where there is none."""
         return self.texts.get(IMAGE_DESCRIPTION, "")
 
     @property
     def software(self) -> str:
-        """The program that wrote it; empty where it is not stated."""
+        """Name of the program that wrote the file, or empty where it is not stated."""
         return self.texts.get(SOFTWARE, "")
+
+    @property
+    def has_ome_xml(self) -> bool:
+        """Whether the image description is OME-XML."""
+        return "<OME " in self.description[:4096]
 
 
 def read_tiff_heading(path: Path) -> TiffHeading | None:
-    """Return the texts of the first page, or None where the file is no TIFF that can be read.
+    """Return the texts of the first page, or None if the file cannot be read as TIFF.
 
     Parameters
     ----------
     path : pathlib.Path
-        A TIFF 6.0 or BigTIFF file; a few of its blocks are read.
+        A TIFF 6.0 or BigTIFF file, of which a few blocks are read.
     """
     try:
         with path.open("rb") as file:
@@ -85,7 +89,7 @@ def _read(file: BinaryIO) -> TiffHeading | None:
     tags, texts = set(), {}
     for tag, kind, size, value in layout.iter_unpack(entries):
         tags.add(tag)
-        # Micro-Manager has two descriptions, of which the first is that of OME.
+        # Some files have two descriptions, of which the first one is OME-XML.
         if kind in _TEXT_TYPES and tag not in texts:
             texts[tag] = _text(file, size, value, order + ("Q" if is_big else "I"))
     return TiffHeading(frozenset(tags), texts, extra)
@@ -96,36 +100,3 @@ def _text(file: BinaryIO, size: int, value: bytes, offset: str) -> str:
         file.seek(struct.unpack(offset, value)[0])
         value = file.read(min(size, _LONGEST))
     return value[:size].split(b"\0", 1)[0].decode("utf-8", "replace")
-
-
-# Micro-Manager's own tag for the metadata of a frame.
-_MICROMANAGER_TAG = 51123
-# ScanImage's mark of a BigTIFF; see scanimage_text.
-_SCANIMAGE_NUMBER = 117637889
-
-
-# ThorImage states no program, but names its files so in its OME description.
-_THOR_NAMES = re.compile(r'FileName="Chan[A-Z]_\d+_\d+_\d+_\d+\.tif')
-
-
-def author_of(heading: TiffHeading) -> str | None:
-    """Return which program's own TIFF a file is; None for a plain one.
-
-    Returns
-    -------
-    {"scanimage", "scanimage-legacy", "bruker", "thor", "micromanager", "ome-tiff"} or None
-    """
-    description, software = heading.description, heading.software
-    if heading.extra_number == _SCANIMAGE_NUMBER or "SI." in software[:200]:
-        return "scanimage"
-    if re.search(r"^(scanimage\.)?SI\.\w+", description[:4096], re.MULTILINE):
-        return "scanimage"
-    if description.startswith("state."):
-        return "scanimage-legacy"
-    if software.startswith("Prairie View"):
-        return "bruker"
-    if _MICROMANAGER_TAG in heading.tags or "MicroManager" in software:
-        return "micromanager"
-    if _THOR_NAMES.search(description[:8192]):
-        return "thor"
-    return "ome-tiff" if "<OME " in description[:4096] else None

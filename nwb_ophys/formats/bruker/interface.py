@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import attrs
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
-from nwb_ophys.filetypes.tiff.heading import author_of, read_tiff_heading
+from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
 
 # Of each cycle there may be a file of voltages, of stimulation, and so on.
@@ -44,6 +44,7 @@ class BrukerImagingInterface(ImagingInterface):
 
     Source = BrukerSource
     has_volumes = True
+    owned_beside = (".xml",)
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -65,11 +66,14 @@ class BrukerImagingInterface(ImagingInterface):
 
         return describe_prairie(self.extractor, self.source.plane_index)
 
-    def part(self) -> str:
-        """Return the channel where there are several, and the plane where one was chosen."""
-        several = len(self.extractor.layout.channels) > 1
-        channel = self.extractor.channel_name if several else ""
-        return part_name(channel, plane_index=self.source.plane_index)
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels of the recording."""
+        return list(self.extractor.layout.channels.values())
+
+    @classmethod
+    def owns(cls, heading: TiffHeading) -> bool:
+        """Return whether a TIFF file was written by Prairie View."""
+        return _is_of_prairie_view(heading)
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -89,24 +93,27 @@ class BrukerImagingInterface(ImagingInterface):
         return f"{count} {kind} file{'' if count == 1 else 's'} and {what}{more}"
 
     @classmethod
-    def streams(
-        cls, path: Path, as_volume: bool = True, **source: Any
-    ) -> dict[str, dict[str, Any]]:
-        """Return every channel of every recording in a path."""
+    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
+        """Yield every channel of every recording in a path."""
         from nwb_ophys.formats.bruker.reader import open_prairie_recording
 
-        found: dict[str, dict[str, Any]] = {}
         files = _xml_files_of(path)
         for xml in files:
-            recording = xml.stem if len(files) > 1 else ""
             _, layout = open_prairie_recording(xml)
-            given = source.get("channel_name")
-            for channel in layout.channels.values() if given is None else [given]:
-                name = f"{recording} {channel if len(layout.channels) > 1 else ''}".strip()
-                where = path if len(files) == 1 else xml
-                arguments = {"folder_path": where, **source, "channel_name": channel}
-                found |= plane_streams(name, arguments, layout.num_planes, as_volume)
-        return found
+            for channel in layout.channels.values():
+                yield Part(
+                    arguments={
+                        "folder_path": path if len(files) == 1 else xml,
+                        "channel_name": channel,
+                    },
+                    recording=xml.stem,
+                    channel=channel,
+                    num_planes=layout.num_planes,
+                )
+
+
+def _is_of_prairie_view(heading: TiffHeading) -> bool:
+    return heading.software.startswith("Prairie View")
 
 
 def _xml_files_of(path: Path) -> list[Path]:
@@ -124,7 +131,7 @@ def _xml_files(probe: PathProbe) -> list[Path]:
     """Return the XML files of recordings: those of a folder, or that of an image or itself."""
     if probe.is_file and probe.path.name.lower().endswith(TIFF_SUFFIXES):
         heading = probe.read_once(read_tiff_heading)
-        if heading is None or author_of(heading) != "bruker":
+        if heading is None or not _is_of_prairie_view(heading):
             return []
         stem = re.sub(r"_Cycle\d+(?!.*_Cycle\d).*", "", probe.path.name)
         xmls = (probe.path.with_name(stem + suffix) for suffix in (".xml", ".XML"))

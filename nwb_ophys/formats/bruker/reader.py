@@ -12,7 +12,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from nwb_ophys.errors import SourceArgumentError, SourceError, SourceNotFoundError
+from nwb_ophys.errors import SourceError, SourceNotFoundError
+from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
@@ -135,7 +136,9 @@ class BrukerTiffExtractor(TiffFramesExtractor):
     ) -> None:
         path = Path(xml_path)
         self.recording, self.layout = open_prairie_recording(path)
-        self.channel, self.channel_name = _chosen(path, self.layout.channels, channel_name)
+        names = list(self.layout.channels.values())
+        channel = index_of_name("channel_name", channel_name, names, path)
+        self.channel, self.channel_name = list(self.layout.channels.items())[channel]
         num_planes = self.layout.num_planes
         if plane_index is not None:
             check_index("plane_index", plane_index, num_planes)
@@ -155,18 +158,6 @@ class BrukerTiffExtractor(TiffFramesExtractor):
             num_samples=len(self._pages),
             num_planes=len(planes),
         )
-
-
-def _chosen(path: Path, channels: dict[int, str], name: str | None) -> tuple[int, str]:
-    """Return number and name of the channel that is meant."""
-    if name is None and len(channels) == 1:
-        return next(iter(channels.items()))
-    for number, known in channels.items():
-        if name == known:
-            return number, known
-    what = "is needed" if name is None else f"is {name!r}"
-    names = ", ".join(channels.values())
-    raise SourceArgumentError(f"channel_name {what}; {path} has the channels {names}")
 
 
 def _files_and_pages(

@@ -10,6 +10,7 @@ import attrs
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.interfaces.streams import Part, named_parts
 from nwb_ophys.paths import PathProbe
 
 _PLANE = "PlaneSegmentation"
@@ -88,9 +89,9 @@ class ExtractSegmentationInterface(SegmentationInterface):
         return evidence_of(PathProbe.of(path), EXTRACT_KINDS, "EXTRACT")
 
     @classmethod
-    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return every output of EXTRACT in the file."""
-        from nwb_ophys.filetypes.matlab.structs import struct_streams
+        from nwb_ophys.filetypes.matlab.structs import struct_names
         from nwb_ophys.formats.extract.reader import EXTRACT_KINDS
 
-        return struct_streams(path, EXTRACT_KINDS, source)
+        return named_parts(struct_names(path, EXTRACT_KINDS), "output_struct_name", file_path=path)

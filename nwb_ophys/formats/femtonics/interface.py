@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import attrs
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
 from nwb_ophys.paths import PathProbe
 
@@ -92,11 +93,17 @@ class FemtonicsImagingInterface(ImagingInterface):
             },
         }
 
-    def part(self) -> str:
-        """Return the unit and the channel, where there are several."""
-        several = len(self.extractor.unit.channels) > 1
-        label = self.extractor.header.label(self.extractor.unit)
-        return f"{label} {self.extractor.channel.name if several else ''}".strip()
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels of the recording."""
+        return [channel.name for channel in self.extractor.unit.channels]
+
+    def channel_name(self) -> str:
+        """Return the name of the channel that is read."""
+        return str(self.extractor.channel.name)
+
+    def position_name(self) -> str:
+        """Return the name of the unit, or empty where there is only one."""
+        return self.extractor.header.label(self.extractor.unit)  # type: ignore[no-any-return]
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -121,31 +128,35 @@ class FemtonicsImagingInterface(ImagingInterface):
         return is_damaged_hdf5(probe)
 
     @classmethod
-    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return every channel of every unit that is a movie."""
         from nwb_ophys.formats.femtonics.header import read_header
 
         header = read_header(path)
         asked = {"session": source.get("session_name"), "name": source.get("munit_name")}
-        units = [
+        _warn_of_others(header, asked)
+        chosen = [
             unit
             for unit in header.movies
             if all(value in (None, getattr(unit, key)) for key, value in asked.items())
         ]
-        _warn_of_others(header, asked)
-        if len(units) > 1 and header.first_start is not None:
-            source.setdefault("from_first_unit", True)
-        found: dict[str, dict[str, Any]] = {}
-        for unit in units:
-            names = {"session_name": unit.session, "munit_name": unit.name}
-            for channel in unit.channels:
-                if source.get("channel_name") not in (None, channel.name):
-                    continue
-                own = channel.name if len(unit.channels) > 1 else ""
-                arguments = {"file_path": path, **source, **names, "channel_name": channel.name}
-                found[f"{header.label(unit)} {own}".strip()] = arguments
-        # Where nothing is as asked for, the reader says what there is.
-        return found or {"": {"file_path": path, **source}}
+        # Units in one file share a clock, so that their series can be compared.
+        shares_clock = len(chosen) > 1 and header.first_start is not None
+        return [
+            Part(
+                arguments={
+                    "file_path": path,
+                    "session_name": unit.session,
+                    "munit_name": unit.name,
+                    "channel_name": channel.name,
+                },
+                defaults={"from_first_unit": True} if shares_clock else {},
+                recording=header.label(unit),
+                channel=channel.name,
+            )
+            for unit in header.movies
+            for channel in unit.channels
+        ]
 
 
 def _warn_of_others(header: Any, asked: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import attrs
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import axes_streams, part_name
+from nwb_ophys.interfaces.streams import Part, axes_parts, indexed_name, indexed_names
 from nwb_ophys.paths import PathProbe
 
 _SUFFIXES = (".h5", ".hdf5", ".hdf")
@@ -63,12 +63,13 @@ class Hdf5ImagingInterface(ImagingInterface):
         rate = self.extractor.get_sampling_frequency()
         return {"Ophys": {"ImagingPlane": [{"imaging_rate": rate}]}}
 
-    def part(self) -> str:
-        """Return the channel and the plane, where one of several was chosen."""
-        source = self.source
-        several = self.extractor.axes.size("C") > 1
-        channel = f"Channel{source.channel_index}" if several else ""
-        return part_name(channel, plane_index=source.plane_index)
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels, by their indices."""
+        return indexed_names(self.extractor.axes.size("C"))
+
+    def channel_name(self) -> str:
+        """Return the name of the channel that is read."""
+        return indexed_name(self.source.channel_index)
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -95,12 +96,9 @@ class Hdf5ImagingInterface(ImagingInterface):
         return is_damaged_hdf5(probe)
 
     @classmethod
-    def streams(
-        cls, path: Path, as_volume: bool = True, **source: Any
-    ) -> dict[str, dict[str, Any]]:
-        """Return each channel of the movie, of volumes or of each plane."""
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
+        """Return each channel of the movie."""
         from nwb_ophys.formats.hdf5.reader import find_hdf5_movie
 
         names = (source.get("dataset_name"), source.get("dimension_order"))
-        axes = find_hdf5_movie(path, *names).axes
-        return axes_streams(axes, {"file_path": path, **source}, as_volume)
+        return axes_parts(find_hdf5_movie(path, *names).axes, file_path=path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import attrs
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import axes_streams, part_name
+from nwb_ophys.interfaces.streams import Part, axes_parts, indexed_name, indexed_names
 from nwb_ophys.paths import PathProbe
 
 
@@ -68,12 +68,13 @@ class MemmapImagingInterface(ImagingInterface):
         """Return nothing: pixels state nothing of the microscope."""
         return {}
 
-    def part(self) -> str:
-        """Return the channel and the plane, where one of several was chosen."""
-        source = self.source
-        several = self.extractor.axes.size("C") > 1
-        channel = f"Channel{source.channel_index}" if several else ""
-        return part_name(channel, plane_index=source.plane_index)
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels, by their indices."""
+        return indexed_names(self.extractor.axes.size("C"))
+
+    def channel_name(self) -> str:
+        """Return the name of the channel that is read."""
+        return indexed_name(self.source.channel_index)
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -101,13 +102,10 @@ class MemmapImagingInterface(ImagingInterface):
         return caiman_layout(probe.path) is not None and cls.matches(probe) is None
 
     @classmethod
-    def streams(
-        cls, path: Path, as_volume: bool = True, **source: Any
-    ) -> dict[str, dict[str, Any]]:
-        """Return each channel of the movie, of volumes or of each plane."""
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
+        """Return each channel of the movie."""
         from nwb_ophys.formats.memmap.reader import find_raw_binary
 
         names = ("shape", "dtype", "dimension_order", "offset")
         given = {name: source[name] for name in names if name in source}
-        axes = find_raw_binary(path, **given).axes
-        return axes_streams(axes, {"file_path": path, **source}, as_volume)
+        return axes_parts(find_raw_binary(path, **given).axes, file_path=path)

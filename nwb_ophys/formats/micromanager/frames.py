@@ -10,10 +10,10 @@ import numpy.typing as npt
 from attrs import evolve, frozen
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.filetypes.ome.micromanager_tags import FrameTags
 from nwb_ophys.filetypes.tiff.checks import TiffSource
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
+from nwb_ophys.formats.micromanager.tags import FrameTags
 
 _KEYS = ("ElapsedTime-ms", "FrameIndex", "ChannelIndex", "SliceIndex")
 _NUMBER = rb'"%s"\s*:\s*"?(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)'

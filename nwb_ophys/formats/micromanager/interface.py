@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from nwb_ophys.filetypes.ome.micromanager_tags import read_summary, stated, stated_number
-from nwb_ophys.filetypes.ome.recordings import grid_spacing, recordings_in, single_file
+from nwb_ophys.filetypes.ome.recordings import grid_spacing, images_in, single_file
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, warn_of_subfolders
-from nwb_ophys.filetypes.tiff.heading import author_of
+from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.formats.micromanager.tags import (
+    FRAME_TAG,
+    naming_unclosed,
+    read_summary,
+    stated,
+    stated_number,
+)
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
 from nwb_ophys.paths import PathProbe
 
@@ -55,7 +61,10 @@ class MicroManagerImagingInterface(ImagingInterface):
         from nwb_ophys.formats.micromanager.reader import MicroManagerExtractor
 
         arguments = attrs.asdict(source)
-        return MicroManagerExtractor(single_file(arguments.pop("folder_path")), **arguments)
+        path = arguments.pop("folder_path")
+        with naming_unclosed(path):
+            file = single_file(path)
+        return MicroManagerExtractor(file, **arguments)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the files state: version, start, rate, camera, exposure, pixel size."""
@@ -100,19 +109,25 @@ class MicroManagerImagingInterface(ImagingInterface):
         x, y, z = extractor.image.spacing
         return (size * 1e-6 if size else x, size * 1e-6 if size else y, step * 1e-6 if step else z)
 
-    def part(self) -> str:
-        """Return the position and the channel where there are several, and the plane if chosen."""
-        extractor = self.extractor
-        image = extractor.position_name if extractor.num_positions > 1 else ""
-        channel = extractor.channel_name if len(extractor.channel_names) > 1 else ""
-        return part_name(image, channel, plane_index=self.source.plane_index)
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels of the recording."""
+        return self.extractor.channel_names  # type: ignore[no-any-return]
+
+    def position_name(self) -> str:
+        """Return the name of the position, or empty where there is only one."""
+        return self.extractor.position_name if self.extractor.num_positions > 1 else ""
+
+    @classmethod
+    def owns(cls, heading: TiffHeading) -> bool:
+        """Return whether a TIFF file was written by Micro-Manager."""
+        return FRAME_TAG in heading.tags or "MicroManager" in heading.software
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of Micro-Manager: its own tags."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
-        if found is None or author_of(found[1]) != "micromanager":
+        if found is None or not cls.owns(found[1]):
             return None
         summary = probe.read_once(read_summary, found[0])
         if summary is None:
@@ -121,30 +136,22 @@ class MicroManagerImagingInterface(ImagingInterface):
         return f"{in_words(probe)} has the tags of Micro-Manager {version or ''}".strip()
 
     @classmethod
-    def streams(
-        cls, path: Path, as_volume: bool = True, **source: Any
-    ) -> dict[str, dict[str, Any]]:
-        """Return every channel at every position of every recording in a path."""
+    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
+        """Yield every channel at every position of every recording in a path."""
         from nwb_ophys.formats.micromanager.reader import channel_names
 
         warn_of_subfolders(path)
-        recordings = recordings_in(path)
-        found: dict[str, dict[str, Any]] = {}
-        for recording in recordings:
-            stem = recording.path.name.split(".")[0] if len(recordings) > 1 else ""
-            images = recording.document.images
-            for index, image in enumerate(images):
-                if source.get("position_index", index) != index:
-                    continue
-                label = recording.document.image_names[index] if len(images) > 1 else ""
-                names = channel_names(read_summary(recording.path) or {}, image)
-                for channel in names:
-                    if source.get("channel_name", channel) != channel:
-                        continue
-                    several = channel if len(names) > 1 else ""
-                    name = " ".join(f"{stem} {label} {several}".split())
-                    chosen: dict[str, Any] = {"channel_name": channel}
-                    chosen |= {"position_index": index} if len(images) > 1 else {}
-                    arguments = {"folder_path": recording.path, **source, **chosen}
-                    found |= plane_streams(name, arguments, image.sizes["Z"], as_volume)
-        return found
+        with naming_unclosed(path):
+            places = list(images_in(path))
+        for place in places:
+            for channel in channel_names(read_summary(place.path) or {}, place.image):
+                yield Part(
+                    arguments={
+                        **place.arguments("folder_path", "position_index"),
+                        "channel_name": channel,
+                    },
+                    recording=place.recording,
+                    position=place.name,
+                    channel=channel,
+                    num_planes=place.image.sizes["Z"],
+                )

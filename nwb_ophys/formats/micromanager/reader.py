@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.ome.files import find_pages, read_ome
-from nwb_ophys.filetypes.ome.micromanager_tags import read_summary, start_of, stated, stated_number
 from nwb_ophys.filetypes.ome.model import OmeImage
 from nwb_ophys.filetypes.ome.times import (
-    channel_index,
     chosen_rate,
     image_index_of,
     mean_rate,
@@ -21,6 +20,13 @@ from nwb_ophys.filetypes.ome.times import (
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.formats.micromanager.frames import read_frames
+from nwb_ophys.formats.micromanager.tags import (
+    naming_unclosed,
+    read_summary,
+    start_of,
+    stated,
+    stated_number,
+)
 
 AnyPath = str | PathLike[str]
 
@@ -81,14 +87,15 @@ class MicroManagerExtractor(TiffFramesExtractor):
         sampling_frequency: float | None = None,
     ) -> None:
         path = Path(file_path)
-        recording = read_ome(path)
+        with naming_unclosed(path):
+            recording = read_ome(path)
         self.summary = _summary(path)
         images, names = recording.document.images, recording.document.image_names
         index = image_index_of(path, names, position_index, "position_index")
         self.num_positions, self.position_name = len(images), names[index]
         self.image: OmeImage = images[index]
         self.channel_names = channel_names(self.summary, self.image)
-        channel = channel_index(path, self.channel_names, channel_name)
+        channel = index_of_name("channel_name", channel_name, self.channel_names, path)
         self.channel_name = self.channel_names[channel]
         self.channel = self.image.channels[channel]
         if plane_index is not None:

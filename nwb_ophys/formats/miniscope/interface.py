@@ -12,6 +12,7 @@ from nwb_ophys.formats.miniscope.avi import is_avi
 from nwb_ophys.formats.miniscope.files import Device, find_devices
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import Part, named_parts
 from nwb_ophys.paths import PathProbe
 
 # Settings of the device that NWB has no place for, which its description names as they are stated.
@@ -99,13 +100,10 @@ class MiniscopeImagingInterface(ImagingInterface):
         return f"{count} recordings: {what}" if count > 1 else what
 
     @classmethod
-    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return each Miniscope of a path."""
-        base = {"folder_path": path, **source}
         names = [devices[0].name for devices in find_devices(PathProbe(path))]
-        if len(names) < 2 or "device_name" in source:
-            return {"": base}
-        return {name: {**base, "device_name": name} for name in names}
+        return named_parts(names, "device_name", folder_path=path)
 
 
 def _names(researcher: Any) -> list[str] | None:

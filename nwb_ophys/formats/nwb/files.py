@@ -7,7 +7,7 @@ Zarr store (format 2) are JSON.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +195,9 @@ def _json(path: Path) -> dict[str, Any]:
     except OSError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def unique_names(found: Sequence[NwbObject]) -> list[str]:
+    """Return the name of each object, or its path where several have the name."""
+    names = [each.name for each in found]
+    return [each.name if names.count(each.name) == 1 else each.path for each in found]

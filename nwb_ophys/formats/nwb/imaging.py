@@ -8,11 +8,11 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.nwb.files import SERIES, NwbObject, choose, list_nwb
+from nwb_ophys.formats.nwb.files import SERIES, NwbObject, choose, list_nwb, unique_names
 from nwb_ophys.formats.nwb.objects import open_nwb, plane_of, session_of, stated
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import models
 from nwb_ophys.paths import PathProbe
 
@@ -62,9 +62,7 @@ class NwbImagingInterface(ImagingInterface):
         ophys = {**planes, self.photon_series_type: [entry]}
         return {**session_of(self.extractor.nwbfile), "Ophys": ophys}
 
-    def part(self) -> str:
-        """Return the plane, where one was chosen; series have names of their own."""
-        return part_name(plane_index=self.source.plane_index)
+    # Series have names of their own, so that only a chosen plane is named.
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -77,23 +75,24 @@ class NwbImagingInterface(ImagingInterface):
         return f"'{probe.path.name}' is NWB with {len(found)} series of pixels: {names}"
 
     @classmethod
-    def streams(
-        cls, path: Path, as_volume: bool = True, **source: Any
-    ) -> dict[str, dict[str, Any]]:
-        """Return every one- and two-photon series with pixels, of its volumes or of each plane."""
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
+        """Return every one- and two-photon series with pixels."""
         movies = _movies(list_nwb(path))
+        # A series may be chosen by its name or by its path.
         asked = source.get("series_name")
-        base = {"file_path": path, **source}
+        chosen = [each for each in movies if asked in (None, each.name, each.path)]
         if asked is not None or len(movies) < 2:
-            chosen = [each for each in movies if asked in (None, each.name, each.path)]
-            return plane_streams("", base, _planes(chosen), as_volume)
-        found: dict[str, dict[str, Any]] = {}
-        names = [each.name for each in movies]
-        for each in movies:
-            name = each.name if names.count(each.name) == 1 else each.path
-            own = {**base, "series_name": name}
-            found |= plane_streams(name, own, _planes([each]), as_volume)
-        return found
+            given = {} if asked is None else {"series_name": asked}
+            return [Part(arguments={"file_path": path, **given}, num_planes=_planes(chosen))]
+        names = unique_names(movies)
+        return [
+            Part(
+                arguments={"file_path": path, "series_name": name},
+                labels=(name,),
+                num_planes=_planes([each]),
+            )
+            for name, each in zip(names, movies, strict=True)
+        ]
 
 
 def _movies(found: tuple[NwbObject, ...] | None) -> list[NwbObject]:

@@ -8,10 +8,11 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.nwb.files import TABLES, NwbObject, choose, list_nwb
+from nwb_ophys.formats.nwb.files import TABLES, NwbObject, choose, list_nwb, unique_names
 from nwb_ophys.formats.nwb.objects import open_nwb, plane_of, session_of, stated
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.interfaces.streams import Part, named_parts
 from nwb_ophys.metadata import models
 from nwb_ophys.paths import PathProbe
 
@@ -79,15 +80,12 @@ class NwbSegmentationInterface(SegmentationInterface):
         return f"'{probe.path.name}' is NWB with {len(found)} plane segmentations: {names}"
 
     @classmethod
-    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return every plane segmentation with masks."""
-        tables = _tables(list_nwb(path))
-        base = {"file_path": path, **source}
-        if source.get("plane_segmentation_name") is not None or len(tables) < 2:
-            return {"": base}
-        names = [each.name for each in tables]
-        shown = [each.name if names.count(each.name) == 1 else each.path for each in tables]
-        return {name: {**base, "plane_segmentation_name": name} for name in shown}
+        argument = "plane_segmentation_name"
+        if source.get(argument) is not None:
+            return [Part(arguments={"file_path": path})]
+        return named_parts(unique_names(_tables(list_nwb(path))), argument, file_path=path)
 
 
 def _tables(found: tuple[NwbObject, ...] | None) -> list[NwbObject]:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from nwb_ophys.filetypes.ome.recordings import grid_spacing, recordings_in, single_file
+from nwb_ophys.filetypes.ome.recordings import grid_spacing, images_in, single_file
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
     first_heading,
-    is_written_by,
     warn_of_subfolders,
 )
+from nwb_ophys.formats.owners import is_owned
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
 from nwb_ophys.paths import PathProbe
 
@@ -86,19 +86,20 @@ class OmeTiffImagingInterface(ImagingInterface):
             },
         }
 
-    def part(self) -> str:
-        """Return the image and the channel where there are several, and the plane if chosen."""
-        extractor = self.extractor
-        image = extractor.image_name if extractor.num_images > 1 else ""
-        channel = extractor.channel_name if len(extractor.image.channels) > 1 else ""
-        return part_name(image, channel, plane_index=self.source.plane_index)
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels of the recording."""
+        return self.extractor.image.channel_names  # type: ignore[no-any-return]
+
+    def position_name(self) -> str:
+        """Return the name of the image, or empty where there is only one."""
+        return self.extractor.image_name if self.extractor.num_images > 1 else ""
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is OME-TIFF: the XML in the first page."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
-        if found is None or not is_written_by(probe, "ome-tiff"):
+        if found is None or not found[1].has_ome_xml or is_owned(probe):
             return None
         count = len(probe.names(*TIFF_SUFFIXES))
         if count == 1:
@@ -106,30 +107,21 @@ class OmeTiffImagingInterface(ImagingInterface):
         return f"the first of {count} TIFF files, '{found[0].name}', has OME-XML in its first page"
 
     @classmethod
-    def streams(
-        cls, path: Path, as_volume: bool = True, **source: Any
-    ) -> dict[str, dict[str, Any]]:
-        """Return every channel of every image of every recording in a path."""
+    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
+        """Yield every channel of every image of every recording in a path."""
         warn_of_subfolders(path)
-        recordings = recordings_in(path)
-        found: dict[str, dict[str, Any]] = {}
-        for recording in recordings:
-            stem = recording.path.name.split(".")[0] if len(recordings) > 1 else ""
-            images = recording.document.images
-            for index, image in enumerate(images):
-                if source.get("image_index", index) != index:
-                    continue
-                label = recording.document.image_names[index] if len(images) > 1 else ""
-                for channel in image.channel_names:
-                    if source.get("channel_name", channel) != channel:
-                        continue
-                    several = len(image.channel_names) > 1
-                    name = " ".join(f"{stem} {label} {channel if several else ''}".split())
-                    chosen: dict[str, Any] = {"channel_name": channel}
-                    chosen |= {"image_index": index} if len(images) > 1 else {}
-                    arguments = {"file_path": recording.path, **source, **chosen}
-                    found |= plane_streams(name, arguments, image.sizes["Z"], as_volume)
-        return found
+        for place in images_in(path):
+            for channel in place.image.channel_names:
+                yield Part(
+                    arguments={
+                        **place.arguments("file_path", "image_index"),
+                        "channel_name": channel,
+                    },
+                    recording=place.recording,
+                    position=place.name,
+                    channel=channel,
+                    num_planes=place.image.sizes["Z"],
+                )
 
 
 def _device(instrument: Any) -> dict[str, Any]:

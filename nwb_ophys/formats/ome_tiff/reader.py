@@ -4,11 +4,11 @@ from os import PathLike
 from pathlib import Path
 
 from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.ome.files import find_pages, read_ome
 from nwb_ophys.filetypes.ome.model import OmeChannel, OmeImage
 from nwb_ophys.filetypes.ome.times import (
-    channel_index,
     chosen_rate,
     image_index_of,
     mean_rate,
@@ -80,7 +80,9 @@ class OmeTiffExtractor(TiffFramesExtractor):
         self.num_images = len(document.images)
         self.image_name = document.image_names[index]
         self.image: OmeImage = document.images[index]
-        channel = channel_index(recording.path, self.image.channel_names, channel_name)
+        channel = index_of_name(
+            "channel_name", channel_name, self.image.channel_names, recording.path
+        )
         self.channel: OmeChannel = self.image.channels[channel]
         self.channel_name = self.image.channel_names[channel]
         num_planes = self.image.sizes["Z"]

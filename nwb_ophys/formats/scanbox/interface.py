@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from nwb_ophys.formats.scanbox.header import ScanboxHeader, number_of
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
 
 # A MATLAB file of version 5: 128 bytes of heading, then variables, the name of the first of which
@@ -81,11 +81,9 @@ class ScanboxImagingInterface(ImagingInterface):
             },
         }
 
-    def part(self) -> str:
-        """Return the channel where several were saved, and the plane where one was chosen."""
-        several = len(self.extractor.metadata.channels) > 1
-        channel = self.extractor.channel_name if several else ""
-        return part_name(channel, plane_index=self.source.plane_index)
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels that were saved."""
+        return self.extractor.metadata.channel_names  # type: ignore[no-any-return]
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -105,23 +103,18 @@ class ScanboxImagingInterface(ImagingInterface):
         return cls.matches(probe) is None
 
     @classmethod
-    def streams(
-        cls, path: Path, as_volume: bool = True, **source: Any
-    ) -> dict[str, dict[str, Any]]:
-        """Return every saved channel, of volumes or of each plane."""
+    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
+        """Yield every saved channel."""
         from nwb_ophys.formats.scanbox.header import read_scanbox_header, scanbox_files
 
         header = read_scanbox_header(scanbox_files(path)[1])
-        chosen = source.get("channel_name")
-        names = header.channel_names if chosen is None else [chosen]
-        found: dict[str, dict[str, Any]] = {}
-        for channel in names:
-            arguments = {"file_path": path, **source}
-            if len(header.channels) > 1:
-                arguments["channel_name"] = channel
-            name = channel if len(header.channels) > 1 else ""
-            found |= plane_streams(name, arguments, header.num_planes, as_volume)
-        return found
+        for channel in header.channel_names:
+            chosen = {"channel_name": channel} if len(header.channels) > 1 else {}
+            yield Part(
+                arguments={"file_path": path, **chosen},
+                channel=channel,
+                num_planes=header.num_planes,
+            )
 
 
 def _beside(path: Path, suffix: str) -> Path | None:

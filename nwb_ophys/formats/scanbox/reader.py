@@ -12,6 +12,7 @@ import numpy.typing as npt
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index, check_range
 from nwb_ophys.formats.scanbox.header import ScanboxHeader, read_scanbox_header, scanbox_files
 
@@ -61,7 +62,9 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         super().__init__()
         self.file_path, header_path = scanbox_files(Path(file_path))
         self.metadata = header = read_scanbox_header(header_path)
-        self._channel = _channel_index(header, channel_name)
+        self._channel = index_of_name(
+            "channel_name", channel_name, header.channel_names, header.path
+        )
         self.channel_name = header.channel_names[self._channel]
         if plane_index is not None:
             check_index("plane_index", plane_index, header.num_planes)
@@ -136,17 +139,6 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> None:
         """Return None: Scanbox states no times."""
-
-
-def _channel_index(header: ScanboxHeader, name: str | None) -> int:
-    names = header.channel_names
-    if name is None and len(names) == 1:
-        return 0
-    if name not in names:
-        raise SourceArgumentError(
-            f"channel_name is {name!r}; '{header.path}' has the channels {', '.join(names)}."
-        )
-    return names.index(name)
 
 
 def _count_frames(path: Path, header: ScanboxHeader) -> int:

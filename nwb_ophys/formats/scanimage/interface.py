@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
-from nwb_ophys.filetypes.tiff.heading import author_of
+from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.formats.scanimage.text import MAGIC_NUMBER
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
 from nwb_ophys.paths import PathProbe
+
+_SETTING = re.compile(r"^(scanimage\.)?SI\.\w+", re.MULTILINE)
 
 
 @attrs.frozen(kw_only=True)
@@ -93,18 +96,22 @@ class ScanImageImagingInterface(ImagingInterface):
         listed = ", ".join(f"{position:g}" for position in positions)
         return f"Volume of planes at z {listed} \u00b5m of ScanImage's stack."
 
-    def part(self) -> str:
-        """Return the channel where several were saved, and the plane where one was chosen."""
-        several = len(self.extractor.metadata.channel_names) > 1
-        channel = self.extractor.channel_name if several else ""
-        return part_name(channel, plane_index=self.source.plane_index)
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels that were saved."""
+        return self.extractor.metadata.channel_names  # type: ignore[no-any-return]
+
+    @classmethod
+    def owns(cls, heading: TiffHeading) -> bool:
+        """Return whether a TIFF file was written by ScanImage 2016 or later."""
+        is_marked = heading.extra_number == MAGIC_NUMBER or "SI." in heading.software[:200]
+        return is_marked or bool(_SETTING.search(heading.description[:4096]))
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of ScanImage: its header."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
-        if found is None or author_of(found[1]) != "scanimage":
+        if found is None or not cls.owns(found[1]):
             return None
         heading = found[1]
         version = re.search(r"VERSION_MAJOR = '?([\w.]+)", heading.software + heading.description)
@@ -112,24 +119,27 @@ class ScanImageImagingInterface(ImagingInterface):
         return f"{in_words(probe)} has the header of {program}"
 
     @classmethod
-    def streams(
-        cls, path: Path, as_volume: bool = True, **source: Any
-    ) -> dict[str, dict[str, Any]]:
-        """Return every saved channel of every recording in a path, with all its frames."""
+    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
+        """Yield every saved channel of every recording in a path, with all its frames."""
         from nwb_ophys.formats.scanimage.files import find_recording
         from nwb_ophys.formats.scanimage.header import scanimage_metadata
 
         warn_of_subfolders(path)
-        found: dict[str, dict[str, Any]] = {}
         remaining = tiff_files(path)
         while remaining:
             first = remaining[0]
             header = scanimage_metadata(first)
             files = {file.path.resolve() for file in find_recording(first, header)}
             remaining = [file for file in remaining[1:] if file.resolve() not in files]
-            recording = "" if path.is_file() or not (remaining or found) else first.stem
-            found |= _streams_of(first, header, recording, source, as_volume)
-        return found
+            divided = header.frames_per_slice > 1 and "slice_sample" not in source
+            for channel in header.channel_names:
+                yield Part(
+                    arguments={"file_path": first, "channel_name": channel},
+                    defaults={"interleave_slice_samples": True} if divided else {},
+                    recording=first.stem,
+                    channel=channel,
+                    num_planes=header.num_planes,
+                )
 
 
 def _spacing(header: Any, is_volumetric: bool) -> dict[str, Any]:
@@ -142,18 +152,3 @@ def _spacing(header: Any, is_volumetric: bool) -> dict[str, Any]:
         lengths.append(abs(steps.pop()))
     spacing = [round(micrometres * 1e-6, 15) for micrometres in lengths]
     return {"grid_spacing": spacing, "grid_spacing_unit": "meters"}
-
-
-def _streams_of(
-    first: Path, header: Any, recording: str, source: dict[str, Any], as_volume: bool
-) -> dict[str, dict[str, Any]]:
-    """Return the streams of one recording, whose name is empty where there is one only."""
-    found: dict[str, dict[str, Any]] = {}
-    chosen = source.get("channel_name")
-    for channel in header.channel_names if chosen is None else [chosen]:
-        arguments = {"file_path": first, **source, "channel_name": channel}
-        if header.frames_per_slice > 1 and "slice_sample" not in source:
-            arguments["interleave_slice_samples"] = True
-        name = f"{recording} {channel if len(header.channel_names) > 1 else ''}".strip()
-        found |= plane_streams(name, arguments, header.num_planes, as_volume)
-    return found

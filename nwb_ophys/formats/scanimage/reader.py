@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.filetypes.tiff.checks import check_agreement
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
@@ -172,7 +174,9 @@ class ScanImageExtractor(TiffFramesExtractor):
         metadata = self.metadata
         reader = TiffPageReader([file.source for file in files])
         self.file_paths = [file.path for file in files]
-        self._channel_index = _channel_index(metadata, channel_name)
+        self._channel_index = index_of_name(
+            "channel_name", channel_name, metadata.channel_names, metadata.path
+        )
         self.channel_name = metadata.channel_names[self._channel_index]
         self._slice_samples = _slice_samples(metadata, slice_sample, interleave_slice_samples)
         if plane_index is not None:
@@ -281,30 +285,10 @@ def _check_alike(files: Sequence[RecordedFile]) -> ScanImageMetadata:
     names = ("channel_numbers", "num_planes", "frames_per_slice", "num_flyback_frames")
     for file in files[1:]:
         other_header, other_description = read_header_texts(file.path)
-        if other_header == header:
-            continue
-        other = parse_header(file.path, other_header, other_description)
-        for name in names:
-            mine, theirs = getattr(first, name), getattr(other, name)
-            if mine != theirs:
-                message = (
-                    f"{file.path} has {name} {theirs}, {first.path} has {mine}; the files of one "
-                    "recording must agree. Leave it out with file_paths"
-                )
-                raise SourceError(message)
+        if other_header != header:
+            other = parse_header(file.path, other_header, other_description)
+            check_agreement(first, other, names, "Leave it out with file_paths.")
     return first
-
-
-def _channel_index(metadata: ScanImageMetadata, channel_name: str | None) -> int:
-    """Return the index of a channel among the saved ones."""
-    names = metadata.channel_names
-    if channel_name is None and len(names) == 1:
-        return 0
-    if channel_name not in names:
-        what = "is needed" if channel_name is None else f"is {channel_name!r}"
-        message = f"channel_name {what}; {metadata.path} has the channels {', '.join(names)}"
-        raise SourceArgumentError(message)
-    return names.index(channel_name)
 
 
 def _slice_samples(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
-from nwb_ophys.filetypes.tiff.heading import author_of
+from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
 from nwb_ophys.paths import PathProbe
 
@@ -68,18 +68,21 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
             },
         }
 
-    def part(self) -> str:
-        """Return the channel where several were saved, and the plane where one was chosen."""
-        several = len(self.extractor.metadata.channel_names) > 1
-        channel = self.extractor.channel_name if several else ""
-        return part_name(channel, plane_index=self.source.plane_index)
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels that were saved."""
+        return self.extractor.metadata.channel_names  # type: ignore[no-any-return]
+
+    @classmethod
+    def owns(cls, heading: TiffHeading) -> bool:
+        """Return whether a TIFF file was written by ScanImage 3.8 or older."""
+        return heading.description.startswith("state.")
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is of ScanImage 3: its header."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
-        if found is None or author_of(found[1]) != "scanimage-legacy":
+        if found is None or not cls.owns(found[1]):
             return None
         heading = found[1]
         version = re.search(r"state\.software\.version ?= ?([\d.]+)", heading.description)
@@ -87,10 +90,8 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         return f"{in_words(probe)} has the header of {program}"
 
     @classmethod
-    def streams(
-        cls, path: Path, as_volume: bool = True, **source: Any
-    ) -> dict[str, dict[str, Any]]:
-        """Return every saved channel of every acquisition in a path."""
+    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
+        """Yield every saved channel of every acquisition in a path."""
         from nwb_ophys.formats.scanimage_legacy.reader import legacy_metadata
 
         warn_of_subfolders(path)
@@ -100,18 +101,16 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
             headers[file] = legacy_metadata(file)
             # The files of one trigger are one acquisition; without its time each is its own.
             acquisitions.setdefault(headers[file].start or file, []).append(file)
-        found: dict[str, dict[str, Any]] = {}
         for files in acquisitions.values():
             header = headers[files[0]]
-            recording = files[0].stem if len(acquisitions) > 1 else ""
-            for channel in (
-                [source["channel_name"]] if "channel_name" in source else (header.channel_names)
-            ):
-                given = {"file_path": files if len(files) > 1 else files[0], **source}
-                name = f"{recording} {channel if len(header.channel_names) > 1 else ''}".strip()
-                arguments = {**given, "channel_name": channel}
-                found |= plane_streams(name, arguments, header.num_planes, as_volume)
-        return found
+            given = files if len(files) > 1 else files[0]
+            for channel in header.channel_names:
+                yield Part(
+                    arguments={"file_path": given, "channel_name": channel},
+                    recording=files[0].stem,
+                    channel=channel,
+                    num_planes=header.num_planes,
+                )
 
 
 def _place(header: Any) -> str | None:

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
-from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.checks import TiffSource, check_agreement, inspect_tiff
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
@@ -70,7 +71,8 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
         self.metadata = _check_alike(headers)
         reader = TiffPageReader(sources)
         self.file_paths = [source.table.path for source in sources]
-        channel = _channel_index(self.metadata, channel_name)
+        names = self.metadata.channel_names
+        channel = index_of_name("channel_name", channel_name, names, self.metadata.path)
         self.channel_name = self.metadata.channel_names[channel]
         num_planes = self.metadata.num_planes
         if plane_index is not None:
@@ -116,29 +118,9 @@ def _check_alike(headers: Sequence[LegacyMetadata]) -> LegacyMetadata:
     """Return the first header; raise SourceError if another differs from it."""
     first = headers[0]
     for other in headers[1:]:
-        for name in ("channel_names", "num_planes", "frame_rate"):
-            mine, theirs = getattr(first, name), getattr(other, name)
-            if mine != theirs:
-                message = (
-                    f"{other.path} has {name} {theirs}, {first.path} has {mine}; the files of one "
-                    "recording must agree. Leave it out"
-                )
-                raise SourceError(message)
+        names = ("channel_names", "num_planes", "frame_rate")
+        check_agreement(first, other, names, "Leave it out.")
     return first
-
-
-def _channel_index(metadata: LegacyMetadata, channel_name: str | None) -> int:
-    """Return the index of a channel among the saved ones."""
-    names = metadata.channel_names
-    if channel_name is None and len(names) == 1:
-        return 0
-    if channel_name not in names:
-        message = (
-            f"channel_name is {channel_name!r}; the channels saved in {metadata.path} are: "
-            f"{', '.join(names)}"
-        )
-        raise SourceArgumentError(message)
-    return names.index(channel_name)
 
 
 def _arrange(source: TiffSource, metadata: LegacyMetadata, is_last: bool) -> Integers:

@@ -10,6 +10,7 @@ import attrs
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.interfaces.streams import Part, distinct_labels, part_name
 from nwb_ophys.paths import PathProbe
 
 
@@ -72,8 +73,8 @@ class SimaSegmentationInterface(SegmentationInterface):
 
     def part(self) -> str:
         """Return channel, label and sequence, those in which the parts of the folder differ."""
-        parts = self.extractor.folder.parts
-        return _name(self.extractor.part, parts)
+        others = [_labels(part) for part in self.extractor.folder.parts]
+        return part_name(*distinct_labels(_labels(self.extractor.part), others))
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -89,16 +90,17 @@ class SimaSegmentationInterface(SegmentationInterface):
         return f"dataset.pkl with SIMA's channel_names, and {' and '.join(found)}"
 
     @classmethod
-    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return all ROIs and signals of a folder, each extraction and sequence on its own."""
         from nwb_ophys.formats.sima.folder import SimaFolder
 
+        # A set of ROIs without signals lacks most of the arguments, so that the folder chooses.
         asked = {n: v for n, v in source.items() if n != "sampling_frequency"}
         folder = SimaFolder(path)
-        parts = folder.select(**asked) or [folder.choose(**asked)]
-        return {
-            _name(part, parts): {"folder_path": path, **source, **part.arguments} for part in parts
-        }
+        return [
+            Part(arguments={"folder_path": path, **part.arguments}, labels=_labels(part))
+            for part in folder.select(**asked) or [folder.choose(**asked)]
+        ]
 
 
 def _is_signals(name: str) -> bool:
@@ -107,11 +109,7 @@ def _is_signals(name: str) -> bool:
     )
 
 
-def _name(part: Any, parts: Any) -> str:
-    """Return that in which a part differs from the others."""
-    words = []
-    for field in ("channel_name", "signals_label", "roi_label", "sequence"):
-        value = getattr(part, field)
-        if value is not None and len({getattr(other, field) for other in parts}) > 1:
-            words.append(f"sequence{value}" if field == "sequence" else str(value))
-    return " ".join(words)
+def _labels(part: Any) -> tuple[str, ...]:
+    """Return the names in which segmentations of one folder may differ."""
+    sequence = "" if part.sequence is None else f"sequence{part.sequence}"
+    return (part.channel_name or "", part.signals_label or "", part.roi_label or "", sequence)

@@ -26,6 +26,7 @@ from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block_size
 from nwb_ophys.interfaces.mixins import MotionWriter
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import DeepDict
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.writers.motion import OriginalFiles
@@ -89,9 +90,9 @@ class Suite2pSegmentationInterface(SegmentationInterface):
         return _evidence(path, ROI_FILES)
 
     @classmethod
-    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return every plane and channel of a Suite2p folder."""
-        return _streams(path, ROI_FILES, source)
+        return _parts(path, ROI_FILES, source)
 
 
 @attrs.frozen(kw_only=True)
@@ -147,9 +148,9 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
         return _evidence(path, MOVIE_FILES)
 
     @classmethod
-    def streams(cls, path: Path, **source: Any) -> dict[str, dict[str, Any]]:
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return every plane and channel of a Suite2p folder that has a movie."""
-        return _streams(path, MOVIE_FILES, source)
+        return _parts(path, MOVIE_FILES, source)
 
     def add_movie(self, nwbfile: NWBFile, metadata: DeepDict, kind: str, chosen: Any) -> None:
         """Add the movie as a series, or with its shifts where that is asked for."""
@@ -217,40 +218,37 @@ def _evidence(path: Path | PathProbe, files: tuple[str, ...]) -> str | None:
     return f"{plane or ', '.join(plane_names(folder, files))} with {' and '.join(files)}"
 
 
-def _streams(
-    path: Path, files: tuple[str, ...], source: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
+def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> list[Part]:
     folder, plane = find_suite2p_folder(path, files)
-    planes = [plane] if plane else plane_names(folder, files)
-    planes = [source["plane_name"]] if "plane_name" in source else planes
-    channels = channel_names(folder, files)
+    planes, channels = (
+        [plane] if plane else plane_names(folder, files),
+        channel_names(folder, files),
+    )
     left_out = planes_left_out(folder, files)
-    if left_out and plane is None and "plane_name" not in source:
+    if left_out and plane is None and source.get("plane_name") is None:
         warnings.warn(
             f"'{folder}' has {', '.join(left_out)}, too, but without {' and '.join(files)}, and so "
             "they are left out.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     lacking: set[str] = set()
-    if "channel_name" in source:
-        channels = [source["channel_name"]]
-    elif len(channels) > 1:
-        lacking = set(planes_without_second_channel(folder, files)) & set(planes)
+    if len(channels) > 1 and "channel_name" not in source:
+        asked = {source["plane_name"]} if source.get("plane_name") else set(planes)
+        lacking = set(planes_without_second_channel(folder, files)) & asked
     if lacking:
         warnings.warn(
             f"'{folder}' has a second channel, but not of {', '.join(sorted(lacking))}, of which "
             "the first alone is read.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    return {
-        " ".join([c] * (len(channels) > 1) + [p] * (len(planes) > 1)): {
-            "folder_path": path,
-            "channel_name": c,
-            "plane_name": p,
-        }
-        for p in planes
-        for c in channels
-        if c == "chan1" or p not in lacking
-    }
+    return [
+        Part(
+            arguments={"folder_path": path, "channel_name": channel, "plane_name": name},
+            labels=(channel, name),
+        )
+        for name in planes
+        for channel in channels
+        if channel == "chan1" or name not in lacking
+    ]

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.thor.reader import IMAGE_NAME, RAW_NAME
 from nwb_ophys.formats.thor.xml import NAME, ThorExperiment
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
 
 _VERSION = re.compile(rb"<Software\s[^>]*?version=\"([\d.]*)")
+
+# ThorImage does not state its name, but its OME-XML names the files in its own way.
+_FILE_NAMES = re.compile(r'FileName="Chan[A-Z]_\d+_\d+_\d+_\d+\.tif')
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +46,7 @@ class ThorImagingInterface(ImagingInterface):
 
     Source = ThorSource
     has_volumes = True
+    owned_beside = (".xml",)
 
     def __init__(self, *args: Any, **source: Any) -> None:
         super().__init__(*args, **source)
@@ -83,12 +89,19 @@ class ThorImagingInterface(ImagingInterface):
             },
         }
 
-    def part(self) -> str:
-        """Return the region and the channel where there are several, and a plane if chosen."""
-        recording, source = self.extractor.recording, self.source
-        region = f"Region{source.region_name}" if len(recording.regions) > 1 else ""
-        channel = self.extractor.channel_name if len(recording.channel_names) > 1 else ""
-        return part_name(region, channel, plane_index=source.plane_index)
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels of the recording."""
+        return self.extractor.recording.channel_names  # type: ignore[no-any-return]
+
+    def position_name(self) -> str:
+        """Return the name of the region, or empty where there is only one."""
+        several = len(self.extractor.recording.regions) > 1
+        return f"Region{self.source.region_name}" if several else ""
+
+    @classmethod
+    def owns(cls, heading: TiffHeading) -> bool:
+        """Return whether a TIFF file was written by ThorImage."""
+        return bool(_FILE_NAMES.search(heading.description[:8192]))
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -115,26 +128,23 @@ class ThorImagingInterface(ImagingInterface):
         return f"{images} and {what}"
 
     @classmethod
-    def streams(
-        cls, path: Path, as_volume: bool = True, **source: Any
-    ) -> dict[str, dict[str, Any]]:
-        """Return every channel of every region."""
+    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
+        """Yield every channel of every region."""
         from nwb_ophys.formats.thor.reader import ThorExtractor, open_thor_recording
 
         recording = open_thor_recording(_folder(path))
-        found: dict[str, dict[str, Any]] = {}
-        regions, channels = recording.regions, recording.channel_names
-        region, channel = source.get("region_name"), source.get("channel_name")
-        for one in regions if region is None else [region]:
-            for other in channels if channel is None else [channel]:
-                own: dict[str, Any] = {"channel_name": other}
-                own |= {"region_name": one} if len(regions) > 1 else {}
-                with ThorExtractor(_folder(path), **own) as extractor:
-                    num_planes = extractor.num_planes_of_all
-                parts = [one if len(regions) > 1 else "", other if len(channels) > 1 else ""]
-                arguments = {"folder_path": path, **source, **own}
-                found |= plane_streams(" ".join(parts).strip(), arguments, num_planes, as_volume)
-        return found
+        regions = recording.regions
+        for region, channel in itertools.product(regions, recording.channel_names):
+            chosen: dict[str, Any] = {"channel_name": channel}
+            chosen |= {"region_name": region} if len(regions) > 1 else {}
+            with ThorExtractor(_folder(path), **chosen) as extractor:
+                num_planes = extractor.num_planes_of_all
+            yield Part(
+                arguments={"folder_path": path, **chosen},
+                position=region,
+                channel=channel,
+                num_planes=num_planes,
+            )
 
 
 def _folder(path: Path) -> Path:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.errors import SourceError
+from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
@@ -148,8 +148,9 @@ class ThorExtractor(TiffFramesExtractor):
         folder = Path(folder_path)
         self.recording = recording = open_thor_recording(folder)
         experiment = recording.experiment
-        self.channel_name = _chosen("channel_name", channel_name, recording.channel_names, folder)
-        region = _chosen("region_name", region_name, recording.regions, folder)
+        names, regions = recording.channel_names, recording.regions
+        self.channel_name = names[index_of_name("channel_name", channel_name, names, folder)]
+        region = regions[index_of_name("region_name", region_name, regions, folder, "regions")]
         if recording.raw is not None:
             reader, pages = open_raw(recording.raw, experiment, self.channel_name)
         else:
@@ -168,15 +169,6 @@ class ThorExtractor(TiffFramesExtractor):
             num_samples=len(pages),
             num_planes=pages.shape[1],
         )
-
-
-def _chosen(argument: str, given: str | None, known: Sequence[str], folder: Path) -> str:
-    if given is None and len(known) == 1:
-        return known[0]
-    if given is None or given not in known:
-        what = "is needed" if given is None else f"is {given!r}"
-        raise SourceArgumentError(f"{argument} {what}; '{folder}' has {', '.join(known) or 'none'}")
-    return given
 
 
 def _check_shape(experiment: ThorExperiment, reader: TiffPageReader) -> None:

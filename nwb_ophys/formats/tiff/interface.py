@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,13 +10,14 @@ import attrs
 
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
-    is_written_by,
+    first_heading,
     tiff_files,
     warn_of_subfolders,
 )
+from nwb_ophys.formats.owners import is_owned
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import part_name, plane_streams
+from nwb_ophys.interfaces.streams import Part, indexed_name, indexed_names, indexed_parts
 from nwb_ophys.paths import PathProbe
 
 
@@ -58,18 +59,20 @@ class TiffImagingInterface(ImagingInterface):
         """Return nothing: a plain TIFF states nothing of the microscope."""
         return {}
 
-    def part(self) -> str:
-        """Return the channel and the plane, where one of several was chosen."""
-        source = self.source
-        several = self.extractor.layout.num_channels > 1
-        channel = f"Channel{source.channel_index}" if several else ""
-        return part_name(channel, plane_index=source.plane_index)
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels, by their indices."""
+        return indexed_names(self.extractor.layout.num_channels)
+
+    def channel_name(self) -> str:
+        """Return the name of the channel that is read."""
+        return indexed_name(self.source.channel_index)
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return evidence, in words, that a path is a plain TIFF file or a folder of them."""
         probe = PathProbe.of(path)
-        if not is_written_by(probe, None):
+        found = first_heading(probe)
+        if found is None or found[1].has_ome_xml or is_owned(probe):
             return None
         if probe.is_folder:
             count = len(probe.names(*TIFF_SUFFIXES))
@@ -77,21 +80,11 @@ class TiffImagingInterface(ImagingInterface):
         return f"'{probe.path.name}' begins as a TIFF does, and names no program's own format"
 
     @classmethod
-    def streams(
-        cls, path: Path, as_volume: bool = True, **source: Any
-    ) -> dict[str, dict[str, Any]]:
-        """Return each channel of a TIFF stack, of its volumes or of each plane."""
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
+        """Return each channel of a TIFF stack."""
         from nwb_ophys.formats.tiff.reader import tiff_layout
 
         warn_of_subfolders(path)
-        base = {"file_path": path, **source}
         given = {key: source[key] for key in ("num_channels", "num_planes") if key in source}
         layout = tiff_layout(tiff_files(path), **given)
-        several = layout.num_channels > 1 and "channel_index" not in source
-        channels = range(layout.num_channels) if several else [None]
-        found: dict[str, dict[str, Any]] = {}
-        for channel in channels:
-            name = "" if channel is None else f"channel{channel}"
-            own = base if channel is None else {**base, "channel_index": channel}
-            found |= plane_streams(name, own, layout.num_planes, as_volume)
-        return found
+        return indexed_parts(layout.num_channels, layout.num_planes, file_path=path)

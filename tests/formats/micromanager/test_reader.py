@@ -18,8 +18,8 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.filetypes.ome.micromanager_tags import read_summary, start_of, stated
 from nwb_ophys.formats.micromanager.reader import MicroManagerExtractor, binning_of
+from nwb_ophys.formats.micromanager.tags import read_summary, start_of, stated
 from nwb_ophys.testing import write_micromanager, write_ome_tiff
 
 

@@ -535,7 +535,7 @@ def test_files_that_differ(tmp_path: Path) -> None:
     ):
         properties = volumetric(channels="[1 2]", hScan2D__logFramesPerFile="6") | changes
         write_recording(paths[1], pages, properties, 12, channels=2)
-        with pytest.raises(SourceError, match=rf"00002\.tif has {message}"):
+        with pytest.raises(SourceError, match=rf"00002\.tif' has {message}"):
             ScanImageExtractor(paths[0], "Green")
     properties = volumetric(channels="[1 2]", hScan2D__logFramesPerFile="7")
     write_recording(paths[1], pages, properties, 12, channels=2)

@@ -137,7 +137,7 @@ def test_files_of_one_recording_must_agree(tmp_path, movie):
         write_scanimage_legacy(tmp_path / "a.tif", movie),
         write_scanimage_legacy(tmp_path / "b.tif", movie, sampling_frequency=15.0),
     ]
-    with pytest.raises(SourceError, match=r"b\.tif has frame_rate 15\.0"):
+    with pytest.raises(SourceError, match=r"b\.tif' has frame_rate 15\.0"):
         ScanImageLegacyExtractor(paths)
 
 

@@ -353,7 +353,7 @@ def test_what_is_none(tmp_path):
     with pytest.raises(SourceError, match="neither images"):
         ThorExtractor(tmp_path)
     (tmp_path / "Image_001_001.raw").touch()
-    with pytest.raises(SourceError, match=r"needed; .* none"):
+    with pytest.raises(SourceError, match=r"needed; .* no channels"):
         ThorExtractor(tmp_path)
     (tmp_path / "Image_001_002.raw").touch()
     with pytest.raises(SourceError, match="2 raw files"):

@@ -1,4 +1,4 @@
-"""Read what Micro-Manager states in its TIFF files beside OME-XML.
+"""Read the tags with which Micro-Manager describes its TIFF files, beside OME-XML.
 
 Behind the 8 bytes of the TIFF header stand pairs of a mark and an offset (index map, display
 settings, comments), then at byte 32 the mark 2355492, the length and the text of the summary, a
@@ -9,15 +9,19 @@ layout: https://micro-manager.org/Micro-Manager_File_Formats, section Image file
 import json
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.tiff.pages import Integers, TiffStructure, read_structure
+from nwb_ophys.paths import PathProbe
 
 FRAME_TAG = 51123
 SUMMARY_MARK = 2355492
@@ -54,6 +58,35 @@ def read_summary(path: Path) -> dict[str, Any] | None:
     except (OSError, struct.error, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+@contextmanager
+def naming_unclosed(path: Path) -> Iterator[None]:
+    """Name the cause where a file that was not closed has no OME-XML.
+
+    Parameters
+    ----------
+    path : Path
+        A file of Micro-Manager, or a folder of them.
+
+    Raises
+    ------
+    CorruptSourceError
+        If the file has a summary, which is written first, and no OME-XML, which is written last.
+    """
+    try:
+        yield
+    except SourceError as error:
+        file = PathProbe(path).first_file(*TIFF_SUFFIXES)
+        heading = None if file is None else read_tiff_heading(file)
+        is_ome = heading is not None and "<OME" in heading.description[:4096]
+        if file is None or is_ome or read_summary(file) is None:
+            raise
+        raise CorruptSourceError(
+            f"'{file}' was not closed by Micro-Manager, which writes the OME-XML at the end: it "
+            "has none. Open it in Micro-Manager, which can mend it, and save it again; or read it "
+            "as a plain TIFF stack (format tiff)."
+        ) from error
 
 
 class FrameTags:
