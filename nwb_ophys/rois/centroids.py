@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,20 @@ def centroids_of_images(pixels: PixelLists) -> NDArray[np.int64]:
         chosen = rest[start : start + _ROIS_AT_ONCE]
         centroids[chosen] = _medians_of_rest(pixels.take(chosen))
     return centroids
+
+
+def centroid_of_image(image: NDArray[Any]) -> list[float]:
+    """Return the centroid of one image, (x, y[, z]), as medians that are not truncated.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (columns, rows) or (columns, rows, planes)
+        One that holds a NaN has the middle of the field.
+    """
+    brightest = np.nonzero(image == image.max())
+    if not len(brightest[0]):  # not even a NaN is equal to a NaN
+        brightest = np.nonzero(np.ones(image.shape, dtype=bool))
+    return [np.median(axis) for axis in brightest]
 
 
 def _maxima(pixels: PixelLists) -> NDArray[np.float64]:

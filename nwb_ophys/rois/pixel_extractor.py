@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.rois.pixel_lists import PixelLists
-from nwb_ophys.rois.pixel_sources import Form
 from nwb_ophys.rois.properties import FastPropertiesMixin
 
 
@@ -81,9 +80,7 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
         """Return (row, column, weight) of the pixels of each ROI."""
         return [mask[:, [1, 0, 2]] for mask in self._of(roi_ids)]
 
-    def get_ragged_pixels(
-        self, ids: Sequence[int], form: Form, of_background: bool = False
-    ) -> PixelLists:
+    def get_ragged_pixels(self, ids: Sequence[int], of_background: bool = False) -> PixelLists:
         """Return the pixels of ROIs."""
         return self._of([] if of_background else ids)
 

@@ -9,8 +9,6 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import SourceError
-
 
 class TraceView:
     """Some columns or the first rows of a (samples, ROIs) array, read when sliced.
@@ -101,78 +99,6 @@ class Response:
     roi_ids: list[Any]
 
 
-def background_ids(extractor: Any) -> list[Any]:
-    """Return the ids of background components, none of which is also the id of an ROI.
-
-    roiextractors counts the neuropil traces of ROIs as background components where an extractor
-    keeps no masks; those belong to their ROIs.
-    """
-    cells = set(extractor.get_roi_ids())
-    return [component for component in extractor.get_background_ids() if component not in cells]
-
-
-def background_trace_names(extractor: Any) -> list[str]:
-    """Return which kinds of traces are of background components rather than of ROIs.
-
-    Parameters
-    ----------
-    extractor : roiextractors.SegmentationExtractor
-
-    Returns
-    -------
-    list of str
-        Traces with a column per background component. Neuropil traces that belong to ROIs, one
-        per ROI, are not among them.
-    """
-    components = background_ids(extractor)
-    responses = {r.response_type: r for r in getattr(extractor, "_roi_responses", [])}
-    names = []
-    for name, data in extractor.get_traces_dict().items():
-        if not components or not is_present(data):
-            continue
-        stated = list(responses[name].roi_ids) if name in responses else None
-        by_name = name == "background" and data.shape[1] == len(components)
-        if stated == components or (stated is None and by_name):
-            names.append(name)
-    return names
-
-
 def is_present(data: Any) -> bool:
     """Whether a trace has any sample of any ROI; all zeros count as present."""
     return data is not None and len(data.shape) == 2 and 0 not in data.shape
-
-
-def cell_traces(extractor: Any) -> dict[str, Any]:
-    """Return the traces of the ROIs by kind, with columns in the order of ``get_roi_ids()``.
-
-    Parameters
-    ----------
-    extractor : roiextractors.SegmentationExtractor
-
-    Returns
-    -------
-    dict of str to array-like, shape (samples, ROIs)
-        Without those that are None or empty, and without those of background components.
-
-    Raises
-    ------
-    SourceError
-        When a trace has not one column per ROI.
-    """
-    roi_ids = list(extractor.get_roi_ids())
-    background = set(background_trace_names(extractor))
-    orders = {r.response_type: list(r.roi_ids) for r in getattr(extractor, "_roi_responses", [])}
-    traces = {}
-    for name, data in extractor.get_traces_dict().items():
-        if not is_present(data) or name in background:
-            continue
-        if data.shape[1] != len(roi_ids):
-            raise SourceError(
-                f"The trace '{name}' of {type(extractor).__name__} has {data.shape[1]} columns for "
-                f"{len(roi_ids)} ROIs; it cannot be assigned to them."
-            )
-        order = orders.get(name, roi_ids)
-        if order != roi_ids and set(order) == set(roi_ids):
-            data = TraceView(data, [order.index(roi_id) for roi_id in roi_ids])
-        traces[name] = data
-    return traces

@@ -18,6 +18,7 @@ from nwb_ophys.metadata import (
     parse_model,
     validate,
 )
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.writers.devices import add_imaging_plane
 from nwb_ophys.writers.roi_columns import ColumnStorage, are_integers, roi_columns
 from nwb_ophys.writers.session import ophys_module
@@ -65,7 +66,7 @@ def add_plane_segmentation(
 
     Parameters
     ----------
-    segmentation_extractor : roiextractors.SegmentationExtractor
+    segmentation_extractor : roiextractors.SegmentationExtractor or Rois
     nwbfile : pynwb.NWBFile
     metadata : Mapping or None
         What it lacks is filled with defaults.
@@ -111,15 +112,16 @@ def add_plane_segmentation(
     container = _container(nwbfile, merged)
     if name in container.plane_segmentations:
         return nwbfile
+    rois = Rois.of(segmentation_extractor)
     columns = roi_columns(
-        segmentation_extractor,
+        rois,
         mask_type,
         include_roi_centroids,
         include_roi_acceptance,
         ColumnStorage(iterator_options, compression_options),
     )
     plane = nwbfile.imaging_planes[model.imaging_plane]
-    container.add_plane_segmentation(_make_table(model, plane, segmentation_extractor, columns))
+    container.add_plane_segmentation(_make_table(model, plane, rois, columns))
     return nwbfile
 
 
@@ -184,10 +186,9 @@ def _model_of(metadata: Mapping[str, Any], name: str) -> models.PlaneSegmentatio
 
 
 def _make_table(
-    model: models.PlaneSegmentation, plane: Any, extractor: Any, columns: list[VectorData]
+    model: models.PlaneSegmentation, plane: Any, rois: Rois, columns: list[VectorData]
 ) -> PlaneSegmentation:
-    roi_ids = list(extractor.get_roi_ids())
-    ids = [int(i) for i in roi_ids] if are_integers(roi_ids) else list(range(len(roi_ids)))
+    ids = [int(i) for i in rois.ids] if are_integers(rois.ids) else list(range(len(rois)))
     fields = {"name": model.name, "description": model.description, "imaging_plane": plane}
     names = [column.name for column in columns if not isinstance(column, VectorIndex)]
     if not MASK_NAMES.intersection(names):

@@ -13,8 +13,7 @@ from nwb_ophys.metadata import (
     get_nwb_segmentation_metadata,
     merge_metadata,
 )
-from nwb_ophys.rois.traces import background_ids
-from nwb_ophys.rois.views import BackgroundComponents
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.writers.devices import add_devices
 from nwb_ophys.writers.images import add_summary_images
 from nwb_ophys.writers.masks import add_plane_segmentation, resolve_plane_segmentation
@@ -75,7 +74,8 @@ def add_segmentation(
     pynwb.NWBFile
         The same.
     """
-    merged = merge_metadata(get_nwb_segmentation_metadata(segmentation_extractor), metadata)
+    rois = Rois.of(segmentation_extractor)
+    merged = merge_metadata(get_nwb_segmentation_metadata(rois.extractor), metadata)
     if plane_segmentation_name is None:
         plane_segmentation_name = _only_name(merged)
     storing: dict[str, Any] = {
@@ -84,7 +84,7 @@ def add_segmentation(
     }
     add_devices(nwbfile, merged)
     add_plane_segmentation(
-        segmentation_extractor,
+        rois,
         nwbfile,
         merged,
         plane_segmentation_name=plane_segmentation_name,
@@ -93,11 +93,9 @@ def add_segmentation(
         mask_type=mask_type,
         **storing,
     )
-    add_fluorescence_traces(
-        segmentation_extractor, nwbfile, merged, plane_segmentation_name, **storing
-    )
+    add_fluorescence_traces(rois, nwbfile, merged, plane_segmentation_name, **storing)
     add_background(
-        segmentation_extractor,
+        rois,
         nwbfile,
         merged,
         plane_segmentation_name=plane_segmentation_name,
@@ -105,7 +103,7 @@ def add_segmentation(
         **storing,
     )
     return add_summary_images(
-        nwbfile, segmentation_extractor, merged, plane_segmentation_name=plane_segmentation_name
+        nwbfile, rois.extractor, merged, plane_segmentation_name=plane_segmentation_name
     )
 
 
@@ -128,7 +126,7 @@ def add_background(
 
     Parameters
     ----------
-    segmentation_extractor : roiextractors.SegmentationExtractor
+    segmentation_extractor : roiextractors.SegmentationExtractor or Rois
         Without background components nothing is added.
     nwbfile : pynwb.NWBFile
     metadata : Mapping
@@ -147,7 +145,8 @@ def add_background(
     pynwb.NWBFile
         The same.
     """
-    if not background_ids(segmentation_extractor):
+    background = Rois.of(segmentation_extractor).background
+    if not background.ids:
         return nwbfile
     merged = DeepDict(metadata)
     cells = resolve_plane_segmentation(merged, plane_segmentation_name, None, "")
@@ -156,7 +155,6 @@ def add_background(
     if name not in [entry["name"] for entry in entries]:
         of_cells = next(entry for entry in entries if entry["name"] == cells)
         entries.append(background_entry(name, of_cells["imaging_plane"]))
-    background = BackgroundComponents(segmentation_extractor)
     add_plane_segmentation(background, nwbfile, merged, plane_segmentation_name=name, **options)
     options.pop("mask_type", None)
     return add_fluorescence_traces(background, nwbfile, merged, name, **options)
@@ -168,6 +166,6 @@ def background_entry(
     """Return the default metadata of a plane segmentation of background components."""
     return {
         "name": name,
-        "description": "Background components of the segmentation; they are no cells.",
+        "description": "Background components of the segmentation (not cells).",
         "imaging_plane": imaging_plane,
     }

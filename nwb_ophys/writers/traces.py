@@ -21,7 +21,7 @@ from nwb_ophys.metadata import (
     parse_model,
     trace_entry,
 )
-from nwb_ophys.rois.traces import cell_traces
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.storage.grid import default_chunk_shape
 from nwb_ophys.timing import clock_of
 from nwb_ophys.writers.compression import compressed
@@ -50,7 +50,7 @@ def add_fluorescence_traces(
 
     Parameters
     ----------
-    segmentation_extractor : roiextractors.SegmentationExtractor
+    segmentation_extractor : roiextractors.SegmentationExtractor or Rois
         Traces that are None or empty are left out, and those of its background components, which
         are no ROIs; all-zero ones are kept.
     nwbfile : pynwb.NWBFile
@@ -77,13 +77,14 @@ def add_fluorescence_traces(
     ValueError
         When the metadata are wrong, or give a series the name of another plane's.
     """
-    traces = cell_traces(segmentation_extractor)
+    rois = Rois.of(segmentation_extractor)
+    traces = rois.traces
     if not traces:
         return nwbfile
     merged = merge_metadata(get_default_segmentation_metadata(), metadata)
     name = resolve_plane_segmentation(merged, plane_segmentation_name, plane_index, "plane_index")
-    region = _create_roi_table_region(segmentation_extractor, nwbfile, merged, name)
-    clock = clock_of(segmentation_extractor, **_stated_times(merged, name, traces))
+    region = _create_roi_table_region(rois, nwbfile, merged, name)
+    clock = clock_of(rois.extractor, **_stated_times(merged, name, traces))
     for trace, data in traces.items():
         container_key = "DfOverF" if trace == "dff" else "Fluorescence"
         container = _container(nwbfile, merged, container_key)
@@ -91,7 +92,7 @@ def add_fluorescence_traces(
         if model is None:
             continue
         iterator = _iterator_over(data, iterator_options or {})
-        iterator.owner = segmentation_extractor
+        iterator.owner = rois.extractor
         fields = attrs.asdict(model, filter=lambda _, value: value is not None)
         series = RoiResponseSeries(
             **fields | time_fields(clock),
@@ -131,9 +132,10 @@ def add_traces_alone(
     pynwb.NWBFile
         The same.
     """
-    if cell_traces(segmentation_extractor):
+    rois = Rois.of(segmentation_extractor)
+    if rois.traces:
         add_plane_segmentation(
-            segmentation_extractor,
+            rois,
             nwbfile,
             metadata,
             plane_segmentation_name=plane_segmentation_name,
@@ -141,7 +143,7 @@ def add_traces_alone(
             mask_type=None,
         )
     return add_fluorescence_traces(
-        segmentation_extractor,
+        rois,
         nwbfile,
         metadata,
         plane_segmentation_name=plane_segmentation_name,
@@ -161,7 +163,7 @@ def _create_roi_table_region(
 
     Parameters
     ----------
-    segmentation_extractor : roiextractors.SegmentationExtractor
+    segmentation_extractor : roiextractors.SegmentationExtractor or Rois
     nwbfile : pynwb.NWBFile
     metadata : Mapping or None
     plane_segmentation_name : str, optional
@@ -171,9 +173,10 @@ def _create_roi_table_region(
     """
     merged = merge_metadata(get_default_segmentation_metadata(), metadata)
     name = resolve_plane_segmentation(merged, plane_segmentation_name, plane_index, "plane_index")
-    add_plane_segmentation(segmentation_extractor, nwbfile, merged, plane_segmentation_name=name)
+    rois = Rois.of(segmentation_extractor)
+    add_plane_segmentation(rois, nwbfile, merged, plane_segmentation_name=name)
     table = find_plane_segmentation(nwbfile, merged, name)
-    num_rois = len(segmentation_extractor.get_roi_ids())
+    num_rois = len(rois)
     if len(table.id) != num_rois:
         raise MetadataError(
             f"The plane segmentation '{name}' in the file has {len(table.id)} ROIs, but the "

@@ -20,7 +20,6 @@ from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList, field_of
-from nwb_ophys.rois.pixel_sources import Form
 from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import SummedTraces
 
@@ -145,9 +144,7 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
         form = "nwb-voxel_mask" if planes else "nwb-pixel_mask"
         return _ROIMasks(RoiMaskList(pixels), form, frame_shape, id_map)
 
-    def get_ragged_pixels(
-        self, ids: Sequence[Any], form: Form, of_background: bool = False
-    ) -> PixelLists:
+    def get_ragged_pixels(self, ids: Sequence[Any], of_background: bool = False) -> PixelLists:
         """Return the pixels of components, in the precision that CaImAn wrote."""
         indices = [self._roi_masks.roi_id_map[component] for component in ids]
         return self._roi_masks.data.pixels.take(indices)  # type: ignore[no-any-return]

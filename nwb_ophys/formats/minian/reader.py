@@ -23,7 +23,6 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.minian.times import sample_times
 from nwb_ophys.formats.minian.zarr_variables import ZarrVariable, open_zarr_variable
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
-from nwb_ophys.rois.pixel_sources import Form
 from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import Response, TraceView
 
@@ -324,7 +323,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         return [position[each] for each in ids]
 
     def get_ragged_pixels(
-        self, ids: Sequence[Any], form: Form, of_background: bool = False
+        self, ids: Sequence[Any], of_background: bool = False
     ) -> PixelLists | None:
         """Return the pixels of units; the background fills most of the field and is an image."""
         return None if of_background else self._pixels.take(self._indices(ids))

@@ -159,7 +159,7 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         return [np.column_stack([y, x, *rest]) for x, y, *rest in masks]
 
     def get_ragged_pixels(
-        self, ids: Sequence[Any], form: str, of_background: bool = False
+        self, ids: Sequence[Any], of_background: bool = False
     ) -> PixelLists | None:
         """Return the pixels of ROIs, where the file has lists of them."""
         if self._pixels is None or of_background:

@@ -22,7 +22,6 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.sima.folder import SimaFolder, SimaPart
 from nwb_ophys.formats.sima.rois import roi_pixels
 from nwb_ophys.rois.pixel_lists import PixelLists
-from nwb_ophys.rois.pixel_sources import Form
 from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import Response
 
@@ -177,9 +176,7 @@ class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore
             )
         return ids
 
-    def get_ragged_pixels(
-        self, ids: Sequence[Any], form: Form, of_background: bool = False
-    ) -> PixelLists:
+    def get_ragged_pixels(self, ids: Sequence[Any], of_background: bool = False) -> PixelLists:
         """Return the pixels of ROIs."""
         return self._pixels.take(self._indices(ids))
 

@@ -20,7 +20,6 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.npy import load_npy
 from nwb_ophys.formats.suite2p.folder import channel_names, check_ops, placed, plane_names
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
-from nwb_ophys.rois.pixel_sources import Form
 from nwb_ophys.rois.properties import FastPropertiesMixin
 
 # Images of ops.npy by channel. Those of contrast and of activity are of the first channel alone.
@@ -154,9 +153,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
             if np.ndim(image):  # absent, or 0 where it was not computed
                 self._summary_images[name] = placed(name, np.asarray(image), self.options)
 
-    def get_ragged_pixels(
-        self, ids: Sequence[int], form: Form, of_background: bool = False
-    ) -> PixelLists:
+    def get_ragged_pixels(self, ids: Sequence[int], of_background: bool = False) -> PixelLists:
         """Return the pixels of ROIs as stat.npy holds them; images of them consist of float32."""
         chosen = [] if of_background else [self.stat[self._roi_masks.roi_id_map[i]] for i in ids]
         columns, rows, weights = (
