@@ -1,4 +1,4 @@
-"""Blocks of the image masks of ROIs."""
+"""Iterator over blocks of the image masks of ROIs."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class RoiImageMaskIterator(ArrayLike):
     rois : Rois
         At least one.
     **iterator_options
-        As for :class:`SliceableDataChunkIterator`; unless given, a chunk is a tile of one ROI and
-        one plane.
+        See :class:`SliceableDataChunkIterator`. By default, a chunk is a tile of one ROI and one
+        plane.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class RoiImageMaskIterator(ArrayLike):
         return (1, *tile_shape((columns, rows), itemsize, chunk_mb), *(1 for _ in planes))
 
     def _default_chunk(self, buffer_shape: tuple[int, ...] | None) -> tuple[int, ...]:
-        """Return a tile of one plane of one ROI, within a block that is given."""
+        """Return a tile of one plane of one ROI, within a given block."""
         columns, rows, *planes = self.masks.shape[1:]
         tile = (1, min(columns, _TILE), min(rows, _TILE), *(1 for _ in planes))
         return tile if buffer_shape is None else within(tile, buffer_shape)
@@ -93,17 +93,17 @@ class RoiImageMaskIterator(ArrayLike):
     ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
         """Yield the chunks that hold any non-zero value, in ascending order.
 
-        May be called from several threads at once. Only for masks that are sparse at their source.
+        May be called from several threads at once, for sparse masks only.
 
         Parameters
         ----------
         start, stop : int
-            Which ROIs; the start must be a multiple of the chunk's length.
+            Range of the ROIs; the start must be a multiple of the chunk's length.
         chunk_shape : tuple of int
             One size per axis; the chunks need not divide the field.
         as_byte_planes : bool
-            Give the bytes of the values instead, (itemsize, values) of uint8, in the order that a
-            byte shuffle puts them.
+            Yield the bytes of the values instead, (itemsize, values) of uint8, in the order of a
+            byte shuffle.
 
         Yields
         ------
@@ -116,7 +116,7 @@ class RoiImageMaskIterator(ArrayLike):
         Raises
         ------
         ArgumentError
-            When the chunks do not fit the masks, or the start is not that of a chunk.
+            When the chunks do not fit the masks, or the start is not the start of a chunk.
         """
         if len(chunk_shape) != self.ndim or min(chunk_shape) <= 0 or start % chunk_shape[0]:
             raise ArgumentError(

@@ -1,4 +1,4 @@
-"""A segmentation whose ROIs are lists of pixels."""
+"""Base class of extractors whose ROIs are lists of pixels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nwb_ophys.rois.properties import FastPropertiesMixin
 
 
 class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
-    """ROIs of one plane as lists of pixels, with their traces; images are made when asked for.
+    """ROIs of one plane as lists of pixels, with their traces; images are made on request.
 
     Parameters
     ----------
     pixels : PixelLists
-        Of each ROI.
+        Pixels of each ROI.
     traces : mapping of str to array-like, shape (samples, ROIs)
-        By kind: ``raw``, ``dff``, …; read when they are sliced.
+        Traces by kind: ``raw``, ``dff``, …; read when they are sliced.
     sampling_frequency : float
         Samples per second.
     images : mapping of str to numpy.ndarray, shape (rows, columns)
@@ -30,7 +30,7 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
 
     extractor_name = "PixelRois"
 
-    # What the traces are read from, to be closed.
+    # The file that the traces are read from, to be closed.
     _file: Any = None
 
     def __init__(
@@ -65,7 +65,7 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
         return dict(self._traces)
 
     def get_background_ids(self) -> list[Any]:
-        """Return no ids: there are no background components."""
+        """Return an empty list: there are no background components."""
         return []
 
     def get_roi_image_masks(self, roi_ids: Sequence[int] | None = None) -> NDArray[Any]:
@@ -103,4 +103,4 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> None:
-        """Return None: the times are those of a constant rate."""
+        """Return None: the times follow from a constant rate."""

@@ -1,7 +1,7 @@
-"""Views of a segmentation: its first samples, some of its ROIs, or its background as ROIs.
+"""Views of a segmentation: its first samples, selected ROIs, or its background as ROIs.
 
-roiextractors has such views too; the properties of its selected ROIs are those of the first ROIs,
-its selection drops the background, and its slices see only traces kept in a private list.
+roiextractors has such views too, but gives selected ROIs the properties of the first ROIs, drops
+the background of a selection, and slices only traces that are kept in a private list.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class _View(PartialSegmentation, SegmentationExtractor):  # type: ignore[misc]
         return tuple(self._parent.get_frame_shape())
 
     def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
-        """Return image masks of the ROIs of the view, or of those asked for."""
+        """Return image masks of the ROIs of the view, or of the requested ones."""
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
         return self._parent.get_roi_image_masks(roi_ids=ids)  # type: ignore[no-any-return]
 
     def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
-        """Return pixel masks of the ROIs of the view, or of those asked for."""
+        """Return pixel masks of the ROIs of the view, or of the requested ones."""
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
         return list(self._parent.get_roi_pixel_masks(roi_ids=ids))
 
@@ -77,7 +77,7 @@ class _View(PartialSegmentation, SegmentationExtractor):  # type: ignore[misc]
         return list(self._parent.get_property_keys())
 
     def get_property(self, key: str, ids: Sequence[Any]) -> NDArray[Any]:
-        """Return a property of the ROIs asked for."""
+        """Return a property of the requested ROIs."""
         return values_of(self._parent.get_property_info(key).data, self._parent.get_roi_ids(), ids)
 
     def get_property_info(self, key: str) -> Any:
@@ -117,13 +117,13 @@ class _View(PartialSegmentation, SegmentationExtractor):  # type: ignore[misc]
 
 
 class FirstSamples(_View):
-    """The first samples of the traces of a segmentation.
+    """A segmentation with the first samples of the traces of another.
 
     Parameters
     ----------
     parent : roiextractors.SegmentationExtractor
     num_samples : int
-        How many; all when there are no more.
+        Number of samples; all samples where there are fewer.
     """
 
     extractor_name = "FirstSamples"
@@ -151,7 +151,7 @@ def _responses(rois: Rois) -> list[Response]:
 
 
 class SelectedRois(_View):
-    """Some ROIs of a segmentation, in the order asked for; its background stays.
+    """Selected ROIs of a segmentation, in the given order, with its whole background.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class SelectedRois(_View):
     Raises
     ------
     OptionError
-        When an id is not there, or there is none at all.
+        When an id is unknown or repeated, or the list is empty.
     """
 
     extractor_name = "SelectedRois"
@@ -194,7 +194,7 @@ class SelectedRois(_View):
 
 
 class BackgroundComponents(_View):
-    """The background components of a segmentation, as ROIs with traces and masks of their own.
+    """The background components of a segmentation as ROIs, with their traces and masks.
 
     Parameters
     ----------
@@ -224,13 +224,13 @@ class BackgroundComponents(_View):
         return list(self._parent.get_background_pixel_masks(background_ids=ids))
 
     def get_background_ids(self) -> list[Any]:
-        """Return no ids: a background has no background."""
+        """Return an empty list: a background has no background."""
         return []
 
     def get_images_dict(self) -> dict[str, Any]:
-        """Return no images: they go with the ROIs."""
+        """Return an empty dictionary: images belong to the ROIs."""
         return {}
 
     def get_property_keys(self) -> list[str]:
-        """Return no properties: those of the parent are of its ROIs."""
+        """Return an empty list: the parent's properties belong to its ROIs."""
         return []

@@ -40,7 +40,7 @@ def add_image_segmentation(nwbfile: NWBFile, metadata: Mapping[str, Any] | None)
     Returns
     -------
     pynwb.NWBFile
-        The same; a container of the name is left as it is.
+        The same file; an existing container of the name is left as it is.
     """
     merged = merge_metadata(get_default_segmentation_metadata(), metadata)
     name = merged["Ophys"]["ImageSegmentation"]["name"]
@@ -69,35 +69,35 @@ def add_plane_segmentation(
     segmentation_extractor : roiextractors.SegmentationExtractor or Rois
     nwbfile : pynwb.NWBFile
     metadata : Mapping or None
-        What it lacks is filled with defaults.
+        Missing keys are filled with defaults.
     plane_segmentation_name : str, optional
-        Which entry of ``metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]``;
-        ``PlaneSegmentation`` when not given.
+        Name of the entry in ``metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]``;
+        ``PlaneSegmentation`` by default.
     plane_segmentation_index : int, optional
-        Which one, by position. Deprecated.
+        Position of the entry. Deprecated.
     include_roi_centroids : bool
         Add the column ``ROICentroids``: (x, y[, z]) of each ROI.
     include_roi_acceptance : bool
-        Add the columns ``Accepted`` and ``Rejected`` where the segmentation states them.
+        Add the columns ``Accepted`` and ``Rejected`` where the source states them.
     mask_type : {"image", "pixel", "voxel", None}
         ``image_mask``, (ROI, columns, rows[, planes]); ``pixel_mask``, (x, y, weight) per pixel;
         ``voxel_mask``, (x, y, z, weight) per voxel; or no mask.
     iterator_options : dict, optional
         Arguments of the iterator over image masks.
     compression_options : dict, optional
-        Arguments of ``H5DataIO`` for every column; gzip when not given.
+        Arguments of ``H5DataIO`` for every column; gzip by default.
 
     Returns
     -------
     pynwb.NWBFile
-        The same; a plane segmentation of the name is left as it is.
+        The same file; an existing plane segmentation of the name is left as it is.
 
     Raises
     ------
     AssertionError
-        For a mask type that is not offered.
+        When ``mask_type`` is not one of these.
     ValueError
-        When no such plane segmentation is in the metadata.
+        When the metadata have no plane segmentation of the name.
     """
     if mask_type not in _MASK_TYPES:
         shown = ", ".join(repr(choice) for choice in _MASK_TYPES)
@@ -128,23 +128,23 @@ def add_plane_segmentation(
 def resolve_plane_segmentation(
     metadata: Mapping[str, Any], name: str | None, index: int | None, index_argument: str
 ) -> str:
-    """Return the name of the plane segmentation that the arguments mean.
+    """Return the name of the plane segmentation that the arguments choose.
 
     Parameters
     ----------
     metadata : Mapping
         With all defaults.
     name : str or None
-        As given; ``PlaneSegmentation`` when None.
+        The given name; ``PlaneSegmentation`` when None.
     index : int or None
         Position in the metadata; deprecated.
     index_argument : str
-        What the caller's argument for it is called.
+        Name of the caller's argument for the position.
 
     Raises
     ------
     ValueError
-        When no plane segmentation of the name is in the metadata.
+        When the metadata have no plane segmentation of the name.
     """
     path = 'metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]'
     entries = metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]
@@ -169,7 +169,7 @@ def resolve_plane_segmentation(
 def find_plane_segmentation(
     nwbfile: NWBFile, metadata: Mapping[str, Any], name: str
 ) -> PlaneSegmentation:
-    """Return a plane segmentation that is in the file."""
+    """Return a plane segmentation of the file."""
     return _container(nwbfile, metadata).plane_segmentations[name]
 
 
@@ -192,7 +192,7 @@ def _make_table(
     fields = {"name": model.name, "description": model.description, "imaging_plane": plane}
     names = [column.name for column in columns if not isinstance(column, VectorIndex)]
     if not MASK_NAMES.intersection(names):
-        # The constructor refuses a table without masks; one that is built up does not.
+        # The constructor refuses a table without masks; a table that is built up is accepted.
         table = TableWithoutMasks(**fields)
         table.id.extend(ids)
         for column in columns:

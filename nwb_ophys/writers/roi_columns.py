@@ -1,4 +1,4 @@
-"""The columns of a table of ROIs: masks, centroids, names and properties."""
+"""Columns of a table of ROIs: masks, centroids, names and properties."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _AXES = ("x", "y", "z")
 
 
 class PixelTuples(np.ndarray):  # type: ignore[type-arg]
-    """A structured array of pixels that gives tuples, as pynwb's own pixel masks in memory do."""
+    """A structured array of pixels that returns tuples, as pynwb's own pixel masks do."""
 
     def __getitem__(self, selection: Any) -> Any:
         found = super().__getitem__(selection)
@@ -79,20 +79,20 @@ class PixelTuples(np.ndarray):  # type: ignore[type-arg]
 
 @attrs.frozen
 class ColumnStorage:
-    """How the columns of a table are read and stored."""
+    """The settings by which the columns of a table are read and stored."""
 
     iterator_options: dict[str, Any] | None
     compression_options: dict[str, Any] | None
 
     def column(self, name: str, description: str, values: Any) -> VectorData:
         """Return a column with a value per ROI."""
-        # NWB text has no fixed length; hdmf takes a list of str for it.
+        # NWB text has no fixed length, and hdmf writes a list of str as such.
         is_text = getattr(values, "dtype", np.dtype(int)).kind in "USO"
         data = self.stored([str(value) for value in values] if is_text else values)
         return VectorData(name=name, description=description, data=data)
 
     def stored(self, values: Any) -> Any:
-        """Return values wrapped with compression."""
+        """Return the values wrapped with compression."""
         return compressed(values, self.compression_options)
 
 
@@ -132,7 +132,7 @@ def _centroids(rois: Rois, mask_type: str | None) -> NDArray[np.int64] | None:
 
 
 def are_integers(roi_ids: Sequence[Any]) -> bool:
-    """Whether ids of ROIs can be the ids of a table's rows."""
+    """Return whether ids of ROIs can be the ids of a table's rows."""
     return all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in roi_ids)
 
 
@@ -146,7 +146,7 @@ def _image_column(rois: Rois, how: ColumnStorage) -> VectorData:
 
 def _pixel_columns(masks: PixelLists, mask_type: str, how: ColumnStorage) -> list[VectorData]:
     """Return a ragged column of pixels, or of voxels where the masks are volumes."""
-    # Without ROIs nothing tells pixels from voxels but what was asked for.
+    # Without ROIs the requested type alone separates pixels from voxels.
     num_axes = len(masks.coordinates) if len(masks) else (3 if mask_type == "voxel" else 2)
     fitting = "voxel" if num_axes == 3 else "pixel"
     if mask_type != fitting:
@@ -157,7 +157,7 @@ def _pixel_columns(masks: PixelLists, mask_type: str, how: ColumnStorage) -> lis
             stacklevel=4,
         )
     weights = masks.weights.astype(np.float32)
-    # NWB stores weights as float32; in memory they stay exact.
+    # NWB stores weights as float32; in memory they remain exact.
     if not np.array_equal(weights, masks.weights):
         weights = masks.weights.astype(np.float64)
     fields = [(axis, np.uint32) for axis in _AXES[:num_axes]] + [("weight", weights.dtype)]

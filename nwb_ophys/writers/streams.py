@@ -1,4 +1,4 @@
-"""The whole of an imaging or of a segmentation, added to an ``NWBFile``."""
+"""Writers of whole streams: a movie, or a segmentation with traces, background and images."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add_imaging(
     Returns
     -------
     pynwb.NWBFile
-        The same.
+        The same file.
     """
     add_devices(nwbfile, metadata)
     return add_photon_series(
@@ -64,7 +64,7 @@ def add_segmentation(
     iterator_options: dict[str, Any] | None = None,
     compression_options: dict[str, Any] | None = None,
 ) -> NWBFile:
-    """Add a segmentation: ROIs, traces and summary images, and its background components.
+    """Add a segmentation: ROIs, traces, summary images and background components.
 
     Parameters are those of :func:`add_plane_segmentation`. Background components go to a plane
     segmentation of their own, ``BackgroundPlaneSegmentation``.
@@ -72,7 +72,7 @@ def add_segmentation(
     Returns
     -------
     pynwb.NWBFile
-        The same.
+        The same file.
     """
     rois = Rois.of(segmentation_extractor)
     merged = merge_metadata(get_nwb_segmentation_metadata(rois.extractor), metadata)
@@ -108,7 +108,7 @@ def add_segmentation(
 
 
 def _only_name(metadata: Mapping[str, Any]) -> str | None:
-    """Return the name of the one plane segmentation of the metadata, None where there are more."""
+    """Return the name of the only plane segmentation in the metadata; None where there are more."""
     entries = metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]
     names = [entry.get("name") for entry in entries if isinstance(entry, Mapping)]
     return names[0] if len(names) == 1 else None
@@ -130,12 +130,12 @@ def add_background(
         Without background components nothing is added.
     nwbfile : pynwb.NWBFile
     metadata : Mapping
-        With all defaults. An entry of the background's name in ``plane_segmentations`` describes
-        it; without one it lies on the plane of the ROIs.
+        Metadata with all defaults. An entry of the background's name in ``plane_segmentations``
+        describes it; without an entry the background lies on the plane of the ROIs.
     plane_segmentation_name : str, optional
-        That of the ROIs; ``PlaneSegmentation`` when not given.
+        Name of the plane segmentation of the ROIs; ``PlaneSegmentation`` by default.
     background_name : str, optional
-        ``Background`` and the name of the ROIs' when not given.
+        Name of the new plane segmentation; by default ``Background`` and the name of the ROIs'.
     **options
         ``mask_type``, ``iterator_options`` and ``compression_options`` of
         :func:`add_plane_segmentation`.
@@ -143,7 +143,7 @@ def add_background(
     Returns
     -------
     pynwb.NWBFile
-        The same.
+        The same file.
     """
     background = Rois.of(segmentation_extractor).background
     if not background.ids:

@@ -187,7 +187,7 @@ def test_pixels_that_do_not_lie_in_the_field() -> None:
             image_masks_of(Native([np.array([pixel], float)], (4, 7)), [0])
     with pytest.raises(SourceError, match="3 coordinates"):
         image_masks_of(Native([np.ones((1, 4))], (4, 7)), [0])
-    with pytest.raises(SourceError, match="one another"):
+    with pytest.raises(SourceError, match="overlap or have gaps"):
         PixelLists(
             coordinates=(np.zeros(2, np.int32),) * 2,
             weights=np.ones(2),
