@@ -137,7 +137,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         footprints = self._open("A", ("unit_id", *_FIELD))
         if footprints is None:
             raise CorruptSourceError(
-                f"'{folder_path}' is no folder of Minian: it has no A.zarr. Give the folder in "
+                f"'{folder_path}' is not a folder of Minian: it has no A.zarr. Give the folder in "
                 "which Minian saved A.zarr, C.zarr and others."
             )
         self._footprints = footprints
@@ -184,7 +184,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         if not traces:
             raise CorruptSourceError(
                 f"'{self.folder_path}' has footprints in A.zarr, but none of the traces "
-                f"{', '.join(f'{name}.zarr' for name in _TRACES)}; the folder is not complete."
+                f"{', '.join(f'{name}.zarr' for name in _TRACES)}; the folder is incomplete."
             )
         self._roi_responses = [
             Response(kind, trace, list(self._unit_ids)) for kind, trace in traces.items()

@@ -241,7 +241,7 @@ def test_components_of_volumes(tmp_path, num_cells):
 def test_a_field_that_is_neither_plane_nor_volume(tmp_path, dims):
     path = _write(tmp_path)
     _edit(path, params__data__dims=dims)
-    with pytest.raises(CorruptSourceError, match="params/data/dims must be rows and columns"):
+    with pytest.raises(CorruptSourceError, match="params/data/dims must hold rows and columns"):
         CaimanExtractor(path)
 
 
