@@ -84,12 +84,7 @@ def add_corrected_image_stack(
         When the stack exists already, the file has no series of the name, or the number of shifts
         differs from the number of frames.
     """
-    num_samples = int(imaging.get_num_samples())
-    if np.shape(xy_translation) != (num_samples, 2):
-        raise MetadataError(
-            f"The shifts have the shape {np.shape(xy_translation)}; {num_samples} frames need "
-            f"{(num_samples, 2)}: x and y of each."
-        )
+    _check_shifts(xy_translation, int(imaging.get_num_samples()))
     merged = with_defaults(imaging, metadata, photon_series_type)
     model = series_model(merged, photon_series_type, photon_series_index)
     name = model.name.replace(photon_series_type, _STACK)
@@ -111,16 +106,25 @@ def add_corrected_image_stack(
         **times,
     )
     if isinstance(original, OriginalFiles):
-        suffix = name.removeprefix(_STACK) if name.startswith(_STACK) else name
-        series = _external(f"Original{suffix}", original, corrected, times, num_samples)
+        suffix = name.removeprefix(_STACK)
+        series = _external(f"Original{suffix}", original, corrected, times, len(xy_translation))
         nwbfile.add_acquisition(series)
     else:
-        series = _series_of(nwbfile, original, num_samples)
+        series = _series_of(nwbfile, original, len(xy_translation))
     stack = CorrectedImageStack(
         name=name, corrected=corrected, original=series, xy_translation=shifts
     )
     container.add_corrected_image_stack(stack)
     return nwbfile
+
+
+def _check_shifts(xy_translation: NDArray[Any], num_samples: int) -> None:
+    """Raise MetadataError unless there is an x and a y for each frame."""
+    if np.shape(xy_translation) != (num_samples, 2):
+        raise MetadataError(
+            f"The shifts have the shape {np.shape(xy_translation)}; {num_samples} frames need "
+            f"{(num_samples, 2)}: x and y of each."
+        )
 
 
 def _container(nwbfile: NWBFile) -> MotionCorrection:

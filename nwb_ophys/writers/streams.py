@@ -94,14 +94,7 @@ def add_segmentation(
         **storing,
     )
     add_fluorescence_traces(rois, nwbfile, merged, plane_segmentation_name, **storing)
-    add_background(
-        rois,
-        nwbfile,
-        merged,
-        plane_segmentation_name=plane_segmentation_name,
-        mask_type=mask_type,
-        **storing,
-    )
+    add_background(rois, nwbfile, merged, plane_segmentation_name, mask_type=mask_type, **storing)
     return add_summary_images(
         nwbfile, rois.extractor, merged, plane_segmentation_name=plane_segmentation_name
     )
