@@ -19,7 +19,7 @@ from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.iterators import RoiImageMaskIterator
-from nwb_ophys.rois.masks import ImageMasks
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.writers.roi_columns import ColumnStorage, roi_columns
 
 FIELD = (512, 512)
@@ -91,13 +91,13 @@ def main() -> None:
         for form in ("image", "pixel"):
 
             def run(extractor: Any = extractor, form: str = form) -> Any:
-                return roi_columns(extractor, form, True, True, STORAGE)
+                return roi_columns(Rois.of(extractor), form, True, True, STORAGE)
 
             print(f"| {count} | {form} | {best(run):.3f} | {peak(run):.0f} |")
     print("\n| ROIs | tile | seconds | tiles | MB deflated |\n|---|---|---|---|---|")
     for count in num_rois:
         extractor = RoiMaskList(count)
-        iterator = RoiImageMaskIterator(ImageMasks(extractor, extractor.get_roi_ids()))
+        iterator = RoiImageMaskIterator(Rois.of(extractor))
         for tile in (64, 128, 256):
             seconds = best(lambda tile=tile, iterator=iterator: encode(iterator, tile), 2)
             num_tiles, num_bytes = encode(iterator, tile)

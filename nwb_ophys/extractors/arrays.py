@@ -183,9 +183,7 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
         masks = (self._masks[..., index] for index in indices)
         return [np.column_stack([*np.nonzero(m), m[np.nonzero(m)]]) for m in masks]
 
-    def get_ragged_pixels(
-        self, ids: Sequence[Any], form: str, of_background: bool
-    ) -> PixelLists | None:
+    def get_ragged_pixels(self, ids: Sequence[Any], of_background: bool) -> PixelLists | None:
         """Return the pixels that are not 0, where they are few; arrays have no background."""
         if self._masks.ndim != 3 or of_background or type(self._masks) is not np.ndarray:
             return None

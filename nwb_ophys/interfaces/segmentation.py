@@ -27,7 +27,7 @@ from nwb_ophys.metadata import (
     segmentation_schema,
     with_suffix,
 )
-from nwb_ophys.rois.traces import background_ids, background_trace_names
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.rois.views import FirstSamples, SelectedRois
 from nwb_ophys.writers.streams import background_entry
 
@@ -75,11 +75,12 @@ class SegmentationInterface(
         """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = DeepDict(get_nwb_segmentation_metadata(self.extractor))
         metadata = with_suffix(merge_description(defaults, self.describe()), self.part())
-        if background_ids(self.extractor):
-            self._describe_background(metadata["Ophys"])
+        rois = Rois.of(self.extractor)
+        if rois.background_ids:
+            self._describe_background(metadata["Ophys"], rois)
         return metadata
 
-    def _describe_background(self, ophys: DeepDict) -> None:
+    def _describe_background(self, ophys: DeepDict, rois: Rois) -> None:
         """Give the background components a plane segmentation and traces of their own."""
         (cells,) = ophys["ImageSegmentation"]["plane_segmentations"]
         suffix = cells["name"].removeprefix("PlaneSegmentation")
@@ -89,9 +90,7 @@ class SegmentationInterface(
         ophys["ImageSegmentation"]["plane_segmentations"].append(entry)
         of_cells = ophys["Fluorescence"][cells["name"]]
         ophys["Fluorescence"][name] = {
-            trace: of_cells.pop(trace)
-            for trace in background_trace_names(self.extractor)
-            if trace in of_cells
+            trace: of_cells.pop(trace) for trace in rois.background_traces if trace in of_cells
         }
 
     def get_metadata_schema(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Lazy views of movies, traces and masks, of which hdmf or the storage engine takes blocks.
+"""Lazy views of movies, traces and masks, which hdmf or the storage engine reads by blocks.
 
-All are hdmf ``GenericDataChunkIterator`` s: they know their full shape, dtype and chunks, give any
-block of themselves, and read nothing until asked. They can also be indexed like an array.
+Each is a ``GenericDataChunkIterator`` of hdmf: it states its full shape, dtype and chunks, gives
+any block, and reads nothing before a block is requested. It can also be indexed like an array.
 """
 
 from nwb_ophys.iterators.arrays import SliceableDataChunkIterator

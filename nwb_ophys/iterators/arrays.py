@@ -1,4 +1,4 @@
-"""Blocks of anything that can be sliced."""
+"""Iterator over blocks of anything that can be sliced."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SliceableDataChunkIterator(ArrayLike):
     """
 
     owner: Any = None
-    """Whose data they are: an extractor closes its file when nothing holds it any more."""
+    """The extractor of the data, held so that it does not close its file too early."""
 
     def __init__(self, data: Any, **iterator_options: Any) -> None:
         self.data = data

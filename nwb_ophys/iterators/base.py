@@ -1,4 +1,4 @@
-"""What all iterators share: they can be indexed like arrays, and check sizes that are given."""
+"""Base class of iterators, which are indexed like arrays, and checks of their sizes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from nwb_ophys.errors import ArgumentError
 
 
 class ArrayLike(GenericDataChunkIterator):  # type: ignore[misc]
-    """An iterator that can be indexed and converted like the array it stands for.
+    """Base class of iterators that are indexed and converted like the array that they read.
 
     Attributes
     ----------
     reads_in_parallel : bool
         Whether blocks may be read by several threads at once.
     source_label : str
-        What the data are read from, for messages.
+        Name of the source of the data, for messages.
     """
 
     reads_in_parallel: bool = False
@@ -30,7 +30,7 @@ class ArrayLike(GenericDataChunkIterator):  # type: ignore[misc]
             super().__init__(**options)
         except ArgumentError:
             raise
-        except AssertionError as error:  # hdmf's word on sizes that do not fit each other
+        except AssertionError as error:  # raised by hdmf for sizes that do not fit each other
             raise ArgumentError(str(error)) from error
 
     @property
@@ -48,7 +48,9 @@ class ArrayLike(GenericDataChunkIterator):  # type: ignore[misc]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("Data that are read on use cannot become an array without a copy.")
+            raise ValueError(
+                "Data that are read when sliced cannot become an array without a copy."
+            )
         whole = self._get_data(tuple(slice(0, size) for size in self.maxshape))
         return np.asarray(whole, dtype=dtype)
 
@@ -68,7 +70,7 @@ class ArrayLike(GenericDataChunkIterator):  # type: ignore[misc]
 
 
 def check_pair(size_name: str, size: Any, shape_name: str, shape: Any) -> None:
-    """Raise ArgumentError unless at most one of a pair is given, and that is positive."""
+    """Raise ArgumentError unless at most one of a pair is given and it is positive."""
     if size is not None and shape is not None:
         raise ArgumentError(f"Give '{size_name}' or '{shape_name}', not both.")
     if size is not None:
@@ -84,7 +86,7 @@ def check_positive(name: str, size: float) -> None:
 
 
 def within(chunk_shape: tuple[int, ...], buffer_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shrink a default chunk until a given buffer holds a whole number of it along each axis."""
+    """Shrink a default chunk until a given buffer holds whole chunks along each axis."""
     return tuple(
         next(size for size in range(min(chunk, buffer), 0, -1) if buffer % size == 0)
         for chunk, buffer in zip(chunk_shape, buffer_shape, strict=True)

@@ -1,4 +1,4 @@
-"""Blocks of the image masks of ROIs."""
+"""Iterator over blocks of the image masks of ROIs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.extractors.labels import label_of
 from nwb_ophys.iterators.base import ArrayLike, check_positive, within
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.storage.grid import tile_shape
 
 # Columns and rows of a default chunk: small enough that an ROI touches few of them, and large
@@ -25,24 +26,34 @@ class RoiImageMaskIterator(ArrayLike):
 
     Parameters
     ----------
-    masks : ImageMasks
-        With ``shape`` (ROIs, columns, rows[, planes]), ``dtype``, ``block(selection)``,
-        ``is_sparse`` and ``nonzero_chunks``.
+    rois : Rois
+        At least one.
     **iterator_options
-        As for :class:`SliceableDataChunkIterator`; unless given, a chunk is a tile of one ROI and
-        one plane.
+        See :class:`SliceableDataChunkIterator`. By default, a chunk is a tile of one ROI and one
+        plane.
 
     Attributes
     ----------
+    rois : Rois
+    masks : ImageMasks
     is_sparse : bool
-        Whether chunks without pixels can be told beforehand, by `nonzero_chunks`.
+        Whether `nonzero_chunks` can leave out chunks without pixels.
+
+    Raises
+    ------
+    ArgumentError
+        When there are no ROIs.
     """
 
-    def __init__(self, masks: Any, **iterator_options: Any) -> None:
-        self.masks = masks
-        self.is_sparse: bool = masks.is_sparse
+    def __init__(self, rois: Rois, **iterator_options: Any) -> None:
+        if rois.images is None:
+            raise ArgumentError(
+                "There are no ROIs, so that there are no image masks to iterate over."
+            )
+        self.rois, self.masks = rois, rois.images
+        self.is_sparse: bool = self.masks.is_sparse
         self.reads_in_parallel = self.is_sparse
-        self.source_label = label_of(masks.extractor)
+        self.source_label = label_of(rois.extractor)
         options = dict(iterator_options)
         if options.get("chunk_shape") is None and options.get("chunk_mb") is None:
             options["chunk_shape"] = self._default_chunk(options.get("buffer_shape"))
@@ -58,7 +69,7 @@ class RoiImageMaskIterator(ArrayLike):
         return (1, *tile_shape((columns, rows), itemsize, chunk_mb), *(1 for _ in planes))
 
     def _default_chunk(self, buffer_shape: tuple[int, ...] | None) -> tuple[int, ...]:
-        """Return a tile of one plane of one ROI, within a block that is given."""
+        """Return a tile of one plane of one ROI, within a given block."""
         columns, rows, *planes = self.masks.shape[1:]
         tile = (1, min(columns, _TILE), min(rows, _TILE), *(1 for _ in planes))
         return tile if buffer_shape is None else within(tile, buffer_shape)
@@ -69,7 +80,7 @@ class RoiImageMaskIterator(ArrayLike):
             return {"buffer_gb": max(_BUFFER_BYTES / 1e9, 2 * options["chunk_mb"] / 1e3)}
         num_rois, *field = self.masks.shape
         step = options["chunk_shape"][0]
-        mask_bytes = math.prod(field) * np.dtype(self.masks.dtype).itemsize
+        mask_bytes = math.prod(field) * self.masks.dtype.itemsize
         chunks = max(int(_BUFFER_BYTES // (mask_bytes * step)), 1)
         return {"buffer_shape": (min(chunks * step, num_rois), *field)}
 
@@ -82,17 +93,17 @@ class RoiImageMaskIterator(ArrayLike):
     ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
         """Yield the chunks that hold any non-zero value, in ascending order.
 
-        May be called from several threads at once. Only for masks that are sparse at their source.
+        May be called from several threads at once, for sparse masks only.
 
         Parameters
         ----------
         start, stop : int
-            Which ROIs; the start must be a multiple of the chunk's length.
+            Range of the ROIs; the start must be a multiple of the chunk's length.
         chunk_shape : tuple of int
             One size per axis; the chunks need not divide the field.
         as_byte_planes : bool
-            Give the bytes of the values instead, (itemsize, values) of uint8, in the order that a
-            byte shuffle puts them.
+            Yield the bytes of the values instead, (itemsize, values) of uint8, in the order of a
+            byte shuffle.
 
         Yields
         ------
@@ -105,22 +116,20 @@ class RoiImageMaskIterator(ArrayLike):
         Raises
         ------
         ArgumentError
-            When the chunks do not fit the masks, or the start is not that of a chunk.
+            When the chunks do not fit the masks, or the start is not the start of a chunk.
         """
         if len(chunk_shape) != self.ndim or min(chunk_shape) <= 0 or start % chunk_shape[0]:
             raise ArgumentError(
                 f"Chunks of shape {chunk_shape} from ROI {start} on do not tile masks of shape "
                 f"{self.shape}."
             )
-        found: Iterator[Any] = self.masks.nonzero_chunks(start, stop, chunk_shape, as_byte_planes)
-        return found
+        return self.masks.nonzero_chunks(start, stop, chunk_shape, as_byte_planes)
 
     def _get_dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.masks.dtype)
+        return self.masks.dtype
 
     def _get_maxshape(self) -> tuple[int, ...]:
-        return tuple(self.masks.shape)
+        return self.masks.shape
 
     def _get_data(self, selection: tuple[slice, ...]) -> NDArray[Any]:
-        block: NDArray[Any] = self.masks.block(selection)
-        return block
+        return self.masks.block(selection)

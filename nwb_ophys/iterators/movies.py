@@ -1,4 +1,4 @@
-"""Blocks of movies, read from imaging extractors."""
+"""Iterator over blocks of movies, read from imaging extractors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
     chunk_shape : tuple of int, optional
         Shape of a chunk instead.
     display_progress : bool
-        Show a tqdm bar over the blocks.
+        Whether to show a tqdm bar over the blocks.
     progress_bar_options : dict, optional
         Arguments for that bar.
 
@@ -115,7 +115,7 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
 
 
 def read_series(extractor: Any, start: int, stop: int, nwb_field: Sequence[int]) -> NDArray[Any]:
-    """Read samples from an extractor and check that it gave what it promised.
+    """Read samples from an extractor and check their shape.
 
     Parameters
     ----------
@@ -132,13 +132,13 @@ def read_series(extractor: Any, start: int, stop: int, nwb_field: Sequence[int])
     Raises
     ------
     SourceError
-        When the shape is not the one promised, which would shift or lose frames without a word.
+        When the shape differs from the stated one, which would shift or lose frames silently.
     """
     columns, rows, *planes = nwb_field
     expected = (stop - start, rows, columns, *planes)
     try:
         series = np.asarray(extractor.get_series(start_sample=start, end_sample=stop))
-    except StopIteration as error:  # hdmf would take it for the end of the data
+    except StopIteration as error:  # hdmf would end the data there
         raise SourceError(
             f"{label_of(extractor)} ended within frames {start} to {stop}."
         ) from error

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.rois.pixel_lists import PixelLists
 
-# ROIs whose pixels are counted along an axis at the same time.
+# Number of ROIs whose pixels are counted along an axis at a time.
 _ROIS_AT_ONCE = 1024
 
 
 def centroids_of_pixels(pixels: PixelLists, field: Sequence[int]) -> NDArray[np.int64]:
-    """Return the centroid of each mask as its pixels say it.
+    """Return the centroid of each list of pixels.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def centroids_of_images(pixels: PixelLists) -> NDArray[np.int64]:
     Parameters
     ----------
     pixels : PixelLists
-        No two of an ROI at one place, and none that weighs zero. Where the others are negative, the
+        Pixels of an ROI differ in place and have non-zero weights. Where all are negative, the
         maximum is the zero of the rest of the field.
 
     Returns
@@ -62,8 +63,22 @@ def centroids_of_images(pixels: PixelLists) -> NDArray[np.int64]:
     return centroids
 
 
+def centroid_of_image(image: NDArray[Any]) -> list[float]:
+    """Return the centroid of one image, (x, y[, z]), as medians that are not truncated.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, shape (columns, rows) or (columns, rows, planes)
+        The centroid of an image that holds a NaN is the middle of the field.
+    """
+    brightest = np.nonzero(image == image.max())
+    if not len(brightest[0]):  # a NaN equals nothing, not even itself
+        brightest = np.nonzero(np.ones(image.shape, dtype=bool))
+    return [np.median(axis) for axis in brightest]
+
+
 def _maxima(pixels: PixelLists) -> NDArray[np.float64]:
-    """Return the largest weight of each ROI; 0 of one without pixels, NaN of one that has any."""
+    """Return the largest weight of each ROI: 0 without pixels, NaN where a weight is NaN."""
     maxima = np.zeros(len(pixels), dtype=pixels.weights.dtype)
     filled = pixels.counts > 0
     if filled.any():
@@ -93,7 +108,7 @@ def _set_medians(
 
 
 def _medians_of_rest(pixels: PixelLists) -> NDArray[np.int64]:
-    """Return the medians of all places of the field but those of the pixels."""
+    """Return the medians of the places in the field that hold no pixel."""
     field, num_rois = pixels.field_shape, len(pixels)
     rois = np.repeat(np.arange(num_rois), pixels.counts)
     medians = np.empty((num_rois, len(field)), dtype=np.int64)

@@ -1,21 +1,22 @@
-"""The masks of ROIs as NWB orients them: x is the column, y the row.
-
-roiextractors gives (rows, columns[, planes]) images and (row, column[, plane], weight) pixels.
-"""
+"""Image masks of ROIs as NWB orients them: (columns, rows[, planes])."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import SourceError
-from nwb_ophys.rois.centroids import centroids_of_images, centroids_of_pixels
+from nwb_ophys.rois.centroids import centroid_of_image, centroids_of_images
 from nwb_ophys.rois.pixel_lists import PixelLists
-from nwb_ophys.rois.pixel_sources import ragged_pixels
 from nwb_ophys.rois.sparse_images import SparseImages
+
+# The pixels found while dense images are read are kept up to this size, and up to this share of the
+# images: a share beyond which lists of pixels are slower to write than the images.
+_KEPT_BYTES = 64_000_000
+_KEPT_SHARE = 1 / 16
 
 
 class ImageMasks:
@@ -23,28 +24,32 @@ class ImageMasks:
 
     Parameters
     ----------
-    extractor : roiextractors.SegmentationExtractor
-    roi_ids : sequence
-        Which ROIs, in which order.
+    num_rois : int
+        At least one.
+    pixels : PixelLists or None
+        Pixels of all ROIs, where the source has them.
+    read : callable
+        Returns the image of one ROI by its position, (columns, rows[, planes]); for sources without
+        pixels. The image read last is kept, so that neighbouring blocks do not read it again.
 
     Attributes
     ----------
-    extractor : roiextractors.SegmentationExtractor
     shape : tuple of int
         (ROIs, columns, rows[, planes]).
     dtype : numpy.dtype
-        That of the source.
+        The dtype of the source's images.
     sparse : SparseImages or None
-        Where the source has pixels.
+        The images as pixels, where the source has pixels or :meth:`centroids` found them to be few.
     """
 
-    def __init__(self, extractor: Any, roi_ids: Sequence[Any]) -> None:
-        self.extractor = extractor
-        self._roi_ids = list(roi_ids)
-        pixels = ragged_pixels(extractor, self._roi_ids, "image")
+    def __init__(
+        self, num_rois: int, pixels: PixelLists | None, read: Callable[[int], NDArray[Any]]
+    ) -> None:
+        self._read_image = read
+        self._latest: tuple[int, NDArray[Any]] | None = None
         self.sparse = SparseImages(pixels) if pixels is not None else None
         first = self.sparse if self.sparse else self._read(0)[np.newaxis]
-        self.shape: tuple[int, ...] = (len(self._roi_ids), *first.shape[1:])
+        self.shape: tuple[int, ...] = (num_rois, *first.shape[1:])
         self.dtype: np.dtype[Any] = first.dtype
 
     @property
@@ -76,98 +81,78 @@ class ImageMasks:
     def nonzero_chunks(
         self, start: int, stop: int, chunk_shape: Sequence[int], as_byte_planes: bool = False
     ) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:
-        """Yield the chunks that hold any pixel, where the source has pixels.
+        """Yield the chunks that hold any pixel, for sparse masks.
 
-        As :meth:`SparseImages.nonzero_chunks`.
+        Parameters and yields are those of :meth:`SparseImages.nonzero_chunks`.
         """
         if not self.sparse:
             raise TypeError("Chunks without pixels can be left out of sparse masks only.")
         return self.sparse.nonzero_chunks(start, stop, chunk_shape, as_byte_planes)
 
     def centroids(self) -> NDArray[np.int64]:
-        """Return the centroid of each mask, (x, y[, z]); each image is read once."""
+        """Return the centroid of each mask, (x, y[, z]).
+
+        Dense images are read once each, and become sparse where their pixels are few, so that
+        whoever writes them need not read them again.
+        """
         if self.sparse:
             return centroids_of_images(self.sparse.pixels)
         centroids = np.empty((self.shape[0], len(self.shape) - 1), dtype=np.int64)
+        found = _FewPixels(self.shape, self.dtype)
         for index in range(self.shape[0]):
             image = self._read(index)
-            brightest = np.nonzero(image == image.max())
-            if not len(brightest[0]):  # not even a NaN is equal to a NaN
-                brightest = np.nonzero(np.ones(image.shape, dtype=bool))
-            centroids[index] = [np.median(axis) for axis in brightest]
+            centroids[index] = centroid_of_image(image)
+            found.add(image)
+        pixels = found.lists()
+        if pixels is not None:
+            self.sparse, self._latest = SparseImages(pixels), None
         return centroids
 
     def _read(self, index: int) -> NDArray[Any]:
-        masks = np.asarray(self.extractor.get_roi_image_masks(roi_ids=[self._roi_ids[index]]))
-        if masks.ndim == 3 and masks.shape == self._volume():
-            return np.swapaxes(masks, 0, 1)  # one mask alone, whose planes are no ROIs
-        # Volumes come with the axis of ROIs before that of planes (roiextractors stacks masks on
-        # axis 2) or, as documented, behind it; with a single ROI its length 1 tells which. An
-        # extractor that gives all its ROIs whatever it is asked for is taken at its order.
-        for count, position in ((1, 0), (len(self._roi_ids), index)):
-            for axis in (2, -1) if masks.ndim == 4 else (-1,):
-                if masks.shape[axis] == count:
-                    return np.swapaxes(masks.take(position, axis=axis), 0, 1)
-        raise SourceError(
-            f"{type(self.extractor).__name__} gave masks of shape {masks.shape} for one ROI; the "
-            "axis of ROIs must have length 1."
+        latest = self._latest
+        if latest is None or latest[0] != index:
+            latest = self._latest = (index, self._read_image(index))
+        return latest[1]
+
+
+class _FewPixels:
+    """The non-zero pixels of dense images, collected while they are few.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (ROIs, columns, rows[, planes]).
+    dtype : numpy.dtype
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._field, self._dtype = shape[1:], dtype
+        pixel_bytes = 4 * len(self._field) + dtype.itemsize
+        self._room = min(int(_KEPT_SHARE * math.prod(shape)), _KEPT_BYTES // pixel_bytes)
+        self._parts: list[tuple[NDArray[Any], ...]] = []
+
+    def add(self, image: NDArray[Any]) -> None:
+        """Add the pixels of the next ROI, unless there have been too many before."""
+        if self._room < 0:
+            return
+        self._room -= int(np.count_nonzero(image))
+        if self._room < 0 or image.shape != self._field:
+            self._room = -1
+            self._parts.clear()
+            return
+        places = np.nonzero(image)
+        weights = image[places].astype(self._dtype, copy=False)
+        self._parts.append((*(axis.astype(np.int32) for axis in places), weights))
+
+    def lists(self) -> PixelLists | None:
+        """Return the pixels of all ROIs; None where they are too many."""
+        if self._room < 0:
+            return None
+        *coordinates, weights = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
+        return PixelLists(
+            coordinates=tuple(coordinates),
+            weights=weights,
+            ends=np.cumsum([len(part[-1]) for part in self._parts], dtype=np.int64),
+            field_shape=self._field,
+            image_dtype=self._dtype,
         )
-
-    def _volume(self) -> tuple[int, ...]:
-        """Return (rows, columns, planes); nothing of a plane."""
-        stated = getattr(self.extractor, "get_frame_shape", tuple)
-        shape = tuple(int(size) for size in stated())
-        return shape if len(shape) == 3 else ()
-
-
-def pixel_masks(extractor: Any, roi_ids: Sequence[Any]) -> PixelLists:
-    """Return the pixels of each ROI, a sequence of x, y[, z], weight.
-
-    Parameters
-    ----------
-    extractor : roiextractors.SegmentationExtractor
-    roi_ids : sequence
-        Which ROIs, in which order.
-
-    Raises
-    ------
-    SourceError
-        When there are not as many masks as ROIs.
-    """
-    found = ragged_pixels(extractor, roi_ids, "pixel")
-    if found is None:
-        masks = list(extractor.get_roi_pixel_masks(roi_ids=list(roi_ids)))
-        found = PixelLists.from_masks(masks, extractor.get_frame_shape())
-    if len(found) != len(roi_ids):
-        raise SourceError(
-            f"{type(extractor).__name__} gave {len(found)} pixel masks for {len(roi_ids)} ROIs."
-        )
-    return found
-
-
-def image_centroids(masks: ImageMasks) -> NDArray[np.int64]:
-    """Return the centroid of each image mask.
-
-    Parameters
-    ----------
-    masks : ImageMasks
-
-    Returns
-    -------
-    numpy.ndarray of int, shape (ROIs, 2) or (ROIs, 3)
-        (x, y[, z]): the medians over the pixels equal to the mask's maximum, truncated.
-    """
-    return masks.centroids()
-
-
-def pixel_centroids(masks: PixelLists, field: Sequence[int]) -> NDArray[np.int64]:
-    """Return the centroid of each pixel mask, the same as that of its image.
-
-    Parameters
-    ----------
-    masks : PixelLists
-    field : sequence of int
-        (columns, rows[, planes]), whose middle is the centroid of an ROI without pixels: there
-        every pixel of its image equals the maximum, 0.
-    """
-    return centroids_of_pixels(masks, field)

@@ -1,4 +1,4 @@
-"""A segmentation whose ROIs are lists of pixels."""
+"""Base class of extractors whose ROIs are lists of pixels."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.rois.pixel_lists import PixelLists
-from nwb_ophys.rois.pixel_sources import Form
 from nwb_ophys.rois.properties import FastPropertiesMixin
 
 
 class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
-    """ROIs of one plane as lists of pixels, with their traces; images are made when asked for.
+    """ROIs of one plane as lists of pixels, with their traces; images are made on request.
 
     Parameters
     ----------
     pixels : PixelLists
-        Of each ROI.
+        Pixels of each ROI.
     traces : mapping of str to array-like, shape (samples, ROIs)
-        By kind: ``raw``, ``dff``, …; read when they are sliced.
+        Traces by kind: ``raw``, ``dff``, …; read when they are sliced.
     sampling_frequency : float
         Samples per second.
     images : mapping of str to numpy.ndarray, shape (rows, columns)
@@ -31,7 +30,7 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
 
     extractor_name = "PixelRois"
 
-    # What the traces are read from, to be closed.
+    # The file that the traces are read from, to be closed.
     _file: Any = None
 
     def __init__(
@@ -66,7 +65,7 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
         return dict(self._traces)
 
     def get_background_ids(self) -> list[Any]:
-        """Return no ids: there are no background components."""
+        """Return an empty list: there are no background components."""
         return []
 
     def get_roi_image_masks(self, roi_ids: Sequence[int] | None = None) -> NDArray[Any]:
@@ -81,9 +80,7 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
         """Return (row, column, weight) of the pixels of each ROI."""
         return [mask[:, [1, 0, 2]] for mask in self._of(roi_ids)]
 
-    def get_ragged_pixels(
-        self, ids: Sequence[int], form: Form, of_background: bool = False
-    ) -> PixelLists:
+    def get_ragged_pixels(self, ids: Sequence[int], of_background: bool = False) -> PixelLists:
         """Return the pixels of ROIs."""
         return self._of([] if of_background else ids)
 
@@ -106,4 +103,4 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> None:
-        """Return None: the times are those of a constant rate."""
+        """Return None: the times follow from a constant rate."""

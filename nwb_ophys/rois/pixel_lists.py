@@ -1,4 +1,4 @@
-"""The pixels of all ROIs laid end to end, which cost what they hold and not what the field does."""
+"""Pixels of all ROIs laid end to end; their size follows the pixels, not the field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nwb_ophys.errors import SourceError
 
-# Of images in memory that are searched for pixels at the same time.
+# Size of the images in memory that are searched for pixels at a time.
 _BLOCK_BYTES = 16_000_000
 
 
@@ -23,21 +23,21 @@ def _as_ends(values: Any) -> NDArray[np.int64]:
 class PixelLists:
     """The pixels of ROIs as NWB's ragged columns hold them: x is the column, y the row.
 
-    It is also a sequence of the masks of single ROIs, each of shape (pixels, 3) or (pixels, 4):
-    x, y[, z], weight.
+    The object is also a sequence of the masks of single ROIs, each of shape (pixels, 3) or
+    (pixels, 4): x, y[, z], weight.
 
     Attributes
     ----------
     coordinates : tuple of numpy.ndarray of int32, shape (pixels,)
         x, y[, z] of each pixel.
     weights : numpy.ndarray, shape (pixels,)
-        In the precision of the source. Pixels may be repeated, and weigh nothing.
+        In the precision of the source. Pixels may be repeated, and weights may be zero.
     ends : numpy.ndarray of int64, shape (ROIs,)
-        Where the pixels of each ROI end.
+        Index behind the last pixel of each ROI.
     field_shape : tuple of int
         (columns, rows[, planes]).
     image_dtype : numpy.dtype
-        What the source's own image masks consist of.
+        The dtype of the source's own image masks.
     """
 
     coordinates: tuple[NDArray[np.int32], ...]
@@ -49,7 +49,7 @@ class PixelLists:
     def __attrs_post_init__(self) -> None:
         if np.any(self.counts < 0) or (len(self.ends) and self.ends[-1] != len(self.weights)):
             raise SourceError(
-                "The pixels of ROIs do not follow one another; the source is damaged."
+                "The pixel lists of the ROIs overlap or have gaps; the source is damaged."
             )
         if any(len(axis) and axis.min() < 0 for axis in self.coordinates):
             raise SourceError("A pixel of an ROI has a negative coordinate.")
@@ -84,16 +84,16 @@ class PixelLists:
     def from_images(
         cls, images: NDArray[Any], indices: Sequence[int], largest_share: float = 1 / 16
     ) -> PixelLists | None:
-        """Lay the pixels of images in memory that are not zero end to end, a few images at a time.
+        """Lay the non-zero pixels of images in memory end to end, a few images at a time.
 
         Parameters
         ----------
         images : numpy.ndarray, shape (rows, columns, ROIs)
         indices : sequence of int
-            Which ROIs.
+            Positions of the ROIs.
         largest_share : float
-            Of the pixels of the images; with more of them not zero, None is returned. Beyond the
-            default the pixels would take as much memory as the images.
+            Largest share of non-zero pixels; None is returned for images with more. Beyond the
+            default, the lists would take as much memory as the images.
         """
         scan = _scan_rows if images.flags.c_contiguous else _scan_images
         limit = int(largest_share * images.shape[0] * images.shape[1] * len(indices))
@@ -116,7 +116,7 @@ class PixelLists:
 
     @property
     def starts(self) -> NDArray[np.int64]:
-        """Where the pixels of each ROI start."""
+        """Index of the first pixel of each ROI."""
         return self.ends - self.counts
 
     def __len__(self) -> int:
@@ -159,7 +159,7 @@ def field_of(frame_shape: Sequence[int]) -> tuple[int, ...]:
 
 
 class RoiMaskList(Sequence[NDArray[Any]]):
-    """Ragged pixels as the list of masks that roiextractors keeps, each made when asked for.
+    """Pixel lists as the list of masks that roiextractors keeps, each made on request.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ _Found = tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int32], NDArray[Any]]
 
 
 def _scan_images(images: NDArray[Any], indices: Sequence[int], limit: int) -> _Found | None:
-    """Find the pixels that are not zero, a few ROIs at a time: (ROI, row, column, weight)."""
+    """Find the non-zero pixels, a few ROIs at a time: (ROI, row, column, weight)."""
     rows, columns, _ = images.shape
     step = max(_BLOCK_BYTES // (rows * columns * images.itemsize), 1)
     parts = []
@@ -196,7 +196,7 @@ def _scan_images(images: NDArray[Any], indices: Sequence[int], limit: int) -> _F
 
 
 def _scan_rows(images: NDArray[Any], indices: Sequence[int], limit: int) -> _Found | None:
-    """Find the same of images whose ROIs lie side by side, a few rows at a time."""
+    """Find the non-zero pixels of images whose ROIs lie side by side, a few rows at a time."""
     rows, columns, num_rois = images.shape
     step = max(_BLOCK_BYTES // max(columns * num_rois * images.itemsize, 1), 1)
     position = np.full(num_rois, -1)
@@ -216,8 +216,8 @@ def _scan_rows(images: NDArray[Any], indices: Sequence[int], limit: int) -> _Fou
 
 
 def _nonzero(block: NDArray[Any], origin: tuple[int, int, int]) -> _Found:
-    """Return the three coordinates of what is not zero in a contiguous block, and the values."""
-    # A mask of booleans is searched many times as fast as numbers are.
+    """Return the coordinates and values of the non-zero elements of a contiguous block."""
+    # NumPy searches booleans many times as fast as numbers.
     place = np.flatnonzero(block.reshape(-1) != 0)
     first, second, third = np.unravel_index(place, block.shape)
     values = block.reshape(-1)[place]

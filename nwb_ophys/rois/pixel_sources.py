@@ -1,4 +1,4 @@
-"""Which segmentations hold the masks of their ROIs as pixels, and what those are."""
+"""Probing of extractors for the masks that they hold as lists of pixels."""
 
 from __future__ import annotations
 
@@ -19,52 +19,69 @@ _PARTS = ("roi", "background")
 _FORMS = ("image", "pixel")
 
 
-def ragged_pixels(
-    extractor: Any, ids: Sequence[Any], form: Form, of_background: bool = False
-) -> PixelLists | None:
-    """Return the pixels of ROIs where the extractor holds pixels; None where it holds images.
+def holds_pixels(extractor: Any, form: Form, of_background: bool = False) -> bool:
+    """Return whether an extractor may hold, as lists of pixels, what one form of masks shows.
 
-    An extractor holds pixels in one of two ways, provided that no class below the one that says
-    so, and nothing set on the object itself, replaces a method that gives masks:
+    An extractor does so in one of two ways, provided that no class below the one that says so, and
+    nothing set on the object itself, replaces a method that gives masks:
 
-    1. it has a method ``get_ragged_pixels(ids, form, of_background)``, as those of this package;
-    2. it takes its masks from roiextractors' own ``_ROIMasks`` by the methods of the base class,
-       or is a slice in time of such a one. Images in memory of which few pixels are not zero are
-       searched once for those.
+    1. it has a method ``get_ragged_pixels(ids, of_background)``, as the extractors of this package;
+    2. it takes its masks from roiextractors' own ``_ROIMasks`` by the methods of the base class, or
+       is a slice in time of such an extractor. Images in memory with few non-zero pixels are
+       searched for those once.
 
     Parameters
     ----------
     extractor : roiextractors.SegmentationExtractor
-    ids : sequence
-        Ids of the ROIs, or background components, in the order asked for.
     form : {"image", "pixel"}
-        Which form of masks the pixels are to stand for: a source may compute one of them only.
+        A subclass may replace the method of one form alone.
     of_background : bool
-        Whether the ids are those of background components.
+        Whether the masks are those of background components.
     """
     part = _PARTS[of_background]
     if _has_last_word(extractor, part):
-        found: PixelLists | None = extractor.get_ragged_pixels(ids, form, of_background)
-        return found
+        return True
     method = _implementation(extractor, f"get_{part}_{form}_masks")
     if method is getattr(SampleSlicedSegmentationExtractor, f"get_{part}_{form}_masks"):
-        return ragged_pixels(extractor._parent_segmentation, ids, form, of_background)
+        return holds_pixels(extractor._parent_segmentation, form, of_background)
     known = [getattr(SegmentationExtractor, f"get_{part}_{form}_masks")]
     if (part, form) == ("roi", "pixel"):
         known.append(Suite2pSegmentationExtractor.get_roi_pixel_masks)
+    return method in known
+
+
+def read_pixels(
+    extractor: Any, ids: Sequence[Any], of_background: bool = False
+) -> PixelLists | None:
+    """Return the pixels of ROIs from an extractor that may hold them; None where it holds images.
+
+    Parameters
+    ----------
+    extractor : roiextractors.SegmentationExtractor
+        For which :func:`holds_pixels` returns True.
+    ids : sequence
+        Ids of the ROIs, or of background components, in the requested order.
+    of_background : bool
+        Whether the ids are those of background components.
+    """
+    if _has_last_word(extractor, _PARTS[of_background]):
+        found: PixelLists | None = extractor.get_ragged_pixels(ids, of_background=of_background)
+        return found
+    if isinstance(extractor, SampleSlicedSegmentationExtractor):
+        return read_pixels(extractor._parent_segmentation, ids, of_background)
     # The base class leaves out ROIs that are called background.
     left_out = not of_background and any(str(i).startswith("background") for i in ids)
-    return None if method not in known or left_out else _native_pixels(extractor, ids)
+    return None if left_out else _native_pixels(extractor, ids)
 
 
 def _implementation(extractor: Any, name: str) -> Any:
-    """Return the function that a method is; None where it was put on the object."""
+    """Return the function behind a method; None where it was set on the object."""
     on_object = name in getattr(extractor, "__dict__", {})
     return None if on_object else getattr(type(extractor), name, None)
 
 
 def _has_last_word(extractor: Any, part: str) -> bool:
-    """Whether get_ragged_pixels is defined where the methods for masks are, or below."""
+    """Return whether get_ragged_pixels is defined where the methods for masks are, or below."""
     names = [f"get_{part}_{form}_masks" for form in _FORMS]
     if any(name in getattr(extractor, "__dict__", {}) for name in names):
         return False
@@ -77,7 +94,7 @@ def _has_last_word(extractor: Any, part: str) -> bool:
 
 
 def _native_pixels(extractor: Any, ids: Sequence[Any]) -> PixelLists | None:
-    """Return the pixels that roiextractors holds, of which it makes images of float32."""
+    """Return the pixels that roiextractors holds, from which it makes images of float32."""
     masks: Any = getattr(extractor, "_roi_masks", None)
     if type(masks) is not _ROIMasks:
         return None
@@ -96,7 +113,7 @@ def _native_pixels(extractor: Any, ids: Sequence[Any]) -> PixelLists | None:
 def _voxels(extractor: Any, masks: Any, indices: Sequence[int]) -> PixelLists:
     """Return the voxels of dense masks, (rows, columns, planes, ROIs).
 
-    roiextractors itself takes planes of them for ROIs.
+    roiextractors itself takes the planes for ROIs.
     """
     field = masks.field_of_view_shape
     if len(field) != 3:

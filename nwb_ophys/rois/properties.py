@@ -1,4 +1,4 @@
-"""Properties of ROIs looked up by a dictionary: roiextractors searches a list for each ROI."""
+"""Lookup of properties of ROIs by a dictionary; roiextractors searches a list for each ROI."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from roiextractors.segmentationextractor import _PropertyInfo
 
 
 def values_of(values: Any, roi_ids: Sequence[Any], asked: Sequence[Any]) -> NDArray[Any]:
-    """Return the values of the ROIs asked for.
+    """Return the values of the requested ROIs.
 
     Parameters
     ----------
     values : array-like, shape (ROIs, …)
     roi_ids : sequence
-        Whose values those are.
+        Ids of the ROIs that the values belong to.
     asked : sequence
-        Ids of ROIs.
+        Ids of the requested ROIs.
 
     Raises
     ------
@@ -35,9 +35,9 @@ def values_of(values: Any, roi_ids: Sequence[Any], asked: Sequence[Any]) -> NDAr
 
 
 class FastPropertiesMixin(SegmentationExtractor):  # type: ignore[misc]
-    """Sets and gets properties of ROIs in a time that grows with their number, not its square.
+    """Mixin that sets and gets properties of ROIs in linear rather than quadratic time.
 
-    To be named before the extractor class that it mends.
+    List it before the extractor class whose methods it replaces.
     """
 
     def set_property(
@@ -57,7 +57,7 @@ class FastPropertiesMixin(SegmentationExtractor):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            When the values or the ids are not as many as the ROIs, or the ids are of others.
+            When the numbers of values, ids and ROIs differ, or the ids belong to other ROIs.
         """
         own, given, array = list(self.get_roi_ids()), list(ids), np.asarray(values)
         if not len(array) == len(given) == len(own):
@@ -65,9 +65,9 @@ class FastPropertiesMixin(SegmentationExtractor):  # type: ignore[misc]
                 f"Property '{key}': {len(array)} values and {len(given)} ids for {len(own)} ROIs."
             )
         if set(given) != set(own):
-            raise ValueError(f"Property '{key}': the ids are not those of the ROIs.")
+            raise ValueError(f"Property '{key}': the ids must be the ids of the ROIs.")
         self._properties[key] = _PropertyInfo(values_of(array, given, own), description)
 
     def get_property(self, key: str, ids: Sequence[Any]) -> NDArray[Any]:
-        """Return a property of the ROIs asked for."""
+        """Return a property of the requested ROIs."""
         return values_of(self.get_property_info(key).data, self.get_roi_ids(), ids)

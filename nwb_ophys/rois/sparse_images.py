@@ -1,4 +1,4 @@
-"""Image masks made of pixels, block by block, so that no field of zeros is ever held."""
+"""Image masks made from pixels block by block, so that no field of zeros is ever held."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import SourceError
 from nwb_ophys.rois.pixel_lists import PixelLists
 
-# Chunks are made together, about this many bytes of them: few enough to stay in a core's cache.
+# Bytes of chunks that are made together: few enough to stay in a core's cache.
 _BATCH_BYTES = 2_000_000
-# Pixels that are sorted into chunks together.
+# Number of pixels that are sorted into chunks together.
 _PIXELS_AT_ONCE = 1 << 16
 
 
@@ -33,14 +33,14 @@ class SparseImages:
     shape : tuple of int
         (ROIs, columns, rows[, planes]).
     dtype : numpy.dtype
-        That of the source's own images.
+        The dtype of the source's own images.
     pixels : PixelLists
-        Those that an image consists of: each once, with a weight that is not zero.
+        The pixels that the images consist of, each once, with non-zero weights.
 
     Raises
     ------
     SourceError
-        When a pixel lies out of the field.
+        When a pixel lies outside the field.
     """
 
     def __init__(self, pixels: PixelLists) -> None:
@@ -77,24 +77,24 @@ class SparseImages:
         Parameters
         ----------
         start, stop : int
-            Which ROIs; the start must be a multiple of the chunk's length.
+            Range of the ROIs; the start must be a multiple of the chunk's length.
         chunk_shape : sequence of int
             One size per axis; the chunks need not divide the field.
         as_byte_planes : bool
-            Give the bytes of the values instead: first the first bytes of all values, then their
-            second bytes, and so on, as a byte shuffle puts them.
+            Yield the bytes of the values instead: first the first bytes of all values, then their
+            second bytes, and so on, in the order of a byte shuffle.
 
         Yields
         ------
         corner : tuple of int
             Indices of the chunk's first element.
         values : numpy.ndarray
-            Of the shape of a chunk, with zeros beyond the edges, or (itemsize, values) of uint8;
-            a new one each time.
+            An array of the shape of a chunk, with zeros beyond the edges, or (itemsize, values)
+            of uint8; a new array each time.
         """
         stop = min(stop, self.shape[0])
         while start < stop:
-            # As many whole chunks of ROIs as have few pixels together, but at least one.
+            # Whole chunks of ROIs whose pixels together are few, but at least one chunk.
             enough = self._first_pixel(start) + _PIXELS_AT_ONCE
             many = int(np.searchsorted(self.pixels.ends, enough))
             step = max((many - start) // chunk_shape[0], 1) * chunk_shape[0]
@@ -104,7 +104,7 @@ class SparseImages:
             start += step
 
     def _between(self, start: int, stop: int) -> tuple[list[NDArray[np.int64]], NDArray[Any]]:
-        """Return an index per axis, and the weight, of all pixels of some ROIs."""
+        """Return the index along each axis, and the weight, of all pixels of a range of ROIs."""
         pixels, first = self.pixels, self._first_pixel(start)
         counts = np.diff(pixels.ends[start:stop], prepend=first)
         span = slice(first, pixels.ends[stop - 1])
@@ -166,15 +166,17 @@ def _batch(
 
 
 def _overlaid(pixels: PixelLists) -> PixelLists:
-    """Return the pixels of images: the last of those at one place, where it is not zero."""
+    """Return the pixels that images show: the last one at each place, where it is not zero."""
     field = pixels.field_shape
     if len(pixels.coordinates) != len(field):
         raise SourceError(
-            f"Pixels with {len(pixels.coordinates)} coordinates do not lie in a field of {field}."
+            f"Pixels with {len(pixels.coordinates)} coordinates do not fit a field of {field}."
         )
     for axis, size, name in zip(pixels.coordinates, field, "xyz", strict=False):
         if len(axis) and axis.max() >= size:
-            raise SourceError(f"A pixel at {name} = {axis.max()} lies out of a field of {field}.")
+            raise SourceError(
+                f"A pixel at {name} = {axis.max()} lies outside the field of {field}."
+            )
     weights = pixels.weights.astype(pixels.image_dtype, copy=False)
     kept = _is_last_of_its_place(pixels)
     kept = weights != 0 if kept is None else kept & (weights != 0)
@@ -189,12 +191,12 @@ def _overlaid(pixels: PixelLists) -> PixelLists:
 
 
 def _is_last_of_its_place(pixels: PixelLists) -> NDArray[np.bool_] | None:
-    """Return of each pixel whether none after it is at its place; None where no two are."""
+    """Return whether each pixel is the last one at its place; None where all places differ."""
     for axes in (range(len(pixels.field_shape)), (1, 0, *range(2, len(pixels.field_shape)))):
         places = np.repeat(np.arange(len(pixels)), pixels.counts)
         for axis in axes:
             places = places * pixels.field_shape[axis] + pixels.coordinates[axis]
-        if np.all(places[1:] > places[:-1]):  # as CaImAn, or as Suite2p, writes them
+        if np.all(places[1:] > places[:-1]):  # the two orders that are common
             return None
     order = np.argsort(places, kind="stable")
     last = np.append(np.diff(places[order]) != 0, True)

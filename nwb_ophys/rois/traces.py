@@ -1,4 +1,4 @@
-"""The traces of a segmentation: which belong to its ROIs, which to its background."""
+"""Traces that are read when they are sliced, and the ids of their columns."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import SourceError
-
 
 class TraceView:
-    """Some columns or the first rows of a (samples, ROIs) array, read when sliced.
+    """Selected columns or the first rows of a (samples, ROIs) array, read when sliced.
 
     Parameters
     ----------
     data : array-like
         With ``shape``, ``dtype`` and slicing.
     columns : sequence of int, optional
-        Which columns, in which order; all when not given.
+        Positions of the columns, in the requested order; all columns by default.
     num_samples : int, optional
-        How many rows; all when not given.
+        Number of rows; all rows by default.
     """
 
     def __init__(
@@ -42,29 +40,31 @@ class TraceView:
         rows, columns = selection if isinstance(selection, tuple) else (selection, slice(None))
         if isinstance(rows, slice):
             wanted = range(self.shape[0])[rows]
-            # Files can be read forwards only.
+            # HDF5 reads forwards only.
             start, stop = (min(wanted), max(wanted) + 1) if wanted else (0, 0)
             return np.asarray(self._data[start:stop, :])[:: wanted.step, self._columns[columns]]
         return np.asarray(self._data[range(self.shape[0])[rows], :])[self._columns[columns]]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("Traces that are read on use cannot become an array without a copy.")
+            raise ValueError(
+                "Traces that are read when sliced cannot become an array without a copy."
+            )
         return np.asarray(self[:], dtype=dtype)
 
 
 class SummedTraces:
-    """The sum of two (samples, ROIs) arrays, made when it is sliced.
+    """The sum of two (samples, ROIs) arrays, computed when it is sliced.
 
     Parameters
     ----------
     first, second : array-like
-        Of one shape.
+        Arrays of the same shape.
     """
 
     def __init__(self, first: Any, second: Any) -> None:
         if tuple(first.shape) != tuple(second.shape):
-            raise ValueError(f"traces of the shapes {first.shape} and {second.shape} do not add up")
+            raise ValueError(f"traces of shapes {first.shape} and {second.shape} cannot be added")
         self._parts = (first, second)
         self.shape = tuple(int(size) for size in first.shape)
         self.dtype = np.result_type(first.dtype, second.dtype)
@@ -79,13 +79,15 @@ class SummedTraces:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("Traces that are added up on use cannot be had without a copy.")
+            raise ValueError(
+                "Traces that are added when read cannot become an array without a copy."
+            )
         return np.asarray(self[:], dtype=dtype)
 
 
 @attrs.frozen
 class Response:
-    """A kind of trace and whose it is, as roiextractors keeps it in its extractors.
+    """A kind of trace with the ids of its columns, as roiextractors keeps it in its extractors.
 
     Attributes
     ----------
@@ -93,7 +95,7 @@ class Response:
         Such as ``raw``.
     data : array-like, shape (samples, ROIs)
     roi_ids : list
-        The ROI, or background component, of each column.
+        Id of the ROI, or background component, of each column.
     """
 
     response_type: str
@@ -101,78 +103,6 @@ class Response:
     roi_ids: list[Any]
 
 
-def background_ids(extractor: Any) -> list[Any]:
-    """Return the ids of background components, none of which is also the id of an ROI.
-
-    roiextractors counts the neuropil traces of ROIs as background components where an extractor
-    keeps no masks; those belong to their ROIs.
-    """
-    cells = set(extractor.get_roi_ids())
-    return [component for component in extractor.get_background_ids() if component not in cells]
-
-
-def background_trace_names(extractor: Any) -> list[str]:
-    """Return which kinds of traces are of background components rather than of ROIs.
-
-    Parameters
-    ----------
-    extractor : roiextractors.SegmentationExtractor
-
-    Returns
-    -------
-    list of str
-        Traces with a column per background component. Neuropil traces that belong to ROIs, one
-        per ROI, are not among them.
-    """
-    components = background_ids(extractor)
-    responses = {r.response_type: r for r in getattr(extractor, "_roi_responses", [])}
-    names = []
-    for name, data in extractor.get_traces_dict().items():
-        if not components or not is_present(data):
-            continue
-        stated = list(responses[name].roi_ids) if name in responses else None
-        by_name = name == "background" and data.shape[1] == len(components)
-        if stated == components or (stated is None and by_name):
-            names.append(name)
-    return names
-
-
 def is_present(data: Any) -> bool:
-    """Whether a trace has any sample of any ROI; all zeros count as present."""
+    """Return whether a trace has samples and ROIs; a trace of zeros is present."""
     return data is not None and len(data.shape) == 2 and 0 not in data.shape
-
-
-def cell_traces(extractor: Any) -> dict[str, Any]:
-    """Return the traces of the ROIs by kind, with columns in the order of ``get_roi_ids()``.
-
-    Parameters
-    ----------
-    extractor : roiextractors.SegmentationExtractor
-
-    Returns
-    -------
-    dict of str to array-like, shape (samples, ROIs)
-        Without those that are None or empty, and without those of background components.
-
-    Raises
-    ------
-    SourceError
-        When a trace has not one column per ROI.
-    """
-    roi_ids = list(extractor.get_roi_ids())
-    background = set(background_trace_names(extractor))
-    orders = {r.response_type: list(r.roi_ids) for r in getattr(extractor, "_roi_responses", [])}
-    traces = {}
-    for name, data in extractor.get_traces_dict().items():
-        if not is_present(data) or name in background:
-            continue
-        if data.shape[1] != len(roi_ids):
-            raise SourceError(
-                f"The trace '{name}' of {type(extractor).__name__} has {data.shape[1]} columns for "
-                f"{len(roi_ids)} ROIs; it cannot be assigned to them."
-            )
-        order = orders.get(name, roi_ids)
-        if order != roi_ids and set(order) == set(roi_ids):
-            data = TraceView(data, [order.index(roi_id) for roi_id in roi_ids])
-        traces[name] = data
-    return traces

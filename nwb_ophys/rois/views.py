@@ -1,7 +1,7 @@
-"""Views of a segmentation: its first samples, some of its ROIs, or its background as ROIs.
+"""Views of a segmentation: its first samples, selected ROIs, or its background as ROIs.
 
-roiextractors has such views too; the properties of its selected ROIs are those of the first ROIs,
-its selection drops the background, and its slices see only traces kept in a private list.
+roiextractors has such views too, but gives selected ROIs the properties of the first ROIs, drops
+the background of a selection, and slices only traces that are kept in a private list.
 """
 
 from __future__ import annotations
@@ -10,25 +10,19 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import OptionError
-from nwb_ophys.rois.pixel_lists import PixelLists
-from nwb_ophys.rois.pixel_sources import Form, ragged_pixels
+from nwb_ophys.rois.model import PartialSegmentation, Rois
 from nwb_ophys.rois.properties import values_of
-from nwb_ophys.rois.traces import (
-    Response,
-    TraceView,
-    background_ids,
-    background_trace_names,
-    cell_traces,
-)
+from nwb_ophys.rois.traces import Response, TraceView
 
 
-class _View(SegmentationExtractor):  # type: ignore[misc]
-    """A segmentation that takes everything from another, for subclasses to change a part of."""
+class _View(PartialSegmentation, SegmentationExtractor):  # type: ignore[misc]
+    """A segmentation that takes everything from another; subclasses replace a part."""
 
     def __init__(self, parent: Any) -> None:
         super().__init__()
@@ -44,7 +38,7 @@ class _View(SegmentationExtractor):  # type: ignore[misc]
 
     def get_background_ids(self) -> list[Any]:
         """Return the ids of the background components."""
-        return background_ids(self._parent)
+        return list(Rois.of(self._parent).background_ids)
 
     def get_num_background_components(self) -> int:
         """Return the number of background components of the view."""
@@ -55,20 +49,14 @@ class _View(SegmentationExtractor):  # type: ignore[misc]
         return tuple(self._parent.get_frame_shape())
 
     def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
-        """Return image masks of the ROIs of the view, or of those asked for."""
+        """Return image masks of the ROIs of the view, or of the requested ones."""
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
         return self._parent.get_roi_image_masks(roi_ids=ids)  # type: ignore[no-any-return]
 
     def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
-        """Return pixel masks of the ROIs of the view, or of those asked for."""
+        """Return pixel masks of the ROIs of the view, or of the requested ones."""
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
         return list(self._parent.get_roi_pixel_masks(roi_ids=ids))
-
-    def get_ragged_pixels(
-        self, ids: Sequence[Any], form: Form, of_background: bool = False
-    ) -> PixelLists | None:
-        """Return the pixels of ROIs where the parent holds pixels."""
-        return ragged_pixels(self._parent, ids, form, of_background)
 
     def get_background_image_masks(self, background_ids: Any = None) -> NDArray[Any]:
         """Return image masks of background components."""
@@ -89,7 +77,7 @@ class _View(SegmentationExtractor):  # type: ignore[misc]
         return list(self._parent.get_property_keys())
 
     def get_property(self, key: str, ids: Sequence[Any]) -> NDArray[Any]:
-        """Return a property of the ROIs asked for."""
+        """Return a property of the requested ROIs."""
         return values_of(self._parent.get_property_info(key).data, self._parent.get_roi_ids(), ids)
 
     def get_property_info(self, key: str) -> Any:
@@ -129,13 +117,13 @@ class _View(SegmentationExtractor):  # type: ignore[misc]
 
 
 class FirstSamples(_View):
-    """The first samples of the traces of a segmentation.
+    """A segmentation with the first samples of the traces of another.
 
     Parameters
     ----------
     parent : roiextractors.SegmentationExtractor
     num_samples : int
-        How many; all when there are no more.
+        Number of samples; all samples where there are fewer.
     """
 
     extractor_name = "FirstSamples"
@@ -144,8 +132,8 @@ class FirstSamples(_View):
         super().__init__(parent)
         self._num_samples = min(num_samples, int(parent.get_num_samples()))
         self._roi_responses = [
-            Response(name, TraceView(data, num_samples=self._num_samples), ids)
-            for name, (data, ids) in _all_traces(parent).items()
+            attrs.evolve(one, data=TraceView(one.data, num_samples=self._num_samples))
+            for one in _responses(Rois.of(parent))
         ]
 
     def get_num_samples(self) -> int:
@@ -153,16 +141,17 @@ class FirstSamples(_View):
         return self._num_samples
 
 
-def _all_traces(extractor: Any) -> dict[str, tuple[Any, list[Any]]]:
-    """Return the traces of ROIs and of background components, each with the ids it is of."""
-    given = extractor.get_traces_dict()
-    roi_ids, background = list(extractor.get_roi_ids()), background_ids(extractor)
-    cells = {name: (data, roi_ids) for name, data in cell_traces(extractor).items()}
-    return cells | {name: (given[name], background) for name in background_trace_names(extractor)}
+def _responses(rois: Rois) -> list[Response]:
+    """Return the traces of ROIs and of background components, each with the ids of its columns."""
+    background = {
+        name: (data, rois.background_ids) for name, data in rois.background_traces.items()
+    }
+    traces = {name: (data, rois.ids) for name, data in rois.traces.items()} | background
+    return [Response(name, data, list(ids)) for name, (data, ids) in traces.items()]
 
 
 class SelectedRois(_View):
-    """Some ROIs of a segmentation, in the order asked for; its background stays.
+    """Selected ROIs of a segmentation, in the given order, with its whole background.
 
     Parameters
     ----------
@@ -173,14 +162,15 @@ class SelectedRois(_View):
     Raises
     ------
     OptionError
-        When an id is not there, or there is none at all.
+        When an id is unknown or repeated, or the list is empty.
     """
 
     extractor_name = "SelectedRois"
 
     def __init__(self, parent: Any, roi_ids: Sequence[Any]) -> None:
         super().__init__(parent)
-        known = list(parent.get_roi_ids())
+        rois = Rois.of(parent)
+        known = rois.ids
         position = {roi_id: index for index, roi_id in enumerate(known)}
         missing = [roi_id for roi_id in roi_ids if roi_id not in position]
         if missing or not len(roi_ids) or len(set(roi_ids)) != len(roi_ids):
@@ -192,10 +182,10 @@ class SelectedRois(_View):
         self._selected = list(roi_ids)
         columns = [position[roi_id] for roi_id in roi_ids]
         self._roi_responses = [
-            Response(name, TraceView(data, columns), self._selected)
-            if ids == known
-            else Response(name, data, ids)
-            for name, (data, ids) in _all_traces(parent).items()
+            Response(one.response_type, TraceView(one.data, columns), self._selected)
+            if one.roi_ids == known
+            else one
+            for one in _responses(rois)
         ]
 
     def get_roi_ids(self) -> list[Any]:
@@ -204,7 +194,7 @@ class SelectedRois(_View):
 
 
 class BackgroundComponents(_View):
-    """The background components of a segmentation, as ROIs with traces and masks of their own.
+    """The background components of a segmentation as ROIs, with their traces and masks.
 
     Parameters
     ----------
@@ -212,18 +202,15 @@ class BackgroundComponents(_View):
     """
 
     extractor_name = "BackgroundComponents"
+    shows_background = True
 
     def __init__(self, parent: Any) -> None:
         super().__init__(parent)
-        ids = background_ids(parent)
-        traces = parent.get_traces_dict()
-        self._roi_responses = [
-            Response(name, traces[name], ids) for name in background_trace_names(parent)
-        ]
+        self._roi_responses = _responses(Rois.of(parent).background)
 
     def get_roi_ids(self) -> list[Any]:
         """Return the ids of the components."""
-        return background_ids(self._parent)
+        return list(Rois.of(self._parent).background_ids)
 
     def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
         """Return image masks of the components."""
@@ -236,20 +223,14 @@ class BackgroundComponents(_View):
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
         return list(self._parent.get_background_pixel_masks(background_ids=ids))
 
-    def get_ragged_pixels(
-        self, ids: Sequence[Any], form: Form, of_background: bool = False
-    ) -> PixelLists | None:
-        """Return the pixels of the components where the parent holds pixels."""
-        return ragged_pixels(self._parent, ids, form, of_background=True)
-
     def get_background_ids(self) -> list[Any]:
-        """Return no ids: a background has no background."""
+        """Return an empty list: a background has no background."""
         return []
 
     def get_images_dict(self) -> dict[str, Any]:
-        """Return no images: they go with the ROIs."""
+        """Return an empty dictionary: images belong to the ROIs."""
         return {}
 
     def get_property_keys(self) -> list[str]:
-        """Return no properties: those of the parent are of its ROIs."""
+        """Return an empty list: the parent's properties belong to its ROIs."""
         return []

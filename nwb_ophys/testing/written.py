@@ -8,7 +8,7 @@ import numpy as np
 from pynwb import NWBFile
 from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
 
-from nwb_ophys.rois.traces import cell_traces
+from nwb_ophys.rois.model import Rois
 
 
 def check_movie(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:
@@ -77,7 +77,7 @@ def check_rois(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:
         if container in module.data_interfaces:
             found += module[container].roi_response_series.values()
     series = [each for each in found if each.rois.table is table]
-    for name, trace in cell_traces(extractor).items():
+    for name, trace in Rois.of(extractor).traces.items():
         values = np.asarray(trace)[:num_samples]
         same = [each for each in series if np.array_equal(each.data[:], values)]
         assert same, f"The trace '{name}' of the source is not in the file."

@@ -39,26 +39,28 @@ def add_summary_images(
     ----------
     nwbfile : pynwb.NWBFile
     segmentation_extractor : roiextractors.SegmentationExtractor
-        Its images, (rows, columns[, planes]); written (columns, rows), an image for each plane.
+        The source of the images, (rows, columns[, planes]); one image, (columns, rows), is written
+        per plane.
     metadata : Mapping, optional
-        ``metadata["Ophys"]["SegmentationImages"]`` names the container, and under the name of the
-        plane segmentation each image.
+        ``metadata["Ophys"]["SegmentationImages"]`` names the container and, under the name of the
+        plane segmentation, each image.
     plane_segmentation_name : str, optional
-        ``PlaneSegmentation`` when not given.
+        ``PlaneSegmentation`` by default.
     images_set_name : str, optional
         Deprecated name of ``plane_segmentation_name``.
 
     Returns
     -------
     pynwb.NWBFile
-        The same; an image of the name is left as it is. Without images nothing is added.
+        The same file; an existing image of the name is left as it is. Without images nothing is
+        added.
 
     Raises
     ------
     AssertionError
-        When the metadata do not know the plane segmentation.
+        When the metadata lack the plane segmentation.
     ValueError
-        When the metadata give an image the name of a different one that is there already.
+        When the metadata give an image the name of a different image in the container.
     """
     if images_set_name is not None:
         warnings.warn(
@@ -77,7 +79,7 @@ def add_summary_images(
     if plane not in known and plane not in segmentations:
         raise ArgumentError(
             f'No plane segmentation \'{plane}\' in metadata["Ophys"]["SegmentationImages"]; '
-            f"it has: {', '.join(repr(name) for name in known)}."
+            f"its names: {', '.join(repr(name) for name in known)}."
         )
     ophys = ophys_module(nwbfile)
     if described["name"] not in ophys.data_interfaces:
@@ -93,7 +95,7 @@ def add_summary_images(
 
 
 def _planar(pixels: Any) -> list[tuple[str, NDArray[Any]]]:
-    """Return an image, (columns, rows), or those of a volume's planes with suffixes of the name."""
+    """Return an image, or one for each plane of a volume, as (suffix of the name, image)."""
     image = np.swapaxes(pixels, 0, 1)
     if image.ndim == 2:
         return [("", image)]
@@ -108,18 +110,18 @@ def _image_model(
     data: NDArray[Any],
     container: Images,
 ) -> models.SummaryImage | None:
-    """Return the fields of an image, or None where the same one is in the container already."""
+    """Return the fields of an image, or None where the container has the same image already."""
     stated = described.get(image)
     path = f'metadata["Ophys"]["SegmentationImages"]["{plane}"]["{image}"]'
     model = parse_model(models.SummaryImage, image_entry(image) | dict(stated or {}), path)
     model = attrs.evolve(model, name=f"{model.name}{suffix}")
     if stated is None and _holds_another(container, model.name, data):
-        # A default name that another plane's image has taken; the plane's name sets it apart.
+        # Another plane's image has the default name; the plane's name distinguishes this one.
         model = attrs.evolve(model, name=f"{model.name}{plane}")
     if _holds_another(container, model.name, data):
         raise MetadataError(
-            f"{path}[\"name\"] is '{model.name}', which is a different image in "
-            f"'{container.name}' already; give it another name."
+            f"{path}[\"name\"] is '{model.name}', the name of a different image in "
+            f"'{container.name}'; give this image another name."
         )
     return None if model.name in container.images else model
 

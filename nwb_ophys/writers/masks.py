@@ -18,6 +18,7 @@ from nwb_ophys.metadata import (
     parse_model,
     validate,
 )
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.writers.devices import add_imaging_plane
 from nwb_ophys.writers.roi_columns import ColumnStorage, are_integers, roi_columns
 from nwb_ophys.writers.session import ophys_module
@@ -39,7 +40,7 @@ def add_image_segmentation(nwbfile: NWBFile, metadata: Mapping[str, Any] | None)
     Returns
     -------
     pynwb.NWBFile
-        The same; a container of the name is left as it is.
+        The same file; an existing container of the name is left as it is.
     """
     merged = merge_metadata(get_default_segmentation_metadata(), metadata)
     name = merged["Ophys"]["ImageSegmentation"]["name"]
@@ -65,38 +66,38 @@ def add_plane_segmentation(
 
     Parameters
     ----------
-    segmentation_extractor : roiextractors.SegmentationExtractor
+    segmentation_extractor : roiextractors.SegmentationExtractor or Rois
     nwbfile : pynwb.NWBFile
     metadata : Mapping or None
-        What it lacks is filled with defaults.
+        Missing keys are filled with defaults.
     plane_segmentation_name : str, optional
-        Which entry of ``metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]``;
-        ``PlaneSegmentation`` when not given.
+        Name of the entry in ``metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]``;
+        ``PlaneSegmentation`` by default.
     plane_segmentation_index : int, optional
-        Which one, by position. Deprecated.
+        Position of the entry. Deprecated.
     include_roi_centroids : bool
         Add the column ``ROICentroids``: (x, y[, z]) of each ROI.
     include_roi_acceptance : bool
-        Add the columns ``Accepted`` and ``Rejected`` where the segmentation states them.
+        Add the columns ``Accepted`` and ``Rejected`` where the source states them.
     mask_type : {"image", "pixel", "voxel", None}
         ``image_mask``, (ROI, columns, rows[, planes]); ``pixel_mask``, (x, y, weight) per pixel;
         ``voxel_mask``, (x, y, z, weight) per voxel; or no mask.
     iterator_options : dict, optional
         Arguments of the iterator over image masks.
     compression_options : dict, optional
-        Arguments of ``H5DataIO`` for every column; gzip when not given.
+        Arguments of ``H5DataIO`` for every column; gzip by default.
 
     Returns
     -------
     pynwb.NWBFile
-        The same; a plane segmentation of the name is left as it is.
+        The same file; an existing plane segmentation of the name is left as it is.
 
     Raises
     ------
     AssertionError
-        For a mask type that is not offered.
+        When ``mask_type`` is not one of these.
     ValueError
-        When no such plane segmentation is in the metadata.
+        When the metadata have no plane segmentation of the name.
     """
     if mask_type not in _MASK_TYPES:
         shown = ", ".join(repr(choice) for choice in _MASK_TYPES)
@@ -111,38 +112,39 @@ def add_plane_segmentation(
     container = _container(nwbfile, merged)
     if name in container.plane_segmentations:
         return nwbfile
+    rois = Rois.of(segmentation_extractor)
     columns = roi_columns(
-        segmentation_extractor,
+        rois,
         mask_type,
         include_roi_centroids,
         include_roi_acceptance,
         ColumnStorage(iterator_options, compression_options),
     )
     plane = nwbfile.imaging_planes[model.imaging_plane]
-    container.add_plane_segmentation(_make_table(model, plane, segmentation_extractor, columns))
+    container.add_plane_segmentation(_make_table(model, plane, rois, columns))
     return nwbfile
 
 
 def resolve_plane_segmentation(
     metadata: Mapping[str, Any], name: str | None, index: int | None, index_argument: str
 ) -> str:
-    """Return the name of the plane segmentation that the arguments mean.
+    """Return the name of the plane segmentation that the arguments choose.
 
     Parameters
     ----------
     metadata : Mapping
         With all defaults.
     name : str or None
-        As given; ``PlaneSegmentation`` when None.
+        The given name; ``PlaneSegmentation`` when None.
     index : int or None
         Position in the metadata; deprecated.
     index_argument : str
-        What the caller's argument for it is called.
+        Name of the caller's argument for the position.
 
     Raises
     ------
     ValueError
-        When no plane segmentation of the name is in the metadata.
+        When the metadata have no plane segmentation of the name.
     """
     path = 'metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]'
     entries = metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]
@@ -167,7 +169,7 @@ def resolve_plane_segmentation(
 def find_plane_segmentation(
     nwbfile: NWBFile, metadata: Mapping[str, Any], name: str
 ) -> PlaneSegmentation:
-    """Return a plane segmentation that is in the file."""
+    """Return a plane segmentation of the file."""
     return _container(nwbfile, metadata).plane_segmentations[name]
 
 
@@ -184,14 +186,13 @@ def _model_of(metadata: Mapping[str, Any], name: str) -> models.PlaneSegmentatio
 
 
 def _make_table(
-    model: models.PlaneSegmentation, plane: Any, extractor: Any, columns: list[VectorData]
+    model: models.PlaneSegmentation, plane: Any, rois: Rois, columns: list[VectorData]
 ) -> PlaneSegmentation:
-    roi_ids = list(extractor.get_roi_ids())
-    ids = [int(i) for i in roi_ids] if are_integers(roi_ids) else list(range(len(roi_ids)))
+    ids = [int(i) for i in rois.ids] if are_integers(rois.ids) else list(range(len(rois)))
     fields = {"name": model.name, "description": model.description, "imaging_plane": plane}
     names = [column.name for column in columns if not isinstance(column, VectorIndex)]
     if not MASK_NAMES.intersection(names):
-        # The constructor refuses a table without masks; one that is built up does not.
+        # The constructor refuses a table without masks; a table that is built up is accepted.
         table = TableWithoutMasks(**fields)
         table.id.extend(ids)
         for column in columns:

@@ -1,4 +1,4 @@
-"""Motion correction: a registered movie, the shifts of its frames, and what was registered."""
+"""Motion correction: a registered movie, the shifts of its frames, and the original movie."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _STACK = "CorrectedImageStack"
 
 @attrs.frozen(kw_only=True)
 class OriginalFiles:
-    """The files of a movie that was registered, which is not in the NWB file itself.
+    """The files of an original movie that is not in the NWB file itself.
 
     Attributes
     ----------
     files : sequence of str
         Names of the files, in their order.
     starting_frames : sequence of int
-        Which frame of the movie each begins with.
+        Number of the first frame of each file.
     description : str
     """
 
@@ -53,7 +53,7 @@ def add_corrected_image_stack(
     iterator_options: dict[str, Any] | None = None,
     translation_description: str = "Shift of each frame that aligned it: x, y in pixels.",
 ) -> NWBFile:
-    """Add a registered movie with the shifts of its frames, to ``MotionCorrection``.
+    """Add a registered movie and the shifts of its frames to ``MotionCorrection``.
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ def add_corrected_image_stack(
         The movie after registration.
     nwbfile : pynwb.NWBFile
     metadata : Mapping or None
-        The series is ``metadata["Ophys"][photon_series_type][photon_series_index]``; its name, with
-        ``CorrectedImageStack`` for the kind of the series, becomes that of the stack.
+        ``metadata["Ophys"][photon_series_type][photon_series_index]`` describes the series. Its
+        name, with ``CorrectedImageStack`` in place of the type, becomes the name of the stack.
     xy_translation : numpy.ndarray, shape (samples, 2)
-        By how many pixels each frame was moved: x towards larger columns, y towards larger rows.
+        Shift of each frame in pixels: x towards larger columns, y towards larger rows.
     original : str or OriginalFiles
-        Name of the series in the file's acquisition that was registered, or its files.
+        Name of the original series in the file's acquisition, or the files of the original.
     photon_series_type : {"TwoPhotonSeries", "OnePhotonSeries"}
     photon_series_index : int
     iterator_options : dict, optional
@@ -76,20 +76,15 @@ def add_corrected_image_stack(
     Returns
     -------
     pynwb.NWBFile
-        The same.
+        The same file.
 
     Raises
     ------
     ValueError
-        When there is such a stack already, or no series of the name, or the shifts are not as many
-        as the frames.
+        When the stack exists already, the file has no series of the name, or the number of shifts
+        differs from the number of frames.
     """
-    num_samples = int(imaging.get_num_samples())
-    if np.shape(xy_translation) != (num_samples, 2):
-        raise MetadataError(
-            f"The shifts have the shape {np.shape(xy_translation)}; {num_samples} frames need "
-            f"{(num_samples, 2)}: x and y of each."
-        )
+    _check_shifts(xy_translation, int(imaging.get_num_samples()))
     merged = with_defaults(imaging, metadata, photon_series_type)
     model = series_model(merged, photon_series_type, photon_series_index)
     name = model.name.replace(photon_series_type, _STACK)
@@ -111,16 +106,25 @@ def add_corrected_image_stack(
         **times,
     )
     if isinstance(original, OriginalFiles):
-        suffix = name.removeprefix(_STACK) if name.startswith(_STACK) else name
-        series = _external(f"Original{suffix}", original, corrected, times, num_samples)
+        suffix = name.removeprefix(_STACK)
+        series = _external(f"Original{suffix}", original, corrected, times, len(xy_translation))
         nwbfile.add_acquisition(series)
     else:
-        series = _series_of(nwbfile, original, num_samples)
+        series = _series_of(nwbfile, original, len(xy_translation))
     stack = CorrectedImageStack(
         name=name, corrected=corrected, original=series, xy_translation=shifts
     )
     container.add_corrected_image_stack(stack)
     return nwbfile
+
+
+def _check_shifts(xy_translation: NDArray[Any], num_samples: int) -> None:
+    """Raise MetadataError unless there is an x and a y for each frame."""
+    if np.shape(xy_translation) != (num_samples, 2):
+        raise MetadataError(
+            f"The shifts have the shape {np.shape(xy_translation)}; {num_samples} frames need "
+            f"{(num_samples, 2)}: x and y of each."
+        )
 
 
 def _container(nwbfile: NWBFile) -> MotionCorrection:
@@ -156,13 +160,14 @@ def _series_of(nwbfile: NWBFile, name: str, num_samples: int) -> ImageSeries:
     if not isinstance(found, ImageSeries):
         known = [n for n, each in nwbfile.acquisition.items() if isinstance(each, ImageSeries)]
         raise MetadataError(
-            f"The series that was registered is to be '{name}', but the file's acquisition has no "
-            f"movie of that name; its movies: {', '.join(map(repr, known)) or 'none'}."
+            f"The original of the registered movie is to be '{name}', but the file's acquisition "
+            f"has no movie of that name; its movies: {', '.join(map(repr, known)) or 'none'}."
         )
     if found.num_samples is not None and found.num_samples != num_samples:
         warnings.warn(
-            f"'{name}' has {found.num_samples} frames, the movie that was registered {num_samples}."
-            " They are written as they are; check that one is the original of the other.",
+            f"'{name}' has {found.num_samples} frames, the movie that was registered "
+            f"{num_samples}. Both are written as they are; check that one is the original of the "
+            "other.",
             UserWarning,
             stacklevel=4,
         )

@@ -1,4 +1,4 @@
-"""The columns of a table of ROIs: masks, centroids, names and properties."""
+"""Columns of a table of ROIs: masks, centroids, names and properties."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from hdmf.common import VectorData, VectorIndex
 from numpy.typing import NDArray
 
 from nwb_ophys.iterators import RoiImageMaskIterator
-from nwb_ophys.rois.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.writers.compression import compressed
 
-# Which property says that an ROI was accepted: as a rule is_accepted, in Suite2p iscell.
-_ACCEPTANCE = ("is_accepted", "iscell")
-_REJECTION = "is_rejected"
 _RESERVED = {"id", "image_mask", "pixel_mask", "voxel_mask"}
 
 
@@ -38,63 +35,41 @@ class PropertyColumn:
 
 
 def property_columns(
-    extractor: Any, roi_ids: Sequence[Any], include_acceptance: bool, taken: Collection[str] = ()
+    rois: Rois, include_acceptance: bool, taken: Collection[str] = ()
 ) -> list[PropertyColumn]:
     """Return a column per property, acceptance and rejection first, as 0 and 1.
 
     Parameters
     ----------
-    extractor : roiextractors.SegmentationExtractor
-    roi_ids : sequence
-        All ids of the extractor, in its order.
+    rois : Rois
     include_acceptance : bool
-        Whether to return ``Accepted`` and ``Rejected``, where the extractor states either.
+        Whether to return ``Accepted`` and ``Rejected``, where the source states either.
     taken : collection of str
-        Names of columns there are already; a property of such a name is called ``roi_<name>``.
+        Names of the other columns; a property of such a name is called ``roi_<name>``.
     """
-    keys = list(extractor.get_property_keys())
-    acceptance = next((key for key in _ACCEPTANCE if key in keys), None)
     columns = []
     if include_acceptance:
-        columns.extend(_acceptance_columns(extractor, roi_ids, acceptance, _REJECTION in keys))
+        flags = {"accepted": rois.accepted, "rejected": rois.rejected}
+        columns = [
+            PropertyColumn(
+                state.capitalize(), f"1 if the ROI was {state}, else 0.", values.astype(np.uint8)
+            )
+            for state, values in flags.items()
+            if values is not None
+        ]
     reserved = _RESERVED | set(taken) | {column.name for column in columns}
-    for key in keys:
-        if key not in (acceptance, _REJECTION):
-            name = f"roi_{key}" if key in reserved else key
-            description = extractor.get_property_info(key).description or f"{key} of the ROI."
-            columns.append(PropertyColumn(name, description, _values(extractor, key, roi_ids)))
+    for key, found in rois.properties.items():
+        name = f"roi_{key}" if key in reserved else key
+        description = found.description or f"{key} of the ROI."
+        columns.append(PropertyColumn(name, description, found.values))
     return columns
-
-
-def _acceptance_columns(
-    extractor: Any, roi_ids: Sequence[Any], acceptance: str | None, has_rejection: bool
-) -> list[PropertyColumn]:
-    """Return both columns; where only one is stated, the other is its complement."""
-    if acceptance is None and not has_rejection:
-        return []
-    rejected = _values(extractor, _REJECTION, roi_ids).astype(bool) if has_rejection else None
-    if acceptance is None:
-        accepted = ~rejected  # type: ignore[operator]
-    else:
-        accepted = _values(extractor, acceptance, roi_ids).astype(bool)
-    rejected = ~accepted if rejected is None else rejected
-    return [
-        PropertyColumn("Accepted", "1 if the ROI was accepted, else 0.", accepted.astype(np.uint8)),
-        PropertyColumn("Rejected", "1 if the ROI was rejected, else 0.", rejected.astype(np.uint8)),
-    ]
-
-
-def _values(extractor: Any, key: str, roi_ids: Sequence[Any]) -> NDArray[Any]:
-    whole = np.asarray(extractor.get_property_info(key).data)
-    # get_property looks every id up in a list, which takes seconds for thousands of ROIs.
-    return whole if len(whole) == len(roi_ids) else np.asarray(extractor.get_property(key, roi_ids))
 
 
 _AXES = ("x", "y", "z")
 
 
 class PixelTuples(np.ndarray):  # type: ignore[type-arg]
-    """A structured array of pixels that gives tuples, as pynwb's own pixel masks in memory do."""
+    """A structured array of pixels that returns tuples, as pynwb's own pixel masks do."""
 
     def __getitem__(self, selection: Any) -> Any:
         found = super().__getitem__(selection)
@@ -104,79 +79,74 @@ class PixelTuples(np.ndarray):  # type: ignore[type-arg]
 
 @attrs.frozen
 class ColumnStorage:
-    """How the columns of a table are read and stored."""
+    """The settings by which the columns of a table are read and stored."""
 
     iterator_options: dict[str, Any] | None
     compression_options: dict[str, Any] | None
 
     def column(self, name: str, description: str, values: Any) -> VectorData:
         """Return a column with a value per ROI."""
-        # NWB text has no fixed length; hdmf takes a list of str for it.
+        # NWB text has no fixed length, and hdmf writes a list of str as such.
         is_text = getattr(values, "dtype", np.dtype(int)).kind in "USO"
         data = self.stored([str(value) for value in values] if is_text else values)
         return VectorData(name=name, description=description, data=data)
 
     def stored(self, values: Any) -> Any:
-        """Return values wrapped with compression."""
+        """Return the values wrapped with compression."""
         return compressed(values, self.compression_options)
 
 
 def roi_columns(
-    extractor: Any, mask_type: str | None, centroids: bool, acceptance: bool, how: ColumnStorage
+    rois: Rois, mask_type: str | None, centroids: bool, acceptance: bool, how: ColumnStorage
 ) -> list[VectorData]:
     """Return the columns of the table; a ragged one is followed by its index."""
-    roi_ids = list(extractor.get_roi_ids())
     columns = []
-    if not are_integers(roi_ids):
-        names = np.asarray([str(roi_id) for roi_id in roi_ids], dtype=object)
+    if not are_integers(rois.ids):
+        names = np.asarray([str(roi_id) for roi_id in rois.ids], dtype=object)
         columns.append(how.column("roi_name", "Name of the ROI in the segmentation.", names))
-    if mask_type is None:
-        images = _masks_if_any(extractor, roi_ids) if centroids else None
-        centres = image_centroids(images) if images else None
-    elif mask_type == "image":
-        images = ImageMasks(extractor, roi_ids) if roi_ids else None
-        columns.append(_image_column(images, extractor, how))
-        centres = image_centroids(images) if images and centroids else None
-    else:
-        masks = pixel_masks(extractor, roi_ids)
-        columns.extend(_pixel_columns(masks, mask_type, how))
-        rows, num_columns, *planes = extractor.get_frame_shape()
-        field = (num_columns, rows, *planes)
-        centres = pixel_centroids(masks, field) if len(masks) and centroids else None
+    # Before the masks: dense images that turn out to have few pixels are then not read again.
+    centres = _centroids(rois, mask_type) if centroids else None
+    if mask_type == "image":
+        columns.append(_image_column(rois, how))
+    elif mask_type is not None:
+        columns.extend(_pixel_columns(rois.pixels, mask_type, how))
     if centres is not None:
         description = "Centre of the ROI in pixels: x (column), y (row)[, z (plane)]."
         columns.append(how.column("ROICentroids", description, centres))
     taken = [column.name for column in columns]
-    for found in property_columns(extractor, roi_ids, acceptance, taken):
+    for found in property_columns(rois, acceptance, taken):
         columns.append(how.column(found.name, found.description, found.values))
     return columns
 
 
-def _masks_if_any(extractor: Any, roi_ids: Sequence[Any]) -> ImageMasks | None:
-    """Return the masks of a segmentation that need not have any."""
+def _centroids(rois: Rois, mask_type: str | None) -> NDArray[np.int64] | None:
+    """Return the centroids of masks of the type, or of whichever masks there are."""
+    if mask_type in ("pixel", "voxel"):
+        return rois.pixel_centroids
     try:
-        return ImageMasks(extractor, roi_ids) if roi_ids else None
-    except NotImplementedError:  # roiextractors' answer where there are no masks
-        return None
+        return rois.image_centroids
+    except NotImplementedError:  # raised by roiextractors where there are no masks
+        if mask_type is None:
+            return None
+        raise
 
 
 def are_integers(roi_ids: Sequence[Any]) -> bool:
-    """Whether ids of ROIs can be the ids of a table's rows."""
+    """Return whether ids of ROIs can be the ids of a table's rows."""
     return all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in roi_ids)
 
 
-def _image_column(images: ImageMasks | None, extractor: Any, how: ColumnStorage) -> VectorData:
+def _image_column(rois: Rois, how: ColumnStorage) -> VectorData:
     description = "Weight of each pixel of the field, per ROI: (columns, rows[, planes])."
-    if images is None:
-        rows, columns, *planes = extractor.get_frame_shape()
-        return how.column("image_mask", description, np.zeros((0, columns, rows, *planes)))
-    iterator = RoiImageMaskIterator(images, **(how.iterator_options or {}))
+    if not rois.ids:
+        return how.column("image_mask", description, np.zeros((0, *rois.field_shape)))
+    iterator = RoiImageMaskIterator(rois, **(how.iterator_options or {}))
     return how.column("image_mask", description, iterator)
 
 
 def _pixel_columns(masks: PixelLists, mask_type: str, how: ColumnStorage) -> list[VectorData]:
     """Return a ragged column of pixels, or of voxels where the masks are volumes."""
-    # Without ROIs nothing tells pixels from voxels but what was asked for.
+    # Without ROIs the requested type alone separates pixels from voxels.
     num_axes = len(masks.coordinates) if len(masks) else (3 if mask_type == "voxel" else 2)
     fitting = "voxel" if num_axes == 3 else "pixel"
     if mask_type != fitting:
@@ -187,7 +157,7 @@ def _pixel_columns(masks: PixelLists, mask_type: str, how: ColumnStorage) -> lis
             stacklevel=4,
         )
     weights = masks.weights.astype(np.float32)
-    # NWB stores weights as float32; in memory they stay exact.
+    # NWB stores weights as float32; in memory they remain exact.
     if not np.array_equal(weights, masks.weights):
         weights = masks.weights.astype(np.float64)
     fields = [(axis, np.uint32) for axis in _AXES[:num_axes]] + [("weight", weights.dtype)]

@@ -1,4 +1,4 @@
-"""The whole of an imaging or of a segmentation, added to an ``NWBFile``."""
+"""Writers of whole streams: a movie, or a segmentation with traces, background and images."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from nwb_ophys.metadata import (
     get_nwb_segmentation_metadata,
     merge_metadata,
 )
-from nwb_ophys.rois.traces import background_ids
-from nwb_ophys.rois.views import BackgroundComponents
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.writers.devices import add_devices
 from nwb_ophys.writers.images import add_summary_images
 from nwb_ophys.writers.masks import add_plane_segmentation, resolve_plane_segmentation
@@ -39,7 +38,7 @@ def add_imaging(
     Returns
     -------
     pynwb.NWBFile
-        The same.
+        The same file.
     """
     add_devices(nwbfile, metadata)
     return add_photon_series(
@@ -65,7 +64,7 @@ def add_segmentation(
     iterator_options: dict[str, Any] | None = None,
     compression_options: dict[str, Any] | None = None,
 ) -> NWBFile:
-    """Add a segmentation: ROIs, traces and summary images, and its background components.
+    """Add a segmentation: ROIs, traces, summary images and background components.
 
     Parameters are those of :func:`add_plane_segmentation`. Background components go to a plane
     segmentation of their own, ``BackgroundPlaneSegmentation``.
@@ -73,9 +72,10 @@ def add_segmentation(
     Returns
     -------
     pynwb.NWBFile
-        The same.
+        The same file.
     """
-    merged = merge_metadata(get_nwb_segmentation_metadata(segmentation_extractor), metadata)
+    rois = Rois.of(segmentation_extractor)
+    merged = merge_metadata(get_nwb_segmentation_metadata(rois.extractor), metadata)
     if plane_segmentation_name is None:
         plane_segmentation_name = _only_name(merged)
     storing: dict[str, Any] = {
@@ -84,7 +84,7 @@ def add_segmentation(
     }
     add_devices(nwbfile, merged)
     add_plane_segmentation(
-        segmentation_extractor,
+        rois,
         nwbfile,
         merged,
         plane_segmentation_name=plane_segmentation_name,
@@ -93,24 +93,15 @@ def add_segmentation(
         mask_type=mask_type,
         **storing,
     )
-    add_fluorescence_traces(
-        segmentation_extractor, nwbfile, merged, plane_segmentation_name, **storing
-    )
-    add_background(
-        segmentation_extractor,
-        nwbfile,
-        merged,
-        plane_segmentation_name=plane_segmentation_name,
-        mask_type=mask_type,
-        **storing,
-    )
+    add_fluorescence_traces(rois, nwbfile, merged, plane_segmentation_name, **storing)
+    add_background(rois, nwbfile, merged, plane_segmentation_name, mask_type=mask_type, **storing)
     return add_summary_images(
-        nwbfile, segmentation_extractor, merged, plane_segmentation_name=plane_segmentation_name
+        nwbfile, rois.extractor, merged, plane_segmentation_name=plane_segmentation_name
     )
 
 
 def _only_name(metadata: Mapping[str, Any]) -> str | None:
-    """Return the name of the one plane segmentation of the metadata, None where there are more."""
+    """Return the name of the only plane segmentation in the metadata; None where there are more."""
     entries = metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]
     names = [entry.get("name") for entry in entries if isinstance(entry, Mapping)]
     return names[0] if len(names) == 1 else None
@@ -128,16 +119,16 @@ def add_background(
 
     Parameters
     ----------
-    segmentation_extractor : roiextractors.SegmentationExtractor
+    segmentation_extractor : roiextractors.SegmentationExtractor or Rois
         Without background components nothing is added.
     nwbfile : pynwb.NWBFile
     metadata : Mapping
-        With all defaults. An entry of the background's name in ``plane_segmentations`` describes
-        it; without one it lies on the plane of the ROIs.
+        Metadata with all defaults. An entry of the background's name in ``plane_segmentations``
+        describes it; without an entry the background lies on the plane of the ROIs.
     plane_segmentation_name : str, optional
-        That of the ROIs; ``PlaneSegmentation`` when not given.
+        Name of the plane segmentation of the ROIs; ``PlaneSegmentation`` by default.
     background_name : str, optional
-        ``Background`` and the name of the ROIs' when not given.
+        Name of the new plane segmentation; by default ``Background`` and the name of the ROIs'.
     **options
         ``mask_type``, ``iterator_options`` and ``compression_options`` of
         :func:`add_plane_segmentation`.
@@ -145,9 +136,10 @@ def add_background(
     Returns
     -------
     pynwb.NWBFile
-        The same.
+        The same file.
     """
-    if not background_ids(segmentation_extractor):
+    background = Rois.of(segmentation_extractor).background
+    if not background.ids:
         return nwbfile
     merged = DeepDict(metadata)
     cells = resolve_plane_segmentation(merged, plane_segmentation_name, None, "")
@@ -156,7 +148,6 @@ def add_background(
     if name not in [entry["name"] for entry in entries]:
         of_cells = next(entry for entry in entries if entry["name"] == cells)
         entries.append(background_entry(name, of_cells["imaging_plane"]))
-    background = BackgroundComponents(segmentation_extractor)
     add_plane_segmentation(background, nwbfile, merged, plane_segmentation_name=name, **options)
     options.pop("mask_type", None)
     return add_fluorescence_traces(background, nwbfile, merged, name, **options)
@@ -168,6 +159,6 @@ def background_entry(
     """Return the default metadata of a plane segmentation of background components."""
     return {
         "name": name,
-        "description": "Background components of the segmentation; they are no cells.",
+        "description": "Background components of the segmentation (not cells).",
         "imaging_plane": imaging_plane,
     }

@@ -17,8 +17,8 @@ MASK_NAMES = frozenset({"image_mask", "pixel_mask", "voxel_mask"})
 class TableWithoutMasks(PlaneSegmentation):  # type: ignore[misc]
     """A plane segmentation without masks, which completes itself when it is written.
 
-    So that whoever writes it, with plain pynwb too, leaves a file that can be read. A file holds it
-    as a ``PlaneSegmentation``.
+    Files can therefore be read again even if plain pynwb writes them. A file holds the table as a
+    ``PlaneSegmentation``.
     """
 
     @property
@@ -33,11 +33,11 @@ class TableWithoutMasks(PlaneSegmentation):  # type: ignore[misc]
 
 
 def complete_tables_without_masks(nwbfile: NWBFile) -> None:
-    """Give plane segmentations without masks, whoever made them, a form that can be read again."""
+    """Give all plane segmentations without masks a form that can be read again."""
     for table in nwbfile.all_children():
         if isinstance(table, PlaneSegmentation):
             _complete(table)
-    # nwbfile.objects, by which the file is written, keeps what it found the first time.
+    # Writing goes by nwbfile.objects, which is cached; this call renews it.
     nwbfile.all_children()
 
 

@@ -1,4 +1,4 @@
-"""Traces of ROIs: fluorescence and delta F over F."""
+"""Traces of ROIs: fluorescence and ΔF/F."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nwb_ophys.metadata import (
     parse_model,
     trace_entry,
 )
-from nwb_ophys.rois.traces import cell_traces
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.storage.grid import default_chunk_shape
 from nwb_ophys.timing import clock_of
 from nwb_ophys.writers.compression import compressed
@@ -33,7 +33,8 @@ from nwb_ophys.writers.masks import (
 from nwb_ophys.writers.series import time_fields
 from nwb_ophys.writers.session import ophys_module
 
-# Small enough that one ROI, or one moment, of an hour of a thousand ROIs is a few percent of it.
+# Small enough that reading one ROI, or one sample, of an hour of a thousand ROIs touches a few
+# percent of the data.
 _CHUNK_MB = 0.5
 
 
@@ -46,44 +47,46 @@ def add_fluorescence_traces(
     iterator_options: dict[str, Any] | None = None,
     compression_options: dict[str, Any] | None = None,
 ) -> NWBFile:
-    """Add the traces of the ROIs of a plane segmentation, which is added where absent.
+    """Add the traces of the ROIs of a plane segmentation, which is added where it is absent.
 
     Parameters
     ----------
-    segmentation_extractor : roiextractors.SegmentationExtractor
-        Traces that are None or empty are left out, and those of its background components, which
-        are no ROIs; all-zero ones are kept.
+    segmentation_extractor : roiextractors.SegmentationExtractor or Rois
+        Traces that are None or empty, and those of background components, are left out; traces
+        of zeros are kept.
     nwbfile : pynwb.NWBFile
     metadata : Mapping or None
         A series takes its fields from ``metadata["Ophys"][container][plane segmentation][trace]``;
         the container is ``DfOverF`` for dff and ``Fluorescence`` for the rest.
     plane_segmentation_name : str, optional
-        ``PlaneSegmentation`` when not given.
+        ``PlaneSegmentation`` by default.
     plane_index : int, optional
         Position of the plane segmentation in the metadata. Deprecated.
     iterator_options : dict, optional
         Arguments of the iterator over the data. Without ``chunk_mb`` and ``chunk_shape`` chunks
         have at most 0.5 MB, cut by the same factor along samples and ROIs.
     compression_options : dict, optional
-        Arguments of ``H5DataIO``; gzip when not given.
+        Arguments of ``H5DataIO``; gzip by default.
 
     Returns
     -------
     pynwb.NWBFile
-        The same; a series of the name is left as it is. Without traces nothing is added.
+        The same file; an existing series of the name is left as it is. Without traces nothing
+        is added.
 
     Raises
     ------
     ValueError
-        When the metadata are wrong, or give a series the name of another plane's.
+        When the metadata are wrong, or give a series the name of another plane's series.
     """
-    traces = cell_traces(segmentation_extractor)
+    rois = Rois.of(segmentation_extractor)
+    traces = rois.traces
     if not traces:
         return nwbfile
     merged = merge_metadata(get_default_segmentation_metadata(), metadata)
     name = resolve_plane_segmentation(merged, plane_segmentation_name, plane_index, "plane_index")
-    region = _create_roi_table_region(segmentation_extractor, nwbfile, merged, name)
-    clock = clock_of(segmentation_extractor, **_stated_times(merged, name, traces))
+    region = _create_roi_table_region(rois, nwbfile, merged, name)
+    clock = clock_of(rois.extractor, **_stated_times(merged, name, traces))
     for trace, data in traces.items():
         container_key = "DfOverF" if trace == "dff" else "Fluorescence"
         container = _container(nwbfile, merged, container_key)
@@ -91,7 +94,7 @@ def add_fluorescence_traces(
         if model is None:
             continue
         iterator = _iterator_over(data, iterator_options or {})
-        iterator.owner = segmentation_extractor
+        iterator.owner = rois.extractor
         fields = attrs.asdict(model, filter=lambda _, value: value is not None)
         series = RoiResponseSeries(
             **fields | time_fields(clock),
@@ -103,7 +106,7 @@ def add_fluorescence_traces(
 
 
 def _iterator_over(data: Any, given: Mapping[str, Any]) -> SliceableDataChunkIterator:
-    """Return an iterator over traces whose chunks suit both who reads an ROI and a moment."""
+    """Return an iterator whose chunks suit readers of single ROIs and of single samples."""
     options = dict(given)
     if options.get("chunk_mb") is None and options.get("chunk_shape") is None:
         buffer_mb = (options.get("buffer_gb") or 1.0) * 1e3
@@ -122,18 +125,19 @@ def add_traces_alone(
     iterator_options: dict[str, Any] | None = None,
     compression_options: dict[str, Any] | None = None,
 ) -> NWBFile:
-    """Add the traces of ROIs; where their table is absent it is added without masks.
+    """Add the traces of ROIs; a table that is absent is added without masks.
 
     Parameters are those of :func:`add_fluorescence_traces`, which adds a table with image masks.
 
     Returns
     -------
     pynwb.NWBFile
-        The same.
+        The same file.
     """
-    if cell_traces(segmentation_extractor):
+    rois = Rois.of(segmentation_extractor)
+    if rois.traces:
         add_plane_segmentation(
-            segmentation_extractor,
+            rois,
             nwbfile,
             metadata,
             plane_segmentation_name=plane_segmentation_name,
@@ -141,7 +145,7 @@ def add_traces_alone(
             mask_type=None,
         )
     return add_fluorescence_traces(
-        segmentation_extractor,
+        rois,
         nwbfile,
         metadata,
         plane_segmentation_name=plane_segmentation_name,
@@ -157,23 +161,24 @@ def _create_roi_table_region(
     plane_segmentation_name: str | None = None,
     plane_index: int | None = None,
 ) -> DynamicTableRegion:
-    """Return a region of all ROIs of a plane segmentation, in order; the table is added if absent.
+    """Return a region of all ROIs of a plane segmentation, which is added where it is absent.
 
     Parameters
     ----------
-    segmentation_extractor : roiextractors.SegmentationExtractor
+    segmentation_extractor : roiextractors.SegmentationExtractor or Rois
     nwbfile : pynwb.NWBFile
     metadata : Mapping or None
     plane_segmentation_name : str, optional
-        ``PlaneSegmentation`` when not given.
+        ``PlaneSegmentation`` by default.
     plane_index : int, optional
         Position of the plane segmentation in the metadata. Deprecated.
     """
     merged = merge_metadata(get_default_segmentation_metadata(), metadata)
     name = resolve_plane_segmentation(merged, plane_segmentation_name, plane_index, "plane_index")
-    add_plane_segmentation(segmentation_extractor, nwbfile, merged, plane_segmentation_name=name)
+    rois = Rois.of(segmentation_extractor)
+    add_plane_segmentation(rois, nwbfile, merged, plane_segmentation_name=name)
     table = find_plane_segmentation(nwbfile, merged, name)
-    num_rois = len(segmentation_extractor.get_roi_ids())
+    num_rois = len(rois)
     if len(table.id) != num_rois:
         raise MetadataError(
             f"The plane segmentation '{name}' in the file has {len(table.id)} ROIs, but the "
@@ -185,20 +190,20 @@ def _create_roi_table_region(
 
 
 def _copy_of(region: DynamicTableRegion) -> DynamicTableRegion:
-    """Return a region of its own for a series: an object has only one parent."""
+    """Return a copy of a region for another series: an object has only one parent."""
     return DynamicTableRegion(
         name="rois", data=list(region.data), description=region.description, table=region.table
     )
 
 
 def _get_segmentation_data_interface(nwbfile: NWBFile, data_interface_name: str) -> Any:
-    """Return a container of traces in the ophys module, made where absent.
+    """Return a container of traces in the ophys module; an absent one is added.
 
     Parameters
     ----------
     nwbfile : pynwb.NWBFile
     data_interface_name : str
-        ``DfOverF`` makes a container of that type, any other name a ``Fluorescence``.
+        A container named ``DfOverF`` is of that type, any other a ``Fluorescence``.
     """
     return _data_interface(
         nwbfile, data_interface_name, DfOverF if data_interface_name == "DfOverF" else Fluorescence
@@ -224,7 +229,7 @@ def _entry(metadata: Mapping[str, Any], key: str, plane: str, trace: str) -> Any
 def _stated_times(
     metadata: Mapping[str, Any], plane: str, traces: Mapping[str, Any]
 ) -> dict[str, float | None]:
-    """Return the rate and start that the metadata give one trace, which hold for all of a plane."""
+    """Return the rate and start that the metadata state for any trace; they hold for the plane."""
     stated: dict[str, float | None] = {"rate": None, "starting_time": None}
     for trace in traces:
         entry = _entry(metadata, "DfOverF" if trace == "dff" else "Fluorescence", plane, trace)
@@ -237,7 +242,7 @@ def _stated_times(
 def _series_model(
     metadata: Mapping[str, Any], key: str, plane: str, trace: str, container: Any, table: Any
 ) -> models.RoiResponseSeries | None:
-    """Return the fields of a series, or None where the same one is in the container already."""
+    """Return the fields of a series, or None where the container has the same series already."""
     stated = _entry(metadata, key, plane, trace)
     path = f'metadata["Ophys"]["{key}"]["{plane}"]["{trace}"]'
     model = parse_model(models.RoiResponseSeries, trace_entry(trace) | dict(stated or {}), path)
@@ -247,11 +252,11 @@ def _series_model(
     if present[model.name].rois.table is table:
         return None
     if stated is None:
-        # A default name that another plane's trace has taken; the plane's name sets it apart.
+        # Another plane's trace has the default name; the plane's name distinguishes this one.
         model = attrs.evolve(model, name=f"{model.name}{plane}")
         return None if model.name in present else model
     other = present[model.name].rois.table.name
     raise MetadataError(
-        f"{path}[\"name\"] is '{model.name}', which is a series of plane segmentation '{other}' "
-        f"in '{container.name}' already; give it another name."
+        f"{path}[\"name\"] is '{model.name}', the name of a series of plane segmentation '{other}' "
+        f"in '{container.name}'; give this series another name."
     )

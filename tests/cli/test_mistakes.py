@@ -50,7 +50,10 @@ MISTAKES = {
         ["header only", *TO],
         ["'header only'", "which holds 1 .mat file", "scanbox: a .sbx file with the .mat file"],
     ),
-    "no suite2p folder": (["empty", *TO, "--format", "suite2p"], ["'empty'", "no Suite2p folder"]),
+    "no suite2p folder": (
+        ["empty", *TO, "--format", "suite2p"],
+        ["'empty'", "not a Suite2p folder"],
+    ),
     "no TIFF in a folder": (["empty", *TO, "--format", "tiff", *RATE], ["'empty'", "no TIFF"]),
     "a file for a folder": (["movie.tif", *TO, "--format", "suite2p"], ["'movie.tif'"]),
     "a folder for a file": (["suite2p", *TO, "--format", "caiman"], ["'suite2p'"]),

@@ -20,7 +20,7 @@ from nwb_ophys.errors import ArgumentError
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.iterators import RoiImageMaskIterator
 from nwb_ophys.rois import sparse_images
-from nwb_ophys.rois.masks import ImageMasks
+from nwb_ophys.rois.model import Rois
 
 
 class PixelsOnly(SegmentationExtractor):
@@ -42,12 +42,12 @@ class PixelsOnly(SegmentationExtractor):
 
 def iterator_of(masks: Any, field: Any, **options: Any) -> RoiImageMaskIterator:
     extractor = PixelsOnly(masks, field)
-    return RoiImageMaskIterator(ImageMasks(extractor, extractor.get_roi_ids()), **options)
+    return RoiImageMaskIterator(Rois.of(extractor), **options)
 
 
 def dense(iterator: RoiImageMaskIterator) -> np.ndarray:
     """The images as roiextractors makes them, (ROIs, columns, rows[, planes])."""
-    masks = iterator.masks.extractor._roi_masks
+    masks = iterator.rois.extractor._roi_masks
     return np.stack([masks.get_roi_image_mask(i).swapaxes(0, 1) for i in masks.roi_id_map])
 
 
@@ -174,7 +174,7 @@ def test_a_default_chunk_is_a_tile(shape: Any, chunk_shape: Any, is_sparse: bool
     else:
         array = np.ones((*shape, 3))  # too many pixels for a list of them
         extractor = ArraySegmentationExtractor(array, {})
-        iterator = RoiImageMaskIterator(ImageMasks(extractor, [0, 1, 2]))
+        iterator = RoiImageMaskIterator(Rois.of(extractor))
     assert iterator.is_sparse is iterator.reads_in_parallel is is_sparse
     assert iterator.chunk_shape == chunk_shape
     assert iterator.buffer_shape[1:] == (shape[1], shape[0], *shape[2:])

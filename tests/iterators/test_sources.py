@@ -17,7 +17,7 @@ from nwb_ophys.iterators import (
     RoiImageMaskIterator,
     SliceableDataChunkIterator,
 )
-from nwb_ophys.rois.masks import ImageMasks
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.rois.views import SelectedRois
 from nwb_ophys.testing import simulate_recording, write_suite2p, write_tiff
 
@@ -44,7 +44,7 @@ def test_movies(tmp_path: Any) -> None:
 def test_masks(tmp_path: Any) -> None:
     folder = write_suite2p(tmp_path / "suite2p", RECORDING)
     extractor = SelectedRois(MendedSuite2pExtractor(folder, "chan1", "plane0"), [2])
-    iterator = RoiImageMaskIterator(ImageMasks(extractor, [2]))
+    iterator = RoiImageMaskIterator(Rois.of(extractor))
     assert iterator.source_label == f"SelectedRois of '{folder}'"
     assert iterator.reads_in_parallel is True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pytest
 from roiextractors import NumpySegmentationExtractor, SegmentationExtractor
@@ -11,11 +12,22 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.formats.caiman.reader import CaimanExtractor
 from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
-from nwb_ophys.rois.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
+from nwb_ophys.rois.centroids import centroids_of_pixels
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
 
 RECORDING = simulate_recording(num_samples=8, num_cells=4)
 VOLUME = simulate_recording(num_samples=3, num_cells=4, num_planes=3)
+
+
+def image_masks_of(extractor, ids):
+    """Return the image masks of some ROIs."""
+    return attrs.evolve(Rois.of(extractor), ids=ids).images
+
+
+def pixel_masks_of(extractor, ids):
+    """Return the pixels of some ROIs."""
+    return attrs.evolve(Rois.of(extractor), ids=ids).pixels
 
 
 def _arrays(recording):
@@ -36,7 +48,7 @@ kinds = pytest.mark.parametrize("kind", ["arrays", "suite2p", "caiman"])
 @kinds
 def test_image_masks_are_columns_by_rows_in_the_order_asked_for(kind, tmp_path):
     extractor = _extractor(kind, tmp_path)
-    masks = ImageMasks(extractor, [2, 0, 3])
+    masks = image_masks_of(extractor, [2, 0, 3])
     num_rows, num_columns = RECORDING.field_shape
     assert masks.shape == (3, num_columns, num_rows)
     for position, index in enumerate((2, 0, 3)):
@@ -48,7 +60,7 @@ def test_image_masks_are_columns_by_rows_in_the_order_asked_for(kind, tmp_path):
 @kinds
 def test_pixel_masks_are_x_y_weight(kind, tmp_path):
     extractor = _extractor(kind, tmp_path)
-    for found, index in zip(pixel_masks(extractor, [3, 1]), (3, 1), strict=True):
+    for found, index in zip(pixel_masks_of(extractor, [3, 1]), (3, 1), strict=True):
         row, column, weight = RECORDING.pixel_masks[index].T
         expected = sorted(zip(column, row, weight, strict=True))
         np.testing.assert_allclose(sorted(map(tuple, found)), expected)
@@ -58,9 +70,9 @@ def test_pixel_masks_are_x_y_weight(kind, tmp_path):
 def test_image_and_pixel_masks_have_the_same_centroids(kind, tmp_path):
     extractor = _extractor(kind, tmp_path)
     ids = [1, 3, 0, 2]
-    by_image = image_centroids(ImageMasks(extractor, ids))
+    by_image = image_masks_of(extractor, ids).centroids()
     field = RECORDING.field_shape[::-1]
-    by_pixel = pixel_centroids(pixel_masks(extractor, ids), field)
+    by_pixel = centroids_of_pixels(pixel_masks_of(extractor, ids), field)
     np.testing.assert_array_equal(by_image, by_pixel)
     for centroid, index in zip(by_image, ids, strict=True):
         pixels = RECORDING.pixel_masks[index]
@@ -70,16 +82,16 @@ def test_image_and_pixel_masks_have_the_same_centroids(kind, tmp_path):
 
 def test_masks_of_volumes_keep_their_planes():
     extractor = _arrays(VOLUME)
-    masks = ImageMasks(extractor, [3, 1])
+    masks = image_masks_of(extractor, [3, 1])
     rows, columns, planes = VOLUME.field_shape
     assert masks.shape == (2, columns, rows, planes)
     np.testing.assert_array_equal(masks.image(0), VOLUME.image_masks()[3].swapaxes(0, 1))
-    (found,) = pixel_masks(extractor, [1])
+    (found,) = pixel_masks_of(extractor, [1])
     expected = VOLUME.pixel_masks[1][:, [1, 0, 2, 3]]
     np.testing.assert_allclose(sorted(map(tuple, found)), sorted(map(tuple, expected)))
     np.testing.assert_array_equal(
-        image_centroids(masks),
-        pixel_centroids(pixel_masks(extractor, [3, 1]), (columns, rows, planes)),
+        masks.centroids(),
+        centroids_of_pixels(pixel_masks_of(extractor, [3, 1]), (columns, rows, planes)),
     )
 
 
@@ -92,7 +104,7 @@ def test_the_axis_of_rois_is_found_before_or_behind_that_of_planes(planes_last, 
         def get_roi_image_masks(self, roi_ids):
             return np.stack([images[i] for i in roi_ids], axis=2 if planes_last else -1)
 
-    masks = ImageMasks(Stacked(), [4, 2])
+    masks = Rois(extractor=Stacked(), ids=[4, 2]).images
     assert masks.shape == (2, 3, 4, num_planes)
     np.testing.assert_array_equal(masks.image(1), images[2].swapaxes(0, 1))
 
@@ -100,8 +112,8 @@ def test_the_axis_of_rois_is_found_before_or_behind_that_of_planes(planes_last, 
 def test_masks_without_weight_have_the_middle_of_the_field():
     empty = np.zeros((4, 7, 1))
     extractor = ArraySegmentationExtractor(empty, {})
-    by_image = image_centroids(ImageMasks(extractor, [0]))
-    by_pixel = pixel_centroids(pixel_masks(extractor, [0]), (7, 4))
+    by_image = image_masks_of(extractor, [0]).centroids()
+    by_pixel = centroids_of_pixels(pixel_masks_of(extractor, [0]), (7, 4))
     assert by_image.tolist() == by_pixel.tolist() == [[3, 1]]
 
 
@@ -110,9 +122,9 @@ def test_masks_of_truth_values_and_of_integers_are_masks():
         image = np.zeros((4, 7, 1), dtype)
         image[1, 5], image[1, 6] = 1, 1
         extractor = ArraySegmentationExtractor(image, {})
-        assert ImageMasks(extractor, [0]).dtype == dtype
-        assert pixel_masks(extractor, [0])[0].tolist() == [[5, 1, 1], [6, 1, 1]]
-        assert image_centroids(ImageMasks(extractor, [0])).tolist() == [[5, 1]]
+        assert image_masks_of(extractor, [0]).dtype == dtype
+        assert pixel_masks_of(extractor, [0])[0].tolist() == [[5, 1, 1], [6, 1, 1]]
+        assert image_masks_of(extractor, [0]).centroids().tolist() == [[5, 1]]
 
 
 # --- dense masks of volumes: depth is no ROI ----------------------------------------------------
@@ -149,10 +161,10 @@ def test_dense_masks_of_volumes_are_taken_by_roi_not_by_plane(num_rois):
     np.testing.assert_array_equal(
         extractor.get_roi_image_masks([1])[:, :, 0], images[:, :, 1, :num_rois]
     )
-    masks = ImageMasks(extractor, list(range(num_rois)))
+    masks = image_masks_of(extractor, list(range(num_rois)))
     assert masks.shape == (num_rois, 4, 5, 3)
     assert masks.dtype == np.dtype("float32")
-    for roi, pixels in enumerate(pixel_masks(extractor, list(range(num_rois)))):
+    for roi, pixels in enumerate(pixel_masks_of(extractor, list(range(num_rois)))):
         image = images[..., roi]
         np.testing.assert_array_equal(masks.image(roi), image.swapaxes(0, 1))
         drawn = np.zeros_like(image)
@@ -166,7 +178,7 @@ def test_planes_that_roiextractors_took_for_rois_are_an_error():
         _dense(2), raw=np.zeros((6, 2)), sampling_frequency=30.0, movie_dims=(5, 4)
     )
     assert extractor.get_num_rois() == 3  # the planes of two ROIs
-    for read in (ImageMasks, pixel_masks):
+    for read in (image_masks_of, pixel_masks_of):
         with pytest.raises(SourceError, match=r"takes their 3 planes for ROIs\. Give masks of"):
             read(extractor, [0, 1, 2])
 
@@ -182,6 +194,6 @@ def test_a_mask_of_a_volume_without_an_axis_of_rois(num_rois):
         def get_roi_image_masks(self, roi_ids):
             return images[..., roi_ids[0]]
 
-    masks = ImageMasks(Single(), list(range(num_rois)))
+    masks = Rois(extractor=Single(), ids=list(range(num_rois))).images
     assert masks.shape == (num_rois, 4, 5, 3)
     np.testing.assert_array_equal(masks.image(1), images[..., 1].swapaxes(0, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import Mock
 
+import attrs
 import h5py
 import numpy as np
 import pytest
@@ -23,10 +24,11 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.formats.caiman.reader import CaimanExtractor
 from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
+from nwb_ophys.rois import masks as image_masks
 from nwb_ophys.rois import pixel_lists as ragged
-from nwb_ophys.rois.masks import ImageMasks, image_centroids, pixel_centroids, pixel_masks
+from nwb_ophys.rois.centroids import centroids_of_pixels
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.rois.pixel_lists import PixelLists
-from nwb_ophys.rois.pixel_sources import ragged_pixels
 from nwb_ophys.rois.views import BackgroundComponents, FirstSamples, SelectedRois
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
 
@@ -53,6 +55,21 @@ class Native(SegmentationExtractor):
         return None
 
 
+def image_masks_of(extractor: Any, ids: Any) -> Any:
+    """Return the image masks of some ROIs."""
+    return attrs.evolve(Rois.of(extractor), ids=ids).images
+
+
+def pixel_masks_of(extractor: Any, ids: Any) -> Any:
+    """Return the pixels of some ROIs."""
+    return attrs.evolve(Rois.of(extractor), ids=ids).pixels
+
+
+def stored_pixels(extractor: Any, ids: Any, form: Any) -> Any:
+    """Return the pixels of some ROIs, where the extractor holds pixels."""
+    return attrs.evolve(Rois.of(extractor), ids=ids).stored_pixels(form)
+
+
 def dense_images(extractor: Any, ids: Any) -> np.ndarray:
     """What the extractor itself says, (ROIs, columns, rows[, planes])."""
     images = [np.asarray(extractor.get_roi_image_masks(roi_ids=[i])) for i in ids]
@@ -76,7 +93,7 @@ def natives(draw: Any, weights: Any = (0.0, 0.5, 1.0, -1.0, 1e-50)) -> Native:
 @given(natives())
 def test_images_of_pixels_are_those_of_the_extractor(extractor: Native) -> None:
     ids = extractor.get_roi_ids()
-    masks = ImageMasks(extractor, ids)
+    masks = image_masks_of(extractor, ids)
     expected = dense_images(extractor, ids)
     assert masks.is_sparse
     assert (masks.shape, masks.dtype) == (expected.shape, expected.dtype)
@@ -84,12 +101,12 @@ def test_images_of_pixels_are_those_of_the_extractor(extractor: Native) -> None:
     np.testing.assert_array_equal(whole, expected)
     assert np.count_nonzero(expected) == len(masks.sparse.pixels.weights)
     np.testing.assert_array_equal(masks.image(len(ids) - 1), expected[-1])
-    assert image_centroids(masks).tolist() == [dense_centroid(image) for image in expected]
+    assert masks.centroids().tolist() == [dense_centroid(image) for image in expected]
 
 
 @given(natives(), st.data())
 def test_blocks_of_images(extractor: Native, data: st.DataObject) -> None:
-    masks = ImageMasks(extractor, extractor.get_roi_ids())
+    masks = image_masks_of(extractor, extractor.get_roi_ids())
     bounds = [sorted(data.draw(st.tuples(*[st.integers(0, n)] * 2))) for n in masks.shape]
     selection = tuple(slice(*bound) for bound in bounds)
     expected = dense_images(extractor, extractor.get_roi_ids())[selection]
@@ -107,14 +124,14 @@ def pixel_centroid(mask: np.ndarray, field: Any) -> list[int]:
 @given(natives(weights=(0.0, 0.5, 1.0, -1.0, np.nan)))
 def test_pixels_are_those_of_the_extractor(extractor: Native) -> None:
     ids = extractor.get_roi_ids()
-    masks = pixel_masks(extractor, ids)
+    masks = pixel_masks_of(extractor, ids)
     expected = [mask[:, [1, 0, *range(2, mask.shape[1])]] for mask in extractor._roi_masks.data]
     assert len(masks) == len(ids)
     for found, mask in zip(masks, expected, strict=True):
         np.testing.assert_array_equal(found, mask)
     rows, columns, *planes = extractor.get_frame_shape()
     field = (columns, rows, *planes)
-    centroids = pixel_centroids(masks, field)
+    centroids = centroids_of_pixels(masks, field)
     assert centroids.tolist() == [pixel_centroid(mask, field) for mask in expected]
 
 
@@ -125,22 +142,22 @@ def test_an_image_with_a_nan_has_the_middle_of_the_field() -> None:
     row, column = np.nonzero(image[..., 0])
     pixels = [np.column_stack([row, column, image[row, column, 0]])]
     for extractor in (ArraySegmentationExtractor(image, {}), Native(pixels, (4, 7))):
-        assert image_centroids(ImageMasks(extractor, [0])).tolist() == [[3, 1]]
+        assert image_masks_of(extractor, [0]).centroids().tolist() == [[3, 1]]
 
 
 def test_the_middle_of_what_negative_pixels_leave() -> None:
     extractor = Native([np.array([[0, 0, -1.0], [0, 2, -2.0]])], (1, 6))
-    masks = ImageMasks(extractor, [0])
+    masks = image_masks_of(extractor, [0])
     # Columns 1, 3, 4 and 5 are left: their median is 3.5, and below that of 1 and 4 is 2.5.
-    assert image_centroids(masks).tolist() == [[3, 0]]
-    assert pixel_centroids(pixel_masks(extractor, [0]), (6, 1)).tolist() == [[2, 0]]
+    assert masks.centroids().tolist() == [[3, 0]]
+    assert centroids_of_pixels(pixel_masks_of(extractor, [0]), (6, 1)).tolist() == [[2, 0]]
     mask = np.array([[0, column, -1.0] for column in (0, 2, 3, 5)])
-    assert image_centroids(ImageMasks(Native([mask], (1, 6)), [0])).tolist() == [[2, 0]]
+    assert image_masks_of(Native([mask], (1, 6)), [0]).centroids().tolist() == [[2, 0]]
 
 
 def test_pixels_of_negative_weights_have_the_middle_of_the_field() -> None:
-    masks = pixel_masks(Native([np.array([[3, 6, -1.0]])], (4, 7)), [0])
-    assert pixel_centroids(masks, (7, 4)).tolist() == [[3, 1]]
+    masks = pixel_masks_of(Native([np.array([[3, 6, -1.0]])], (4, 7)), [0])
+    assert centroids_of_pixels(masks, (7, 4)).tolist() == [[3, 1]]
 
 
 def test_negative_masks_of_the_whole_field_and_of_a_part() -> None:
@@ -149,17 +166,17 @@ def test_negative_masks_of_the_whole_field_and_of_a_part() -> None:
     whole = np.column_stack([row, column, weights])
     extractor = Native([whole, whole[column > 2], whole[:0]], (4, 6))
     images = dense_images(extractor, [0, 1, 2])
-    found = image_centroids(ImageMasks(extractor, [0, 1, 2])).tolist()
+    found = image_masks_of(extractor, [0, 1, 2]).centroids().tolist()
     assert found == [dense_centroid(image) for image in images] == [[5, 1], [1, 1], [2, 1]]
 
 
 @given(natives(), st.data())
 def test_some_rois_in_any_order(extractor: Native, data: st.DataObject) -> None:
     ids = data.draw(st.lists(st.sampled_from(extractor.get_roi_ids()), min_size=1, max_size=7))
-    found = ragged_pixels(extractor, extractor.get_roi_ids(), "image").take(ids)
+    found = stored_pixels(extractor, extractor.get_roi_ids(), "image").take(ids)
     for index, mask in zip(ids, found, strict=True):
         np.testing.assert_array_equal(mask[:, 0], extractor._roi_masks.data[index][:, 1])
-    asked = ragged_pixels(extractor, ids, "image")
+    asked = stored_pixels(extractor, ids, "image")
     np.testing.assert_array_equal(asked.ends, found.ends)
     np.testing.assert_array_equal(asked.weights, found.weights)
 
@@ -167,10 +184,10 @@ def test_some_rois_in_any_order(extractor: Native, data: st.DataObject) -> None:
 def test_pixels_that_do_not_lie_in_the_field() -> None:
     for pixel, fault in (((1, 7, 1), "x = 7"), ((4, 0, 1), "y = 4"), ((-1, 0, 1), "negative")):
         with pytest.raises(SourceError, match=fault):
-            ImageMasks(Native([np.array([pixel], float)], (4, 7)), [0])
+            image_masks_of(Native([np.array([pixel], float)], (4, 7)), [0])
     with pytest.raises(SourceError, match="3 coordinates"):
-        ImageMasks(Native([np.ones((1, 4))], (4, 7)), [0])
-    with pytest.raises(SourceError, match="one another"):
+        image_masks_of(Native([np.ones((1, 4))], (4, 7)), [0])
+    with pytest.raises(SourceError, match="overlap or have gaps"):
         PixelLists(
             coordinates=(np.zeros(2, np.int32),) * 2,
             weights=np.ones(2),
@@ -219,13 +236,13 @@ SOURCES = {
 def test_sources_of_pixels_are_read_as_such_and_say_the_same(name: str, tmp_path: Any) -> None:
     extractor = SOURCES[name](tmp_path)
     ids = list(extractor.get_roi_ids())[::-1]
-    images = ImageMasks(extractor, ids)
+    images = image_masks_of(extractor, ids)
     assert images.is_sparse
     expected = np.stack([np.asarray(extractor.get_roi_image_masks([i]))[..., 0].T for i in ids])
     assert images.dtype == expected.dtype
     np.testing.assert_array_equal(images.block([slice(None)] * 3), expected)
-    assert image_centroids(images).tolist() == [dense_centroid(image) for image in expected]
-    pixels = ragged_pixels(extractor, ids, "pixel")
+    assert images.centroids().tolist() == [dense_centroid(image) for image in expected]
+    pixels = stored_pixels(extractor, ids, "pixel")
     for found, mask in zip(pixels, extractor.get_roi_pixel_masks(ids), strict=True):
         np.testing.assert_array_equal(found, mask[:, [1, 0, 2]])
 
@@ -242,28 +259,63 @@ def test_sources_of_pixels_are_never_asked_for_images(
     monkeypatch.setattr(_ROIMasks, "get_roi_image_mask", refuse)
     monkeypatch.setattr(CaimanExtractor, "_images", refuse)
     ids = extractor.get_roi_ids()
-    images = ImageMasks(extractor, ids)
-    assert len(image_centroids(images)) == len(ids)
+    images = image_masks_of(extractor, ids)
+    assert len(images.centroids()) == len(ids)
     assert len(list(images.nonzero_chunks(0, len(ids), (1, 8, 8)))) >= len(ids)
-    assert len(pixel_masks(extractor, ids)) == len(ids)
+    assert len(pixel_masks_of(extractor, ids)) == len(ids)
+
+
+def count_reads(extractor: Any) -> list[int]:
+    """Record how many masks each request of images is for; pixels are not to be had."""
+    reads: list[int] = []
+    read = extractor.get_roi_image_masks
+    extractor.get_roi_image_masks = lambda roi_ids: reads.append(len(roi_ids)) or read(roi_ids)
+    return reads
 
 
 def test_dense_sources_are_read_one_by_one() -> None:
     masks = np.zeros((5, 6, 4))
-    masks[1, 2] = 1.0
+    masks[0], masks[1, 2] = 0.5, 1.0  # too many pixels for a list of them
     extractor = ArraySegmentationExtractor(masks, {})
-    reads: list[int] = []
-    read = extractor.get_roi_image_masks
-    extractor.get_roi_image_masks = lambda roi_ids: reads.append(len(roi_ids)) or read(roi_ids)
-    images = ImageMasks(extractor, [0, 1, 2, 3])
+    reads = count_reads(extractor)
+    images = image_masks_of(extractor, [0, 1, 2, 3])
     assert not images.is_sparse
-    assert ragged_pixels(extractor, [0], "pixel") is None
-    reads.clear()
-    assert image_centroids(images).tolist() == [[2, 1]] * 4
-    np.testing.assert_array_equal(images.block((slice(1, 3), slice(2, 5), slice(0, 2))).sum(), 2)
+    assert stored_pixels(extractor, [0], "pixel") is None
+    assert reads == [1]  # the shape of ROI 0, whose image is kept until the next is read
+    assert images.centroids().tolist() == [[2, 1]] * 4
+    np.testing.assert_array_equal(images.block((slice(1, 3), slice(2, 5), slice(0, 2))).sum(), 5)
     assert reads == [1] * 6
+    assert not images.is_sparse
     with pytest.raises(TypeError, match="sparse"):
         images.nonzero_chunks(0, 4, (1, 2, 2))
+
+
+def test_dense_images_of_few_pixels_are_read_once() -> None:
+    masks = np.zeros((5, 6, 4))
+    masks[1, 2], masks[3, 4, 1] = 1.0, np.nan
+    extractor = ArraySegmentationExtractor(masks, {})
+    reads = count_reads(extractor)
+    rois = Rois.of(extractor)
+    with pytest.raises(TypeError, match="sparse"):
+        rois.images.nonzero_chunks(0, 4, (1, 2, 2))
+    assert rois.image_centroids.tolist() == [[2, 1], [2, 2], [2, 1], [2, 1]]
+    whole = rois.images.block([slice(None)] * 3)
+    np.testing.assert_array_equal(whole, masks.transpose(2, 1, 0))
+    assert len(list(rois.images.nonzero_chunks(0, 4, (1, 6, 5)))) == 4
+    assert reads == [1] * 4
+
+
+def test_dense_images_keep_few_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.zeros((20, 20, 4), np.float32)
+    array[3:5, 4] = 1.0
+    for kept, is_sparse in ((8 * 12, True), (8 * 12 - 1, False)):
+        monkeypatch.setattr(image_masks, "_KEPT_BYTES", kept)
+        extractor = ArraySegmentationExtractor(array, {})
+        count_reads(extractor)
+        images = image_masks_of(extractor, [0, 1, 2, 3])
+        assert images.centroids().tolist() == [[4, 3]] * 4
+        assert images.is_sparse is is_sparse
+        np.testing.assert_array_equal(images.image(2), array[..., 2].T)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -276,11 +328,11 @@ def test_arrays_of_few_pixels_are_searched_for_them(order: Any, ids: Any, monkey
     images[4, 5, 1] = np.nan
     images = np.asarray(images, order=order)
     extractor = ArraySegmentationExtractor(images, {})
-    masks = ImageMasks(extractor, ids)
+    masks = image_masks_of(extractor, ids)
     assert masks.is_sparse
     for position, roi in enumerate(ids):
         np.testing.assert_array_equal(masks.image(position), images[:, :, roi].T)
-    found = ragged_pixels(extractor, ids, "pixel")
+    found = stored_pixels(extractor, ids, "pixel")
     assert found is not None
     for pixels, expected in zip(found, extractor.get_roi_pixel_masks(ids), strict=True):
         np.testing.assert_array_equal(pixels[:, [1, 0, 2]], expected)
@@ -289,14 +341,14 @@ def test_arrays_of_few_pixels_are_searched_for_them(order: Any, ids: Any, monkey
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_arrays_of_many_pixels_stay_dense(order: Any) -> None:
     extractor = ArraySegmentationExtractor(np.ones((12, 9, 5), order=order), {})
-    assert not ImageMasks(extractor, [0, 1]).is_sparse
+    assert not image_masks_of(extractor, [0, 1]).is_sparse
 
 
 def test_arrays_of_roiextractors_are_searched_too() -> None:
     extractor = generate_dummy_segmentation_extractor(num_rois=3)
-    assert not ImageMasks(extractor, extractor.get_roi_ids()).is_sparse
+    assert not image_masks_of(extractor, extractor.get_roi_ids()).is_sparse
     extractor._roi_masks.data = np.zeros(extractor._roi_masks.data.shape)
-    assert ImageMasks(extractor, extractor.get_roi_ids()).is_sparse
+    assert image_masks_of(extractor, extractor.get_roi_ids()).is_sparse
 
 
 @pytest.mark.parametrize("form", ["image", "pixel"])
@@ -304,9 +356,9 @@ def test_arrays_of_roiextractors_are_searched_too() -> None:
 def test_a_method_that_was_replaced_has_the_last_word(kind: str, form: Any, tmp_path: Any) -> None:
     source = Native([np.ones((1, 3))], (4, 7)) if kind == "native" else suite2p(tmp_path)
     extractor = FirstSamples(source, 2) if kind == "view" else source
-    assert ragged_pixels(extractor, [0], form) is not None
+    assert stored_pixels(extractor, [0], form) is not None
     setattr(source, f"get_roi_{form}_masks", Mock(return_value=[]))
-    assert ragged_pixels(extractor, [0], form) is None
+    assert stored_pixels(extractor, [0], form) is None
 
 
 @pytest.mark.parametrize("form", ["image", "pixel"])
@@ -315,13 +367,16 @@ def test_a_method_of_a_subclass_has_the_last_word(form: Any, tmp_path: Any) -> N
     for base in (MendedSuite2pExtractor, Suite2pSegmentationExtractor):
         changed = type("Changed", (base,), {f"get_roi_{form}_masks": lambda *_, **__: []})
         extractor = changed(folder, channel_name="chan1", plane_name="plane0")
-        assert ragged_pixels(extractor, [0], form) is None
+        assert stored_pixels(extractor, [0], form) is None
 
 
 def test_rois_called_background_are_left_to_roiextractors() -> None:
     extractor = Native([np.ones((1, 3))] * 2, (4, 7), ["background0", "a"])
-    assert ragged_pixels(extractor, ["background0", "a"], "image") is None
-    assert len(ragged_pixels(extractor, ["background0"], "image", of_background=True)) == 1
+    assert stored_pixels(extractor, ["background0", "a"], "image") is None
+    assert (
+        len(attrs.evolve(Rois.of(extractor).background, ids=["background0"]).stored_pixels("image"))
+        == 1
+    )
 
 
 # --- Minian -----------------------------------------------------------------------------------
@@ -355,17 +410,17 @@ def test_footprints_of_minian(
     images[3] = 0
     extractor = minian(tmp_path / "minian", images)
     for source in (extractor, extractor.slice_samples(0, 3)):
-        masks = ImageMasks(source, [5, 3, 0])
+        masks = image_masks_of(source, [5, 3, 0])
         assert masks.is_sparse
         assert masks.dtype == np.float64
         expected = images[[5, 3, 0]].swapaxes(1, 2)
         np.testing.assert_array_equal(masks.block([slice(None)] * 3), expected)
-        assert image_centroids(masks).tolist() == [dense_centroid(image) for image in expected]
-        pixels = ragged_pixels(source, [5, 3, 0], "pixel")
+        assert masks.centroids().tolist() == [dense_centroid(image) for image in expected]
+        pixels = stored_pixels(source, [5, 3, 0], "pixel")
         for found, mask in zip(pixels, source.get_roi_pixel_masks([5, 3, 0]), strict=True):
             np.testing.assert_array_equal(found, mask[:, [1, 0, 2]])
     background = BackgroundComponents(extractor)
-    assert ragged_pixels(background, background.get_roi_ids(), "image") is None
+    assert stored_pixels(background, background.get_roi_ids(), "image") is None
 
 
 # --- Suite2p and CaImAn -----------------------------------------------------------------------
@@ -373,15 +428,15 @@ def test_footprints_of_minian(
 
 def test_weights_of_suite2p_stay_in_their_precision(tmp_path: Any) -> None:
     extractor = suite2p(tmp_path)
-    pixels = ragged_pixels(extractor, [2, 0], "pixel")
+    pixels = stored_pixels(extractor, [2, 0], "pixel")
     assert pixels.weights.dtype == np.float32
     for roi in extractor.stat:
         roi["lam"] = np.full(len(roi["lam"]), 0.1)
     extractor._roi_masks.data[:] = [
         np.column_stack([roi["ypix"], roi["xpix"], roi["lam"]]) for roi in extractor.stat
     ]
-    assert set(ragged_pixels(extractor, [1], "pixel").weights) == {0.1}
-    images = ImageMasks(extractor, [1])
+    assert set(stored_pixels(extractor, [1], "pixel").weights) == {0.1}
+    images = image_masks_of(extractor, [1])
     assert images.image(0).max() == np.float32(0.1)
 
 
@@ -392,7 +447,7 @@ def test_zeros_that_caiman_stores_are_no_pixels(tmp_path: Any) -> None:
         first, second = int(matrix["indptr"][2]), int(matrix["indptr"][3])
         matrix["data"][first] = 0.0
     extractor = CaimanExtractor(path)
-    (found,) = pixel_masks(extractor, [2])
+    (found,) = pixel_masks_of(extractor, [2])
     assert len(found) == second - first - 1
     assert np.all(found[:, 2] != 0)
 

@@ -12,8 +12,8 @@ from nwb_ophys.errors import OptionError, SourceError
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.formats.caiman.reader import CaimanExtractor
 from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
-from nwb_ophys.rois.masks import ImageMasks, pixel_masks
-from nwb_ophys.rois.traces import TraceView, background_ids, background_trace_names, cell_traces
+from nwb_ophys.rois.model import Rois
+from nwb_ophys.rois.traces import TraceView
 from nwb_ophys.rois.views import BackgroundComponents, FirstSamples, SelectedRois
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
 
@@ -101,7 +101,7 @@ def test_a_selection_of_a_selection_and_of_first_samples():
     ):
         assert view.get_num_samples() == 4
         np.testing.assert_array_equal(view.get_traces_dict()["raw"][:], raw[:4, [2, 4]])
-        np.testing.assert_array_equal(cell_traces(view)["raw"][:], raw[:4, [2, 4]])
+        np.testing.assert_array_equal(Rois.of(view).traces["raw"][:], raw[:4, [2, 4]])
         np.testing.assert_array_equal(
             np.moveaxis(view.get_roi_image_masks(), -1, 0), RECORDING.image_masks()[[2, 4]]
         )
@@ -138,11 +138,11 @@ def test_selected_components_of_caiman_keep_the_background(caiman):
     np.testing.assert_allclose(traces["raw"][:], fluorescence, rtol=1e-6)
     np.testing.assert_allclose(traces["denoised"][:], RECORDING.calcium[:, [4, 1]])
     np.testing.assert_array_equal(traces["background"], caiman.get_traces_dict()["background"])
-    assert background_trace_names(view) == ["background"]
-    assert "background" not in cell_traces(view)
+    assert list(Rois.of(view).background_traces) == ["background"]
+    assert "background" not in Rois.of(view).traces
     assert view.get_property_info("is_accepted").data.tolist() == [False, True]
     assert view.get_property("snr", [4, 1]).tolist() == pytest.approx([1.8, 5.2])
-    masks = ImageMasks(view, [1, 4])
+    masks = attrs.evolve(Rois.of(view), ids=[1, 4]).images
     np.testing.assert_allclose(masks.image(0), RECORDING.image_masks()[1].T)
     np.testing.assert_allclose(masks.image(1), RECORDING.image_masks()[4].T)
 
@@ -154,7 +154,7 @@ def test_selected_rois_of_suite2p(suite2p):
     )
     assert view.get_property_info("iscell").data.tolist() == [0, 1, 1]
     assert view.get_property_info("redcell").data.tolist() == [0, 1, 1]
-    for found, index in zip(pixel_masks(view, [2, 3]), (2, 3), strict=True):
+    for found, index in zip(attrs.evolve(Rois.of(view), ids=[2, 3]).pixels, (2, 3), strict=True):
         # NWB counts (x, y), roiextractors (row, column).
         expected = RECORDING.pixel_masks[index][:, [1, 0, 2]]
         np.testing.assert_array_equal(found, expected)
@@ -175,7 +175,7 @@ def test_the_first_samples_are_those_of_every_trace(caiman, asked, given):
             np.testing.assert_array_equal(np.asarray(trace), np.asarray(whole[name])[:given])
     assert view.get_roi_ids() == list(range(5))
     np.testing.assert_array_equal(view.get_roi_image_masks(), caiman.get_roi_image_masks())
-    assert background_trace_names(view) == ["background"]
+    assert list(Rois.of(view).background_traces) == ["background"]
     assert view.get_sampling_frequency() == 30.0
     assert list(view.get_images_dict()) == ["correlation"]
     np.testing.assert_array_equal(
@@ -211,7 +211,7 @@ def test_background_components_as_rois(caiman):
     traces = {name: t for name, t in view.get_traces_dict().items() if t is not None}
     assert list(traces) == ["background"]
     np.testing.assert_array_equal(
-        cell_traces(view)["background"], caiman.get_traces_dict()["background"]
+        Rois.of(view).traces["background"], caiman.get_traces_dict()["background"]
     )
     for index, roi_id in enumerate(view.get_roi_ids()):
         np.testing.assert_array_equal(
@@ -220,19 +220,19 @@ def test_background_components_as_rois(caiman):
         )
     assert len(view.get_roi_pixel_masks()) == 2
     first = FirstSamples(view, 3)
-    assert cell_traces(first)["background"].shape == (3, 2)
+    assert Rois.of(first).traces["background"].shape == (3, 2)
 
 
 def test_the_background_of_first_samples(caiman):
     view = BackgroundComponents(FirstSamples(SelectedRois(caiman, [2]), 4))
-    assert cell_traces(view)["background"].shape == (4, 2)
+    assert Rois.of(view).traces["background"].shape == (4, 2)
     assert view.get_roi_ids() == ["background0", "background1"]
 
 
 def test_neuropil_of_rois_is_no_background(suite2p):
-    assert background_ids(suite2p) == []
-    assert background_trace_names(suite2p) == []
-    assert set(cell_traces(suite2p)) == {"raw", "neuropil", "deconvolved"}
+    assert Rois.of(suite2p).background_ids == []
+    assert list(Rois.of(suite2p).background_traces) == []
+    assert set(Rois.of(suite2p).traces) == {"raw", "neuropil", "deconvolved"}
 
 
 class _WithCountedNeuropil(ArraySegmentationExtractor):
@@ -247,11 +247,11 @@ def test_components_that_are_rois_are_no_background():
     masks = np.moveaxis(RECORDING.image_masks(), 0, -1)
     parent = _WithCountedNeuropil(masks, {"neuropil": trace, "background": trace})
     for view in (parent, FirstSamples(parent, 12), SelectedRois(parent, [0, 1, 2, 3, 4])):
-        assert background_ids(view) == []
-        assert background_trace_names(view) == []
-        assert set(cell_traces(view)) == {"neuropil", "background"}
+        assert Rois.of(view).background_ids == []
+        assert list(Rois.of(view).background_traces) == []
+        assert set(Rois.of(view).traces) == {"neuropil", "background"}
     view = SelectedRois(parent, [3, 1])
-    np.testing.assert_array_equal(cell_traces(view)["neuropil"][:], trace[:, [3, 1]])
+    np.testing.assert_array_equal(Rois.of(view).traces["neuropil"][:], trace[:, [3, 1]])
 
 
 class _WithBackground(ArraySegmentationExtractor):
@@ -271,8 +271,8 @@ def test_traces_are_of_the_background_if_they_say_so_in_views_too():
     parent._roi_responses = stored
     parent._traces = {one.response_type: one.data for one in stored}
     for view in (parent, FirstSamples(parent, 12), SelectedRois(parent, [4, 3, 2, 1, 0])):
-        assert background_trace_names(view) == ["neuropil"]
-        assert set(cell_traces(view)) == {"raw"}
+        assert list(Rois.of(view).background_traces) == ["neuropil"]
+        assert set(Rois.of(view).traces) == {"raw"}
         np.testing.assert_array_equal(view.get_traces_dict()["neuropil"][:], -cells)
 
 
@@ -286,28 +286,28 @@ def test_traces_in_another_order_of_rois_are_put_in_theirs():
     columns = ["abcde".index(roi_id) for roi_id in order]
     parent._traces["raw"] = raw[:, columns]
     parent._roi_responses = [_Stored("raw", raw[:, columns], order)]
-    np.testing.assert_array_equal(cell_traces(parent)["raw"][:], raw)
+    np.testing.assert_array_equal(Rois.of(parent).traces["raw"][:], raw)
     np.testing.assert_array_equal(
         SelectedRois(parent, ["e", "b"]).get_traces_dict()["raw"][:], raw[:, [4, 1]]
     )
     np.testing.assert_array_equal(FirstSamples(parent, 2).get_traces_dict()["raw"][:], raw[:2])
     # Told twice of the order, it would be undone.
     twice = FirstSamples(SelectedRois(parent, ["a", "b", "c", "d", "e"]), 3)
-    np.testing.assert_array_equal(cell_traces(twice)["raw"][:], raw[:3])
+    np.testing.assert_array_equal(Rois.of(twice).traces["raw"][:], raw[:3])
 
 
 def test_a_trace_that_cannot_be_assigned_is_an_error():
     parent = _arrays()
     parent._traces["raw"] = parent._traces["raw"][:, :3]
     with pytest.raises(SourceError, match=r"'raw' .* has 3 columns for 5 ROIs"):
-        cell_traces(parent)
+        _ = Rois.of(parent).traces
 
 
 def test_absent_and_empty_traces_are_left_out():
     parent = _arrays()
     parent._traces |= {"none": None, "empty": np.zeros((12, 0)), "flat": np.zeros(12)}
     parent._traces["zeros"] = np.zeros((12, 5))
-    assert set(cell_traces(parent)) == {"raw", "dff", "zeros"}
+    assert set(Rois.of(parent).traces) == {"raw", "dff", "zeros"}
 
 
 @given(st.data())

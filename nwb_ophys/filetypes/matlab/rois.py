@@ -1,4 +1,4 @@
-"""ROIs and traces out of the arrays and sparse matrices of a MATLAB file."""
+"""ROIs and traces from the arrays and sparse matrices of a MATLAB file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.matlab.variables import SparseColumns, StoredArray
 from nwb_ophys.rois.pixel_lists import PixelLists
 
-# Of dense weights that are searched for pixels at the same time, at least a chunk's thickness.
+# Bytes of dense weights that are searched for pixels at a time, at least one chunk's thickness.
 _SLAB_BYTES = 64_000_000
 
 
 class TransposedTraces:
-    """Traces that are stored by ROI, as (samples, ROIs), read when they are sliced.
+    """Traces stored by ROI, presented as (samples, ROIs) and read when they are sliced.
 
     Parameters
     ----------
@@ -39,12 +39,14 @@ class TransposedTraces:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("Traces that are read on use cannot become an array without a copy.")
+            raise ValueError(
+                "Traces that are read when sliced cannot become an array without a copy."
+            )
         return np.asarray(self[:], dtype=dtype)
 
 
 class SparseTraces:
-    """Traces of which few samples are not zero, made dense where they are sliced.
+    """Traces with few non-zero samples, made dense where they are sliced.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ class SparseTraces:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("Traces that are made on use cannot be had without a copy.")
+            raise ValueError("Sparse traces cannot become an array without a copy.")
         return np.asarray(self[:], dtype=dtype)
 
 
@@ -92,39 +94,39 @@ def count_rois(
     Parameters
     ----------
     weights, traces : sequence of int
-        Shapes; the ROIs lie on the last axis of weights as a rule.
+        Shapes; as a rule, the ROIs lie on the last axis of the weights.
     roi_axis : {0, 1}
-        Where they lie in the traces as a rule.
+        Their usual axis in the traces.
     rois_may_be_first : bool
-        Whether they may lie on the first axis of weights.
+        Whether they may lie on the first axis of the weights.
 
     Raises
     ------
     SourceError
-        When no axis of both has the same number.
+        When the two shapes share no number of ROIs.
     """
     counts = {weights[-1], weights[0]} if rois_may_be_first else {weights[-1]}
-    # Of the weights of a single ROI, MATLAB drops the last axis.
+    # MATLAB drops the last axis of the weights of a single ROI.
     counts |= {1} if len(weights) == 2 else set()
     for count in (traces[roi_axis], traces[1 - roi_axis]):
         if count in counts:
             return int(count)
     raise SourceError(
-        f"the weights have the shape {tuple(weights)}, the traces {tuple(traces)}; no axis of both "
-        "has the same number of ROIs"
+        f"the weights have the shape {tuple(weights)}, the traces {tuple(traces)}; they share no "
+        "number of ROIs"
     )
 
 
 def as_traces(stored: Any, num_rois: int, roi_axis: int) -> Any:
-    """Return traces as (samples, ROIs), not read yet.
+    """Return traces as (samples, ROIs) without reading them.
 
     Parameters
     ----------
     stored : StoredArray, numpy.ndarray or SparseColumns
-        Of two axes.
+        Traces with two axes.
     num_rois : int
     roi_axis : {0, 1}
-        Where the ROIs lie as a rule. They lie on the other axis where only that has their number.
+        The usual axis of the ROIs. The other axis is used where it alone has their number.
 
     Returns
     -------
@@ -150,24 +152,24 @@ def _transposed(matrix: SparseColumns) -> SparseColumns:
 def as_pixels(
     stored: Any, field: Sequence[int] | None, num_rois: int, rois_may_be_first: bool = False
 ) -> PixelLists:
-    """Return the pixels of ROIs whose weight is not zero.
+    """Return the pixels of ROIs with non-zero weights.
 
     Parameters
     ----------
     stored : StoredArray, numpy.ndarray or SparseColumns
-        (rows, columns, ROIs), of which MATLAB drops the last axis where there is one ROI; or
-        (pixels, ROIs), whose pixels go down the rows first.
+        (rows, columns, ROIs), whose last axis MATLAB drops for a single ROI; or (pixels, ROIs),
+        whose pixels go down the rows first.
     field : sequence of int or None
-        (rows, columns), where it is known from elsewhere.
+        (rows, columns), where it is known from another source.
     num_rois : int
-        Of the traces.
+        Number of ROIs of the traces.
     rois_may_be_first : bool
-        Whether (ROIs, rows, columns) is a form of it, too: whichever axis has their number.
+        Whether the weights may also be (ROIs, rows, columns); the axis with their number shows it.
 
     Raises
     ------
     SourceError
-        When the shape is none of these, or not that of the field.
+        When the shape is not one of these, or does not fit the field.
     """
     shape = tuple(stored.shape)
     is_flat = len(shape) == 2 and shape[1] == num_rois
@@ -184,15 +186,15 @@ def as_pixels(
             f"columns, ROIs) or (pixels, ROIs), with the {num_rois} ROIs of the traces"
         )
     if field is not None and tuple(field) != shape[:2]:
-        raise SourceError(f"the weights are of a field of {shape[:2]} pixels, not {tuple(field)}")
+        raise SourceError(f"the weights have a field of {shape[:2]} pixels, not {tuple(field)}")
     return _dense_pixels(stored, axes, shape)
 
 
 def _flat_pixels(stored: Any, field: Sequence[int] | None, num_rois: int) -> PixelLists:
     if field is None:
         raise SourceError(
-            f"the weights are {tuple(stored.shape)}, pixels by ROIs, and nothing says how many "
-            "rows and columns the field has"
+            f"the weights are {tuple(stored.shape)}, pixels by ROIs, and the file does not state "
+            "how many rows and columns the field has"
         )
     if tuple(stored.shape) != (int(np.prod(field)), num_rois):
         raise SourceError(
@@ -234,13 +236,13 @@ def _dense_pixels(stored: Any, axes: Sequence[str], shape: Sequence[int]) -> Pix
 
 
 def _slabs(stored: Any) -> Iterator[tuple[list[int], NDArray[Any]]]:
-    """Yield blocks with their first places: across the axis on which whole chunks are thinnest."""
+    """Yield blocks and the indices of their first elements, along the axis of thinnest chunks."""
     chunks = stored.dataset.chunks if isinstance(stored, StoredArray) else None
     thickness = chunks[::-1] if chunks else (1,) * len(stored.shape)
     if 0 in stored.shape:
         return
     axes = range(len(stored.shape))
-    # Of equally thin ones the last, along which a block of the file lies together.
+    # Among equal axes the last, along which a block of the file is contiguous.
     axis = min(reversed(axes), key=lambda each: thickness[each] / stored.shape[each])
     layer = int(np.prod(stored.shape)) // stored.shape[axis] * stored.dtype.itemsize
     step = max(_SLAB_BYTES // (layer * thickness[axis]), 1) * thickness[axis]
@@ -258,7 +260,7 @@ def _ragged(
 ) -> PixelLists:
     row, column = places
     if len(row) and (row.max() >= field[0] or column.max() >= field[1]):
-        raise SourceError(f"a pixel of an ROI lies out of the field of {tuple(field)} pixels")
+        raise SourceError(f"a pixel of an ROI lies outside the field of {tuple(field)} pixels")
     return PixelLists(
         coordinates=(column.astype(np.int32), row.astype(np.int32)),
         weights=weights,

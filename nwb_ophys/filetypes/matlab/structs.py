@@ -1,4 +1,4 @@
-"""The struct of a MATLAB file that holds a segmentation."""
+"""Structs of a MATLAB file that hold a segmentation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.filetypes.matlab.variables import (
     ForeignObject,
     MatlabFile,
@@ -32,12 +32,12 @@ _MOST_VARIABLES = 200
 # Types of elements and the class of structs, as the MAT-file level 5 format numbers them.
 _MATRIX, _COMPRESSED = 14, 15
 _STRUCT_CLASS = 2
-# The name under which the variables themselves are listed: they may be what a struct holds.
+# The name under which the variables themselves are listed: they may hold the segmentation, too.
 ROOT = ""
 
 
 def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
-    """Return the structs of a MATLAB file with their fields, or None where it is no such file.
+    """Return the structs of a MATLAB file with their fields; None for other files.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
 
 def _hdf5_outline(path: Path) -> dict[str, Fields]:
     with h5py.File(path, "r") as file:
-        # Where variables are kept that others refer to; its entries may be very many.
+        # Groups named # hold variables that others refer to, possibly very many.
         names = [name for name in file if not name.startswith("#")][:_MOST_VARIABLES]
         outline = {ROOT: _fields(file, names)}
         for name in names:
@@ -129,20 +129,20 @@ def _matrix(head: bytes, order: str) -> tuple[str, tuple[int, ...], list[str] | 
 
 
 def _part(head: bytes, place: int, order: str) -> tuple[bytes, int]:
-    """Return the bytes of an element and where the next one starts; both are aligned to 8."""
+    """Return the bytes of an element and the start of the next one; both are aligned to 8."""
     (first,) = struct.unpack_from(f"{order}I", head, place)
-    if first >> 16:  # a small one: its size and its type share four bytes
+    if first >> 16:  # a small element: its size and its type share four bytes
         return head[place + 4 : place + 4 + (first >> 16)], place + 8
     (size,) = struct.unpack_from(f"{order}I", head, place + 4)
     return head[place + 8 : place + 8 + size], place + 8 + (size + 7) // 8 * 8
 
 
-# Fields that together tell a struct; any of the sets will do.
+# Sets of fields that identify a struct; one complete set is enough.
 Kinds = Sequence[frozenset[str]]
 
 
 def structs_of(outline: Mapping[str, Iterable[str]] | None, kinds: Kinds) -> list[str]:
-    """Return the names of the structs of an outline that are of some kind.
+    """Return the names of the structs in an outline that match one of the kinds.
 
     Parameters
     ----------
@@ -155,23 +155,23 @@ def structs_of(outline: Mapping[str, Iterable[str]] | None, kinds: Kinds) -> lis
 
 
 def find_struct(file: MatlabFile, kinds: Kinds, asked: str | None, what: str) -> MatlabStruct:
-    """Return the struct that is asked for, or the only one that is of some kind.
+    """Return the requested struct, or the only one that matches one of the kinds.
 
     Parameters
     ----------
     file : MatlabFile
     kinds : sequence of frozenset of str
     asked : str or None
-        Its name; empty for the variables themselves.
+        Name of the struct; empty for the variables themselves.
     what : str
-        Whose output it is, for messages.
+        Name of the program that wrote the file, for messages.
 
     Raises
     ------
     SourceArgumentError
-        When there is none of the name, or there are several.
+        When the file has no struct of the name, or several that match.
     CorruptSourceError
-        When there is none of any kind.
+        When no struct matches.
     """
     variables = file.variables
     values = {name: variables.get(name) for name in variables.names}
@@ -220,7 +220,7 @@ def _unreadable(path: Path, name: str, found: ForeignObject) -> CorruptSourceErr
 
 @contextmanager
 def reading(file: MatlabFile, what: str) -> Iterator[None]:
-    """Close the file, and name it, when its output cannot be read.
+    """Close the file and name it in the error when its output cannot be read.
 
     Raises
     ------
@@ -238,12 +238,12 @@ def reading(file: MatlabFile, what: str) -> Iterator[None]:
 
 
 def matrix_of(file: MatlabFile, struct: MatlabStruct, names: Iterable[str]) -> Any:
-    """Return the first array or sparse matrix of some names, or None.
+    """Return the first array or sparse matrix among names, or None.
 
     Raises
     ------
     CorruptSourceError
-        When what is there is neither.
+        When a value is neither an array nor a matrix.
     """
     for name in names:
         value = struct.get(name)
@@ -252,16 +252,41 @@ def matrix_of(file: MatlabFile, struct: MatlabStruct, names: Iterable[str]) -> A
         if isinstance(value, SparseColumns) or hasattr(value, "shape"):
             return value
         if value is not None:
-            raise CorruptSourceError(f"'{file.path}': {name} is no array; the file may be damaged.")
+            raise CorruptSourceError(
+                f"'{file.path}': {name} is not an array; the file may be damaged."
+            )
     return None
+
+
+def weights_and_traces(
+    file: MatlabFile, struct: MatlabStruct, weights: str, traces: str
+) -> tuple[Any, Any]:
+    """Return the arrays or sparse matrices of weights and of traces, not read yet.
+
+    Parameters
+    ----------
+    file : MatlabFile
+    struct : MatlabStruct
+    weights, traces : str
+        Names of the fields.
+
+    Raises
+    ------
+    SourceError
+        When either is absent, or the traces do not have two axes.
+    """
+    found = tuple(matrix_of(file, struct, [name]) for name in (weights, traces))
+    if found[0] is None or found[1] is None or len(found[1].shape) != 2:
+        raise SourceError("the weights or the traces are not an array of numbers")
+    return found
 
 
 def image_of(
     file: MatlabFile, struct: MatlabStruct, name: str, field: tuple[int, int]
 ) -> NDArray[Any] | None:
-    """Return an image of the field, or None where there is none.
+    """Return an image of the field, or None where it is absent.
 
-    One of another shape is left out, with a warning that says so.
+    An image of another shape is left out with a warning.
     """
     value = struct.get(name)
     if not hasattr(value, "shape") or isinstance(value, SparseColumns) or 0 in value.shape:
@@ -271,8 +296,8 @@ def image_of(
         return np.asarray(value).reshape(field, order="F")
     if shape != field:
         warnings.warn(
-            f"'{file.path}': the image {name} has {shape} pixels, the ROIs are of a field of "
-            f"{field}; the image is left out.",
+            f"'{file.path}': the image {name} has {shape} pixels, the field of the ROIs {field}; "
+            "the image is left out.",
             UserWarning,
             stacklevel=2,
         )
@@ -281,7 +306,7 @@ def image_of(
 
 
 def evidence_of(probe: PathProbe, kinds: Kinds, what: str) -> str | None:
-    """Return evidence, in words, that a file holds a struct of some kind."""
+    """Return evidence, in words, that a file holds a struct of one of the kinds."""
     outline = probe.read_once(read_matlab_outline) if probe.is_file else None
     names = structs_of(outline, kinds)
     if outline is None or not names:

@@ -1,7 +1,7 @@
-"""The variables of MATLAB files of version 7.3 (HDF5) and 5 to 7, in MATLAB's order of axes.
+"""Variables of MATLAB files of version 7.3 (HDF5) and 5 to 7, in MATLAB's order of axes.
 
-HDF5 keeps the axes in reverse; that is undone here, and nowhere else. Numbers of a file of version
-7.3 stay in the file until they are sliced.
+HDF5 keeps the axes in reverse; this module alone undoes that. Numbers of a file of version 7.3 stay
+in the file until they are sliced.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class StoredArray:
     Attributes
     ----------
     shape : tuple of int
-        In MATLAB's order.
+        Sizes in MATLAB's order of axes.
     dtype : numpy.dtype
     dataset : h5py.Dataset
     """
@@ -47,21 +47,21 @@ class StoredArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("An array that is read on use cannot be had without a copy.")
+            raise ValueError("A stored array cannot become an array in memory without a copy.")
         return np.asarray(self[:], dtype=dtype)
 
 
 @attrs.frozen(eq=False)
 class SparseColumns:
-    """A sparse matrix by column.
+    """A sparse matrix stored by column.
 
     Attributes
     ----------
     weights : numpy.ndarray
     rows : numpy.ndarray of int
-        Of each weight.
+        Row of each weight.
     bounds : numpy.ndarray of int, shape (columns + 1,)
-        Where the weights of each column start, and the last ones end.
+        Index of the first weight of each column, and the total number of weights.
     shape : tuple of int
     """
 
@@ -73,7 +73,7 @@ class SparseColumns:
 
 @attrs.frozen
 class ForeignObject:
-    """An object of a class, which only MATLAB can read.
+    """An object of a class that only MATLAB can read.
 
     Attributes
     ----------
@@ -84,12 +84,12 @@ class ForeignObject:
 
 
 class MatlabStruct:
-    """A struct, or the variables of a file, by name.
+    """The fields of a struct, or the variables of a file, by name.
 
     Parameters
     ----------
     source : h5py.Group or Mapping
-        The values as they are stored.
+        The stored values.
     """
 
     def __init__(self, source: Any) -> None:
@@ -97,16 +97,16 @@ class MatlabStruct:
 
     @property
     def names(self) -> list[str]:
-        """Return the names of the fields."""
+        """The names of the fields."""
         return [name for name in self._source if not name.startswith(("#", "__"))]
 
     def get(self, path: str) -> Any:
-        """Return a value, or None where there is none.
+        """Return a value, or None where it is absent.
 
         Parameters
         ----------
         path : str
-            A field; a field of a field behind a slash.
+            Name of a field; a slash separates it from a field within.
 
         Returns
         -------
@@ -120,18 +120,18 @@ class MatlabStruct:
         return value.get(rest) if isinstance(value, MatlabStruct) else None
 
     def first(self, paths: Iterable[str]) -> Any:
-        """Return the first value there is among some, or None."""
+        """Return the first value that is present among paths, or None."""
         return next((value for path in paths if (value := self.get(path)) is not None), None)
 
     def number(self, path: str) -> float | None:
-        """Return a single number, or None where there is none."""
+        """Return a single number, or None where the value is absent or different."""
         value = self.get(path)
         if not isinstance(value, (np.ndarray, StoredArray)) or np.prod(value.shape) != 1:
             return None
         return float(np.asarray(value).reshape(-1)[0])
 
     def text(self, path: str) -> str | None:
-        """Return a text, or None where there is none; codes of characters are one, too."""
+        """Return a text, also from codes of characters; None where the value is different."""
         value = self.get(path)
         if isinstance(value, StoredArray) and value.dtype.kind == "u":
             return "".join(chr(code) for code in np.asarray(value).ravel(order="F"))
@@ -139,13 +139,13 @@ class MatlabStruct:
 
 
 class MatlabFile:
-    """A MATLAB file that is open.
+    """An open MATLAB file.
 
     Parameters
     ----------
     path : pathlib.Path
     extra : str
-        Which extra brings what files of version 5 to 7 need.
+        The extra that installs what files of version 5 to 7 need.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ class MatlabFile:
     Raises
     ------
     CorruptSourceError
-        When it is no MATLAB file, or is not whole.
+        When the file is not a MATLAB file, or is incomplete.
     """
 
     def __init__(self, path: Path, extra: str) -> None:
@@ -173,7 +173,7 @@ class MatlabFile:
             raise CorruptSourceError(f"'{path}' is not a whole MATLAB file: {error}.") from error
 
     def close(self) -> None:
-        """Close the file; arrays that were not read yet are lost."""
+        """Close the file; arrays that were not read before cannot be read any more."""
         if self._file is not None:
             self._file.close()
 
@@ -183,7 +183,7 @@ def _load_level5(path: Path, extra: str) -> dict[str, Any]:
         head = file.read(128)
     if not head.startswith(b"MATLAB") or head[126:128] not in (b"IM", b"MI"):
         raise CorruptSourceError(
-            f"'{path}' is not a whole MATLAB file: it has neither MATLAB's header nor that of HDF5."
+            f"'{path}' is not a whole MATLAB file: it has neither MATLAB's header nor HDF5's."
         )
     reader = require_package("scipy.io", extra)
     try:
@@ -224,7 +224,7 @@ def _value_of_hdf5(stored: h5py.Group | h5py.Dataset) -> Any:
     if isinstance(stored, h5py.Group):
         rows = stored.attrs.get("MATLAB_sparse")
         return MatlabStruct(stored) if rows is None else _sparse(stored, int(rows))
-    if "MATLAB_empty" in stored.attrs:  # what is stored is the shape
+    if "MATLAB_empty" in stored.attrs:  # the stored values are the shape
         sizes = tuple(int(size) for size in np.ravel(stored[()]))
         return "" if kind == "char" else np.zeros(sizes)
     if kind == "char":
@@ -235,7 +235,7 @@ def _value_of_hdf5(stored: h5py.Group | h5py.Dataset) -> Any:
 
 def _sparse(group: h5py.Group, num_rows: int) -> SparseColumns:
     bounds = np.ravel(group["jc"][()]).astype(np.int64)
-    # A matrix without weights has no parts for them.
+    # A matrix without weights lacks these datasets.
     rows = np.ravel(group["ir"][()]) if "ir" in group else np.zeros(0)
     weights = np.ravel(group["data"][()]) if "data" in group else np.zeros(0)
     return SparseColumns(weights, rows.astype(np.int64), bounds, (num_rows, len(bounds) - 1))

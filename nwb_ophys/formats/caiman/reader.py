@@ -1,9 +1,8 @@
-"""CaImAn's output, read by roiextractors and mended where that is wrong.
+"""Reader of CaImAn's output, which corrects the reader of roiextractors.
 
-Mended: volumes, which it cannot read; traces, all of which it holds in memory; an evaluation that
-accepted no component, which it takes for one that accepted all; the sum of the background's
-footprints, which it calls the movie's mean; masks, which it rounds to float32; and damaged files,
-which it names in no error.
+That reader cannot read volumes; holds all traces in memory; reads an evaluation that accepted no
+component as one that accepted all; calls the sum of the background's footprints the movie's mean;
+rounds masks to float32; and does not name damaged files in errors.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList, field_of
-from nwb_ophys.rois.pixel_sources import Form
 from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import SummedTraces
 
@@ -37,7 +35,7 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
     Raises
     ------
     CorruptSourceError
-        When it is no such file, or is damaged.
+        When CaImAn did not save the file, or it is damaged.
     """
 
     extractor_name = "CaimanExtractor"
@@ -47,7 +45,7 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
         try:
             super().__init__(file_path)
             self._check_counts()
-            # It is no mean of the movie, but the background's footprints added up.
+            # This image is the sum of the background's footprints, not the mean of the movie.
             self._summary_images.pop("mean", None)
             self._mend_acceptance()
             self._num_planes = int((*self.get_frame_shape(), 1)[2])
@@ -60,10 +58,10 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
             ) from error
 
     def _check_counts(self) -> None:
-        """Check that masks and traces are of the same components, samples and field."""
+        """Check that masks and traces have the same components, samples and field."""
         masks, pixels = int(self._estimates["A/shape"][1]), int(self._estimates["A/shape"][0])
         field = tuple(map(int, self.get_frame_shape()))
-        self.get_sampling_frequency()  # raises where it is no number
+        self.get_sampling_frequency()  # raises where it is not a number
         faults = {f"A has {pixels} pixels for a field of {field}": pixels != np.prod(field)}
         for response in self._roi_responses:
             of_background = response.response_type == "background"
@@ -79,11 +77,11 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
         fault = next((what for what, is_wrong in faults.items() if is_wrong), None)
         if fault is not None:
             raise CorruptSourceError(
-                f"'{self.file_path}' is damaged or not complete: {fault} in its estimates."
+                f"'{self.file_path}' is damaged or incomplete: {fault} in its estimates."
             )
 
     def _mend_acceptance(self) -> None:
-        """State acceptance only where components were evaluated."""
+        """Keep acceptance only where CaImAn evaluated components."""
         roi_ids = self.get_roi_ids()
         rejected = self._indices("idx_components_bad")
         accepted = self._indices("idx_components")
@@ -96,29 +94,29 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
         self.set_property("is_accepted", flags, roi_ids, description=description)
 
     def _indices(self, name: str) -> Any:
-        """Return indices of components; None where CaImAn wrote that there are none known."""
+        """Return indices of components; None where CaImAn wrote a placeholder."""
         dataset = self._estimates.get(name)
         if dataset is None or dataset.ndim != 1:
             return None
         return dataset[:].astype(int)
 
     def _raw_trace_extractor_read(self) -> SummedTraces | None:
-        """Return the denoised traces and what is left of them, added up when they are sliced."""
+        """Return the sum of the denoised traces and their residuals, computed when sliced."""
         parts = [self._trace_extractor_read(name) for name in ("C", "YrA")]
         return None if any(part is None for part in parts) else SummedTraces(*parts)
 
     def _create_roi_masks(self) -> _ROIMasks | None:
-        """Return the footprints of components and of the background, as CaImAn's matrices say it.
+        """Return the footprints of components and of the background from CaImAn's matrices.
 
-        Those are sparse by column, and number the pixels of the field column by column, of a
-        volume plane by plane.
+        The matrices are sparse by column, and number the pixels of the field column by column,
+        those of a volume plane by plane.
         """
         from scipy.sparse import csc_matrix
 
         parts = [self._estimates[f"A/{part}"] for part in ("data", "indices", "indptr")]
         if not all(part.ndim for part in parts):
             return None
-        # roiextractors takes a matrix without weights for none, and so drops the background.
+        # roiextractors treats a matrix without weights as absent, and so drops the background.
         values = tuple(part[:] for part in parts)
         cells = csc_matrix(values, shape=tuple(self._estimates["A/shape"][:]))
         stored = self._estimates.get("b")
@@ -145,9 +143,7 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
         form = "nwb-voxel_mask" if planes else "nwb-pixel_mask"
         return _ROIMasks(RoiMaskList(pixels), form, frame_shape, id_map)
 
-    def get_ragged_pixels(
-        self, ids: Sequence[Any], form: Form, of_background: bool = False
-    ) -> PixelLists:
+    def get_ragged_pixels(self, ids: Sequence[Any], of_background: bool = False) -> PixelLists:
         """Return the pixels of components, in the precision that CaImAn wrote."""
         indices = [self._roi_masks.roi_id_map[component] for component in ids]
         return self._roi_masks.data.pixels.take(indices)  # type: ignore[no-any-return]
@@ -160,7 +156,7 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
         return self._images(self.get_roi_ids() if roi_ids is None else roi_ids)
 
     def get_background_image_masks(self, background_ids: Any = None) -> NDArray[Any]:
-        """Return masks of background components, likewise."""
+        """Return masks of background components, (rows, columns[, planes], components)."""
         return self._images(self.get_background_ids() if background_ids is None else background_ids)
 
     def _images(self, ids: Any) -> NDArray[Any]:
@@ -188,8 +184,8 @@ def _check(path: Path) -> None:
                 )
             if file["params/data/dims"].shape not in ((2,), (3,)):
                 raise CorruptSourceError(
-                    f"'{path}' states no field: params/data/dims must be rows and columns, and "
-                    "planes if there are several."
+                    f"'{path}' does not state the field: params/data/dims must hold rows and "
+                    "columns, and planes if there are several."
                 )
     except (OSError, RuntimeError, KeyError, UnicodeError) as error:
         raise CorruptSourceError(f"'{path}' is not a whole HDF5 file: {error}.") from error

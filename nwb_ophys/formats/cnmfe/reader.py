@@ -1,11 +1,11 @@
-"""CNMF-E's output, read here: what roiextractors makes of it is mended.
+"""Reader of CNMF-E's output.
 
-Mended: masks and the correlation image, which it transposes against the movie; the rate, which it
-takes from the time that the analysis took; the output of CNMF-E itself, of files before MATLAB's
-7.3, and of files with other variables, which it cannot read.
+roiextractors' own reader transposes masks and the correlation image against the movie, and computes
+the rate from the duration of the analysis. It cannot read the output of CNMF-E itself, files before
+MATLAB's 7.3, and files with other variables.
 
-Fields are those of CNMF-E, https://github.com/zhoupc/CNMF_E (``neuron.obj2struct()``), and of
-CIAtah, https://bahanonu.github.io/ciatah, which runs it.
+The fields are documented by CNMF-E, https://github.com/zhoupc/CNMF_E (``neuron.obj2struct()``), and
+by CIAtah, https://bahanonu.github.io/ciatah, which runs it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,17 @@ import numpy as np
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.extractors.ranges import check_rate
 from nwb_ophys.filetypes.matlab.rois import as_pixels, as_traces, count_rois
-from nwb_ophys.filetypes.matlab.structs import find_struct, image_of, matrix_of, reading
+from nwb_ophys.filetypes.matlab.structs import (
+    find_struct,
+    image_of,
+    matrix_of,
+    reading,
+    weights_and_traces,
+)
 from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct
 from nwb_ophys.rois.pixel_extractor import PixelRois
 
-# Of CNMF-E itself, and of CIAtah.
+# Fields of CNMF-E itself, and of CIAtah.
 OWN_FIELDS = frozenset({"A", "C", "C_raw"})
 CIATAH_FIELDS = frozenset({"extractedImages", "extractedSignals"})
 CNMFE_KINDS = (OWN_FIELDS, CIATAH_FIELDS)
@@ -40,22 +46,22 @@ _RATES = ("Fs", "options/Fs", "inputOptions/Fs")
 
 
 class CnmfeExtractor(PixelRois):
-    """Components that CNMF-E found, with their traces and its summary images.
+    """Components that CNMF-E found, with their traces and summary images.
 
     Parameters
     ----------
     file_path : pathlib.Path
     sampling_frequency : float, optional
-        Samples per second; needed where the file states none.
+        Samples per second; required where the file does not state them.
     output_struct_name : str, optional
-        Which struct, where there are several.
+        Name of the struct, where there are several.
 
     Raises
     ------
     CorruptSourceError
-        When it is no such file, or is damaged.
+        When the file is not CNMF-E's, or is damaged.
     SourceArgumentError
-        When an argument is wrong, or the rate is neither stated nor given.
+        When an argument is wrong, or neither the file nor the argument states the rate.
     """
 
     extractor_name = "CnmfeExtractor"
@@ -76,10 +82,8 @@ class CnmfeExtractor(PixelRois):
         file = self._file
         output = find_struct(file, CNMFE_KINDS, name, "CNMF-E")
         is_own = set(output.names) >= OWN_FIELDS
-        weights = matrix_of(file, output, ["A" if is_own else "extractedImages"])
-        first = matrix_of(file, output, ["C" if is_own else "extractedSignals"])
-        if weights is None or first is None or len(first.shape) != 2:
-            raise SourceError("the weights or the traces are no array of numbers")
+        names = ("A", "C") if is_own else ("extractedImages", "extractedSignals")
+        weights, first = weights_and_traces(file, output, *names)
         num_rois = count_rois(weights.shape, first.shape, 0, rois_may_be_first=not is_own)
         traces = self._traces_of(output, _OWN_TRACES if is_own else _CIATAH_TRACES, num_rois)
         pixels = as_pixels(weights, _field_of(output, weights), num_rois, not is_own)
@@ -100,10 +104,10 @@ class CnmfeExtractor(PixelRois):
             if stored is None or max(stored.shape) == 0 or (0 in stored.shape and num_rois):
                 continue
             found = as_traces(stored, num_rois, roi_axis=0)
-            if found is None and kind == "dff":  # it has rows of the background, too
+            if found is None and kind == "dff":  # C_df may also have rows of the background
                 warnings.warn(
-                    f"'{self._file.path}': C_df has the shape {tuple(stored.shape)}; there are "
-                    f"{num_rois} components, so that it is left out.",
+                    f"'{self._file.path}': C_df has the shape {tuple(stored.shape)}, which does "
+                    f"not fit {num_rois} components; it is left out.",
                     UserWarning,
                     stacklevel=2,
                 )
@@ -119,13 +123,13 @@ class CnmfeExtractor(PixelRois):
         return traces
 
     def _rate(self, output: MatlabStruct, given: float | None) -> float:
-        """Return the user's rate, else the one that CNMF-E was told."""
+        """Return the user's rate, else the rate in CNMF-E's settings."""
         numbers = [output.number(path) for path in _RATES]
         stated = next((each for each in numbers if each and 0 < each < math.inf), None)
         if given is None and stated is None:
             raise SourceArgumentError(
                 f"'{self._file.path}' states no frame rate (Fs); give sampling_frequency, in Hz. "
-                "Its totalTime, if there is one, is how long the analysis took."
+                "Its totalTime, if present, is the duration of the analysis."
             )
         if given is not None and stated is not None and not math.isclose(given, stated):
             warnings.warn(
@@ -136,16 +140,16 @@ class CnmfeExtractor(PixelRois):
         return float(stated if given is None else given)  # type: ignore[arg-type]
 
     def _set_numbers(self, output: MatlabStruct) -> None:
-        """State the numbers by which CNMF-E knows its components."""
+        """Set the numbers that CNMF-E gave its components as a property."""
         numbers = output.get("ids")
         if hasattr(numbers, "shape") and math.prod(numbers.shape) == self.get_num_rois() > 0:
             values = np.asarray(numbers).reshape(-1).astype(np.int64)
-            description = "Number by which CNMF-E knows the component (ids)."
+            description = "Number of the component in CNMF-E (ids)."
             self.set_property("cnmfe_id", values, self._roi_ids, description=description)
 
 
 def _field_of(output: MatlabStruct, weights: Any) -> tuple[int, int] | None:
-    """Return (rows, columns) as the settings or an image say them, for weights that do not."""
+    """Return (rows, columns) from the settings or an image, for weights that lack them."""
     if len(weights.shape) == 3:
         return None
     rows, columns = output.number("options/d1"), output.number("options/d2")

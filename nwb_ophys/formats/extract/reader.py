@@ -1,11 +1,11 @@
-"""EXTRACT's output, read here: what roiextractors makes of it is mended.
+"""Reader of EXTRACT's output.
 
-Mended: masks of versions before 1.0, which it transposes against the movie, and their rate, which
-it takes from the time that the analysis took, whatever rate the user states; sparse weights, and
-files before MATLAB's 7.3, which it refuses; traces of a movie that EXTRACT was told not to
-normalise (``skip_dff``), which it calls delta F over F; and acceptance, which it invents.
+roiextractors' own reader transposes masks of versions before 1.0 against the movie and computes
+their rate from the duration of the analysis, whatever rate the user states; refuses sparse weights
+and files before MATLAB's 7.3; calls traces ΔF/F although EXTRACT did not normalise the movie
+(``skip_dff``); and invents acceptance.
 
-Fields are those of EXTRACT's own documentation, https://github.com/schnitzer-lab/EXTRACT-public.
+The fields are those of EXTRACT's documentation, https://github.com/schnitzer-lab/EXTRACT-public.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.ranges import check_rate
 from nwb_ophys.filetypes.matlab.rois import as_pixels, as_traces, count_rois
-from nwb_ophys.filetypes.matlab.structs import find_struct, image_of, matrix_of, reading
+from nwb_ophys.filetypes.matlab.structs import find_struct, image_of, reading, weights_and_traces
 from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct
 from nwb_ophys.rois.pixel_extractor import PixelRois
 
-# Since version 1.0, and before.
+# Fields since version 1.0, and before.
 NEW_FIELDS = frozenset({"spatial_weights", "temporal_weights"})
 OLD_FIELDS = frozenset({"filters", "traces", "info"})
 EXTRACT_KINDS = (NEW_FIELDS, OLD_FIELDS)
@@ -35,27 +34,27 @@ _IMAGES = {
 
 
 class ExtractExtractor(PixelRois):
-    """Cells that EXTRACT found, with their traces and its summary images.
+    """Cells that EXTRACT found, with their traces and summary images.
 
     Parameters
     ----------
     file_path : pathlib.Path
     sampling_frequency : float
-        Samples per second; EXTRACT states none.
+        Samples per second, which EXTRACT does not state.
     output_struct_name : str, optional
-        Which struct, where there are several.
+        Name of the struct, where there are several.
 
     Attributes
     ----------
     version : str or None
-        Of EXTRACT.
+        Version of EXTRACT.
     trace_option : str or None
-        Its ``trace_output_option``.
+        EXTRACT's ``trace_output_option``.
 
     Raises
     ------
     CorruptSourceError
-        When it is no such file, or is damaged.
+        When the file is not EXTRACT's, or is damaged.
     SourceArgumentError
         When an argument is wrong.
     """
@@ -74,10 +73,8 @@ class ExtractExtractor(PixelRois):
         file = self._file
         output = find_struct(file, EXTRACT_KINDS, name, "EXTRACT")
         is_old = not set(output.names) >= NEW_FIELDS
-        stored = matrix_of(file, output, ["traces" if is_old else "temporal_weights"])
-        weights = matrix_of(file, output, ["filters" if is_old else "spatial_weights"])
-        if stored is None or weights is None or len(stored.shape) != 2:
-            raise SourceError("the weights or the traces are no array of numbers")
+        names = ("filters", "traces") if is_old else ("spatial_weights", "temporal_weights")
+        weights, stored = weights_and_traces(file, output, *names)
         roi_axis = 0 if is_old else 1
         num_rois = count_rois(weights.shape, stored.shape, roi_axis, is_old)
         traces = as_traces(stored, num_rois, roi_axis)
@@ -95,16 +92,16 @@ class ExtractExtractor(PixelRois):
         self._set_acceptance(output)
 
     def _set_acceptance(self, output: MatlabStruct) -> None:
-        """State which cells passed EXTRACT's last check of their quality."""
+        """Set which cells passed EXTRACT's final check of quality as a property."""
         flags = output.get("info/cellcheck/is_bad")
         if hasattr(flags, "shape") and math.prod(flags.shape) == self.get_num_rois() > 0:
             passed = np.asarray(flags).reshape(-1) == 0
-            description = "Whether the cell passed EXTRACT's last check of quality."
+            description = "Whether the cell passed EXTRACT's final check of quality."
             self.set_property("is_accepted", passed, self._roi_ids, description=description)
 
 
 def _field_of(output: MatlabStruct) -> tuple[int, int] | None:
-    """Return (rows, columns) as the summary image says them, for weights that do not."""
+    """Return (rows, columns) from a summary image, for weights that lack them."""
     weights = output.first(["spatial_weights", "filters"])
     if len(weights.shape) == 3:
         return None
@@ -115,5 +112,5 @@ def _field_of(output: MatlabStruct) -> tuple[int, int] | None:
 
 
 def _is_normalised(config: MatlabStruct) -> bool:
-    """Whether EXTRACT made delta F over F of the movie before it looked for cells."""
+    """Return whether EXTRACT converted the movie to ΔF/F before it searched for cells."""
     return bool(config.number("config/preprocess")) and not config.number("config/skip_dff")

@@ -173,9 +173,7 @@ class InscopixCellsExtractor(ArraySegmentationExtractor):
             if count:
                 self.set_property(key, values, ids, description=description)
 
-    def get_ragged_pixels(
-        self, ids: Any, form: str, of_background: bool = False
-    ) -> PixelLists | None:
+    def get_ragged_pixels(self, ids: Any, of_background: bool = False) -> PixelLists | None:
         """Return the pixels that are not 0, where they are few."""
         if of_background:
             return None

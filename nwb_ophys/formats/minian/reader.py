@@ -1,10 +1,10 @@
-"""Minian's output: a folder of Zarr stores, one for each variable.
+"""Reader of Minian's output: a folder of Zarr stores, one for each variable.
 
-Not read by roiextractors, which numbers the ROIs anew while it gives their labels as ids, so that
-masks of units with gaps in their labels are not found; takes traces in the order of the files
-instead of that of the labels; gives the background's trace to the cell where there is one cell;
-refuses folders without background, without timeStamps.csv, and without a ``.zgroup``, which Minian
-does not write; drops frames that have no timestamp; and leaves out ``c0``.
+roiextractors' own reader is not used. It renumbers the ROIs but gives their labels as ids, so that
+masks of units with gaps in their labels are not found; orders traces by the files, not by the
+labels; gives the background's trace to the cell where there is one cell; refuses folders without
+background, without timeStamps.csv, and without a ``.zgroup``, which Minian does not write; drops
+frames that have no timestamp; and leaves out ``c0``.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.minian.times import sample_times
 from nwb_ophys.formats.minian.zarr_variables import ZarrVariable, open_zarr_variable
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
-from nwb_ophys.rois.pixel_sources import Form
 from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import Response, TraceView
 
 
 def unit_labels(variable: ZarrVariable) -> list[int]:
-    """Return the labels of the units of a variable; their numbers where it has no labels.
+    """Return the labels of the units of a variable; their positions where it has no labels.
 
     Raises
     ------
     CorruptSourceError
-        When they are not as many as the units, or not all different.
+        When the labels are repeated, or their number differs from the number of units.
     """
     num_units = variable.shape[0] if variable.name == "A" else variable.shape[1]
     labels = variable.coordinate("unit_id")
@@ -49,12 +48,12 @@ def unit_labels(variable: ZarrVariable) -> list[int]:
 
 
 def frame_numbers(variable: ZarrVariable) -> NDArray[Any] | None:
-    """Return which frames of the recorded movie the samples are; None where it is not stated.
+    """Return the number of each sample's frame in the recorded movie; None where not stated.
 
     Raises
     ------
     CorruptSourceError
-        When they are not as many as the samples, or not all different.
+        When the numbers are repeated, or their count differs from the number of samples.
     """
     frames = variable.coordinate("frame")
     if frames is None:
@@ -70,7 +69,7 @@ def frame_numbers(variable: ZarrVariable) -> NDArray[Any] | None:
 def check_frames(
     variable: ZarrVariable, own: NDArray[Any] | None, frames: NDArray[Any] | None, num_samples: int
 ) -> None:
-    """Check that a trace is of the same frames as the others.
+    """Check that a trace has the same frames as the others.
 
     Raises
     ------
@@ -86,7 +85,7 @@ def check_frames(
 
 
 def warn_of_missing_chunks(variable: ZarrVariable) -> None:
-    """Tell of chunks that are absent, which Zarr takes for zeros."""
+    """Warn of absent chunks, which Zarr reads as zeros."""
     missing, total = variable.num_missing_chunks()
     if missing:
         warnings.warn(
@@ -97,7 +96,7 @@ def warn_of_missing_chunks(variable: ZarrVariable) -> None:
         )
 
 
-# Of dense footprints that are searched for pixels at the same time.
+# Bytes of dense footprints that are searched for pixels at a time.
 _BLOCK_BYTES = 64_000_000
 
 # Kinds of traces by the names of Minian's variables.
@@ -111,19 +110,18 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
     Parameters
     ----------
     folder_path : pathlib.Path
-        With ``A.zarr``, ``C.zarr`` and others.
+        The folder that holds ``A.zarr``, ``C.zarr`` and others.
     sampling_frequency : float, optional
-        Samples of the traces per second, needed where there is no table of timestamps.
+        Samples of the traces per second; required without a table of timestamps.
     timestamps_path : pathlib.Path, optional
-        The table of timestamps; ``timeStamps.csv`` in the folder, or in the one it lies in, when
-        not given.
+        The table of timestamps; by default ``timeStamps.csv`` in the folder or its parent.
 
     Raises
     ------
     CorruptSourceError
-        Naming the store or table that is damaged or does not fit the others.
+        When a store or table is damaged or does not fit the others.
     SourceError
-        When nothing states when the samples were taken.
+        When neither a table nor an argument states the times of the samples.
     """
 
     extractor_name = "MinianExtractor"
@@ -139,7 +137,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         footprints = self._open("A", ("unit_id", *_FIELD))
         if footprints is None:
             raise CorruptSourceError(
-                f"'{folder_path}' is no folder of Minian: it has no A.zarr. Give the folder in "
+                f"'{folder_path}' is not a folder of Minian: it has no A.zarr. Give the folder in "
                 "which Minian saved A.zarr, C.zarr and others."
             )
         self._footprints = footprints
@@ -186,7 +184,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         if not traces:
             raise CorruptSourceError(
                 f"'{self.folder_path}' has footprints in A.zarr, but none of the traces "
-                f"{', '.join(f'{name}.zarr' for name in _TRACES)}; the folder is not complete."
+                f"{', '.join(f'{name}.zarr' for name in _TRACES)}; the folder is incomplete."
             )
         self._roi_responses = [
             Response(kind, trace, list(self._unit_ids)) for kind, trace in traces.items()
@@ -194,7 +192,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         return traces, frames
 
     def _columns(self, variable: ZarrVariable) -> list[int]:
-        """Return where the trace of each unit is: the labels tell, not the order."""
+        """Return the column of each unit's trace, found by label rather than by order."""
         labels = unit_labels(variable)
         position = {label: index for index, label in enumerate(labels)}
         if set(labels) != set(self._unit_ids):
@@ -206,7 +204,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         return [position[label] for label in self._unit_ids]
 
     def _open_background(self, frames: NDArray[Any] | None) -> None:
-        """Open the one background component, of which footprint and trace may be missing."""
+        """Open the single background component, whose footprint or trace may be missing."""
         self._background = self._open("b", _FIELD)
         trace = self._open("f", ("frame",))
         if self._background is not None:
@@ -235,11 +233,11 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         return rows, columns
 
     def field_coordinates(self) -> dict[str, NDArray[Any] | None]:
-        """Return where the rows and columns lie in the recorded movie, by ``height``, ``width``."""
+        """Return the positions of rows, ``height``, and columns, ``width``, in the movie."""
         return {name: self._footprints.coordinate(name) for name in _FIELD}
 
     def stated_text(self, name: str) -> str | None:
-        """Return a text that goes with the units, such as ``animal``; None where there is none."""
+        """Return a text stored with the units, such as ``animal``; None where it is absent."""
         value = self._footprints.coordinate(name)
         return str(value.item()) or None if value is not None and value.size == 1 else None
 
@@ -252,11 +250,11 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         return len(self._unit_ids)
 
     def get_background_ids(self) -> list[str]:
-        """Return ``background0``, where there is a background."""
+        """Return ``background0`` where there is a background, else an empty list."""
         return list(self._background_ids)
 
     def get_num_background_components(self) -> int:
-        """Return 1, where there is a background."""
+        """Return 1 where there is a background, else 0."""
         return len(self._background_ids)
 
     def get_num_samples(self) -> int:
@@ -324,9 +322,9 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         return [position[each] for each in ids]
 
     def get_ragged_pixels(
-        self, ids: Sequence[Any], form: Form, of_background: bool = False
+        self, ids: Sequence[Any], of_background: bool = False
     ) -> PixelLists | None:
-        """Return the pixels of units; the background fills most of the field and is an image."""
+        """Return the pixels of units; None for the background, an image that fills the field."""
         return None if of_background else self._pixels.take(self._indices(ids))
 
     def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
@@ -338,7 +336,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         return images
 
     def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
-        """Return per unit its pixels: (row, column, weight)."""
+        """Return the pixels of each unit: (row, column, weight)."""
         return [mask[:, [1, 0, 2]] for mask in self._pixels.take(self._indices(roi_ids))]
 
     def get_background_image_masks(self, background_ids: Any = None) -> NDArray[Any]:
@@ -349,6 +347,6 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         return np.repeat(self._background[:][..., np.newaxis], len(ids), axis=2)
 
     def get_background_pixel_masks(self, background_ids: Any = None) -> list[NDArray[Any]]:
-        """Return the pixels of the background that are not zero: (row, column, weight)."""
+        """Return the non-zero pixels of the background: (row, column, weight)."""
         images = np.moveaxis(self.get_background_image_masks(background_ids), -1, 0)
         return [np.column_stack([*np.nonzero(each), each[np.nonzero(each)]]) for each in images]

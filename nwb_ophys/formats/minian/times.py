@@ -1,4 +1,4 @@
-"""When the frames that Minian kept were taken: by the miniscope's table, or a rate."""
+"""Times of the frames that Minian kept, from the miniscope's table or a rate."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 
 _TABLE = "timeStamps.csv"
 _COLUMNS = ("Frame Number", "Time Stamp (ms)")
-# A rate that differs more from the table's is told of.
+# A larger difference between a given rate and the table's raises a warning.
 _RATE_TOLERANCE = 0.01
 
 
 def find_timestamps(folder: Path) -> Path | None:
-    """Return the table of timestamps of a folder of Minian, or of the recording it lies in."""
+    """Return the table of timestamps in a folder of Minian, or in its parent, the recording."""
     places = (folder / _TABLE, folder.resolve().parent / _TABLE)
     return next((place for place in places if place.is_file()), None)
 
@@ -31,26 +31,26 @@ def sample_times(
     rate: float | None,
     table: Path | None = None,
 ) -> NDArray[np.float64] | None:
-    """Return the time of each sample in seconds, where more than a constant rate is known.
+    """Return the time of each sample in seconds where more than a constant rate is known.
 
     Parameters
     ----------
     folder : pathlib.Path
-        That of Minian.
+        The folder of Minian.
     frames : numpy.ndarray or None, shape (samples,)
         The number of each frame in the recorded movie; Minian may have left frames out.
     num_samples : int
     rate : float or None
         Samples per second that the user states.
     table : pathlib.Path, optional
-        The table of timestamps, where it is not in its place.
+        The table of timestamps, where it is not in its usual place.
 
     Raises
     ------
     CorruptSourceError
-        When the table has not a time for each frame, and no rate is stated.
+        When the table lacks the times of some frames, and no rate is stated.
     SourceError
-        When there is neither a table nor a rate.
+        When neither a table nor a rate is known.
     """
     path = find_timestamps(folder) if table is None else table
     if path is None and rate is None:
@@ -78,7 +78,7 @@ def _warn(message: str) -> None:
 def _times_by_number(
     folder: Path, frames: NDArray[Any] | None, rate: float | None
 ) -> NDArray[np.float64] | None:
-    """Return times where frames are left out unevenly, of which a constant rate is not true."""
+    """Return times where frames are left out unevenly, so that no constant rate describes them."""
     steps = np.diff(frames) if frames is not None else np.zeros(0)
     if rate is None or frames is None or len(np.unique(steps)) < 2:
         return None

@@ -1,4 +1,4 @@
-"""Variables that xarray saved as Zarr, one store each, read without xarray.
+"""Reader of variables that xarray saved as Zarr, one store each, without xarray.
 
 The store of a variable holds an array of its name, and beside it one for each coordinate. The
 attribute ``_ARRAY_DIMENSIONS`` (``dimension_names`` in Zarr format 3) names the axes.
@@ -26,7 +26,7 @@ def read_zarr_shape(folder: Path) -> tuple[int, ...] | None:
     Parameters
     ----------
     folder : pathlib.Path
-        Of the array. Only its header is read, and Zarr is not imported.
+        Folder of the array. Only its header is read, and Zarr is not imported.
     """
     for name in _HEADERS:
         try:
@@ -39,16 +39,16 @@ def read_zarr_shape(folder: Path) -> tuple[int, ...] | None:
 
 @attrs.frozen(kw_only=True, eq=False)
 class ZarrVariable:
-    """A variable in a store of its own, of which nothing is read before it is asked for.
+    """A variable in a store of its own, read on request.
 
     Attributes
     ----------
     store : pathlib.Path
-        Such as ``A.zarr``.
+        The store, such as ``A.zarr``.
     name : str
     array : zarr.Array
     axes : tuple of int
-        Of the array's axes, those in the order in which the reader wants them.
+        The array's axes in the reader's order.
     """
 
     store: Path
@@ -83,19 +83,19 @@ class ZarrVariable:
         for axis, part in zip(self.axes, selected, strict=True):
             stored[axis] = part
         values = _read(self.store / self.name, self.array, tuple(stored))
-        # An integer takes its axis out.
+        # An integer drops its axis.
         kept = [axis for axis, part in zip(self.axes, selected, strict=True) if _is_slice(part)]
         return np.transpose(values, np.argsort(np.argsort(kept)))
 
     def coordinate(self, name: str) -> NDArray[Any] | None:
-        """Return a coordinate of the variable; None where the store has none of the name."""
+        """Return a coordinate of the variable; None where the store lacks it."""
         array = _open(self.store / name)
         return None if array is None else _read(self.store / name, array, ...)
 
     def num_missing_chunks(self) -> tuple[int, int]:
-        """Return how many chunks have no file, which Zarr reads as zeros, and how many there are.
+        """Return the number of chunks without a file, which Zarr reads as zeros, and of all chunks.
 
-        Whoever wrote them may have left out chunks of zeros.
+        A writer may leave out chunks of zeros.
         """
         total = int(self.array.nchunks)
         return total - int(self.array.nchunks_initialized), total
@@ -104,26 +104,26 @@ class ZarrVariable:
 def open_zarr_variable(
     store: Path, dimensions: Sequence[str], saved: Sequence[str] | None = None
 ) -> ZarrVariable | None:
-    """Open a variable of the name of its store.
+    """Open the variable that is named like its store.
 
     Parameters
     ----------
     store : pathlib.Path
         Such as ``A.zarr``.
     dimensions : sequence of str
-        Names of the axes, in the order in which they are wanted.
+        Names of the axes, in the requested order.
     saved : sequence of str, optional
-        The order in which they are saved where the file does not say; the same when not given.
+        The saved order, for files that do not state it; ``dimensions`` by default.
 
     Returns
     -------
     ZarrVariable or None
-        None where there is no such folder.
+        None where the folder is absent.
 
     Raises
     ------
     CorruptSourceError
-        When the store has no array of its name, or one of other axes.
+        When the store lacks an array of its name, or the array has other axes.
     """
     if not store.is_dir():
         return None
@@ -131,7 +131,7 @@ def open_zarr_variable(
     array = _open(store / name)
     if array is None:
         raise CorruptSourceError(
-            f"'{store}' has no array '{name}'; the folder is not complete. Copy it anew."
+            f"'{store}' has no array '{name}'; the folder is incomplete. Copy it again."
         )
     stated = _dimension_names(store / name, array)
     if stated is None and array.ndim == len(dimensions):
@@ -167,17 +167,17 @@ def _read(folder: Path, array: Any, selection: Any) -> NDArray[Any]:
         return np.asarray(array[selection])
     except Exception as error:  # a damaged chunk can raise anything
         raise CorruptSourceError(
-            f"'{folder}' cannot be read: {error!r}. It may be damaged; copy it anew."
+            f"'{folder}' cannot be read: {error!r}. It may be damaged; copy it again."
         ) from error
 
 
 def _dimension_names(folder: Path, array: Any) -> list[str] | None:
-    try:  # of format 2, attributes have a file of their own
+    try:  # in format 2, attributes have a file of their own
         names = array.attrs.get("_ARRAY_DIMENSIONS")
-    except Exception as error:  # a damaged one can raise anything
+    except Exception as error:  # damaged attributes can raise anything
         raise CorruptSourceError(
             f"The attributes of '{folder}' cannot be read: {error!r}. They may be damaged; copy it "
-            "anew."
+            "again."
         ) from error
     if names is None:
         names = getattr(getattr(array, "metadata", None), "dimension_names", None)

@@ -1,8 +1,7 @@
-"""ROIs in NWB files of any author: a plane segmentation with its traces and summary images.
+"""Reader of ROIs in NWB files of any author: a table with its traces and summary images.
 
-roiextractors takes only a table 'PlaneSegmentation' with image masks, and traces only in
-'Fluorescence' and 'DfOverF' under the names that it gives them itself; whose they are it does not
-ask.
+roiextractors reads only a table 'PlaneSegmentation' with image masks, and traces only in
+'Fluorescence' and 'DfOverF' under its own names, whichever table they belong to.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
     Parameters
     ----------
     io : object
-        What is to be closed.
+        The object that closes the file.
     nwbfile : pynwb.NWBFile
         The open file, HDF5 or Zarr.
     chosen : NwbObject
-        Which table.
+        The table.
     alone : bool
-        Whether it is the only one, so that summary images are of its field.
+        Whether it is the only table, so that summary images show its field.
 
     Attributes
     ----------
@@ -79,7 +78,7 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         self._roi_ids = [int(roi_id) for roi_id in table.id[:]]
         if len(set(self._roi_ids)) != len(self._roi_ids):
             warnings.warn(
-                f"ROIs of '{table.name}' share ids; their positions are taken instead.",
+                f"ROIs of '{table.name}' share ids; their positions are used instead.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -103,7 +102,7 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         self._traces, self.series, self._clock = traces_of(self.nwbfile, table)
         for key, (values, description) in properties_of(table).items():
             self.set_property(key, values, self._roi_ids, description=description)
-        # Where there are several tables, it is not known whose images those are.
+        # A file with several tables does not state which field its images show.
         self._summary_images = summary_images(self.nwbfile, self._frame_shape) if alone else {}
 
     def get_frame_shape(self) -> tuple[int, ...]:
@@ -127,7 +126,7 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         return None if self._clock is None else self._clock.rate
 
     def get_background_ids(self) -> list[Any]:
-        """Return no ids: background components are a table of their own."""
+        """Return an empty list: background components have a table of their own."""
         return []
 
     def get_traces_dict(self) -> dict[str, Any]:
@@ -159,9 +158,9 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         return [np.column_stack([y, x, *rest]) for x, y, *rest in masks]
 
     def get_ragged_pixels(
-        self, ids: Sequence[Any], form: str, of_background: bool = False
+        self, ids: Sequence[Any], of_background: bool = False
     ) -> PixelLists | None:
-        """Return the pixels of ROIs, where the file has lists of them."""
+        """Return the pixels of ROIs where the file has lists of pixels."""
         if self._pixels is None or of_background:
             return None
         return self._pixels.take(self._indices(ids))
@@ -173,7 +172,7 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
-        """Return the times in seconds, where they do not follow from the rate alone."""
+        """Return the times in seconds where they do not follow from the rate alone."""
         times = None if self._clock is None else self._clock.times(self.get_num_samples())
         return None if times is None else times[start_sample:end_sample]
 

@@ -13,31 +13,31 @@ from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.rois.pixel_lists import PixelLists
 
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
-# What the table states under names of its own, and what follows from the masks.
+# Columns that become properties of another name, and columns that follow from the masks.
 _ACCEPTANCE = {"Accepted": "is_accepted", "Rejected": "is_rejected"}
 _LEFT_OUT = ("ROICentroids",)
 
 
 def mask_name(table: Any) -> str:
-    """Return which form of masks a table has; the first of several, which say the same."""
+    """Return the form of a table's masks; the first of several, which are equivalent."""
     return next(name for name in _MASKS if name in table.colnames)
 
 
 def is_of_suite2p(table: Any) -> bool:
-    """Whether Suite2p wrote a table itself: lists of pixels, in which x is the row."""
+    """Return whether Suite2p itself wrote a table: lists of pixels in which x is the row."""
     is_its_own = table.description == "suite2p output" and "iscell" in table.colnames
     return is_its_own and "image_mask" not in table.colnames
 
 
 def field_shape(nwbfile: Any, table: Any, mask: str) -> tuple[int, ...] | None:
-    """Return (columns, rows[, planes]) of the field: of images, or of a series on the plane.
+    """Return the field, (columns, rows[, planes]), of the image masks or a series on the plane.
 
     Parameters
     ----------
     nwbfile : pynwb.NWBFile
     table : pynwb.ophys.PlaneSegmentation
     mask : str
-        The form of its masks.
+        The form of the table's masks.
     """
     if mask == "image_mask":
         return tuple(int(size) for size in table[mask].data.shape[1:])
@@ -50,7 +50,7 @@ def field_shape(nwbfile: Any, table: Any, mask: str) -> tuple[int, ...] | None:
         dimension = getattr(series, "dimension", None)
         shapes.append(() if dimension is None else np.ravel(dimension))
     images = {np.shape(image.data) for image in _gray_images(nwbfile).values()}
-    # Images of one size are of one field, whichever they are.
+    # If all images have one size, they show one field.
     shapes += images if len(images) == 1 else ()
     whole = (shape for shape in shapes if len(shape) == num_axes and all(shape))
     return next((tuple(int(size) for size in shape) for shape in whole), None)
@@ -64,7 +64,7 @@ def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> PixelList
     table : pynwb.ophys.PlaneSegmentation
     mask : {"pixel_mask", "voxel_mask"}
     field : tuple of int or None
-        (columns, rows[, planes]); as large as the masks need, with a warning, when None.
+        (columns, rows[, planes]); None for a field as large as the masks need, with a warning.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _columns(target: Any, names: Sequence[str]) -> list[NDArray[Any]]:
 
 
 def _swapped(table: Any, coordinates: Any, needed: Any, field: Any) -> Any:
-    """Return x and y in each other's place, where they fit the field only so."""
+    """Return x and y exchanged, where only that fits the field."""
     x, y, *rest = coordinates
     if needed[1] <= field[0] and needed[0] <= field[1] and tuple(needed[2:]) <= tuple(field[2:]):
         warnings.warn(
@@ -127,7 +127,7 @@ def _swapped(table: Any, coordinates: Any, needed: Any, field: Any) -> Any:
 
 
 def properties_of(table: Any) -> dict[str, tuple[NDArray[Any], str]]:
-    """Return the columns that are no masks: values and description, by the name of the property."""
+    """Return values and description of the columns other than masks, by name of the property."""
     found: dict[str, tuple[NDArray[Any], str]] = {}
     left_out = []
     for name in table.colnames:
@@ -169,7 +169,7 @@ def _text(value: Any) -> str:
 
 
 def summary_images(nwbfile: Any, frame_shape: Sequence[int]) -> dict[str, NDArray[Any]]:
-    """Return the gray images among the results of the size of the field, (rows, columns)."""
+    """Return the gray images in processing modules that have the size of the field."""
     return {
         name: np.asarray(image.data[:]).T
         for name, image in _gray_images(nwbfile).items()

@@ -1,4 +1,4 @@
-"""Traces of ROIs in NWB files: which are of a table, and of what kind."""
+"""Traces of the ROIs of a table in NWB files, by kind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TraceClock:
     timestamps: NDArray[np.float64] | None = attrs.field(default=None, eq=False)
 
     def times(self, num_samples: int) -> NDArray[np.float64] | None:
-        """Return the time of each sample, where they do not follow from the rate alone."""
+        """Return the time of each sample where the times do not follow from the rate alone."""
         if self.timestamps is not None:
             return self.timestamps
         if self.rate is None or not self.starting_time:
@@ -39,7 +39,7 @@ class TraceClock:
         return self.starting_time + np.arange(num_samples) / self.rate
 
     def same(self, other: TraceClock) -> bool:
-        """Whether the times of another clock are these."""
+        """Return whether another clock gives the same times."""
         return self == other and np.array_equal(
             () if self.timestamps is None else self.timestamps,
             () if other.timestamps is None else other.timestamps,
@@ -47,7 +47,7 @@ class TraceClock:
 
 
 class SpreadTrace:
-    """Traces of some ROIs of a table as columns of all, NaN for the others; read when sliced.
+    """Traces of some ROIs as columns of all ROIs, NaN for the others; read when sliced.
 
     Parameters
     ----------
@@ -80,7 +80,8 @@ class SpreadTrace:
 def traces_of(nwbfile: Any, table: Any) -> tuple[dict[str, Any], dict[str, Any], TraceClock | None]:
     """Return the traces of the ROIs of a table by kind, their series, and their clock.
 
-    Those whose clock is not that of the first are left out, with a warning: a segmentation has one.
+    Traces with another clock than the first are left out with a warning: a segmentation has one
+    clock.
     """
     traces: dict[str, Any] = {}
     series: dict[str, Any] = {}
@@ -105,7 +106,7 @@ def traces_of(nwbfile: Any, table: Any) -> tuple[dict[str, Any], dict[str, Any],
 
 
 def _series_of(nwbfile: Any, table: Any) -> list[Any]:
-    """Return the series of traces of a table, plain fluorescence first, the rest by name."""
+    """Return the series of traces of a table, plain fluorescence first, the others by name."""
     found = [
         one
         for one in nwbfile.objects.values()

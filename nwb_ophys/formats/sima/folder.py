@@ -1,4 +1,4 @@
-"""A ``.sima`` folder: which ROIs and which extracted signals it holds."""
+"""The contents of a ``.sima`` folder: ROIs, extracted signals and images."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from nwb_ophys.formats.sima.rois import roi_field, roi_pixels
 
 @attrs.frozen(kw_only=True)
 class SimaPart:
-    """What one segmentation of a folder is made of.
+    """The parts of a folder that make up one segmentation.
 
     Attributes
     ----------
     channel_name, signals_label : str or None
-        The channel and the label of signals that were extracted.
+        The channel and the label of extracted signals.
     roi_label : str or None
-        The label of ROIs of which no signals were extracted.
+        The label of ROIs without extracted signals.
     sequence : int or None
-        Which sequence of the dataset; None where there is one.
+        Number of the sequence in the dataset; None where there is only one.
     """
 
     channel_name: str | None = None
@@ -37,12 +37,12 @@ class SimaPart:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The source arguments that choose it."""
+        """The source arguments that choose this part."""
         return attrs.asdict(self, filter=lambda _, value: value is not None)
 
 
 class SimaFolder:
-    """The pickles of a folder, each read once; none is written.
+    """The pickles of a folder, each read once and never written.
 
     Parameters
     ----------
@@ -51,14 +51,15 @@ class SimaFolder:
     Raises
     ------
     CorruptSourceError
-        When it is no such folder, or a pickle is damaged.
+        When SIMA did not write the folder, or a pickle is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         if not (path / "dataset.pkl").is_file():
             raise CorruptSourceError(
-                f"'{path}' is no folder of SIMA: it has no dataset.pkl. Give the folder NAME.sima."
+                f"'{path}' is not a folder of SIMA: it has no dataset.pkl. Give the folder "
+                "NAME.sima."
             )
         self._dataset = self._mapping("dataset.pkl")
 
@@ -97,12 +98,12 @@ class SimaFolder:
         return f"signals_{channel}.pkl"
 
     def channel_index(self, name: str) -> int:
-        """Return the number of a channel, by which its file is named."""
+        """Return the number of a channel in the name of its file."""
         return self.channel_names.index(name) if name in self.channel_names else int(name)
 
     @property
     def channel_names(self) -> list[str]:
-        """Names of the channels that dataset.pkl states."""
+        """The names of the channels in dataset.pkl."""
         return [str(name) for name in self._dataset.get("channel_names") or ()]
 
     def _channel_name(self, index: int) -> str:
@@ -110,7 +111,7 @@ class SimaFolder:
         return names[index] if index < len(names) else str(index)
 
     def rois_of(self, part: SimaPart) -> list[Mapping[str, Any]]:
-        """Return the ROIs of a part, in the order of the signals where there are any."""
+        """Return the ROIs of a part, in the order of its signals, if any."""
         if part.roi_label is not None:
             return self.roi_sets[part.roi_label]
         channel, label = str(part.channel_name), str(part.signals_label)
@@ -121,18 +122,18 @@ class SimaFolder:
         rois = entry.get("rois") if isinstance(entry, dict) else None
         if not isinstance(rois, list) or not all(isinstance(roi, dict) for roi in rois):
             raise CorruptSourceError(
-                f"'{self.path / file}' holds no list of ROIs under '{label}'; SIMA did not write "
-                "it."
+                f"'{self.path / file}' does not hold a list of ROIs under '{label}'; SIMA did "
+                "not write it."
             )
         return rois
 
     def field_of(self, rois: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
-        """Return (planes, rows, columns): of the dataset, or as the ROIs state.
+        """Return (planes, rows, columns) of the dataset, or else of the ROIs.
 
         Raises
         ------
         CorruptSourceError
-            When nothing states them.
+            When neither states them.
         """
         stated = self._dataset.get("frame_shape")
         if stated is not None and len(stated) == 4:
@@ -148,7 +149,7 @@ class SimaFolder:
 
     @cached_property
     def parts(self) -> list[SimaPart]:
-        """All segmentations of the folder: each extraction, and ROIs that nothing was extracted of.
+        """All segmentations of the folder: each extraction, and ROIs without signals.
 
         Raises
         ------
@@ -193,12 +194,12 @@ class SimaFolder:
         Parameters
         ----------
         **asked
-            Those of :class:`SimaPart`; None for any.
+            Attributes of :class:`SimaPart`; None for any value.
 
         Raises
         ------
         SourceArgumentError
-            When they choose none or several, naming all there are.
+            When they choose none or several; the message names all segmentations.
         """
         found = self.select(**asked)
         if len(found) == 1:
@@ -232,7 +233,9 @@ class SimaFolder:
         if not path.is_file():
             return None
         images = load_sima_pickle(path)
-        if isinstance(images, list) and channel < len(images):  # older: an array for each channel
+        if isinstance(images, list) and channel < len(
+            images
+        ):  # older folders: an array for each channel
             image = np.asarray(images[channel])
             return image[np.newaxis] if image.ndim == 2 else image
         is_whole = isinstance(images, np.ndarray) and images.ndim == 4

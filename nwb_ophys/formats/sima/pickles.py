@@ -1,9 +1,9 @@
-"""Pickles that SIMA saved, under Python 2 or 3, read without SIMA and without running their code.
+"""Reader of pickles that SIMA saved under Python 2 or 3, without SIMA and without their code.
 
-Only numbers, texts, containers, arrays of NumPy and sparse matrices of SciPy are made; the latter
-become :class:`SparseState`, so that neither SciPy nor its version matters. What SIMA names of its
-own classes becomes an object that does nothing. Any other class or function is refused: a pickle
-that calls one can do anything.
+The reader makes only numbers, texts, containers, arrays of NumPy and sparse matrices of SciPy; the
+matrices become :class:`SparseState`, so that neither SciPy nor its version matters. Classes of SIMA
+become objects that do nothing. Any other class or function is refused: a pickle that calls one can
+do anything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
 
-# Modules that were renamed since: the ones of Python 2, and NumPy's.
+# Renamed modules of Python 2 and NumPy.
 _MODULES = {
     "__builtin__": "builtins",
     "copy_reg": "copyreg",
@@ -29,7 +29,7 @@ _BUILTINS = {
     kind.__name__: kind
     for kind in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, object, range)
 } | {"set": set, "slice": slice, "str": str, "tuple": tuple, "unicode": str, "long": int}
-# Of the package future, with which SIMA 1.3 runs under Python 2.
+# Classes of the package future, with which SIMA 1.3 runs under Python 2.
 _FUTURE = {
     "newstr": str,
     "newint": int,
@@ -41,7 +41,7 @@ _FUTURE = {
 
 
 class SparseState:
-    """The state of a sparse matrix of SciPy, of one plane of an ROI."""
+    """The state of a sparse matrix of SciPy: one plane of an ROI."""
 
     def __setstate__(self, state: Any) -> None:
         self.__dict__.update(state if isinstance(state, dict) else {})
@@ -51,11 +51,11 @@ class SparseState:
         """(rows, columns)."""
         found = getattr(self, "_shape", None) or self.__dict__.get("shape")
         if found is None or len(found) != 2:
-            raise ValueError("a sparse matrix states no shape")
+            raise ValueError("a sparse matrix does not state its shape")
         return int(found[0]), int(found[1])
 
     def pixels(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return row, column and weight of the pixels that are stored."""
+        """Return row, column and weight of the stored pixels."""
         state = self.__dict__
         if "rows" in state:  # lil_matrix: lists of columns and of weights for each row
             counts = [len(columns) for columns in state["rows"]]
@@ -80,11 +80,11 @@ class SparseState:
 
 
 class _ByColumns(SparseState):
-    """A csc_matrix, whose first index is that of columns."""
+    """A csc_matrix, whose first index counts columns."""
 
 
 class _Inert:
-    """What stands for a class of SIMA: it takes any state and does nothing."""
+    """Placeholder of a class of SIMA, which accepts any state and does nothing."""
 
     def __new__(cls, *_: Any, **__: Any) -> _Inert:
         return super().__new__(cls)
@@ -97,7 +97,7 @@ class _Inert:
 
 
 def load_sima_pickle(path: Path) -> Any:
-    """Return what is in a file that SIMA pickled; the file is only read.
+    """Return the content of a file that SIMA pickled, without running its code.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def load_sima_pickle(path: Path) -> Any:
     Raises
     ------
     CorruptSourceError
-        When it is cut off, or names a class or a function that SIMA does not write.
+        When the file is cut off, or names a class or a function that SIMA does not write.
     """
     try:
         with path.open("rb") as file:
@@ -121,7 +121,7 @@ def load_sima_pickle(path: Path) -> Any:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Makes plain objects, arrays and the state of sparse matrices, nothing else."""
+    """Unpickler of plain objects, arrays and the state of sparse matrices, nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         module = _MODULES.get(module, module)
@@ -151,7 +151,7 @@ def _sparse_class(name: str) -> Any:
 
 
 def _known(module: str, name: str) -> Any:
-    """Return what arrays and plain objects are made with."""
+    """Return a class or function that makes arrays and plain objects; None for any other."""
     import collections
     import copyreg
 
@@ -172,12 +172,12 @@ def _known(module: str, name: str) -> Any:
 
 
 def _fresh(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function of its own: a pickle can set attributes of what it is given."""
+    """Return a wrapper of a function, because a pickle can set attributes of the result."""
     return lambda *arguments: function(*arguments)
 
 
 def _latin1_bytes(text: str, encoding: str = "latin1") -> bytes:
-    """Return bytes as Python 3 pickles them for Python 2, by no other codec."""
+    """Return the bytes that Python 3 pickled for Python 2, in Latin 1 only."""
     if encoding not in ("latin1", "latin-1"):
-        raise ValueError(f"bytes are encoded by {encoding!r}, which is no plain codec")
+        raise ValueError(f"bytes are encoded by {encoding!r}, which is not a plain codec")
     return text.encode("latin1")

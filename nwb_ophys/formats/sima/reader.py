@@ -1,10 +1,10 @@
-"""SIMA's ROIs and signals, read from a ``.sima`` folder without SIMA.
+"""Reader of SIMA's ROIs and signals in a ``.sima`` folder, without SIMA.
 
-Not read by roiextractors, whose 0.10 fails on every folder, since it asks for the field before it
-has the masks. Beside that it needs SIMA, that does not run on a Python of today; replaces the
-user's pickles by others, and loads them with all the code that they name; takes signals of shape
-(ROIs, frames) for (frames, ROIs); takes the first channel, label and sequence, whatever else there
-is; and pairs signals with the ROIs of another file.
+The reader of roiextractors 0.10 is not used: it fails on every folder, since it requests the field
+before the masks exist. It also needs SIMA, which does not run on current versions of Python;
+replaces the user's pickles, and loads them with all the code that they name; reads signals of shape
+(ROIs, frames) as (frames, ROIs); reads only the first channel, label and sequence; and pairs
+signals with the ROIs of another file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.sima.folder import SimaFolder, SimaPart
 from nwb_ophys.formats.sima.rois import roi_pixels
 from nwb_ophys.rois.pixel_lists import PixelLists
-from nwb_ophys.rois.pixel_sources import Form
 from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import Response
 
@@ -37,13 +36,13 @@ _IMAGES = {"time_averages": "mean", "time_std": "std", "time_kurtosis": "kurtosi
 
 
 class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
-    """One set of ROIs of a folder of SIMA, with the signals that were extracted of it.
+    """One set of ROIs in a folder of SIMA, with the signals that SIMA extracted for them.
 
     Parameters
     ----------
     folder : SimaFolder
     part : SimaPart
-        Which ROIs and signals.
+        The ROIs and signals to read.
     sampling_frequency : float, optional
         Frames per second, which SIMA does not save.
 
@@ -72,7 +71,7 @@ class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore
 
     @property
     def file(self) -> Path:
-        """The file with the ROIs."""
+        """The file that holds the ROIs."""
         if self.part.roi_label is not None:
             return self.folder.path / "rois.pkl"
         channel = self.folder.channel_index(str(self.part.channel_name))
@@ -82,8 +81,8 @@ class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore
         entry = self.folder.signals[channel][label]
         if self.part.sequence is not None:
             warnings.warn(
-                f"'{self.folder.path}' has {len(entry['raw'])} sequences; when each began it does "
-                f"not state. Sequence {self.part.sequence} begins at 0 s unless you align it.",
+                f"'{self.folder.path}' has {len(entry['raw'])} sequences, but does not state when "
+                f"each began. Sequence {self.part.sequence} begins at 0 s unless you align it.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -104,7 +103,7 @@ class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore
         channel = self.part.channel_name
         names = self.folder.channel_names
         if channel is None and len(names) > 1:
-            return  # the ROIs belong to no channel of the several
+            return  # the ROIs do not state their channel
         index = 0 if channel is None else self.folder.channel_index(channel)
         images = {kind: self.folder.image(name, index) for name, kind in _IMAGES.items()}
         if images["mean"] is None and channel is not None:
@@ -125,7 +124,7 @@ class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore
                 self._summary_images[name] = plane
 
     def _set_texts(self, rois: Sequence[Mapping[str, Any]]) -> None:
-        """State the names and tags that the user gave ROIs in SIMA."""
+        """Set the names and tags that the user gave ROIs in SIMA as properties."""
         for key, what in (("id", "Id"), ("label", "Label"), ("tags", "Tags")):
             values = [_as_text(roi.get(key)) for roi in rois]
             if any(values):
@@ -144,7 +143,7 @@ class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore
         return self._field[0]
 
     def get_roi_ids(self) -> list[int]:
-        """Return the numbers of the ROIs."""
+        """Return the positions of the ROIs."""
         return list(self._ids)
 
     def get_num_rois(self) -> int:
@@ -152,7 +151,7 @@ class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore
         return len(self._ids)
 
     def get_background_ids(self) -> list[Any]:
-        """Return no ids: SIMA has no background components."""
+        """Return an empty list: SIMA has no background components."""
         return []
 
     def get_num_background_components(self) -> int:
@@ -177,9 +176,7 @@ class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore
             )
         return ids
 
-    def get_ragged_pixels(
-        self, ids: Sequence[Any], form: Form, of_background: bool = False
-    ) -> PixelLists:
+    def get_ragged_pixels(self, ids: Sequence[Any], of_background: bool = False) -> PixelLists:
         """Return the pixels of ROIs."""
         return self._pixels.take(self._indices(ids))
 
@@ -193,7 +190,7 @@ class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore
         return images
 
     def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
-        """Return per ROI its pixels: (row, column[, plane], weight)."""
+        """Return the pixels of each ROI: (row, column[, plane], weight)."""
         chosen = self._pixels.take(self._indices(roi_ids))
         return [mask[:, [1, 0, *range(2, mask.shape[1])]] for mask in chosen]
 

@@ -1,4 +1,4 @@
-"""ROIs as SIMA saves them, masks or polygons, as pixels."""
+"""Conversion of SIMA's ROIs, masks or polygons, to pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Pixels = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 def roi_field(rois: Sequence[Mapping[str, Any]]) -> tuple[int, int, int] | None:
-    """Return the (planes, rows, columns) that the ROIs state, the largest; None where they do not.
+    """Return the largest (planes, rows, columns) that ROIs state; None where none states them.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def roi_field(rois: Sequence[Mapping[str, Any]]) -> tuple[int, int, int] | None:
 def roi_pixels(
     rois: Sequence[Mapping[str, Any]], field: tuple[int, int, int], path: Path
 ) -> PixelLists:
-    """Return the pixels of ROIs; those outside the field are left out, as SIMA does, and told of.
+    """Return the pixels of ROIs; pixels outside the field are left out with a warning, as in SIMA.
 
     Parameters
     ----------
@@ -57,14 +57,14 @@ def roi_pixels(
     Raises
     ------
     CorruptSourceError
-        When an ROI has neither mask nor polygons, or one that cannot be read.
+        When an ROI has neither mask nor polygons, or they cannot be read.
     """
     found: list[_Pixels] = []
     num_outside = 0
     for index, roi in enumerate(rois):
         try:
             pixels = _pixels_of(roi, field)
-        except Exception as error:  # what is damaged can raise anything
+        except Exception as error:  # a damaged ROI can raise anything
             raise CorruptSourceError(
                 f"'{path}': ROI {index} cannot be read: {error}. The file may be damaged."
             ) from error
@@ -150,7 +150,7 @@ def _of_polygons(polygons: Any, field: tuple[int, int, int]) -> _Pixels:
 
 
 def _within(corners: NDArray[np.float64], rows: int, columns: int) -> NDArray[np.bool_]:
-    """Return which pixels' centres lie within a polygon of (x, y) corners, not on its edge."""
+    """Return which pixels have their centre within a polygon of (x, y), not on its edge."""
     x, y = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
     inside = np.zeros((rows, columns), dtype=bool)
     on_edge = np.zeros((rows, columns), dtype=bool)

@@ -1,4 +1,4 @@
-"""What is in a folder of Suite2p's: planes, channels, and the settings of each plane."""
+"""Folders of Suite2p: planes, channels, and the settings of each plane."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from nwb_ophys.filetypes.npy import load_npy
 from nwb_ophys.paths import PathProbe
 
 ROI_FILES = ("ops.npy", "stat.npy")
-"""Without them a plane has no ROIs."""
+"""Files that a plane with ROIs has."""
 
 MOVIE_FILES = ("ops.npy", "data.bin")
-"""Without them a plane has no registered movie."""
+"""Files that a plane with a registered movie has."""
 
-# What is known of a plane only from its settings: Hz, and the size of the movie.
+# Settings that no other file of a plane states: the rate in Hz, and the size of the movie.
 _NUMBERS = ("fs", "nframes", "Ly", "Lx")
 
 _SECOND_CHANNEL: dict[tuple[str, ...], str] = {
@@ -31,19 +31,19 @@ _SECOND_CHANNEL: dict[tuple[str, ...], str] = {
 def find_suite2p_folder(
     path: Path | PathProbe, files: tuple[str, ...] = ROI_FILES
 ) -> tuple[Path, str | None]:
-    """Return the folder that holds the planes, and a plane if the path is that of one.
+    """Return the folder that holds the planes, and the plane that the path names, if any.
 
     Parameters
     ----------
     path : pathlib.Path or PathProbe
         The ``suite2p`` folder, the folder that holds it, or the folder of a plane.
     files : tuple of str
-        What a plane must have.
+        Files that a plane must have.
 
     Raises
     ------
     SourceError
-        When it is none of these.
+        When the path is not one of these.
     """
     probe = PathProbe.of(path)
     resolved = probe.path.resolve()
@@ -53,15 +53,15 @@ def find_suite2p_folder(
         if plane_names(folder, files):
             return folder.path, None
     raise SourceError(
-        f"'{probe.path}' is no Suite2p folder: it has no folder plane0 with "
+        f"'{probe.path}' is not a Suite2p folder: it has no folder plane0 with "
         f"{' and '.join(files)}. Give the folder 'suite2p' that Suite2p wrote."
     )
 
 
 def plane_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) -> list[str]:
-    """Return the names of the planes in a ``suite2p`` folder that have some files, in their order.
+    """Return the names of the planes in a ``suite2p`` folder that have the files, in order.
 
-    ``combined`` is Suite2p's own by-product, not a plane.
+    ``combined`` is a by-product of Suite2p, not a plane.
     """
     return [
         each.path.name
@@ -73,7 +73,7 @@ def plane_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) ->
 def channel_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) -> list[str]:
     """Return ``chan1``, and ``chan2`` where any plane has traces, or a movie, of a second channel.
 
-    ``chan1`` is what Suite2p calls the functional channel, whichever was recorded first.
+    ``chan1`` is the functional channel, whichever was recorded first.
     """
     probe, second = PathProbe.of(folder), _SECOND_CHANNEL[files]
     planes = [probe.within(plane) for plane in plane_names(probe, files)]
@@ -83,14 +83,14 @@ def channel_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) 
 def planes_without_second_channel(
     folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES
 ) -> list[str]:
-    """Return the planes that have no file of a second channel, which others may have."""
+    """Return the planes without the file of a second channel."""
     probe, second = PathProbe.of(folder), _SECOND_CHANNEL[files]
     names = plane_names(probe, files)
     return [name for name in names if second not in probe.within(name).file_names]
 
 
 def planes_left_out(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) -> list[str]:
-    """Return the folders of planes that lack one of the files, which others have."""
+    """Return the folders of planes that lack one of the files."""
     probe = PathProbe.of(folder)
     folders = [each.path.name for each in probe.folders()]
     read = plane_names(probe, files)
@@ -98,9 +98,9 @@ def planes_left_out(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES
 
 
 def channel_in_words(channel: str, ops: dict[str, Any]) -> str:
-    """Return the name of a channel and, where there are two, which one of the recording it is.
+    """Return the name of a channel and, where there are two, its number in the recording.
 
-    What Suite2p calls the first is the functional one, whichever was recorded first.
+    Suite2p calls the functional channel the first, whichever was recorded first.
     """
     functional = ops.get("functional_chan", 1)
     if ops.get("nchannels", 1) != 2 or functional not in (1, 2):
@@ -110,9 +110,9 @@ def channel_in_words(channel: str, ops: dict[str, Any]) -> str:
 
 
 def part_of(folder: Path, channel: str, plane: str) -> str:
-    """Return the channel and the plane, each where there are several of ROIs or of movies.
+    """Return the channel and the plane, each where the folder has several.
 
-    So that the movie and the ROIs of a plane are of one name.
+    ROIs and movies count alike, so that those of a plane have the same name.
     """
     probe, kinds = PathProbe(folder), (ROI_FILES, MOVIE_FILES)
     planes = {name for files in kinds for name in plane_names(probe, files)}
@@ -135,10 +135,10 @@ def read_ops(folder: Path) -> dict[str, Any]:
 
 
 def check_ops(path: Path, data: NDArray[Any]) -> None:
-    """Raise a CorruptSourceError unless the content of ``ops.npy`` is whole."""
+    """Raise CorruptSourceError unless the content of ``ops.npy`` is complete."""
     ops = data.item() if data.dtype == object and data.ndim == 0 else None
     if not isinstance(ops, dict):
-        raise CorruptSourceError(f"'{path}' holds no settings of Suite2p; it may be damaged.")
+        raise CorruptSourceError(f"'{path}' does not hold settings of Suite2p; it may be damaged.")
     missing = [key for key in _NUMBERS if key not in ops]
     if missing:
         raise CorruptSourceError(f"'{path}' lacks {', '.join(missing)}; it is not complete.")
@@ -153,15 +153,15 @@ def check_ops(path: Path, data: NDArray[Any]) -> None:
 
 
 def placed(name: str, image: NDArray[Any], ops: dict[str, Any]) -> NDArray[Any]:
-    """Return an image at its place in the whole field, to a part of which Suite2p cuts some.
+    """Return an image at its position in the whole field; Suite2p crops some images.
 
-    Where registration has moved frames beyond the edge, ``yrange`` and ``xrange`` say which rows
-    and columns are left. The rest of the field is 0.
+    Registration moves frames beyond the edge; ``yrange`` and ``xrange`` state the rows and columns
+    that remain. The rest of the field is 0.
 
     Raises
     ------
     ValueError
-        When it is neither of the size of the field nor of that of the part.
+        When the image has neither the size of the field nor of the remaining part.
     """
     field = (int(ops["Ly"]), int(ops["Lx"]))
     if image.shape == field:
@@ -175,7 +175,7 @@ def placed(name: str, image: NDArray[Any], ops: dict[str, Any]) -> NDArray[Any]:
     if image.shape != (bottom - top, right - left):
         raise ValueError(
             f"the {name} image has the shape {image.shape}; it must be that of the field, {field}, "
-            f"or of what is left of it after registration, {(bottom - top, right - left)}"
+            f"or of the part that remains after registration, {(bottom - top, right - left)}"
         )
     whole = np.zeros(field, image.dtype)
     whole[top:bottom, left:right] = image

@@ -1,4 +1,4 @@
-"""The movie that Suite2p registered: ``data.bin``, frames of int16 one after the other."""
+"""Reader of the movie that Suite2p registered: ``data.bin``, consecutive frames of int16."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PIXEL = np.dtype("<i2")
 class Suite2pMovieExtractor(ArrayImagingExtractor):
     """The registered movie of one plane and channel of a ``suite2p`` folder.
 
-    The file is a memory map: frames are read when they are asked for.
+    The file is mapped to memory, so that frames are read on request.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
     Raises
     ------
     SourceError
-        When the movie is not there.
+        When the file of the movie is absent.
     CorruptSourceError
-        When it is not of the size that ``ops.npy`` states.
+        When the file does not have the size that ``ops.npy`` states.
     """
 
     extractor_name = "Suite2pMovieExtractor"
@@ -54,16 +54,16 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         super().__init__(_map(folder / _FILES[channel_name], self.options), self.options["fs"])
 
     def get_shifts(self) -> NDArray[Any]:
-        """Return by how many pixels each frame was moved, (samples, 2): x and y.
+        """Return the shift of each frame in pixels, (samples, 2): x and y.
 
-        Suite2p's ``xoff`` and ``yoff`` say where the frame was found, which is the opposite.
+        Suite2p's ``xoff`` and ``yoff`` are the opposite: where the frame was found.
 
         Raises
         ------
         SourceError
             When the plane was not registered.
         CorruptSourceError
-            When there are not as many shifts as frames.
+            When the number of shifts differs from the number of frames.
         """
         path = self.folder_path / self.plane_name / "ops.npy"
         missing = [key for key in ("xoff", "yoff") if np.ndim(self.options.get(key, 0)) != 1]
@@ -82,18 +82,18 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
 
     @property
     def has_block_shifts(self) -> bool:
-        """Whether blocks of each frame were moved further, each by itself."""
+        """Whether blocks of each frame were also shifted separately."""
         return np.ndim(self.options.get("xoff1", 0)) == 2
 
     def get_original_files(self) -> tuple[list[str], list[int]]:
         """Return the names of the files that Suite2p read, and the first frame of each.
 
-        Folders are left out: they are of the computer on which Suite2p ran.
+        Folders are left out: they belong to the computer on which Suite2p ran.
 
         Raises
         ------
         SourceError
-            When ``ops.npy`` does not state them.
+            When ``ops.npy`` does not name them.
         """
         stated = self.options.get("filelist", self.options.get("file_list"))
         files = [] if stated is None else [re.split(r"[\\/]", str(file))[-1] for file in stated]
@@ -111,14 +111,14 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
 def _map(path: Path, ops: dict[str, Any]) -> NDArray[Any]:
     if not path.is_file():
         raise SourceError(
-            f"'{path}' is not there. Suite2p deletes or moves its movies where it is told to; "
-            f"ops.npy names '{ops.get('reg_file')}'. Put it back, or read the ROIs only."
+            f"'{path}' is absent. Suite2p deletes or moves its movies by its settings; ops.npy "
+            f"names '{ops.get('reg_file')}'. Put the file back, or read the ROIs only."
         )
     try:
         shape = tuple(int(ops[key]) for key in ("nframes", "Ly", "Lx"))
     except (TypeError, ValueError) as error:
         raise CorruptSourceError(
-            f"'{path.with_name('ops.npy')}' states no size of the movie: {error}."
+            f"'{path.with_name('ops.npy')}' does not state the size of the movie: {error}."
         ) from error
     needed, found = int(np.prod(shape)) * _PIXEL.itemsize, path.stat().st_size
     if found != needed:
@@ -126,7 +126,7 @@ def _map(path: Path, ops: dict[str, Any]) -> NDArray[Any]:
         raise CorruptSourceError(
             f"'{path}' has {found} bytes, which are {found / frame:.2f} frames; ops.npy states "
             f"{shape[0]} frames of {shape[1]} x {shape[2]} pixels, {needed} bytes. The file is cut "
-            "off, or of another run; run Suite2p's registration again."
+            "off, or belongs to another run; run Suite2p's registration again."
         )
     if not needed:
         return np.zeros(shape, _PIXEL)

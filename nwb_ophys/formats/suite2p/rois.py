@@ -1,9 +1,9 @@
-"""Suite2p's output, read by roiextractors and mended where that is wrong.
+"""Reader of Suite2p's ROIs, which corrects the reader of roiextractors.
 
-Mended: the correlation image of a cropped field, which it pads on the wrong side; the images that
-it leaves out, and those of the first channel that it gives as the second's; the second channel's
-``iscell``, which it takes from ``redcell.npy``; damaged files, which it names in no error; and the
-pixel masks, which it builds anew for all ROIs whenever one is asked for.
+That reader pads the correlation image of a cropped field on the wrong side; leaves images out, and
+gives images of the first channel as those of the second; reads the second channel's ``iscell`` from
+``redcell.npy``; does not name damaged files in errors; and builds the pixel masks of all ROIs
+whenever one is requested.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.npy import load_npy
 from nwb_ophys.formats.suite2p.folder import channel_names, check_ops, placed, plane_names
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
-from nwb_ophys.rois.pixel_sources import Form
 from nwb_ophys.rois.properties import FastPropertiesMixin
 
-# Images of ops.npy by channel. Those of contrast and of activity are of the first channel alone.
+# Images in ops.npy by channel. The first channel alone has images of contrast and of activity.
 _IMAGES = {
     "chan1": {
         "mean": "meanImg",
@@ -37,7 +36,7 @@ _IMAGES = {
 
 def _check_stat(path: Path, data: NDArray[Any]) -> None:
     if data.ndim != 1 or not all(isinstance(roi, dict) for roi in data):
-        raise CorruptSourceError(f"'{path}' holds no list of ROIs; it may be damaged.")
+        raise CorruptSourceError(f"'{path}' does not hold a list of ROIs; it may be damaged.")
     for index, roi in enumerate(data):
         pixels = [np.shape(roi.get(key)) for key in ("ypix", "xpix", "lam")]
         if len(set(pixels)) != 1 or len(pixels[0]) != 1:
@@ -60,7 +59,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
     Raises
     ------
     CorruptSourceError
-        Naming the file that is damaged or does not fit the others.
+        When a file is damaged or does not fit the others.
     """
 
     extractor_name = "MendedSuite2pExtractor"
@@ -114,7 +113,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         if data.shape != (len(self.stat), columns):
             raise CorruptSourceError(
                 f"'{path}' has the shape {data.shape}; ops.npy and stat.npy state "
-                f"{len(self.stat)} ROIs and {self._num_frames} frames, so that it must be "
+                f"{len(self.stat)} ROIs and {self._num_frames} frames, for which it must be "
                 f"{(len(self.stat), columns)}."
             )
 
@@ -125,39 +124,37 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
             for key, size in zip(("ypix", "xpix"), self._image_shape, strict=True):
                 if len(roi[key]) and not 0 <= np.min(roi[key]) <= np.max(roi[key]) < size:
                     raise CorruptSourceError(
-                        f"'{folder / 'stat.npy'}': ROI {index} reaches out of the field of "
+                        f"'{folder / 'stat.npy'}': ROI {index} reaches beyond the field of "
                         f"{self._image_shape} pixels that ops.npy states."
                     )
 
     def _set_flags(self) -> None:
-        """State of each ROI what Suite2p's classifiers found, under the files' own names."""
+        """Set the results of Suite2p's classifiers as properties named after their files."""
         self._properties.clear()
         for name, what in (("iscell", "a cell"), ("redcell", "seen in the second channel")):
             flags = self._load_npy(f"{name}.npy", mmap_mode="r")
             if flags is None:
                 continue
             columns = {
-                name: (flags[:, 0], f"Whether Suite2p holds the ROI to be {what}: 1 or 0."),
+                name: (flags[:, 0], f"Whether Suite2p classified the ROI as {what}: 1 or 0."),
                 f"{name}_probability": (flags[:, 1], f"Probability that the ROI is {what}."),
             }
             for key, (values, description) in columns.items():
                 self.set_property(key, np.asarray(values), self._roi_ids, description=description)
 
     def _correlation_image_read(self) -> None:
-        """Return None: all images are set together, by `_set_images`."""
+        """Return None: `_set_images` sets all images together."""
 
     def _set_images(self) -> None:
-        """Set the images of this channel, each at its place in the whole field."""
+        """Set the images of this channel, each at its position in the whole field."""
         found = {name: self.options.get(key) for name, key in _IMAGES[self.channel_name].items()}
         self._summary_images.clear()
         for name, image in found.items():
             if np.ndim(image):  # absent, or 0 where it was not computed
                 self._summary_images[name] = placed(name, np.asarray(image), self.options)
 
-    def get_ragged_pixels(
-        self, ids: Sequence[int], form: Form, of_background: bool = False
-    ) -> PixelLists:
-        """Return the pixels of ROIs as stat.npy holds them; images of them consist of float32."""
+    def get_ragged_pixels(self, ids: Sequence[int], of_background: bool = False) -> PixelLists:
+        """Return the pixels of ROIs as stat.npy holds them; their images consist of float32."""
         chosen = [] if of_background else [self.stat[self._roi_masks.roi_id_map[i]] for i in ids]
         columns, rows, weights = (
             np.concatenate([roi[key] for roi in chosen]) if chosen else np.zeros(0, dtype)

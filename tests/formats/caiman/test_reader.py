@@ -126,7 +126,7 @@ def test_raw_traces_are_added_up_when_they_are_sliced(tmp_path):
     with h5py.File(path, "a") as file:
         del file["estimates/YrA"]
         file["estimates/YrA"] = np.zeros((1, 7))
-    with pytest.raises(CorruptSourceError, match="do not add up"):
+    with pytest.raises(CorruptSourceError, match=r"traces of shapes .* cannot be added"):
         CaimanExtractor(path)
 
 
@@ -241,7 +241,7 @@ def test_components_of_volumes(tmp_path, num_cells):
 def test_a_field_that_is_neither_plane_nor_volume(tmp_path, dims):
     path = _write(tmp_path)
     _edit(path, params__data__dims=dims)
-    with pytest.raises(CorruptSourceError, match="params/data/dims must be rows and columns"):
+    with pytest.raises(CorruptSourceError, match="params/data/dims must hold rows and columns"):
         CaimanExtractor(path)
 
 

@@ -187,7 +187,9 @@ def test_the_output_of_cnmfe_itself_is_read(tmp_path, opened, matlab_version):
 @pytest.mark.parametrize("of_ciatah", [False, True])
 def test_a_rate_that_is_not_stated_is_asked_for(tmp_path, opened, of_ciatah):
     path = write_cnmfe(tmp_path / "a.mat", RECORDING, of_ciatah=of_ciatah, states_rate=False)
-    with pytest.raises(SourceArgumentError, match=r"states no frame rate \(Fs\).*analysis took"):
+    with pytest.raises(
+        SourceArgumentError, match=r"states no frame rate \(Fs\).*duration of the analysis"
+    ):
         CnmfeExtractor(path)
     assert opened(path, 12.5).get_sampling_frequency() == 12.5
 
@@ -208,7 +210,9 @@ def test_dff_of_the_components_is_read_and_that_of_others_left_out(tmp_path, ope
     np.testing.assert_array_equal(extractor.get_traces_dict()["dff"][:], RECORDING.calcium / 2)
     extractor.close()
     _edit(path, results__C_df=np.ones((20, 6)))
-    with pytest.warns(UserWarning, match=r"C_df has the shape \(6, 20\); there are 5 components"):
+    with pytest.warns(
+        UserWarning, match=r"C_df has the shape \(6, 20\), which does not fit 5 components"
+    ):
         assert "dff" not in opened(path).get_traces_dict()
 
 
@@ -268,7 +272,7 @@ def test_the_object_neuron_is_named(tmp_path):
         ({"results__A__ir": None}, "cannot be read"),
         ({"results__A__jc": np.array([0, 3, 2, 5, 7, 9], np.uint64)}, "cannot be read"),
         ({"results__A__ir": np.full(3, 10**6, np.uint64)}, "cannot be read"),
-        ({"results__C": np.ones((20, 4))}, "the same number of ROIs"),
+        ({"results__C": np.ones((20, 4))}, "they share no number of ROIs"),
         ({"results__C_raw": np.ones((19, 5))}, "the traces differ in length"),
         ({"results__C_raw": np.ones((20, 4))}, r"C_raw has the shape \(4, 20\)"),
         ({"results__options__d1": np.ones((1, 1)) * 47}, r"the field has \(47, 64\) pixels"),
@@ -287,5 +291,5 @@ def test_a_pixel_out_of_the_field_is_named(tmp_path):
     path = write_cnmfe(tmp_path / "a.mat", RECORDING)
     with h5py.File(path, "r+") as file:
         file["results/A/ir"][-1] = 10**6
-    with pytest.raises(CorruptSourceError, match="lies out of the field"):
+    with pytest.raises(CorruptSourceError, match="lies outside the field"):
         CnmfeExtractor(path)

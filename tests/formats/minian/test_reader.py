@@ -7,6 +7,7 @@ import shutil
 import warnings
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import zarr
@@ -17,7 +18,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.minian import reader as module
 from nwb_ophys.formats.minian.reader import MinianExtractor
 from nwb_ophys.formats.minian.sample import write_zarr_array
-from nwb_ophys.rois.masks import ImageMasks
+from nwb_ophys.rois.model import Rois
 from nwb_ophys.testing import simulate_recording, write_minian
 
 RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=20.0)
@@ -67,7 +68,7 @@ def test_units_and_traces_are_those_that_were_written(tmp_path):
 def test_footprints_are_pixels_found_a_block_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_BLOCK_BYTES", 1)
     extractor = MinianExtractor(_write(tmp_path, unit_ids=IDS))
-    masks = ImageMasks(extractor, [12, 3])
+    masks = attrs.evolve(Rois.of(extractor), ids=[12, 3]).images
     assert masks.is_sparse
     assert masks.dtype == np.float64
     expected = RECORDING.image_masks()[[3, 0]].swapaxes(1, 2)

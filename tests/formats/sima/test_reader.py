@@ -240,7 +240,7 @@ def test_fault_every_sequence_is_a_stream(tmp_path):
     assert list(streams) == ["sequence0", "sequence1", "sequence2"]
     parts = []
     for arguments in streams.values():
-        with pytest.warns(UserWarning, match="has 3 sequences; when each began"):
+        with pytest.warns(UserWarning, match="has 3 sequences, but does not state when each began"):
             parts.append(SimaSegmentationInterface(**arguments).extractor.get_traces_dict()["raw"])
     assert [len(part) for part in parts] == [7, 7, 6]
     np.testing.assert_array_equal(np.concatenate(parts), RECORDING.fluorescence)

@@ -113,7 +113,7 @@ def test_a_movie_of_another_size_is_an_error_with_both_numbers(folder, size, fra
 
 def test_a_movie_that_suite2p_has_deleted(folder):
     (folder / "plane0" / "data_chan2.bin").unlink()
-    with pytest.raises(SourceError, match=r"data_chan2.bin' is not there"):
+    with pytest.raises(SourceError, match=r"data_chan2.bin' is absent"):
         _open(folder, "chan2")
     (folder / "plane0" / "data.bin").unlink()
     with pytest.raises(SourceError, match=r"ops.npy and data.bin"):

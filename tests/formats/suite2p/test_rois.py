@@ -121,7 +121,7 @@ def test_the_folder_is_found_from_around_it(tmp_path, monkeypatch):
     assert find_suite2p_folder(folder / "plane0") == (folder, "plane0")
     monkeypatch.chdir(folder / "plane0")
     assert find_suite2p_folder(type(folder)(".")) == (folder, "plane0")
-    with pytest.raises(SourceError, match="is no Suite2p folder: it has no folder plane0"):
+    with pytest.raises(SourceError, match="is not a Suite2p folder: it has no folder plane0"):
         find_suite2p_folder(tmp_path.parent)
 
 
@@ -224,19 +224,19 @@ def _without(key):
         ("ops", _without("nframes"), "lacks nframes"),
         ("ops", _without("Ly"), "lacks Ly"),
         ("ops", _without("yrange"), "yrange"),
-        ("ops", lambda ops: np.arange(3), "holds no settings"),
-        ("ops", lambda ops: np.array("text", dtype=object), "holds no settings"),
+        ("ops", lambda ops: np.arange(3), "does not hold settings"),
+        ("ops", lambda ops: np.array("text", dtype=object), "does not hold settings"),
         ("ops", lambda ops: ops.update(yrange=[0, 3]), "cannot be read"),
         ("ops", lambda ops: ops.update(nframes=21), r"state 5 ROIs and 21 frames"),
         ("ops", lambda ops: ops.update(Ly=20, meanImg=np.zeros((20, 64))), "cannot be|reaches"),
         ("ops", lambda ops: ops.update(meanImg=np.zeros((3, 4))), r"mean image has the shape"),
         ("stat", lambda stat: stat[:-1], r"state 4 ROIs and 20 frames"),
-        ("stat", lambda stat: np.arange(5), "holds no list of ROIs"),
-        ("stat", lambda stat: np.array(5, dtype=object), "holds no list of ROIs"),
+        ("stat", lambda stat: np.arange(5), "does not hold a list of ROIs"),
+        ("stat", lambda stat: np.array(5, dtype=object), "does not hold a list of ROIs"),
         ("stat", _stat(ypix=[1, 2]), "ROI 2 must have ypix, xpix and lam of the same length"),
         ("stat", _stat(lam=None), "ROI 2 must have ypix, xpix and lam"),
-        ("stat", _stat(ypix=[99], xpix=[3], lam=[1.0]), "ROI 2 reaches out of the field"),
-        ("stat", _stat(ypix=[3], xpix=[-1], lam=[1.0]), "ROI 2 reaches out of the field"),
+        ("stat", _stat(ypix=[99], xpix=[3], lam=[1.0]), "ROI 2 reaches beyond the field"),
+        ("stat", _stat(ypix=[3], xpix=[-1], lam=[1.0]), "ROI 2 reaches beyond the field"),
     ],
 )
 def test_what_is_wrong_within_a_file_is_named_with_its_path(folder, name, edit, message):
@@ -249,7 +249,7 @@ def test_what_is_wrong_within_a_file_is_named_with_its_path(folder, name, edit, 
 @pytest.mark.parametrize("name", ["ops", "stat"])
 def test_a_file_that_is_missing_is_named(folder, name):
     (folder / "plane0" / f"{name}.npy").unlink()
-    with pytest.raises(SourceError, match="is no Suite2p folder"):
+    with pytest.raises(SourceError, match="is not a Suite2p folder"):
         find_suite2p_folder(folder)
 
 
