@@ -1,4 +1,4 @@
-"""How much memory is left, how arrays lie in it, and memory maps that do not pile up in it."""
+"""Available memory, memory layout of arrays, and memory maps that do not fill the memory."""
 
 from __future__ import annotations
 
@@ -11,75 +11,44 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-# Systems without the call drop such pages by themselves when memory is short.
+# Systems without this call drop mapped pages on their own when memory is short.
 _DROP = getattr(mmap, "MADV_DONTNEED", None)
 
 
-_GROUPS = Path("/sys/fs/cgroup")
-_GROUPS_OF_PROCESS = Path("/proc/self/cgroup")
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+_PROCESS_CGROUPS = Path("/proc/self/cgroup")
 
 
 def available_memory() -> int:
-    """Return how many bytes may still be taken: of the machine, and of the process's control group.
+    """Return how many bytes the process may still use, within the machine and its control group.
 
-    Containers and the schedulers of clusters limit the latter (Linux, cgroup-v1 and cgroup-v2).
+    Containers and cluster schedulers limit the control group (Linux, cgroup-v1 and cgroup-v2).
     """
-    return min([int(psutil.virtual_memory().available), *_left_in_groups()])
-
-
-def _left_in_groups() -> Iterator[int]:
-    """Give what is left in each control group of the process that has a limit."""
-    try:
-        lines = _GROUPS_OF_PROCESS.read_text().splitlines()
-    except OSError:  # not Linux
-        return
-    for line in lines:
-        _, controllers, group = line.split(":", 2)
-        if not controllers:
-            yield from _left_along(_GROUPS, group, "memory.max", "memory.current", "")
-        elif "memory" in controllers.split(","):
-            files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
-            yield from _left_along(_GROUPS / "memory", group, *files, "total_")
-
-
-def _left_along(base: Path, group: str, limit: str, usage: str, prefix: str) -> Iterator[int]:
-    """Give what is left in a group and those around it; a container sees its own as the base."""
-    names = [part for part in group.split("/") if part not in ("", "..")]
-    for depth in range(len(names) + 1):
-        folder = base.joinpath(*names[:depth])
-        try:
-            most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
-            stated = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
-            # What files have been read or written is kept only as long as nobody needs the room.
-            kept = {f"{prefix}active_file", f"{prefix}inactive_file"}
-            used -= sum(int(size) for name, size in stated if name in kept)
-        except (OSError, ValueError):  # no such group here, or "max", which is no limit
-            continue
-        yield max(most - used, 0)
+    return min([int(psutil.virtual_memory().available), *_cgroup_headroom()])
 
 
 def release_map(values: NDArray[Any]) -> None:
-    """Let go of the pages of the file that an array maps; they are read again when asked for.
+    """Drop the pages of a memory-mapped file from memory; they are read again on access.
 
     Parameters
     ----------
     values : numpy.ndarray
-        A view of a read-only memory map; any other array is left alone.
+        A view of a read-only memory map; for any other array this does nothing.
     """
-    mapped = _map_of(values)
+    mapped = _read_only_map(values)
     if mapped is not None and _DROP is not None:
         mapped.madvise(_DROP)
 
 
 def copy_if_mapped(values: NDArray[Any]) -> NDArray[Any]:
-    """Return a copy, in the same order, of a view of a read-only memory map, which is let go of.
+    """Return a copy, in the same memory order, of a view of a read-only map, and drop its pages.
 
     Parameters
     ----------
     values : numpy.ndarray
-        Returned as it is where it is no such view.
+        Returned unchanged if it is not a view of a read-only memory map.
     """
-    if _DROP is None or values.flags.writeable or _map_of(values) is None:
+    if _DROP is None or values.flags.writeable or _read_only_map(values) is None:
         return values
     copied = np.array(values, order="K", subok=False)
     release_map(values)
@@ -87,7 +56,7 @@ def copy_if_mapped(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def slowest_axis(values: Any) -> int:
-    """Return the axis along which the values of an array lie farthest apart; 0 if not known.
+    """Return the axis with the largest stride in memory; 0 if not known.
 
     Parameters
     ----------
@@ -97,10 +66,41 @@ def slowest_axis(values: Any) -> int:
     return strides.index(max(strides))
 
 
-def _map_of(values: Any) -> mmap.mmap | None:
-    """Return the read-only memory map that an array is a view of, through whatever lies between.
+def _cgroup_headroom() -> Iterator[int]:
+    """Yield the bytes left in each control group of the process that has a limit."""
+    try:
+        lines = _PROCESS_CGROUPS.read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if not controllers:
+            yield from _headroom_along(_CGROUP_ROOT, group, "memory.max", "memory.current", "")
+        elif "memory" in controllers.split(","):
+            files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            yield from _headroom_along(_CGROUP_ROOT / "memory", group, *files, "total_")
 
-    A map in which values were changed, for the process alone, would lose them.
+
+def _headroom_along(base: Path, group: str, limit: str, usage: str, prefix: str) -> Iterator[int]:
+    """Yield the bytes left in a group and its parents; in a container the base is its own group."""
+    names = [part for part in group.split("/") if part not in ("", "..")]
+    for depth in range(len(names) + 1):
+        folder = base.joinpath(*names[:depth])
+        try:
+            most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
+            entries = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            # The kernel frees the file cache as soon as a process needs the memory.
+            cached = {f"{prefix}active_file", f"{prefix}inactive_file"}
+            used -= sum(int(size) for name, size in entries if name in cached)
+        except (OSError, ValueError):  # no such group here, or "max", which means no limit
+            continue
+        yield max(most - used, 0)
+
+
+def _read_only_map(values: Any) -> mmap.mmap | None:
+    """Return the read-only memory map below an array, through any views in between.
+
+    Writable maps do not count: dropping their pages would lose values that the process changed.
     """
     while values is not None and not isinstance(values, mmap.mmap):
         if isinstance(values, np.ndarray) and values.flags.writeable:

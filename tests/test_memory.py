@@ -13,8 +13,8 @@ from nwb_ophys.memory import available_memory
 @pytest.fixture
 def groups(tmp_path, monkeypatch):
     """A machine with 8,000 bytes free, and a function that states a control group."""
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "_GROUPS_OF_PROCESS", tmp_path / "self")
+    monkeypatch.setattr(memory, "_CGROUP_ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "_PROCESS_CGROUPS", tmp_path / "self")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8000))
 
     def state(folder: str, **files: str) -> None:

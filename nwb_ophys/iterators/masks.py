@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.extractors.labels import label_of
+from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators.base import ArrayLike, check_positive, within
 from nwb_ophys.storage.grid import tile_shape
 
@@ -42,7 +42,7 @@ class RoiImageMaskIterator(ArrayLike):
         self.masks = masks
         self.is_sparse: bool = masks.is_sparse
         self.reads_in_parallel = self.is_sparse
-        self.source_label = label_of(masks.extractor)
+        self.source_label = extractor_label(masks.extractor)
         options = dict(iterator_options)
         if options.get("chunk_shape") is None and options.get("chunk_mb") is None:
             options["chunk_shape"] = self._default_chunk(options.get("buffer_shape"))
