@@ -203,7 +203,7 @@ def _check_order(dimension_order: str | None) -> str:
 
 
 def _common_axes(sources: Sequence[TiffSource], given: Mapping[str, int | None]) -> StatedAxes:
-    """Return what all files state; without axes where the arguments have to say it."""
+    """Return the axes that all files state; none if the arguments must define them."""
     first = sources[0].stated
     unclear = next((source for source in sources if source.stated.unclear), None)
     if unclear is not None:
