@@ -153,8 +153,6 @@ def parse_header(path: Path, header: str, description: str) -> ScanImageMetadata
             "read it as a plain TIFF stack."
         )
     num_planes, frames_per_slice, num_flyback = _stack_sizes(si)
-    zs = si.numbers("hStackManager.zs", ())
-    has_positions = num_planes > 1 and len(zs) >= num_planes and len(zs) % num_planes == 0
     view, size = _field_of_view(si)
     return ScanImageMetadata(
         path=path,
@@ -178,7 +176,7 @@ def parse_header(path: Path, header: str, description: str) -> ScanImageMetadata
         zoom_factor=si.number("hRoiManager.scanZoomFactor"),
         field_of_view=view,
         pixel_size=size,
-        plane_positions=zs[:: len(zs) // num_planes] if has_positions else None,
+        plane_positions=_plane_positions(si, num_planes),
         epoch=parse_epoch(description),
         acquisition_state=str(si.value("acqState") or ""),
         frames_per_file=float(si.number("hScan2D.logFramesPerFile") or math.inf),
@@ -231,6 +229,13 @@ def _stack_sizes(si: HeaderProperties) -> tuple[int, int, int]:
             "Read it as a plain TIFF stack."
         )
     return num_slices, per_slice // factor, flyback
+
+
+def _plane_positions(si: HeaderProperties, num_planes: int) -> tuple[float, ...] | None:
+    """Return the depth of each plane in micrometres; None for a single plane or if unclear."""
+    zs = si.numbers("hStackManager.zs", ())
+    has_positions = num_planes > 1 and len(zs) >= num_planes and len(zs) % num_planes == 0
+    return zs[:: len(zs) // num_planes] if has_positions else None
 
 
 def _pmt_gains(si: HeaderProperties, channel_numbers: tuple[int, ...]) -> tuple[float, ...] | None:
