@@ -1,19 +1,19 @@
-"""The errors that nwb_ophys raises: what is wrong, where, what is allowed, the next step.
+"""Errors that nwb_ophys raises: what is wrong, where, what is allowed, the next step.
 
-Every one of them is a user's matter, not a bug: the command line prints it in a line or two and
-exits with 2. Each is also an instance of the builtin that a Python programmer would expect::
+Each one is for the user to resolve and is not a bug: the command line prints it in a line or two
+and exits with 2. Each is also an instance of the builtin that a Python programmer would expect::
 
     NwbOphysError
     ├── ArgumentError (AssertionError)          a wrong choice given to a function of ``tools``
     ├── OptionError (TypeError)                 an unknown or ill-typed conversion option
     ├── MetadataError (ValueError)              metadata of a wrong shape, type, key or link
-    ├── SourceError (ValueError)                the source cannot be read as it was described
+    ├── SourceError (ValueError)                the source cannot be read as described
     │   ├── SourceArgumentError (TypeError)     an unknown, missing or ill-typed source argument
     │   ├── SourceNotFoundError (FileNotFoundError)
     │   └── CorruptSourceError                  truncated, damaged or not of the stated format
-    ├── UnknownFormatError (ValueError)         no such format, or a path that none recognises
+    ├── UnknownFormatError (ValueError)         no such format, or no format recognises the path
     ├── MissingPackageError (ImportError)       an optional package is absent; names the pip install
-    ├── OutputExistsError (FileExistsError)     the target is there, without overwrite or append
+    ├── OutputExistsError (FileExistsError)     the target exists, without overwrite or append
     ├── OutputError (OSError)                   the target cannot be written or appended to
     └── MemoryLimitError (MemoryError)          the data do not fit into the memory available
 """
@@ -24,7 +24,7 @@ class NwbOphysError(Exception):
 
 
 class ArgumentError(NwbOphysError, AssertionError):
-    """A choice that a function does not offer; the message names those it does."""
+    """A choice that a function does not offer; the message lists the choices it offers."""
 
 
 class OptionError(NwbOphysError, TypeError):
@@ -36,7 +36,7 @@ class MetadataError(NwbOphysError, ValueError):
 
 
 class SourceError(NwbOphysError, ValueError):
-    """A source that cannot be read as it was described; the message gives its path."""
+    """A source that cannot be read as described; the message gives its path."""
 
 
 class SourceArgumentError(SourceError, TypeError):
@@ -44,7 +44,7 @@ class SourceArgumentError(SourceError, TypeError):
 
 
 class SourceNotFoundError(SourceError, FileNotFoundError):
-    """A file or folder that is not there."""
+    """A file or folder that does not exist."""
 
 
 class CorruptSourceError(SourceError):

@@ -1,4 +1,4 @@
-"""Whether an NWB file is valid, and what the field's inspector says of it."""
+"""Check NWB files with pynwb's validator and the NWB Inspector."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nwb_ophys.storage import NO_BACKEND, backend_of_path
 
 _ERRORS = ("PYNWB_VALIDATION", "ERROR")
 
-# As the Inspector ranks them, the gravest first.
+# The Inspector's ranking, most severe first.
 _RANKS = (*_ERRORS, "CRITICAL", "BEST_PRACTICE_VIOLATION", "BEST_PRACTICE_SUGGESTION")
 
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """Something that a check found.
+    """A finding of a check.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Finding:
 
     @property
     def is_error(self) -> bool:
-        """Whether the file is not valid NWB, or cannot be read; all else is advice."""
+        """Return whether the file is invalid or unreadable; all other findings are advice."""
         return self.importance in _ERRORS
 
 
@@ -51,12 +51,12 @@ def inspect_file(path: str | Path) -> list[Finding]:
     Returns
     -------
     list of Finding
-        The gravest first.
+        Most severe first.
 
     Raises
     ------
     SourceNotFoundError, CorruptSourceError
-        When it is not there, or no NWB file.
+        When it does not exist, or is not an NWB file.
     MissingPackageError
         When the NWB Inspector is not installed.
     """
@@ -67,7 +67,7 @@ def inspect_file(path: str | Path) -> list[Finding]:
         import nwbinspector
     except ImportError as error:
         raise MissingPackageError(
-            'Inspecting needs the NWB Inspector: pip install "nwb-ophys[inspect]".'
+            'Inspecting needs the NWB Inspector; install it with: pip install "nwb-ophys[inspect]".'
         ) from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -87,16 +87,18 @@ def inspect_file(path: str | Path) -> list[Finding]:
 
 
 def _validate(path: Path) -> list[Finding]:
-    """Return what pynwb's validator says; the Inspector's own call of it knows only HDF5."""
+    """Return the findings of pynwb's validator; the Inspector would run it on HDF5 files only."""
     storage = backend_of_path(path)
     if storage is None:
-        raise CorruptSourceError(f"'{path}' is not an NWB file: it is {NO_BACKEND}.")
+        raise CorruptSourceError(
+            f"'{path}' is not an NWB file: it is {NO_BACKEND}. Give an NWB file."
+        )
     try:
         with storage.open(path, "r") as io:
             io.read()
             errors = _validation_errors(io)
-    except Exception as error:  # whatever pynwb stumbles over in a file that is no NWB
-        return [_trouble("ERROR", f"It cannot be read as NWB: {error}")]
+    except Exception as error:  # pynwb raises errors of many types for files that are not NWB
+        return [_root_finding("ERROR", f"The file cannot be read as NWB: {error}")]
     return errors
 
 
@@ -105,20 +107,21 @@ def _validation_errors(io: Any) -> list[Finding]:
 
     try:
         errors = pynwb.validate(io=io)
-    except Exception as error:  # it looks at the first element of datasets that have none
-        return [_trouble("CRITICAL", f"It can be read, but pynwb's validator failed: {error}")]
+    except Exception as error:  # the validator fails on empty datasets
+        message = f"The file can be read, but pynwb's validator failed: {error}"
+        return [_root_finding("CRITICAL", message)]
     return [
         Finding(importance="PYNWB_VALIDATION", location=str(error.location), message=str(error))
         for error in errors
     ]
 
 
-def _trouble(importance: str, message: str) -> Finding:
+def _root_finding(importance: str, message: str) -> Finding:
     return Finding(importance=importance, location="/", message=" ".join(message.split()))
 
 
 def _last_line(message: Any) -> str:
-    """Return a message in one line; of a traceback, which an unreadable file gives, its end."""
+    """Return a message in one line; of a traceback, only the last line."""
     text = str(message.message).strip()
     if text.startswith("Traceback"):
         text = text.splitlines()[-1]

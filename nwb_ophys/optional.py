@@ -1,4 +1,6 @@
-"""Import packages that only some formats need, on use and with a helpful error."""
+"""Import packages that only some formats need, when they are used and with a helpful error."""
+
+from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
@@ -12,7 +14,7 @@ def require_package(name: str, extra: str) -> Any:
     Parameters
     ----------
     name : str
-        Name of the package as it is imported, such as ``"tifffile"``.
+        Import name of the package, such as ``"tifffile"``.
     extra : str
         The extra of nwb-ophys that installs it, such as ``"tiff"``.
 
@@ -24,13 +26,12 @@ def require_package(name: str, extra: str) -> Any:
     Raises
     ------
     MissingPackageError
-        If it is not installed; the message gives the ``pip install`` that brings it.
+        If it is not installed; the message gives the ``pip install`` command.
     """
     try:
         return import_module(name)
     except ImportError as error:
-        message = (
-            f"the package {name!r} is not installed ({error}); install it with: "
-            f'pip install "nwb-ophys[{extra}]"'
-        )
-        raise MissingPackageError(message) from error
+        raise MissingPackageError(
+            f"The package {name!r} is not installed ({error}); install it with: "
+            f'pip install "nwb-ophys[{extra}]".'
+        ) from error

@@ -1,4 +1,4 @@
-"""A look at what is at a path: names, and the first bytes of files, each read once."""
+"""Probes of a path: names in a folder and the first bytes of files, each read once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_DIGITS = 20
 
 
 class PathProbe:
-    """What is at a path, for all the formats that are asked whether it is theirs.
+    """Contents of a path, shared by all formats that are asked whether they recognise it.
 
     A folder is listed once and the head of a file is read once, however many formats ask.
 
@@ -45,12 +45,12 @@ class PathProbe:
 
     @classmethod
     def of(cls, path: Path | PathProbe) -> PathProbe:
-        """Return the probe at a path, or the one that is given."""
+        """Return a probe of a path; a probe is returned unchanged."""
         return path if isinstance(path, PathProbe) else cls(path)
 
     @cached_property
     def _entries(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-        """Names of files and of folders, and hidden ones: of the system, not of a recording."""
+        """Names of files, of folders and of hidden entries, which are not part of a recording."""
         files: set[str] = set()
         folders: set[str] = set()
         hidden: set[str] = set()
@@ -62,13 +62,13 @@ class PathProbe:
                             hidden.add(entry.name)
                         else:
                             (folders if entry.is_dir() else files).add(entry.name)
-            except OSError:  # no permission: nothing can be told of it
+            except OSError:  # no permission: the folder counts as empty
                 pass
         return frozenset(files), frozenset(folders), frozenset(hidden)
 
     @property
     def file_names(self) -> frozenset[str]:
-        """Names of the files in the folder; none where the path is a file."""
+        """Names of the files in the folder; empty if the path is a file."""
         return self._entries[0]
 
     @property
@@ -78,26 +78,28 @@ class PathProbe:
 
     @property
     def is_zarr(self) -> bool:
-        """Whether the folder is a group or an array of Zarr."""
+        """Return whether the folder is a Zarr group or a Zarr array."""
         return "zarr.json" in self._entries[0] or not self._entries[2].isdisjoint(_ZARR)
 
     @property
     def is_zarr_array(self) -> bool:
-        """Whether the folder may be an array of Zarr: it is of Zarr, and no group of Zarr 2."""
+        """Return whether the folder may be a Zarr array: a Zarr folder but not a Zarr 2 group."""
         return self.is_zarr and ".zgroup" not in self._entries[2]
 
     def files(self, *suffixes: str) -> list[Path]:
-        """Return the file itself, or those of the folder, of some endings, by their numbers.
+        """Return the file itself, or the files of the folder, that have one of the suffixes.
+
+        Files are in natural order: ``frame_2`` comes before ``frame_10``.
 
         Parameters
         ----------
         *suffixes : str
-            In lower case, such as ``.tif`` or ``.ome.tif``; of names in any case.
+            In lower case, such as ``.tif`` or ``.ome.tif``; upper-case names match as well.
         """
         return [self._path_of(name) for name in self.names(*suffixes)]
 
     def first_file(self, *suffixes: str) -> Path | None:
-        """Return the first of the files that :meth:`files` returns; None where there is none."""
+        """Return the first of the files that :meth:`files` returns, or None."""
         names = self.names(*suffixes)
         return self._path_of(names[0]) if names else None
 
@@ -105,7 +107,7 @@ class PathProbe:
         return self.path if self.is_file else self.path / name
 
     def names(self, *suffixes: str) -> list[str]:
-        """Return the names of the files that :meth:`files` returns, which takes far longer.
+        """Return the names of the files that :meth:`files` returns; far faster than the files.
 
         Parameters
         ----------
@@ -118,23 +120,24 @@ class PathProbe:
         return self._names[suffixes]
 
     def folders(self) -> list[PathProbe]:
-        """Return a probe at each folder within, by their numbers."""
+        """Return a probe of each subfolder, in natural order."""
         return [self.within(name) for name in sorted(self.folder_names, key=natural_order)]
 
     def within(self, name: str) -> PathProbe:
-        """Return the probe at a file or a folder of a name within the folder."""
+        """Return the probe of the file or subfolder of this name."""
         if name not in self._within:
             self._within[name] = PathProbe(self.path / name)
         return self._within[name]
 
     def read_once(self, read: Callable[[Path], Result], path: Path | None = None) -> Result:
-        """Return what a function reads of the file, or of one in the folder; it is called once.
+        """Return the result of a reading function, calling it only once per path.
 
         Parameters
         ----------
         read : callable
-            Takes a path; the same function for every format that wants the same.
+            Takes a path. Formats that need the same content share the same function.
         path : pathlib.Path, optional
+            The probed path by default, or a file in the folder.
         """
         key = (read, self.path if path is None else path)
         if key not in self._read:
@@ -142,9 +145,9 @@ class PathProbe:
         return self._read[key]  # type: ignore[no-any-return]
 
     def head(self, path: Path | None = None) -> bytes:
-        """Return the first bytes, at most 64 kB, of the file or of one in the folder.
+        """Return the first bytes, at most 64 kB, of the file or of a file in the folder.
 
-        Empty where it cannot be read.
+        Returns no bytes if the file cannot be read.
         """
         return self.read_once(_head, path)
 
@@ -159,7 +162,7 @@ def _head(path: Path) -> bytes:
 
 def natural_order(name: str) -> tuple[str, str]:
     """Return a key that sorts ``frame_2`` before ``frame_10``, and ``frame`` before both."""
-    # With as many digits each, numbers compare as texts do.
+    # Padded to the same number of digits, numbers sort correctly as text.
     return _NUMBER.sub(_padded, name), name
 
 
@@ -170,10 +173,10 @@ def _padded(number: re.Match[str]) -> str:
 def sample_of_many(
     places: Sequence[tuple[str, str]], items: Sequence[Item], most: int = _FEW
 ) -> list[Item]:
-    """Return all items, or of more than ``most`` of them so many, those of unlike names first.
+    """Return all items, or a sample of ``most`` of them that covers as many series as possible.
 
-    Files in a folder whose names differ in their numbers alone are a series: the first of each
-    series is taken, then the last of each, then the others in their order.
+    Files in a folder whose names differ only in their numbers are a series. The sample takes the
+    first file of each series, then the last of each, then the others in order.
 
     Parameters
     ----------
@@ -181,6 +184,7 @@ def sample_of_many(
         Folder and name of each item.
     items : sequence
     most : int
+        Largest number of items to return.
     """
     if len(items) <= most:
         return list(items)

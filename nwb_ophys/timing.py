@@ -1,4 +1,4 @@
-"""When samples were taken: a constant rate or a time for each, and the arithmetic of alignment."""
+"""Sample times: a constant rate or one time per sample, and the arithmetic of alignment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from nwb_ophys.errors import MetadataError, SourceError
 
 TOLERANCE = 1e-6
-"""Largest error in seconds with which a constant rate may stand for a time vector."""
+"""Largest error in seconds with which a constant rate may replace a time vector."""
 
 
 @attrs.frozen(kw_only=True)
@@ -35,12 +35,12 @@ class Clock:
 
     @property
     def is_regular(self) -> bool:
-        """Whether a rate stands for the times."""
+        """Return whether a rate describes the times."""
         return self.timestamps is None
 
 
 def extractor_times(extractor: Any) -> NDArray[np.float64] | None:
-    """Return the time vector of an extractor: the one set, else the source's own, else None.
+    """Return the time vector of an extractor: the one that was set, else the source's, else None.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def extractor_times(extractor: Any) -> NDArray[np.float64] | None:
     Raises
     ------
     SourceError
-        When there are not as many times as samples.
+        When the numbers of times and samples differ.
     """
     if extractor.has_time_vector():
         times = extractor.get_timestamps()
@@ -66,7 +66,7 @@ def extractor_times(extractor: Any) -> NDArray[np.float64] | None:
     if times.shape != (int(extractor.get_num_samples()),):
         raise SourceError(
             f"{type(extractor).__name__} gives {times.size} timestamps for "
-            f"{extractor.get_num_samples()} samples; set as many timestamps as there are samples."
+            f"{extractor.get_num_samples()} samples; set one timestamp per sample."
         )
     return times
 
@@ -80,10 +80,9 @@ def clock_of(
     ----------
     extractor : roiextractors.ImagingExtractor or roiextractors.SegmentationExtractor
     rate : float, optional
-        A rate in Hz that the user states: it stands for regular times, and gives way to irregular
-        ones.
+        A rate in Hz that the user states. It replaces regular times; irregular times override it.
     starting_time : float, optional
-        Time of the first sample that the user states, in seconds; likewise.
+        Time of the first sample in seconds that the user states, under the same rule.
 
     Raises
     ------
@@ -124,13 +123,13 @@ def describe_times(times: ArrayLike, nominal_rate: float | None = None) -> Clock
     times : array-like of float, shape (samples,)
         In seconds.
     nominal_rate : float, optional
-        The source's rate in Hz, preferred where it fits, and the rate of a single sample.
+        The source's rate in Hz, preferred if it fits, and the rate of a single sample.
 
     Returns
     -------
     Clock
-        With a rate and the first time, else with the timestamps. Times that go backwards, and
-        times that are not finite, come with a warning.
+        With a rate and the first time, else with the timestamps. Warns of times that go backwards
+        or are not finite.
     """
     vector = np.asarray(times, dtype=np.float64)
     if not np.isfinite(vector).all():
@@ -153,7 +152,7 @@ def describe_times(times: ArrayLike, nominal_rate: float | None = None) -> Clock
 
 
 def _warn(what: str) -> None:
-    warnings.warn(f"{what}; they are written as they are.", UserWarning, stacklevel=4)
+    warnings.warn(f"{what}; they are written unchanged.", UserWarning, stacklevel=4)
 
 
 def _constant_rate(times: NDArray[np.float64], nominal: float | None) -> float | None:
@@ -166,11 +165,11 @@ def _constant_rate(times: NDArray[np.float64], nominal: float | None) -> float |
     elapsed = times[1:] - times[0]
     shortest = float(((elapsed - TOLERANCE) / index).max())
     longest = float(((elapsed + TOLERANCE) / index).min())
-    if shortest > longest or shortest <= 0:  # a period within the tolerance of none is none
+    if shortest > longest or shortest <= 0:  # the period cannot be told from zero
         return None
     middle = 2.0 / (shortest + longest)
     average = (times.size - 1) / elapsed[-1]
-    # The plainest number that fits is the likeliest to be what the instrument was set to.
+    # The simplest number that fits is most likely the setting of the instrument.
     for rate in (nominal, round(average), float(f"{average:.6g}"), average, middle):
         if rate is not None and rate > 0 and shortest <= 1.0 / rate <= longest:
             return float(rate)
@@ -185,36 +184,36 @@ def regular_times(num_samples: int, rate: float, starting_time: float = 0.0) -> 
 def interpolate_times(
     times: ArrayLike, unaligned: ArrayLike, aligned: ArrayLike
 ) -> NDArray[np.float64]:
-    """Carry times from one clock to another by pairs of moments known on both.
+    """Convert times from one clock to another, given the times of some events on both clocks.
 
     Parameters
     ----------
     times : array-like of float
         Times on the unaligned clock, in seconds.
-    unaligned, aligned : array-like of float, shape (moments,)
-        The same moments on the one clock and the other, both ascending, in seconds.
+    unaligned, aligned : array-like of float, shape (events,)
+        Times of the same events on each clock in seconds, both ascending.
 
     Returns
     -------
     numpy.ndarray of float64
-        Linear between the moments. Outside them the nearest pair's slope is carried on, where
+        Linear between the events. Outside them the slope of the nearest pair is extended, since
         ``numpy.interp`` would repeat the last value and give many samples the same time.
 
     Raises
     ------
     MetadataError
-        When the moments are fewer than two, differ in number, or do not ascend.
+        When there are fewer than two events, their numbers differ, or their times do not ascend.
     """
     source = np.asarray(unaligned, dtype=np.float64)
     target = np.asarray(aligned, dtype=np.float64)
     if source.shape != target.shape or source.ndim != 1 or source.size < 2:
         raise MetadataError(
-            f"Alignment needs two vectors of the same length, of at least two moments; got shapes "
+            f"Alignment needs two vectors of the same length, with at least two times; got shapes "
             f"{source.shape} and {target.shape}."
         )
     finite = np.isfinite(source).all() and np.isfinite(target).all()
     if not (finite and (np.diff(source) > 0).all() and (np.diff(target) >= 0).all()):
-        raise MetadataError("The moments for alignment must be finite and ascend on both clocks.")
+        raise MetadataError("The times for alignment must be finite and ascend on both clocks.")
     vector = np.asarray(times, dtype=np.float64)
     result = np.asarray(np.interp(vector, source, target))
     for outside, first, last in ((vector < source[0], 0, 1), (vector > source[-1], -2, -1)):

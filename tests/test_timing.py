@@ -296,8 +296,8 @@ def test_a_shift_and_a_single_time():
 @pytest.mark.parametrize(
     ("unaligned", "aligned", "message"),
     [
-        ([0], [1], "at least two moments"),
-        ([], [], "at least two moments"),
+        ([0], [1], "at least two times"),
+        ([], [], "at least two times"),
         ([0, 1], [0, 1, 2], r"shapes \(2,\) and \(3,\)"),
         ([[0, 1]], [[0, 1]], "two vectors"),
         (0, 1, "two vectors"),

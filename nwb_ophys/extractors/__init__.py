@@ -1,1 +1,1 @@
-"""Readers of raw recordings that roiextractors lacks or that mend a known defect of its own."""
+"""Base classes of extractors: arrays, axes, ranges of samples, and sharing between threads."""

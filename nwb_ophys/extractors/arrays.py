@@ -1,4 +1,4 @@
-"""Extractors over arrays in memory or memory maps, of movies and of masks with their traces."""
+"""Extractors over arrays or memory maps: movies, and masks with their traces."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from nwb_ophys.rois.properties import FastPropertiesMixin
 
 
 class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
-    """A movie that is an array (roiextractors' own takes only 4-D ones, by channel).
+    """A movie in an array (roiextractors' own extractor takes only 4-D arrays with channels).
 
     Parameters
     ----------
     movie : numpy.ndarray, shape (samples, rows, columns) or (samples, rows, columns, planes)
-        Sliced as samples are asked for, so that a memory map stays on disk. Anything that is
-        sliced like an array will do; only of arrays is it known that threads may share them.
+        Sliced when samples are read, so that a memory map stays on disk. Any object that slices
+        like an array will do, but only arrays are shared between threads.
     sampling_frequency : float
         Samples per second.
     """
@@ -74,7 +74,7 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
 
 
 class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
-    """Masks and traces that are arrays.
+    """Masks and traces in arrays.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
     Raises
     ------
     SourceError
-        When the numbers of ROIs, or of samples, do not agree.
+        When the numbers of ROIs or of samples differ.
     """
 
     extractor_name = "ArraySegmentationExtractor"
@@ -124,7 +124,8 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
             flags = np.asarray(accepted, dtype=bool)
             if flags.shape != (len(self._roi_ids),):
                 raise SourceError(
-                    f"accepted has {flags.size} flags for {len(self._roi_ids)} ROIs; give one each."
+                    f"accepted has {flags.size} flags for {len(self._roi_ids)} ROIs; give one flag "
+                    "per ROI."
                 )
             description = "Whether the ROI was accepted."
             self.set_property("is_accepted", flags, self._roi_ids, description=description)
@@ -133,24 +134,27 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
         num_rois = self._masks.shape[-1]
         if len(self._roi_ids) != num_rois or len(set(self._roi_ids)) != num_rois:
             raise SourceError(
-                f"There are {num_rois} masks and {len(self._roi_ids)} ROI ids; give one id of its "
-                "own to each mask."
+                f"There are {num_rois} masks and {len(self._roi_ids)} ROI ids; give one unique id "
+                "per mask."
             )
         lengths = set()
         for name, trace in self._traces.items():
             if trace.ndim != 2 or trace.shape[1] != num_rois:
                 raise SourceError(
                     f"The trace '{name}' has the shape {trace.shape}; it must be (samples, ROIs) "
-                    f"with {num_rois} ROIs, as many as there are masks."
+                    f"with {num_rois} ROIs, one per mask."
                 )
             lengths.add(trace.shape[0])
         if len(lengths) > 1:
-            raise SourceError(f"The traces differ in length: {sorted(lengths)} samples.")
+            raise SourceError(
+                f"The traces differ in length: {sorted(lengths)} samples; give traces of the same "
+                "length."
+            )
         for name, image in self._summary_images.items():
             if image.shape != self.get_frame_shape():
                 raise SourceError(
-                    f"The image '{name}' has the shape {image.shape}; it must be that of the "
-                    f"masks, {self.get_frame_shape()}."
+                    f"The image '{name}' has the shape {image.shape}; it must have the shape of "
+                    f"the masks, {self.get_frame_shape()}."
                 )
 
     def get_frame_shape(self) -> tuple[int, ...]:
@@ -178,13 +182,13 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
         return self._masks if roi_ids is None else self._masks[..., self._indices(roi_ids)]
 
     def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
-        """Return per ROI the pixels that are not 0: (row, column[, plane], weight)."""
+        """Return the nonzero pixels of each ROI: (row, column[, plane], weight)."""
         indices = self._indices(self._roi_ids if roi_ids is None else roi_ids)
         masks = (self._masks[..., index] for index in indices)
         return [np.column_stack([*np.nonzero(m), m[np.nonzero(m)]]) for m in masks]
 
     def get_ragged_pixels(self, ids: Sequence[Any], of_background: bool) -> PixelLists | None:
-        """Return the pixels that are not 0, where they are few; arrays have no background."""
+        """Return the nonzero pixels if they are few, else None; arrays have no background."""
         if self._masks.ndim != 3 or of_background or type(self._masks) is not np.ndarray:
             return None
         return PixelLists.from_images(self._masks, self._indices(ids))
@@ -196,4 +200,4 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> None:
-        """Return None: arrays state no times."""
+        """Return None: arrays have no times."""

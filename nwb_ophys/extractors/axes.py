@@ -1,4 +1,4 @@
-"""Movies whose axes are in any order: time, rows, columns, and maybe channels and planes."""
+"""Movies with axes in any order: time, rows, columns, and optionally channels and planes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LETTERS = {"T": "time", "C": "channels", "Z": "planes", "Y": "rows", "X": "colu
 
 @attrs.frozen
 class MovieAxes:
-    """The order of the axes of an array, and their lengths.
+    """Order and lengths of the axes of an array.
 
     Attributes
     ----------
     order : str
-        A letter for each axis, the slowest in memory first: T (time), C (channels), Z (planes),
+        One letter per axis, slowest in memory first: T (time), C (channels), Z (planes),
         Y (rows), X (columns).
     shape : tuple of int
     """
@@ -33,14 +33,14 @@ class MovieAxes:
 
     @classmethod
     def of(cls, order: str, shape: tuple[int, ...], what: str) -> MovieAxes:
-        """Return the axes of an array after checking that there is each that a movie needs.
+        """Return the axes of an array, after checking that they include all that a movie needs.
 
         Parameters
         ----------
         order : str
         shape : tuple of int
         what : str
-            What has these axes, for messages.
+            Name of the array, for messages.
 
         Raises
         ------
@@ -51,31 +51,31 @@ class MovieAxes:
         if not is_known or not set("TYX") <= set(letters) or len(letters) != len(shape):
             meaning = ", ".join(f"{letter} ({word})" for letter, word in _LETTERS.items())
             raise SourceArgumentError(
-                f"dimension_order is '{order}'; it must have a letter for each of the "
-                f"{len(shape)} axes of {what}, whose shape is {shape}: T, Y and X, and where there "
-                f"are such axes C and Z. {meaning}."
+                f"dimension_order is '{order}'; it must have one letter for each of the "
+                f"{len(shape)} axes of {what}, whose shape is {shape}: T, Y and X, and C and Z if "
+                f"there are such axes. {meaning}."
             )
         return cls(letters, shape)
 
     def size(self, letter: str) -> int:
-        """Return the length of an axis; 1 where there is none."""
+        """Return the length of an axis; 1 if there is no such axis."""
         return self.shape[self.order.index(letter)] if letter in self.order else 1
 
 
 class AxesImagingExtractor(ImagingExtractor):  # type: ignore[misc]
-    """One channel of a movie, of a plane or of volumes; subclasses read from where it lies.
+    """One channel of a planar or volumetric movie; subclasses read the pixels from their source.
 
     Parameters
     ----------
     axes : MovieAxes
     dtype : numpy.dtype
-        Of the pixels; they are given in native byte order.
+        Type of the stored pixels; samples are returned in native byte order.
     sampling_frequency : float
         Samples per second, in Hz.
     channel_index : int, optional
-        The channel, from 0; needed where there are several.
+        The channel, from 0; needed if there are several.
     plane_index : int, optional
-        The plane, from 0; by default volumes of all planes.
+        The plane, from 0; volumes of all planes by default.
 
     Raises
     ------
@@ -95,7 +95,7 @@ class AxesImagingExtractor(ImagingExtractor):  # type: ignore[misc]
         num_channels, num_planes = axes.size("C"), axes.size("Z")
         if channel_index is None and num_channels > 1:
             raise SourceArgumentError(
-                f"There are {num_channels} channels; say which to read with channel_index, 0 to "
+                f"There are {num_channels} channels; choose one with channel_index, 0 to "
                 f"{num_channels - 1}."
             )
         if channel_index is not None:
@@ -114,7 +114,7 @@ class AxesImagingExtractor(ImagingExtractor):  # type: ignore[misc]
 
     @abstractmethod
     def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
-        """Return a selection of the array, which the caller may change."""
+        """Return a selection of the array as a new array, which the caller may modify."""
 
     def get_series(
         self, start_sample: int | None = None, end_sample: int | None = None
@@ -155,5 +155,5 @@ class AxesImagingExtractor(ImagingExtractor):  # type: ignore[misc]
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
-        """Return None: an array states no times."""
+        """Return None: an array has no times."""
         return None

@@ -1,4 +1,4 @@
-"""What messages call a source of data."""
+"""Names of data sources in messages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ _PATHS = ("file_path", "folder_path")
 _PARENTS = ("_parent", "_parent_segmentation", "_parent_imaging")
 
 
-def label_of(extractor: Any) -> str:
+def extractor_label(extractor: Any) -> str:
     """Return the class of an extractor and the file or folder that it reads.
 
     Parameters
     ----------
     extractor : object
-        A view of another is called by the path of that.
+        A view of another extractor gets the path of its parent.
 
     Returns
     -------
@@ -25,8 +25,8 @@ def label_of(extractor: Any) -> str:
     return type(extractor).__name__ + (f" of {path}" if path else "")
 
 
-def label_of_array(data: Any) -> str:
-    """Return the file of a memory map or a dataset, or that it is an array in memory."""
+def array_label(data: Any) -> str:
+    """Return the file of a memory map or dataset, or ``"an array in memory"``."""
     path = getattr(data, "filename", None) or getattr(getattr(data, "file", None), "filename", None)
     return f"'{path}'" if path else "an array in memory"
 

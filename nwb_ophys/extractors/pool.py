@@ -1,4 +1,4 @@
-"""Extractors for several threads: one that they share, or one for each."""
+"""Extractors for several threads: one shared by all, or one per thread."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from typing import Any
 
 
-class Readers:
-    """An extractor, and copies of it that are opened when several threads read at once.
+class ExtractorPool:
+    """An extractor and the copies of it that are opened when several threads read at once.
 
     Parameters
     ----------
     extractor : roiextractors.ImagingExtractor
         With ``reads_in_parallel`` true, threads share it. With a method ``open_again()``, which
-        returns another extractor of the same source, each thread is lent one that no other has.
-        Else it must not be read by two threads at once.
+        returns another extractor of the same source, each thread borrows one of its own.
+        Otherwise two threads must not read it at once.
 
     Attributes
     ----------
@@ -28,19 +28,19 @@ class Readers:
     def __init__(self, extractor: Any) -> None:
         self._extractor = extractor
         self._is_shared = getattr(extractor, "reads_in_parallel", False) is True
-        # Stated by the object or its class: a mock has every method that it is asked for.
-        is_stated = "open_again" in getattr(extractor, "__dict__", ()) or hasattr(
+        # Look at the object's dict and its class, since a mock has any attribute it is asked for.
+        can_reopen = "open_again" in getattr(extractor, "__dict__", ()) or hasattr(
             type(extractor), "open_again"
         )
-        self._open_again = extractor.open_again if is_stated and not self._is_shared else None
+        self._open_again = extractor.open_again if can_reopen and not self._is_shared else None
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         self._idle.put(extractor)
         self._opening = threading.Lock()
         self.in_parallel = self._is_shared or self._open_again is not None
 
     @contextmanager
-    def lent(self) -> Iterator[Any]:
-        """Lend an extractor to the thread that asks."""
+    def borrow(self) -> Iterator[Any]:
+        """Lend an extractor to the calling thread."""
         if self._open_again is None:
             yield self._extractor
             return
@@ -54,6 +54,6 @@ class Readers:
         try:
             return self._idle.get_nowait()
         except queue.Empty:
-            # Readers that are made at the same time may get into each other's way.
+            # Opening one source twice at the same time may fail.
             with self._opening:
                 return self._open_again()  # type: ignore[misc]

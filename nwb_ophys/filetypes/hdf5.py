@@ -1,4 +1,4 @@
-"""What an HDF5 file holds, by names, shapes and types, to tell who wrote it."""
+"""Outlines of HDF5 files: names, shapes and types, by which formats recognise their files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nwb_ophys.paths import PathProbe
 
 _DEPTH = 3
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_MOST_ENTRIES = 2000
+_MAX_ENTRIES = 2000
 
 
 @attrs.frozen
 class Outline:
-    """The upper levels of an HDF5 file.
+    """Groups, datasets and root attributes of the upper levels of an HDF5 file.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Outline:
     datasets : dict of str to (shape, dtype)
         By path; scalars have the shape ``()``.
     attributes : dict of str to object
-        Those of the root.
+        Attributes of the root group.
     """
 
     groups: frozenset[str]
@@ -39,12 +39,13 @@ class Outline:
 
 
 def read_hdf5_outline(path: Path) -> Outline | None:
-    """Return what an HDF5 file holds, three levels deep, or None where it is none.
+    """Return the outline of an HDF5 file, three levels deep; None if it cannot be read as HDF5.
+
+    Reads no data and follows no links to other files.
 
     Parameters
     ----------
     path : pathlib.Path
-        No data are read. Links to other files are not followed.
     """
     try:
         if not path.is_file() or not h5py.is_hdf5(path):
@@ -54,12 +55,12 @@ def read_hdf5_outline(path: Path) -> Outline | None:
             groups: set[str] = set()
             _visit(file, "", groups, outline.datasets, _DEPTH)
             return attrs.evolve(outline, groups=frozenset(groups))
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError):  # damaged within
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError):  # damaged file
         return None
 
 
 def is_damaged_hdf5(probe: PathProbe) -> bool:
-    """Whether a file that begins as HDF5 does, or is empty, cannot be opened."""
+    """Return whether a file cannot be opened as HDF5 although it is empty or has its signature."""
     if probe.read_once(read_hdf5_outline) is not None:
         return False
     head = probe.head()
@@ -70,7 +71,7 @@ def _visit(
     group: h5py.Group, prefix: str, groups: set[str], datasets: dict[str, Any], depth: int
 ) -> None:
     for name in group:
-        if len(groups) + len(datasets) >= _MOST_ENTRIES:
+        if len(groups) + len(datasets) >= _MAX_ENTRIES:
             return
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.files import require_file, unreadable_file
 
 
 def load_npy(path: Path, *, allow_pickle: bool = False) -> NDArray[Any]:
-    """Open a ``.npy`` file, as a memory map where it holds plain numbers.
+    """Open a ``.npy`` file, as a memory map if it holds plain numbers.
 
     Parameters
     ----------
@@ -23,19 +24,14 @@ def load_npy(path: Path, *, allow_pickle: bool = False) -> NDArray[Any]:
     Raises
     ------
     SourceNotFoundError
-        When it is not there.
+        When it does not exist.
     CorruptSourceError
-        When it is truncated, or no ``.npy`` file.
+        When it is truncated, or is not a ``.npy`` file.
     """
-    if path.is_dir():
-        raise CorruptSourceError(f"'{path}' is a folder; give a .npy file.")
-    if not path.is_file():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    require_file(path, "a .npy file", folder_error=CorruptSourceError)
     try:
         if not allow_pickle:
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
         return np.load(path, allow_pickle=True)  # type: ignore[no-any-return]
     except Exception as error:  # unpickling a damaged file can raise anything
-        raise CorruptSourceError(
-            f"'{path}' cannot be read as a .npy file: {error}. It may be damaged or incomplete."
-        ) from error
+        raise unreadable_file(path, "a .npy file", error) from error

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.extractors.labels import label_of_array
+from nwb_ophys.extractors.labels import array_label
 from nwb_ophys.iterators.base import ArrayLike, check_positive
 from nwb_ophys.memory import slowest_axis
 from nwb_ophys.storage.grid import default_chunk_shape
@@ -32,7 +32,7 @@ class SliceableDataChunkIterator(ArrayLike):
     def __init__(self, data: Any, **iterator_options: Any) -> None:
         self.data = data
         self.reads_in_parallel = isinstance(data, np.ndarray)
-        self.source_label = label_of_array(data)
+        self.source_label = array_label(data)
         self.slowest_axis = slowest_axis(data)
         super().__init__(**iterator_options)
 

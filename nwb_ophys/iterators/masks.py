@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.extractors.labels import label_of
+from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators.base import ArrayLike, check_positive, within
 from nwb_ophys.rois.model import Rois
 from nwb_ophys.storage.grid import tile_shape
@@ -53,7 +53,7 @@ class RoiImageMaskIterator(ArrayLike):
         self.rois, self.masks = rois, rois.images
         self.is_sparse: bool = self.masks.is_sparse
         self.reads_in_parallel = self.is_sparse
-        self.source_label = label_of(rois.extractor)
+        self.source_label = extractor_label(rois.extractor)
         options = dict(iterator_options)
         if options.get("chunk_shape") is None and options.get("chunk_mb") is None:
             options["chunk_shape"] = self._default_chunk(options.get("buffer_shape"))

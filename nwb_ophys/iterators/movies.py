@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import ArgumentError, SourceError
-from nwb_ophys.extractors.labels import label_of
-from nwb_ophys.extractors.pool import Readers
+from nwb_ophys.extractors.labels import extractor_label
+from nwb_ophys.extractors.pool import ExtractorPool
 from nwb_ophys.iterators.base import ArrayLike, check_pair, check_positive, within
 
 _DEFAULT_CHUNK_MB = 10.0
@@ -55,9 +55,9 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
         progress_bar_options: dict[str, Any] | None = None,
     ) -> None:
         self.imaging_extractor = imaging_extractor
-        self._readers = Readers(imaging_extractor)
-        self.reads_in_parallel = self._readers.in_parallel
-        self.source_label = label_of(imaging_extractor)
+        self._pool = ExtractorPool(imaging_extractor)
+        self.reads_in_parallel = self._pool.in_parallel
+        self.source_label = extractor_label(imaging_extractor)
         self._maxshape, self._dtype = self._get_maxshape(), self._get_dtype()
         check_pair("buffer_gb", buffer_gb, "buffer_shape", buffer_shape)
         check_pair("chunk_mb", chunk_mb, "chunk_shape", chunk_shape)
@@ -108,7 +108,7 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
 
     def _get_data(self, selection: tuple[slice, ...]) -> NDArray[Any]:
         start, stop, _ = selection[0].indices(self.maxshape[0])
-        with self._readers.lent() as extractor:
+        with self._pool.borrow() as extractor:
             series = read_series(extractor, start, stop, self.maxshape[1:])
         axes = (0, 2, 1, 3)[: series.ndim]
         return series.transpose(axes)[(slice(None), *selection[1:])]
@@ -140,13 +140,13 @@ def read_series(extractor: Any, start: int, stop: int, nwb_field: Sequence[int])
         series = np.asarray(extractor.get_series(start_sample=start, end_sample=stop))
     except StopIteration as error:  # hdmf would end the data there
         raise SourceError(
-            f"{label_of(extractor)} ended within frames {start} to {stop}."
+            f"{extractor_label(extractor)} ended within frames {start} to {stop}."
         ) from error
     if series.shape != expected and start + 1 == stop and series.size == math.prod(expected):
         series = series.reshape(expected)  # some readers drop the axis of a single sample
     if series.shape != expected:
         raise SourceError(
-            f"{label_of(extractor)} gave an array of shape {series.shape} for samples {start} to "
-            f"{stop}, where its own counts say {expected}; the source may be incomplete."
+            f"{extractor_label(extractor)} gave an array of shape {series.shape} for samples "
+            f"{start} to {stop}, where its own counts say {expected}; the source may be incomplete."
         )
     return series

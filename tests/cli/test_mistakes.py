@@ -191,7 +191,7 @@ def _listing(folder: Path) -> dict[str, bytes]:
     ("arguments", "words"),
     [
         (["inspect", "absent.nwb"], ["'absent.nwb'"]),
-        (["inspect", "movie.tif"], ["'movie.tif'", "no NWB file"]),
+        (["inspect", "movie.tif"], ["'movie.tif'", "not an NWB file"]),
         (["metadata", "absent"], ["'absent'"]),
         (["metadata", "movie.tif"], ["sampling_frequency"]),
         (["metadata", "suite2p", "-o", "movie.tif"], ["'movie.tif'", "exists"]),

@@ -82,7 +82,7 @@ def test_masks_of_volumes_have_their_plane():
     ("arguments", "message"),
     [
         ({"roi_ids": [1]}, "2 masks and 1 ROI ids"),
-        ({"roi_ids": [1, 1]}, "one id of its own"),
+        ({"roi_ids": [1, 1]}, "one unique id"),
         ({"traces": {"raw": np.zeros((10, 3))}}, r"'raw' has the shape \(10, 3\); .* 2 ROIs"),
         ({"traces": {"dff": np.zeros(2)}}, r"'dff' has the shape \(2,\)"),
         ({"traces": {"raw": np.zeros((9, 2)), "dff": TRACES["dff"]}}, r"in length: \[9, 10\]"),

@@ -14,7 +14,7 @@ import pytest
 
 from nwb_ophys import ImagingInterface, argument
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor
-from nwb_ophys.extractors.pool import Readers
+from nwb_ophys.extractors.pool import ExtractorPool
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator
 
 
@@ -76,18 +76,18 @@ def test_no_extractor_is_read_by_two_threads_at_once(tmp_path, cls):
 def test_each_thread_is_lent_one_of_its_own():
     extractor = Mock(spec=["open_again"])
     extractor.open_again = lambda: Mock(spec=[])
-    readers = Readers(extractor)
+    readers = ExtractorPool(extractor)
     assert readers.in_parallel
     barrier = threading.Barrier(3)
 
     def lend(_):
-        with readers.lent() as lent:
+        with readers.borrow() as lent:
             barrier.wait(10)
             return lent
 
     with ThreadPoolExecutor(3) as pool:
         assert len(set(map(id, pool.map(lend, range(3))))) == 3
-    with readers.lent() as first, readers.lent() as second:
+    with readers.borrow() as first, readers.borrow() as second:
         assert first is not second
 
 
@@ -97,4 +97,4 @@ def test_what_is_not_known_to_be_safe_is_not_shared(tmp_path):
     assert ImagingExtractorDataChunkIterator(ArrayImagingExtractor(movie, 1.0)).reads_in_parallel
     other = ArrayImagingExtractor(OneHead(tmp_path / "movie.npy"), 1.0)
     assert not ImagingExtractorDataChunkIterator(other).reads_in_parallel
-    assert not Readers(Mock()).in_parallel
+    assert not ExtractorPool(Mock()).in_parallel

@@ -1,1 +1,1 @@
-"""TODO."""
+"""OME metadata: OME-XML, the files of a recording, times and channels, Micro-Manager's tags."""

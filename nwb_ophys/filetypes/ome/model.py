@@ -1,18 +1,20 @@
-"""What OME-XML states of images, in metres, seconds and nanometres.
+"""Models of the images that OME-XML describes, in metres, seconds and nanometres.
 
 Elements, attributes and default units: the OME Data Model, schema 2016-06,
 https://www.openmicroscopy.org/Schemas/Documentation/Generated/OME-2016-06/ome.html
 """
 
+from __future__ import annotations
+
 from datetime import datetime
 
+import attrs
 import numpy as np
 import numpy.typing as npt
-from attrs import field, frozen
 
 Floats = npt.NDArray[np.float64]
 
-#: Metres per unit; both the micro sign and the Greek letter are in use.
+#: Metres per unit; files contain both the micro sign and the Greek letter mu.
 LENGTHS = {
     "m": 1.0,
     "cm": 1e-2,
@@ -38,24 +40,24 @@ TIMES = {
 }
 
 
-@frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class OmeChannel:
     """One channel of an image.
 
     Attributes
     ----------
     name : str
-        As stated; empty where it is not.
+        Empty if not stated.
     emission, excitation : float or None
         Wavelengths in nm.
     fluor : str or None
         Name of the indicator.
     detector_type : str or None
-        Such as ``"PMT"`` or ``"CCD"``.
+        For example ``"PMT"`` or ``"CCD"``.
     gain : float or None
-        Of the detector.
+        Gain of the detector.
     binning : int or None
-        Pixels combined into one along a side.
+        Number of sensor pixels combined into one along each side.
     """
 
     name: str = ""
@@ -67,9 +69,9 @@ class OmeChannel:
     binning: int | None = None
 
 
-@frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class OmeInstrument:
-    """The microscope and the objective that an image was made with; None where not stated."""
+    """Microscope and objective of an image; None where not stated."""
 
     manufacturer: str | None = None
     model: str | None = None
@@ -77,20 +79,20 @@ class OmeInstrument:
     objective: str | None = None
 
 
-@frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class OmeBlock:
-    """Which pages of which file are which planes (``TiffData``).
+    """Pages of a file that hold consecutive planes (``TiffData``).
 
     Attributes
     ----------
     file_name, uuid : str or None
-        The file; None for the one that states it.
+        The file; None for the file that contains the OME-XML.
     ifd : int or None
-        First page; None where it is not stated, which means 0.
+        First page; None if not stated, which means 0.
     first : dict of str to int
         Index of the first plane along C, Z and T.
     count : int or None
-        Number of planes, where stated.
+        Number of planes, if stated.
     """
 
     file_name: str | None
@@ -100,14 +102,14 @@ class OmeBlock:
     count: int | None
 
 
-@frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False)
 class OmeImage:
-    """One image, which may have channels, planes and times.
+    """One image with its channels, planes and times.
 
     Attributes
     ----------
     name : str
-        As stated; empty where it is not.
+        Empty if not stated.
     sizes : dict of str to int
         Lengths of C, Z and T.
     rows, columns : int
@@ -115,20 +117,20 @@ class OmeImage:
     order : str
         The letters C, Z and T, fastest first.
     pixel_type : str
-        Such as ``"uint16"``.
+        For example ``"uint16"``.
     spacing : tuple of (float or None)
         Distance of pixels along x, y and z, in metres.
     time_increment : float or None
-        Seconds from one time to the next.
+        Seconds between consecutive times.
     acquired : datetime or None
-        Start, with a time zone where one is stated.
+        Start of the acquisition, with a time zone if one is stated.
     channels : tuple of OmeChannel
     instrument : OmeInstrument
     blocks : tuple of OmeBlock
     delta_t, exposure : numpy.ndarray of float64, shape (channels, times, planes)
-        Seconds from the start to each plane, and its exposure; NaN where not stated.
+        Time of each plane since the start and its exposure, in seconds; NaN where not stated.
     stage : tuple of float or None
-        x, y and z of the first plane's stage label, in metres.
+        Stage position (x, y, z) of the first plane, in metres.
     """
 
     name: str
@@ -142,30 +144,30 @@ class OmeImage:
     acquired: datetime | None
     channels: tuple[OmeChannel, ...]
     instrument: OmeInstrument
-    blocks: tuple[OmeBlock, ...] = field(repr=False)
-    delta_t: Floats = field(repr=False)
-    exposure: Floats = field(repr=False)
+    blocks: tuple[OmeBlock, ...] = attrs.field(repr=False)
+    delta_t: Floats = attrs.field(repr=False)
+    exposure: Floats = attrs.field(repr=False)
     stage: tuple[float, float, float] | None
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        """Names of the channels; numbered from 0 where they are not stated or not different."""
+        """Names of the channels; numbered from 0 if any is missing or not unique."""
         stated = [channel.name for channel in self.channels]
         if all(stated) and len(set(stated)) == len(stated):
             return tuple(stated)
         return tuple(f"Channel {index}" for index in range(len(stated)))
 
 
-@frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False)
 class OmeDocument:
-    """One OME-XML text.
+    """One OME-XML document.
 
     Attributes
     ----------
     uuid : str or None
-        Of the file that it is in.
+        UUID of the file that contains the document.
     metadata_file : str or None
-        The file that has the text of this one (``BinaryOnly``).
+        The file that contains the metadata instead of this one (``BinaryOnly``).
     images : tuple of OmeImage
     """
 
@@ -175,7 +177,7 @@ class OmeDocument:
 
     @property
     def image_names(self) -> tuple[str, ...]:
-        """Names of the images; numbered from 0 where they are not stated or not different."""
+        """Names of the images; numbered from 0 if any is missing or not unique."""
         stated = [image.name for image in self.images]
         if all(stated) and len(set(stated)) == len(stated):
             return tuple(stated)

@@ -1,4 +1,6 @@
-"""TODO."""
+"""Times, rates, channels and images of a recording, from its OME metadata and the arguments."""
+
+from __future__ import annotations
 
 import warnings
 from pathlib import Path
@@ -9,60 +11,62 @@ import numpy.typing as npt
 from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index, check_rate
 
-# Rates that differ by less are the same but for rounding and jitter.
+# Relative difference up to which two rates are equal except for rounding and jitter.
 TOLERANCE = 0.01
 
 
-def usable_times(
+def sample_times(
     path: Path, times: npt.NDArray[np.float64], name: str = "DeltaT"
 ) -> npt.NDArray[np.float64] | None:
-    """Return the earliest time of each sample, where all are stated and increase.
+    """Return the earliest time of each sample, or None with a warning if they are unusable.
+
+    Times are used only if the file states all of them and they increase.
 
     Parameters
     ----------
     path : Path
-        For messages.
+        The file, for messages.
     times : numpy.ndarray of float64, shape (samples, planes)
         Seconds; NaN where not stated.
     name : str
-        What the times are called there.
+        Name of the times in the file, for messages.
     """
     is_stated = ~np.isnan(times)
     if not is_stated.any():
         return None
     if not is_stated.all():
-        why = f"of {times.size} planes {int(is_stated.sum())} state their {name}"
+        why = f"only {int(is_stated.sum())} of {times.size} planes state their {name}"
     elif (np.diff(first := times.min(axis=1)) <= 0).any():
         number = int(np.argmax(np.diff(first) <= 0)) + 1
-        why = f"the {name} of sample {number} is not after that of the one before"
+        why = f"the {name} of sample {number} is not later than the {name} of the sample before it"
     else:
         return first
-    warnings.warn(f"{path}: {why}; these times are not used.", UserWarning, stacklevel=4)
+    warnings.warn(f"'{path}': {why}; these times are not used.", UserWarning, stacklevel=4)
     return None
 
 
 def mean_rate(times: npt.NDArray[np.float64] | None) -> float | None:
-    """Return the mean rate of times in Hz; None for fewer than two."""
+    """Return the mean rate of times in Hz; None for fewer than two times."""
     if times is None or len(times) < 2:
         return None
     return float((len(times) - 1) / (times[-1] - times[0]))
 
 
-def chosen_rate(
+def select_rate(
     path: Path, given: float | None, measured: float | None, planned: float | None, times: str
 ) -> float | None:
-    """Return the rate that the user gives, else the measured, else the planned one.
+    """Return the user's rate, else the measured rate, else the planned rate.
 
-    A UserWarning says where it is not what the file states elsewhere.
+    Warns if the rate differs from another rate that the file states.
 
     Parameters
     ----------
     path : Path
-        For messages.
+        The file, for messages.
     given, measured, planned : float or None
-        In Hz.
+        Rates in Hz.
     times : str
-        What the measured rate follows from.
+        Name of the times that the measured rate follows from.
     """
     if given is not None:
         check_rate(given)
@@ -74,25 +78,26 @@ def chosen_rate(
     return planned
 
 
-def _warn_if_apart(path: Path, name: str, rate: float, other: float | None) -> None:
-    """Say that a rate that is used is not the one that a file states elsewhere."""
-    if other is not None and abs(rate - other) > TOLERANCE * other:
-        warnings.warn(
-            f"{path}: {name} gives {rate:g} Hz, which is used, but the file states {other:g} Hz.",
-            UserWarning,
-            stacklevel=6,
-        )
-
-
-def image_index_of(
+def select_image(
     path: Path, names: tuple[str, ...], index: int | None, argument: str = "image_index"
 ) -> int:
-    """Return the index of an image, which is not needed where there is one."""
+    """Return the index of an image; the argument may be omitted if there is only one."""
     if index is None and len(names) > 1:
         listed = ", ".join(f"{number} ({name})" for number, name in enumerate(names[:20]))
-        message = f"{path} has {len(names)} images; give {argument}, one of: {listed}"
-        raise SourceArgumentError(message)
+        raise SourceArgumentError(
+            f"'{path}' has {len(names)} images; give {argument}, one of: {listed}."
+        )
     if index is None:
         return 0
     check_index(argument, index, len(names))
     return index
+
+
+def _warn_if_apart(path: Path, name: str, rate: float, other: float | None) -> None:
+    """Warn if the rate that is used differs from another one that the file states."""
+    if other is not None and abs(rate - other) > TOLERANCE * other:
+        warnings.warn(
+            f"'{path}': {name} gives {rate:g} Hz, which is used, but the file states {other:g} Hz.",
+            UserWarning,
+            stacklevel=6,
+        )

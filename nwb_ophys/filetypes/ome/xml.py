@@ -1,4 +1,6 @@
-"""Parse OME-XML, of any version of its schema."""
+"""Parse OME-XML of any version of its schema."""
+
+from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.ome.model import (
     LENGTHS,
     TIMES,
@@ -23,12 +26,12 @@ Element = ElementTree.Element
 
 
 def parse_ome_xml(path: Path, text: str) -> OmeDocument:
-    """Parse an OME-XML text.
+    """Parse an OME-XML document.
 
     Parameters
     ----------
     path : Path
-        The file that it is in, for messages.
+        The file that contains it, for messages.
     text : str
 
     Returns
@@ -38,15 +41,19 @@ def parse_ome_xml(path: Path, text: str) -> OmeDocument:
     Raises
     ------
     CorruptSourceError
-        If it is no OME-XML, or states no sizes or order of an image.
+        If the text is not OME-XML, or lacks the sizes or the order of an image.
     """
     try:
-        # Bytes, since a text that declares its encoding is refused otherwise.
+        # Bytes, since the parser refuses a str that declares its encoding.
         root = ElementTree.fromstring(text.strip().rstrip("\0").encode())
     except ElementTree.ParseError as error:
-        raise CorruptSourceError(f"{path}: its OME-XML cannot be parsed ({error})") from error
+        raise CorruptSourceError(
+            f"'{path}': its OME-XML cannot be parsed ({error}); {COPY_AGAIN}."
+        ) from error
     if _name(root) != "OME":
-        raise CorruptSourceError(f"{path}: its XML is of {_name(root)!r}, not of OME")
+        raise CorruptSourceError(
+            f"'{path}': the root of its XML is <{_name(root)}>, not <OME>; give an OME-TIFF."
+        )
     elsewhere = next(_children(root, "BinaryOnly"), None)
     instruments = {each.get("ID"): each for each in _children(root, "Instrument")}
     return OmeDocument(
@@ -70,7 +77,7 @@ def _child(element: Element | None, name: str) -> Element | None:
 
 
 def _number(element: Element | None, name: str) -> float | None:
-    """Return an attribute that is a finite number."""
+    """Return an attribute as a finite number; None if it is missing or not a finite number."""
     try:
         value = float("" if element is None else element.get(name, ""))
     except ValueError:
@@ -81,7 +88,7 @@ def _number(element: Element | None, name: str) -> float | None:
 def _quantity(
     element: Element, name: str, units: Mapping[str, float], default: str | None
 ) -> float | None:
-    """Return an attribute in the unit of 1; None also for units that are no length or time."""
+    """Return an attribute in the base unit; None if it is missing or its unit is unknown."""
     value = _number(element, name)
     factor = units.get(element.get(f"{name}Unit", default) or "")
     return None if value is None or factor is None else value * factor
@@ -95,10 +102,14 @@ def _image(path: Path, element: Element, instruments: Mapping[str | None, Elemen
         sizes = {axis: int(pixels.attrib[f"Size{axis}"]) for axis in "CZTYX"}
         order = pixels.attrib["DimensionOrder"].upper()[2:]
     except (KeyError, ValueError) as error:
-        raise CorruptSourceError(f"{path}: its OME-XML lacks sizes or order ({error})") from error
+        raise CorruptSourceError(
+            f"'{path}': its OME-XML lacks sizes or order ({error}); read it as a plain TIFF stack."
+        ) from error
     if sorted(order) != list("CTZ") or min(sizes.values()) < 1:
-        message = f"{path}: its OME-XML has the order XY{order} and the sizes {sizes}"
-        raise CorruptSourceError(message)
+        raise CorruptSourceError(
+            f"'{path}': its OME-XML has the order XY{order} and the sizes {sizes}; the order must "
+            "have X, Y, C, Z and T once each, and sizes must be at least 1."
+        )
     instrument = instruments.get(_reference(element, "InstrumentRef"))
     channels = [_channel(each, instrument) for each in _children(pixels, "Channel")]
     channels += [OmeChannel()] * (sizes["C"] - len(channels))
@@ -116,7 +127,7 @@ def _image(path: Path, element: Element, instruments: Mapping[str | None, Elemen
             _spacing(pixels, "PhysicalSizeZ"),
         ),
         time_increment=_spacing(pixels, "TimeIncrement", TIMES, "s"),
-        acquired=_moment(element),
+        acquired=_acquisition_datetime(element),
         channels=tuple(channels[: sizes["C"]]),
         instrument=_instrument(instrument, element),
         blocks=tuple(_block(path, each) for each in _children(pixels, "TiffData")),
@@ -129,7 +140,7 @@ def _image(path: Path, element: Element, instruments: Mapping[str | None, Elemen
 def _spacing(
     pixels: Element, name: str, units: Mapping[str, float] = LENGTHS, default: str = "\u00b5m"
 ) -> float | None:
-    """Return a distance in metres or seconds; programs write 0 where they know none."""
+    """Return a distance in metres or seconds; None for 0, which programs write if unknown."""
     value = _quantity(pixels, name, units, default)
     return value if value is not None and value > 0 else None
 
@@ -140,7 +151,7 @@ def _reference(element: Element, name: str) -> str | None:
 
 
 def _channel(element: Element, instrument: Element | None) -> OmeChannel:
-    """Parse a channel; the unit of wavelengths is nm unless stated."""
+    """Parse a channel; wavelengths are in nm unless stated otherwise."""
     waves = {}
     for name in ("Emission", "Excitation"):
         metres = _quantity(element, f"{name}Wavelength", LENGTHS, "nm")
@@ -161,7 +172,7 @@ def _channel(element: Element, instrument: Element | None) -> OmeChannel:
 
 
 def _instrument(element: Element | None, image: Element) -> OmeInstrument:
-    """Parse the microscope, and the objective that the image refers to, or the only one."""
+    """Parse the microscope, and the objective that the image refers to or the only objective."""
     microscope = _child(element, "Microscope")
     stated = {} if microscope is None else microscope.attrib
     objectives = {each.get("ID"): each for each in _children(element, "Objective")}
@@ -183,11 +194,11 @@ def _instrument(element: Element | None, image: Element) -> OmeInstrument:
     )
 
 
-def _moment(element: Element) -> datetime | None:
-    """Return the date of acquisition, an attribute or, of old, an element."""
+def _acquisition_datetime(element: Element) -> datetime | None:
+    """Return the date of acquisition, from an element or from an attribute."""
     child = next((c for c in element if _name(c) in ("AcquisitionDate", "AcquiredDate")), None)
     text = (child.text if child is not None else element.get("AcquiredDate")) or ""
-    # Digits beyond a microsecond and the letter Z are not read by every Python.
+    # Python 3.10 does not parse digits beyond a microsecond or the letter Z.
     text = re.sub(r"(\.\d{6})\d+", r"\1", text.strip()).replace("Z", "+00:00")
     text = re.sub(r"\.(\d{1,5})(?!\d)", lambda m: "." + m[1].ljust(6, "0"), text)
     try:
@@ -204,7 +215,9 @@ def _block(path: Path, element: Element) -> OmeBlock:
         if text is None:
             return None
         if not text.strip().isdigit():
-            raise CorruptSourceError(f"{path}: its OME-XML has a TiffData with {name}={text!r}")
+            raise CorruptSourceError(
+                f"'{path}': its OME-XML has a TiffData with {name}={text!r}; it must be an integer."
+            )
         return int(text)
 
     return OmeBlock(
@@ -217,7 +230,7 @@ def _block(path: Path, element: Element) -> OmeBlock:
 
 
 class _Planes:
-    """What is stated of single planes, in arrays of shape (channels, times, planes)."""
+    """Metadata of single planes, in arrays of shape (channels, times, planes)."""
 
     def __init__(self, sizes: Mapping[str, int], elements: list[Element]) -> None:
         shape = (sizes["C"], sizes["T"], sizes["Z"])
@@ -226,7 +239,7 @@ class _Planes:
         for element in elements:
             place = tuple(int(_number(element, f"The{axis}") or 0) for axis in "CTZ")
             if any(index >= size for index, size in zip(place, shape, strict=True)):
-                continue  # of a plane that there is not
+                continue  # the image has no such plane
             for name, values in (("DeltaT", self.delta_t), ("ExposureTime", self.exposure)):
                 seconds = _quantity(element, name, TIMES, "s")
                 if seconds is not None:
@@ -235,7 +248,7 @@ class _Planes:
                 self.stage = self._stage(element)
 
     def _stage(self, element: Element) -> tuple[float, float, float] | None:
-        """Return the place of the stage where its unit is a length, which by default it is not."""
+        """Return the position of the stage if it states a length unit; the default unit is none."""
         found = [_quantity(element, f"Position{axis}", LENGTHS, None) for axis in "XYZ"]
         x, y, z = found
         return None if x is None or y is None or z is None else (x, y, z)

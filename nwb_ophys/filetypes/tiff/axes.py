@@ -1,34 +1,36 @@
-"""Read what a TIFF file states about its axes: ImageJ, OME and tifffile's own description."""
+"""Read the axes that a TIFF file states: in the descriptions of ImageJ, OME and tifffile."""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from math import prod
 from xml.etree import ElementTree
 
-from attrs import evolve, frozen
+import attrs
 
 from nwb_ophys.filetypes.tiff.table import PageTable
 
 IMAGEJ_MARK, OME_MARK, SHAPED_MARK = "ImageJ=", "<OME", '"shape":'
 
 
-@frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class StatedAxes:
-    """What the first page of a file states about the order of its images.
+    """Axes of a file as its first page states them.
 
     Attributes
     ----------
     kind : str
-        ``"ImageJ"``, ``"OME"``, ``"tifffile"`` or empty where nothing is stated.
+        ``"ImageJ"``, ``"OME"``, ``"tifffile"``, or empty if nothing is stated.
     axes : str
         Letters of the axes before rows and columns, slowest first: T, Z and C. Empty if the file
-        does not say which axis is which.
+        does not name its axes.
     sizes : tuple of int
         Length of each of ``axes``.
     num_images : int
-        Number of images stated; 0 if unknown.
+        Stated number of images; 0 if unknown.
     unclear : str
-        Why the axes cannot be relied upon; empty if they can.
+        Reason why the axes are not reliable; empty if they are.
     """
 
     kind: str = ""
@@ -38,7 +40,7 @@ class StatedAxes:
     unclear: str = ""
 
     def size(self, axis: str) -> int:
-        """Return the length of one axis, 1 if the file has none of that name."""
+        """Return the length of one axis, 1 if the file has no such axis."""
         return self.sizes[self.axes.index(axis)] if axis in self.axes else 1
 
 
@@ -53,7 +55,7 @@ def read_stated_axes(table: PageTable) -> StatedAxes:
     Returns
     -------
     StatedAxes
-        Without ``kind`` where the description is of none of the known forms.
+        ``kind`` is empty if the description has no known form.
     """
     description = table.read_description(0)
     if description.startswith(IMAGEJ_MARK):
@@ -66,7 +68,7 @@ def read_stated_axes(table: PageTable) -> StatedAxes:
 
 
 def _stated(kind: str, sizes: Mapping[str, int], order: Sequence[str]) -> StatedAxes:
-    """Return axes slowest first, without those of length 1."""
+    """Return the axes in the given order, without axes of length 1."""
     axes = "".join(axis for axis in order if sizes[axis] > 1)
     lengths = tuple(sizes[axis] for axis in axes)
     return StatedAxes(kind=kind, axes=axes or "T", sizes=lengths or (1,), num_images=prod(lengths))
@@ -82,14 +84,14 @@ def _imagej_axes(description: str, num_pages: int) -> StatedAxes:
         return max(int(text), 1) if text.isdigit() else 1
 
     sizes = {"C": number("channels"), "Z": number("slices"), "T": number("frames")}
-    # A stack that is no hyperstack has "slices" too, whatever its images are: time or depth.
+    # A plain stack has "slices" too, which may mean time or depth; only a hyperstack is clear.
     is_hyperstack = values.get("hyperstack") == "true" and prod(sizes.values()) > 1
     if not (is_hyperstack or sizes["C"] > 1 or sizes["T"] > 1):
         return StatedAxes(kind="ImageJ", num_images=max(sizes["Z"], number("images")))
     order = values.get("order", "czt").upper()
     stated = _stated("ImageJ", sizes, order[::-1] if sorted(order) == list("CTZ") else "TZC")
     if num_pages > stated.num_images:
-        return evolve(stated, unclear=f"it states {stated.num_images} images, but holds more")
+        return attrs.evolve(stated, unclear=f"it states {stated.num_images} images, but has more")
     return stated
 
 
@@ -107,18 +109,18 @@ def _shaped_axes(description: str, table: PageTable) -> StatedAxes:
     leading = [(axis, size) for axis, size in zip(axes, shape, strict=False) if axis not in "YXS"]
     if len(axes) != len(shape) or not any(axis in "TZC" for axis, _ in leading):
         return StatedAxes(kind="tifffile", num_images=num_images)
-    # tifffile's letters for an axis of no stated meaning, which can only be time here.
+    # I and Q are tifffile's letters for an unknown axis, which can only be time here.
     if not any(axis == "T" for axis, _ in leading):
         leading = [("T" if axis in "IQ" else axis, size) for axis, size in leading]
     leading = [(axis, size) for axis, size in leading if size > 1 or axis in "TZC"]
     letters = [axis for axis, _ in leading]
     unclear = ""
     if len(set(letters)) < len(letters) or not set(letters) <= set("TZC"):
-        unclear = f"it states the axes {axes!r}, of which only T, Z, C, Y and X are understood"
+        unclear = f"it states the axes {axes!r}; only T, Z, C, Y and X are known"
     elif prod(size for _, size in leading) != num_images:
-        unclear = f"it states the shape {shape}, which pages of this size do not make up"
+        unclear = f"it states the shape {shape}, which does not fit the size of its pages"
     elif table.num_pages > num_images:
-        unclear = f"it states {num_images} images, but holds several series"
+        unclear = f"it states {num_images} images, but has several series"
     return StatedAxes(
         kind="tifffile",
         axes="".join(letters),
@@ -129,7 +131,7 @@ def _shaped_axes(description: str, table: PageTable) -> StatedAxes:
 
 
 def _ome_axes(description: str, num_pages: int) -> StatedAxes:
-    """Parse OME-XML; the order of planes is that of the file only if its TiffData say so."""
+    """Parse OME-XML; its axes are reliable only if the pages lie in the stated order."""
     try:
         root = ElementTree.fromstring(description.strip())
     except ElementTree.ParseError as error:
@@ -150,14 +152,14 @@ def _ome_axes(description: str, num_pages: int) -> StatedAxes:
     stated = _stated("OME", sizes, order)
     if stated.num_images != num_pages:
         unclear = (
-            f"its OME-XML describes {stated.num_images} planes and the file holds {num_pages}: "
+            f"its OME-XML describes {stated.num_images} planes and the file has {num_pages}: "
             "it is one file of a set"
         )
     else:
         try:
             unclear = _check_plane_order(pixels, sizes, order)
         except ValueError as error:
-            unclear = f"its OME-XML states pages that are no numbers ({error})"
+            unclear = f"its OME-XML states page numbers that are not integers ({error})"
     return StatedAxes(
         kind="OME",
         axes=stated.axes,
@@ -168,7 +170,7 @@ def _ome_axes(description: str, num_pages: int) -> StatedAxes:
 
 
 def _check_plane_order(pixels: ElementTree.Element, sizes: Mapping[str, int], order: str) -> str:
-    """Return why pages do not lie in the stated order; empty if they do."""
+    """Return how the pages deviate from the stated order; empty if they follow it."""
     strides = {axis: prod(sizes[a] for a in order[i + 1 :]) for i, axis in enumerate(order)}
     for element in pixels:
         if _local_name(element) != "TiffData":
@@ -177,7 +179,7 @@ def _check_plane_order(pixels: ElementTree.Element, sizes: Mapping[str, int], or
         expected = sum(first[axis] * strides[axis] for axis in "CZT")
         page = int(element.attrib.get("IFD", str(expected) if any(first.values()) else "0"))
         if page != expected:
-            return f"its OME-XML has plane {first} in page {page}, out of the stated order"
+            return f"its OME-XML has plane {first} on page {page}, out of the stated order"
     return ""
 
 

@@ -1,4 +1,6 @@
-"""The part that extractors of paged TIFF files share: samples are looked up as page numbers."""
+"""Base class of extractors of paged TIFF files, which map samples to page numbers."""
+
+from __future__ import annotations
 
 from typing import Any
 
@@ -12,30 +14,30 @@ from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 
 
 class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
-    """Samples made of one page per plane; subclasses say which pages those are.
+    """Samples of one page per plane; subclasses define the pages.
 
-    `get_series` may be called from several threads at once. `close` releases the files; so does
-    the end of the object, and leaving a ``with`` block.
+    `get_series` may be called from several threads at once. `close` releases the files; so do
+    leaving a ``with`` block and deleting the object.
 
     Parameters
     ----------
     reader : TiffPageReader
-        The files, which this object closes.
+        The files; this object closes them.
     sampling_frequency : float
         Samples per second, in Hz.
     num_samples : int
         Number of samples.
     num_planes : int
-        Number of planes of a sample; with more than one the extractor is volumetric.
+        Number of planes of a sample; the extractor is volumetric if there are several.
     """
 
     reads_in_parallel = True
 
     _reader: TiffPageReader
     _pages: Integers
-    """Pages of all samples, of shape (samples, planes), where they are not worked out on use."""
+    """Pages of all samples, of shape (samples, planes), unless computed by `_sample_pages`."""
     _stated_times: npt.NDArray[np.float64] | None = None
-    """Times of all samples, where the files state them."""
+    """Times of all samples, if the files state them."""
 
     def __init__(
         self,
@@ -64,18 +66,18 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         Parameters
         ----------
         start_sample, end_sample : int, optional
-            First sample, and the one after the last; by default all of them.
+            First sample, and the one after the last; all samples by default.
 
         Returns
         -------
         numpy.ndarray, shape (samples, rows, columns) or (samples, rows, columns, planes)
-            A new array in native byte order. That of volumes is a transposed view, in which the
-            planes are not next to each other in memory.
+            A new array in native byte order. For volumes it is a transposed view: planes are not
+            next to each other in memory.
 
         Raises
         ------
         SourceArgumentError
-            If the range lies outside of the recording.
+            If the range lies outside the recording.
         """
         samples = self._sample_range(start_sample, end_sample)
         pages = self._sample_pages(samples)
@@ -117,17 +119,17 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         start_sample: int | None = None,
         end_sample: int | None = None,
     ) -> npt.NDArray[np.float64] | None:
-        """Return the times of samples that the files state, as the class says which these are.
+        """Return the times of samples that the files state; the class defines their meaning.
 
         Parameters
         ----------
         start_sample, end_sample : int, optional
-            First sample, and the one after the last; by default all of them.
+            First sample, and the one after the last; all samples by default.
 
         Returns
         -------
         numpy.ndarray of float64, shape (samples,), or None
-            In seconds; None where they are not stated, as in plain TIFF files.
+            In seconds; None if not stated, as in plain TIFF files.
         """
         samples = self._sample_range(start_sample, end_sample)
         return None if self._stated_times is None else self._stated_times[samples]
@@ -136,13 +138,13 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         """Close the files; reading afterwards raises SourceError."""
         self._reader.close()
 
-    def __enter__(self) -> "TiffFramesExtractor":
+    def __enter__(self) -> TiffFramesExtractor:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:
-        # An __init__ that raised leaves no reader.
+        # There is no reader if __init__ raised.
         if "_reader" in self.__dict__:
             self._reader.close()

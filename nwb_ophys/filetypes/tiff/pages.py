@@ -1,8 +1,8 @@
-"""Read the chain of image file directories (IFDs) of a TIFF file into one table of numbers.
+"""Read the chain of image file directories (IFDs) of a TIFF file into columns of numbers.
 
-One pass reads each IFD once, as bytes; everything else is done for all pages together in numpy.
-That is what makes a complete check for truncation affordable on 100,000 pages. Nothing here
-needs tifffile. Structure and tag numbers: TIFF 6.0 specification (Adobe, 1992) and the BigTIFF
+One pass reads each IFD once, as bytes; everything else is done for all pages at once in numpy,
+which makes a complete check for truncation affordable on 100,000 pages. This module does not need
+tifffile. Structure and tag numbers: TIFF 6.0 specification (Adobe, 1992) and the BigTIFF
 extension (libtiff).
 """
 
@@ -12,24 +12,24 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+import attrs
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
 
 from nwb_ophys.errors import CorruptSourceError
 
 Integers = npt.NDArray[np.int64]
 
-MAXIMAL_TAGS = 4096  # more in one IFD means that its bytes are something else
+MAXIMAL_TAGS = 4096  # an IFD that claims more tags is not an IFD
 
-# Numbers of the tags that matter here, from the TIFF 6.0 specification.
+# Numbers of the tags that are read, from the TIFF 6.0 specification.
 IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION = 256, 257, 258, 259
 PHOTOMETRIC, FILL_ORDER, IMAGE_DESCRIPTION = 262, 266, 270
 STRIP_OFFSETS, STRIP_BYTE_COUNTS, SAMPLES_PER_PIXEL, ROWS_PER_STRIP = 273, 279, 277, 278
 PLANAR_CONFIGURATION, PREDICTOR, TILE_WIDTH, TILE_LENGTH = 284, 317, 322, 323
 TILE_OFFSETS, TILE_BYTE_COUNTS, SAMPLE_FORMAT, IMAGE_DEPTH = 324, 325, 339, 32997
 
-# What TIFF 6.0 says a reader must assume where a page does not state the tag.
+# Values that a reader must assume for missing tags (TIFF 6.0).
 TAG_DEFAULTS = {
     IMAGE_WIDTH: 0,
     IMAGE_LENGTH: 0,
@@ -46,7 +46,7 @@ TAG_DEFAULTS = {
     SAMPLE_FORMAT: 1,
     IMAGE_DEPTH: 1,
 }
-# Bytes per element of the TIFF data types 1 to 18; 0 for those that do not exist.
+# Bytes per element of the TIFF data types 1 to 18; 0 for undefined types.
 TYPE_SIZES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8], np.int64)
 
 # Pages that differ in one of these cannot be frames of one recording.
@@ -72,18 +72,18 @@ CODING_TAGS = (
 UNCOMPRESSED = 1
 
 
-@frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class TiffStructure:
-    """How the integers of one file are stored, from its first bytes.
+    """Byte order and integer sizes of a TIFF file, from its first bytes.
 
     Attributes
     ----------
     byte_order : str
         ``"<"`` or ``">"``.
     is_big : bool
-        Whether it is a BigTIFF, with 8-byte offsets.
+        Whether the file is a BigTIFF, with 8-byte offsets.
     first_offset : int
-        Position of the first IFD in bytes, 0 where there is none.
+        Position of the first IFD in bytes, 0 if there is none.
     """
 
     byte_order: str
@@ -92,7 +92,7 @@ class TiffStructure:
 
     @property
     def count_format(self) -> struct.Struct:
-        """Format of the number of tags that begins an IFD."""
+        """Format of the number of tags at the start of an IFD."""
         return struct.Struct(self.byte_order + ("Q" if self.is_big else "H"))
 
     @property
@@ -102,7 +102,7 @@ class TiffStructure:
 
     @property
     def tag_dtype(self) -> np.dtype[np.void]:
-        """Record of one tag."""
+        """Record type of one tag."""
         order, word = self.byte_order, "u8" if self.is_big else "u4"
         return np.dtype(
             [
@@ -114,15 +114,15 @@ class TiffStructure:
         )
 
 
-@frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False)
 class TagColumn:
     """One tag of all pages.
 
     Attributes
     ----------
     types, counts, values : numpy.ndarray of int64, shape (pages,)
-        Data type, number of elements (0 where the page lacks the tag) and the value: the element
-        itself where there is one that fits into the IFD, else the file position of the elements.
+        Data type, number of elements (0 if the page lacks the tag) and value: the element itself
+        if it is single and fits into the IFD, else the file position of the elements.
     """
 
     types: Integers
@@ -130,22 +130,22 @@ class TagColumn:
     values: Integers
 
 
-@frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False)
 class DirectoryChain:
-    """The IFDs of a file as far as they can be read.
+    """The IFDs of a file, as far as they can be read.
 
     Attributes
     ----------
     structure : TiffStructure
-        How the file stores integers.
+        Byte order and integer sizes of the file.
     num_pages : int
         Number of complete IFDs.
     problem : str
         Why the chain ends before its end marker; empty if it does not.
     columns : dict of int to TagColumn
-        The tags that matter here by number; a tag that no page has is not listed.
+        The tags that are read, by number; tags that no page has are absent.
     tag_ends : numpy.ndarray of int64, shape (pages,)
-        File position where the last of a page's registered tags ends, in bytes.
+        File position of the end of the last registered tag of each page, in bytes.
     """
 
     structure: TiffStructure
@@ -160,17 +160,17 @@ class DirectoryChain:
         column = self.columns.get(code)
         if column is None:
             return np.full(self.num_pages, default, np.int64)
-        # Colour images list several values, elsewhere in the file; they are refused later on.
+        # Colour images have several values, outside the IFD; they are refused later.
         return np.where(column.counts == 1, column.values, default)
 
 
 def read_structure(file: BinaryIO, path: Path) -> TiffStructure:
-    """Read the first bytes of a file.
+    """Read the first bytes of a TIFF or BigTIFF file.
 
     Raises
     ------
     CorruptSourceError
-        If they are not those of a TIFF or BigTIFF file.
+        If the file is neither.
     """
     head = file.read(16)
     byte_order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
@@ -182,49 +182,11 @@ def read_structure(file: BinaryIO, path: Path) -> TiffStructure:
         if version == 43 and len(head) == 16:
             (offset,) = struct.unpack(byte_order + "Q", head[8:16])
             return TiffStructure(byte_order=byte_order, is_big=True, first_offset=offset)
-    message = (
-        f"{path} is not a TIFF file: it begins with the bytes {head[:4].hex(' ') or '(none)'}, "
-        "a TIFF file with 49 49 2a 00, 4d 4d 00 2a, 49 49 2b 00 or 4d 4d 00 2b"
+    raise CorruptSourceError(
+        f"'{path}' is not a TIFF file: it begins with the bytes {head[:4].hex(' ') or '(none)'}, "
+        "but a TIFF file begins with 49 49 2a 00, 4d 4d 00 2a, 49 49 2b 00 or 4d 4d 00 2b. Give a "
+        "TIFF file."
     )
-    raise CorruptSourceError(message)
-
-
-def _read_directories(
-    file: BinaryIO, structure: TiffStructure, file_size: int
-) -> tuple[list[bytes], str]:
-    """Return the tags of each page as bytes, and why the chain breaks (empty if it does not)."""
-    count_format, offset_format = structure.count_format, structure.offset_format
-    tag_size = structure.tag_dtype.itemsize
-    frame_size = count_format.size + offset_format.size
-    blocks: list[bytes] = []
-    seen: set[int] = set()
-    next_offset, block_size = structure.first_offset, 20 * tag_size + frame_size
-    problem = ""
-    while offset := next_offset:
-        if offset in seen:
-            problem = "was read already: the chain is a circle"
-            break
-        seen.add(offset)
-        if offset > file_size - count_format.size:
-            problem = f"lies behind the end, byte {file_size}"
-            break
-        file.seek(offset)
-        block = file.read(block_size)
-        (num_tags,) = count_format.unpack_from(block)
-        if not 0 < num_tags <= MAXIMAL_TAGS:
-            problem = f"claims to hold {num_tags} tags"
-            break
-        # Pages mostly have as many tags as the one before, so that one read gets the whole IFD.
-        block_size = num_tags * tag_size + frame_size
-        if len(block) < block_size:
-            block += file.read(block_size - len(block))
-        if len(block) < block_size:
-            problem = f"is cut off at the end, byte {file_size}"
-            break
-        (next_offset,) = offset_format.unpack_from(block, block_size - offset_format.size)
-        blocks.append(block[count_format.size : block_size - offset_format.size])
-    where = f"the directory of page {len(blocks)}, at byte {offset}, " if problem else ""
-    return blocks, where + problem
 
 
 def read_chain(file: BinaryIO, path: Path, file_size: int) -> DirectoryChain:
@@ -235,26 +197,26 @@ def read_chain(file: BinaryIO, path: Path, file_size: int) -> DirectoryChain:
     file : binary file
         The open file; unbuffered, since the reads are small and far apart.
     path : Path
-        Its path, for messages.
+        Path of the file, for messages.
     file_size : int
-        Its size in bytes.
+        Size of the file in bytes.
 
     Returns
     -------
     DirectoryChain
-        What could be read; ``problem`` says why the chain ends early.
+        The readable part; ``problem`` says why the chain ends early.
 
     Raises
     ------
     CorruptSourceError
-        If the file is not a TIFF at all.
+        If the file is not a TIFF file.
     """
     structure = read_structure(file, path)
     blocks, problem = _read_directories(file, structure, file_size)
     sizes = np.array([len(block) for block in blocks], np.int64)
     columns: dict[int, TagColumn] = {}
     tag_ends = np.zeros(len(blocks), np.int64)
-    # Pages with equally many tags are parsed together: usually all, or all but the first.
+    # Pages with the same number of tags are parsed together: usually all, or all but the first.
     for size in np.unique(sizes):
         pages = np.flatnonzero(sizes == size)
         data = b"".join(blocks[page] for page in pages)
@@ -270,18 +232,56 @@ def read_chain(file: BinaryIO, path: Path, file_size: int) -> DirectoryChain:
     )
 
 
+def _read_directories(
+    file: BinaryIO, structure: TiffStructure, file_size: int
+) -> tuple[list[bytes], str]:
+    """Return the tags of each page as bytes, and why the chain breaks (empty if it does not)."""
+    count_format, offset_format = structure.count_format, structure.offset_format
+    tag_size = structure.tag_dtype.itemsize
+    frame_size = count_format.size + offset_format.size
+    blocks: list[bytes] = []
+    seen: set[int] = set()
+    next_offset, block_size = structure.first_offset, 20 * tag_size + frame_size
+    problem = ""
+    while offset := next_offset:
+        if offset in seen:
+            problem = "was already read: the chain is circular"
+            break
+        seen.add(offset)
+        if offset > file_size - count_format.size:
+            problem = f"lies beyond the end of the file, byte {file_size}"
+            break
+        file.seek(offset)
+        block = file.read(block_size)
+        (num_tags,) = count_format.unpack_from(block)
+        if not 0 < num_tags <= MAXIMAL_TAGS:
+            problem = f"claims to hold {num_tags} tags"
+            break
+        # Most pages have as many tags as the page before, so that one read gets the whole IFD.
+        block_size = num_tags * tag_size + frame_size
+        if len(block) < block_size:
+            block += file.read(block_size - len(block))
+        if len(block) < block_size:
+            problem = f"is truncated at the end of the file, byte {file_size}"
+            break
+        (next_offset,) = offset_format.unpack_from(block, block_size - offset_format.size)
+        blocks.append(block[count_format.size : block_size - offset_format.size])
+    where = f"the directory of page {len(blocks)}, at byte {offset}, " if problem else ""
+    return blocks, where + problem
+
+
 def _element_sizes(types: npt.NDArray[np.integer]) -> Integers:
     """Return the bytes per element of TIFF data types; 0 for unknown ones."""
     return np.where(types < len(TYPE_SIZES), TYPE_SIZES[np.minimum(types, 18)], 0)
 
 
 def _tag_ends(tags: npt.NDArray[np.void]) -> Integers:
-    """Return where the values kept outside of each IFD end; ``tags`` has shape (pages, tags)."""
+    """Return the end of the values stored outside each IFD; ``tags`` has shape (pages, tags)."""
     word = tags["value"].dtype.itemsize
     counts = np.minimum(tags["count"].astype(np.uint64), 2**40).astype(np.int64)
     sizes = counts * _element_sizes(tags["type"])
     ends = np.minimum(tags["value"].astype(np.uint64), 2**62).astype(np.int64) + sizes
-    # Private tags (from 32768 on) are left out: some programs state wrong sizes for their own.
+    # Private tags (from 32768 on) are ignored, since some programs state wrong sizes for them.
     ends[(sizes <= word) | (tags["code"] >= 32768)] = 0
     largest: Integers = ends.max(axis=1)
     return largest
@@ -319,7 +319,7 @@ def _collect_columns(
 
 
 def _inline_values(entries: npt.NDArray[np.void], structure: TiffStructure) -> Integers:
-    """Return single elements as numbers; the value field is left-justified in its bytes."""
+    """Return single elements as numbers; values are left-justified in their field."""
     values = entries["value"].astype(np.uint64)
     word = 8 * entries["value"].dtype.itemsize
     bits = np.minimum(8 * _element_sizes(entries["type"]), word)
@@ -329,5 +329,5 @@ def _inline_values(entries: npt.NDArray[np.void], structure: TiffStructure) -> I
         values >>= spare
     else:
         values &= np.uint64(2**word - 1) >> spare
-    # Positions from 2**63 on become negative here, which the check of the file size refuses.
+    # Positions from 2**63 on become negative, which the check of the file size refuses.
     return values.view(np.int64)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, closed_file
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.memory import release_map
@@ -21,67 +22,8 @@ from nwb_ophys.optional import require_package
 
 # A recording of thousands of files must not use up the file handles of the process (often 1024).
 MAXIMAL_OPEN_FILES = 64
-
-
-class _OpenMaps:
-    """The files mapped last, up to a fixed number; guarded by the caller's lock."""
-
-    def __init__(self, open_map: Callable[[int], npt.NDArray[np.uint8]]) -> None:
-        self._open_map = open_map
-        self._maps: OrderedDict[int, npt.NDArray[np.uint8]] = OrderedDict()
-
-    def get(self, index: int) -> npt.NDArray[np.uint8]:
-        """Return the map of the file of one index."""
-        if index in self._maps:
-            self._maps.move_to_end(index)
-            return self._maps[index]
-        while len(self._maps) >= MAXIMAL_OPEN_FILES:
-            self._maps.popitem(last=False)
-        self._maps[index] = self._open_map(index)
-        return self._maps[index]
-
-    def close(self) -> None:
-        """Let go of all of them."""
-        self._maps.clear()
-
-
-class _LentFiles:
-    """Files open with tifffile, each lent to one thread at a time; idle ones are kept open."""
-
-    def __init__(self, open_file: Callable[[int], Any]) -> None:
-        self._open_file = open_file
-        self._idle: OrderedDict[int, list[Any]] = OrderedDict()
-        self._lock = Lock()
-
-    @contextmanager
-    def lend(self, index: int) -> Iterator[Any]:
-        """Lend a file of an index, opened anew where all open ones are lent."""
-        with self._lock:
-            kept = self._idle.get(index)
-            tiff = kept.pop() if kept else None
-        if tiff is None:
-            tiff = self._open_file(index)
-        try:
-            yield tiff
-        finally:
-            self._keep(index, tiff)
-
-    def _keep(self, index: int, tiff: Any) -> None:
-        with self._lock:
-            self._idle.setdefault(index, []).append(tiff)
-            self._idle.move_to_end(index)
-            while sum(map(len, self._idle.values())) > MAXIMAL_OPEN_FILES:
-                _, oldest = self._idle.popitem(last=False)
-                for idle in oldest:
-                    idle.close()
-
-    def close(self) -> None:
-        """Close all that are not lent."""
-        with self._lock:
-            for idle in self._idle.values():
-                for tiff in idle:
-                    tiff.close()
-            self._idle.clear()
+# Page tables of files take some hundred bytes each; recordings have up to 100,000 files.
+_MAX_CACHED_TABLES = 1024
 
 
 def check_alike(first: TiffSource, other: TiffSource) -> None:
@@ -97,11 +39,11 @@ def check_alike(first: TiffSource, other: TiffSource) -> None:
 
 
 class TiffPageReader:
-    """Read pages by their number counted over several TIFF files of one shape.
+    """Read pages by their number, counted over several TIFF files of one shape.
 
-    Uncompressed pages are copied out of a memory map of the file, without a lock; others are
-    decoded by tifffile, a block at a time. `read` may be called from several threads at once, each
-    of which has the file open for itself.
+    Uncompressed pages are copied from a memory map of the file, without a lock; others are
+    decoded by tifffile, one block at a time. `read` may be called from several threads at once;
+    each thread has its own open file.
 
     Parameters
     ----------
@@ -115,12 +57,12 @@ class TiffPageReader:
     dtype : numpy.dtype
         Type of a pixel, in native byte order.
     first_pages : numpy.ndarray of int64, shape (files + 1,)
-        Number of the first page of each file, and at the end the number of all pages.
+        Number of the first page of each file, followed by the number of all pages.
 
     Raises
     ------
     SourceError
-        If the files differ in shape or dtype; the message names the first that does.
+        If the files differ in shape or dtype; the message names the first such file.
     """
 
     def __init__(self, sources: Sequence[TiffSource]) -> None:
@@ -129,7 +71,7 @@ class TiffPageReader:
         self._begin(tuple(sources), [source.table.num_pages for source in sources])
 
     def _begin(self, sources: Sequence[TiffSource], num_pages: Sequence[int]) -> None:
-        """Take the files, of which only the first is looked at, and the number of pages of each."""
+        """Set up the reader from the first file and the number of pages of each file."""
         first = sources[0]
         self.sources = sources
         self.rows, self.columns, self.dtype = first.table.rows, first.table.columns, first.dtype
@@ -146,7 +88,7 @@ class TiffPageReader:
         return int(self.first_pages[-1])
 
     def locate(self, pages: Integers) -> tuple[Integers, Integers]:
-        """Return the index of the file and the index in that file of pages; int64 like them."""
+        """Return the file index of each page, and its index within that file; both int64."""
         files = (np.searchsorted(self.first_pages, pages, side="right") - 1).astype(np.int64)
         return files, pages - self.first_pages[files]
 
@@ -161,7 +103,7 @@ class TiffPageReader:
         Returns
         -------
         numpy.ndarray of `dtype`, shape (pages, rows, columns)
-            A copy, which the caller may change and which outlives `close`.
+            A copy, which the caller may modify and which remains valid after `close`.
 
         Raises
         ------
@@ -181,7 +123,7 @@ class TiffPageReader:
         return out
 
     def _copy_direct(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
-        """Copy uncompressed pages out of a memory map into ``out``, of shape (pages, ...)."""
+        """Copy uncompressed pages from a memory map into ``out``, of shape (pages, ...)."""
         table = self.sources[file].table
         with self._lock:
             pixels = self._maps.get(file)
@@ -190,7 +132,7 @@ class TiffPageReader:
         dtype = table.dtype
         assert dtype is not None  # a table is direct only with a dtype
         strides = (self.columns * dtype.itemsize, dtype.itemsize)
-        # Pages at equal distances, with or without directories between them, are one array.
+        # Pages at equal distances form one strided array, even with directories between them.
         is_regular = len(steps) > 0 and steps[0] > 0 and bool((steps == steps[0]).all())
         if is_regular:
             view: npt.NDArray[Any] = np.ndarray(
@@ -214,26 +156,19 @@ class TiffPageReader:
                         out[index] = tiff.pages.get(page, aspage=True).asarray()
             except MemoryError:
                 raise
-            # Each codec has errors of its own, without a common base class.
+            # The errors of the codecs have no common base class.
             except Exception as error:
-                message = (
-                    f"{table.path}: pages {pages[0]} to {pages[-1]} cannot be decoded ({error}); "
-                    "the file is damaged. Copy it again from where it was recorded"
-                )
-                raise CorruptSourceError(message) from error
+                raise CorruptSourceError(
+                    f"'{table.path}': pages {pages[0]} to {pages[-1]} cannot be decoded ({error}); "
+                    f"the file is damaged. To repair it, {COPY_AGAIN}."
+                ) from error
 
     def _open_map(self, file: int) -> npt.NDArray[np.uint8]:
         """Map a file into memory, read-only."""
         self._check_open()
         table = self.sources[file].table
         pixels = np.memmap(table.path, np.uint8, mode="r")
-        # Reading behind the end of a mapped file would end the process, not raise.
-        if len(pixels) < table.file_size:
-            message = (
-                f"{table.path} had {table.file_size} bytes when it was opened and has "
-                f"{len(pixels)} now; do not change a recording while it is converted"
-            )
-            raise CorruptSourceError(message)
+        check_not_shortened(table.path, table.file_size)
         return pixels
 
     def _open_tiff(self, file: int) -> Any:
@@ -243,7 +178,7 @@ class TiffPageReader:
 
     def _check_open(self) -> None:
         if self._is_closed:
-            raise SourceError(f"{self.sources[0].table.path} was closed; open it again to read it")
+            raise closed_file(self.sources[0].table.path)
 
     def close(self) -> None:
         """Close all files; may be called more than once, but not while `read` runs."""
@@ -253,28 +188,104 @@ class TiffPageReader:
         self._tiffs.close()
 
 
-# Some hundred bytes each, in place of all those of a recording of 100,000 files.
-_HEADERS_KEPT = 1024
+class ManyTiffsReader(TiffPageReader):
+    """Read pages by their number, counted over files whose numbers of pages are known.
+
+    The headers of the first file and of the last, which a crash may truncate, are read when the
+    reader is created; the headers of the other files are read together with their pages.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        The files in the order of their pages.
+    num_pages : sequence of int
+        Number of pages of each file that are counted.
+    """
+
+    def __init__(self, paths: Sequence[Path], num_pages: Sequence[int]) -> None:
+        sources = _LazySources(paths, num_pages)
+        sources[len(sources) - 1]
+        self._begin(sources, num_pages)
+
+
+class _OpenMaps:
+    """The most recently used memory maps, up to a fixed number; the caller holds a lock."""
+
+    def __init__(self, open_map: Callable[[int], npt.NDArray[np.uint8]]) -> None:
+        self._open_map = open_map
+        self._maps: OrderedDict[int, npt.NDArray[np.uint8]] = OrderedDict()
+
+    def get(self, index: int) -> npt.NDArray[np.uint8]:
+        """Return the memory map of the file with this index."""
+        if index in self._maps:
+            self._maps.move_to_end(index)
+            return self._maps[index]
+        while len(self._maps) >= MAXIMAL_OPEN_FILES:
+            self._maps.popitem(last=False)
+        self._maps[index] = self._open_map(index)
+        return self._maps[index]
+
+    def close(self) -> None:
+        """Release all maps."""
+        self._maps.clear()
+
+
+class _LentFiles:
+    """Files opened with tifffile, each lent to one thread at a time; idle files stay open."""
+
+    def __init__(self, open_file: Callable[[int], Any]) -> None:
+        self._open_file = open_file
+        self._idle: OrderedDict[int, list[Any]] = OrderedDict()
+        self._lock = Lock()
+
+    @contextmanager
+    def lend(self, index: int) -> Iterator[Any]:
+        """Lend the file with this index; open it once more if all open ones are lent."""
+        with self._lock:
+            kept = self._idle.get(index)
+            tiff = kept.pop() if kept else None
+        if tiff is None:
+            tiff = self._open_file(index)
+        try:
+            yield tiff
+        finally:
+            self._keep(index, tiff)
+
+    def _keep(self, index: int, tiff: Any) -> None:
+        with self._lock:
+            self._idle.setdefault(index, []).append(tiff)
+            self._idle.move_to_end(index)
+            while sum(map(len, self._idle.values())) > MAXIMAL_OPEN_FILES:
+                _, oldest = self._idle.popitem(last=False)
+                for idle in oldest:
+                    idle.close()
+
+    def close(self) -> None:
+        """Close all files that are not lent."""
+        with self._lock:
+            for idle in self._idle.values():
+                for tiff in idle:
+                    tiff.close()
+            self._idle.clear()
 
 
 class _LazySources(Sequence[TiffSource]):
-    """Files that are checked when they are asked for; from several threads at once."""
+    """Files that are checked on access; may be used from several threads at once."""
 
     def __init__(self, paths: Sequence[Path], num_pages: Sequence[int]) -> None:
         self._paths = paths
         self._num_pages = num_pages
         self._first = self._checked(0)
-        self._inspect = functools.lru_cache(_HEADERS_KEPT)(self._checked)
+        self._inspect = functools.lru_cache(_MAX_CACHED_TABLES)(self._checked)
 
     def _checked(self, index: int) -> TiffSource:
         path, expected = self._paths[index], self._num_pages[index]
         source = inspect_tiff(path, reads_axes=False)
         if source.table.num_pages < expected:
-            message = (
-                f"{path} has {source.table.num_pages} pages, but the recording's header names "
-                f"{expected} of it; copy the file again from where it was recorded"
+            raise CorruptSourceError(
+                f"'{path}' has {source.table.num_pages} pages, but the header of the recording "
+                f"refers to {expected}; {COPY_AGAIN}."
             )
-            raise CorruptSourceError(message)
         if index:
             check_alike(self._first, source)
         return source
@@ -290,23 +301,3 @@ class _LazySources(Sequence[TiffSource]):
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
         return self._first if index == 0 else self._inspect(range(len(self))[index])
-
-
-class ManyTiffsReader(TiffPageReader):
-    """Read pages by their number counted over files whose numbers of pages are known.
-
-    The headers of the first and of the last file, which is the one that a crash cuts off, are read
-    when it is made, those of the others when their pages are.
-
-    Parameters
-    ----------
-    paths : sequence of pathlib.Path
-        The files in the order of their pages.
-    num_pages : sequence of int
-        How many pages of each are counted.
-    """
-
-    def __init__(self, paths: Sequence[Path], num_pages: Sequence[int]) -> None:
-        sources = _LazySources(paths, num_pages)
-        sources[len(sources) - 1]
-        self._begin(sources, num_pages)

@@ -1,14 +1,17 @@
-"""Find where the pixels of each page of a TIFF file are, and refuse files that are cut off."""
+"""Locate the pixels of each page of a TIFF file, and refuse truncated files."""
+
+from __future__ import annotations
 
 import os
 import struct
 from pathlib import Path
 from typing import BinaryIO
 
+import attrs
 import numpy as np
-from attrs import frozen
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.tiff import pages as tag
 from nwb_ophys.filetypes.tiff.pages import (
     DirectoryChain,
@@ -21,32 +24,32 @@ from nwb_ophys.filetypes.tiff.pages import (
 NUMBER_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 
 
-@frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False)
 class PageTable:
-    """The pages of one TIFF file: their common shape and where their pixels are.
+    """The pages of one TIFF file: their common shape and the positions of their pixels.
 
     Attributes
     ----------
     path : Path
         The file.
     file_size : int
-        Its size in bytes when it was read.
+        Size of the file in bytes when it was read.
     rows, columns : int
         Shape of every page in pixels.
     samples_per_pixel, depth : int
         1 and 1 for images of one number per pixel.
     dtype : numpy.dtype or None
-        Type of a pixel in the byte order of the file; None where numpy has no such type.
+        Type of a pixel in the byte order of the file; None if numpy has no such type.
     compression : int
         Value of the Compression tag, 1 for none.
     is_direct : bool
-        Whether each page's pixels are uncompressed and in one piece, as in memory.
+        Whether the pixels of each page are uncompressed and contiguous.
     is_uniform : bool
-        Whether all pages are encoded alike, so that a block can be decoded together.
+        Whether all pages are encoded alike, so that a block can be decoded in one call.
     data_offsets : numpy.ndarray of int64, shape (pages,)
         File position of the first pixel of each page, in bytes.
     description_offsets, description_sizes : numpy.ndarray of int64, shape (pages,)
-        File position and size in bytes of the ImageDescription; size 0 where there is none.
+        File position and size in bytes of the ImageDescription; size 0 if there is none.
     """
 
     path: Path
@@ -69,7 +72,7 @@ class PageTable:
         return len(self.data_offsets)
 
     def read_descriptions(self, pages: Integers) -> list[bytes]:
-        """Return the ImageDescription of some pages, without reading anything else of them."""
+        """Return the ImageDescription of some pages, without reading the rest of them."""
         texts = []
         with self.path.open("rb", buffering=0) as file:
             for page in pages:
@@ -83,19 +86,19 @@ class PageTable:
         return text.rstrip(b"\x00").decode("utf-8", errors="replace")
 
 
-@frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False)
 class _Segments:
-    """Where the strips or tiles of each page are; arrays of int64, shape (pages,)."""
+    """Positions of the strips or tiles of each page; arrays of int64, shape (pages,)."""
 
     starts: Integers
     sizes: Integers
     ends: Integers
     in_one_piece: np.ndarray
-    """Whether a page's strips follow each other in the file; bool, shape (pages,)."""
+    """Return whether a page's strips follow each other in the file; bool, shape (pages,)."""
 
 
 def read_page_table(path: Path) -> PageTable:
-    """Read the page directories of a TIFF file and check that nothing is cut off.
+    """Read the page directories of a TIFF file and check that the file is complete.
 
     Parameters
     ----------
@@ -111,9 +114,9 @@ def read_page_table(path: Path) -> PageTable:
     ------
     CorruptSourceError
         If it is not a TIFF file, if its chain of pages breaks off, or if pixels or tags lie
-        behind its end; the message gives the number of complete pages.
+        beyond its end; the message gives the number of complete pages.
     SourceError
-        If pages differ in shape, dtype or compression; the message names the first that does.
+        If pages differ in shape, dtype or compression; the message names the first such page.
     """
     with path.open("rb", buffering=0) as file:
         file_size = os.fstat(file.fileno()).st_size
@@ -152,10 +155,10 @@ def read_page_table(path: Path) -> PageTable:
 
 
 def _page_sizes(scalars: dict[int, Integers]) -> Integers:
-    """Return the bytes of each page's pixels if uncompressed; rows may be padded to bytes."""
+    """Return the bytes of the pixels of each page if uncompressed, else 0."""
     bits = scalars[tag.IMAGE_WIDTH] * scalars[tag.BITS_PER_SAMPLE] * scalars[tag.SAMPLES_PER_PIXEL]
     sizes: Integers = (bits + 7) // 8 * scalars[tag.IMAGE_LENGTH] * scalars[tag.IMAGE_DEPTH]
-    # Compressed pixels have a size of their own, and tiles are padded.
+    # The size of compressed pixels varies, and tiles are padded.
     plain = (scalars[tag.COMPRESSION] == tag.UNCOMPRESSED) & (scalars[tag.TILE_WIDTH] == 0)
     return np.where(plain, sizes, 0)
 
@@ -163,7 +166,7 @@ def _page_sizes(scalars: dict[int, Integers]) -> Integers:
 def _read_segments(
     file: BinaryIO, chain: DirectoryChain, page_sizes: Integers, file_size: int
 ) -> _Segments:
-    """Find the strips or tiles of all pages; vectorised where a page has one of them only."""
+    """Find the strips or tiles of all pages; vectorised for pages with only one."""
     absent = _absent_column(chain.num_pages)
     is_tiled = tag.TILE_OFFSETS in chain.columns
     offsets = chain.columns.get(tag.TILE_OFFSETS if is_tiled else tag.STRIP_OFFSETS, absent)
@@ -171,8 +174,8 @@ def _read_segments(
     starts = offsets.values.copy()
     sizes = np.where(counts.counts == 1, counts.values, 0)
     in_one_piece = (offsets.counts == 1) & (not is_tiled)
-    # A single uncompressed strip holds the whole page, whatever size is stated: ImageJ and
-    # others leave it out or wrong.
+    # A single uncompressed strip holds the whole page. The stated size is ignored, since ImageJ
+    # and others omit it or write a wrong one.
     sizes = np.where(in_one_piece & (page_sizes > 0), page_sizes, sizes)
     ends = starts + sizes
     for page in np.flatnonzero(offsets.counts > 1).tolist():
@@ -198,7 +201,7 @@ def _absent_column(num_pages: int) -> TagColumn:
 def _read_array(
     file: BinaryIO, structure: TiffStructure, column: TagColumn, page: int, file_size: int
 ) -> Integers:
-    """Read the elements of one page's tag; empty if they lie behind the end of the file."""
+    """Read the elements of a tag of one page; empty if they lie beyond the end of the file."""
     count, kind = int(column.counts[page]), int(column.types[page])
     value, word = int(column.values[page]), 8 if structure.is_big else 4
     size = int(tag.TYPE_SIZES[kind]) if kind < len(tag.TYPE_SIZES) else 0
@@ -232,27 +235,25 @@ def _check_complete(
     if not problem and not is_complete.all():
         page = int(np.argmin(is_complete))
         problem = (
-            f"the pixels or tags of page {page} are missing or lie behind the end of the file "
+            f"the pixels or tags of page {page} are missing or lie beyond the end of the file "
             f"({file_size} bytes)"
         )
     if problem:
-        message = (
-            f"{path} is truncated or damaged: {problem}; {int(is_complete.sum())} pages are "
-            "complete. Copy the file again from where it was recorded"
+        raise CorruptSourceError(
+            f"'{path}' is truncated or damaged: {problem}; {int(is_complete.sum())} pages are "
+            f"complete. To repair it, {COPY_AGAIN}."
         )
-        raise CorruptSourceError(message)
 
 
 def _check_equal(path: Path, values: Integers, name: str) -> None:
-    """Raise SourceError naming the first page whose value differs from that of page 0."""
+    """Raise SourceError naming the first page whose value differs from the value of page 0."""
     if (values == values[0]).all():
         return
     page = int(np.argmax(values != values[0]))
-    message = (
-        f"{path}: the {name} of page {page} is {values[page]}, that of page 0 is {values[0]}; "
-        "the pages of a recording must have one shape, dtype and compression. Split the file"
+    raise SourceError(
+        f"'{path}': the {name} is {values[page]} on page {page} and {values[0]} on page 0; the "
+        "pages of a recording must have one shape, dtype and compression. Split the file."
     )
-    raise SourceError(message)
 
 
 def _description_places(
@@ -261,7 +262,7 @@ def _description_places(
     """Return file positions and sizes of the ImageDescriptions."""
     if column is None:
         return np.zeros(chain.num_pages, np.int64), np.zeros(chain.num_pages, np.int64)
-    # Texts that fit into the IFD itself are too short to say anything.
+    # Texts that fit into the IFD itself are too short to be useful.
     is_external = column.counts > (8 if chain.structure.is_big else 4)
     is_external &= (column.values > 0) & (column.values <= file_size - column.counts)
     return np.where(is_external, column.values, 0), np.where(is_external, column.counts, 0)

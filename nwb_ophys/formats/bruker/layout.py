@@ -1,4 +1,4 @@
-"""Which frames of a Prairie View recording are planes of one volume, and which follow in time."""
+"""Arrange the frames of a Prairie View recording into samples: planes of volumes, and times."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy.typing as npt
 from nwb_ophys.errors import SourceError
 from nwb_ophys.formats.bruker.xml import Cycle, Frame, PrairieRecording
 
-# Types whose frames follow in time, even where the focus is moved within a cycle.
-_IN_TIME = ("timed", "brightness", "single", "linescan")
+# Types of cycles whose frames are a time series, even if the focus moves within a cycle.
+_TIME_SERIES_TYPES = ("timed", "brightness", "single", "linescan")
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -26,7 +26,7 @@ class PrairieLayout:
     channels : dict of int to str
         Names by number.
     samples : list of list of Frame
-        The frames of each sample by plane, from the first plane of the first volume on.
+        The frames of each sample, ordered by plane as in the first volume.
     """
 
     channels: dict[int, str]
@@ -39,36 +39,36 @@ class PrairieLayout:
 
     @property
     def depths(self) -> list[tuple[float, ...]]:
-        """Positions along z of each plane, of each device that moves the focus."""
+        """Position of each plane along z, for each device that moves the focus."""
         return [frame.z for frame in self.samples[0]]
 
     def times(self, plane: int | None = None) -> npt.NDArray[np.float64] | None:
-        """Return when samples, or the frames of one plane of them, were begun.
+        """Return the start of each sample, or of its frame of one plane.
 
         Parameters
         ----------
         plane : int, optional
-            By default whole samples, which begin with their earliest frame.
+            By default the whole sample, which starts with its earliest frame.
 
         Returns
         -------
         numpy.ndarray of float64, shape (samples,), or None
-            Seconds after the first frame of the recording, of whatever plane; None if not stated.
+            Seconds after the first frame of the recording, whatever its plane; None if not stated.
         """
         for name in ("absolute_time", "relative_time"):
-            # The time within a sequence begins anew with each of some kinds.
+            # The relative time restarts in each sequence of some types, so it may not ascend.
             stated = [[getattr(frame, name) for frame in sample] for sample in self.samples]
             if all(None not in sample for sample in stated):
-                of_frames = np.array(stated, np.float64)
-                starts = of_frames.min(axis=1)
-                if np.isfinite(of_frames).all() and (np.diff(starts) > 0).all():
-                    times = starts if plane is None else of_frames[:, plane]
+                frame_times = np.array(stated, np.float64)
+                starts = frame_times.min(axis=1)
+                if np.isfinite(frame_times).all() and (np.diff(starts) > 0).all():
+                    times = starts if plane is None else frame_times[:, plane]
                     return np.round(times - starts[0], 9)
         return None
 
 
 def arrange(recording: PrairieRecording, present: frozenset[str]) -> PrairieLayout:
-    """Arrange the frames of a recording to samples.
+    """Arrange the frames of a recording into samples.
 
     Parameters
     ----------
@@ -79,23 +79,22 @@ def arrange(recording: PrairieRecording, present: frozenset[str]) -> PrairieLayo
     Raises
     ------
     SourceError
-        When cycles are of different kinds or sizes, or files are missing elsewhere than in the
-        last sample.
+        When cycles differ in type or size, or files of other samples than the last are missing.
 
     Warns
     -----
     UserWarning
-        When the last sample is left out, since frames or files of it are missing.
+        When the last sample is left out, since some of its frames or files are missing.
     """
     kinds = {_is_volume(cycle): cycle for cycle in reversed(recording.cycles)}
     several = any(len(cycle.frames) > 1 for cycle in recording.cycles)
     if len(kinds) > 1 and several:
         first, other = kinds[True], kinds[False]
         raise SourceError(
-            f"{recording.path}: cycle {first.number} ('{first.type}') is of volumes, cycle "
-            f"{other.number} ('{other.type}') of single planes; a series has one or the other. "
+            f"'{recording.path}': cycle {first.number} ('{first.type}') has volumes, cycle "
+            f"{other.number} ('{other.type}') single planes; a series must have one or the other. "
             "Put a copy of the XML file with the <Sequence> elements of one kind into the folder, "
-            "and give it instead"
+            "and give that copy."
         )
     if True in kinds and several:
         samples = _volumes(recording)
@@ -108,11 +107,11 @@ def arrange(recording: PrairieRecording, present: frozenset[str]) -> PrairieLayo
 
 
 def _is_volume(cycle: Cycle) -> bool:
-    """Whether the frames of a cycle are planes: by its type, or by positions that all differ."""
+    """Return whether the frames of a cycle are planes, by its type or by distinct positions."""
     kind = cycle.type.lower()
     if "zseries" in kind.replace(" ", ""):
         return True
-    if any(word in kind for word in _IN_TIME):
+    if any(word in kind for word in _TIME_SERIES_TYPES):
         return False
     positions = [frame.z for frame in cycle.frames]
     return len(positions) > 1 and all(positions) and len(set(positions)) == len(positions)
@@ -125,16 +124,17 @@ def _volumes(recording: PrairieRecording) -> list[list[Frame]]:
     wrong += [cycle for cycle in cycles[-1:] if len(cycle.frames) > size]
     if wrong:
         raise SourceError(
-            f"{recording.path}: cycle {wrong[0].number} has {len(wrong[0].frames)} planes, cycle "
-            f"{cycles[0].number} has {size}; all volumes of a recording have the same planes, but "
-            "for a last one that was broken off. Take the others out of a copy of the XML file"
+            f"'{recording.path}': cycle {wrong[0].number} has {len(wrong[0].frames)} planes, cycle "
+            f"{cycles[0].number} has {size}; all volumes of a recording but an incomplete last one "
+            "must have the same planes. Remove the other cycles from a copy of the XML file, and "
+            "give that copy."
         )
     depths = [frame.z for frame in cycles[0].frames]
-    return [_in_order_of(depths, cycle.frames) for cycle in cycles]
+    return [_order_planes(depths, cycle.frames) for cycle in cycles]
 
 
-def _in_order_of(depths: Sequence[tuple[float, ...]], frames: Sequence[Frame]) -> list[Frame]:
-    """Return the planes of a volume as those of the first: every other is swept backwards."""
+def _order_planes(depths: Sequence[tuple[float, ...]], frames: Sequence[Frame]) -> list[Frame]:
+    """Return the planes of a volume in the order of the first volume, even if swept backwards."""
     backwards = [frame.z for frame in reversed(frames)]
     same = [frame.z for frame in frames] == list(depths)
     return list(reversed(frames)) if backwards == list(depths) and not same else list(frames)
@@ -148,8 +148,8 @@ def _channels(recording: PrairieRecording) -> dict[int, str]:
                 names.setdefault(file.channel, file.channel_name)
     if not names:
         raise SourceError(
-            f"{recording.path} names no image file; raw data have to be converted to TIFF files by "
-            "Prairie View first"
+            f"'{recording.path}' names no image file; convert raw data to TIFF files with Prairie "
+            "View first."
         )
     if len(set(names.values())) < len(names):
         return {number: f"Ch{number}" for number in sorted(names)}
@@ -162,7 +162,7 @@ def _complete(
     channels: set[int],
     present: frozenset[str],
 ) -> list[list[Frame]]:
-    """Return the samples without a last one of which frames, channels or files are missing."""
+    """Return the samples, without a last one that lacks frames, channels or files."""
     size = max(len(sample) for sample in samples)
     absent: list[str] = []
     lacking = []
@@ -180,32 +180,34 @@ def _complete(
     if not lacking:
         return samples
     if lacking != [len(samples) - 1] or len(samples) == 1:
-        raise SourceError(_what_lacks(recording, samples, lacking, absent))
+        raise SourceError(_missing_message(recording, samples, lacking, absent))
     warnings.warn(
-        f"{recording.path}: the last of {len(samples)} samples is left out, since "
-        f"{_why(samples[-1], size, channels, absent)}.",
+        f"'{recording.path}': the last of {len(samples)} samples is left out, since "
+        f"{_incomplete_reason(samples[-1], size, channels, absent)}.",
         UserWarning,
         stacklevel=2,
     )
     return samples[:-1]
 
 
-def _why(sample: Sequence[Frame], size: int, channels: set[int], absent: list[str]) -> str:
+def _incomplete_reason(
+    sample: Sequence[Frame], size: int, channels: set[int], absent: list[str]
+) -> str:
     if absent:
-        return f"{len(absent)} of its files are not in the folder, such as '{absent[0]}'"
+        return f"{len(absent)} of its files are missing in the folder, such as '{absent[0]}'"
     if len(sample) < size:
         return f"it has {len(sample)} of {size} planes"
-    return f"a frame of it has not all channels ({', '.join(map(str, sorted(channels)))})"
+    return f"one of its frames lacks a channel ({', '.join(map(str, sorted(channels)))})"
 
 
-def _what_lacks(
+def _missing_message(
     recording: PrairieRecording, samples: Sequence[Any], lacking: list[int], absent: list[str]
 ) -> str:
-    what = f"{recording.path}: {len(lacking)} of {len(samples)} samples are not whole"
+    what = f"'{recording.path}': {len(lacking)} of {len(samples)} samples are incomplete"
     if absent:
         number = len(set(absent))
-        return f"{what}: {number} files are missing, such as '{absent[0]}'. Copy the folder again"
+        return f"{what}: {number} files are missing, such as '{absent[0]}'. Copy the folder again."
     return (
-        f"{what}, the first of them number {lacking[0]} (from 0), of which frames or channels are "
-        "missing. Take their <Frame> elements out of a copy of the XML file, and give that"
+        f"{what}: frames or channels are missing, first in sample {lacking[0]} (from 0). Remove "
+        "their <Frame> elements from a copy of the XML file, and give that copy."
     )

@@ -1,4 +1,4 @@
-"""What a Prairie View recording states, in NWB's units."""
+"""Metadata of a Prairie View recording, in NWB's units."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from nwb_ophys.metadata import camel_case
 
 _DATE_TIME_TAG = 306
 _FORMATS = ("%m/%d/%Y %I:%M:%S %p", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S")
-# Written with the same figures on computers of different countries.
+# Day and month are swapped between computers of different countries.
 _AMBIGUOUS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S")
 
 
 def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) -> dict[str, Any]:
-    """Return the metadata of one channel, of a plane or of volumes.
+    """Return the metadata of one channel, for one plane or whole volumes.
 
     Parameters
     ----------
@@ -66,28 +66,29 @@ def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) ->
 
 
 def session_start(date: str, first_file: Path) -> datetime | None:
-    """Return the start as the XML file states it, in the words of the computer's country.
+    """Return the start that the XML file states in the date format of the computer's country.
 
     Parameters
     ----------
     date : str
-        Such as ``11/3/2022 11:20:34 AM``.
+        For example ``11/3/2022 11:20:34 AM``.
     first_file : pathlib.Path
-        An image, whose own date tells day from month where that is needed.
+        An image; its own date distinguishes day and month if the format is ambiguous.
     """
     text = " ".join(date.replace("\u202f", " ").split())
-    certain = [moment for form in _FORMATS if (moment := _parsed(text, form))]
+    certain = [start for form in _FORMATS if (start := _parse_datetime(text, form))]
     if certain:
         return certain[0]
-    moments = {moment for form in _AMBIGUOUS if (moment := _parsed(text, form))}
-    if len(moments) < 2:
-        return next(iter(moments), None)
+    candidates = {start for form in _AMBIGUOUS if (start := _parse_datetime(text, form))}
+    if len(candidates) < 2:
+        return next(iter(candidates), None)
     heading = read_tiff_heading(first_file)
-    written = heading and _parsed(heading.texts.get(_DATE_TIME_TAG, ""), "%Y:%m:%d %H:%M:%S")
-    return min(moments, key=lambda moment: abs(moment - written)) if written else None
+    date_time = heading.texts.get(_DATE_TIME_TAG, "") if heading else ""
+    written = _parse_datetime(date_time, "%Y:%m:%d %H:%M:%S")
+    return min(candidates, key=lambda start: abs(start - written)) if written else None
 
 
-def _parsed(text: str, form: str) -> datetime | None:
+def _parse_datetime(text: str, form: str) -> datetime | None:
     try:
         return datetime.strptime(text, form)
     except ValueError:
@@ -99,19 +100,19 @@ def _first_file(extractor: BrukerTiffExtractor) -> str:
 
 
 def _wavelength(recording: PrairieRecording) -> float | None:
-    """Return the wavelength in nm of the one laser that was on; None where several were."""
+    """Return the wavelength in nm of the only laser that was on; None if several were on."""
     stated = {
         index: float(value)
         for index, value in recording.indexed("laserWavelength").items()
         if value.replace(".", "", 1).isdigit() and float(value) > 0
     }
-    # A power that is no number does not tell that a laser was off.
-    shining = [index for index in stated if recording.number("laserPower", *index) != 0]
-    return stated[shining[0]] if len(shining) == 1 else None
+    # Without a numeric power, a laser counts as on.
+    active = [index for index in stated if recording.number("laserPower", *index) != 0]
+    return stated[active[0]] if len(active) == 1 else None
 
 
 def _spacing(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -> dict[str, Any]:
-    """Return the size of a pixel in metres, and the distance of planes where it is the same."""
+    """Return the size of a pixel in metres, and the distance of planes if it is constant."""
     size = [recording.number("micronsPerPixel", axis) for axis in ("XAxis", "YAxis")]
     if not all(size):
         return {}
@@ -127,7 +128,7 @@ def _spacing(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -
 
 
 def _z_steps(depths: Sequence[tuple[float, ...]]) -> Any:
-    """Return the distances of neighbouring planes in micrometres; None where they are not known."""
+    """Return the distances of neighbouring planes in micrometres; None if not known."""
     if len(depths) < 2 or not all(depths) or len({len(each) for each in depths}) > 1:
         return None
     moved = np.diff(np.array(depths), axis=0)
@@ -142,7 +143,7 @@ def _z_device(recording: PrairieRecording) -> int:
 
 
 def _origin(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -> dict[str, Any]:
-    """Return the position that is stated for the (first) plane, in metres."""
+    """Return the stated position of the (first) plane, in metres."""
     stage = [_first_number(recording, axis) for axis in ("XAxis", "YAxis")]
     device = _z_device(recording)
     if None in stage or not depths or device >= len(depths[0]):
@@ -155,7 +156,7 @@ def _origin(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) ->
         "origin_coords_unit": "meters",
         "reference_frame": (
             f"Coordinates of the microscope: x and y of its stage, z of {name}. Prairie View "
-            "states the position of the stage, not that of the first pixel."
+            "states the position of the stage, not the position of the first pixel."
         ),
     }
 
@@ -166,7 +167,7 @@ def _first_number(recording: PrairieRecording, axis: str) -> float | None:
 
 
 def _plane_text(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -> str | None:
-    """Return the positions of all devices for each plane, in words."""
+    """Return a description of the position of each plane, for all focus devices."""
     if not all(depths):
         return None
     places = []
@@ -189,7 +190,7 @@ def _device_text(recording: PrairieRecording) -> str:
     about = [f"{magnification:g}x", *about] if magnification else about
     objective = f"objective {lens} ({', '.join(about)})" if about else f"objective {lens}"
     parts = [
-        f"Laser-scanning microscope of Bruker, run by Prairie View {recording.version}".strip(),
+        f"Bruker laser-scanning microscope, run by Prairie View {recording.version}".strip(),
         f"scan mode {text('activeMode')}" if text("activeMode") else "",
         objective if lens or about else "",
     ]
@@ -197,7 +198,7 @@ def _device_text(recording: PrairieRecording) -> str:
 
 
 def _series_text(recording: PrairieRecording) -> str | None:
-    """Return further settings that NWB has no field for, in words."""
+    """Return a description of settings that NWB has no field for."""
     named = {
         "optical zoom": ("opticalZoom", ""),
         "bit depth": ("bitDepth", ""),

@@ -12,9 +12,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from nwb_ophys.errors import SourceError, SourceNotFoundError
+from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.filetypes.files import require_file
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
 from nwb_ophys.formats.bruker.layout import PrairieLayout, arrange
@@ -33,13 +34,12 @@ def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLay
     Warns
     -----
     UserWarning
-        When the folder has images of the recording that the XML file does not name.
+        When the folder contains images of the recording that the XML file does not name.
     """
-    if not xml_path.is_file():
-        raise SourceNotFoundError(f"the XML file {xml_path} does not exist; check the path")
+    require_file(xml_path, "the XML file of the recording")
     recording = _read_once(xml_path)
     present = frozenset(path.name for path in xml_path.parent.iterdir())
-    recording = _as_on_disk(recording, present)
+    recording = _match_file_case(recording, present)
     layout = arrange(recording, present)
     frames = [frame for cycle in recording.cycles for frame in cycle.frames]
     named = {file.file_name for frame in frames for file in frame.files}
@@ -51,8 +51,8 @@ def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLay
     )
     if others:
         warnings.warn(
-            f"{xml_path} names {len(named)} image files; {len(others)} more in its folder, such as "
-            f"'{others[0]}', are not read.",
+            f"'{xml_path}' names {len(named)} image files; {len(others)} more in its folder, such "
+            f"as '{others[0]}', are not read.",
             UserWarning,
             stacklevel=2,
         )
@@ -60,18 +60,18 @@ def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLay
 
 
 def _read_once(path: Path) -> PrairieRecording:
-    """Read an XML file, or take what was read of it last: each channel and plane asks for it."""
+    """Read an XML file; cached, since each channel and plane needs it."""
     state = path.stat()
-    return _read_state(path, state.st_size, state.st_mtime_ns)
+    return _read_cached(path, state.st_size, state.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=1)
-def _read_state(path: Path, size: int, changed: int) -> PrairieRecording:
+def _read_cached(path: Path, size: int, changed: int) -> PrairieRecording:
     return read_prairie_xml(path)
 
 
-def _as_on_disk(recording: PrairieRecording, present: frozenset[str]) -> PrairieRecording:
-    """Name files as in the folder, where copying has changed the case of their letters."""
+def _match_file_case(recording: PrairieRecording, present: frozenset[str]) -> PrairieRecording:
+    """Use the names in the folder for files whose letter case changed when they were copied."""
     files = [f for cycle in recording.cycles for frame in cycle.frames for f in frame.files]
     if all(file.file_name in present for file in files):
         return recording
@@ -92,19 +92,20 @@ def _as_on_disk(recording: PrairieRecording, present: frozenset[str]) -> Prairie
 class BrukerTiffExtractor(TiffFramesExtractor):
     """Frames or volumes of one channel of a Prairie View recording.
 
-    Which file, and which page of it, is which frame is read from the XML file, and so are times: of
-    volumes their first frame's, of a plane those of its own frames, in s after the first frame of
-    the recording; none where a frame states none or they do not ascend. Reads that file and the
-    headers of two images when made; see `TiffFramesExtractor` for threads and closing.
+    The XML file states the file, the page and the time of each frame. Times are in s after the
+    first frame of the recording: of volumes the time of the first frame, of a plane the times of
+    its frames. Times are not available if a frame lacks one or they do not ascend. Reads the XML
+    file and the headers of two images when created; see `TiffFramesExtractor` for threads and
+    closing.
 
     Parameters
     ----------
     xml_path : path
-        The XML file, beside the images.
+        The XML file in the folder of the images.
     channel_name : str, optional
         The channel to read; needed if there are several.
     plane_index : int, optional
-        The plane to read, from 0; by default volumes of all planes.
+        The plane to read, from 0; volumes of all planes by default.
 
     Attributes
     ----------
@@ -146,14 +147,14 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         files, pages = _files_and_pages(self.recording, self.layout, self.channel)
         names = list(files)
         reader = ManyTiffsReader([path.parent / name for name in names], list(files.values()))
-        _warn_of_further_pages(path, reader, list(files.values()))
+        _warn_unused_pages(path, reader, list(files.values()))
         first = dict(zip(names, reader.first_pages.tolist(), strict=False))
         numbers = [first[name] + page for name, page in pages]
         self._pages = np.array(numbers, np.int64).reshape(-1, num_planes)[:, list(planes)]
         self._stated_times = self.layout.times(plane_index)
         super().__init__(
             reader,
-            # Sweeps forth and back bring a plane at uneven times; volumes keep their rate.
+            # The rate of volumes, since bidirectional sweeps visit a plane at uneven intervals.
             sampling_frequency=_rate(self.recording, self.layout, self.layout.times()),
             num_samples=len(self._pages),
             num_planes=len(planes),
@@ -163,23 +164,23 @@ class BrukerTiffExtractor(TiffFramesExtractor):
 def _files_and_pages(
     recording: PrairieRecording, layout: PrairieLayout, channel: int
 ) -> tuple[dict[str, int], list[tuple[str, int]]]:
-    """Return how many pages of each file are named, and file and page of each frame in order."""
-    of_frame = {
+    """Return the number of used pages of each file, and the file and page of each frame."""
+    file_of = {
         id(frame): file
         for sample in layout.samples
         for frame in sample
         for file in frame.files
         if file.channel == channel
     }
-    # Frames without numbers of pages take the pages of a file in the order of the XML file.
+    # Frames without page numbers take the pages of a file in the order of the XML file.
     counted: dict[str, int] = {}
     page_of: dict[int, int] = {}
     in_file_order = [frame for cycle in recording.cycles for frame in cycle.frames]
-    stated = [(f.file_name, f.page or 1) for f in of_frame.values()]
-    are_numbered = len(set(stated)) == len(stated)
+    numbered = [(f.file_name, f.page or 1) for f in file_of.values()]
+    are_numbered = len(set(numbered)) == len(numbered)
     counts: dict[str, int] = {}
     for frame in in_file_order:
-        file = of_frame.get(id(frame))
+        file = file_of.get(id(frame))
         if file is None:
             continue
         name = file.file_name
@@ -188,17 +189,17 @@ def _files_and_pages(
         page_of[id(frame)] = page
         counts[name] = max(counts.get(name, 0), page + 1)
     frames = [frame for sample in layout.samples for frame in sample]
-    return counts, [(of_frame[id(frame)].file_name, page_of[id(frame)]) for frame in frames]
+    return counts, [(file_of[id(frame)].file_name, page_of[id(frame)]) for frame in frames]
 
 
-def _warn_of_further_pages(path: Path, reader: ManyTiffsReader, counts: list[int]) -> None:
-    """Say that files, of which the first and the last are looked at, have pages without a frame."""
+def _warn_unused_pages(path: Path, reader: ManyTiffsReader, counts: list[int]) -> None:
+    """Warn if the first or the last file has pages without a frame."""
     for index in {0, len(counts) - 1}:
         table = reader.sources[index].table
         if table.num_pages > counts[index]:
             warnings.warn(
-                f"{table.path} has {table.num_pages} pages, of which the first {counts[index]} are "
-                f"read; {path.name} names no further frame that is whole.",
+                f"'{table.path}' has {table.num_pages} pages, but only the first {counts[index]} "
+                f"are read; '{path.name}' names no other complete frame.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -208,25 +209,25 @@ def _warn_of_further_pages(path: Path, reader: ManyTiffsReader, counts: list[int
 def _rate(
     recording: PrairieRecording, layout: PrairieLayout, times: npt.NDArray[np.float64] | None
 ) -> float:
-    """Return the samples per second: of volumes, where there are several planes."""
+    """Return the samples per second: volumes if there are several planes, else frames."""
     if times is not None and len(times) > 1:
         steps = np.diff(times)
         typical = float(np.median(steps))
-        # Between bursts are gaps; within them the rate is that of most steps.
+        # If there are gaps between bursts, the typical step gives the rate within a burst.
         is_regular = bool((np.abs(steps - typical) < 0.1 * typical).all())
         return round(1 / (float(steps.mean()) if is_regular else typical), 9)
     period = recording.number("framePeriod")
     if not period or period <= 0:
         raise SourceError(
-            f"{recording.path} states neither times of frames nor framePeriod, so that the rate is "
-            "not known; correct the XML file"
+            f"'{recording.path}' states neither the times of frames nor framePeriod, so the rate "
+            "is unknown; correct a copy of the XML file, and give that copy."
         )
     averaged = recording.number("rastersPerFrame") or 1
     return 1 / (period * layout.num_planes * averaged)
 
 
 def settings_text(recording: PrairieRecording, name: str) -> list[Any]:
-    """Return 'description: value' of each indexed value of a setting."""
+    """Return ``description: value`` for each indexed value of a setting."""
     return [
         f"{recording.descriptions.get((name, *index), ' '.join(index))}: {value}"
         for index, value in recording.indexed(name).items()

@@ -1,9 +1,9 @@
 """Read the XML file of a Prairie View recording: frames, files, times and settings.
 
-The root ``PVScan`` has a ``Sequence`` per cycle, that a ``Frame`` per image, and that a ``File``
-per channel. Settings are in ``PVStateShard``: of the whole, a sequence or a frame, the later ones
-stating only what changed. Prairie View 5 has ``PVStateValue`` with indexed values, version 4 a flat
-``Key`` per value, such as ``micronsPerPixel_XAxis``.
+The root ``PVScan`` has a ``Sequence`` per cycle, a sequence has a ``Frame`` per image, and a frame
+has a ``File`` per channel. Settings are in ``PVStateShard`` elements of the recording, a sequence
+or a frame; later ones state only changes. Prairie View 5 writes ``PVStateValue`` with indexed
+values, version 4 a flat ``Key`` per value, such as ``micronsPerPixel_XAxis``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from xml.etree import ElementTree
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.files import unreadable_file
 
 Settings = dict[tuple[str, ...], str]
-"""Values by key and indices: ``("positionCurrent", "ZAxis", "0")``."""
+"""Values by key and indices, such as ``("positionCurrent", "ZAxis", "0")``."""
 
 _FLAT_KEY = re.compile(r"(.+?)_(XAxis|YAxis|ZAxis|\d+)$")
 _Z = ("positionCurrent", "ZAxis")
@@ -27,7 +28,7 @@ _Z = ("positionCurrent", "ZAxis")
 
 @attrs.frozen(kw_only=True)
 class FrameFile:
-    """Where the image of one channel of a frame is."""
+    """File and page of the image of one channel of a frame."""
 
     channel: int
     channel_name: str
@@ -42,9 +43,9 @@ class Frame:
     Attributes
     ----------
     index : int
-        Its number within the sequence.
+        Number of the frame within the sequence.
     relative_time, absolute_time : float or None
-        In s; of the sequence or the recording, and of the recording.
+        Time in s; the relative time counts from the start of the sequence or the recording.
     z : tuple of float
         Position of each device that moves the focus, in micrometres.
     files : tuple of FrameFile
@@ -59,7 +60,7 @@ class Frame:
 
 @attrs.frozen(kw_only=True)
 class Cycle:
-    """One ``Sequence``."""
+    """One ``Sequence`` element with its frames."""
 
     number: int
     type: str
@@ -68,15 +69,15 @@ class Cycle:
 
 @attrs.frozen(kw_only=True)
 class PrairieRecording:
-    """What the XML file states.
+    """Content of the XML file.
 
     Attributes
     ----------
     path : pathlib.Path
     version, date, notes : str
-        As they are written.
+        Texts as written in the file.
     settings, descriptions : Mapping
-        Of the first frame: values and their descriptions by key and indices.
+        Values at the first frame and their descriptions, by key and indices.
     cycles : tuple of Cycle
     """
 
@@ -89,15 +90,15 @@ class PrairieRecording:
     cycles: tuple[Cycle, ...]
 
     def number(self, *key: str) -> float | None:
-        """Return a setting as a number; None where it is not stated or is none."""
+        """Return a setting as a number; None if it is missing or not a number."""
         return _float(self.settings.get(key))
 
     def text(self, *key: str) -> str:
-        """Return a setting as text, empty where it is not stated."""
+        """Return a setting as text; empty if it is missing."""
         return self.settings.get(key, "").strip()
 
     def indexed(self, name: str) -> dict[tuple[str, ...], str]:
-        """Return the values of a key by their indices."""
+        """Return the values of a setting by their indices."""
         return {key[1:]: value for key, value in self.settings.items() if key[0] == name}
 
 
@@ -107,29 +108,27 @@ def read_prairie_xml(path: Path) -> PrairieRecording:
     Parameters
     ----------
     path : pathlib.Path
-        The file, of Prairie View 4 or 5.
+        A file of Prairie View 4 or 5.
 
     Raises
     ------
     CorruptSourceError
-        When it breaks off or is no XML, or a frame lacks what it must state.
+        When it is truncated or not XML, or a frame lacks required attributes.
     SourceError
-        When it is of another program or holds no frame.
+        When another program wrote it, or it has no frames.
     """
     parser = _Parser(path)
     try:
-        # Frame by frame: the file of a long recording is of hundreds of MB.
+        # Frame by frame, since the file of a long recording has hundreds of MB.
         for event, element in ElementTree.iterparse(path, events=("start", "end")):
-            parser.take(event, element)
+            parser.handle(event, element)
     except ElementTree.ParseError as error:
-        raise CorruptSourceError(
-            f"{path} is truncated or damaged: {error}. Copy it again from where it was recorded"
-        ) from error
+        raise unreadable_file(path, "an XML file", error) from error
     return parser.result()
 
 
 class _Parser:
-    """Collects a recording from the events of the parser."""
+    """Builder of a recording from the events of the XML parser."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -142,7 +141,7 @@ class _Parser:
         self.frames: list[Frame] = []
         self.cycles: list[Cycle] = []
 
-    def take(self, event: str, element: Any) -> None:
+    def handle(self, event: str, element: Any) -> None:
         if event == "start":
             self._start(element)
             return
@@ -162,8 +161,8 @@ class _Parser:
             self.root = element
             if element.tag != "PVScan":
                 raise SourceError(
-                    f"{self.path} is no recording of Prairie View: its root is <{element.tag}>, "
-                    "not <PVScan>; give the XML file that is named as the folder"
+                    f"'{self.path}' is not a recording of Prairie View: its root is "
+                    f"<{element.tag}>, not <PVScan>. Give the XML file with the name of the folder."
                 )
         self.stack.append(element.tag)
 
@@ -199,8 +198,8 @@ class _Parser:
         name, channel = element.get("filename"), _int(element.get("channel"), 0)
         if not name or not channel:
             raise CorruptSourceError(
-                f"{self.path}: a <File> of frame {len(self.frames) + 1} of cycle "
-                f"{len(self.cycles) + 1} states no filename or no channel; copy the file again"
+                f"'{self.path}': a <File> of frame {len(self.frames) + 1} of cycle "
+                f"{len(self.cycles) + 1} lacks its filename or channel; copy the file again."
             )
         return FrameFile(
             channel=channel,
@@ -220,7 +219,8 @@ class _Parser:
     def result(self) -> PrairieRecording:
         if not any(cycle.frames for cycle in self.cycles):
             raise SourceError(
-                f"{self.path} names no frame: nothing was recorded, or the recording was broken off"
+                f"'{self.path}' has no frames: nothing was recorded, or the recording was aborted. "
+                "Give the XML file of another recording."
             )
         return PrairieRecording(
             path=self.path,
@@ -253,7 +253,7 @@ def _values(shard: Any) -> Any:
 
 
 def _positions(settings: Settings) -> tuple[float, ...]:
-    """Return the positions along z; version 4 has those of several devices in one text."""
+    """Return the positions along z; version 4 lists several devices in one text."""
     found = {key: value for key, value in settings.items() if key[:2] == _Z}
     texts = [part for key in sorted(found) for part in re.split(r"[,;]", found[key])]
     numbers = [_float(text) for text in texts]

@@ -1,7 +1,7 @@
-"""What a file of Femtonics' MESc states of its measurement units and their channels.
+"""Read the metadata of Femtonics MESc files: measurement units and their channels.
 
-A file has sessions (``MSession_0``), these have measurement units (``MUnit_0``), and those have a
-dataset for each channel (``Channel_0``). All else is in attributes; texts are UTF-16 in integers.
+A file has sessions (``MSession_0``), a session has measurement units (``MUnit_0``), and a unit has
+one dataset per channel (``Channel_0``). Metadata are attributes; texts are UTF-16 in integers.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import attrs
 import h5py
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+from nwb_ophys.errors import SourceError
+from nwb_ophys.filetypes.files import require_file, unreadable_file
 from nwb_ophys.paths import natural_order
 
-# Both letters that are written for micro.
+# Files contain both the micro sign and the Greek letter mu.
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "\u00b5m": 1e-6, "\u03bcm": 1e-6, "nm": 1e-9}
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6}
 
@@ -31,13 +32,13 @@ class Channel:
     ----------
     name : str
     dataset : str
-        Its place in the file.
+        Path of the dataset in the file.
     scale, offset : float or None
-        From the stored numbers to the intensity, where that is linear.
+        Linear conversion from stored numbers to intensity; None if it is not linear.
     unit : str
-        Of the intensity; empty where none is stated.
+        Unit of the intensity; empty if not stated.
     pmt_voltage : float or None
-        Reference voltage of its photomultiplier, as it is stated.
+        Stated reference voltage of its photomultiplier.
     """
 
     name: str
@@ -50,24 +51,24 @@ class Channel:
 
 @attrs.frozen
 class Unit:
-    """One measurement unit: what was recorded in one go.
+    """One measurement unit, a single continuous recording.
 
     Attributes
     ----------
     session, name : str
     channels : tuple of Channel
     time_step : float or None
-        Seconds from frame to frame; None where the third axis is not time.
+        Seconds between frames; None if the third axis is not time.
     axis_unit : str
-        Unit of the third axis, as it is stated.
+        Stated unit of the third axis.
     start : datetime.datetime or None
-        In universal time.
+        Start of the unit in UTC.
     pixel_size : tuple of float or None
-        Along x and y, in m.
+        Size of a pixel along x and y, in m.
     position : tuple of float or None
-        Of the image in the space, along x, y and z, in m.
+        Position of the image in the space, along x, y and z, in m.
     space, comment, experimenter, setup, program, task : str
-        Empty where they are not stated.
+        Empty if not stated.
     """
 
     session: str
@@ -88,7 +89,7 @@ class Unit:
 
 @attrs.frozen
 class Header:
-    """What a whole file states.
+    """Metadata of a whole file.
 
     Attributes
     ----------
@@ -108,12 +109,12 @@ class Header:
 
     @property
     def first_start(self) -> datetime.datetime | None:
-        """When the first of the movies began; None unless all state it."""
+        """Start of the first movie; None unless all movies state their start."""
         starts = [unit.start for unit in self.movies]
         return None if None in starts else min(filter(None, starts), default=None)
 
     def label(self, unit: Unit) -> str:
-        """Return how a unit is told from the others; empty where it is the only movie."""
+        """Return a name that distinguishes a unit from the others; empty for the only movie."""
         several = len({each.session for each in self.movies}) > 1
         if len(self.movies) == 1:
             return ""
@@ -126,44 +127,42 @@ def open_mesc(path: Path) -> h5py.File:
     Raises
     ------
     SourceNotFoundError
-        When it is not there.
+        When it does not exist.
     CorruptSourceError
-        When it is no HDF5 file, or cut off.
+        When it is truncated, or is not an HDF5 file.
     """
-    if not path.is_file():
-        raise SourceNotFoundError(f"'{path}' is no file; give the .mesc file.")
+    require_file(path, "a .mesc file")
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise CorruptSourceError(
-            f"'{path}' cannot be read as a MESc file, which is HDF5: {error}. It may be cut off or "
-            "damaged; copy it again."
-        ) from error
+        raise unreadable_file(path, "a MESc file (HDF5)", error) from error
 
 
 def read_header(path: Path) -> Header:
-    """Read what a file states; no pixel is read.
+    """Read the metadata of a file, without its pixels.
 
     Raises
     ------
     SourceNotFoundError, CorruptSourceError
         When it cannot be opened.
     SourceError
-        When it has no measurement unit.
+        When it has no measurement units.
     """
     with open_mesc(path) as file:
         units = [
             _read_unit(file[session][name], session, name)
-            for session in _named(file, "MSession_")
-            for name in _named(file[session], "MUnit_")
+            for session in _numbered_names(file, "MSession_")
+            for name in _numbered_names(file[session], "MUnit_")
         ]
         vendor = _text(file, "Vendor").split(" http")[0]
     if not units:
-        raise SourceError(f"'{path}' has no measurement unit (MSession_0/MUnit_0, …) of MESc.")
+        raise SourceError(
+            f"'{path}' has no measurement unit of MESc (MSession_0/MUnit_0, …); give another file."
+        )
     return Header(path, vendor, tuple(units))
 
 
-def _named(group: Any, prefix: str) -> list[str]:
+def _numbered_names(group: Any, prefix: str) -> list[str]:
     found = [name for name in group if name.startswith(prefix)]
     return sorted(found, key=natural_order)
 
@@ -194,9 +193,9 @@ def _read_unit(group: h5py.Group, session: str, name: str) -> Unit:
 
 
 def _channels(group: h5py.Group, parameters: Any) -> tuple[Channel, ...]:
-    """Return the channels; each has the number that its dataset has."""
+    """Return the channels in the order of the numbers of their datasets."""
     found: list[Channel] = []
-    for dataset in _named(group, "Channel_"):
+    for dataset in _numbered_names(group, "Channel_"):
         if not isinstance(group[dataset], h5py.Dataset):
             continue
         name = _text(group, f"{dataset}_Name") or dataset
@@ -217,7 +216,7 @@ def _channels(group: h5py.Group, parameters: Any) -> tuple[Channel, ...]:
 
 
 def _attribute(item: Any, name: str) -> Any:
-    """Return an attribute, or None where it is absent, empty or of a type that NumPy lacks."""
+    """Return an attribute; None if it is absent, empty or of a type that NumPy lacks."""
     try:
         value = item.attrs[name]
     except (KeyError, OSError, TypeError):
@@ -228,7 +227,7 @@ def _attribute(item: Any, name: str) -> Any:
 def _text(item: Any, name: str) -> str:
     value = _attribute(item, name)
     if isinstance(value, np.ndarray) and value.dtype.kind in "iu":
-        # The integers are signed; as characters they are not.
+        # The integers are signed, UTF-16 code units are not.
         value = value.astype("<u2", casting="unsafe").tobytes().decode("utf-16-le", "replace")
     elif isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
@@ -269,12 +268,12 @@ def _pixel_size(group: h5py.Group) -> tuple[float, float] | None:
 
 
 def _position(group: h5py.Group) -> tuple[float, float, float] | None:
-    """Return where the image lies, in the unit of its axes; none where it is turned."""
-    shift, turn = _attribute(group, "GeomTransTransl"), _attribute(group, "GeomTransRot")
+    """Return the position of the image in m; None if it is rotated or not stated."""
+    shift, rotation = _attribute(group, "GeomTransTransl"), _attribute(group, "GeomTransRot")
     factor = _METRES.get(_text(group, "XAxisConversionUnitName"))
     if factor is None or np.shape(shift) != (3,) or not np.isfinite(shift).all():
         return None
-    if turn is not None and not np.allclose(turn, [0, 0, 0, 1]):
+    if rotation is not None and not np.allclose(rotation, [0, 0, 0, 1]):
         return None
     x, y, z = (float(each) * factor for each in shift)
     return (x, y, z)

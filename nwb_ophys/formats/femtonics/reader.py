@@ -1,7 +1,7 @@
-"""Read movies of Femtonics' MESc.
+"""Read movies of Femtonics MESc files.
 
-roiextractors' own reader takes the second channel of a list of names for the second dataset
-whatever its number is, does not say what the numbers mean, and needs a package to slice a dataset.
+roiextractors' own reader maps the n-th channel name to the n-th dataset whatever its number, does
+not state the unit of the numbers, and needs an extra package to slice a dataset.
 """
 
 from __future__ import annotations
@@ -15,37 +15,39 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.ranges import check_range
+from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.formats.femtonics.header import Channel, Unit, open_mesc, read_header
 
 
 class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
-    """One channel of a measurement unit. Frames are read when they are asked for.
+    """One channel of a measurement unit; frames are read on demand.
 
-    `get_series` may be called from several threads at once, which HDF5 makes take turns.
+    `get_series` may be called from several threads at once; HDF5 reads one at a time.
 
     Parameters
     ----------
     file_path : pathlib.Path
     session_name, munit_name, channel_name : str, optional
-        Such as ``MSession_0``, ``MUnit_0`` and ``UG``; needed where there are several.
+        For example ``MSession_0``, ``MUnit_0`` and ``UG``; needed if there are several.
     from_first_unit : bool
-        Count times from the start of the first unit of the file, not from that of this one.
+        Count times from the start of the first unit of the file, not from the start of this unit.
 
     Attributes
     ----------
     header : Header
-        What the file states.
+        Metadata of the file.
     unit : Unit
     channel : Channel
 
     Raises
     ------
     SourceArgumentError
-        When a unit or channel must be chosen, or there is none of the name.
+        When a unit or channel must be chosen, or does not exist.
     SourceError
-        When the unit is no movie.
+        When the unit is not a movie.
     CorruptSourceError
-        When the file is damaged, or states another shape than it has.
+        When the file is damaged, or its shape differs from the stated one.
     """
 
     extractor_name = "FemtonicsExtractor"
@@ -61,15 +63,15 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.header = read_header(file_path)
-        self.unit = _chosen_unit(self.header, session_name, munit_name)
-        self.channel = _chosen_channel(file_path, self.unit, channel_name)
+        self.unit = _select_unit(self.header, session_name, munit_name)
+        self.channel = _select_channel(file_path, self.unit, channel_name)
         self._delay = 0.0
         if from_first_unit:
             first = self.header.first_start
             if first is None or self.unit.start is None:
                 raise SourceError(
-                    f"'{file_path}' does not state when each unit began, so that they are on no "
-                    "common clock; convert each by itself with munit_name."
+                    f"'{file_path}' does not state the start of each unit, so the units have no "
+                    "common clock; convert each unit separately with munit_name."
                 )
             self._delay = (self.unit.start - first).total_seconds()
         self._file = open_mesc(file_path)
@@ -99,41 +101,31 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
     def get_series(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[Any]:
-        """Read samples as they are stored, (samples, rows, columns).
+        """Read stored samples, (samples, rows, columns).
 
         Raises
         ------
         SourceArgumentError
-            If the range lies outside of the recording.
+            If the range lies outside the recording.
         CorruptSourceError
-            If they cannot be read.
+            If the samples cannot be read.
         """
-        first, last = self._range(start_sample, end_sample)
+        first, last = check_range(start_sample, end_sample, self.get_num_samples())
         try:
             return self._frames[first:last]  # type: ignore[no-any-return]
         except OSError as error:
             raise CorruptSourceError(
-                f"Frames {first} to {last} of '{self.header.path}', {self.channel.dataset}, cannot "
-                f"be read: {error}. The file may be cut off or damaged; copy it again."
+                f"Frames {first} to {last} of '{self.channel.dataset}' in '{self.header.path}' "
+                f"cannot be read: {error}. The file may be truncated or damaged; {COPY_AGAIN}."
             ) from error
-
-    def _range(self, start: int | None, end: int | None) -> tuple[int, int]:
-        count = self.get_num_samples()
-        first, last = 0 if start is None else int(start), count if end is None else int(end)
-        if not 0 <= first <= last <= count:
-            raise SourceArgumentError(
-                f"samples {start} to {end} were asked for; this recording has the samples 0 to "
-                f"{count}, and the start must not lie behind the end"
-            )
-        return first, last
 
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
-        """Return times in s where they count from another unit's start, else None."""
+        """Return times in s if they count from the start of another unit, else None."""
         if not self._delay:
             return None
-        first, last = self._range(start_sample, end_sample)
+        first, last = check_range(start_sample, end_sample, self.get_num_samples())
         numbers = np.arange(first, last, dtype=np.float64)
         return self._delay + numbers * float(self.unit.time_step or 0.0)
 
@@ -146,8 +138,8 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
             self._file.close()
 
 
-def _chosen_unit(header: Any, session: str | None, name: str | None) -> Unit:
-    asked = {"session_name": session, "munit_name": name}
+def _select_unit(header: Any, session: str | None, name: str | None) -> Unit:
+    requested = {"session_name": session, "munit_name": name}
     units = [
         unit
         for unit in header.units
@@ -155,8 +147,9 @@ def _chosen_unit(header: Any, session: str | None, name: str | None) -> Unit:
     ]
     known = ", ".join(f"{unit.session}/{unit.name}" for unit in header.units)
     if not units:
-        shown = ", ".join(f"{key} {value!r}" for key, value in asked.items() if value is not None)
-        raise SourceArgumentError(f"'{header.path}' has no unit of {shown}; it has {known}.")
+        given = {key: value for key, value in requested.items() if value is not None}
+        shown = ", ".join(f"{key} {value!r}" for key, value in given.items())
+        raise SourceArgumentError(f"'{header.path}' has no unit with {shown}; it has {known}.")
     movies = [unit for unit in units if unit in header.movies]
     if len(movies) > 1:
         missing = "munit_name" if name is None else "session_name"
@@ -165,13 +158,13 @@ def _chosen_unit(header: Any, session: str | None, name: str | None) -> Unit:
         unit = units[0]
         what = "no channel" if not unit.channels else f"frames along '{unit.axis_unit}'"
         raise SourceError(
-            f"'{header.path}': {unit.session}/{unit.name} is no movie: it has {what}, not along "
-            "time in ms."
+            f"'{header.path}': {unit.session}/{unit.name} is not a movie: it has {what} instead of "
+            "frames along time in ms. Choose another unit with munit_name."
         )
     return movies[0]
 
 
-def _chosen_channel(path: Path, unit: Unit, name: str | None) -> Channel:
+def _select_channel(path: Path, unit: Unit, name: str | None) -> Channel:
     known = {channel.name: channel for channel in unit.channels}
     place = f"'{path}': {unit.session}/{unit.name}"
     if name is None and len(known) > 1:
@@ -184,11 +177,11 @@ def _chosen_channel(path: Path, unit: Unit, name: str | None) -> Channel:
 
 
 def _check_shape(path: Path, unit: Any, frames: Any) -> None:
-    """Compare the shape of the frames with the one that the unit states."""
+    """Raise if the shape of the frames differs from the stated one; warn of missing frames."""
     if frames.ndim != 3:
         raise CorruptSourceError(
-            f"'{path}': {frames.name} has the shape {frames.shape}; a movie has the axes (time, "
-            "rows, columns)."
+            f"'{path}': {frames.name} has the shape {frames.shape}; a movie must have the axes "
+            "(time, rows, columns)."
         )
     names = ("ZDim", "YDim", "XDim")
     stated = [int(unit.attrs[name]) if name in unit.attrs else None for name in names]
@@ -196,14 +189,14 @@ def _check_shape(path: Path, unit: Any, frames: Any) -> None:
         if size is not None and size != found:
             raise CorruptSourceError(
                 f"'{path}': {frames.name} has the shape {frames.shape}, but {name} is {size}; the "
-                "file may be damaged."
+                f"file may be damaged. To repair it, {COPY_AGAIN}."
             )
     if not frames.shape[0]:
-        raise SourceError(f"'{path}': {frames.name} holds no frame.")
+        raise SourceError(f"'{path}': {frames.name} has no frames; choose another unit.")
     if stated[0] not in (None, frames.shape[0]):
         warnings.warn(
-            f"'{path}': {frames.name} has {frames.shape[0]} frames, and ZDim states {stated[0]}; "
-            f"the {frames.shape[0]} are read.",
+            f"'{path}': {frames.name} has {frames.shape[0]} frames, but ZDim states {stated[0]}; "
+            f"the existing {frames.shape[0]} frames are read.",
             UserWarning,
             stacklevel=4,
         )

@@ -1,4 +1,4 @@
-"""Read movies that are a dataset of an HDF5 file."""
+"""Read movies that are datasets of HDF5 files."""
 
 from __future__ import annotations
 
@@ -12,22 +12,18 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import (
-    CorruptSourceError,
-    SourceArgumentError,
-    SourceError,
-    SourceNotFoundError,
-)
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.extractors.ranges import check_range
+from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 from nwb_ophys.optional import require_package
 
-# As CaImAn names it.
+# Name that CaImAn gives to the dataset.
 USUAL_NAME = "mov"
-# Of an array of four axes whose order is not stated, the first is that of channels when it is so
-# short and shorter than that of time: the layout that roiextractors knows.
-_MOST_CHANNELS = 4
+# The first of four axes without a stated order is the axis of channels if it has at most this
+# length and is shorter than the axis of time: the layout that roiextractors reads.
+_MAX_CHANNELS = 4
 
 
 @attrs.frozen(kw_only=True)
@@ -38,13 +34,13 @@ class Hdf5Movie:
     ----------
     path : pathlib.Path
     name : str
-        Of the dataset.
+        Name of the dataset.
     axes : MovieAxes
     dtype : numpy.dtype
     rate : float or None
-        Samples per second in Hz, as the attribute ``fr`` of the dataset states it.
+        Samples per second in Hz, from the attribute ``fr`` of the dataset.
     start_time : float
-        Time of the first sample in s, as the attribute ``start_time`` states it; else 0.
+        Time of the first sample in s, from the attribute ``start_time``; 0 if not stated.
     """
 
     path: Path
@@ -61,13 +57,13 @@ def movie_datasets(datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
     Parameters
     ----------
     datasets : mapping of str to (shape, dtype)
-        As an outline of a file has them.
+        The datasets of a file, from its outline.
 
     Returns
     -------
     list of str
-        One where it is known which it is: that named ``mov``, or the only one at the root, or the
-        only one at all.
+        One name if the choice is clear: the dataset ``mov``, the only candidate in the root group,
+        or the only candidate.
     """
     found = [
         name
@@ -83,16 +79,16 @@ def movie_datasets(datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
 def find_hdf5_movie(
     path: Path, dataset_name: str | None = None, dimension_order: str | None = None
 ) -> Hdf5Movie:
-    """Find the movie in an HDF5 file, reading no pixel.
+    """Find the movie in an HDF5 file, without reading pixels.
 
     Parameters
     ----------
     path : pathlib.Path
     dataset_name : str, optional
-        Needed where several datasets may be it and none is named ``mov``.
+        Needed if there are several candidates without one named ``mov``.
     dimension_order : str, optional
-        The order of its axes, such as "CTYX"; as its dimension labels say if not given, or else
-        "TYX" of three axes and "CTYX" of four of which the first is short.
+        The order of its axes, such as "CTYX". By default it follows from the dimension labels;
+        without labels it is "TYX" for three axes and "CTYX" for four with a short first axis.
 
     Raises
     ------
@@ -103,13 +99,13 @@ def find_hdf5_movie(
         dataset = file.get(name)
         if not isinstance(dataset, h5py.Dataset):
             raise SourceArgumentError(
-                f"'{path}' has no dataset '{name}'; it has {_listed(path) or 'none'}."
+                f"'{path}' has no dataset '{name}'; it has {_list_datasets(path) or 'none'}."
             )
         what = f"'{name}' in '{path}'"
         if dataset.dtype.kind not in "iuf" or not dataset.shape or 0 in dataset.shape:
             raise SourceError(
-                f"{what} has the shape {dataset.shape} of {dataset.dtype}; a movie is numbers, "
-                "along axes of which none is empty."
+                f"{what} has the shape {dataset.shape} and the type {dataset.dtype}; a movie must "
+                "have numbers and no empty axis."
             )
         order = dimension_order or _stated_order(dataset) or _usual_order(dataset.shape, what)
         return Hdf5Movie(
@@ -123,41 +119,35 @@ def find_hdf5_movie(
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """Open an HDF5 file to read it; a context manager.
+    """Open an HDF5 file for reading, as a context manager.
 
     Raises
     ------
     CorruptSourceError
-        When it is none, or truncated.
+        When it is truncated, or is not an HDF5 file.
     """
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise CorruptSourceError(
-            f"'{path}' cannot be read as an HDF5 file: {error}. It may be damaged or incomplete; "
-            "copy it again from where it was recorded."
-        ) from error
+        raise unreadable_file(path, "an HDF5 file", error) from error
 
 
 def _dataset_name(path: Path, given: str | None) -> str:
-    if path.is_dir():
-        raise SourceArgumentError(f"'{path}' is a folder; give an HDF5 file.")
-    if not path.is_file():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    require_file(path, "an HDF5 file", folder_error=SourceArgumentError)
     if given is not None:
         return given
-    with open_hdf5(path):  # says what is wrong with it, which the outline does not
+    with open_hdf5(path):  # raises for a damaged file, whose outline would be None
         outline = read_hdf5_outline(path)
     found = movie_datasets(outline.datasets) if outline is not None else []
     if len(found) != 1:
         raise SourceArgumentError(
-            f"'{path}' has {len(found)} datasets that may be a movie, which is numbers with 3 to 5 "
-            f"axes; say which it is with dataset_name. Its datasets: {_listed(path) or 'none'}."
+            f"'{path}' has {len(found)} datasets that may be a movie (numbers with 3 to 5 axes); "
+            f"choose one with dataset_name. Its datasets: {_list_datasets(path) or 'none'}."
         )
     return found[0]
 
 
-def _listed(path: Path) -> str:
+def _list_datasets(path: Path) -> str:
     outline = read_hdf5_outline(path)
     datasets = outline.datasets if outline is not None else {}
     shown = [f"'{name}' {shape}" for name, (shape, _) in datasets.items() if len(shape) > 1]
@@ -165,7 +155,7 @@ def _listed(path: Path) -> str:
 
 
 def _stated_order(dataset: h5py.Dataset) -> str | None:
-    """Return the order that the labels of the dimensions state, a letter each."""
+    """Return the order of axes from the labels of the dimensions; None unless each is a letter."""
     labels = [dimension.label for dimension in dataset.dims]
     return "".join(labels) if labels and all(len(label) == 1 for label in labels) else None
 
@@ -173,10 +163,10 @@ def _stated_order(dataset: h5py.Dataset) -> str | None:
 def _usual_order(shape: tuple[int, ...], what: str) -> str:
     if len(shape) == 3:
         return "TYX"
-    if len(shape) == 4 and shape[0] <= _MOST_CHANNELS and shape[0] < shape[1]:
+    if len(shape) == 4 and shape[0] <= _MAX_CHANNELS and shape[0] < shape[1]:
         return "CTYX"
     raise SourceArgumentError(
-        f"{what} has the shape {shape}, whose order is not stated; give dimension_order, such as "
+        f"{what} has the shape {shape} without a stated order; give dimension_order, such as "
         "'TYXZ' or 'CTYX': T (time), C (channels), Z (planes), Y (rows), X (columns)."
     )
 
@@ -189,35 +179,35 @@ def _stated_number(dataset: h5py.Dataset, name: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _find_filters(dataset: h5py.Dataset, movie: Hdf5Movie) -> None:
-    """Bring the filters that a dataset was written with and that HDF5 lacks."""
+def _load_filters(dataset: h5py.Dataset, movie: Hdf5Movie) -> None:
+    """Import the filters of a dataset that HDF5 lacks; raise if they are not installed."""
     properties = dataset.id.get_create_plist()
     filters = [properties.get_filter(index) for index in range(properties.get_nfilters())]
     if all(h5py.h5z.filter_avail(each[0]) for each in filters):
         return
-    require_package("hdf5plugin", "compression")  # has them as soon as it is imported
+    require_package("hdf5plugin", "compression")  # registers its filters on import
     for number, _, _, name in filters:
         if not h5py.h5z.filter_avail(number):
             raise SourceError(
                 f"'{movie.name}' in '{movie.path}' was compressed by the filter {number} "
-                f"({name.decode(errors='replace')}), which is not installed; see where it was "
-                "written, or write it anew with gzip."
+                f"({name.decode(errors='replace')}), which is not installed; install the filter, "
+                "or write the file again with gzip."
             )
 
 
 class Hdf5MovieExtractor(AxesImagingExtractor):
     """One channel of a movie in an HDF5 file, of a plane or of volumes.
 
-    Only the samples that are asked for are read. HDF5 lets one thread read at a time, whatever is
-    open, so `get_series` is not for several.
+    Reads only the requested samples. HDF5 lets only one thread read at a time, so `get_series`
+    must not be called from several threads at once.
 
     Parameters
     ----------
     movie : Hdf5Movie
     sampling_frequency : float, optional
-        Samples per second in Hz, instead of what the file states.
+        Samples per second in Hz; replaces the rate in the file.
     channel_index, plane_index : int, optional
-        As of `AxesImagingExtractor`.
+        As for `AxesImagingExtractor`.
 
     Raises
     ------
@@ -237,30 +227,30 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         rate = sampling_frequency or movie.rate
         if rate is None:
             raise SourceArgumentError(
-                f"'{movie.name}' in '{movie.path}' has no attribute fr, the samples per second; "
-                "give sampling_frequency."
+                f"'{movie.name}' in '{movie.path}' has no attribute fr, so the rate is unknown; "
+                "give sampling_frequency, in samples per second."
             )
         super().__init__(movie.axes, movie.dtype, rate, channel_index, plane_index)
         self.movie = movie
         self._file = open_hdf5(movie.path)
         self._dataset = self._file[movie.name]
-        _find_filters(self._dataset, movie)
+        _load_filters(self._dataset, movie)
 
     def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
         if not self._file:
-            raise SourceError(f"'{self.movie.path}' was closed; open it again to read it.")
+            raise closed_file(self.movie.path)
         try:
             return self._dataset[selection]
         except (OSError, RuntimeError) as error:
             raise CorruptSourceError(
                 f"'{self.movie.name}' in '{self.movie.path}' cannot be read: {error}. The file may "
-                "be damaged; copy it again from where it was recorded."
+                f"be truncated or damaged; {COPY_AGAIN}."
             ) from error
 
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
-        """Return the times from the start that the file states; None where it states none."""
+        """Return times from the start that the file states; None if it states no start."""
         if not self.movie.start_time:
             return None
         first, last = check_range(start_sample, end_sample, self.get_num_samples())
@@ -271,6 +261,6 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         self._file.close()
 
     def __del__(self) -> None:
-        # An __init__ that raised leaves no file.
+        # There is no file if __init__ raised.
         if "_file" in self.__dict__:
             self._file.close()

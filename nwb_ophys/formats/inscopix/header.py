@@ -1,8 +1,8 @@
-"""The header of Inscopix's ``.isxd`` files: JSON at the end, behind the data.
+"""Header of Inscopix's ``.isxd`` files: JSON at the end of the file, after the data.
 
-The last 8 bytes are the length of the JSON as a little-endian integer; between the two is a zero.
-``type`` says what the data are: 0 a movie, 1 a cell set, others images, events and GPIO. Checked
-against the files that Inscopix's own package ``isx`` 2.1 writes and reads.
+The last 8 bytes are the length of the JSON as a little-endian integer, after a zero byte. ``type``
+is the kind of data: 0 for a movie, 1 for a cell set, other numbers for images, events and GPIO.
+Checked against files that Inscopix's own package ``isx`` 2.1 writes and reads.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.files import COPY_AGAIN
 
 MOVIE, CELL_SET = 0, 1
 
@@ -31,15 +32,15 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 
 @attrs.frozen
 class IsxdHeader:
-    """What an ``.isxd`` file states.
+    """Header of an ``.isxd`` file.
 
     Attributes
     ----------
     path : pathlib.Path
     content : dict
-        The JSON.
+        The JSON object.
     data_bytes : int
-        How many bytes of data precede it.
+        Number of bytes of data before the JSON.
     """
 
     path: Path
@@ -48,28 +49,28 @@ class IsxdHeader:
 
     @property
     def kind(self) -> int | None:
-        """What the data are: ``MOVIE``, ``CELL_SET``, another number, or None if not stated."""
+        """Kind of the data: ``MOVIE``, ``CELL_SET``, another number, or None if not stated."""
         return self.content.get("type")
 
     @property
     def frame_shape(self) -> tuple[int, int]:
-        """(rows, columns)."""
+        """Shape of a frame, (rows, columns)."""
         size = self.content["spacingInfo"]["numPixels"]
         return (int(size["y"]), int(size["x"]))
 
     @property
     def num_times(self) -> int:
-        """Number of samples, those included that were dropped, cropped or left blank."""
+        """Number of samples, including dropped, cropped and blank ones."""
         return int(self._timing["numTimes"])
 
     @property
     def period(self) -> Fraction:
-        """Seconds from sample to sample."""
+        """Seconds between samples."""
         return _ratio(self._timing["period"])
 
     @property
     def valid_samples(self) -> NDArray[np.int64]:
-        """Indices of the samples that were neither dropped, cropped nor left blank."""
+        """Indices of the samples that are not dropped, cropped or blank."""
         is_valid = np.ones(self.num_times, dtype=bool)
         for key in ("dropped", "cropped", "blank"):
             for entry in self._timing.get(key) or ():
@@ -79,25 +80,25 @@ class IsxdHeader:
 
     @property
     def start(self) -> datetime.datetime | None:
-        """When the first sample was taken; with a time zone where one is stated.
+        """Time of the first sample, with a time zone if one is stated; None if not stated.
 
-        Processed files without a clock say 0, which is no time. An offset of 0 is what files say
-        whose clock ran in local time, so that it states no zone.
+        Processed files without a clock state 0. An offset of 0 does not mean UTC, since files
+        whose clock ran in local time state it as well.
         """
         stated = self._timing.get("start") or {}
         seconds = _ratio(stated.get("secsSinceEpoch") or {"num": 0, "den": 1})
         if seconds == 0:
             return None
         offset = datetime.timedelta(seconds=int(stated.get("utcOffset") or 0))
-        moment = _EPOCH + datetime.timedelta(microseconds=round(seconds * 10**6)) + offset
-        return moment.replace(tzinfo=datetime.timezone(offset)) if offset else moment
+        start = _EPOCH + datetime.timedelta(microseconds=round(seconds * 10**6)) + offset
+        return start.replace(tzinfo=datetime.timezone(offset)) if offset else start
 
     @property
     def _timing(self) -> dict[str, Any]:
         return self.content["timingInfo"]
 
     def stated(self, *keys: str) -> Any:
-        """Return a value of the session's properties; None where it is absent or empty."""
+        """Return a property of the session by its path of keys; None if it is absent or empty."""
         value: Any = self.content.get("extraProperties")
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
@@ -105,12 +106,12 @@ class IsxdHeader:
 
 
 def read_isxd_header(path: Path) -> IsxdHeader | None:
-    """Return the header of an ``.isxd`` file, or None where it is none or not whole.
+    """Return the header of an ``.isxd`` file; None if there is no complete header.
 
     Parameters
     ----------
     path : pathlib.Path
-        Only its end is read.
+        The file; only its end is read.
     """
     try:
         with path.open("rb") as file:
@@ -137,7 +138,7 @@ def read_isxd_header(path: Path) -> IsxdHeader | None:
 
 
 def open_isxd(path: Path, kind: int) -> IsxdHeader:
-    """Return the header of a file that must be of a kind.
+    """Return the header of a file, after checking its kind.
 
     Parameters
     ----------
@@ -147,15 +148,15 @@ def open_isxd(path: Path, kind: int) -> IsxdHeader:
     Raises
     ------
     CorruptSourceError
-        When the file is of another kind, is cut off or damaged.
+        When the file is of another kind, truncated or damaged.
     """
     if path.is_dir():
         raise CorruptSourceError(f"'{path}' is a folder; give an .isxd file in it.")
     header = read_isxd_header(path)
     if header is None:
         raise CorruptSourceError(
-            f"'{path}' has not the header that ends an .isxd file; it may be cut off or damaged. "
-            "Copy it anew from where it was recorded."
+            f"'{path}' lacks the header at the end of an .isxd file; it may be truncated or "
+            f"damaged. To repair it, {COPY_AGAIN}."
         )
     if header.kind != kind:
         other = _KINDS.get(header.kind, f"of type {header.kind}")  # type: ignore[arg-type]
@@ -165,31 +166,32 @@ def open_isxd(path: Path, kind: int) -> IsxdHeader:
         _check(header)
     except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError) as error:
         raise CorruptSourceError(
-            f"'{path}' states its size or its times wrongly ({error!r}); it is damaged."
+            f"'{path}' states an invalid size or invalid times ({error!r}); the file is damaged. "
+            f"To repair it, {COPY_AGAIN}."
         ) from error
     return header
 
 
 def check_size(header: IsxdHeader, expected: int, what: str) -> None:
-    """Raise unless the data are as many bytes as the header implies.
+    """Raise unless the data have the number of bytes that the header implies.
 
     Parameters
     ----------
     header : IsxdHeader
     expected : int
-        Bytes.
+        Expected number of bytes.
     what : str
-        Of what, in words.
+        Description of the expected data, for messages.
     """
     if header.data_bytes != expected:
         raise CorruptSourceError(
-            f"'{header.path}' holds {header.data_bytes} bytes of data, but {what} take "
-            f"{expected}. It is cut off, or of a version that is not known."
+            f"'{header.path}' has {header.data_bytes} bytes of data, but {what} take {expected}. "
+            f"It is truncated, or has an unknown version. If it is truncated, {COPY_AGAIN}."
         )
 
 
 def _check(header: IsxdHeader) -> None:
-    """Read all that the readers rely on, so that what is wrong shows at once."""
+    """Read all values that the readers need, so that errors show early."""
     if min(header.frame_shape) < 1 or header.num_times < 0 or header.period <= 0:
         raise ValueError(
             f"{header.num_times} samples of {header.frame_shape} pixels every {header.period} s"
@@ -202,7 +204,7 @@ def _ratio(stated: Mapping[str, Any]) -> Fraction:
 
 
 def _span(entry: Any) -> tuple[int, int]:
-    """Return the first and last sample of an entry, which is an index or "first - last"."""
+    """Return the first and last sample of an entry: an index, "first - last" or a pair."""
     if isinstance(entry, str):
         found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", entry)
         if found is None:

@@ -1,9 +1,9 @@
-"""Movies and cell sets of Inscopix, read from their files without Inscopix's package.
+"""Read movies and cell sets of Inscopix without Inscopix's package.
 
-roiextractors reads them through ``isx``, which Python 3.13 and Macs with Apple's processors lack;
-and it reads the whole movie for the empty range, gives blank frames for those that were dropped,
-1 January 1970 for a start that is not stated, (columns, rows) for the field of a cell set, and no
-traces.
+roiextractors reads them through ``isx``, which is not available for Python 3.13 or for Macs with
+Apple processors. It also reads the whole movie for an empty range, returns blank frames for
+dropped ones, 1 January 1970 for a missing start, (columns, rows) for the shape of a cell set, and
+no traces.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor, ArraySegmentationExtractor
+from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.formats.inscopix.header import CELL_SET, MOVIE, IsxdHeader, check_size, open_isxd
 from nwb_ophys.rois.pixel_lists import PixelLists
 
 _DTYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<u2"), 1: np.dtype("<f4"), 2: np.dtype("u1")}
-# Before and behind each frame, where frames have both: two lines of the sensor, whatever the dtype.
+# Header and footer of each frame, if there are any: two lines of the sensor, whatever the dtype.
 _MARGIN_BYTES = 5120
 _STATUSES = ("accepted", "undecided", "rejected")
-# What the software calls traces that are relative to a baseline.
+# Names of the software for the unit of traces relative to a baseline.
 _RELATIVE_UNITS = ("df/f", "df over f", "dff", "delta f over f")
 
 
 class InscopixMovieExtractor(ArrayImagingExtractor):
-    """The frames of an ``.isxd`` movie, in a memory map.
+    """Frames of an ``.isxd`` movie, in a memory map.
 
     Parameters
     ----------
@@ -38,12 +39,12 @@ class InscopixMovieExtractor(ArrayImagingExtractor):
     Attributes
     ----------
     header : IsxdHeader
-        What the file states.
+        Header of the file.
 
     Raises
     ------
     CorruptSourceError
-        When the file is no movie, or does not hold the frames that it states.
+        When the file is not a movie, or lacks frames that its header states.
     """
 
     extractor_name = "InscopixMovieExtractor"
@@ -56,7 +57,7 @@ class InscopixMovieExtractor(ArrayImagingExtractor):
         if missing:
             warnings.warn(
                 f"'{file_path}': {missing} of {self.header.num_times} frames were dropped, cropped "
-                f"or left blank, and are not in the file; the {len(self._valid)} others are read, "
+                f"or left blank and are not in the file; the other {len(self._valid)} are read, "
                 "with their times.",
                 UserWarning,
                 stacklevel=2,
@@ -66,7 +67,7 @@ class InscopixMovieExtractor(ArrayImagingExtractor):
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
-        """Return the times of the frames in seconds, where frames are missing; else None."""
+        """Return the times of the frames in seconds if frames are missing, else None."""
         if len(self._valid) == self.header.num_times:
             return None
         times = self._valid * float(self.header.period)
@@ -79,7 +80,7 @@ def _frames(header: IsxdHeader, num_frames: int) -> NDArray[Any]:
     if stated not in _DTYPES:
         known = ", ".join(f"{number} ({dtype.name})" for number, dtype in _DTYPES.items())
         raise CorruptSourceError(
-            f"'{header.path}' has pixels of type {stated!r}; known are {known}."
+            f"'{header.path}' has pixels of type {stated!r}; supported are {known}."
         )
     dtype = _DTYPES[stated]
     pixels: tuple[Any, ...] = ("pixels", dtype, header.frame_shape)
@@ -95,7 +96,7 @@ def _frames(header: IsxdHeader, num_frames: int) -> NDArray[Any]:
 
 
 def _warn_of_alternating_frames(header: IsxdHeader) -> None:
-    """Say that frames of several planes or colours may follow one another in a movie."""
+    """Warn that frames of several planes or colours may alternate in a movie."""
     planes = header.stated("microscope", "multiplane", "activePlanes")
     if not header.stated("microscope", "multiplane", "enabled"):
         planes = 1
@@ -109,8 +110,8 @@ def _warn_of_alternating_frames(header: IsxdHeader) -> None:
         mixed.append("two colours")
     if mixed:
         warnings.warn(
-            f"'{header.path}' was recorded from {' and '.join(mixed)}, and does not state of which "
-            "it is: their frames may follow one another, and are read as one movie. Separate them "
+            f"'{header.path}' was recorded from {' and '.join(mixed)} and does not state which one "
+            "it contains: their frames may alternate, and are read as one movie. Separate them "
             "with Inscopix's software first.",
             UserWarning,
             stacklevel=3,
@@ -118,7 +119,7 @@ def _warn_of_alternating_frames(header: IsxdHeader) -> None:
 
 
 class InscopixCellsExtractor(ArraySegmentationExtractor):
-    """The cells of an ``.isxd`` cell set: footprints, traces and what was decided of each.
+    """Cells of an ``.isxd`` cell set: footprints, traces and acceptance.
 
     Parameters
     ----------
@@ -127,19 +128,19 @@ class InscopixCellsExtractor(ArraySegmentationExtractor):
     Attributes
     ----------
     header : IsxdHeader
-        What the file states.
+        Header of the file.
 
     Raises
     ------
     CorruptSourceError
-        When the file is no cell set, or does not hold the cells that it states.
+        When the file is not a cell set, or lacks cells that its header states.
     """
 
     extractor_name = "InscopixCellsExtractor"
 
     def __init__(self, file_path: Path) -> None:
         self.header = header = open_isxd(Path(file_path), CELL_SET)
-        names = _listed(header, "CellNames", None)
+        names = _cell_list(header, "CellNames", None)
         num_pixels, num_cells = int(np.prod(header.frame_shape)), len(names)
         cells = _cells(header, num_cells, num_pixels)
         footprints = cells[:, :num_pixels].reshape(num_cells, *header.frame_shape)
@@ -147,23 +148,23 @@ class InscopixCellsExtractor(ArraySegmentationExtractor):
             np.moveaxis(footprints, 0, -1),
             {trace_kind(header): cells[:, num_pixels:].T},
             sampling_frequency=float(1 / header.period),
-            # Names are what users know cells by; where two share one, positions stand for them.
+            # Users know cells by their names; if names are not unique, positions replace them.
             roi_ids=names if len(set(names)) == num_cells else None,
         )
         self._set_properties(names)
 
     def _set_properties(self, names: list[str]) -> None:
         ids, count = self.get_roi_ids(), len(names)
-        codes = _listed(self.header, "CellStatuses", count)
+        codes = _cell_list(self.header, "CellStatuses", count)
         if not all(code in range(len(_STATUSES)) for code in codes):
             raise CorruptSourceError(
-                f"'{self.header.path}' has cells of the statuses {sorted(set(codes))}; known are "
-                "0 (accepted), 1 (undecided) and 2 (rejected)."
+                f"'{self.header.path}' has cells with the statuses {sorted(set(codes))}; supported "
+                "are 0 (accepted), 1 (undecided) and 2 (rejected)."
             )
         status = np.array([_STATUSES[code] for code in codes], dtype="U9")
         described = {
             "cell_name": (np.array(names, dtype=str), "Name of the cell."),
-            "cell_status": (status, "What was decided of the cell: accepted, undecided, rejected."),
+            "cell_status": (status, "Status of the cell: accepted, undecided or rejected."),
         }
         if np.any(status != "undecided"):
             accepted, rejected = status == "accepted", status == "rejected"
@@ -174,7 +175,7 @@ class InscopixCellsExtractor(ArraySegmentationExtractor):
                 self.set_property(key, values, ids, description=description)
 
     def get_ragged_pixels(self, ids: Any, of_background: bool = False) -> PixelLists | None:
-        """Return the pixels that are not 0, where they are few."""
+        """Return the nonzero pixels if they are few, else None."""
         if of_background:
             return None
         images = self._masks.view(np.ndarray)
@@ -182,26 +183,30 @@ class InscopixCellsExtractor(ArraySegmentationExtractor):
 
 
 def trace_kind(header: IsxdHeader) -> str:
-    """Return the kind of the traces of a cell set: ``dff`` where its unit says so, else ``raw``."""
+    """Return the kind of the traces of a cell set: ``dff`` for a relative unit, else ``raw``."""
     unit = str(header.stated("idps", "cellset", "units") or "").lower()
     return "dff" if unit.strip() in _RELATIVE_UNITS else "raw"
 
 
-def _listed(header: IsxdHeader, key: str, count: int | None) -> list[Any]:
-    """Return a list with an entry for each cell."""
+def _cell_list(header: IsxdHeader, key: str, count: int | None) -> list[Any]:
+    """Return a list of the header with one entry per cell."""
     found = header.content.get(key)
     if not isinstance(found, list) or count not in (None, len(found)):
         number = len(found) if isinstance(found, list) else "no"
         of = "" if count is None else f" for {count} cells"
-        raise CorruptSourceError(f"'{header.path}' has {number} {key}{of}; it is damaged.")
+        raise CorruptSourceError(
+            f"'{header.path}' has {number} {key}{of}; the file is damaged. To repair it, "
+            f"{COPY_AGAIN}."
+        )
     return found
 
 
 def _cells(header: IsxdHeader, num_cells: int, num_pixels: int) -> NDArray[Any]:
-    """Map the cells: for each the pixels of its footprint, and the samples of its trace."""
+    """Map the cells: the pixels of the footprint and the samples of the trace of each cell."""
     if header.content.get("dataType") != "float":
         raise CorruptSourceError(
-            f"'{header.path}' has values of type {header.content.get('dataType')!r}, not 'float'."
+            f"'{header.path}' has values of type {header.content.get('dataType')!r}; supported is "
+            "'float'."
         )
     shape = (num_cells, num_pixels + header.num_times)
     rows, columns = header.frame_shape

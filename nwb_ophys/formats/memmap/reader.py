@@ -1,4 +1,4 @@
-"""Read movies that are nothing but their pixels in a file, and CaImAn's memory maps."""
+"""Read movies from files of raw pixels without a header, and CaImAn's memory maps."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import (
-    CorruptSourceError,
-    SourceArgumentError,
-    SourceError,
-    SourceNotFoundError,
-)
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
+from nwb_ophys.filetypes.files import check_not_shortened, require_file
 
-# CaImAn stores pixels times frames, of which it flattens the images by columns. By its letter for
-# the order of that matrix, the order of the axes of the movie.
+# CaImAn stores a matrix of pixels times frames and flattens the images by columns. Its letter for
+# the order of the matrix gives the order of the axes of the movie.
 _CAIMAN_NAME = re.compile(
     r"_d1_(\d+)_d2_(\d+)_d3_(\d+)_order_([CF])_frames_(\d+)_?\.mmap$", re.IGNORECASE
 )
 _CAIMAN_ORDERS = {"F": "TZXY", "C": "ZXYT"}
+_FIX_SIZE = (
+    "Either the file is truncated, or shape, dtype or offset is wrong; correct them, or copy the "
+    "file again."
+)
 
 
 @attrs.frozen(kw_only=True)
 class RawBinary:
-    """Where the pixels of a movie are in a file, and of which type.
+    """Position, axes and type of the pixels of a movie in a file.
 
     Attributes
     ----------
@@ -47,17 +47,17 @@ class RawBinary:
 
     @property
     def end(self) -> int:
-        """Bytes up to the last pixel."""
+        """Position of the end of the last pixel, in bytes."""
         return self.offset + math.prod(self.axes.shape) * self.dtype.itemsize
 
 
 def caiman_layout(path: Path) -> tuple[str, tuple[int, ...]] | None:
-    """Return the order and lengths of axes that the name of a memory map of CaImAn states.
+    """Return the order and lengths of axes from the name of a CaImAn memory map; else None.
 
     Parameters
     ----------
     path : pathlib.Path
-        Such as ``memmap_d1_256_d2_128_d3_1_order_F_frames_101_.mmap``.
+        For example ``memmap_d1_256_d2_128_d3_1_order_F_frames_101_.mmap``.
     """
     found = _CAIMAN_NAME.search(path.name)
     if found is None:
@@ -74,17 +74,18 @@ def find_raw_binary(
     dimension_order: str | None = None,
     offset: int = 0,
 ) -> RawBinary:
-    """Say where the pixels are, after checking that the file has as many.
+    """Return the layout of the pixels, after checking it against the size of the file.
 
     Parameters
     ----------
     path : pathlib.Path
     shape : list of int, optional
-        Lengths of the axes; -1 for one that follows from the size of the file. Needed but for
-        CaImAn's, as the further ones are.
+        Lengths of the axes; -1 for one that follows from the size of the file. Not needed for
+        CaImAn's files.
     dtype : str, optional
+        Type of the pixels. Not needed for CaImAn's files.
     dimension_order : str, optional
-        A letter for each axis, the slowest first; "TYX" if not given.
+        One letter per axis, slowest first; "TYX" by default.
     offset : int
         Bytes before the first pixel.
 
@@ -92,15 +93,13 @@ def find_raw_binary(
     ------
     SourceNotFoundError, SourceArgumentError, CorruptSourceError
     """
-    if not path.is_file():
-        what = "is a folder; give a file" if path.is_dir() else "does not exist; check the path"
-        raise SourceNotFoundError(f"'{path}' {what}.")
+    require_file(path, "a file of pixels")
     stated = caiman_layout(path)
     if stated is not None and shape is None:
         if dtype is not None or dimension_order is not None:
             raise SourceArgumentError(
-                f"dtype and dimension_order are given, but the name of '{path}' states both; give "
-                "shape, too, to read it otherwise."
+                f"The name of '{path}' states its dtype and dimension_order; leave both out, or "
+                "give shape as well to override the name."
             )
         order, lengths = stated
         kind = np.dtype("<f4")
@@ -108,15 +107,15 @@ def find_raw_binary(
         order, lengths = dimension_order or "TYX", tuple(shape or ())
         kind = _pixel_type(path, dtype, shape)
     if offset < 0:
-        raise SourceArgumentError(f"offset is {offset}; it is a number of bytes, 0 or more.")
+        raise SourceArgumentError(f"offset is {offset}; it must be a number of bytes, at least 0.")
     lengths = _complete(path, lengths, kind, offset)
     axes = MovieAxes.of(order, lengths, f"'{path}'")
     found = RawBinary(path=path, axes=axes, dtype=kind, offset=offset)
     size = path.stat().st_size
     if size != found.end:
         raise CorruptSourceError(
-            f"'{path}' has {size} bytes; {' x '.join(map(str, lengths))} pixels of {kind} behind "
-            f"{offset} bytes end at {found.end}. Either it was cut off, or it is described wrongly."
+            f"'{path}' has {size} bytes, but {' x '.join(map(str, lengths))} pixels of {kind} "
+            f"after {offset} bytes end at {found.end}. {_FIX_SIZE}"
         )
     return found
 
@@ -124,8 +123,8 @@ def find_raw_binary(
 def _pixel_type(path: Path, dtype: str | None, shape: list[int] | None) -> np.dtype[Any]:
     if shape is None or dtype is None:
         raise SourceArgumentError(
-            f"'{path}' states nothing of itself: give shape, such as [-1, 512, 512], and dtype, "
-            "such as uint16."
+            f"'{path}' has no header: give shape, such as [-1, 512, 512], and dtype, such as "
+            "uint16."
         )
     try:
         kind = np.dtype(dtype)
@@ -134,17 +133,17 @@ def _pixel_type(path: Path, dtype: str | None, shape: list[int] | None) -> np.dt
             f"dtype is '{dtype}', which NumPy does not know; give one such as uint16 or '>f4'."
         ) from error
     if kind.kind not in "iuf":
-        raise SourceArgumentError(f"dtype is '{dtype}'; pixels are whole or real numbers.")
+        raise SourceArgumentError(f"dtype is '{dtype}'; pixels must be integers or real numbers.")
     return kind
 
 
 def _complete(
     path: Path, lengths: tuple[int, ...], kind: np.dtype[Any], offset: int
 ) -> tuple[int, ...]:
-    """Put the length that follows from the size of the file in place of -1."""
+    """Replace -1 by the length that follows from the size of the file."""
     if any(length == 0 or length < -1 for length in lengths) or lengths.count(-1) > 1:
         raise SourceArgumentError(
-            f"shape is {list(lengths)}; lengths are 1 or more, and -1 once at most."
+            f"shape is {list(lengths)}; lengths must be at least 1, and -1 at most once."
         )
     if -1 not in lengths:
         return lengths
@@ -153,14 +152,14 @@ def _complete(
     count, rest = divmod(size, known)
     if rest or count < 1:
         raise CorruptSourceError(
-            f"'{path}' has {size} bytes behind the first {offset}, which are {count} times {known} "
-            f"bytes and {rest} more. Either it was cut off, or it is described wrongly."
+            f"'{path}' has {size} bytes after the first {offset}, which are {count} times {known} "
+            f"bytes and {rest} more. {_FIX_SIZE}"
         )
     return tuple(count if length == -1 else length for length in lengths)
 
 
 class RawBinaryExtractor(AxesImagingExtractor):
-    """One channel of a movie in a file of pixels, of a plane or of volumes.
+    """One channel of a planar or volumetric movie in a file of pixels.
 
     `get_series` may be called from several threads at once. No file is kept open.
 
@@ -170,7 +169,7 @@ class RawBinaryExtractor(AxesImagingExtractor):
     sampling_frequency : float
         Samples per second, in Hz.
     channel_index, plane_index : int, optional
-        As of `AxesImagingExtractor`.
+        As for `AxesImagingExtractor`.
     """
 
     extractor_name = "RawBinaryExtractor"
@@ -188,12 +187,7 @@ class RawBinaryExtractor(AxesImagingExtractor):
 
     def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
         binary = self.binary
-        # Reading behind the end of a mapped file would end the process, not raise.
-        if not binary.path.is_file() or binary.path.stat().st_size < binary.end:
-            raise SourceError(
-                f"'{binary.path}' has become shorter since it was opened; do not change a "
-                "recording while it is converted."
-            )
+        check_not_shortened(binary.path, binary.end, SourceError)
         pixels = np.memmap(
             binary.path, binary.dtype, mode="r", offset=binary.offset, shape=binary.axes.shape
         )

@@ -1,13 +1,15 @@
-"""What Micro-Manager states of every frame of a channel: when it was taken, and which one it is."""
+"""Metadata of every frame of a channel: its time, and its indices along the axes."""
+
+from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
-from attrs import evolve, frozen
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.tiff.checks import TiffSource
@@ -20,20 +22,20 @@ _NUMBER = rb'"%s"\s*:\s*"?(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)'
 _PATTERNS = tuple(re.compile(_NUMBER % key.encode()) for key in _KEYS)
 
 
-@frozen(kw_only=True, eq=False)
-class FrameStatements:
-    """What is stated of the frames of one channel; NaN where it is not.
+@attrs.frozen(kw_only=True, eq=False)
+class FrameRecords:
+    """Metadata of the frames of one channel; NaN where not stated.
 
     Attributes
     ----------
     first : Mapping
-        All that is stated of the first frame; empty where nothing is.
+        All metadata of the first frame; empty if it has none.
     times : numpy.ndarray of float64, shape (samples, planes)
         Seconds since the start of the acquisition.
     frames, channels, slices : numpy.ndarray of float64, shape (samples, planes)
-        The number of each frame along the three axes.
+        Index of each frame along the three axes.
     is_stated : numpy.ndarray of bool, shape (samples, planes)
-        Whether anything is stated.
+        Whether a frame has any metadata.
     """
 
     first: Mapping[str, Any]
@@ -45,21 +47,21 @@ class FrameStatements:
 
     @property
     def num_recorded(self) -> int:
-        """Number of samples without those at the end that are filled up with blank frames.
+        """Number of samples, without blank ones at the end.
 
-        Micro-Manager does so where an acquisition is stopped within a sample, and states nothing of
-        these frames.
+        When an acquisition is stopped within a sample, Micro-Manager fills the rest with blank
+        frames without metadata.
         """
         is_whole = self.is_stated.all(axis=1)
         return int(np.flatnonzero(is_whole)[-1]) + 1 if is_whole.any() else len(self.is_stated)
 
-    def cut(self, num_samples: int) -> "FrameStatements":
-        """Return what is stated of the first samples."""
+    def cut(self, num_samples: int) -> FrameRecords:
+        """Return the records of the first samples."""
         names = ("times", "frames", "channels", "slices", "is_stated")
-        return evolve(self, **{name: getattr(self, name)[:num_samples] for name in names})
+        return attrs.evolve(self, **{name: getattr(self, name)[:num_samples] for name in names})
 
     def check_order(self, path: Path) -> None:
-        """Raise CorruptSourceError where frames state to be others than the OME-XML says."""
+        """Raise CorruptSourceError if the indices of the frames contradict the OME-XML."""
         wrong = {
             "ChannelIndex": (self.channels != self.channels.flat[0]).any(),
             "SliceIndex": bool((self.slices != self.slices[0]).any())
@@ -70,32 +72,30 @@ class FrameStatements:
         tables = (self.channels, self.slices, self.frames)
         for (name, is_wrong), table in zip(wrong.items(), tables, strict=True):
             if is_wrong and not np.isnan(table).any():
-                message = (
-                    f"{path}: its OME-XML and the tags of its pages contradict each other: the "
-                    f"pages of a channel that the OME-XML puts one after the other state another "
-                    f"order by their {name}. The file was changed, or is damaged; read it as a "
-                    "plain TIFF stack"
+                raise CorruptSourceError(
+                    f"'{path}': its OME-XML and the tags of its pages contradict each other: the "
+                    f"{name} of the pages of a channel states another order than the OME-XML. The "
+                    "file was modified or is damaged; read it as a plain TIFF stack."
                 )
-                raise CorruptSourceError(message)
 
 
 def read_frames(
     reader: TiffPageReader, sources: Sequence[TiffSource], pages: Integers
-) -> FrameStatements:
-    """Read what is stated of frames.
+) -> FrameRecords:
+    """Read the metadata of frames.
 
     Parameters
     ----------
     reader : TiffPageReader
     sources : sequence of TiffSource
-        Its files.
+        The files of the reader.
     pages : numpy.ndarray of int64, shape (samples, planes)
-        Their pages.
+        Pages of the frames.
 
     Raises
     ------
     CorruptSourceError
-        If what is stated of the first frame is damaged.
+        If the metadata of the first frame are damaged.
     """
     files, local = reader.locate(pages.reshape(-1))
     values = np.full((len(_KEYS), files.size), np.nan)
@@ -110,7 +110,7 @@ def read_frames(
         if file == files[0]:
             first = tags.frame(int(local[0]))
     times, frames, channels, slices = values.reshape(len(_KEYS), *pages.shape)
-    return FrameStatements(
+    return FrameRecords(
         first=first,
         times=times / 1000,
         frames=frames,

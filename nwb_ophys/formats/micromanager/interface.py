@@ -13,10 +13,10 @@ from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, warn_of_su
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.micromanager.tags import (
     FRAME_TAG,
+    first_positive,
+    first_value,
     naming_unclosed,
     read_summary,
-    stated,
-    stated_number,
 )
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -68,14 +68,14 @@ class MicroManagerImagingInterface(ImagingInterface):
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the files state: version, start, rate, camera, exposure, pixel size."""
-        from nwb_ophys.formats.micromanager.reader import binning_of, camera_of
+        from nwb_ophys.formats.micromanager.reader import camera_binning, camera_name
 
         extractor = self.extractor
         summary, frame, channel = extractor.summary, extractor.frame, extractor.channel
-        version = stated(summary, "MicroManagerVersion")
+        version = first_value(summary, "MicroManagerVersion")
         words = f"Microscope run by Micro-Manager {version or ''}".strip()
-        camera = camera_of(frame)
-        exposure = stated_number(frame, "Exposure-ms")
+        camera = camera_name(frame)
+        exposure = first_positive(frame, "Exposure-ms")
         plane = {
             "imaging_rate": extractor.get_sampling_frequency(),
             "excitation_lambda": channel.excitation,
@@ -87,7 +87,7 @@ class MicroManagerImagingInterface(ImagingInterface):
         }
         series = {
             "exposure_time": None if exposure is None else exposure / 1000,
-            "binning": binning_of(frame),
+            "binning": camera_binning(frame),
         }
         return {
             "NWBFile": {"session_start_time": extractor.start},
@@ -103,9 +103,9 @@ class MicroManagerImagingInterface(ImagingInterface):
     def _spacing(self) -> tuple[float | None, float | None, float | None]:
         """Return the distances of pixels in metres; Micro-Manager states 0 where it knows none."""
         extractor = self.extractor
-        size = stated_number(extractor.frame, "PixelSizeUm")
-        size = size or stated_number(extractor.summary, "PixelSize_um")
-        step = stated_number(extractor.summary, "z-step_um")
+        size = first_positive(extractor.frame, "PixelSizeUm")
+        size = size or first_positive(extractor.summary, "PixelSize_um")
+        step = first_positive(extractor.summary, "z-step_um")
         x, y, z = extractor.image.spacing
         return (size * 1e-6 if size else x, size * 1e-6 if size else y, step * 1e-6 if step else z)
 
@@ -132,7 +132,7 @@ class MicroManagerImagingInterface(ImagingInterface):
         summary = probe.read_once(read_summary, found[0])
         if summary is None:
             return None
-        version = stated(summary, "MicroManagerVersion")
+        version = first_value(summary, "MicroManagerVersion")
         return f"{in_words(probe)} has the tags of Micro-Manager {version or ''}".strip()
 
     @classmethod

@@ -1,4 +1,6 @@
-"""Read Micro-Manager's image file stacks: OME-TIFF files with its own statements of each frame."""
+"""Read Micro-Manager's image file stacks: OME-TIFF files with extra metadata for each frame."""
+
+from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
@@ -12,20 +14,20 @@ from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.ome.files import find_pages, read_ome
 from nwb_ophys.filetypes.ome.model import OmeImage
 from nwb_ophys.filetypes.ome.times import (
-    chosen_rate,
-    image_index_of,
     mean_rate,
-    usable_times,
+    sample_times,
+    select_image,
+    select_rate,
 )
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.formats.micromanager.frames import read_frames
 from nwb_ophys.formats.micromanager.tags import (
+    acquisition_start,
+    first_positive,
+    first_value,
     naming_unclosed,
     read_summary,
-    start_of,
-    stated,
-    stated_number,
 )
 
 AnyPath = str | PathLike[str]
@@ -34,10 +36,9 @@ AnyPath = str | PathLike[str]
 class MicroManagerExtractor(TiffFramesExtractor):
     """Frames or volumes of one channel at one position of a Micro-Manager recording.
 
-    Times are those that Micro-Manager states of each frame (``ElapsedTime-ms``), of volumes that of
-    the earliest plane, in s since the start of the acquisition; the rate is their mean one; else it
-    is that of the interval that was asked for. The rate at which the program plays a recording back
-    on the screen is not taken for that of the camera.
+    The time of a sample is the ``ElapsedTime-ms`` of its earliest plane, in s since the start of
+    the acquisition. The rate is the mean rate of these times, else it follows from the requested
+    interval. The playback rate in the files is not used, since it is not the rate of the camera.
 
     Parameters
     ----------
@@ -48,18 +49,18 @@ class MicroManagerExtractor(TiffFramesExtractor):
     position_index : int, optional
         The position of the stage to read, from 0; needed if there are several.
     plane_index : int, optional
-        The plane to read, from 0; by default volumes of all planes.
+        The plane to read, from 0; volumes of all planes by default.
     sampling_frequency : float, optional
-        Samples per second in Hz; that of the files if not given.
+        Samples per second in Hz; by default from the files.
 
     Attributes
     ----------
     summary : dict
-        What Micro-Manager states of the acquisition.
+        Micro-Manager's metadata of the acquisition.
     frame : Mapping
-        What it states of the first frame.
+        Its metadata of the first frame.
     image : OmeImage
-        What the OME-XML states of the position.
+        OME metadata of the position.
     channel_name, position_name : str
     num_positions : int
     file_paths : list of Path
@@ -67,13 +68,13 @@ class MicroManagerExtractor(TiffFramesExtractor):
     Raises
     ------
     SourceArgumentError
-        If an argument is missing or out of range; also if no rate is stated and none given.
+        If an argument is missing or out of range; also if no rate is stated or given.
     SourceNotFoundError
-        If a file of the recording is not there.
+        If a file of the recording does not exist.
     CorruptSourceError, MissingPackageError
         If a file is truncated, lacks planes or cannot be decoded.
     SourceError
-        If it is not of Micro-Manager.
+        If Micro-Manager did not write the file.
     """
 
     extractor_name = "MicroManagerExtractor"
@@ -91,7 +92,7 @@ class MicroManagerExtractor(TiffFramesExtractor):
             recording = read_ome(path)
         self.summary = _summary(path)
         images, names = recording.document.images, recording.document.image_names
-        index = image_index_of(path, names, position_index, "position_index")
+        index = select_image(path, names, position_index, "position_index")
         self.num_positions, self.position_name = len(images), names[index]
         self.image: OmeImage = images[index]
         self.channel_names = channel_names(self.summary, self.image)
@@ -108,7 +109,7 @@ class MicroManagerExtractor(TiffFramesExtractor):
         frames = frames.cut(_num_recorded(path, frames.num_recorded, len(found.pages)))
         frames.check_order(path)
         self.frame, self._pages = frames.first, found.pages[: len(frames.times)]
-        self._stated_times = usable_times(path, frames.times, "ElapsedTime-ms")
+        self._stated_times = sample_times(path, frames.times, "ElapsedTime-ms")
         rate = self._rate(path, sampling_frequency)
         found.check_gaps(path, self._stated_times)
         super().__init__(
@@ -120,56 +121,68 @@ class MicroManagerExtractor(TiffFramesExtractor):
 
     @property
     def start(self) -> Any:
-        """When the acquisition began: a datetime, with a zone where it is stated, or None."""
-        return start_of(self.summary) or self.image.acquired
+        """Start of the acquisition: a datetime, with a zone if one is stated, or None."""
+        return acquisition_start(self.summary) or self.image.acquired
 
     def _rate(self, path: Path, given: float | None) -> float:
-        """Return the rate; given by the user, else measured, else planned."""
-        interval = stated_number(self.summary, "Interval_ms")
-        if stated(self.summary, "CustomIntervals_ms"):
-            interval = None  # of each frame its own
+        """Return the rate that the user gives, else the measured, else the planned rate."""
+        interval = first_positive(self.summary, "Interval_ms")
+        if first_value(self.summary, "CustomIntervals_ms"):
+            interval = None  # each frame has its own interval
         planned = None if interval is None else round(1000 / interval, 9)
         measured = mean_rate(self._stated_times)
-        rate = chosen_rate(path, given, measured, planned, "ElapsedTime-ms of its frames")
+        rate = select_rate(path, given, measured, planned, "ElapsedTime-ms of its frames")
         if rate is None:
-            message = (
-                f"{path} states neither the times of its frames (ElapsedTime-ms) nor an interval "
-                "(Interval_ms) above 0; give sampling_frequency, in samples per second"
+            raise SourceArgumentError(
+                f"'{path}' states neither the times of its frames (ElapsedTime-ms) nor an interval "
+                "(Interval_ms) above 0; give sampling_frequency, in samples per second."
             )
-            raise SourceArgumentError(message)
         if given is not None:
             self._stated_times = None
         return rate
 
 
 def channel_names(summary: Mapping[str, Any], image: OmeImage) -> tuple[str, ...]:
-    """Return the names of the channels, of the summary where they fit, else of the OME-XML.
+    """Return the names of the channels: from the summary if they fit, else from the OME-XML.
 
     Raises
     ------
     CorruptSourceError
         If the summary and the OME-XML state different numbers of channels.
     """
-    count, names = stated_number(summary, "Channels"), summary.get("ChNames")
+    count, names = first_positive(summary, "Channels"), summary.get("ChNames")
     num_channels = image.sizes["C"]
     if count is not None and count != num_channels:
-        message = (
+        raise CorruptSourceError(
             f"Micro-Manager's summary states {count:g} channels, the OME-XML {num_channels} "
-            f"({', '.join(image.channel_names)}); the file is damaged, or was changed"
+            f"({', '.join(image.channel_names)}); the file is damaged or was modified. Read it as "
+            "a plain TIFF stack."
         )
-        raise CorruptSourceError(message)
     if isinstance(names, list) and len(set(map(str, names))) == num_channels == len(names):
         return tuple(map(str, names))
     return image.channel_names
 
 
+def camera_name(frame: Mapping[str, Any]) -> str | None:
+    """Return the name of the camera in Micro-Manager; None if not stated."""
+    name = first_value(frame, "Camera", "Core-Camera")
+    return None if name is None else str(name)
+
+
+def camera_binning(frame: Mapping[str, Any]) -> int | None:
+    """Return the number of sensor pixels per pixel along each side; None if not stated."""
+    text = str(first_value(frame, "Binning", f"{camera_name(frame)}-Binning") or "")
+    sides = set(text.split("x"))
+    return int(text.split("x")[0]) if len(sides) == 1 and text.split("x")[0].isdigit() else None
+
+
 def _num_recorded(path: Path, num_recorded: int, num_samples: int) -> int:
-    """Return the first of two numbers, and say what is left out where it is less."""
+    """Return the number of recorded samples; warn if the last samples are left out."""
     if num_recorded < num_samples:
         warnings.warn(
-            f"{path}: of {num_samples} samples the last {num_samples - num_recorded} have frames "
-            "of which Micro-Manager states nothing: it filled them with blank frames when the "
-            "acquisition was stopped. They are left out.",
+            f"'{path}': the last {num_samples - num_recorded} of {num_samples} samples have frames "
+            "without metadata, with which Micro-Manager fills up an acquisition that is stopped. "
+            "They are left out.",
             UserWarning,
             stacklevel=3,
         )
@@ -179,22 +192,7 @@ def _num_recorded(path: Path, num_recorded: int, num_samples: int) -> int:
 def _summary(path: Path) -> dict[str, Any]:
     summary = read_summary(path)
     if summary is None:
-        message = (
-            f"{path} has no summary of Micro-Manager behind its TIFF header; read it as ome-tiff"
+        raise SourceError(
+            f"'{path}' has no summary of Micro-Manager after its TIFF header; read it as ome-tiff."
         )
-        raise SourceError(message)
     return summary
-
-
-def camera_of(frame: Mapping[str, Any]) -> str | None:
-    """Return the camera by the name that it has in Micro-Manager; None where not stated."""
-    found = stated(frame, "Camera", "Core-Camera")
-    return None if found is None else str(found)
-
-
-def binning_of(frame: Mapping[str, Any]) -> int | None:
-    """Return how many pixels were combined into one along a side; None where not stated."""
-    camera = camera_of(frame)
-    text = str(stated(frame, "Binning", f"{camera}-Binning") or "")
-    sides = set(text.split("x"))
-    return int(text.split("x")[0]) if len(sides) == 1 and text.split("x")[0].isdigit() else None

@@ -1,10 +1,12 @@
-"""Read the tags with which Micro-Manager describes its TIFF files, beside OME-XML.
+"""Read the metadata that Micro-Manager adds to its TIFF files besides OME-XML.
 
-Behind the 8 bytes of the TIFF header stand pairs of a mark and an offset (index map, display
-settings, comments), then at byte 32 the mark 2355492, the length and the text of the summary, a
-JSON object. Every page has the private tag 51123, a JSON object about that frame. Source of the
+The 8 bytes of the TIFF header are followed by pairs of a mark and an offset (index map, display
+settings, comments). At byte 32 follow the mark 2355492, the length and the text of the summary, a
+JSON object. Every page has the private tag 51123, a JSON object about its frame. Source of the
 layout: https://micro-manager.org/Micro-Manager_File_Formats, section Image file stacks.
 """
+
+from __future__ import annotations
 
 import json
 import re
@@ -18,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.tiff.pages import Integers, TiffStructure, read_structure
@@ -26,7 +29,7 @@ from nwb_ophys.paths import PathProbe
 FRAME_TAG = 51123
 SUMMARY_MARK = 2355492
 SUMMARY_POSITION = 32
-_LONGEST = 1 << 24
+_MAX_SUMMARY_BYTES = 1 << 24
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)? ?([+-]\d\d):?(\d\d)?")
 _ZONELESS = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?$")
 
@@ -37,12 +40,12 @@ def read_summary(path: Path) -> dict[str, Any] | None:
     Parameters
     ----------
     path : Path
-        A file of Micro-Manager.
+        A file written by Micro-Manager.
 
     Returns
     -------
     dict or None
-        None where the file has none, or cannot be read.
+        None if the file has no summary or cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -51,7 +54,7 @@ def read_summary(path: Path) -> dict[str, Any] | None:
             if order is None:
                 return None
             mark, length = struct.unpack(order + "II", head[SUMMARY_POSITION:])
-            if mark != SUMMARY_MARK or length > _LONGEST:
+            if mark != SUMMARY_MARK or length > _MAX_SUMMARY_BYTES:
                 return None
             text = file.read(length)
         found = json.loads(text.rstrip(b"\0").decode("utf-8", "replace"))
@@ -90,12 +93,12 @@ def naming_unclosed(path: Path) -> Iterator[None]:
 
 
 class FrameTags:
-    """The texts about single frames of a file, found by one pass over its page directories.
+    """Metadata of the single frames of a file, found in one pass over its page directories.
 
     Parameters
     ----------
     path : Path
-        A TIFF file that is known to be whole.
+        A TIFF file that has been checked for truncation.
     """
 
     def __init__(self, path: Path) -> None:
@@ -104,7 +107,7 @@ class FrameTags:
             self._places = _find_texts(file, read_structure(file, path))
 
     def texts(self, pages: Integers) -> list[bytes]:
-        """Return the texts of some pages; empty for those without."""
+        """Return the JSON texts of some pages; empty for pages without one."""
         texts = []
         with self.path.open("rb", buffering=0) as file:
             for page in pages.tolist():
@@ -114,14 +117,54 @@ class FrameTags:
         return texts
 
     def frame(self, page: int) -> Mapping[str, Any]:
-        """Return what is stated of one frame; empty where nothing is."""
+        """Return the metadata of one frame; empty if it has none."""
         (text,) = self.texts(np.array([page]))
         try:
             found = json.loads(text.rstrip(b"\0").decode("utf-8", "replace")) if text else {}
         except ValueError as error:
-            message = f"{self.path}: what Micro-Manager states of page {page} is damaged ({error})"
-            raise CorruptSourceError(message) from error
+            raise CorruptSourceError(
+                f"'{self.path}': the Micro-Manager metadata of page {page} are damaged ({error}); "
+                f"{COPY_AGAIN}."
+            ) from error
         return found if isinstance(found, dict) else {}
+
+
+def first_value(values: Mapping[str, Any], *names: str) -> Any:
+    """Return the first value that is stated under one of the names; None if there is none.
+
+    Newer versions of Micro-Manager wrap some values in a mapping.
+    """
+    for name in names:
+        value = values.get(name)
+        if isinstance(value, Mapping):
+            value = value.get("PropVal", value.get("scalar"))
+        if value not in (None, "", [], "Undefined"):
+            return value
+    return None
+
+
+def first_positive(values: Mapping[str, Any], *names: str) -> float | None:
+    """Return the first stated value if it is a finite number above 0, else None."""
+    value = first_value(values, *names)
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if np.isfinite(number) and number > 0 else None
+
+
+def acquisition_start(summary: Mapping[str, Any]) -> datetime | None:
+    """Return the start of the acquisition, with the time zone if it is stated."""
+    text = str(first_value(summary, "StartTime", "Time") or "")
+    match = _TIME.match(text)
+    if match is None and (match := _ZONELESS.match(text)) is None:
+        return None
+    zone = f"{match[4]}:{match[5] or '00'}" if match.re is _TIME else ""
+    fraction = (match[3] or ".0")[:7].ljust(7, "0")
+    try:
+        return datetime.fromisoformat(f"{match[1]}T{match[2]}{fraction}{zone}")
+    except ValueError:
+        return None
 
 
 def _find_texts(file: BinaryIO, structure: TiffStructure) -> list[tuple[int, int]]:
@@ -139,43 +182,8 @@ def _find_texts(file: BinaryIO, structure: TiffStructure) -> list[tuple[int, int
             block += file.read(size - len(block))
         tags = np.frombuffer(block, record, count, count_format.size)
         own = tags[tags["code"] == FRAME_TAG]
-        # Up to four bytes stand in the place of the offset: too few for a statement.
+        # Values of up to four bytes replace the offset; they are too short for a JSON object.
         is_text = len(own) > 0 and int(own["count"][0]) > 4
         places.append((int(own["value"][0]), int(own["count"][0])) if is_text else (0, 0))
         (offset,) = offset_format.unpack_from(block, size - offset_format.size)
     return places
-
-
-def stated(values: Mapping[str, Any], *names: str) -> Any:
-    """Return the first of some values that is stated; newer versions wrap some of them."""
-    for name in names:
-        value = values.get(name)
-        if isinstance(value, Mapping):
-            value = value.get("PropVal", value.get("scalar"))
-        if value not in (None, "", [], "Undefined"):
-            return value
-    return None
-
-
-def stated_number(values: Mapping[str, Any], *names: str) -> float | None:
-    """Return the first of some values as a finite number above 0, None if it is not one."""
-    value = stated(values, *names)
-    try:
-        number = float(str(value))
-    except ValueError:
-        return None
-    return number if np.isfinite(number) and number > 0 else None
-
-
-def start_of(summary: Mapping[str, Any]) -> datetime | None:
-    """Return the start of the acquisition, with the time zone where it is stated."""
-    text = str(stated(summary, "StartTime", "Time") or "")
-    match = _TIME.match(text)
-    if match is None and (match := _ZONELESS.match(text)) is None:
-        return None
-    zone = f"{match[4]}:{match[5] or '00'}" if match.re is _TIME else ""
-    fraction = (match[3] or ".0")[:7].ljust(7, "0")
-    try:
-        return datetime.fromisoformat(f"{match[1]}T{match[2]}{fraction}{zone}")
-    except ValueError:
-        return None

@@ -1,7 +1,7 @@
-"""What is in NWB files of any author, by their attributes alone.
+"""List the series and ROI tables of NWB files of any origin, from their attributes alone.
 
-The list of what is in a file takes neither pynwb nor, for Zarr, any package: the attributes of a
-Zarr store (format 2) are JSON.
+Listing needs neither pynwb nor, for Zarr, any package: the attributes of a Zarr store (format 2)
+are JSON.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceErro
 
 SERIES = ("TwoPhotonSeries", "OnePhotonSeries")
 TABLES = ("PlaneSegmentation",)
-# Of groups: those of acquisition, of modules, and of containers in modules.
+# Levels of groups to visit: acquisition, modules, and containers in modules.
 _DEPTH = 4
-_LOOKED_INTO = ("acquisition", "processing", "analysis", "stimulus", "scratch")
+_SEARCHED_GROUPS = ("acquisition", "processing", "analysis", "stimulus", "scratch")
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
 
 
@@ -31,13 +31,13 @@ class NwbObject:
     Attributes
     ----------
     path : str
-        Within the file, such as ``acquisition/TwoPhotonSeries``.
+        Path within the file, such as ``acquisition/TwoPhotonSeries``.
     kind : str
-        Its type, such as ``TwoPhotonSeries``.
+        Neurodata type, such as ``TwoPhotonSeries``.
     shape : tuple of int
-        Of the movie; of a table, the number of ROIs.
+        Shape of a movie, or (number of ROIs,) of a table.
     has_data : bool
-        Whether the pixels are in the file; of a table, whether masks are.
+        Whether the file contains the pixels of a movie, or the masks of a table.
     """
 
     path: str
@@ -47,17 +47,19 @@ class NwbObject:
 
     @property
     def name(self) -> str:
-        """Its own name, the last part of the path."""
+        """Name of the object, the last part of its path."""
         return self.path.rpartition("/")[2]
 
 
 def list_nwb(path: Path) -> tuple[NwbObject, ...] | None:
-    """Return the series and tables of ROIs in an NWB file, or None where it is none.
+    """Return the series and tables of ROIs in an NWB file; None if it is not an NWB file.
+
+    Reads no data.
 
     Parameters
     ----------
     path : pathlib.Path
-        An HDF5 file, or the folder of a Zarr store. No data are read.
+        An HDF5 file, or the folder of a Zarr store.
     """
     try:
         if path.is_dir():
@@ -70,38 +72,40 @@ def list_nwb(path: Path) -> tuple[NwbObject, ...] | None:
         return None
 
 
-def choose(path: Path, kinds: tuple[str, ...], asked: str | None, argument: str) -> NwbObject:
-    """Return the object of a file that is asked for, by its name or its path in the file.
+def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: str) -> NwbObject:
+    """Return the requested object of a file, by its name or its path in the file.
 
     Parameters
     ----------
     path : pathlib.Path
     kinds : tuple of str
-        Types of objects among which to choose.
-    asked : str or None
+        Types of objects to choose from.
+    requested : str or None
+        Name or path of the object; may be None if there is only one.
     argument : str
-        What the caller's argument for it is called.
+        Name of the caller's argument, for messages.
 
     Raises
     ------
     CorruptSourceError
-        When the file is no NWB file.
+        When the file is not an NWB file.
     SourceArgumentError
-        When it is not there, or several are and none is asked for; with the names there are.
+        When there is no such object, or several and no name is given; lists the names.
     SourceError
-        When its pixels or masks are not in the file.
+        When the file does not contain its pixels or masks.
     """
     listed = list_nwb(path)
     if listed is None:
         raise CorruptSourceError(
-            f"'{path}' is no whole NWB file; it may be cut off, or of another format."
+            f"'{path}' is not a complete NWB file; it may be truncated or of another format. Check "
+            "the path, or copy the file again."
         )
     found = [each for each in listed if each.kind in kinds]
     names = [each.name for each in found]
-    matching = [each for each in found if asked in (None, each.name, each.path)]
+    matching = [each for each in found if requested in (None, each.name, each.path)]
     if len(matching) != 1:
         shown = [each.path if names.count(each.name) > 1 else each.name for each in found]
-        fault = "has several" if matching or asked is None else f"has no '{asked}'"
+        fault = "has several" if matching or requested is None else f"has no '{requested}'"
         raise SourceArgumentError(
             f"'{path}' {fault}; choose one with {argument}: {', '.join(shown) or 'there is none'}."
         )
@@ -109,12 +113,12 @@ def choose(path: Path, kinds: tuple[str, ...], asked: str | None, argument: str)
     if not chosen.has_data:
         if chosen.kind in TABLES:
             raise SourceError(
-                f"The {chosen.kind} '{chosen.name}' of '{path}' has no masks of its "
-                f"{sum(chosen.shape)} ROIs."
+                f"The {chosen.kind} '{chosen.name}' of '{path}' has no masks for its "
+                f"{sum(chosen.shape)} ROIs; give a file with masks."
             )
         raise SourceError(
-            f"The {chosen.kind} '{chosen.name}' of '{path}' holds no pixels (shape "
-            f"{chosen.shape}); where it names a file that has them, convert that file."
+            f"The {chosen.kind} '{chosen.name}' of '{path}' has no pixels (shape {chosen.shape}); "
+            "if it names an external file with the pixels, convert that file."
         )
     return chosen
 
@@ -122,7 +126,7 @@ def choose(path: Path, kinds: tuple[str, ...], asked: str | None, argument: str)
 def object_at(nwbfile: Any, path: str) -> Any:
     """Return the object at a path of a file."""
     first, *parts = path.split("/")
-    found: Any = getattr(nwbfile, {"stimulus": "stimulus"}.get(first, first))
+    found: Any = getattr(nwbfile, first)
     for part in parts:
         if first == "stimulus" and part in ("presentation", "templates"):
             found = nwbfile.stimulus if part == "presentation" else nwbfile.stimulus_template
@@ -136,7 +140,7 @@ def _list(root: Any) -> tuple[NwbObject, ...] | None:
         return None
     found: list[NwbObject] = []
     for name, group in root.groups():
-        if name in _LOOKED_INTO:
+        if name in _SEARCHED_GROUPS:
             _visit(group, name, found, _DEPTH)
     return tuple(found)
 

@@ -1,7 +1,7 @@
-"""Movies in NWB files of any author, from HDF5 and Zarr.
+"""Read movies from NWB files of any origin, in HDF5 and Zarr.
 
-roiextractors takes only series in ``acquisition``, and of those only the one that has the default
-name, unless it is given another.
+roiextractors reads only series in ``acquisition``, and by default only the one with the default
+name.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
 
 
@@ -22,13 +23,13 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
     Parameters
     ----------
     io : object
-        What is to be closed.
+        The object to close.
     nwbfile : pynwb.NWBFile
         The open file, HDF5 or Zarr.
     chosen : NwbObject
-        Which series.
+        The series to read.
     plane_index : int, optional
-        Which plane of volumes; all when not given.
+        The plane of volumes to read, from 0; all planes by default.
 
     Attributes
     ----------
@@ -40,11 +41,11 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
     SourceArgumentError
         When there is no such plane.
     CorruptSourceError
-        When there are not as many timestamps as samples.
+        When the numbers of timestamps and samples differ.
     """
 
     extractor_name = "NwbMovieExtractor"
-    # h5py lets one thread in at a time, and Zarr any number.
+    # h5py serialises threads; Zarr reads in any number of threads.
     reads_in_parallel = True
 
     def __init__(
@@ -57,11 +58,12 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         self._shape = tuple(int(size) for size in self._data.shape)
         self._plane = plane_index
         num_planes = self._shape[3] if len(self._shape) == 4 else 1
-        if plane_index is not None and not 0 <= plane_index < num_planes:
-            self.close()
-            raise SourceArgumentError(
-                f"plane_index is {plane_index}; '{chosen.name}' has {num_planes} planes, from 0."
-            )
+        if plane_index is not None:
+            try:
+                check_index("plane_index", plane_index, num_planes)
+            except SourceArgumentError:
+                self.close()
+                raise
         self.is_volumetric = len(self._shape) == 4 and plane_index is None
         self._check_times()
 
@@ -70,11 +72,12 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         if times is not None and len(times) != self._shape[0]:
             self.close()
             raise CorruptSourceError(
-                f"'{self.series.name}' has {len(times)} timestamps for {self._shape[0]} samples."
+                f"'{self.series.name}' has {len(times)} timestamps for {self._shape[0]} samples; "
+                "the file must have one timestamp per sample."
             )
 
     def get_image_shape(self) -> tuple[int, int]:
-        """Return (rows, columns): a file has x, the columns, before y, the rows."""
+        """Return (rows, columns); in the file, x (columns) comes before y (rows)."""
         return (self._shape[2], self._shape[1])
 
     def get_num_planes(self) -> int:
@@ -86,7 +89,7 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         return self._shape[0]
 
     def get_sampling_frequency(self) -> float | None:
-        """Return samples per second; of timestamps, what their median distance implies."""
+        """Return samples per second: the stated rate, or from the median step of timestamps."""
         if self.series.rate is not None:
             return float(self.series.rate)
         times = np.asarray(self.series.timestamps[:], dtype=float)
@@ -110,7 +113,7 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
-        """Return the times in seconds, where they do not follow from the rate alone."""
+        """Return the times in seconds; None if they follow from the rate alone."""
         series = self.series
         if series.timestamps is not None:
             return np.asarray(series.timestamps[start_sample:end_sample], dtype=np.float64)

@@ -1,4 +1,6 @@
-"""Read OME-TIFF recordings, in one or several files."""
+"""Read OME-TIFF recordings in one or several files."""
+
+from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
@@ -9,10 +11,10 @@ from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.ome.files import find_pages, read_ome
 from nwb_ophys.filetypes.ome.model import OmeChannel, OmeImage
 from nwb_ophys.filetypes.ome.times import (
-    chosen_rate,
-    image_index_of,
     mean_rate,
-    usable_times,
+    sample_times,
+    select_image,
+    select_rate,
 )
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
@@ -23,29 +25,29 @@ AnyPath = str | PathLike[str]
 class OmeTiffExtractor(TiffFramesExtractor):
     """Frames or volumes of one channel of one image of an OME-TIFF recording.
 
-    Which page of which file is which plane is as the OME-XML states it. Times are those of the
-    earliest planes of samples, in s since the start of the acquisition (``DeltaT``). Reads headers
-    when made, and pixels when asked for them; see `TiffFramesExtractor` for threads and closing.
+    The OME-XML states the file and page of each plane. The time of a sample is the time of its
+    earliest plane, in s since the start of the acquisition (``DeltaT``). Reads headers when
+    created, and pixels on demand; see `TiffFramesExtractor` for threads and closing.
 
     Parameters
     ----------
     file_path : path
-        Any file of the recording; the others are found by the names that the OME-XML states.
+        Any file of the recording; the OME-XML names the others.
     channel_name : str, optional
         The channel to read; needed if there are several.
     image_index : int, optional
         The image (position) to read, from 0; needed if there are several.
     plane_index : int, optional
-        The plane to read, from 0; by default volumes of all planes.
+        The plane to read, from 0; volumes of all planes by default.
     sampling_frequency : float, optional
-        Samples per second in Hz; that of the files (DeltaT, else TimeIncrement) if not given.
+        Samples per second in Hz; by default from the files (DeltaT, else TimeIncrement).
 
     Attributes
     ----------
     image : OmeImage
-        What is stated of the image.
+        Metadata of the image.
     channel : OmeChannel
-        What is stated of the channel.
+        Metadata of the channel.
     channel_name : str
     image_name : str
     num_images : int
@@ -55,13 +57,13 @@ class OmeTiffExtractor(TiffFramesExtractor):
     Raises
     ------
     SourceArgumentError
-        If an argument is missing or out of range; also if no rate is stated and none given.
+        If an argument is missing or out of range; also if no rate is stated or given.
     SourceNotFoundError
-        If a file that the OME-XML names is not there.
+        If a file that the OME-XML names does not exist.
     CorruptSourceError, MissingPackageError
         If a file is truncated, lacks planes or cannot be decoded.
     SourceError
-        If it is no OME-TIFF.
+        If the file is not an OME-TIFF.
     """
 
     extractor_name = "OmeTiffExtractor"
@@ -76,7 +78,7 @@ class OmeTiffExtractor(TiffFramesExtractor):
     ) -> None:
         recording = read_ome(Path(file_path))
         document = recording.document
-        index = image_index_of(recording.path, document.image_names, image_index)
+        index = select_image(recording.path, document.image_names, image_index)
         self.num_images = len(document.images)
         self.image_name = document.image_names[index]
         self.image: OmeImage = document.images[index]
@@ -93,7 +95,7 @@ class OmeTiffExtractor(TiffFramesExtractor):
         self._pages = found.pages
         self.file_paths = [source.table.path for source in found.sources]
         times = self.image.delta_t[channel, found.times, planes]
-        self._stated_times = usable_times(recording.path, times)
+        self._stated_times = sample_times(recording.path, times)
         rate = self._rate(recording.path, sampling_frequency)
         found.check_gaps(recording.path, self._stated_times)
         super().__init__(
@@ -104,18 +106,17 @@ class OmeTiffExtractor(TiffFramesExtractor):
         )
 
     def _rate(self, path: Path, given: float | None) -> float:
-        """Return the rate; given by the user, else measured, else planned."""
+        """Return the rate that the user gives, else the measured, else the planned rate."""
         increment = self.image.time_increment
         planned = None if increment is None else 1 / increment
         measured = mean_rate(self._stated_times)
-        rate = chosen_rate(path, given, measured, planned, "the DeltaT of its planes")
+        rate = select_rate(path, given, measured, planned, "the DeltaT of its planes")
         if rate is None:
-            message = (
-                f"{path}: its OME-XML states neither TimeIncrement nor the DeltaT of all planes; "
-                "give sampling_frequency, in samples per second"
+            raise SourceArgumentError(
+                f"'{path}': its OME-XML states neither TimeIncrement nor the DeltaT of all planes; "
+                "give sampling_frequency, in samples per second."
             )
-            raise SourceArgumentError(message)
         if given is not None:
-            # The times that are stated are of the rate that the user corrects.
+            # The stated times have the rate that the user corrects.
             self._stated_times = None
         return rate

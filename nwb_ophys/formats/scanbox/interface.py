@@ -1,4 +1,4 @@
-"""Scanbox recordings."""
+"""Interface to Scanbox recordings, and the metadata that their settings give."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.formats.scanbox.header import ScanboxHeader, number_of
+from nwb_ophys.formats.scanbox.header import ScanboxHeader, struct_number
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
 
-# A MATLAB file of version 5: 128 bytes of heading, then variables, the name of the first of which
-# is within the first bytes of it, behind 8 bytes for its kind and size if it is compressed (15).
+# A MATLAB file of version 5 has a heading of 128 bytes, then variables. The first bytes of a
+# variable hold its name, after 8 bytes for its kind and size if it is compressed (kind 15).
 _HEADING, _TAG, _COMPRESSED = 128, 8, 15
 
 
@@ -54,9 +54,7 @@ class ScanboxImagingInterface(ImagingInterface):
         return ScanboxExtractor(**attrs.asdict(source))
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the .mat file states: version, objective, rates, wavelength, gain, pixel."""
-        from nwb_ophys.formats.scanbox.interface import ScanboxSettings
-
+        """Return the metadata of the .mat file: version, objective, rates, wavelength, gain, …"""
         header, channel = self.extractor.metadata, self.extractor.channel_name
         settings = ScanboxSettings.of(header)
         spacing = settings.grid_spacing(self.extractor.is_volumetric)
@@ -87,7 +85,7 @@ class ScanboxImagingInterface(ImagingInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is of Scanbox: both files, the .mat with info."""
+        """Return the evidence for a Scanbox recording: both files, and info in the .mat file."""
         probe = PathProbe.of(path)
         if not probe.is_file or probe.path.suffix.lower() not in (".sbx", ".mat"):
             return None
@@ -99,7 +97,7 @@ class ScanboxImagingInterface(ImagingInterface):
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether a ``.sbx`` file lacks the ``.mat`` file of Scanbox's."""
+        """Return whether a ``.sbx`` file lacks the ``.mat`` file of Scanbox."""
         return cls.matches(probe) is None
 
     @classmethod
@@ -117,8 +115,93 @@ class ScanboxImagingInterface(ImagingInterface):
             )
 
 
+@attrs.frozen
+class ScanboxSettings:
+    """Settings of a recording; None where not stated."""
+
+    header: ScanboxHeader
+
+    @classmethod
+    def of(cls, header: ScanboxHeader) -> ScanboxSettings:
+        """Return the settings that a header states."""
+        return cls(header)
+
+    @property
+    def _config(self) -> Any:
+        return getattr(self.header.info, "config", None)
+
+    @property
+    def microscope(self) -> str:
+        """Description of the microscope: the program with its version, and the objective."""
+        version = struct_number(self.header.info, "scanbox_version")
+        program = "Scanbox" if version is None else f"Scanbox {version:g}"
+        objective = getattr(self.header.info, "objective", None)
+        stated = f" Objective: {objective}." if isinstance(objective, str) and objective else ""
+        return f"Laser-scanning microscope run by {program}.{stated}"
+
+    @property
+    def wavelength(self) -> float | None:
+        """Wavelength of the excitation in nm; None for 0, which means an external laser."""
+        return struct_number(self._config, "wavelength") or None
+
+    @property
+    def notes(self) -> str | None:
+        """Notes that the user took while recording."""
+        texts = np.atleast_1d(getattr(self.header.info, "usernotes", ()))
+        lines = [str(text).strip() for text in texts.ravel().tolist() if np.size(text)]
+        return "\n".join(line for line in lines if line) or None
+
+    def pmt_gain(self, channel: int) -> float | None:
+        """Return the gain of a photomultiplier, on Scanbox's scale from 0 to 1."""
+        return struct_number(self._config, f"pmt{channel}_gain")
+
+    def grid_spacing(self, is_volumetric: bool) -> list[float] | None:
+        """Return the distance of pixels along x and y, and of the planes of volumes, in metres.
+
+        The list ``calibration`` has the size of a pixel in µm for each magnification.
+        """
+        number = struct_number(self._config, "magnification")
+        sizes = np.atleast_1d(getattr(self.header.info, "calibration", ()))
+        if number is None or not 1 <= number <= len(sizes):
+            return None
+        size = [struct_number(sizes[int(number) - 1], axis) for axis in ("x", "y")]
+        if not all(size):
+            return None
+        between = self._between_planes() if is_volumetric else None
+        return [micrometres * 1e-6 for micrometres in (*size, between) if micrometres]
+
+    def description(self, plane: int | None) -> str | None:
+        """Return a description of the position of the objective and the depth of the planes."""
+        knobby = getattr(getattr(self._config, "knobby", None), "pos", None)
+        x, y, z, turn = (struct_number(knobby, axis) for axis in "xyza")
+        sentences = []
+        if x is not None and y is not None and z is not None:
+            turned = "" if turn is None else f", turned by {turn:g}°"
+            place = f"x = {x:g}, y = {y:g}, z = {z:g} µm{turned}"
+            sentences.append(f"Objective at {place}, as its controller (Knobby) counts.")
+        depths = self._depths()
+        if len(depths) and plane is not None:
+            sentences.append(f"Plane {plane} at {depths[plane]:g} µm of the tunable lens.")
+        elif len(depths):
+            listed = ", ".join(f"{depth:g}" for depth in depths)
+            sentences.append(f"Planes at {listed} µm of the tunable lens.")
+        return " ".join(sentences) or None
+
+    def _depths(self) -> Sequence[float]:
+        """Return the depth of each plane in µm; empty if not stated."""
+        depths = np.atleast_1d(getattr(self.header.info, "otwave_um", ()))
+        is_stated = depths.size == self.header.num_planes > 1 and depths.dtype.kind in "biuf"
+        return [float(depth) for depth in depths] if is_stated else []
+
+    def _between_planes(self) -> float | None:
+        """Return the distance of planes in µm; None unless it is constant."""
+        steps = np.abs(np.diff(self._depths()))
+        is_even = len(steps) and steps[0] > 0 and np.allclose(steps, steps[0])
+        return float(steps[0]) if is_even else None
+
+
 def _beside(path: Path, suffix: str) -> Path | None:
-    """Return the file of the same name and another ending."""
+    """Return the file with the same name and another suffix."""
     candidates = [path] if path.suffix.lower() == suffix else []
     candidates += [path.with_suffix(suffix), path.with_suffix(suffix.upper())]
     return next((candidate for candidate in candidates if candidate.is_file()), None)
@@ -135,8 +218,8 @@ def _first_variable(head: bytes) -> str | None:
             variable = zlib.decompressobj().decompress(variable[_TAG:], 128)
         except zlib.error:
             return None
-    # Kind and size, flags (16 bytes), dimensions (8 and 8), then the name: of up to 4 letters
-    # within the tag, of more behind it.
+    # Kind and size, flags (16 bytes) and dimensions (8 and 8 bytes) precede the name, which is
+    # within its tag if it has up to 4 letters, else after it.
     numbers = np.frombuffer(variable[: len(variable) // 4 * 4], f"{order}u4")
     if len(numbers) < 12:
         return None
@@ -144,88 +227,3 @@ def _first_variable(head: bytes) -> str | None:
     start = 44 if size else 48
     size = size or int(numbers[11])
     return variable[start : start + size].decode("latin-1")
-
-
-@attrs.frozen
-class ScanboxSettings:
-    """The settings of a recording; what is not stated is None."""
-
-    header: ScanboxHeader
-
-    @classmethod
-    def of(cls, header: ScanboxHeader) -> ScanboxSettings:
-        """Return the settings that a header states."""
-        return cls(header)
-
-    @property
-    def _config(self) -> Any:
-        return getattr(self.header.info, "config", None)
-
-    @property
-    def microscope(self) -> str:
-        """The program with its version, and the objective."""
-        version = number_of(self.header.info, "scanbox_version")
-        program = "Scanbox" if version is None else f"Scanbox {version:g}"
-        objective = getattr(self.header.info, "objective", None)
-        stated = f" Objective: {objective}." if isinstance(objective, str) and objective else ""
-        return f"Laser-scanning microscope run by {program}.{stated}"
-
-    @property
-    def wavelength(self) -> float | None:
-        """Wavelength of the excitation in nm; Scanbox writes 0 where it does not run the laser."""
-        return number_of(self._config, "wavelength") or None
-
-    @property
-    def notes(self) -> str | None:
-        """What the user noted while recording."""
-        texts = np.atleast_1d(getattr(self.header.info, "usernotes", ()))
-        lines = [str(text).strip() for text in texts.ravel().tolist() if np.size(text)]
-        return "\n".join(line for line in lines if line) or None
-
-    def pmt_gain(self, channel: int) -> float | None:
-        """Return the gain of a photomultiplier, from 0 to 1 as Scanbox sets it."""
-        return number_of(self._config, f"pmt{channel}_gain")
-
-    def grid_spacing(self, is_volumetric: bool) -> list[float] | None:
-        """Return the distance of pixels along x, y and, of volumes, of planes, in metres.
-
-        Of a magnification there is the size of a pixel in µm in the list ``calibration``.
-        """
-        number = number_of(self._config, "magnification")
-        sizes = np.atleast_1d(getattr(self.header.info, "calibration", ()))
-        if number is None or not 1 <= number <= len(sizes):
-            return None
-        size = [number_of(sizes[int(number) - 1], axis) for axis in ("x", "y")]
-        if not all(size):
-            return None
-        between = self._between_planes() if is_volumetric else None
-        return [micrometres * 1e-6 for micrometres in (*size, between) if micrometres]
-
-    def description(self, plane: int | None) -> str | None:
-        """Return where the objective was, and how deep a plane is."""
-        knobby = getattr(getattr(self._config, "knobby", None), "pos", None)
-        x, y, z, turn = (number_of(knobby, axis) for axis in "xyza")
-        told = []
-        if x is not None and y is not None and z is not None:
-            turned = "" if turn is None else f", turned by {turn:g}°"
-            place = f"x = {x:g}, y = {y:g}, z = {z:g} µm{turned}"
-            told.append(f"Objective at {place}, as its controller (Knobby) counts.")
-        depths = self._depths()
-        if len(depths) and plane is not None:
-            told.append(f"Plane {plane} at {depths[plane]:g} µm of the tunable lens.")
-        elif len(depths):
-            listed = ", ".join(f"{depth:g}" for depth in depths)
-            told.append(f"Planes at {listed} µm of the tunable lens.")
-        return " ".join(told) or None
-
-    def _depths(self) -> Sequence[float]:
-        """Return the depth of each plane in µm, where they are stated."""
-        depths = np.atleast_1d(getattr(self.header.info, "otwave_um", ()))
-        is_stated = depths.size == self.header.num_planes > 1 and depths.dtype.kind in "biuf"
-        return [float(depth) for depth in depths] if is_stated else []
-
-    def _between_planes(self) -> float | None:
-        """Return the distance of planes in µm, where it is the same between all."""
-        steps = np.abs(np.diff(self._depths()))
-        is_even = len(steps) and steps[0] > 0 and np.allclose(steps, steps[0])
-        return float(steps[0]) if is_even else None

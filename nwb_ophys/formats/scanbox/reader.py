@@ -1,4 +1,4 @@
-"""Read recordings of Scanbox: a ``.sbx`` file of pixels and a ``.mat`` file that describes them."""
+"""Read recordings of Scanbox: a ``.sbx`` file with pixels and a ``.mat`` file with metadata."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from roiextractors import ImagingExtractor
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index, check_range
+from nwb_ophys.filetypes.files import check_not_shortened
 from nwb_ophys.formats.scanbox.header import ScanboxHeader, read_scanbox_header, scanbox_files
 
 _BRIGHTEST = np.uint16(np.iinfo(np.uint16).max)
@@ -22,19 +23,19 @@ _BRIGHTEST = np.uint16(np.iinfo(np.uint16).max)
 class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
     """Frames or volumes of one channel of a Scanbox recording.
 
-    Scanbox stores 65535 for darkness; the pixels are given as it shows them, 65535 less what is
-    stored. `get_series` may be called from several threads at once. No file is kept open.
+    Scanbox stores inverted pixels, 65535 for black; they are returned as Scanbox shows them.
+    `get_series` may be called from several threads at once. No file is kept open.
 
     Parameters
     ----------
     file_path : path-like
-        The ``.sbx`` file, or the ``.mat`` file beside it.
+        The ``.sbx`` file, or the ``.mat`` file with the same name.
     channel_name : str, optional
-        The saved channel, such as "PMT0"; needed where there are several.
+        The saved channel, such as "PMT0"; needed if there are several.
     plane_index : int, optional
-        The plane to read, from 0; by default volumes of all planes.
+        The plane to read, from 0; volumes of all planes by default.
     sampling_frequency : float, optional
-        Samples per second in Hz, instead of what the header states.
+        Samples per second in Hz; replaces the rate from the header.
 
     Attributes
     ----------
@@ -46,7 +47,7 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
     SourceArgumentError
         When an argument is missing or out of range.
     SourceNotFoundError, CorruptSourceError, MissingPackageError
-        When a file is not there, is cut off, or cannot be read.
+        When a file does not exist, is truncated or cannot be read.
     """
 
     extractor_name = "ScanboxExtractor"
@@ -75,8 +76,8 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         rate = sampling_frequency or header.sampling_frequency
         if rate is None:
             raise SourceArgumentError(
-                f"'{header.path}' states no resfreq, from which the rate follows; give "
-                "sampling_frequency."
+                f"'{header.path}' states no resfreq, so the rate is unknown; give "
+                "sampling_frequency, in samples per second."
             )
         self._sampling_frequency = float(rate)
 
@@ -88,12 +89,12 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         Returns
         -------
         numpy.ndarray of uint16, shape (samples, rows, columns) or (samples, rows, columns, planes)
-            A new array; that of volumes is a transposed view.
+            A new array; for volumes it is a transposed view.
         """
         first, last = check_range(start_sample, end_sample, self._num_samples)
         header = self.metadata
         shape = (header.num_rows, header.num_columns)
-        # By sample, plane, row, column and channel, as the file has them.
+        # The file has the axes sample, plane, row, column and channel.
         frames = self._pixels().reshape(-1, header.num_planes, *shape, len(header.channels))
         planes = slice(None) if self._plane is None else slice(self._plane, self._plane + 1)
         stored = frames[first:last, planes, ..., self._channel]
@@ -105,12 +106,7 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         """Map the frames of all complete volumes into memory."""
         header = self.metadata
         size = self._num_samples * header.num_planes * header.frame_bytes
-        # Reading behind the end of a mapped file would end the process, not raise.
-        if self.file_path.stat().st_size < size:
-            raise CorruptSourceError(
-                f"'{self.file_path}' has become shorter since it was opened; do not change a "
-                "recording while it is converted."
-            )
+        check_not_shortened(self.file_path, size)
         return np.memmap(self.file_path, "<u2", mode="r", shape=size // 2)
 
     def get_image_shape(self) -> tuple[int, int]:
@@ -138,30 +134,31 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> None:
-        """Return None: Scanbox states no times."""
+        """Return None: Scanbox files have no times."""
 
 
 def _count_frames(path: Path, header: ScanboxHeader) -> int:
-    """Return how many frames there are, after checking that all of them are whole."""
+    """Return the number of frames, after checking that all of them are complete."""
     size = path.stat().st_size
     count, rest = divmod(size, header.frame_bytes)
     shape = f"{header.num_rows} x {header.num_columns} pixels, {len(header.channels)} channel(s)"
     if rest or not count:
         raise CorruptSourceError(
             f"'{path}' has {size} bytes: {count} frames of {shape} ({header.frame_bytes} bytes "
-            f"each) and {rest} bytes of another. It was cut off, or '{header.path.name}' belongs "
+            f"each) and {rest} bytes of another. It is truncated, or '{header.path.name}' belongs "
             "to another recording; copy both again."
         )
     left = count % header.num_planes
     if count < header.num_planes:
         raise CorruptSourceError(
-            f"'{path}' has {count} frames, which make no volume of {header.num_planes} planes."
+            f"'{path}' has {count} frames, less than one volume of {header.num_planes} planes; "
+            "there is nothing to convert."
         )
     if left:
         warnings.warn(
-            f"'{path}' has {count} frames, {count // header.num_planes} volumes of "
-            f"{header.num_planes} planes and {left} frames of a volume that was not completed; "
-            f"these {left} are left out.",
+            f"'{path}' has {count} frames: {count // header.num_planes} volumes of "
+            f"{header.num_planes} planes and {left} frames of an incomplete volume, which are "
+            "left out.",
             UserWarning,
             stacklevel=3,
         )
@@ -170,13 +167,13 @@ def _count_frames(path: Path, header: ScanboxHeader) -> int:
 
 
 def _compare_with_request(path: Path, header: ScanboxHeader, count: int) -> None:
-    """Say where fewer frames were recorded than were asked of Scanbox, and nobody stopped it."""
+    """Warn if there are fewer frames than requested although nobody stopped the recording."""
     was_stopped = bool(np.any(getattr(header.info, "abort_bit", 0)))
     if count < header.frames_requested and not was_stopped:
         warnings.warn(
             f"'{path}' has {count} frames, but '{header.path.name}' states that "
-            f"{header.frames_requested} were to be recorded and that nobody stopped it; the file "
-            "may be incomplete.",
+            f"{header.frames_requested} were requested and that nobody stopped the recording; the "
+            "file may be incomplete.",
             UserWarning,
             stacklevel=4,
         )

@@ -1,8 +1,10 @@
 """Find the files of a ScanImage recording and check that they continue each other.
 
-File names: ``<stem>_<acquisition>_<file>.tif`` where files are begun anew after a number of
+File names: ``<stem>_<acquisition>_<file>.tif`` if ScanImage starts a new file after a number of
 frames, else ``<stem>_<acquisition>.tif``, numbered from 1 with at least five digits.
 """
+
+from __future__ import annotations
 
 import re
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
-from attrs import frozen
+import attrs
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
@@ -19,12 +21,12 @@ from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_epoch
 FRAME_NUMBER = re.compile(r"^frameNumbers = (\d+)", re.MULTILINE)
 NUMBERED_FILE = re.compile(r"(?P<prefix>.+_)(?P<number>\d+)")
 NUMBERED_ACQUISITION = re.compile(r".+_\d+_")
-GIVE_FILES = "Give file_paths to read just some files"
+GIVE_FILES = "To read only some files, give file_paths"
 
 
-@frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class RecordedFile:
-    """A file of a recording and the frames that it says it has.
+    """A file of a recording and the frames that it states.
 
     Attributes
     ----------
@@ -33,7 +35,7 @@ class RecordedFile:
     first_frame, last_frame : int or None
         ScanImage's numbers of its first and last frame, from 1; None if not stated.
     epoch : datetime or None
-        Date and time of the timestamp 0 of its recording.
+        Date and time of timestamp 0 of the recording.
     """
 
     source: TiffSource
@@ -48,12 +50,12 @@ class RecordedFile:
 
     @property
     def frames(self) -> str:
-        """The frames for a message."""
-        return f"{self.path.name} (frames {self.first_frame} to {self.last_frame})"
+        """Name and frames of the file, for messages."""
+        return f"'{self.path.name}' (frames {self.first_frame} to {self.last_frame})"
 
 
 def inspect_recorded_file(path: Path) -> RecordedFile:
-    """Check one file and read its first and last page's description."""
+    """Check one file and read the descriptions of its first and last page."""
     source = inspect_tiff(path)
     texts = [source.table.read_description(page) for page in (0, -1)]
     matches = [FRAME_NUMBER.search(text) for text in texts]
@@ -64,12 +66,12 @@ def inspect_recorded_file(path: Path) -> RecordedFile:
 
 
 def continues(before: RecordedFile, after: RecordedFile, metadata: ScanImageMetadata) -> bool:
-    """Return whether one file begins with the frame after the other's last one."""
+    """Return whether one file begins with the frame after the last frame of the other."""
     if before.epoch != after.epoch:
         return False
     if before.last_frame is None or after.first_frame is None:
         return True
-    # Averaging and flyback frames that are not saved leave numbers out.
+    # Averaged frames and unsaved flyback frames leave gaps between the numbers.
     largest_step = metadata.average_factor + metadata.num_flyback_frames
     return 1 <= after.first_frame - before.last_frame <= largest_step
 
@@ -82,13 +84,13 @@ def find_recording(path: Path, metadata: ScanImageMetadata) -> list[RecordedFile
     path : Path
         Any file of the recording.
     metadata : ScanImageMetadata
-        What its header states; it says whether ScanImage wrote several files.
+        Metadata from its header, which state whether ScanImage wrote several files.
 
     Returns
     -------
     list of RecordedFile
-        The files in the order of time. Files of other names or of other acquisitions in the same
-        folder are left alone.
+        The files in the order of time. Files with other names or of other acquisitions in the
+        same folder are ignored.
 
     Raises
     ------
@@ -101,29 +103,28 @@ def find_recording(path: Path, metadata: ScanImageMetadata) -> list[RecordedFile
     if not siblings:
         return [given]
     number = _file_number(path)
-    # ScanImage names the files of one grab alike; in the other modes a file may be a recording of
-    # its own, which then has a time zero of its own.
+    # Names identify the files of one grab; in other modes a file may be a separate recording,
+    # which then has its own epoch.
     is_grab = _is_divided_grab(metadata)
     files = _follow(given, siblings, number, -1, is_grab, metadata)[::-1]
     files += _follow(given, siblings, number, 1, is_grab, metadata)[1:]
     first = files[0]
     if first.first_frame is not None and first.first_frame > metadata.average_factor:
-        message = (
-            f"{first.path} begins with frame {first.first_frame}: the files of this recording "
-            f"before it are missing in {path.parent}. Copy them there. {GIVE_FILES}"
+        raise SourceError(
+            f"'{first.path}' begins with frame {first.first_frame}: earlier files of this "
+            f"recording are missing in '{path.parent}'. Copy them there. {GIVE_FILES}."
         )
-        raise SourceError(message)
     return files
 
 
 def check_given_files(files: Sequence[RecordedFile], metadata: ScanImageMetadata) -> None:
-    """Check files that the caller chose, which need not continue each other.
+    """Check files that the caller chose; they need not continue each other.
 
     Raises
     ------
     SourceError
-        If files of one recording are out of order, or if the frames between two files are
-        missing in the middle of a volume, so that planes would be mixed up.
+        If files of one recording are out of order, or if frames in the middle of a volume are
+        missing between two files, so that planes would be mixed up.
     """
     pages_per_cycle = metadata.frames_per_cycle * len(metadata.channel_numbers)
     num_pages = 0
@@ -134,31 +135,30 @@ def check_given_files(files: Sequence[RecordedFile], metadata: ScanImageMetadata
         numbers = (before.last_frame, after.first_frame)
         is_one_recording = before.epoch == after.epoch and None not in numbers
         if is_one_recording and before.last_frame >= after.first_frame:  # type: ignore[operator]
-            raise SourceError(f"{_not_continued(before, after)}. Give file_paths in order of time")
+            raise SourceError(f"{_not_continued(before, after)}. Give file_paths in order of time.")
         if num_pages % pages_per_cycle:
-            message = (
+            raise SourceError(
                 f"{_not_continued(before, after)}, and its first page would be page "
-                f"{num_pages % pages_per_cycle} of {pages_per_cycle} of a volume that the file "
-                "before it began: planes would be mixed up. Give the files in between as well"
+                f"{num_pages % pages_per_cycle} of {pages_per_cycle} of a volume that begins in "
+                "the file before it, so planes would be mixed up. Give the files in between as "
+                "well."
             )
-            raise SourceError(message)
 
 
 def check_volume_start(first: RecordedFile, metadata: ScanImageMetadata) -> None:
-    """Raise SourceError if a recording's first file begins in the middle of a volume."""
+    """Raise SourceError if the first file of a recording begins in the middle of a volume."""
     if metadata.average_factor > 1 or metadata.stack_mode == "slow" or first.first_frame is None:
-        return  # frame numbers do not count saved frames there
+        return  # frame numbers do not count saved frames in these cases
     offset = (first.first_frame - 1) % metadata.frames_per_cycle
     if offset:
-        message = (
-            f"{first.path} begins with frame {first.first_frame}, which is frame {offset + 1} of "
-            f"{metadata.frames_per_cycle} of a volume; read it together with the file before it"
+        raise SourceError(
+            f"'{first.path}' begins with frame {first.first_frame}, which is frame {offset + 1} of "
+            f"{metadata.frames_per_cycle} of a volume; read it together with the file before it."
         )
-        raise SourceError(message)
 
 
 def _is_divided_grab(metadata: ScanImageMetadata) -> bool:
-    """Return whether a new file was begun after a number of frames."""
+    """Return whether ScanImage started a new file after a number of frames."""
     return metadata.acquisition_state == "grab" and metadata.frames_per_file != float("inf")
 
 
@@ -170,7 +170,7 @@ def _file_number(path: Path) -> int:
 
 
 def _numbered_siblings(path: Path, metadata: ScanImageMetadata) -> dict[int, Path]:
-    """Return the files in the same folder that are named like parts of the same recording."""
+    """Return the files in the same folder whose names mark them as parts of the recording."""
     match = NUMBERED_FILE.fullmatch(path.stem)
     if match is None:
         return {}  # renamed by the user
@@ -186,7 +186,7 @@ def _numbered_siblings(path: Path, metadata: ScanImageMetadata) -> dict[int, Pat
         other = NUMBERED_FILE.fullmatch(sibling.stem)
         if other is None or other["prefix"] != match["prefix"] or sibling.suffix != path.suffix:
             continue
-        # Numbers have leading zeros up to a fixed width: 00001 is not 1 nor 0000001.
+        # Numbers are padded with zeros to a fixed width: 00001 is neither 1 nor 0000001.
         width = min(len(match["number"]), 5)
         if other["number"] == f"{int(other['number']):0{width}d}" and sibling.is_file():
             siblings[int(other["number"])] = sibling
@@ -202,7 +202,7 @@ def _follow(
     is_grab: bool,
     metadata: ScanImageMetadata,
 ) -> list[RecordedFile]:
-    """Return the files from the given one on, forwards (step 1) or backwards (-1) in time."""
+    """Return the given file and the files after it (step 1) or before it (step -1) in time."""
     files = [given]
     remaining = sorted((n for n in siblings if (n - number) * step > 0), reverse=step < 0)
     for expected, found_number in enumerate(remaining, start=1):
@@ -211,33 +211,31 @@ def _follow(
             break
         if found_number != number + step * expected:
             name = given.path.with_name(_renumbered(given.path, number + step * expected))
-            message = (
-                f"{name} is missing: {found.frames} is there, and belongs to the same recording "
-                f"as {given.frames}. Copy the missing file. {GIVE_FILES}"
+            raise SourceError(
+                f"'{name}' is missing, although {found.frames} belongs to the same recording as "
+                f"{given.frames}. Copy the missing file. {GIVE_FILES}."
             )
-            raise SourceError(message)
         before, after = (files[-1], found) if step > 0 else (found, files[-1])
         if not continues(before, after, metadata):
-            message = (
-                f"{_not_continued(before, after)}; frames are missing, or a file is left over "
-                f"from another recording of the same name. {GIVE_FILES}"
+            raise SourceError(
+                f"{_not_continued(before, after)}; frames are missing, or a file is left from "
+                f"another recording with the same name. {GIVE_FILES}."
             )
-            raise SourceError(message)
         files.append(found)
     return files
 
 
 def _renumbered(path: Path, number: int) -> str:
-    """Return the name of the file of another number."""
+    """Return the name of the file with another number."""
     match = NUMBERED_FILE.fullmatch(path.stem)
     assert match is not None  # only called for numbered files
     return f"{match['prefix']}{number:0{len(match['number'])}d}{path.suffix}"
 
 
 def _not_continued(before: RecordedFile, after: RecordedFile) -> str:
-    """Say that one file does not continue another."""
+    """Return the message that one file does not continue another."""
     epochs = "" if before.epoch == after.epoch else f", recorded at {after.epoch}"
     return (
-        f"{after.path} (frames {after.first_frame} to {after.last_frame}{epochs}) does not "
+        f"'{after.path}' (frames {after.first_frame} to {after.last_frame}{epochs}) does not "
         f"continue {before.frames}"
     )

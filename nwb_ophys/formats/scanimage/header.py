@@ -1,4 +1,6 @@
-"""Understand what the header of a ScanImage recording states (ScanImage 2016 and later)."""
+"""Parse the header of a ScanImage recording into metadata (ScanImage 2016 and later)."""
+
+from __future__ import annotations
 
 import math
 import re
@@ -6,7 +8,7 @@ from datetime import datetime, timedelta
 from os import PathLike
 from pathlib import Path
 
-from attrs import frozen
+import attrs
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.scanimage.text import HeaderProperties, read_header_texts
@@ -14,9 +16,9 @@ from nwb_ophys.formats.scanimage.text import HeaderProperties, read_header_texts
 EPOCH = re.compile(r"^epoch = \[([^\]]*)\]", re.MULTILINE)
 
 
-@frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ScanImageMetadata:
-    """What the header of a ScanImage recording states; None where it does not say.
+    """Metadata from the header of a ScanImage recording; None where not stated.
 
     Attributes
     ----------
@@ -33,9 +35,9 @@ class ScanImageMetadata:
     num_planes : int
         Number of planes of a volume (slices in ScanImage's terms), without flyback.
     frames_per_slice : int
-        Number of frames that are saved of each plane before the next plane.
+        Number of saved frames of each plane before the next plane.
     num_flyback_frames : int
-        Number of saved frames between two volumes that show no plane.
+        Number of saved flyback frames between two volumes.
     frame_rate, volume_rate : float or None
         Frames and volumes per second, in Hz.
     line_period : float or None
@@ -48,8 +50,8 @@ class ScanImageMetadata:
         Whether every other line is scanned backwards.
     pmt_gains : tuple of float or None
         Gain of the photomultiplier of each saved channel, in ScanImage's unit. ScanImage lists
-        gains by photomultiplier; they are given only if it lists one for each saved channel's
-        number, since the header does not say which belongs to which.
+        gains by photomultiplier; None unless the list covers the number of each saved channel,
+        since the header does not match photomultipliers to channels.
     objective_resolution : float or None
         Micrometres in the sample per degree of scan angle.
     zoom_factor : float or None
@@ -59,17 +61,17 @@ class ScanImageMetadata:
     pixel_size : tuple of float or None
         Extent of a pixel along (x, y), in micrometres; None for several regions of interest.
     plane_positions : tuple of float or None
-        Depth of each plane as ScanImage states it (SI.hStackManager.zs), in micrometres.
+        Depth of each plane (SI.hStackManager.zs), in micrometres.
     epoch : datetime or None
-        Date and time of the timestamp 0, local time without a zone.
+        Date and time of timestamp 0, in local time without a zone.
     acquisition_state : str
         ``"grab"``, ``"loop"`` or ``"focus"``.
     frames_per_file : float
-        Number of frames after which a new file was begun; infinite if never.
+        Number of frames after which ScanImage started a new file; infinite if never.
     stack_mode : str
         ``"fast"`` or ``"slow"``; empty if not stated.
     average_factor : int
-        Number of frames that were averaged into one that was saved.
+        Number of frames averaged into each saved frame.
     """
 
     path: Path
@@ -102,7 +104,7 @@ class ScanImageMetadata:
 
     @property
     def sampling_frequency(self) -> float | None:
-        """Volumes per second where there are planes, else frames per second; in Hz."""
+        """Volumes per second if there are several planes, else frames per second; in Hz."""
         return self.volume_rate if self.is_volumetric else self.frame_rate
 
     @property
@@ -117,7 +119,7 @@ class ScanImageMetadata:
 
 
 def scanimage_metadata(path: str | PathLike[str]) -> ScanImageMetadata:
-    """Read what the header of a ScanImage recording states; takes milliseconds.
+    """Read the metadata in the header of a ScanImage recording; takes milliseconds.
 
     Parameters
     ----------
@@ -127,13 +129,13 @@ def scanimage_metadata(path: str | PathLike[str]) -> ScanImageMetadata:
     Returns
     -------
     ScanImageMetadata
-        The properties that matter for NWB.
+        The properties that NWB needs.
 
     Raises
     ------
     SourceNotFoundError, CorruptSourceError, SourceError
-        If the file is missing, is no TIFF, is not of ScanImage 2016 or later, or if its header
-        lacks or contradicts the number of channels and planes.
+        If the file is missing, is not a TIFF, is not from ScanImage 2016 or later, or if the
+        numbers of channels and planes in its header are missing or inconsistent.
     """
     file_path = Path(path)
     header, description = read_header_texts(file_path)
@@ -146,11 +148,11 @@ def parse_header(path: Path, header: str, description: str) -> ScanImageMetadata
     numbers = tuple(int(number) for number in si.numbers("hChannels.channelSave"))
     names = si.texts("hChannels.channelName")
     if not numbers or max(numbers) > len(names):
-        message = f"{path}: its header saves the channels {numbers}, but names {names}"
-        raise CorruptSourceError(message)
+        raise CorruptSourceError(
+            f"'{path}': its header lists the saved channels {numbers}, but the names {names}; "
+            "read it as a plain TIFF stack."
+        )
     num_planes, frames_per_slice, num_flyback = _stack_sizes(si)
-    zs = si.numbers("hStackManager.zs", ())
-    has_positions = num_planes > 1 and len(zs) >= num_planes and len(zs) % num_planes == 0
     view, size = _field_of_view(si)
     return ScanImageMetadata(
         path=path,
@@ -174,7 +176,7 @@ def parse_header(path: Path, header: str, description: str) -> ScanImageMetadata
         zoom_factor=si.number("hRoiManager.scanZoomFactor"),
         field_of_view=view,
         pixel_size=size,
-        plane_positions=zs[:: len(zs) // num_planes] if has_positions else None,
+        plane_positions=_plane_positions(si, num_planes),
         epoch=parse_epoch(description),
         acquisition_state=str(si.value("acqState") or ""),
         frames_per_file=float(si.number("hScan2D.logFramesPerFile") or math.inf),
@@ -184,7 +186,7 @@ def parse_header(path: Path, header: str, description: str) -> ScanImageMetadata
 
 
 def parse_epoch(description: str) -> datetime | None:
-    """Return the local date and time of timestamp 0 that a page states, or None."""
+    """Return the local date and time of timestamp 0 from the description of a page, or None."""
     match = EPOCH.search(description)
     numbers = [float(part) for part in match[1].replace(",", " ").split()] if match else []
     if len(numbers) != 6:
@@ -203,7 +205,7 @@ def _stack_sizes(si: HeaderProperties) -> tuple[int, int, int]:
     if enabled is None:  # ScanImage 2016 to 2018
         enabled = si.value("hFastZ.enable")
     num_slices = si.integer("hStackManager.numSlices") or 1
-    # One plane is no volume, even with the stack manager switched on.
+    # A single plane is not a volume, even if the stack manager is switched on.
     if not enabled or num_slices <= 1:
         return 1, 1, 0
     per_slice = si.integer("hStackManager.framesPerSlice") or 1
@@ -214,25 +216,30 @@ def _stack_sizes(si: HeaderProperties) -> tuple[int, int, int]:
     flyback = (with_flyback or per_volume) - per_volume
     factor = si.integer("hScan2D.logAverageFactor") or 1
     if per_volume != per_slice * num_slices or flyback < 0:
-        message = (
-            f"{si.path}: its header states {num_slices} slices of {per_slice} frames, but "
-            f"{per_volume} frames per volume and {with_flyback} with flyback; which page is "
-            "which plane is unclear. Read it as a plain TIFF stack"
+        raise SourceError(
+            f"'{si.path}': its header states {num_slices} slices of {per_slice} frames, but "
+            f"{per_volume} frames per volume and {with_flyback} with flyback; the order of the "
+            "planes is unclear. Read it as a plain TIFF stack."
         )
-        raise SourceError(message)
-    # ScanImage averages frames of one slice only, before it saves them.
+    # ScanImage averages only frames of the same slice, before it saves them.
     if per_slice % factor or (factor > 1 and flyback):
-        message = (
-            f"{si.path}: its header states that {factor} frames were averaged, but {per_slice} "
-            f"frames per slice and {flyback} flyback frames; which page is which plane is "
-            "unclear. Read it as a plain TIFF stack"
+        raise SourceError(
+            f"'{si.path}': its header states that {factor} frames were averaged, but {per_slice} "
+            f"frames per slice and {flyback} flyback frames; the order of the planes is unclear. "
+            "Read it as a plain TIFF stack."
         )
-        raise SourceError(message)
     return num_slices, per_slice // factor, flyback
 
 
+def _plane_positions(si: HeaderProperties, num_planes: int) -> tuple[float, ...] | None:
+    """Return the depth of each plane in micrometres; None for a single plane or if unclear."""
+    zs = si.numbers("hStackManager.zs", ())
+    has_positions = num_planes > 1 and len(zs) >= num_planes and len(zs) % num_planes == 0
+    return zs[:: len(zs) // num_planes] if has_positions else None
+
+
 def _pmt_gains(si: HeaderProperties, channel_numbers: tuple[int, ...]) -> tuple[float, ...] | None:
-    """Return the gain of each saved channel's photomultiplier, None if it cannot be told."""
+    """Return the gain of the photomultiplier of each saved channel; None if not known."""
     gains = si.numbers("hPmts.gains", ())
     if len(gains) < max(channel_numbers):
         return None
@@ -243,7 +250,7 @@ def _field_of_view(
     si: HeaderProperties,
 ) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
     """Return extents of a frame and of a pixel along (x, y), in micrometres."""
-    # The corners of the frame: x and y of each of four, in turn.
+    # x and y of each of the four corners of the frame, alternating.
     corners = si.numbers("hRoiManager.imagingFovUm", ())
     if len(corners) != 8:
         return None, None

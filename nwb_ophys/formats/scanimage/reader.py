@@ -1,4 +1,4 @@
-"""Read recordings of ScanImage 2016 and later, in one or several files."""
+"""Read recordings of ScanImage 2016 and later, and find the pages of each sample."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.tiff.checks import check_agreement
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.pages import Integers
@@ -28,86 +29,6 @@ from nwb_ophys.formats.scanimage.files import (
 from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_header, scanimage_metadata
 from nwb_ophys.formats.scanimage.text import read_header_texts
 
-
-def sample_pages(
-    samples: Integers,
-    *,
-    metadata: ScanImageMetadata,
-    channel_index: int,
-    planes: Integers,
-    slice_samples: Sequence[int],
-) -> Integers:
-    """Compute which pages samples consist of; no table, so of any number of pages.
-
-    Parameters
-    ----------
-    samples : numpy.ndarray of int64, shape (samples,)
-        Numbers of the samples, from 0.
-    metadata : ScanImageMetadata
-        Gives the numbers of channels, planes, frames per slice and flyback frames.
-    channel_index : int
-        Which of the saved channels.
-    planes : numpy.ndarray of int64, shape (planes,)
-        Which planes.
-    slice_samples : sequence of int
-        Which frames of each slice; each is a sample of its own.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (samples, planes)
-        Numbers of the pages, counted over all files from 0.
-    """
-    num_channels = len(metadata.channel_numbers)
-    volumes, which = np.divmod(samples, len(slice_samples))
-    frames_in_slice = np.asarray(slice_samples, np.int64)[which]
-    frames_in_volume = planes[None, :] * metadata.frames_per_slice + frames_in_slice[:, None]
-    frames = volumes[:, None] * metadata.frames_per_cycle + frames_in_volume
-    return frames * num_channels + channel_index
-
-
-def count_volumes(num_pages: int, metadata: ScanImageMetadata) -> int:
-    """Count the complete volumes (or frames) of a recording.
-
-    Parameters
-    ----------
-    num_pages : int
-        Number of pages of all files.
-    metadata : ScanImageMetadata
-        Gives the numbers of channels, planes, frames per slice and flyback frames.
-
-    Returns
-    -------
-    int
-        At least 1. A UserWarning says how many pages of an incomplete last volume are left out.
-
-    Raises
-    ------
-    SourceError
-        If there is not even one.
-    """
-    num_channels = len(metadata.channel_numbers)
-    num_volumes, rest = divmod(num_pages, metadata.frames_per_cycle * num_channels)
-    # An acquisition may end with the last plane, before the flyback.
-    flyback_pages = metadata.num_flyback_frames * num_channels
-    if rest >= metadata.frames_per_cycle * num_channels - flyback_pages:
-        num_volumes, rest = num_volumes + 1, 0
-    if rest and num_volumes:
-        message = (
-            f"{metadata.path}: the acquisition was stopped within volume {num_volumes} (from 0); "
-            f"its {rest} pages ({rest / num_channels:g} frames of {num_channels} channels) are "
-            "left out, since they make up no complete sample"
-        )
-        warnings.warn(message, UserWarning, stacklevel=3)
-    if not num_volumes:
-        message = (
-            f"{metadata.path} and the files after it hold {num_pages} pages, less than one volume "
-            f"of {metadata.num_planes} planes x {metadata.frames_per_slice} frames x "
-            f"{num_channels} channels; there is nothing to convert"
-        )
-        raise SourceError(message)
-    return num_volumes
-
-
 __all__ = ["ScanImageExtractor", "ScanImageMetadata", "scanimage_metadata"]
 
 AnyPath = str | PathLike[str]
@@ -118,31 +39,31 @@ class ScanImageExtractor(TiffFramesExtractor):
     """Frames or volumes of one channel of a ScanImage recording.
 
     Pages are in the order channel, frame of the slice, slice, flyback frames, volume, fastest
-    first. Flyback frames are left out, and so are the frames of a last volume that the
-    acquisition did not complete, with a UserWarning. Reads headers when made, and pixels and
-    timestamps when asked for them; see `TiffFramesExtractor` for threads and closing.
+    first. Flyback frames are left out, and so are the frames of an incomplete last volume, with a
+    UserWarning. Reads headers when created, and pixels and timestamps on demand; see
+    `TiffFramesExtractor` for threads and closing.
 
     Parameters
     ----------
     file_path : path, optional
-        Any file of the recording; the others are found by their names and frame numbers.
+        Any file of the recording; names and frame numbers identify the others.
     channel_name : str, optional
         The saved channel to read; needed if there are several.
     file_paths : iterable of paths, optional
-        Instead of ``file_path``: just these files, in the order of time.
+        Only these files, in the order of time; replaces ``file_path``.
     slice_sample : int, optional
-        The frame to read of the several frames of each slice, from 0.
+        The frame to read if each slice has several frames, from 0.
     plane_index : int, optional
-        The plane to read, from 0; by default volumes of all planes.
+        The plane to read, from 0; volumes of all planes by default.
     interleave_slice_samples : bool
-        Whether to read all frames of each slice, each as a sample of its own: first the volume
-        of the first frames, then that of the second ones, and so on. The samples of a slice
-        follow each other directly, then comes a pause; the sampling frequency is the mean one.
+        Whether to read all frames of each slice, each as a separate sample: first the volume of
+        the first frames, then the volume of the second frames, and so on. The samples of a slice
+        follow each other directly, then there is a pause; the sampling frequency is the mean.
 
     Attributes
     ----------
     metadata : ScanImageMetadata
-        What the header of the first file states.
+        Metadata from the header of the first file.
     file_paths : list of Path
         The files in the order of time.
     channel_name : str
@@ -153,10 +74,10 @@ class ScanImageExtractor(TiffFramesExtractor):
     SourceArgumentError
         If an argument is missing, out of range or contradicts another.
     SourceNotFoundError, CorruptSourceError, MissingPackageError
-        If a file is not there, is truncated or cannot be decoded.
+        If a file does not exist, is truncated or cannot be decoded.
     SourceError
         If files are missing, do not continue each other or differ in channels, planes or shape,
-        if there is no complete volume, or if it is no recording of ScanImage 2016 or later.
+        if there is no complete volume, or if the recording is not from ScanImage 2016 or later.
     """
 
     extractor_name = "ScanImageExtractor"
@@ -186,7 +107,10 @@ class ScanImageExtractor(TiffFramesExtractor):
             self._planes = self._planes[plane_index : plane_index + 1]
         rate = metadata.sampling_frequency
         if rate is None:
-            raise CorruptSourceError(f"{metadata.path}: its header states no frame or volume rate")
+            raise CorruptSourceError(
+                f"'{metadata.path}': its header states no frame or volume rate; read it as a "
+                "plain TIFF stack."
+            )
         num_volumes = count_volumes(reader.num_pages, metadata)
         super().__init__(
             reader,
@@ -207,14 +131,14 @@ class ScanImageExtractor(TiffFramesExtractor):
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> npt.NDArray[np.float64] | None:
-        """Read the time of the last plane of samples, as ScanImage states it for each frame.
+        """Read the stated time of the last plane of each sample.
 
-        Reads the description of one page per sample from the files at each call.
+        Each call reads the description of one page per sample from the files.
 
         Parameters
         ----------
         start_sample, end_sample : int, optional
-            First sample, and the one after the last; by default all of them.
+            First sample, and the one after the last; all samples by default.
 
         Returns
         -------
@@ -244,30 +168,110 @@ class ScanImageExtractor(TiffFramesExtractor):
         for page, text in zip(pages, table.read_descriptions(pages), strict=True):
             match = TIMESTAMP.search(text)
             if match is None and required:
-                message = f"{table.path}: page {page} states no frameTimestamps_sec, others do"
-                raise CorruptSourceError(message)
+                raise CorruptSourceError(
+                    f"'{table.path}': page {page} states no frameTimestamps_sec, but others do; "
+                    f"the file is damaged. To repair it, {COPY_AGAIN}."
+                )
             if match is None:
                 return None
             times.append(float(match[1]))
         return times
 
 
+def sample_pages(
+    samples: Integers,
+    *,
+    metadata: ScanImageMetadata,
+    channel_index: int,
+    planes: Integers,
+    slice_samples: Sequence[int],
+) -> Integers:
+    """Compute the pages of samples, without a table, so that the number of pages may be large.
+
+    Parameters
+    ----------
+    samples : numpy.ndarray of int64, shape (samples,)
+        Numbers of the samples, from 0.
+    metadata : ScanImageMetadata
+        Gives the numbers of channels, planes, frames per slice and flyback frames.
+    channel_index : int
+        Index of the channel among the saved ones.
+    planes : numpy.ndarray of int64, shape (planes,)
+        Indices of the planes.
+    slice_samples : sequence of int
+        Indices of the frames of each slice; each frame is a separate sample.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (samples, planes)
+        Numbers of the pages, counted over all files from 0.
+    """
+    num_channels = len(metadata.channel_numbers)
+    volumes, positions = np.divmod(samples, len(slice_samples))
+    frames_in_slice = np.asarray(slice_samples, np.int64)[positions]
+    frames_in_volume = planes[None, :] * metadata.frames_per_slice + frames_in_slice[:, None]
+    frames = volumes[:, None] * metadata.frames_per_cycle + frames_in_volume
+    return frames * num_channels + channel_index
+
+
+def count_volumes(num_pages: int, metadata: ScanImageMetadata) -> int:
+    """Count the complete volumes (or frames) of a recording.
+
+    Parameters
+    ----------
+    num_pages : int
+        Number of pages of all files.
+    metadata : ScanImageMetadata
+        Gives the numbers of channels, planes, frames per slice and flyback frames.
+
+    Returns
+    -------
+    int
+        At least 1. Warns if pages of an incomplete last volume are left out.
+
+    Raises
+    ------
+    SourceError
+        If there is no complete volume.
+    """
+    num_channels = len(metadata.channel_numbers)
+    num_volumes, rest = divmod(num_pages, metadata.frames_per_cycle * num_channels)
+    # An acquisition may end with the last plane, before the flyback.
+    flyback_pages = metadata.num_flyback_frames * num_channels
+    if rest >= metadata.frames_per_cycle * num_channels - flyback_pages:
+        num_volumes, rest = num_volumes + 1, 0
+    if rest and num_volumes:
+        message = (
+            f"'{metadata.path}': the acquisition was stopped within volume {num_volumes} (from 0); "
+            f"its {rest} pages ({rest / num_channels:g} frames of {num_channels} channels) are "
+            "left out, since they are not a complete sample."
+        )
+        warnings.warn(message, UserWarning, stacklevel=3)
+    if not num_volumes:
+        raise SourceError(
+            f"'{metadata.path}' and the files after it have {num_pages} pages, less than one "
+            f"volume of {metadata.num_planes} planes x {metadata.frames_per_slice} frames x "
+            f"{num_channels} channels; there is nothing to convert."
+        )
+    return num_volumes
+
+
 def _open_files(
     file_path: AnyPath | None, file_paths: Iterable[AnyPath] | None
 ) -> tuple[ScanImageMetadata, list[RecordedFile]]:
-    """Find and check the files; return them with the metadata of the first."""
+    """Find and check the files; return them with the metadata of the first one."""
     if (file_path is None) == (file_paths is None):
-        raise SourceArgumentError("give either file_path or file_paths, and not both")
+        raise SourceArgumentError("Give either file_path or file_paths, and not both.")
     if file_path is not None:
         path = Path(file_path)
         files = find_recording(path, scanimage_metadata(path))
     else:
         assert file_paths is not None
         if isinstance(file_paths, str | PathLike):
-            raise SourceArgumentError("file_paths must be a list; give a single file as file_path")
+            raise SourceArgumentError("file_paths must be a list; give a single file as file_path.")
         paths = [Path(path) for path in file_paths]
         if not paths:
-            raise SourceArgumentError("file_paths is empty; give at least one file")
+            raise SourceArgumentError("file_paths is empty; give at least one file.")
         for path in paths:
             read_header_texts(path)
         files = [inspect_recorded_file(path) for path in paths]
@@ -294,21 +298,19 @@ def _check_alike(files: Sequence[RecordedFile]) -> ScanImageMetadata:
 def _slice_samples(
     metadata: ScanImageMetadata, slice_sample: int | None, interleave: bool
 ) -> tuple[int, ...]:
-    """Return which frames of each slice are read."""
+    """Return the indices of the frames of each slice that are read."""
     number = metadata.frames_per_slice
     if slice_sample is not None and interleave:
-        message = (
+        raise SourceArgumentError(
             f"slice_sample={slice_sample} reads one frame of each slice, interleave_slice_samples "
-            "all of them; give one of the two"
+            "reads all of them; give only one of the two."
         )
-        raise SourceArgumentError(message)
     if slice_sample is not None:
         check_index("slice_sample", slice_sample, number)
         return (int(slice_sample),)
     if number > 1 and not interleave:
-        message = (
-            f"{metadata.path} has {number} frames of each slice; give slice_sample, 0 to "
-            f"{number - 1}, or interleave_slice_samples=True to read each as a sample of its own"
+        raise SourceArgumentError(
+            f"'{metadata.path}' has {number} frames per slice; give slice_sample, 0 to "
+            f"{number - 1}, or interleave_slice_samples=True to read each as a separate sample."
         )
-        raise SourceArgumentError(message)
     return tuple(range(number))

@@ -1,17 +1,20 @@
-"""Read what the header of a ScanImage recording states (ScanImage 2016 and later).
+"""Read the header texts of a ScanImage recording (ScanImage 2016 and later).
 
 The header is text in MATLAB syntax, one property per line, of the form ``SI.hRoiManager... = 1``.
-From ScanImage 2016 on it stands in front of the first page of a BigTIFF file, marked by the number
-117637889; in files without that mark, in the Software or ImageDescription tag of page 0. See
+From ScanImage 2016 on it precedes the first page of a BigTIFF file, marked by the number
+117637889; in files without that mark it is in the Software or ImageDescription tag of page 0. See
 "ScanImage BigTiff Specification", https://docs.scanimage.org/Appendix/ScanImage+BigTiff+Specification.html
 """
+
+from __future__ import annotations
 
 import re
 import struct
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.files import require_file, unreadable_file
 from nwb_ophys.optional import require_package
 
 MAGIC_NUMBER = 117637889
@@ -19,12 +22,12 @@ PROPERTY = re.compile(r"^(?:scanimage\.)?(SI\.[\w.]+) = (.*?)\s*$", re.MULTILINE
 
 
 def read_header_texts(path: Path) -> tuple[str, str]:
-    """Read the header and the description of the first page, and nothing else.
+    """Read only the header and the description of the first page.
 
     Parameters
     ----------
     path : Path
-        A file of ScanImage.
+        A file written by ScanImage.
 
     Returns
     -------
@@ -40,33 +43,30 @@ def read_header_texts(path: Path) -> tuple[str, str]:
     CorruptSourceError
         If it is not a TIFF.
     SourceError
-        If it is not of ScanImage 2016 or later.
+        If it is not from ScanImage 2016 or later.
     """
-    if not path.is_file():
-        raise SourceNotFoundError(f"the ScanImage file {path} does not exist; check the path")
+    require_file(path, "a TIFF file of ScanImage")
     tifffile = require_package("tifffile", "tiff")
     try:
         with tifffile.TiffFile(path) as tiff:
             page = tiff.pages.first
             software, description = page.software, page.description
     except (tifffile.TiffFileError, IndexError, struct.error) as error:
-        message = f"{path} is not a readable TIFF file ({error}); copy it again"
-        raise CorruptSourceError(message) from error
+        raise unreadable_file(path, "a TIFF file", error) from error
     header = _read_static_header(path)
     for text in (header, software, description):
         if PROPERTY.search(text):
             return text, description
-    old = "state." in description[:6]
-    message = (
-        f"{path} has no header of ScanImage 2016 or later"
-        + (", but one of ScanImage 3.8 or older" if old else "")
+    is_old = "state." in description[:6]
+    raise SourceError(
+        f"'{path}' has no header of ScanImage 2016 or later"
+        + (", but one of ScanImage 3.8 or older" if is_old else "")
         + "; read it as a plain TIFF stack or with the format of that version"
     )
-    raise SourceError(message)
 
 
 def _read_static_header(path: Path) -> str:
-    """Return the text in front of the first page, empty if the file has none."""
+    """Return the text before the first page; empty if the file has none."""
     with path.open("rb") as file:
         head = file.read(32)
         if head[:4] != b"II\x2b\x00" or len(head) < 32:
@@ -78,9 +78,9 @@ def _read_static_header(path: Path) -> str:
 
 
 class HeaderProperties:
-    """Typed access to the properties of a header; names without the leading ``SI.``.
+    """Typed access to the properties of a header, by names without the leading ``SI.``.
 
-    ScanImage writes hundreds of properties, some of them long tables, so they are parsed on demand.
+    ScanImage writes hundreds of properties, some of them long tables; they are parsed on demand.
 
     Parameters
     ----------
@@ -95,40 +95,42 @@ class HeaderProperties:
         self._parse = require_package("tifffile", "tiff").matlabstr2py
 
     def value(self, name: str) -> Any:
-        """Return a property as a Python value, None if absent or an empty array."""
+        """Return a property as a Python value; None if it is absent or an empty array."""
         text = self._texts.get(f"SI.{name}", "")
         value = self._parse(text) if text not in ("", "[]", "''") else None
         return None if isinstance(value, list) and not self._flat(value) else value
 
     def number(self, name: str) -> float | None:
-        """Return a property that is one number, None if it is not."""
+        """Return a property as a number; None if it is not one number."""
         value = self.value(name)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return float(value) if is_number else None
 
     def integer(self, name: str) -> int | None:
-        """Return a property that is one whole number, None if it is not."""
+        """Return a property as an integer; None if it is not one integer."""
         value = self.number(name)
         return None if value is None or not value.is_integer() else int(value)
 
     def numbers(self, name: str, default: tuple[float, ...] | None = None) -> tuple[float, ...]:
-        """Return a property that is one or several numbers, in one row or column."""
+        """Return a property as a tuple of its numbers."""
         values = self._flat([self.value(name)])
         numbers = tuple(float(value) for value in values if isinstance(value, int | float))
         return numbers or self._required(name, default)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Return a property that is one or several texts."""
+        """Return a property as a tuple of its texts."""
         texts = tuple(str(value) for value in self._flat([self.value(name)]) if value is not None)
         return texts or self._required(name, None)
 
     def _required(self, name: str, default: Any) -> Any:
         if default is None:
-            message = f"{self.path}: its ScanImage header does not state SI.{name}"
-            raise CorruptSourceError(message)
+            raise CorruptSourceError(
+                f"'{self.path}': its ScanImage header does not state SI.{name}; read it as a plain "
+                "TIFF stack."
+            )
         return default
 
     def _flat(self, values: list[Any]) -> list[Any]:
-        """Return nested MATLAB arrays in one list."""
+        """Return nested MATLAB arrays as one flat list."""
         parts = [self._flat(value) if isinstance(value, list) else [value] for value in values]
         return [value for part in parts for value in part]

@@ -1,15 +1,17 @@
-"""Read what the header of a ScanImage 3 file states: lines ``state.group.name=value``.
+"""Parse the header of a ScanImage 3 file: lines ``state.group.name=value``.
 
-The header is the image description of the first page, with its lines ended by carriage returns.
-Meaning of the properties: the ScanImage 3.8 files at hand and the program's manual.
+The header is the image description of the first page; its lines end with carriage returns.
+Source for the meaning of the properties: files of ScanImage 3.8 and the manual of the program.
 """
+
+from __future__ import annotations
 
 import math
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from attrs import field, frozen
+import attrs
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 
@@ -19,35 +21,35 @@ START = re.compile(r"(\d+)/(\d+)/(\d{4})" + _CLOCK)
 DATESTR = re.compile(r"(\d+)-([A-Za-z]{3})-(\d{4})" + _CLOCK)
 ISO = re.compile(r"(\d{4})[-/](\d+)[-/](\d+)" + _CLOCK)
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-MOST_CHANNELS = 4
+MAX_CHANNELS = 4
 
 
-@frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class LegacyMetadata:
-    """What the header of a file of ScanImage 3 states.
+    """Metadata from the header of a ScanImage 3 file.
 
     Attributes
     ----------
     path : Path
         The file.
     version : str
-        Of ScanImage, such as ``"3.8"``; empty where it is not stated.
+        Version of ScanImage, such as ``"3.8"``; empty if not stated.
     channel_names : tuple of str
         The saved channels, such as ``("Channel 1", "Channel 3")``, in the order of the pages.
     num_planes : int
         Number of slices of a stack; 1 without a stack.
     frame_rate : float
-        Saved frames of a channel per second, in Hz: that of the scanner over ``num_averaged``.
+        Saved frames of a channel per second in Hz: the scanner's rate over ``num_averaged``.
     num_averaged : int
-        Number of frames that were averaged into each saved one.
+        Number of frames averaged into each saved frame.
     frames_per_slice : int or None
-        Number of frames that were to be saved of each slice; None if without end.
+        Number of frames to save of each slice; None if unlimited.
     line_rate : float or None
         Lines per second, in Hz.
     z_step : float or None
         Distance of the slices in metres; None without a stack.
     start : datetime or None
-        Wall-clock time of the trigger of this file's acquisition, without time zone.
+        Wall-clock time of the trigger of the acquisition, without time zone.
     motor_position : tuple of float or None
         x, y and z of the stage, in micrometres.
     """
@@ -62,11 +64,11 @@ class LegacyMetadata:
     line_rate: float | None
     z_step: float | None
     start: datetime | None
-    motor_position: tuple[float, float, float] | None = field(repr=False)
+    motor_position: tuple[float, float, float] | None = attrs.field(repr=False)
 
     @property
     def pages_per_frame(self) -> int:
-        """Number of pages of one frame: the number of channels."""
+        """Number of pages per frame, which is the number of channels."""
         return len(self.channel_names)
 
 
@@ -86,22 +88,24 @@ def parse_legacy_header(path: Path, description: str) -> LegacyMetadata:
     Raises
     ------
     SourceError
-        If it is no header of ScanImage 3.
+        If it is not a header of ScanImage 3.
     CorruptSourceError
-        If it lacks the frame rate or the channels, or contradicts itself.
+        If it lacks the frame rate or the channels, or is inconsistent.
     """
     matches = (PROPERTY.match(line.strip()) for line in re.split(r"[\r\n]+", description))
     values = {match[1]: match[2].strip().strip("'") for match in matches if match}
     if not values:
-        message = (
-            f"{path} has no header of ScanImage 3 (lines that begin with 'state.'); read it as a "
-            "plain TIFF stack, or with the format of a later ScanImage"
+        raise SourceError(
+            f"'{path}' has no header of ScanImage 3 (lines that begin with 'state.'); read it as a "
+            "plain TIFF stack, or with the format of a later ScanImage."
         )
-        raise SourceError(message)
     header = _Values(path, values)
     rate = header.number("acq.frameRate")
     if rate is None or rate <= 0:
-        raise CorruptSourceError(f"{path}: its header states no state.acq.frameRate above 0")
+        raise CorruptSourceError(
+            f"'{path}': its header states no state.acq.frameRate above 0; read it as a plain TIFF "
+            "stack."
+        )
     planned, averaged = _frames(header)
     num_planes = header.count("acq.numberOfZSlices") or 1
     line_period = header.number("acq.msPerLine")
@@ -123,13 +127,13 @@ def parse_legacy_header(path: Path, description: str) -> LegacyMetadata:
 
 
 class _Values:
-    """The properties as numbers."""
+    """Typed access to the properties of the header."""
 
     def __init__(self, path: Path, texts: dict[str, str]) -> None:
         self.path, self.texts = path, texts
 
     def number(self, name: str) -> float | None:
-        """Return a property that is a finite number; None for others, as ``[]``, Inf and NaN."""
+        """Return a property as a finite number; None for anything else (``[]``, Inf, NaN)."""
         try:
             value = float(self.texts.get(name, ""))
         except ValueError:
@@ -137,41 +141,40 @@ class _Values:
         return value if math.isfinite(value) else None
 
     def count(self, name: str) -> int | None:
-        """Return a property that is a whole number of at least 1."""
+        """Return a property as an integer of at least 1; None for anything else."""
         value = self.number(name)
         return int(value) if value is not None and value >= 1 and value.is_integer() else None
 
 
 def _frames(header: _Values) -> tuple[int | None, int]:
-    """Return how many frames of a slice were scanned, and how many are averaged into each."""
+    """Return the number of scanned frames per slice, and of frames averaged into each."""
     planned = header.count("acq.numberOfFrames")
     averaged = header.count("acq.numAvgFramesSave")
     if averaged is None:
-        # Before 3.7 averaging was of all frames of a slice or of none.
+        # Before version 3.7, ScanImage averaged either all frames of a slice or no frames.
         averaged = planned or 1 if header.number("acq.averaging") == 1 else 1
     return planned, averaged
 
 
 def _channel_names(header: _Values) -> tuple[str, ...]:
-    """Return the saved channels, of which pages alternate in the order of their numbers."""
+    """Return the saved channels; pages alternate between them in the order of their numbers."""
     numbers = [
         number
-        for number in range(1, MOST_CHANNELS + 1)
+        for number in range(1, MAX_CHANNELS + 1)
         if header.number(f"acq.savingChannel{number}") == 1
     ]
     stated = header.count("acq.numberOfChannelsSave")
     if not numbers or (stated is not None and stated != len(numbers)):
-        message = (
-            f"{header.path}: its header states the saved channels {numbers} "
+        raise CorruptSourceError(
+            f"'{header.path}': its header states the saved channels {numbers} "
             f"(state.acq.savingChannel…), but numberOfChannelsSave {stated}; "
-            "read it as a plain TIFF stack with num_channels"
+            "read it as a plain TIFF stack with num_channels."
         )
-        raise CorruptSourceError(message)
     return tuple(f"Channel {number}" for number in numbers)
 
 
 def _start(text: str) -> datetime | None:
-    """Return a time as the program or MATLAB's ``datestr`` writes it; None where there is none."""
+    """Parse a time written by the program or by MATLAB's ``datestr``; None if it is neither."""
     text = text.strip()
     if match := START.match(text):
         month, day, year = int(match[1]), int(match[2]), int(match[3])
@@ -183,8 +186,8 @@ def _start(text: str) -> datetime | None:
         return None
     try:
         whole = datetime(year, month, day, int(match[4]), int(match[5]))
-    except ValueError:  # day first, or a time that does not exist: not to be guessed
+    except ValueError:  # day before month, or a time that does not exist
         return None
-    # Rounded to milliseconds, the last of a minute are written as 60.000.
+    # Rounding to milliseconds may produce 60.000 seconds.
     seconds = float(match[6])
     return whole + timedelta(seconds=seconds) if seconds <= 60 else None

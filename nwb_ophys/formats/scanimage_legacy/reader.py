@@ -1,4 +1,6 @@
-"""Read recordings of ScanImage 3 (3.8 and older), in one or several files."""
+"""Read recordings of ScanImage 3 (3.8 and older) in one or several files."""
+
+from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -23,24 +25,24 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
     """Frames or volumes of one channel of a ScanImage 3 recording.
 
     Pages are in the order channel, frame of the slice, slice, fastest first. The k-th volume of a
-    stack is made of the k-th frames of its slices. Of several acquisitions times are stated, in s
-    since the trigger of the first; frames of one are regular. Reads headers when made, and pixels
-    when asked for them; see `TiffFramesExtractor` for threads and closing.
+    stack consists of the k-th frames of its slices. Several acquisitions have times, in s since
+    the trigger of the first; the frames of one acquisition are regular. Reads headers when
+    created, and pixels on demand; see `TiffFramesExtractor` for threads and closing.
 
     Parameters
     ----------
     file_paths : path or iterable of paths
-        The files in the order of time. Those with one trigger time are parts of one acquisition;
-        a stack is in one file.
+        The files in the order of time. Files with the same trigger time are parts of one
+        acquisition; a stack is in one file.
     channel_name : str, optional
         The saved channel to read; needed if there are several.
     plane_index : int, optional
-        The slice of a stack to read, from 0; by default volumes of all slices.
+        The slice of a stack to read, from 0; volumes of all slices by default.
 
     Attributes
     ----------
     metadata : LegacyMetadata
-        What the header of the first file states.
+        Metadata from the header of the first file.
     file_paths : list of Path
     channel_name : str
 
@@ -49,10 +51,10 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
     SourceArgumentError
         If an argument is missing or out of range.
     SourceNotFoundError, CorruptSourceError, MissingPackageError
-        If a file is not there, is truncated or cannot be decoded.
+        If a file does not exist, is truncated or cannot be decoded.
     SourceError
-        If files differ in channels, slices, rate or shape, if a stack was not completed, or if it
-        is no recording of ScanImage 3.
+        If files differ in channels, slices, rate or shape, if a stack is incomplete, or if the
+        recording is not from ScanImage 3.
     """
 
     extractor_name = "ScanImageLegacyExtractor"
@@ -65,7 +67,7 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
     ) -> None:
         paths = [file_paths] if isinstance(file_paths, str | PathLike) else list(file_paths)
         if not paths:
-            raise SourceArgumentError("file_paths is empty; give at least one file")
+            raise SourceArgumentError("file_paths is empty; give at least one file.")
         sources = [inspect_tiff(path) for path in paths]
         headers = [_header(source) for source in sources]
         self.metadata = _check_alike(headers)
@@ -87,7 +89,7 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
         is_volumetric = self._pages.shape[1] > 1
         rate = self.metadata.frame_rate / (num_planes if is_volumetric else 1)
         if num_planes > 1 and not is_volumetric and len(pages[0]) == 1:
-            rate /= num_planes  # a frame of the slice in each volume
+            rate /= num_planes  # each volume has one frame of the slice
         self._stated_times = _times(headers, [len(each) for each in pages], rate)
         super().__init__(
             reader,
@@ -98,14 +100,14 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
 
 
 def legacy_metadata(path: AnyPath) -> LegacyMetadata:
-    """Read what the header of a file of ScanImage 3 states.
+    """Read the metadata in the header of a ScanImage 3 file.
 
     Raises
     ------
     SourceNotFoundError, CorruptSourceError
-        If the file is not there, or is truncated or damaged.
+        If the file does not exist, or is truncated or damaged.
     SourceError
-        If it is of another program.
+        If another program wrote the file.
     """
     return _header(inspect_tiff(path))
 
@@ -130,18 +132,17 @@ def _arrange(source: TiffSource, metadata: LegacyMetadata, is_last: bool) -> Int
     expected = metadata.frames_per_slice
     is_stack = metadata.num_planes > 1
     is_cut = is_stack and expected is not None and num_frames != expected
-    # A movie may be stopped between the channels of its last frame; of a stack, slices are missing.
+    # A movie may stop between the channels of its last frame; a stopped stack lacks slices.
     if is_cut or (rest and (is_stack or not is_last or not num_frames)):
-        message = (
-            f"{source.table.path} has {num_pages} pages, but its header states {num_channels} "
+        raise CorruptSourceError(
+            f"'{source.table.path}' has {num_pages} pages, but its header states {num_channels} "
             f"channels x {metadata.num_planes} slices x {expected or 'any number of'} frames; it "
-            "was not completed. Read it as a plain TIFF stack"
+            "is incomplete. Read it as a plain TIFF stack."
         )
-        raise CorruptSourceError(message)
     if rest:
         warnings.warn(
-            f"{source.table.path} has {num_pages} pages of {num_channels} channels; the last "
-            f"frame has not all channels, and its {rest} pages are left out.",
+            f"'{source.table.path}' has {num_pages} pages of {num_channels} channels; the last "
+            f"frame lacks channels, and its {rest} pages are left out.",
             UserWarning,
             stacklevel=4,
         )
@@ -150,18 +151,18 @@ def _arrange(source: TiffSource, metadata: LegacyMetadata, is_last: bool) -> Int
 
 
 def _check_planned(headers: Sequence[LegacyMetadata], pages: Sequence[Integers]) -> None:
-    """Say of an acquisition that has fewer or more frames than were to be acquired."""
+    """Warn of acquisitions with fewer or more frames than planned."""
     counts: dict[object, list[int]] = {}
     for index, (header, own) in enumerate(zip(headers, pages, strict=True)):
-        # Without a time, each file is an acquisition of its own.
+        # Without a trigger time, each file is a separate acquisition.
         counts.setdefault(header.start or index, [index, 0])[1] += len(own)
     for index, num_frames in counts.values():
         header = headers[index]
         if header.frames_per_slice not in (None, num_frames):
             warnings.warn(
-                f"{header.path}: {header.frames_per_slice} frames were to be acquired, "
-                f"{num_frames} are there; the acquisition was ended early, or files of it are "
-                "not given. All that are there are read.",
+                f"'{header.path}': {header.frames_per_slice} frames were planned, but there are "
+                f"{num_frames}; the acquisition was stopped early, or some of its files are "
+                "missing. All existing frames are read.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -170,17 +171,16 @@ def _check_planned(headers: Sequence[LegacyMetadata], pages: Sequence[Integers])
 def _times(
     headers: Sequence[LegacyMetadata], lengths: Sequence[int], rate: float
 ) -> npt.NDArray[np.float64] | None:
-    """Return the times of all samples, in seconds; None where they are those of the rate."""
+    """Return the times of all samples in seconds; None if they follow from the rate."""
     starts = [header.start for header in headers]
     if len(set(starts)) == 1:
         return None
     if None in starts:
         path = headers[starts.index(None)].path
-        message = (
-            f"{path} states no time of its trigger (state.internal.triggerTimeString), so that "
-            "it cannot be placed after the others; give it as a recording of its own"
+        raise SourceError(
+            f"'{path}' states no time of its trigger (state.internal.triggerTimeString), so that "
+            "it cannot be placed after the others; convert it as a separate recording."
         )
-        raise SourceError(message)
     times: list[npt.NDArray[np.float64]] = []
     counted: dict[object, int] = {}
     for start, length in zip(starts, lengths, strict=True):
@@ -190,9 +190,8 @@ def _times(
         times.append(seconds + np.arange(first, first + length) / rate)
     found = np.concatenate(times)
     if (np.diff(found) <= 0).any():
-        message = (
-            f"the files beginning with {headers[0].path} are not in the order of time by their "
-            "state.internal.triggerTimeString; give them in that order"
+        raise SourceError(
+            f"'{headers[0].path}' and the files after it are not in the order of their trigger "
+            "times (state.internal.triggerTimeString); give them in that order."
         )
-        raise SourceError(message)
     return found

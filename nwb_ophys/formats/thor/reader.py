@@ -1,4 +1,4 @@
-"""Read recordings of ThorImage: TIFF files of a frame each, or a raw file of all of them."""
+"""Read recordings of ThorImage: TIFF files of one frame each, or one raw file of all frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.formats.thor.pages import open_images, open_raw
 from nwb_ophys.formats.thor.xml import NAME, ThorExperiment, read_experiment
 
-# Channel, two numbers of the region, plane and time.
+# Channel, the two numbers of the region, plane and time.
 IMAGE_NAME = re.compile(r"(Chan\w+?)_(\d+)_(\d+)_(\d+)_(\d+)\.tiff?$", re.IGNORECASE)
 RAW_NAME = re.compile(r"Image_\d+_\d+\.raw$", re.IGNORECASE)
 
@@ -28,15 +28,15 @@ Images = dict[tuple[str, str], dict[tuple[int, int], str]]
 
 @attrs.frozen(kw_only=True)
 class ThorRecording:
-    """What is in a folder of ThorImage.
+    """Contents of a folder of ThorImage.
 
     Attributes
     ----------
     experiment : ThorExperiment
     raw : pathlib.Path or None
-        The file of all frames, where there is one.
+        The raw file of all frames, if there is one.
     images : dict
-        Otherwise the names of the images.
+        Names of the image files.
     """
 
     experiment: ThorExperiment
@@ -45,19 +45,19 @@ class ThorRecording:
 
     @property
     def channel_names(self) -> list[str]:
-        """Names of the channels, in their order."""
+        """Names of the channels, in order."""
         if self.raw is not None:
             return self.experiment.channel_names
         return sorted({channel for _, channel in self.images})
 
     @property
     def regions(self) -> list[str]:
-        """Names of the regions that were visited, such as ``001_001``; one for a raw file."""
+        """Names of the recorded regions, such as ``001_001``; one empty name for a raw file."""
         return sorted({region for region, _ in self.images}) or [""]
 
 
 def open_thor_recording(folder: Path) -> ThorRecording:
-    """Return what is in a folder of ThorImage, of which names and ``Experiment.xml`` are read.
+    """Return the contents of a folder of ThorImage, reading names and ``Experiment.xml`` only.
 
     Parameters
     ----------
@@ -81,23 +81,23 @@ def open_thor_recording(folder: Path) -> ThorRecording:
             raws.append(path)
     if len(raws) > 1:
         raise SourceError(
-            f"'{folder}' holds {len(raws)} raw files, such as '{min(raws).name}', a region each; "
-            "move each with a copy of Experiment.xml into a folder of its own"
+            f"'{folder}' has {len(raws)} raw files, such as '{min(raws).name}', one per region; "
+            "move each into a separate folder with a copy of Experiment.xml."
         )
     if not images and not raws:
         raise SourceError(
-            f"'{folder}' holds {NAME}, but neither images (ChanA_001_001_001_001.tif, …) nor "
-            "Image_001_001.raw; copy them from where they were recorded. TIFF files of other names "
-            "are read with the format ome-tiff, if they have OME-XML, or tiff"
+            f"'{folder}' has {NAME}, but neither images (ChanA_001_001_001_001.tif, …) nor "
+            "Image_001_001.raw; copy them from where they were recorded. Read TIFF files with "
+            "other names with the format ome-tiff, if they have OME-XML, or tiff."
         )
     if not raws or not images:
         return ThorRecording(experiment=experiment, raw=raws[0] if raws else None, images=images)
     is_raw = experiment.is_on("Streaming", "rawData")
     number = sum(len(named) for named in images.values())
-    left = f"{number} TIFF file{'' if number == 1 else 's'}" if is_raw else raws[0].name
+    left = f"{number} TIFF file{'' if number == 1 else 's'}" if is_raw else f"'{raws[0].name}'"
     warnings.warn(
-        f"'{folder}' holds both TIFF files and {raws[0].name}. Not read: {left}, since {NAME} "
-        f'states rawData="{experiment.text("Streaming", "rawData")}" of Streaming.',
+        f"'{folder}' has both TIFF files and '{raws[0].name}'. Not read: {left}, since {NAME} "
+        f'states rawData="{experiment.text("Streaming", "rawData")}" in Streaming.',
         UserWarning,
         stacklevel=3,
     )
@@ -107,8 +107,8 @@ def open_thor_recording(folder: Path) -> ThorRecording:
 class ThorExtractor(TiffFramesExtractor):
     """Frames or volumes of one channel of a ThorImage recording.
 
-    Frames of the flyback are left out. Reads names, ``Experiment.xml`` and the headers of two
-    images when made; see `TiffFramesExtractor` for threads and closing.
+    Flyback frames are left out. Reads file names, ``Experiment.xml`` and the headers of two
+    images when created; see `TiffFramesExtractor` for threads and closing.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class ThorExtractor(TiffFramesExtractor):
     channel_name : str, optional
         The channel to read; needed if there are several.
     plane_index : int, optional
-        The plane to read, from 0; by default volumes of all planes.
+        The plane to read, from 0; volumes of all planes by default.
     region_name : str, optional
         The region to read, such as ``001_002``; needed if there are several.
 
@@ -131,7 +131,7 @@ class ThorExtractor(TiffFramesExtractor):
     SourceArgumentError
         If an argument is missing or out of range.
     SourceNotFoundError, CorruptSourceError
-        If a file is not there, or is truncated.
+        If a file does not exist or is truncated.
     SourceError
         If images are missing, or their numbers contradict ``Experiment.xml``.
     """
@@ -176,7 +176,7 @@ def _check_shape(experiment: ThorExperiment, reader: TiffPageReader) -> None:
     found = (reader.rows, reader.columns)
     if not experiment.is_of_camera and all(stated) and stated != found:
         raise SourceError(
-            f"{experiment.path} states images of {stated[0]} rows and {stated[1]} columns, but "
-            f"{reader.sources[0].table.path} has {found[0]} and {found[1]}; they do not belong "
-            "together"
+            f"'{experiment.path}' states images of {stated[0]} rows and {stated[1]} columns, but "
+            f"'{reader.sources[0].table.path}' has {found[0]} and {found[1]}; they belong to "
+            "different recordings. Copy the folder again."
         )

@@ -1,11 +1,13 @@
-"""Read plain multi-page TIFF stacks, including those that state their axes themselves."""
+"""Read plain multi-page TIFF stacks, including those that state their axes."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
+import attrs
 import numpy as np
-from attrs import frozen
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.extractors.ranges import check_count, check_index, check_rate
@@ -20,23 +22,23 @@ DEFAULT_ORDER = "CZT"
 AXIS_NAMES = {"C": "channels", "Z": "planes"}
 
 
-@frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class TiffLayout:
-    """How the pages of a TIFF stack are arranged.
+    """Arrangement of the pages of a TIFF stack.
 
     Attributes
     ----------
     num_pages : int
         Number of two-dimensional images in all files.
     rows, columns : int
-        Their shape in pixels.
+        Shape of an image in pixels.
     dtype : numpy.dtype
         Type of a pixel, in native byte order.
     num_channels, num_planes, num_samples : int
         Lengths of the axes; their product is ``num_pages``.
     axes : str
-        What the files state of their axes, slowest first, such as ``"TZCYX"``; ``"IYX"`` where
-        they do not say what their images are.
+        Axes that the files state, slowest first, such as ``"TZCYX"``; ``"IYX"`` if they do not
+        name the axis of the images.
     """
 
     num_pages: int
@@ -56,7 +58,7 @@ def tiff_layout(
     num_planes: int | None = None,
     dimension_order: str | None = None,
 ) -> TiffLayout:
-    """Read how the pages of one or several TIFF files are arranged, from their headers only.
+    """Read the arrangement of the pages of one or several TIFF files, from their headers only.
 
     Parameters
     ----------
@@ -83,35 +85,35 @@ def tiff_layout(
 class TiffStackExtractor(TiffFramesExtractor):
     """Frames or volumes of one channel of a stack of TIFF pages, in one or several files.
 
-    Reads headers when made, and pixels when asked for them; see `TiffFramesExtractor` for
-    threads and closing.
+    Reads headers when created, and pixels on demand; see `TiffFramesExtractor` for threads and
+    closing.
 
     Parameters
     ----------
     file_paths : path or iterable of paths
-        The files in the order of time; their pages are counted through.
+        The files in the order of time; pages are counted over all files.
     sampling_frequency : float
-        Samples (volumes, where there are several planes) per second, in Hz.
+        Samples (volumes if there are several planes) per second, in Hz.
     dimension_order : str, optional
-        The letters C (channel), Z (plane) and T (time), that which changes from page to page
-        first; ``"CZT"`` by default. Time must not be left out, but the others may be.
+        The letters C (channel), Z (plane) and T (time), fastest first; ``"CZT"`` by default. Only
+        T is required.
     num_channels, num_planes : int, optional
-        Number of channels and planes that the pages alternate between; what the files state by
-        default (ImageJ, OME and tifffile descriptions), or 1 where they state nothing.
+        Number of channels and planes that the pages alternate between; by default the numbers
+        that the files state (ImageJ, OME and tifffile descriptions), or 1 if not stated.
     channel_index : int
         The channel to read, from 0.
     plane_index : int, optional
-        The plane to read, from 0; by default all of them.
+        The plane to read, from 0; all planes by default.
 
     Raises
     ------
     SourceArgumentError
         If an argument is of a wrong type or out of range.
     SourceNotFoundError, CorruptSourceError, MissingPackageError
-        If a file is not there, is truncated or cannot be decoded.
+        If a file does not exist, is truncated or cannot be decoded.
     SourceError
-        If the arguments contradict what a file states, if the pages do not make up whole
-        samples, or if pages or files differ in shape or dtype.
+        If the arguments contradict a file, if the number of pages is not a multiple of the pages
+        per sample, or if pages or files differ in shape or dtype.
     """
 
     extractor_name = "TiffStackExtractor"
@@ -146,10 +148,10 @@ class TiffStackExtractor(TiffFramesExtractor):
 
 
 def _inspect_all(file_paths: AnyPath | Iterable[AnyPath]) -> list[TiffSource]:
-    """Check the files one after the other."""
+    """Check all files and find their images."""
     paths = [file_paths] if isinstance(file_paths, str | PathLike) else list(file_paths)
     if not paths:
-        raise SourceArgumentError("file_paths is empty; give at least one TIFF file")
+        raise SourceArgumentError("file_paths is empty; give at least one TIFF file.")
     return [inspect_tiff(Path(path)) for path in paths]
 
 
@@ -193,16 +195,15 @@ def _check_order(dimension_order: str | None) -> str:
     order = DEFAULT_ORDER if dimension_order is None else dimension_order
     letters = order.upper() if isinstance(order, str) else ""
     if "T" not in letters or len(set(letters)) < len(letters) or not set(letters) <= set("CZT"):
-        message = (
+        raise SourceArgumentError(
             f"dimension_order is {dimension_order!r}; it must consist of the letters C, Z and T, "
-            "fastest first: CZT, ZCT, CTZ, ZTC, TCZ, TZC, or CT, ZT, T and so on"
+            "fastest first: CZT, ZCT, CTZ, ZTC, TCZ, TZC, or CT, ZT, T and so on."
         )
-        raise SourceArgumentError(message)
     return letters + "".join(axis for axis in "CZ" if axis not in letters)
 
 
 def _common_axes(sources: Sequence[TiffSource], given: Mapping[str, int | None]) -> StatedAxes:
-    """Return what all files state; without axes where the arguments have to say it."""
+    """Return the axes that all files state; none if the arguments must define them."""
     first = sources[0].stated
     unclear = next((source for source in sources if source.stated.unclear), None)
     if unclear is not None:
@@ -232,28 +233,26 @@ def _check_agreement(
     source: TiffSource, stated: StatedAxes, given: Mapping[str, int | None], order: str | None
 ) -> None:
     """Raise SourceError if arguments contradict the axes that a file states."""
-    where = f"{source.table.path} states in its {stated.kind} description that it has"
+    where = f"'{source.table.path}' states in its {stated.kind} description"
     for axis, name in AXIS_NAMES.items():
         number = given[axis]
         if number is not None and number != stated.size(axis):
-            message = (
+            raise SourceError(
                 f"{where} {stated.size(axis)} {name} (axes {stated.axes}, sizes {stated.sizes}), "
-                f"but num_{name} is {number}; leave num_{name} out"
+                f"but num_{name} is {number}; leave num_{name} out."
             )
-            raise SourceError(message)
     if order is not None:
         fastest_first = "".join(axis for axis in reversed(stated.axes) if stated.size(axis) > 1)
-        asked = "".join(axis for axis in order if stated.size(axis) > 1)
-        if asked != fastest_first:
-            message = (
+        requested = "".join(axis for axis in order if stated.size(axis) > 1)
+        if requested != fastest_first:
+            raise SourceError(
                 f"{where} the axes {stated.axes}, slowest first, but dimension_order is {order}, "
-                "fastest first; leave dimension_order out"
+                "fastest first; leave dimension_order out."
             )
-            raise SourceError(message)
 
 
 def _to_channels_samples_planes(pages: Integers, axes: str) -> Integers:
-    """Transpose page numbers with ``axes``, some of T, Z and C, to (channel, sample, plane)."""
+    """Transpose page numbers from ``axes`` (some of T, Z and C) to (channel, sample, plane)."""
     present = [axis for axis in "CTZ" if axis in axes]
     pages = pages.transpose([axes.index(axis) for axis in present])
     shape = iter(pages.shape)
@@ -261,7 +260,7 @@ def _to_channels_samples_planes(pages: Integers, axes: str) -> Integers:
 
 
 def _stated_pages(source: TiffSource) -> Integers:
-    """Return the pages of one file as it states them, of shape (channels, samples, planes)."""
+    """Return the pages of one file in its stated order, of shape (channels, samples, planes)."""
     pages = np.arange(source.table.num_pages, dtype=np.int64).reshape(source.stated.sizes)
     return _to_channels_samples_planes(pages, source.stated.axes)
 
@@ -269,16 +268,15 @@ def _stated_pages(source: TiffSource) -> Integers:
 def _counted_pages(
     reader: TiffPageReader, num_channels: int, num_planes: int, order: str
 ) -> Integers:
-    """Return the pages of all files as the arguments have it, of the same shape."""
+    """Return the pages of all files in the order of the arguments, of the same shape."""
     num_samples, rest = divmod(reader.num_pages, num_channels * num_planes)
     if rest:
-        message = (
-            f"{reader.sources[0].table.path} and the {len(reader.sources) - 1} files after it "
-            f"have {reader.num_pages} pages, which is no multiple of {num_channels} channels x "
+        raise SourceError(
+            f"'{reader.sources[0].table.path}' and the {len(reader.sources) - 1} files after it "
+            f"have {reader.num_pages} pages, which is not a multiple of {num_channels} channels x "
             f"{num_planes} planes = {num_channels * num_planes} pages per sample: {rest} pages "
-            "are left over. Correct num_channels or num_planes, or remove the incomplete sample"
+            "are left over. Correct num_channels or num_planes, or remove the incomplete sample."
         )
-        raise SourceError(message)
     sizes = {"C": num_channels, "Z": num_planes, "T": num_samples}
     axes = order[::-1]
     pages = np.arange(reader.num_pages, dtype=np.int64).reshape([sizes[axis] for axis in axes])

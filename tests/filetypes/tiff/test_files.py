@@ -105,7 +105,7 @@ def test_truncation_states_path_and_number_of_complete_pages(tmp_path: Path) -> 
     with tifffile.TiffFile(path) as tiff:
         fifth = tiff.pages[5].offset
     path.write_bytes(path.read_bytes()[:fifth])
-    with pytest.raises(CorruptSourceError, match=r"movie\.tif is truncated.*5 pages are complete"):
+    with pytest.raises(CorruptSourceError, match=r"movie\.tif' is truncated.*5 pages are complete"):
         inspect_tiff(path)
 
 
@@ -114,7 +114,7 @@ def test_imagej_stack_with_one_directory_cut(tmp_path: Path) -> None:
     write_single_directory_imagej(path, FRAMES)
     assert inspect_tiff(path).table.num_pages == 8
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CorruptSourceError, match=r"states 8 images.*7 of them are complete"):
+    with pytest.raises(CorruptSourceError, match=r"states 8 images.*hold 7 complete images"):
         inspect_tiff(path)
 
 
@@ -138,7 +138,7 @@ def test_missing_folder_and_foreign_files(tmp_path: Path) -> None:
     for content in (b"", b"II", b"not a TIFF file at all", b"II\x2a\x00", b"II\x2b\x00\x08\x00"):
         path = tmp_path / "foreign.tif"
         path.write_bytes(content)
-        with pytest.raises(CorruptSourceError, match=r"foreign\.tif is not a TIFF"):
+        with pytest.raises(CorruptSourceError, match=r"foreign\.tif' is not a TIFF"):
             inspect_tiff(path)
     path.write_bytes(struct.pack("<2sHI", b"II", 42, 0))
     with pytest.raises(CorruptSourceError, match="it holds no page"):
@@ -152,7 +152,7 @@ def test_circle_and_nonsense_directories(tmp_path: Path) -> None:
     circle = data.copy()
     circle[208:212] = struct.pack("<I", 8)  # the end mark behind the second directory
     path.write_bytes(circle)
-    with pytest.raises(CorruptSourceError, match="is a circle"):
+    with pytest.raises(CorruptSourceError, match="is circular"):
         inspect_tiff(path)
     data[8:10] = struct.pack("<H", 5000)
     path.write_bytes(data)
@@ -194,7 +194,7 @@ def test_strips_and_byte_counts_of_different_number(tmp_path: Path) -> None:
 def test_colour_and_depth_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "colour.tif"
     tifffile.imwrite(path, np.zeros((4, 5, 3), np.uint8), photometric="rgb")
-    with pytest.raises(SourceError, match=r"colour\.tif has 3 samples per pixel"):
+    with pytest.raises(SourceError, match=r"colour\.tif' has 3 samples per pixel"):
         inspect_tiff(path)
     tifffile.imwrite(
         path,
@@ -203,7 +203,7 @@ def test_colour_and_depth_are_refused(tmp_path: Path) -> None:
         tile=(4, 16, 16),
         photometric="minisblack",
     )
-    with pytest.raises(SourceError, match="pages of 4 planes each"):
+    with pytest.raises(SourceError, match="4 planes per page"):
         inspect_tiff(path)
 
 
@@ -221,7 +221,7 @@ def test_page_that_differs_is_named(tmp_path: Path, other: np.ndarray, name: str
     with tifffile.TiffWriter(path) as writer:
         for frame in [FRAMES[0, 0, 0], FRAMES[0, 0, 1], other, FRAMES[0, 0, 0]]:
             writer.write(frame, contiguous=False, metadata=None, photometric="minisblack")
-    with pytest.raises(SourceError, match=f"{name}.* of page 2 is"):
+    with pytest.raises(SourceError, match=f"{name}.* on page 2 and"):
         inspect_tiff(path)
 
 
@@ -246,7 +246,7 @@ def test_unknown_compression(tmp_path: Path) -> None:
             pages: Any = tiff.pages
             for page in pages:
                 page.tags[259].overwrite(number)
-        with pytest.raises(SourceError, match=f"number {number}.*supported by neither"):
+        with pytest.raises(SourceError, match=f"neither tifffile nor .* supports.*number {number}"):
             inspect_tiff(path)
 
 

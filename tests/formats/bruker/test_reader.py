@@ -296,7 +296,7 @@ def test_cycles_of_different_kinds(tmp_path):
             '<Sequence type="TSeries Timed Element" cycle="3"',
         ),
     )
-    with pytest.raises(SourceError, match=r"cycle 1 .* is of volumes, cycle 3 .* of single planes"):
+    with pytest.raises(SourceError, match=r"cycle 1 .* has volumes, cycle 3 .* single planes"):
         _open(folder)
 
 
@@ -319,7 +319,7 @@ def test_a_truncated_image(tmp_path, number):
 def test_an_image_of_too_few_pages(tmp_path):
     folder = write_bruker(tmp_path / "T-1", _movie(6, 12, 9), pages_per_file=3)
     tifffile.imwrite(folder / "T-1_Cycle00001_Ch2_000004.ome.tif", _movie(2, 12, 9))
-    with pytest.raises(CorruptSourceError, match=r"has 2 pages, .* names 3"):
+    with pytest.raises(CorruptSourceError, match=r"has 2 pages, .* refers to 3"):
         _open(folder)
 
 
@@ -345,7 +345,7 @@ def test_other_xml(tmp_path):
     with pytest.raises(SourceError, match="VRecSessionEntry"):
         BrukerTiffExtractor(tmp_path / "a.xml")
     (tmp_path / "b.xml").write_text('<PVScan version="5.6"/>')
-    with pytest.raises(SourceError, match="names no frame"):
+    with pytest.raises(SourceError, match="has no frames"):
         BrukerTiffExtractor(tmp_path / "b.xml")
     with pytest.raises(SourceNotFoundError):
         BrukerTiffExtractor(tmp_path / "c.xml")
@@ -354,7 +354,7 @@ def test_other_xml(tmp_path):
     with pytest.raises(SourceError, match="names no image file"):
         BrukerTiffExtractor(tmp_path / "d.xml")
     (tmp_path / "e.xml").write_text(frame.format('<File channel="1"/>'))
-    with pytest.raises(CorruptSourceError, match="no filename"):
+    with pytest.raises(CorruptSourceError, match="lacks its filename"):
         BrukerTiffExtractor(tmp_path / "e.xml")
 
 
@@ -452,7 +452,7 @@ def test_files_of_more_pages_than_are_named(tmp_path):
         path = folder / f"T-1_Cycle00001_Ch2_{number:06d}.ome.tif"
         before = path.read_bytes()
         tifffile.imwrite(path, _movie(3, 12, 9), photometric="minisblack")
-        with pytest.warns(UserWarning, match=f"{number:06d}.* has 3 pages, of which the first 1 "):
+        with pytest.warns(UserWarning, match=f"{number:06d}.* has 3 pages, but only the first 1 "):
             _open(folder).close()
         path.write_bytes(before)
 

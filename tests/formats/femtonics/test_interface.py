@@ -204,7 +204,7 @@ def test_metadata_of_what_is_not_stated(path):
     plane = metadata["Ophys"]["ImagingPlane"][0]
     assert not {"grid_spacing", "origin_coords", "reference_frame"} & set(plane)
     assert "session_start_time" not in metadata["NWBFile"]
-    with pytest.raises(SourceError, match="when each unit began"):
+    with pytest.raises(SourceError, match="the start of each unit"):
         FemtonicsExtractor(path, None, "MUnit_1", "UG", from_first_unit=True)
 
 
@@ -226,7 +226,7 @@ def test_a_turned_image_has_no_position(path):
     [
         ({}, "MSession_0/MUnit_0, MSession_0/MUnit_1; give munit_name"),
         ({"munit_name": "MUnit_0"}, "channels UG, UR; give channel_name"),
-        ({"munit_name": "MUnit_7"}, "no unit of munit_name 'MUnit_7'"),
+        ({"munit_name": "MUnit_7"}, "no unit with munit_name 'MUnit_7'"),
         ({"munit_name": "MUnit_0", "channel_name": "X"}, "no channel 'X', but UG, UR"),
     ],
 )
@@ -236,7 +236,7 @@ def test_a_choice_that_is_missing_or_wrong(path, arguments, words):
 
 
 def test_a_wrong_choice_through_open_is_named(path):
-    with pytest.raises(SourceArgumentError, match="no unit of munit_name 'MUnit_7'"):
+    with pytest.raises(SourceArgumentError, match="no unit with munit_name 'MUnit_7'"):
         nwb_ophys.open(path, munit_name="MUnit_7")
 
 
@@ -244,14 +244,14 @@ def test_a_stack_of_depths_is_no_movie(path, movie):
     write_femtonics(path, movie, start=START, axis_unit="µm")
     with pytest.warns(UserWarning, match="MSession_0/MUnit_2 .* are no movies"):
         assert len(nwb_ophys.open(path).interfaces) == 4
-    with pytest.raises(SourceError, match="frames along 'µm', not along time"):
+    with pytest.raises(SourceError, match="frames along 'µm' instead of frames along time"):
         FemtonicsExtractor(path, munit_name="MUnit_2")
 
 
 def test_counts_that_differ_are_told(path):
     with h5py.File(path, "a") as file:
         file["MSession_0/MUnit_0"].attrs["ZDim"] = np.uint64(20)
-    with pytest.warns(UserWarning, match="12 frames, and ZDim states 20"):
+    with pytest.warns(UserWarning, match="12 frames, but ZDim states 20"):
         assert open_unit(path).get_num_samples() == 12
     with h5py.File(path, "a") as file:
         file["MSession_0/MUnit_0"].attrs["XDim"] = np.uint64(20)
@@ -289,5 +289,5 @@ def test_no_units(tmp_path):
         file.create_group("MSession_0/MUnit_0").create_dataset("Channel_0", (0, 4, 5), "u2")
         file["MSession_0/MUnit_0"].attrs["ZAxisConversionConversionLinearScale"] = 33.0
         file["MSession_0/MUnit_0"].attrs["ZAxisConversionUnitName"] = "ms"
-    with pytest.raises(SourceError, match="holds no frame"):
+    with pytest.raises(SourceError, match="has no frames"):
         FemtonicsExtractor(tmp_path / "b.mesc")

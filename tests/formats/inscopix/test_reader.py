@@ -129,7 +129,7 @@ def test_fault_start_that_is_not_stated_is_1970(tmp_path):
 def test_fault_dropped_frames_are_blank_ones(tmp_path):
     missing = {"dropped": [1], "cropped": ["3 - 4"], "blank": [7]}
     path = write_inscopix(tmp_path / "m.isxd", frames(), sampling_frequency=20.0, missing=missing)
-    with pytest.warns(UserWarning, match="4 of 10 frames were dropped.* the 6 others"):
+    with pytest.warns(UserWarning, match="4 of 10 frames were dropped.* the other 6"):
         found = InscopixMovieExtractor(path)
     np.testing.assert_array_equal(found.get_series(), frames())
     np.testing.assert_allclose(found.get_native_timestamps(), np.array([0, 2, 5, 6, 8, 9]) / 20)
@@ -139,7 +139,7 @@ def test_fault_dropped_frames_are_blank_ones(tmp_path):
 def test_fault_a_movie_that_is_cut_off_shows_its_header_as_pixels(tmp_path):
     path = write_inscopix(tmp_path / "m.isxd", frames(4))
     path.write_bytes(path.read_bytes()[20:])
-    with pytest.raises(CorruptSourceError, match=r"holds 100 bytes of data, but 4 frames.* 120"):
+    with pytest.raises(CorruptSourceError, match=r"has 100 bytes of data, but 4 frames.* 120"):
         InscopixMovieExtractor(path)
 
 
@@ -315,7 +315,7 @@ def test_files_that_are_cut_off(tmp_path, recording, cut):
     ):
         path = write(tmp_path / "x.isxd", given)
         path.write_bytes(path.read_bytes()[:-cut])
-        with pytest.raises(CorruptSourceError, match=r"x\.isxd' has not the header"):
+        with pytest.raises(CorruptSourceError, match=r"x\.isxd' lacks the header"):
             cls(path)
 
 
@@ -326,7 +326,7 @@ def test_files_that_are_no_isxd(tmp_path, content):
     path = tmp_path / "x.isxd"
     path.write_bytes(content)
     assert read_isxd_header(path) is None
-    with pytest.raises(CorruptSourceError, match="not the header"):
+    with pytest.raises(CorruptSourceError, match="lacks the header"):
         InscopixMovieExtractor(path)
 
 
@@ -351,14 +351,14 @@ SIZE = {"numPixels": {"x": 5, "y": 3}}
     ("changes", "words"),
     [
         ({"dataType": 7}, "pixels of type 7"),
-        ({"timingInfo": {}}, "its times wrongly"),
-        ({"timingInfo": [1]}, "not the header"),
-        ({"timingInfo": TIMES | {"period": {"num": 1, "den": 0}}}, "its times wrongly"),
-        ({"timingInfo": TIMES | {"period": {"num": 0, "den": 1}}}, "its times wrongly"),
-        ({"timingInfo": TIMES | {"cropped": ["three"]}}, "its times wrongly"),
+        ({"timingInfo": {}}, "or invalid times"),
+        ({"timingInfo": [1]}, "lacks the header"),
+        ({"timingInfo": TIMES | {"period": {"num": 1, "den": 0}}}, "or invalid times"),
+        ({"timingInfo": TIMES | {"period": {"num": 0, "den": 1}}}, "or invalid times"),
+        ({"timingInfo": TIMES | {"cropped": ["three"]}}, "or invalid times"),
         ({"timingInfo": TIMES | {"numTimes": 7}}, "180 bytes of data, but 7 frames"),
-        ({"spacingInfo": {"numPixels": {"x": 5}}}, "its size"),
-        ({"spacingInfo": {"numPixels": {"x": 5, "y": 0}}}, "its size"),
+        ({"spacingInfo": {"numPixels": {"x": 5}}}, "an invalid size"),
+        ({"spacingInfo": {"numPixels": {"x": 5, "y": 0}}}, "an invalid size"),
         ({"hasFrameHeaderFooter": True}, "180 bytes of data"),
     ],
 )

@@ -165,15 +165,15 @@ def test_what_is_given_wins_over_the_name(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "states nothing of itself: give shape"),
+        ({}, "has no header: give shape"),
         ({"shape": [12, 7, 9]}, "and dtype"),
         ({"dtype": "uint16"}, "give shape"),
         ({"shape": [12, 7, 9], "dtype": "uint17"}, "'uint17', which NumPy does not know"),
-        ({"shape": [12, 7, 9], "dtype": "bool"}, "whole or real numbers"),
-        ({"shape": [12, 0, 9], "dtype": "u2"}, "lengths are 1 or more"),
-        ({"shape": [-1, -1, 9], "dtype": "u2"}, "-1 once at most"),
-        ({"shape": [12, 7, 9], "dtype": "u2", "dimension_order": "TY"}, "a letter for each"),
-        ({"shape": [12, 63], "dtype": "u2"}, "a letter for each of the 2 axes"),
+        ({"shape": [12, 7, 9], "dtype": "bool"}, "integers or real numbers"),
+        ({"shape": [12, 0, 9], "dtype": "u2"}, "lengths must be at least 1"),
+        ({"shape": [-1, -1, 9], "dtype": "u2"}, "-1 at most once"),
+        ({"shape": [12, 7, 9], "dtype": "u2", "dimension_order": "TY"}, "one letter for each"),
+        ({"shape": [12, 63], "dtype": "u2"}, "one letter for each of the 2 axes"),
         ({"shape": [12, 7, 9], "dtype": "u2", "offset": -2}, "offset is -2"),
     ],
 )
@@ -186,14 +186,16 @@ def test_wrong_arguments(path, given, message):
 @pytest.mark.parametrize("shape", [[11, 7, 9], [13, 7, 9], [-1, 7, 10]])
 def test_a_file_of_another_size(path, shape):
     MOVIE.tofile(path)
-    with pytest.raises(CorruptSourceError, match=r"1512 bytes.*cut off"):
+    with pytest.raises(CorruptSourceError, match=r"1512 bytes.*truncated"):
         opened(path, shape=shape, dtype="uint16")
 
 
 def test_files_that_are_cut_off_or_empty(path, tmp_path):
     whole = write_memmap(tmp_path, MOVIE)
     whole.write_bytes(whole.read_bytes()[:-4])
-    with pytest.raises(CorruptSourceError, match=r"has 3020 bytes; 12 x 1 x 9 x 7 .* end at 3024"):
+    with pytest.raises(
+        CorruptSourceError, match=r"has 3020 bytes, but 12 x 1 x 9 x 7 .* end at 3024"
+    ):
         opened(whole)
     path.write_bytes(b"")
     with pytest.raises(CorruptSourceError, match="has 0 bytes"):
@@ -216,5 +218,7 @@ def test_a_file_that_becomes_shorter_is_no_crash(path):
 def test_what_the_name_states_is_not_given_without_a_shape(tmp_path, given):
     """It was ignored without a word."""
     path = write_memmap(tmp_path, np.zeros((4, 5, 6), np.float32))
-    with pytest.raises(SourceArgumentError, match=r"the name of .* states both"):
+    with pytest.raises(
+        SourceArgumentError, match=r"The name of .* states its dtype and dimension_order"
+    ):
         find_raw_binary(path, **given)

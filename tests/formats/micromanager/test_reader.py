@@ -18,8 +18,8 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.formats.micromanager.reader import MicroManagerExtractor, binning_of
-from nwb_ophys.formats.micromanager.tags import read_summary, start_of, stated
+from nwb_ophys.formats.micromanager.reader import MicroManagerExtractor, camera_binning
+from nwb_ophys.formats.micromanager.tags import acquisition_start, first_value, read_summary
 from nwb_ophys.testing import write_micromanager, write_ome_tiff
 
 
@@ -143,7 +143,7 @@ def test_the_interval_is_taken_where_no_times_are_stated(tmp_path, movie):
 def test_times_that_do_not_increase_are_not_used(tmp_path, movie):
     elapsed = [0, 50, 40, 150, 200, 250]
     (path,) = write_micromanager(tmp_path, movie, elapsed_ms=elapsed, interval_ms=50)
-    with pytest.warns(UserWarning, match="ElapsedTime-ms of sample 2 is not after"):
+    with pytest.warns(UserWarning, match="ElapsedTime-ms of sample 2 is not later than"):
         extractor = _open(path)
     with extractor:
         assert extractor.get_native_timestamps() is None
@@ -168,7 +168,7 @@ def test_times_that_do_not_increase_are_not_used(tmp_path, movie):
     ],
 )
 def test_start(text, expected):
-    assert start_of({"StartTime": text}) == expected
+    assert acquisition_start({"StartTime": text}) == expected
 
 
 def test_intervals_of_each_frame_are_no_rate(tmp_path, movie):
@@ -207,7 +207,7 @@ def test_a_channel_that_is_skipped_at_some_times(tmp_path, movie):
     _without_pages(path, *(f'FirstC="1" FirstT="{time}"' for time in (1, 2, 4, 5)))
     with _open(path, "A") as extractor:
         np.testing.assert_array_equal(extractor.get_series(), movie)
-    with pytest.warns(UserWarning, match="of 6 times that its OME-XML states 2 are complete"):
+    with pytest.warns(UserWarning, match="2 of 6 times in its OME-XML are complete"):
         extractor = _open(path, "B")
     with extractor:
         np.testing.assert_array_equal(extractor.get_series(), movie[::3] + 500)
@@ -219,7 +219,7 @@ def test_frames_missing_in_between_without_times(tmp_path, movie):
     (path,) = write_micromanager(tmp_path, movie, with_elapsed=False)
     _without_pages(path, 'FirstC="0" FirstT="2"')
     with (
-        pytest.warns(UserWarning, match="5 are complete"),
+        pytest.warns(UserWarning, match="5 of 6 times.*are complete"),
         pytest.raises(CorruptSourceError, match="no page for planes of time 2"),
     ):
         _open(path)
@@ -233,7 +233,10 @@ def test_blank_frames_of_an_acquisition_that_was_stopped_within_a_volume(tmp_pat
     end = content.index(b"}", start) + 1
     blank = b"NULL ".ljust(end - start)
     path.write_bytes(content[:start] + blank + content[end:])
-    with pytest.warns(UserWarning, match="of 6 samples the last 1 have frames of which Micro-Man"):
+    with pytest.warns(
+        UserWarning,
+        match="the last 1 of 6 samples have frames without metadata, with which Micro-Man",
+    ):
         extractor = _open(path)
     with extractor:
         np.testing.assert_array_equal(extractor.get_series(), channels["GFP"][:5])
@@ -274,7 +277,9 @@ def test_a_file_that_was_not_closed(tmp_path, movie):
     content = path.read_bytes()
     start, end = content.index(b"<?xml"), content.index(b"</OME>") + 6
     path.write_bytes(content[:start] + bytes(end - start) + content[end:])
-    with pytest.raises(CorruptSourceError, match="was not closed by Micro-Manager"):
+    with pytest.raises(
+        CorruptSourceError, match="has no OME-XML, which Micro-Manager writes when it closes"
+    ):
         _open(path)
 
 
@@ -326,7 +331,7 @@ def test_a_file_without_a_summary(tmp_path, movie):
 def test_a_frame_whose_text_is_damaged(tmp_path, movie):
     (path,) = write_micromanager(tmp_path, movie)
     path.write_bytes(path.read_bytes().replace(b'{"PositionIndex"', b'["PositionIndex"'))
-    with pytest.raises(CorruptSourceError, match="page 0 is damaged"):
+    with pytest.raises(CorruptSourceError, match="page 0 are damaged"):
         _open(path)
 
 
@@ -342,11 +347,11 @@ def test_a_frame_whose_text_is_damaged(tmp_path, movie):
     ],
 )
 def test_binning(frame, expected):
-    assert binning_of(frame) == expected
+    assert camera_binning(frame) == expected
 
 
 def test_values_that_newer_versions_wrap():
     values = json.loads('{"a": {"PropVal": "3"}, "b": {"scalar": 2}, "c": ""}')
-    assert stated(values, "c", "a") == "3"
-    assert stated(values, "b") == 2
-    assert stated(values, "c", "d") is None
+    assert first_value(values, "c", "a") == "3"
+    assert first_value(values, "b") == 2
+    assert first_value(values, "c", "d") is None

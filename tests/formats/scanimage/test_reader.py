@@ -380,11 +380,14 @@ def test_averaged_frames_are_fewer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"SI.hChannels.channelSave": "3"}, "saves the channels"),
+        ({"SI.hChannels.channelSave": "3"}, "lists the saved channels"),
         ({"SI.hChannels.channelSave": "[]"}, r"does not state SI\.hChannels\.channelSave"),
         ({"SI.hChannels.channelName": "[]"}, r"does not state SI\.hChannels\.channelName"),
-        ({"SI.hStackManager.numFramesPerVolume": "4"}, "which page is which plane"),
-        ({"SI.hStackManager.numFramesPerVolumeWithFlyback": "2"}, "which page is which plane"),
+        ({"SI.hStackManager.numFramesPerVolume": "4"}, "the order of the planes is unclear"),
+        (
+            {"SI.hStackManager.numFramesPerVolumeWithFlyback": "2"},
+            "the order of the planes is unclear",
+        ),
     ],
 )
 def test_headers_that_make_no_sense(tmp_path: Path, changes: dict[str, str], message: str) -> None:
@@ -399,7 +402,7 @@ def test_other_files(tmp_path: Path, data_folder: Path) -> None:
         ScanImageExtractor(tmp_path / "absent.tif")
     path = tmp_path / "other.tif"
     path.write_bytes(b"no TIFF")
-    with pytest.raises(CorruptSourceError, match=r"other\.tif is not a readable TIFF"):
+    with pytest.raises(CorruptSourceError, match=r"other\.tif' cannot be read as a TIFF file"):
         ScanImageExtractor(path)
     tifffile.imwrite(path, numbered_pages(2), photometric="minisblack")
     with pytest.raises(SourceError, match="no header of ScanImage 2016 or later; read it"):
@@ -417,12 +420,12 @@ def test_other_files(tmp_path: Path, data_folder: Path) -> None:
     [
         ({}, "channel_name is needed;.*Green, Red"),
         ({"channel_name": "Blue"}, "channel_name is 'Blue';.*Green, Red"),
-        ({"channel_name": "Red"}, "2 frames of each slice; give slice_sample, 0 to 1"),
-        ({"channel_name": "Red", "slice_sample": 2}, "slice_sample is 2; allowed here: 0 to 1"),
+        ({"channel_name": "Red"}, "2 frames per slice; give slice_sample, 0 to 1"),
+        ({"channel_name": "Red", "slice_sample": 2}, "slice_sample is 2; it must be from 0 to 1"),
         ({"channel_name": "Red", "slice_sample": 0, "plane_index": 3}, "plane_index is 3"),
         (
             {"channel_name": "Red", "slice_sample": 0, "interleave_slice_samples": True},
-            "give one of the two",
+            "give only one of the two",
         ),
     ],
 )
@@ -465,7 +468,7 @@ def test_incomplete_last_volume_is_left_out_with_a_warning(tmp_path: Path) -> No
 def test_truncated_file_of_a_series_is_named(tmp_path: Path) -> None:
     paths = write_series(tmp_path, [6, 6, 6])
     paths[1].write_bytes(paths[1].read_bytes()[:-5])
-    with pytest.raises(CorruptSourceError, match=r"run_00001_00002\.tif is truncated"):
+    with pytest.raises(CorruptSourceError, match=r"run_00001_00002\.tif' is truncated"):
         ScanImageExtractor(paths[0], "Green")
 
 
@@ -491,7 +494,9 @@ def test_volumes_may_lie_across_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(extractor.get_series()[:, 0, 0], expected)
     times: Any = extractor.get_native_timestamps()
     np.testing.assert_allclose(times, (expected[:, 2] // 2) / 30, atol=1e-9)
-    with pytest.raises(SourceError, match=r"00003\.tif .*does not continue.*planes would be mixed"):
+    with pytest.raises(
+        SourceError, match=r"00003\.tif' .*does not continue.*planes would be mixed"
+    ):
         ScanImageExtractor(file_paths=[paths[0], paths[2]], channel_name="Green")
     with pytest.raises(SourceError, match="frame 5, which is frame 2 of 3 of a volume"):
         ScanImageExtractor(file_paths=paths[1:], channel_name="Green")
@@ -501,11 +506,13 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     paths = write_series(tmp_path, [6, 6, 6, 6])
     paths[2].rename(tmp_path / "away")
     for path in (paths[0], paths[3]):
-        with pytest.raises(SourceError, match=r"run_00001_00003\.tif is missing"):
+        with pytest.raises(SourceError, match=r"run_00001_00003\.tif' is missing"):
             ScanImageExtractor(path, "Green")
     (tmp_path / "away").rename(paths[2])
     paths[0].unlink()
-    with pytest.raises(SourceError, match=r"00002\.tif begins with frame 7: the files.*missing"):
+    with pytest.raises(
+        SourceError, match=r"00002\.tif' begins with frame 7: earlier files.*missing"
+    ):
         ScanImageExtractor(paths[3], "Green")
     extractor = ScanImageExtractor(file_paths=[paths[1], paths[3]], channel_name="Green")
     assert extractor.get_num_samples() == 4
@@ -520,7 +527,7 @@ def test_left_over_file_of_another_recording(tmp_path: Path, epoch: str) -> None
     first = 24 if epoch != EPOCH else 36
     path = tmp_path / "run_00001_00003.tif"
     write_recording(path, numbered_pages(12), properties, first, channels=2, epoch=epoch)
-    with pytest.raises(SourceError, match=r"00003\.tif .*does not continue run_00001_00002"):
+    with pytest.raises(SourceError, match=r"00003\.tif' .*does not continue 'run_00001_00002"):
         ScanImageExtractor(paths[0], "Green")
     chosen = ScanImageExtractor(file_paths=paths, channel_name="Green")
     assert chosen.get_num_samples() == 4
@@ -562,7 +569,7 @@ def test_loops_and_slow_stacks_join_files_of_one_time_zero(tmp_path: Path, kind:
     expected = np.arange(9, 18).reshape(3, 3)
     np.testing.assert_array_equal(extractor.get_series()[:, 0, 0], expected)
     paths[4].unlink()
-    with pytest.raises(SourceError, match=r"run_00005\.tif is missing"):
+    with pytest.raises(SourceError, match=r"run_00005\.tif' is missing"):
         ScanImageExtractor(paths[3])
 
 

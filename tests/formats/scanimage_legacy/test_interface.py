@@ -15,7 +15,7 @@ from nwb_ophys.cli import main
 from nwb_ophys.testing import write_scanimage_legacy
 
 REAL = "scanimage_legacy/sample_scanimage_version_3_8.tiff"
-ENDED_EARLY = "ignore:.*1220 frames were to be acquired, 10 are there:UserWarning"
+ENDED_EARLY = "ignore:.*1220 frames were planned, but there are 10:UserWarning"
 START = datetime(2017, 10, 9, 16, 57, 7, 967000)
 
 

@@ -28,7 +28,7 @@ def volumes() -> np.ndarray:
 
 def test_real_recording(data_folder):
     pages = tifffile.imread(data_folder / REAL)
-    with pytest.warns(UserWarning, match="1220 frames were to be acquired, 10 are there"):
+    with pytest.warns(UserWarning, match="1220 frames were planned, but there are 10"):
         extractor = ScanImageLegacyExtractor(data_folder / REAL)
     with extractor:
         assert extractor.get_dtype() == pages.dtype == np.uint16
@@ -110,7 +110,7 @@ def test_several_acquisitions_have_the_times_of_their_triggers(tmp_path, movie):
         expected = [0, 1 / 30, 2 / 30, 3 / 30, 10, 10 + 1 / 30]
         np.testing.assert_allclose(extractor.get_native_timestamps(), expected)
         np.testing.assert_allclose(extractor.get_native_timestamps(3, 5), expected[3:5])
-    with pytest.raises(SourceError, match="not in the order of time"):
+    with pytest.raises(SourceError, match="not in the order of their trigger times"):
         ScanImageLegacyExtractor([paths[2], *paths[:2]])
     with ScanImageLegacyExtractor(paths[:2]) as extractor:
         assert extractor.get_native_timestamps() is None
@@ -121,7 +121,7 @@ def test_an_acquisition_without_a_time_cannot_follow_another(tmp_path, movie):
         write_scanimage_legacy(tmp_path / "a.tif", movie),
         write_scanimage_legacy(tmp_path / "b.tif", movie, session_start_time=None),
     ]
-    with pytest.raises(SourceError, match=r"b\.tif states no time"):
+    with pytest.raises(SourceError, match=r"b\.tif' states no time"):
         ScanImageLegacyExtractor(paths)
 
 

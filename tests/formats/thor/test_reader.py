@@ -168,7 +168,7 @@ def test_files_of_many_pages_for_each_plane(tmp_path):
 def test_other_planes_than_stated(tmp_path, changes, stated):
     """Fault: the rate is worked out for as many planes as are stated, and not as there are."""
     folder = write_thor(tmp_path / "a", _movie(4, 10, 7, 3), changes=changes, status="Stopped")
-    with pytest.raises(SourceError, match=f"volumes of {stated}.* go to 3"):
+    with pytest.raises(SourceError, match=f"volumes of {stated}.* have 3, so the rate"):
         ThorExtractor(folder)
 
 
@@ -189,7 +189,7 @@ def test_raw_file_beside_images(tmp_path, raw):
     write_thor(folder, movie[:1] if raw else movie, changes={"Streaming": {"rawData": int(raw)}})
     if raw:
         write_thor(folder, movie, raw=True, changes=changes)
-    left = "1 TIFF file" if raw else "Image_001_001.raw"
+    left = "1 TIFF file" if raw else "'Image_001_001.raw'"
     with pytest.warns(UserWarning, match=f"Not read: {left}, since"):
         extractor = ThorExtractor(folder)
     np.testing.assert_array_equal(extractor.get_series(), movie)
@@ -214,7 +214,7 @@ def test_channels_of_a_stopped_raw_file_before_version_4(tmp_path):
                 np.testing.assert_array_equal(extractor.get_series(), movies["ChanC"][:6])
         else:
             # As many pages as two channels have in eight frames.
-            with pytest.warns(UserWarning, match="does not state whether.* holds all four"):
+            with pytest.warns(UserWarning, match="does not state whether.* has all four"):
                 ThorExtractor(folder, "ChanC").close()
 
 
@@ -242,7 +242,7 @@ def test_the_rate_of_a_camera(tmp_path):
     """That of the scanner, which stands in the file too, is not its own."""
     camera: dict[str, Any] = {"LightPath": {"Camera": 1}, "Software": {}}
     folder = write_thor(tmp_path / "a", _movie(4, 10, 7), changes=camera)
-    with pytest.raises(SourceError, match="of a camera"):
+    with pytest.raises(SourceError, match="no frame rate of the camera"):
         ThorExtractor(folder)
     xml = folder / "Experiment.xml"
     element = '<Camera frameRateControlEnabled="1" frameRateControlValue="20" />'
@@ -309,7 +309,7 @@ def test_a_last_volume_that_is_not_whole(tmp_path, raw):
 def test_images_missing_in_between(tmp_path, missing):
     folder = write_thor(tmp_path / "a", _movie(4, 10, 7, 3))
     (folder / f"ChanA_001_001_{missing}.tif").unlink()
-    with pytest.raises(SourceError, match="some are missing"):
+    with pytest.raises(SourceError, match="files are missing between"):
         ThorExtractor(folder)
 
 

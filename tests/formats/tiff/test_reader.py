@@ -241,7 +241,7 @@ def test_sampling_frequency_must_be_a_rate(tmp_path: Path, rate: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"channel_index": 2, "num_channels": 2}, "channel_index is 2; allowed here: 0 to 1"),
+        ({"channel_index": 2, "num_channels": 2}, "channel_index is 2; it must be from 0 to 1"),
         ({"channel_index": -1}, "channel_index is -1"),
         ({"channel_index": 0.0}, "channel_index must be an int"),
         ({"plane_index": 3, "num_planes": 3}, "plane_index is 3"),
@@ -334,7 +334,7 @@ OME = (
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        (OME.format(order="XYCZT", planes=9, data="", more=""), "18 planes and the file holds 6"),
+        (OME.format(order="XYCZT", planes=9, data="", more=""), "18 planes and the file has 6"),
         (
             OME.format(order="XYCZT", planes=3, data='<TiffData IFD="1" FirstT="1"/>', more=""),
             "out of the stated order",
@@ -367,14 +367,14 @@ def test_stated_images_that_are_not_there(tmp_path: Path) -> None:
     path = tmp_path / "removed.tif"
     description = "ImageJ=1.54\nimages=9\nframes=9\nhyperstack=true\n"
     write_pages(path, movie(6, 4, 5), description=description)
-    with pytest.raises(CorruptSourceError, match=r"states 9 images.*holds 6 pages"):
+    with pytest.raises(CorruptSourceError, match=r"states 9 images.*has 6 pages"):
         tiff_layout(path)
 
 
 def test_imagej_states_fewer_images_than_pages(tmp_path: Path) -> None:
     path = tmp_path / "appended.tif"
     write_pages(path, movie(6, 4, 5), description="ImageJ=1.54\nframes=3\nhyperstack=true\n")
-    with pytest.raises(SourceError, match=r"states 3 images, but holds more\. Give num_channels"):
+    with pytest.raises(SourceError, match=r"states 3 images, but has more\. Give num_channels"):
         tiff_layout(path)
     # MATLAB and others append pages without telling.
     write_pages(path, movie(6, 4, 5), description="ImageJ=1.54\nimages=1\nhyperstack=true\n")
@@ -481,7 +481,7 @@ def test_damaged_and_shortened_after_opening(tmp_path: Path) -> None:
     write_pages(path, movie(3, 40, 50))
     extractor = TiffStackExtractor(path, 1.0)
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(CorruptSourceError, match="do not change a recording"):
+    with pytest.raises(CorruptSourceError, match="Do not change a recording"):
         extractor.get_series()
 
 

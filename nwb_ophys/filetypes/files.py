@@ -1,0 +1,77 @@
+"""Checks of source files, with one wording of their messages for all formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+
+COPY_AGAIN = "copy it again from where it was recorded"
+
+
+def require_file(
+    path: Path, kind: str, folder_error: type[SourceError] = SourceNotFoundError
+) -> None:
+    """Raise unless a path is a file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    kind : str
+        The expected file with its article, such as ``"a TIFF file"``.
+    folder_error : type
+        Error to raise if the path is a folder.
+
+    Raises
+    ------
+    SourceNotFoundError
+        If nothing is at the path.
+    """
+    if path.is_dir():
+        raise folder_error(f"'{path}' is a folder; give {kind}.")
+    if not path.is_file():
+        raise SourceNotFoundError(f"'{path}' does not exist; check the path. It must be {kind}.")
+
+
+def unreadable_file(path: Path, kind: str, error: object) -> CorruptSourceError:
+    """Return the error for a file that a library could not read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    kind : str
+        The expected file with its article, such as ``"a MATLAB file"``.
+    error : object
+        The error of the library, or its message.
+    """
+    return CorruptSourceError(
+        f"'{path}' cannot be read as {kind}: {error}. It may be truncated or damaged; {COPY_AGAIN}."
+    )
+
+
+def closed_file(path: Path) -> SourceError:
+    """Return the error for reading from a file after it was closed."""
+    return SourceError(f"'{path}' was closed; open it again to read it.")
+
+
+def check_not_shortened(
+    path: Path, num_bytes: int, error: type[SourceError] = CorruptSourceError
+) -> None:
+    """Raise if a file has become shorter than it was when it was opened.
+
+    Reading beyond the end of a memory-mapped file would kill the process instead of raising.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    num_bytes : int
+        Size that the file must still have.
+    error : type
+        Error to raise.
+    """
+    size = path.stat().st_size if path.is_file() else 0
+    if size < num_bytes:
+        raise error(
+            f"'{path}' has become shorter since it was opened: it has {size} bytes instead of "
+            f"{num_bytes}. Do not change a recording while it is converted."
+        )
