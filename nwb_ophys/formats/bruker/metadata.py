@@ -1,4 +1,4 @@
-"""What a Prairie View recording states, in NWB's units."""
+"""Metadata that a Prairie View recording states, in units of NWB."""
 
 from __future__ import annotations
 
