@@ -1,4 +1,4 @@
-"""What the formats of NWB files share: opening them, and metadata of the objects in them."""
+"""Open NWB files, and read the metadata of the objects in them."""
 
 from __future__ import annotations
 

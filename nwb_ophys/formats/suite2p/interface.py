@@ -44,12 +44,12 @@ class Suite2pSource:
 
 
 _IMAGES = {
-    "enhanced": "Mean over time of each pixel, its contrast enhanced by Suite2p.",
+    "enhanced": "Mean over time of each pixel, with contrast enhanced by Suite2p.",
     "maximum": "Maximum over time of each pixel of the binned and filtered movie in which Suite2p "
     "looked for ROIs.",
-    "correlation": "Suite2p's correlation map: how much each pixel goes with its surroundings.",
+    "correlation": "Suite2p's correlation map: correlation of each pixel with its neighbours.",
     "corrected": "Mean over time of each pixel of the second channel, corrected by Suite2p for "
-    "what shines through from the first.",
+    "bleed-through from the first channel.",
 }
 
 
