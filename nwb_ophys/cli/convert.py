@@ -1,4 +1,4 @@
-"""``nwb-ophys convert``."""
+"""The command ``nwb-ophys convert``."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from nwb_ophys.cli import options as shared
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="The NWB file to write.",
+    help="NWB file to write.",
 )
 @shared.format_names
 @shared.metadata_file
 @shared.settings
 @shared.options
-@click.option("--stub", type=click.IntRange(min=1), help="Write only the first so many samples.")
+@click.option(
+    "--stub", type=click.IntRange(min=1), metavar="N", help="Write only the first N samples."
+)
 @shared.overwrite
-@click.option("--append", is_flag=True, help="Add to an existing file.")
+@click.option("--append", is_flag=True, help="Add to an existing NWB file.")
 @click.option(
     "--backend",
     type=click.Choice(["hdf5", "zarr"]),
-    help="How the file is stored.  [default: as --configuration says, zarr where the output "
-    "ends in .zarr, or else hdf5]",
+    help="Storage backend.  [default: the one of --configuration; zarr if the output ends in "
+    ".zarr; otherwise hdf5]",
 )
 @shared.storage
 @shared.no_progress
@@ -55,10 +57,10 @@ def convert(
     no_progress: bool,
     debug: bool,
 ) -> None:
-    """Convert everything in PATHS into one NWB file.
+    """Convert the recordings in PATHS to one NWB file.
 
-    A path is a file or a folder of a recording, or of what an analysis found in it. All its
-    channels and planes are written. Several paths become streams of one file.
+    Each path is a file or folder of a recording or of its segmentation. All channels and planes
+    are written. Several paths become several streams of the same file.
 
     \b
     Example:
