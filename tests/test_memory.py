@@ -1,4 +1,4 @@
-"""How much memory is left: of the machine, and of the control groups of Linux."""
+"""Available memory: of the machine, and of the control groups of Linux."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -10,7 +10,7 @@ from nwb_ophys.cli import options as shared
 @click.command()
 @shared.debug
 def formats(debug: bool) -> None:
-    """List the supported formats: kind, name, recognised files, and missing packages."""
+    """List the supported formats: kind, name, recognised files, and what to install."""
     from nwb_ophys.registry import format_table
 
     rows = format_table()

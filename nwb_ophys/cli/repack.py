@@ -21,8 +21,8 @@ from nwb_ophys.cli import options as shared
 @click.option(
     "--backend",
     type=click.Choice(["hdf5", "zarr"]),
-    help="Storage backend of the new file.  [default: that of PATH; zarr if the output ends in "
-    ".zarr]",
+    help="Storage backend of the new file.  [default: zarr if the output ends in .zarr, hdf5 "
+    "if only PATH does; otherwise that of PATH]",
 )
 @shared.storage
 @shared.overwrite
