@@ -122,7 +122,7 @@ def test_workers_do_not_change_the_file(run, raw, target, backend, workers, reco
 
 @pytest.mark.parametrize("command", ["convert", "repack"])
 def test_workers_and_verify_are_handed_on(run, raw, command, monkeypatch):
-    from nwb_ophys.storage import writing
+    from nwb_ophys.storage import write as writing
 
     handed = []
 
