@@ -20,7 +20,7 @@ from benchmarks.rounds import run_rounds
 
 
 def main() -> None:
-    """Measure the cases asked for and write the report."""
+    """Measure the requested cases and write the report."""
     parser = _parser()
     given = parser.parse_args()
     wanted = [

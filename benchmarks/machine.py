@@ -1,4 +1,4 @@
-"""What the measurements were made on."""
+"""Describe the machine and the packages of the measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a measurement is: contenders that do the same job, compared with each other."""
+"""Model of a measurement: contenders that do the same job, compared with each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 @frozen(kw_only=True)
 class Setup:
-    """Where a contender finds its sources, and what it writes.
+    """Folder of the sources and path of the output of a contender.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Setup:
 
 @frozen(kw_only=True)
 class Job:
-    """What is timed, ready to run.
+    """Timed call, ready to run.
 
     Attributes
     ----------

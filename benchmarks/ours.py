@@ -1,4 +1,4 @@
-"""What a user of nwb_ophys writes."""
+"""Conversions as a user of nwb_ophys writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users of neuroconv and of pynwb write, by their documentation."""
+"""Conversions as the documentation of neuroconv and pynwb has users write them."""
 
 from __future__ import annotations
 

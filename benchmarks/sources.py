@@ -1,4 +1,4 @@
-"""What is converted: a movie with photon noise, and extractors over it."""
+"""Sources of the conversions: a movie with photon noise, and extractors over it."""
 
 from __future__ import annotations
 

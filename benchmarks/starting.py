@@ -18,7 +18,7 @@ def _import(package: str) -> str:
 
 
 def _help(package: str) -> str:
-    """Return what the script of a command does, asked for its help."""
+    """Return Python code that prints the help of a command, as its script does."""
     command = _COMMANDS[package]
     (entry,) = entry_points(group="console_scripts", name=command)
     return (

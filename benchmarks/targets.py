@@ -1,4 +1,4 @@
-"""What the package promises, and whether it holds."""
+"""Targets of the package, checked against the results."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Target:
 
 
 def faster(text: str, key: str, than: str, bound: float, goal: float | None = None) -> Target:
-    """Return the target that nwb_ophys takes so many times less time."""
+    """Return the target that nwb_ophys is faster by a given factor."""
     return Target(text=text, key=key, of=than, to="nwb_ophys", bound=bound, goal=goal)
 
 

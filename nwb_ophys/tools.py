@@ -1,7 +1,10 @@
-"""The functional API: pynwb objects from roiextractors objects, a function at a time.
+"""The functional API: functions that add roiextractors objects to an ``NWBFile``.
 
-It binds the functions of the rooms below and contains no logic: the classes call the same ones.
+This module binds functions of other modules and contains no logic; the interfaces call the same
+functions.
 """
+
+from __future__ import annotations
 
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator
 from nwb_ophys.metadata import (

@@ -302,7 +302,17 @@ def test_optional_packages_are_imported_on_use(source):
 
 def test_low_rooms_know_no_pynwb(source):
     path, tree, _ = source
-    low = {"errors", "documents", "memory", "timing", "optional", "paths", "rois", "metadata", "extractors"}
+    low = {
+        "errors",
+        "documents",
+        "memory",
+        "timing",
+        "optional",
+        "paths",
+        "rois",
+        "metadata",
+        "extractors",
+    }
     if _room(path) in low | {"filetypes", "registry"}:
         assert not [n for n in _imports(tree) if n.split(".")[0] in ("pynwb", "hdmf")], path
 

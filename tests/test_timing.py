@@ -38,7 +38,7 @@ def _holds(clock, times):
 
 
 class _Extractor:
-    """What timing asks of an extractor."""
+    """Extractor with only the methods that timing calls."""
 
     def __init__(self, num_samples, rate=None, native=None, times=None):
         self.num_samples, self.rate, self.native, self.times = num_samples, rate, native, times

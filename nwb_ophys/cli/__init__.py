@@ -1,4 +1,4 @@
-"""The command line: one file per command, none with logic of its own."""
+"""The command line ``nwb-ophys``: one file per command, without logic of its own."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def main(arguments: list[str] | None = None) -> None:
     Parameters
     ----------
     arguments : list of str, optional
-        Those of the process when not given.
+        By default the arguments of the process.
 
     Raises
     ------
     SystemExit
-        With 0 when all went well, 1 when a file was found wrong or something failed that is no
-        mistake of the user's, 2 for a user's mistake, 130 when interrupted.
+        With 0 on success, 1 for an invalid file or an unexpected error, 2 for an error that the
+        user can correct, and 130 when interrupted.
     """
     given = sys.argv[1:] if arguments is None else arguments
     with report(debug="--debug" in given):
         code = app.main(args=given, prog_name="nwb-ophys", standalone_mode=False)
-    # click returns the code of an Exit, and the value of a command otherwise.
+    # click returns the exit code of an Exit, or else the return value of the command.
     sys.exit(code if isinstance(code, int) else 0)
 
 

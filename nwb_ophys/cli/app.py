@@ -1,4 +1,4 @@
-"""The group of commands, of which each is imported when it is called."""
+"""The group of commands; each is imported when it is called."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import click
 
 _COMMANDS = {
     "convert": "Convert recordings into an NWB file.",
-    "demo": "Make a small recording and convert it.",
-    "detect": "Say which formats files and folders are of.",
-    "formats": "List the formats that can be converted.",
-    "inspect": "Check an NWB file.",
-    "metadata": "Write the metadata of recordings as YAML, to edit.",
-    "repack": "Write an NWB file anew, with other chunks, compression or backend.",
+    "demo": "Simulate a small recording and convert it.",
+    "detect": "Detect the formats of files and folders.",
+    "formats": "List the supported formats.",
+    "inspect": "Validate an NWB file.",
+    "metadata": "Write the metadata of recordings to a YAML file for editing.",
+    "repack": "Rewrite an NWB file with other chunks, compression or backend.",
 }
 
 
 class _LazyGroup(click.Group):
-    """Commands by name; the help needs none of them imported."""
+    """Group whose help imports no command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
@@ -50,6 +50,6 @@ def _debug_option(command: Any) -> Any:
 @_debug_option
 @click.pass_context
 def app(ctx: click.Context, debug: bool) -> None:
-    """Turn calcium- and voltage-imaging recordings into NWB files."""
+    """Convert calcium- and voltage-imaging recordings to NWB files."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

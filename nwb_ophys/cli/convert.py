@@ -1,4 +1,4 @@
-"""``nwb-ophys convert``."""
+"""The command ``nwb-ophys convert``."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from nwb_ophys.storage import DEFAULT_BACKEND
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="The NWB file to write.",
+    help="NWB file to write.",
 )
 @shared.format_names
 @shared.metadata_file
 @shared.settings
 @shared.options
-@click.option("--stub", type=click.IntRange(min=1), help="Write only the first so many samples.")
+@click.option(
+    "--stub", type=click.IntRange(min=1), metavar="N", help="Write only the first N samples."
+)
 @shared.overwrite
-@click.option("--append", is_flag=True, help="Add to an existing file.")
+@click.option("--append", is_flag=True, help="Add to an existing NWB file.")
 @click.option(
     "--backend",
     type=shared.backend_names,
@@ -56,10 +58,10 @@ def convert(
     no_progress: bool,
     debug: bool,
 ) -> None:
-    """Convert everything in PATHS into one NWB file.
+    """Convert the recordings in PATHS to one NWB file.
 
-    A path is a file or a folder of a recording, or of what an analysis found in it. All its
-    channels and planes are written. Several paths become streams of one file.
+    Each path is a file or folder of a recording or of its segmentation. All channels and planes
+    are written. Several paths become several streams of the same file.
 
     \b
     Example:

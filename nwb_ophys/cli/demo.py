@@ -1,4 +1,4 @@
-"""``nwb-ophys demo``."""
+"""The command ``nwb-ophys demo``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from nwb_ophys.cli import options as shared
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("nwb-ophys-demo"))
-@click.option("--overwrite", is_flag=True, help="Replace the demo that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing demo.")
 @shared.debug
 def demo(folder: Path, overwrite: bool, debug: bool) -> None:
-    """Make a small two-photon recording and its ROIs in FOLDER, and convert them.
+    """Simulate a small two-photon recording in FOLDER and convert it.
 
-    A ScanImage TIFF and a Suite2p folder, in their true formats, of the same simulated cells.
-    Nothing is downloaded.
+    The command writes a ScanImage TIFF file and a Suite2p folder of the same simulated cells, and
+    converts both to one NWB file. Nothing is downloaded.
     """
     from nwb_ophys.cli.demo_recording import run_demo
 

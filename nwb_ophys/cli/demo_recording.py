@@ -1,4 +1,4 @@
-"""A small recording in true raw formats, made here and converted."""
+"""Simulate a small recording, write it in raw formats, and convert it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _SUBJECT = {
     "Subject.species": "Mus musculus",
     "Subject.sex": "U",
     "Subject.age": "P90D",
-    "NWBFile.session_description": "Simulated cells, made by nwb-ophys demo.",
+    "NWBFile.session_description": "Simulated cells, written by nwb-ophys demo.",
 }
 
 
 def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> Path:
-    """Simulate cells, write them as ScanImage and Suite2p do, and convert both to one file.
+    """Simulate cells, write them as ScanImage and Suite2p files, and convert both to one file.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Where the raw files and ``session.nwb`` go; made where absent.
+        Folder for the raw files and ``session.nwb``; created where it is missing.
     overwrite : bool
-        Whether a demo that is there is replaced.
+        Whether an existing demo is replaced.
     say : callable
-        Called with each line of what is being done.
+        Called with each line of the progress report.
 
     Returns
     -------
@@ -41,13 +41,13 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
     Raises
     ------
     OutputExistsError
-        When the folder holds anything and may not be overwritten.
+        When the folder is not empty and ``overwrite`` is False.
     """
     raw, rois, target = folder / "movie_00001.tif", folder / "suite2p", folder / "session.nwb"
     if folder.exists() and any(folder.iterdir()):
         if not overwrite:
             raise OutputExistsError(
-                f"The folder '{folder}' is not empty; name another, or use --overwrite."
+                f"The folder '{folder}' is not empty; choose another folder or use --overwrite."
             )
         for path in (raw, target):
             path.unlink(missing_ok=True)
@@ -56,12 +56,12 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
     recording = simulate_recording(num_samples=300, num_rows=96, num_columns=128, num_cells=12)
     write_scanimage(raw, recording.movie, sampling_frequency=recording.sampling_frequency)
     write_suite2p(folder, [recording])
-    say(f"Made {raw}: {recording.num_samples} frames of 96 x 128 pixels, as ScanImage writes them")
-    say(f"Made {rois}: {recording.num_cells} ROIs with traces, as Suite2p writes them")
+    say(f"Wrote {raw}: {recording.num_samples} frames of 96 x 128 pixels, in ScanImage's format")
+    say(f"Wrote {rois}: {recording.num_cells} ROIs with traces, in Suite2p's format")
     command = f"nwb-ophys convert {raw} {rois} -o {target}"
     for key, value in _SUBJECT.items():
         command += f" \\\n    --set '{key}={value}'"
-    say(f"Converting, as this command would:\n\n  {command}\n")
+    say(f"Converting both, as this command does:\n\n  {command}\n")
     converter = open_recording([raw, rois]).converter
     converter.run_conversion(
         target, metadata=edited_metadata(converter, None, _SUBJECT), overwrite=overwrite
@@ -72,7 +72,7 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
 
 
 def _summary(path: Path) -> str:
-    """Say what is in the file, read from the file."""
+    """Return a summary of the contents of the file, read from the file."""
     with get_backend(DEFAULT_BACKEND).open(path, "r") as io:
         nwbfile = io.read()
         lines = [f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB):"]

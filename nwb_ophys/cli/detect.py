@@ -1,4 +1,4 @@
-"""``nwb-ophys detect``."""
+"""The command ``nwb-ophys detect``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nwb_ophys.cli import options as shared
 @click.option(
     "--every-file",
     is_flag=True,
-    help="Look at each file of a folder with more than a hundred that may be recordings.",
+    help="Check every file of a folder, even if more than 100 may be recordings.",
 )
 @shared.debug
 def detect(paths: tuple[Path, ...], every_file: bool, debug: bool) -> None:
-    """Say which formats PATHS are of, the likeliest first, and why.
+    """List the formats that PATHS match, most likely first, with the evidence.
 
-    Of a folder that is no recording itself, what is in it is listed.
+    For a folder that is not itself a recording, the recordings in it are listed.
     """
     from nwb_ophys.registry import detect as candidates_of
     from nwb_ophys.registry import option_asking_for, unrecognised
@@ -32,6 +32,6 @@ def detect(paths: tuple[Path, ...], every_file: bool, debug: bool) -> None:
         are_alone = all(option_asking_for(candidate.row) for candidate in found)
         for candidate in found:
             option = "" if are_alone else option_asking_for(candidate.row)
-            how = f"; left out unless --option {option}=true" if option else ""
+            how = f"; skipped unless --option {option}=true" if option else ""
             what = f"{candidate.format} ({candidate.kind}): {candidate.evidence}"
             click.echo(f"{candidate.path}: {what}{how}")

@@ -1,4 +1,4 @@
-"""How a failure is shown: a line or two for a person, a traceback for ``--debug``."""
+"""Report errors and warnings: one line for the user, a traceback with ``--debug``."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import click
 
 from nwb_ophys.errors import NwbOphysError
 
-_INTERRUPTED = "Interrupted; no file is half-written."
+_INTERRUPTED = "Interrupted. No incomplete file was left."
 
 
 @contextmanager
 def _ended_as_interrupted() -> Iterator[list[int]]:
-    """Have a request to end, as a cluster's scheduler sends it, clean up like Ctrl-C.
+    """Clean up after SIGTERM, which schedulers of clusters send, as after Ctrl-C.
 
     Yields
     ------
     list of int
-        The signals that came.
+        The signals received.
     """
     received: list[int] = []
 
@@ -44,12 +44,12 @@ def _ended_as_interrupted() -> Iterator[list[int]]:
 
 @contextmanager
 def report(*, debug: bool) -> Iterator[None]:
-    """Show errors and warnings in plain lines on stderr, and end the process after an error.
+    """Print errors and warnings as single lines on stderr, and exit after an error.
 
     Parameters
     ----------
     debug : bool
-        Let errors through, with their tracebacks.
+        Whether errors are raised, with their tracebacks, instead of printed.
     """
     with warnings.catch_warnings(), _ended_as_interrupted() as received:
         if not debug:
@@ -62,7 +62,7 @@ def report(*, debug: bool) -> Iterator[None]:
             _say(f"Error: {error.format_message()}")
             sys.exit(2)
         except (KeyboardInterrupt, click.Abort):
-            _say("Ended; no file is half-written." if received else _INTERRUPTED)
+            _say("Terminated. No incomplete file was left." if received else _INTERRUPTED)
             sys.exit(128 + received[0] if received else 130)
         except Exception as error:
             if debug:
@@ -71,7 +71,7 @@ def report(*, debug: bool) -> Iterator[None]:
 
 
 def _explain(error: Exception) -> int:
-    """Say what went wrong and return the exit code."""
+    """Print the error and return the exit code."""
     if isinstance(error, NwbOphysError):
         _say(f"Error: {error}")
         return 2
@@ -83,12 +83,12 @@ def _explain(error: Exception) -> int:
         )
         return 2
     _say(f"Error: {type(error).__name__}: {error}")
-    _say("This was not expected. Run it again with --debug to see where it arose.")
+    _say("This error is unexpected. Run the command again with --debug to see the traceback.")
     return 1
 
 
 def _say(text: str) -> None:
-    # One line each, however the message was broken.
+    # A message may hold line breaks; each is printed on one line.
     click.echo(" ".join(text.split()), err=True)
 
 

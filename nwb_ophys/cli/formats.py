@@ -1,4 +1,4 @@
-"""``nwb-ophys formats``."""
+"""The command ``nwb-ophys formats``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nwb_ophys.cli import options as shared
 @click.command()
 @shared.debug
 def formats(debug: bool) -> None:
-    """List the formats: kind, name, what is recognised, and what must be installed for it."""
+    """List the supported formats: kind, name, recognised files, and what to install."""
     from nwb_ophys.registry import format_table
 
     rows = format_table()

@@ -1,4 +1,4 @@
-"""``nwb-ophys inspect``."""
+"""The command ``nwb-ophys inspect``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nwb_ophys.cli import options as shared
 @click.argument("path", type=click.Path(path_type=Path))
 @shared.debug
 def inspect(path: Path, debug: bool) -> None:
-    """Check an NWB file: pynwb's validation and the NWB Inspector's rules.
+    """Validate the NWB file PATH with pynwb and the NWB Inspector.
 
-    Ends with 1 when the file is not valid NWB or cannot be read. What the Inspector advises is
-    listed, and ends with 0.
+    The exit code is 1 if the file is not valid NWB or cannot be read. Recommendations of the
+    Inspector are listed but do not change the exit code.
     """
     from nwb_ophys.inspection import inspect_file
 

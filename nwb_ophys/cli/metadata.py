@@ -1,4 +1,4 @@
-"""``nwb-ophys metadata``."""
+"""The command ``nwb-ophys metadata``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nwb_ophys.cli import options as shared
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="The YAML file to write; the terminal when not given.",
+    help="YAML file to write.  [default: print to the terminal]",
 )
 @shared.format_names
 @shared.metadata_file
@@ -33,7 +33,7 @@ def metadata(
     overwrite: bool,
     debug: bool,
 ) -> None:
-    """Write what would be written of PATHS as metadata, as a commented YAML to edit.
+    """Write the metadata of the recordings in PATHS as YAML with comments, for editing.
 
     \b
     Example:
@@ -52,4 +52,4 @@ def metadata(
         click.echo(document, nl=False)
         return
     write_text(output, document, overwrite=overwrite)
-    click.echo(f"{output}: edit it and give it to 'nwb-ophys convert --metadata'.")
+    click.echo(f"{output}: edit this file and pass it to 'nwb-ophys convert --metadata'.")

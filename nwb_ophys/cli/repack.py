@@ -1,4 +1,4 @@
-"""``nwb-ophys repack``."""
+"""The command ``nwb-ophys repack``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nwb_ophys.cli import options as shared
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="The NWB file to write; with --overwrite it may be PATH itself.",
+    help="NWB file to write; with --overwrite this may be PATH itself.",
 )
 @click.option(
     "--backend",
@@ -42,10 +42,11 @@ def repack(
     no_progress: bool,
     debug: bool,
 ) -> None:
-    """Write the NWB file PATH anew: smaller, in other chunks, or as HDF5 or Zarr.
+    """Rewrite the NWB file PATH with other compression, chunks or backend.
 
-    From HDF5 to HDF5 every value, attribute, link and reference stays; tables of references with
-    other columns cannot be Zarr. Chunks stay unless --chunk-mb or --configuration states others.
+    From HDF5 to HDF5, every value, attribute, link and reference is kept. Tables that mix
+    references with other columns cannot be stored in Zarr. Chunk shapes are kept unless --chunk-mb
+    or --configuration sets others.
 
     \b
     Example:
@@ -53,7 +54,7 @@ def repack(
       nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
     """  # noqa: D301
     from nwb_ophys.storage import ProgressBar, backend_for_repack, plan_repack
-    from nwb_ophys.storage import repack as write_anew
+    from nwb_ophys.storage import repack as rewrite
 
     storage = shared.configuration(
         configuration_file,
@@ -67,7 +68,7 @@ def repack(
         click.echo(plan_repack(path, storage).to_yaml(), nl=False)
         return
     with ProgressBar() as bar:
-        written = write_anew(
+        written = rewrite(
             path,
             output,
             configuration=storage,

@@ -1,7 +1,7 @@
-"""The one place where writers say how data are to be stored.
+"""Wrap data with compression settings, in the one place where writers do so.
 
-The functional API hands its callers data wrapped for HDF5, so that plain pynwb compresses them;
-the storage room unwraps them for whichever backend it writes.
+The functional API returns data wrapped for HDF5, so that plain pynwb compresses them. The package
+``storage`` removes the wrappers, whichever backend it writes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def compressed(data: Any, compression_options: Mapping[str, Any] | None = None) 
     ----------
     data : array-like or hdmf iterator
     compression_options : mapping, optional
-        Arguments of ``H5DataIO``; gzip when not given.
+        Arguments of ``H5DataIO``; gzip by default.
 
     Returns
     -------
     H5DataIO
-        Or the data as they are where they hold nothing: HDF5 cannot chunk, and so not compress,
+        Or the data unchanged where they are empty: HDF5 cannot chunk, and therefore not compress,
         an empty dataset.
     """
     lazy = isinstance(data, (GenericDataChunkIterator, DataChunkIterator))
@@ -37,5 +37,5 @@ def compressed(data: Any, compression_options: Mapping[str, Any] | None = None) 
     options = dict(compression_options or {"compression": "gzip"})
     wrapper = H5DataIO(data=data, **options)
     if options.get("compression", "gzip") in (None, False):
-        settings_of(wrapper)["compression"] = None  # H5DataIO forgets that none was asked for
+        settings_of(wrapper)["compression"] = None  # H5DataIO drops an explicit None
     return wrapper

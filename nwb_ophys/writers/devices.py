@@ -1,4 +1,4 @@
-"""Devices, and imaging planes with their optical channels."""
+"""Add devices, and imaging planes with their optical channels."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from nwb_ophys.metadata import (
     validate,
 )
 
-# pynwb marks these of Device as deprecated in favour of DeviceModel, which needs both a name and
-# who makes it. Where only one of them is stated there is no other place for it; pynwb would warn
-# when it is passed to the constructor, which the user who states it cannot help.
+# pynwb deprecates these fields of Device in favour of DeviceModel, which requires a name and a
+# manufacturer. Where only one of the two is known, these fields are the only place for it. They
+# are set after construction, because the constructor would warn about metadata that is correct.
 _SET_AFTERWARDS = ("manufacturer", "model_number", "model_name")
 
 
@@ -33,18 +33,18 @@ def add_devices(nwbfile: NWBFile, metadata: Mapping[str, Any] | None) -> NWBFile
     ----------
     nwbfile : pynwb.NWBFile
     metadata : Mapping or None
-        ``Device`` is a list of dictionaries and ``pynwb.device.Device`` objects. Absent, it is one
-        ``Microscope``; empty, nothing is added.
+        ``Device`` is a list of dictionaries and ``pynwb.device.Device`` objects. Without the key,
+        one device ``Microscope`` is added; with an empty list, no device.
 
     Returns
     -------
     pynwb.NWBFile
-        The same; a name that is in it already is reused.
+        The same object. A device whose name it already holds is reused.
 
     Raises
     ------
     MetadataError
-        With the path of a wrong key.
+        When the metadata of a device is invalid; the message gives the path of the key.
     """
     devices = merge_metadata(get_default_ophys_metadata(), metadata)["Ophys"]["Device"]
     validate(devices, {"type": "array"}, 'metadata["Ophys"]["Device"]')
@@ -75,7 +75,7 @@ def _make_device(nwbfile: NWBFile, model: models.Device, path: str) -> Device:
 
 
 def _with_model(nwbfile: NWBFile, device: models.Device) -> models.Device:
-    """Return a device with its model as a ``DeviceModel``, where enough is stated of it."""
+    """Return the device with a ``DeviceModel``, where its model and manufacturer are known."""
     name, maker, number = device.model_name, device.manufacturer, device.model_number
     if device.model or not name or not maker or "/" in name or ":" in name:
         return device
@@ -99,27 +99,27 @@ def add_imaging_plane(
     imaging_plane_name: str | None = None,
     imaging_plane_index: int | None = None,
 ) -> NWBFile:
-    """Add an imaging plane of ``metadata["Ophys"]["ImagingPlane"]``, its devices first.
+    """Add the devices and an imaging plane of ``metadata["Ophys"]["ImagingPlane"]``.
 
     Parameters
     ----------
     nwbfile : pynwb.NWBFile
     metadata : Mapping or None
-        What it lacks is filled with defaults.
+        Missing keys are filled with defaults.
     imaging_plane_name : str, optional
-        Which one; the first when not given.
+        Name of the plane; by default the first one.
     imaging_plane_index : int, optional
-        Which one, by position. Deprecated.
+        Position of the plane in the list. Deprecated.
 
     Returns
     -------
     pynwb.NWBFile
-        The same; a plane whose name is in it already is left as it is.
+        The same object. A plane whose name it already holds is left unchanged.
 
     Raises
     ------
     ValueError
-        When no plane of the name is in the metadata, or the plane is not whole.
+        When the metadata has no plane of that name, or a field of the plane is missing or wrong.
     """
     planes = merge_metadata(get_default_ophys_metadata(), metadata)["Ophys"]["ImagingPlane"]
     validate(planes, {"type": "array", "minItems": 1}, 'metadata["Ophys"]["ImagingPlane"]')
@@ -145,7 +145,7 @@ def _index_of(planes: list[Mapping[str, Any]], name: str | None) -> int:
     names = [plane.get("name") for plane in planes if isinstance(plane, Mapping)]
     if name not in names:
         raise MetadataError(
-            f'No imaging plane \'{name}\' in metadata["Ophys"]["ImagingPlane"]; its planes: '
+            f'metadata["Ophys"]["ImagingPlane"] has no plane \'{name}\'; its planes are '
             f"{', '.join(repr(known) for known in names)}."
         )
     return names.index(name)
@@ -154,19 +154,19 @@ def _index_of(planes: list[Mapping[str, Any]], name: str | None) -> int:
 def _create_imaging_plane_from_metadata(
     nwbfile: NWBFile, imaging_plane_metadata: Mapping[str, Any]
 ) -> ImagingPlane:
-    """Make an imaging plane, without adding it to the file.
+    """Make an imaging plane without adding it to the file.
 
     Parameters
     ----------
     nwbfile : pynwb.NWBFile
-        Holds the device that the plane names.
+        The file, which must hold the device of the plane.
     imaging_plane_metadata : Mapping
-        One entry of ``metadata["Ophys"]["ImagingPlane"]``.
+        An entry of ``metadata["Ophys"]["ImagingPlane"]``.
 
     Raises
     ------
     ValueError
-        When a field is missing or wrong, or the file has no such device.
+        When a field is missing or wrong, or the file does not hold the device.
     """
     return _make_imaging_plane(nwbfile, imaging_plane_metadata, "imaging_plane_metadata")
 
@@ -176,8 +176,8 @@ def _make_imaging_plane(nwbfile: NWBFile, entry: Mapping[str, Any], path: str) -
     if model.device not in nwbfile.devices:
         known = ", ".join(repr(name) for name in nwbfile.devices) or "none"
         raise MetadataError(
-            f"{path}[\"device\"] is '{model.device}', but no device has that name; "
-            f"devices: {known}."
+            f"{path}[\"device\"] is '{model.device}', but no device has that name; the devices are "
+            f"{known}."
         )
     fields = attrs.asdict(model, recurse=False, filter=lambda _, value: value is not None)
     fields["device"] = nwbfile.devices[model.device]

@@ -1,4 +1,4 @@
-"""The whole of an imaging or a segmentation from an extractor into a file, in one call."""
+"""Write an imaging or segmentation extractor to a file, in one call."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ def write_imaging(
     ----------
     imaging : roiextractors.ImagingExtractor
     nwbfile_path : path-like, optional
-        A file to create; one that exists is appended to, or replaced with ``overwrite``.
+        File to create. An existing file is appended to, or replaced with ``overwrite``.
     nwbfile : pynwb.NWBFile, optional
-        An object to add to instead. With neither, a new one is made from the metadata.
+        Object to add to, instead of a path. Without either, a new one is made from the metadata.
     metadata : Mapping, optional
-        What it lacks is filled with defaults; a new file needs ``NWBFile.session_start_time``.
+        Missing keys are filled with defaults; a new file needs ``NWBFile.session_start_time``.
     overwrite : bool
         Whether an existing file is replaced.
     verbose : bool
-        Print one line with the path of the file written.
+        Whether to print one line with the path of the written file.
     iterator_type, iterator_options, photon_series_type
-        Those of :func:`add_photon_series`.
+        See :func:`add_photon_series`.
     buffer_size : int, optional
         Deprecated; becomes ``iterator_options["buffer_gb"]``.
 
     Returns
     -------
     pynwb.NWBFile
-        What was filled. One that went to a path refers to a file that is closed again.
+        The filled object. After writing to a path, its data belong to a file that is closed.
 
     Raises
     ------
     AssertionError
-        When a path and an object are given together.
+        When both a path and an object are given.
     """
     options = dict(iterator_options or {})
     if buffer_size is not None:
@@ -95,19 +95,19 @@ def write_segmentation(
     ----------
     segmentation_extractor : roiextractors.SegmentationExtractor
     nwbfile_path, nwbfile, metadata, overwrite, verbose
-        Those of :func:`write_imaging`.
+        See :func:`write_imaging`.
     include_roi_centroids, include_roi_acceptance, mask_type, iterator_options, compression_options
-        Those of :func:`add_plane_segmentation`.
+        See :func:`add_plane_segmentation`.
 
     Returns
     -------
     pynwb.NWBFile
-        What was filled. One that went to a path refers to a file that is closed again.
+        The filled object. After writing to a path, its data belong to a file that is closed.
 
     Raises
     ------
     AssertionError
-        When a path and an object are given together.
+        When both a path and an object are given.
     """
     with _destination(nwbfile_path, nwbfile, metadata, overwrite, verbose) as destination:
         add_segmentation(
@@ -139,7 +139,7 @@ def _destination(
         When a path and an object are given together.
     """
     if nwbfile_path is not None and nwbfile is not None:
-        raise ArgumentError("Give nwbfile_path or nwbfile, not both.")
+        raise ArgumentError("nwbfile_path and nwbfile were both given; give one of them.")
     if nwbfile_path is None:
         yield make_nwbfile(metadata) if nwbfile is None else nwbfile
         return

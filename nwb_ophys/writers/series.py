@@ -1,4 +1,4 @@
-"""Photon series: movies, with their data read when the file is written."""
+"""Add movies as photon series; the pixels are read when the file is written."""
 
 from __future__ import annotations
 
@@ -45,39 +45,40 @@ def add_photon_series(
     iterator_type: str | None = "v2",
     iterator_options: dict[str, Any] | None = None,
 ) -> NWBFile:
-    """Add a movie as a photon series, its device and imaging plane first.
+    """Add a movie as a photon series, with its device and imaging plane.
 
     Parameters
     ----------
     imaging : roiextractors.ImagingExtractor
-        The movie, (samples, rows, columns[, planes]); written (samples, columns, rows[, planes]).
+        The movie, (samples, rows, columns[, planes]). It is written as (samples, columns, rows[,
+        planes]).
     nwbfile : pynwb.NWBFile
     metadata : Mapping or None
-        The series is ``metadata["Ophys"][photon_series_type][photon_series_index]``; what the
-        metadata lack is filled with defaults.
+        ``metadata["Ophys"][photon_series_type][photon_series_index]`` describes the series;
+        missing keys are filled with defaults.
     photon_series_type : {"TwoPhotonSeries", "OnePhotonSeries"}
     photon_series_index : int
-        Which entry of the list.
+        Position of the entry in the list.
     parent_container : {"acquisition", "processing/ophys"}
-        Where the series goes.
+        Container of the series.
     two_photon_series_index : int, optional
         Deprecated name of ``photon_series_index``.
     iterator_type : {"v2", "v1", None}
-        How the data are read: by blocks, by frames, or at once into memory.
+        Read the data block by block, frame by frame, or all at once into memory.
     iterator_options : dict, optional
         Arguments of the iterator.
 
     Returns
     -------
     pynwb.NWBFile
-        The same.
+        The same object.
 
     Raises
     ------
     AssertionError
-        For a choice that is not offered.
+        When an argument is not one of the allowed values.
     ValueError
-        When the name is taken in its container, or the metadata are wrong.
+        When the container already has an object of that name, or the metadata is wrong.
     """
     if two_photon_series_index is not None:
         warnings.warn(
@@ -104,12 +105,12 @@ def add_photon_series(
 
 
 def with_defaults(imaging: Any, metadata: Mapping[str, Any] | None, kind: str) -> DeepDict:
-    """Return the metadata of a movie with all defaults.
+    """Return the metadata of a movie, completed with defaults.
 
     Raises
     ------
     AssertionError
-        When they describe a series of the other kind only.
+        When the metadata describes only series of the other type.
     """
     _check_kind(metadata, kind)
     return merge_metadata(get_nwb_imaging_metadata(imaging, kind), metadata)
@@ -131,14 +132,14 @@ def make_photon_series(
     imaging : roiextractors.ImagingExtractor
     nwbfile : pynwb.NWBFile
     metadata : Mapping
-        With all defaults.
+        Complete metadata.
     kind : {"TwoPhotonSeries", "OnePhotonSeries"}
     index : int
-        Which entry of the metadata describes it.
+        Position of the entry of the metadata that describes the series.
     data : array-like
-        The movie as it is to be written.
+        The movie in the orientation of the file.
     **changes
-        Fields that are not as the metadata state them.
+        Fields that replace those of the metadata.
     """
     model = series_model(metadata, kind, index)
     dimension = _check_dimension(imaging, model, kind, index)
@@ -150,9 +151,9 @@ def make_photon_series(
 
 
 def time_fields(clock: Any) -> dict[str, Any]:
-    """Return the fields of a series that say when its samples were taken.
+    """Return the fields of a series that hold the times of its samples.
 
-    All three are given, so that they replace what the metadata state.
+    All three fields are returned, so that they replace those of the metadata.
     """
     if clock.is_regular:
         return {"rate": clock.rate, "starting_time": clock.starting_time, "timestamps": None}
@@ -169,18 +170,18 @@ def _check_kind(metadata: Mapping[str, Any] | None, photon_series_type: str) -> 
     stated = ((metadata or {}).get("Ophys") or {}).keys() & _SERIES.keys()
     if stated and photon_series_type not in stated:
         raise ArgumentError(
-            f"The metadata describe {', '.join(sorted(stated))}, but photon_series_type is "
-            f"'{photon_series_type}'; give the type that the metadata describe."
+            f"The metadata describes {', '.join(sorted(stated))}, but photon_series_type is "
+            f"'{photon_series_type}'; use the type that the metadata describes."
         )
 
 
 def series_model(metadata: Mapping[str, Any], kind: str, index: int) -> models.PhotonSeries:
-    """Return the entry of the metadata that describes a series, checked."""
+    """Parse and check the entry of the metadata that describes a series."""
     entries = metadata["Ophys"][kind]
     path = f'metadata["Ophys"]["{kind}"]'
     if not isinstance(entries, list) or not 0 <= index < len(entries):
         count = len(entries) if isinstance(entries, list) else 0
-        raise MetadataError(f"{path} has {count} entries in a list; there is no number {index}.")
+        raise MetadataError(f"{path} has {count} entries; it has no entry {index}.")
     return parse_model(getattr(models, kind), entries[index], f"{path}[{index}]")
 
 
@@ -193,8 +194,8 @@ def _check_name_is_free(nwbfile: NWBFile, name: str, parent_container: str) -> N
         )
     if taken:
         raise MetadataError(
-            f"'{name}' is in '{parent_container}' already; give the series another name in the "
-            "metadata."
+            f"'{parent_container}' already has an object '{name}'; give the series another name in "
+            "the metadata."
         )
 
 
@@ -204,7 +205,7 @@ def _check_dimension(imaging: Any, model: models.PhotonSeries, kind: str, index:
     if model.dimension is not None and list(model.dimension) != dimension:
         raise MetadataError(
             f'metadata["Ophys"]["{kind}"][{index}]["dimension"] is {model.dimension.tolist()}, but '
-            f"the movie has {dimension} (columns, rows[, planes]); leave it out."
+            f"the movie has {dimension} (columns, rows[, planes]); leave the key out."
         )
     return dimension
 
@@ -214,7 +215,7 @@ def _imaging_frames_to_hdmf_iterator(
     iterator_type: str | None = "v2",
     iterator_options: dict[str, Any] | None = None,
 ) -> Any:
-    """Return a movie in NWB's orientation, lazily or in memory.
+    """Return a movie in the orientation of NWB, as an iterator or an array.
 
     Parameters
     ----------
@@ -228,14 +229,17 @@ def _imaging_frames_to_hdmf_iterator(
     Raises
     ------
     AssertionError
-        For another type, or options for an array.
+        For an unknown type, or when options are given for an array.
     MemoryError
         When the array does not fit into memory.
     """
     _check_choice("iterator_type", iterator_type, _ITERATOR_TYPES)
     options = dict(iterator_options or {})
     if iterator_type is None and options:
-        raise ArgumentError("iterator_options are given, but iterator_type None has no iterator.")
+        raise ArgumentError(
+            "iterator_options were given, but iterator_type is None, which uses no iterator; leave "
+            "one of the two out."
+        )
     if iterator_type is None:
         check_if_imaging_fits_into_memory(imaging)
     field = _nwb_field(imaging)
@@ -266,17 +270,17 @@ def _each_frame(imaging: Any, field: tuple[int, ...]) -> Iterator[NDArray[Any]]:
 
 
 def check_if_imaging_fits_into_memory(imaging: Any) -> None:
-    """Raise when a movie is larger than the memory available.
+    """Raise an error when a movie does not fit into the available memory.
 
     Parameters
     ----------
     imaging : roiextractors.ImagingExtractor
-        Its counts are read, not its frames.
+        The movie; its shape is read, not its frames.
 
     Raises
     ------
     MemoryError
-        With both sizes.
+        When it does not fit; the message gives both sizes.
     """
     itemsize = np.dtype(imaging.get_dtype()).itemsize
     needed = imaging.get_num_samples() * math.prod(imaging.get_sample_shape()) * itemsize

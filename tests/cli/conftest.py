@@ -22,14 +22,14 @@ from nwb_ophys.testing import (
 
 @frozen
 class Outcome:
-    """What a command printed and the code that it ended with."""
+    """Output and exit code of a command."""
 
     code: int
     out: str
     err: str
 
     def is_mistake(self, *words: str) -> bool:
-        """Whether it is told as a user's mistake: plain lines, one or two, naming these words."""
+        """Return whether it reports a user's mistake: one or two plain lines with these words."""
         lines = self.err.strip().splitlines()
         shown = "Traceback" not in self.err and all(word in self.err for word in words)
         return self.code == 2 and 1 <= len(lines) <= 2 and lines[-1].startswith("Error: ") and shown

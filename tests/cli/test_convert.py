@@ -160,8 +160,8 @@ def test_as_a_program(raw, recording):
 @pytest.mark.parametrize(
     ("request_to_end", "code", "said"),
     [
-        (signal.SIGINT, 130, "Interrupted; no file is half-written."),
-        (signal.SIGTERM, 143, "Ended; no file is half-written."),
+        (signal.SIGINT, 130, "Interrupted. No incomplete file was left."),
+        (signal.SIGTERM, 143, "Terminated. No incomplete file was left."),
     ],
 )
 def test_interrupted_it_leaves_nothing(raw, request_to_end, code, said):

@@ -1,4 +1,4 @@
-"""A user's mistake is told in a line or two on stderr, ends with 2, and leaves no file."""
+"""A user's mistake prints one line on stderr, exits with 2, and leaves no file."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_what_is_no_mistake_ends_with_one(run, raw, monkeypatch):
     assert told.code == 1
     assert told.err.splitlines() == [
         "Error: ZeroDivisionError: division by zero",
-        "This was not expected. Run it again with --debug to see where it arose.",
+        "This error is unexpected. Run the command again with --debug to see the traceback.",
     ]
 
 

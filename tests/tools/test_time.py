@@ -230,7 +230,7 @@ def test_the_tolerance_is_a_microsecond(jitter: float, regular: bool, nwbfile: N
 
 
 class Times:
-    """What the code asks an extractor for, and no more."""
+    """Extractor with only the methods that the code calls."""
 
     def __init__(self, times: Any, nominal: float) -> None:
         self.times, self.nominal = np.asarray(times), nominal

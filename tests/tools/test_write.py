@@ -266,7 +266,7 @@ def test_a_file_of_another_program_is_appended_to(
 
 
 class Broken(Exception):
-    """What a source may raise."""
+    """Error that a source may raise."""
 
 
 def break_imaging(error: BaseException) -> Any:
