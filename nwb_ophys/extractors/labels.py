@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _PATHS = ("file_path", "folder_path")
-_PARENTS = ("_parent", "_parent_segmentation", "_parent_imaging")
+_PARENTS = ("parent", "_parent_segmentation", "_parent_imaging")
 
 
 def extractor_label(extractor: Any) -> str:

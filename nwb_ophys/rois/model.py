@@ -37,7 +37,7 @@ class PartialSegmentation:
     """
 
     shows_background = False
-    _parent: Any
+    parent: Any
 
 
 @attrs.frozen
@@ -95,7 +95,7 @@ class Rois:
         ids = segmentation.get_roi_ids()
         if not isinstance(segmentation, PartialSegmentation):
             return cls(extractor=segmentation, ids=ids)
-        whole = cls.of(segmentation._parent)
+        whole = cls.of(segmentation.parent)
         if segmentation.shows_background:
             return attrs.evolve(whole.background, extractor=segmentation)
         are_background = whole.are_background

@@ -26,11 +26,11 @@ class _View(PartialSegmentation, SegmentationExtractor):  # type: ignore[misc]
 
     def __init__(self, parent: Any) -> None:
         super().__init__()
-        self._parent = parent
+        self.parent = parent
 
     def get_roi_ids(self) -> list[Any]:
         """Return the ids of the ROIs."""
-        return list(self._parent.get_roi_ids())
+        return list(self.parent.get_roi_ids())
 
     def get_num_rois(self) -> int:
         """Return the number of ROIs of the view."""
@@ -38,7 +38,7 @@ class _View(PartialSegmentation, SegmentationExtractor):  # type: ignore[misc]
 
     def get_background_ids(self) -> list[Any]:
         """Return the ids of the background components."""
-        return list(Rois.of(self._parent).background_ids)
+        return list(Rois.of(self.parent).background_ids)
 
     def get_num_background_components(self) -> int:
         """Return the number of background components of the view."""
@@ -46,73 +46,73 @@ class _View(PartialSegmentation, SegmentationExtractor):  # type: ignore[misc]
 
     def get_frame_shape(self) -> tuple[int, ...]:
         """Return (rows, columns[, planes])."""
-        return tuple(self._parent.get_frame_shape())
+        return tuple(self.parent.get_frame_shape())
 
     def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
         """Return image masks of the ROIs of the view, or of the requested ones."""
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
-        return self._parent.get_roi_image_masks(roi_ids=ids)  # type: ignore[no-any-return]
+        return self.parent.get_roi_image_masks(roi_ids=ids)  # type: ignore[no-any-return]
 
     def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
         """Return pixel masks of the ROIs of the view, or of the requested ones."""
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
-        return list(self._parent.get_roi_pixel_masks(roi_ids=ids))
+        return list(self.parent.get_roi_pixel_masks(roi_ids=ids))
 
     def get_background_image_masks(self, background_ids: Any = None) -> NDArray[Any]:
         """Return image masks of background components."""
-        return self._parent.get_background_image_masks(  # type: ignore[no-any-return]
+        return self.parent.get_background_image_masks(  # type: ignore[no-any-return]
             background_ids=background_ids
         )
 
     def get_background_pixel_masks(self, background_ids: Any = None) -> list[NDArray[Any]]:
         """Return pixel masks of background components."""
-        return list(self._parent.get_background_pixel_masks(background_ids=background_ids))
+        return list(self.parent.get_background_pixel_masks(background_ids=background_ids))
 
     def get_images_dict(self) -> dict[str, Any]:
         """Return the summary images."""
-        return dict(self._parent.get_images_dict())
+        return dict(self.parent.get_images_dict())
 
     def get_property_keys(self) -> list[str]:
         """Return the names of the properties of ROIs."""
-        return list(self._parent.get_property_keys())
+        return list(self.parent.get_property_keys())
 
     def get_property(self, key: str, ids: Sequence[Any]) -> NDArray[Any]:
         """Return a property of the requested ROIs."""
-        return values_of(self._parent.get_property_info(key).data, self._parent.get_roi_ids(), ids)
+        return values_of(self.parent.get_property_info(key).data, self.parent.get_roi_ids(), ids)
 
     def get_property_info(self, key: str) -> Any:
         """Return a property of the ROIs of the view, with its description."""
-        info = self._parent.get_property_info(key)
+        info = self.parent.get_property_info(key)
         return dataclasses.replace(info, data=self.get_property(key, self.get_roi_ids()))
 
     def get_num_planes(self) -> int:
         """Return the number of planes."""
-        return int(self._parent.get_num_planes())
+        return int(self.parent.get_num_planes())
 
     def get_num_samples(self) -> int:
         """Return the number of samples of the traces."""
-        return int(self._parent.get_num_samples())
+        return int(self.parent.get_num_samples())
 
     def get_sampling_frequency(self) -> float:
         """Return samples per second."""
-        return self._parent.get_sampling_frequency()  # type: ignore[no-any-return]
+        return self.parent.get_sampling_frequency()  # type: ignore[no-any-return]
 
     def has_time_vector(self) -> bool:
         """Return whether times were set."""
-        return self._times is not None or bool(self._parent.has_time_vector())
+        return self._times is not None or bool(self.parent.has_time_vector())
 
     def get_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64]:
         """Return the times of the samples, in seconds."""
-        times = self._parent.get_timestamps() if self._times is None else self._times
+        times = self.parent.get_timestamps() if self._times is None else self._times
         return np.asarray(times)[: self.get_num_samples()][start_sample:end_sample]
 
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
         """Return the source's own times, in seconds, or None."""
-        times = self._parent.get_native_timestamps()
+        times = self.parent.get_native_timestamps()
         return None if times is None else times[: self.get_num_samples()][start_sample:end_sample]
 
 
@@ -210,18 +210,18 @@ class BackgroundComponents(_View):
 
     def get_roi_ids(self) -> list[Any]:
         """Return the ids of the components."""
-        return list(Rois.of(self._parent).background_ids)
+        return list(Rois.of(self.parent).background_ids)
 
     def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
         """Return image masks of the components."""
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
-        masks = self._parent.get_background_image_masks(background_ids=ids)
+        masks = self.parent.get_background_image_masks(background_ids=ids)
         return masks  # type: ignore[no-any-return]
 
     def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
         """Return pixel masks of the components."""
         ids = self.get_roi_ids() if roi_ids is None else list(roi_ids)
-        return list(self._parent.get_background_pixel_masks(background_ids=ids))
+        return list(self.parent.get_background_pixel_masks(background_ids=ids))
 
     def get_background_ids(self) -> list[Any]:
         """Return an empty list: a background has no background."""

@@ -86,9 +86,9 @@ def naming_unclosed(path: Path) -> Iterator[None]:
         if file is None or is_ome or read_summary(file) is None:
             raise
         raise CorruptSourceError(
-            f"'{file}' was not closed by Micro-Manager, which writes the OME-XML at the end: it "
-            "has none. Open it in Micro-Manager, which can mend it, and save it again; or read it "
-            "as a plain TIFF stack (format tiff)."
+            f"'{file}' has no OME-XML, which Micro-Manager writes when it closes a file. Open the "
+            "file in Micro-Manager, which can repair it, and save it again; or read it as a plain "
+            "TIFF stack (format tiff)."
         ) from error
 
 
