@@ -31,7 +31,7 @@ from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.hdmf.placeholders import restored_after_write
 from nwb_ophys.storage.hdmf.records import detached_records
 from nwb_ophys.storage.threads import blosc_without_lock
-from nwb_ophys.storage.write import WriteOptions, write_with
+from nwb_ophys.storage.write import WriteOptions, filled_at_the_end
 
 _REMEDY = "overwrite to replace it or append to add to it"
 
@@ -127,8 +127,9 @@ class Target:
             self._opened_for(nwbfile) as io,
             restored_after_write(nwbfile),
             detached_records(nwbfile) as records,
+            filled_at_the_end(io, self._storage, self._how, records=records),
         ):
-            write_with(io, self._storage, self._how, lambda: io.write(nwbfile), records=records)
+            io.write(nwbfile)
         self.is_written = True
 
     @contextmanager
@@ -141,7 +142,7 @@ class Target:
                 f"The NWBFile belongs to the file '{nwbfile.container_source}'; append to that "
                 "file, or write it anew with repack()."
             )
-        with _creation_errors(self._partial, self.path):
+        with creation_errors(self._partial, self.path):
             io = self._storage.open(self._partial, "w")
         with closed_at_the_end(io, self.path):
             yield io
@@ -329,30 +330,14 @@ def replacing(target: Path, storage: Backend) -> Iterator[Path]:
 
 
 @contextmanager
-def new_file(make: Callable[[], Any], partial: Path, target: Path) -> Iterator[Any]:
-    """Open a new file for writing, which becomes the target later.
-
-    Parameters
-    ----------
-    make : callable
-        Opens it.
-    partial, target : pathlib.Path
-        Where it is, and where it will be.
+def creation_errors(partial: Path, target: Path) -> Iterator[None]:
+    """Name the target and the reason of the system when a partial file cannot be created.
 
     Raises
     ------
     OutputError
         When the folder does not allow a new file.
     """
-    with _creation_errors(partial, target):
-        io = make()
-    with closed_at_the_end(io, target):
-        yield io
-
-
-@contextmanager
-def _creation_errors(partial: Path, target: Path) -> Iterator[None]:
-    """Say in the words of the system why a file cannot be created."""
     try:
         yield
     except OSError as error:

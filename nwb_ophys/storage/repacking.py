@@ -27,12 +27,12 @@ from nwb_ophys.storage.backends.registry import (
 )
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.encoding import num_bytes
-from nwb_ophys.storage.files import check_target, new_file, replacing
+from nwb_ophys.storage.files import check_target, closed_at_the_end, creation_errors, replacing
 from nwb_ophys.storage.hdmf.internals import root_of
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
-from nwb_ophys.storage.write import WriteOptions, fill_planned, write_with
+from nwb_ophys.storage.write import WriteOptions, fill_planned, filled_at_the_end
 
 
 def repack(
@@ -101,7 +101,9 @@ def _copy(read: Any, partial: Path, target: Path, storage: Backend, options: Wri
     configuration = options.configuration or BackendConfiguration(backend=storage.name)
     planned = _planned(storage.stored_datasets(read), configuration, storage)
     declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
-    with new_file(lambda: storage.create(partial), partial, target) as file:
+    with creation_errors(partial, target):
+        created = storage.create(partial)
+    with closed_at_the_end(created, target) as file:
         storage.copy_except(root_of(read), file, declared)
         fill_planned(planned, storage, file, options, Budget.of(configuration.buffer_gb))
 
@@ -115,25 +117,30 @@ def _export(
     options: WriteOptions,
 ) -> None:
     """Read a file with hdmf as objects, and write them with a backend."""
+    with creation_errors(partial, target):
+        created = storage.open(partial, "w", manager=read.manager)
+    with (
+        closed_at_the_end(created, target) as io,
+        filled_at_the_end(io, storage, options, find_source=stored_source_of),
+        _export_errors(source, storage),
+    ):
+        io.export(src_io=read, write_args={"link_data": False})
 
-    def write() -> None:
-        try:
-            with warnings.catch_warnings():
-                for message in storage.ignored_warnings:
-                    warnings.filterwarnings("ignore", message, FutureWarning)
-                io.export(src_io=read, write_args={"link_data": False})
-        except NwbOphysError:
-            raise
-        except Exception as error:  # hdmf raises errors of many classes
-            raise SourceError(
-                f"'{source}' cannot be written as {storage.name}: {_reason(error)}"
-            ) from error
 
-    def make() -> Any:
-        return storage.open(partial, "w", manager=read.manager)
-
-    with new_file(make, partial, target) as io:
-        write_with(io, storage, options, write, find_source=stored_source_of)
+@contextmanager
+def _export_errors(source: str | Path, storage: Backend) -> Iterator[None]:
+    """Name the source and the reason when hdmf cannot export a file; hide harmless warnings."""
+    try:
+        with warnings.catch_warnings():
+            for message in storage.ignored_warnings:
+                warnings.filterwarnings("ignore", message, FutureWarning)
+            yield
+    except NwbOphysError:
+        raise
+    except Exception as error:  # hdmf raises errors of many classes
+        raise SourceError(
+            f"'{source}' cannot be written as {storage.name}: {_reason(error)}"
+        ) from error
 
 
 def _check_nothing_is_missing(

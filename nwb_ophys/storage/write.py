@@ -108,15 +108,15 @@ class WriteOptions:
         return int(self.workers)
 
 
-def write_with(
+@contextmanager
+def filled_at_the_end(
     io: Any,
     storage: Backend,
     options: WriteOptions,
-    write: Callable[[], None],
     find_source: Callable[[Any], Source | None] = source_of,
     records: Mapping[str, Any] | None = None,
-) -> None:
-    """Write with an IO object, and fill the datasets that it only declares.
+) -> Iterator[None]:
+    """Let an IO object only declare the datasets it writes in the block, and fill them at its end.
 
     Parameters
     ----------
@@ -124,8 +124,6 @@ def write_with(
         Opened by the backend.
     storage : Backend
     options : WriteOptions
-    write : callable
-        Write a container, or export another IO object, with ``io``.
     find_source : callable
         Return the source of data, or None for data that hdmf writes itself.
     records : mapping, optional
@@ -150,7 +148,7 @@ def write_with(
         _declare(root, planned, storage, io.get_written, configuration.compression)
 
     io.before_writing = declare
-    write()
+    yield
     fill_planned(planned, storage, root_of(io), options, Budget.of(configuration.buffer_gb))
 
 
