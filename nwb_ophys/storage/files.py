@@ -223,7 +223,7 @@ def create_nwbfile(
     nwbfile : pynwb.NWBFile
         It is the same afterwards.
     path : path-like
-    backend : {"hdf5", "zarr"}
+    backend : str
     overwrite : bool
         Whether an existing file is replaced; until the new one is whole, the old one stays.
     options : WriteOptions, optional

@@ -50,7 +50,7 @@ class WriteOptions:
 
     Attributes
     ----------
-    backend : {"hdf5", "zarr"}, optional
+    backend : str, optional
         Backend of a new file. When None, the backend of the configuration, the backend that the
         name of the file tells, or else HDF5. A file that is appended to keeps its own.
     overwrite, append : bool
