@@ -1,4 +1,4 @@
-"""Model of a measurement: contenders that do the same job, compared with each other."""
+"""Model of a measurement: contenders that do the same job and are compared."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Contender:
 
 @frozen(kw_only=True)
 class Comparison:
-    """Contenders that take turns, in each round in another order.
+    """Contenders that take turns, in a different order in each round.
 
     Attributes
     ----------
@@ -93,9 +93,9 @@ class Comparison:
 
     @property
     def case(self) -> str:
-        """Return the letter."""
+        """Letter of the case."""
         return self.key[0]
 
     def contender(self, name: str) -> Contender:
-        """Return the contender of a name."""
+        """Return the contender with a name."""
         return next(each for each in self.contenders if each.name == name)

@@ -1,4 +1,4 @@
-"""Plots of the results, one image per case."""
+"""Plots of the results, one image for each case."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LINE = "#444444"
 
 
 def write_plots(folder: Path, results: Results) -> dict[str, str]:
-    """Write the plots of the cases that are in the results.
+    """Write the plots of the cases in the results.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def _bars(axes: Any, values: dict[str, float], digits: Callable[[float], str]) -
 
 
 def _measured(results: Results, key: str) -> list[str]:
-    """Return the contenders of a comparison that were run."""
+    """Return the contenders of a comparison that ran."""
     contenders = results["comparisons"].get(key, {}).get("contenders", {})
     return [name for name, values in contenders.items() if not values.get("not_run")]
 

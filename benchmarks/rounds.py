@@ -58,7 +58,7 @@ def _takes_part(contender: Contender, index: int) -> bool:
 
 
 def run_module(module: str, *arguments: str) -> str:
-    """Run a module in a process of its own and return what it prints.
+    """Run a module in a separate process and return its output.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One measurement, in a process of its own: ``python -m benchmarks.run KEY CONTENDER …``.
+"""One measurement in a separate process: ``python -m benchmarks.run KEY CONTENDER …``.
 
 The last line of the output is the result as JSON.
 """
@@ -20,7 +20,7 @@ from benchmarks.model import Job, Setup
 
 
 def measure(job: Job, target: Path) -> dict[str, Any]:
-    """Run a job and return what it took.
+    """Run a job and return its time, memory and file size.
 
     Returns
     -------
@@ -68,7 +68,11 @@ def main() -> None:
     """Make the sources of a comparison, or measure one of its contenders."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("key")
-    parser.add_argument("contender", nargs="?", help="make the sources when not given")
+    parser.add_argument(
+        "contender",
+        nargs="?",
+        help="name of the contender to measure; without it, make the sources",
+    )
     parser.add_argument("--sources", type=Path, required=True)
     parser.add_argument("--target", type=Path)
     parser.add_argument("--scale", type=float, default=1.0)

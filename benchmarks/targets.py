@@ -11,7 +11,7 @@ _MOVIE, _ZARR = "a-movie-hdf5", "b-movie-zarr"
 
 @frozen(kw_only=True)
 class Target:
-    """A number that is to be reached: the median of one contender, or its ratio to another's.
+    """Number to reach: the median of one contender, or its ratio to another contender's.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Target:
     unit: float = 1.0
 
     def value(self, results: Results) -> float | None:
-        """Return what was measured, or None."""
+        """Return the measured value, or None."""
         value = median(results, self.key, self.of, self.quantity)
         if self.to is None:
             return None if value is None else value / self.unit
@@ -50,12 +50,12 @@ class Target:
         return value / other if value is not None and other else None
 
     def met(self, value: float) -> bool:
-        """Return whether a value reaches the bound."""
+        """Return whether a value is within the bound."""
         return value <= self.bound if self.at_most else value >= self.bound
 
 
 def faster(text: str, key: str, than: str, bound: float, goal: float | None = None) -> Target:
-    """Return the target that nwb_ophys is faster by a given factor."""
+    """Return the target of nwb_ophys being faster by a factor."""
     return Target(text=text, key=key, of=than, to="nwb_ophys", bound=bound, goal=goal)
 
 
