@@ -99,7 +99,7 @@ def converted(
     careful_metadata: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Any:
-    """Return a function that converts a recording once, with the command line and the metadata of a careful user."""
+    """Return a function that converts a recording once, with the metadata of a careful user."""
     folder = tmp_path_factory.mktemp("converted")
     metadata = folder / "meta.yaml"
     metadata.write_text(dump_yaml(careful_metadata))
