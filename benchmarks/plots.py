@@ -21,7 +21,7 @@ def write_plots(folder: Path, results: Results) -> dict[str, str]:
     Returns
     -------
     dict
-        Name of the image by the letter of the case, where there is something to draw.
+        Name of the image by the letter of the case, for cases with results.
     """
     makers: dict[str, Callable[[Results], Any]] = {
         "a": lambda these: _movie(these, "a-movie-hdf5"),

@@ -26,13 +26,13 @@ def measure(job: Job, target: Path) -> dict[str, Any]:
     -------
     dict
         ``seconds`` until the job returns; ``seconds_on_disk`` until the operating system has
-        written everything back as well; ``peak`` and ``above``, resident memory in bytes, as such
-        and above the level before; ``own_above``, the latter without mapped files;
-        ``peak_of_process``, from its beginning; ``size`` of the result and ``num_bytes`` of the
+        also written everything to the disk; ``peak`` and ``above``, resident memory in bytes, in
+        total and above the level before; ``own_above``, the latter without mapped files;
+        ``peak_of_process``, since its start; ``size`` of the result and ``num_bytes`` of the
         source.
     """
     gc.collect()
-    os.sync()  # so that what was written earlier is not written back meanwhile
+    os.sync()  # so that earlier files are not written to the disk meanwhile
     with PeakMemory() as memory:
         start = time.perf_counter()
         size = job.run()

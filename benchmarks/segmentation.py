@@ -91,7 +91,7 @@ def _from_images(write: Callable[..., Callable[[], None]], full: int, part: str)
 
 
 def _num_bytes(num_rois: int, part: str) -> int | None:
-    """Return the bytes of image masks in float32, and of traces; None of pixel masks."""
+    """Return the bytes of float32 image masks and of traces, or None for pixel masks."""
     if part.startswith("pixel"):
         return None
     traces = 2 if part.endswith("alone") else 4 * NUM_SAMPLES

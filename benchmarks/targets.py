@@ -17,18 +17,18 @@ class Target:
     ----------
     text : str
     key : str
-        Of the comparison.
+        Key of the comparison.
     of, to : str
-        Contenders; the value is the quantity of the one, over that of the other if there is one.
+        Contenders; the value is the quantity of the first, divided by that of the second if given.
     quantity : str
     bound : float
-        The value that is to be reached.
+        Value to reach.
     goal : float, optional
-        The value to be wished for.
+        Value to aim for.
     at_most : bool
         Whether the bound is the highest value allowed, not the lowest.
     unit : float
-        What one of the value's units is, in bytes, if it is not a ratio.
+        Size of the unit of the value in bytes, if the value is no ratio.
     """
 
     text: str
@@ -113,7 +113,7 @@ TARGETS = [
         unit=1e6,
     ),
     Target(
-        text="Movie of 20 GB: peak of memory over that of 2 GB",
+        text="Movie of 20 GB: peak of memory relative to a movie of 2 GB",
         key="e-length",
         of="20 GB",
         to="2 GB",
