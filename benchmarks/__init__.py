@@ -1,5 +1,5 @@
-"""Speed, memory and file size of conversions, next to neuroconv's, pynwb's and the machine's.
+"""Benchmarks of speed, memory and file size, compared with neuroconv, pynwb and the machine.
 
-``model`` says what a measurement is, ``comparisons`` lists all of them, ``run`` makes one in a
-process of its own, ``rounds`` makes many, ``report`` and ``plots`` show them.
+``model`` defines a measurement, ``comparisons`` lists all of them, ``run`` makes one in a separate
+process, ``rounds`` repeats them, and ``report`` and ``plots`` show the results.
 """

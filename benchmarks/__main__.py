@@ -1,7 +1,7 @@
 """Measure speed, memory and file size: ``python -m benchmarks``.
 
-Results are added to results.json of the output folder, and results.md and the plots are made
-anew from all of it, so that cases can be run one at a time. For numbers that count, let nothing
+Results are added to results.json in the output folder. results.md and the plots are generated from
+the complete file, so that cases can be run one at a time. For results to publish, let nothing
 else run.
 """
 
@@ -52,20 +52,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only",
         default=",".join(CASES),
-        help=f"letters of cases, or keys of comparisons, with commas between ({cases})",
+        help=f"letters of cases or keys of comparisons, separated by commas ({cases})",
     )
     parser.add_argument(
         "--rounds",
         type=int,
         default=5,
-        help="5 are needed for a report; a comparison may need more, which are then made, too",
+        help="number of rounds; a report needs 5, and more are run for comparisons that need them",
     )
     parser.add_argument(
         "--scale", type=float, default=1.0, help="share of the full amount of data, for a trial"
     )
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument(
-        "--folder", type=Path, help="where files are written meanwhile; the system's if not given"
+        "--folder", type=Path, help="folder for temporary files; by default that of the system"
     )
     return parser
 

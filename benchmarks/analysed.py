@@ -25,7 +25,7 @@ _IMAGES = ("meanImg", "meanImgE", "Vcorr", "max_proj", "refImg")
 
 @frozen(kw_only=True, eq=False)
 class _Analysed(SimulatedRecording):
-    """A recording whose traces are longer than its movie, which only the images are made from."""
+    """Recording with traces that are longer than its movie, which only gives the images."""
 
     @property
     def num_samples(self) -> int:
@@ -33,7 +33,7 @@ class _Analysed(SimulatedRecording):
 
 
 def make_suite2p(folder: Path, num_rois: int) -> None:
-    """Write a folder with traces, to which those of ΔF/F are added, and one with masks alone.
+    """Write a folder with traces, ΔF/F included, and a folder with masks only.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def make_suite2p(folder: Path, num_rois: int) -> None:
 
 
 def _copy_masks(plane: Path, target: Path) -> None:
-    """Write what is left of a plane's folder without images and traces."""
+    """Copy the folder of a plane without its images and traces."""
     target.mkdir(parents=True)
     for name in ("stat.npy", "iscell.npy"):
         shutil.copy(plane / name, target)
@@ -73,7 +73,7 @@ def _copy_masks(plane: Path, target: Path) -> None:
 
 
 def _disks(random: np.random.Generator, num_rois: int) -> list[NDArray[np.float64]]:
-    """Return (row, column, weight) of disks that lie anywhere, one over the other if need be."""
+    """Return (row, column, weight) of the pixels of disks, which may overlap."""
     size = int(_RADIUS)
     rows, columns = np.mgrid[-size : size + 1, -size : size + 1]
     distance = np.hypot(rows, columns)
@@ -87,7 +87,7 @@ def _disks(random: np.random.Generator, num_rois: int) -> list[NDArray[np.float6
 
 
 def add_delta_f(extractor: Any, plane_folder: Path) -> None:
-    """Give an extractor of roiextractors the trace of ΔF/F, a fourth that Suite2p lacks."""
+    """Add a trace of ΔF/F to an extractor of roiextractors; Suite2p itself has three."""
     from roiextractors.segmentationextractor import _RoiResponse
 
     path = plane_folder / "dff.npy"
@@ -98,7 +98,7 @@ def add_delta_f(extractor: Any, plane_folder: Path) -> None:
 
 
 def dense_extractor(folder: Path) -> Any:
-    """Return an extractor of the same ROIs as images in memory: float32 (rows, columns, ROIs).
+    """Return an extractor of the same ROIs with float32 images (rows, columns, ROIs) in memory.
 
     Parameters
     ----------

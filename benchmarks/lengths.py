@@ -1,4 +1,4 @@
-"""Case e: movies of many lengths, made while they are written."""
+"""Case e: movies of several lengths, generated while they are written."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def _prepare(gigabytes: float) -> Callable[[Setup], Job]:
 
 
 def _check_space(target: Path, num_bytes: int) -> None:
-    """Raise an OSError if the file might not fit, were it not compressed at all."""
+    """Raise an OSError if the disk has no room for the uncompressed movie."""
     free = shutil.disk_usage(target.parent).free
     if free < num_bytes:
         raise OSError(
-            f"{free / 1e9:.0f} GB are free, but a movie of {num_bytes / 1e9:.0f} GB is to be "
+            f"{free / 1e9:.0f} GB are free, but a movie of {num_bytes / 1e9:.0f} GB would be "
             "written; give a folder on a larger disk with --folder."
         )
 
@@ -48,10 +48,10 @@ def length_comparisons() -> list[Comparison]:
     return [
         Comparison(
             key="e-length",
-            title="Movies of many lengths to HDF5, nwb_ophys",
+            title="Movies of several lengths to HDF5, nwb_ophys",
             timed=(
-                "Frames are slices of a block of 210 MB in memory. Timed is writing. The level of "
-                "memory includes the block."
+                "Frames are slices of a block of 210 MB in memory. Only writing is timed. The "
+                "level of memory includes the block."
             ),
             contenders=contenders,
             make_sources=make_noise,

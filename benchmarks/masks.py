@@ -1,4 +1,4 @@
-"""Run with ``python -m benchmarks.masks``; prints a Markdown table.
+"""Benchmark of mask columns and tiles: ``python -m benchmarks.masks`` prints a Markdown table.
 
 Masks of cells of about 100 pixels in a field of 512 x 512, from pixel lists: the time and the
 memory of the columns of the table, and of tiles of several sizes that are made, shuffled and
@@ -27,7 +27,7 @@ STORAGE = ColumnStorage(iterator_options=None, compression_options=None)
 
 
 class RoiMaskList(SegmentationExtractor):
-    """Cells that are discs of 101 pixels."""
+    """Segmentation of cells that are disks of 101 pixels."""
 
     def __init__(self, num_rois: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class RoiMaskList(SegmentationExtractor):
 
 
 def best(run: Callable[[], Any], rounds: int = 3) -> float:
-    """Return the least number of seconds."""
+    """Return the shortest time in seconds."""
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
@@ -63,7 +63,7 @@ def best(run: Callable[[], Any], rounds: int = 3) -> float:
 
 
 def peak(run: Callable[[], Any]) -> float:
-    """Return the megabytes that are held at most."""
+    """Return the peak of the allocated memory in megabytes."""
     tracemalloc.start()
     run()
     _, most = tracemalloc.get_traced_memory()
@@ -72,7 +72,7 @@ def peak(run: Callable[[], Any]) -> float:
 
 
 def encode(iterator: RoiImageMaskIterator, tile: int) -> tuple[int, int]:
-    """Make, shuffle and deflate all tiles; return how many they are, and their bytes."""
+    """Make, shuffle and deflate all tiles; return their number and their bytes."""
     num_tiles = num_bytes = 0
     for _, values in iterator.nonzero_chunks(0, len(iterator), (1, tile, tile)):
         shuffled = np.ascontiguousarray(values.reshape(-1, 1).view(np.uint8).T)

@@ -1,4 +1,4 @@
-"""Memory of this process: its level, and its peak while something runs.
+"""Memory of this process: the current level, and the peak while code runs.
 
 Linux counts the peak itself and lets it be reset, which misses nothing; memory that is not a file
 mapped into the process is sampled besides, every 5 ms.
@@ -71,7 +71,7 @@ def peak_of_process() -> int:
 
 
 def _reset_peak() -> bool:
-    """Let Linux count the peak from now on; False where it cannot."""
+    """Make Linux restart its count of the peak; return False if it cannot."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -80,7 +80,7 @@ def _reset_peak() -> bool:
 
 
 def _counted_peak() -> int:
-    """Return the peak that Linux counted, in bytes."""
+    """Return the peak counted by Linux, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     kilobytes = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
     return int(kilobytes) * 1024

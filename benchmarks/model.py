@@ -1,4 +1,4 @@
-"""Model of a measurement: contenders that do the same job, compared with each other."""
+"""Model of a measurement: contenders that do the same job and are compared."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Job:
     Attributes
     ----------
     run : callable
-        Without arguments. Whatever it needs is imported, opened and built before. It may return
-        the bytes of its result where it writes no file.
+        Called without arguments, with all imports and sources ready. If it writes no file, it may
+        return the bytes of its result.
     num_bytes : int, optional
-        Uncompressed bytes that go through, for the throughput.
+        Number of uncompressed bytes, for the throughput.
     """
 
     run: Callable[[], Any]
@@ -53,11 +53,11 @@ class Contender:
     ----------
     name : str
     prepare : callable, optional
-        Makes the job of a setup; what it does is not timed.
+        Makes the job of a setup, and is not timed.
     max_rounds : int, optional
-        Fewer rounds than asked for, where a round is long.
+        Limit of rounds for contenders with long rounds.
     not_run : str
-        Why it is listed without being measured.
+        Reason why the contender is listed but not measured.
     """
 
     name: str
@@ -68,20 +68,20 @@ class Contender:
 
 @frozen(kw_only=True)
 class Comparison:
-    """Contenders that take turns, in each round in another order.
+    """Contenders that take turns, in a different order in each round.
 
     Attributes
     ----------
     key : str
-        A letter, the case, then a name.
+        Letter of the case, followed by a name.
     title : str
     timed : str
-        What exactly is timed.
+        Sentences that describe exactly the part that is timed.
     contenders : list of Contender
     make_sources : callable, optional
-        Writes the source files for (folder, scale), once, where they are not there yet.
+        Writes the missing source files, called once with (folder, scale).
     least_rounds : int
-        Rounds below which the numbers are a trial.
+        Number of rounds below which the results are a trial.
     """
 
     key: str
@@ -93,9 +93,9 @@ class Comparison:
 
     @property
     def case(self) -> str:
-        """Return the letter."""
+        """Letter of the case."""
         return self.key[0]
 
     def contender(self, name: str) -> Contender:
-        """Return the contender of a name."""
+        """Return the contender with a name."""
         return next(each for each in self.contenders if each.name == name)

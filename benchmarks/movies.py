@@ -15,10 +15,10 @@ from benchmarks.sources import load_noise, make_noise, movie_extractor
 WORKERS = (0, 1, 2)
 
 _TIMED = (
-    "The movie is an array in memory, and in an `NWBFile` already. Timed is writing: choice of "
+    "The movie is an array in memory and in an `NWBFile` already. Only writing is timed: choice of "
     "chunks, transposition, compression, file. The roofline only transposes, shuffles bytes and "
-    "deflates (ISA-L, level 1) chunks of 10 MB in memory, and writes nothing; its size is that of "
-    "the deflated chunks. Without `workers=`, nwb_ophys takes all cores."
+    "deflates (ISA-L, level 1) chunks of 10 MB in memory, and writes nothing; its size is the size "
+    "of the deflated chunks. Without `workers=`, nwb_ophys uses all cores."
 )
 
 

@@ -1,4 +1,4 @@
-"""Conversions as a user of nwb_ophys writes them."""
+"""Conversions with nwb_ophys, as in its documentation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def write_movie(
 ) -> Callable[[], Any]:
     """Return a job that writes a movie with default settings.
 
-    The movie is added to an ``NWBFile`` before; planning the layout is part of the job.
+    The movie is in an ``NWBFile`` before the job starts; the job includes planning the layout.
     """
     import nwb_ophys
     from nwb_ophys import tools
@@ -25,7 +25,7 @@ def write_movie(
 
 
 def write_segmentation(extractor: Any, target: Path) -> Callable[[], Any]:
-    """Return a job that adds a segmentation to an ``NWBFile`` and writes it, with defaults."""
+    """Return a job that adds a segmentation to an ``NWBFile`` and writes it with defaults."""
     import nwb_ophys
     from nwb_ophys import tools
 

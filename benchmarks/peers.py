@@ -1,4 +1,4 @@
-"""Conversions as the documentation of neuroconv and pynwb has users write them."""
+"""Conversions with neuroconv and pynwb, as in their documentation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def neuroconv_write_movie(
 ) -> Callable[[], Any]:
     """Return a job that writes a movie with neuroconv's functions and default settings.
 
-    The movie is added to an ``NWBFile`` before; the job is ``configure_and_write_nwbfile``.
+    The movie is in an ``NWBFile`` before the job starts, which is ``configure_and_write_nwbfile``.
     """
     from neuroconv.tools.nwb_helpers import (
         configure_and_write_nwbfile,
@@ -52,7 +52,7 @@ def neuroconv_convert(interface: Any, target: Path, **options: Any) -> Callable[
 
 
 def pynwb_write_movie(movie: NDArray[Any], target: Path) -> Callable[[], Any]:
-    """Return a job that writes a movie with pynwb and gzip, (time, columns, rows) as NWB wants."""
+    """Return a job that writes a movie with pynwb and gzip, as (time, columns, rows)."""
     from pynwb import NWBHDF5IO, H5DataIO
     from pynwb.ophys import OpticalChannel, TwoPhotonSeries
 
@@ -83,7 +83,7 @@ def pynwb_write_movie(movie: NDArray[Any], target: Path) -> Callable[[], Any]:
 
 
 def neuroconv_write_segmentation(extractor: Any, target: Path) -> Callable[[], Any]:
-    """Return a job that adds a segmentation to an ``NWBFile`` and writes it, with defaults."""
+    """Return a job that adds a segmentation to an ``NWBFile`` and writes it with defaults."""
     from neuroconv.tools.nwb_helpers import configure_and_write_nwbfile
     from neuroconv.tools.roiextractors import add_segmentation_to_nwbfile
 

@@ -1,4 +1,4 @@
-"""Plots of the results, one image per case."""
+"""Plots of the results, one image for each case."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LINE = "#444444"
 
 
 def write_plots(folder: Path, results: Results) -> dict[str, str]:
-    """Write the plots of the cases that are in the results.
+    """Write the plots of the cases in the results.
 
     Returns
     -------
     dict
-        Name of the image by the letter of the case, where there is something to draw.
+        Name of the image by the letter of the case, for cases with results.
     """
     makers: dict[str, Callable[[Results], Any]] = {
         "a": lambda these: _movie(these, "a-movie-hdf5"),
@@ -70,7 +70,7 @@ def _bars(axes: Any, values: dict[str, float], digits: Callable[[float], str]) -
 
 
 def _measured(results: Results, key: str) -> list[str]:
-    """Return the contenders of a comparison that were run."""
+    """Return the contenders of a comparison that ran."""
     contenders = results["comparisons"].get(key, {}).get("contenders", {})
     return [name for name, values in contenders.items() if not values.get("not_run")]
 

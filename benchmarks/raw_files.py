@@ -86,8 +86,8 @@ def raw_file_comparisons() -> list[Comparison]:
             key=f"c-{name.partition('.')[0]}",
             title=f"{title} to HDF5",
             timed=(
-                "Timed is the whole conversion: opening the interface, metadata, reading, writing. "
-                "The raw file has been read once before, so that it is in the system's memory."
+                "The whole conversion is timed: opening the interface, metadata, reading, writing. "
+                "The raw file was read once before, so that it is in the system's cache."
             ),
             contenders=[
                 Contender(name="neuroconv", prepare=_neuroconv(name)),

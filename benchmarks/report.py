@@ -1,4 +1,4 @@
-"""The report: Markdown tables of the results."""
+"""Report of the results as Markdown tables."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from benchmarks.targets import TARGETS, Target
 _INTRODUCTION = """\
 # Benchmarks
 
-Made by `python -m benchmarks`; the numbers of each round are in [results.json](results.json).
+`python -m benchmarks` writes this page; [results.json](results.json) has the numbers of each round.
 
-Each measurement is made in a Python process of its own, which opens or makes the source first; that
-is not timed unless it is said. Contenders take turns, in each round in another order. Numbers are
-medians over the rounds, with the least and the most in brackets; ratios are those of medians. MB/s
-are uncompressed megabytes (10⁶ bytes) per second. *On disk* is the time until the system has
-written everything back; nwb_ophys waits for that before the file gets its name, the others do not.
-*Peak* is the highest resident memory while the job runs, and *above* is what it is above the memory
-just before; *own* leaves out mapped files, and is sampled every 5 ms.
+Each measurement runs in a separate Python process, which first opens or makes the source. This is
+not timed unless stated otherwise. Contenders take turns, in a different order in each round.
+Numbers are medians over the rounds, with the minimum and the maximum in brackets; ratios are ratios
+of medians. MB/s are uncompressed megabytes (10⁶ bytes) per second. *On disk* is the time until the
+system has written everything to the disk; nwb_ophys waits for this before it renames the file, the
+others do not. *Peak* is the highest resident memory while the job runs, and *above* is the peak
+minus the memory just before; *own* leaves out mapped files and is sampled every 5 ms.
 """
 
 #: Heading, and text of a contender's cell.
@@ -56,14 +56,14 @@ def write_report(folder: Path, results: Results, plots: dict[str, str]) -> None:
 
 
 def _trial_notes(results: Results, known: dict[str, Comparison]) -> list[str]:
-    """Return a warning where there is less than a report needs."""
+    """Return a warning for each way in which the results are less than a report needs."""
     rounds = {key: value["rounds"] for key, value in results["comparisons"].items()}
     few = [key for key, number in rounds.items() if number < known[key].least_rounds]
     notes = []
     if results["scale"] != 1:
-        notes.append(f"**A trial: {results['scale']:g} of the full amount of data.**\n")
+        notes.append(f"**A trial run with {results['scale']:g} of the full amount of data.**\n")
     if few:
-        notes.append(f"**A trial: too few rounds of {', '.join(few)}.**\n")
+        notes.append(f"**A trial run with too few rounds of {', '.join(few)}.**\n")
     return notes
 
 
@@ -106,7 +106,7 @@ def _table(results: Results, comparison: Comparison) -> list[str]:
 def _has(results: Results, comparison: Comparison, column: Column) -> bool:
     """Return whether any contender has a cell in the column."""
     names = results["comparisons"][comparison.key]["contenders"]
-    # Of a process that starts another, its own memory says nothing.
+    # The memory of a process that only starts another one means nothing.
     if comparison.case == "f" and column[0] not in ("seconds", "speed over neuroconv's"):
         return False
     return any(column[1](results, comparison.key, name) for name in names)

@@ -1,4 +1,4 @@
-"""The file of results, to which each run adds its comparisons."""
+"""File of results, to which each run adds its comparisons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Results = dict[str, Any]
 
 
 def load_results(path: Path, machine: dict[str, str], scale: float) -> Results:
-    """Return the results in a file, or empty ones.
+    """Return the results in a file, or empty results if there is no file.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def load_results(path: Path, machine: dict[str, str], scale: float) -> Results:
 
 
 def save_results(path: Path, results: Results) -> None:
-    """Write results, the comparisons in the order of their keys' letters."""
+    """Write results, with the comparisons in the order of the letters of their keys."""
     comparisons = results["comparisons"]
     results["comparisons"] = {key: comparisons[key] for key in sorted(comparisons, key=_order)}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,12 +40,12 @@ def save_results(path: Path, results: Results) -> None:
 
 
 def _order(key: str) -> str:
-    """Return the letter only: within a case they stay in the order in which they were run."""
+    """Return the letter only, so that comparisons of one case stay in the order of the runs."""
     return key[0]
 
 
 def median(results: Results, key: str, contender: str, quantity: str) -> float | None:
-    """Return the median over the rounds; None where it was not measured."""
+    """Return the median over the rounds, or None if the quantity was not measured."""
     comparison = results["comparisons"].get(key)
     values = comparison["contenders"].get(contender, {}).get(quantity) if comparison else None
     return None if not values or None in values else statistics.median(values)

@@ -1,7 +1,7 @@
-"""The least work that any writer of a compressed movie has: transpose, shuffle, deflate.
+"""Roofline: the least work that writing a compressed movie takes: transpose, shuffle, deflate.
 
-Nothing is read or written, and the movie is in memory already. The steps are those of nwb_ophys
-itself, which are faster than numpy's plain ones.
+Nothing is read or written, and the movie is in memory already. The steps are taken from nwb_ophys,
+which are faster than plain NumPy.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def run_rounds(
     Returns
     -------
     dict
-        By the name of the contender: lists of what each round took, by quantity, or ``not_run``,
+        For each contender by name, the measured values of all rounds by quantity; or ``not_run``,
         the reason why there are none.
     """
     print(f"{comparison.key}: {comparison.title}", flush=True)
@@ -58,7 +58,7 @@ def _takes_part(contender: Contender, index: int) -> bool:
 
 
 def run_module(module: str, *arguments: str) -> str:
-    """Run a module in a process of its own and return what it prints.
+    """Run a module in a separate process and return its output.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One measurement, in a process of its own: ``python -m benchmarks.run KEY CONTENDER …``.
+"""One measurement in a separate process: ``python -m benchmarks.run KEY CONTENDER …``.
 
 The last line of the output is the result as JSON.
 """
@@ -20,19 +20,19 @@ from benchmarks.model import Job, Setup
 
 
 def measure(job: Job, target: Path) -> dict[str, Any]:
-    """Run a job and return what it took.
+    """Run a job and return its time, memory and file size.
 
     Returns
     -------
     dict
         ``seconds`` until the job returns; ``seconds_on_disk`` until the operating system has
-        written everything back as well; ``peak`` and ``above``, resident memory in bytes, as such
-        and above the level before; ``own_above``, the latter without mapped files;
-        ``peak_of_process``, from its beginning; ``size`` of the result and ``num_bytes`` of the
+        also written everything to the disk; ``peak`` and ``above``, resident memory in bytes, in
+        total and above the level before; ``own_above``, the latter without mapped files;
+        ``peak_of_process``, since its start; ``size`` of the result and ``num_bytes`` of the
         source.
     """
     gc.collect()
-    os.sync()  # so that what was written earlier is not written back meanwhile
+    os.sync()  # so that earlier files are not written to the disk meanwhile
     with PeakMemory() as memory:
         start = time.perf_counter()
         size = job.run()
@@ -68,7 +68,11 @@ def main() -> None:
     """Make the sources of a comparison, or measure one of its contenders."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("key")
-    parser.add_argument("contender", nargs="?", help="make the sources when not given")
+    parser.add_argument(
+        "contender",
+        nargs="?",
+        help="name of the contender to measure; without it, make the sources",
+    )
     parser.add_argument("--sources", type=Path, required=True)
     parser.add_argument("--target", type=Path)
     parser.add_argument("--scale", type=float, default=1.0)

@@ -1,6 +1,6 @@
-"""Case d: ROIs to HDF5, from a Suite2p folder and from masks that are images in memory.
+"""Case d: ROIs to HDF5, from a Suite2p folder and from images of masks in memory.
 
-neuroconv 0.10 writes masks in the form that their source has, whatever ``mask_type`` says: pixel
+neuroconv 0.10 writes masks in the form of their source and ignores ``mask_type``: pixel
 masks from Suite2p, image masks from images. What it needs for image masks is therefore measured
 from images, and what we need both from images and from Suite2p.
 """
@@ -29,11 +29,11 @@ PARTS = {
 }
 
 _TIMED = (
-    "ROIs are disks of about 100 pixels in a field of 512 × 512, traces float32 of "
-    f"{NUM_SAMPLES:,} samples. Timed are adding to an `NWBFile` and writing, from an open source: "
+    "ROIs are disks of about 100 pixels in a field of 512 × 512, traces are float32 with "
+    f"{NUM_SAMPLES:,} samples. Adding to an `NWBFile` and writing are timed, from an open source: "
     "a Suite2p folder, or float32 images and traces in memory (*from images*). neuroconv writes "
-    "the masks in the form of its source, so that from Suite2p it writes pixel masks whatever is "
-    "asked. Of masks alone the source has no summary images, and one trace of two samples."
+    "masks in the form of their source, so it always writes pixel masks from Suite2p. For masks "
+    "alone the source has no summary images, and one trace of two samples."
 )
 
 #: Images of more bytes than this are not held in memory.
@@ -91,7 +91,7 @@ def _from_images(write: Callable[..., Callable[[], None]], full: int, part: str)
 
 
 def _num_bytes(num_rois: int, part: str) -> int | None:
-    """Return the bytes of image masks in float32, and of traces; None of pixel masks."""
+    """Return the bytes of float32 image masks and of traces, or None for pixel masks."""
     if part.startswith("pixel"):
         return None
     traces = 2 if part.endswith("alone") else 4 * NUM_SAMPLES

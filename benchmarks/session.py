@@ -1,4 +1,4 @@
-"""The session that every file here belongs to."""
+"""Session of all files that the benchmarks write."""
 
 from __future__ import annotations
 

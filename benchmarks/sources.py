@@ -20,7 +20,7 @@ _BATCH = 50
 
 
 def num_frames(scale: float, full: int = NUM_FRAMES) -> int:
-    """Return the number of frames at a scale; two at least."""
+    """Return the number of frames at a scale, at least two."""
     return max(2, round(full * scale))
 
 
@@ -41,13 +41,13 @@ def make_noise(folder: Path, scale: float) -> None:
 
 
 def load_noise(folder: Path, count: int | None = None) -> NDArray[np.int16]:
-    """Return the first frames of the movie, all when not given, as an array in memory."""
-    # Not a memory map, so that reading the file is no part of what is timed.
+    """Return the first `count` frames of the movie, or all of them, as an array in memory."""
+    # Not a memory map, so that reading the file is not timed.
     return np.array(np.load(folder / _NAME, mmap_mode="r")[:count])
 
 
 def movie_extractor(movie: NDArray[Any]) -> Any:
-    """Return the extractor over an array that every converter is given."""
+    """Return the extractor of an array that all contenders write."""
     from roiextractors.extractors.numpyextractors.numpyextractors import NumpyImagingExtractor
 
     # Its last axis is the channel.
@@ -55,7 +55,7 @@ def movie_extractor(movie: NDArray[Any]) -> Any:
 
 
 def repeating_extractor(block: NDArray[Any], count: int) -> Any:
-    """Return an extractor of `count` frames that cost nearly nothing: a block over and over."""
+    """Return an extractor of `count` frames at almost no cost: it repeats one block."""
     from roiextractors import ImagingExtractor
 
     class RepeatingImagingExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -90,7 +90,7 @@ def repeating_extractor(block: NDArray[Any], count: int) -> Any:
 
 
 def read_through(path: Path) -> None:
-    """Read a file once, so that the operating system has it in memory."""
+    """Read a file once, so that it is in the cache of the operating system."""
     for piece in _pieces(path):
         del piece
 

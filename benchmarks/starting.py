@@ -1,4 +1,4 @@
-"""Case f: how long it takes to import the package, and to see the help of its command."""
+"""Case f: time to import the package, and to show the help of its command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _import(package: str) -> str:
 
 
 def _help(package: str) -> str:
-    """Return Python code that prints the help of a command, as its script does."""
+    """Return Python code that prints the help of a command, like its script."""
     command = _COMMANDS[package]
     (entry,) = entry_points(group="console_scripts", name=command)
     return (
@@ -46,7 +46,7 @@ def starting_comparisons() -> list[Comparison]:
         Comparison(
             key=key,
             title=title,
-            timed="Timed is a new Python process from start to end, after one that is not timed.",
+            timed="A new Python process is timed from start to end, after one that is not timed.",
             contenders=[
                 Contender(name=package, prepare=_prepare(package, code)) for package in _COMMANDS
             ],

@@ -11,24 +11,24 @@ _MOVIE, _ZARR = "a-movie-hdf5", "b-movie-zarr"
 
 @frozen(kw_only=True)
 class Target:
-    """A number that is to be reached: the median of one contender, or its ratio to another's.
+    """Number to reach: the median of one contender, or its ratio to another contender's.
 
     Attributes
     ----------
     text : str
     key : str
-        Of the comparison.
+        Key of the comparison.
     of, to : str
-        Contenders; the value is the quantity of the one, over that of the other if there is one.
+        Contenders; the value is the quantity of the first, divided by that of the second if given.
     quantity : str
     bound : float
-        The value that is to be reached.
+        Value to reach.
     goal : float, optional
-        The value to be wished for.
+        Value to aim for.
     at_most : bool
         Whether the bound is the highest value allowed, not the lowest.
     unit : float
-        What one of the value's units is, in bytes, if it is not a ratio.
+        Size of the unit of the value in bytes, if the value is no ratio.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Target:
     unit: float = 1.0
 
     def value(self, results: Results) -> float | None:
-        """Return what was measured, or None."""
+        """Return the measured value, or None."""
         value = median(results, self.key, self.of, self.quantity)
         if self.to is None:
             return None if value is None else value / self.unit
@@ -50,12 +50,12 @@ class Target:
         return value / other if value is not None and other else None
 
     def met(self, value: float) -> bool:
-        """Return whether a value reaches the bound."""
+        """Return whether a value is within the bound."""
         return value <= self.bound if self.at_most else value >= self.bound
 
 
 def faster(text: str, key: str, than: str, bound: float, goal: float | None = None) -> Target:
-    """Return the target that nwb_ophys is faster by a given factor."""
+    """Return the target of nwb_ophys being faster by a factor."""
     return Target(text=text, key=key, of=than, to="nwb_ophys", bound=bound, goal=goal)
 
 
@@ -113,7 +113,7 @@ TARGETS = [
         unit=1e6,
     ),
     Target(
-        text="Movie of 20 GB: peak of memory over that of 2 GB",
+        text="Movie of 20 GB: peak of memory relative to a movie of 2 GB",
         key="e-length",
         of="20 GB",
         to="2 GB",

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``, with few data and one round."""
+"""Test of ``python -m benchmarks`` with little data and one round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several streams in one file: what they share, what is kept apart, and that nothing is lost."""
+"""Tests of several streams in one file: shared objects, separate objects, and nothing lost."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_movie_and_its_rois_share_device_and_plane(tmp_path, backend, first):
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_colliding_names_are_kept_apart_and_nothing_is_lost(tmp_path, first, second, order):
-    """Two movies and two segmentations of the same names: everything twice, whatever the order."""
+    """Two movies and two segmentations with the same names are all written, in any order."""
     streams = [
         ("left", _movie(first)),
         ("right", _movie(second)),

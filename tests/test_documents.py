@@ -1,4 +1,4 @@
-"""The reader and writer of YAML and JSON: values of texts, refused texts, and the way back."""
+"""Tests of the reader and the writer of YAML and JSON: values, invalid texts and round trips."""
 
 from __future__ import annotations
 
@@ -316,7 +316,7 @@ def test_every_reader_reads_the_same_numbers(tmp_path):
 
 
 def test_a_thousand_lines_take_less_than_two_seconds():
-    """They take 0.25 s; the reader before, PyYAML's in Python, took 0.15 s."""
+    """Reading takes 0.25 s; the former reader, PyYAML's in Python, took 0.15 s."""
     text = "".join(f"key{number}: {{name: value, number: 1.5}}\n" for number in range(1000))
     begin = time.process_time()
     assert len(parse_yaml(text)) == 1000

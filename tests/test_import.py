@@ -1,4 +1,4 @@
-"""Importing the package, and its help, costs nothing: no pynwb, no package of a format."""
+"""Tests that the import of the package and its help load no pynwb and no optional package."""
 
 from __future__ import annotations
 

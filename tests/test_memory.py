@@ -1,4 +1,4 @@
-"""Free memory and usable cores: of the machine, and of the control groups of Linux."""
+"""Tests of free memory and usable cores of the machine and of the control groups of Linux."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from nwb_ophys.memory import available_memory, usable_cores
 
 @pytest.fixture
 def groups(tmp_path, monkeypatch):
-    """A machine with 8,000 bytes free and six cores, and a function that states a control group."""
+    """Machine with 8,000 free bytes and six cores, and a function that defines a control group."""
     monkeypatch.setattr(memory, "_CGROUP_ROOT", tmp_path / "cgroup")
     monkeypatch.setattr(memory, "_PROCESS_CGROUPS", tmp_path / "self")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8000))

@@ -1,4 +1,4 @@
-"""Interfaces of NeuroConv 0.10 as our streams, and ours within its converters."""
+"""Tests of interfaces of neuroconv 0.10 as streams, and of interfaces in neuroconv's converters."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _stated(converter: Any) -> Any:
 
 
 def _check(path: Path, recording: SimulatedRecording, tables: int = 1) -> None:
-    """One movie and some segmentations of it are in the file, whole and valid."""
+    """Check that a movie and its segmentations are in the file, which is complete and valid."""
     with NWBHDF5IO(path, "r") as io:
         nwbfile = io.read()
         assert pynwb.validate(io=io) == []
@@ -172,7 +172,7 @@ def test_device_models_pass_their_check(sources, recording, tmp_path):
 
 
 def test_their_form_of_metadata_is_not_taken_for_ours(sources):
-    """Their converters' check passes it, but given to us by a user it would be ignored."""
+    """neuroconv's converters accept the key, but here it would be ignored, so it is an error."""
     interface = TiffImagingInterface(sources["tiff"], 30.0)
     stated = {"Ophys": {"ImagingPlanes": {"ImagingPlane": {"name": "ImagingPlane"}}}}
     with pytest.raises(MetadataError, match="Did you mean 'ImagingPlane'"):
@@ -225,7 +225,7 @@ def test_theirs_as_a_stream(sources, recording, tmp_path, theirs):
 
 
 def test_their_segmentation_beside_ours(sources, recording, tmp_path):
-    """Both find the same cells; neither takes the other's place."""
+    """Both segmentations find the same cells; neither replaces the other."""
     converter = OphysConverter(
         {
             "movie": TiffImagingInterface(sources["tiff"], 30.0),

@@ -1,4 +1,4 @@
-"""Behaviour at the seams between rooms that no room's own tests see."""
+"""Tests of behaviour that depends on several rooms."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_background_survives_the_functional_api_with_a_renamed_segmentation(tmp_
 
 
 def test_columns_added_after_a_look_at_the_file_are_written(tmp_path):
-    """``nwbfile.objects`` is kept from its first use."""
+    """``nwbfile.objects`` keeps the objects that it found when it was first used."""
     nwbfile = movie().create_nwbfile(START)
     assert nwbfile.objects
     interface = NumpyImagingInterface(np.full((3, 6, 5), 7, np.uint8), 10.0)

@@ -1,4 +1,4 @@
-"""When samples were taken: described by a rate only where that is true, and brought into line."""
+"""Tests of the times of samples: a rate only if it reproduces the times, and alignment."""
 
 from __future__ import annotations
 

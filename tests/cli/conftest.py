@@ -1,4 +1,4 @@
-"""The command line run in this process, and small recordings to give it."""
+"""Fixtures that run the command line in this process, and small recordings for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Outcome:
     err: str
 
     def is_mistake(self, *words: str) -> bool:
-        """Return whether it reports a user's mistake: one or two plain lines with these words."""
+        """Return whether a user's mistake is reported, in one or two lines with these words."""
         lines = self.err.strip().splitlines()
         shown = "Traceback" not in self.err and all(word in self.err for word in words)
         return self.code == 2 and 1 <= len(lines) <= 2 and lines[-1].startswith("Error: ") and shown
@@ -54,7 +54,7 @@ def recording() -> SimulatedRecording:
 
 @pytest.fixture
 def raw(tmp_path: Path, recording: SimulatedRecording, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a recording in each format, in which the command line is run."""
+    """Folder with a recording in each format, in which the command line runs."""
     folder = tmp_path / "raw"
     folder.mkdir()
     write_tiff(folder / "movie.tif", recording.movie)

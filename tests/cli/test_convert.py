@@ -1,4 +1,4 @@
-"""``nwb-ophys convert``: what it writes and what it says."""
+"""Tests of the files and the output of ``nwb-ophys convert``."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_overwrite_and_append(run, raw):
 
 
 def test_a_start_without_zone_is_noted(run, raw):
-    """ScanImage writes no time zone: a note says which one was taken."""
+    """ScanImage writes no time zone: a note names the zone that is used."""
     done = run("convert", "si.tif", "-o", "a.nwb")
     assert done.code == 0
     (note,) = done.err.splitlines()
@@ -140,7 +140,7 @@ def test_a_start_without_zone_is_noted(run, raw):
 
 
 def test_as_a_program(raw, recording):
-    """The installed command, as users call it."""
+    """The installed command runs as users call it."""
     program = Path(sys.executable).parent / "nwb-ophys"
     done = subprocess.run(
         [program, "convert", "movie.npy", "-o", "a.nwb", *RATE, "--set", START],

@@ -1,4 +1,4 @@
-"""A user's mistake prints one line on stderr, exits with 2, and leaves no file."""
+"""Tests of mistakes of users: one line on stderr, exit code 2, and no file left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TO = ("-o", "out.nwb")
 
 
 def _damage(raw: Path) -> None:
-    """Files that were cut off while they were copied, and others that are something else."""
+    """Folder with files that were truncated while they were copied, and files of other kinds."""
     for name in ("movie.tif", "si.tif", "caiman.hdf5", "movie.npy"):
         content = (raw / name).read_bytes()
         (raw / f"cut-{name}").write_bytes(content[: len(content) // 2])

@@ -1,4 +1,4 @@
-"""``nwb-ophys formats``, ``metadata``, ``inspect``, ``demo`` and the help."""
+"""Tests of ``nwb-ophys formats``, ``metadata``, ``inspect``, ``demo`` and the help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options that say how a file is stored, of ``convert`` and ``repack``."""
+"""Tests of the storage options of ``convert`` and ``repack``."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ TRACES = "processing/ophys/Fluorescence/RoiResponseSeries/data"
 
 @pytest.fixture(scope="session")
 def recording():
-    """One whose movie is larger than the 64 kB below which repacking copies as it is."""
+    """NWB file with a movie above 64 kB; repacking copies smaller datasets unchanged."""
     return simulate_recording(num_samples=60, num_rows=24, num_columns=34, num_cells=3)
 
 
 @pytest.fixture
 def raw(tmp_path, recording, monkeypatch) -> Path:
-    """A folder with recordings, in which the command line is run."""
+    """Folder with recordings, in which the command line runs."""
     folder = tmp_path / "raw"
     folder.mkdir()
     write_tiff(folder / "movie.tif", recording.movie)
@@ -46,7 +46,7 @@ def target(raw, backend) -> Path:
 
 
 def facts(path, location):
-    """Return chunks, compression and level of a dataset, whichever the backend."""
+    """Return chunks, compression and level of a dataset of either backend."""
     if Path(path).is_dir():
         array = zarr.open(str(path), "r")[location]
         codec = array.compressor
@@ -275,7 +275,7 @@ MISTAKES = {
 
 @pytest.fixture
 def mistaken(raw) -> Path:
-    """A folder with configurations that are wrong."""
+    """Folder with invalid configurations."""
     (raw / "broken.yaml").write_text("datasets: [1,\n  x: }")
     (raw / "twice.yaml").write_text(
         "datasets:\n  acquisition/A/data: {shuffle: true}\n  acquisition/A/data: {}\n"
@@ -334,7 +334,7 @@ def test_a_preset_without_its_package(run, raw, monkeypatch):
 
 @pytest.fixture
 def made(run, raw, target, backend) -> Path:
-    """A file of each backend, of a movie and ROIs."""
+    """Files of both backends, each with a movie and ROIs."""
     path = raw / f"made{''.join(target.suffixes)}"
     both = ("movie.tif", "suite2p", *MOVIE_OF[1:])
     assert run("convert", *both, "-o", path, "--backend", backend, "--chunk-mb", "0.01").code == 0

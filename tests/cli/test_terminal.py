@@ -1,4 +1,4 @@
-"""The progress bar is on a terminal only; warnings and notes go to stderr."""
+"""Tests of the progress bar, shown only on a terminal, and of warnings and notes on stderr."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENVIRONMENT = os.environ | {"TQDM_MININTERVAL": "0"}
 
 
 def _on_a_terminal(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    """Run with stderr on a pseudo-terminal; return the code, stdout, and what the terminal got."""
+    """Run with stderr on a pseudo-terminal; return exit code, stdout and the terminal's output."""
     parent, child = pty.openpty()
     # 24 lines of 120 characters; one without a size shows no bar.
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
@@ -58,7 +58,7 @@ def _on_a_terminal(folder: Path, *arguments: str) -> tuple[int, str, str]:
 
 @pytest.fixture(autouse=True)
 def _in_raw(raw: Path) -> None:
-    """Have the recordings there."""
+    """Make the recordings available."""
 
 
 def test_bar_on_a_terminal(raw):

@@ -1,4 +1,4 @@
-"""Reading the blocks of code of README.md and docs/, and running them as a reader would."""
+"""Fixtures that read the code blocks of README.md and docs/ and run them as a reader would."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _INSTALLS = re.compile(r"python -m venv |pip install ")
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code: its language, its text, and the name that a comment gives it."""
+    """Block of code with its language, its text, and the name given by a comment."""
 
     language: str
     code: str
@@ -44,7 +44,7 @@ class Block:
 
 
 def read_blocks(page: str) -> list[Block]:
-    """Return the blocks of a page, in order; those that docs/ takes from README.md included."""
+    """Return the blocks of a page in order, including those that docs/ takes from README.md."""
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     if page.endswith(".md"):
         found = _MARKDOWN.finditer(text)
@@ -57,7 +57,7 @@ def read_blocks(page: str) -> list[Block]:
 
 
 def commands_of(code: str) -> list[str]:
-    """Return the commands of a block for the shell, each in one line."""
+    """Return the commands of a shell block, each on one line."""
     lines = code.replace("\\\n", " ").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
@@ -78,7 +78,7 @@ def run_command(command: str) -> str:
 
 
 class Page:
-    """A page whose blocks run one after the other in a folder, with one namespace."""
+    """Page with blocks that run one after the other in one folder and one namespace."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -92,7 +92,7 @@ class Page:
         return blocks
 
     def run(self, block: Block, where: str) -> None:
-        """Run a block of Python or for the shell; other languages are not run."""
+        """Run a block of Python or shell code; other languages are not run."""
         if block.label in _FILES:
             (self.folder / _FILES[block.label]).write_text(block.code, encoding="utf-8")
         if block.label == "pyproject.toml":
@@ -113,13 +113,13 @@ _FILES = {"labrig.py": "labrig.py", "pyproject.toml": "pyproject.toml", "traces"
 
 @pytest.fixture
 def blocks_of() -> Callable[[str], list[Block]]:
-    """The function that reads the blocks of a page."""
+    """Function that reads the blocks of a page."""
     return read_blocks
 
 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """A folder with the files to practise on, made as the tutorials say."""
+    """Folder with the files to practise on, created as in the tutorials."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     page = Page(tmp_path)
@@ -134,7 +134,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
 
 @pytest.fixture
 def labrig(tmp_path: Path) -> dict[str, str]:
-    """The README's own format as an installed distribution, in the environment of a process."""
+    """Environment of a process in which the example format of the README is installed."""
     files = {block.label: block.code for block in read_blocks("README.md")}
     site = tmp_path / "site"
     site.mkdir()
@@ -146,7 +146,7 @@ def labrig(tmp_path: Path) -> dict[str, str]:
 
 
 def install(pyproject: str, folder: Path) -> None:
-    """Make what is in a folder on the path an installed distribution, as an installer would."""
+    """Make the module in a folder on the path an installed distribution, as an installer would."""
     name, group, points = read_project(pyproject)
     info = folder / f"{name.replace('-', '_')}-0.1.dist-info"
     info.mkdir()
@@ -157,7 +157,7 @@ def install(pyproject: str, folder: Path) -> None:
 
 
 def read_project(text: str) -> tuple[str, str, dict[str, str]]:
-    """Return the name, the entry-point group and its entries of a small pyproject.toml."""
+    """Return the name, the entry-point group and the entries in a small pyproject.toml."""
     # tomllib is in Python 3.11 and later only.
     name = re.search(r'^name = "(.*)"$', text, re.M)
     section = re.search(r'^\[project\.entry-points\."(.*)"\]\n((?:\w.*\n)+)', text, re.M)

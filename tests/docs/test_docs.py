@@ -1,4 +1,4 @@
-"""The pages of docs/: their code runs, and they leave nothing out."""
+"""Tests of the pages of docs/: their code runs, and they are complete."""
 
 from __future__ import annotations
 

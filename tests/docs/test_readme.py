@@ -1,4 +1,4 @@
-"""README.md: all its code runs, and what it shows is what comes out."""
+"""Tests of README.md: all its code runs and prints the output that is shown."""
 
 from __future__ import annotations
 

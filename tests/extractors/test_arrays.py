@@ -1,4 +1,4 @@
-"""Arrays as extractors, and ``.npy`` files."""
+"""Tests of extractors of arrays and of ``.npy`` files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Extractors for several threads."""
+"""Tests of extractors for several threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nwb_ophys.iterators import ImagingExtractorDataChunkIterator
 
 
 class OneHead:
-    """A file with one position, which two threads at once would move away from each other."""
+    """File with one position, which two threads at once would both move."""
 
     opened = 0
 
@@ -39,7 +39,7 @@ class OneHead:
 
 
 class OneHeadInterface(ImagingInterface):
-    """Movies behind one position."""
+    """Interface for files with one position."""
 
     @attrs.frozen(kw_only=True)
     class Source:

@@ -1,4 +1,4 @@
-"""One small recording in every format, for the tests that all formats share."""
+"""Fixtures with a small recording in every format, for the tests that all formats share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ START = "2024-05-17T14:30:00+02:00"
 
 @attrs.frozen
 class Sample:
-    """A format and a small recording in it."""
+    """Format with a small recording."""
 
     row: FormatRow
     cls: Any
@@ -57,7 +57,7 @@ def sample_of(name: str, tmp_path: Path, recording: SimulatedRecording) -> Sampl
 
 @pytest.fixture
 def metadata(careful_metadata: dict[str, Any]) -> dict[str, Any]:
-    """Metadata of a careful user, for the test to change."""
+    """Metadata of a careful user, which the test may change."""
     return copy.deepcopy(careful_metadata)
 
 

@@ -1,4 +1,4 @@
-"""What every row of the registry keeps: schemas, errors, stub, alignment, files."""
+"""Tests that every row of the registry passes: schemas, errors, stub, alignment, files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from nwb_ophys.registry import detect
 
 
 def _series(nwbfile: NWBFile) -> list[Any]:
-    """Every series over time: movies and traces."""
+    """Return all series over time: movies and traces."""
     found = list(nwbfile.acquisition.values())
     if "ophys" in nwbfile.processing:
         module = nwbfile.processing["ophys"].data_interfaces.values()
@@ -239,7 +239,7 @@ def test_metadata_that_are_no_dictionary(sample, tmp_path):
 
 
 def _empty(hour: int = 12) -> NWBFile:
-    """A file of another author, of a session that begins as the metadata say, at 14:30+02:00."""
+    """Return a file of another author; by default its session starts as in the metadata."""
     return NWBFile("of another", "id", datetime(2024, 5, 17, hour, 30, tzinfo=timezone.utc))
 
 
@@ -436,7 +436,7 @@ def test_streams_open_by_themselves(sample):
 
 
 def test_what_is_in_memory_can_be_written_when_the_interface_is_gone(sample, tmp_path):
-    """Fault: of lists of pixels nothing held the extractor, which closed the file of the traces."""
+    """Fault: nothing kept the extractor of pixel lists alive, which closed its file of traces."""
     forms = (
         [{}] if sample.is_imaging else [{"mask_type": form} for form in ("image", "pixel", None)]
     )

@@ -1,4 +1,4 @@
-"""Each recording is of its own format, and of no other: every detector on every sample."""
+"""Tests of detection: each sample matches its own format and no other."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_real_recordings_are_of_their_own_format_alone(data_folder, path):
 
 
 def test_a_sample_is_of_its_own_format_alone(sample: Sample) -> None:
-    """Every detector on every sample."""
+    """Every detector is applied to every sample."""
     claims = {name for name, row in formats().items() if row.load().matches(sample.path)}
     # Arrays of ROIs are told by their names only; by itself such a file is one of an array.
     own = "numpy" if sample.row.name == "numpy-segmentation" else sample.row.name
@@ -141,7 +141,7 @@ def test_few_of_very_many_files_are_opened(
 
 
 def _counted_opens(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which the path of each file in a folder is added when it is opened."""
+    """Return a list that records the path of each file in a folder that is opened."""
     opened: list[str] = []
 
     def counted(function: Any) -> Any:
@@ -190,7 +190,7 @@ def test_a_file_among_very_many_that_are_no_recordings_is_found(tmp_path: Path) 
 
 
 def test_no_recording_of_very_many_is_dropped(tmp_path: Path) -> None:
-    """A conversion looks at each file, where detection looks at a few."""
+    """A conversion opens each file; detection opens only a few."""
     for number in range(120):
         name = "mov" if number in (3, 57, 118) else "deep/down"
         _write_hdf5(tmp_path / f"trial_{number}.h5", name)
@@ -227,7 +227,7 @@ def test_the_chunks_of_a_zarr_store_are_not_looked_into(
 def test_a_store_of_zarr_in_a_folder_is_found(
     tmp_path: Path, recording: SimulatedRecording
 ) -> None:
-    """Minian's, a group of Zarr itself, was found alone, but not in the folder of its session."""
+    """Fault: a Zarr group of Minian was found alone, but not in the folder of its session."""
     store = tmp_path / "mouse7" / "day1" / "minian"
     write_minian(store, recording)
     (store / ".zgroup").write_text('{"zarr_format": 2}')
@@ -238,7 +238,7 @@ def test_a_store_of_zarr_in_a_folder_is_found(
 def test_links_that_lead_back_are_not_followed(
     tmp_path: Path, recording: SimulatedRecording
 ) -> None:
-    """A recording beside a link to its own folder was converted three times."""
+    """Fault: a recording beside a link to its own folder was converted three times."""
     write_bruker(tmp_path / "links" / "TSeries", recording.movie.astype("u2"))
     (tmp_path / "links" / "loop").symlink_to(tmp_path / "links")
     (tmp_path / "elsewhere").symlink_to(tmp_path / "links" / "TSeries")
@@ -247,7 +247,7 @@ def test_links_that_lead_back_are_not_followed(
 
 
 def test_one_name_of_a_format(tmp_path: Path, recording: SimulatedRecording) -> None:
-    """A text was read as a list of letters."""
+    """Fault: a text was read as a list of letters."""
     path = write_bruker(tmp_path / "TSeries", recording.movie.astype("u2"))
     assert [each.format for each in detect(path, format_names="bruker")] == ["bruker"]
     assert detect(path, format_names="tiff") == []
@@ -256,7 +256,7 @@ def test_one_name_of_a_format(tmp_path: Path, recording: SimulatedRecording) -> 
 def test_a_recording_beside_that_of_the_folder_is_told_of(
     tmp_path: Path, recording: SimulatedRecording
 ) -> None:
-    """It was left out without a word."""
+    """Fault: the recording was left out silently."""
     write_inscopix(tmp_path / "movie.isxd", recording.movie.astype("u2"))
     tifffile.imwrite(tmp_path / "overview.tif", recording.movie)
     with pytest.warns(UserWarning, match=r"also contains 'movie.isxd' \(inscopix\), which is not"):
@@ -283,7 +283,7 @@ def test_a_recording_beside_that_of_the_folder_is_told_of(
 def test_a_recording_that_was_cut_off_is_told_of(
     name: str, keeps: float, tmp_path: Path, recording: SimulatedRecording
 ) -> None:
-    """In a folder of several it was left out without a word."""
+    """Fault: in a folder of several recordings it was left out silently."""
     sample = sample_of(name, tmp_path, recording)
     content = sample.path.read_bytes()
     cut = sample.path.with_name(f"cut_{sample.path.name}")
@@ -351,7 +351,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_files_is_said(tmp_path: Path, recording: SimulatedRecording) -> None:
-    """An empty file in front, or a link to nothing, hid the others without a word."""
+    """Fault: a leading empty file, or a broken link, hid the other files silently."""
     (tmp_path / "a.tif").touch()
     tifffile.imwrite(tmp_path / "b.tif", recording.movie)
     with pytest.raises(UnknownFormatError, match=r"2 .tif files \('a.tif' is empty\)\. Looked"):
@@ -365,7 +365,7 @@ def test_what_is_wrong_with_files_is_said(tmp_path: Path, recording: SimulatedRe
 
 
 def test_a_folder_of_nwb_files(tmp_path: Path) -> None:
-    """It was answered with the list of all formats."""
+    """Fault: the message listed all formats."""
     (tmp_path / "session.nwb").write_bytes(b"\x89HDF\r\n\x1a\n")
     words = r"contains only NWB files\. .* give the path of a file\."
     with pytest.raises(UnknownFormatError, match=words):

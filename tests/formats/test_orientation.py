@@ -1,4 +1,4 @@
-"""ROIs and images of each format lie on the movie: rows and columns, against the raw files.
+"""Tests of orientation: ROIs and images of each format lie on the movie, as in the raw files.
 
 The field is wider than high and the ROIs are shaped like an L, so that whatever is transposed,
 mirrored or moved shows. The raw files are read with h5py, NumPy, SciPy, pickle and zarr alone.
@@ -53,7 +53,7 @@ Raw = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
 def _rows_first(stored: np.ndarray) -> np.ndarray:
-    """Return what a MATLAB file has, columns before rows; of no ROI it has the shape only."""
+    """Return the masks of a MATLAB file, columns before rows; without ROIs only their shape."""
     return stored.swapaxes(-1, -2) if stored.ndim > 1 else stored
 
 
@@ -194,7 +194,7 @@ def _written(interface: Any, folder: Path, mask_type: str | None) -> Iterator[An
 
 
 def _masks_of(table: Any, mask_type: str) -> np.ndarray:
-    """Return the masks as NWB says it: x the column, y the row."""
+    """Return the masks in the order of NWB: x is the column, y the row."""
     if mask_type == "image":
         return np.asarray(table["image_mask"][:]).swapaxes(1, 2)
     masks = np.zeros((len(table.id), ROWS, COLUMNS))

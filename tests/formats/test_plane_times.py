@@ -1,4 +1,4 @@
-"""Planes that are series of their own have the times that the files state of their frames."""
+"""Tests of planes as separate series, which have the times of their frames in the files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _times(series: Any) -> np.ndarray:
 
 
 def _written(path: Path, target: Path, **options: Any) -> dict[str, np.ndarray]:
-    """Return the times of each series of a conversion of the planes of a recording."""
+    """Convert the planes of a recording, and return the times of each series."""
     nwb_ophys.open(path, as_volume=False, **options).run_conversion(target, metadata=START)
     with NWBHDF5IO(target, "r") as io:
         return {name: _times(series) for name, series in io.read().acquisition.items()}
@@ -51,7 +51,7 @@ def test_bruker(data_folder, tmp_path):
 
 
 def test_scanimage(data_folder, tmp_path):
-    """Nine planes and seven flyback frames of two channels."""
+    """Recording of nine planes and seven flyback frames, with two channels."""
     stated = []
     for file in sorted((data_folder / SCANIMAGE).glob("*.tif")):
         with tifffile.TiffFile(file) as tiff:

@@ -1,4 +1,4 @@
-"""A format of another package, installed as its users install it."""
+"""Test of a format of another package that is installed with pip."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ assert type(open("recordings")) is LabRigImagingInterface
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The environment of a process in which pip has installed the README's own format."""
+    """Environment of a process in which pip has installed the example format of the README."""
     folder = tmp_path_factory.mktemp("labrig")
     blocks = dict(re.findall(r"<!-- (\S+) -->\n```\w+\n(.*?)```", README.read_text(), re.S))
     for name in ("labrig.py", "pyproject.toml"):

@@ -1,4 +1,4 @@
-"""Every real recording converts by the command line, to a valid file that equals its source."""
+"""Tests of real recordings: each is converted to a valid file that equals its source."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def converted(
     careful_metadata: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Any:
-    """Converts a recording once, by the command line, with what a careful user states."""
+    """Return a function that converts a recording once, with the metadata of a careful user."""
     folder = tmp_path_factory.mktemp("converted")
     metadata = folder / "meta.yaml"
     metadata.write_text(dump_yaml(careful_metadata))
@@ -276,7 +276,7 @@ def test_thor(converted, data_folder):
 
 
 def _scanimage_pages(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The pages of all files, and the time of each, read with tifffile alone."""
+    """Return the pages of all files and their times, read only with tifffile."""
     files = sorted(folder.glob("*.tif")) if folder.is_dir() else [folder]
     images, times = [], []
     for file in files:
@@ -496,7 +496,7 @@ def test_inscopix_cells(converted, data_folder):
 
 
 def _zarr_array(folder: Path) -> np.ndarray:
-    """An array of Zarr 2, whose chunks are read with numcodecs alone."""
+    """Return an array of Zarr 2, with chunks read only with numcodecs."""
     header = json.loads((folder / ".zarray").read_text())
     codec = numcodecs.get_codec(header["compressor"]) if header["compressor"] else None
     shape, chunks = header["shape"], header["chunks"]

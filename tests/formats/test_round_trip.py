@@ -1,4 +1,4 @@
-"""What goes in comes out: movies, masks and traces, sample for sample, on both backends."""
+"""Tests of round trips: movies, masks and traces, sample by sample, on both backends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ pixels = st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 7))
 
 @st.composite
 def movies(draw: Any, dtypes: tuple[str, ...] = DTYPES, planes: int = 0) -> np.ndarray:
-    """Frames × rows × columns (× planes) of any values that the dtype has, NaN included."""
+    """Draw a movie (frames, rows, columns[, planes]) of any values of a dtype, NaN included."""
     shape = draw(pixels) + ((draw(st.integers(1, 3)),) if planes else ())
     return draw(arrays(np.dtype(draw(st.sampled_from(dtypes))), shape))
 
@@ -193,7 +193,7 @@ def test_kinds_and_containers(tmp_path, backend, kind, container):
 
 @pytest.fixture(scope="module")
 def cells() -> Any:
-    """Cells shaped like an L, in a field that is wider than high."""
+    """Recording of L-shaped cells in a field that is wider than high."""
     return simulate_recording(num_samples=60, num_rows=32, num_columns=58, num_cells=5)
 
 
@@ -220,7 +220,7 @@ SEGMENTATIONS = {"suite2p": _suite2p, "caiman": _caiman, "arrays": _arrays}
 
 @pytest.fixture(params=SEGMENTATIONS)
 def opened(request, tmp_path, cells) -> Any:
-    """Opens the cells in each format; not opened yet, so that the test closes what it opens."""
+    """Function that opens the cells in each format; the test calls it and closes the interface."""
     folder = tmp_path / "source"
     folder.mkdir()
     return lambda: SEGMENTATIONS[request.param](folder, cells)
@@ -231,7 +231,7 @@ def _table(nwbfile: Any, name: str = "PlaneSegmentation") -> Any:
 
 
 def test_the_three_forms_of_a_mask_are_one(tmp_path, backend, cells, opened):
-    """Image mask, pixel list and the movie's own bright pixels lie on the same pixels."""
+    """Image masks, pixel lists and the bright pixels of the movie are the same pixels."""
     expected = cells.image_masks()
     interface = opened()
     images = convert(interface, tmp_path, backend)
@@ -255,7 +255,7 @@ def test_the_three_forms_of_a_mask_are_one(tmp_path, backend, cells, opened):
 
 
 def _responses(cells: Any) -> np.ndarray:
-    """How much each pixel of the movie follows the calcium of each cell: (cells, pixels)."""
+    """Return the response of each pixel to the calcium of each cell: (cells, pixels)."""
     movie = cells.movie.reshape(len(cells.movie), -1).astype(float)
     away = (cells.image_masks().sum(axis=0) == 0).ravel()
     regressors = np.column_stack([cells.calcium, np.ones(len(movie)), movie[:, away].mean(axis=1)])
@@ -342,7 +342,7 @@ def test_what_roiextractors_reads_back(tmp_path, cells, opened):
 
 @pytest.mark.parametrize("num_components", [1, 2, 3])
 def test_background_is_a_table_of_its_own(tmp_path, backend, cells, num_components):
-    """As many components as cells, fewer, or one: they are never mixed and never dropped."""
+    """Components are never mixed or dropped: fewer than cells, as many, or only one."""
     source = write_caiman(tmp_path / "c.hdf5", cells, num_background_components=num_components)
     with h5py.File(source, "r") as file:
         footprints, activity = file["estimates/b"][:], file["estimates/f"][:]

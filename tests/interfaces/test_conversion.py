@@ -1,4 +1,4 @@
-"""One conversion: metadata gathered once, one place to write to, one signature."""
+"""Tests of conversions: metadata is gathered once, with one target and one signature."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOVIE = np.arange(4 * 6 * 5, dtype=np.uint16).reshape(4, 6, 5)
 
 @pytest.fixture
 def gathered(monkeypatch) -> Counter[str]:
-    """How often each interface was asked for its metadata."""
+    """Number of calls of ``get_metadata`` by interface."""
     counts: Counter[str] = Counter()
     for cls in (NumpyImagingInterface, NumpySegmentationInterface):
 
@@ -122,7 +122,7 @@ def test_prepared_metadata_are_not_changed_by_what_is_written(tmp_path):
 
 
 def test_a_copy_of_full_metadata_is_filled_again():
-    """It may be edited, so that keys are missing."""
+    """The metadata may be edited, so that keys are missing."""
     interface = movie()
     full = interface.prepare(START).metadata
     assert isinstance(full, FullMetadata)

@@ -1,4 +1,4 @@
-"""What the interfaces do beyond their formats: options, names, mixins, whatever the extractor."""
+"""Tests of interfaces that do not depend on a format: options, names and mixins."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_mixins_have_no_state_and_no_chain(mixin):
 
 
 def test_mixins_compose_into_an_interface_of_its_own(recording):
-    """A behaviour camera, say: a device and a series, no segmentation; with its own metadata."""
+    """Interface, such as of a behaviour camera, with a device, a series and no segmentation."""
 
     class Simple(BaseOphysInterface, DeviceWriter, SeriesWriter):
         @classmethod
@@ -182,7 +182,7 @@ def test_wrong_choices(movie, option, value):
 
 
 def test_kind_of_series_as_the_user_describes_it(movie):
-    """What is described as the one kind and asked for as that keeps what is said of it."""
+    """A series that is described and requested as one kind keeps its description."""
     stated = [{"name": "Miniscope", "imaging_plane": "ImagingPlane", "power": 3.0}]
     metadata = START | {"Ophys": {"OnePhotonSeries": stated}}
     nwbfile = movie.create_nwbfile(metadata, photon_series_type="OnePhotonSeries")
@@ -266,7 +266,7 @@ def test_plane_segmentation_name_chooses_the_entry(rois):
 
 
 def test_segmentations_of_one_name_are_not_taken_for_one(rois, recording):
-    """The second would be dropped without a word, or its traces put on the first one's ROIs."""
+    """The second must not be dropped silently, nor its traces written to the first one's ROIs."""
     nwbfile = rois.create_nwbfile(START)
     other = NumpySegmentationInterface(
         np.moveaxis(recording.image_masks()[::-1], 0, -1),
@@ -279,7 +279,7 @@ def test_segmentations_of_one_name_are_not_taken_for_one(rois, recording):
 
 
 def test_two_segmentations_by_name_keep_all(rois, recording):
-    """The second one's traces and images are there too, though its names are defaults."""
+    """The traces and images of the second are written, too, although its names are defaults."""
     nwbfile = rois.create_nwbfile(START)
     entry = {"name": "Second", "imaging_plane": "ImagingPlane", "description": "Later."}
     metadata = START | {"Ophys": {"ImageSegmentation": {"plane_segmentations": [entry]}}}
@@ -297,7 +297,7 @@ def test_two_segmentations_by_name_keep_all(rois, recording):
 
 
 def test_shapes_are_no_iterator_options_of_masks_and_traces_together(rois, tmp_path):
-    """Masks have three axes and traces two: one shape cannot be meant for both."""
+    """Masks have three axes and traces two: one shape cannot apply to both."""
     with pytest.raises(OptionError, match="chunk_shape"):
         rois.create_nwbfile(START, iterator_options={"chunk_shape": [1, 10, 10]})
     rois.run_conversion(tmp_path / "a.nwb", metadata=START, iterator_options={"chunk_mb": 0.001})

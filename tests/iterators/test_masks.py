@@ -1,4 +1,4 @@
-"""Blocks of image masks: tiles that hold pixels, from any thread; sizes that are given."""
+"""Tests of blocks of image masks: tiles with pixels, from any thread, and given sizes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nwb_ophys.rois.model import Rois
 
 
 class PixelsOnly(SegmentationExtractor):
-    """Pixels of ROIs, which refuses to give images."""
+    """Extractor of pixels of ROIs that refuses to return images."""
 
     def __init__(self, masks: Any, field: Any) -> None:
         super().__init__()
@@ -46,13 +46,13 @@ def iterator_of(masks: Any, field: Any, **options: Any) -> RoiImageMaskIterator:
 
 
 def dense(iterator: RoiImageMaskIterator) -> np.ndarray:
-    """The images as roiextractors makes them, (ROIs, columns, rows[, planes])."""
+    """Return the images of roiextractors, (ROIs, columns, rows[, planes])."""
     masks = iterator.rois.extractor._roi_masks
     return np.stack([masks.get_roi_image_mask(i).swapaxes(0, 1) for i in masks.roi_id_map])
 
 
 def check_chunks(chunks: Any, expected: np.ndarray, chunk_shape: tuple[int, ...]) -> None:
-    """Check that chunks in order hold all of an array, and nothing but what is not zero."""
+    """Check that chunks in order contain the whole array, and that no chunk is only zeros."""
     corners = [corner for corner, _ in chunks]
     assert corners == sorted(set(corners))
     whole = np.zeros([math.ceil(n / c) * c for n, c in zip(expected.shape, chunk_shape)])  # noqa: B905
@@ -84,7 +84,7 @@ def masks_and_chunks(draw: Any) -> Any:
 @pytest.mark.parametrize(("pixels", "size"), [(1, 1), (4, 500), (1 << 16, 2_000_000)])
 @given(case=masks_and_chunks())
 def test_tiles_make_up_the_masks(pixels: int, size: int, case: Any) -> None:
-    """However many pixels are sorted, and tiles made, together."""
+    """The result does not depend on the number of pixels or tiles in a batch."""
     masks, field, chunk_shape = case
     iterator = iterator_of(masks, field)
     with pytest.MonkeyPatch.context() as patch:
@@ -127,7 +127,7 @@ def test_tiles_are_made_by_many_threads_at_once() -> None:
 
 
 def test_memory_of_tiles_is_bounded() -> None:
-    """A batch is all that is held, though a single ROI covers the field, and many follow."""
+    """Only one batch is in memory, even if one ROI covers the field and many follow."""
     import tracemalloc
 
     row, column = (axis.ravel() for axis in np.indices((512, 512)))

@@ -1,4 +1,4 @@
-"""What iterators say of their sources: a label for messages, and whether threads may share them."""
+"""Tests of the label and the thread safety that iterators state for their sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several streams' metadata in one, and each stream's own part of it again."""
+"""Tests of combining the metadata of several streams, and of getting back the part of each."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _names(metadata, category):
 
 
 def _check_links(metadata):
-    """Every link leads to an entry that is there, and every name is there once."""
+    """Check that every link leads to an existing entry, and that every name is unique."""
     ophys = metadata["Ophys"]
     segmentations = ophys.get("ImageSegmentation", {}).get("plane_segmentations", [])
     series = ophys.get("TwoPhotonSeries", []) + ophys.get("OnePhotonSeries", [])
@@ -290,7 +290,7 @@ def test_segmentations_taken_out_are_an_error():
 
 
 def test_a_kind_of_series_that_only_the_user_describes_reaches_the_stream():
-    """For a conversion option that writes the movie as the other kind of series."""
+    """A conversion option writes the movie as the other kind of series."""
     composition = compose_metadata({"a": _movie()})
     edited = composition.metadata
     edited["Ophys"]["OnePhotonSeries"] = [{"name": "Mine", "imaging_plane": "ImagingPlane"}]
@@ -392,7 +392,7 @@ def test_of_different_starts_the_earliest_is_taken_with_a_warning(earlier, later
 
 
 def test_the_note_of_several_starts_holds_where_another_is_given():
-    """It said that the earliest is written, also to whom had set another."""
+    """Fault: the note said that the earliest start is written, even if the user had set another."""
     words = "Unless the metadata gives another, the earliest is written."
     with pytest.warns(UserWarning, match=words):
         _start_of("2024-05-17T14:30:00+02:00", "2024-05-17T14:31:00+02:00")

@@ -1,4 +1,4 @@
-"""DeepDict, and the one rule by which metadata are merged."""
+"""Tests of DeepDict and of the rule for merging metadata."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DICTS = st.dictionaries(KEYS, VALUES, max_size=4)
 
 
 def _expected(defaults, given):
-    """Merge, in another way than the package does: by building, not by updating."""
+    """Merge by building a new dictionary, independently of the package, which updates one."""
     if not (isinstance(defaults, dict) and isinstance(given, dict)):
         return _stated(given)
     return {

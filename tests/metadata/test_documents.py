@@ -1,4 +1,4 @@
-"""Metadata as YAML and JSON: what is written is what is read again."""
+"""Tests of metadata as YAML and JSON: written metadata is read back unchanged."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ METADATA = st.dictionaries(KEYS, VALUES, max_size=4)
 
 
 def _same(first, second):
-    """Compare what was written with what was read: types of NumPy have become those of Python."""
+    """Compare metadata before and after a round trip, in which NumPy types become Python types."""
     if isinstance(first, dict):
         assert isinstance(second, dict)
         assert list(map(str, first)) == list(second)

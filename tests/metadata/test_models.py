@@ -1,4 +1,4 @@
-"""The models against what pynwb's constructors take."""
+"""Tests of the models against the arguments of pynwb's constructors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the check of metadata lets pass, and what it says of what it does not."""
+"""Tests of the validation of metadata and of its messages."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_datetimes_pass_where_a_time_belongs(start):
 
 
 def test_a_date_where_a_text_belongs_is_refused():
-    """YAML reads an unquoted ``session_id: 2024-05-17`` as a date, which pynwb does not take."""
+    """YAML reads an unquoted ``session_id: 2024-05-17`` as a date, which pynwb does not accept."""
     metadata = _metadata()
     metadata["NWBFile"]["session_id"] = datetime.date(2024, 5, 17)
     assert _error(metadata) == (

@@ -1,4 +1,4 @@
-"""From paths and texts to a converter of everything in them."""
+"""Tests of opening paths, with options as texts, as one converter."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_several_recordings_in_a_folder(tmp_path, recording):
 
 
 def test_folder_with_a_movie_and_its_rois(tmp_path, recording):
-    """A path means everything in it: the ROIs are not dropped because there is a movie."""
+    """A path stands for all its contents: a movie does not hide the ROIs."""
     write_scanimage(tmp_path / "si.tif", recording.movie)
     write_suite2p(tmp_path, recording)
     assert _streams(tmp_path) == ["scanimage", "suite2p"]
@@ -105,7 +105,7 @@ def test_several_paths_of_one_format_are_called_by_their_names(tmp_path, recordi
 
 
 def test_recordings_of_several_days_are_called_by_the_days(tmp_path, recording):
-    """They were 'session1' and 'session1 #2', their ROIs 'PlaneSegmentationSession12'."""
+    """Fault: names were 'session1' and 'session1 #2', of ROIs 'PlaneSegmentationSession12'."""
     for day in ("day1", "day2"):
         write_suite2p(tmp_path / "mouse7" / day / "session1", recording)
     assert _streams(tmp_path) == ["day1 session1", "day2 session1"]
@@ -121,7 +121,7 @@ def test_names_that_nothing_tells_apart_are_counted(tmp_path, recording):
 
 
 def test_rois_of_several_analyses_in_a_folder(tmp_path, recording):
-    """CaImAn's were left out where Suite2p's were beside them."""
+    """Fault: the ROIs of CaImAn were left out beside those of Suite2p."""
     write_tiff(tmp_path / "movie.tif", recording.movie)
     write_suite2p(tmp_path, recording)
     write_caiman(tmp_path / "caiman.hdf5", recording)
@@ -130,7 +130,7 @@ def test_rois_of_several_analyses_in_a_folder(tmp_path, recording):
 
 
 def test_messages_speak_to_python_users_too(tmp_path, recording):
-    """They named options of the command line alone."""
+    """Fault: the messages named only options of the command line."""
     path = write_tiff(tmp_path / "a.tif", recording.movie)
     with pytest.raises(SourceArgumentError, match=r"as sampling_frequency=\.\.\., on the command"):
         nwb_ophys.open(path)

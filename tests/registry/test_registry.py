@@ -1,4 +1,4 @@
-"""Rows of this package and of others, and how they take part in detection."""
+"""Tests of the rows of this package and of other packages, and of their part in detection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Source:
 
 
 class HolographInterface(ImagingInterface):
-    """A movie of the Holograph microscope."""
+    """Movie of the Holograph microscope."""
 
     Source = Source
 
@@ -54,7 +54,7 @@ START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Adds a module with an entry point, as a package that is installed has them."""
+    """Return a function that adds a module with an entry point, like an installed package."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)

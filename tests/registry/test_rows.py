@@ -1,4 +1,4 @@
-"""Rows of the formats of this package: complete, cheap, and the one place that states them."""
+"""Tests of the rows of formats: complete, cheap to import, and the only source of names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def row(request):
 
 @pytest.fixture(scope="module")
 def extras():
-    """Names of the packages in each extra of setup.cfg."""
+    """Return the names of the packages in each extra of setup.cfg."""
     parser = configparser.ConfigParser()
     parser.read(REPOSITORY / "setup.cfg", encoding="utf-8")
     return {

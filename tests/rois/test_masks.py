@@ -1,4 +1,4 @@
-"""Masks as NWB orients them: x is the column, y the row."""
+"""Tests of masks in the orientation of NWB: x is the column, y the row."""
 
 from __future__ import annotations
 
@@ -131,14 +131,14 @@ def test_masks_of_truth_values_and_of_integers_are_masks():
 
 
 def _dense(num_rois, num_planes=3):
-    """(rows, columns, planes, ROIs), of few pixels that are all different."""
+    """Return masks (rows, columns, planes, ROIs) of few pixels with different values."""
     random = np.random.default_rng(0)
     images = random.random((5, 4, num_planes, num_rois)).astype("float32")
     return np.where(images > 0.8, images, 0)
 
 
 class _OfRoiextractors(SegmentationExtractor):
-    """An extractor that keeps dense masks of a volume as roiextractors keeps them."""
+    """Return an extractor with dense masks of a volume in the layout of roiextractors."""
 
     def __init__(self, images):
         super().__init__()

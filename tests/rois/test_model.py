@@ -1,4 +1,4 @@
-"""ROIs as one object: an extractor is asked once for each part, whatever the writers."""
+"""Tests of ROIs as one object, which reads each part of an extractor once for all writers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def new_file() -> NWBFile:
 
 
 class Foreign(SegmentationExtractor):
-    """Images of few pixels from an extractor that knows nothing of this package."""
+    """Extractor without code of this package, with images of few pixels."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Pixels laid end to end: what roiextractors' dense masks say, without any dense mask."""
+"""Tests of pixel lists, which equal the dense masks of roiextractors and make none."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RECORDING = simulate_recording(num_samples=8, num_cells=6)
 
 
 class Native(SegmentationExtractor):
-    """Masks in roiextractors' own layout, (row, column[, plane], weight)."""
+    """Return masks in the layout of roiextractors, (row, column[, plane], weight)."""
 
     def __init__(self, masks: Any, field: Any, names: Any = None, cells: Any = None) -> None:
         super().__init__()
@@ -66,12 +66,12 @@ def pixel_masks_of(extractor: Any, ids: Any) -> Any:
 
 
 def stored_pixels(extractor: Any, ids: Any, form: Any) -> Any:
-    """Return the pixels of some ROIs, where the extractor holds pixels."""
+    """Return the pixels of some ROIs of an extractor that stores pixels."""
     return attrs.evolve(Rois.of(extractor), ids=ids).stored_pixels(form)
 
 
 def dense_images(extractor: Any, ids: Any) -> np.ndarray:
-    """What the extractor itself says, (ROIs, columns, rows[, planes])."""
+    """Return the masks of the extractor itself, (ROIs, columns, rows[, planes])."""
     images = [np.asarray(extractor.get_roi_image_masks(roi_ids=[i])) for i in ids]
     return np.stack([np.swapaxes(np.squeeze(i, 2), 0, 1) for i in images])
 
@@ -82,7 +82,7 @@ def dense_centroid(image: np.ndarray) -> list[int]:
 
 @st.composite
 def natives(draw: Any, weights: Any = (0.0, 0.5, 1.0, -1.0, 1e-50)) -> Native:
-    """Masks with repeated pixels, zero and negative weights, and none at all."""
+    """Masks with repeated pixels, with zero and negative weights, and without pixels."""
     field = draw(st.lists(st.integers(1, 6), min_size=2, max_size=3))
     pixel = st.tuples(*(st.integers(0, n - 1) for n in field), st.sampled_from(weights))
     masks = draw(st.lists(st.lists(pixel, max_size=12), min_size=1, max_size=5))
@@ -114,7 +114,7 @@ def test_blocks_of_images(extractor: Native, data: st.DataObject) -> None:
 
 
 def pixel_centroid(mask: np.ndarray, field: Any) -> list[int]:
-    """The definition, mask by mask: x, y[, z], weight."""
+    """Return the expected pixels, mask by mask: x, y[, z], weight."""
     weights = mask[:, -1]
     if not len(mask) or not weights.max() > 0:
         return [(size - 1) // 2 for size in field]
@@ -266,7 +266,7 @@ def test_sources_of_pixels_are_never_asked_for_images(
 
 
 def count_reads(extractor: Any) -> list[int]:
-    """Record how many masks each request of images is for; pixels are not to be had."""
+    """Record the number of masks in each request of images; requests of pixels fail."""
     reads: list[int] = []
     read = extractor.get_roi_image_masks
     extractor.get_roi_image_masks = lambda roi_ids: reads.append(len(roi_ids)) or read(roi_ids)
@@ -383,7 +383,7 @@ def test_rois_called_background_are_left_to_roiextractors() -> None:
 
 
 def minian(folder: Any, footprints: Any) -> Any:
-    """Write what Minian writes, and open it."""
+    """Write a folder like Minian, and open it."""
     num_cells, num_rows, num_columns = footprints.shape
     arrays = {
         "A": footprints,
@@ -464,7 +464,7 @@ def test_places_of_caiman_beyond_the_field(tmp_path: Any) -> None:
 
 
 def test_properties_of_many_rois_are_looked_up_by_id() -> None:
-    """A list that is searched would compare each id with all those before it."""
+    """Searching a list would compare each id with all ids before it."""
     compared = 0
 
     class Name(str):

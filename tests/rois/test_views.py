@@ -1,4 +1,4 @@
-"""Views of a segmentation: the right masks, traces and properties, whatever the selection."""
+"""Tests of views of a segmentation: correct masks, traces and properties for any selection."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECORDING = simulate_recording(num_samples=NUM_SAMPLES, num_cells=NUM_ROIS)
 
 @attrs.define
 class _Stored:
-    """A trace as roiextractors keeps it."""
+    """Return a trace in the form of roiextractors."""
 
     response_type: str
     data: np.ndarray

@@ -1,4 +1,4 @@
-"""Files to write, and what is on the disk afterwards."""
+"""Fixtures and functions for files to write and for their contents on the disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VALUES = np.arange(2_000, dtype=np.int16).reshape(100, 5, 4)
 
 
 class Lazy(GenericDataChunkIterator):
-    """An array given block by block, of which one block can fail."""
+    """Iterator over the blocks of an array, one of which can fail."""
 
     def __init__(self, values, fails_at=None, error=None, **options):
         self.values, self.fails_at, self.error, self.reads = values, fails_at, error, 0
@@ -47,7 +47,7 @@ def new_file(**data):
 
 
 def read(path, name):
-    """Return what is at a place of a file of either kind, and the dataset's own facts."""
+    """Return a dataset of a file of either backend, with its properties."""
     if Path(path).is_dir():
         array = zarr.open(str(path), mode="r")[name]
         return array[:], array.chunks
@@ -56,7 +56,7 @@ def read(path, name):
 
 
 def snapshot(folder):
-    """Return the names and contents of all that is in a folder."""
+    """Return the names and contents of all files in a folder."""
     return {
         str(path.relative_to(folder)): (
             hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
@@ -67,7 +67,7 @@ def snapshot(folder):
 
 @pytest.fixture(autouse=True)
 def synced(monkeypatch) -> set[int]:
-    """Note which files are put on the disk, by inode, instead of waiting for the disk."""
+    """Record the inodes of the files that are flushed to the disk, without waiting for the disk."""
     inodes: set[int] = set()
     monkeypatch.setattr(os, "fsync", lambda handle: inodes.add(os.fstat(handle).st_ino))
     return inodes
@@ -75,5 +75,5 @@ def synced(monkeypatch) -> set[int]:
 
 @pytest.fixture
 def target(tmp_path, backend) -> Path:
-    """Where a file of the backend goes."""
+    """Path for a file of the backend."""
     return tmp_path / {"hdf5": "session.nwb", "zarr": "session.nwb.zarr"}[backend]

@@ -1,4 +1,4 @@
-"""NWB files with all that such files may hold, by pynwb and by h5py."""
+"""NWB files with all kinds of contents, written with pynwb and with h5py."""
 
 from __future__ import annotations
 
@@ -125,14 +125,14 @@ def _add_ecephys(nwbfile):
 
 
 def write(nwbfile, path):
-    """Have pynwb write a file."""
+    """Write a file with pynwb."""
     with NWBHDF5IO(str(path), "w") as io:
         io.write(nwbfile)
     return path
 
 
 def add_by_hand(path):
-    """Exchange the data of series for what pynwb does not write itself."""
+    """Replace the data of series with data that pynwb does not write itself."""
     kinds = {f"type{number}": dtype for number, dtype in enumerate(DTYPES)}
     names = (*kinds, "sparse0", "sparse5", "packed", "empty", "lzf")
     write_nothing = {name: np.zeros(2) for name in names}
@@ -161,7 +161,7 @@ def add_by_hand(path):
 
 
 def exchange(file, name, **settings):
-    """Exchange the data of a series, and return the new dataset."""
+    """Replace the data of a series, and return the new dataset."""
     group = file[f"acquisition/{name}"]
     attributes = dict(group["data"].attrs)
     del group["data"]
@@ -171,7 +171,7 @@ def exchange(file, name, **settings):
 
 
 def add_oddities(path):
-    """Add what HDF5 allows and hdmf does not know: it is kept when HDF5 is copied to HDF5."""
+    """Add objects that HDF5 allows and hdmf does not know; copying HDF5 to HDF5 keeps them."""
     with h5py.File(path, "r+") as file:
         series = file["acquisition/times"]
         series.attrs["fixed"] = np.bytes_(b"fixed length")
@@ -203,7 +203,7 @@ def add_oddities(path):
 
 
 def series(path, values=MOVIE, **settings):
-    """Write a file of one series, whose data h5py stores."""
+    """Write a file with one series; h5py stores its data."""
     write(new_file(a=np.zeros(2)), path)
     with h5py.File(path, "r+") as file:
         exchange(file, "a", data=values, **settings)

@@ -1,4 +1,4 @@
-"""The rows of backends, the names of storage, and that no other file names a backend."""
+"""Tests of the rows of backends and the names of storage; no other file names a backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How datasets are said to be stored: shown, edited, kept as YAML, and heeded in the file."""
+"""Tests of configurations: printed, edited, saved as YAML, and applied to the file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def movie(num_frames=200, rows=24, columns=30):
 
 
 def recorded(values, traces=None, **options):
-    """Return an ``NWBFile`` with a movie, and the traces of ROIs if there are any."""
+    """Return an ``NWBFile`` with a movie and, if there are ROIs, their traces."""
     nwbfile = new_file()
     add_photon_series(ArrayImagingExtractor(values, 30.0), nwbfile, None)
     if traces is not None:
@@ -49,7 +49,7 @@ def rois_of(traces):
 
 
 def facts(path, location):
-    """Return chunks, compression and level of a dataset, whichever the backend."""
+    """Return chunks, compression and level of a dataset of either backend."""
     if Path(path).is_dir():
         array = zarr.open(str(path), "r")[location]
         codec = array.compressor
@@ -406,7 +406,7 @@ def test_the_entry_of_a_dataset_stands_above_the_wrapper(target, backend):
 
 
 def test_a_wrapper_without_a_level_is_the_default_that_general_settings_change(target, backend):
-    """The functional API wraps all it adds so, for the sake of plain pynwb."""
+    """The functional API wraps all data in this way, for writing with plain pynwb."""
     nwbfile = new_file(a=H5DataIO(Lazy(VALUES), compression="gzip"))
     configuration = BackendConfiguration(backend=backend, compression="none")
     write_nwbfile(nwbfile, target, backend=backend, configuration=configuration)

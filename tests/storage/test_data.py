@@ -1,4 +1,4 @@
-"""How data are stored, whoever made the ``NWBFile``; and what is told of a write."""
+"""Tests of how the data of any ``NWBFile`` is stored, and of the progress that is reported."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from .conftest import VALUES, Lazy, new_file, read
 
 
 class Sequential(AbstractDataChunkIterator):
-    """An iterator of one's own, without random access."""
+    """Iterator of a user, without random access."""
 
     def __init__(self, values):
         self.values = values
@@ -156,7 +156,7 @@ def test_hdf5_stores_as_zarr_was_asked_to_where_it_can(tmp_path):
     ],
 )
 def test_what_only_the_other_backend_has_is_told_of(tmp_path, other, wrap, asked):
-    """Filters that a backend does not have are not left out without a word."""
+    """Filters that a backend lacks are not dropped silently."""
     for data in (Lazy(VALUES), VALUES):
         nwbfile = new_file(a=wrap(data))
         with pytest.warns(UserWarning, match=f"a/data' comes in .*{re.escape(asked)}.*'{other}'"):

@@ -1,4 +1,4 @@
-"""The engine: the same contents whatever the workers, and what it does when something fails."""
+"""Tests of the engine: the same contents for any number of workers, and behaviour on errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOCATION = "acquisition/a/data"
 
 
 class Blocks(GenericDataChunkIterator):
-    """An array given block by block, which notes the threads that ask for it."""
+    """Iterator over the blocks of an array that records the threads that read it."""
 
     def __init__(self, values, *, reads_in_parallel=False, before_reading=None, **options):
         self.values, self.reads_in_parallel = values, reads_in_parallel
@@ -182,7 +182,7 @@ def test_each_preset_is_what_hdf5_reads(tmp_path, preset):
 
 
 def test_a_block_of_lz4_as_long_as_its_values_is_not_taken_for_them(tmp_path):
-    """HDF5's filter takes a block of the size of the values for the values themselves."""
+    """HDF5's filter treats a block that has the size of the values as uncompressed values."""
     random = np.random.default_rng(3)
     drawn = (random.integers(0, 6, size).astype(np.uint8) for size in range(17, 60) for _ in "1234")
     data = {
@@ -279,7 +279,7 @@ def test_a_wrong_number_of_workers_is_refused(tmp_path, workers):
 
 
 class OnTheFly(Blocks):
-    """A movie of any length that is never in memory."""
+    """Movie of any length that is never in memory."""
 
     def __init__(self, num_frames, **options):
         self.num_frames = num_frames
@@ -341,7 +341,7 @@ def test_where_memory_is_short_the_message_says_so_and_not_buffer_gb(tmp_path, m
 
 
 class Fault(Exception):
-    """Raised where a test wants a fault."""
+    """Error that a test raises on purpose."""
 
 
 def threads():
@@ -393,7 +393,7 @@ def test_an_error_while_storing_tells_where(target, backend, workers, monkeypatc
 
 
 def test_an_error_is_raised_within_a_second_of_others_at_work(target, backend):
-    """The other workers do not finish all that is queued first."""
+    """The other workers stop before they finish all queued blocks."""
 
     def slow_or_fail(selection):
         if selection[0].start == 8:

@@ -1,4 +1,4 @@
-"""A file appears whole or not at all, and what was there stays until then."""
+"""Tests of files: they appear complete or not at all, and an existing file stays until then."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_an_old_file_of_either_backend_is_replaced(target, backend, old_backend)
 
 
 def test_nothing_in_a_file_tells_of_the_name_it_was_written_under(target, backend):
-    """Links within a file are by its name in some stores, and would lead nowhere."""
+    """In some stores, links within a file contain its name and would break."""
     nwbfile = new_file(a=VALUES)
     if backend == "hdf5":  # hdmf-zarr 0.13 cannot write references in tables with numcodecs 0.15
         nwbfile.add_trial(start_time=0.0, stop_time=1.0, timeseries=[nwbfile.acquisition["a"]])
@@ -160,7 +160,7 @@ def test_every_file_is_put_on_the_disk_before_it_appears(target, backend, synced
 
 
 class _Fault(Exception):
-    """Raised where a test wants a fault."""
+    """Error that a test raises on purpose."""
 
 
 def _full_disk(*_):

@@ -1,4 +1,4 @@
-"""Data as users give them: wrapped, mapped, of another dtype than stated, of records."""
+"""Tests of data from users: wrapped, memory-mapped, of another dtype than stated, or of records."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MASKS = "processing/ophys/ImageSegmentation/PlaneSegmentation/image_mask"
 
 
 class Lazy(GenericDataChunkIterator):
-    """Values that state a dtype of their own choice."""
+    """Array that states a dtype of its choice."""
 
     reads_in_parallel = False
 
@@ -70,7 +70,7 @@ def stored(path, location):
 @pytest.mark.parametrize("preset", ["gzip", "gzip:9", "none", "blosc", "zstd"])
 @pytest.mark.parametrize("kind", ["f4", "i4"])
 def test_timestamps_that_the_schema_widens(tmp_path, backend, preset, kind):
-    """float64 in the file, whatever was given: a shuffle filter must not be for the narrower."""
+    """Data is float64 in the file: the shuffle filter must not use a narrower given dtype."""
     times = np.arange(50_000).astype(kind)
     for number, given in enumerate((H5DataIO(times), Lazy(times))):
         nwbfile = new_file()
@@ -170,7 +170,7 @@ def test_empty_datasets_to_be_filled_later(tmp_path):
 
 
 def test_a_dataset_that_may_grow(tmp_path):
-    """Its chunks may be larger than it is, and what it gains is the fill value."""
+    """Chunks of a growable dataset may be larger than the dataset; the rest is the fill value."""
     values = np.ones(250)
     given = H5DataIO(values, maxshape=(None,), chunks=(100,), fillvalue=np.nan)
     small = H5DataIO(values[:10], maxshape=(None,), chunks=(1000,))
@@ -399,7 +399,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
 
 
 def test_the_system_s_words_are_told_and_not_hdf5_s(tmp_path, monkeypatch):
-    """'Unable to synchronously create file (…, flags = 13, o_flags = 242)' was told."""
+    """Fault: it was 'Unable to synchronously create file (…, flags = 13, o_flags = 242)'."""
 
     def refuse(self, path, mode, manager=None):
         raise OSError(
@@ -413,7 +413,7 @@ def test_the_system_s_words_are_told_and_not_hdf5_s(tmp_path, monkeypatch):
 
 
 def test_workers_and_options_are_taken(tmp_path):
-    """Of append_to_nwbfile too."""
+    """append_to_nwbfile accepts workers and options, too."""
     target = write_nwbfile(new_file(a=np.arange(3.0)), tmp_path / "a.nwb")
     series = TimeSeries(name="b", data=np.zeros((50, 9000)), unit="V", rate=1.0)
     options = WriteOptions(workers=0, configuration=BackendConfiguration(compression="gzip:9"))

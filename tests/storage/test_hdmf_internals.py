@@ -1,4 +1,4 @@
-"""The private attributes of hdmf, pynwb, hdmf-zarr, zarr and numcodecs on which storage relies.
+"""Tests of the private attributes of hdmf, pynwb, hdmf-zarr, zarr and numcodecs that storage uses.
 
 A new version of one of these packages may rename them. Each test names the attribute and the file
 that uses it, so that the failure says what to change.
@@ -35,7 +35,7 @@ OTHER_PACKAGES = {
 
 
 class Blocks(GenericDataChunkIterator):
-    """A random-access iterator."""
+    """Iterator with random access."""
 
     def _get_data(self, selection):
         return VALUES[selection]

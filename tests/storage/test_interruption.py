@@ -1,4 +1,4 @@
-"""Ctrl-C, and a request to end, stop a write within a second and leave nothing behind."""
+"""Tests of Ctrl-C and SIGTERM: both stop a write within a second and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ print(interrupted)
 
 @pytest.mark.parametrize("backend", ["hdf5", "zarr"])
 def test_an_interrupt_at_any_moment_leaves_no_thread_waiting(tmp_path, backend):
-    """A lock that an interrupt leaves taken would keep a worker, and so the program, for ever."""
+    """A lock that an interrupt does not release would block a worker, and the program, forever."""
     script = _MANY.format(tests=str(Path(__file__).parent))
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, backend],
@@ -163,7 +163,7 @@ def test_threads_that_the_system_refuses_are_told_of(monkeypatch):
 
 
 def test_blosc_takes_no_lock_that_an_interrupt_could_leave_taken(tmp_path):
-    """numcodecs takes it in the main thread only, unless told to use no threads."""
+    """numcodecs takes the lock only in the main thread, unless ``use_threads`` is False."""
     seen = []
     before = numcodecs.blosc.use_threads
     write_nwbfile(

@@ -1,4 +1,4 @@
-"""Files whose compression is not part of the HDF5 library, in a process that did not write them."""
+"""Tests of files with compression that HDF5 lacks, in a process that did not write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readers that share no code with ours open what the engine wrote."""
+"""Tests with independent readers, which open the files of the engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRACES = np.random.default_rng(1).normal(0, 1, (333, 77))
 
 @pytest.fixture(scope="module", params=["gzip", "gzip:9", "none"])
 def path(request, tmp_path_factory):
-    """A file that needs no plug-in, with edges that the chunks do not divide."""
+    """File that needs no plug-in, with axes that are no multiples of the chunks."""
     movie = Lazy(MOVIE, chunk_shape=(7, 40, 30), buffer_shape=(21, 40, 30))
     traces = Lazy(TRACES, chunk_shape=(50, 10), buffer_shape=(50, 70))
     folder = tmp_path_factory.mktemp("readers")
@@ -32,7 +32,7 @@ def path(request, tmp_path_factory):
 
 
 def program(name: str) -> str:
-    """Return a program's path; its absence is a failure under CI, elsewhere a skip."""
+    """Return the path of a program; if it is missing, fail in CI and skip elsewhere."""
     found = shutil.which(name)
     if found is None:
         message = f"{name} is not installed; .ci/run installs it."
@@ -78,7 +78,7 @@ def test_h5stat(path):
 
 
 def test_octave(path):
-    """Octave complains of NWB's texts and references, and reads the numbers."""
+    """Octave prints warnings about NWB's texts and references, and reads the numbers."""
     code = (
         f"s = load('-hdf5', '{path[0]}');"
         "m = s.acquisition.movie.data; t = s.acquisition.traces.data;"

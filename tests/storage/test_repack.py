@@ -1,4 +1,4 @@
-"""Files written anew: nothing is lost or changed, whoever wrote them."""
+"""Tests of repacking: nothing is lost or changed in a file of any author."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def full(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """As full, without the records of references that Zarr cannot hold."""
+    """The same file as ``full``, without the records of references that Zarr cannot store."""
     folder = tmp_path_factory.mktemp("plain")
     return add_by_hand(write(full_file(with_tables=False), folder / "plain.nwb"))
 

@@ -1,4 +1,4 @@
-"""What writing files anew costs: memory, and how often chunks are decoded."""
+"""Tests of the cost of repacking: memory, and the number of times that chunks are decoded."""
 
 from __future__ import annotations
 

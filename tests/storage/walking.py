@@ -1,4 +1,4 @@
-"""All that a file holds, read without pynwb, so that two files can be compared."""
+"""Contents of a file, read without pynwb, so that two files can be compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SPEC = ("specifications", ".specloc")
 
 
 def facts_of(path) -> dict[str, object]:
-    """Return what is at every place of a file of either backend."""
+    """Return the object at every location of a file of either backend."""
     if Path(path).is_dir():
         return _zarr_facts(zarr.open(str(path), mode="r"))
     with h5py.File(path, "r") as file:
@@ -69,7 +69,7 @@ def _attributes(file, item):
 
 
 def _plain(file, values, dtype):
-    """Return values as bytes or texts; references as the names of what they are to."""
+    """Return values as bytes or texts, and references as the names of their targets."""
     if isinstance(values, h5py.Empty):
         return "empty"
     array = np.asarray(values)
@@ -108,7 +108,7 @@ def _zarr_facts(root):
 
 
 def differences(one, other) -> list[str]:
-    """Return the places at which two files are not the same, with what is there."""
+    """Return the locations at which two files differ, with both objects."""
     return [
         f"{place}: {_short(one.get(place), other.get(place))}"
         for place in sorted({*one, *other})

@@ -1,4 +1,4 @@
-"""Formats with one fault each, which the contract of formats reports."""
+"""Tests of the contract of formats, with formats that each have one fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures for the functional API: files in memory, movies and segmentations that are known."""
+"""Fixtures for the functional API: files in memory, movies and segmentations of known values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START = datetime.datetime(2024, 5, 17, 14, 30, tzinfo=datetime.timezone.utc)
 
 @pytest.fixture
 def new_file() -> Callable[[], NWBFile]:
-    """Make an empty file in memory."""
+    """Return a function that makes an empty file in memory."""
 
     def make() -> NWBFile:
         return NWBFile(session_description="s", identifier="i", session_start_time=START)
@@ -37,13 +37,13 @@ def nwbfile(new_file: Callable[[], NWBFile]) -> NWBFile:
 
 @pytest.fixture
 def imaging() -> Any:
-    """12 frames of 7 rows and 9 columns, of noise."""
+    """Movie of noise with 12 frames, 7 rows and 9 columns."""
     return generate_dummy_imaging_extractor(num_samples=12, num_rows=7, num_columns=9)
 
 
 @pytest.fixture
 def segmentation() -> Any:
-    """5 ROIs with string ids on 7 rows and 9 columns, 12 samples of four kinds of traces."""
+    """Segmentation of 5 ROIs with string ids: 7 rows, 9 columns, four traces of 12 samples."""
     return generate_dummy_segmentation_extractor(
         num_rois=5, num_rows=7, num_columns=9, num_samples=12
     )
@@ -51,7 +51,7 @@ def segmentation() -> Any:
 
 @pytest.fixture
 def make_movie() -> Callable[..., Any]:
-    """Make an extractor over an array (samples, rows, columns[, planes])."""
+    """Return a function that makes an extractor of an array (samples, rows, columns[, planes])."""
 
     def make(movie: Any, rate: float = 10.0) -> Any:
         return ArrayImagingExtractor(np.asarray(movie), rate)
@@ -61,7 +61,7 @@ def make_movie() -> Callable[..., Any]:
 
 @pytest.fixture
 def make_segmentation() -> Callable[..., Any]:
-    """Make an extractor over masks (rows, columns[, planes], ROIs) and their traces."""
+    """Return a function that makes an extractor of masks (rows, columns[, planes], ROIs)."""
 
     def make(masks: Any, traces: Any = None, **options: Any) -> Any:
         masks = np.asarray(masks)
@@ -126,7 +126,7 @@ def metadata() -> dict[str, Any]:
 
 @pytest.fixture
 def round_trip(tmp_path: Any) -> Callable[..., Any]:
-    """Write a file with plain pynwb, and apply a function to what is read from it."""
+    """Write a file with plain pynwb, read it, and apply a function to the result."""
 
     def write_and_read(nwbfile: NWBFile, look: Callable[[NWBFile], Any]) -> Any:
         path = tmp_path / "round_trip.nwb"

@@ -1,4 +1,4 @@
-"""Defaults of the metadata, how the caller's fill them, and that the caller's stay as they are."""
+"""Tests of the defaults of metadata, which fill the caller's metadata and do not change it."""
 
 import copy
 import math
@@ -28,7 +28,7 @@ PLANE_KEYS = {
 
 
 def check_common(metadata: dict[str, Any]) -> None:
-    """Check the part that every default has."""
+    """Check the part that all defaults share."""
     assert set(metadata["NWBFile"]) == {"session_description", "identifier"}
     assert metadata["NWBFile"]["session_description"] == "no description"
     identifier = metadata["NWBFile"]["identifier"]
@@ -112,7 +112,7 @@ def test_each_call_returns_a_fresh_object(get: Callable[[], DeepDict]) -> None:
 
 
 def test_defaults_equal_themselves_and_plain_dictionaries() -> None:
-    """With NumPy's NaN, which is one object, two sets of defaults are equal."""
+    """Two sets of defaults are equal, because NumPy's NaN is one object."""
     first, second = tools.get_default_ophys_metadata(), tools.get_default_ophys_metadata()
     assert first["Ophys"] == second["Ophys"]
     assert second["Ophys"]["ImagingPlane"][0]["excitation_lambda"] is np.nan

@@ -1,4 +1,4 @@
-"""Devices, imaging planes and their optical channels."""
+"""Tests of devices, imaging planes and their optical channels."""
 
 import copy
 import math
@@ -259,7 +259,7 @@ def test_a_ready_optical_channel(nwbfile: NWBFile) -> None:
 def test_the_model_that_a_device_states_is_a_device_model(
     nwbfile: NWBFile, round_trip: Callable[..., Any]
 ) -> None:
-    """pynwb deprecates the fields of Device, and warns whenever a file with them is read."""
+    """pynwb has deprecated these fields of Device, and warns when it reads a file with them."""
     known = {"manufacturer": "Thorlabs", "model_name": "Bergamo", "model_number": "II"}
     tools.add_devices(nwbfile, {"Ophys": {"Device": [{"name": "Scope", **known}]}})
 
@@ -272,7 +272,7 @@ def test_the_model_that_a_device_states_is_a_device_model(
 
 
 def test_a_model_that_has_no_place_of_its_own_stays_with_the_device(nwbfile: NWBFile) -> None:
-    """Its name is that of another model in the file, or can be none in a file."""
+    """The name belongs to another model in the file, or is not allowed in a file."""
     devices = [
         {"name": "A", "model_name": "X", "manufacturer": "One"},
         {"name": "B", "model_name": "X", "manufacturer": "Other"},

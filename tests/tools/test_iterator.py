@@ -1,4 +1,4 @@
-"""The iterator over a movie: shapes of chunks and blocks, errors, and exact reassembly."""
+"""Tests of the iterator over a movie: shapes of chunks and blocks, errors, and exact reassembly."""
 
 import itertools
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from nwb_ophys.tools import ImagingExtractorDataChunkIterator
 
 
 class Shape:
-    """A movie of which only the shape exists."""
+    """Movie that has only a shape."""
 
     def __init__(self, *shape: int, dtype: str = "uint16") -> None:
         self._shape, self._dtype = shape, np.dtype(dtype)
@@ -174,7 +174,7 @@ def test_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def reassembled(iterator: GenericDataChunkIterator) -> tuple[np.ndarray, np.ndarray]:
-    """Put the blocks together as hdmf does, and count how often each value was given."""
+    """Assemble the blocks as hdmf does, and count how often each value occurs."""
     whole = np.zeros(iterator.maxshape, iterator.dtype)
     count = np.zeros(iterator.maxshape, int)
     for block in iterator:
@@ -185,7 +185,7 @@ def reassembled(iterator: GenericDataChunkIterator) -> tuple[np.ndarray, np.ndar
 
 
 def nwb_order(movie: np.ndarray) -> np.ndarray:
-    """Exchange rows and columns, element by element."""
+    """Swap rows and columns, element by element."""
     frames, rows, columns, *planes = movie.shape
     result = np.empty((frames, columns, rows, *planes), movie.dtype)
     for row, column in itertools.product(range(rows), range(columns)):

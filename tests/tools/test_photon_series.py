@@ -1,4 +1,4 @@
-"""Photon series: choices, names, containers, orientation, fields, and the form of the data."""
+"""Tests of photon series: types, names, containers, orientation, fields, and iterators of data."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ def describe(kind: str = "TwoPhotonSeries", **fields: Any) -> dict[str, Any]:
 
 
 def in_nwb(extractor: Any) -> np.ndarray:
-    """The whole movie as NWB stores it, found without any code of ours."""
+    """Return the complete movie as NWB stores it, without code of this package."""
     series = extractor.get_series()
     return np.stack([np.moveaxis(frame, 0, 1) for frame in series])
 
@@ -208,7 +208,7 @@ def test_other_keys_pass_through(
 def test_an_unknown_key_is_refused_with_those_allowed(
     key: str, imaging: Any, nwbfile: NWBFile
 ) -> None:
-    """pynwb 4.2 refuses bits_per_pixel too, but without saying where it stands."""
+    """pynwb 4.2 also rejects bits_per_pixel, but its message does not name the key."""
     with pytest.raises(MetadataError, match=key) as caught:
         tools.add_photon_series(imaging, nwbfile, describe(**{key: 3}))
     assert "TwoPhotonSeries" in str(caught.value)
@@ -353,7 +353,7 @@ def test_options_without_an_iterator_are_refused(imaging: Any) -> None:
 def test_every_backend_takes_the_data(
     backend: str, imaging: Any, nwbfile: NWBFile, tmp_path: Any
 ) -> None:
-    """Whoever looked at nwbfile.objects before has it keep what it found."""
+    """``nwbfile.objects`` keeps the objects that it found when it was first used."""
     assert len(nwbfile.objects) == 1
     tools.add_photon_series(imaging, nwbfile, None)
     suffix = ".nwb.zarr" if backend == "zarr" else ".nwb"

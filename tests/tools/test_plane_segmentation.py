@@ -1,4 +1,4 @@
-"""Plane segmentations: names, ids, masks in every form, centroids, acceptance, properties."""
+"""Tests of plane segmentations: names, ids, forms of masks, centroids, acceptance, properties."""
 
 import itertools
 from collections.abc import Callable
@@ -193,7 +193,7 @@ def test_all_masks_say_the_pixels_of_the_movie(
     new_file: Callable[[], NWBFile],
     tmp_path: Any,
 ) -> None:
-    """A movie that shines where the ROIs are: each mask is found again at its own pixels."""
+    """Each mask lies on the bright pixels of a movie that is bright only in the ROIs."""
     field = FIELD[num_axes]
     masks = np.zeros((*field, 2), dtype=np.float32)
     movie = np.zeros((2, *field), dtype=np.float32)
@@ -229,7 +229,7 @@ def test_all_masks_say_the_pixels_of_the_movie(
 
 
 def native_extractor(masks: np.ndarray) -> Any:
-    """A segmentation of roiextractors itself, with its own layout of masks of volumes."""
+    """Return a segmentation of roiextractors itself, with its own layout of masks of volumes."""
     from roiextractors.segmentationextractor import SegmentationExtractor, _ROIMasks, _RoiResponse
 
     kind = "nwb-pixel_mask" if masks.ndim == 3 else "nwb-voxel_mask"
@@ -253,7 +253,7 @@ def native_extractor(masks: np.ndarray) -> Any:
 
 
 def sparse_masks(num_columns: int) -> list[np.ndarray]:
-    """Masks of 1, 2, … 5 pixels: (row, column[, plane], weight), all values different."""
+    """Return masks of 1, 2, … 5 pixels: (row, column[, plane], weight), all values different."""
     starts = itertools.accumulate(range(5), lambda total, n: total + n * num_columns)
     return [
         np.arange(start, start + (n + 1) * num_columns, dtype=np.uint8).reshape(-1, num_columns)
@@ -409,7 +409,7 @@ def test_a_segmentation_without_rois(
 def test_image_masks_of_a_method_that_gives_all_rois(
     num_planes: int | None, segmentation: Any, nwbfile: NWBFile
 ) -> None:
-    """A method put in place of the extractor's may not look at the ids that it is asked for."""
+    """A method that replaces the extractor's own may ignore the requested ids."""
     shape = (7, 9, 5) if num_planes is None else (7, 9, num_planes, 5)
     masks = np.random.default_rng(1).random(shape)
     segmentation.get_roi_image_masks = Mock(return_value=masks)
@@ -486,7 +486,7 @@ def opened(path: Any) -> Any:
 def test_no_masks_in_both_of_two_files(
     make_segmentation: Callable[..., Any], nwbfile: NWBFile, tmp_path: Any
 ) -> None:
-    """The same object written twice."""
+    """The same segmentation can be written twice."""
     add(make_segmentation(np.ones((3, 4, 2))), nwbfile, mask_type=None)
     for name in ("first.nwb", "second.nwb"):
         write_nwbfile(nwbfile, tmp_path / name)

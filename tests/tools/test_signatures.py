@@ -1,4 +1,4 @@
-"""The names of the functional API with their signatures, to the letter of the specification."""
+"""Tests of the names and signatures of the functional API, which must equal the specification."""
 
 import inspect
 from typing import Any

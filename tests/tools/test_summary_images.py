@@ -1,4 +1,4 @@
-"""Summary images: names, orientation, and what is written twice."""
+"""Tests of summary images: names, orientation, and images that are written twice."""
 
 from collections.abc import Callable
 from typing import Any
@@ -105,7 +105,7 @@ def other_images(segmentation: Any) -> Any:
 
 
 def test_two_planes(metadata: Any, segmentation: Any, nwbfile: NWBFile) -> None:
-    """The second's correlation has a default name, which the first has taken already."""
+    """The second correlation image has a default name, which the first one uses."""
     other = other_images(segmentation)
     for extractor, plane in ((segmentation, "Cells1"), (other, "Cells2")):
         tools.add_summary_images(nwbfile, extractor, metadata, plane_segmentation_name=plane)

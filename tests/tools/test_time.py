@@ -1,4 +1,4 @@
-"""Times of movies and traces: a rate where one says the truth, else timestamps."""
+"""Tests of times of movies and traces: a rate if it reproduces the times, or else timestamps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -59,7 +59,7 @@ def traces_of(extractor: Any, nwbfile: NWBFile, given: Any = None) -> list[Any]:
 
 
 def series_of(kind: str, times: Any, nwbfile: NWBFile, rate: float = 30.0) -> list[Any]:
-    """Add a movie, or traces, whose times were set."""
+    """Add a movie or traces with given times."""
     extractor = (imaging_of if kind == "movie" else segmentation_of)(len(times), rate)
     extractor.set_times(times)
     if kind == "movie":
@@ -219,7 +219,7 @@ def test_as_many_times_as_samples(imaging: Any, nwbfile: NWBFile) -> None:
 
 @pytest.mark.parametrize(("jitter", "regular"), [(0.9e-6, True), (1.5e-6, False)])
 def test_the_tolerance_is_a_microsecond(jitter: float, regular: bool, nwbfile: NWBFile) -> None:
-    """Samples on both sides of a line through the first one, by so much."""
+    """The times deviate to both sides from a line through the first one."""
     times = np.arange(9.0)
     times[1:] += np.where(np.arange(1, 9) % 2, jitter, -jitter)
     series = series_of("movie", times, nwbfile, rate=1.0)[0]

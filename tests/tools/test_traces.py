@@ -1,4 +1,4 @@
-"""Traces: which are written, where, under which names, and in which form."""
+"""Tests of traces: selection, containers, names and form of the data."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ FOUR = {
 
 
 def written(nwbfile: NWBFile) -> set[tuple[str, str]]:
-    """(container, series) of all the traces in a file."""
+    """Return (container, series) of all traces in a file."""
     if "ophys" not in nwbfile.processing:
         return set()
     return {

@@ -1,4 +1,4 @@
-"""write_imaging and write_segmentation: objects, new files, files appended to, and failures."""
+"""Tests of write_imaging and write_segmentation: objects, new and existing files, and failures."""
 
 import datetime
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["imaging", "segmentation"])
 def write(request: pytest.FixtureRequest, imaging: Any, segmentation: Any) -> Callable[..., Any]:
-    """Each of the two functions, with its extractor."""
+    """Both functions, each with its extractor."""
     if request.param == "imaging":
         return lambda *args, **options: tools.write_imaging(imaging, *args, **options)
     return lambda *args, **options: tools.write_segmentation(segmentation, *args, **options)
@@ -266,7 +266,7 @@ def test_a_file_of_another_program_is_appended_to(
 
 
 class Broken(Exception):
-    """Error that a source may raise."""
+    """Error raised by a source."""
 
 
 def break_imaging(error: BaseException) -> Any:

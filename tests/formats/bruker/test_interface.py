@@ -1,4 +1,4 @@
-"""What Prairie View's files state, in NWB's units; its recordings as streams."""
+"""Tests of the metadata of Prairie View in NWB's units, and of its recordings as streams."""
 
 from __future__ import annotations
 

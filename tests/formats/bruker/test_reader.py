@@ -1,4 +1,4 @@
-"""Recordings of Prairie View, compared with tifffile's reading and with what was written."""
+"""Tests of recordings of Prairie View against tifffile and the written data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Components of a volume, from CaImAn's file to NWB."""
+"""Tests of components of a volume, from CaImAn's file to NWB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CaImAn's output as it was written, and errors that name what is damaged."""
+"""Tests of CaImAn's output against the written data, and of errors that name the damage."""
 
 from __future__ import annotations
 

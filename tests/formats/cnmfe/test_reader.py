@@ -1,4 +1,4 @@
-"""CNMF-E's output as it was written; what roiextractors makes of it wrongly; damaged files.
+"""Tests of CNMF-E's output: the written data, mistakes of roiextractors, and damaged files.
 
 No file that CNMF-E wrote is at hand: those here are written by the package.
 """

@@ -1,4 +1,4 @@
-"""EXTRACT's output as it was written; what roiextractors makes of it wrongly; damaged files."""
+"""Tests of EXTRACT's output: the written data, mistakes of roiextractors, and damaged files."""
 
 from __future__ import annotations
 

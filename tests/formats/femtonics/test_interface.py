@@ -1,4 +1,4 @@
-"""Files of Femtonics' MESc: units, channels, intensity, clock, damage."""
+"""Tests of files of Femtonics' MESc: units, channels, intensity, clock, damage."""
 
 from __future__ import annotations
 

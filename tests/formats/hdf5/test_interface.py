@@ -1,4 +1,4 @@
-"""HDF5 movies: what is recognised, and the whole conversion."""
+"""Tests of HDF5 movies: detection and complete conversions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Movies in HDF5 files, against h5py and NumPy."""
+"""Tests of movies in HDF5 files against h5py and NumPy."""
 
 from __future__ import annotations
 

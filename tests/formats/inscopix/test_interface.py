@@ -1,4 +1,4 @@
-"""Inscopix: metadata in NWB's units, whole recordings, and the command line."""
+"""Tests of Inscopix: metadata in NWB's units, whole recordings, and the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inscopix's files against independent reads: plain numpy, and Inscopix's own package isx.
+"""Tests of Inscopix's files against plain NumPy and Inscopix's own package isx.
 
 The tests with ``isx`` are skipped where it cannot be installed, from Python 3.13 on.
 """

@@ -1,4 +1,4 @@
-"""Files of pixels: what is recognised, and the whole conversion."""
+"""Tests of files of pixels: detection and complete conversions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of nothing but pixels, and CaImAn's memory maps, against NumPy."""
+"""Tests of files that contain only pixels, and of CaImAn's memory maps, against NumPy."""
 
 from __future__ import annotations
 

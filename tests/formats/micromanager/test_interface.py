@@ -1,4 +1,4 @@
-"""The class of Micro-Manager: what it states, its streams, and a whole conversion."""
+"""Tests of the interface of Micro-Manager: metadata, streams, and a complete conversion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Micro-Manager: the reader against tifffile, and the faults of others that it mends."""
+"""Tests of the reader of Micro-Manager against tifffile, and of faults in other readers."""
 
 from __future__ import annotations
 

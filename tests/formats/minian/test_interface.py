@@ -1,4 +1,4 @@
-"""The real recording of Minian, converted by the command line, against zarr and the csv alone."""
+"""Tests of a real recording of Minian, converted by the command line, against zarr and the csv."""
 
 from __future__ import annotations
 

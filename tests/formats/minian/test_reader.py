@@ -1,4 +1,4 @@
-"""Minian's output as it was written, and errors that name what is damaged or missing."""
+"""Tests of Minian's output against the written data, and of errors that name the damage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Miniscope recordings: both layouts, several videos, recordings and devices, times, faults."""
+"""Tests of Miniscope recordings: layouts, several videos, recordings and devices, times, faults."""
 
 from __future__ import annotations
 

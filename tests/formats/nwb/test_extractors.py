@@ -1,4 +1,4 @@
-"""Real recordings, read back by roiextractors' own readers of NWB, equal their sources."""
+"""Tests of real recordings: roiextractors' readers of NWB return the data of the sources."""
 
 from __future__ import annotations
 

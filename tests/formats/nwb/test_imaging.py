@@ -1,4 +1,4 @@
-"""Movies of NWB files of any author, HDF5 and Zarr, against h5py and pynwb."""
+"""Tests of movies in NWB files of any author, HDF5 and Zarr, against h5py and pynwb."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ROIs of NWB files of any author against h5py and what was written."""
+"""Tests of ROIs in NWB files of any author against h5py and the written data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OME-TIFF: the reader against tifffile, on files of its making and of ours."""
+"""Tests of the reader of OME-TIFF against tifffile, with files of both writers."""
 
 from __future__ import annotations
 

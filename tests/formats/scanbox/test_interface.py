@@ -1,4 +1,4 @@
-"""Scanbox: what is recognised, what is stated, and the whole conversion."""
+"""Tests of Scanbox: detection, metadata, and complete conversions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scanbox recordings, against independent reads of the same bytes."""
+"""Tests of Scanbox recordings against independent reads of the same bytes."""
 
 from __future__ import annotations
 

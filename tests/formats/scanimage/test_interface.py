@@ -1,4 +1,4 @@
-"""What ScanImage's header states, in NWB's units."""
+"""Tests of the metadata in ScanImage's header, in NWB's units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ScanImage recordings: equal to tifffile's pages, complete, and honest about what is missing."""
+"""Tests of ScanImage recordings: pages equal to tifffile's, and reports of missing data."""
 
 import math
 import struct

@@ -1,4 +1,4 @@
-"""The class of ScanImage 3.8: what it states, its streams, and a whole conversion."""
+"""Tests of the interface of ScanImage 3.8: metadata, streams, and a complete conversion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ScanImage 3.8: the reader against tifffile, on the real file and on written ones."""
+"""Tests of the reader of ScanImage 3.8 against tifffile, with real and simulated files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIMA's folders: what was written, by Python 2 and 3, and errors that name what is damaged.
+"""Tests of SIMA's folders, written by Python 2 and 3, and of errors that name the damage.
 
 SIMA does not run on a Python of today, and there is no real recording with ROIs; the folders are
 written as SIMA 1.3 pickles them.

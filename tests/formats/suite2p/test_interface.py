@@ -1,4 +1,4 @@
-"""Everything that Suite2p wrote in one file: planes, channels, images, movies and their shifts."""
+"""Tests of complete Suite2p folders: planes, channels, images, movies and their shifts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suite2p's registered movie as the bytes of data.bin, and the shifts of its frames."""
+"""Tests of Suite2p's registered movie against the bytes of data.bin, and of its shifts."""
 
 from __future__ import annotations
 

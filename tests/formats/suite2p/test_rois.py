@@ -1,4 +1,4 @@
-"""Suite2p's output as it was written, and errors that name what is damaged."""
+"""Tests of Suite2p's output against the written data, and of errors that name the damage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ThorImage's files state, in NWB's units; its recordings as streams."""
+"""Tests of the metadata of ThorImage in NWB's units, and of its recordings as streams."""
 
 from __future__ import annotations
 

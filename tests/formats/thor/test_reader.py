@@ -1,4 +1,4 @@
-"""Recordings of ThorImage, compared with tifffile's and numpy's reading."""
+"""Tests of recordings of ThorImage against tifffile and NumPy."""
 
 from __future__ import annotations
 

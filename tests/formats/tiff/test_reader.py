@@ -1,4 +1,4 @@
-"""TIFF stacks: equal to tifffile's reading sample for sample, with axes and errors."""
+"""Tests of TIFF stacks: samples equal to tifffile's, axes, and errors."""
 
 import math
 import threading
