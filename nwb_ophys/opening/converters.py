@@ -30,7 +30,7 @@ class RecordingConverter(OphysConverter):
     Raises
     ------
     SourceError
-        If the path matches none of the formats in `format_names`.
+        If the path does not match any format in `format_names`.
     """
 
     format_names: ClassVar[tuple[str, ...]] = ()

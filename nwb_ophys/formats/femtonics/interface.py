@@ -122,7 +122,7 @@ class FemtonicsImagingInterface(ImagingInterface):
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether a file is no whole HDF5 file, which one of MESc is."""
+        """Return whether a file is a damaged HDF5 file, the container of MESc."""
         from nwb_ophys.filetypes.hdf5 import is_damaged_hdf5
 
         return is_damaged_hdf5(probe)

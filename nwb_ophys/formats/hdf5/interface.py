@@ -90,7 +90,7 @@ class Hdf5ImagingInterface(ImagingInterface):
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether a file that begins as HDF5 does, or is empty, is no whole HDF5 file."""
+        """Return whether a file is empty, or starts as HDF5 but is damaged."""
         from nwb_ophys.filetypes.hdf5 import is_damaged_hdf5
 
         return is_damaged_hdf5(probe)

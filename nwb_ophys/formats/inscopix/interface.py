@@ -58,7 +58,7 @@ class InscopixImagingInterface(ImagingInterface):
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether an ``.isxd`` file has no header, which is at its end."""
+        """Return whether an ``.isxd`` file lacks its header, which is at its end."""
         return probe.read_once(read_isxd_header) is None
 
     @classmethod

@@ -96,7 +96,7 @@ class MemmapImagingInterface(ImagingInterface):
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether a file is named as CaImAn names them, and has not the pixels of its name."""
+        """Return whether a file has the name of a CaImAn memory map, but another size."""
         from nwb_ophys.formats.memmap.reader import caiman_layout
 
         return caiman_layout(probe.path) is not None and cls.matches(probe) is None

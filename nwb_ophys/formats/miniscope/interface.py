@@ -38,7 +38,7 @@ class MiniscopeSource:
 
 
 class MiniscopeImagingInterface(ImagingInterface):
-    """What one Miniscope recorded, without the behaviour cameras."""
+    """The videos of one Miniscope, without the behaviour cameras."""
 
     Source = MiniscopeSource
     photon_series_type = "OnePhotonSeries"

@@ -56,7 +56,7 @@ class NumpyImagingInterface(ImagingInterface):
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether a file that begins as ``.npy`` does, or is empty, cannot be opened."""
+        """Return whether a file is empty, or starts as ``.npy`` but cannot be opened."""
         if probe.read_once(_mapped) is not None:
             return False
         head = probe.head()
