@@ -135,7 +135,7 @@ def test_messages_speak_to_python_users_too(tmp_path, recording):
     with pytest.raises(SourceArgumentError, match=r"as sampling_frequency=\.\.\., on the command"):
         nwb_ophys.open(path)
     (tmp_path / "b.tif").write_text("text")
-    with pytest.raises(UnknownFormatError, match=r"name it \(format=, on the command"):
+    with pytest.raises(UnknownFormatError, match=r"name the format \(format=, on the command"):
         nwb_ophys.open(tmp_path / "b.tif")
 
 
@@ -272,12 +272,12 @@ def test_values_by_dotted_keys(tmp_path, recording):
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("Ophys.Device.1.name", "'1' is not an entry; there are 1, from 0"),
-        ("Ophys.Device.first.name", "'first' is not an entry"),
-        ("Ophys.Device.-1.name", "'-1' is not an entry"),
+        ("Ophys.Device.1.name", "'1' is not an index; the list has length 1, from 0"),
+        ("Ophys.Device.first.name", "'first' is not an index; the list has length 1"),
+        ("Ophys.Device.-1.name", "'-1' is not an index; the list has length 1"),
         ("Ophys.Device.0.name.first", "which has no keys"),
-        ("Ophys.Device.0.name.first.second", "nothing below"),
-        ("Ophys.Device.9", "'9' is not an entry"),
+        ("Ophys.Device.0.name.first.second", "'first' does not exist, because its parent has no"),
+        ("Ophys.Device.9", "'9' is not an index; the list has length 1"),
     ],
 )
 def test_keys_that_lead_nowhere(tmp_path, recording, key, words):

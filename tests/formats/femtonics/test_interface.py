@@ -248,7 +248,7 @@ def test_a_wrong_choice_through_open_is_named(path):
 
 def test_a_stack_of_depths_is_no_movie(path, movie):
     write_femtonics(path, movie, start=START, axis_unit="µm")
-    with pytest.warns(UserWarning, match="MSession_0/MUnit_2 .* are no movies"):
+    with pytest.warns(UserWarning, match="MSession_0/MUnit_2 .* are not movies"):
         assert len(nwb_ophys.open(path).interfaces) == 4
     with pytest.raises(SourceError, match="frames along 'µm' instead of frames along time"):
         FemtonicsExtractor(path, munit_name="MUnit_2")

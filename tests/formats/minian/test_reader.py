@@ -392,7 +392,7 @@ def test_metadata_that_the_files_state(tmp_path):
 def test_where_a_cropped_field_lies_is_stated(tmp_path):
     metadata = MinianSegmentationInterface(_write(tmp_path, first_pixel=(12, 0))).get_metadata()
     (cells, _) = metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]
-    assert cells["description"].endswith("The field is rows 12 to 59 of the recorded movie.")
+    assert cells["description"].endswith("The field covers rows 12 to 59 of the recorded movie.")
 
 
 def test_evidence(tmp_path):
