@@ -53,24 +53,26 @@ def requested_rows(
         If a requested format was not found, or if nothing is left.
     """
     options = {option: row for row in formats().values() if (option := _option_of(row))}
-    wishes = {name: _wish(name, value) for name, value in given.items() if name in options}
+    requests = {
+        name: _parse_request(name, value) for name, value in given.items() if name in options
+    }
     found = {_option_of(row) for _, row in rows}
-    for option, wish in wishes.items():
-        if wish and option not in found:
+    for option, request in requests.items():
+        if request and option not in found:
             row = options[option]
             raise SourceError(
                 f"{option} requests the format {row.name}, which was not found; it needs "
                 f"{row.recognised}."
             )
     default = are_named or "" not in found
-    kept = [row for row in rows if _is_wanted(row[1], wishes, default)]
+    kept = [row for row in rows if _is_wanted(row[1], requests, default)]
     if not kept:
         raise SourceError(f"'{rows[0][0]}' holds only what {max(found)}=false leaves out.")
     for path, row in rows:
-        if (path, row) not in kept and _option_of(row) not in wishes:
-            _tell(path, row)
-    others = {name: value for name, value in given.items() if name not in wishes}
-    return kept, others | {name: True for name, wish in wishes.items() if wish}
+        if (path, row) not in kept and _option_of(row) not in requests:
+            _warn_left_out(path, row)
+    others = {name: value for name, value in given.items() if name not in requests}
+    return kept, others | {name: True for name, request in requests.items() if request}
 
 
 def _option_of(row: FormatRow) -> str:
@@ -78,19 +80,19 @@ def _option_of(row: FormatRow) -> str:
     return option_asking_for(row) if row.is_ours else ""
 
 
-def _is_wanted(row: FormatRow, wishes: Mapping[str, bool], default: bool) -> bool:
+def _is_wanted(row: FormatRow, requests: Mapping[str, bool], default: bool) -> bool:
     option = _option_of(row)
-    return not option or wishes.get(option, default)
+    return not option or requests.get(option, default)
 
 
-def _wish(name: str, value: Any) -> bool:
-    wish = read_text(value, {"type": "boolean"}) if isinstance(value, str) else value
-    if not isinstance(wish, bool):
+def _parse_request(name: str, value: Any) -> bool:
+    request = read_text(value, {"type": "boolean"}) if isinstance(value, str) else value
+    if not isinstance(request, bool):
         raise OptionError(f"{name} is {value!r}; it must be true or false.")
-    return wish
+    return request
 
 
-def _tell(path: Path, row: FormatRow) -> None:
+def _warn_left_out(path: Path, row: FormatRow) -> None:
     option = _option_of(row)
     warnings.warn(
         f"'{path}' also has a {option.replace('_', ' ')} ({row.name}), which is left out. Give "
