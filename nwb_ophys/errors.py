@@ -69,3 +69,14 @@ class OutputError(NwbOphysError, OSError):
 
 class MemoryLimitError(NwbOphysError, MemoryError):
     """Data that do not fit into the memory available; the message gives both sizes."""
+
+
+def as_sentence(error: BaseException) -> str:
+    """Return the message of an error, with one full stop at its end.
+
+    Parameters
+    ----------
+    error : BaseException
+        Error of this package or of another one, whose message may or may not end with a stop.
+    """
+    return f"{str(error).rstrip('.')}."

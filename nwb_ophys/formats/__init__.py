@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import UnknownFormatError
+from nwb_ophys.errors import UnknownFormatError, as_sentence
 
 #: Folders in the order in which their formats are asked about a path: specific before general.
 ORDER = (
@@ -99,12 +99,12 @@ class Format:
         try:
             found = resolve(self.interface)
             if not isinstance(found, type):
-                raise TypeError(f"it is {found!r}, not a class")
+                raise TypeError(f"it is {found!r}, not a class.")
             return found
         except Exception as error:  # another package's module can raise anything
             raise UnknownFormatError(
                 f"The format '{self.name}' of '{self.origin}' cannot be loaded from "
-                f"'{self.interface}': {error}."
+                f"'{self.interface}': {as_sentence(error)}"
             ) from error
 
     def is_installed(self) -> bool:
@@ -118,7 +118,7 @@ class Format:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this package provides the format."""
+        """True if this package provides the format."""
         return self.origin == "nwb-ophys"
 
     @property

@@ -1,4 +1,4 @@
-"""Formats that recognise TIFF files of their own, so that plain formats leave those alone."""
+"""TIFF files that a maker's format owns, so that the plain TIFF formats skip them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def is_owned(probe: PathProbe) -> bool:
     Parameters
     ----------
     probe : PathProbe
-        A TIFF file or a folder of them; only the header of the first file is read, and once.
+        A TIFF file or a folder of them; only the header of the first file is read, only once.
     """
     found = first_heading(probe)
     return found is not None and any(
@@ -28,7 +28,7 @@ def is_owned(probe: PathProbe) -> bool:
 @functools.cache
 def _owners() -> tuple[Any, ...]:
     """Return the interface classes that own TIFF files."""
-    # Imported when it is needed: the formats that ask are in this package, too.
+    # Imported at the first call, because the plain formats that call are in the same package.
     package = importlib.import_module("nwb_ophys.formats")
     classes = [getattr(package, name) for name in package.__all__]
     owns = vars(Detectable)["owns"].__func__

@@ -1,4 +1,4 @@
-"""Converters of everything that paths hold, with arguments that may be given as text."""
+"""Open everything at some paths, with arguments that may be given as text."""
 
 from nwb_ophys.opening.metadata_edits import (
     describe_recording,

@@ -30,7 +30,7 @@ class RecordingConverter(OphysConverter):
     Raises
     ------
     SourceError
-        If the path matches none of the formats in `format_names`.
+        If the path does not match any format in `format_names`.
     """
 
     format_names: ClassVar[tuple[str, ...]] = ()
@@ -48,7 +48,7 @@ class RecordingConverter(OphysConverter):
 
     @classmethod
     def _found(cls, path: str | Path, names: tuple[str, ...]) -> list[tuple[Path, FormatRow]]:
-        """Return paths of recordings of some formats in a path, at most one per path and kind."""
+        """Return the recordings of some formats at a path, at most one per file and kind."""
         found = likeliest(detect(path, format_names=names, every_file=True))
         if not found:
             looked_for = "; ".join(get_format(name).recognised for name in names)
@@ -75,7 +75,7 @@ class Suite2pConverter(RecordingConverter):
     path : path-like
         Folder ``suite2p``, or the folder of one plane.
     registered_movie : bool
-        Whether to write the registered movies, too: each as a ``CorrectedImageStack`` with the
+        Also write the registered movies: each as a ``CorrectedImageStack`` with the
         shifts of its frames, in ``MotionCorrection``. The option ``original`` of such a stream
         names the series in the file that was registered.
     **source

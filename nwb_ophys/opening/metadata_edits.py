@@ -1,4 +1,4 @@
-"""Metadata as a document to edit, and edits of single values."""
+"""Metadata as a YAML document to edit, and edits of single values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def edited_metadata(
 def describe_recording(converter: OphysConverter, metadata: DeepDict) -> str:
     """Return metadata as a commented YAML document to edit.
 
-    The identifier is left out, because each file gets its own. A missing start of the session is
+    The identifier is left out, because each file gets its own. A missing session start is
     written as null.
     """
     document = DeepDict(metadata)
@@ -46,7 +46,7 @@ def describe_recording(converter: OphysConverter, metadata: DeepDict) -> str:
 
 
 _HEADING = """\
-# This metadata will be written. Correct it where needed; a key set to null counts as not given.
+# This metadata will be written. Correct it where needed; null means that a key is not given.
 # NWBFile.session_start_time is required; further keys of NWBFile and Subject may be added.
 """
 
@@ -57,7 +57,7 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
     Raises
     ------
     OutputExistsError
-        When the file exists and ``overwrite`` is False.
+        If the file exists and ``overwrite`` is False.
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -71,7 +71,7 @@ def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str
     Parameters
     ----------
     metadata : DeepDict
-        The metadata; changed.
+        Metadata, changed in place.
     key : str
         Keys and indices joined by dots, such as ``NWBFile.session_start_time`` or
         ``Ophys.ImagingPlane.0.location``.
@@ -83,7 +83,7 @@ def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str
     Raises
     ------
     OptionError
-        When the key does not exist, or the text is not valid YAML.
+        If the key does not exist, or the text is not valid YAML.
     """
     *steps, last = key.split(".")
     place: Any = metadata
@@ -104,11 +104,15 @@ def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str
 def _step(place: Any, step: str, key: str) -> Any:
     if isinstance(place, list):
         if not step.isdigit() or int(step) >= len(place):
-            raise OptionError(f"'{key}': '{step}' is not an entry; there are {len(place)}, from 0.")
+            raise OptionError(
+                f"'{key}': '{step}' is not an index; the list has length {len(place)}, from 0."
+            )
         return place[int(step)]
     if isinstance(place, dict):
         return place[step]
-    raise OptionError(f"'{key}': there is nothing below '{step}'.")
+    raise OptionError(
+        f"'{key}': '{step}' does not exist, because its parent has no keys; check the key."
+    )
 
 
 def _inner(schema: Mapping[str, Any], step: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""From paths to interfaces of everything in them."""
+"""Open paths as the interfaces of everything in them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from nwb_ophys.registry import (
 def requested_rows(
     rows: Sequence[tuple[Path, FormatRow]], given: Mapping[str, Any], *, are_named: bool
 ) -> tuple[list[tuple[Path, FormatRow]], dict[str, Any]]:
-    """Leave out what nobody asked for, unless it is all there is, and say that it is there.
+    """Leave out optional formats that were not requested, with a warning.
+
+    They are kept if nothing else was found, or if the formats were given by name.
 
     Parameters
     ----------
@@ -35,63 +37,66 @@ def requested_rows(
     given : Mapping
         Source arguments and options by name.
     are_named : bool
-        Whether the formats were given by name, which is asking for them.
+        Whether the formats were given by name, which requests them.
 
     Returns
     -------
     rows : list of (pathlib.Path, FormatRow)
     given : dict
-        Without the options that ask for nothing; those that do are True.
+        The given arguments without requests that are False; other requests are True.
 
     Raises
     ------
     OptionError
-        When such an option is neither true nor false.
+        If a request is neither true nor false.
     SourceError
-        When something is asked for that is not there, or there is nothing but what is not wanted.
+        If a requested format was not found, or if nothing is left.
     """
     options = {option: row for row in formats().values() if (option := _option_of(row))}
-    wishes = {name: _wish(name, value) for name, value in given.items() if name in options}
+    requests = {
+        name: _parse_request(name, value) for name, value in given.items() if name in options
+    }
     found = {_option_of(row) for _, row in rows}
-    for option, wish in wishes.items():
-        if wish and option not in found:
+    for option, request in requests.items():
+        if request and option not in found:
             row = options[option]
             raise SourceError(
-                f"There is nothing for {option} here; it asks for {row.name}: {row.recognised}."
+                f"{option} requests the format {row.name}, which was not found; it needs "
+                f"{row.recognised}."
             )
     default = are_named or "" not in found
-    kept = [row for row in rows if _is_wanted(row[1], wishes, default)]
+    kept = [row for row in rows if _is_wanted(row[1], requests, default)]
     if not kept:
-        raise SourceError(f"'{rows[0][0]}' holds nothing but what {max(found)}=false leaves out.")
+        raise SourceError(f"'{rows[0][0]}' holds only what {max(found)}=false leaves out.")
     for path, row in rows:
-        if (path, row) not in kept and _option_of(row) not in wishes:
-            _tell(path, row)
-    others = {name: value for name, value in given.items() if name not in wishes}
-    return kept, others | {name: True for name, wish in wishes.items() if wish}
+        if (path, row) not in kept and _option_of(row) not in requests:
+            _warn_left_out(path, row)
+    others = {name: value for name, value in given.items() if name not in requests}
+    return kept, others | {name: True for name, request in requests.items() if request}
 
 
 def _option_of(row: FormatRow) -> str:
-    # Classes of other packages are always opened: one that fails to load would fail all.
+    # Other packages' classes are not loaded here, because one that fails would stop them all.
     return option_asking_for(row) if row.is_ours else ""
 
 
-def _is_wanted(row: FormatRow, wishes: Mapping[str, bool], default: bool) -> bool:
+def _is_wanted(row: FormatRow, requests: Mapping[str, bool], default: bool) -> bool:
     option = _option_of(row)
-    return not option or wishes.get(option, default)
+    return not option or requests.get(option, default)
 
 
-def _wish(name: str, value: Any) -> bool:
-    wish = read_text(value, {"type": "boolean"}) if isinstance(value, str) else value
-    if not isinstance(wish, bool):
+def _parse_request(name: str, value: Any) -> bool:
+    request = read_text(value, {"type": "boolean"}) if isinstance(value, str) else value
+    if not isinstance(request, bool):
         raise OptionError(f"{name} is {value!r}; it must be true or false.")
-    return wish
+    return request
 
 
-def _tell(path: Path, row: FormatRow) -> None:
+def _warn_left_out(path: Path, row: FormatRow) -> None:
     option = _option_of(row)
     warnings.warn(
-        f"'{path}' has a {option.replace('_', ' ')}, too ({row.name}), which is left out. Give "
-        f"{option}=True (--option {option}=true) to have it, False to do without this note.",
+        f"'{path}' also has a {option.replace('_', ' ')} ({row.name}), which is left out. Give "
+        f"{option}=True (--option {option}=true) to write it, or False to silence this warning.",
         UserWarning,
         stacklevel=5,
     )
@@ -99,19 +104,19 @@ def _tell(path: Path, row: FormatRow) -> None:
 
 _AS_VOLUME = {
     "type": "boolean",
-    "description": "Whether the planes of volumes are one series, or a series each.",
+    "description": "Write the planes of volumes as one series, or as one series each.",
 }
 
 
 @attrs.frozen
 class Recording:
-    """Everything in some paths, ready to be converted.
+    """Everything at some paths, ready to be converted.
 
     Attributes
     ----------
     converter : OphysConverter
     conversion_options : dict of str to dict
-        By stream.
+        Options by the name of the stream.
     """
 
     converter: OphysConverter
@@ -123,25 +128,25 @@ def open_recording(
     format_names: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Recording:
-    """Open everything in some paths: all channels, planes and recordings, each as a stream.
+    """Open everything at some paths: all channels, planes and recordings, each as a stream.
 
     Parameters
     ----------
     paths : sequence of path-like
     format_names : sequence of str
-        None, to recognise each path; one for all paths; or one for each.
+        Empty to detect the format of each path; one name for all paths; or one for each.
     options : Mapping, optional
-        Source arguments and conversion options by name; texts are read as their schema says. An
-        option goes to every stream that knows it.
+        Source arguments and conversion options by name; texts are parsed by their schema. Each
+        option applies to every stream that knows it.
 
     Raises
     ------
     SourceNotFoundError
-        When a path is not there.
+        If a path does not exist.
     UnknownFormatError
-        When no format of the name exists, or none recognises a path.
+        If a named format does not exist, or no format recognises a path.
     OptionError
-        When no stream knows an option.
+        If no stream knows an option.
     """
     rows, given = _rows([Path(path) for path in paths], format_names, options or {})
     interfaces = open_all(rows, given)
@@ -154,30 +159,30 @@ def open_recording(
 
 
 def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
-    """Open what is at a path, whatever it is.
+    """Open a recording or segmentation of any format.
 
     Parameters
     ----------
     path : path-like
         A file or a folder.
     format : str, optional
-        Name of the format; recognised when not given.
+        Name of the format; detected if not given.
     **hints
-        Source arguments, such as ``sampling_frequency`` of a plain TIFF, and ``as_volume``: whether
-        the planes of volumes are one series (True) or a series each (False), and
-        ``registered_movie``: whether the movie that Suite2p registered is opened beside its ROIs.
+        Source arguments, such as ``sampling_frequency`` of a plain TIFF file; ``as_volume``: open
+        the planes of volumes as one series (True) or as one series each (False);
+        ``registered_movie``: also open the movie that Suite2p registered, beside its ROIs.
 
     Returns
     -------
     interface or OphysConverter
-        An interface where there is one stream, else a converter of all of them.
+        An interface if there is one stream, else a converter of all streams.
 
     Raises
     ------
     UnknownFormatError
-        When no format recognises it; with what was looked for.
+        If no format recognises the path; the message says what each format looks for.
     OptionError
-        When no format there knows a hint.
+        If no format of the path knows a hint.
     """
     rows, given = _rows([Path(path)], [] if format is None else [format], hints)
     interfaces = open_all(rows, given, with_options=False)
@@ -189,15 +194,15 @@ def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
 def open_all(
     rows: Sequence[tuple[Path, FormatRow]], given: Mapping[str, Any], *, with_options: bool = True
 ) -> dict[str, Any]:
-    """Return the interfaces of all streams, by their names.
+    """Return the interfaces of all streams by name.
 
     Parameters
     ----------
     rows : sequence of (pathlib.Path, FormatRow)
     given : Mapping
-        Source arguments, each for the streams that know it.
+        Source arguments; each applies to the streams that know it.
     with_options : bool
-        Whether conversion options may be among them, which are left alone.
+        Whether `given` may contain conversion options, which are ignored here.
     """
     classes = [row.load() for _, row in rows]
     _check_known(given, classes, with_options)
@@ -208,7 +213,7 @@ def open_all(
     for (path, row), cls in zip(rows, classes, strict=True):
         source = parse_options(given, _source_schema(cls))
         if not isinstance(source.get("as_volume", True), bool):
-            raise OptionError(f"as_volume is {source['as_volume']!r}; give true or false.")
+            raise OptionError(f"as_volume is {source['as_volume']!r}; it must be true or false.")
         _check_complete(path, row, cls, source)
         stem = row.name if len(alike[row.name]) == 1 else distinct_name(path, alike[row.name])
         for part, arguments in cls.streams(path, **source).items():
@@ -222,9 +227,12 @@ def open_all(
 def _rows(
     paths: Sequence[Path], names: Sequence[str], given: Mapping[str, Any]
 ) -> tuple[list[tuple[Path, FormatRow]], dict[str, Any]]:
-    """Return what is to be opened, and what is given beside what asks for it."""
+    """Return the paths with their formats, and the given arguments that remain."""
     if len(names) not in (0, 1, len(paths)):
-        raise OptionError(f"{len(names)} formats are given for {len(paths)} paths; give one each.")
+        raise OptionError(
+            f"{len(names)} formats are given for {len(paths)} paths; give one, or one for "
+            "each path."
+        )
     chosen = [get_format(name) for name in names]
     for path in paths:
         if not path.exists():
@@ -237,7 +245,7 @@ def _rows(
 
 
 def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
-    """Return the likeliest format of each kind: a folder may hold a movie and its ROIs."""
+    """Return the most likely format of each kind; a folder may hold a movie and its ROIs."""
     found = likeliest(detect(path, every_file=True))
     if not found:
         raise unrecognised(path)
@@ -245,7 +253,7 @@ def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
 
 
 def _source_schema(cls: Any) -> dict[str, Any]:
-    """Return the schemas of the source arguments that are options: all but the path."""
+    """Return the schemas of all source arguments but the path."""
     properties = cls.get_source_schema()["properties"]
     found = {name: schema for name, schema in properties.items() if name != _path_of(cls)}
     return found | ({"as_volume": _AS_VOLUME} if cls.has_volumes else {})
@@ -264,7 +272,7 @@ def _check_known(given: Mapping[str, Any], classes: Sequence[Any], with_options:
             known |= dict.fromkeys(arguments_schema(cls.Options, "")["properties"])
     unknown = [name for name in given if name not in known]
     if unknown:
-        options = f"options: {', '.join(known)}" if known else "what is here has none"
+        options = f"options: {', '.join(known)}" if known else "the formats have no options"
         raise OptionError(f"There is no option '{unknown[0]}' here; {options}.")
 
 
@@ -281,7 +289,7 @@ def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, A
 
 
 def _stream_name(stem: str, part: str, taken: Mapping[str, Any]) -> str:
-    """Return a name after the format, or the path where several are of one format, and the part."""
+    """Return a name of the format (or of the path, if several share the format) and the part."""
     name = f"{stem} {part}".strip()
     number = 2
     while name in taken:

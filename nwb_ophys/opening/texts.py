@@ -1,4 +1,4 @@
-"""Values given as text, as on the command line, and names that tell paths apart."""
+"""Values given as text, as on the command line, and distinct names of paths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.documents import DocumentError, parse_yaml
-from nwb_ophys.errors import OptionError
+from nwb_ophys.errors import OptionError, as_sentence
 
 
 def parse_options(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,11 +26,11 @@ def read_text(text: str, schema: Mapping[str, Any]) -> Any:
     try:
         return parse_yaml(text)
     except DocumentError as error:
-        raise OptionError(f"'{text}' cannot be read as a value: {error}.") from None
+        raise OptionError(f"'{text}' cannot be read as a value: {as_sentence(error)}") from None
 
 
 def distinct_name(path: Path, paths: Sequence[Path]) -> str:
-    """Return a name for one of several paths: its own, after the folders that tell the paths apart.
+    """Return a name for one of several paths: its stem, after the folders that differ.
 
     Parameters
     ----------

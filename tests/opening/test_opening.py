@@ -272,12 +272,12 @@ def test_values_by_dotted_keys(tmp_path, recording):
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("Ophys.Device.1.name", "'1' is not an entry; there are 1, from 0"),
-        ("Ophys.Device.first.name", "'first' is not an entry"),
-        ("Ophys.Device.-1.name", "'-1' is not an entry"),
+        ("Ophys.Device.1.name", "'1' is not an index; the list has length 1, from 0"),
+        ("Ophys.Device.first.name", "'first' is not an index; the list has length 1"),
+        ("Ophys.Device.-1.name", "'-1' is not an index; the list has length 1"),
         ("Ophys.Device.0.name.first", "which has no keys"),
-        ("Ophys.Device.0.name.first.second", "nothing below"),
-        ("Ophys.Device.9", "'9' is not an entry"),
+        ("Ophys.Device.0.name.first.second", "'first' does not exist, because its parent has no"),
+        ("Ophys.Device.9", "'9' is not an index; the list has length 1"),
     ],
 )
 def test_keys_that_lead_nowhere(tmp_path, recording, key, words):

@@ -113,7 +113,7 @@ def count_rois(
             return int(count)
     raise SourceError(
         f"the weights have the shape {tuple(weights)}, the traces {tuple(traces)}; they share no "
-        "number of ROIs"
+        "number of ROIs."
     )
 
 
@@ -183,10 +183,10 @@ def as_pixels(
     if len(shape) != 3 or shape[2] != num_rois:
         raise SourceError(
             f"the weights of the ROIs have the shape {tuple(stored.shape)}; they must be (rows, "
-            f"columns, ROIs) or (pixels, ROIs), with the {num_rois} ROIs of the traces"
+            f"columns, ROIs) or (pixels, ROIs), with the {num_rois} ROIs of the traces."
         )
     if field is not None and tuple(field) != shape[:2]:
-        raise SourceError(f"the weights have a field of {shape[:2]} pixels, not {tuple(field)}")
+        raise SourceError(f"the weights have a field of {shape[:2]} pixels, not {tuple(field)}.")
     return _dense_pixels(stored, axes, shape)
 
 
@@ -194,12 +194,12 @@ def _flat_pixels(stored: Any, field: Sequence[int] | None, num_rois: int) -> Pix
     if field is None:
         raise SourceError(
             f"the weights are {tuple(stored.shape)}, pixels by ROIs, and the file does not state "
-            "how many rows and columns the field has"
+            "how many rows and columns the field has."
         )
     if tuple(stored.shape) != (int(np.prod(field)), num_rois):
         raise SourceError(
             f"the weights are {tuple(stored.shape)}, pixels by ROIs; the field has "
-            f"{tuple(field)} pixels, the traces are of {num_rois} ROIs"
+            f"{tuple(field)} pixels, the traces are of {num_rois} ROIs."
         )
     if not isinstance(stored, SparseColumns):
         values = np.asarray(stored)
@@ -260,7 +260,7 @@ def _ragged(
 ) -> PixelLists:
     row, column = places
     if len(row) and (row.max() >= field[0] or column.max() >= field[1]):
-        raise SourceError(f"a pixel of an ROI lies outside the field of {tuple(field)} pixels")
+        raise SourceError(f"a pixel of an ROI lies outside the field of {tuple(field)} pixels.")
     return PixelLists(
         coordinates=(column.astype(np.int32), row.astype(np.int32)),
         weights=weights,

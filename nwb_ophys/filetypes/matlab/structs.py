@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError, as_sentence
 from nwb_ophys.filetypes.matlab.variables import (
     ForeignObject,
     MatlabFile,
@@ -233,7 +233,8 @@ def reading(file: MatlabFile, what: str) -> Iterator[None]:
         if isinstance(error, (CorruptSourceError, SourceArgumentError)):
             raise
         raise CorruptSourceError(
-            f"'{file.path}' cannot be read as {what}'s output: {error}. It may be damaged."
+            f"'{file.path}' cannot be read as {what}'s output: {as_sentence(error)} It may be "
+            "damaged."
         ) from error
 
 
@@ -277,7 +278,7 @@ def weights_and_traces(
     """
     found = tuple(matrix_of(file, struct, [name]) for name in (weights, traces))
     if found[0] is None or found[1] is None or len(found[1].shape) != 2:
-        raise SourceError("the weights or the traces are not an array of numbers")
+        raise SourceError("the weights or the traces are not an array of numbers.")
     return found
 
 

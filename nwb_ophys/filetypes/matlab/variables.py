@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, as_sentence
 from nwb_ophys.optional import require_package
 
 
@@ -163,14 +163,14 @@ class MatlabFile:
         self._file: h5py.File | None = None
         try:
             if path.is_dir():
-                raise OSError("it is a folder")
+                raise OSError("it is a folder.")
             if h5py.is_hdf5(path):
                 self._file = h5py.File(path, "r")
                 self.variables = MatlabStruct(self._file)
             else:
                 self.variables = MatlabStruct(_load_level5(path, extra))
         except OSError as error:
-            raise CorruptSourceError(f"'{path}' is not a whole MATLAB file: {error}.") from error
+            raise _damaged(path, error) from error
 
     def close(self) -> None:
         """Close the file; arrays that were not read before cannot be read any more."""
@@ -189,7 +189,11 @@ def _load_level5(path: Path, extra: str) -> dict[str, Any]:
     try:
         return dict(reader.loadmat(path))
     except Exception as error:  # a damaged file can raise anything
-        raise CorruptSourceError(f"'{path}' is not a whole MATLAB file: {error}.") from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> CorruptSourceError:
+    return CorruptSourceError(f"'{path}' is not a whole MATLAB file: {as_sentence(error)}")
 
 
 def _value(stored: Any) -> Any:

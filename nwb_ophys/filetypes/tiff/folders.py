@@ -44,7 +44,7 @@ def has_beside(probe: PathProbe, suffixes: tuple[str, ...]) -> bool:
     ----------
     probe : PathProbe
     suffixes : tuple of str
-        Endings in lower case; with none of them the answer is True.
+        Endings in lower case; if empty, the result is True.
     """
     folder = probe if probe.is_folder else probe.read_once(_folder_of)
     return not suffixes or bool(folder.names(*suffixes))

@@ -48,7 +48,7 @@ class TiffHeading:
 
     @property
     def has_ome_xml(self) -> bool:
-        """Whether the image description is OME-XML."""
+        """True if the image description is OME-XML."""
         return "<OME " in self.description[:4096]
 
 

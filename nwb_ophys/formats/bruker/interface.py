@@ -17,7 +17,7 @@ from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
 
-# Of each cycle there may be a file of voltages, of stimulation, and so on.
+# Each cycle may have further files: recorded and output voltages, and stimulation points.
 _OTHER_XML = re.compile(
     r"_Cycle\d+_(VoltageRecording|VoltageOutput|MarkPoints)[^/]*$", re.IGNORECASE
 )
@@ -29,18 +29,18 @@ class BrukerSource:
     """Source arguments of a Prairie View recording."""
 
     folder_path: Path = argument(
-        "The folder of the recording, or the XML file in it where there are several recordings."
+        "Folder of the recording; or its XML file, if the folder holds several recordings."
     )
     channel_name: str | None = argument(
-        "Which channel, such as 'Ch2'; not needed where there is one.", default=None
+        "Name of the channel, such as 'Ch2'; optional if there is only one.", default=None
     )
     plane_index: int | None = argument(
-        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+        "Index of a plane, from 0; whole volumes if not given.", default=None
     )
 
 
 class BrukerImagingInterface(ImagingInterface):
-    """One channel of a Prairie View recording, of a plane or of volumes."""
+    """One channel of a Prairie View recording: one plane, or volumes."""
 
     Source = BrukerSource
     has_volumes = True
@@ -61,7 +61,7 @@ class BrukerImagingInterface(ImagingInterface):
         return BrukerTiffExtractor(found[0], source.channel_name, source.plane_index)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the XML file states: start, times, microscope, laser, gain, pixel size."""
+        """Return the metadata of the XML file: start, rate, microscope, laser, gain, pixel size."""
         from nwb_ophys.formats.bruker.metadata import describe_prairie
 
         return describe_prairie(self.extractor, self.source.plane_index)
@@ -77,7 +77,7 @@ class BrukerImagingInterface(ImagingInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is of Prairie View: its XML file."""
+        """Return the evidence for a Prairie View recording: its XML file."""
         probe = PathProbe.of(path)
         found = _xml_files(probe)
         if not found:
@@ -94,7 +94,7 @@ class BrukerImagingInterface(ImagingInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
-        """Yield every channel of every recording in a path."""
+        """Yield every channel of every recording at a path."""
         from nwb_ophys.formats.bruker.reader import open_prairie_recording
 
         files = _xml_files_of(path)
@@ -117,18 +117,18 @@ def _is_of_prairie_view(heading: TiffHeading) -> bool:
 
 
 def _xml_files_of(path: Path) -> list[Path]:
-    """Return the XML files of recordings, of which there must be one at least."""
+    """Return the XML files of recordings, or raise if there are none."""
     found = _xml_files(PathProbe(path))
     if not found:
         raise SourceError(
-            f"'{path}' holds no XML file of Prairie View, which states what the images are; copy "
-            "it from where it was recorded."
+            f"'{path}' holds no XML file of Prairie View, which describes the images; copy it from "
+            "the computer that recorded them."
         )
     return found
 
 
 def _xml_files(probe: PathProbe) -> list[Path]:
-    """Return the XML files of recordings: those of a folder, or that of an image or itself."""
+    """Return the XML files of recordings: in a folder, beside an image, or the file itself."""
     if probe.is_file and probe.path.name.lower().endswith(TIFF_SUFFIXES):
         heading = probe.read_once(read_tiff_heading)
         if heading is None or not _is_of_prairie_view(heading):

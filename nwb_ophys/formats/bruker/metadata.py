@@ -16,7 +16,7 @@ from nwb_ophys.metadata import camel_case
 
 _DATE_TIME_TAG = 306
 _FORMATS = ("%m/%d/%Y %I:%M:%S %p", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S")
-# Day and month are swapped between computers of different countries.
+# Computers of different countries write day and month in different order.
 _AMBIGUOUS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S")
 
 
@@ -66,7 +66,7 @@ def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) ->
 
 
 def session_start(date: str, first_file: Path) -> datetime | None:
-    """Return the start that the XML file states in the date format of the computer's country.
+    """Parse the start of the recording, in the date format of the computer's country.
 
     Parameters
     ----------

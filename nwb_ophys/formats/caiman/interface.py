@@ -17,7 +17,7 @@ from nwb_ophys.paths import PathProbe
 class CaimanSource:
     """Source arguments of a CaImAn file."""
 
-    file_path: Path = argument("The HDF5 file that CaImAn saved.")
+    file_path: Path = argument("HDF5 file that CaImAn saved.")
 
 
 class CaimanSegmentationInterface(SegmentationInterface):
@@ -35,13 +35,13 @@ class CaimanSegmentationInterface(SegmentationInterface):
         return CaimanExtractor(source.file_path)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the output states of itself: nothing of the microscope."""
+        """Return a description of the components; the file states nothing about the microscope."""
         segmentation = {"plane_segmentations": [{"description": "Components that CaImAn found."}]}
         return {"Ophys": {"ImageSegmentation": segmentation}}
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a file that CaImAn saved."""
+        """Return the evidence for a file that CaImAn saved: its groups."""
         from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 
         probe = PathProbe.of(path)

@@ -15,11 +15,11 @@ from nwb_ophys.paths import PathProbe
 
 _PLANE = "PlaneSegmentation"
 _TRACES = {
-    "raw": "Trace of each component, before it was denoised.",
+    "raw": "Trace of each component before denoising.",
     "denoised": "Denoised calcium trace of each component.",
     "deconvolved": "Deconvolved activity of each component.",
     "estimated": "Trace of each component as estimated by CNMF-E (extractedSignalsEst).",
-    "peaks": "Events of each component as CNMF-E found them (extractedPeaks).",
+    "peaks": "Events that CNMF-E found in each component (extractedPeaks).",
 }
 _IMAGES = {
     "correlation": "Correlation of each pixel with its neighbours.",
@@ -31,12 +31,12 @@ _IMAGES = {
 class CnmfeSource:
     """Source arguments of a CNMF-E file."""
 
-    file_path: Path = argument("The MATLAB file with CNMF-E's output.")
+    file_path: Path = argument("MATLAB file with the output of CNMF-E.")
     sampling_frequency: float | None = argument(
-        "Samples per second of the movie in Hz; needed where the file states no Fs.", default=None
+        "Sampling rate of the movie in Hz; required if the file does not state Fs.", default=None
     )
     output_struct_name: str | None = argument(
-        "Which struct of the file, such as 'results'; not needed where there is one.", default=None
+        "Name of the struct, such as 'results'; optional if there is only one.", default=None
     )
 
 
@@ -55,7 +55,7 @@ class CnmfeSegmentationInterface(SegmentationInterface):
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the output states of itself: nothing of the microscope."""
+        """Return descriptions of components, traces and images; the microscope is not stated."""
         traces, images = self.extractor.get_traces_dict(), self.extractor.get_images_dict()
         described: dict[str, Any] = {
             "ImageSegmentation": {
@@ -77,7 +77,7 @@ class CnmfeSegmentationInterface(SegmentationInterface):
         return {"Ophys": described}
 
     def part(self) -> str:
-        """Return the name of the struct, where one of several was chosen."""
+        """Return the name of the struct, if it is one of several."""
         from nwb_ophys.filetypes.matlab.structs import part_of
         from nwb_ophys.formats.cnmfe.reader import CNMFE_KINDS
 
@@ -85,7 +85,7 @@ class CnmfeSegmentationInterface(SegmentationInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a MATLAB file with CNMF-E's output."""
+        """Return the evidence for a MATLAB file with the output of CNMF-E."""
         from nwb_ophys.filetypes.matlab.structs import evidence_of
         from nwb_ophys.formats.cnmfe.reader import CNMFE_KINDS
 
@@ -93,7 +93,7 @@ class CnmfeSegmentationInterface(SegmentationInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
-        """Return every output of CNMF-E in the file."""
+        """Return a part for each output of CNMF-E in the file."""
         from nwb_ophys.filetypes.matlab.structs import struct_names
         from nwb_ophys.formats.cnmfe.reader import CNMFE_KINDS
 

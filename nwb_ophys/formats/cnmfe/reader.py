@@ -114,12 +114,12 @@ class CnmfeExtractor(PixelRois):
                 continue
             if found is None:
                 raise SourceError(
-                    f"{field} has the shape {tuple(stored.shape)}; there are {num_rois} components"
+                    f"{field} has the shape {tuple(stored.shape)}; there are {num_rois} components."
                 )
             traces[kind] = found
         lengths = {fields[kind]: trace.shape[0] for kind, trace in traces.items()}
         if len(set(lengths.values())) > 1:
-            raise SourceError(f"the traces differ in length: {lengths} samples")
+            raise SourceError(f"the traces differ in length: {lengths} samples.")
         return traces
 
     def _rate(self, output: MatlabStruct, given: float | None) -> float:

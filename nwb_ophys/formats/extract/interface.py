@@ -25,12 +25,12 @@ _IMAGES = {
 class ExtractSource:
     """Source arguments of an EXTRACT file."""
 
-    file_path: Path = argument("The MATLAB file with EXTRACT's output.")
+    file_path: Path = argument("MATLAB file with the output of EXTRACT.")
     sampling_frequency: float = argument(
-        "Samples per second of the movie in Hz, which EXTRACT does not state."
+        "Sampling rate of the movie in Hz; EXTRACT does not save it."
     )
     output_struct_name: str | None = argument(
-        "Which struct of the file, such as 'output'; not needed where there is one.", default=None
+        "Name of the struct, such as 'output'; optional if there is only one.", default=None
     )
 
 
@@ -49,7 +49,7 @@ class ExtractSegmentationInterface(SegmentationInterface):
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the output states of itself: nothing of the microscope."""
+        """Return descriptions of cells, traces and images; the microscope is not stated."""
         extractor = self.extractor
         by = f"EXTRACT {extractor.version}" if extractor.version else "EXTRACT"
         option = extractor.trace_option
@@ -66,15 +66,15 @@ class ExtractSegmentationInterface(SegmentationInterface):
             "SegmentationImages": {_PLANE: images},
         }
         if "dff" in extractor.get_traces_dict():
-            text = f"Delta F over F of each cell, by {by}{how}."
+            text = f"Delta F over F of each cell, computed by {by}{how}."
             described["DfOverF"] = {_PLANE: {"dff": {"description": text}}}
         else:
-            text = f"Trace of each cell in the units of the movie, by {by}{how}."
+            text = f"Trace of each cell in the units of the movie, computed by {by}{how}."
             described["Fluorescence"] = {_PLANE: {"raw": {"description": text}}}
         return {"Ophys": described}
 
     def part(self) -> str:
-        """Return the name of the struct, where one of several was chosen."""
+        """Return the name of the struct, if it is one of several."""
         from nwb_ophys.filetypes.matlab.structs import part_of
         from nwb_ophys.formats.extract.reader import EXTRACT_KINDS
 
@@ -82,7 +82,7 @@ class ExtractSegmentationInterface(SegmentationInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a MATLAB file with EXTRACT's output."""
+        """Return the evidence for a MATLAB file with the output of EXTRACT."""
         from nwb_ophys.filetypes.matlab.structs import evidence_of
         from nwb_ophys.formats.extract.reader import EXTRACT_KINDS
 
@@ -90,7 +90,7 @@ class ExtractSegmentationInterface(SegmentationInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
-        """Return every output of EXTRACT in the file."""
+        """Return a part for each output of EXTRACT in the file."""
         from nwb_ophys.filetypes.matlab.structs import struct_names
         from nwb_ophys.formats.extract.reader import EXTRACT_KINDS
 

@@ -1,4 +1,4 @@
-"""Recordings of Femtonics two-photon microscopes."""
+"""Recordings of Femtonics two-photon microscopes (MESc files)."""
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ class FemtonicsSource:
 
     file_path: Path = argument("The .mesc file.")
     session_name: str | None = argument(
-        "Which session, such as 'MSession_0', where units of several have one name.", default=None
+        "Name of the session, such as 'MSession_0'; required if several have a unit of that name.",
+        default=None,
     )
     munit_name: str | None = argument(
-        "Which measurement unit, such as 'MUnit_0'; not needed where there is one.", default=None
+        "Name of the measurement unit, such as 'MUnit_0'; optional if there is only one.",
+        default=None,
     )
     channel_name: str | None = argument(
-        "Which channel, such as 'UG'; not needed where there is one.", default=None
+        "Name of the channel, such as 'UG'; optional if there is only one.", default=None
     )
     from_first_unit: bool = argument(
-        "Count times from the start of the file's first unit, not from the unit's own.",
+        "Count times from the start of the first unit in the file, not of this unit.",
         default=False,
     )
 
 
 class FemtonicsImagingInterface(ImagingInterface):
-    """One channel of a measurement unit in a file of Femtonics' MESc."""
+    """One channel of a measurement unit in a Femtonics MESc file."""
 
     Source = FemtonicsSource
 
@@ -52,7 +54,7 @@ class FemtonicsImagingInterface(ImagingInterface):
         return FemtonicsExtractor(**attrs.asdict(source))
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the file states: start, microscope, rate, sizes, channel, intensity."""
+        """Return the metadata of the file: start, microscope, rate, sizes, channel, intensity."""
         unit, channel = self.extractor.unit, self.extractor.channel
         header = self.extractor.header
         start = header.first_start if self.source.from_first_unit else unit.start
@@ -102,12 +104,12 @@ class FemtonicsImagingInterface(ImagingInterface):
         return str(self.extractor.channel.name)
 
     def position_name(self) -> str:
-        """Return the name of the unit, or empty where there is only one."""
+        """Return the name of the unit; empty if there is only one."""
         return self.extractor.header.label(self.extractor.unit)  # type: ignore[no-any-return]
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a file of MESc: its measurement units."""
+        """Return the evidence for a MESc file: its measurement units."""
         from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 
         probe = PathProbe.of(path)
@@ -122,7 +124,7 @@ class FemtonicsImagingInterface(ImagingInterface):
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether a file is no whole HDF5 file, which one of MESc is."""
+        """Return whether a file is a damaged HDF5 file, the container of MESc."""
         from nwb_ophys.filetypes.hdf5 import is_damaged_hdf5
 
         return is_damaged_hdf5(probe)
@@ -163,7 +165,7 @@ def _warn_of_others(header: Any, asked: Mapping[str, Any]) -> None:
     others = [f"{unit.session}/{unit.name}" for unit in header.units if unit not in header.movies]
     if others and header.movies and not any(asked.values()):
         warnings.warn(
-            f"{', '.join(others)} of '{header.path}' are no movies over time and are left out.",
+            f"{', '.join(others)} of '{header.path}' are not movies over time and are left out.",
             UserWarning,
             stacklevel=4,
         )
@@ -177,9 +179,9 @@ def _device(vendor: str, unit: Any) -> dict[str, Any]:
     ]
     stated = ", ".join(part for part in parts if part)
     maker = f" of {vendor.rstrip('.')}" if vendor else ""
-    # NWB has the maker with the model only, and no model is stated.
+    # NWB stores the manufacturer with the model only, and MESc states no model.
     return {"description": f"Two-photon microscope{maker}{': ' if stated else ''}{stated}."}
 
 
 def _frame_of(unit: Any) -> str:
-    return f"The microscope's space '{unit.space}' of MESc." if unit.space else None  # type: ignore[return-value]
+    return f"Coordinates of the microscope space '{unit.space}' in MESc." if unit.space else None  # type: ignore[return-value]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_range
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.formats.femtonics.header import Channel, Unit, open_mesc, read_header
@@ -165,15 +166,9 @@ def _select_unit(header: Any, session: str | None, name: str | None) -> Unit:
 
 
 def _select_channel(path: Path, unit: Unit, name: str | None) -> Channel:
-    known = {channel.name: channel for channel in unit.channels}
-    place = f"'{path}': {unit.session}/{unit.name}"
-    if name is None and len(known) > 1:
-        raise SourceArgumentError(
-            f"{place} has the channels {', '.join(known)}; give channel_name."
-        )
-    if name is not None and name not in known:
-        raise SourceArgumentError(f"{place} has no channel '{name}', but {', '.join(known)}.")
-    return next(iter(known.values())) if name is None else known[name]
+    names = [channel.name for channel in unit.channels]
+    noun = f"{unit.session}/{unit.name} channels"
+    return unit.channels[index_of_name("channel_name", name, names, path, noun)]
 
 
 def _check_shape(path: Path, unit: Any, frames: Any) -> None:

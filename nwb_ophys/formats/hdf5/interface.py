@@ -20,26 +20,29 @@ _SUFFIXES = (".h5", ".hdf5", ".hdf")
 class Hdf5Source:
     """Source arguments of a movie in an HDF5 file."""
 
-    file_path: Path = argument("The HDF5 file.")
+    file_path: Path = argument("HDF5 file with the movie.")
     sampling_frequency: float | None = argument(
-        "Samples per second in Hz, of volumes where there are planes; the attribute fr of the "
-        "dataset, as CaImAn writes it, if not given.",
+        "Rate of frames, or of volumes, in Hz. If not given, it is read from the dataset's "
+        "attribute fr, which CaImAn writes.",
         default=None,
         schema={"exclusiveMinimum": 0},
     )
     dataset_name: str | None = argument(
-        "The dataset; 'mov' or the only one with the axes of a movie if not given.", default=None
+        "Name of the dataset. If not given: 'mov', or the only one with the axes of a movie.",
+        default=None,
     )
     dimension_order: str | None = argument(
-        "The order of its axes, a letter each, of T (time), C (channels), Z (planes), Y (rows), X "
-        "(columns). If not given: as its dimension labels say, else TYX, or CTYX where the first "
-        "of four axes is no longer than 4 and shorter than the second.",
+        "Order of the axes, one letter each: T (time), C (channels), Z (planes), Y (rows), X "
+        "(columns). If not given: the order of the dimension labels, else TYX; or CTYX if the "
+        "first of four axes is at most 4 long and shorter than the second.",
         default=None,
     )
     channel_index: int | None = argument(
-        "Which channel to read, from 0; not needed where there is one.", default=None
+        "Index of the channel, from 0; optional if there is only one.", default=None
     )
-    plane_index: int | None = argument("Which plane to read, from 0; all if not.", default=None)
+    plane_index: int | None = argument(
+        "Index of the plane, from 0; all planes if not given.", default=None
+    )
 
 
 class Hdf5ImagingInterface(ImagingInterface):
@@ -59,7 +62,7 @@ class Hdf5ImagingInterface(ImagingInterface):
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the rate: a dataset states nothing of the microscope."""
+        """Return the rate; a dataset states nothing about the microscope."""
         rate = self.extractor.get_sampling_frequency()
         return {"Ophys": {"ImagingPlane": [{"imaging_rate": rate}]}}
 
@@ -73,7 +76,7 @@ class Hdf5ImagingInterface(ImagingInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is an HDF5 file with a movie at its root."""
+        """Return the evidence for an HDF5 file with a movie at its root."""
         from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
         from nwb_ophys.formats.hdf5.reader import movie_datasets
 
@@ -82,7 +85,7 @@ class Hdf5ImagingInterface(ImagingInterface):
             return None
         outline = probe.read_once(read_hdf5_outline)
         found = movie_datasets(outline.datasets) if outline is not None else []
-        # What lies deeper, or beside groups of estimates, is another program's.
+        # Deeper datasets, and those beside estimates, belong to the output of other programs.
         if outline is None or len(found) != 1 or "/" in found[0] or "estimates" in outline:
             return None
         shape, dtype = outline.datasets[found[0]]
@@ -90,14 +93,14 @@ class Hdf5ImagingInterface(ImagingInterface):
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether a file that begins as HDF5 does, or is empty, is no whole HDF5 file."""
+        """Return whether a file is empty, or starts as HDF5 but is damaged."""
         from nwb_ophys.filetypes.hdf5 import is_damaged_hdf5
 
         return is_damaged_hdf5(probe)
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
-        """Return each channel of the movie."""
+        """Return a part for each channel of the movie."""
         from nwb_ophys.formats.hdf5.reader import find_hdf5_movie
 
         names = (source.get("dataset_name"), source.get("dimension_order"))

@@ -194,7 +194,8 @@ def _check(header: IsxdHeader) -> None:
     """Read all values that the readers need, so that errors show early."""
     if min(header.frame_shape) < 1 or header.num_times < 0 or header.period <= 0:
         raise ValueError(
-            f"{header.num_times} samples of {header.frame_shape} pixels every {header.period} s"
+            f"The header states {header.num_times} samples of {header.frame_shape} pixels every "
+            f"{header.period} s."
         )
     _ = header.valid_samples, header.start
 
@@ -208,7 +209,7 @@ def _span(entry: Any) -> tuple[int, int]:
     if isinstance(entry, str):
         found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", entry)
         if found is None:
-            raise ValueError(f"samples '{entry}'")
+            raise ValueError(f"'{entry}' is not an index or a range of samples.")
         return int(found[1]), int(found[2] or found[1])
     if isinstance(entry, (list, tuple)):
         first, last = entry

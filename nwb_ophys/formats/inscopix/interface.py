@@ -1,4 +1,4 @@
-"""Inscopix's miniscopes: movies and cell sets in ``.isxd`` files."""
+"""Movies and cell sets of Inscopix miniscopes (``.isxd`` files)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SUFFIX = ".isxd"
 
 @attrs.frozen(kw_only=True)
 class InscopixSource:
-    """Source arguments of a movie of Inscopix."""
+    """Source arguments of an Inscopix movie."""
 
-    file_path: Path = argument("The .isxd file of the movie.")
+    file_path: Path = argument(".isxd file of the movie.")
 
 
 class InscopixImagingInterface(ImagingInterface):
-    """A movie of an Inscopix miniscope, of one plane and colour."""
+    """A movie of an Inscopix miniscope: one plane and one colour."""
 
     Source = InscopixSource
     photon_series_type = "OnePhotonSeries"
@@ -39,7 +39,7 @@ class InscopixImagingInterface(ImagingInterface):
         return InscopixMovieExtractor(source.file_path)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the header states: session, subject, miniscope, rate, exposure, light."""
+        """Return the metadata of the header: session, subject, miniscope, rate, exposure, light."""
         header = self.extractor.header
         described = _describe(header)
         exposure = _number(header, "microscope", "exp")
@@ -53,17 +53,17 @@ class InscopixImagingInterface(ImagingInterface):
         return described
 
     def part(self) -> str:
-        """Return the colour and the plane, where the file is one of several of a recording."""
+        """Return the colour and the plane, if the recording has several."""
         return _part(self.extractor.header)
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether an ``.isxd`` file has no header, which is at its end."""
+        """Return whether an ``.isxd`` file lacks its header, which is at its end."""
         return probe.read_once(read_isxd_header) is None
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a movie of Inscopix: its header."""
+        """Return the evidence for an Inscopix movie: its header."""
         header = _header(PathProbe.of(path), MOVIE)
         if header is None:
             return None
@@ -73,9 +73,9 @@ class InscopixImagingInterface(ImagingInterface):
 
 @attrs.frozen(kw_only=True)
 class InscopixCellsSource:
-    """Source arguments of a cell set of Inscopix."""
+    """Source arguments of an Inscopix cell set."""
 
-    file_path: Path = argument("The .isxd file of the cell set.")
+    file_path: Path = argument(".isxd file of the cell set.")
 
 
 class InscopixSegmentationInterface(SegmentationInterface):
@@ -91,7 +91,7 @@ class InscopixSegmentationInterface(SegmentationInterface):
         return InscopixCellsExtractor(source.file_path)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the header states: session, subject, miniscope, method and unit."""
+        """Return the metadata of the header: session, subject, miniscope, method and unit."""
         from nwb_ophys.formats.inscopix.reader import trace_kind
 
         header = self.extractor.header
@@ -109,12 +109,12 @@ class InscopixSegmentationInterface(SegmentationInterface):
         return described
 
     def part(self) -> str:
-        """Return the colour and the plane, where the file is one of several of a recording."""
+        """Return the colour and the plane, if the recording has several."""
         return _part(self.extractor.header)
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a cell set of Inscopix: its header."""
+        """Return the evidence for an Inscopix cell set: its header."""
         header = _header(PathProbe.of(path), CELL_SET)
         if header is None:
             return None
@@ -130,7 +130,7 @@ def _header(probe: PathProbe, kind: int) -> IsxdHeader | None:
 
 
 def _describe(header: IsxdHeader) -> dict[str, Any]:
-    """Return what movies and cell sets state alike."""
+    """Return the metadata that movies and cell sets share."""
     experimenter = header.stated("personnel", "name")
     return {
         "NWBFile": {
@@ -147,7 +147,7 @@ def _describe(header: IsxdHeader) -> dict[str, Any]:
 
 
 def _subject(header: IsxdHeader) -> dict[str, Any]:
-    """Return the animal, where any was named: the form states a sex before it is filled in."""
+    """Return the animal if it is named; an empty form states a sex, too."""
     animal = {key: header.stated("animal", key) for key in ("id", "species", "description")}
     birth = _date(header.stated("animal", "dob"))
     if birth is None and not any(animal.values()):
@@ -181,12 +181,12 @@ def _device(header: IsxdHeader) -> dict[str, Any]:
     return {
         "model": {"name": model, "manufacturer": "Inscopix"} if model else None,
         "serial_number": serial,
-        "description": f"Miniscope of Inscopix: {', '.join(words)}." if words else None,
+        "description": f"Inscopix miniscope: {', '.join(words)}." if words else None,
     }
 
 
 def _plane(header: IsxdHeader) -> dict[str, Any]:
-    # No grid_spacing: pixelSize is that on the sensor; the magnification is not stated.
+    # No grid_spacing: pixelSize is the size on the sensor, and the magnification is not stated.
     channel = header.stated("idps", "channel")
     return {
         "imaging_rate": float(1 / header.period),
@@ -203,7 +203,7 @@ def _part(header: IsxdHeader) -> str:
 
 
 def _intensity(header: IsxdHeader) -> float | None:
-    """Return the power of the excitation in mW/mm^2, where one LED excites."""
+    """Return the power of the excitation in mW/mm^2; None if two LEDs excite."""
     if header.stated("microscope", "dualColor", "enabled"):
         return None
     return _number(header, "microscope", "led", "exPower")

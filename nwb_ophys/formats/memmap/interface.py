@@ -1,4 +1,4 @@
-"""Movies that are nothing but their pixels in a file, and CaImAn's memory maps."""
+"""Movies in files of raw pixels, and CaImAn's memory maps."""
 
 from __future__ import annotations
 
@@ -16,38 +16,42 @@ from nwb_ophys.paths import PathProbe
 
 @attrs.frozen(kw_only=True)
 class MemmapSource:
-    """Source arguments of a movie in a file of pixels."""
+    """Source arguments of a movie in a file of raw pixels."""
 
     file_path: Path = argument(
-        "The file. The name of a memory map of CaImAn (.mmap) states its shape and order; else "
-        "shape and dtype are needed."
+        "File of raw pixels. The name of a CaImAn memory map (.mmap) states its shape and order; "
+        "other files need shape and dtype."
     )
     sampling_frequency: float = argument(
-        "Samples per second in Hz, of volumes where there are planes.",
+        "Rate of frames, or of volumes, in Hz.",
         schema={"exclusiveMinimum": 0},
     )
     shape: list[int] | None = argument(
-        "Length of each axis, the slowest first; -1 for one that follows from the file's size.",
+        "Length of each axis, slowest first; -1 for one axis that follows from the file size.",
         default=None,
     )
     dtype: str | None = argument(
-        "Type of a pixel as NumPy names it, such as uint16, or '>u2' for the other byte order.",
+        "NumPy name of the pixel type, such as uint16, or '>u2' for big-endian.",
         default=None,
     )
     dimension_order: str | None = argument(
-        "The order of the axes, a letter each, the slowest first, of T (time), C (channels), Z "
-        "(planes), Y (rows), X (columns); TYX if not given.",
+        "Order of the axes, one letter each, slowest first: T (time), C (channels), Z (planes), "
+        "Y (rows), X (columns); TYX if not given.",
         default=None,
     )
-    offset: int = argument("Bytes before the first pixel.", default=0, schema={"minimum": 0})
-    channel_index: int | None = argument(
-        "Which channel to read, from 0; not needed where there is one.", default=None
+    offset: int = argument(
+        "Number of bytes before the first pixel.", default=0, schema={"minimum": 0}
     )
-    plane_index: int | None = argument("Which plane to read, from 0; all if not.", default=None)
+    channel_index: int | None = argument(
+        "Index of the channel, from 0; optional if there is only one.", default=None
+    )
+    plane_index: int | None = argument(
+        "Index of the plane, from 0; all planes if not given.", default=None
+    )
 
 
 class MemmapImagingInterface(ImagingInterface):
-    """One channel of a movie that is nothing but pixels, as a NumPy memory map is."""
+    """One channel of a movie in a file of raw pixels, such as a NumPy memory map."""
 
     Source = MemmapSource
     has_volumes = True
@@ -65,7 +69,7 @@ class MemmapImagingInterface(ImagingInterface):
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """Return nothing: pixels state nothing of the microscope."""
+        """Return nothing, because raw pixels come without metadata."""
         return {}
 
     def channel_names(self) -> Sequence[str]:
@@ -78,7 +82,7 @@ class MemmapImagingInterface(ImagingInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a memory map of CaImAn: its name and size."""
+        """Return the evidence for a CaImAn memory map: its name and size."""
         from nwb_ophys.errors import SourceError
         from nwb_ophys.formats.memmap.reader import caiman_layout, find_raw_binary
 
@@ -92,18 +96,18 @@ class MemmapImagingInterface(ImagingInterface):
             return None
         sizes = dict(zip(*layout, strict=True))
         shape = " x ".join(str(sizes[letter]) for letter in "TYXZ")
-        return f"'{probe.path.name}' is named as CaImAn does, and has its {shape} pixels"
+        return f"'{probe.path.name}' has a CaImAn name, and the {shape} pixels that it states"
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether a file is named as CaImAn names them, and has not the pixels of its name."""
+        """Return whether a file has the name of a CaImAn memory map, but another size."""
         from nwb_ophys.formats.memmap.reader import caiman_layout
 
         return caiman_layout(probe.path) is not None and cls.matches(probe) is None
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
-        """Return each channel of the movie."""
+        """Return a part for each channel of the movie."""
         from nwb_ophys.formats.memmap.reader import find_raw_binary
 
         names = ("shape", "dtype", "dimension_order", "offset")

@@ -30,29 +30,29 @@ class MicroManagerSource:
     """Source arguments of a Micro-Manager recording."""
 
     folder_path: Path = argument(
-        "The folder of a recording with its .ome.tif files; or one of those files, whose others "
-        "are found by the names that it states."
+        "Folder with the .ome.tif files of a recording; or one of these files, which names the "
+        "others."
     )
     channel_name: str | None = argument(
-        "Which channel, by its name; not needed where there is one.", default=None
+        "Name of the channel; optional if there is only one.", default=None
     )
     position_index: int | None = argument(
-        "Which position of the stage, from 0; not needed where there is one.", default=None
+        "Index of the stage position, from 0; optional if there is only one.", default=None
     )
     plane_index: int | None = argument(
-        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+        "Index of a plane, from 0; whole volumes if not given.", default=None
     )
     sampling_frequency: float | None = argument(
-        "Samples per second in Hz; needed only where the files do not state it.", default=None
+        "Sampling rate in Hz; required only if the files do not state it.", default=None
     )
 
 
 class MicroManagerImagingInterface(ImagingInterface):
-    """One channel at one position of a Micro-Manager recording, of a plane or of volumes."""
+    """One channel at one position of a Micro-Manager recording: one plane, or volumes."""
 
     Source = MicroManagerSource
     has_volumes = True
-    # It records from cameras; of a laser scanner, photon_series_type says so.
+    # Micro-Manager records from cameras; users of laser scanners set photon_series_type.
     photon_series_type = "OnePhotonSeries"
 
     @classmethod
@@ -67,7 +67,7 @@ class MicroManagerImagingInterface(ImagingInterface):
         return MicroManagerExtractor(file, **arguments)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the files state: version, start, rate, camera, exposure, pixel size."""
+        """Return the metadata of the files: version, start, rate, camera, exposure, pixel size."""
         from nwb_ophys.formats.micromanager.reader import camera_binning, camera_name
 
         extractor = self.extractor
@@ -101,7 +101,7 @@ class MicroManagerImagingInterface(ImagingInterface):
         }
 
     def _spacing(self) -> tuple[float | None, float | None, float | None]:
-        """Return the distances of pixels in metres; Micro-Manager states 0 where it knows none."""
+        """Return the distances of pixels in metres; Micro-Manager writes 0 for unknown ones."""
         extractor = self.extractor
         size = first_positive(extractor.frame, "PixelSizeUm")
         size = size or first_positive(extractor.summary, "PixelSize_um")
@@ -114,7 +114,7 @@ class MicroManagerImagingInterface(ImagingInterface):
         return self.extractor.channel_names  # type: ignore[no-any-return]
 
     def position_name(self) -> str:
-        """Return the name of the position, or empty where there is only one."""
+        """Return the name of the position; empty if there is only one."""
         return self.extractor.position_name if self.extractor.num_positions > 1 else ""
 
     @classmethod
@@ -124,7 +124,7 @@ class MicroManagerImagingInterface(ImagingInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is of Micro-Manager: its own tags."""
+        """Return the evidence for a Micro-Manager recording: its own tags."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
         if found is None or not cls.owns(found[1]):
@@ -137,7 +137,7 @@ class MicroManagerImagingInterface(ImagingInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
-        """Yield every channel at every position of every recording in a path."""
+        """Yield every channel at every position of every recording at a path."""
         from nwb_ophys.formats.micromanager.reader import channel_names
 
         warn_of_subfolders(path)

@@ -16,15 +16,15 @@ from nwb_ophys.paths import PathProbe
 
 @attrs.frozen(kw_only=True)
 class MinianSource:
-    """Source arguments of a folder of Minian."""
+    """Source arguments of a Minian folder."""
 
-    folder_path: Path = argument("The folder in which Minian saved A.zarr, C.zarr and others.")
+    folder_path: Path = argument("Folder in which Minian saved A.zarr, C.zarr and others.")
     sampling_frequency: float | None = argument(
-        "Samples of the traces per second; needed where there is no timeStamps.csv.", default=None
+        "Sampling rate of the traces in Hz; required if there is no timeStamps.csv.", default=None
     )
     timestamps_path: Path | None = argument(
-        "The timeStamps.csv of the miniscope, where it is neither in the folder nor in the one "
-        "that the folder lies in.",
+        "The timeStamps.csv of the miniscope, if it is neither in the folder nor in its parent "
+        "folder.",
         default=None,
     )
 
@@ -44,12 +44,12 @@ class MinianSegmentationInterface(SegmentationInterface):
         )
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the session and the animal that the output names, and what its parts are."""
+        """Return the stated session and animal, and descriptions of units, traces and images."""
         text = self.extractor.stated_text
         segmentation = {"plane_segmentations": [{"description": self._description()}]}
         ophys: dict[str, Any] = {"ImageSegmentation": segmentation}
         if "c0" in self.extractor.get_traces_dict():
-            what = "Decay of calcium that rose before the recording began, of each ROI."
+            what = "Decay, in each ROI, of calcium that rose before the recording began."
             initial = {"name": "InitialDecay", "description": what}
             ophys["Fluorescence"] = {"PlaneSegmentation": {"c0": initial}}
         if "maximum_projection" in self.extractor.get_images_dict():
@@ -64,19 +64,19 @@ class MinianSegmentationInterface(SegmentationInterface):
         return described
 
     def _description(self) -> str:
-        """Say where the field lies in the recorded movie, unless it is all of it."""
+        """Describe the units, and where the field lies in a movie that was cropped."""
         parts = []
         for name, axis in (("height", "rows"), ("width", "columns")):
             places = self.extractor.field_coordinates()[name]
             if places is None or places.ndim != 1 or np.array_equal(places, range(len(places))):
                 continue
             parts.append(f"{axis} {places[0]:g} to {places[-1]:g}")
-        where = f" The field is {' and '.join(parts)} of the recorded movie." if parts else ""
+        where = f" The field covers {' and '.join(parts)} of the recorded movie." if parts else ""
         return f"Units that Minian found.{where}"
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a folder that Minian saved."""
+        """Return the evidence for a folder that Minian saved: its Zarr stores."""
         from nwb_ophys.formats.minian.zarr_variables import read_zarr_shape
 
         probe = PathProbe.of(path)

@@ -183,8 +183,8 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
             traces[kind] = TraceView(variable, self._columns(variable))
         if not traces:
             raise CorruptSourceError(
-                f"'{self.folder_path}' has footprints in A.zarr, but none of the traces "
-                f"{', '.join(f'{name}.zarr' for name in _TRACES)}; the folder is incomplete."
+                f"'{self.folder_path}' has footprints in A.zarr, but no traces in "
+                f"{' or '.join(f'{name}.zarr' for name in _TRACES)}; the folder is incomplete."
             )
         self._roi_responses = [
             Response(kind, trace, list(self._unit_ids)) for kind, trace in traces.items()

@@ -106,9 +106,9 @@ def _times_of(path: Path, frames: NDArray[Any] | None, num_samples: int) -> NDAr
     if not known.all():
         absent = frames[~known]
         raise CorruptSourceError(
-            f"'{path}' has {len(times)} times, but none of {len(absent)} of {len(frames)} frames, "
-            f"the first of them frame {absent[0]}; give the whole table with timestamps_path, or "
-            "sampling_frequency."
+            f"'{path}' has {len(times)} times, but lacks those of {len(absent)} of {len(frames)} "
+            f"frames, the first of them frame {absent[0]}; give the whole table with "
+            "timestamps_path, or sampling_frequency."
         )
     return times[order[place]]
 
@@ -119,11 +119,11 @@ def _read_table(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         if not rows:
-            raise ValueError("it has no rows")
+            raise ValueError("The table has no rows.")
         values = [(int(row[_COLUMNS[0]]), float(row[_COLUMNS[1]])) for row in rows]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise CorruptSourceError(
-            f"'{path}' is no whole table of timestamps with the columns "
+            f"'{path}' is not a complete table of timestamps with the columns "
             f"{' and '.join(repr(name) for name in _COLUMNS)}: {error!r}."
         ) from error
     numbers = np.array([number for number, _ in values], dtype=np.int64)

@@ -15,7 +15,7 @@ from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, named_parts
 from nwb_ophys.paths import PathProbe
 
-# Settings of the device that NWB has no place for, which its description names as they are stated.
+# Settings of the device that NWB has no field for; the description of the device lists them.
 _SETTINGS = ("gain", "led0", "ewl", "excitation", "msCamExposure", "compression")
 
 
@@ -24,21 +24,22 @@ class MiniscopeSource:
     """Source arguments of a Miniscope recording."""
 
     folder_path: Path = argument(
-        "The folder of the Miniscope, of a recording, or of several recordings of one animal."
+        "Folder of the Miniscope, of a recording, or of several recordings of one animal."
     )
     device_name: str | None = argument(
-        "Folder of the Miniscope, where a recording has several.", default=None
+        "Folder name of the Miniscope, if a recording has several.", default=None
     )
     sampling_frequency: float | None = argument(
-        "Frames per second in Hz, for frames whose times no file states.", default=None
+        "Frame rate in Hz, for frames without a timestamp.", default=None
     )
     camera_number: int | None = argument(
-        "Number of the Miniscope in timestamp.dat, where the counts do not tell.", default=None
+        "Number of the Miniscope in timestamp.dat, if it does not follow from the frame counts.",
+        default=None,
     )
 
 
 class MiniscopeImagingInterface(ImagingInterface):
-    """What one Miniscope recorded, without the behaviour cameras."""
+    """The videos of one Miniscope, without the behaviour cameras."""
 
     Source = MiniscopeSource
     photon_series_type = "OnePhotonSeries"
@@ -51,7 +52,7 @@ class MiniscopeImagingInterface(ImagingInterface):
         return MiniscopeExtractor(**attrs.asdict(source))
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the settings state: start, animal, type of device, its settings, rate."""
+        """Return the metadata of the settings: start, animal, device and its settings, rate."""
         first: Device = self.extractor.devices[0]
         settings, session = first.settings, first.session
         kind = settings.get("deviceType")
@@ -74,13 +75,13 @@ class MiniscopeImagingInterface(ImagingInterface):
         }
 
     def part(self) -> str:
-        """Return the folder of the device, where one of several was chosen."""
+        """Return the folder name of the device, if it is one of several."""
         several = len(find_devices(PathProbe(self.source.folder_path))) > 1
         return self.extractor.devices[0].name if several else ""
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path has a Miniscope's videos and settings."""
+        """Return the evidence for a Miniscope recording: its videos and settings."""
         probe = PathProbe.of(path)
         found = find_devices(probe, fewest=2) if probe.is_folder else []
         videos = [video for devices in found for device in devices for video in device.videos]
@@ -101,7 +102,7 @@ class MiniscopeImagingInterface(ImagingInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
-        """Return each Miniscope of a path."""
+        """Return a part for each Miniscope at a path."""
         names = [devices[0].name for devices in find_devices(PathProbe(path))]
         return named_parts(names, "device_name", folder_path=path)
 

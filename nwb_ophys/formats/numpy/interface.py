@@ -20,16 +20,16 @@ _KINDS = ("raw", "dff", "neuropil", "deconvolved", "denoised")
 
 @attrs.frozen(kw_only=True, eq=False)
 class NumpyImagingSource:
-    """Source arguments of a movie that is an array."""
+    """Source arguments of a movie in an array."""
 
     timeseries: Path | Any = argument(
-        "The movie, (time, rows, columns[, planes]): an array, or the path of a .npy file."
+        "Movie, (time, rows, columns[, planes]): an array, or the path of a .npy file."
     )
-    sampling_frequency: float = argument("Samples per second in Hz.")
+    sampling_frequency: float = argument("Sampling rate in Hz.")
 
 
 class NumpyImagingInterface(ImagingInterface):
-    """A movie that is an array in memory or a ``.npy`` file."""
+    """A movie in an array in memory, or in a ``.npy`` file."""
 
     Source = NumpyImagingSource
 
@@ -43,12 +43,12 @@ class NumpyImagingInterface(ImagingInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a ``.npy`` file with a movie's axes."""
+        """Return the evidence for a ``.npy`` file with the axes of a movie."""
         probe = PathProbe.of(path)
         if not probe.is_file or probe.path.suffix.lower() != ".npy":
             return None
         found = probe.read_once(_mapped)
-        # Of truth values are masks.
+        # Arrays of truth values are masks, not movies.
         is_movie = found is not None and found.ndim in (3, 4) and found.dtype.kind in "iuf"
         if found is None or not is_movie or 0 in found.shape:
             return None
@@ -56,7 +56,7 @@ class NumpyImagingInterface(ImagingInterface):
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Whether a file that begins as ``.npy`` does, or is empty, cannot be opened."""
+        """Return whether a file is empty, or starts as ``.npy`` but cannot be opened."""
         if probe.read_once(_mapped) is not None:
             return False
         head = probe.head()
@@ -66,10 +66,10 @@ class NumpyImagingInterface(ImagingInterface):
 
 @attrs.frozen(kw_only=True, eq=False)
 class NumpySegmentationSource:
-    """Source arguments of a segmentation that is arrays; each may be the path of a ``.npy``."""
+    """Source arguments of a segmentation in arrays; each may be the path of a ``.npy`` file."""
 
     image_masks: Path | Any = argument("Weights of the pixels, (rows, columns[, planes], ROIs).")
-    sampling_frequency: float | None = argument("Samples per second of traces in Hz.", default=None)
+    sampling_frequency: float | None = argument("Sampling rate of the traces in Hz.", default=None)
     raw: Path | Any = argument("Fluorescence, (time, ROIs).", default=None)
     dff: Path | Any = argument("Delta F over F, (time, ROIs).", default=None)
     neuropil: Path | Any = argument("Neuropil fluorescence, (time, ROIs).", default=None)
@@ -77,12 +77,14 @@ class NumpySegmentationSource:
     denoised: Path | Any = argument("Denoised fluorescence, (time, ROIs).", default=None)
     mean_image: Path | Any = argument("Mean of the movie, (rows, columns).", default=None)
     correlation_image: Path | Any = argument("Correlation image, (rows, columns).", default=None)
-    roi_ids: list[int | str] | None = argument("Id of each ROI; 0, 1, … if not.", default=None)
+    roi_ids: list[int | str] | None = argument(
+        "Id of each ROI; 0, 1, … if not given.", default=None
+    )
     accepted: Any = argument("Whether each ROI was accepted.", default=None)
 
 
 class NumpySegmentationInterface(SegmentationInterface):
-    """ROIs and traces that are arrays in memory or ``.npy`` files."""
+    """ROIs and traces in arrays in memory, or in ``.npy`` files."""
 
     Source = NumpySegmentationSource
 

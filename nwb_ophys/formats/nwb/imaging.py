@@ -1,4 +1,4 @@
-"""NWB files of any author, as a source: movies."""
+"""Movies in NWB files of any author, as sources."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from nwb_ophys.paths import PathProbe
 class NwbImagingSource:
     """Source arguments of a movie in an NWB file."""
 
-    file_path: Path = argument("The NWB file: HDF5, or the folder of a Zarr store.")
+    file_path: Path = argument("NWB file: an HDF5 file, or the folder of a Zarr store.")
     series_name: str | None = argument(
-        "Name of the one- or two-photon series, or its path in the file; not needed where there "
-        "is one.",
+        "Name of the one- or two-photon series, or its path in the file; optional if there is "
+        "only one.",
         default=None,
     )
     plane_index: int | None = argument(
-        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+        "Index of a plane, from 0; whole volumes if not given.", default=None
     )
 
 
 class NwbImagingInterface(ImagingInterface):
-    """A one- or two-photon series of an NWB file."""
+    """A one- or two-photon series in an NWB file."""
 
     Source = NwbImagingSource
     has_volumes = True
-    # A folder of recordings may hold what they were converted into, too: no source.
+    # NWB files in a folder of recordings are usually results of their conversion, not sources.
     searched_in_folders = False
 
     def __init__(self, *args: Any, **source: Any) -> None:
@@ -53,7 +53,7 @@ class NwbImagingInterface(ImagingInterface):
         return NwbMovieExtractor(*open_nwb(source.file_path), chosen, source.plane_index)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the file states: session, subject, device, plane and series."""
+        """Return the metadata of the file: session, subject, device, plane and series."""
         series = self.extractor.series
         model = getattr(models, self.photon_series_type)
         entry = stated(series, model, ("rate", "starting_time", "dimension", "format"))
@@ -62,11 +62,9 @@ class NwbImagingInterface(ImagingInterface):
         ophys = {**planes, self.photon_series_type: [entry]}
         return {**session_of(self.extractor.nwbfile), "Ophys": ophys}
 
-    # Series have names of their own, so that only a chosen plane is named.
-
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is an NWB file with a movie in it."""
+        """Return the evidence for an NWB file with a movie: its series."""
         probe = PathProbe.of(path)
         found = _movies(probe.read_once(list_nwb))
         if not found:
@@ -76,7 +74,7 @@ class NwbImagingInterface(ImagingInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
-        """Return every one- and two-photon series with pixels."""
+        """Return a part for each one- or two-photon series with pixels."""
         movies = _movies(list_nwb(path))
         # A series may be chosen by its name or by its path.
         asked = source.get("series_name")

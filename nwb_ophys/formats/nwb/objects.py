@@ -1,4 +1,4 @@
-"""Open NWB files, and read the metadata of the objects in them."""
+"""Open NWB files, and read the metadata of their objects."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, as_sentence
 from nwb_ophys.metadata import models
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 
-# A new file is another file, and says itself when it was made.
+# A new file has its own identifier and its own record of the program that wrote it.
 _NOT_COPIED = {"identifier", "was_generated_by"}
 _LINKS = {"device", "model", "optical_channel", "imaging_plane"}
 
@@ -25,17 +25,17 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
     Returns
     -------
     tuple
-        What is to be closed, and the ``NWBFile``.
+        The IO object, which the caller closes, and the ``NWBFile``.
 
     Raises
     ------
     CorruptSourceError
-        When it cannot be read.
+        If the file cannot be read.
     """
     io = None
     try:
         with warnings.catch_warnings():
-            # What is out of date in a file of another author is not the reader's to mend.
+            # The reader cannot mend outdated types in another author's file, so their warnings go.
             warnings.simplefilter("ignore")
             backend = backend_of_path(path)
             io = get_backend(backend.name if backend else DEFAULT_BACKEND).open(path, "r")
@@ -46,21 +46,22 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
         if io is not None:
             io.close()
         raise CorruptSourceError(
-            f"'{path}' cannot be read as NWB: {error}. It may be damaged; check it with "
+            f"'{path}' cannot be read as NWB: {as_sentence(error)} It may be damaged; check "
+            "it with "
             "nwb-ophys inspect."
         ) from error
 
 
 def stated(container: Any, model: type, leave_out: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the fields of a model that an object of a file states.
+    """Return the fields of a model that an object in a file has.
 
     Parameters
     ----------
     container : pynwb container
     model : type
-        Of :mod:`nwb_ophys.metadata.models`.
+        A class of :mod:`nwb_ophys.metadata.models`.
     leave_out : iterable of str
-        Fields besides those that link to other objects.
+        Fields to leave out, besides those that link to other objects.
     """
     skipped = _LINKS | set(leave_out)
     found = {
@@ -72,7 +73,7 @@ def stated(container: Any, model: type, leave_out: Iterable[str] = ()) -> dict[s
 
 
 def session_of(nwbfile: Any) -> dict[str, Any]:
-    """Return ``NWBFile`` and ``Subject`` of a file."""
+    """Return the ``NWBFile`` and ``Subject`` metadata of a file."""
     session = stated(nwbfile, models.Session, _NOT_COPIED)
     session["session_start_time"] = nwbfile.session_start_time.isoformat()
     if session.get("timestamps_reference_time") == session["session_start_time"]:
@@ -85,7 +86,7 @@ def session_of(nwbfile: Any) -> dict[str, Any]:
 
 
 def plane_of(plane: Any) -> dict[str, Any]:
-    """Return ``Device`` and ``ImagingPlane`` of the plane that a series or table is of."""
+    """Return the ``Device`` and ``ImagingPlane`` metadata of the plane of a series or table."""
     device = stated(plane.device, models.Device)
     if getattr(plane.device, "model", None) is not None:
         device["model"] = stated(plane.device.model, models.DeviceModel)
@@ -98,7 +99,7 @@ def plane_of(plane: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as metadata have it: lists, numbers, texts and ISO 8601 moments."""
+    """Return a value in the types of metadata: lists, numbers, texts and ISO 8601 datetimes."""
     if value is None or isinstance(value, (str, bool)):
         return value or None
     if hasattr(value, "isoformat"):

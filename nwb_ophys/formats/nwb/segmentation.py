@@ -1,4 +1,4 @@
-"""NWB files of any author, as a source: ROIs with their traces."""
+"""ROIs and traces in NWB files of any author, as sources."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from nwb_ophys.paths import PathProbe
 class NwbSegmentationSource:
     """Source arguments of ROIs in an NWB file."""
 
-    file_path: Path = argument("The NWB file: HDF5, or the folder of a Zarr store.")
+    file_path: Path = argument("NWB file: an HDF5 file, or the folder of a Zarr store.")
     plane_segmentation_name: str | None = argument(
-        "Name of the plane segmentation, or its path in the file; not needed where there is one.",
+        "Name of the plane segmentation, or its path in the file; optional if there is only one.",
         default=None,
     )
 
 
 class NwbSegmentationInterface(SegmentationInterface):
-    """A plane segmentation of an NWB file, with the traces of its ROIs."""
+    """A plane segmentation in an NWB file, with the traces of its ROIs."""
 
     Source = NwbSegmentationSource
-    # A folder of recordings may hold what they were converted into, too: no source.
+    # NWB files in a folder of recordings are usually results of their conversion, not sources.
     searched_in_folders = False
 
     @classmethod
@@ -42,12 +42,12 @@ class NwbSegmentationInterface(SegmentationInterface):
 
         path, asked = source.file_path, source.plane_segmentation_name
         chosen = choose(path, TABLES, asked, "plane_segmentation_name")
-        # Where there are several tables, it is not known whose images the file has.
+        # With several tables, it is unknown which of them the images of the file belong to.
         alone = len(_tables(list_nwb(path))) == 1
         return NwbRoisExtractor(*open_nwb(path), chosen, alone)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the file states: session, device, plane, table and traces."""
+        """Return the metadata of the file: session, device, plane, table and traces."""
         table = self.extractor.table
         ophys: dict[str, Any] = plane_of(table.imaging_plane)
         entry = stated(table, models.PlaneSegmentation)
@@ -60,7 +60,7 @@ class NwbSegmentationInterface(SegmentationInterface):
         return {**session_of(self.extractor.nwbfile), "Ophys": ophys}
 
     def get_metadata(self) -> Any:
-        """Return what will be written unless it is edited: stated by the file, else defaults."""
+        """Return the metadata to be written: values of the file, else defaults."""
         metadata = super().get_metadata()
         ophys = metadata["Ophys"]
         name = ophys["ImageSegmentation"]["plane_segmentations"][0]["name"]
@@ -71,7 +71,7 @@ class NwbSegmentationInterface(SegmentationInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is an NWB file with ROIs in it."""
+        """Return the evidence for an NWB file with ROIs: its plane segmentations."""
         probe = PathProbe.of(path)
         found = _tables(probe.read_once(list_nwb))
         if not found:
@@ -81,7 +81,7 @@ class NwbSegmentationInterface(SegmentationInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
-        """Return every plane segmentation with masks."""
+        """Return a part for each plane segmentation with masks."""
         argument = "plane_segmentation_name"
         if source.get(argument) is not None:
             return [Part(arguments={"file_path": path})]

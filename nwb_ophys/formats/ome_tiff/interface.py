@@ -28,25 +28,24 @@ class OmeTiffSource:
     """Source arguments of an OME-TIFF recording."""
 
     file_path: Path = argument(
-        "A file of the recording, whose other files are found by the names that it states; or the "
-        "folder of one recording."
+        "A file of the recording, which names the other files; or the folder of one recording."
     )
     channel_name: str | None = argument(
-        "Which channel, by its name; not needed where there is one.", default=None
+        "Name of the channel; optional if there is only one.", default=None
     )
     image_index: int | None = argument(
-        "Which image (position), from 0; not needed where there is one.", default=None
+        "Index of the image (position), from 0; optional if there is only one.", default=None
     )
     plane_index: int | None = argument(
-        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+        "Index of a plane, from 0; whole volumes if not given.", default=None
     )
     sampling_frequency: float | None = argument(
-        "Samples per second in Hz; needed only where the files do not state it.", default=None
+        "Sampling rate in Hz; required only if the files do not state it.", default=None
     )
 
 
 class OmeTiffImagingInterface(ImagingInterface):
-    """One channel of an OME-TIFF recording, of a plane or of volumes."""
+    """One channel of an OME-TIFF recording: one plane, or volumes."""
 
     Source = OmeTiffSource
     has_volumes = True
@@ -60,7 +59,7 @@ class OmeTiffImagingInterface(ImagingInterface):
         return OmeTiffExtractor(single_file(arguments.pop("file_path")), **arguments)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the OME-XML states: start, rate, microscope, wavelengths, pixel size."""
+        """Return the metadata of the OME-XML: start, rate, microscope, wavelengths, pixel size."""
         image, channel = self.extractor.image, self.extractor.channel
         gain = channel.gain if channel.detector_type == "PMT" else None
         return {
@@ -91,12 +90,12 @@ class OmeTiffImagingInterface(ImagingInterface):
         return self.extractor.image.channel_names  # type: ignore[no-any-return]
 
     def position_name(self) -> str:
-        """Return the name of the image, or empty where there is only one."""
+        """Return the name of the image; empty if there is only one."""
         return self.extractor.image_name if self.extractor.num_images > 1 else ""
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is OME-TIFF: the XML in the first page."""
+        """Return the evidence for an OME-TIFF recording: the XML in the first page."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
         if found is None or not found[1].has_ome_xml or is_owned(probe):
@@ -108,7 +107,7 @@ class OmeTiffImagingInterface(ImagingInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
-        """Yield every channel of every image of every recording in a path."""
+        """Yield every channel of every image of every recording at a path."""
         warn_of_subfolders(path)
         for place in images_in(path):
             for channel in place.image.channel_names:
@@ -125,11 +124,11 @@ class OmeTiffImagingInterface(ImagingInterface):
 
 
 def _device(instrument: Any) -> dict[str, Any]:
-    """Return the microscope; its model, where both its name and who makes it are stated."""
+    """Return the microscope, and its model if both its name and its maker are stated."""
     maker, model, objective = instrument.manufacturer, instrument.model, instrument.objective
     words = f"Microscope {maker or ''} {model or ''}".split()
     words += ["with", "the", "objective", objective] if objective else []
-    # In names / and : separate what is in a file.
+    # NWB forbids / and : in names, because they separate the parts of paths.
     known = {"name": re.sub("[/:]", "-", model or ""), "manufacturer": maker}
     return {
         "description": " ".join(words) + "." if len(words) > 1 else None,
@@ -139,7 +138,7 @@ def _device(instrument: Any) -> dict[str, Any]:
 
 
 def _place(image: Any) -> str | None:
-    """Say where the stage was, which is not where the first pixel lies."""
+    """Describe the position of the stage, which is not the position of the first pixel."""
     if image.stage is None:
         return None
     x, y, z = (metres * 1e6 for metres in image.stage)

@@ -1,4 +1,4 @@
-"""Interface to Scanbox recordings, and the metadata that their settings give."""
+"""Scanbox recordings, and the metadata of their settings."""
 
 from __future__ import annotations
 
@@ -25,23 +25,22 @@ _HEADING, _TAG, _COMPRESSED = 128, 8, 15
 class ScanboxSource:
     """Source arguments of a Scanbox recording."""
 
-    file_path: Path = argument("The .sbx file; the .mat file of the same name lies beside it.")
+    file_path: Path = argument("The .sbx file; the .mat file of the same name must lie beside it.")
     channel_name: str | None = argument(
-        "Which saved channel, 'PMT0' or 'PMT1'; not needed where there is one.", default=None
+        "Name of the saved channel, 'PMT0' or 'PMT1'; optional if there is only one.", default=None
     )
     plane_index: int | None = argument(
-        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+        "Index of a plane, from 0; whole volumes if not given.", default=None
     )
     sampling_frequency: float | None = argument(
-        "Samples per second in Hz, of volumes where there are planes; as the .mat file states it "
-        "if not given.",
+        "Rate of frames, or of volumes, in Hz; read from the .mat file if not given.",
         default=None,
         schema={"exclusiveMinimum": 0},
     )
 
 
 class ScanboxImagingInterface(ImagingInterface):
-    """One channel of a Scanbox recording, of a plane or of volumes."""
+    """One channel of a Scanbox recording: one plane, or volumes."""
 
     Source = ScanboxSource
     has_volumes = True
@@ -80,7 +79,7 @@ class ScanboxImagingInterface(ImagingInterface):
         }
 
     def channel_names(self) -> Sequence[str]:
-        """Return the names of all channels that were saved."""
+        """Return the names of all saved channels."""
         return self.extractor.metadata.channel_names  # type: ignore[no-any-return]
 
     @classmethod
@@ -178,7 +177,9 @@ class ScanboxSettings:
         if x is not None and y is not None and z is not None:
             turned = "" if turn is None else f", turned by {turn:g}°"
             place = f"x = {x:g}, y = {y:g}, z = {z:g} µm{turned}"
-            sentences.append(f"Objective at {place}, as its controller (Knobby) counts.")
+            sentences.append(
+                f"Objective at {place}, in the coordinates of its controller (Knobby)."
+            )
         depths = self._depths()
         if len(depths) and plane is not None:
             sentences.append(f"Plane {plane} at {depths[plane]:g} µm of the tunable lens.")
@@ -218,7 +219,7 @@ def _first_variable(head: bytes) -> str | None:
             variable = zlib.decompressobj().decompress(variable[_TAG:], 128)
         except zlib.error:
             return None
-    # Kind and size, flags (16 bytes) and dimensions (8 and 8 bytes) precede the name, which is
+    # Kind and size, flags (16 bytes) and dimensions (8 and 8 bytes) precede the name, which lies
     # within its tag if it has up to 4 letters, else after it.
     numbers = np.frombuffer(variable[: len(variable) // 4 * 4], f"{order}u4")
     if len(numbers) < 12:

@@ -28,22 +28,25 @@ class ScanImageSource:
 
     file_path: Path | list[Path] = argument(
         "A TIFF file of the recording, whose other files are found by their names; or a list of "
-        "all its files in the order of time."
+        "all files in order of time."
     )
     channel_name: str | None = argument(
-        "Which saved channel, such as 'Channel 1'; not needed where there is one.", default=None
+        "Name of the saved channel, such as 'Channel 1'; optional if there is only one.",
+        default=None,
     )
     plane_index: int | None = argument(
-        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+        "Index of a plane, from 0; whole volumes if not given.", default=None
     )
-    slice_sample: int | None = argument("Which of several frames per slice, from 0.", default=None)
+    slice_sample: int | None = argument(
+        "Index of one of several frames per slice, from 0.", default=None
+    )
     interleave_slice_samples: bool = argument(
-        "Take several frames per slice as samples in time.", default=False
+        "Read several frames per slice as samples in time.", default=False
     )
 
 
 class ScanImageImagingInterface(ImagingInterface):
-    """One channel of a ScanImage recording, of a plane or of volumes."""
+    """One channel of a ScanImage recording: one plane, or volumes."""
 
     Source = ScanImageSource
     has_volumes = True
@@ -59,7 +62,7 @@ class ScanImageImagingInterface(ImagingInterface):
         return ScanImageExtractor(**given, **arguments)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the header states: software, start, rates, channel, gain, pixel size."""
+        """Return the metadata of the header: software, start, rates, channel, gain, pixel size."""
         header = self.extractor.metadata
         numbers = [str(n) for n in (header.version_major, header.version_minor) if n is not None]
         software = " ".join(["ScanImage", ".".join(numbers)]).strip()
@@ -86,18 +89,18 @@ class ScanImageImagingInterface(ImagingInterface):
         }
 
     def _depths(self) -> str | None:
-        """Return the depth of each plane, in words; from where it counts is not stated."""
+        """Return a description of the depths of the planes; their origin is not stated."""
         positions = self.extractor.metadata.plane_positions
         if positions is None:
             return None
         plane = self.source.plane_index
         if plane is not None:
-            return f"Plane at z {positions[plane]:g} \u00b5m of ScanImage's stack."
+            return f"Plane at z = {positions[plane]:g} \u00b5m in ScanImage's stack."
         listed = ", ".join(f"{position:g}" for position in positions)
-        return f"Volume of planes at z {listed} \u00b5m of ScanImage's stack."
+        return f"Volume of planes at z = {listed} \u00b5m in ScanImage's stack."
 
     def channel_names(self) -> Sequence[str]:
-        """Return the names of all channels that were saved."""
+        """Return the names of all saved channels."""
         return self.extractor.metadata.channel_names  # type: ignore[no-any-return]
 
     @classmethod
@@ -108,7 +111,7 @@ class ScanImageImagingInterface(ImagingInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is of ScanImage: its header."""
+        """Return the evidence for a ScanImage recording: its header."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
         if found is None or not cls.owns(found[1]):
@@ -120,7 +123,7 @@ class ScanImageImagingInterface(ImagingInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
-        """Yield every saved channel of every recording in a path, with all its frames."""
+        """Yield every saved channel of every recording at a path, with all its frames."""
         from nwb_ophys.formats.scanimage.files import find_recording
         from nwb_ophys.formats.scanimage.header import scanimage_metadata
 
@@ -143,7 +146,7 @@ class ScanImageImagingInterface(ImagingInterface):
 
 
 def _spacing(header: Any, is_volumetric: bool) -> dict[str, Any]:
-    """Return the size of a pixel, and the distance of planes where it is the same, in metres."""
+    """Return the size of a pixel, and the distance of planes if it is constant, in metres."""
     if not header.pixel_size:
         return {}
     lengths, positions = list(header.pixel_size), header.plane_positions or ()

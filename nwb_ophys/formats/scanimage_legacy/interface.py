@@ -23,18 +23,19 @@ class ScanImageLegacySource:
     """Source arguments of a ScanImage 3 recording."""
 
     file_path: Path | list[Path] = argument(
-        "The TIFF file; several in the order of time; or a folder of them, taken by number."
+        "TIFF file; list of TIFF files in order of time; or folder of TIFF files, sorted by number."
     )
     channel_name: str | None = argument(
-        "Which saved channel, such as 'Channel 1'; not needed where there is one.", default=None
+        "Name of the saved channel, such as 'Channel 1'; optional if there is only one.",
+        default=None,
     )
     plane_index: int | None = argument(
-        "Which slice of a stack, from 0; whole volumes if not given.", default=None
+        "Index of a slice of a stack, from 0; whole volumes if not given.", default=None
     )
 
 
 class ScanImageLegacyImagingInterface(ImagingInterface):
-    """One channel of a ScanImage 3 recording, of a plane or of volumes."""
+    """One channel of a ScanImage 3 recording: one plane, or volumes."""
 
     Source = ScanImageLegacySource
     has_volumes = True
@@ -48,7 +49,7 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         return ScanImageLegacyExtractor(files, source.channel_name, source.plane_index)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the header states: version, start, rates, channel, place of the stage."""
+        """Return the metadata of the header: version, start, rates, channel, stage position."""
         header = self.extractor.metadata
         software = f"ScanImage {header.version}".strip()
         return {
@@ -69,7 +70,7 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         }
 
     def channel_names(self) -> Sequence[str]:
-        """Return the names of all channels that were saved."""
+        """Return the names of all saved channels."""
         return self.extractor.metadata.channel_names  # type: ignore[no-any-return]
 
     @classmethod
@@ -79,7 +80,7 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is of ScanImage 3: its header."""
+        """Return the evidence for a ScanImage 3 recording: its header."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
         if found is None or not cls.owns(found[1]):
@@ -91,7 +92,7 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
-        """Yield every saved channel of every acquisition in a path."""
+        """Yield every saved channel of every acquisition at a path."""
         from nwb_ophys.formats.scanimage_legacy.reader import legacy_metadata
 
         warn_of_subfolders(path)
@@ -99,7 +100,7 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         headers = {}
         for file in tiff_files(path):
             headers[file] = legacy_metadata(file)
-            # The files of one trigger are one acquisition; without its time each is its own.
+            # Files of one trigger are one acquisition; without a trigger time, each file is one.
             acquisitions.setdefault(headers[file].start or file, []).append(file)
         for files in acquisitions.values():
             header = headers[files[0]]
@@ -114,7 +115,7 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
 
 
 def _place(header: Any) -> str | None:
-    """Say where the stage was, which is not where the first pixel lies, and the step of a stack."""
+    """Describe the stage position (not that of the first pixel), and the step of a stack."""
     parts = []
     if header.motor_position is not None:
         x, y, z = header.motor_position

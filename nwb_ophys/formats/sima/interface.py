@@ -1,4 +1,4 @@
-"""Folders of SIMA."""
+"""SIMA folders."""
 
 from __future__ import annotations
 
@@ -16,30 +16,28 @@ from nwb_ophys.paths import PathProbe
 
 @attrs.frozen(kw_only=True)
 class SimaSource:
-    """Source arguments of a folder of SIMA."""
+    """Source arguments of a SIMA folder."""
 
-    folder_path: Path = argument("The folder NAME.sima.")
+    folder_path: Path = argument("Folder NAME.sima.")
     sampling_frequency: float | None = argument(
-        "Frames per second; SIMA does not save it. Needed where there are signals.", default=None
+        "Frame rate in Hz, which SIMA does not save; required if there are signals.", default=None
     )
     channel_name: str | None = argument(
-        "Which channel's signals; not needed where there are those of one.", default=None
-    )
-    signals_label: str | None = argument(
-        "Which signals, by the label that they were extracted under; not needed where there are "
-        "no others.",
+        "Channel of the signals; optional if signals of only one channel were extracted.",
         default=None,
     )
-    roi_label: str | None = argument(
-        "Which ROIs that no signals were extracted of, by their label.", default=None
+    signals_label: str | None = argument(
+        "Label that the signals were extracted under; optional if there is only one.",
+        default=None,
     )
+    roi_label: str | None = argument("Label of ROIs without signals.", default=None)
     sequence: int | None = argument(
-        "Which sequence, from 0; not needed where there is one.", default=None
+        "Index of the sequence, from 0; optional if there is only one.", default=None
     )
 
 
 class SimaSegmentationInterface(SegmentationInterface):
-    """ROIs of SIMA, with the signals that were extracted of them."""
+    """ROIs of SIMA, with the signals that were extracted from them."""
 
     Source = SimaSource
 
@@ -56,10 +54,10 @@ class SimaSegmentationInterface(SegmentationInterface):
         return SimaExtractor(folder, folder.choose(**asked), rate)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the folder states of the ROIs: nothing of the microscope."""
+        """Return a description of the ROIs; SIMA saves nothing about the microscope."""
         part = self.extractor.part
         label = part.signals_label or part.roi_label
-        what = f"ROIs of SIMA, '{label}'"
+        what = f"ROIs '{label}' of SIMA"
         if part.channel_name is not None:
             what += f", with the signals of channel '{part.channel_name}'"
         if part.sequence is not None:
@@ -67,18 +65,18 @@ class SimaSegmentationInterface(SegmentationInterface):
         segmentation = {"plane_segmentations": [{"description": f"{what}."}]}
         ophys: dict[str, Any] = {"ImageSegmentation": segmentation}
         if "demixed" in self.extractor.get_traces_dict():
-            demixed = {"description": "Signal of each ROI without that of the other channel."}
+            demixed = {"description": "Signal of each ROI after demixing from the other channel."}
             ophys["Fluorescence"] = {"PlaneSegmentation": {"demixed": demixed}}
         return {"Ophys": ophys}
 
     def part(self) -> str:
-        """Return channel, label and sequence, those in which the parts of the folder differ."""
+        """Return the channel, label and sequence, if the parts of the folder differ in them."""
         others = [_labels(part) for part in self.extractor.folder.parts]
         return part_name(*distinct_labels(_labels(self.extractor.part), others))
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a folder of SIMA with ROIs."""
+        """Return the evidence for a SIMA folder with ROIs: its pickles."""
         probe = PathProbe.of(path)
         names = probe.file_names
         found = [n for n in sorted(names) if n == "rois.pkl" or _is_signals(n)]
@@ -91,10 +89,10 @@ class SimaSegmentationInterface(SegmentationInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
-        """Return all ROIs and signals of a folder, each extraction and sequence on its own."""
+        """Return a part for each set of ROIs, and for each extraction of signals and sequence."""
         from nwb_ophys.formats.sima.folder import SimaFolder
 
-        # A set of ROIs without signals lacks most of the arguments, so that the folder chooses.
+        # ROIs without signals have few of these arguments, so the folder chooses, not streams_of.
         asked = {n: v for n, v in source.items() if n != "sampling_frequency"}
         folder = SimaFolder(path)
         return [

@@ -51,7 +51,7 @@ class SparseState:
         """(rows, columns)."""
         found = getattr(self, "_shape", None) or self.__dict__.get("shape")
         if found is None or len(found) != 2:
-            raise ValueError("a sparse matrix does not state its shape")
+            raise ValueError("a sparse matrix does not state its shape.")
         return int(found[0]), int(found[1])
 
     def pixels(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -72,9 +72,9 @@ class SparseState:
             row, column = state["coords"] if "coords" in state else (state["row"], state["col"])
             weights = np.asarray(state["data"])
         else:
-            raise ValueError(f"a sparse matrix with {sorted(state)} is of an unknown kind")
+            raise ValueError(f"a sparse matrix with {sorted(state)} is of an unknown kind.")
         if not len(row) == len(column) == len(weights):
-            raise ValueError("the rows, columns and weights of a sparse matrix are not as many")
+            raise ValueError("the rows, columns and weights of a sparse matrix differ in length.")
         dtype = np.dtype(state.get("dtype", weights.dtype))
         return np.asarray(row, int), np.asarray(column, int), weights.astype(dtype)
 
@@ -179,5 +179,5 @@ def _fresh(function: Callable[..., Any]) -> Callable[..., Any]:
 def _latin1_bytes(text: str, encoding: str = "latin1") -> bytes:
     """Return the bytes that Python 3 pickled for Python 2, in Latin 1 only."""
     if encoding not in ("latin1", "latin-1"):
-        raise ValueError(f"bytes are encoded by {encoding!r}, which is not a plain codec")
+        raise ValueError(f"bytes are encoded by {encoding!r}, which is not a plain codec.")
     return text.encode("latin1")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, as_sentence
 from nwb_ophys.formats.sima.pickles import SparseState
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 
@@ -66,7 +66,8 @@ def roi_pixels(
             pixels = _pixels_of(roi, field)
         except Exception as error:  # a damaged ROI can raise anything
             raise CorruptSourceError(
-                f"'{path}': ROI {index} cannot be read: {error}. The file may be damaged."
+                f"'{path}': ROI {index} cannot be read: {as_sentence(error)} The file may be "
+                "damaged."
             ) from error
         inside = np.all([(a >= 0) & (a < n) for a, n in zip(pixels, field, strict=False)], axis=0)
         num_outside += int(np.count_nonzero(~inside))
@@ -104,7 +105,7 @@ def _pixels_of(roi: Mapping[str, Any], field: tuple[int, int, int]) -> _Pixels:
         return _of_mask(roi["mask"])
     if roi.get("polygons") is not None:
         return _of_polygons(roi["polygons"], field)
-    raise ValueError("it has neither a mask nor polygons")
+    raise ValueError("it has neither a mask nor polygons.")
 
 
 def _planes(mask: Any) -> list[Any]:
@@ -139,7 +140,7 @@ def _of_polygons(polygons: Any, field: tuple[int, int, int]) -> _Pixels:
         corners = np.asarray(polygon, dtype=float)
         if corners.ndim != 2 or corners.shape[1] not in (2, 3) or not np.isfinite(corners).all():
             raise ValueError(
-                f"a polygon has the shape {corners.shape}; it must be (corners, 2 or 3)"
+                f"a polygon has the shape {corners.shape}; it must be (corners, 2 or 3)."
             )
         plane = int(corners[0, 2]) if corners.shape[1] == 3 else 0
         if not 0 <= plane < field[0]:

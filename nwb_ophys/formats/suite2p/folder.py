@@ -169,7 +169,7 @@ def placed(name: str, image: NDArray[Any], ops: dict[str, Any]) -> NDArray[Any]:
     if "yrange" not in ops or "xrange" not in ops:
         raise ValueError(
             f"the {name} image has the shape {image.shape} in a field of {field}, and ops.npy "
-            "has no yrange and xrange, which say where it lies"
+            "has no yrange and xrange, which say where it lies."
         )
     (top, bottom), (left, right) = ops["yrange"], ops["xrange"]
     if image.shape != (bottom - top, right - left):

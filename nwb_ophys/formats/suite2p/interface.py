@@ -36,10 +36,10 @@ from nwb_ophys.writers.motion import OriginalFiles
 class Suite2pSource:
     """Source arguments of a Suite2p folder."""
 
-    folder_path: Path = argument("The folder 'suite2p', or that of one of its planes.")
-    channel_name: Literal["chan1", "chan2"] = argument("Which channel.", default="chan1")
+    folder_path: Path = argument("Folder 'suite2p', or the folder of one of its planes.")
+    channel_name: Literal["chan1", "chan2"] = argument("Name of the channel.", default="chan1")
     plane_name: str | None = argument(
-        "Which plane, such as 'plane0'; not needed where there is one.", default=None
+        "Name of the plane, such as 'plane0'; optional if there is only one.", default=None
     )
 
 
@@ -86,12 +86,12 @@ class Suite2pSegmentationInterface(SegmentationInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a Suite2p folder with ROIs."""
+        """Return the evidence for a Suite2p folder with ROIs: the files of its planes."""
         return _evidence(path, ROI_FILES)
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
-        """Return every plane and channel of a Suite2p folder."""
+        """Return a part for each plane and channel of a Suite2p folder."""
         return _parts(path, ROI_FILES, source)
 
 
@@ -100,17 +100,17 @@ class Suite2pImagingOptions(ImagingOptions):
     """Conversion options of a movie that Suite2p registered."""
 
     parent_container: Literal["acquisition", "processing/ophys"] = argument(
-        "Where the series goes; a movie that was processed is no acquisition.",
+        "Place of the series in the file; a processed movie is not an acquisition.",
         default="processing/ophys",
     )
     motion_correction: bool = argument(
-        "Write a CorrectedImageStack with the shifts of the frames, in MotionCorrection, instead "
+        "Write a CorrectedImageStack with the shifts of the frames to MotionCorrection, instead "
         "of a series.",
         default=False,
     )
     original: str | None = argument(
-        "With motion_correction, name of the series in the file's acquisition that was registered; "
-        "when not given, a series refers to the files that Suite2p read.",
+        "With motion_correction: name of the registered series in the file's acquisition. If not "
+        "given, a new series refers to the files that Suite2p read.",
         default=None,
     )
 
@@ -120,7 +120,7 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
 
     Source = Suite2pSource
     Options = Suite2pImagingOptions
-    # It was made of the recording, is as large, and can be made again.
+    # The movie is as large as the recording, and Suite2p can make it again.
     request_option = "registered_movie"
     request_defaults: ClassVar[Mapping[str, Any]] = {"motion_correction": True}
 
@@ -144,19 +144,19 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a Suite2p folder with a registered movie."""
+        """Return the evidence for a Suite2p folder with a registered movie."""
         return _evidence(path, MOVIE_FILES)
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
-        """Return every plane and channel of a Suite2p folder that has a movie."""
+        """Return a part for each plane and channel of a Suite2p folder that has a movie."""
         return _parts(path, MOVIE_FILES, source)
 
     def add_movie(self, nwbfile: NWBFile, metadata: DeepDict, kind: str, chosen: Any) -> None:
-        """Add the movie as a series, or with its shifts where that is asked for."""
+        """Add the movie as a series, or with its shifts if ``motion_correction`` is True."""
         if not chosen.motion_correction:
             if chosen.original is not None:
-                raise OptionError("original is given, but it is for motion_correction only.")
+                raise OptionError("original is given, but it needs motion_correction=True.")
             super().add_movie(nwbfile, metadata, kind, chosen)
             return
         if chosen.parent_container == "acquisition":
@@ -164,9 +164,9 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
                 "parent_container is 'acquisition', but a movie with its shifts goes to "
                 "MotionCorrection; write it as a series, with motion_correction=False."
             )
-        # That of a stub gives the first samples of the extractor that knows the shifts.
+        # The extractor of a stub knows no shifts, so they come from the extractor of all frames.
         whole, num_samples = self.open(self.source), int(self.extractor.get_num_samples())
-        also = " Blocks of it were moved further, each by itself." * whole.has_block_shifts
+        also = " Blocks of each frame were also shifted separately." * whole.has_block_shifts
         self.add_corrected_image_stack(
             nwbfile,
             metadata,
@@ -175,14 +175,14 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
             photon_series_type=kind,
             photon_series_index=chosen.photon_series_index,
             iterator_options=block_size(chosen.iterator_options),
-            translation_description="By how many pixels Suite2p moved each frame: x towards larger "
-            f"columns, y towards larger rows.{also}",
+            translation_description="Number of pixels by which Suite2p moved each frame: x "
+            f"towards larger columns, y towards larger rows.{also}",
         )
 
 
 def _original_of(movie: Any) -> OriginalFiles:
     files, starts = movie.get_original_files()
-    what = f"The frames of {_what(movie)}, in the files that Suite2p registered."
+    what = f"Frames of {_what(movie)}, in the files that Suite2p registered."
     return OriginalFiles(files=files, starting_frames=starts, description=what)
 
 
@@ -193,7 +193,7 @@ def _what(extractor: Any) -> str:
 
 
 def _chosen(source: Any, files: tuple[str, ...]) -> tuple[Path, str]:
-    """Return the folder and the plane that source arguments mean, whose channel is there."""
+    """Return the folder and the plane of source arguments, and check the channel."""
     folder, plane = find_suite2p_folder(source.folder_path, files)
     planes, channels = plane_names(folder, files), channel_names(folder, files)
     plane = source.plane_name or plane or (planes[0] if len(planes) == 1 else None)
@@ -227,8 +227,8 @@ def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> lis
     left_out = planes_left_out(folder, files)
     if left_out and plane is None and source.get("plane_name") is None:
         warnings.warn(
-            f"'{folder}' has {', '.join(left_out)}, too, but without {' and '.join(files)}, and so "
-            "they are left out.",
+            f"'{folder}' also has {', '.join(left_out)}, but without {' and '.join(files)}; planes "
+            "without these files are left out.",
             UserWarning,
             stacklevel=5,
         )
@@ -238,8 +238,8 @@ def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> lis
         lacking = set(planes_without_second_channel(folder, files)) & asked
     if lacking:
         warnings.warn(
-            f"'{folder}' has a second channel, but not of {', '.join(sorted(lacking))}, of which "
-            "the first alone is read.",
+            f"'{folder}' has a second channel, but not for {', '.join(sorted(lacking))}; only the "
+            "first channel is read there.",
             UserWarning,
             stacklevel=5,
         )

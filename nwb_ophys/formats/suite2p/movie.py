@@ -82,7 +82,7 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
 
     @property
     def has_block_shifts(self) -> bool:
-        """Whether blocks of each frame were also shifted separately."""
+        """True if blocks of each frame were also shifted separately."""
         return np.ndim(self.options.get("xoff1", 0)) == 2
 
     def get_original_files(self) -> tuple[list[str], list[int]]:

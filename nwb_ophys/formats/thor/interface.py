@@ -1,4 +1,4 @@
-"""Recordings of Thorlabs' ThorImage."""
+"""ThorImage recordings of Thorlabs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nwb_ophys.paths import PathProbe
 
 _VERSION = re.compile(rb"<Software\s[^>]*?version=\"([\d.]*)")
 
-# ThorImage does not state its name, but its OME-XML names the files in its own way.
+# ThorImage does not state its name, but its OME-XML names files by its own pattern.
 _FILE_NAMES = re.compile(r'FileName="Chan[A-Z]_\d+_\d+_\d+_\d+\.tif')
 
 
@@ -29,20 +29,20 @@ _FILE_NAMES = re.compile(r'FileName="Chan[A-Z]_\d+_\d+_\d+_\d+\.tif')
 class ThorSource:
     """Source arguments of a ThorImage recording."""
 
-    folder_path: Path = argument("The folder with Experiment.xml, or a file in it.")
+    folder_path: Path = argument("Folder with Experiment.xml, or a file in it.")
     channel_name: str | None = argument(
-        "Which channel, such as 'ChanA'; not needed where there is one.", default=None
+        "Name of the channel, such as 'ChanA'; optional if there is only one.", default=None
     )
     plane_index: int | None = argument(
-        "Which plane of volumes, from 0; whole volumes if not given.", default=None
+        "Index of a plane, from 0; whole volumes if not given.", default=None
     )
     region_name: str | None = argument(
-        "Which region, such as '001_002'; not needed where there is one.", default=None
+        "Name of the region, such as '001_002'; optional if there is only one.", default=None
     )
 
 
 class ThorImagingInterface(ImagingInterface):
-    """One channel of a ThorImage recording, of a plane or of volumes."""
+    """One channel of a ThorImage recording: one plane, or volumes."""
 
     Source = ThorSource
     has_volumes = True
@@ -62,7 +62,7 @@ class ThorImagingInterface(ImagingInterface):
         return ThorExtractor(_folder(arguments.pop("folder_path")), **arguments)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what Experiment.xml states: start, rate, laser, gain, pixel size, notes."""
+        """Return the metadata of Experiment.xml: start, rate, laser, gain, pixel size, notes."""
         stated = self.extractor.recording.experiment
         letter = self.extractor.channel_name[-1:]
         gain = stated.number("PMT", f"gain{letter}")
@@ -78,7 +78,7 @@ class ThorImagingInterface(ImagingInterface):
                 "ImagingPlane": [
                     {
                         "imaging_rate": self.extractor.get_sampling_frequency(),
-                        # 0 where no laser was steered by ThorImage.
+                        # 0 if ThorImage did not control the laser.
                         "excitation_lambda": laser if laser and 200 < laser < 3000 else None,
                         "description": _plane_text(stated),
                         "optical_channel": [{"name": self.extractor.channel_name}],
@@ -94,7 +94,7 @@ class ThorImagingInterface(ImagingInterface):
         return self.extractor.recording.channel_names  # type: ignore[no-any-return]
 
     def position_name(self) -> str:
-        """Return the name of the region, or empty where there is only one."""
+        """Return the name of the region; empty if there is only one."""
         several = len(self.extractor.recording.regions) > 1
         return f"Region{self.source.region_name}" if several else ""
 
@@ -105,7 +105,7 @@ class ThorImagingInterface(ImagingInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is of ThorImage: its Experiment.xml."""
+        """Return the evidence for a ThorImage recording: its Experiment.xml."""
         probe = PathProbe.of(path)
         name = probe.path.name
         if probe.is_file and not (name == NAME or IMAGE_NAME.match(name) or RAW_NAME.match(name)):
@@ -123,7 +123,7 @@ class ThorImagingInterface(ImagingInterface):
         count = len([name for name in probe.file_names if IMAGE_NAME.match(name)])
         raw = next((name for name in probe.file_names if RAW_NAME.match(name)), None)
         if not count and not raw and probe.names(*TIFF_SUFFIXES):
-            return None  # saved in one file, which states in OME-XML what its pages are
+            return None  # one file with all pages, which its OME-XML describes
         images = f"{count} TIFF file{'' if count == 1 else 's'}" if count or not raw else raw
         return f"{images} and {what}"
 
@@ -165,7 +165,7 @@ def _spacing(stated: ThorExperiment, is_volumetric: bool) -> dict[str, Any]:
 
 
 def _plane_text(stated: ThorExperiment) -> str | None:
-    """Return where the focus was, in words."""
+    """Return a description of the focus position."""
     name, start = stated.text("ZStage", "name"), stated.number("ZStage", "startPos")
     if start is None:
         return None
@@ -175,7 +175,7 @@ def _plane_text(stated: ThorExperiment) -> str | None:
 
 
 def _camera(stated: ThorExperiment) -> dict[str, Any]:
-    """Return the exposure in s, and the binning where it is the same along both sides."""
+    """Return the exposure in s, and the binning if it is the same along both axes."""
     exposure = stated.number("Camera", "exposureTimeMS")
     binning = {stated.count("Camera", f"binning{axis}") for axis in "XY"}
     return {
@@ -189,7 +189,7 @@ def _device_text(stated: ThorExperiment) -> str:
     magnified = f" ({power:g}x)" if power else ""
     version = stated.text("Software", "version")
     parts = [
-        f"Microscope of Thorlabs, run by ThorImage {version}".strip(),
+        f"Thorlabs microscope run by ThorImage {version}".strip(),
         stated.text("Modality", "name"),
         _detector(stated),
         f"objective {lens}{magnified}" if lens else "",
@@ -204,7 +204,7 @@ def _detector(stated: ThorExperiment) -> str:
 
 
 def _series_text(stated: ThorExperiment) -> str | None:
-    """Return further settings that NWB has no field for, in words."""
+    """Return a description of settings that NWB has no field for."""
     named = {
         "dwell time": ("LSM", "dwellTime", " us"),
         "frames averaged": ("LSM", "averageNum", "") if stated.is_on("LSM", "averageMode") else "",

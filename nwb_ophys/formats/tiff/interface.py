@@ -26,18 +26,20 @@ class TiffSource:
     """Source arguments of a TIFF stack."""
 
     file_path: Path | list[Path] = argument(
-        "The TIFF file; several in the order of time; or a folder of them, taken by number."
+        "TIFF file; list of TIFF files in order of time; or folder of TIFF files, sorted by number."
     )
     sampling_frequency: float = argument(
-        "Samples per second in Hz, which a TIFF does not state: of volumes, where there are planes."
+        "Rate of frames, or of volumes, in Hz; a TIFF file does not state it."
     )
     dimension_order: Literal["ZCT", "ZTC", "CZT", "CTZ", "TCZ", "TZC"] | None = argument(
-        "How pages go through planes (Z), channels (C) and time (T), fastest first.", default=None
+        "Order of planes (Z), channels (C) and time (T) in the pages, fastest first.", default=None
     )
     num_channels: int | None = argument("Number of channels in the pages.", default=None)
-    channel_index: int = argument("Which channel to read, from 0.", default=0)
+    channel_index: int = argument("Index of the channel, from 0.", default=0)
     num_planes: int | None = argument("Number of planes in the pages.", default=None)
-    plane_index: int | None = argument("Which plane to read, from 0; all if not.", default=None)
+    plane_index: int | None = argument(
+        "Index of the plane, from 0; all planes if not given.", default=None
+    )
 
 
 class TiffImagingInterface(ImagingInterface):
@@ -56,7 +58,7 @@ class TiffImagingInterface(ImagingInterface):
         return TiffStackExtractor(paths, arguments.pop("sampling_frequency"), **arguments)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return nothing: a plain TIFF states nothing of the microscope."""
+        """Return nothing, because a plain TIFF file states nothing about the microscope."""
         return {}
 
     def channel_names(self) -> Sequence[str]:
@@ -69,19 +71,19 @@ class TiffImagingInterface(ImagingInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return evidence, in words, that a path is a plain TIFF file or a folder of them."""
+        """Return the evidence for a plain TIFF file, or a folder of them."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
         if found is None or found[1].has_ome_xml or is_owned(probe):
             return None
         if probe.is_folder:
             count = len(probe.names(*TIFF_SUFFIXES))
-            return f"{count} TIFF file{'s' * (count > 1)} of no program's own"
-        return f"'{probe.path.name}' begins as a TIFF does, and names no program's own format"
+            return f"{count} plain TIFF file{'s' * (count > 1)}"
+        return f"'{probe.path.name}' is a plain TIFF file"
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
-        """Return each channel of a TIFF stack."""
+        """Return a part for each channel of a TIFF stack."""
         from nwb_ophys.formats.tiff.reader import tiff_layout
 
         warn_of_subfolders(path)

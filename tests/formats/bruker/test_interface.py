@@ -289,6 +289,6 @@ def test_a_folder_without_xml_that_is_said_to_be_of_bruker(tmp_path):
 @pytest.mark.parametrize("text", ["maybe", "2", "~"])
 def test_as_volume_that_is_neither(folder, text):
     """Fault: whatever was not understood was taken for yes."""
-    with pytest.raises(OptionError, match=r"as_volume is .*; give true or false"):
+    with pytest.raises(OptionError, match=r"as_volume is .*; it must be true or false"):
         nwb_ophys.open(folder, as_volume=text)
     assert len(nwb_ophys.open(folder, as_volume="false").interfaces) == 4

@@ -225,13 +225,19 @@ def test_a_turned_image_has_no_position(path):
     ("arguments", "words"),
     [
         ({}, "MSession_0/MUnit_0, MSession_0/MUnit_1; give munit_name"),
-        ({"munit_name": "MUnit_0"}, "channels UG, UR; give channel_name"),
+        (
+            {"munit_name": "MUnit_0"},
+            "channel_name is needed; '{path}' has the MSession_0/MUnit_0 channels UG, UR; give one",
+        ),
         ({"munit_name": "MUnit_7"}, "no unit with munit_name 'MUnit_7'"),
-        ({"munit_name": "MUnit_0", "channel_name": "X"}, "no channel 'X', but UG, UR"),
+        (
+            {"munit_name": "MUnit_0", "channel_name": "X"},
+            "channel_name is 'X'; '{path}' has the MSession_0/MUnit_0 channels UG, UR; give one",
+        ),
     ],
 )
 def test_a_choice_that_is_missing_or_wrong(path, arguments, words):
-    with pytest.raises(SourceArgumentError, match=re.escape(words)):
+    with pytest.raises(SourceArgumentError, match=re.escape(words.format(path=path))):
         FemtonicsExtractor(path, **arguments)
 
 
@@ -242,7 +248,7 @@ def test_a_wrong_choice_through_open_is_named(path):
 
 def test_a_stack_of_depths_is_no_movie(path, movie):
     write_femtonics(path, movie, start=START, axis_unit="µm")
-    with pytest.warns(UserWarning, match="MSession_0/MUnit_2 .* are no movies"):
+    with pytest.warns(UserWarning, match="MSession_0/MUnit_2 .* are not movies"):
         assert len(nwb_ophys.open(path).interfaces) == 4
     with pytest.raises(SourceError, match="frames along 'µm' instead of frames along time"):
         FemtonicsExtractor(path, munit_name="MUnit_2")

@@ -34,7 +34,7 @@ def test_a_memory_map_of_caiman_is_recognised(tmp_path):
         (candidate,) = detect(given)
         assert candidate.format == "memmap"
         assert candidate.evidence == (
-            f"'{path.name}' is named as CaImAn does, and has its 12 x 7 x 9 x 3 pixels"
+            f"'{path.name}' has a CaImAn name, and the 12 x 7 x 9 x 3 pixels that it states"
         )
 
 

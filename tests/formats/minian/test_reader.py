@@ -162,7 +162,9 @@ def test_fault_frames_without_a_timestamp_are_dropped(tmp_path):
     lines = table.read_text().splitlines()
     table.write_text("\n".join(lines[:6] + lines[9:]))
     assert len(_of_roiextractors(folder).get_native_timestamps()) == 17
-    with pytest.raises(CorruptSourceError, match="none of 3 of 20 frames, the first of them frame"):
+    with pytest.raises(
+        CorruptSourceError, match="lacks those of 3 of 20 frames, the first of them frame"
+    ):
         MinianExtractor(folder)
     with pytest.warns(UserWarning, match="rate of 20 Hz is used instead"):
         extractor = MinianExtractor(folder, sampling_frequency=20.0)
@@ -232,11 +234,11 @@ def test_frames_left_out_unevenly_take_their_times_with_them(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no whole table"),
-        ("Frame Number,Time Stamp (ms)\n0,0\n1,fifty\n", "no whole table"),
+        ("", "not a complete table of timestamps"),
+        ("Frame Number,Time Stamp (ms)\n0,0\n1,fifty\n", "not a complete table of timestamps"),
         ("camNum\tframeNum\tsysClock\n0\t1\t3\n", "'Frame Number' and 'Time Stamp"),
         ("Frame Number,Time Stamp (ms)\n0,0\n0,50\n", "2 rows, but only 1 different"),
-        ("Frame Number,Time Stamp (ms)\n0,0\n1,50\n", "has 2 times, but none of 18 of 20"),
+        ("Frame Number,Time Stamp (ms)\n0,0\n1,50\n", "has 2 times, but lacks those of 18 of 20"),
     ],
 )
 def test_a_damaged_table(tmp_path, text, message):
@@ -275,7 +277,7 @@ DAMAGES = {
     "A without array": (lambda f: shutil.rmtree(f / "A.zarr/A"), "has no array 'A'"),
     "no traces": (
         lambda f: [shutil.rmtree(f / f"{name}.zarr") for name in TRACES],
-        r"none of the traces C\.zarr",
+        r"no traces in C\.zarr or S\.zarr",
     ),
     "other axes": (
         lambda f: _edit(f / "C.zarr/C/.zattrs", _ARRAY_DIMENSIONS=["frame", "width"]),
@@ -390,7 +392,7 @@ def test_metadata_that_the_files_state(tmp_path):
 def test_where_a_cropped_field_lies_is_stated(tmp_path):
     metadata = MinianSegmentationInterface(_write(tmp_path, first_pixel=(12, 0))).get_metadata()
     (cells, _) = metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]
-    assert cells["description"].endswith("The field is rows 12 to 59 of the recorded movie.")
+    assert cells["description"].endswith("The field covers rows 12 to 59 of the recorded movie.")
 
 
 def test_evidence(tmp_path):

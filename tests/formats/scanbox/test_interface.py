@@ -95,8 +95,8 @@ def test_what_the_real_header_states(data_folder, path):
     assert plane["grid_spacing_unit"] == "meters"
     assert plane["optical_channel"][0]["name"] == "PMT0"
     assert plane["description"] == (
-        "Objective at x = 352.96, y = -311.4, z = -1359.37 µm, turned by 15°, as its controller "
-        "(Knobby) counts."
+        "Objective at x = 352.96, y = -311.4, z = -1359.37 µm, turned by 15°, in the coordinates "
+        "of its controller (Knobby)."
     )
     (series,) = ophys["TwoPhotonSeries"]
     assert (series["scan_line_rate"], series["pmt_gain"]) == (7916.0, 0.74)

@@ -27,7 +27,7 @@ def test_depths_of_planes(tmp_path):
     assert len(plane["grid_spacing"]) == 3
     assert plane["grid_spacing"][2] == pytest.approx(7.5e-6)
     assert plane["grid_spacing_unit"] == "meters"
-    assert "Volume of planes at z 0, 7.5, 15 µm" in plane["description"]
+    assert "Volume of planes at z = 0, 7.5, 15 µm" in plane["description"]
     plane = _plane(ScanImageImagingInterface(path, plane_index=2))
     assert len(plane["grid_spacing"]) == 2
     assert "Plane at z 15 µm" in plane["description"]
@@ -38,7 +38,7 @@ def test_depths_of_the_real_recording(data_folder):
     path = next(folder.glob("*.tif"))
     plane = _plane(ScanImageImagingInterface(path))
     np.testing.assert_allclose(plane["grid_spacing"], [8.4375e-07, 8.4375e-07, 2e-06])
-    assert "z 92, 94, 96" in plane["description"]
+    assert "z = 92, 94, 96" in plane["description"]
 
 
 def test_a_single_plane_states_no_depth(tmp_path):

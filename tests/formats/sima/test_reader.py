@@ -260,7 +260,7 @@ def test_fault_signals_have_the_rois_that_they_were_extracted_of(tmp_path):
     assert drawn.extractor.get_num_samples() == 0
     metadata = drawn.get_metadata()
     (cells,) = metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]
-    assert cells["description"] == "ROIs of SIMA, 'by hand'."
+    assert cells["description"] == "ROIs 'by hand' of SIMA."
 
 
 def test_rois_without_signals(tmp_path):

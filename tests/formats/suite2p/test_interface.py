@@ -134,7 +134,7 @@ def test_a_stub_has_as_many_shifts_as_frames(tmp_path, folder):
 
 def test_wrong_originals(tmp_path, folder):
     movie = Suite2pImagingInterface(folder, plane_name="plane0")
-    with pytest.raises(OptionError, match="for motion_correction only"):
+    with pytest.raises(OptionError, match="original is given, but it needs motion_correction=True"):
         movie.create_nwbfile(START, original="TwoPhotonSeries")
     with pytest.raises(MetadataError, match="no movie of that name; its movies: none"):
         movie.create_nwbfile(START, motion_correction=True, original="TwoPhotonSeries")
@@ -226,7 +226,7 @@ def test_planes_that_are_not_complete_are_told_of(tmp_path):
     """Fault: a plane without stat.npy was left out without a word."""
     folder = write_suite2p(tmp_path, PLANES)
     (folder / "plane1" / "stat.npy").unlink()
-    with pytest.warns(UserWarning, match=r"has plane1, too, but without ops.npy and stat.npy"):
+    with pytest.warns(UserWarning, match=r"also has plane1, but without ops.npy and stat.npy"):
         found = nwb_ophys.open(folder)
     assert isinstance(found, Suite2pSegmentationInterface)
     assert isinstance(nwb_ophys.open(folder, plane_name="plane0"), Suite2pSegmentationInterface)
@@ -320,7 +320,7 @@ def test_open_finds_movies_and_rois(folder):
 )
 def test_a_second_channel_of_some_planes(folder, file, format_name):
     (folder / "plane1" / file).unlink()
-    with pytest.warns(UserWarning, match="second channel, but not of plane1"):
+    with pytest.warns(UserWarning, match="second channel, but not for plane1"):
         found = nwb_ophys.open(folder, format=format_name)
     assert sorted(found.interfaces) == [
         f"{format_name} {part}" for part in ("chan1 plane0", "chan1 plane1", "chan2 plane0")
@@ -363,7 +363,7 @@ def test_the_registered_movie_is_not_written_unasked(tmp_path, capsys):
     assert _convert(folder, target) == 0
     assert _movies(target) == ([], [])
     told = capsys.readouterr().err
-    assert "has a registered movie, too (suite2p-movie), which is left out" in told
+    assert "also has a registered movie (suite2p-movie), which is left out" in told
     assert "--option registered_movie=true" in told
     with pytest.warns(UserWarning, match="Give registered_movie=True"):
         assert isinstance(nwb_ophys.open(folder), Suite2pSegmentationInterface)
@@ -387,14 +387,15 @@ def test_the_registered_movie_by_itself_needs_no_asking(tmp_path):
     assert isinstance(nwb_ophys.open(folder), Suite2pImagingInterface)
     assert _convert(folder, tmp_path / "a.nwb") == 0
     assert _movies(tmp_path / "a.nwb") == ([], ["TwoPhotonSeries"])
-    with pytest.raises(SourceError, match="nothing but what registered_movie=false leaves out"):
+    with pytest.raises(SourceError, match="holds only what registered_movie=false leaves out"):
         nwb_ophys.open(folder, registered_movie=False)
 
 
 def test_wrong_wishes_for_a_registered_movie(tmp_path, capsys):
     folder = write_suite2p(tmp_path, PLANES[0])
     with pytest.raises(
-        SourceError, match=r"nothing for registered_movie here; it asks for suite2p"
+        SourceError,
+        match="registered_movie requests the format suite2p-movie, which was not found",
     ):
         nwb_ophys.open(folder, registered_movie=True)
     assert _convert(folder, tmp_path / "a.nwb", "registered_movie=maybe") == 2
