@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pynwb import NWBFile
@@ -21,6 +21,7 @@ from nwb_ophys.metadata import (
     compose_metadata,
     fill_metadata,
     merge_metadata,
+    unowned,
     validate,
 )
 
@@ -102,17 +103,13 @@ class OphysConverter(Convertible):
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata of all streams."""
         foreign = [i for i in self.interfaces.values() if not isinstance(i, BaseOphysInterface)]
-        return self._schema({key for interface in foreign for key in interface.get_metadata()})
-
-    def _schema(self, foreign_keys: Iterable[str]) -> dict[str, Any]:
-        """Return the schema of our streams, in which the keys of others may be anything."""
+        foreign_keys = {key for interface in foreign for key in interface.get_metadata()}
         schema: dict[str, Any] = {}
         for interface in self.interfaces.values():
             if isinstance(interface, BaseOphysInterface):
                 schema = merge_metadata(schema, interface.get_metadata_schema()).to_dict()
         properties = schema.setdefault("properties", {})
-        if any(not isinstance(i, BaseOphysInterface) for i in self.interfaces.values()):
-            # Another package checks the metadata of its own streams.
+        if foreign:  # another package checks the metadata of its own streams
             properties |= {key: {} for key in foreign_keys if key not in properties}
             properties.setdefault("Ophys", {}).pop("additionalProperties", None)
         base = {"$schema": JSON_SCHEMA_DIALECT, "type": "object", "additionalProperties": False}
@@ -126,7 +123,23 @@ class OphysConverter(Convertible):
         MetadataError
             With the path of the first wrong key.
         """
-        self.prepare(metadata)
+        full = self._full_metadata(metadata)
+        self._check_schema(full)
+        check_links(full)
+
+    def _check_schema(self, full: Mapping[str, Any]) -> None:
+        validate(full, without_neuroconv_keys(self.get_metadata_schema()))
+
+    def _full_metadata(self, metadata: Mapping[str, Any] | None) -> FullMetadata:
+        """Return the user's metadata, filled with that of all streams, each asked once."""
+        if isinstance(metadata, FullMetadata) and metadata.owner is self:
+            return metadata
+        composition = self._compose()
+        is_own = type(self).get_metadata is OphysConverter.get_metadata
+        stated = composition.metadata if is_own else self.get_metadata()
+        full = fill_metadata(stated, metadata, self)
+        full.composition = composition
+        return full
 
     # --- conversion -----------------------------------------------------------------------------
 
@@ -141,22 +154,13 @@ class OphysConverter(Convertible):
 
         See :meth:`nwb_ophys.interfaces.conversion.Convertible.prepare`.
         """
-        prepared = self._gathered(metadata, options)
-        assert prepared.composition is not None
-        schema = self._schema(prepared.composition.metadata)
-        validate(prepared.metadata, without_neuroconv_keys(schema))
-        if not joins_file:  # an existing file may have devices and planes that the metadata lacks
-            check_links(prepared.metadata)
-        return prepared
-
-    def _gathered(
-        self, metadata: Mapping[str, Any] | None, options: Mapping[str, Any] | None
-    ) -> Prepared:
         checked = self._checked_options(options)
-        composition = self._compose()
-        full = fill_metadata(composition.metadata, metadata)
-        full.delays = composition.delays
-        return Prepared(source=self, metadata=full, options=checked, composition=composition)
+        full = self._full_metadata(unowned(metadata))
+        if joins_file:  # the file may have devices and planes that the metadata lacks
+            self._check_schema(full)
+        else:
+            self.validate_metadata(full)
+        return Prepared(source=self, metadata=full, options=checked)
 
     def temporally_align(
         self, metadata: Mapping[str, Any], conversion_options: Mapping[str, Any]
@@ -174,8 +178,7 @@ class OphysConverter(Convertible):
         conversion_options : Mapping
             By stream.
         """
-        delays = metadata.delays if isinstance(metadata, FullMetadata) else self._compose().delays
-        for name, delay in delays.items():
+        for name, delay in self._full_metadata(metadata).composition.delays.items():
             interface = self.interfaces[name]
             if isinstance(interface, BaseOphysInterface):
                 interface.shift_to_session_start(delay)
@@ -209,18 +212,19 @@ class OphysConverter(Convertible):
         pynwb.NWBFile
             The same.
         """
-        self._gathered(metadata, conversion_options).add_to(nwbfile)
+        options = self._checked_options(conversion_options)
+        full = self._full_metadata(metadata)
+        self.temporally_align(full, options)
+        for name, interface in self.interfaces.items():
+            own: Mapping[str, Any] = full.composition.project(full, name, interface)
+            if not isinstance(interface, BaseOphysInterface):
+                own = DeepDict(own).to_dict()
+            interface.add_to_nwbfile(nwbfile, own, **options.get(name, {}))
         return nwbfile
 
     def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:
-        """Add all streams of a prepared conversion to an ``NWBFile``."""
-        assert prepared.composition is not None
-        self.temporally_align(prepared.metadata, prepared.options)
-        for name, interface in self.interfaces.items():
-            own: Mapping[str, Any] = prepared.composition.project(prepared.metadata, name)
-            if not isinstance(interface, BaseOphysInterface):
-                own = DeepDict(own).to_dict()
-            interface.add_to_nwbfile(nwbfile, own, **prepared.options.get(name, {}))
+        """Add what :meth:`add_to_nwbfile` adds, from a prepared conversion."""
+        self.add_to_nwbfile(nwbfile, prepared.metadata, prepared.options)
 
     def _checked_options(
         self, conversion_options: Mapping[str, Mapping[str, Any]] | None

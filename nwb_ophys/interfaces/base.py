@@ -23,7 +23,14 @@ from nwb_ophys.interfaces.arguments import (
 from nwb_ophys.interfaces.conversion import Convertible, Prepared
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
-from nwb_ophys.metadata import DeepDict, FullMetadata, check_links, fill_metadata, validate
+from nwb_ophys.metadata import (
+    DeepDict,
+    FullMetadata,
+    check_links,
+    fill_metadata,
+    unowned,
+    validate,
+)
 from nwb_ophys.paths import PathProbe
 
 
@@ -251,26 +258,26 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         MetadataError
             With the path of the first wrong key.
         """
-        self._check(self.full_metadata(metadata), joins_file=False)
+        full = self.full_metadata(metadata)
+        self._check_schema(full)
+        check_links(full)
 
-    def _check(self, full: Mapping[str, Any], *, joins_file: bool) -> None:
+    def _check_schema(self, full: Mapping[str, Any]) -> None:
         validate(full, without_neuroconv_keys(self.get_metadata_schema()))
-        if not joins_file:  # an existing file may have devices and planes that the metadata lacks
-            check_links(full)
 
     def full_metadata(self, metadata: Mapping[str, Any] | None) -> FullMetadata:
         """Return the user's metadata, filled from :meth:`get_metadata`; the user's values win.
 
-        Metadata that :meth:`prepare` has filled already is returned as it is.
+        Metadata that :meth:`prepare` has filled already for this interface is returned as it is.
 
         Raises
         ------
         MetadataError
             When the metadata is not a dictionary.
         """
-        if isinstance(metadata, FullMetadata):
+        if isinstance(metadata, FullMetadata) and metadata.owner is self:
             return metadata
-        return fill_metadata(self.get_metadata(), metadata)
+        return fill_metadata(self.get_metadata(), metadata, self)
 
     def parse_options(self, options: Mapping[str, Any]) -> Any:
         """Return checked conversion options.
@@ -304,8 +311,11 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         """
         given = dict(options or {})
         self.parse_options(given)
-        full = fill_metadata(self.get_metadata(), metadata)
-        self._check(full, joins_file=joins_file)
+        full = self.full_metadata(unowned(metadata))
+        if joins_file:  # the file may have devices and planes that the metadata lacks
+            self._check_schema(full)
+        else:
+            self.validate_metadata(full)
         return Prepared(source=self, metadata=full, options=given)
 
     def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:

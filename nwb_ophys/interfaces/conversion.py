@@ -11,7 +11,7 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.metadata import Composition, FullMetadata
+from nwb_ophys.metadata import FullMetadata
 from nwb_ophys.storage import BackendConfiguration, WriteOptions, target
 from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
@@ -30,14 +30,11 @@ class Prepared:
         the defaults.
     options : Mapping of str to object
         Checked conversion options: by name for an interface, by stream for a converter.
-    composition : Composition or None
-        Ownership of the entries of the metadata by the streams of a converter.
     """
 
     source: Convertible
     metadata: FullMetadata
     options: Mapping[str, Any]
-    composition: Composition | None = None
 
     def new_nwbfile(self) -> NWBFile:
         """Return an ``NWBFile`` with the session and the subject, without data."""

@@ -13,6 +13,7 @@ from nwb_ophys.metadata.deepdict import (
     fill_metadata,
     merge_description,
     merge_metadata,
+    unowned,
 )
 from nwb_ophys.metadata.defaults import (
     BACKGROUND_PLANE_SEGMENTATION,
@@ -71,6 +72,7 @@ __all__ = [
     "segmentation_schema",
     "trace_entry",
     "type_hints",
+    "unowned",
     "validate",
     "with_suffix",
 ]

@@ -51,7 +51,9 @@ class Composition:
     claims: Mapping[str, Mapping[str, list[int]]]
     delays: Mapping[str, float] = attrs.field(factory=dict)
 
-    def project(self, metadata: Mapping[str, Any], stream: str) -> FullMetadata:
+    def project(
+        self, metadata: Mapping[str, Any], stream: str, interface: Any = None
+    ) -> FullMetadata:
         """Return one stream's view: its own series and segmentations, in its own order.
 
         Parameters
@@ -60,6 +62,8 @@ class Composition:
             The composed metadata, edited or not. A list that no stream claims is left to all.
         stream : str
             Name of the stream.
+        interface : object, optional
+            The interface of the stream, to which the view belongs.
 
         Raises
         ------
@@ -68,6 +72,7 @@ class Composition:
             longer known.
         """
         view = FullMetadata(metadata)
+        view.owner = interface
         for category in _OWNED:
             claimed = sum(len(claims[category]) for claims in self.claims.values())
             if not claimed:

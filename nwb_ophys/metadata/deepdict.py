@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from nwb_ophys.errors import MetadataError
@@ -83,21 +82,28 @@ class FullMetadata(DeepDict):
 
     Attributes
     ----------
-    delays : Mapping of str to float
-        Seconds by which each stream of a converter began after the first one, for the streams that
-        state when they began.
+    owner : object
+        The interface or converter for which the metadata is complete. Another one, such as an
+        interface that its owner wraps, fills it with its own.
+    composition : Composition or None
+        Ownership of the entries by the streams, where the owner is a converter.
     """
 
-    delays: Mapping[str, float] = MappingProxyType({})
+    owner: Any = None
+    composition: Any = None
 
 
-def fill_metadata(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None) -> FullMetadata:
+def fill_metadata(
+    defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None, owner: Any
+) -> FullMetadata:
     """Fill the user's metadata with what the files and the defaults state.
 
     Parameters
     ----------
     defaults, given : Mapping
         See :func:`merge_metadata`.
+    owner : object
+        See :class:`FullMetadata`.
 
     Raises
     ------
@@ -106,7 +112,14 @@ def fill_metadata(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None) 
     """
     if given is not None and not isinstance(given, Mapping):
         raise MetadataError(f"metadata is {given!r}; it must be a dictionary.")
-    return FullMetadata(merge_metadata(defaults, given))
+    full = FullMetadata(merge_metadata(defaults, given))
+    full.owner = owner
+    return full
+
+
+def unowned(metadata: Any) -> Any:
+    """Return metadata that a user gives, which may be edited, so that it is filled again."""
+    return metadata.copy() if isinstance(metadata, FullMetadata) else metadata
 
 
 def merge_metadata(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None) -> DeepDict:

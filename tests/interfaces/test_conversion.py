@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from pynwb import NWBHDF5IO
+from pynwb import NWBHDF5IO, TimeSeries
 from pynwb.testing.mock.file import mock_NWBFile
 
 from nwb_ophys import (
@@ -18,7 +18,7 @@ from nwb_ophys import (
 )
 from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, OutputError
 from nwb_ophys.interfaces.conversion import Convertible
-from nwb_ophys.metadata import FullMetadata
+from nwb_ophys.metadata import DeepDict, FullMetadata
 from nwb_ophys.storage import WriteOptions, target
 
 START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
@@ -139,6 +139,97 @@ def test_the_metadata_of_a_user_are_checked_also_when_they_come_from_a_conversio
     full["Ophys"]["ImagingPlane"][0]["device"] = "Scope"
     with pytest.raises(MetadataError, match="no device"):
         interface.prepare(full)
+
+
+# --- what subclasses override -------------------------------------------------------------------
+
+
+def stimulus() -> TimeSeries:
+    return TimeSeries(name="Stimulus", data=np.arange(5.0), unit="V", rate=1.0)
+
+
+def test_a_converter_that_adds_more_is_heeded_and_gathers_once(tmp_path, gathered):
+    class Rig(OphysConverter):
+        def add_to_nwbfile(self, nwbfile, metadata=None, conversion_options=None):
+            super().add_to_nwbfile(nwbfile, metadata, conversion_options)
+            nwbfile.add_acquisition(stimulus())
+            return nwbfile
+
+    rig = Rig({"movie": movie(), "rois": rois()})
+    rig.run_conversion(tmp_path / "a.nwb", metadata=START)
+    assert gathered == ONCE
+    with NWBHDF5IO(tmp_path / "a.nwb", "r") as io:
+        assert set(io.read().acquisition) == {"TwoPhotonSeries", "Stimulus"}
+    assert "Stimulus" in rig.create_nwbfile(START).acquisition
+
+
+def test_a_converter_with_metadata_of_its_own_is_heeded(tmp_path):
+    class Rig(OphysConverter):
+        def get_metadata(self):
+            metadata = super().get_metadata()
+            metadata["NWBFile"]["lab"] = "Ours"
+            metadata["Rig"] = {"table": 2}
+            return metadata
+
+        def get_metadata_schema(self):
+            schema = super().get_metadata_schema()
+            schema["properties"]["Rig"] = {"type": "object"}
+            return schema
+
+    Rig({"movie": movie()}).run_conversion(tmp_path / "a.nwb", metadata=START)
+    with NWBHDF5IO(tmp_path / "a.nwb", "r") as io:
+        assert io.read().lab == "Ours"
+
+
+def test_a_check_of_the_users_own_is_heeded(tmp_path):
+    class OwnMovie(NumpyImagingInterface):
+        def validate_metadata(self, metadata):
+            raise MetadataError("no animal is stated")
+
+    class OwnConverter(OphysConverter):
+        validate_metadata = OwnMovie.validate_metadata
+
+    for source in (OwnMovie(MOVIE, 10.0), OwnConverter({"movie": movie()})):
+        with pytest.raises(MetadataError, match="no animal"):
+            source.run_conversion(tmp_path / "a.nwb", metadata=START)
+    assert not list(tmp_path.iterdir())
+
+
+def test_full_metadata_of_the_users_own_is_heeded(tmp_path):
+    class Own(NumpyImagingInterface):
+        def full_metadata(self, metadata):
+            full = super().full_metadata(metadata)
+            full["NWBFile"]["lab"] = "Ours"
+            return full
+
+    Own(MOVIE, 10.0).run_conversion(tmp_path / "a.nwb", metadata=START)
+    with NWBHDF5IO(tmp_path / "a.nwb", "r") as io:
+        assert io.read().lab == "Ours"
+
+
+def test_an_interface_that_wraps_others_leaves_their_metadata_to_them(tmp_path):
+    class Both(BaseOphysInterface):
+        @classmethod
+        def open(cls, source):
+            return movie().extractor
+
+        def get_metadata(self):
+            return DeepDict(START)
+
+        def get_metadata_schema(self):
+            return {"type": "object", "properties": {"NWBFile": {}}}
+
+        def add_to_nwbfile(self, nwbfile, metadata=None, **options):
+            movie().add_to_nwbfile(nwbfile, metadata)
+            return OphysConverter({"rois": rois()}).add_to_nwbfile(nwbfile, metadata)
+
+    Both().run_conversion(tmp_path / "a.nwb")
+    OphysConverter({"both": Both()}).run_conversion(tmp_path / "b.nwb")
+    for name in ("a.nwb", "b.nwb"):
+        with NWBHDF5IO(tmp_path / name, "r") as io:
+            nwbfile = io.read()
+            assert "TwoPhotonSeries" in nwbfile.acquisition
+            assert "Fluorescence" in nwbfile.processing["ophys"].data_interfaces
 
 
 def test_run_conversion_is_written_once():
