@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from pynwb import NWBFile
@@ -103,13 +103,17 @@ class OphysConverter(Convertible):
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata of all streams."""
         foreign = [i for i in self.interfaces.values() if not isinstance(i, BaseOphysInterface)]
-        foreign_keys = {key for interface in foreign for key in interface.get_metadata()}
+        return self._schema({key for interface in foreign for key in interface.get_metadata()})
+
+    def _schema(self, foreign_keys: Iterable[str]) -> dict[str, Any]:
+        """Return the schema of our streams, in which the keys of other streams may be anything."""
         schema: dict[str, Any] = {}
         for interface in self.interfaces.values():
             if isinstance(interface, BaseOphysInterface):
                 schema = merge_metadata(schema, interface.get_metadata_schema()).to_dict()
         properties = schema.setdefault("properties", {})
-        if foreign:  # another package checks the metadata of its own streams
+        if any(not isinstance(i, BaseOphysInterface) for i in self.interfaces.values()):
+            # Another package checks the metadata of its own streams.
             properties |= {key: {} for key in foreign_keys if key not in properties}
             properties.setdefault("Ophys", {}).pop("additionalProperties", None)
         base = {"$schema": JSON_SCHEMA_DIALECT, "type": "object", "additionalProperties": False}
@@ -127,8 +131,12 @@ class OphysConverter(Convertible):
         self._check_schema(full)
         check_links(full)
 
-    def _check_schema(self, full: Mapping[str, Any]) -> None:
-        validate(full, without_neuroconv_keys(self.get_metadata_schema()))
+    def _check_schema(self, full: FullMetadata) -> None:
+        if type(self).get_metadata_schema is OphysConverter.get_metadata_schema:
+            schema = self._schema(full.composition.metadata)  # asks no stream a second time
+        else:
+            schema = self.get_metadata_schema()
+        validate(full, without_neuroconv_keys(schema))
 
     def _full_metadata(self, metadata: Mapping[str, Any] | None) -> FullMetadata:
         """Return the user's metadata, filled with that of all streams, each asked once."""

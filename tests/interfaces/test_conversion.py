@@ -73,6 +73,22 @@ def test_a_converter_asks_each_stream_for_its_metadata_once(tmp_path, gathered, 
     assert gathered == ONCE
 
 
+def test_a_stream_of_another_package_is_asked_once(tmp_path):
+    calls = []
+
+    class Foreign:
+        def get_metadata(self):
+            calls.append("metadata")
+            return {"Behavior": {"lab": "own"}}
+
+        def add_to_nwbfile(self, nwbfile, metadata, **options):
+            assert metadata["Behavior"] == {"lab": "own"}
+
+    converter = OphysConverter({"movie": movie(), "other": Foreign()})
+    converter.run_conversion(tmp_path / "a.nwb", metadata=START)
+    assert calls == ["metadata"]
+
+
 @pytest.mark.parametrize("make", [movie, rois])
 def test_an_interface_gathers_its_metadata_once(tmp_path, gathered, make):
     interface = make()
