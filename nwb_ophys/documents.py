@@ -307,7 +307,7 @@ class _Constructor(SafeConstructor):
     def construct_yaml_timestamp(self, node: Any, values: Any = None) -> Any:
         match = _TIMESTAMP.fullmatch(str(node.value))
         if match is None:
-            raise ValueError("write it as 2024-05-17 or 2024-05-17T14:30:00+02:00")
+            raise DocumentError("write it as 2024-05-17 or 2024-05-17T14:30:00+02:00")
         date = datetime.date(*(int(match[part]) for part in ("year", "month", "day")))
         if match["hour"] is None:
             return date

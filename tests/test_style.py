@@ -138,8 +138,10 @@ def _raised(tree: ast.AST) -> Iterator[ast.Call]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             name = ast.unparse(node.exc.func)
-            # Errors of Python's own protocols, whose argument is a key or a code.
-            if not name.endswith(("Exit", "AttributeError", "KeyError", "StopIteration")):
+            # Errors of Python's own protocols, whose argument is a key or a code, and reasons
+            # that become a part of the message of another error.
+            others = ("Exit", "AttributeError", "KeyError", "StopIteration", "DocumentError")
+            if not name.endswith(others):
                 yield node.exc
 
 
@@ -182,6 +184,8 @@ def faults_of_names(tree: ast.Module) -> list[str]:
     """Return the names of version 0.1 that are still in use."""
     found = []
     for node in ast.walk(tree):
+        if isinstance(node, ast.alias) and OLD_NAMES.get(node.asname or "") == node.name:
+            continue  # an alias that keeps a public name of version 0.1
         for name in _names(node):
             if name in OLD_NAMES:
                 found.append(f"line {_line(node)}: {name} is now {OLD_NAMES[name]}")

@@ -54,7 +54,7 @@ class ImageMasks:
 
     @property
     def is_sparse(self) -> bool:
-        """Whether the masks are made from pixels."""
+        """True where the masks are made from pixels."""
         return self.sparse is not None
 
     def image(self, index: int) -> NDArray[Any]:

@@ -213,14 +213,14 @@ class Rois:
 
     @functools.cached_property
     def accepted(self) -> NDArray[np.bool_] | None:
-        """Whether each ROI was accepted; None where the source does not state it."""
+        """Acceptance of each ROI; None where the source does not state it."""
         if self._acceptance_key is not None:
             return self._property(self._acceptance_key).values.astype(bool)
         return ~self._property(_REJECTION).values.astype(bool) if self._states_rejection else None
 
     @functools.cached_property
     def rejected(self) -> NDArray[np.bool_] | None:
-        """Whether each ROI was rejected; None where the source does not state it."""
+        """Rejection of each ROI; None where the source does not state it."""
         if self._states_rejection:
             return self._property(_REJECTION).values.astype(bool)
         return None if self.accepted is None else ~self.accepted
@@ -276,7 +276,7 @@ class Rois:
 
     @functools.cached_property
     def background_ids(self) -> list[Any]:
-        """The ids of background components, none of which is also the id of an ROI.
+        """Ids of the background components, all different from the ids of the ROIs.
 
         roiextractors counts the neuropil traces of ROIs as background components where an extractor
         keeps no masks; those belong to their ROIs.

@@ -64,7 +64,7 @@ class SummedTraces:
 
     def __init__(self, first: Any, second: Any) -> None:
         if tuple(first.shape) != tuple(second.shape):
-            raise ValueError(f"traces of shapes {first.shape} and {second.shape} cannot be added")
+            raise ValueError(f"traces of shapes {first.shape} and {second.shape} cannot be added.")
         self._parts = (first, second)
         self.shape = tuple(int(size) for size in first.shape)
         self.dtype = np.result_type(first.dtype, second.dtype)

@@ -41,7 +41,7 @@ class Compression:
 
     @property
     def shuffles_itself(self) -> bool:
-        """Whether the codec shuffles bytes, so that no filter need shuffle them before."""
+        """True where the codec shuffles bytes, so that no filter shuffles them before."""
         return self.name == "blosc"
 
 

@@ -40,12 +40,12 @@ class FillTask:
 
     @property
     def is_sparse(self) -> bool:
-        """Whether chunks of zeros need neither be made nor stored."""
+        """True where chunks of zeros are neither made nor stored."""
         return self.planned.source.is_sparse and self.sink.zero_is_implied
 
     @property
     def takes_byte_planes(self) -> bool:
-        """Whether chunks may come as byte planes; a verification needs values for its checksums."""
+        """True where chunks may be byte planes; a verification needs values for its checksums."""
         is_as_stored = self.planned.source.dtype == self.sink.dtype
         return self.sink.shuffles and is_as_stored and self.verification is None
 

@@ -140,7 +140,7 @@ class Target:
         if nwbfile.container_source is not None:
             raise OutputError(
                 f"The NWBFile belongs to the file '{nwbfile.container_source}'; append to that "
-                "file, or write it anew with repack()."
+                "file, or copy that file with repack()."
             )
         with creation_errors(self._partial, self.path):
             io = self._storage.open(self._partial, "w")
@@ -350,7 +350,7 @@ def creation_errors(partial: Path, target: Path) -> Iterator[None]:
 
 @contextmanager
 def closed_at_the_end(io: Any, target: Path) -> Iterator[Any]:
-    """Close what is written to; where that fails after another error, the first one is told.
+    """Close the file at the end of the block; after an error, that error is the one raised.
 
     Raises
     ------
