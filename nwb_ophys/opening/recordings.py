@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,18 +52,20 @@ def requested_rows(
         When something is asked for that is not there, or there is nothing but what is not wanted.
     """
     options = {option: row for row in formats().values() if (option := _option_of(row))}
-    wishes = {name: _wish(name, value) for name, value in given.items() if name in options}
+    wishes = {name: parse_request(name, value) for name, value in given.items() if name in options}
     found = {_option_of(row) for _, row in rows}
     for option, wish in wishes.items():
         if wish and option not in found:
             row = options[option]
             raise SourceError(
-                f"There is nothing for {option} here; it asks for {row.name}: {row.recognised}."
+                f"{option} is true, but there is no {row.name} here; it needs {row.recognised}."
             )
     default = are_named or "" not in found
     kept = [row for row in rows if _is_wanted(row[1], wishes, default)]
     if not kept:
-        raise SourceError(f"'{rows[0][0]}' holds nothing but what {max(found)}=false leaves out.")
+        raise SourceError(
+            f"'{rows[0][0]}' contains nothing but what {max(found)}=false leaves out."
+        )
     for path, row in rows:
         if (path, row) not in kept and _option_of(row) not in wishes:
             _tell(path, row)
@@ -80,7 +83,14 @@ def _is_wanted(row: FormatRow, wishes: Mapping[str, bool], default: bool) -> boo
     return not option or wishes.get(option, default)
 
 
-def _wish(name: str, value: Any) -> bool:
+def parse_request(name: str, value: Any) -> bool:
+    """Return whether an option requests its format.
+
+    Raises
+    ------
+    OptionError
+        If the value is neither true nor false.
+    """
     wish = read_text(value, {"type": "boolean"}) if isinstance(value, str) else value
     if not isinstance(wish, bool):
         raise OptionError(f"{name} is {value!r}; it must be true or false.")
@@ -90,8 +100,8 @@ def _wish(name: str, value: Any) -> bool:
 def _tell(path: Path, row: FormatRow) -> None:
     option = _option_of(row)
     warnings.warn(
-        f"'{path}' has a {option.replace('_', ' ')}, too ({row.name}), which is left out. Give "
-        f"{option}=True (--option {option}=true) to have it, False to do without this note.",
+        f"'{path}' also has a {option.replace('_', ' ')} ({row.name}), which is left out. Give "
+        f"{option}=True (--option {option}=true) to convert it, or False to hide this note.",
         UserWarning,
         stacklevel=5,
     )
@@ -165,7 +175,7 @@ def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
     **hints
         Source arguments, such as ``sampling_frequency`` of a plain TIFF, and ``as_volume``: whether
         the planes of volumes are one series (True) or a series each (False), and
-        ``registered_movie``: whether the movie that Suite2p registered is opened beside its ROIs.
+        ``registered_movie``: whether a movie that an analysis registered is opened beside its ROIs.
 
     Returns
     -------
@@ -264,8 +274,10 @@ def _check_known(given: Mapping[str, Any], classes: Sequence[Any], with_options:
             known |= dict.fromkeys(arguments_schema(cls.Options, "")["properties"])
     unknown = [name for name in given if name not in known]
     if unknown:
-        options = f"options: {', '.join(known)}" if known else "what is here has none"
-        raise OptionError(f"There is no option '{unknown[0]}' here; {options}.")
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        options = f"Options: {', '.join(known)}" if known else "These formats have no options"
+        raise OptionError(f"There is no option '{unknown[0]}' here.{hint} {options}.")
 
 
 def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, Any]) -> None:
@@ -276,7 +288,7 @@ def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, A
         raise SourceArgumentError(
             f"'{path}' (format {row.name}) needs {missing[0]}: "
             f"{schema['properties'][missing[0]]['description']} "
-            f"Give it as {missing[0]}=..., on the command line --option {missing[0]}=VALUE."
+            f"Give it as {missing[0]}=..., on the command line with --option {missing[0]}=VALUE."
         )
 
 
