@@ -61,7 +61,7 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
     """
     path = Path(path)
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"'{path}' exists already; use overwrite to replace it.")
+        raise OutputExistsError(f"'{path}' already exists; use overwrite to replace it.")
     path.write_text(text, encoding="utf-8")
 
 

@@ -135,7 +135,7 @@ def test_messages_speak_to_python_users_too(tmp_path, recording):
     with pytest.raises(SourceArgumentError, match=r"as sampling_frequency=\.\.\., on the command"):
         nwb_ophys.open(path)
     (tmp_path / "b.tif").write_text("text")
-    with pytest.raises(UnknownFormatError, match=r"name it \(format=, on the command"):
+    with pytest.raises(UnknownFormatError, match=r"name the format \(format=, on the command"):
         nwb_ophys.open(tmp_path / "b.tif")
 
 

@@ -29,7 +29,7 @@ class TiffSource:
         "The TIFF file; several in the order of time; or a folder of them, taken by number."
     )
     sampling_frequency: float = argument(
-        "Samples per second in Hz, which a TIFF does not state: of volumes, where there are planes."
+        "Sampling rate in Hz, which a TIFF does not state; if there are planes, that of volumes."
     )
     dimension_order: Literal["ZCT", "ZTC", "CZT", "CTZ", "TCZ", "TZC"] | None = argument(
         "How pages go through planes (Z), channels (C) and time (T), fastest first.", default=None
