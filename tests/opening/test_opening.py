@@ -237,7 +237,10 @@ def test_missing_and_unknown_paths(tmp_path):
         open_recording([tmp_path / "absent.tif"])
     with pytest.raises(UnknownFormatError, match="No format recognises") as caught:
         open_recording([tmp_path])
-    assert str(tmp_path) in str(caught.value)
+    assert f"'{tmp_path}', which is an empty folder" in str(caught.value)
+    (tmp_path / "notes.txt").write_text("text")
+    with pytest.raises(UnknownFormatError, match=r"which contains 1 \.txt file") as caught:
+        open_recording([tmp_path])
     assert "suite2p" in str(caught.value)
 
 

@@ -363,7 +363,7 @@ def test_the_registered_movie_is_not_written_unasked(tmp_path, capsys):
     assert _convert(folder, target) == 0
     assert _movies(target) == ([], [])
     told = capsys.readouterr().err
-    assert "has a registered movie, too (suite2p-movie), which is left out" in told
+    assert "also has a registered movie (suite2p-movie), which is left out" in told
     assert "--option registered_movie=true" in told
     with pytest.warns(UserWarning, match="Give registered_movie=True"):
         assert isinstance(nwb_ophys.open(folder), Suite2pSegmentationInterface)
