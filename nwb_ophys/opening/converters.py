@@ -54,12 +54,13 @@ class RecordingConverter(OphysConverter):
         default = all(map(option_asking_for, rows))
         wanted = [row for row in rows if _is_wanted(row, requests, default)]
         found = self._found(path, [row.name for row in wanted])
-        for option in (name for name, is_requested in requests.items() if is_requested):
+        requested = {option: True for option, is_requested in requests.items() if is_requested}
+        for option in requested:
             if all(option_asking_for(row) != option for _, row in found):
                 # Raises an error that says which files are missing.
                 self._found(path, [r.name for r in wanted if option_asking_for(r) == option])
         given = {name: value for name, value in source.items() if requests.get(name, True)}
-        super().__init__(open_all(found, given | _only_true(requests), with_options=False))
+        super().__init__(open_all(found, given | requested, with_options=False))
 
     @classmethod
     def _found(cls, path: str | Path, names: Sequence[str]) -> list[tuple[Path, FormatRow]]:
@@ -77,10 +78,6 @@ class RecordingConverter(OphysConverter):
 def _is_wanted(row: FormatRow, requests: dict[str, bool], default: bool) -> bool:
     option = option_asking_for(row)
     return not option or requests.get(option, default)
-
-
-def _only_true(requests: dict[str, bool]) -> dict[str, bool]:
-    return {name: True for name, is_requested in requests.items() if is_requested}
 
 
 # --- classes made from the rows -----------------------------------------------------------------
@@ -117,7 +114,7 @@ def _converter_class(name: str) -> type[RecordingConverter]:
         systems=f"format{'s' * (len(rows) > 1)} {', '.join(row.name for row in rows)}",
         formats="\n".join(f"    - ``{row.name}`` ({row.kind}): {row.recognised}" for row in rows),
         requests="".join(
-            f"    {option} : bool\n        Whether to convert ``{row.name}``, too. Default: False.\n"
+            f"    {option} : bool\n        Whether to convert ``{row.name}``, too; default False.\n"
             for option, row in requests
         ),
         as_volume=_AS_VOLUME if any(row.load().has_volumes for row in rows) else "",

@@ -11,6 +11,7 @@ import pytest
 import nwb_ophys
 from nwb_ophys.errors import (
     OptionError,
+    OutputError,
     OutputExistsError,
     SourceArgumentError,
     SourceNotFoundError,
@@ -323,3 +324,9 @@ def test_the_start_is_asked_for_in_the_document(tmp_path, recording):
     converter = open_recording([write_suite2p(tmp_path, recording)]).converter
     document = describe_recording(converter, converter.get_metadata())
     assert "\n  session_start_time: null  # Start of the session" in document
+
+
+def test_a_text_that_cannot_be_written_is_named(tmp_path):
+    path = tmp_path / "absent" / "a.yaml"
+    with pytest.raises(OutputError, match=r"a\.yaml' cannot be written: No such file or directory"):
+        write_text(path, "text")

@@ -138,9 +138,7 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
             self._file.close()
 
 
-def _select_unit(
-    header: Any, session: str | None, name: str | None, channel: str | None
-) -> Unit:
+def _select_unit(header: Any, session: str | None, name: str | None, channel: str | None) -> Unit:
     requested = {"session_name": session, "munit_name": name}
     units = [
         unit

@@ -387,14 +387,17 @@ def test_the_registered_movie_by_itself_needs_no_asking(tmp_path):
     assert isinstance(nwb_ophys.open(folder), Suite2pImagingInterface)
     assert _convert(folder, tmp_path / "a.nwb") == 0
     assert _movies(tmp_path / "a.nwb") == ([], ["TwoPhotonSeries"])
-    with pytest.raises(SourceError, match="contains nothing but what registered_movie=false leaves out"):
+    with pytest.raises(
+        SourceError, match="contains nothing but what registered_movie=false leaves out"
+    ):
         nwb_ophys.open(folder, registered_movie=False)
 
 
 def test_wrong_wishes_for_a_registered_movie(tmp_path, capsys):
     folder = write_suite2p(tmp_path, PLANES[0])
     with pytest.raises(
-        SourceError, match=r"registered_movie is true, but there is no suite2p-movie here; it needs a folder"
+        SourceError,
+        match=r"registered_movie is true, but there is no suite2p-movie here; it needs a folder",
     ):
         nwb_ophys.open(folder, registered_movie=True)
     assert _convert(folder, tmp_path / "a.nwb", "registered_movie=maybe") == 2
