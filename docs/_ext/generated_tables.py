@@ -2,7 +2,7 @@
 
 ``metadata-table`` takes the name of a model in ``nwb_ophys.metadata.models``, ``arguments-table``
 the dotted name of an attrs class whose fields are declared with ``argument``, and ``formats-table``
-no argument.
+no argument. ``recording-converters`` documents the converters that the rows of the formats name.
 """
 
 from __future__ import annotations
@@ -90,6 +90,16 @@ class FormatsTable(_Table):
                 yield f"``{row.name}``", str(row.kind), recognised, link
 
 
+class RecordingConverters(SphinxDirective):
+    """Documentation of the converters of whole recordings."""
+
+    def run(self) -> list[Any]:
+        """Return the documentation of each class."""
+        names = sorted({row.converter for row in formats().values() if row.converter})
+        lines = [line for name in names for line in (f".. autoclass:: nwb_ophys.{name}", "")]
+        return self.parse_text_to_nodes(StringList(lines, source=type(self).__name__))
+
+
 def _shown(default: Any) -> str:
     return "left out" if default is None else f"``{default!r}``"
 
@@ -125,4 +135,5 @@ def setup(app: Any) -> dict[str, Any]:
     app.add_directive("metadata-table", MetadataTable)
     app.add_directive("arguments-table", ArgumentsTable)
     app.add_directive("formats-table", FormatsTable)
+    app.add_directive("recording-converters", RecordingConverters)
     return {"parallel_read_safe": True}

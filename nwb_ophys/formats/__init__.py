@@ -67,7 +67,8 @@ class Format:
     requires : tuple of str
         Optional packages, by the names they are imported by, that the extra installs.
     converter : str or None
-        Class in ``nwb_ophys.opening.converters`` that opens whole recordings of this format.
+        Name of the class that converts whole recordings of this format. Formats that state the
+        same name share the class, which is made from their rows.
     sample : str or None
         Function as ``module:function``, relative like `interface`. It takes a folder and a
         simulated recording, writes a small recording of this format, and returns the source

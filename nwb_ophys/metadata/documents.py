@@ -26,10 +26,19 @@ def load_metadata(path: str | Path) -> DeepDict:
     MetadataError
         When the file is absent, is not valid YAML or JSON, or does not hold a dictionary.
     """
+    file = Path(path)
+    if not file.is_file():
+        fault = "is a folder; give a file" if file.is_dir() else "does not exist; check the path"
+        raise MetadataError(f"The metadata file '{path}' {fault}.")
     try:
-        loaded = read_document(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise MetadataError(f"The metadata file '{path}' cannot be read: {error}.") from error
+        loaded = read_document(file)
+    except UnicodeDecodeError as error:
+        raise MetadataError(
+            f"The metadata file '{path}' is not a text in UTF-8; give a YAML or JSON file."
+        ) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise MetadataError(f"The metadata file '{path}' cannot be read: {reason}.") from error
     except DocumentError as error:
         raise MetadataError(f"The metadata file '{path}' is not valid: {error}.") from error
     if loaded is None:

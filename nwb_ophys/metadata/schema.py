@@ -180,7 +180,11 @@ def _message(error: Any, path: str) -> str:
         return f"{where} is {value!r}; a name must not be empty nor contain '/' or ':'."
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in value]
-        return f"{where} lacks {', '.join(map(repr, missing))}; add it."
+        them = "it" if len(missing) == 1 else "them"
+        return f"{where} lacks {', '.join(map(repr, missing))}; add {them}."
+    if error.validator == "enum":
+        allowed = ", ".join(map(repr, error.validator_value))
+        return f"{where} is {value!r}; it must be one of {allowed}."
     if error.validator == "additionalProperties":
         return _unknown_key_message(where, value, error.schema.get("properties", {}))
     return f"{where}: {error.message}."

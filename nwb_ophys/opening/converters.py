@@ -1,18 +1,21 @@
 """Converters of whole recordings, one per acquisition system, for all channels and planes.
 
-The row of a format names its converter; the converter reads all formats whose rows name it.
+The row of a format names its converter; the converter reads all formats whose rows name it. The
+classes are attributes of this module, made from the rows when they are first used.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SourceError
 from nwb_ophys.formats import builtin_rows
-from nwb_ophys.opening import open_all
-from nwb_ophys.registry import FormatRow, detect, get_format, likeliest
+from nwb_ophys.opening.recordings import open_all, parse_request
+from nwb_ophys.registry import FormatRow, detect, get_format, likeliest, option_asking_for
 
 
 class RecordingConverter(OphysConverter):
@@ -25,12 +28,13 @@ class RecordingConverter(OphysConverter):
     **source
         Source arguments of the formats, and for formats with planes ``as_volume``: True (the
         default) for one series per volume, False for one series per plane, each on an imaging
-        plane of its own.
+        plane of its own. A format that is converted only on request is included if its option,
+        such as ``registered_movie``, is True.
 
     Raises
     ------
     SourceError
-        If the path does not match any format in `format_names`.
+        If the path matches none of the formats in `format_names`, or none of the requested ones.
     """
 
     format_names: ClassVar[tuple[str, ...]] = ()
@@ -43,12 +47,24 @@ class RecordingConverter(OphysConverter):
             cls.format_names = names
 
     def __init__(self, path: str | Path, **source: Any) -> None:
-        rows = self._found(path, self.format_names)
-        super().__init__(open_all(rows, source, with_options=False))
+        # Formats that are always converted come first.
+        rows = sorted(map(get_format, self.format_names), key=option_asking_for)
+        options = {option for row in rows if (option := option_asking_for(row))}
+        requests = {name: parse_request(name, source[name]) for name in options & set(source)}
+        default = all(map(option_asking_for, rows))
+        wanted = [row for row in rows if _is_wanted(row, requests, default)]
+        found = self._found(path, [row.name for row in wanted])
+        requested = {option: True for option, is_requested in requests.items() if is_requested}
+        for option in requested:
+            if all(option_asking_for(row) != option for _, row in found):
+                # Raises an error that says which files are missing.
+                self._found(path, [r.name for r in wanted if option_asking_for(r) == option])
+        given = {name: value for name, value in source.items() if requests.get(name, True)}
+        super().__init__(open_all(found, given | requested, with_options=False))
 
     @classmethod
-    def _found(cls, path: str | Path, names: tuple[str, ...]) -> list[tuple[Path, FormatRow]]:
-        """Return the recordings of some formats at a path, at most one per file and kind."""
+    def _found(cls, path: str | Path, names: Sequence[str]) -> list[tuple[Path, FormatRow]]:
+        """Return paths of recordings of some formats in a path, at most one per path and kind."""
         found = likeliest(detect(path, format_names=names, every_file=True))
         if not found:
             looked_for = "; ".join(get_format(name).recognised for name in names)
@@ -59,51 +75,63 @@ class RecordingConverter(OphysConverter):
         return found
 
 
-class MiniscopeConverter(RecordingConverter):
-    """Converter of all Miniscopes of a recording, or of several recordings of one animal."""
+def _is_wanted(row: FormatRow, requests: dict[str, bool], default: bool) -> bool:
+    option = option_asking_for(row)
+    return not option or requests.get(option, default)
 
 
-class ScanImageConverter(RecordingConverter):
-    """Converter of all channels and planes or volumes of ScanImage recordings."""
+# --- classes made from the rows -----------------------------------------------------------------
 
+_DOCSTRING = """Converter of everything in a recording ({systems}).
 
-class Suite2pConverter(RecordingConverter):
-    """Converter of all planes and channels of a Suite2p folder: ROIs, traces, images and movies.
+    The converter reads:
+
+{formats}
 
     Parameters
     ----------
     path : path-like
-        Folder ``suite2p``, or the folder of one plane.
-    registered_movie : bool
-        Also write the registered movies: each as a ``CorrectedImageStack`` with the
-        shifts of its frames, in ``MotionCorrection``. The option ``original`` of such a stream
-        names the series in the file that was registered.
-    **source
-        ``plane_name`` and ``channel_name``, to convert only some planes or channels.
+        File or folder of the recording.
+{requests}    **source
+        Source arguments of the formats{as_volume}.
 
     Raises
     ------
     SourceError
-        If the path contains no ROIs of Suite2p, or no movie although `registered_movie` is True.
+        If the path contains no such recording.
     """
 
-    def __init__(self, path: str | Path, registered_movie: bool = False, **source: Any) -> None:
-        movies = tuple(name for name in self.format_names if get_format(name).kind == "imaging")
-        rois = tuple(name for name in self.format_names if name not in movies)
-        rows = self._found(path, (*rois, *movies) if registered_movie else rois)
-        if registered_movie and all(row.name not in movies for _, row in rows):
-            self._found(path, movies)  # raises an error that says which files are missing
-        asked = {"registered_movie": True} if registered_movie else {}
-        OphysConverter.__init__(self, open_all(rows, source | asked, with_options=False))
+_AS_VOLUME = """, and ``as_volume``: True (the default) for one series per
+        volume, False for one series per plane"""
 
 
-class InscopixConverter(RecordingConverter):
-    """Converter of all movies and cell sets in a folder of Inscopix files."""
+@functools.cache
+def _converter_class(name: str) -> type[RecordingConverter]:
+    """Return the converter that rows name."""
+    rows = [row for row in builtin_rows() if row.converter == name]
+    requests = [(option, row) for row in rows if (option := option_asking_for(row))]
+    docstring = _DOCSTRING.format(
+        systems=f"format{'s' * (len(rows) > 1)} {', '.join(row.name for row in rows)}",
+        formats="\n".join(f"    - ``{row.name}`` ({row.kind}): {row.recognised}" for row in rows),
+        requests="".join(
+            f"    {option} : bool\n        Whether to convert ``{row.name}``, too; default False.\n"
+            for option, row in requests
+        ),
+        as_volume=_AS_VOLUME if any(row.load().has_volumes for row in rows) else "",
+    )
+    attributes = {"__doc__": docstring, "__module__": __name__, "__qualname__": name}
+    return type(name, (RecordingConverter,), attributes)
 
 
-class BrukerConverter(RecordingConverter):
-    """Converter of all channels and planes or volumes of Bruker's Prairie View recordings."""
+def __getattr__(name: str) -> Any:
+    if name in _converter_names():
+        return _converter_class(name)
+    raise AttributeError(f"module '{__name__}' has no attribute {name!r}")
 
 
-class ThorConverter(RecordingConverter):
-    """Converter of all channels and planes or volumes of Thorlabs' ThorImage recordings."""
+def __dir__() -> list[str]:
+    return [*globals(), *_converter_names()]
+
+
+def _converter_names() -> list[str]:
+    return sorted({row.converter for row in builtin_rows() if row.converter is not None})

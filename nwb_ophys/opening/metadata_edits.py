@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.converter import OphysConverter
-from nwb_ophys.errors import OptionError, OutputExistsError
+from nwb_ophys.errors import OptionError, OutputError, OutputExistsError
 from nwb_ophys.metadata import DeepDict, dump_metadata, load_metadata, merge_metadata
 from nwb_ophys.opening.texts import read_text
 
@@ -58,11 +58,16 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
     ------
     OutputExistsError
         If the file exists and ``overwrite`` is False.
+    OutputError
+        If the file cannot be written.
     """
     path = Path(path)
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"'{path}' exists already; use overwrite to replace it.")
-    path.write_text(text, encoding="utf-8")
+        raise OutputExistsError(f"'{path}' already exists; use overwrite to replace it.")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"'{path}' cannot be written: {error.strerror or error}.") from error
 
 
 def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str, Any]) -> None:

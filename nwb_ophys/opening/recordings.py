@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ def requested_rows(
     """
     options = {option: row for row in formats().values() if (option := _option_of(row))}
     requests = {
-        name: _parse_request(name, value) for name, value in given.items() if name in options
+        name: parse_request(name, value) for name, value in given.items() if name in options
     }
     found = {_option_of(row) for _, row in rows}
     for option, request in requests.items():
@@ -85,7 +86,14 @@ def _is_wanted(row: FormatRow, requests: Mapping[str, bool], default: bool) -> b
     return not option or requests.get(option, default)
 
 
-def _parse_request(name: str, value: Any) -> bool:
+def parse_request(name: str, value: Any) -> bool:
+    """Return whether an option requests its format.
+
+    Raises
+    ------
+    OptionError
+        If the value is neither true nor false.
+    """
     request = read_text(value, {"type": "boolean"}) if isinstance(value, str) else value
     if not isinstance(request, bool):
         raise OptionError(f"{name} is {value!r}; it must be true or false.")
@@ -96,7 +104,7 @@ def _warn_left_out(path: Path, row: FormatRow) -> None:
     option = _option_of(row)
     warnings.warn(
         f"'{path}' also has a {option.replace('_', ' ')} ({row.name}), which is left out. Give "
-        f"{option}=True (--option {option}=true) to write it, or False to silence this warning.",
+        f"{option}=True (--option {option}=true) to convert it, or False to hide this note.",
         UserWarning,
         stacklevel=5,
     )
@@ -272,8 +280,10 @@ def _check_known(given: Mapping[str, Any], classes: Sequence[Any], with_options:
             known |= dict.fromkeys(arguments_schema(cls.Options, "")["properties"])
     unknown = [name for name in given if name not in known]
     if unknown:
-        options = f"options: {', '.join(known)}" if known else "the formats have no options"
-        raise OptionError(f"There is no option '{unknown[0]}' here; {options}.")
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        options = f"Options: {', '.join(known)}" if known else "These formats have no options"
+        raise OptionError(f"There is no option '{unknown[0]}' here.{hint} {options}.")
 
 
 def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, Any]) -> None:
@@ -284,7 +294,7 @@ def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, A
         raise SourceArgumentError(
             f"'{path}' (format {row.name}) needs {missing[0]}: "
             f"{schema['properties'][missing[0]]['description']} "
-            f"Give it as {missing[0]}=..., on the command line --option {missing[0]}=VALUE."
+            f"Give it as {missing[0]}=..., on the command line with --option {missing[0]}=VALUE."
         )
 
 

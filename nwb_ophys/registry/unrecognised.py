@@ -31,6 +31,10 @@ def unrecognised(path: Path) -> UnknownFormatError:
     probe = PathProbe(path)
     if probe.is_file and _has_nothing(path):
         return UnknownFormatError(f"'{path}' is an empty file, of 0 bytes; copy it again.")
+    if probe.is_folder and not (probe.file_names or probe.folder_names):
+        return UnknownFormatError(
+            f"No format recognises '{path}', which is an empty folder; check the path."
+        )
     names = [path.name] if probe.is_file else [*probe.file_names, *probe.folder_names]
     endings = {Path(name).suffix.lower() for name in names} - {""}
     known = list(formats().values())
@@ -48,7 +52,7 @@ def unrecognised(path: Path) -> UnknownFormatError:
         )
     else:
         listed = ", ".join(row.name for row in known)
-        next_step = "To see the files of each format, run: nwb-ophys formats."
+        next_step = "'nwb-ophys formats' lists the files of each format."
     holding = _holding(probe) + _faults(probe)
     return UnknownFormatError(
         f"No format recognises '{path}'{holding}. Looked for: {listed}. {next_step}"
@@ -82,4 +86,4 @@ def _holding(probe: PathProbe) -> str:
         parts.append("others")
     if probe.folder_names:
         parts.append(f"{len(probe.folder_names)} folder{'s' * (len(probe.folder_names) > 1)}")
-    return f", which holds {', '.join(parts)}" if parts else ", which is empty"
+    return f", which contains {', '.join(parts)}"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import attrs
 import numpy as np
-from roiextractors import SegmentationExtractor, Suite2pSegmentationExtractor
+from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import SampleSlicedSegmentationExtractor, _ROIMasks
 
 from nwb_ophys.errors import SourceError
@@ -28,7 +28,8 @@ def holds_pixels(extractor: Any, form: Form, of_background: bool = False) -> boo
     1. it has a method ``get_ragged_pixels(ids, of_background)``, as the extractors of this package;
     2. it takes its masks from roiextractors' own ``_ROIMasks`` by the methods of the base class, or
        is a slice in time of such an extractor. Images in memory with few non-zero pixels are
-       searched for those once.
+       searched for those once. For lists of pixels in ``_ROIMasks``, the method that returns them
+       may also be that of another class in roiextractors.
 
     Parameters
     ----------
@@ -44,10 +45,10 @@ def holds_pixels(extractor: Any, form: Form, of_background: bool = False) -> boo
     method = _implementation(extractor, f"get_{part}_{form}_masks")
     if method is getattr(SampleSlicedSegmentationExtractor, f"get_{part}_{form}_masks"):
         return holds_pixels(extractor._parent_segmentation, form, of_background)
-    known = [getattr(SegmentationExtractor, f"get_{part}_{form}_masks")]
-    if (part, form) == ("roi", "pixel"):
-        known.append(Suite2pSegmentationExtractor.get_roi_pixel_masks)
-    return method in known
+    if method is getattr(SegmentationExtractor, f"get_{part}_{form}_masks"):
+        return True
+    is_pixels = (part, form) == ("roi", "pixel")
+    return is_pixels and _is_of_roiextractors(method) and _stores_pixels(extractor)
 
 
 def read_pixels(
@@ -78,6 +79,15 @@ def _implementation(extractor: Any, name: str) -> Any:
     """Return the function behind a method; None where it was set on the object."""
     on_object = name in getattr(extractor, "__dict__", {})
     return None if on_object else getattr(type(extractor), name, None)
+
+
+def _is_of_roiextractors(method: Any) -> bool:
+    return str(getattr(method, "__module__", "")).partition(".")[0] == "roiextractors"
+
+
+def _stores_pixels(extractor: Any) -> bool:
+    masks: Any = getattr(extractor, "_roi_masks", None)
+    return type(masks) is _ROIMasks and masks.mask_tpe == "nwb-pixel_mask"
 
 
 def _has_last_word(extractor: Any, part: str) -> bool:

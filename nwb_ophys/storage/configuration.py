@@ -318,9 +318,9 @@ def _read_yaml(path: str | Path) -> Any:
         return read_document(file)
     except UnicodeDecodeError as error:
         raise ArgumentError(
-            f"The configuration file '{path}' is not valid: it is not a text in UTF-8 ({error}); "
-            "give a YAML file, such as --plan prints."
-        ) from None
+            f"The configuration file '{path}' is not a text in UTF-8; give a YAML file, such as "
+            "--plan prints."
+        ) from error
     except DocumentError as error:
         raise ArgumentError(f"The configuration file '{path}' is not valid: {error}.") from None
 

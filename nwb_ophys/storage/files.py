@@ -69,7 +69,7 @@ def check_target(
     if not target.exists():
         return target
     if not (overwrite or append):
-        raise OutputExistsError(f"'{path}' exists already; use {remedy}.")
+        raise OutputExistsError(f"'{path}' already exists; use {remedy}.")
     if backend_of_path(target) is None if append else not _is_expendable(target):
         raise OutputError(f"'{path}' is not an NWB file; it is left as it is. Choose another name.")
     return target

@@ -112,7 +112,7 @@ def test_overwrite_and_append(run, raw):
     assert run(*base).code == 0
     before = (raw / "a.nwb").read_bytes()
     again = run(*base)
-    assert again.is_mistake("a.nwb", "exists already", "overwrite", "append")
+    assert again.is_mistake("a.nwb", "already exists", "overwrite", "append")
     assert (raw / "a.nwb").read_bytes() == before
     assert run(*base, "--overwrite").code == 0
     added = run("convert", "caiman.hdf5", "-o", "a.nwb", "--append", "--set", START)

@@ -44,11 +44,11 @@ MISTAKES = {
     "missing file": (["absent.tif", *TO], ["'absent.tif'", "does not exist"]),
     "nothing in a folder": (
         ["empty", *TO],
-        ["'empty'", "No format recognises", "which is empty", "suite2p"],
+        ["'empty'", "No format recognises", "which is an empty folder"],
     ),
     "half of a recording": (
         ["header only", *TO],
-        ["'header only'", "which holds 1 .mat file", "scanbox: a .sbx file with the .mat file"],
+        ["'header only'", "which contains 1 .mat file", "scanbox: a .sbx file with the .mat file"],
     ),
     "no suite2p folder": (
         ["empty", *TO, "--format", "suite2p"],

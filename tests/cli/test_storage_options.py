@@ -383,7 +383,7 @@ def test_a_plan_of_repacking_can_be_edited(run, raw, made, target, backend):
 def test_repacking_in_place(run, made):
     before = values(made, MOVIE)
     refused = run("repack", made, "-o", made)
-    assert refused.is_mistake("exists already")
+    assert refused.is_mistake("already exists")
     assert run("repack", made, "-o", made, "--overwrite", "--compression", "gzip:8").code == 0
     assert facts(made, MOVIE)[1:] == ("gzip", 8)
     assert np.array_equal(values(made, MOVIE), before)

@@ -102,17 +102,7 @@ def _nwb_ophys(arguments: list[str], environment: dict[str, str], folder: Path) 
     return done.stdout
 
 
-def test_the_table_of_formats_follows_from_the_rows():
-    _, _, section = README.read_text(encoding="utf-8").partition("\n## Formats\n")
-    section, _, _ = section.partition("\n## ")
-    found = [line for line in section.splitlines() if line.startswith("|")]
-    expected = [
-        "| Format | Kind | Recognised | Class |",
-        "|---|---|---|---|",
-        *(
-            f"| `{row.name}` | {row.kind} | {row.recognised} | `{row.interface_name}` |"
-            for row in formats().values()
-        ),
-    ]
-    text = "\n".join(expected)
-    assert found == expected, f"Replace the table of formats in README.md with:\n\n{text}\n"
+def test_links_to_files_lead_somewhere():
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text(encoding="utf-8"))
+    assert "docs/formats" in links
+    assert [link for link in links if not (README.parent / link).exists()] == []

@@ -208,7 +208,7 @@ def test_a_byte_order_mark_of_windows_is_no_part_of_the_text(tmp_path, name):
         ("a.yaml", "- a\n- b", "holds a list; it must be a dictionary"),
         ("a.yaml", "text", "holds a str; it must be a dictionary"),
         ("a.json", "5", "holds a int; it must be a dictionary"),
-        ("a.yaml", b"a: \xff\xfe", "cannot be read: 'utf-8'"),
+        ("a.yaml", b"a: \xff\xfe", "is not a text in UTF-8; give a YAML or JSON file."),
     ],
 )
 def test_a_faulty_document_is_named_with_the_fault(tmp_path, name, content, reason):
@@ -221,8 +221,9 @@ def test_a_faulty_document_is_named_with_the_fault(tmp_path, name, content, reas
 
 
 def test_an_absent_file_or_a_folder_is_named(tmp_path):
-    for path in (tmp_path / "absent.yaml", tmp_path):
-        with pytest.raises(MetadataError, match=f"The metadata file '{path}' cannot be read"):
+    faults = {tmp_path / "absent.yaml": "does not exist", tmp_path: "is a folder; give a file"}
+    for path, fault in faults.items():
+        with pytest.raises(MetadataError, match=f"The metadata file '{path}' {fault}"):
             load_metadata(path)
 
 

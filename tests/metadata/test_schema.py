@@ -150,7 +150,7 @@ def test_missing_keys_are_all_named():
     plane = metadata["Ophys"]["ImagingPlane"][0]
     del plane["indicator"], plane["location"]
     assert _error(metadata) == (
-        "metadata[\"Ophys\"][\"ImagingPlane\"][0] lacks 'indicator', 'location'; add it."
+        "metadata[\"Ophys\"][\"ImagingPlane\"][0] lacks 'indicator', 'location'; add them."
     )
     metadata = _metadata()
     del metadata["Ophys"]["ImagingPlane"][0]["optical_channel"][0]["emission_lambda"]

@@ -11,6 +11,7 @@ import pytest
 import nwb_ophys
 from nwb_ophys.errors import (
     OptionError,
+    OutputError,
     OutputExistsError,
     SourceArgumentError,
     SourceNotFoundError,
@@ -237,7 +238,10 @@ def test_missing_and_unknown_paths(tmp_path):
         open_recording([tmp_path / "absent.tif"])
     with pytest.raises(UnknownFormatError, match="No format recognises") as caught:
         open_recording([tmp_path])
-    assert str(tmp_path) in str(caught.value)
+    assert f"'{tmp_path}', which is an empty folder" in str(caught.value)
+    (tmp_path / "notes.txt").write_text("text")
+    with pytest.raises(UnknownFormatError, match=r"which contains 1 \.txt file") as caught:
+        open_recording([tmp_path])
     assert "suite2p" in str(caught.value)
 
 
@@ -320,3 +324,9 @@ def test_the_start_is_asked_for_in_the_document(tmp_path, recording):
     converter = open_recording([write_suite2p(tmp_path, recording)]).converter
     document = describe_recording(converter, converter.get_metadata())
     assert "\n  session_start_time: null  # Start of the session" in document
+
+
+def test_a_text_that_cannot_be_written_is_named(tmp_path):
+    path = tmp_path / "absent" / "a.yaml"
+    with pytest.raises(OutputError, match=r"a\.yaml' cannot be written: No such file or directory"):
+        write_text(path, "text")

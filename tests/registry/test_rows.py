@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import inspect
+import pickle
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -114,6 +115,19 @@ def test_converters_are_those_that_rows_name():
     assert named <= set(nwb_ophys.__all__)
     for name, cls in classes.items():
         assert cls.format_names == tuple(row.name for row in ROWS if row.converter == name)
+
+
+def test_a_converter_made_from_rows_is_found_by_name_and_documented():
+    for name in {row.converter for row in ROWS if row.converter is not None}:
+        cls = getattr(nwb_ophys, name)
+        assert pickle.loads(pickle.dumps(cls)) is cls is getattr(converters, name)
+        assert name in dir(converters)
+        for row in ROWS:
+            assert (f"``{row.name}`` ({row.kind}): {row.recognised}" in cls.__doc__) == (
+                row.converter == name
+            )
+    with pytest.raises(AttributeError, match="no attribute 'BogusConverter'"):
+        converters.BogusConverter  # noqa: B018
 
 
 def test_own_format_names_of_a_converter_are_kept():

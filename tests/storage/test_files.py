@@ -289,7 +289,7 @@ def test_an_extractor_that_fails_midway_leaves_nothing(target, backend):
 def test_what_is_there_is_not_touched_unasked(target, backend):
     create_nwbfile(new_file(a=VALUES), target, backend=backend)
     before = snapshot(target.parent)
-    with pytest.raises(FileExistsError, match="exists already; use overwrite") as caught:
+    with pytest.raises(FileExistsError, match="already exists; use overwrite") as caught:
         create_nwbfile(new_file(a=OTHER), target, backend=backend)
     assert isinstance(caught.value, OutputExistsError)
     assert snapshot(target.parent) == before

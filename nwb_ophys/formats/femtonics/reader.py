@@ -64,7 +64,7 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.header = read_header(file_path)
-        self.unit = _select_unit(self.header, session_name, munit_name)
+        self.unit = _select_unit(self.header, session_name, munit_name, channel_name)
         self.channel = _select_channel(file_path, self.unit, channel_name)
         self._delay = 0.0
         if from_first_unit:
@@ -139,7 +139,7 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
             self._file.close()
 
 
-def _select_unit(header: Any, session: str | None, name: str | None) -> Unit:
+def _select_unit(header: Any, session: str | None, name: str | None, channel: str | None) -> Unit:
     requested = {"session_name": session, "munit_name": name}
     units = [
         unit
@@ -153,6 +153,11 @@ def _select_unit(header: Any, session: str | None, name: str | None) -> Unit:
         raise SourceArgumentError(f"'{header.path}' has no unit with {shown}; it has {known}.")
     movies = [unit for unit in units if unit in header.movies]
     if len(movies) > 1:
+        channels = dict.fromkeys(each.name for unit in movies for each in unit.channels)
+        if channel not in (None, *channels):
+            raise SourceArgumentError(
+                f"'{header.path}' has no channel '{channel}'; it has {', '.join(channels)}."
+            )
         missing = "munit_name" if name is None else "session_name"
         raise SourceArgumentError(f"'{header.path}' has the units {known}; give {missing}.")
     if not movies:

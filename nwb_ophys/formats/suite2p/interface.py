@@ -198,8 +198,12 @@ def _chosen(source: Any, files: tuple[str, ...]) -> tuple[Path, str]:
     planes, channels = plane_names(folder, files), channel_names(folder, files)
     plane = source.plane_name or plane or (planes[0] if len(planes) == 1 else None)
     if plane not in planes:
-        asked = "several planes; choose one with plane_name" if plane is None else f"no '{plane}'"
-        raise SourceArgumentError(f"'{folder}' has {asked}: {', '.join(planes)}.")
+        known = ", ".join(planes)
+        if plane is None:
+            raise SourceArgumentError(
+                f"'{folder}' has several planes; choose one with plane_name: {known}."
+            )
+        raise SourceArgumentError(f"'{folder}' has no plane '{plane}'; it has {known}.")
     if source.channel_name not in channels:
         raise SourceArgumentError(
             f"'{folder}' has no channel '{source.channel_name}'; it has {', '.join(channels)}."

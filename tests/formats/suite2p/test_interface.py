@@ -148,7 +148,7 @@ def test_wrong_originals(tmp_path, folder):
 def test_planes_and_channels_are_chosen(folder):
     with pytest.raises(SourceArgumentError, match="several planes; choose one with plane_name"):
         Suite2pImagingInterface(folder)
-    with pytest.raises(SourceArgumentError, match="has no 'plane7': plane0, plane1"):
+    with pytest.raises(SourceArgumentError, match="has no plane 'plane7'; it has plane0, plane1"):
         Suite2pImagingInterface(folder, plane_name="plane7")
     for path in folder.glob("plane*/data_chan2.bin"):
         path.unlink()
