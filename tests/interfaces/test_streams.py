@@ -98,9 +98,7 @@ def test_an_argument_that_parts_do_not_have_goes_to_every_stream():
 def test_a_choice_that_fits_no_part_is_left_to_the_reader():
     parts = [_part(channel=channel, defaults={"rate": 1.0}) for channel in CHANNELS]
     (arguments,) = streams_of(parts, {"channel_name": "Ch9", "plane_index": None}).values()
-    assert arguments["channel_name"] == "Ch9"
-    assert arguments["folder_path"] == PATH
-    assert "rate" not in arguments
+    assert arguments == {"folder_path": PATH, "channel_name": "Ch9", "plane_index": None}
 
 
 def test_volumes_are_one_stream():
