@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -33,9 +34,29 @@ from nwb_ophys.metadata import (
 )
 from nwb_ophys.paths import PathProbe
 
+# Attributes of version 0.1 that formats of other packages may still define.
+_FORMER_NAMES = {
+    "is_found_in_folders": "searched_in_folders",
+    "on_request": "request_option",
+    "options_on_request": "request_defaults",
+    "follow_session": "shift_to_session_start",
+}
+
 
 class Detectable:
     """Base class of formats that are detected; by default no path matches."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for former in _FORMER_NAMES.keys() & cls.__dict__.keys():
+            present = _FORMER_NAMES[former]
+            warnings.warn(
+                f"{cls.__name__}.{former} is now called {present}; rename it.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            if present not in cls.__dict__:
+                setattr(cls, present, cls.__dict__[former])
 
     file_suffixes: ClassVar[tuple[str, ...]] = ()
     """Suffixes, in lower case, of files that each hold a recording, wherever they lie."""

@@ -320,3 +320,27 @@ def test_a_plane_of_several_states_which_it_is(tmp_path, recording):
     assert entry["imaging_plane"] == "ImagingPlanePlane1"
     with pytest.raises(TypeError, match="several planes; choose one with plane_name: plane0"):
         Suite2pSegmentationInterface(folder)
+
+
+def test_names_of_version_0_1_in_a_format_of_another_package_are_heeded():
+    with pytest.warns(DeprecationWarning, match="is now called") as caught:
+
+        class Former(NumpyImagingInterface):
+            is_found_in_folders = False
+            on_request = "former_movie"
+            options_on_request = {"stub": 3}  # noqa: RUF012
+
+            def follow_session(self, delay):
+                self.delay = delay
+
+    assert {str(each.message).partition(" is now called ")[2] for each in caught} == {
+        "searched_in_folders; rename it.",
+        "request_option; rename it.",
+        "request_defaults; rename it.",
+        "shift_to_session_start; rename it.",
+    }
+    assert (Former.searched_in_folders, Former.request_option) == (False, "former_movie")
+    assert Former.request_defaults == {"stub": 3}
+    interface = Former(np.zeros((4, 6, 5), np.uint16), 10.0)
+    interface.shift_to_session_start(2.0)
+    assert interface.delay == 2.0
