@@ -34,7 +34,7 @@ class RecordingConverter(OphysConverter):
     Raises
     ------
     SourceError
-        If the path matches none of the formats in `format_names`, or none of the requested ones.
+        If the path matches no format of `format_names`, or no requested one.
     """
 
     format_names: ClassVar[tuple[str, ...]] = ()

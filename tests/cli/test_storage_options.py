@@ -247,7 +247,7 @@ MISTAKES = {
     "a folder for a configuration": (["--configuration", "suite2p"], ["'suite2p'", "not a file"]),
     "a configuration of no text": (
         ["--configuration", "movie.tif"],
-        ["'movie.tif'", "is not valid: it is not a text"],
+        ["'movie.tif'", "is not a text in UTF-8; give a YAML file"],
     ),
     "broken YAML": (
         ["--configuration", "broken.yaml"],

@@ -13,6 +13,7 @@ import pytest
 import nwb_ophys
 from nwb_ophys import errors, interfaces, tools
 from nwb_ophys.documents import parse_yaml
+from nwb_ophys.formats import builtin_rows
 from nwb_ophys.metadata import imaging_schema, models, segmentation_schema, validate
 from nwb_ophys.registry import formats
 
@@ -89,7 +90,11 @@ def test_every_public_name_is_in_the_reference():
     pages = {path.stem: path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.rst")}
     everything = "\n".join(pages.values())
     in_formats = set(nwb_ophys.formats.__all__)
-    for name in set(nwb_ophys.__all__) - in_formats - set(dir(errors)) - {"__version__"}:
+    assert ".. recording-converters::\n" in pages["converter"]  # makes an entry for each of them
+    in_rows = {row.converter for row in builtin_rows()} - {None}
+    assert in_rows <= set(nwb_ophys.__all__)
+    elsewhere = in_formats | in_rows | set(dir(errors)) | {"__version__"}
+    for name in set(nwb_ophys.__all__) - elsewhere:
         assert f":: nwb_ophys.{name}\n" in everything, f"nwb_ophys.{name} is nowhere"
     for name in tools.__all__:
         in_metadata = name == "DeepDict"

@@ -172,7 +172,7 @@ def test_format_of_another_package(install, holograph, tmp_path):
     line = next(line for line in format_table() if line[1] == "holograph")
     assert line[0] == "imaging"
     assert line[4] == "yes"
-    assert "A movie of the Holograph microscope." in line[2]
+    assert "Movie of the Holograph microscope." in line[2]
     recording = open_recording([holograph], options={"gain": "3"})
     path = recording.converter.run_conversion(tmp_path / "session.nwb", metadata=START)
     import h5py

@@ -238,7 +238,9 @@ def test_a_backend_that_is_none_is_told_when_looking(name):
 
 def test_a_file_that_is_no_text_or_absent(tmp_path):
     (tmp_path / "movie.tif").write_bytes(b"II*\0\xe0\xff\x80")
-    with pytest.raises(ArgumentError, match=r"'.*movie\.tif' is not valid: it is not a text"):
+    with pytest.raises(
+        ArgumentError, match=r"'.*movie\.tif' is not a text in UTF-8; give a YAML file"
+    ):
         BackendConfiguration.from_yaml(tmp_path / "movie.tif")
     for name in ("absent.yaml", "."):
         with pytest.raises(SourceNotFoundError) as caught:

@@ -30,7 +30,7 @@ def test_depths_of_planes(tmp_path):
     assert "Volume of planes at z = 0, 7.5, 15 µm" in plane["description"]
     plane = _plane(ScanImageImagingInterface(path, plane_index=2))
     assert len(plane["grid_spacing"]) == 2
-    assert "Plane at z 15 µm" in plane["description"]
+    assert "Plane at z = 15 µm in ScanImage's stack." in plane["description"]
 
 
 def test_depths_of_the_real_recording(data_folder):
