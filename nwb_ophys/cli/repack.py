@@ -53,7 +53,7 @@ def repack(
       nwb-ophys repack session.nwb -o smaller.nwb --compression gzip:9
       nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
     """  # noqa: D301
-    from nwb_ophys.storage import ProgressBar, backend_for_repack, plan_repack
+    from nwb_ophys.storage import backend_for_repack, plan_repack
     from nwb_ophys.storage import repack as rewrite
 
     storage = shared.configuration(
@@ -67,16 +67,15 @@ def repack(
     if plan:
         click.echo(plan_repack(path, storage).to_yaml(), nl=False)
         return
-    with ProgressBar() as bar:
-        written = rewrite(
-            path,
-            output,
-            configuration=storage,
-            workers=workers,
-            overwrite=overwrite,
-            progress=None if no_progress else bar,
-            verify=verify,
-        )
+    written = rewrite(
+        path,
+        output,
+        configuration=storage,
+        workers=workers,
+        overwrite=overwrite,
+        progress=not no_progress,
+        verify=verify,
+    )
     click.echo(f"{written}: {_size(written) / 1e6:.1f} MB, from {_size(path) / 1e6:.1f} MB")
 
 

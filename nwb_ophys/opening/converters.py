@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SourceError
 from nwb_ophys.formats import builtin_rows
-from nwb_ophys.opening.recordings import open_all, parse_request
+from nwb_ophys.opening.recordings import is_wanted, open_all, parse_request
 from nwb_ophys.registry import FormatRow, detect, get_format, likeliest, option_asking_for
 
 
@@ -52,7 +52,7 @@ class RecordingConverter(OphysConverter):
         options = {option for row in rows if (option := option_asking_for(row))}
         requests = {name: parse_request(name, source[name]) for name in options & set(source)}
         default = all(map(option_asking_for, rows))
-        wanted = [row for row in rows if _is_wanted(row, requests, default)]
+        wanted = [row for row in rows if is_wanted(option_asking_for(row), requests, default)]
         found = self._found(path, [row.name for row in wanted])
         requested = {option: True for option, is_requested in requests.items() if is_requested}
         for option in requested:
@@ -73,11 +73,6 @@ class RecordingConverter(OphysConverter):
                 f"{looked_for}."
             )
         return found
-
-
-def _is_wanted(row: FormatRow, requests: dict[str, bool], default: bool) -> bool:
-    option = option_asking_for(row)
-    return not option or requests.get(option, default)
 
 
 # --- classes made from the rows -----------------------------------------------------------------

@@ -66,7 +66,7 @@ def requested_rows(
                 f"{row.recognised}."
             )
     default = are_named or "" not in found
-    kept = [row for row in rows if _is_wanted(row[1], requests, default)]
+    kept = [row for row in rows if is_wanted(_option_of(row[1]), requests, default)]
     if not kept:
         raise SourceError(f"'{rows[0][0]}' holds only what {max(found)}=false leaves out.")
     for path, row in rows:
@@ -81,8 +81,8 @@ def _option_of(row: FormatRow) -> str:
     return option_asking_for(row) if row.is_ours else ""
 
 
-def _is_wanted(row: FormatRow, requests: Mapping[str, bool], default: bool) -> bool:
-    option = _option_of(row)
+def is_wanted(option: str, requests: Mapping[str, bool], default: bool) -> bool:
+    """Return whether a format with an option that requests it, or none, is converted."""
     return not option or requests.get(option, default)
 
 

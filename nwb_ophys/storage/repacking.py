@@ -43,7 +43,7 @@ def repack(
     configuration: BackendConfiguration | None = None,
     workers: int | None = None,
     overwrite: bool = False,
-    progress: ProgressCallback | None = None,
+    progress: bool | ProgressCallback | None = None,
     verify: bool = False,
 ) -> Path:
     """Copy an NWB file with other settings; every value, attribute, link and reference stays.
