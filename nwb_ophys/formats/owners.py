@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.filetypes.tiff.folders import (
-    TIFF_SUFFIXES,
     has_beside,
     some_headings,
+    tiff_files,
 )
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.interfaces.base import Detectable
@@ -58,10 +58,16 @@ def own_files(probe: PathProbe, owns: Any) -> tuple[list[Path], tuple[LeftOut, .
         In natural order.
     left_out : tuple of LeftOut
         Files that no acquisition program owns. Those of other programs are recordings, too.
+
+    Raises
+    ------
+    SourceError
+        If the folder holds no TIFF file.
     """
     own: list[Path] = []
     left_out: list[LeftOut] = []
-    for path in probe.files(*TIFF_SUFFIXES):
+    files = tiff_files(probe.path)
+    for path in files:
         heading = probe.read_once(read_tiff_heading, path)
         if heading is not None and owns(heading):
             own.append(path)
@@ -70,7 +76,8 @@ def own_files(probe: PathProbe, owns: Any) -> tuple[list[Path], tuple[LeftOut, .
         elif owner_of(heading, probe) is None:
             kind = "OME-TIFF" if heading.has_ome_xml else "plain TIFF"
             left_out.append(LeftOut(path, f"a {kind} file without the header of the others"))
-    return own, tuple(left_out)
+    # A format that the user names for files without its header is read, and says what it lacks.
+    return (own, tuple(left_out)) if own else (files, ())
 
 
 @functools.cache

@@ -64,19 +64,20 @@ def recognise(
     detect_one : callable
         Detects the formats of one path.
     """
-    found: list[tuple[Path, FormatRow]] = []
+    found: dict[Path, list[tuple[Path, FormatRow]]] = {}
     covered: set[Path] = set()
     for path in _folders_first(paths):
         if path.resolve() in covered:
             continue
         own = _belonging(path) or list(detect_one(path))
-        found += [each for each in own if each not in found]
+        found[path] = own
         covered.add(path.resolve())
         if path.is_file():
             for place, row in own:
                 for each in _grouping(row, place, None, ()).groups:
                     covered |= _resolved(each.files)
-    return found
+    in_order = [each for path in paths for each in found.pop(path, ())]
+    return list(dict.fromkeys(in_order))
 
 
 def _belonging(path: Path) -> list[tuple[Path, FormatRow]]:
@@ -127,6 +128,8 @@ def group(
         for name, paths in by_format.items()
         for each in _of_format(rows[name], paths, pattern, movie_names)
     ]
+    places = {path: index for index, path in reversed(list(enumerate(p for p, _ in found)))}
+    recordings.sort(key=lambda each: places.get(each.path, 0))
     return _without_strays(recordings)
 
 

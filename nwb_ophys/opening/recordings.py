@@ -15,6 +15,7 @@ from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError, Sour
 from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
 from nwb_ophys.interfaces.grouping import warn_left_out
 from nwb_ophys.opening.grouping import FoundRecordings, group, recognise, streams_of_groups
+from nwb_ophys.opening.sessions import check_one_session
 from nwb_ophys.opening.texts import distinct_name, parse_options, read_text
 from nwb_ophys.registry import (
     FormatRow,
@@ -140,6 +141,8 @@ def open_recording(
     paths: Sequence[str | Path],
     format_names: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
+    *,
+    all_in_one: bool = False,
 ) -> Recording:
     """Open everything at some paths: all channels, planes and recordings, each as a stream.
 
@@ -150,7 +153,10 @@ def open_recording(
         Empty to detect the format of each path; one name for all paths; or one for each.
     options : Mapping, optional
         Source arguments and conversion options by name; texts are parsed by their schema. Each
-        option applies to every stream that knows it.
+        option applies to every stream that knows it. ``files`` chooses the files of a folder of
+        plain TIFF files that are one movie, by a pattern such as ``"*ch1*.tif"``.
+    all_in_one : bool
+        Whether recordings of different subjects or days may be streams of one file.
 
     Raises
     ------
@@ -158,11 +164,14 @@ def open_recording(
         If a path does not exist.
     UnknownFormatError
         If a named format does not exist, or no format recognises a path.
+    SourceError
+        If it is not clear which files make one recording, or if the recordings are not of one
+        session.
     OptionError
         If no stream knows an option.
     """
     found, given = _found([Path(path) for path in paths], format_names, options or {})
-    interfaces = open_all(found, given)
+    interfaces = open_all(found, given, all_in_one=all_in_one)
     converter = OphysConverter(interfaces)
     conversion = {
         name: parse_options(given, arguments_schema(interface.Options, "")["properties"])
@@ -171,7 +180,9 @@ def open_recording(
     return Recording(converter, conversion, tuple(found))
 
 
-def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
+def open(
+    path: str | Path, *, format: str | None = None, all_in_one: bool = False, **hints: Any
+) -> Any:
     """Open a recording or segmentation of any format.
 
     Parameters
@@ -180,6 +191,8 @@ def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
         A file or a folder.
     format : str, optional
         Name of the format; detected if not given.
+    all_in_one : bool
+        Whether recordings of different subjects or days may be streams of one converter.
     **hints
         Source arguments, such as ``sampling_frequency`` of a plain TIFF file; ``as_volume``: open
         the planes of volumes as one series (True) or as one series each (False);
@@ -198,7 +211,7 @@ def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
         If no format of the path knows a hint.
     """
     found, given = _found([Path(path)], [] if format is None else [format], hints)
-    interfaces = open_all(found, given, with_options=False)
+    interfaces = open_all(found, given, with_options=False, all_in_one=all_in_one)
     if len(interfaces) == 1:
         return next(iter(interfaces.values()))
     return OphysConverter(interfaces)
@@ -209,6 +222,7 @@ def open_all(
     given: Mapping[str, Any],
     *,
     with_options: bool = True,
+    all_in_one: bool = False,
 ) -> dict[str, Any]:
     """Return the interfaces of all streams by name.
 
@@ -219,13 +233,16 @@ def open_all(
         Source arguments; each applies to the streams that know it.
     with_options : bool
         Whether `given` may contain conversion options, which are ignored here.
+    all_in_one : bool
+        Whether the recordings may be of different subjects or days.
     """
     _check_known(given, [found.row.load() for found in recordings], with_options)
     interfaces: dict[str, Any] = {}
     alike: dict[str, list[Path]] = {}
     for found in recordings:
         alike.setdefault(found.row.name, []).append(found.path)
-    for found in recordings:
+    by_recording: dict[int, list[Any]] = {}
+    for index, found in enumerate(recordings):
         path, row, cls = found.path, found.row, found.row.load()
         source = parse_options(given, _source_schema(cls))
         if not isinstance(source.get("as_volume", True), bool):
@@ -238,6 +255,9 @@ def open_all(
             if given.get(option_asking_for(row)):
                 interface.default_options = dict(cls.request_defaults)
             interfaces[_stream_name(stem, part, interfaces)] = interface
+            by_recording.setdefault(index, []).append(interface)
+    if not all_in_one:
+        check_one_session(recordings, by_recording)
     return interfaces
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES, tiff_files
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.filetypes.tiff.names import NamedSeries, is_projection, named_series
 from nwb_ophys.formats.owners import owner_of
@@ -41,7 +41,7 @@ def group_folder(probe: PathProbe, movie_names: Collection[str] = ()) -> Groupin
     SourceError
         If the files are not the parts, channels, planes or positions of one movie.
     """
-    paths = probe.files(*TIFF_SUFFIXES)
+    paths = tiff_files(probe.path)
     headings = {path: probe.read_once(read_tiff_heading, path) for path in paths}
     named = {path.name: path for path in paths}
     chosen = [named[name] for name in movie_names if name in named]
@@ -154,9 +154,16 @@ def _one_family(
     movies = [f for f in families.values() if not all(_is_image(s, headings) for s in f)]
     if len(families) == 1 or len(movies) == 1:
         family = movies[0] if movies else next(iter(families.values()))
-        reason = "a single image beside the movie"
-        others = [s for s in series if s not in family]
-        return family, [LeftOut(path, reason) for s in others for path in s.paths]
+        others = [path for s in series if s not in family for path in s.paths]
+        return family, [
+            LeftOut(
+                path,
+                "it is empty or cannot be read as TIFF"
+                if headings[path] is None
+                else "a single image beside the movie",
+            )
+            for path in others
+        ]
     raise SourceError(
         f"'{folder}' holds TIFF files whose names do not differ in one number only, so that it "
         f"is unclear which are one movie: {_listed(series)}. Give the files of a movie as paths, "
@@ -169,7 +176,7 @@ def _is_image(series: NamedSeries, headings: Headings) -> bool:
     if len(series.paths) > 1:
         return False
     heading = headings[series.paths[0]]
-    return heading is not None and heading.is_single_image
+    return heading is None or heading.is_single_image
 
 
 def _listed(series: Sequence[NamedSeries]) -> str:

@@ -12,7 +12,6 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
     first_heading,
-    tiff_files,
     warn_of_subfolders,
 )
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
@@ -119,8 +118,6 @@ def _files(path: Path | list[Path]) -> list[Path]:
         return path
     if not path.is_dir():
         return [path]
-    if not PathProbe(path).names(*TIFF_SUFFIXES):
-        tiff_files(path)  # raises the error
     warn_of_subfolders(path)
     found = group_folder(PathProbe(path))
     if len(found.groups) > 1:
