@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES, has_beside
+from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES, has_beside, some_headings
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
-from nwb_ophys.formats.owners import is_owned
+from nwb_ophys.formats.owners import owner_of
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import formats
 from nwb_ophys.testing import simulate_recording
@@ -46,6 +46,10 @@ def _owners(path) -> list[str]:
         for name, cls in classes.items()
         if cls.owns(heading) and has_beside(probe, cls.owned_beside)
     ]
+
+
+def is_owned(probe: PathProbe) -> bool:
+    return any(owner_of(heading, probe) is not None for _, heading in some_headings(probe))
 
 
 def test_every_format_of_tiff_files_is_tried(tiff_files):

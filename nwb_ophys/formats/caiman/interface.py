@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import attrs
@@ -49,3 +49,16 @@ class CaimanSegmentationInterface(SegmentationInterface):
         if outline is None or not all(part in outline for part in ("estimates", "params/data")):
             return None
         return f"'{probe.path.name}' has CaImAn's estimates and params"
+
+    @classmethod
+    def movie_files(cls, path: Path) -> Sequence[str]:
+        """Return the names of the movie files that CaImAn read (``params/data/fnames``)."""
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            stated = file.get("params/data/fnames")
+            values = [] if not isinstance(stated, h5py.Dataset) else stated[()]
+        names = values.ravel().tolist() if hasattr(values, "ravel") else [values]
+        texts = [each.decode("utf-8", "replace") for each in names if isinstance(each, bytes)]
+        # PureWindowsPath parts the paths of all systems.
+        return [PureWindowsPath(text).name for text in texts]

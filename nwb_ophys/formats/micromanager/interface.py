@@ -143,9 +143,9 @@ class MicroManagerImagingInterface(ImagingInterface):
         """Return the recordings at a path, with the files that their metadata name."""
         with naming_unclosed(probe.path):
             if not probe.is_folder:
-                return ome_grouping([probe.path], ())
+                return ome_grouping([probe.path])
             warn_of_subfolders(probe.path)
-            return ome_grouping(*own_files(probe, cls.owns))
+            return ome_grouping(own_files(probe, cls.owns))
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:

@@ -129,10 +129,10 @@ class ScanImageImagingInterface(ImagingInterface):
         from nwb_ophys.formats.scanimage.files import find_recording
         from nwb_ophys.formats.scanimage.header import scanimage_metadata
 
-        remaining, left_out = [probe.path], ()
+        remaining = [probe.path]
         if probe.is_folder:
             warn_of_subfolders(probe.path)
-            remaining, left_out = own_files(probe, cls.owns)
+            remaining = own_files(probe, cls.owns)
         groups = []
         while remaining:
             first = remaining[0]
@@ -140,7 +140,7 @@ class ScanImageImagingInterface(ImagingInterface):
             used = {file.resolve() for file in files}
             remaining = [file for file in remaining[1:] if file.resolve() not in used]
             groups.append(FileGroup(path=files[0], files=tuple(files)))
-        return Grouping(groups=tuple(groups), left_out=left_out)
+        return Grouping(groups=tuple(groups))
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
