@@ -16,9 +16,9 @@ import attrs
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
-from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_epoch
+from nwb_ophys.formats.scanimage.frames import frame_statement, parse_epoch
+from nwb_ophys.formats.scanimage.header import ScanImageMetadata
 
-FRAME_NUMBER = re.compile(r"^frameNumbers = (\d+)", re.MULTILINE)
 NUMBERED_FILE = re.compile(r"(?P<prefix>.+_)(?P<number>\d+)")
 NUMBERED_ACQUISITION = re.compile(r".+_\d+_")
 GIVE_FILES = "To read only some files, give file_paths"
@@ -58,8 +58,7 @@ def inspect_recorded_file(path: Path) -> RecordedFile:
     """Check one file and read the descriptions of its first and last page."""
     source = inspect_tiff(path)
     texts = [source.table.read_description(page) for page in (0, -1)]
-    matches = [FRAME_NUMBER.search(text) for text in texts]
-    first, last = (int(match[1]) if match else None for match in matches)
+    first, last = (frame_statement(text).number for text in texts)
     return RecordedFile(
         source=source, first_frame=first, last_frame=last, epoch=parse_epoch(texts[0])
     )
