@@ -78,8 +78,9 @@ class ScanImageMetadata:
         Number of frames averaged into each saved frame.
     has_regions : bool
         Whether several regions of interest may have been scanned (``mroiEnable``).
-    flyto_lines : float or None
-        Duration of the way from one region to the next, in lines.
+    flyto_rows : tuple of int
+        Possible numbers of rows from one region to the next, as the durations in the header imply;
+        empty if not stated.
     """
 
     path: Path
@@ -112,7 +113,7 @@ class ScanImageMetadata:
     stack_mode: str
     average_factor: int
     has_regions: bool
-    flyto_lines: float | None
+    flyto_rows: tuple[int, ...]
 
     @property
     def sampling_frequency(self) -> float | None:
@@ -192,7 +193,7 @@ def parse_header(path: Path, header: str, description: str) -> ScanImageMetadata
         stack_mode=stack.mode,
         average_factor=averaged_frames(si),
         has_regions=bool(si.value("hRoiManager.mroiEnable")),
-        flyto_lines=_flyto_lines(si),
+        flyto_rows=_flyto_rows(si),
     )
 
 
@@ -233,11 +234,19 @@ def _rates(si: HeaderProperties, stack: Stack) -> tuple[float | None, float | No
     return saved, volumes
 
 
-def _flyto_lines(si: HeaderProperties) -> float | None:
-    """Return the duration of the way between regions, in lines."""
+def _flyto_rows(si: HeaderProperties) -> tuple[int, ...]:
+    """Return the possible numbers of rows from one region to the next."""
     duration = si.number("hScan2D.flytoTimePerScanfield")
-    period = si.number("hRoiManager.linePeriod")
-    return duration / period if duration is not None and period else None
+    line = si.number("hRoiManager.linePeriod")
+    if duration is None or not line:
+        return ()
+    rows = {round(duration / line)}
+    # A resonant scanner flies for whole periods, each of one line, or two if it is bidirectional.
+    frequency = si.number("hScan2D.scannerFrequency")
+    lines = 1 / (frequency * line) if frequency else 0.0
+    if frequency and round(lines) in (1, 2) and abs(lines - round(lines)) < 0.05:
+        rows.add(math.ceil(round(duration * frequency, 3)) * round(lines))
+    return tuple(sorted(rows))
 
 
 def _plane_positions(si: HeaderProperties, num_planes: int) -> tuple[float, ...] | None:

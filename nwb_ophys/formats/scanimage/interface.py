@@ -157,19 +157,24 @@ class ScanImageImagingInterface(ImagingInterface):
         from nwb_ophys.formats.scanimage.header import scanimage_metadata
         from nwb_ophys.formats.scanimage.regions import read_regions
 
-        warn_of_subfolders(path)
+        if isinstance(path, Path):
+            warn_of_subfolders(path)
         remaining = tiff_files(path)
         while remaining:
             first = remaining[0]
             header = scanimage_metadata(first)
-            files = {file.path.resolve() for file in find_recording(first, header)}
-            remaining = [file for file in remaining[1:] if file.resolve() not in files]
+            files = [file.path.resolve() for file in find_recording(first, header)]
+            own = [file for file in remaining if file.resolve() in files]
+            remaining = [file for file in remaining if file.resolve() not in files]
+            # Of a list of files, only those are read.
+            chosen = len({file.resolve() for file in own}) < len(files)
+            given = own if chosen and isinstance(path, list) else first
             divided = header.frames_per_slice > 1 and "slice_sample" not in source
             names = [region.name for region in read_regions(header)]
             for name, channel in itertools.product(names or [""], header.channel_names):
                 several = {"roi_name": name} if len(names) > 1 else {}
                 yield Part(
-                    arguments={"file_path": first, "channel_name": channel, **several},
+                    arguments={"file_path": given, "channel_name": channel, **several},
                     defaults={"interleave_slice_samples": True} if divided else {},
                     recording=first.stem,
                     position=name if several else "",

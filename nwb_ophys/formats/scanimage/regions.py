@@ -106,13 +106,12 @@ def first_rows(
             f"{_AS_PLAIN}"
         )
     gap = rest // gaps if gaps else 0
-    lines = metadata.flyto_lines
-    # ScanImage rounds the duration to whole lines.
-    if gaps and lines is not None and abs(gap - lines) >= 1:
+    if gaps and metadata.flyto_rows and gap not in metadata.flyto_rows:
         raise SourceError(
-            f"{stated} and fly-to times of {lines:.4g} lines (flytoTimePerScanfield over "
-            f"linePeriod), but the {rows} rows of its pages leave {gap} fly-to rows for each gap "
-            f"between regions; the rows of the regions are unclear. {_AS_PLAIN}"
+            f"{stated} and {' or '.join(map(str, metadata.flyto_rows))} fly-to rows "
+            f"(flytoTimePerScanfield over linePeriod), but the {rows} rows of its pages leave "
+            f"{gap} fly-to rows for each gap between regions; the rows of the regions are "
+            f"unclear. {_AS_PLAIN}"
         )
     return [sum(heights[:index]) + gap * index for index in range(len(regions))]
 

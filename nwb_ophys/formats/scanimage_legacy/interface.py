@@ -95,7 +95,8 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         """Yield every saved channel of every acquisition at a path."""
         from nwb_ophys.formats.scanimage_legacy.reader import legacy_metadata
 
-        warn_of_subfolders(path)
+        if isinstance(path, Path):
+            warn_of_subfolders(path)
         acquisitions: dict[Any, list[Path]] = {}
         headers = {}
         for file in tiff_files(path):
