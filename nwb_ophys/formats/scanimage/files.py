@@ -148,7 +148,8 @@ def check_volume_start(first: RecordedFile, metadata: ScanImageMetadata) -> None
     """Raise SourceError if the first file of a recording begins in the middle of a volume."""
     if metadata.average_factor > 1 or metadata.stack_mode == "slow" or first.first_frame is None:
         return  # frame numbers do not count saved frames in these cases
-    offset = (first.first_frame - 1) % metadata.frames_per_cycle
+    # ScanImage 4 may count from 0.
+    offset = max(first.first_frame - 1, 0) % metadata.frames_per_cycle
     if offset:
         raise SourceError(
             f"'{first.path}' begins with frame {first.first_frame}, which is frame {offset + 1} of "
@@ -206,7 +207,7 @@ def _follow(
     remaining = sorted((n for n in siblings if (n - number) * step > 0), reverse=step < 0)
     for expected, found_number in enumerate(remaining, start=1):
         found = inspect_recorded_file(siblings[found_number])
-        if not is_grab and found.epoch != given.epoch:
+        if not is_grab and (given.epoch is None or found.epoch != given.epoch):
             break
         if found_number != number + step * expected:
             name = given.path.with_name(_renumbered(given.path, number + step * expected))

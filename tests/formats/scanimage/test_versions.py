@@ -34,6 +34,13 @@ LAYOUTS: dict[str, dict[str, Any]] = {
         "average_factor": 2,
     },
 }
+# ScanImage 3.8 has no fast volumes.
+CASES = [
+    (version, layout)
+    for version in VERSIONS
+    for layout in LAYOUTS
+    if version != "3.8" or not layout.startswith("fast")
+]
 RATE = 6.0
 EPOCH = datetime(2015, 6, 3, 17, 2, 52, 583000)
 
@@ -66,13 +73,10 @@ def _write(path: Path, version: str, movies: dict[int, np.ndarray], **options: A
 
 @pytest.mark.parametrize("as_volume", [True, False])
 @pytest.mark.parametrize("channels", [(1,), (1, 3)])
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("version", "layout"), CASES)
 def test_every_frame_in_one_stream(tmp_path, version, layout, channels, as_volume):
     options = dict(LAYOUTS[layout])
     samples, planes = options.pop("samples"), options.pop("planes")
-    if version == "3.8" and layout.startswith("fast"):
-        pytest.skip("ScanImage 3.8 has no fast volumes.")
     movies = _movies(samples, planes, channels)
     path = _write(tmp_path / "a.tif", version, movies, sampling_frequency=RATE, **options)
     evidence = nwb_ophys.detect(path)[0]
@@ -233,6 +237,26 @@ def test_repeated_frame_numbers_are_refused(tmp_path, version, numbers):
     )
     with pytest.raises(SourceError, match=r"Several acquisitions were joined.*--format tiff"):
         ScanImageExtractor(path).get_native_timestamps()
+
+
+@pytest.mark.parametrize("version", ["4.2", "5.0", "5.1", "2015"])
+def test_stacks_beside_each_other_are_recordings_of_their_own(tmp_path, version):
+    """Fault: a second stack without a start time is refused as one that does not continue."""
+    options = {"version": version, "stack_mode": "slow", "frames_per_slice": 4}
+    for number in (1, 2):
+        start = datetime(2015, 6, 3, 17, number)
+        movies = _movies(4, 3, (1,))
+        path = tmp_path / f"a_{number:03d}.tif"
+        write_scanimage_old(path, movies, session_start_time=start, **options)
+    assert list(ScanImageImagingInterface.streams(tmp_path)) == ["a_001", "a_002"]
+
+
+def test_frame_tags_from_0(tmp_path):
+    movies = _movies(4, 3, (1,))
+    path = tmp_path / "a.tif"
+    write_scanimage_old(path, movies, version="4.2", frame_numbers=range(12))
+    with ScanImageExtractor(path) as extractor:
+        np.testing.assert_array_equal(extractor.get_series(), movies[1])
 
 
 def test_repeated_times_are_refused_by_the_command_line(tmp_path, capsys):
