@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
+from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, warn_of_subfolders
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.formats.owners import own_files
 from nwb_ophys.formats.scanimage.generations import OWN_LINE, stated_version
 from nwb_ophys.formats.scanimage.text import MAGIC_NUMBER
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
@@ -142,8 +144,8 @@ class ScanImageImagingInterface(ImagingInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a ScanImage recording: its header."""
         probe = PathProbe.of(path)
-        found = first_heading(probe)
-        if found is None or not cls.owns(found[1]):
+        found = first_heading(probe, cls.owns)
+        if found is None:
             return None
         heading = found[1]
         version = stated_version(heading.software + heading.description)
@@ -151,32 +153,46 @@ class ScanImageImagingInterface(ImagingInterface):
         return f"{in_words(probe)} has the header of {program}"
 
     @classmethod
-    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
-        """Yield every region and saved channel of every recording, with all its frames."""
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the recordings of a path, with all their files, as their frame numbers say."""
         from nwb_ophys.formats.scanimage.files import find_recording
+        from nwb_ophys.formats.scanimage.header import scanimage_metadata
+
+        remaining = [probe.path]
+        left_out: tuple[LeftOut, ...] = ()
+        if probe.is_folder:
+            warn_of_subfolders(probe.path)
+            remaining, left_out = own_files(probe, cls.owns)
+        groups = []
+        while remaining:
+            first = remaining[0]
+            files = [file.path for file in find_recording(first, scanimage_metadata(first))]
+            used = {file.resolve() for file in files}
+            remaining = [file for file in remaining[1:] if file.resolve() not in used]
+            groups.append(FileGroup(path=files[0], files=tuple(files)))
+        return Grouping(groups=tuple(groups), left_out=left_out)
+
+    @classmethod
+    def parts(cls, path: Path | list[Path], **source: Any) -> Iterator[Part]:
+        """Yield every region and saved channel of every recording, with all its frames."""
         from nwb_ophys.formats.scanimage.header import scanimage_metadata
         from nwb_ophys.formats.scanimage.regions import read_regions
 
-        if isinstance(path, Path):
-            warn_of_subfolders(path)
-        remaining = tiff_files(path)
-        while remaining:
-            first = remaining[0]
-            header = scanimage_metadata(first)
-            files = [file.path.resolve() for file in find_recording(first, header)]
-            own = [file for file in remaining if file.resolve() in files]
-            remaining = [file for file in remaining if file.resolve() not in files]
-            # Of a list of files, only those are read.
-            chosen = len({file.resolve() for file in own}) < len(files)
-            given = own if chosen and isinstance(path, list) else first
+        # Of a list of files, only those are read.
+        if isinstance(path, list):
+            groups: tuple[FileGroup, ...] = (FileGroup.of_files(path),)
+        else:
+            groups = cls.group(PathProbe(path)).groups
+        for group in groups:
+            header = scanimage_metadata(group.files[0])
             divided = header.frames_per_slice > 1 and "slice_sample" not in source
             names = [region.name for region in read_regions(header)]
             for name, channel in itertools.product(names or [""], header.channel_names):
                 several = {"roi_name": name} if len(names) > 1 else {}
                 yield Part(
-                    arguments={"file_path": given, "channel_name": channel, **several},
+                    arguments={"file_path": group.path, "channel_name": channel, **several},
                     defaults={"interleave_slice_samples": True} if divided else {},
-                    recording=first.stem,
+                    recording=group.files[0].stem,
                     position=name if several else "",
                     channel=channel,
                     num_planes=header.num_planes,
