@@ -293,4 +293,5 @@ def test_real_recording_of_2016(data_folder):
         np.testing.assert_array_equal(extractor.get_native_timestamps(), times)
         assert extractor.channel_name == "Channel 2"
         assert extractor.metadata.version == "2016.0"
+        assert extractor.metadata.epoch == datetime(2016, 9, 30, 16, 38, 52, 40000)
         assert extractor.get_sampling_frequency() == 30.012

@@ -233,7 +233,7 @@ def test_acquisitions_joined_in_one_file(tmp_path):
         start = datetime(2017, 10, 9, 16, number)
         path = write_scanimage_legacy(tmp_path / f"{number}.tif", movie, session_start_time=start)
         with tifffile.TiffFile(path) as file:
-            texts += [file.pages.first.description] * len(file.pages)
+            texts += [file.pages.first.description] * len(movie)
     joined = tmp_path / "joined.tif"
     with tifffile.TiffWriter(joined) as writer:
         for page, text in zip(np.concatenate([movie, movie]), texts, strict=True):
