@@ -21,7 +21,8 @@ def is_owned(probe: PathProbe) -> bool:
     """
     found = first_heading(probe)
     return found is not None and any(
-        cls.owns(found[1]) and has_beside(probe, cls.owned_beside) for cls in _owners()
+        (cls.owns(found[1]) and has_beside(probe, cls.owned_beside)) or cls.owns_path(probe)
+        for cls in _owners()
     )
 
 

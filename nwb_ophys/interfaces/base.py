@@ -106,6 +106,11 @@ class Detectable:
         return False
 
     @classmethod
+    def owns_path(cls, probe: PathProbe) -> bool:
+        """Return whether a file of this format beside TIFF files without its header claims them."""
+        return False
+
+    @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
         """Return whether a file that no format recognises is a damaged file of this format.
 

@@ -105,6 +105,11 @@ class MicroManagerImagingInterface(ImagingInterface):
         return is_ours and heading.extra_number != _NDTIFF_MARK
 
     @classmethod
+    def owns_path(cls, probe: PathProbe) -> bool:
+        """Return whether ``metadata.txt`` describes the images at a path."""
+        return image_folder(probe) is not None
+
+    @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a Micro-Manager recording: its own tags, or metadata.txt."""
         probe = PathProbe.of(path)

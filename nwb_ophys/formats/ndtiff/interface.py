@@ -86,6 +86,11 @@ class NDTiffImagingInterface(ImagingInterface):
         return heading.extra_number == NDTIFF_MARK
 
     @classmethod
+    def owns_path(cls, probe: PathProbe) -> bool:
+        """Return whether a folder has an index, whatever other TIFF files lie in it."""
+        return probe.is_folder and probe.read_once(ndtiff_folder) is not None
+
+    @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for an NDTiff data set: its index, or the mark of its files."""
         probe = PathProbe.of(path)

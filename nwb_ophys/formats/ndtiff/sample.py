@@ -27,27 +27,71 @@ Image = tuple[Mapping[str, Any], "Array", Mapping[str, Any]]
 
 def write_ndtiff(
     folder: str | Path,
+    channels: Array | Mapping[str, Array],
+    *,
+    sampling_frequency: float | None = 30.0,
+    axes: Mapping[str, Any] | None = None,
+    frame: Mapping[str, Any] | None = None,
+    summary: Mapping[str, Any] | None = None,
+    num_files: int = 1,
+) -> Path:
+    """Write movies as an NDTiff data set.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        Folder of the data set; created if it does not exist.
+    channels : numpy.ndarray or mapping of str to numpy.ndarray
+        Movie of each channel, uint8 or uint16, (samples, rows, columns) or
+        (samples, rows, columns, planes); a single array has no axis of channels.
+    sampling_frequency : float, optional
+        Samples per second in Hz, for the times of images; None to write no times.
+    axes, frame : mapping, optional
+        Further axes and metadata of all images, such as ``{"position": 0}``.
+    summary : mapping, optional
+        Metadata of the acquisition.
+    num_files : int
+        Number of TIFF files; the images are distributed evenly.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+    """
+    named = {None: channels} if isinstance(channels, np.ndarray) else dict(channels)
+    images: list[Image] = []
+    for time in range(len(next(iter(named.values())))):
+        for name, movie in named.items():
+            planes = movie[time][..., None] if movie.ndim == 3 else movie[time]
+            for plane in range(planes.shape[2]):
+                own = {} if name is None else {"channel": name}
+                known = dict(frame or {})
+                if sampling_frequency is not None:
+                    known["ElapsedTime-ms"] = time * 1000 / sampling_frequency + plane
+                own |= {"z": plane, "time": time, **(axes or {})}
+                images.append((own, planes[:, :, plane], known))
+    return write_images(folder, images, summary=summary, num_files=num_files)
+
+
+def write_images(
+    folder: str | Path,
     images: Iterable[Image],
     *,
     summary: Mapping[str, Any] | None = None,
     num_files: int = 1,
-    prefix: str = "session",
 ) -> Path:
-    """Write images with axes as an NDTiff data set.
+    """Write images in the given order as an NDTiff data set.
 
     Parameters
     ----------
     folder : str or pathlib.Path
         Folder of the data set; created if it does not exist.
     images : iterable of (mapping, numpy.ndarray, mapping)
-        Axes, pixels of shape (rows, columns) and type uint8 or uint16, and metadata of each image,
-        in the order in which they are saved. See `ndtiff_images`.
+        Axes, pixels of shape (rows, columns) and type uint8 or uint16, and metadata of each image.
     summary : mapping, optional
         Metadata of the acquisition.
     num_files : int
         Number of TIFF files; the images are distributed evenly.
-    prefix : str
-        Beginning of the file names.
 
     Returns
     -------
@@ -63,45 +107,12 @@ def write_ndtiff(
     folder.mkdir(parents=True, exist_ok=True)
     index = b""
     for number, own in enumerate(np.array_split(np.arange(len(saved)), num_files)):
-        name = f"{prefix}_NDTiffStack{f'_{number}' if number else ''}.tif"
+        name = f"session_NDTiffStack{f'_{number}' if number else ''}.tif"
         content, entries = _file([saved[each] for each in own], name, dict(summary or {}))
         (folder / name).write_bytes(content)
         index += entries
     (folder / "NDTiff.index").write_bytes(index)
     return folder
-
-
-def ndtiff_images(
-    channels: Mapping[str, Array],
-    *,
-    sampling_frequency: float | None = 30.0,
-    axes: Mapping[str, Any] | None = None,
-    frame: Mapping[str, Any] | None = None,
-) -> list[Image]:
-    """Return the images of movies with their axes and metadata, in the order of time.
-
-    Parameters
-    ----------
-    channels : mapping of str to numpy.ndarray
-        Movie of each channel, (samples, rows, columns) or (samples, rows, columns, planes).
-    sampling_frequency : float, optional
-        Samples per second in Hz, for the times of images; None to write no times.
-    axes : mapping, optional
-        Further axes of all images, such as ``{"position": 0}``.
-    frame : mapping, optional
-        Further metadata of all images.
-    """
-    found: list[Image] = []
-    for time in range(len(next(iter(channels.values())))):
-        for name, movie in channels.items():
-            planes = movie[time][..., None] if movie.ndim == 3 else movie[time]
-            for plane in range(planes.shape[2]):
-                own = {"channel": name, "z": plane, "time": time, **(axes or {})}
-                known = dict(frame or {})
-                if sampling_frequency is not None:
-                    known["ElapsedTime-ms"] = time * 1000 / sampling_frequency + plane
-                found.append((own, planes[:, :, plane], known))
-    return found
 
 
 def _file(images: Sequence[Image], name: str, summary: Mapping[str, Any]) -> tuple[bytes, bytes]:
@@ -160,5 +171,5 @@ def _entry(
 
 def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
     """Write an NDTiff data set with two files; return the source arguments."""
-    images = ndtiff_images({"GFP": recording.movie.astype("uint16")})
-    return {"folder_path": write_ndtiff(folder / "ndtiff", images, num_files=2)}
+    movie = recording.movie.astype("uint16")
+    return {"folder_path": write_ndtiff(folder / "ndtiff", {"GFP": movie}, num_files=2)}
