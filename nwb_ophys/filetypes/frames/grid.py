@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -56,6 +56,11 @@ class FrameGrid(Generic[Frame]):
         check_index("plane_index", index, len(self.planes))
         own = [[sample[index]] for sample in self.frames]
         return attrs.evolve(self, planes=[self.planes[index]], frames=own)
+
+
+def num_planes(frames: Iterable[tuple[int, int]]) -> int:
+    """Return the number of planes of frames, given by their indices of time and plane."""
+    return len({plane for _, plane in frames})
 
 
 def frame_grid(

@@ -19,7 +19,6 @@ import attrs
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
-from nwb_ophys.filetypes.frames.grid import FrameGrid, frame_grid
 from nwb_ophys.filetypes.frames.values import first_positive, first_value
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.paths import PathProbe, natural_order
@@ -97,12 +96,18 @@ class ImageFolder:
         own = next(image for image in self.images if image.position == position)
         return str(first_value(own.metadata, "PositionName") or f"Pos{position}")
 
-    def grids(self, position: int) -> dict[str, FrameGrid[ImageFile]]:
-        """Return the images of each channel at a position, sorted by time and plane."""
-        frames: dict[str, dict[tuple[int, int], ImageFile]] = {}
+    def frames(self, position: int) -> dict[str, dict[tuple[int, int], ImageFile]]:
+        """Return the images of each channel at a position by their indices of time and plane.
+
+        Raises
+        ------
+        CorruptSourceError
+            If two images have the same indices.
+        """
+        found: dict[str, dict[tuple[int, int], ImageFile]] = {}
         for image in self.images:
             if image.position == position:
-                own = frames.setdefault(self._channel_name(image.channel), {})
+                own = found.setdefault(self._channel_name(image.channel), {})
                 if (image.time, image.plane) in own:
                     raise CorruptSourceError(
                         f"'{self.metadata_path}': '{own[image.time, image.plane].name}' and "
@@ -110,11 +115,12 @@ class ImageFolder:
                         "the one that does not belong to the recording."
                     )
                 own[image.time, image.plane] = image
-        first_time = min(image.time for image in self.images)
-        return {
-            name: frame_grid(self.metadata_path, f" of channel {name}", frames[name], first_time)
-            for name in sorted(frames, key=self._channel_order)
-        }
+        return {name: found[name] for name in sorted(found, key=self._channel_order)}
+
+    @property
+    def first_time(self) -> int:
+        """Smallest index of time of all images."""
+        return min(image.time for image in self.images)
 
     def _channel_name(self, channel: int | str) -> str:
         names = [str(name) for name in self.summary.get("ChNames") or ()]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.extractors.choices import index_of_name
-from nwb_ophys.filetypes.frames.grid import rate_and_times
+from nwb_ophys.filetypes.frames.grid import frame_grid, rate_and_times
 from nwb_ophys.filetypes.frames.values import first_number
 from nwb_ophys.filetypes.ome.times import select_image
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
@@ -74,13 +74,15 @@ class MicroManagerImagesExtractor(TiffFramesExtractor):
         index = select_image(path, names, position_index, "position_index")
         self.summary = found.summary
         self.num_positions, self.position_name = len(names), names[index]
-        grids = found.grids(found.positions[index])
-        self.channel_names = list(grids)
+        frames = found.frames(found.positions[index])
+        self.channel_names = list(frames)
         channel = index_of_name("channel_name", channel_name, self.channel_names, path)
         self.channel_name = self.channel_names[channel]
         self.channel_facts: dict[str, Any] = {}
         self.spacing = (None, None, None)
-        grid = grids[self.channel_name].of_plane(plane_index)
+        stream = f" of channel {self.channel_name}" if self.channel_name else ""
+        grid = frame_grid(path, stream, frames[self.channel_name], found.first_time)
+        grid = grid.of_plane(plane_index)
         images = grid.flat()
         self.frame = images[0].metadata
         elapsed = [first_number(image.metadata, "ElapsedTime-ms") for image in images]

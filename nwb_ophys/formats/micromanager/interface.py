@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.filetypes.frames.grid import num_planes
 from nwb_ophys.filetypes.frames.settings import describe_recording
 from nwb_ophys.filetypes.frames.values import first_value
 from nwb_ophys.filetypes.ome.recordings import images_in, single_file
@@ -164,10 +165,10 @@ def _parts_of_images(folder: Path) -> Iterator[Part]:
     warn_of_differences(found)
     for index, position in enumerate(found.positions):
         chosen = {"position_index": index} if len(found.positions) > 1 else {}
-        for channel, grid in found.grids(position).items():
+        for channel, frames in found.frames(position).items():
             yield Part(
                 arguments={"folder_path": folder, **chosen, "channel_name": channel},
                 position=found.position_name(position),
                 channel=channel,
-                num_planes=len(grid.planes),
+                num_planes=num_planes(frames),
             )

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import struct
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,6 +79,11 @@ class NDTiffImage:
         return self.axes.get("channel", "")
 
     @property
+    def time(self) -> int:
+        """Index on the axis of time; 0 without that axis."""
+        return int(self.axes.get("time", 0))
+
+    @property
     def position(self) -> Position:
         """Values of the axes of positions."""
         return tuple((axis, self.axes[axis]) for axis in POSITION_AXES if axis in self.axes)
@@ -97,11 +101,14 @@ class NDTiffDataset:
         In the order in which they were saved; of an image that was saved twice, the last one.
     summary : mapping of str to object
         Metadata of the acquisition.
+    num_repeated : int
+        Number of images that were saved again later.
     """
 
     folder: Path
     images: tuple[NDTiffImage, ...]
     summary: Mapping[str, Any]
+    num_repeated: int = 0
 
     @property
     def index_path(self) -> Path:
@@ -158,18 +165,12 @@ def read_ndtiff(path: Path) -> NDTiffDataset:
         num_entries += 1
     if not found:
         raise CorruptSourceError(f"'{index}' is empty; {COPY_AGAIN}.")
-    if len(found) < num_entries:
-        warnings.warn(
-            f"'{index}' lists {num_entries - len(found)} of its {num_entries} images twice; the "
-            "one that was saved last is read.",
-            UserWarning,
-            stacklevel=3,
-        )
     images = tuple(found.values())
     _check_axes(index, images)
     _check_files(folder, images)
     summary = read_ndtiff_summary(folder / images[0].file_name) or {}
-    return NDTiffDataset(folder=folder, images=images, summary=summary)
+    repeated = num_entries - len(found)
+    return NDTiffDataset(folder=folder, images=images, summary=summary, num_repeated=repeated)
 
 
 def read_ndtiff_summary(path: Path) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.filetypes.frames.grid import num_planes
 from nwb_ophys.filetypes.frames.settings import describe_recording
 from nwb_ophys.filetypes.frames.values import first_value
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES, first_heading
@@ -112,22 +113,22 @@ class NDTiffImagingInterface(ImagingInterface):
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
         """Yield every channel at every position of a data set."""
         from nwb_ophys.formats.ndtiff.reader import (
-            ndtiff_grids,
+            ndtiff_frames,
             ndtiff_positions,
             position_text,
         )
 
         data = read_ndtiff(path)
-        _warn_of_others(data)
+        _warn_of_differences(data)
         positions = ndtiff_positions(data)
         for index, position in enumerate(positions):
             chosen = {"position_index": index} if len(positions) > 1 else {}
-            for channel, grid in ndtiff_grids(data, position).items():
+            for channel, frames in ndtiff_frames(data, position).items():
                 yield Part(
                     arguments={"folder_path": data.folder, **chosen, "channel_name": channel},
                     position=position_text(position),
                     channel=channel,
-                    num_planes=len(grid.planes),
+                    num_planes=num_planes(frames),
                 )
 
 
@@ -147,8 +148,15 @@ def _step(positions: Sequence[float | None]) -> float | None:
     return float(steps[0]) * 1e-6 if steps[0] > 0 and np.allclose(steps, steps[0]) else None
 
 
-def _warn_of_others(data: NDTiffDataset) -> None:
-    """Warn of TIFF files in the folder that the index does not name."""
+def _warn_of_differences(data: NDTiffDataset) -> None:
+    """Warn of images that were saved twice, and of TIFF files that the index does not name."""
+    if data.num_repeated:
+        warnings.warn(
+            f"'{data.index_path}' lists {data.num_repeated} images twice; of each, the one that "
+            "was saved last is read.",
+            UserWarning,
+            stacklevel=3,
+        )
     names = PathProbe(data.folder).names(*TIFF_SUFFIXES)
     others = sorted(set(names) - set(data.file_names))
     if others:

@@ -89,11 +89,12 @@ class NDTiffExtractor(TiffFramesExtractor):
         names = tuple(map(position_text, positions))
         index = select_image(data.index_path, names, position_index, "position_index")
         self.num_positions, self.position_name = len(positions), names[index]
-        grids = ndtiff_grids(data, positions[index])
-        self.channel_names = list(grids)
+        frames = ndtiff_frames(data, positions[index])
+        self.channel_names = list(frames)
         channel = index_of_name("channel_name", channel_name, self.channel_names, data.folder)
         self.channel_name = self.channel_names[channel]
-        grid = grids[self.channel_name].of_plane(plane_index)
+        grid = _grid(data, frames[self.channel_name], self.channel_name, self.position_name)
+        grid = grid.of_plane(plane_index)
         images = grid.flat()
         reader, self._pages = _reader(data, images)
         self._pages = self._pages.reshape(grid.shape)
@@ -138,23 +139,20 @@ def position_text(position: Position) -> str:
     return " ".join(texts)
 
 
-def ndtiff_grids(data: NDTiffDataset, position: Position) -> dict[str, FrameGrid[NDTiffImage]]:
-    """Return the images of each channel at a position, sorted by time and plane.
+def ndtiff_frames(
+    data: NDTiffDataset, position: Position
+) -> dict[str, dict[tuple[int, int], NDTiffImage]]:
+    """Return the images of each channel at a position by their indices of time and plane.
 
     Channels are sorted by the value of their axis.
     """
-    frames: dict[Any, dict[tuple[int, int], NDTiffImage]] = {}
-    first_time = min(int(image.axes.get("time", 0)) for image in data.images)
+    found: dict[Any, dict[tuple[int, int], NDTiffImage]] = {}
     for image in data.images:
         if image.position == position:
-            key = (int(image.axes.get("time", 0)), int(image.axes.get("z", 0)))
-            frames.setdefault(image.channel, {})[key] = image
-    grids = {}
-    for channel in sorted(frames, key=lambda channel: natural_order(str(channel))):
-        name = _channel_text(channel, data.summary)
-        stream = " ".join(["", f"of channel {name}" if name else "", position_text(position)])
-        grids[name] = frame_grid(data.index_path, stream.rstrip(), frames[channel], first_time)
-    return grids
+            key = (image.time, int(image.axes.get("z", 0)))
+            found.setdefault(image.channel, {})[key] = image
+    channels = sorted(found, key=lambda channel: natural_order(str(channel)))
+    return {_channel_text(channel, data.summary): found[channel] for channel in channels}
 
 
 def _channel_text(channel: int | str, summary: Mapping[str, Any]) -> str:
@@ -165,6 +163,15 @@ def _channel_text(channel: int | str, summary: Mapping[str, Any]) -> str:
     if isinstance(names, list) and 0 <= channel < len(names) == len(set(map(str, names))):
         return str(names[channel])
     return f"Channel{channel}"
+
+
+def _grid(
+    data: NDTiffDataset, frames: Mapping[tuple[int, int], NDTiffImage], channel: str, position: str
+) -> FrameGrid[NDTiffImage]:
+    """Return the images of a channel at a position, sorted by time and plane."""
+    words = [f"of channel {channel}"] * bool(channel) + [f"at {position}"] * bool(position)
+    first_time = min(image.time for image in data.images)
+    return frame_grid(data.index_path, "".join(f" {word}" for word in words), frames, first_time)
 
 
 def _reader(

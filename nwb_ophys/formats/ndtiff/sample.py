@@ -64,7 +64,7 @@ def write_ndtiff(
         for name, movie in named.items():
             planes = movie[time][..., None] if movie.ndim == 3 else movie[time]
             for plane in range(planes.shape[2]):
-                own = {} if name is None else {"channel": name}
+                own: dict[str, Any] = {} if name is None else {"channel": name}
                 known = dict(frame or {})
                 if sampling_frequency is not None:
                     known["ElapsedTime-ms"] = time * 1000 / sampling_frequency + plane
