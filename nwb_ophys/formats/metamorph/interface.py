@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,22 +11,24 @@ import attrs
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.ome.recordings import grid_spacing
-from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.filetypes.tiff.folders import first_heading
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.formats.metamorph.names import (
     COMPANION_MARK,
     COMPANION_SUFFIX,
     STACK_SUFFIX,
     MetaMorphName,
+    acquisitions_of,
     companion_of,
-    one_file_of,
     parse_name,
     read_companion,
     series_of,
     stacks_in,
 )
 from nwb_ophys.formats.metamorph.tags import UIC2
+from nwb_ophys.formats.owners import owner_of
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
@@ -114,25 +116,26 @@ class MetaMorphImagingInterface(ImagingInterface):
         if probe.is_file and probe.path.suffix.lower() == COMPANION_SUFFIX:
             is_ours = COMPANION_MARK in probe.head()[:64]
             return f"'{probe.path.name}' is an acquisition of MetaMorph" if is_ours else None
-        firsts = (probe.first_file(STACK_SUFFIX), probe.first_file(*TIFF_SUFFIXES))
-        for first in firsts:
-            heading = None if first is None else probe.read_once(read_tiff_heading, first)
-            if first is not None and heading is not None and cls.owns(heading):
-                return f"'{first.name}' has the tags of a MetaMorph stack"
-        return None
+        found = first_heading(probe, cls.owns) or _first_stack(probe)
+        return None if found is None else f"'{found[0].name}' has the tags of a MetaMorph stack"
 
     @classmethod
-    def recording_of(cls, probe: PathProbe) -> Path | None:
-        """Return the .nd file or the first file of the acquisition of a file, or None."""
-        name = parse_name(probe.path)
-        if not probe.is_file or probe.path.suffix.lower() == COMPANION_SUFFIX:
-            return None
-        if name == MetaMorphName(base=name.base) or cls.matches(probe) is None:
-            return None
-        return companion_of(probe.path) or one_file_of(probe.path)
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the acquisitions at a path: files that differ in wavelength, stage and time."""
+        files, others = stacks_in(probe.path)
+        groups = tuple(FileGroup.of_files(own) for own in acquisitions_of(files or [probe.path]))
+        if not probe.is_folder or not files:
+            return Grouping(groups=groups)
+        headings = {path: read_tiff_heading(path) for path in others}
+        left_out = tuple(
+            LeftOut(path, "a file without the tags of MetaMorph")
+            for path, heading in headings.items()
+            if heading is None or owner_of(heading, probe) is None
+        )
+        return Grouping(groups=groups, left_out=left_out)
 
     @classmethod
-    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
+    def parts(cls, path: Path | list[Path], **source: Any) -> Iterator[Part]:
         """Yield every wavelength at every stage position of every acquisition at a path."""
         from nwb_ophys.formats.metamorph.reader import metamorph_tags, planes_per_sample
 
@@ -151,22 +154,24 @@ class MetaMorphImagingInterface(ImagingInterface):
             )
 
 
+def _first_stack(probe: PathProbe) -> tuple[Path, TiffHeading] | None:
+    """Return the first ``.stk`` file of a path with MetaMorph's tags, and its header, or None."""
+    first = probe.first_file(STACK_SUFFIX)
+    heading = None if first is None else probe.read_once(read_tiff_heading, first)
+    is_ours = heading is not None and MetaMorphImagingInterface.owns(heading)
+    return (first, heading) if is_ours else None  # type: ignore[return-value]
+
+
 def _series_at(path: Path | list[Path]) -> dict[MetaMorphName, list[Path]]:
-    """Return the files of each series at a path, after naming the files that are left out."""
+    """Return the files of each series at a path, sorted by name."""
     if isinstance(path, list):
-        return series_of(path)
-    files, others = stacks_in(path)
+        has_parts = any(parse_name(file) != MetaMorphName(base=file.stem) for file in path)
+        return series_of(path) if has_parts else {MetaMorphName(base=path[0].stem): path}
+    files, _ = stacks_in(path)
     if not files:
         raise SourceError(
             f"'{path}' holds no file with the tags of MetaMorph (33628 to 33631); give the folder "
             "with its .stk or .tif files."
-        )
-    if others:
-        warnings.warn(
-            f"The files {', '.join(others[:5])}{', …' if len(others) > 5 else ''} beside "
-            f"'{files[0]}' lack the tags of MetaMorph and are left out.",
-            UserWarning,
-            stacklevel=3,
         )
     return series_of(files)
 

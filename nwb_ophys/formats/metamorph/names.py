@@ -6,7 +6,6 @@ The files are named ``base_w1GFP_s2_t10.stk``, with the parts that the acquisiti
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import attrs
 
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
-from nwb_ophys.formats.metamorph.tags import UIC2
+from nwb_ophys.formats.metamorph.tags import UIC2, read_tags
 from nwb_ophys.paths import PathProbe, natural_order
 
 STACK_SUFFIX, COMPANION_SUFFIX = ".stk", ".nd"
@@ -24,6 +23,7 @@ _PARTS = re.compile(
     r"(?P<base>.+?)(?:_w(?P<wave>\d+)(?P<name>.*?))?(?:_s(?P<stage>\d+))?(?:_t(?P<time>\d+))?$",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"\d+$")
 _LINE = re.compile(r'"([^"]+)"\s*,\s*"?([^"\r\n]*)"?')
 
 
@@ -70,25 +70,6 @@ def companion_of(path: Path) -> Path | None:
     return companion if companion.is_file() else None
 
 
-def one_file_of(path: Path) -> Path:
-    """Return one and the same file for all files of an acquisition.
-
-    It is called for each of thousands of files, so that it lists names and sorts nothing.
-    """
-    base, suffixes = parse_name(path).base, (STACK_SUFFIX, *TIFF_SUFFIXES)
-    with os.scandir(path.parent) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if entry.name.startswith(f"{base}_") and entry.name.lower().endswith(suffixes)
-        ]
-    first = min(names, key=lambda name: (len(name), name))
-    if parse_name(Path(first)).base != base:
-        own = [name for name in names if parse_name(Path(name)).base == base]
-        first = min(own, key=lambda name: (len(name), name))
-    return path.parent / first
-
-
 def read_companion(path: Path) -> Mapping[str, str]:
     """Return the values of an ``.nd`` file by their names."""
     return dict(_LINE.findall(path.read_bytes().decode("latin-1")))
@@ -100,8 +81,8 @@ def is_metamorph(path: Path) -> bool:
     return heading is not None and UIC2 in heading.tags
 
 
-def stacks_in(path: Path) -> tuple[list[Path], list[str]]:
-    """Return the files with MetaMorph's tags at a path, and the names of other TIFF files.
+def stacks_in(path: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files with MetaMorph's tags at a path, and other TIFF files.
 
     Parameters
     ----------
@@ -114,9 +95,39 @@ def stacks_in(path: Path) -> tuple[list[Path], list[str]]:
     if not path.is_dir():
         is_companion = path.suffix.lower() == COMPANION_SUFFIX
         base = path.stem if is_companion else parse_name(path).base
-        files = [file for file in files if file == path or parse_name(file).base == base]
+        own_base = [file for file in files if file == path or parse_name(file).base == base]
+        number = _NUMBER.search(base)
+        if number is not None and own_base == [path] and not is_companion:
+            # One of the single images that differ in a number.
+            start = base[: number.start()]
+            alike = [f for f in files if f.stem.startswith(start) and _NUMBER.search(f.stem)]
+            groups = acquisitions_of([file for file in alike if is_metamorph(file)])
+            return next((own for own in groups if path in own), own_base), []
+        files = own_base
     own = [file for file in files if is_metamorph(file)]
-    return own, [file.name for file in files if file not in own]
+    return own, [file for file in files if file not in own]
+
+
+def acquisitions_of(files: Sequence[Path]) -> list[list[Path]]:
+    """Divide files into acquisitions.
+
+    Files of one acquisition have names with the same base. Single images whose names differ only
+    in a number at the end are one acquisition, too.
+    """
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        name = parse_name(file)
+        has_parts = name != MetaMorphName(base=file.stem)
+        number = _NUMBER.search(file.stem)
+        is_image = not has_parts and number is not None and _num_planes(file) == 1
+        key = f"{file.stem[: number.start()]}*" if is_image and number else name.base
+        found.setdefault(key, []).append(file)
+    return [sorted(own, key=lambda file: natural_order(file.name)) for own in found.values()]
+
+
+def _num_planes(path: Path) -> int:
+    tags = read_tags(path)
+    return 0 if tags is None else tags.num_planes
 
 
 def series_of(files: Sequence[Path]) -> dict[MetaMorphName, list[Path]]:

@@ -197,7 +197,7 @@ def read_image_folder(folder: Path) -> ImageFolder:
 
 
 def warn_of_differences(found: ImageFolder) -> None:
-    """Warn of images that are missing, and of TIFF files that are not part of the recording."""
+    """Warn of images that are missing, and of fewer times than were planned."""
     path = found.metadata_path
     if found.missing:
         warnings.warn(
@@ -205,10 +205,6 @@ def warn_of_differences(found: ImageFolder) -> None:
             f"{_some(found.missing)}. Their times are left out; copy the images if they exist.",
             UserWarning,
             stacklevel=3,
-        )
-    if found.others:
-        warnings.warn(
-            f"'{path}' does not list {_some(found.others)}; left out.", UserWarning, stacklevel=3
         )
     planned = first_positive(found.summary, "Frames")
     times = {image.time for image in found.images}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from nwb_ophys.filetypes.frames.settings import describe_recording
 from nwb_ophys.filetypes.frames.values import first_value
 from nwb_ophys.filetypes.ome.recordings import images_in, single_file
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, warn_of_subfolders
-from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
+from nwb_ophys.formats.grouping import ome_grouping
 from nwb_ophys.formats.micromanager.images import (
     METADATA_NAME,
     image_folder,
@@ -26,7 +27,9 @@ from nwb_ophys.formats.micromanager.tags import (
     read_summary,
     read_summary_text,
 )
+from nwb_ophys.formats.owners import own_files, owner_of
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
@@ -106,11 +109,6 @@ class MicroManagerImagingInterface(ImagingInterface):
         return is_ours and heading.extra_number != _NDTIFF_MARK
 
     @classmethod
-    def owns_path(cls, probe: PathProbe) -> bool:
-        """Return whether ``metadata.txt`` describes the images at a path."""
-        return image_folder(probe) is not None
-
-    @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a Micro-Manager recording: its own tags, or metadata.txt."""
         probe = PathProbe.of(path)
@@ -119,8 +117,8 @@ class MicroManagerImagingInterface(ImagingInterface):
             head = probe.head(folder / METADATA_NAME)
             version = first_value(read_summary_text(head) or {}, "MicroManagerVersion")
             return f"{METADATA_NAME} is of Micro-Manager {version or ''}".strip()
-        found = first_heading(probe)
-        if found is None or not cls.owns(found[1]):
+        found = first_heading(probe, cls.owns)
+        if found is None:
             return None
         summary = probe.read_once(read_summary, found[0])
         if summary is None:
@@ -130,8 +128,20 @@ class MicroManagerImagingInterface(ImagingInterface):
 
     @classmethod
     def recording_of(cls, probe: PathProbe) -> Path | None:
-        """Return the folder of separate image files to which a file belongs, or None."""
-        return image_folder(probe) if probe.is_file else None
+        """Return the folder of separate image files that a path is or lies in, or None."""
+        return image_folder(probe)
+
+    @classmethod
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the recordings at a path, with the files that their metadata name."""
+        folder = image_folder(probe)
+        if folder is not None:
+            return _group_images(PathProbe(folder))
+        with naming_unclosed(probe.path):
+            if not probe.is_folder:
+                return ome_grouping([probe.path], ())
+            warn_of_subfolders(probe.path)
+            return ome_grouping(*own_files(probe, cls.owns))
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
@@ -143,7 +153,6 @@ class MicroManagerImagingInterface(ImagingInterface):
 def _parts_of_stacks(path: Path) -> Iterator[Part]:
     from nwb_ophys.formats.micromanager.reader import channel_names
 
-    warn_of_subfolders(path)
     with naming_unclosed(path):
         places = list(images_in(path))
     for place in places:
@@ -158,6 +167,19 @@ def _parts_of_stacks(path: Path) -> Iterator[Part]:
                 channel=channel,
                 num_planes=place.image.sizes["Z"],
             )
+
+
+def _group_images(probe: PathProbe) -> Grouping:
+    """Return the images of a folder, and the TIFF files that ``metadata.txt`` does not list."""
+    found = read_image_folder(probe.path)
+    files = tuple(probe.path / image.name for image in found.images)
+    headings = {name: read_tiff_heading(probe.path / name) for name in found.others}
+    left_out = tuple(
+        LeftOut(probe.path / name, f"{METADATA_NAME} does not list it")
+        for name, heading in headings.items()
+        if heading is None or owner_of(heading, probe) is None
+    )
+    return Grouping(groups=(FileGroup(path=probe.path, files=files),), left_out=left_out)
 
 
 def _parts_of_images(folder: Path) -> Iterator[Part]:

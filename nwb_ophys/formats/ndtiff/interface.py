@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from nwb_ophys.filetypes.frames.grid import num_planes
 from nwb_ophys.filetypes.frames.settings import describe_recording
 from nwb_ophys.filetypes.frames.values import first_value
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES, first_heading
-from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.formats.ndtiff.index import (
     INDEX_NAME,
     NDTIFF_MARK,
@@ -22,7 +22,9 @@ from nwb_ophys.formats.ndtiff.index import (
     ndtiff_folder,
     read_ndtiff,
 )
+from nwb_ophys.formats.owners import owner_of
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
@@ -87,27 +89,36 @@ class NDTiffImagingInterface(ImagingInterface):
         return heading.extra_number == NDTIFF_MARK
 
     @classmethod
-    def owns_path(cls, probe: PathProbe) -> bool:
-        """Return whether a folder has an index, whatever other TIFF files lie in it."""
-        return probe.is_folder and probe.read_once(ndtiff_folder) is not None
-
-    @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for an NDTiff data set: its index, or the mark of its files."""
         probe = PathProbe.of(path)
         folder = probe.read_once(ndtiff_folder)
         if folder is not None and (probe.is_folder or probe.path.name == INDEX_NAME):
             return f"it has {INDEX_NAME}, the index of an NDTiff data set"
-        found = first_heading(probe)
-        if found is None or not cls.owns(found[1]):
+        found = first_heading(probe, cls.owns)
+        if found is None:
             return None
         return f"'{found[0].name}' has the header of NDTiff"
 
     @classmethod
     def recording_of(cls, probe: PathProbe) -> Path | None:
-        """Return the folder of the index to which a file belongs, or None."""
-        folder = probe.read_once(ndtiff_folder) if probe.is_file else None
+        """Return the folder of the index to which a path belongs, or None."""
+        folder = probe.read_once(ndtiff_folder)
         return folder if folder is not None and cls.matches(probe) else None
+
+    @classmethod
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the data set with the files that its index names, and other files beside them."""
+        data = read_ndtiff(probe.path)
+        files = tuple(data.folder / name for name in data.file_names)
+        folder = PathProbe(data.folder)
+        headings = {path: read_tiff_heading(path) for path in folder.files(*TIFF_SUFFIXES)}
+        left_out = tuple(
+            LeftOut(path, f"{INDEX_NAME} does not name it")
+            for path, heading in headings.items()
+            if path not in files and (heading is None or owner_of(heading, folder) in (None, cls))
+        )
+        return Grouping(groups=(FileGroup(path=data.folder, files=files),), left_out=left_out)
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
@@ -119,7 +130,7 @@ class NDTiffImagingInterface(ImagingInterface):
         )
 
         data = read_ndtiff(path)
-        _warn_of_differences(data)
+        _warn_of_repetitions(data)
         positions = ndtiff_positions(data)
         for index, position in enumerate(positions):
             chosen = {"position_index": index} if len(positions) > 1 else {}
@@ -148,22 +159,12 @@ def _step(positions: Sequence[float | None]) -> float | None:
     return float(steps[0]) * 1e-6 if steps[0] > 0 and np.allclose(steps, steps[0]) else None
 
 
-def _warn_of_differences(data: NDTiffDataset) -> None:
-    """Warn of images that were saved twice, and of TIFF files that the index does not name."""
+def _warn_of_repetitions(data: NDTiffDataset) -> None:
+    """Warn of images that were saved twice."""
     if data.num_repeated:
         warnings.warn(
             f"'{data.index_path}' lists {data.num_repeated} images twice; of each, the one that "
             "was saved last is read.",
-            UserWarning,
-            stacklevel=3,
-        )
-    names = PathProbe(data.folder).names(*TIFF_SUFFIXES)
-    others = sorted(set(names) - set(data.file_names))
-    if others:
-        warnings.warn(
-            f"'{data.index_path}' does not name {', '.join(others[:5])}"
-            f"{', …' if len(others) > 5 else ''} beside it, which is not part of the recording "
-            "and is left out.",
             UserWarning,
             stacklevel=3,
         )

@@ -15,6 +15,7 @@ from nwb_ophys import MetaMorphImagingInterface
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.formats.metamorph.names import MetaMorphName, parse_name
 from nwb_ophys.formats.metamorph.tags import read_tags
+from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import write_metamorph
 
@@ -207,21 +208,30 @@ def test_a_file_per_time_and_wavelength_is_two_movies(tmp_path, planes):
             assert start == datetime(2021, 3, 4, 15, 4, 5, 250_000)
 
 
-def test_the_recording_of_a_file(tmp_path):
-    from nwb_ophys.paths import PathProbe
-
+def test_each_file_is_of_one_acquisition(tmp_path):
     _write_times(tmp_path)
     alone = write_metamorph(tmp_path / "alone.stk", np.ones((2, 5, 7), "uint16"))
     files = sorted(tmp_path.glob("exp*.TIF"))
 
-    def found(path):
-        return MetaMorphImagingInterface.recording_of(PathProbe(path))
+    def files_of(path):
+        found = MetaMorphImagingInterface.group(PathProbe(path))
+        assert not found.left_out
+        return [set(group.files) for group in found.groups]
 
-    assert {found(path) for path in files} == {tmp_path / "exp_w1GFP_t1.TIF"}
-    (tmp_path / "exp.nd").write_text('"NDInfoFile", Version 1.0\n')
-    assert {found(path) for path in files} == {tmp_path / "exp.nd"}
-    assert found(alone) is None
-    assert found(tmp_path) is None
+    for path in files:
+        assert files_of(path) == [set(files)]
+    assert files_of(alone) == [{alone}]
+    assert files_of(tmp_path) == [{alone}, set(files)]
+
+
+def test_numbered_images_are_one_movie(tmp_path, movie):
+    for number, image in enumerate(movie):
+        path = tmp_path / f"img{number + 90:03d}.tif"
+        write_metamorph(path, image[np.newaxis], created=[number * 0.5])
+    for given in (tmp_path, tmp_path / "img095.tif"):
+        interface = nwb_ophys.open(given)
+        np.testing.assert_array_equal(interface.extractor.get_series(), movie)
+        np.testing.assert_allclose(interface.get_timestamps(), np.arange(12) / 2)
 
 
 def test_missing_times_and_other_files_are_named(tmp_path):
@@ -229,10 +239,9 @@ def test_missing_times_and_other_files_are_named(tmp_path):
     tifffile.imwrite(tmp_path / "AVG_exp.tif", np.ones((5, 7), "uint16"))
     with (
         pytest.warns(UserWarning, match="lacks 1 files between .* \\(t5\\)"),
-        pytest.warns(UserWarning, match="AVG_exp.tif .*lack the tags"),
+        pytest.warns(UserWarning, match="'AVG_exp.tif' in .* is left out: a file without the tags"),
     ):
-        ((_, arguments),) = _streams(tmp_path).items()
-    interface = MetaMorphImagingInterface(**arguments)
+        interface = nwb_ophys.open(tmp_path)
     np.testing.assert_allclose(interface.get_timestamps(), np.delete(np.arange(11), 4) * 2.0)
 
 

@@ -104,8 +104,7 @@ def test_channels_times_and_planes(tmp_path, movies, version, described):
     for path in (tmp_path / "Pos0", tmp_path / "Pos0" / "metadata.txt", *list(files.values())[:3]):
         assert [found.format for found in detect(path)] == ["micromanager"]
         _check(path, movies, **({} if described else {"sampling_frequency": 20.0}))
-        expected = None if path.is_dir() else tmp_path / "Pos0"
-        assert MicroManagerImagingInterface.recording_of(PathProbe(path)) == expected
+        assert MicroManagerImagingInterface.recording_of(PathProbe(path)) == tmp_path / "Pos0"
 
 
 def test_one_plane_and_one_channel(tmp_path, movies):
@@ -167,9 +166,14 @@ def test_missing_and_other_images_are_named(tmp_path, movies):
         tifffile.imwrite(tmp_path / name, np.ones((5, 7), "uint16"))
     assert [found.format for found in detect(tmp_path)] == ["micromanager"]
     missing = "lists 1 images that are missing: img_000000005_RFP_001.tif"
-    others = "does not list AVG_all.tif, img_000000090_GFP_000.tif; left out"
-    with pytest.warns(UserWarning, match=missing), pytest.warns(UserWarning, match=others):
+    with pytest.warns(UserWarning, match=missing):
         streams = MicroManagerImagingInterface.streams(tmp_path)
+    found = MicroManagerImagingInterface.group(PathProbe(tmp_path))
+    assert {each.path.name for each in found.left_out} == {
+        "AVG_all.tif",
+        "img_000000090_GFP_000.tif",
+    }
+    assert {each.reason for each in found.left_out} == {"metadata.txt does not list it"}
     with pytest.warns(UserWarning, match="of channel RFP lack images .time 5 lacks plane 1"):
         interface = MicroManagerImagingInterface(**streams["RFP"])
     np.testing.assert_array_equal(

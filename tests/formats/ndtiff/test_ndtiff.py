@@ -111,8 +111,7 @@ def test_folder_index_and_each_file_are_one_recording(tmp_path, channels):
         assert found.format == "ndtiff"
         arguments = NDTiffImagingInterface.streams(path)
         assert arguments == NDTiffImagingInterface.streams(folder)
-        expected = None if path == folder else folder
-        assert NDTiffImagingInterface.recording_of(PathProbe(path)) == expected
+        assert NDTiffImagingInterface.recording_of(PathProbe(path)) == folder
     stray = tmp_path / "a" / "stray.tif"
     tifffile.imwrite(stray, np.ones((5, 7), "uint16"))
     assert NDTiffImagingInterface.recording_of(PathProbe(stray)) is None
@@ -121,11 +120,15 @@ def test_folder_index_and_each_file_are_one_recording(tmp_path, channels):
 
 def test_strangers_are_named_and_left_out(tmp_path, channels):
     folder = write_ndtiff(tmp_path, channels)
+    (group,) = NDTiffImagingInterface.group(PathProbe(folder)).groups
+    assert [path.name for path in group.files] == ["session_NDTiffStack.tif"]
     for name in ("AVG_a.tif", "zzz.tif"):
         tifffile.imwrite(folder / name, np.ones((9, 9), "uint16"))
-    with pytest.warns(UserWarning, match="does not name AVG_a.tif, zzz.tif"):
-        streams = NDTiffImagingInterface.streams(folder)
-    assert len(streams) == 2
+    with pytest.warns(
+        UserWarning, match="'AVG_a.tif', 'zzz.tif' in .*NDTiff.index does not name it"
+    ):
+        converter = nwb_ophys.open(folder)
+    assert len(converter.interfaces) == 2
     assert [found.format for found in detect(folder)] == ["ndtiff"]
 
 
