@@ -30,6 +30,9 @@ def first_unowned(
     accepts : callable
         Takes a header and returns whether the file counts.
     """
+    # Some images have no header of their own; a file beside them says what they are.
+    if any(cls.recording_of(probe) is not None for cls in _owners()):
+        return None
     return first_heading(probe, lambda each: accepts(each) and owner_of(each, probe) is None)
 
 

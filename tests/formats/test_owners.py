@@ -17,7 +17,7 @@ from nwb_ophys.testing import simulate_recording
 from nwb_ophys.testing.samples import write_sample
 
 PLAIN = {"tiff", "ome-tiff"}
-OWNED = {"bruker", "thor", "scanimage", "scanimage-legacy", "micromanager"}
+OWNED = {"bruker", "thor", "scanimage", "scanimage-legacy", "micromanager", "ndtiff"}
 NEED_XML = ("bruker", "thor")
 
 
