@@ -121,11 +121,8 @@ class MetaMorphImagingInterface(ImagingInterface):
     @classmethod
     def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
         """Return the acquisitions at a path: files that differ in wavelength, stage and time."""
-        files, others = stacks_in(probe.path)
+        files, _ = stacks_in(probe.path)
         groups = tuple(FileGroup.of_files(own) for own in acquisitions_of(files or [probe.path]))
-        if not probe.is_folder or not files:
-            return Grouping(groups=groups)
-        headings = {path: read_tiff_heading(path) for path in others}
         return Grouping(groups=groups)
 
     @classmethod
