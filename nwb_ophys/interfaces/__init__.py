@@ -2,7 +2,9 @@
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.images import ImagesInterface, ImagesOptions
 from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions
+from nwb_ophys.interfaces.lines import LineScanInterface, LineScanOptions
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
     ImageWriter,
@@ -18,8 +20,12 @@ __all__ = [
     "BaseOphysInterface",
     "DeviceWriter",
     "ImageWriter",
+    "ImagesInterface",
+    "ImagesOptions",
     "ImagingInterface",
     "ImagingOptions",
+    "LineScanInterface",
+    "LineScanOptions",
     "MaskWriter",
     "MotionWriter",
     "PlaneWriter",
