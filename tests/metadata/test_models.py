@@ -37,6 +37,7 @@ LEFT_OUT = {
     },
     models.TwoPhotonSeries: _OF_SERIES,
     models.OnePhotonSeries: _OF_SERIES,
+    models.LineScan: {"continuity": "of the lines in time, which their times state"},
     models.Session: {"icephys_filtering": "of intracellular recordings"},
 }
 # NWB has no such link of these types; the writers state the name of the plane in words.

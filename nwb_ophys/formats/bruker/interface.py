@@ -152,11 +152,13 @@ class BrukerImagingInterface(ImagingInterface):
     def parts(cls, path: Path, line_scans: bool | None = None, **source: Any) -> Iterator[Part]:
         """Yield every channel of every position and line scan of every recording at a path."""
         from nwb_ophys.formats.bruker.notes import warn_of_contents
-        from nwb_ophys.formats.bruker.reader import open_prairie_recording
+        from nwb_ophys.formats.bruker.reader import no_images, open_prairie_recording
 
         files = _xml_files_of(path)
         for xml in files:
             contents = open_prairie_recording(xml)
+            if not contents.sections and not contents.line_scans:
+                raise SourceError(no_images(xml, contents))
             warn_of_contents(xml, contents, line_scans is not False)
             where = {"folder_path": path if len(files) == 1 else xml}
             only_movies = source.get("position_index", source.get("plane_index")) is not None
@@ -315,7 +317,7 @@ def _xml_files(probe: PathProbe) -> list[Path]:
         heading = probe.read_once(read_tiff_heading)
         if heading is None or not _is_of_prairie_view(heading):
             return []
-        stem = re.sub(r"_Cycle\d+(?!.*_Cycle\d).*", "", probe.path.name)
+        stem = re.sub(r"[_-]Cycle\d+(?!.*[_-]Cycle\d).*", "", probe.path.name)
         xmls = (probe.path.with_name(stem + suffix) for suffix in (".xml", ".XML"))
         return [xml for xml in xmls if xml.is_file() and _MARK.search(probe.head(xml))][:1]
     files = [path for path in probe.files(".xml") if not _OTHER_XML.search(path.name)]

@@ -171,6 +171,11 @@ class BrukerLineScanExtractor(LineScanExtractor):
         """Close the files; reading afterwards raises SourceError."""
         self._reader.close()
 
+    def __del__(self) -> None:
+        # There is no reader if __init__ raised.
+        if "_reader" in self.__dict__:
+            self._reader.close()
+
 
 def _choose(path: Path, line_scan_index: int | None) -> LineScan:
     found = open_prairie_recording(path).line_scans
