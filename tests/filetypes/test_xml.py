@@ -34,7 +34,7 @@ def test_bytes_that_are_not_utf_8(tmp_path, content, expected):
 def test_other_faults_are_named(tmp_path, content):
     path = tmp_path / "a.xml"
     path.write_bytes(content)
-    with pytest.raises(CorruptSourceError, match="a.xml' cannot be read as an XML file"):
+    with pytest.raises(CorruptSourceError, match=r"a\.xml' cannot be read as an XML file"):
         read_xml(path, _root)
 
 
