@@ -8,10 +8,12 @@ from nwb_ophys.interfaces.lines import LineScanInterface, LineScanOptions
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
     ImageWriter,
+    LineScanWriter,
     MaskWriter,
     MotionWriter,
     PlaneWriter,
     SeriesWriter,
+    StillsWriter,
     TraceWriter,
 )
 from nwb_ophys.interfaces.segmentation import SegmentationInterface, SegmentationOptions
@@ -26,12 +28,14 @@ __all__ = [
     "ImagingOptions",
     "LineScanInterface",
     "LineScanOptions",
+    "LineScanWriter",
     "MaskWriter",
     "MotionWriter",
     "PlaneWriter",
     "SegmentationInterface",
     "SegmentationOptions",
     "SeriesWriter",
+    "StillsWriter",
     "TraceWriter",
     "argument",
 ]
