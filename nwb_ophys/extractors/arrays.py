@@ -66,6 +66,12 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
         """Return samples, (samples, rows, columns[, planes])."""
         return self._movie[start_sample:end_sample]
 
+    def get_planes(
+        self, start_sample: int | None, end_sample: int | None, planes: slice
+    ) -> NDArray[Any]:
+        """Return some planes of volumes, (samples, rows, columns, planes)."""
+        return self._movie[start_sample:end_sample, :, :, planes]
+
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:

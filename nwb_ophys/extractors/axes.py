@@ -125,8 +125,30 @@ class AxesImagingExtractor(ImagingExtractor):  # type: ignore[misc]
         -------
         numpy.ndarray, shape (samples, rows, columns) or (samples, rows, columns, planes)
         """
+        return self._read_range(start_sample, end_sample, {})
+
+    def get_planes(
+        self, start_sample: int | None, end_sample: int | None, planes: slice
+    ) -> NDArray[Any]:
+        """Read some planes of volumes, without the others.
+
+        Parameters
+        ----------
+        start_sample, end_sample : int, optional
+            First sample, and the one after the last; all samples by default.
+        planes : slice
+
+        Returns
+        -------
+        numpy.ndarray, shape (samples, rows, columns, planes)
+        """
+        return self._read_range(start_sample, end_sample, {"Z": planes})
+
+    def _read_range(
+        self, start_sample: int | None, end_sample: int | None, parts: dict[str, slice]
+    ) -> NDArray[Any]:
         first, last = check_range(start_sample, end_sample, self.get_num_samples())
-        selection: dict[str, int | slice] = {"T": slice(first, last), **self._chosen}
+        selection: dict[str, int | slice] = {"T": slice(first, last), **parts, **self._chosen}
         found = self._read(tuple(selection.get(letter, slice(None)) for letter in self.axes.order))
         return found.astype(self._dtype, copy=False).transpose(self._transposition)
 

@@ -320,6 +320,20 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         """
         return streams_of(cls.parts(path, **source), source, as_volume)
 
+    @classmethod
+    def class_of(cls, arguments: Mapping[str, Any]) -> type:
+        """Return the interface class of a stream that :meth:`streams` returned.
+
+        By default this class. A recording may also hold what is no movie, such as line scans, which
+        other classes write.
+
+        Parameters
+        ----------
+        arguments : Mapping
+            Source arguments of the stream.
+        """
+        return cls
+
     # --- schemas and metadata -------------------------------------------------------------------
 
     @classmethod

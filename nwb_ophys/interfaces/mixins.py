@@ -13,9 +13,11 @@ from pynwb import NWBFile
 
 from nwb_ophys.writers.devices import add_devices, add_imaging_plane
 from nwb_ophys.writers.images import add_summary_images
+from nwb_ophys.writers.lines import add_line_scan
 from nwb_ophys.writers.masks import add_plane_segmentation
 from nwb_ophys.writers.motion import add_corrected_image_stack
 from nwb_ophys.writers.series import add_photon_series
+from nwb_ophys.writers.stills import add_stills
 from nwb_ophys.writers.streams import add_background
 from nwb_ophys.writers.traces import add_traces_alone
 
@@ -48,6 +50,28 @@ class SeriesWriter:
     ) -> NWBFile:
         """Add the movie; see ``tools.add_photon_series`` for the options."""
         return add_photon_series(self.extractor, nwbfile, metadata, **options)
+
+
+class LineScanWriter:
+    """Mixin that writes the lines of a line scan extractor."""
+
+    extractor: Any
+
+    def add_line_scan(
+        self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
+    ) -> NWBFile:
+        """Add the lines over time; see ``writers.lines.add_line_scan`` for the options."""
+        return add_line_scan(self.extractor, nwbfile, metadata, **options)
+
+
+class StillsWriter:
+    """Mixin that writes the planes of the only sample of an imaging extractor."""
+
+    extractor: Any
+
+    def add_stills(self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any) -> NWBFile:
+        """Add an image per plane; see ``writers.stills.add_stills`` for the options."""
+        return add_stills(self.extractor, nwbfile, metadata, **options)
 
 
 class MotionWriter:

@@ -5,11 +5,13 @@ any block, and reads nothing before a block is requested. It can also be indexed
 """
 
 from nwb_ophys.iterators.arrays import SliceableDataChunkIterator
+from nwb_ophys.iterators.lines import LineScanDataChunkIterator
 from nwb_ophys.iterators.masks import RoiImageMaskIterator
 from nwb_ophys.iterators.movies import ImagingExtractorDataChunkIterator, read_series
 
 __all__ = [
     "ImagingExtractorDataChunkIterator",
+    "LineScanDataChunkIterator",
     "RoiImageMaskIterator",
     "SliceableDataChunkIterator",
     "read_series",

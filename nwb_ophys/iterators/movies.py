@@ -14,6 +14,9 @@ from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.extractors.pool import ExtractorPool
 from nwb_ophys.iterators.base import ArrayLike, check_pair, check_positive, within
 
+PLANES = "get_planes"
+"""Method of extractors that read some planes of volumes without the others."""
+
 _DEFAULT_CHUNK_MB = 10.0
 _DEFAULT_BUFFER_GB = 1.0
 
@@ -108,22 +111,35 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
 
     def _get_data(self, selection: tuple[slice, ...]) -> NDArray[Any]:
         start, stop, _ = selection[0].indices(self.maxshape[0])
+        field, planes = self.maxshape[1:], slice(None)
+        if len(field) == 3:
+            planes = slice(*selection[3].indices(field[2]))
         with self._pool.borrow() as extractor:
-            series = read_series(extractor, start, stop, self.maxshape[1:])
+            series = read_series(extractor, start, stop, field, planes)
         axes = (0, 2, 1, 3)[: series.ndim]
-        return series.transpose(axes)[(slice(None), *selection[1:])]
+        return series.transpose(axes)[(slice(None), *selection[1:3])]
 
 
-def read_series(extractor: Any, start: int, stop: int, nwb_field: Sequence[int]) -> NDArray[Any]:
+def read_series(
+    extractor: Any,
+    start: int,
+    stop: int,
+    nwb_field: Sequence[int],
+    planes: slice = slice(None),
+) -> NDArray[Any]:
     """Read samples from an extractor and check their shape.
 
     Parameters
     ----------
     extractor : roiextractors.ImagingExtractor
+        With a method ``get_planes(start_sample, end_sample, planes)``, only some planes of its
+        volumes are read; otherwise whole volumes, of which the other planes are dropped.
     start, stop : int
         The samples, ``stop`` exclusive.
     nwb_field : sequence of int
         (columns, rows[, planes]).
+    planes : slice
+        The planes of volumes to read; all by default.
 
     Returns
     -------
@@ -134,10 +150,17 @@ def read_series(extractor: Any, start: int, stop: int, nwb_field: Sequence[int])
     SourceError
         When the shape differs from the stated one, which would shift or lose frames silently.
     """
-    columns, rows, *planes = nwb_field
-    expected = (stop - start, rows, columns, *planes)
+    columns, rows, *depth = nwb_field
+    chosen = [range(*planes.indices(depth[0]))] if depth else []
+    # Look at the class, since a mock has any attribute it is asked for.
+    reads_planes = bool(depth) and len(chosen[0]) < depth[0] and hasattr(type(extractor), PLANES)
+    depth = [len(each) for each in chosen] if reads_planes else depth
+    expected = (stop - start, rows, columns, *depth)
     try:
-        series = np.asarray(extractor.get_series(start_sample=start, end_sample=stop))
+        if reads_planes:
+            series = np.asarray(extractor.get_planes(start, stop, planes))
+        else:
+            series = np.asarray(extractor.get_series(start_sample=start, end_sample=stop))
     except StopIteration as error:  # hdmf would end the data there
         raise SourceError(
             f"{extractor_label(extractor)} ended within frames {start} to {stop}."
@@ -149,4 +172,4 @@ def read_series(extractor: Any, start: int, stop: int, nwb_field: Sequence[int])
             f"{extractor_label(extractor)} gave an array of shape {series.shape} for samples "
             f"{start} to {stop}, where its own counts say {expected}; the source may be incomplete."
         )
-    return series
+    return series[..., planes] if depth and not reads_planes else series

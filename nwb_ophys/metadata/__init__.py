@@ -22,6 +22,8 @@ from nwb_ophys.metadata.defaults import (
     get_nwb_imaging_metadata,
     get_nwb_segmentation_metadata,
     image_entry,
+    images_entry,
+    line_scan_entry,
     trace_entry,
 )
 from nwb_ophys.metadata.documents import dump_metadata, load_metadata
@@ -36,7 +38,9 @@ from nwb_ophys.metadata.links import check_links
 from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.naming import camel_case, with_suffix
 from nwb_ophys.metadata.schema import (
+    images_schema,
     imaging_schema,
+    line_scan_schema,
     parse_model,
     segmentation_schema,
     validate,
@@ -61,7 +65,11 @@ __all__ = [
     "get_nwb_imaging_metadata",
     "get_nwb_segmentation_metadata",
     "image_entry",
+    "images_entry",
+    "images_schema",
     "imaging_schema",
+    "line_scan_entry",
+    "line_scan_schema",
     "load_metadata",
     "merge_description",
     "merge_metadata",

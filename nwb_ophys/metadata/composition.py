@@ -130,7 +130,7 @@ def _renamed(entries: Mapping[str, list[Any]]) -> Iterator[tuple[str, str, str]]
 
 
 def _separate_series(local: Mapping[str, DeepDict]) -> None:
-    # One- and two-photon series share the acquisition group of the file, and so its names.
+    # All of them share the groups of the file, and so their names.
     entries = {
         stream: [entry for kind in SERIES for entry in entries_of(metadata, kind)]
         for stream, metadata in local.items()

@@ -123,6 +123,26 @@ def image_entry(image: str) -> dict[str, Any]:
     return {"name": image, "description": description}
 
 
+def line_scan_entry() -> dict[str, Any]:
+    """Return the default metadata of a line scan."""
+    return {
+        "name": "LineScan",
+        "description": "Line scan: lines over time, one line of pixels per sample.",
+        "unit": "n.a.",
+        "imaging_plane": "ImagingPlane",
+    }
+
+
+def images_entry(name: str, description: str) -> dict[str, Any]:
+    """Return the metadata of images without a time axis.
+
+    Parameters
+    ----------
+    name, description : str
+    """
+    return {"name": name, "description": description, "imaging_plane": "ImagingPlane"}
+
+
 def get_nwb_imaging_metadata(
     imgextractor: Any, photon_series_type: str = "TwoPhotonSeries"
 ) -> dict[str, Any]:

@@ -8,6 +8,12 @@ from typing import Any
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata.deepdict import DeepDict
 
+SERIES = ("TwoPhotonSeries", "OnePhotonSeries", "LineScan", "Images")
+"""Lists of what is recorded in an imaging plane."""
+
+SEGMENTATIONS = "plane_segmentations"
+BY_PLANE = ("Fluorescence", "DfOverF", "SegmentationImages")
+
 
 def check_links(metadata: Mapping[str, Any]) -> None:
     """Check that planes name devices, and series and segmentations name planes, that exist.
@@ -29,7 +35,7 @@ def check_links(metadata: Mapping[str, Any]) -> None:
     for path, entry in _entries(ophys, "ImagingPlane"):
         if devices:
             _check(path, entry, "device", devices, "device")
-    for kind in ("TwoPhotonSeries", "OnePhotonSeries", "plane_segmentations"):
+    for kind in (*SERIES, SEGMENTATIONS):
         for path, entry in _entries(ophys, kind):
             _check(path, entry, "imaging_plane", planes, "imaging plane")
 
@@ -57,11 +63,6 @@ def _check(path: str, entry: Mapping[str, Any], key: str, known: list[str], what
         raise MetadataError(
             f"{path}[\"{key}\"] is '{entry[key]}', but no {what} has that name; {what}s: {names}."
         )
-
-
-SERIES = ("TwoPhotonSeries", "OnePhotonSeries")
-SEGMENTATIONS = "plane_segmentations"
-BY_PLANE = ("Fluorescence", "DfOverF", "SegmentationImages")
 
 
 def entries_of(metadata: Mapping[str, Any], category: str) -> list[Any]:

@@ -185,6 +185,22 @@ class OnePhotonSeries(PhotonSeries):
 
 
 @attrs.frozen(kw_only=True)
+class LineScan(TimeSeries):
+    """Lines over time of a line scan (NWB ``TimeSeries``)."""
+
+    imaging_plane: str = text("Name of the imaging plane in which the line lies.", required=True)
+
+
+@attrs.frozen(kw_only=True)
+class Images:
+    """Images without a time axis, such as a z-stack (NWB ``Images``)."""
+
+    name: str = name("Name, unique in its container.")
+    description: str = text("Description of the images.", default="Images of an imaging plane.")
+    imaging_plane: str = text("Name of the imaging plane that the images show.", required=True)
+
+
+@attrs.frozen(kw_only=True)
 class PlaneSegmentation:
     """The ROIs found on one imaging plane (NWB ``PlaneSegmentation``)."""
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nwb_ophys.metadata.deepdict import DeepDict
+from nwb_ophys.metadata.links import SERIES
 
 _WORD = re.compile(r"[A-Za-z0-9]+")
 
@@ -28,7 +29,7 @@ def with_suffix(metadata: DeepDict, suffix: str) -> DeepDict:
         return metadata
     for plane in ophys["ImagingPlane"]:
         plane["name"] += end
-    for kind in ("TwoPhotonSeries", "OnePhotonSeries"):
+    for kind in SERIES:
         for series in ophys.get(kind, []):
             series["name"] += end
             series["imaging_plane"] += end

@@ -35,6 +35,18 @@ def imaging_schema(photon_series_type: str | None = None) -> dict[str, Any]:
     return _whole(_common_ophys() | series)
 
 
+def line_scan_schema() -> dict[str, Any]:
+    """Return the JSON schema of the metadata of a line scan and its source images."""
+    return _whole(
+        _common_ophys() | {"LineScan": _list_of(models.LineScan), "Images": _list_of(models.Images)}
+    )
+
+
+def images_schema() -> dict[str, Any]:
+    """Return the JSON schema of the metadata of images without a time axis."""
+    return _whole(_common_ophys() | {"Images": _list_of(models.Images)})
+
+
 def segmentation_schema() -> dict[str, Any]:
     """Return the JSON schema of the metadata of a segmentation interface."""
     traces = _by_plane(models.RoiResponseSeries, "Traces of a plane segmentation, by kind.")

@@ -260,7 +260,9 @@ def open_all(
         _check_complete(path, row, cls, source)
         stem = row.name if len(alike[row.name]) == 1 else distinct_name(path, alike[row.name])
         for part, arguments in streams_of_groups(cls, found.groups, source).items():
-            interface = cls(**arguments)
+            # Classes of other packages need not have class_of.
+            opens = cls.class_of(arguments) if hasattr(cls, "class_of") else cls
+            interface = opens(**arguments)
             if given.get(option_asking_for(row)):
                 interface.default_options = dict(cls.request_defaults)
             interfaces[_stream_name(stem, part, interfaces)] = interface

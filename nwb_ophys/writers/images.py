@@ -1,4 +1,4 @@
-"""Summary images of a segmented movie."""
+"""Summary images of a segmented movie, and images without a time axis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from nwb_ophys.metadata import (
     models,
     parse_model,
 )
-from nwb_ophys.writers.session import ophys_module
+from nwb_ophys.writers.devices import add_imaging_plane
+from nwb_ophys.writers.session import check_name_is_free, ophys_module
 
 _DEFAULT_NAME = "PlaneSegmentation"
 
@@ -91,6 +92,51 @@ def add_summary_images(
             if model is not None:
                 fields = attrs.asdict(model, filter=lambda _, value: value is not None)
                 container.add_image(GrayscaleImage(**fields, data=data))
+    return nwbfile
+
+
+def add_images(
+    nwbfile: NWBFile,
+    metadata: Mapping[str, Any],
+    images: Mapping[str, Any],
+    images_index: int = 0,
+    parent_container: str = "acquisition",
+) -> NWBFile:
+    """Add images without a time axis, such as the planes of a z-stack.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+    metadata : Mapping
+        Complete metadata; ``metadata["Ophys"]["Images"][images_index]`` describes the container.
+    images : mapping of str to array-like
+        Images by name, (columns, rows).
+    images_index : int
+    parent_container : {"acquisition", "processing/ophys"}
+
+    Returns
+    -------
+    pynwb.NWBFile
+        The same file.
+
+    Raises
+    ------
+    ValueError
+        When the file has an object of the name already, or the metadata is wrong.
+    """
+    path = f'metadata["Ophys"]["Images"][{images_index}]'
+    model = parse_model(models.Images, metadata["Ophys"]["Images"][images_index], path)
+    check_name_is_free(nwbfile, model.name, parent_container)
+    add_imaging_plane(nwbfile, metadata, imaging_plane_name=model.imaging_plane)
+    container = Images(
+        name=model.name, description=f"{model.description} Imaging plane: {model.imaging_plane}."
+    )
+    for name, pixels in images.items():
+        container.add_image(GrayscaleImage(name=name, data=pixels))
+    if parent_container == "acquisition":
+        nwbfile.add_acquisition(container)
+    else:
+        ophys_module(nwbfile).add(container)
     return nwbfile
 
 

@@ -27,7 +27,7 @@ from nwb_ophys.metadata import (
 from nwb_ophys.timing import clock_of
 from nwb_ophys.writers.compression import compressed
 from nwb_ophys.writers.devices import add_imaging_plane
-from nwb_ophys.writers.session import ophys_module
+from nwb_ophys.writers.session import check_name_is_free, ophys_module
 
 _SERIES = {"TwoPhotonSeries": TwoPhotonSeries, "OnePhotonSeries": OnePhotonSeries}
 _CONTAINERS = ("acquisition", "processing/ophys")
@@ -92,7 +92,7 @@ def add_photon_series(
     _check_choice("iterator_type", iterator_type, _ITERATOR_TYPES)
     merged = with_defaults(imaging, metadata, photon_series_type)
     name = series_model(merged, photon_series_type, photon_series_index).name
-    _check_name_is_free(nwbfile, name, parent_container)
+    check_name_is_free(nwbfile, name, parent_container)
     data = _imaging_frames_to_hdmf_iterator(imaging, iterator_type, iterator_options)
     series = make_photon_series(
         imaging, nwbfile, merged, photon_series_type, photon_series_index, data
@@ -183,20 +183,6 @@ def series_model(metadata: Mapping[str, Any], kind: str, index: int) -> models.P
         count = len(entries) if isinstance(entries, list) else 0
         raise MetadataError(f"{path} has {count} entries; it has no entry {index}.")
     return parse_model(getattr(models, kind), entries[index], f"{path}[{index}]")
-
-
-def _check_name_is_free(nwbfile: NWBFile, name: str, parent_container: str) -> None:
-    if parent_container == "acquisition":
-        taken = name in nwbfile.acquisition
-    else:
-        taken = (
-            "ophys" in nwbfile.processing and name in nwbfile.processing["ophys"].data_interfaces
-        )
-    if taken:
-        raise MetadataError(
-            f"'{parent_container}' already has an object '{name}'; give the series another name in "
-            "the metadata."
-        )
 
 
 def _check_dimension(imaging: Any, model: models.PhotonSeries, kind: str, index: int) -> list[int]:

@@ -108,3 +108,29 @@ def ophys_module(nwbfile: NWBFile) -> ProcessingModule:
     return nwbfile.create_processing_module(
         name="ophys", description="Optical physiology: processed imaging data."
     )
+
+
+def check_name_is_free(nwbfile: NWBFile, name: str, parent_container: str) -> None:
+    """Raise where a container already has an object of a name.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+    name : str
+    parent_container : {"acquisition", "processing/ophys"}
+
+    Raises
+    ------
+    MetadataError
+    """
+    if parent_container == "acquisition":
+        taken = name in nwbfile.acquisition
+    else:
+        taken = (
+            "ophys" in nwbfile.processing and name in nwbfile.processing["ophys"].data_interfaces
+        )
+    if taken:
+        raise MetadataError(
+            f"'{parent_container}' already has an object '{name}'; give the series another name in "
+            "the metadata."
+        )

@@ -1,4 +1,4 @@
-"""The contents of the real recordings: a hash of each dataset, as of the version before grouping."""
+"""Contents of the real recordings: a hash of each dataset, as written before files were grouped."""
 
 from __future__ import annotations
 

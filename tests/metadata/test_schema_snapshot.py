@@ -14,7 +14,12 @@ import pytest
 
 import nwb_ophys
 from nwb_ophys.interfaces.arguments import arguments_schema
-from nwb_ophys.metadata import imaging_schema, segmentation_schema
+from nwb_ophys.metadata import (
+    images_schema,
+    imaging_schema,
+    line_scan_schema,
+    segmentation_schema,
+)
 from nwb_ophys.registry import formats
 
 SNAPSHOT = Path(__file__).with_name("schemas.json")
@@ -22,7 +27,12 @@ SNAPSHOT = Path(__file__).with_name("schemas.json")
 
 def _described():
     """Return all schemas by name; the titles of options, which formats share, are left out."""
-    found = {"metadata: imaging": imaging_schema(), "metadata: segmentation": segmentation_schema()}
+    found = {
+        "metadata: imaging": imaging_schema(),
+        "metadata: segmentation": segmentation_schema(),
+        "metadata: line scan": line_scan_schema(),
+        "metadata: images": images_schema(),
+    }
     for name, row in formats().items():
         if row.origin == "nwb-ophys":
             cls = getattr(nwb_ophys, row.interface.partition(":")[2])

@@ -87,13 +87,29 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         SourceArgumentError
             If the range lies outside the recording.
         """
+        if self.is_volumetric:
+            return self.get_planes(start_sample, end_sample, slice(None))
         samples = self._sample_range(start_sample, end_sample)
-        pages = self._sample_pages(samples)
+        return self._reader.read(self._sample_pages(samples).reshape(-1))
+
+    def get_planes(
+        self, start_sample: int | None, end_sample: int | None, planes: slice
+    ) -> npt.NDArray[Any]:
+        """Read some planes of volumes, without the pages of the others.
+
+        Parameters
+        ----------
+        start_sample, end_sample : int, optional
+            First sample, and the one after the last; all samples by default.
+        planes : slice
+
+        Returns
+        -------
+        numpy.ndarray, shape (samples, rows, columns, planes)
+        """
+        pages = self._sample_pages(self._sample_range(start_sample, end_sample))[:, planes]
         frames = self._reader.read(pages.reshape(-1))
-        if not self.is_volumetric:
-            return frames
-        volumes = frames.reshape(len(samples), self._num_planes, *frames.shape[1:])
-        return volumes.transpose(0, 2, 3, 1)
+        return frames.reshape(*pages.shape, *frames.shape[1:]).transpose(0, 2, 3, 1)
 
     def _sample_range(self, start: int | None, end: int | None) -> Integers:
         """Return the numbers of the samples from ``start`` to before ``end``, as int64."""

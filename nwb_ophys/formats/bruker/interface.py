@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -13,9 +13,14 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.images import ImagesInterface
 from nwb_ophys.interfaces.imaging import ImagingInterface
-from nwb_ophys.interfaces.streams import Part
+from nwb_ophys.interfaces.lines import LineScanInterface
+from nwb_ophys.interfaces.streams import Part, streams_of
 from nwb_ophys.paths import PathProbe
+
+if TYPE_CHECKING:
+    from nwb_ophys.formats.bruker.contents import LineScan, Section
 
 # Each cycle may have further files: recorded and output voltages, and stimulation points.
 _OTHER_XML = re.compile(
@@ -24,6 +29,7 @@ _OTHER_XML = re.compile(
 # Prairie View writes these beside the images.
 _BESIDE_XML = (".xml", ".env", ".csv", ".txt", ".dat", "")
 _IMAGE = re.compile(rb"<File\s[^>]*?filename=\"([^\"]+)\"")
+_LINE_SCAN = re.compile(rb"<Sequence\s[^>]*?type=\"[^\"]*line\s?scan", re.IGNORECASE)
 _MARK = re.compile(rb"<PVScan\s[^>]*?version=\"([\d.]*)")
 
 
@@ -40,6 +46,42 @@ class BrukerSource:
     plane_index: int | None = argument(
         "Index of a plane, from 0; whole volumes if not given.", default=None
     )
+    position_index: int | None = argument(
+        "Index of a position of the stage, from 0; optional if there is only one.", default=None
+    )
+    line_scans: bool = argument(
+        "Convert the line scans of the recording, too; False leaves them out.", default=True
+    )
+
+
+@attrs.frozen(kw_only=True)
+class BrukerLineScanSource:
+    """Source arguments of a line scan of Prairie View."""
+
+    folder_path: Path = argument(
+        "Folder of the recording; or its XML file, if the folder holds several recordings."
+    )
+    channel_name: str | None = argument(
+        "Name of the channel, such as 'Ch2'; optional if there is only one.", default=None
+    )
+    line_scan_index: int | None = argument(
+        "Index of the scanned line, from 0; optional if there is only one.", default=None
+    )
+
+
+@attrs.frozen(kw_only=True)
+class BrukerImagesSource:
+    """Source arguments of a single image or z-stack of Prairie View."""
+
+    folder_path: Path = argument(
+        "Folder of the recording; or its XML file, if the folder holds several recordings."
+    )
+    channel_name: str | None = argument(
+        "Name of the channel, such as 'Ch2'; optional if there is only one.", default=None
+    )
+    image_index: int | None = argument(
+        "Index of the position of the stage, from 0; optional if there is only one.", default=None
+    )
 
 
 class BrukerImagingInterface(ImagingInterface):
@@ -54,14 +96,12 @@ class BrukerImagingInterface(ImagingInterface):
         """Return the extractor of checked source arguments."""
         from nwb_ophys.formats.bruker.reader import BrukerTiffExtractor
 
-        found = _xml_files_of(source.folder_path)
-        if len(found) > 1:
-            names = ", ".join(f"'{path.name}'" for path in found)
-            raise SourceError(
-                f"'{source.folder_path}' holds {len(found)} recordings ({names}); give the path of "
-                "one of these files."
-            )
-        return BrukerTiffExtractor(found[0], source.channel_name, source.plane_index)
+        return BrukerTiffExtractor(
+            _only_xml_file(source.folder_path),
+            source.channel_name,
+            source.plane_index,
+            source.position_index,
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the XML file: start, rate, microscope, laser, gain, pixel size."""
@@ -72,6 +112,10 @@ class BrukerImagingInterface(ImagingInterface):
     def channel_names(self) -> Sequence[str]:
         """Return the names of all channels of the recording."""
         return list(self.extractor.layout.channels.values())
+
+    def position_name(self) -> str:
+        """Return the name of the position of the stage, or empty where there is only one."""
+        return str(self.extractor.section_name)
 
     @classmethod
     def owns(cls, heading: TiffHeading) -> bool:
@@ -92,27 +136,167 @@ class BrukerImagingInterface(ImagingInterface):
             return what if probe.path == found[0] else f"'{probe.path.name}' beside {what}"
         count = len(probe.names(*TIFF_SUFFIXES))
         kind = "TIFF" if len(probe.names(".ome.tif")) < count else ".ome.tif"
+        if _LINE_SCAN.search(probe.head(found[0])):
+            what += " of a line scan"
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         return f"{count} {kind} file{'' if count == 1 else 's'} and {what}{more}"
 
     @classmethod
-    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
-        """Yield every channel of every recording at a path."""
-        from nwb_ophys.formats.bruker.reader import open_prairie_recording
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the recording that a file is named in: its folder, or one of several XML files."""
+        if not probe.is_file:
+            return None
+        found = _xml_files(probe)
+        if not found:
+            return None
+        return found[0] if len(_xml_files(PathProbe(found[0].parent))) > 1 else found[0].parent
+
+    @classmethod
+    def parts(cls, path: Path, line_scans: bool | None = None, **source: Any) -> Iterator[Part]:
+        """Yield every channel of every position and line scan of every recording at a path."""
+        from nwb_ophys.formats.bruker.notes import warn_of_contents
+        from nwb_ophys.formats.bruker.reader import no_images, open_prairie_recording
 
         files = _xml_files_of(path)
         for xml in files:
-            _, layout = open_prairie_recording(xml)
-            for channel in layout.channels.values():
-                yield Part(
-                    arguments={
-                        "folder_path": path if len(files) == 1 else xml,
-                        "channel_name": channel,
-                    },
-                    recording=xml.stem,
-                    channel=channel,
-                    num_planes=layout.num_planes,
-                )
+            contents = open_prairie_recording(xml)
+            if not contents.sections and not contents.line_scans:
+                raise SourceError(no_images(xml, contents))
+            warn_of_contents(xml, contents, line_scans is not False)
+            where = {"folder_path": path if len(files) == 1 else xml}
+            only_movies = source.get("position_index", source.get("plane_index")) is not None
+            yield from _section_parts(contents.sections, where, xml.stem, only_movies)
+            if line_scans is not False and not only_movies:
+                yield from _line_parts(contents.line_scans, where, xml.stem)
+
+    @classmethod
+    def streams(
+        cls, path: Path, as_volume: bool = True, **source: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Return all that a path holds: source arguments by the name of the stream.
+
+        See :meth:`nwb_ophys.interfaces.base.BaseOphysInterface.streams`.
+        """
+        given = {name: value for name, value in source.items() if name != "line_scans"}
+        parts = list(cls.parts(path, **source))
+        if not parts:
+            raise SourceError(f"'{path}' holds only line scans, which line_scans=false leaves out.")
+        return streams_of(parts, given, as_volume)
+
+    @classmethod
+    def class_of(cls, arguments: Mapping[str, Any]) -> type:
+        """Return the class that writes a stream: of a movie, a line scan, or images."""
+        if "line_scan_index" in arguments:
+            return BrukerLineScanInterface
+        return BrukerImagesInterface if "image_index" in arguments else cls
+
+
+class BrukerLineScanInterface(LineScanInterface):
+    """One channel of a line scan of Prairie View: lines over time."""
+
+    Source = BrukerLineScanSource
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.formats.bruker.lines import BrukerLineScanExtractor
+
+        return BrukerLineScanExtractor(
+            _only_xml_file(source.folder_path), source.line_scan_index, source.channel_name
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the metadata of the XML file: start, microscope, laser, line, pixel size."""
+        from nwb_ophys.formats.bruker.metadata import describe_line_scan
+
+        return describe_line_scan(self.extractor)
+
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels of the line scan."""
+        return list(self.extractor.line_scan.layout.channels.values())
+
+    def position_name(self) -> str:
+        """Return the name of the line, or empty where there is only one."""
+        return str(self.extractor.line_scan.name)
+
+
+class BrukerImagesInterface(ImagesInterface):
+    """One channel of a single image or z-stack of Prairie View."""
+
+    Source = BrukerImagesSource
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.formats.bruker.reader import BrukerTiffExtractor
+
+        return BrukerTiffExtractor(
+            _only_xml_file(source.folder_path),
+            source.channel_name,
+            position_index=source.image_index,
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the metadata of the XML file: start, microscope, laser, pixel size, depth."""
+        from nwb_ophys.formats.bruker.metadata import describe_images
+
+        return describe_images(self.extractor)
+
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels of the image."""
+        return list(self.extractor.layout.channels.values())
+
+    def position_name(self) -> str:
+        """Return the name of the position of the stage, or empty where there is only one."""
+        return str(self.extractor.section_name)
+
+
+def _section_parts(
+    sections: Sequence[Section], where: Mapping[str, Any], recording: str, only_movies: bool
+) -> Iterator[Part]:
+    """Yield every channel of the movies, and of single images unless they are not wanted."""
+    for index, section in enumerate(sections):
+        if not section.is_movie and only_movies:
+            continue
+        place = {}
+        if not section.is_movie and not only_movies:
+            place = {"image_index": index}
+        elif len(sections) > 1:
+            place = {"position_index": index}
+        for channel in section.layout.channels.values():
+            yield Part(
+                arguments={**where, "channel_name": channel, **place},
+                recording=recording,
+                position=section.name,
+                channel=channel,
+                num_planes=section.layout.num_planes if section.is_movie else 1,
+            )
+
+
+def _line_parts(
+    line_scans: Sequence[LineScan], where: Mapping[str, Any], recording: str
+) -> Iterator[Part]:
+    """Yield every channel of the line scans."""
+    for index, scan in enumerate(line_scans):
+        for channel in scan.layout.channels.values():
+            yield Part(
+                arguments={**where, "channel_name": channel, "line_scan_index": index},
+                recording=recording,
+                position=f"line scan {scan.name}".strip(),
+                channel=channel,
+            )
+
+
+def _only_xml_file(path: Path) -> Path:
+    """Return the XML file of the only recording at a path, or raise if there are several."""
+    found = _xml_files_of(path)
+    if len(found) > 1:
+        names = ", ".join(f"'{file.name}'" for file in found)
+        raise SourceError(
+            f"'{path}' holds {len(found)} recordings ({names}); give the path of one of these "
+            "files."
+        )
+    return found[0]
 
 
 def _is_of_prairie_view(heading: TiffHeading) -> bool:
@@ -136,7 +320,7 @@ def _xml_files(probe: PathProbe) -> list[Path]:
         heading = probe.read_once(read_tiff_heading)
         if heading is None or not _is_of_prairie_view(heading):
             return []
-        stem = re.sub(r"_Cycle\d+(?!.*_Cycle\d).*", "", probe.path.name)
+        stem = re.sub(r"[_-]Cycle\d+(?!.*[_-]Cycle\d).*", "", probe.path.name)
         xmls = (probe.path.with_name(stem + suffix) for suffix in (".xml", ".XML"))
         return [xml for xml in xmls if xml.is_file() and _MARK.search(probe.head(xml))][:1]
     files = [path for path in probe.files(".xml") if not _OTHER_XML.search(path.name)]

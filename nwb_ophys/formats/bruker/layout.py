@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.formats.bruker.xml import Cycle, Frame, PrairieRecording
+from nwb_ophys.formats.bruker.xml import Frame, PrairieRecording
 
-# Types of cycles whose frames are a time series, even if the focus moves within a cycle.
-_TIME_SERIES_TYPES = ("timed", "brightness", "single", "linescan")
+TIMES = ("absolute_time", "relative_time")
+"""Kinds of times of frames, the better one first."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -27,15 +27,23 @@ class PrairieLayout:
         Names by number.
     samples : list of list of Frame
         The frames of each sample, ordered by plane as in the first volume.
+    zeros : mapping of str to float
+        Earliest time of the whole recording, from which times count, for each kind of time.
     """
 
     channels: dict[int, str]
     samples: list[list[Frame]]
+    zeros: Mapping[str, float]
 
     @property
     def num_planes(self) -> int:
         """Number of planes of a sample."""
         return len(self.samples[0])
+
+    @property
+    def stage(self) -> tuple[float, float] | None:
+        """Position of the stage along x and y in micrometres; None if it is not stated."""
+        return self.samples[0][0].stage
 
     @property
     def depths(self) -> list[tuple[float, ...]]:
@@ -55,26 +63,30 @@ class PrairieLayout:
         numpy.ndarray of float64, shape (samples,), or None
             Seconds after the first frame of the recording, whatever its plane; None if not stated.
         """
-        for name in ("absolute_time", "relative_time"):
+        for name in TIMES:
             # The relative time restarts in each sequence of some types, so it may not ascend.
             stated = [[getattr(frame, name) for frame in sample] for sample in self.samples]
-            if all(None not in sample for sample in stated):
+            if name in self.zeros and all(None not in sample for sample in stated):
                 frame_times = np.array(stated, np.float64)
                 starts = frame_times.min(axis=1)
                 if np.isfinite(frame_times).all() and (np.diff(starts) > 0).all():
                     times = starts if plane is None else frame_times[:, plane]
-                    return np.round(times - starts[0], 9)
+                    return np.round(times - self.zeros[name], 9)
         return None
 
 
-def arrange(recording: PrairieRecording, present: frozenset[str]) -> PrairieLayout:
-    """Arrange the frames of a recording into samples.
+def arrange(
+    recording: PrairieRecording, present: frozenset[str], zeros: Mapping[str, float]
+) -> PrairieLayout:
+    """Arrange the frames of a recording at one position into samples.
 
     Parameters
     ----------
     recording : PrairieRecording
     present : frozenset of str
         Names of the files in the folder.
+    zeros : mapping of str to float
+        Earliest time of the whole recording for each kind of time.
 
     Raises
     ------
@@ -86,7 +98,7 @@ def arrange(recording: PrairieRecording, present: frozenset[str]) -> PrairieLayo
     UserWarning
         When the last sample is left out, since some of its frames or files are missing.
     """
-    kinds = {_is_volume(cycle): cycle for cycle in reversed(recording.cycles)}
+    kinds = {cycle.kind == "volume": cycle for cycle in reversed(recording.cycles)}
     several = any(len(cycle.frames) > 1 for cycle in recording.cycles)
     if len(kinds) > 1 and several:
         first, other = kinds[True], kinds[False]
@@ -100,21 +112,12 @@ def arrange(recording: PrairieRecording, present: frozenset[str]) -> PrairieLayo
         samples = _volumes(recording)
     else:
         samples = [[frame] for cycle in recording.cycles for frame in cycle.frames]
-    channels = _channels(recording)
+    channels = channels_of(recording)
     return PrairieLayout(
-        channels=channels, samples=_complete(recording, samples, set(channels), present)
+        channels=channels,
+        samples=_complete(recording, samples, set(channels), present),
+        zeros=zeros,
     )
-
-
-def _is_volume(cycle: Cycle) -> bool:
-    """Return whether the frames of a cycle are planes, by its type or by distinct positions."""
-    kind = cycle.type.lower()
-    if "zseries" in kind.replace(" ", ""):
-        return True
-    if any(word in kind for word in _TIME_SERIES_TYPES):
-        return False
-    positions = [frame.z for frame in cycle.frames]
-    return len(positions) > 1 and all(positions) and len(set(positions)) == len(positions)
 
 
 def _volumes(recording: PrairieRecording) -> list[list[Frame]]:
@@ -140,7 +143,8 @@ def _order_planes(depths: Sequence[tuple[float, ...]], frames: Sequence[Frame]) 
     return list(reversed(frames)) if backwards == list(depths) and not same else list(frames)
 
 
-def _channels(recording: PrairieRecording) -> dict[int, str]:
+def channels_of(recording: PrairieRecording) -> dict[int, str]:
+    """Return the names of the channels by number, or raise if no frame has a file."""
     names: dict[int, str] = {}
     for cycle in recording.cycles:
         for frame in cycle.frames:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
+from nwb_ophys.formats.bruker.layout import PrairieLayout
+from nwb_ophys.formats.bruker.lines import BrukerLineScanExtractor
 from nwb_ophys.formats.bruker.reader import BrukerTiffExtractor, settings_text
 from nwb_ophys.formats.bruker.xml import PrairieRecording
 from nwb_ophys.metadata import camel_case
@@ -29,28 +31,76 @@ def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) ->
     plane_index : int or None
     """
     recording = extractor.recording
-    depths = extractor.layout.depths
-    chosen = depths if plane_index is None else [depths[plane_index]]
-    channel = extractor.channel - 1
     line_period = recording.number("scanLinePeriod")
-    first_file = extractor.recording.path.parent / _first_file(extractor)
+    series = {
+        "pmt_gain": recording.number("pmtGain", str(extractor.channel - 1)),
+        "scan_line_rate": 1 / line_period if line_period else None,
+        "comments": _series_text(recording),
+    }
+    rate = extractor.get_sampling_frequency()
+    common = _common(extractor, recording, extractor.layout, plane_index, imaging_rate=rate)
+    return _with_ophys(common, TwoPhotonSeries=[series])
+
+
+def describe_images(extractor: BrukerTiffExtractor) -> dict[str, Any]:
+    """Return the metadata of one channel of a single image or z-stack.
+
+    Parameters
+    ----------
+    extractor : BrukerTiffExtractor
+    """
+    recording = extractor.recording
+    kind = recording.cycles[0].type
+    what = f"Prairie View sequence of the type '{kind}'." if kind else ""
+    description = " ".join(part for part in (what, _series_text(recording)) if part)
+    common = _common(extractor, recording, extractor.layout)
+    return _with_ophys(common, Images=[{"description": description or None}])
+
+
+def describe_line_scan(extractor: BrukerLineScanExtractor) -> dict[str, Any]:
+    """Return the metadata of one channel of a line scan.
+
+    Parameters
+    ----------
+    extractor : BrukerLineScanExtractor
+    """
+    line_scan = extractor.line_scan
+    recording = line_scan.recording
+    line = f"Scanned line: {line_scan.definition}." if line_scan.definition else ""
+    gain = recording.text("pmtGain", str(extractor.channel - 1))
+    parts = [line, f"Gain of the photomultiplier: {gain}." if gain else ""]
+    parts.append(_series_text(recording) or "")
+    comments = " ".join(part for part in parts if part)
+    common = _common(extractor, recording, line_scan.layout)
+    return _with_ophys(common, LineScan=[{"comments": comments or None}])
+
+
+def _with_ophys(common: dict[str, Any], **entries: Any) -> dict[str, Any]:
+    return {**common, "Ophys": {**common["Ophys"], **entries}}
+
+
+def _common(
+    extractor: BrukerTiffExtractor | BrukerLineScanExtractor,
+    recording: PrairieRecording,
+    layout: PrairieLayout,
+    plane_index: int | None = None,
+    **of_plane: Any,
+) -> dict[str, Any]:
+    """Return the metadata that all that is read has: session, device and imaging plane."""
+    chosen = layout.depths if plane_index is None else [layout.depths[plane_index]]
+    first_file = recording.path.parent / layout.samples[0][0].files[0].file_name
     plane = {
-        "imaging_rate": extractor.get_sampling_frequency(),
+        **of_plane,
         "excitation_lambda": _wavelength(recording),
         "description": _plane_text(recording, chosen),
         "optical_channel": [
             {
                 "name": camel_case(extractor.channel_name) or f"Ch{extractor.channel}",
-                "description": recording.descriptions.get(("pmtGain", str(channel))),
+                "description": recording.descriptions.get(("pmtGain", str(extractor.channel - 1))),
             }
         ],
         **_spacing(recording, chosen),
-        **_origin(recording, chosen),
-    }
-    series = {
-        "pmt_gain": recording.number("pmtGain", str(channel)),
-        "scan_line_rate": 1 / line_period if line_period else None,
-        "comments": _series_text(recording),
+        **_origin(recording, layout.stage, chosen),
     }
     return {
         "NWBFile": {
@@ -60,7 +110,6 @@ def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) ->
         "Ophys": {
             "Device": [{"description": _device_text(recording)}],
             "ImagingPlane": [plane],
-            "TwoPhotonSeries": [series],
         },
     }
 
@@ -93,10 +142,6 @@ def _parse_datetime(text: str, form: str) -> datetime | None:
         return datetime.strptime(text, form)
     except ValueError:
         return None
-
-
-def _first_file(extractor: BrukerTiffExtractor) -> str:
-    return extractor.layout.samples[0][0].files[0].file_name
 
 
 def _wavelength(recording: PrairieRecording) -> float | None:
@@ -142,13 +187,16 @@ def _z_device(recording: PrairieRecording) -> int:
     return int(number) if number is not None else 0
 
 
-def _origin(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -> dict[str, Any]:
+def _origin(
+    recording: PrairieRecording,
+    stage: tuple[float, float] | None,
+    depths: Sequence[tuple[float, ...]],
+) -> dict[str, Any]:
     """Return the stated position of the (first) plane, in metres."""
-    stage = [_first_number(recording, axis) for axis in ("XAxis", "YAxis")]
     device = _z_device(recording)
-    if None in stage or not depths or device >= len(depths[0]):
+    if stage is None or not depths or device >= len(depths[0]):
         return {}
-    position = [float(each or 0) for each in stage] + [depths[0][device]]
+    position = [*stage, depths[0][device]]
     key = ("positionCurrent", "ZAxis", str(device))
     name = recording.descriptions.get(key, "the z axis")
     return {
@@ -159,11 +207,6 @@ def _origin(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) ->
             "states the position of the stage, not the position of the first pixel."
         ),
     }
-
-
-def _first_number(recording: PrairieRecording, axis: str) -> float | None:
-    subindexed = recording.number("positionCurrent", axis, "0")
-    return recording.number("positionCurrent", axis) if subindexed is None else subindexed
 
 
 def _plane_text(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -> str | None:

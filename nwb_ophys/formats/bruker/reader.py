@@ -12,24 +12,30 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.files import require_file
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
-from nwb_ophys.formats.bruker.layout import PrairieLayout, arrange
+from nwb_ophys.formats.bruker.contents import Contents, Section, contents_of
+from nwb_ophys.formats.bruker.layout import PrairieLayout
 from nwb_ophys.formats.bruker.xml import FrameFile, PrairieRecording, read_prairie_xml
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
 
-def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLayout]:
-    """Read the XML file of a recording and arrange its frames.
+def open_prairie_recording(xml_path: Path) -> Contents:
+    """Read the XML file of a recording and divide what it names into movies and line scans.
 
     Parameters
     ----------
     xml_path : pathlib.Path
+
+    Raises
+    ------
+    SourceError
+        When all images are missing, or files of other samples than the last.
 
     Warns
     -----
@@ -40,9 +46,9 @@ def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLay
     recording = _read_once(xml_path)
     present = frozenset(path.name for path in xml_path.parent.iterdir())
     recording = _match_file_case(recording, present)
-    layout = arrange(recording, present)
     frames = [frame for cycle in recording.cycles for frame in cycle.frames]
     named = {file.file_name for frame in frames for file in frame.files}
+    contents = contents_of(recording, present)
     start = f"{xml_path.stem}_Cycle"
     others = sorted(
         name
@@ -56,7 +62,7 @@ def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLay
             UserWarning,
             stacklevel=2,
         )
-    return recording, layout
+    return contents
 
 
 def _read_once(path: Path) -> PrairieRecording:
@@ -106,13 +112,17 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         The channel to read; needed if there are several.
     plane_index : int, optional
         The plane to read, from 0; volumes of all planes by default.
+    position_index : int, optional
+        The position of the stage to read, from 0; needed if there are several.
 
     Attributes
     ----------
     recording : PrairieRecording
-        What the XML file states.
+        What the XML file states of this position.
     layout : PrairieLayout
         Its channels, samples and planes.
+    section_name : str
+        Name of the position; empty if there is only one.
     channel_name : str
     channel : int
         Number of the channel, from 1.
@@ -134,9 +144,12 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         xml_path: str | PathLike[str],
         channel_name: str | None = None,
         plane_index: int | None = None,
+        position_index: int | None = None,
     ) -> None:
         path = Path(xml_path)
-        self.recording, self.layout = open_prairie_recording(path)
+        section = _section(path, position_index)
+        self.recording, self.layout = section.recording, section.layout
+        self.section_name = section.name
         names = list(self.layout.channels.values())
         channel = index_of_name("channel_name", channel_name, names, path)
         self.channel, self.channel_name = list(self.layout.channels.items())[channel]
@@ -144,7 +157,7 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         if plane_index is not None:
             check_index("plane_index", plane_index, num_planes)
         planes = range(num_planes) if plane_index is None else [plane_index]
-        files, pages = _files_and_pages(self.recording, self.layout, self.channel)
+        files, pages = files_and_pages(self.recording, self.layout, self.channel)
         names = list(files)
         reader = ManyTiffsReader([path.parent / name for name in names], list(files.values()))
         _warn_unused_pages(path, reader, list(files.values()))
@@ -161,10 +174,48 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         )
 
 
-def _files_and_pages(
+def _section(path: Path, position_index: int | None) -> Section:
+    """Return the position of the stage that is read, or raise if it has to be chosen."""
+    contents = open_prairie_recording(path)
+    sections = contents.sections
+    if not sections:
+        types = ", ".join(f"'{scan.recording.cycles[0].type}'" for scan in contents.line_scans[:1])
+        raise SourceError(
+            f"'{path}' has no images, only line scans ({types}); open it with "
+            "BrukerLineScanInterface or nwb_ophys.open()."
+            if contents.line_scans
+            else no_images(path, contents)
+        )
+    if position_index is None and len(sections) > 1:
+        raise SourceArgumentError(
+            f"'{path}' has images at {len(sections)} positions of the stage; choose one with "
+            f"position_index, 0 to {len(sections) - 1}."
+        )
+    check_index("position_index", position_index or 0, len(sections))
+    return sections[position_index or 0]
+
+
+def no_images(path: Path, contents: Contents) -> str:
+    """Return the message for a recording of which all sequences are left out."""
+    types = ", ".join(f"'{kind}'" for kind in contents.left_out)
+    return (
+        f"'{path}' has only sequences of the type {types}: spot (point) scans, which have no "
+        "images and are not read yet. Give the XML file of another recording."
+    )
+
+
+def files_and_pages(
     recording: PrairieRecording, layout: PrairieLayout, channel: int
 ) -> tuple[dict[str, int], list[tuple[str, int]]]:
-    """Return the number of used pages of each file, and the file and page of each frame."""
+    """Return the number of used pages of each file, and the file and page of each frame.
+
+    Parameters
+    ----------
+    recording : PrairieRecording
+    layout : PrairieLayout
+    channel : int
+        Number of the channel, from 1.
+    """
     file_of = {
         id(frame): file
         for sample in layout.samples

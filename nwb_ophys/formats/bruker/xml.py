@@ -9,15 +9,15 @@ values, version 4 a flat ``Key`` per value, such as ``micronsPerPixel_XAxis``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from xml.etree import ElementTree
 
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.filetypes.files import unreadable_file
+from nwb_ophys.filetypes.xml import read_xml
 
 Settings = dict[tuple[str, ...], str]
 """Values by key and indices, such as ``("positionCurrent", "ZAxis", "0")``."""
@@ -34,6 +34,8 @@ class FrameFile:
     channel_name: str
     file_name: str
     page: int | None
+    source: str = ""
+    """Name of the image on which the line of a line scan was drawn; empty if there is none."""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,6 +51,8 @@ class Frame:
     z : tuple of float
         Position of each device that moves the focus, in micrometres.
     files : tuple of FrameFile
+    stage : tuple of float or None
+        Position of the stage along x and y, in micrometres.
     """
 
     index: int
@@ -56,15 +60,54 @@ class Frame:
     absolute_time: float | None
     z: tuple[float, ...]
     files: tuple[FrameFile, ...]
+    stage: tuple[float, float] | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Cycle:
-    """One ``Sequence`` element with its frames."""
+    """One ``Sequence`` element with its frames.
+
+    Attributes
+    ----------
+    number : int
+    type : str
+    frames : tuple of Frame
+    line : str
+        Definition of the scanned line as the file states it; empty if there is none.
+    settings : Mapping
+        Values at the first frame of a line scan, and of a cycle after one of another kind; empty
+        for other cycles, which have those of the cycle before.
+    """
 
     number: int
     type: str
     frames: tuple[Frame, ...]
+    line: str = ""
+    settings: Mapping[tuple[str, ...], str] = attrs.field(factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """``line`` or ``point`` scan, ``volume`` or ``frames``, by the type of the sequence."""
+        words = self.type.lower().replace(" ", "").replace("_", "").replace("-", "")
+        if "linescan" in words:
+            return "line"
+        if "point" in words and "markpoint" not in words:
+            return "point"
+        return "volume" if _is_volume(words, self.frames) else "frames"
+
+
+# Types of cycles whose frames are a time series, even if the focus moves within a cycle.
+_TIME_SERIES_TYPES = ("timed", "brightness", "single")
+
+
+def _is_volume(words: str, frames: Sequence[Frame]) -> bool:
+    """Return whether the frames of a cycle are planes, by its type or by distinct positions."""
+    if "zseries" in words:
+        return True
+    if any(word in words for word in _TIME_SERIES_TYPES):
+        return False
+    positions = [frame.z for frame in frames]
+    return len(positions) > 1 and all(positions) and len(set(positions)) == len(positions)
 
 
 @attrs.frozen(kw_only=True)
@@ -117,14 +160,15 @@ def read_prairie_xml(path: Path) -> PrairieRecording:
     SourceError
         When another program wrote it, or it has no frames.
     """
-    parser = _Parser(path)
-    try:
+
+    def parse(file: IO[bytes]) -> PrairieRecording:
+        parser = _Parser(path)
         # Frame by frame, since the file of a long recording has hundreds of MB.
-        for event, element in ElementTree.iterparse(path, events=("start", "end")):
+        for event, element in ElementTree.iterparse(file, events=("start", "end")):
             parser.handle(event, element)
-    except ElementTree.ParseError as error:
-        raise unreadable_file(path, "an XML file", error) from error
-    return parser.result()
+        return parser.result()
+
+    return read_xml(path, parse)
 
 
 class _Parser:
@@ -137,6 +181,8 @@ class _Parser:
         self.common: Settings = {}
         self.of_cycle: Settings = {}
         self.first: Settings = {}
+        self.first_of_cycle: Settings = {}
+        self.line = ""
         self.descriptions: Settings = {}
         self.frames: list[Frame] = []
         self.cycles: list[Cycle] = []
@@ -151,6 +197,8 @@ class _Parser:
             kept = self.common if above == "PVScan" else self.of_cycle
             kept |= self._settings(element)
             element.clear()
+        elif element.tag == "PVLinescanDefinition":
+            self.line = _line_text(element)
         elif element.tag == "Frame":
             self._end_frame(element)
         elif element.tag == "Sequence":
@@ -171,17 +219,19 @@ class _Parser:
         for shard in element.iterfind("PVStateShard"):
             own |= self._settings(shard)
         everything = self.common | self.of_cycle | own
-        if not self.first:
-            self.first = everything
+        self.first = self.first or everything
+        self.first_of_cycle = self.first_of_cycle or everything
         self.frames.append(self._frame(element, everything))
         element.clear()
 
     def _end_cycle(self, element: Any) -> None:
         number = _int(element.get("cycle"), len(self.cycles) + 1)
         frames = tuple(sorted(self.frames, key=lambda frame: frame.index))
-        kind = element.get("type", "")
-        self.cycles.append(Cycle(number=number, type=kind, frames=frames))
-        self.frames, self.of_cycle = [], {}
+        cycle = Cycle(number=number, type=element.get("type", ""), frames=frames, line=self.line)
+        if cycle.kind == "line" or not self.cycles or self.cycles[-1].kind != cycle.kind:
+            cycle = attrs.evolve(cycle, settings=self.first_of_cycle)
+        self.cycles.append(cycle)
+        self.frames, self.of_cycle, self.first_of_cycle, self.line = [], {}, {}, ""
         element.clear()
 
     def _frame(self, element: Any, settings: Settings) -> Frame:
@@ -191,6 +241,7 @@ class _Parser:
             relative_time=_float(element.get("relativeTime")),
             absolute_time=_float(element.get("absoluteTime")),
             z=_positions(settings),
+            stage=_stage(settings),
             files=tuple(sorted(files, key=lambda file: file.channel)),
         )
 
@@ -206,6 +257,7 @@ class _Parser:
             channel_name=(element.get("channelName") or f"Ch{channel}").strip(),
             file_name=name,
             page=_int(element.get("page"), 0) or None,
+            source=element.get("source", ""),
         )
 
     def _settings(self, shard: Any) -> Settings:
@@ -258,6 +310,31 @@ def _positions(settings: Settings) -> tuple[float, ...]:
     texts = [part for key in sorted(found) for part in re.split(r"[,;]", found[key])]
     numbers = [_float(text) for text in texts]
     return tuple(number for number in numbers if number is not None)
+
+
+def _stage(settings: Settings) -> tuple[float, float] | None:
+    """Return the position of the stage along x and y; None if it is not stated."""
+    x, y = (_stage_axis(settings, axis) for axis in ("XAxis", "YAxis"))
+    return None if x is None or y is None else (x, y)
+
+
+def _stage_axis(settings: Settings, axis: str) -> float | None:
+    subindexed = settings.get(("positionCurrent", axis, "0"))
+    return _float(settings.get(("positionCurrent", axis)) if subindexed is None else subindexed)
+
+
+def _line_text(definition: Any) -> str:
+    """Return the definition of a line in words: its mode, and coordinates as the file has them."""
+    inner = [element for element in definition if element.attrib]
+    # Elements with PV in their names repeat the coordinates as fractions of the image.
+    in_pixels = [element for element in inner if not element.tag.startswith("PV")]
+    parts = [_attributes(definition)]
+    parts += [f"{element.tag} {_attributes(element)}" for element in in_pixels or inner]
+    return "; ".join(part for part in parts if part)
+
+
+def _attributes(element: Any) -> str:
+    return ", ".join(f"{key} {value}" for key, value in element.attrib.items())
 
 
 def _float(text: str | None) -> float | None:

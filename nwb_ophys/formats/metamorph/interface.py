@@ -105,7 +105,7 @@ class MetaMorphImagingInterface(ImagingInterface):
 
     @classmethod
     def owns(cls, heading: TiffHeading) -> bool:
-        """Return whether a TIFF file has the tag of MetaMorph's stacks, and no other program's name.
+        """Return whether a TIFF file has the tag of MetaMorph's stacks and names no other program.
 
         Other programs copy the tags; MetaMorph calls itself MetaMorph or MetaSeries, if anything.
         """

@@ -110,6 +110,14 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
             selection += (slice(None), slice(None), self._plane)
         return np.swapaxes(np.asarray(self._data[selection]), 1, 2)
 
+    def get_planes(
+        self, start_sample: int | None, end_sample: int | None, planes: slice
+    ) -> NDArray[Any]:
+        """Return some planes of volumes, (samples, rows, columns, planes)."""
+        first, last, _ = slice(start_sample, end_sample).indices(self._shape[0])
+        selection = (slice(first, max(first, last)), slice(None), slice(None), planes)
+        return np.swapaxes(np.asarray(self._data[selection]), 1, 2)
+
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:

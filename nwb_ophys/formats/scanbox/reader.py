@@ -91,16 +91,34 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         numpy.ndarray of uint16, shape (samples, rows, columns) or (samples, rows, columns, planes)
             A new array; for volumes it is a transposed view.
         """
+        planes = slice(None) if self._plane is None else slice(self._plane, self._plane + 1)
+        pixels = self.get_planes(start_sample, end_sample, planes)
+        return pixels if self.is_volumetric else pixels[..., 0]
+
+    def get_planes(
+        self, start_sample: int | None, end_sample: int | None, planes: slice
+    ) -> npt.NDArray[np.uint16]:
+        """Read some planes of volumes, without the others.
+
+        Parameters
+        ----------
+        start_sample, end_sample : int, optional
+            First sample, and the one after the last; all samples by default.
+        planes : slice
+
+        Returns
+        -------
+        numpy.ndarray, shape (samples, rows, columns, planes)
+        """
         first, last = check_range(start_sample, end_sample, self._num_samples)
         header = self.metadata
         shape = (header.num_rows, header.num_columns)
         # The file has the axes sample, plane, row, column and channel.
         frames = self._pixels().reshape(-1, header.num_planes, *shape, len(header.channels))
-        planes = slice(None) if self._plane is None else slice(self._plane, self._plane + 1)
         stored = frames[first:last, planes, ..., self._channel]
         pixels = np.empty(stored.shape, np.uint16)
         np.subtract(_BRIGHTEST, stored, out=pixels)
-        return pixels.transpose(0, 2, 3, 1) if self.is_volumetric else pixels[:, 0]
+        return pixels.transpose(0, 2, 3, 1)
 
     def _pixels(self) -> npt.NDArray[np.uint16]:
         """Map the frames of all complete volumes into memory."""

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import attrs
 
 from nwb_ophys.errors import SourceError, SourceNotFoundError
-from nwb_ophys.filetypes.files import unreadable_file
+from nwb_ophys.filetypes.xml import read_xml
 
 NAME = "Experiment.xml"
 _LOCAL_FORMATS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p")
@@ -154,10 +154,7 @@ def read_experiment(path: Path) -> ThorExperiment:
         raise SourceNotFoundError(
             f"'{path}' does not exist; ThorImage writes it next to the images. Copy it there."
         )
-    try:
-        root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
-        raise unreadable_file(path, "an XML file", error) from error
+    root = read_xml(path, lambda file: ElementTree.parse(file).getroot())
     if root.tag != "ThorImageExperiment":
         raise SourceError(
             f"'{path}' is not a file of ThorImage: its root is <{root.tag}>, not "

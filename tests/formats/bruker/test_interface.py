@@ -208,7 +208,8 @@ def test_files_of_voltages_are_no_recordings(folder):
     text = '<PVScan version="5.6"/>'
     (folder / "TSeries-1_Cycle00001_VoltageRecording_001.xml").write_text(text)
     (folder / "notes.xml").write_text("<notes/>")
-    assert list(BrukerImagingInterface.streams(folder)) == ["Red", "Green"]
+    with pytest.warns(UserWarning, match="voltage recordings .*_001.xml'.* left out"):
+        assert list(BrukerImagingInterface.streams(folder)) == ["Red", "Green"]
 
 
 def test_other_formats_do_not_claim_version_4(tmp_path):

@@ -159,3 +159,15 @@ def test_a_camera_has_no_photomultiplier_and_no_laser(tmp_path):
     assert "camera Kiralux" in series.imaging_plane.device.description
     described = ThorImagingInterface(folder).describe()["Ophys"]["ImagingPlane"][0]
     assert described["excitation_lambda"] is None
+
+
+def test_a_byte_of_another_encoding_is_read(tmp_path):
+    """Fault: a text that a user of Windows typed makes the whole recording unreadable."""
+    folder = write_thor(tmp_path / "t", _movie(3, 12, 9))
+    xml = folder / "Experiment.xml"
+    content = xml.read_bytes()
+    comment = b"<!-- 25 \xb5m --><ThorImageExperiment"
+    xml.write_bytes(content.replace(b"<ThorImageExperiment", comment))
+    assert xml.read_bytes() != content
+    movie = ThorImagingInterface(folder)
+    np.testing.assert_array_equal(movie.extractor.get_series(), _movie(3, 12, 9))

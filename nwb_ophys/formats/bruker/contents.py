@@ -1,0 +1,194 @@
+"""Contents of a Prairie View recording: movies and images by position of the stage, line scans."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import attrs
+
+from nwb_ophys.formats.bruker.layout import TIMES, PrairieLayout, arrange
+from nwb_ophys.formats.bruker.xml import Cycle, Frame, PrairieRecording
+
+# A stage states slightly different coordinates each time that it returns to a position.
+_SAME_POSITION_UM = 1.0
+
+
+@attrs.frozen
+class _Place:
+    """Where a cycle was recorded: the stage, and the lowest and the highest of its planes."""
+
+    stage: Sequence[float]
+    lowest: Sequence[float]
+    highest: Sequence[float]
+    num_planes: int
+
+    def is_same(self, other: _Place) -> bool:
+        """Return whether two places are one; volumes that lack planes may begin elsewhere."""
+        if not _is_near(self.stage, other.stage):
+            return False
+        if self.num_planes == other.num_planes:
+            return _is_near(self.lowest, other.lowest)
+        return len(self.lowest) == len(other.lowest) and all(
+            low <= high + _SAME_POSITION_UM
+            for low, high in zip(
+                (*self.lowest, *other.lowest), (*other.highest, *self.highest), strict=True
+            )
+        )
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Section:
+    """Frames of one position of the stage.
+
+    Attributes
+    ----------
+    recording : PrairieRecording
+        The recording with the frames of this position only.
+    layout : PrairieLayout
+    name : str
+        Name of the position, such as ``Position1``; empty if there is only one.
+    """
+
+    recording: PrairieRecording
+    layout: PrairieLayout
+    name: str
+
+    @property
+    def is_movie(self) -> bool:
+        """Return whether there are several samples; a single image or z-stack is no movie."""
+        return len(self.layout.samples) > 1
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class LineScan:
+    """Cycles in which the same line was scanned.
+
+    Attributes
+    ----------
+    recording : PrairieRecording
+        The recording with these cycles only.
+    layout : PrairieLayout
+        Its images, whose rows are the lines, each as a sample of one frame.
+    name : str
+        Name of the line, such as ``Line1``; empty if there is only one.
+    """
+
+    recording: PrairieRecording
+    layout: PrairieLayout
+    name: str
+
+    @property
+    def definition(self) -> str:
+        """Definition of the line in words; empty if the file does not state it."""
+        return self.recording.cycles[0].line
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Contents:
+    """All that a recording holds.
+
+    Attributes
+    ----------
+    sections : list of Section
+    line_scans : list of LineScan
+    left_out : list of str
+        Types of the sequences that are not read, such as spot scans.
+    """
+
+    sections: list[Section]
+    line_scans: list[LineScan]
+    left_out: list[str]
+
+
+def contents_of(recording: PrairieRecording, present: frozenset[str]) -> Contents:
+    """Divide a recording by the types of its sequences and by the positions of the stage.
+
+    Parameters
+    ----------
+    recording : PrairieRecording
+    present : frozenset of str
+        Names of the files in the folder.
+    """
+    by_position = _positions([c for c in recording.cycles if c.kind in ("volume", "frames")])
+    by_line = _lines([cycle for cycle in recording.cycles if cycle.kind == "line"])
+    zeros = _zeros(recording, is_divided=len(by_position) + len(by_line) > 1)
+    sections = []
+    for number, cycles in enumerate(by_position):
+        settings = next((c.settings for c in cycles if c.settings), recording.settings)
+        own = attrs.evolve(recording, cycles=tuple(cycles), settings=settings)
+        name = f"Position{number}" if len(by_position) > 1 else ""
+        sections.append(Section(recording=own, layout=arrange(own, present, zeros), name=name))
+    line_scans = []
+    for number, cycles in enumerate(by_line):
+        own = attrs.evolve(recording, cycles=tuple(cycles), settings=cycles[0].settings)
+        name = f"Line{number}" if len(by_line) > 1 else ""
+        line_scans.append(LineScan(recording=own, layout=arrange(own, present, zeros), name=name))
+    points = dict.fromkeys(cycle.type for cycle in recording.cycles if cycle.kind == "point")
+    return Contents(sections=sections, line_scans=line_scans, left_out=list(points))
+
+
+def _zeros(recording: PrairieRecording, is_divided: bool) -> dict[str, float]:
+    """Return the earliest time of a recording for each kind of time that can be compared."""
+    found = {}
+    for name in TIMES:
+        times = [[getattr(f, name) for f in cycle.frames] for cycle in recording.cycles]
+        stated = [[time for time in own if time is not None] for own in times]
+        starts = [min(own) for own in stated if own]
+        # Relative times that restart with each cycle do not tell when a position was visited.
+        restarts = any(later <= earlier for earlier, later in itertools.pairwise(starts))
+        if starts and not (is_divided and restarts):
+            found[name] = min(starts)
+    return found
+
+
+def _positions(cycles: Sequence[Cycle]) -> list[list[Cycle]]:
+    """Return the cycles of each position, each with its own frames only."""
+    last_places: list[_Place] = []
+    found: list[list[Cycle]] = []
+    for cycle in cycles:
+        frames: dict[int, list[Frame]] = {}
+        for frame in cycle.frames:
+            # The planes of a volume belong together, wherever the stage drifts to.
+            first = cycle.frames[0] if cycle.kind == "volume" else frame
+            place = _place(cycle, first.stage or ())
+            frames.setdefault(_index_of(place, last_places), []).append(frame)
+        for index, own in frames.items():
+            if index == len(found):
+                found.append([])
+            found[index].append(attrs.evolve(cycle, frames=tuple(own)))
+    return found
+
+
+def _place(cycle: Cycle, stage: Sequence[float]) -> _Place:
+    """Return the place of a cycle; the focus may move within a time series."""
+    depths = [frame.z for frame in cycle.frames]
+    if cycle.kind != "volume":
+        return _Place(stage, depths[0], depths[0], 1)
+    return _Place(stage, min(depths), max(depths), len(depths))
+
+
+def _index_of(place: _Place, last_places: list[_Place]) -> int:
+    """Return the index of a position; a new one is added, and a known one follows slow drift."""
+    for index, other in enumerate(last_places):
+        if place.is_same(other):
+            last_places[index] = place
+            return index
+    last_places.append(place)
+    return len(last_places) - 1
+
+
+def _is_near(first: Sequence[float], second: Sequence[float]) -> bool:
+    return len(first) == len(second) and all(
+        abs(one - other) < _SAME_POSITION_UM for one, other in zip(first, second, strict=True)
+    )
+
+
+def _lines(cycles: Sequence[Cycle]) -> list[list[Cycle]]:
+    """Return the cycles of each line; images of another size are a line of their own."""
+    found: dict[tuple[str, ...], list[Cycle]] = {}
+    for cycle in cycles:
+        sizes = (cycle.settings.get((key,), "") for key in ("pixelsPerLine", "linesPerFrame"))
+        place = str(cycle.frames[0].stage)
+        found.setdefault((cycle.line, place, *sizes), []).append(cycle)
+    return list(found.values())

@@ -1,0 +1,79 @@
+"""Interface of images without a time axis: a single image or the planes of a z-stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from pynwb import NWBFile
+
+from nwb_ophys.errors import OptionError
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.mixins import DeviceWriter, StillsWriter
+from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
+from nwb_ophys.metadata import (
+    DeepDict,
+    get_default_ophys_metadata,
+    images_entry,
+    images_schema,
+    merge_description,
+    with_suffix,
+)
+
+
+@attrs.frozen(kw_only=True)
+class ImagesOptions:
+    """Conversion options of images without a time axis."""
+
+    stub: int | None = argument("Write only the first N planes.", default=None)
+
+
+class ImagesInterface(BaseOphysInterface, DeviceWriter, StillsWriter):
+    """Base class for images without a time axis; each interface is one channel.
+
+    The extractor is that of a movie with one sample. Its planes become ``GrayscaleImage`` objects
+    of an ``Images`` container in the acquisition.
+    """
+
+    Options = ImagesOptions
+
+    def get_metadata(self) -> DeepDict:
+        """Return the metadata that the files state, with defaults for the rest; edit it freely."""
+        defaults = get_default_ophys_metadata()
+        _, _, *planes = self.extractor.get_sample_shape()
+        is_stack = bool(planes)
+        name = "ZStack" if is_stack else "Image"
+        description = "Z-stack: one image per plane." if is_stack else "A single image."
+        defaults["Ophys"]["Images"] = [images_entry(name, description)]
+        return with_suffix(merge_description(defaults, self.describe()), self.part())
+
+    def get_metadata_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of the metadata."""
+        return with_neuroconv_keys(images_schema())
+
+    def add_to_nwbfile(
+        self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None = None, **options: Any
+    ) -> NWBFile:
+        """Add the device, the imaging plane and the images; pixels are read on writing.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+        metadata : Mapping, optional
+            Filled from :meth:`get_metadata` where keys are missing.
+        **options
+            See :class:`ImagesOptions`.
+
+        Returns
+        -------
+        pynwb.NWBFile
+            The same.
+        """
+        chosen = self.parse_options(options)
+        if chosen.stub is not None and chosen.stub < 1:
+            raise OptionError(f"stub is {chosen.stub}; it must be at least 1 plane.")
+        full = self.full_metadata(metadata)
+        self.add_devices(nwbfile, full)
+        return self.add_stills(nwbfile, full, num_planes=chosen.stub)

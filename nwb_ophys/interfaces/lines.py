@@ -1,0 +1,89 @@
+"""Interface of a line scan: one channel of one line, scanned again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from pynwb import NWBFile
+
+from nwb_ophys.errors import OptionError
+from nwb_ophys.extractors.lines import FirstLines
+from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
+from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.imaging import block_size
+from nwb_ophys.interfaces.mixins import DeviceWriter, LineScanWriter
+from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
+from nwb_ophys.metadata import (
+    DeepDict,
+    get_default_ophys_metadata,
+    images_entry,
+    line_scan_entry,
+    line_scan_schema,
+    merge_description,
+    with_suffix,
+)
+
+
+@attrs.frozen(kw_only=True)
+class LineScanOptions:
+    """Conversion options of a line scan."""
+
+    stub: int | None = argument("Write only the first N lines.", default=None)
+    iterator_options: dict[str, Any] | None = iterator_options_argument(
+        "buffer_gb or buffer_shape, and chunk_mb or chunk_shape, of the data.", shapes=True
+    )
+
+
+class LineScanInterface(BaseOphysInterface, DeviceWriter, LineScanWriter):
+    """Base class for line scans; each interface is one channel of one line.
+
+    The extractor is a :class:`~nwb_ophys.extractors.lines.LineScanExtractor`. The lines become a
+    ``TimeSeries`` in the processing module ``ophys``.
+    """
+
+    Options = LineScanOptions
+
+    def get_metadata(self) -> DeepDict:
+        """Return the metadata that the files state, with defaults for the rest; edit it freely."""
+        defaults = get_default_ophys_metadata()
+        defaults["Ophys"]["LineScan"] = [line_scan_entry()]
+        if self.extractor.source_images():
+            entry = images_entry("LineScanSource", "Images on which the scanned line was drawn.")
+            defaults["Ophys"]["Images"] = [entry]
+        return with_suffix(merge_description(defaults, self.describe()), self.part())
+
+    def get_metadata_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of the metadata."""
+        return with_neuroconv_keys(line_scan_schema())
+
+    def add_to_nwbfile(
+        self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None = None, **options: Any
+    ) -> NWBFile:
+        """Add the device, the imaging plane, the lines and the images on which they were drawn.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+        metadata : Mapping, optional
+            Filled from :meth:`get_metadata` where keys are missing.
+        **options
+            See :class:`LineScanOptions`.
+
+        Returns
+        -------
+        pynwb.NWBFile
+            The same.
+        """
+        chosen = self.parse_options(options)
+        full = self.full_metadata(metadata)
+        source = self if chosen.stub is None else self.with_extractor(self._first(chosen.stub))
+        source.add_devices(nwbfile, full)
+        source.add_line_scan(nwbfile, full, iterator_options=block_size(chosen.iterator_options))
+        return nwbfile
+
+    def _first(self, stub: int) -> FirstLines:
+        if stub < 1:
+            raise OptionError(f"stub is {stub}; it must be at least 1 line.")
+        return FirstLines(self.extractor, stub)
