@@ -12,5 +12,7 @@ FORMAT = Format(
     recognised="a folder with TIFF files and the PVScan XML file of Bruker's Prairie View 4 or 5",
     suffixes=(".xml", ".tif", ".tiff"),
     requires=("tifffile", "imagecodecs"),
+    # Pictures of the field of a line scan, beside it.
+    derived_folders=("References",),
     sample="sample:write_sample",
 )
