@@ -49,3 +49,16 @@ class CaimanSegmentationInterface(SegmentationInterface):
         if outline is None or not all(part in outline for part in ("estimates", "params/data")):
             return None
         return f"'{probe.path.name}' has CaImAn's estimates and params"
+
+    @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return what a file with the estimates of CaImAn lacks, or None."""
+        from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+
+        outline = probe.read_once(read_hdf5_outline) if probe.is_file else None
+        if outline is None or "estimates/A" not in outline:
+            return None
+        return (
+            f"'{probe.path}' contains CaImAn's estimates, but not the group params/data with the "
+            "field and the rate. Save the results again with CaImAn's save()."
+        )

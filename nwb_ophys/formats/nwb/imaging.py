@@ -8,7 +8,14 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.nwb.files import SERIES, NwbObject, choose, list_nwb, unique_names
+from nwb_ophys.formats.nwb.files import (
+    SERIES,
+    NwbObject,
+    choose,
+    list_nwb,
+    nwb_refusal,
+    unique_names,
+)
 from nwb_ophys.formats.nwb.objects import open_nwb, plane_of, session_of, stated
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -71,6 +78,12 @@ class NwbImagingInterface(ImagingInterface):
             return None
         names = ", ".join(f"{each.kind} '{each.name}'" for each in found)
         return f"'{probe.path.name}' is NWB with {len(found)} series of pixels: {names}"
+
+    @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return why an NWB file has neither a movie nor ROIs, or None."""
+        is_nwb = probe.is_zarr or (probe.is_file and probe.head().startswith(b"\x89HDF"))
+        return probe.read_once(nwb_refusal) if is_nwb else None
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:

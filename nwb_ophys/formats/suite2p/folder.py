@@ -22,10 +22,95 @@ MOVIE_FILES = ("ops.npy", "data.bin")
 # Settings that no other file of a plane states: the rate in Hz, and the size of the movie.
 _NUMBERS = ("fs", "nframes", "Ly", "Lx")
 
+MATLAB_FILE = "Fall.mat"
+"""All results of a plane in one file, which Suite2p saves on request."""
+
+_MOST_LISTED = 4
+
 _SECOND_CHANNEL: dict[tuple[str, ...], str] = {
     ROI_FILES: "F_chan2.npy",
     MOVIE_FILES: "data_chan2.bin",
 }
+
+
+_OWN_FILES = (
+    "F.npy",
+    "Fneu.npy",
+    "spks.npy",
+    "stat.npy",
+    "ops.npy",
+    "iscell.npy",
+    "redcell.npy",
+    "F_chan2.npy",
+    "Fneu_chan2.npy",
+    "data.bin",
+    "data_chan2.bin",
+    "data_raw.bin",
+    "data_chan2_raw.bin",
+    MATLAB_FILE,
+)
+_PLANE = re.compile(r"plane\d+|combined")
+
+
+def suite2p_folder_of(probe: PathProbe) -> Path | None:
+    """Return the ``suite2p`` folder that a file of a plane belongs to, or None.
+
+    Parameters
+    ----------
+    probe : PathProbe
+        A file such as ``plane0/F.npy``.
+    """
+    plane = probe.path.absolute().parent
+    if not probe.is_file or probe.path.name not in _OWN_FILES or not _PLANE.fullmatch(plane.name):
+        return None
+    folder = PathProbe(plane.parent)
+    has_planes = plane_names(folder, ROI_FILES) or plane_names(folder, MOVIE_FILES)
+    return probe.path.parent.parent if has_planes else None
+
+
+def suite2p_refusal(probe: PathProbe) -> str | None:
+    """Return why a file or folder of Suite2p cannot be read, or None.
+
+    Parameters
+    ----------
+    probe : PathProbe
+    """
+    if probe.is_file:
+        if probe.path.name not in _OWN_FILES or probe.path.suffix == ".bin":
+            return None
+        folder = suite2p_folder_of(probe)
+        if folder is not None:
+            return f"'{probe.path}' is one file of Suite2p's output; give the folder '{folder}'."
+        beside = _incomplete(PathProbe(probe.path.parent))
+        return beside or (
+            f"'{probe.path}' is named like a file of Suite2p's output. Give the folder 'suite2p', "
+            f"whose folder plane0 contains {' and '.join(ROI_FILES)}."
+        )
+    folders = [probe, *probe.folders(), *probe.within("suite2p").folders()]
+    planes = [each for each in folders if _PLANE.fullmatch(each.path.name)]
+    return next((reason for each in planes if (reason := _incomplete(each)) is not None), None)
+
+
+def _incomplete(plane: PathProbe) -> str | None:
+    """Return which files a folder with some of the files of a plane lacks; None without any."""
+    found = [name for name in _OWN_FILES if name in plane.file_names]
+    lacking = [name for name in ROI_FILES if name not in found]
+    if not found:
+        return None
+    if plane.path.name == "combined":
+        return (
+            f"'{plane.path}' is Suite2p's view of all planes in one image; give the folder that "
+            "contains plane0, plane1, …."
+        )
+    if not lacking:
+        return (
+            f"'{plane.path}' contains Suite2p's {' and '.join(ROI_FILES)}, but its name is not "
+            "plane0, plane1, …; rename it to plane0 and give that folder."
+        )
+    return (
+        f"'{plane.path}' contains Suite2p's {', '.join(found[:_MOST_LISTED])}, but not "
+        f"{' and '.join(lacking)}. Copy the .npy files from where Suite2p ran, or run it again."
+    )
 
 
 def find_suite2p_folder(

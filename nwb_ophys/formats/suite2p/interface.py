@@ -21,6 +21,8 @@ from nwb_ophys.formats.suite2p.folder import (
     plane_names,
     planes_left_out,
     planes_without_second_channel,
+    suite2p_folder_of,
+    suite2p_refusal,
 )
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block_size
@@ -88,6 +90,16 @@ class Suite2pSegmentationInterface(SegmentationInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a Suite2p folder with ROIs: the files of its planes."""
         return _evidence(path, ROI_FILES)
+
+    @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the ``suite2p`` folder that a file such as F.npy belongs to, or None."""
+        return suite2p_folder_of(probe)
+
+    @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return which files a plane lacks, or the folder to give instead of a file, or None."""
+        return suite2p_refusal(probe)
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
