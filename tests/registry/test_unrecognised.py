@@ -22,7 +22,14 @@ from nwb_ophys.errors import UnknownFormatError
 from nwb_ophys.formats.foreign import FOREIGN_FORMATS, ForeignVideo
 from nwb_ophys.registry import detect, unrecognised
 from nwb_ophys.simulation.recording import simulate_recording
-from nwb_ophys.testing import write_bruker, write_minian, write_sima, write_suite2p, write_thor
+from nwb_ophys.testing import (
+    write_bruker,
+    write_minian,
+    write_scanbox,
+    write_sima,
+    write_suite2p,
+    write_thor,
+)
 
 
 def reason(path: Path) -> str:
@@ -346,3 +353,12 @@ def test_a_damaged_file_is_explained_as_with_its_format(keeps, tmp_path):
     assert message.endswith(
         "It may be truncated or damaged; copy it again from where it was recorded."
     )
+
+
+def test_a_header_without_its_pixels(tmp_path, recording):
+    write_scanbox(tmp_path, recording.movie)
+    (pixels,) = tmp_path.rglob("*.sbx")
+    pixels.unlink()
+    (header,) = tmp_path.rglob("*.mat")
+    for path in (tmp_path, header):
+        assert f"there is no '{pixels.name}' with the pixels beside it" in reason(path)

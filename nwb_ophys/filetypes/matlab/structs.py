@@ -28,6 +28,8 @@ from nwb_ophys.paths import PathProbe
 Fields = dict[str, tuple[int, ...] | None]
 
 _HEADER_BYTES = 128
+# Order of bytes by the mark at the end of the header.
+_ORDERS = {b"IM": "<", b"MI": ">"}
 _HEAD_BYTES = 65536
 _MOST_VARIABLES = 200
 # Types of elements and the class of structs, as the MAT-file level 5 format numbers them.
@@ -86,7 +88,7 @@ def _fields(group: h5py.Group, names: list[str]) -> Fields:
 def _level5_outline(path: Path) -> dict[str, Fields] | None:
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
-        order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
+        order = _ORDERS.get(header[126:128])
         if order is None or not header.startswith(b"MATLAB"):
             return None
         outline: dict[str, Fields] = {ROOT: {}}
@@ -148,8 +150,8 @@ def _hdf5_objects(path: Path) -> dict[str, str]:
 def _level5_objects(path: Path) -> dict[str, str]:
     found = {}
     with path.open("rb") as file:
-        order = {b"IM": "<", b"MI": ">"}.get(file.read(_HEADER_BYTES)[126:128])
-        for element in _elements(file, order) if order is not None else ():
+        order = _ORDERS.get(file.read(_HEADER_BYTES)[126:128], "")
+        for element in _elements(file, order) if order else ():
             flags, place = _part(element, 0, order)
             kind = struct.unpack(f"{order}I", flags[:4])[0] & 0xFF
             if kind not in (_OBJECT_CLASS, _OPAQUE_CLASS):
@@ -171,8 +173,10 @@ def matlab_refusal(probe: PathProbe) -> str | None:
         return None
     for name, class_name in probe.read_once(read_matlab_objects).items():
         return _unreadable_object(probe.path, name, class_name)
+    head = probe.head()
+    is_level5 = head.startswith(b"MATLAB") and head[126:128] in _ORDERS
     is_whole = probe.read_once(read_matlab_outline) is not None
-    if is_whole or not probe.head().startswith((b"MATLAB", b"\x89HDF")):
+    if is_whole or not (is_level5 or head.startswith(b"\x89HDF")):
         return None
     return f"'{probe.path}' is not a whole MATLAB file; {COPY_AGAIN}."
 
