@@ -356,7 +356,7 @@ def test_a_damaged_file_is_explained_as_with_its_format(keeps, tmp_path):
 
 
 def test_a_header_without_its_pixels(tmp_path, recording):
-    write_scanbox(tmp_path, recording.movie)
+    write_scanbox(tmp_path / "a.sbx", recording.movie.astype(np.uint16))
     (pixels,) = tmp_path.rglob("*.sbx")
     pixels.unlink()
     (header,) = tmp_path.rglob("*.mat")
