@@ -114,7 +114,7 @@ def test_colliding_names_are_kept_apart_and_nothing_is_lost(tmp_path, first, sec
         planes = {s.imaging_plane.name for s in nwbfile.acquisition.values()}
         assert len(planes) == 2
         ophys = _ophys(nwbfile)
-        for suffix, recording in (("CellsOfLeft", first), ("CellsOfRight", second)):
+        for suffix, recording in (("Left", first), ("Right", second)):
             table = ophys["ImageSegmentation"][f"PlaneSegmentation{suffix}"]
             masks = table["image_mask"][:].swapaxes(1, 2)
             np.testing.assert_array_equal(masks, recording.image_masks())

@@ -29,6 +29,11 @@ from nwb_ophys.storage import DEFAULT_BACKEND
 @shared.overwrite
 @click.option("--append", is_flag=True, help="Add to an existing NWB file.")
 @click.option(
+    "--all-in-one",
+    is_flag=True,
+    help="Write recordings of different subjects or days to one file.",
+)
+@click.option(
     "--backend",
     type=shared.backend_names,
     help="Backend of the file.  [default: that of --configuration, or of the suffix of the output "
@@ -47,6 +52,7 @@ def convert(
     stub: int | None,
     overwrite: bool,
     append: bool,
+    all_in_one: bool,
     backend: str | None,
     compression: str | None,
     chunk_mb: float | None,
@@ -61,7 +67,9 @@ def convert(
     """Convert the recordings in PATHS to one NWB file.
 
     Each path is a file or folder of a recording or of its segmentation. All channels and planes
-    are written. Several paths become several streams of the same file.
+    are written. A file stands for the recording that it belongs to, so that its folder, one of
+    its files and all of them give the same. Several recordings become several streams of one
+    file.
 
     \b
     Example:
@@ -69,7 +77,7 @@ def convert(
           --option sampling_frequency=30
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
-    from nwb_ophys.opening import edited_metadata, open_recording
+    from nwb_ophys.opening import edited_metadata, joined_files, open_recording, summarise_file
     from nwb_ophys.storage import backend_of_name, backend_of_path, check_target, plan_nwbfile
 
     if not plan:
@@ -87,13 +95,15 @@ def convert(
     given = shared.pairs(options, "--option")
     if stub is not None:
         given["stub"] = stub
-    recording = open_recording(paths, format_names, given)
+    recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
     edits = shared.pairs(settings, "--set")
     metadata = edited_metadata(recording.converter, metadata_file, edits)
     if plan:
         nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
         click.echo(plan_nwbfile(nwbfile, storage).to_yaml(), nl=False)
         return
+    for line in joined_files(recording):
+        click.echo(line)
     written = recording.converter.run_conversion(
         output,
         metadata=metadata,
@@ -107,3 +117,5 @@ def convert(
         conversion_options=recording.conversion_options,
     )
     click.echo(f"{written}: {', '.join(recording.converter.interfaces)}")
+    click.echo(summarise_file(written))
+    click.echo(f"Check it with: nwb-ophys inspect {written}")

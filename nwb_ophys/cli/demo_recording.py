@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nwb_ophys.errors import OutputExistsError
-from nwb_ophys.opening import edited_metadata, open_recording
-from nwb_ophys.storage import DEFAULT_BACKEND, get_backend
+from nwb_ophys.opening import edited_metadata, open_recording, summarise_file
 from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p
 
 _SUBJECT = {
@@ -66,23 +65,6 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
     converter.run_conversion(
         target, metadata=edited_metadata(converter, None, _SUBJECT), overwrite=overwrite
     )
-    say(_summary(target))
+    say(summarise_file(target))
     say(f"\nCheck it with: nwb-ophys inspect {target}")
     return target
-
-
-def _summary(path: Path) -> str:
-    """Return a summary of the contents of the file, read from the file."""
-    with get_backend(DEFAULT_BACKEND).open(path, "r") as io:
-        nwbfile = io.read()
-        lines = [f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB):"]
-        for series in nwbfile.acquisition.values():
-            frames, columns, rows = series.data.shape
-            lines.append(f"  {series.name}: {frames} frames of {columns} x {rows} (x, y) pixels")
-        ophys = nwbfile.processing["ophys"]
-        for table in ophys["ImageSegmentation"].plane_segmentations.values():
-            lines.append(f"  {table.name}: {len(table.id)} ROIs ({', '.join(table.colnames)})")
-        for series in ophys["Fluorescence"].roi_response_series.values():
-            samples, rois = series.data.shape
-            lines.append(f"  {series.name}: {samples} samples of {rois} ROIs, {series.rate:g} Hz")
-    return "\n".join(lines)

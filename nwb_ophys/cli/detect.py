@@ -22,8 +22,9 @@ def detect(paths: tuple[Path, ...], every_file: bool, debug: bool) -> None:
 
     For a folder that is not itself a recording, the recordings in it are listed.
     """
+    from nwb_ophys.opening.grouping import group
     from nwb_ophys.registry import detect as candidates_of
-    from nwb_ophys.registry import option_asking_for, unrecognised
+    from nwb_ophys.registry import likeliest, option_asking_for, unrecognised
 
     for path in paths:
         found = candidates_of(path, every_file=every_file)
@@ -35,3 +36,7 @@ def detect(paths: tuple[Path, ...], every_file: bool, debug: bool) -> None:
             how = f"; skipped unless --option {option}=true" if option else ""
             what = f"{candidate.format} ({candidate.kind}): {candidate.evidence}"
             click.echo(f"{candidate.path}: {what}{how}")
+        rows = [(path, row) for path, row in likeliest(found) if not option_asking_for(row)]
+        for recordings in group(rows, given=[path]):
+            for line in recordings.describe():
+                click.echo(f"  {line}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from nwb_ophys.interfaces.arguments import (
     path_argument,
 )
 from nwb_ophys.interfaces.conversion import Convertible, Prepared
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.metadata import (
@@ -104,6 +105,65 @@ class Detectable:
             Tags and texts of the first page.
         """
         return False
+
+    @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the path of the recording that a file or folder belongs to, or None.
+
+        A user may give any file of a recording. By default a path is its own recording.
+
+        Parameters
+        ----------
+        probe : PathProbe
+        """
+        return None
+
+    joined_by_names: ClassVar[bool] = False
+    """Whether :meth:`group` joins files by their names, so that the user may choose others."""
+
+    @classmethod
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the recordings that a path of this format holds, and the files left out.
+
+        By default the path is one recording. Formats of several files tell the recordings of a
+        folder apart, and find the other files of a recording when one of them is given.
+
+        Parameters
+        ----------
+        probe : PathProbe
+            A path that the format recognises, or that the user opens as this format.
+        movie_names : collection of str
+            Names of the files that analyses of the recording have read, in order.
+
+        Raises
+        ------
+        SourceError
+            If it is not clear which files make one recording; the message lists them.
+        """
+        return Grouping(groups=(FileGroup(path=probe.path, files=(probe.path,)),))
+
+    @classmethod
+    def is_stray(cls, group: FileGroup) -> bool:
+        """Return whether a recording is left out where others of its folder are converted.
+
+        Parameters
+        ----------
+        group : FileGroup
+        """
+        return False
+
+    @classmethod
+    def movie_files(cls, path: Path) -> Sequence[str]:
+        """Return names of the files that an analysis states to have read; empty if unknown.
+
+        They decide which files of a folder are the movie where names and headers do not.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            A path of this format.
+        """
+        return ()
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:

@@ -25,7 +25,7 @@ from nwb_ophys.metadata.links import (
     path_of,
     set_entries,
 )
-from nwb_ophys.metadata.naming import camel_case, unused_name
+from nwb_ophys.metadata.naming import distinct_suffixes, unused_name
 from nwb_ophys.metadata.sharing import same, share_devices_and_planes
 
 # The lists whose entries each belong to one stream.
@@ -115,16 +115,17 @@ def compose_metadata(streams: Mapping[str, Mapping[str, Any]]) -> Composition:
 
 def _renamed(entries: Mapping[str, list[Any]]) -> Iterator[tuple[str, str, str]]:
     """Rename the entries whose names several streams use: yield stream, old and new name."""
-    users: dict[str, set[str]] = {}
+    users: dict[str, dict[str, None]] = {}
     for stream, own in entries.items():
         for entry in described(own):
-            users.setdefault(entry["name"], set()).add(stream)
+            users.setdefault(entry["name"], {})[stream] = None
     taken = set(users)
+    suffixes = {name: distinct_suffixes(list(own), name) for name, own in users.items()}
     for stream, own in entries.items():
         for entry in described(own):
             old = entry["name"]
             if len(users[old]) > 1:
-                entry["name"] = unused_name(old, camel_case(stream), taken)
+                entry["name"] = unused_name(old, suffixes[old][stream], taken)
                 yield stream, old, entry["name"]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from nwb_ophys.metadata.deepdict import DeepDict
 from nwb_ophys.metadata.defaults import get_default_ophys_metadata
 from nwb_ophys.metadata.links import SEGMENTATIONS, SERIES, described, entries_of, set_entries
-from nwb_ophys.metadata.naming import camel_case, unused_name
+from nwb_ophys.metadata.naming import distinct_suffixes, unused_name
 
 # The name of an entry and its link to a device do not describe it.
 _NOT_DESCRIBING = ("name", "device")
@@ -94,10 +94,11 @@ def _share(category: str, local: Mapping[str, DeepDict]) -> None:
     taken = {entry["name"] for m in local.values() for entry in described(entries_of(m, category))}
     renamed: dict[str, dict[str, dict[str, Any]]] = {stream: {} for stream in local}
     for name, named in groups.items():
+        suffixes = distinct_suffixes([group.streams[0] for group in named], name)
         for group in named:
             new = name
             if len(named) > 1:
-                new = unused_name(name, camel_case(group.streams[0]), taken)
+                new = unused_name(name, suffixes[group.streams[0]], taken)
             for stream in group.streams:
                 renamed[stream][name] = {**group.entry, "name": new}
     for stream, entries in renamed.items():

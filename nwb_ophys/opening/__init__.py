@@ -7,14 +7,17 @@ from nwb_ophys.opening.metadata_edits import (
     write_text,
 )
 from nwb_ophys.opening.recordings import Recording, open, open_all, open_recording
+from nwb_ophys.opening.summary import joined_files, summarise_file
 
 __all__ = [
     "Recording",
     "describe_recording",
     "edited_metadata",
+    "joined_files",
     "open",
     "open_all",
     "open_recording",
     "set_in_metadata",
+    "summarise_file",
     "write_text",
 ]

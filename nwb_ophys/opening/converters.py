@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SourceError
 from nwb_ophys.formats import builtin_rows
+from nwb_ophys.opening.grouping import group
 from nwb_ophys.opening.recordings import is_wanted, open_all, parse_request
 from nwb_ophys.registry import FormatRow, detect, get_format, likeliest, option_asking_for
 
@@ -60,7 +61,9 @@ class RecordingConverter(OphysConverter):
                 # Raises an error that says which files are missing.
                 self._found(path, [r.name for r in wanted if option_asking_for(r) == option])
         given = {name: value for name, value in source.items() if requests.get(name, True)}
-        super().__init__(open_all(found, given | requested, with_options=False))
+        super().__init__(
+            open_all(group(found), given | requested, with_options=False, all_in_one=True)
+        )
 
     @classmethod
     def _found(cls, path: str | Path, names: Sequence[str]) -> list[tuple[Path, FormatRow]]:

@@ -13,6 +13,9 @@ import attrs
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError, SourceNotFoundError
 from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
+from nwb_ophys.interfaces.grouping import warn_left_out
+from nwb_ophys.opening.grouping import FoundRecordings, group, recognise, streams_of_groups
+from nwb_ophys.opening.sessions import check_one_session
 from nwb_ophys.opening.texts import distinct_name, parse_options, read_text
 from nwb_ophys.registry import (
     FormatRow,
@@ -125,16 +128,21 @@ class Recording:
     converter : OphysConverter
     conversion_options : dict of str to dict
         Options by the name of the stream.
+    found : tuple of FoundRecordings
+        The recordings, with the files of each.
     """
 
     converter: OphysConverter
     conversion_options: dict[str, dict[str, Any]]
+    found: tuple[FoundRecordings, ...] = ()
 
 
 def open_recording(
     paths: Sequence[str | Path],
     format_names: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
+    *,
+    all_in_one: bool = False,
 ) -> Recording:
     """Open everything at some paths: all channels, planes and recordings, each as a stream.
 
@@ -145,7 +153,10 @@ def open_recording(
         Empty to detect the format of each path; one name for all paths; or one for each.
     options : Mapping, optional
         Source arguments and conversion options by name; texts are parsed by their schema. Each
-        option applies to every stream that knows it.
+        option applies to every stream that knows it. ``files`` chooses the files of a folder of
+        plain TIFF files that are one movie, by a pattern such as ``"*ch1*.tif"``.
+    all_in_one : bool
+        Whether recordings of different subjects or days may be streams of one file.
 
     Raises
     ------
@@ -153,20 +164,25 @@ def open_recording(
         If a path does not exist.
     UnknownFormatError
         If a named format does not exist, or no format recognises a path.
+    SourceError
+        If it is not clear which files make one recording, or if the recordings are not of one
+        session.
     OptionError
         If no stream knows an option.
     """
-    rows, given = _rows([Path(path) for path in paths], format_names, options or {})
-    interfaces = open_all(rows, given)
+    found, given = _found([Path(path) for path in paths], format_names, options or {})
+    interfaces = open_all(found, given, all_in_one=all_in_one)
     converter = OphysConverter(interfaces)
     conversion = {
         name: parse_options(given, arguments_schema(interface.Options, "")["properties"])
         for name, interface in interfaces.items()
     }
-    return Recording(converter, conversion)
+    return Recording(converter, conversion, tuple(found))
 
 
-def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
+def open(
+    path: str | Path, *, format: str | None = None, all_in_one: bool = False, **hints: Any
+) -> Any:
     """Open a recording or segmentation of any format.
 
     Parameters
@@ -175,6 +191,8 @@ def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
         A file or a folder.
     format : str, optional
         Name of the format; detected if not given.
+    all_in_one : bool
+        Whether recordings of different subjects or days may be streams of one converter.
     **hints
         Source arguments, such as ``sampling_frequency`` of a plain TIFF file; ``as_volume``: open
         the planes of volumes as one series (True) or as one series each (False);
@@ -192,64 +210,80 @@ def open(path: str | Path, *, format: str | None = None, **hints: Any) -> Any:
     OptionError
         If no format of the path knows a hint.
     """
-    rows, given = _rows([Path(path)], [] if format is None else [format], hints)
-    interfaces = open_all(rows, given, with_options=False)
+    found, given = _found([Path(path)], [] if format is None else [format], hints)
+    interfaces = open_all(found, given, with_options=False, all_in_one=all_in_one)
     if len(interfaces) == 1:
         return next(iter(interfaces.values()))
     return OphysConverter(interfaces)
 
 
 def open_all(
-    rows: Sequence[tuple[Path, FormatRow]], given: Mapping[str, Any], *, with_options: bool = True
+    recordings: Sequence[FoundRecordings],
+    given: Mapping[str, Any],
+    *,
+    with_options: bool = True,
+    all_in_one: bool = False,
 ) -> dict[str, Any]:
     """Return the interfaces of all streams by name.
 
     Parameters
     ----------
-    rows : sequence of (pathlib.Path, FormatRow)
+    recordings : sequence of FoundRecordings
     given : Mapping
         Source arguments; each applies to the streams that know it.
     with_options : bool
         Whether `given` may contain conversion options, which are ignored here.
+    all_in_one : bool
+        Whether the recordings may be of different subjects or days.
     """
-    classes = [row.load() for _, row in rows]
-    _check_known(given, classes, with_options)
+    _check_known(given, [found.row.load() for found in recordings], with_options)
     interfaces: dict[str, Any] = {}
     alike: dict[str, list[Path]] = {}
-    for path, row in rows:
-        alike.setdefault(row.name, []).append(path)
-    for (path, row), cls in zip(rows, classes, strict=True):
+    for found in recordings:
+        alike.setdefault(found.row.name, []).append(found.path)
+    by_recording: dict[int, list[Any]] = {}
+    for index, found in enumerate(recordings):
+        path, row, cls = found.path, found.row, found.row.load()
         source = parse_options(given, _source_schema(cls))
         if not isinstance(source.get("as_volume", True), bool):
             raise OptionError(f"as_volume is {source['as_volume']!r}; it must be true or false.")
         _check_complete(path, row, cls, source)
+        warn_left_out(found.left_out)
         stem = row.name if len(alike[row.name]) == 1 else distinct_name(path, alike[row.name])
-        for part, arguments in cls.streams(path, **source).items():
+        for part, arguments in streams_of_groups(cls, found.groups, source).items():
             interface = cls(**arguments)
             if given.get(option_asking_for(row)):
                 interface.default_options = dict(cls.request_defaults)
             interfaces[_stream_name(stem, part, interfaces)] = interface
+            by_recording.setdefault(index, []).append(interface)
+    if not all_in_one:
+        check_one_session(recordings, by_recording)
     return interfaces
 
 
-def _rows(
+def _found(
     paths: Sequence[Path], names: Sequence[str], given: Mapping[str, Any]
-) -> tuple[list[tuple[Path, FormatRow]], dict[str, Any]]:
-    """Return the paths with their formats, and the given arguments that remain."""
+) -> tuple[list[FoundRecordings], dict[str, Any]]:
+    """Return the recordings at some paths, and the given arguments that remain."""
     if len(names) not in (0, 1, len(paths)):
         raise OptionError(
             f"{len(names)} formats are given for {len(paths)} paths; give one, or one for "
             "each path."
         )
     chosen = [get_format(name) for name in names]
+    paths = [path.expanduser() for path in paths]
     for path in paths:
         if not path.exists():
             raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
-    if not names:
-        recognised = [found for path in paths for found in _recognised(path)]
-        return requested_rows(recognised, given, are_named=False)
-    rows = list(zip(paths, chosen if len(chosen) > 1 else chosen * len(paths), strict=True))
-    return requested_rows(rows, given, are_named=True)
+    if names:
+        rows = list(zip(paths, chosen if len(chosen) > 1 else chosen * len(paths), strict=True))
+    else:
+        rows = recognise(paths, _recognised)
+    rows, given = requested_rows(rows, given, are_named=bool(names))
+    pattern = None
+    if any(row.is_ours and row.load().joined_by_names for _, row in rows):
+        pattern = given.pop("files", None)
+    return group(rows, given=paths, pattern=pattern), given
 
 
 def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:

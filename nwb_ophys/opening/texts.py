@@ -30,7 +30,7 @@ def read_text(text: str, schema: Mapping[str, Any]) -> Any:
 
 
 def distinct_name(path: Path, paths: Sequence[Path]) -> str:
-    """Return a name for one of several paths: its stem, after the folders that differ.
+    """Return a name for one of several paths: the folders that differ, and its stem if it does.
 
     Parameters
     ----------
@@ -46,5 +46,10 @@ def distinct_name(path: Path, paths: Sequence[Path]) -> str:
         for index, parts in enumerate(zip(*folders, strict=False))
         if len(set(parts)) == 1
     }
-    own = [part for part in enumerate(path.parts[:-1]) if part not in same_in_all]
-    return " ".join([*(part for _, part in own), path.stem])
+    own = {
+        other: tuple(part for part in enumerate(other.parts[:-1]) if part not in same_in_all)
+        for other in paths
+    }
+    words = [part for _, part in own[path]]
+    is_enough = all(own.values()) and len(set(own.values())) == len(paths)
+    return " ".join(words if is_enough else [*words, path.stem])

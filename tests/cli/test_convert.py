@@ -28,7 +28,13 @@ def _acquired(path: Path) -> dict[str, np.ndarray]:
 def test_one_recording(run, raw, recording):
     done = run("convert", "movie.tif", "-o", "session.nwb", *RATE, "--set", START)
     assert (done.code, done.err) == (0, "")
-    assert done.out == f"{raw / 'session.nwb'}: tiff\n"
+    first, wrote, series, check = done.out.splitlines()
+    assert first == f"{raw / 'session.nwb'}: tiff"
+    assert wrote.startswith(f"Wrote {raw / 'session.nwb'} (")
+    num_samples, num_rows, num_columns = recording.movie.shape
+    size = f"{num_samples} frames of {num_columns} x {num_rows} (x, y) pixels"
+    assert series == f"  TwoPhotonSeries: {size}, 30 Hz"
+    assert check == f"Check it with: nwb-ophys inspect {raw / 'session.nwb'}"
     np.testing.assert_array_equal(
         _acquired(raw / "session.nwb")["TwoPhotonSeries"], recording.movie
     )
@@ -41,7 +47,7 @@ def test_all_channels_and_planes_of_several_paths(run, raw, recording, backend):
         *("--set", START, "--backend", backend),
     )
     assert done.code == 0
-    assert done.out.rstrip().endswith(
+    assert done.out.splitlines()[0].endswith(
         "scanimage Channel 1, scanimage Channel 2, suite2p plane0, suite2p plane1, caiman"
     )
     with get_backend(backend).open(raw / name, "r") as io:

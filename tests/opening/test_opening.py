@@ -109,16 +109,18 @@ def test_recordings_of_several_days_are_called_by_the_days(tmp_path, recording):
     """Fault: names were 'session1' and 'session1 #2', of ROIs 'PlaneSegmentationSession12'."""
     for day in ("day1", "day2"):
         write_suite2p(tmp_path / "mouse7" / day / "session1", recording)
-    assert _streams(tmp_path) == ["day1 session1", "day2 session1"]
+    assert _streams(tmp_path) == ["day1", "day2"]
     converter = nwb_ophys.open(tmp_path)
     segmentation = converter.get_metadata()["Ophys"]["ImageSegmentation"]
     names = [each["name"] for each in segmentation["plane_segmentations"]]
-    assert names == ["PlaneSegmentationDay1Session1", "PlaneSegmentationDay2Session1"]
+    assert names == ["PlaneSegmentationDay1", "PlaneSegmentationDay2"]
 
 
-def test_names_that_nothing_tells_apart_are_counted(tmp_path, recording):
+def test_a_path_given_twice_is_opened_once(tmp_path, recording):
+    """Fault: the same recording was written as many times as its path was given."""
     one = write_caiman(tmp_path / "one.hdf5", recording)
-    assert _streams(one, one) == ["one", "one #2"]
+    assert _streams(one, one) == ["caiman"]
+    assert _streams(one, tmp_path) == ["caiman"]
 
 
 def test_rois_of_several_analyses_in_a_folder(tmp_path, recording):

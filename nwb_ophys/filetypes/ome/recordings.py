@@ -18,9 +18,14 @@ OME_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.tf2", ".ome.tf8", ".ome.btf")
 
 def recordings_in(path: Path) -> list[Any]:
     """Return the OME-TIFF recordings of a path, each read from its first file."""
+    return recordings_of(_with_ome_xml(tiff_files(path)) if path.is_dir() else [path])
+
+
+def recordings_of(files: Sequence[Path]) -> list[Any]:
+    """Return the OME-TIFF recordings of some files, each read from its first file."""
     from nwb_ophys.filetypes.ome.files import read_ome
 
-    remaining = _with_ome_xml(tiff_files(path)) if path.is_dir() else [path]
+    remaining = list(files)
     found = []
     while remaining:
         recording = read_ome(remaining[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,13 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         self._num_samples = num_samples
         self._num_planes = num_planes
         self.is_volumetric = num_planes > 1
+
+    @property
+    def pages_of_files(self) -> dict[Path, int]:
+        """Number of pages of each file, in the order in which the files are joined."""
+        counts = np.diff(self._reader.first_pages).tolist()
+        paths = [source.table.path for source in self._reader.sources]
+        return dict(zip(paths, counts, strict=True))
 
     def _sample_pages(self, samples: Integers) -> Integers:
         """Return the pages of samples: int64, shape (samples,) in, (samples, planes) out."""

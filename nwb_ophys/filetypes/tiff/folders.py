@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
-from nwb_ophys.paths import PathProbe
+from nwb_ophys.paths import PathProbe, sample_of_many
 
-TIFF_SUFFIXES = (".tif", ".tiff")
+TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
+# Headers of a folder that detection reads; files with other names are read first.
+_FEW_HEADINGS = 30
 
 
 def tiff_files(path: Path | list[Path]) -> list[Path]:
@@ -20,15 +23,41 @@ def tiff_files(path: Path | list[Path]) -> list[Path]:
         return [path]
     files = PathProbe(path).files(*TIFF_SUFFIXES)
     if not files:
-        raise SourceError(f"The folder '{path}' holds no TIFF file (.tif, .tiff).")
+        raise SourceError(
+            f"The folder '{path}' holds no TIFF file ({', '.join(TIFF_SUFFIXES)}); check the path."
+        )
     return files
 
 
-def first_heading(probe: PathProbe) -> tuple[Path, TiffHeading] | None:
-    """Return the first TIFF file of a path and its header, or None where there is none."""
-    first = probe.first_file(*TIFF_SUFFIXES)
-    heading = None if first is None else probe.read_once(read_tiff_heading, first)
-    return None if first is None or heading is None else (first, heading)
+def first_heading(
+    probe: PathProbe, accepts: Callable[[TiffHeading], bool] | None = None
+) -> tuple[Path, TiffHeading] | None:
+    """Return the first TIFF file of a path and its header, or None where there is none.
+
+    Parameters
+    ----------
+    probe : PathProbe
+    accepts : callable, optional
+        Takes a header and returns whether the file counts; by default every TIFF file counts.
+    """
+    for path, heading in some_headings(probe):
+        if accepts is None or accepts(heading):
+            return path, heading
+    return None
+
+
+def some_headings(probe: PathProbe) -> Iterator[tuple[Path, TiffHeading]]:
+    """Yield TIFF files of a path with their headers; of many files a sample of different names.
+
+    Each header is read once per probe.
+    """
+    names = probe.names(*TIFF_SUFFIXES)
+    sample = sample_of_many([("", name) for name in names], names, _FEW_HEADINGS)
+    for name in sample:
+        path = probe.path if probe.is_file else probe.path / name
+        heading = probe.read_once(read_tiff_heading, path)
+        if heading is not None:
+            yield path, heading
 
 
 def in_words(probe: PathProbe) -> str:

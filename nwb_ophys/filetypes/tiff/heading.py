@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,10 @@ _TEXT_TYPES = (1, 2)  # BYTE, which some use for text, and ASCII
 # Descriptions may have megabytes; their first lines identify the program that wrote them.
 _LONGEST = 1 << 16
 _MOST_ENTRIES = 4096
+# Rows, columns, bits per sample, sample format.
+_FRAME_TAGS = (257, 256, 258, 339)
+# ImageJ writes one page directory for stacks of more than 4 GB, tifffile for "shape".
+_IMAGES = re.compile(r"^images=(?!1$)\d+|\"shape\": \[\d+, \d+, \d+", re.MULTILINE)
 
 
 @attrs.frozen
@@ -30,11 +35,18 @@ class TiffHeading:
         Texts by the number of the tag, cut after 64 kB.
     extra_number : int
         The number after the header of a BigTIFF file, where some programs put a mark; else 0.
+    frame : tuple of (int or None)
+        Rows, columns, bits per sample and sample format of the first page; None where a tag is
+        absent or has a value per sample.
+    has_more_pages : bool
+        Whether another page directory follows the first one.
     """
 
     tags: frozenset[int]
     texts: Mapping[int, str]
     extra_number: int = 0
+    frame: tuple[int | None, ...] = ()
+    has_more_pages: bool = False
 
     @property
     def description(self) -> str:
@@ -45,6 +57,11 @@ class TiffHeading:
     def software(self) -> str:
         """Name of the program that wrote the file, or empty where it is not stated."""
         return self.texts.get(SOFTWARE, "")
+
+    @property
+    def is_single_image(self) -> bool:
+        """True if the file has one page, and does not state more images behind it."""
+        return not self.has_more_pages and _IMAGES.search(self.description) is None
 
     @property
     def has_ome_xml(self) -> bool:
@@ -86,13 +103,27 @@ def _read(file: BinaryIO) -> TiffHeading | None:
         return None
     layout = struct.Struct(order + ("HHQ8s" if is_big else "HHI4s"))
     entries = file.read(layout.size * count)
-    tags, texts = set(), {}
+    following = file.read(8 if is_big else 4)
+    tags, texts, numbers = set(), {}, {}
     for tag, kind, size, value in layout.iter_unpack(entries):
         tags.add(tag)
         # Some files have two descriptions, of which the first one is OME-XML.
         if kind in _TEXT_TYPES and tag not in texts:
             texts[tag] = _text(file, size, value, order + ("Q" if is_big else "I"))
-    return TiffHeading(frozenset(tags), texts, extra)
+        if tag in _FRAME_TAGS and size == 1:
+            numbers[tag] = _number(kind, value, order)
+    return TiffHeading(
+        frozenset(tags),
+        texts,
+        extra,
+        tuple(numbers.get(tag) for tag in _FRAME_TAGS),
+        any(following),
+    )
+
+
+def _number(kind: int, value: bytes, order: str) -> int | None:
+    code = {3: "H", 4: "I"}.get(kind)  # SHORT and LONG
+    return struct.unpack_from(order + code, value)[0] if code else None
 
 
 def _text(file: BinaryIO, size: int, value: bytes, offset: str) -> str:

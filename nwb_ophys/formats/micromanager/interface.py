@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import attrs
 from nwb_ophys.filetypes.ome.recordings import grid_spacing, images_in, single_file
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, warn_of_subfolders
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.formats.grouping import ome_grouping
 from nwb_ophys.formats.micromanager.tags import (
     FRAME_TAG,
     first_positive,
@@ -18,7 +19,9 @@ from nwb_ophys.formats.micromanager.tags import (
     naming_unclosed,
     read_summary,
 )
+from nwb_ophys.formats.owners import own_files
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.grouping import Grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
@@ -126,8 +129,8 @@ class MicroManagerImagingInterface(ImagingInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a Micro-Manager recording: its own tags."""
         probe = PathProbe.of(path)
-        found = first_heading(probe)
-        if found is None or not cls.owns(found[1]):
+        found = first_heading(probe, cls.owns)
+        if found is None:
             return None
         summary = probe.read_once(read_summary, found[0])
         if summary is None:
@@ -136,11 +139,19 @@ class MicroManagerImagingInterface(ImagingInterface):
         return f"{in_words(probe)} has the tags of Micro-Manager {version or ''}".strip()
 
     @classmethod
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the recordings at a path, with the files that their metadata name."""
+        with naming_unclosed(probe.path):
+            if not probe.is_folder:
+                return ome_grouping([probe.path], ())
+            warn_of_subfolders(probe.path)
+            return ome_grouping(*own_files(probe, cls.owns))
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
         """Yield every channel at every position of every recording at a path."""
         from nwb_ophys.formats.micromanager.reader import channel_names
 
-        warn_of_subfolders(path)
         with naming_unclosed(path):
             places = list(images_in(path))
         for place in places:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from nwb_ophys.filetypes.tiff.folders import (
     first_heading,
     warn_of_subfolders,
 )
-from nwb_ophys.formats.owners import is_owned
+from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.formats.grouping import ome_grouping
+from nwb_ophys.formats.owners import is_owned, own_files
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.grouping import Grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
@@ -97,8 +100,8 @@ class OmeTiffImagingInterface(ImagingInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for an OME-TIFF recording: the XML in the first page."""
         probe = PathProbe.of(path)
-        found = first_heading(probe)
-        if found is None or not found[1].has_ome_xml or is_owned(probe):
+        found = first_heading(probe, _has_ome_xml)
+        if found is None or is_owned(probe):
             return None
         count = len(probe.names(*TIFF_SUFFIXES))
         if count == 1:
@@ -106,9 +109,16 @@ class OmeTiffImagingInterface(ImagingInterface):
         return f"the first of {count} TIFF files, '{found[0].name}', has OME-XML in its first page"
 
     @classmethod
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the recordings at a path, with the files that their OME-XML names."""
+        if not probe.is_folder:
+            return ome_grouping([probe.path], ())
+        warn_of_subfolders(probe.path)
+        return ome_grouping(*own_files(probe, _has_ome_xml))
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
         """Yield every channel of every image of every recording at a path."""
-        warn_of_subfolders(path)
         for place in images_in(path):
             for channel in place.image.channel_names:
                 yield Part(
@@ -121,6 +131,10 @@ class OmeTiffImagingInterface(ImagingInterface):
                     channel=channel,
                     num_planes=place.image.sizes["Z"],
                 )
+
+
+def _has_ome_xml(heading: TiffHeading) -> bool:
+    return heading.has_ome_xml
 
 
 def _device(instrument: Any) -> dict[str, Any]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
+from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, warn_of_subfolders
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.formats.owners import own_files
 from nwb_ophys.formats.scanimage.text import MAGIC_NUMBER
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
@@ -113,8 +115,8 @@ class ScanImageImagingInterface(ImagingInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a ScanImage recording: its header."""
         probe = PathProbe.of(path)
-        found = first_heading(probe)
-        if found is None or not cls.owns(found[1]):
+        found = first_heading(probe, cls.owns)
+        if found is None:
             return None
         heading = found[1]
         version = re.search(r"VERSION_MAJOR = '?([\w.]+)", heading.software + heading.description)
@@ -122,24 +124,37 @@ class ScanImageImagingInterface(ImagingInterface):
         return f"{in_words(probe)} has the header of {program}"
 
     @classmethod
-    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
-        """Yield every saved channel of every recording at a path, with all its frames."""
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the recordings of a path, with all their files, as their frame numbers say."""
         from nwb_ophys.formats.scanimage.files import find_recording
         from nwb_ophys.formats.scanimage.header import scanimage_metadata
 
-        warn_of_subfolders(path)
-        remaining = tiff_files(path)
+        remaining, left_out = [probe.path], ()
+        if probe.is_folder:
+            warn_of_subfolders(probe.path)
+            remaining, left_out = own_files(probe, cls.owns)
+        groups = []
         while remaining:
             first = remaining[0]
-            header = scanimage_metadata(first)
-            files = {file.path.resolve() for file in find_recording(first, header)}
-            remaining = [file for file in remaining[1:] if file.resolve() not in files]
+            files = [file.path for file in find_recording(first, scanimage_metadata(first))]
+            used = {file.resolve() for file in files}
+            remaining = [file for file in remaining[1:] if file.resolve() not in used]
+            groups.append(FileGroup(path=files[0], files=tuple(files)))
+        return Grouping(groups=tuple(groups), left_out=left_out)
+
+    @classmethod
+    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
+        """Yield every saved channel of every recording at a path, with all its frames."""
+        from nwb_ophys.formats.scanimage.header import scanimage_metadata
+
+        for group in cls.group(PathProbe(path)).groups:
+            header = scanimage_metadata(group.files[0])
             divided = header.frames_per_slice > 1 and "slice_sample" not in source
             for channel in header.channel_names:
                 yield Part(
-                    arguments={"file_path": first, "channel_name": channel},
+                    arguments={"file_path": group.path, "channel_name": channel},
                     defaults={"interleave_slice_samples": True} if divided else {},
-                    recording=first.stem,
+                    recording=group.files[0].stem,
                     channel=channel,
                     num_planes=header.num_planes,
                 )

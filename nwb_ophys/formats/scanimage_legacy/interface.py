@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import attrs
 
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.formats.owners import own_files
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
@@ -82,8 +84,8 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a ScanImage 3 recording: its header."""
         probe = PathProbe.of(path)
-        found = first_heading(probe)
-        if found is None or not cls.owns(found[1]):
+        found = first_heading(probe, cls.owns)
+        if found is None:
             return None
         heading = found[1]
         version = re.search(r"state\.software\.version ?= ?([\d.]+)", heading.description)
@@ -91,24 +93,37 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         return f"{in_words(probe)} has the header of {program}"
 
     @classmethod
-    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the acquisitions at a path; files of one trigger are one acquisition."""
+        from nwb_ophys.formats.scanimage_legacy.reader import legacy_metadata
+
+        folder = probe if probe.is_folder else PathProbe(probe.path.parent)
+        if probe.is_folder:
+            warn_of_subfolders(probe.path)
+        files, left_out = own_files(folder, cls.owns)
+        acquisitions: dict[Any, list[Path]] = {}
+        for file in files:
+            # Without a trigger time, each file is an acquisition.
+            acquisitions.setdefault(legacy_metadata(file).start or file, []).append(file)
+        groups = [FileGroup.of_files(files) for files in acquisitions.values()]
+        if probe.is_file:
+            own = folder.path / probe.path.name
+            groups, left_out = [group for group in groups if own in group.files], ()
+        return Grouping(groups=tuple(groups), left_out=left_out)
+
+    @classmethod
+    def parts(cls, path: Path | list[Path], **source: Any) -> Iterator[Part]:
         """Yield every saved channel of every acquisition at a path."""
         from nwb_ophys.formats.scanimage_legacy.reader import legacy_metadata
 
-        warn_of_subfolders(path)
-        acquisitions: dict[Any, list[Path]] = {}
-        headers = {}
-        for file in tiff_files(path):
-            headers[file] = legacy_metadata(file)
-            # Files of one trigger are one acquisition; without a trigger time, each file is one.
-            acquisitions.setdefault(headers[file].start or file, []).append(file)
-        for files in acquisitions.values():
-            header = headers[files[0]]
-            given = files if len(files) > 1 else files[0]
+        is_folder = not isinstance(path, list) and path.is_dir()
+        groups = cls.group(PathProbe(path)).groups if is_folder else None  # type: ignore[arg-type]
+        for group in groups or [FileGroup.of_files(tiff_files(path))]:
+            header = legacy_metadata(group.files[0])
             for channel in header.channel_names:
                 yield Part(
-                    arguments={"file_path": given, "channel_name": channel},
-                    recording=files[0].stem,
+                    arguments={"file_path": group.path, "channel_name": channel},
+                    recording=group.files[0].stem,
                     channel=channel,
                     num_planes=header.num_planes,
                 )

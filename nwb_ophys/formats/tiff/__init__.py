@@ -9,7 +9,7 @@ FORMAT = Format(
     kind="imaging",
     interface="interface:TiffImagingInterface",
     recognised="multi-page TIFF files, or a folder of them",
-    suffixes=(".tif", ".tiff"),
+    suffixes=(".tif", ".tiff", ".btf", ".tf2", ".tf8"),
     requires=("tifffile", "imagecodecs"),
     sample="sample:write_sample",
 )

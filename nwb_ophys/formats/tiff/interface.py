@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
+from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
     first_heading,
-    tiff_files,
     warn_of_subfolders,
 )
+from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.owners import is_owned
+from nwb_ophys.formats.tiff.grouping import group_file, group_folder, is_stray
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping, warn_left_out
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, indexed_name, indexed_names, indexed_parts
 from nwb_ophys.paths import PathProbe
@@ -47,6 +50,7 @@ class TiffImagingInterface(ImagingInterface):
 
     Source = TiffSource
     has_volumes = True
+    joined_by_names = True
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -54,7 +58,7 @@ class TiffImagingInterface(ImagingInterface):
         from nwb_ophys.formats.tiff.reader import TiffStackExtractor
 
         arguments = attrs.asdict(source)
-        paths = tiff_files(arguments.pop("file_path"))
+        paths = _files(arguments.pop("file_path"))
         return TiffStackExtractor(paths, arguments.pop("sampling_frequency"), **arguments)
 
     def describe(self) -> Mapping[str, Any]:
@@ -74,7 +78,7 @@ class TiffImagingInterface(ImagingInterface):
         """Return the evidence for a plain TIFF file, or a folder of them."""
         probe = PathProbe.of(path)
         found = first_heading(probe)
-        if found is None or found[1].has_ome_xml or is_owned(probe):
+        if found is None or is_owned(probe) or first_heading(probe, _has_ome_xml) is not None:
             return None
         if probe.is_folder:
             count = len(probe.names(*TIFF_SUFFIXES))
@@ -82,11 +86,45 @@ class TiffImagingInterface(ImagingInterface):
         return f"'{probe.path.name}' is a plain TIFF file"
 
     @classmethod
-    def parts(cls, path: Path, **source: Any) -> list[Part]:
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the movies of a folder, or the movie that a file belongs to, by their names."""
+        if probe.is_folder:
+            warn_of_subfolders(probe.path)
+            return group_folder(probe, movie_names)
+        return group_file(probe)
+
+    @classmethod
+    def is_stray(cls, group: FileGroup) -> bool:
+        """Return whether a recording is a projection or a single image."""
+        return is_stray(group)
+
+    @classmethod
+    def parts(cls, path: Path | list[Path], **source: Any) -> list[Part]:
         """Return a part for each channel of a TIFF stack."""
         from nwb_ophys.formats.tiff.reader import tiff_layout
 
-        warn_of_subfolders(path)
         given = {key: source[key] for key in ("num_channels", "num_planes") if key in source}
-        layout = tiff_layout(tiff_files(path), **given)
+        layout = tiff_layout(_files(path), **given)
         return indexed_parts(layout.num_channels, layout.num_planes, file_path=path)
+
+
+def _has_ome_xml(heading: TiffHeading) -> bool:
+    return heading.has_ome_xml
+
+
+def _files(path: Path | list[Path]) -> list[Path]:
+    """Return the files of a movie; those of a folder must be one movie."""
+    if isinstance(path, list):
+        return path
+    if not path.is_dir():
+        return [path]
+    warn_of_subfolders(path)
+    found = group_folder(PathProbe(path))
+    if len(found.groups) > 1:
+        names = ", ".join(f"'{group.name}'" for group in found.groups)
+        raise SourceError(
+            f"'{path}' holds {len(found.groups)} movies ({names}); give the list of files of one, "
+            "or open the folder with nwb_ophys.open."
+        )
+    warn_left_out(found.left_out)
+    return list(found.groups[0].files)

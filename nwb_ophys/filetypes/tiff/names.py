@@ -1,0 +1,153 @@
+"""Names of image files: the counter that parts of a movie differ in, and tokens with a meaning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import attrs
+
+from nwb_ophys.paths import natural_order
+
+_START = r"(?:^|(?<=[\W_\d]))"
+_END = r"(?=[\W_]|$)"
+_COLOURS = "green|red|blue|yellow|cyan|magenta|farred|gfp|rfp|yfp|cfp|dapi|mcherry|tdtomato|gcamp"
+_TOKENS = {
+    # A date is part of the name of a session, and never the counter of its files.
+    "identity": r"(?<!\d)(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?!\d)"
+    rf"|{_START}(?:mouse|mice|animal|subject|subj|sub|rat|fish|fly|session|ses|day|date)"
+    r"[ _-]?[a-z]?\d+",
+    "channel": rf"{_START}(?:channel|chan|ch)[ _-]?\d+|^c\d+(?=-)|{_START}c\d+{_END}"
+    rf"|{_START}(?:{_COLOURS}){_END}",
+    "plane": rf"{_START}(?:plane|slice|layer|depth)[ _-]?\d+|{_START}z[_-]?\d+{_END}",
+    "position": rf"{_START}(?:position|pos|fov|roi|region|field|site|tile|well|area)[ _-]?\d+"
+    rf"|{_START}xy\d+{_END}",
+    "number": r"\d+",
+}
+_TOKEN = re.compile("|".join(f"(?P<{k}>{v})" for k, v in _TOKENS.items()), re.IGNORECASE)
+# ImageJ puts the name of a projection before the name of the stack.
+_PROJECTION = re.compile(
+    rf"^(?:max|avg|std|med|sum|min)_|{_START}(?:MAX|AVG|STD|MED|SUM|MIN)_"
+    rf"|{_START}(?:reference|projection){_END}",
+)
+_PROJECTION_WORD = re.compile(rf"{_START}(?:reference|projection){_END}", re.IGNORECASE)
+
+
+@attrs.frozen(kw_only=True)
+class NamedSeries:
+    """Files whose names differ in one counter at most.
+
+    Attributes
+    ----------
+    paths : tuple of pathlib.Path
+        The files in the order of the counter.
+    family : tuple of str
+        Name without the counter and without the tokens of `tokens`. Series of one family are
+        streams of one recording.
+    tokens : tuple of str
+        Tokens of channel, plane and position, such as ``ch1`` or ``z03``.
+    numbers : tuple of int
+        Values of the counter, file by file; empty where the names have no counter.
+    """
+
+    paths: tuple[Path, ...]
+    family: tuple[str, ...]
+    tokens: tuple[str, ...]
+    numbers: tuple[int, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Tokens as a name, such as ``ch1 z03``."""
+        return " ".join(self.tokens)
+
+    @property
+    def gap(self) -> tuple[int, int] | None:
+        """Two neighbouring values of the counter between which others are missing, or None."""
+        steps = [b - a for a, b in zip(self.numbers, self.numbers[1:], strict=False)]
+        at = next((index for index, step in enumerate(steps) if step > min(steps)), None)
+        return None if at is None else (self.numbers[at], self.numbers[at + 1])
+
+
+def is_projection(path: Path) -> bool:
+    """Return whether the name of a file marks it as a projection or reference image."""
+    stem = path.name.split(".")[0]
+    return bool(_PROJECTION.search(stem) or _PROJECTION_WORD.search(stem))
+
+
+def named_series(paths: Iterable[Path]) -> list[NamedSeries]:
+    """Group files of one folder by their names; files of a group differ in one counter at most.
+
+    The result does not depend on the order of the paths.
+
+    Parameters
+    ----------
+    paths : iterable of pathlib.Path
+
+    Returns
+    -------
+    list of NamedSeries
+        In the natural order of their first files.
+    """
+    alike: dict[str, list[_Name]] = {}
+    for path in sorted(set(paths), key=lambda each: natural_order(each.name)):
+        name = _parse(path)
+        alike.setdefault(name.template, []).append(name)
+    found = [series for names in alike.values() for series in _by_counter(names)]
+    return sorted(found, key=lambda series: natural_order(series.paths[0].name))
+
+
+@attrs.frozen(kw_only=True)
+class _Name:
+    path: Path
+    template: str
+    tokens: tuple[str, ...]
+    numbers: tuple[int, ...]
+
+
+def _parse(path: Path) -> _Name:
+    """Divide a name into its template, the tokens with a meaning, and other numbers."""
+    tokens: list[str] = []
+    numbers: list[int] = []
+    template = []
+    end = 0
+    for match in _TOKEN.finditer(path.stem):
+        template.append(path.stem[end : match.start()])
+        end = match.end()
+        if match.lastgroup == "number":
+            numbers.append(int(match[0]))
+            template.append("#")
+        elif match.lastgroup == "identity":
+            template.append(match[0])
+        else:
+            tokens.append(match[0])
+            template.append("?")
+    template.append(path.stem[end:])
+    text = "".join(template).lower() + path.suffix.lower()
+    return _Name(path=path, template=text, tokens=tuple(tokens), numbers=tuple(numbers))
+
+
+def _by_counter(names: list[_Name]) -> list[NamedSeries]:
+    """Divide names of one template by all that differs but one number, the counter."""
+    columns = list(zip(*(name.numbers for name in names), strict=True))
+    varying = [index for index, column in enumerate(columns) if len(set(column)) > 1]
+    counter = varying[-1] if varying else None
+    groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[_Name]] = {}
+    for name in names:
+        others = [str(n) for index, n in enumerate(name.numbers) if index != counter]
+        groups.setdefault(((name.template, *others), name.tokens), []).append(name)
+    return [_series(family, tokens, group, counter) for (family, tokens), group in groups.items()]
+
+
+def _series(
+    family: tuple[str, ...], tokens: tuple[str, ...], names: list[_Name], counter: int | None
+) -> NamedSeries:
+    if counter is None:
+        return NamedSeries(paths=tuple(name.path for name in names), family=family, tokens=tokens)
+    ordered = sorted(names, key=lambda name: (name.numbers[counter], name.path.name))
+    return NamedSeries(
+        paths=tuple(name.path for name in ordered),
+        family=family,
+        tokens=tokens,
+        numbers=tuple(name.numbers[counter] for name in ordered),
+    )

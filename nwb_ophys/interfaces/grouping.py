@@ -1,0 +1,82 @@
+"""Recordings that the files of a folder make: what is joined, in which order, and left out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class FileGroup:
+    """Files of one recording.
+
+    Attributes
+    ----------
+    path : pathlib.Path or list of pathlib.Path
+        Path argument that opens the recording.
+    files : tuple of pathlib.Path
+        The files that are read, in order; a folder stands for its files.
+    name : str
+        What tells the recording apart from others of the folder, such as ``ch1``; may be empty.
+    notes : tuple of str
+        Sentences that the user must know, such as numbers missing in a series of files.
+    """
+
+    path: Path | list[Path]
+    files: tuple[Path, ...]
+    name: str = ""
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_files(
+        cls, files: Sequence[Path], name: str = "", notes: tuple[str, ...] = ()
+    ) -> FileGroup:
+        """Return the group of some files, opened by their list or by the only one."""
+        path = files[0] if len(files) == 1 else list(files)
+        return cls(path=path, files=tuple(files), name=name, notes=notes)
+
+
+@attrs.frozen
+class LeftOut:
+    """File that is not part of any recording, and the reason in words."""
+
+    path: Path
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Grouping:
+    """Recordings among some files.
+
+    Attributes
+    ----------
+    groups : tuple of FileGroup
+        In order; each is converted.
+    left_out : tuple of LeftOut
+        Files beside them that are left out.
+    """
+
+    groups: tuple[FileGroup, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+_MOST_SHOWN = 5
+
+
+def warn_left_out(left_out: Sequence[LeftOut], stacklevel: int = 3) -> None:
+    """Warn of files that are left out, in one sentence per reason."""
+    reasons: dict[str, list[Path]] = {}
+    for each in left_out:
+        reasons.setdefault(each.reason, []).append(each.path)
+    for reason, paths in reasons.items():
+        shown = ", ".join(f"'{path.name}'" for path in paths[:_MOST_SHOWN])
+        more = f" and {len(paths) - _MOST_SHOWN} more" if len(paths) > _MOST_SHOWN else ""
+        warnings.warn(
+            f"{shown}{more} in '{paths[0].parent}' is left out: {reason}. To convert it, give "
+            "its own path.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )

@@ -1,0 +1,265 @@
+"""Group what detection found, or what the user gave, into recordings: each once, with its files.
+
+This step lies between detection and opening. It goes by what the files say: each format groups
+its own files (:meth:`~nwb_ophys.interfaces.base.Detectable.group`), by headers and companion files
+first, by names only where files state nothing.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.errors import SourceError
+from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
+from nwb_ophys.interfaces.streams import streams_of
+from nwb_ophys.paths import PathProbe
+from nwb_ophys.registry import FormatRow, formats
+
+_MOST_SHOWN = 4
+
+
+@attrs.frozen(kw_only=True)
+class FoundRecordings:
+    """Recordings of one format at one path.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        Path that detection recognised.
+    row : FormatRow
+    groups : tuple of FileGroup
+    left_out : tuple of LeftOut
+        Files beside them that are left out.
+    """
+
+    path: Path
+    row: FormatRow
+    groups: tuple[FileGroup, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    def describe(self) -> Iterator[str]:
+        """Yield a line for each recording of several files, then for the files left out."""
+        for group in self.groups:
+            if len(group.files) > 1:
+                name = f" {group.name}" if group.name else ""
+                yield f"{self.row.name}{name}: {len(group.files)} files, {_listed(group.files)}"
+        for each in self.left_out:
+            yield f"left out: '{each.path.name}' ({each.reason})"
+
+
+def recognise(
+    paths: Sequence[Path], detect_one: Callable[[Path], Sequence[tuple[Path, FormatRow]]]
+) -> list[tuple[Path, FormatRow]]:
+    """Return the formats of paths; files of a recording that was found are not looked at again.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+    detect_one : callable
+        Detects the formats of one path.
+    """
+    found: dict[Path, list[tuple[Path, FormatRow]]] = {}
+    covered: set[Path] = set()
+    for path in _folders_first(paths):
+        if path.resolve() in covered:
+            continue
+        own = _belonging(path) or list(detect_one(path))
+        found[path] = own
+        covered.add(path.resolve())
+        if path.is_file():
+            for place, row in own:
+                for each in _grouping(row, place, None, ()).groups:
+                    covered |= _resolved(each.files)
+    in_order = [each for path in paths for each in found.pop(path, ())]
+    return list(dict.fromkeys(in_order))
+
+
+def _belonging(path: Path) -> list[tuple[Path, FormatRow]]:
+    """Return the recordings that a file belongs to, by the formats that know it."""
+    if not path.is_file():
+        return []
+    probe = PathProbe(path)
+    rows = [row for row in formats().values() if row.is_ours]
+    wholes = ((row.load().recording_of(probe), row) for row in rows)
+    return [(whole, row) for whole, row in wholes if whole is not None]
+
+
+def group(
+    found: Sequence[tuple[Path, FormatRow]],
+    *,
+    given: Sequence[Path] = (),
+    pattern: str | None = None,
+) -> list[FoundRecordings]:
+    """Group paths into recordings.
+
+    The result does not depend on the order of the paths, nor on whether a recording is given as
+    its folder, as one of its files, as all of them, or twice.
+
+    Parameters
+    ----------
+    found : sequence of (pathlib.Path, FormatRow)
+        Paths with the formats that detection found, or that the user named.
+    given : sequence of pathlib.Path
+        Paths that the user gave. Of files that are joined by their names alone, these are read if
+        the user gave several.
+    pattern : str, optional
+        Names of the files of a folder that make one movie, such as ``"*ch1*.tif"``; for formats
+        whose files are joined by their names.
+
+    Raises
+    ------
+    SourceError
+        If it is not clear which files make one recording, or if no name matches the pattern.
+    """
+    rows = {row.name: row for _, row in found}
+    by_format: dict[str, list[Path]] = {}
+    for path, row in found:
+        by_format.setdefault(row.name, []).append(_whole(path, row))
+    movie_names = _movie_names(found)
+    chosen = {path.resolve() for path in given}
+    recordings = [
+        _chosen(each, chosen)
+        for name, paths in by_format.items()
+        for each in _of_format(rows[name], paths, pattern, movie_names)
+    ]
+    places = {path: index for index, path in reversed(list(enumerate(p for p, _ in found)))}
+    recordings.sort(key=lambda each: places.get(each.path, 0))
+    return _without_strays(recordings)
+
+
+def _folders_first(paths: Iterable[Path]) -> list[Path]:
+    return sorted(dict.fromkeys(paths), key=lambda each: not each.is_dir())
+
+
+def _whole(path: Path, row: FormatRow) -> Path:
+    """Return the recording that a path belongs to."""
+    if not row.is_ours:
+        return path
+    return row.load().recording_of(PathProbe(path)) or path
+
+
+def _movie_names(found: Sequence[tuple[Path, FormatRow]]) -> list[str]:
+    """Return the names of the files that analyses among the paths have read."""
+    names: dict[str, None] = {}
+    for path, row in found:
+        if row.is_ours and row.kind == "segmentation":
+            names |= dict.fromkeys(row.load().movie_files(path))
+    return list(names)
+
+
+def _of_format(
+    row: FormatRow, paths: Sequence[Path], pattern: str | None, movie_names: Sequence[str]
+) -> Iterator[FoundRecordings]:
+    """Yield the recordings at paths of one format; paths of one recording give it once."""
+    covered: set[Path] = set()
+    for path in _folders_first(paths):
+        if path.resolve() in covered:
+            continue
+        found = _grouping(row, path, pattern, movie_names)
+        new = [g for g in found.groups if not covered.issuperset(_resolved(g.files))]
+        covered |= {path.resolve()} | {f for g in new for f in _resolved(g.files)}
+        if new:
+            yield FoundRecordings(path=path, row=row, groups=tuple(new), left_out=found.left_out)
+
+
+def _grouping(
+    row: FormatRow, path: Path, pattern: str | None, movie_names: Sequence[str]
+) -> Grouping:
+    if not row.is_ours:
+        return Grouping(groups=(FileGroup(path=path, files=(path,)),))
+    cls: Any = row.load()
+    if pattern is None or not cls.joined_by_names or not path.is_dir():
+        return cls.group(PathProbe(path), movie_names)  # type: ignore[no-any-return]
+    files = PathProbe(path).files(*TIFF_SUFFIXES)
+    chosen = [file for file in files if fnmatch.fnmatch(file.name, pattern)]
+    if not chosen:
+        raise SourceError(
+            f"No TIFF file in '{path}' matches files={pattern}; the folder holds {_listed(files)}."
+        )
+    reason = f"its name does not match files={pattern}"
+    return Grouping(
+        groups=(FileGroup.of_files(chosen),),
+        left_out=tuple(LeftOut(file, reason) for file in files if file not in chosen),
+    )
+
+
+def _chosen(found: FoundRecordings, given: set[Path]) -> FoundRecordings:
+    """Read only the files that the user gave, if these are some of a series joined by names."""
+    if not found.row.is_ours or not found.row.load().joined_by_names or found.path.is_dir():
+        return found
+    groups = []
+    for each in found.groups:
+        files = [file for file in each.files if file.resolve() in given]
+        groups.append(
+            FileGroup.of_files(files, each.name, each.notes)
+            if 1 < len(files) < len(each.files)
+            else each
+        )
+    return attrs.evolve(found, groups=tuple(groups))
+
+
+def _without_strays(recordings: Sequence[FoundRecordings]) -> list[FoundRecordings]:
+    """Leave out projections and single images that were given with a recording beside them."""
+    folders: dict[Path, int] = {}
+    for found in recordings:
+        for each in found.groups:
+            folder = each.files[0].parent.resolve()
+            folders[folder] = folders.get(folder, 0) + (not _is_stray(found.row, each))
+    kept = []
+    for found in recordings:
+        strays = [
+            each
+            for each in found.groups
+            if folders[each.files[0].parent.resolve()] and _is_stray(found.row, each)
+        ]
+        groups = tuple(each for each in found.groups if each not in strays)
+        reason = "a projection or single image beside the recording"
+        left_out = tuple(LeftOut(each.files[0], reason) for each in strays)
+        kept.append(attrs.evolve(found, groups=groups, left_out=found.left_out + left_out))
+    return kept
+
+
+def _is_stray(row: FormatRow, group: FileGroup) -> bool:
+    return row.kind == "imaging" and row.is_ours and bool(row.load().is_stray(group))
+
+
+def _resolved(files: Iterable[Path]) -> set[Path]:
+    return {file.resolve() for file in files}
+
+
+def _listed(files: Sequence[Path]) -> str:
+    names = [f"'{file.name}'" for file in files]
+    if len(names) <= _MOST_SHOWN:
+        return ", ".join(names)
+    return f"{', '.join(names[:2])}, … {names[-1]}"
+
+
+def streams_of_groups(
+    cls: Any, groups: Sequence[FileGroup], source: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the source arguments of the streams of some recordings by the name of the stream.
+
+    Parameters
+    ----------
+    cls : type
+        Interface class of the format.
+    groups : sequence of FileGroup
+    source : Mapping
+        Source arguments of the user, with ``as_volume`` for formats with planes.
+    """
+    if len(groups) == 1:
+        return cls.streams(groups[0].path, **source)  # type: ignore[no-any-return]
+    given = dict(source)
+    as_volume = given.pop("as_volume", True)
+    parts = [
+        attrs.evolve(part, recording=each.name or part.recording)
+        for each in groups
+        for part in cls.parts(each.path, **given)
+    ]
+    return streams_of(parts, given, as_volume)
