@@ -65,11 +65,23 @@ def list_nwb(path: Path) -> tuple[NwbObject, ...] | None:
     path : pathlib.Path
         An HDF5 file, or the folder of a Zarr store.
     """
-    return _read(path, _list)
+    return read_nwb(path, _list)
 
 
-def _read(path: Path, read: Callable[[Any], Result | None]) -> Result | None:
-    """Return what a function reads from the root group of an NWB file; None for other files."""
+def read_nwb(path: Path, read: Callable[[Any], Result | None]) -> Result | None:
+    """Return what a function reads from the root group of a file, HDF5 or Zarr.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    read : callable
+        Takes the group, with the methods ``attributes``, ``groups`` and ``shape``.
+
+    Returns
+    -------
+    object or None
+        None if the file cannot be read.
+    """
     try:
         if path.is_dir():
             return read(_ZarrGroup(path)) if (path / ".zgroup").is_file() else None
@@ -86,7 +98,7 @@ def list_external(path: Path) -> dict[str, list[str]]:
 
     The names are empty where they cannot be read without another package, as in Zarr stores.
     """
-    return _read(path, _external_files) or {}
+    return read_nwb(path, _external_files) or {}
 
 
 def nwb_refusal(path: Path) -> str | None:
@@ -196,15 +208,24 @@ def _external_files(root: Any) -> dict[str, list[str]]:
     return found
 
 
+def has_pixels(series: Any) -> bool:
+    """Return whether a group of a series contains frames."""
+    shape = series.shape("data") or ()
+    return len(shape) in (3, 4) and 0 not in shape[1:]
+
+
+def has_masks(table: Any) -> bool:
+    """Return whether a group of a table of ROIs contains masks."""
+    return any(table.shape(mask) is not None for mask in _MASKS)
+
+
 def _visit(group: Any, prefix: str, found: list[NwbObject], depth: int) -> None:
     for name, child in group.groups():
         path, kind = f"{prefix}/{name}", child.attributes().get("neurodata_type")
         if kind in SERIES:
-            shape = child.shape("data") or ()
-            found.append(NwbObject(path, kind, shape, len(shape) in (3, 4) and 0 not in shape[1:]))
+            found.append(NwbObject(path, kind, child.shape("data") or (), has_pixels(child)))
         elif kind in TABLES:
-            has_masks = any(child.shape(mask) is not None for mask in _MASKS)
-            found.append(NwbObject(path, kind, child.shape("id") or (), has_masks))
+            found.append(NwbObject(path, kind, child.shape("id") or (), has_masks(child)))
         elif depth > 1:
             _visit(child, path, found, depth - 1)
 

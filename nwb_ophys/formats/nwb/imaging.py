@@ -16,6 +16,7 @@ from nwb_ophys.formats.nwb.files import (
     nwb_refusal,
     unique_names,
 )
+from nwb_ophys.formats.nwb.left_out import warn_of_left_out
 from nwb_ophys.formats.nwb.objects import open_nwb, plane_of, session_of, stated
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -89,6 +90,8 @@ class NwbImagingInterface(ImagingInterface):
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each one- or two-photon series with pixels."""
         movies = _movies(list_nwb(path))
+        if movies:
+            warn_of_left_out(path)
         # A series may be chosen by its name or by its path.
         asked = source.get("series_name")
         chosen = [each for each in movies if asked in (None, each.name, each.path)]

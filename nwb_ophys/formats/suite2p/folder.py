@@ -52,20 +52,20 @@ _OWN_FILES = (
 _PLANE = re.compile(r"plane\d+|combined")
 
 
-def suite2p_folder_of(probe: PathProbe) -> Path | None:
+def suite2p_folder_of(probe: PathProbe, files: tuple[str, ...] = ROI_FILES) -> Path | None:
     """Return the ``suite2p`` folder that a file of a plane belongs to, or None.
 
     Parameters
     ----------
     probe : PathProbe
         A file such as ``plane0/F.npy``.
+    files : tuple of str
+        Files that a plane must have.
     """
     plane = probe.path.absolute().parent
     if not probe.is_file or probe.path.name not in _OWN_FILES or not _PLANE.fullmatch(plane.name):
         return None
-    folder = PathProbe(plane.parent)
-    has_planes = plane_names(folder, ROI_FILES) or plane_names(folder, MOVIE_FILES)
-    return probe.path.parent.parent if has_planes else None
+    return probe.path.parent.parent if plane_names(plane.parent, files) else None
 
 
 def suite2p_refusal(probe: PathProbe) -> str | None:

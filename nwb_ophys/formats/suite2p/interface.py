@@ -160,6 +160,11 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
         return _evidence(path, MOVIE_FILES)
 
     @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the ``suite2p`` folder with a movie that a file such as ops.npy belongs to."""
+        return suite2p_folder_of(probe, MOVIE_FILES)
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each plane and channel of a Suite2p folder that has a movie."""
         return _parts(path, MOVIE_FILES, source)
