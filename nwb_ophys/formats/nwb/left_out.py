@@ -34,9 +34,10 @@ def warn_of_left_out(path: Path) -> None:
     if not found:
         return
     more = f" and {len(found) - _MOST_LISTED} more" * (len(found) > _MOST_LISTED)
+    shown = ", ".join(found[:_MOST_LISTED]) + more
     warnings.warn(
-        f"'{path}' also contains {', '.join(found[:_MOST_LISTED])}{more}. Only movies, ROIs, session"
-        " and subject are copied; add the others to the new file with pynwb.",
+        f"'{path}' also contains {shown}. Only movies, ROIs, session and subject are copied; add "
+        "the others to the new file with pynwb.",
         UserWarning,
         stacklevel=6,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ _OWN_FILES = (
     "data_chan2_raw.bin",
     MATLAB_FILE,
 )
+_ALWAYS = ("F.npy", "iscell.npy")
+_SOMETIMES = ("Fneu.npy", "spks.npy", "redcell.npy", "Fneu_chan2.npy")
 _PLANE = re.compile(r"plane\d+|combined")
 
 
@@ -180,6 +183,35 @@ def planes_left_out(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES
     folders = [each.path.name for each in probe.folders()]
     read = plane_names(probe, files)
     return [name for name in folders if re.fullmatch(r"plane\d+", name) and name not in read]
+
+
+def missing_planes(folder: Path | PathProbe) -> list[str]:
+    """Return the planes between the first and the last one that have no folder."""
+    names = [each.path.name for each in PathProbe.of(folder).folders()]
+    numbers = {int(name[5:]) for name in names if re.fullmatch(r"plane\d+", name)}
+    return [f"plane{number}" for number in range(max(numbers, default=0)) if number not in numbers]
+
+
+def lacking_files(folder: Path | PathProbe, planes: Sequence[str]) -> dict[str, list[str]]:
+    """Return the result files that each of some planes lacks, by the plane.
+
+    Suite2p always writes the fluorescence and the flags of cells; other files are missing where
+    another plane has them.
+
+    Parameters
+    ----------
+    folder : pathlib.Path or PathProbe
+        The ``suite2p`` folder.
+    planes : sequence of str
+    """
+    probe = PathProbe.of(folder)
+    everywhere = [probe.within(name).file_names for name in plane_names(probe)]
+    expected = [*_ALWAYS, *(name for name in _SOMETIMES if any(name in own for own in everywhere))]
+    missing = {
+        plane: [name for name in expected if name not in probe.within(plane).file_names]
+        for plane in planes
+    }
+    return {plane: names for plane, names in missing.items() if names}
 
 
 def channel_in_words(channel: str, ops: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +17,8 @@ from nwb_ophys.formats.suite2p.folder import (
     channel_in_words,
     channel_names,
     find_suite2p_folder,
+    lacking_files,
+    missing_planes,
     part_of,
     plane_names,
     planes_left_out,
@@ -239,20 +241,49 @@ def _evidence(path: Path | PathProbe, files: tuple[str, ...]) -> str | None:
     return f"{plane or ', '.join(plane_names(folder, files))} with {' and '.join(files)}"
 
 
+def _warn_of_left_out(folder: Path, files: tuple[str, ...]) -> None:
+    """Warn of planes that are left out, and of planes that have no folder."""
+    left_out = planes_left_out(folder, files)
+    if left_out:
+        warnings.warn(
+            f"'{folder}' also has {', '.join(left_out)}, but without {' and '.join(files)}; planes "
+            "without these files are left out.",
+            UserWarning,
+            stacklevel=6,
+        )
+    missing = missing_planes(folder)
+    if missing and files == ROI_FILES:
+        warnings.warn(
+            f"'{folder}' has no folder {', '.join(missing)}, although it has folders of planes "
+            "with other numbers; if Suite2p wrote it, copy it to the others.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
+def _warn_of_lacking(folder: Path, planes: Sequence[str]) -> None:
+    lacking = lacking_files(folder, planes)
+    if lacking:
+        shown = "; ".join(f"{plane} lacks {', '.join(names)}" for plane, names in lacking.items())
+        warnings.warn(
+            f"'{folder}': {shown}. The conversion goes on without them; if Suite2p wrote these "
+            "files, copy them to the others.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
 def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> list[Part]:
     folder, plane = find_suite2p_folder(path, files)
     planes, channels = (
         [plane] if plane else plane_names(folder, files),
         channel_names(folder, files),
     )
-    left_out = planes_left_out(folder, files)
-    if left_out and plane is None and source.get("plane_name") is None:
-        warnings.warn(
-            f"'{folder}' also has {', '.join(left_out)}, but without {' and '.join(files)}; planes "
-            "without these files are left out.",
-            UserWarning,
-            stacklevel=5,
-        )
+    chosen = plane or source.get("plane_name")
+    if chosen is None:
+        _warn_of_left_out(folder, files)
+    if files == ROI_FILES:
+        _warn_of_lacking(folder, [chosen] if chosen in planes else planes)
     lacking: set[str] = set()
     if len(channels) > 1 and "channel_name" not in source:
         asked = {source["plane_name"]} if source.get("plane_name") else set(planes)
