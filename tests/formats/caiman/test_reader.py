@@ -290,7 +290,9 @@ def test_what_is_wrong_within_a_file_is_named_with_its_path(tmp_path, values, me
 def test_traces_of_former_components_are_left_out(tmp_path, field):
     """Fault: after a merge by hand, F_dff of the former components made the file damaged."""
     path = _write(tmp_path)
-    whole = set(CaimanExtractor(path).get_traces_dict())
+    whole = {
+        name for name, each in CaimanExtractor(path).get_traces_dict().items() if each is not None
+    }
     with h5py.File(path) as file:
         traces = file[f"estimates/{field}"][()]
     _edit(path, **{f"estimates__{field}": np.vstack([traces, traces[:3]])})
