@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ _OWN_FILES = (
     "data_chan2_raw.bin",
     MATLAB_FILE,
 )
+# Parts of ops.npy, of which a plane always has the first two.
+_PARTS_OF_OPS = ("db.npy", "settings.npy", "reg_outputs.npy", "detect_outputs.npy")
+_TRACES = ("F.npy", "Fneu.npy", "spks.npy")
 _ALWAYS = ("F.npy", "iscell.npy")
 _SOMETIMES = ("Fneu.npy", "spks.npy", "redcell.npy", "Fneu_chan2.npy")
 _PLANE = re.compile(r"plane\d+|combined")
@@ -135,7 +138,7 @@ def find_suite2p_folder(
     """
     probe = PathProbe.of(path)
     resolved = probe.path.resolve()
-    if set(files) <= probe.file_names and re.fullmatch(r"plane\d+", resolved.name):
+    if _has_files(probe, files) and re.fullmatch(r"plane\d+", resolved.name):
         return resolved.parent, resolved.name
     for folder in (probe, probe.within("suite2p")):
         if plane_names(folder, files):
@@ -154,7 +157,7 @@ def plane_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) ->
     return [
         each.path.name
         for each in PathProbe.of(folder).folders()
-        if re.fullmatch(r"plane\d+", each.path.name) and set(files) <= each.file_names
+        if re.fullmatch(r"plane\d+", each.path.name) and _has_files(each, files)
     ]
 
 
@@ -166,6 +169,13 @@ def channel_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) 
     probe, second = PathProbe.of(folder), _SECOND_CHANNEL[files]
     planes = [probe.within(plane) for plane in plane_names(probe, files)]
     return ["chan1", "chan2"] if any(second in p.file_names for p in planes) else ["chan1"]
+
+
+def _has_files(plane: PathProbe, files: tuple[str, ...]) -> bool:
+    """Return whether a plane has some files; the parts of ``ops.npy`` count as the whole."""
+    lacking = set(files) - plane.file_names
+    has_parts = plane.file_names.issuperset(_PARTS_OF_OPS[:2])
+    return not lacking or (has_parts and lacking == {"ops.npy"})
 
 
 def planes_without_second_channel(
@@ -183,6 +193,22 @@ def planes_left_out(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES
     folders = [each.path.name for each in probe.folders()]
     read = plane_names(probe, files)
     return [name for name in folders if re.fullmatch(r"plane\d+", name) and name not in read]
+
+
+def short_second_channels(folder: Path, planes: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return the planes whose two channels are of different numbers of ROIs, with both numbers.
+
+    After ROIs were merged in Suite2p's window, the traces of the second channel are still those of
+    the former ROIs.
+    """
+    found = {}
+    for plane in planes:
+        files = [folder / plane / name for name in ("F.npy", "F_chan2.npy")]
+        if all(file.is_file() for file in files):
+            first, second = (load_npy(file).shape[:1] for file in files)
+            if first != second and first and second:
+                found[plane] = (first[0], second[0])
+    return found
 
 
 def missing_planes(folder: Path | PathProbe) -> list[str]:
@@ -238,24 +264,41 @@ def part_of(folder: Path, channel: str, plane: str) -> str:
 
 
 def read_ops(folder: Path) -> dict[str, Any]:
-    """Return the settings of a plane, from its ``ops.npy``.
+    """Return the settings of a plane, from its ``ops.npy`` or the parts of it.
+
+    Suite2p 1.0 and later writes ``ops.npy`` only if its setting ``save_ops_orig`` is True; the
+    parts are always written.
 
     Raises
     ------
     CorruptSourceError
-        When the file is damaged, or lacks the size or the rate of the movie.
+        When a file is damaged, or lacks the size or the rate of the movie.
     """
     path = folder / "ops.npy"
-    data = load_npy(path, allow_pickle=True)
-    check_ops(path, data)
-    return data.item()  # type: ignore[no-any-return]
+    names = PathProbe(folder).file_names
+    parts = [path] if "ops.npy" in names else [folder / n for n in _PARTS_OF_OPS if n in names]
+    ops: dict[str, Any] = {}
+    for part in parts or [path]:
+        data = load_npy(part, allow_pickle=True)
+        found = data.item() if data.dtype == object and data.ndim == 0 else None
+        if not isinstance(found, dict):
+            raise CorruptSourceError(
+                f"'{part}' does not hold settings of Suite2p; it may be damaged."
+            )
+        ops |= found
+    check_ops(parts[0] if parts else path, ops)
+    return ops
 
 
-def check_ops(path: Path, data: NDArray[Any]) -> None:
+def num_frames_of_traces(folder: Path) -> int | None:
+    """Return the number of frames on which all traces of a plane agree; None unless several do."""
+    shapes = [load_npy(folder / name).shape for name in _TRACES if (folder / name).is_file()]
+    lengths = {shape[1] for shape in shapes if len(shape) == 2}
+    return int(lengths.pop()) if len(lengths) == 1 and len(shapes) > 1 else None
+
+
+def check_ops(path: Path, ops: Mapping[str, Any]) -> None:
     """Raise CorruptSourceError unless the content of ``ops.npy`` is complete."""
-    ops = data.item() if data.dtype == object and data.ndim == 0 else None
-    if not isinstance(ops, dict):
-        raise CorruptSourceError(f"'{path}' does not hold settings of Suite2p; it may be damaged.")
     missing = [key for key in _NUMBERS if key not in ops]
     if missing:
         raise CorruptSourceError(f"'{path}' lacks {', '.join(missing)}; it is not complete.")

@@ -23,6 +23,7 @@ from nwb_ophys.formats.suite2p.folder import (
     plane_names,
     planes_left_out,
     planes_without_second_channel,
+    short_second_channels,
     suite2p_folder_of,
     suite2p_refusal,
 )
@@ -273,6 +274,17 @@ def _warn_of_lacking(folder: Path, planes: Sequence[str]) -> None:
         )
 
 
+def _warn_of_short(folder: Path, short: Mapping[str, tuple[int, int]]) -> None:
+    """Warn of planes whose second channel is left out, as it is of other ROIs."""
+    for plane, (first, second) in short.items():
+        warnings.warn(
+            f"'{folder / plane / 'F_chan2.npy'}' is of {second} ROIs, F.npy of {first}; only the "
+            "first channel of the plane is read. Extract the second channel again in Suite2p.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
 def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> list[Part]:
     folder, plane = find_suite2p_folder(path, files)
     planes, channels = (
@@ -285,9 +297,13 @@ def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> lis
     if files == ROI_FILES:
         _warn_of_lacking(folder, [chosen] if chosen in planes else planes)
     lacking: set[str] = set()
+    short: dict[str, tuple[int, int]] = {}
     if len(channels) > 1 and "channel_name" not in source:
         asked = {source["plane_name"]} if source.get("plane_name") else set(planes)
         lacking = set(planes_without_second_channel(folder, files)) & asked
+        if files == ROI_FILES:
+            short = short_second_channels(folder, sorted(asked & set(planes)))
+    _warn_of_short(folder, short)
     if lacking:
         warnings.warn(
             f"'{folder}' has a second channel, but not for {', '.join(sorted(lacking))}; only the "
@@ -302,5 +318,5 @@ def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> lis
         )
         for name in planes
         for channel in channels
-        if channel == "chan1" or name not in lacking
+        if channel == "chan1" or name not in lacking | short.keys()
     ]

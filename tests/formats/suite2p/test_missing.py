@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import pathlib
+import pickle
+import re
 import shutil
 import warnings
 
@@ -10,6 +14,7 @@ import pytest
 
 import nwb_ophys
 from nwb_ophys import Suite2pImagingInterface, Suite2pSegmentationInterface
+from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.simulation.recording import simulate_recording
 from nwb_ophys.testing import write_suite2p
@@ -84,3 +89,75 @@ def test_paths_that_are_their_own_recording(folder, tmp_path):
     (folder / "plane0" / "notes.npy").write_bytes(b"")
     for path in (folder, folder / "plane1", tmp_path / "F.npy", folder / "plane0" / "notes.npy"):
         assert Suite2pSegmentationInterface.recording_of(PathProbe(path)) is None
+
+
+# --- folders that were refused ------------------------------------------------------------------
+
+
+def _edit_ops(folder, **changes):
+    path = folder / "plane0" / "ops.npy"
+    np.save(path, {**np.load(path, allow_pickle=True).item(), **changes})
+    return path
+
+
+def test_the_traces_state_the_number_of_frames(folder):
+    """Fault: ops.npy of a former run, with another number of frames, made F.npy damaged."""
+    _edit_ops(folder, nframes=7)
+    rois = Suite2pSegmentationInterface(folder, plane_name="plane0")
+    traces = np.load(folder / "plane0" / "F.npy")
+    np.testing.assert_array_equal(rois.extractor.get_traces_dict()["raw"], traces.T)
+    np.save(folder / "plane0" / "spks.npy", np.load(folder / "plane0" / "spks.npy")[:, :-1])
+    with pytest.raises(CorruptSourceError, match=r"F.npy' has the shape"):
+        Suite2pSegmentationInterface(folder, plane_name="plane0")
+
+
+@pytest.mark.parametrize("module", ["pathlib", "pathlib._local"])
+def test_a_path_of_another_operating_system(module, folder):
+    """Fault: ops.npy of Windows could not be unpickled elsewhere."""
+    path = _edit_ops(folder, save_path0=pathlib.PurePosixPath("data/m1"))
+    buffer = io.BytesIO()
+    header = {"descr": "|O", "fortran_order": False, "shape": ()}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    content = np.array(np.load(path, allow_pickle=True).item(), object)
+    text = pickle.dumps(content, protocol=2)
+    found = re.search(rb"cpathlib(\._local)?\nPurePosixPath\n", text)
+    buffer.write(text.replace(found[0], f"c{module}\nWindowsPath\n".encode()))
+    path.write_bytes(buffer.getvalue())
+    ops = Suite2pSegmentationInterface(folder, plane_name="plane0").extractor.options
+    assert ops["save_path0"] == pathlib.PureWindowsPath("data/m1")
+
+
+def test_the_parts_of_ops(folder):
+    """Fault: Suite2p 1.0 and later writes ops.npy on request only; without it was no plane."""
+    plane = folder / "plane0"
+    ops = np.load(plane / "ops.npy", allow_pickle=True).item()
+    settings = {"fs": ops.pop("fs")}
+    images = {name: ops.pop(name) for name in ("Vcorr", "max_proj") if name in ops}
+    for name, content in (("settings", settings), ("detect_outputs", images), ("db", ops)):
+        np.save(plane / f"{name}.npy", content)
+    whole = Suite2pSegmentationInterface(folder, plane_name="plane0").extractor
+    (plane / "ops.npy").unlink()
+    extractor = Suite2pSegmentationInterface(folder, plane_name="plane0").extractor
+    assert extractor.get_sampling_frequency() == whole.get_sampling_frequency()
+    np.testing.assert_array_equal(
+        extractor.get_traces_dict()["raw"], whole.get_traces_dict()["raw"]
+    )
+    assert set(extractor.get_images_dict()) == set(whole.get_images_dict())
+    assert _notes(folder) == []
+    (plane / "settings.npy").unlink()
+    assert "also has plane0, but without ops.npy" in _notes(folder)[0]
+
+
+def test_a_second_channel_of_former_rois(tmp_path):
+    """Fault: the folder was refused after ROIs were merged in Suite2p's window."""
+    recording = simulate_recording(num_samples=12)
+    folder = write_suite2p(tmp_path, recording, second_channel=True)
+    path = folder / "plane0" / "F_chan2.npy"
+    traces = np.load(path)
+    np.save(path, traces[:-1])
+    (note,) = _notes(folder)
+    count = len(traces)
+    assert note.startswith(f"'{path}' is of {count - 1} ROIs, F.npy of {count}; only the first")
+    assert len(nwb_ophys.open(folder, channel_name="chan1").extractor.get_roi_ids()) == count
+    with pytest.raises(CorruptSourceError, match=r"F_chan2.npy' has the shape"):
+        nwb_ophys.open(folder, channel_name="chan2")
