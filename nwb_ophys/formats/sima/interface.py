@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,14 @@ class SimaSegmentationInterface(SegmentationInterface):
         # ROIs without signals have few of these arguments, so the folder chooses, not streams_of.
         asked = {n: v for n, v in source.items() if n != "sampling_frequency"}
         folder = SimaFolder(path)
+        missing = folder.missing_sequences()
+        if missing:
+            warnings.warn(
+                f"'{path}' {missing}. Those of the other sequences are missing; to have them, "
+                "extract the signals again in SIMA.",
+                UserWarning,
+                stacklevel=5,
+            )
         return [
             Part(arguments={"folder_path": path, **part.arguments}, labels=_labels(part))
             for part in folder.select(**asked) or [folder.choose(**asked)]

@@ -454,3 +454,16 @@ def test_the_folder_that_a_pickle_belongs_to(tmp_path):
     (folder / "dataset.pkl").unlink()
     for file in folder.glob("*.pkl"):
         assert SimaSegmentationInterface.recording_of(PathProbe(file)) is None
+
+
+def test_signals_of_fewer_sequences(tmp_path):
+    folder = _write(tmp_path, num_sequences=3)
+
+    def shorten(signals):
+        for entry in signals.values():
+            entry["raw"] = entry["raw"][:2]
+
+    _edit(folder / "signals_0.pkl", shorten)
+    words = "has 3 sequences, but signals 'auto_ROIs' in signals_0.pkl of 2. Those of the other"
+    with pytest.warns(UserWarning, match=words):
+        assert len(SimaSegmentationInterface.streams(folder)) == 2
