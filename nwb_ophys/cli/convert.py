@@ -77,7 +77,7 @@ def convert(
           --option sampling_frequency=30
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
-    from nwb_ophys.opening import edited_metadata, joined_files, open_recording, summarise_file
+    from nwb_ophys.opening import edited_metadata, joined_files, open_recording
     from nwb_ophys.storage import backend_of_name, backend_of_path, check_target, plan_nwbfile
 
     if not plan:
@@ -102,8 +102,7 @@ def convert(
         nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
         click.echo(plan_nwbfile(nwbfile, storage).to_yaml(), nl=False)
         return
-    for line in joined_files(recording):
-        click.echo(line)
+    click.echo("".join(f"{line}\n" for line in joined_files(recording)), nl=False)
     written = recording.converter.run_conversion(
         output,
         metadata=metadata,
@@ -116,6 +115,4 @@ def convert(
         verify=verify,
         conversion_options=recording.conversion_options,
     )
-    click.echo(f"{written}: {', '.join(recording.converter.interfaces)}")
-    click.echo(summarise_file(written))
-    click.echo(f"Check it with: nwb-ophys inspect {written}")
+    shared.say_written(written, recording.converter.interfaces)

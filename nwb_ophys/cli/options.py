@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +154,12 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
             raise OptionError(f"{option} is '{text}'; it must be KEY=VALUE.")
         found[key.strip()] = value.strip()
     return found
+
+
+def say_written(path: Path, streams: Iterable[str]) -> None:
+    """Print the streams of a written file, a summary of its contents, and the next step."""
+    from nwb_ophys.opening import summarise_file
+
+    click.echo(f"{path}: {', '.join(streams)}")
+    click.echo(summarise_file(path))
+    click.echo(f"Check it with: nwb-ophys inspect {path}")

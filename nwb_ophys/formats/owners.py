@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from nwb_ophys.filetypes.tiff.folders import (
+    first_heading,
     has_beside,
-    some_headings,
     tiff_files,
 )
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.interfaces.base import Detectable
-from nwb_ophys.interfaces.grouping import LeftOut
 from nwb_ophys.paths import PathProbe
 
 
-def is_owned(probe: PathProbe) -> bool:
-    """Return whether a format of this package owns a TIFF file of a path.
+def first_unowned(
+    probe: PathProbe, accepts: Callable[[TiffHeading], bool]
+) -> tuple[Path, TiffHeading] | None:
+    """Return the first TIFF file of a path that no format of this package owns, or None.
 
     Parameters
     ----------
     probe : PathProbe
         A TIFF file or a folder of them, of which a sample is read; each header only once.
+    accepts : callable
+        Takes a header and returns whether the file counts.
     """
-    return any(owner_of(heading, probe) is not None for _, heading in some_headings(probe))
+    # Some images have no header of their own; a file beside them says what they are.
+    if any(cls.recording_of(probe) is not None for cls in _owners()):
+        return None
+    return first_heading(probe, lambda each: accepts(each) and owner_of(each, probe) is None)
 
 
 def owner_of(heading: TiffHeading, probe: PathProbe) -> Any:
@@ -42,8 +49,11 @@ def owner_of(heading: TiffHeading, probe: PathProbe) -> Any:
     return next((cls for cls in owners if has_beside(probe, cls.owned_beside)), None)
 
 
-def own_files(probe: PathProbe, owns: Any) -> tuple[list[Path], tuple[LeftOut, ...]]:
-    """Divide the TIFF files of a folder into those of one format and those that are left out.
+def own_files(probe: PathProbe, owns: Callable[[TiffHeading], bool]) -> list[Path]:
+    """Return the TIFF files of a folder that belong to one format, in natural order.
+
+    If none does, all TIFF files are returned: the user named the format, and its reader says what
+    the files lack.
 
     Parameters
     ----------
@@ -52,32 +62,14 @@ def own_files(probe: PathProbe, owns: Any) -> tuple[list[Path], tuple[LeftOut, .
     owns : callable
         Takes a header and returns whether the file belongs to the format.
 
-    Returns
-    -------
-    own : list of pathlib.Path
-        In natural order.
-    left_out : tuple of LeftOut
-        Files that no acquisition program owns. Those of other programs are recordings, too.
-
     Raises
     ------
     SourceError
         If the folder holds no TIFF file.
     """
-    own: list[Path] = []
-    left_out: list[LeftOut] = []
     files = tiff_files(probe.path)
-    for path in files:
-        heading = probe.read_once(read_tiff_heading, path)
-        if heading is not None and owns(heading):
-            own.append(path)
-        elif heading is None:
-            left_out.append(LeftOut(path, "it is empty or cannot be read as TIFF"))
-        elif owner_of(heading, probe) is None:
-            kind = "OME-TIFF" if heading.has_ome_xml else "plain TIFF"
-            left_out.append(LeftOut(path, f"a {kind} file without the header of the others"))
-    # A format that the user names for files without its header is read, and says what it lacks.
-    return (own, tuple(left_out)) if own else (files, ())
+    headings = {path: probe.read_once(read_tiff_heading, path) for path in files}
+    return [path for path, each in headings.items() if each is not None and owns(each)] or files
 
 
 @functools.cache

@@ -118,6 +118,15 @@ class Detectable:
         """
         return None
 
+    is_generic: ClassVar[bool] = False
+    """Whether any program may write such files, so that they may be results of an analysis.
+
+    In a folder they are left out beside a movie of an acquisition program.
+    """
+
+    joins_subfolders: ClassVar[bool] = False
+    """Whether a folder of this format holds the recordings of its subfolders, too."""
+
     joined_by_names: ClassVar[bool] = False
     """Whether :meth:`group` joins files by their names, so that the user may choose others."""
 

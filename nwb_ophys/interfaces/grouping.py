@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -66,10 +67,20 @@ class Grouping:
 _MOST_SHOWN = 5
 
 
-def warn_left_out(left_out: Sequence[LeftOut], stacklevel: int = 3) -> None:
-    """Warn of files that are left out, in one sentence per reason."""
+def warn_of_grouping(grouping: Any, stacklevel: int = 3) -> None:
+    """Warn of files that are left out, in one sentence per reason, and of the notes of groups.
+
+    Parameters
+    ----------
+    grouping : Grouping
+        Or an object with the attributes ``groups`` and ``left_out``.
+    stacklevel : int
+        As for :func:`warnings.warn`.
+    """
+    for note in (note for group in grouping.groups for note in group.notes):
+        warnings.warn(note, UserWarning, stacklevel=stacklevel)
     reasons: dict[str, list[Path]] = {}
-    for each in left_out:
+    for each in grouping.left_out:
         reasons.setdefault(each.reason, []).append(each.path)
     for reason, paths in reasons.items():
         shown = ", ".join(f"'{path.name}'" for path in paths[:_MOST_SHOWN])

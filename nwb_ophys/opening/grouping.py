@@ -8,6 +8,7 @@ first, by names only where files state nothing.
 from __future__ import annotations
 
 import fnmatch
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
 from nwb_ophys.interfaces.streams import streams_of
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.registry import FormatRow, formats
+from nwb_ophys.registry import FormatRow, formats, is_generic, option_asking_for
 
 _MOST_SHOWN = 4
 
@@ -117,24 +118,34 @@ def group(
     SourceError
         If it is not clear which files make one recording, or if no name matches the pattern.
     """
+    chosen = {path.resolve() for path in given}
     rows = {row.name: row for _, row in found}
     by_format: dict[str, list[Path]] = {}
     for path, row in found:
         by_format.setdefault(row.name, []).append(_whole(path, row))
     movie_names = _movie_names(found)
-    chosen = {path.resolve() for path in given}
-    recordings = [
-        _chosen(each, chosen)
-        for name, paths in by_format.items()
-        for each in _of_format(rows[name], paths, pattern, movie_names)
-    ]
+    recordings: list[FoundRecordings] = []
+    failures: list[tuple[FormatRow, SourceError]] = []
+    for name, paths in by_format.items():
+        try:
+            of_format = list(_of_format(rows[name], paths, pattern, movie_names))
+        except SourceError as error:
+            failures.append((rows[name], error))
+        else:
+            recordings += [_chosen(each, chosen) for each in of_format]
+    for row, error in failures:
+        # A stray that cannot be read does not stop the conversion of the movie beside it.
+        is_given = any(path.is_file() and path.resolve() in chosen for path in by_format[row.name])
+        if is_given or not any(each.row.kind == "imaging" for each in recordings):
+            raise error
+        warnings.warn(f"{error} It is left out.", UserWarning, stacklevel=4)
     places = {path: index for index, path in reversed(list(enumerate(p for p, _ in found)))}
     recordings.sort(key=lambda each: places.get(each.path, 0))
     return _without_strays(recordings)
 
 
 def _folders_first(paths: Iterable[Path]) -> list[Path]:
-    return sorted(dict.fromkeys(paths), key=lambda each: not each.is_dir())
+    return sorted(dict.fromkeys(paths), key=lambda each: (not each.is_dir(), len(each.parts)))
 
 
 def _whole(path: Path, row: FormatRow) -> Path:
@@ -158,8 +169,9 @@ def _of_format(
 ) -> Iterator[FoundRecordings]:
     """Yield the recordings at paths of one format; paths of one recording give it once."""
     covered: set[Path] = set()
+    joins = row.is_ours and row.load().joins_subfolders
     for path in _folders_first(paths):
-        if path.resolve() in covered:
+        if path.resolve() in covered or (joins and not covered.isdisjoint(path.resolve().parents)):
             continue
         found = _grouping(row, path, pattern, movie_names)
         new = [g for g in found.groups if not covered.issuperset(_resolved(g.files))]
@@ -197,11 +209,46 @@ def _chosen(found: FoundRecordings, given: set[Path]) -> FoundRecordings:
     for each in found.groups:
         files = [file for file in each.files if file.resolve() in given]
         groups.append(
-            FileGroup.of_files(files, each.name, each.notes)
-            if 1 < len(files) < len(each.files)
-            else each
+            FileGroup.of_files(files, each.name) if 1 < len(files) < len(each.files) else each
         )
     return attrs.evolve(found, groups=tuple(groups))
+
+
+def is_recorded(row: FormatRow) -> bool:
+    """Return whether a format is that of the movies of an acquisition program."""
+    return _is_movie(row) and not is_generic(row)
+
+
+def without_incomplete(
+    recordings: Sequence[FoundRecordings],
+    given: set[Path],
+    lacks: Callable[[FormatRow], str | None],
+) -> list[FoundRecordings]:
+    """Leave out what needs an argument that is not given, beside a recording that needs none.
+
+    Parameters
+    ----------
+    recordings : sequence of FoundRecordings
+    given : set of pathlib.Path
+        Paths that the user gave, which are kept.
+    lacks : callable
+        Returns the name of a required argument of a format that is not given, or None.
+    """
+    if not any(is_recorded(each.row) and each.groups for each in recordings):
+        return list(recordings)
+    kept = []
+    for each in recordings:
+        missing = lacks(each.row) if _is_movie(each.row) and is_generic(each.row) else None
+        if missing and each.path.resolve() not in given:
+            reason = f"it needs {missing}, and the recording beside it has a header"
+            left_out = tuple(LeftOut(f, reason) for g in each.groups for f in g.files)
+            each = attrs.evolve(each, groups=(), left_out=each.left_out + left_out)
+        kept.append(each)
+    return kept
+
+
+def _is_movie(row: FormatRow) -> bool:
+    return row.is_ours and row.kind == "imaging" and not option_asking_for(row)
 
 
 def _without_strays(recordings: Sequence[FoundRecordings]) -> list[FoundRecordings]:
@@ -209,14 +256,14 @@ def _without_strays(recordings: Sequence[FoundRecordings]) -> list[FoundRecordin
     folders: dict[Path, int] = {}
     for found in recordings:
         for each in found.groups:
-            folder = each.files[0].parent.resolve()
+            folder = _place(each.files[0])
             folders[folder] = folders.get(folder, 0) + (not _is_stray(found.row, each))
     kept = []
     for found in recordings:
         strays = [
             each
             for each in found.groups
-            if folders[each.files[0].parent.resolve()] and _is_stray(found.row, each)
+            if folders[_place(each.files[0])] and _is_stray(found.row, each)
         ]
         groups = tuple(each for each in found.groups if each not in strays)
         reason = "a projection or single image beside the recording"
@@ -226,7 +273,11 @@ def _without_strays(recordings: Sequence[FoundRecordings]) -> list[FoundRecordin
 
 
 def _is_stray(row: FormatRow, group: FileGroup) -> bool:
-    return row.kind == "imaging" and row.is_ours and bool(row.load().is_stray(group))
+    return _is_movie(row) and bool(row.load().is_stray(group))
+
+
+def _place(path: Path) -> Path:
+    return (path if path.is_dir() else path.parent).resolve()
 
 
 def _resolved(files: Iterable[Path]) -> set[Path]:

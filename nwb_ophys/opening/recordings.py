@@ -13,8 +13,14 @@ import attrs
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError, SourceNotFoundError
 from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
-from nwb_ophys.interfaces.grouping import warn_left_out
-from nwb_ophys.opening.grouping import FoundRecordings, group, recognise, streams_of_groups
+from nwb_ophys.interfaces.grouping import warn_of_grouping
+from nwb_ophys.opening.grouping import (
+    FoundRecordings,
+    group,
+    recognise,
+    streams_of_groups,
+    without_incomplete,
+)
 from nwb_ophys.opening.sessions import check_one_session
 from nwb_ophys.opening.texts import distinct_name, parse_options, read_text
 from nwb_ophys.registry import (
@@ -74,7 +80,7 @@ def requested_rows(
         raise SourceError(f"'{rows[0][0]}' holds only what {max(found)}=false leaves out.")
     for path, row in rows:
         if (path, row) not in kept and _option_of(row) not in requests:
-            _warn_left_out(path, row)
+            _warn_of_grouping(path, row)
     others = {name: value for name, value in given.items() if name not in requests}
     return kept, others | {name: True for name, request in requests.items() if request}
 
@@ -103,7 +109,7 @@ def parse_request(name: str, value: Any) -> bool:
     return request
 
 
-def _warn_left_out(path: Path, row: FormatRow) -> None:
+def _warn_of_grouping(path: Path, row: FormatRow) -> None:
     option = _option_of(row)
     warnings.warn(
         f"'{path}' also has a {option.replace('_', ' ')} ({row.name}), which is left out. Give "
@@ -236,19 +242,22 @@ def open_all(
     all_in_one : bool
         Whether the recordings may be of different subjects or days.
     """
-    _check_known(given, [found.row.load() for found in recordings], with_options)
+    _check_known(given, [found.row.load() for found in recordings if found.groups], with_options)
     interfaces: dict[str, Any] = {}
     alike: dict[str, list[Path]] = {}
     for found in recordings:
-        alike.setdefault(found.row.name, []).append(found.path)
+        if found.groups:
+            alike.setdefault(found.row.name, []).append(found.path)
     by_recording: dict[int, list[Any]] = {}
     for index, found in enumerate(recordings):
         path, row, cls = found.path, found.row, found.row.load()
         source = parse_options(given, _source_schema(cls))
         if not isinstance(source.get("as_volume", True), bool):
             raise OptionError(f"as_volume is {source['as_volume']!r}; it must be true or false.")
+        warn_of_grouping(found)
+        if not found.groups:
+            continue
         _check_complete(path, row, cls, source)
-        warn_left_out(found.left_out)
         stem = row.name if len(alike[row.name]) == 1 else distinct_name(path, alike[row.name])
         for part, arguments in streams_of_groups(cls, found.groups, source).items():
             interface = cls(**arguments)
@@ -283,7 +292,16 @@ def _found(
     pattern = None
     if any(row.is_ours and row.load().joined_by_names for _, row in rows):
         pattern = given.pop("files", None)
-    return group(rows, given=paths, pattern=pattern), given
+    recordings = group(rows, given=paths, pattern=pattern)
+    by_user = {path.resolve() for path in paths if path.is_file()}
+    return without_incomplete(recordings, by_user, lambda row: _missing(row, given)), given
+
+
+def _missing(row: FormatRow, given: Mapping[str, Any]) -> str | None:
+    """Return the first required argument of a format that is not given."""
+    cls = row.load()
+    known = {*given, _path_of(cls)}
+    return next((each for each in cls.get_source_schema()["required"] if each not in known), None)
 
 
 def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
@@ -321,14 +339,12 @@ def _check_known(given: Mapping[str, Any], classes: Sequence[Any], with_options:
 
 
 def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, Any]) -> None:
-    schema = cls.get_source_schema()
-    given = {*source, _path_of(cls)}
-    missing = [name for name in schema["required"] if name not in given]
-    if missing:
+    missing = _missing(row, source)
+    if missing is not None:
+        described = cls.get_source_schema()["properties"][missing]["description"]
         raise SourceArgumentError(
-            f"'{path}' (format {row.name}) needs {missing[0]}: "
-            f"{schema['properties'][missing[0]]['description']} "
-            f"Give it as {missing[0]}=..., on the command line with --option {missing[0]}=VALUE."
+            f"'{path}' (format {row.name}) needs {missing}: {described} "
+            f"Give it as {missing}=..., on the command line with --option {missing}=VALUE."
         )
 
 

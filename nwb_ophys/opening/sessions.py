@@ -34,24 +34,24 @@ def check_one_session(
     SourceError
         With the recordings, and the command that converts each.
     """
-    if len(recordings) < 2:
+    if sum(bool(found.groups) for found in recordings) < 2:
         return
     folders = _sessions_in_folders(recordings)
     if folders:
         raise _refusal(
-            "These folders each hold a movie with its ROIs", {f: f.name for f in folders}
+            "These folders each hold a movie with its ROIs:", {f: f.name for f in folders}
         )
     described = {index: _session_of(own) for index, own in interfaces.items()}
     subjects = {index: subject for index, (subject, _) in described.items() if subject}
     if len(set(subjects.values())) > 1:
         raise _refusal(
-            "The recordings are of different subjects",
+            "The recordings are of different subjects:",
             {recordings[index].path: subject for index, subject in subjects.items()},
         )
     starts = {index: start for index, (_, start) in described.items() if start}
     if starts and max(starts.values()) - min(starts.values()) > _ONE_DAY:
         raise _refusal(
-            "The recordings began more than a day apart",
+            "The recordings began more than a day apart:",
             {recordings[index].path: f"{start:%Y-%m-%d %H:%M}" for index, start in starts.items()},
         )
 
@@ -72,6 +72,7 @@ def _session_of(interfaces: Sequence[Any]) -> tuple[str | None, datetime.datetim
 def _sessions_in_folders(recordings: Sequence[FoundRecordings]) -> list[Path]:
     """Return sibling folders that each hold a movie and ROIs, if there are several."""
     kinds: dict[Path, dict[Path, set[str | None]]] = {}
+    recordings = [each for each in recordings if each.groups]
     paths = [each.path.absolute() for each in recordings]
     root = Path(os.path.commonpath(paths))
     for found, path in zip(recordings, paths, strict=True):
@@ -96,6 +97,6 @@ def _refusal(what: str, found: Mapping[Path, str]) -> SourceError:
     first = next(iter(found))
     command = f"nwb-ophys convert {shlex.quote(str(first))} -o {shlex.quote(first.stem)}.nwb"
     return SourceError(
-        f"{what}: {listed}{more}. An NWB file holds one session of one subject; convert each by "
+        f"{what} {listed}{more}. An NWB file holds one session of one subject; convert each by "
         f"itself, such as {command}, or give all_in_one=True (--all-in-one)."
     )

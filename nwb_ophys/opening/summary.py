@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.opening.recordings import Recording
-from nwb_ophys.storage import backend_of_path, get_backend
+from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 
 _MOST_LISTED = 6
+_ORDER = {"TwoPhotonSeries": 0, "OnePhotonSeries": 0, "ImageSegmentation": 1}
 
 
 def joined_files(recording: Recording) -> Iterator[str]:
@@ -83,14 +84,15 @@ def summarise_file(path: str | Path) -> str:
         A line with the size of the file, then a line for each series and table.
     """
     path = Path(path)
-    backend = backend_of_path(path) or get_backend("hdf5")
+    backend = backend_of_path(path) or get_backend(DEFAULT_BACKEND)
     lines = [f"Wrote {path} ({_size(path) / 1e6:.1f} MB):"]
     with backend.open(path, "r") as io:
         nwbfile = io.read()
         modules = [module.data_interfaces for module in nwbfile.processing.values()]
-        for container in (nwbfile.acquisition, *modules):
-            for each in container.values():
-                lines += [f"  {line}" for line in _described(each)]
+        objects = [each for held in (nwbfile.acquisition, *modules) for each in held.values()]
+        # ROIs come before their traces.
+        for each in sorted(objects, key=lambda each: _ORDER.get(type(each).__name__, 2)):
+            lines += [f"  {line}" for line in _described(each)]
     return "\n".join(lines)
 
 

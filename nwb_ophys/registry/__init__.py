@@ -5,7 +5,13 @@ through the entry-point group ``nwb_ophys.formats``: the name of the entry point
 format, and its object is the interface class.
 """
 
-from nwb_ophys.registry.detection import Candidate, detect, likeliest, option_asking_for
+from nwb_ophys.registry.detection import (
+    Candidate,
+    detect,
+    is_generic,
+    likeliest,
+    option_asking_for,
+)
 from nwb_ophys.registry.rows import ENTRY_POINT_GROUP, FormatRow, format_table, formats, get_format
 from nwb_ophys.registry.unrecognised import unrecognised
 
@@ -17,6 +23,7 @@ __all__ = [
     "format_table",
     "formats",
     "get_format",
+    "is_generic",
     "likeliest",
     "option_asking_for",
     "unrecognised",

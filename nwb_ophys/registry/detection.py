@@ -87,13 +87,15 @@ def candidates_of(probe: PathProbe, rows: Iterable[FormatRow]) -> list[Candidate
 def likeliest(candidates: Iterable[Candidate]) -> list[tuple[Path, FormatRow]]:
     """Return the first candidate of each kind at each path.
 
-    A folder may contain a movie and its ROIs. Formats that are converted only on request count as
-    a kind of their own.
+    A folder may contain a movie and its ROIs, and movies of several programs, each in files of its
+    own. Formats that are converted only on request count as a kind of their own.
     """
     found: dict[tuple[Path, str | None, str], FormatRow] = {}
     for candidate in candidates:
-        key = (candidate.path, candidate.kind, option_asking_for(candidate.row))
-        found.setdefault(key, candidate.row)
+        row = candidate.row
+        is_shared = candidate.path.is_dir() and candidate.kind == "imaging" and row.is_ours
+        name = row.name if is_shared else option_asking_for(row)
+        found.setdefault((candidate.path, candidate.kind, name), row)
     return [(path, row) for (path, *_), row in found.items()]
 
 
@@ -221,8 +223,7 @@ def _divided(
 ) -> tuple[list[FormatRow], list[FormatRow]]:
     """Return the formats to search a folder for, and those to leave out with a warning.
 
-    A folder with a movie may contain analyses of it, and the other way round. A second movie may
-    be derived from the first, so it is left out.
+    A folder with a movie may contain analyses of it, and the other way round.
     """
     asked = [row for row in rows if is_looked_for(row)]
     wanted = _not_found(asked, found)
@@ -302,18 +303,11 @@ def _some(texts: Sequence[str]) -> str:
 
 
 def _not_found(rows: Iterable[FormatRow], found: Sequence[Candidate]) -> list[FormatRow]:
-    """Return the formats that were not found; once a movie was found, no formats of movies.
-
-    Formats that are converted only on request neither count as the movie nor are dropped because
-    of one: a registered movie is not the recorded one. ROIs of all analyses are kept.
-    """
+    """Return the formats that a folder itself does not have, for the search inside it."""
     names = {candidate.format for candidate in found}
-    has_movie = any(
-        candidate.kind == "imaging" and not option_asking_for(candidate.row) for candidate in found
-    )
-    return [
-        row
-        for row in rows
-        if row.name not in names
-        and not (has_movie and row.kind == "imaging" and not option_asking_for(row))
-    ]
+    return [row for row in rows if row.name not in names]
+
+
+def is_generic(row: FormatRow) -> bool:
+    """Return whether any program may write files of a format; plug-ins need not state it."""
+    return bool(getattr(row.load(), "is_generic", False))

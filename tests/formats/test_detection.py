@@ -253,15 +253,18 @@ def test_one_name_of_a_format(tmp_path: Path, recording: SimulatedRecording) -> 
     assert detect(path, format_names="tiff") == []
 
 
-def test_a_recording_beside_that_of_the_folder_is_told_of(
+def test_a_plain_file_beside_a_recording_does_not_decide_the_format(
     tmp_path: Path, recording: SimulatedRecording
 ) -> None:
-    """Fault: the recording was left out silently."""
+    """Fault: the folder became one of plain TIFF files, and the recording was left out."""
     write_inscopix(tmp_path / "movie.isxd", recording.movie.astype("u2"))
     tifffile.imwrite(tmp_path / "overview.tif", recording.movie)
-    with pytest.warns(UserWarning, match=r"also contains 'movie.isxd' \(inscopix\), which is not"):
-        found = detect(tmp_path)
-    assert [each.format for each in found] == ["tiff"]
+    assert sorted(each.format for each in detect(tmp_path)) == ["inscopix", "tiff"]
+    with pytest.warns(UserWarning, match=r"'overview.tif' .* it needs sampling_frequency, and"):
+        opened = nwb_ophys.open(tmp_path)
+    np.testing.assert_array_equal(opened.extractor.get_series(), recording.movie)
+    with_rate = nwb_ophys.open(tmp_path, sampling_frequency=30.0)
+    assert list(with_rate.interfaces) == ["tiff", "inscopix"]
     converter = nwb_ophys.InscopixConverter(tmp_path)
     assert list(converter.interfaces) == ["inscopix"]
 
@@ -354,14 +357,15 @@ def test_what_is_wrong_with_files_is_said(tmp_path: Path, recording: SimulatedRe
     """Fault: a leading empty file, or a broken link, hid the other files silently."""
     (tmp_path / "a.tif").touch()
     tifffile.imwrite(tmp_path / "b.tif", recording.movie)
-    with pytest.raises(UnknownFormatError, match=r"2 .tif files \('a.tif' is empty\)\. Looked for"):
-        nwb_ophys.open(tmp_path)
+    with pytest.warns(UserWarning, match=r"'a.tif' .* is left out: it is empty or cannot be read"):
+        opened = nwb_ophys.open(tmp_path, sampling_frequency=30.0)
+    np.testing.assert_array_equal(opened.extractor.get_series(), recording.movie)
     with pytest.raises(UnknownFormatError, match=r"'.*a.tif' is an empty file, of 0 bytes"):
         nwb_ophys.open(tmp_path / "a.tif")
     (tmp_path / "a.tif").unlink()
     (tmp_path / "a.tif").symlink_to(tmp_path / "absent.tif")
-    with pytest.raises(UnknownFormatError, match=r"'a.tif' is a link to nothing"):
-        nwb_ophys.open(tmp_path)
+    with pytest.warns(UserWarning, match=r"'a.tif' .* is left out: it is empty or cannot be read"):
+        nwb_ophys.open(tmp_path, sampling_frequency=30.0)
 
 
 def test_a_folder_of_nwb_files(tmp_path: Path) -> None:

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import tifffile
 
-from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES, has_beside
+from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES, has_beside, some_headings
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
-from nwb_ophys.formats.owners import is_owned
+from nwb_ophys.formats.owners import owner_of
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import formats
 from nwb_ophys.testing import simulate_recording
 from nwb_ophys.testing.samples import write_sample
 
 PLAIN = {"tiff", "ome-tiff"}
-OWNED = {"bruker", "thor", "scanimage", "scanimage-legacy", "micromanager"}
+OWNED = {"bruker", "thor", "scanimage", "scanimage-legacy", "micromanager", "ndtiff"}
 NEED_XML = ("bruker", "thor")
 
 
@@ -46,6 +46,10 @@ def _owners(path) -> list[str]:
         for name, cls in classes.items()
         if cls.owns(heading) and has_beside(probe, cls.owned_beside)
     ]
+
+
+def is_owned(probe: PathProbe) -> bool:
+    return any(owner_of(heading, probe) is not None for _, heading in some_headings(probe))
 
 
 def test_every_format_of_tiff_files_is_tried(tiff_files):

@@ -51,6 +51,11 @@ RECORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
         (SHORTER_THAN_WIDE,),
     ),
     "slow stack": ("scanimage/scanimage_20220923_noroi.tif", (), (SHORTER_THAN_WIDE,)),
+    "scanimage 2016": (
+        "scanimage_nansen/TS_UnitTestImage_BigTIFF.tif",
+        (),
+        (SHORTER_THAN_WIDE,),
+    ),
     "scanimage 3.8": (
         "scanimage_legacy/sample_scanimage_version_3_8.tiff",
         (),
@@ -324,6 +329,19 @@ def test_single_channel_volumes(converted, data_folder):
         found = series.data[:].transpose(0, 3, 2, 1)
         np.testing.assert_array_equal(found, pages.reshape(10, 9, 20, 20))
         np.testing.assert_allclose(np.diff(_times(series)), np.diff(times[::9]), atol=1e-5)
+
+
+def test_a_movie_of_scanimage_2016(converted, data_folder):
+    pages, times = _scanimage_pages(data_folder / RECORDINGS["scanimage 2016"][0])
+    with reading(converted("scanimage 2016")) as nwbfile:
+        (series,) = nwbfile.acquisition.values()
+        assert series.data.dtype == pages.dtype
+        np.testing.assert_array_equal(series.data[:].transpose(0, 2, 1), pages)
+        np.testing.assert_allclose(_times(series), times, atol=1e-5)
+        plane = series.imaging_plane
+        assert plane.imaging_rate == 30.012
+        # The corners of the field are 61.3125 micrometres apart, in 512 pixels.
+        np.testing.assert_allclose(plane.grid_spacing[:], [61.3125e-6 / 512] * 2, rtol=1e-5)
 
 
 def test_frames_of_a_slice_are_samples_in_time(converted, data_folder):

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.errors import SourceArgumentError, SourceNotFoundError
 from nwb_ophys.filetypes.tiff.folders import tiff_files
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 
@@ -18,21 +18,42 @@ OME_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.tf2", ".ome.tf8", ".ome.btf")
 
 def recordings_in(path: Path) -> list[Any]:
     """Return the OME-TIFF recordings of a path, each read from its first file."""
-    return recordings_of(_with_ome_xml(tiff_files(path)) if path.is_dir() else [path])
+    return recordings_of(_with_ome_xml(tiff_files(path)) if path.is_dir() else [path])[0]
 
 
-def recordings_of(files: Sequence[Path]) -> list[Any]:
-    """Return the OME-TIFF recordings of some files, each read from its first file."""
+def recordings_of(
+    files: Sequence[Path],
+) -> tuple[list[Any], list[tuple[Path, SourceNotFoundError]]]:
+    """Return the OME-TIFF recordings of some files, each read from its first file.
+
+    Returns
+    -------
+    found : list of OmeRecording
+    incomplete : list of (pathlib.Path, SourceNotFoundError)
+        Files of recordings whose other files are missing, beside complete recordings.
+
+    Raises
+    ------
+    SourceNotFoundError
+        If no recording is complete.
+    """
     from nwb_ophys.filetypes.ome.files import read_ome
 
     remaining = list(files)
     found = []
+    incomplete = []
     while remaining:
-        recording = read_ome(remaining[0])
+        try:
+            recording = read_ome(remaining[0])
+        except SourceNotFoundError as error:
+            incomplete.append((remaining.pop(0), error))
+            continue
         used = {file.resolve() for file in recording.file_paths} | {remaining[0].resolve()}
         remaining = [file for file in remaining if file.resolve() not in used]
         found.append(recording)
-    return found
+    if incomplete and not found:
+        raise incomplete[0][1]
+    return found, incomplete
 
 
 @attrs.frozen(kw_only=True)

@@ -34,7 +34,8 @@ class TiffHeading:
     texts : mapping of int to str
         Texts by the number of the tag, cut after 64 kB.
     extra_number : int
-        The number after the header of a BigTIFF file, where some programs put a mark; else 0.
+        The number after the header of the file, at byte 8 of a TIFF and at byte 16 of a BigTIFF
+        file, where some programs put a mark; 0 if the file ends there.
     frame : tuple of (int or None)
         Rows, columns, bits per sample and sample format of the first page; None where a tag is
         absent or has a value per sample.
@@ -96,7 +97,8 @@ def _read(file: BinaryIO) -> TiffHeading | None:
     (start,) = (
         struct.unpack(order + "Q", head[8:16]) if is_big else struct.unpack(order + "I", head[4:8])
     )
-    extra = struct.unpack(order + "I", head[16:20])[0] if is_big and len(head) >= 20 else 0
+    after = 16 if is_big else 8
+    extra = struct.unpack(order + "I", head[after : after + 4])[0] if len(head) >= after + 4 else 0
     file.seek(start)
     (count,) = struct.unpack(order + ("Q" if is_big else "H"), file.read(8 if is_big else 2))
     if count > _MOST_ENTRIES:

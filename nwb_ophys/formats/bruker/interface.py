@@ -21,6 +21,9 @@ from nwb_ophys.paths import PathProbe
 _OTHER_XML = re.compile(
     r"_Cycle\d+_(VoltageRecording|VoltageOutput|MarkPoints)[^/]*$", re.IGNORECASE
 )
+# Prairie View writes these beside the images.
+_BESIDE_XML = (".xml", ".env", ".csv", ".txt", ".dat", "")
+_IMAGE = re.compile(rb"<File\s[^>]*?filename=\"([^\"]+)\"")
 _MARK = re.compile(rb"<PVScan\s[^>]*?version=\"([\d.]*)")
 
 
@@ -137,4 +140,18 @@ def _xml_files(probe: PathProbe) -> list[Path]:
         xmls = (probe.path.with_name(stem + suffix) for suffix in (".xml", ".XML"))
         return [xml for xml in xmls if xml.is_file() and _MARK.search(probe.head(xml))][:1]
     files = [path for path in probe.files(".xml") if not _OTHER_XML.search(path.name)]
-    return [path for path in files if _MARK.search(probe.head(path))]
+    found = [path for path in files if _MARK.search(probe.head(path))]
+    if probe.is_file:
+        return found
+    own = [path for path in found if _has_images(probe, path)]
+    # Without its images an XML file is a stray in a folder of something else.
+    is_alone = probe.folder_names <= {"References"} and all(
+        Path(name).suffix.lower() in _BESIDE_XML for name in probe.file_names
+    )
+    return own or (found if is_alone else [])
+
+
+def _has_images(probe: PathProbe, xml: Path) -> bool:
+    """Return whether an image is there that the beginning of an XML file names."""
+    names = (match[1].decode("utf-8", "replace") for match in _IMAGE.finditer(probe.head(xml)))
+    return any(name in probe.file_names for name in names)

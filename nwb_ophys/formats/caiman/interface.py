@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import attrs
@@ -62,3 +62,16 @@ class CaimanSegmentationInterface(SegmentationInterface):
             f"'{probe.path}' contains CaImAn's estimates, but not the group params/data with the "
             "field and the rate. Save the results again with CaImAn's save()."
         )
+
+    @classmethod
+    def movie_files(cls, path: Path) -> Sequence[str]:
+        """Return the names of the movie files that CaImAn read (``params/data/fnames``)."""
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            stated = file.get("params/data/fnames")
+            values = [] if not isinstance(stated, h5py.Dataset) else stated[()]
+        names = values.ravel().tolist() if hasattr(values, "ravel") else [values]
+        texts = [each.decode("utf-8", "replace") for each in names if isinstance(each, bytes)]
+        # PureWindowsPath parts the paths of all systems.
+        return [PureWindowsPath(text).name for text in texts]

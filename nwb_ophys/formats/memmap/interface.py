@@ -54,6 +54,7 @@ class MemmapImagingInterface(ImagingInterface):
     """One channel of a movie in a file of raw pixels, such as a NumPy memory map."""
 
     Source = MemmapSource
+    is_generic = True
     has_volumes = True
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Image file stacks of Micro-Manager."""
+"""Image file stacks and separate image files of Micro-Manager."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ FORMAT = Format(
     name="micromanager",
     kind="imaging",
     interface="interface:MicroManagerImagingInterface",
-    recognised="a folder of .ome.tif files with Micro-Manager's tags, or one of them",
+    recognised="a folder of .ome.tif files with Micro-Manager's tags, or one of them; or a folder "
+    "of separate image files with metadata.txt",
     suffixes=(".tif",),
     requires=("tifffile", "imagecodecs"),
     sample="sample:write_sample",

@@ -8,27 +8,19 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.filetypes.frames.grid import rate_and_times
+from nwb_ophys.filetypes.frames.values import first_positive
 from nwb_ophys.filetypes.ome.files import find_pages, read_ome
 from nwb_ophys.filetypes.ome.model import OmeImage
-from nwb_ophys.filetypes.ome.times import (
-    mean_rate,
-    sample_times,
-    select_image,
-    select_rate,
-)
+from nwb_ophys.filetypes.ome.times import select_image
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
+from nwb_ophys.formats.micromanager.acquisition import shared_start
 from nwb_ophys.formats.micromanager.frames import read_frames
-from nwb_ophys.formats.micromanager.tags import (
-    acquisition_start,
-    first_positive,
-    first_value,
-    naming_unclosed,
-    read_summary,
-)
+from nwb_ophys.formats.micromanager.tags import naming_unclosed, read_summary
 
 AnyPath = str | PathLike[str]
 
@@ -95,10 +87,11 @@ class MicroManagerExtractor(TiffFramesExtractor):
         index = select_image(path, names, position_index, "position_index")
         self.num_positions, self.position_name = len(images), names[index]
         self.image: OmeImage = images[index]
+        self._path, self._images = path, images
         self.channel_names = channel_names(self.summary, self.image)
         channel = index_of_name("channel_name", channel_name, self.channel_names, path)
         self.channel_name = self.channel_names[channel]
-        self.channel = self.image.channels[channel]
+        self._channel = self.image.channels[channel]
         if plane_index is not None:
             check_index("plane_index", plane_index, self.image.sizes["Z"])
         planes = slice(None) if plane_index is None else slice(plane_index, plane_index + 1)
@@ -109,8 +102,9 @@ class MicroManagerExtractor(TiffFramesExtractor):
         frames = frames.cut(_num_recorded(path, frames.num_recorded, len(found.pages)))
         frames.check_order(path)
         self.frame, self._pages = frames.first, found.pages[: len(frames.times)]
-        self._stated_times = sample_times(path, frames.times, "ElapsedTime-ms")
-        rate = self._rate(path, sampling_frequency)
+        rate, self._stated_times = rate_and_times(
+            path, self.summary, frames.times, sampling_frequency
+        )
         found.check_gaps(path, self._stated_times)
         super().__init__(
             reader,
@@ -120,26 +114,26 @@ class MicroManagerExtractor(TiffFramesExtractor):
         )
 
     @property
+    def channel_facts(self) -> dict[str, Any]:
+        """Light of the channel, as the OME-XML states it."""
+        return {
+            "excitation_lambda": self._channel.excitation,
+            "indicator": self._channel.fluor,
+            "emission_lambda": self._channel.emission,
+        }
+
+    @property
+    def spacing(self) -> Any:
+        """Distances of pixels along x, y and z in metres, as the OME-XML states them."""
+        return self.image.spacing
+
+    @property
     def start(self) -> Any:
         """Start of the acquisition: a datetime, with a zone if one is stated, or None."""
-        return acquisition_start(self.summary) or self.image.acquired
-
-    def _rate(self, path: Path, given: float | None) -> float:
-        """Return the rate that the user gives, else the measured, else the planned rate."""
-        interval = first_positive(self.summary, "Interval_ms")
-        if first_value(self.summary, "CustomIntervals_ms"):
-            interval = None  # each frame has its own interval
-        planned = None if interval is None else round(1000 / interval, 9)
-        measured = mean_rate(self._stated_times)
-        rate = select_rate(path, given, measured, planned, "ElapsedTime-ms of its frames")
-        if rate is None:
-            raise SourceArgumentError(
-                f"'{path}' states neither the times of its frames (ElapsedTime-ms) nor an interval "
-                "(Interval_ms) above 0; give sampling_frequency, in samples per second."
-            )
-        if given is not None:
-            self._stated_times = None
-        return rate
+        acquired = [image.acquired for image in self._images if image.acquired is not None]
+        # Positions of one acquisition have one start, whenever each was first recorded.
+        earliest = min(acquired, key=lambda start: start.astimezone(), default=None)
+        return shared_start(self._path, self.summary) or earliest
 
 
 def channel_names(summary: Mapping[str, Any], image: OmeImage) -> tuple[str, ...]:
@@ -161,19 +155,6 @@ def channel_names(summary: Mapping[str, Any], image: OmeImage) -> tuple[str, ...
     if isinstance(names, list) and len(set(map(str, names))) == num_channels == len(names):
         return tuple(map(str, names))
     return image.channel_names
-
-
-def camera_name(frame: Mapping[str, Any]) -> str | None:
-    """Return the name of the camera in Micro-Manager; None if not stated."""
-    name = first_value(frame, "Camera", "Core-Camera")
-    return None if name is None else str(name)
-
-
-def camera_binning(frame: Mapping[str, Any]) -> int | None:
-    """Return the number of sensor pixels per pixel along each side; None if not stated."""
-    text = str(first_value(frame, "Binning", f"{camera_name(frame)}-Binning") or "")
-    sides = set(text.split("x"))
-    return int(text.split("x")[0]) if len(sides) == 1 and text.split("x")[0].isdigit() else None
 
 
 def _num_recorded(path: Path, num_recorded: int, num_samples: int) -> int:

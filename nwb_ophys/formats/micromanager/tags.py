@@ -13,7 +13,6 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.filetypes.frames.values import read_json
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.tiff.pages import Integers, TiffStructure, read_structure
@@ -29,9 +29,6 @@ from nwb_ophys.paths import PathProbe
 FRAME_TAG = 51123
 SUMMARY_MARK = 2355492
 SUMMARY_POSITION = 32
-_MAX_SUMMARY_BYTES = 1 << 24
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)? ?([+-]\d\d):?(\d\d)?")
-_ZONELESS = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?$")
 
 
 def read_summary(path: Path) -> dict[str, Any] | None:
@@ -54,13 +51,11 @@ def read_summary(path: Path) -> dict[str, Any] | None:
             if order is None:
                 return None
             mark, length = struct.unpack(order + "II", head[SUMMARY_POSITION:])
-            if mark != SUMMARY_MARK or length > _MAX_SUMMARY_BYTES:
+            if mark != SUMMARY_MARK:
                 return None
-            text = file.read(length)
-        found = json.loads(text.rstrip(b"\0").decode("utf-8", "replace"))
-    except (OSError, struct.error, ValueError):
+            return read_json(file, length)
+    except (OSError, struct.error):
         return None
-    return found if isinstance(found, dict) else None
 
 
 @contextmanager
@@ -129,42 +124,17 @@ class FrameTags:
         return found if isinstance(found, dict) else {}
 
 
-def first_value(values: Mapping[str, Any], *names: str) -> Any:
-    """Return the first value that is stated under one of the names; None if there is none.
-
-    Newer versions of Micro-Manager wrap some values in a mapping.
-    """
-    for name in names:
-        value = values.get(name)
-        if isinstance(value, Mapping):
-            value = value.get("PropVal", value.get("scalar"))
-        if value not in (None, "", [], "Undefined"):
-            return value
-    return None
-
-
-def first_positive(values: Mapping[str, Any], *names: str) -> float | None:
-    """Return the first stated value if it is a finite number above 0, else None."""
-    value = first_value(values, *names)
+def read_summary_text(head: bytes) -> dict[str, Any] | None:
+    """Return the summary at the beginning of a ``metadata.txt``; None if it is not there."""
+    text = head.decode("utf-8", "replace")
+    match = re.search(r'"Summary"\s*:\s*(?=\{)', text)
+    if match is None:
+        return None
     try:
-        number = float(str(value))
+        found, _ = json.JSONDecoder().raw_decode(text, match.end())
     except ValueError:
         return None
-    return number if np.isfinite(number) and number > 0 else None
-
-
-def acquisition_start(summary: Mapping[str, Any]) -> datetime | None:
-    """Return the start of the acquisition, with the time zone if it is stated."""
-    text = str(first_value(summary, "StartTime", "Time") or "")
-    match = _TIME.match(text)
-    if match is None and (match := _ZONELESS.match(text)) is None:
-        return None
-    zone = f"{match[4]}:{match[5] or '00'}" if match.re is _TIME else ""
-    fraction = (match[3] or ".0")[:7].ljust(7, "0")
-    try:
-        return datetime.fromisoformat(f"{match[1]}T{match[2]}{fraction}{zone}")
-    except ValueError:
-        return None
+    return found if isinstance(found, dict) else None
 
 
 def _find_texts(file: BinaryIO, structure: TiffStructure) -> list[tuple[int, int]]:

@@ -42,6 +42,7 @@ class MiniscopeImagingInterface(ImagingInterface):
     """The videos of one Miniscope, without the behaviour cameras."""
 
     Source = MiniscopeSource
+    joins_subfolders = True
     photon_series_type = "OnePhotonSeries"
 
     @classmethod

@@ -32,6 +32,7 @@ class NumpyImagingInterface(ImagingInterface):
     """A movie in an array in memory, or in a ``.npy`` file."""
 
     Source = NumpyImagingSource
+    is_generic = True
 
     @classmethod
     def open(cls, source: Any) -> Any:

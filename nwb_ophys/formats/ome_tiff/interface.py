@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ import attrs
 from nwb_ophys.filetypes.ome.recordings import grid_spacing, images_in, single_file
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
-    first_heading,
     warn_of_subfolders,
 )
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.grouping import ome_grouping
-from nwb_ophys.formats.owners import is_owned, own_files
+from nwb_ophys.formats.owners import first_unowned, own_files, owner_of
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.grouping import Grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -51,6 +50,7 @@ class OmeTiffImagingInterface(ImagingInterface):
     """One channel of an OME-TIFF recording: one plane, or volumes."""
 
     Source = OmeTiffSource
+    is_generic = True
     has_volumes = True
 
     @classmethod
@@ -100,21 +100,21 @@ class OmeTiffImagingInterface(ImagingInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for an OME-TIFF recording: the XML in the first page."""
         probe = PathProbe.of(path)
-        found = first_heading(probe, _has_ome_xml)
-        if found is None or is_owned(probe):
+        found = first_unowned(probe, _has_ome_xml)
+        if found is None:
             return None
         count = len(probe.names(*TIFF_SUFFIXES))
         if count == 1:
             return f"'{found[0].name}' has OME-XML in its first page"
-        return f"the first of {count} TIFF files, '{found[0].name}', has OME-XML in its first page"
+        return f"of {count} TIFF files, '{found[0].name}' has OME-XML in its first page"
 
     @classmethod
     def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
         """Return the recordings at a path, with the files that their OME-XML names."""
         if not probe.is_folder:
-            return ome_grouping([probe.path], ())
+            return ome_grouping([probe.path])
         warn_of_subfolders(probe.path)
-        return ome_grouping(*own_files(probe, _has_ome_xml))
+        return ome_grouping(own_files(probe, _is_own(probe)))
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
@@ -135,6 +135,10 @@ class OmeTiffImagingInterface(ImagingInterface):
 
 def _has_ome_xml(heading: TiffHeading) -> bool:
     return heading.has_ome_xml
+
+
+def _is_own(probe: PathProbe) -> Callable[[TiffHeading], bool]:
+    return lambda heading: heading.has_ome_xml and owner_of(heading, probe) is None
 
 
 def _device(instrument: Any) -> dict[str, Any]:

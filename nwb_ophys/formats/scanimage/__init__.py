@@ -1,4 +1,4 @@
-"""TIFF files of ScanImage 2016 and later."""
+"""TIFF files of ScanImage 4 and later."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FORMAT = Format(
     kind="imaging",
     interface="interface:ScanImageImagingInterface",
     converter="ScanImageConverter",
-    recognised="TIFF files with a ScanImage header (2016 and later), or a folder of them",
+    recognised="TIFF files with a header of ScanImage 4 or later, or a folder of them",
     suffixes=(".tif", ".tiff"),
     requires=("tifffile",),
     sample="sample:write_sample",

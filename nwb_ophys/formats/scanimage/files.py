@@ -16,9 +16,9 @@ import attrs
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
-from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_epoch
+from nwb_ophys.formats.scanimage.frames import frame_statement, parse_epoch
+from nwb_ophys.formats.scanimage.header import ScanImageMetadata
 
-FRAME_NUMBER = re.compile(r"^frameNumbers = (\d+)", re.MULTILINE)
 NUMBERED_FILE = re.compile(r"(?P<prefix>.+_)(?P<number>\d+)")
 NUMBERED_ACQUISITION = re.compile(r".+_\d+_")
 GIVE_FILES = "To read only some files, give file_paths"
@@ -58,8 +58,7 @@ def inspect_recorded_file(path: Path) -> RecordedFile:
     """Check one file and read the descriptions of its first and last page."""
     source = inspect_tiff(path)
     texts = [source.table.read_description(page) for page in (0, -1)]
-    matches = [FRAME_NUMBER.search(text) for text in texts]
-    first, last = (int(match[1]) if match else None for match in matches)
+    first, last = (frame_statement(text).number for text in texts)
     return RecordedFile(
         source=source, first_frame=first, last_frame=last, epoch=parse_epoch(texts[0])
     )
@@ -149,7 +148,8 @@ def check_volume_start(first: RecordedFile, metadata: ScanImageMetadata) -> None
     """Raise SourceError if the first file of a recording begins in the middle of a volume."""
     if metadata.average_factor > 1 or metadata.stack_mode == "slow" or first.first_frame is None:
         return  # frame numbers do not count saved frames in these cases
-    offset = (first.first_frame - 1) % metadata.frames_per_cycle
+    # ScanImage 4 may count from 0.
+    offset = max(first.first_frame - 1, 0) % metadata.frames_per_cycle
     if offset:
         raise SourceError(
             f"'{first.path}' begins with frame {first.first_frame}, which is frame {offset + 1} of "
@@ -207,7 +207,7 @@ def _follow(
     remaining = sorted((n for n in siblings if (n - number) * step > 0), reverse=step < 0)
     for expected, found_number in enumerate(remaining, start=1):
         found = inspect_recorded_file(siblings[found_number])
-        if not is_grab and found.epoch != given.epoch:
+        if not is_grab and (given.epoch is None or found.epoch != given.epoch):
             break
         if found_number != number + step * expected:
             name = given.path.with_name(_renumbered(given.path, number + step * expected))

@@ -1,19 +1,19 @@
-"""Parse the header of a ScanImage recording into metadata (ScanImage 2016 and later)."""
+"""Parse the header of a ScanImage recording into metadata (ScanImage 4 and later)."""
 
 from __future__ import annotations
 
 import math
-import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 
 import attrs
 
-from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.formats.scanimage.frames import parse_epoch
+from nwb_ophys.formats.scanimage.generations import stated_version
+from nwb_ophys.formats.scanimage.stacks import Stack, averaged_frames, stack_of
 from nwb_ophys.formats.scanimage.text import HeaderProperties, read_header_texts
-
-EPOCH = re.compile(r"^epoch = \[([^\]]*)\]", re.MULTILINE)
 
 
 @attrs.frozen(kw_only=True)
@@ -26,6 +26,8 @@ class ScanImageMetadata:
         The file.
     version_major, version_minor : int or None
         Version of ScanImage, such as 2021 and 0.
+    version : str
+        Version of ScanImage as text, such as ``"2021.0"`` or ``"4.2"``; empty if not stated.
     channel_names : tuple of str
         Names of the saved channels, in the order of their pages.
     channel_numbers : tuple of int
@@ -39,7 +41,7 @@ class ScanImageMetadata:
     num_flyback_frames : int
         Number of saved flyback frames between two volumes.
     frame_rate, volume_rate : float or None
-        Frames and volumes per second, in Hz.
+        Saved frames and volumes per second, in Hz: the scanner's rate over ``average_factor``.
     line_period : float or None
         Duration of a line, in seconds.
     pixels_per_line, lines_per_frame : int or None
@@ -62,6 +64,8 @@ class ScanImageMetadata:
         Extent of a pixel along (x, y), in micrometres; None for several regions of interest.
     plane_positions : tuple of float or None
         Depth of each plane (SI.hStackManager.zs), in micrometres.
+    scan_positions : tuple of float
+        Depths as listed in the header (SI.hStackManager.zs), also of a single plane.
     epoch : datetime or None
         Date and time of timestamp 0, in local time without a zone.
     acquisition_state : str
@@ -72,11 +76,17 @@ class ScanImageMetadata:
         ``"fast"`` or ``"slow"``; empty if not stated.
     average_factor : int
         Number of frames averaged into each saved frame.
+    has_regions : bool
+        Whether several regions of interest may have been scanned (``mroiEnable``).
+    flyto_rows : tuple of int
+        Possible numbers of rows from one region to the next, as the durations in the header imply;
+        empty if not stated.
     """
 
     path: Path
     version_major: int | None
     version_minor: int | None
+    version: str
     channel_names: tuple[str, ...]
     channel_numbers: tuple[int, ...]
     is_volumetric: bool
@@ -96,11 +106,14 @@ class ScanImageMetadata:
     field_of_view: tuple[float, float] | None
     pixel_size: tuple[float, float] | None
     plane_positions: tuple[float, ...] | None
+    scan_positions: tuple[float, ...]
     epoch: datetime | None
     acquisition_state: str
     frames_per_file: float
     stack_mode: str
     average_factor: int
+    has_regions: bool
+    flyto_rows: tuple[int, ...]
 
     @property
     def sampling_frequency(self) -> float | None:
@@ -134,7 +147,7 @@ def scanimage_metadata(path: str | PathLike[str]) -> ScanImageMetadata:
     Raises
     ------
     SourceNotFoundError, CorruptSourceError, SourceError
-        If the file is missing, is not a TIFF, is not from ScanImage 2016 or later, or if the
+        If the file is missing, is not a TIFF, is not from ScanImage 4 or later, or if the
         numbers of channels and planes in its header are missing or inconsistent.
     """
     file_path = Path(path)
@@ -145,27 +158,23 @@ def scanimage_metadata(path: str | PathLike[str]) -> ScanImageMetadata:
 def parse_header(path: Path, header: str, description: str) -> ScanImageMetadata:
     """Parse the texts that `read_header_texts` returns; the path is for messages."""
     si = HeaderProperties(path, header)
-    numbers = tuple(int(number) for number in si.numbers("hChannels.channelSave"))
-    names = si.texts("hChannels.channelName")
-    if not numbers or max(numbers) > len(names):
-        raise CorruptSourceError(
-            f"'{path}': its header lists the saved channels {numbers}, but the names {names}; "
-            "read it as a plain TIFF stack."
-        )
-    num_planes, frames_per_slice, num_flyback = _stack_sizes(si)
+    numbers, names = _saved_channels(si)
+    stack = stack_of(si)
     view, size = _field_of_view(si)
+    frame_rate, volume_rate = _rates(si, stack)
     return ScanImageMetadata(
         path=path,
         version_major=si.integer("VERSION_MAJOR"),
         version_minor=si.integer("VERSION_MINOR"),
-        channel_names=tuple(names[number - 1] for number in numbers),
+        version=_version(si, header),
+        channel_names=names,
         channel_numbers=numbers,
-        is_volumetric=num_planes > 1,
-        num_planes=num_planes,
-        frames_per_slice=frames_per_slice,
-        num_flyback_frames=num_flyback,
-        frame_rate=si.number("hRoiManager.scanFrameRate"),
-        volume_rate=si.number("hRoiManager.scanVolumeRate"),
+        is_volumetric=stack.num_planes > 1,
+        num_planes=stack.num_planes,
+        frames_per_slice=stack.frames_per_slice,
+        num_flyback_frames=stack.num_flyback_frames,
+        frame_rate=frame_rate,
+        volume_rate=volume_rate,
         line_period=si.number("hRoiManager.linePeriod"),
         pixels_per_line=si.integer("hRoiManager.pixelsPerLine"),
         lines_per_frame=si.integer("hRoiManager.linesPerFrame"),
@@ -176,59 +185,68 @@ def parse_header(path: Path, header: str, description: str) -> ScanImageMetadata
         zoom_factor=si.number("hRoiManager.scanZoomFactor"),
         field_of_view=view,
         pixel_size=size,
-        plane_positions=_plane_positions(si, num_planes),
+        plane_positions=_plane_positions(si, stack.num_planes),
+        scan_positions=si.numbers("hStackManager.zs", ()),
         epoch=parse_epoch(description),
         acquisition_state=str(si.value("acqState") or ""),
         frames_per_file=float(si.number("hScan2D.logFramesPerFile") or math.inf),
-        stack_mode=str(si.value("hStackManager.stackMode") or ""),
-        average_factor=si.integer("hScan2D.logAverageFactor") or 1,
+        stack_mode=stack.mode,
+        average_factor=averaged_frames(si),
+        has_regions=bool(si.value("hRoiManager.mroiEnable")),
+        flyto_rows=_flyto_rows(si),
     )
 
 
-def parse_epoch(description: str) -> datetime | None:
-    """Return the local date and time of timestamp 0 from the description of a page, or None."""
-    match = EPOCH.search(description)
-    numbers = [float(part) for part in match[1].replace(",", " ").split()] if match else []
-    if len(numbers) != 6:
-        return None
-    year, month, day, hour, minute = (int(number) for number in numbers[:5])
-    try:
-        # Seconds may round to 60, which datetime refuses.
-        return datetime(year, month, day, hour, minute) + timedelta(seconds=numbers[5])
-    except (ValueError, OverflowError):  # zeros, where the clock was not read
-        return None
+def _version(si: HeaderProperties, header: str) -> str:
+    """Return the version as text, such as ``2021.0``."""
+    major = stated_version(header)
+    minor = si.value("VERSION_MINOR")
+    # ScanImage 4 states 4.2 as its major version.
+    return major if minor is None or not major or "." in major else f"{major}.{minor}"
 
 
-def _stack_sizes(si: HeaderProperties) -> tuple[int, int, int]:
-    """Return planes, saved frames per slice and saved flyback frames of a volume."""
-    enabled = si.value("hStackManager.enable")
-    if enabled is None:  # ScanImage 2016 to 2018
-        enabled = si.value("hFastZ.enable")
-    num_slices = si.integer("hStackManager.numSlices") or 1
-    # A single plane is not a volume, even if the stack manager is switched on.
-    if not enabled or num_slices <= 1:
-        return 1, 1, 0
-    per_slice = si.integer("hStackManager.framesPerSlice") or 1
-    per_volume = si.integer("hStackManager.numFramesPerVolume") or per_slice * num_slices
-    with_flyback = si.integer("hStackManager.numFramesPerVolumeWithFlyback")
-    if with_flyback is None and si.value("hFastZ.discardFlybackFrames"):
-        with_flyback = per_volume + (si.integer("hFastZ.numDiscardFlybackFrames") or 0)
-    flyback = (with_flyback or per_volume) - per_volume
-    factor = si.integer("hScan2D.logAverageFactor") or 1
-    if per_volume != per_slice * num_slices or flyback < 0:
-        raise SourceError(
-            f"'{si.path}': its header states {num_slices} slices of {per_slice} frames, but "
-            f"{per_volume} frames per volume and {with_flyback} with flyback; the order of the "
-            "planes is unclear. Read it as a plain TIFF stack."
+def _saved_channels(si: HeaderProperties) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return the numbers of the saved channels, from 1, and their names."""
+    numbers = tuple(int(number) for number in si.numbers("hChannels.channelSave"))
+    if si.is_old:  # channels have no names
+        return numbers, tuple(f"Channel {number}" for number in numbers)
+    names = si.texts("hChannels.channelName")
+    if not numbers or max(numbers) > len(names):
+        raise CorruptSourceError(
+            f"'{si.path}': its header lists the saved channels {numbers}, but the names {names}; "
+            "read it as a plain TIFF stack."
         )
-    # ScanImage averages only frames of the same slice, before it saves them.
-    if per_slice % factor or (factor > 1 and flyback):
-        raise SourceError(
-            f"'{si.path}': its header states that {factor} frames were averaged, but {per_slice} "
-            f"frames per slice and {flyback} flyback frames; the order of the planes is unclear. "
-            "Read it as a plain TIFF stack."
-        )
-    return num_slices, per_slice // factor, flyback
+    return numbers, tuple(names[number - 1] for number in numbers)
+
+
+def _rates(si: HeaderProperties, stack: Stack) -> tuple[float | None, float | None]:
+    """Return saved frames per second and volumes per second, in Hz."""
+    rate, period = (si.number(f"hRoiManager.scanFrame{each}") for each in ("Rate", "Period"))
+    scanned = rate if rate or not period else 1 / period
+    saved = scanned / averaged_frames(si) if scanned else None
+    # Frames are averaged within a slice, so that the rate of volumes remains.
+    volumes = si.number("hRoiManager.scanVolumeRate")
+    is_early_slow = stack.mode == "slow" and si.value("hStackManager.enable") is None
+    if stack.num_planes > 1 and (not volumes or is_early_slow):
+        volume_period = si.number("hFastZ.volumePeriod")
+        volumes = 1 / volume_period if volume_period and not saved else None
+        volumes = saved / stack.frames_per_cycle if saved else volumes
+    return saved, volumes
+
+
+def _flyto_rows(si: HeaderProperties) -> tuple[int, ...]:
+    """Return the possible numbers of rows from one region to the next."""
+    duration = si.number("hScan2D.flytoTimePerScanfield")
+    line = si.number("hRoiManager.linePeriod")
+    if duration is None or not line:
+        return ()
+    rows = {round(duration / line)}
+    # A resonant scanner flies for whole periods, each of one line, or two if it is bidirectional.
+    frequency = si.number("hScan2D.scannerFrequency")
+    lines = 1 / (frequency * line) if frequency else 0.0
+    if frequency and round(lines) in (1, 2) and abs(lines - round(lines)) < 0.05:
+        rows.add(math.ceil(round(duration * frequency, 3)) * round(lines))
+    return tuple(sorted(rows))
 
 
 def _plane_positions(si: HeaderProperties, num_planes: int) -> tuple[float, ...] | None:

@@ -1,9 +1,8 @@
-"""ScanImage recordings (version 2016 and later)."""
+"""ScanImage recordings (version 4 and later)."""
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import attrs
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, warn_of_subfolders
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.owners import own_files
+from nwb_ophys.formats.scanimage.generations import OWN_LINE, stated_version
 from nwb_ophys.formats.scanimage.text import MAGIC_NUMBER
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
@@ -21,7 +21,9 @@ from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
 from nwb_ophys.paths import PathProbe
 
-_SETTING = re.compile(r"^(scanimage\.)?SI\.\w+", re.MULTILINE)
+_REFERENCE = (
+    "Centre of ScanImage's field of view; x along the columns, y along the rows, z in its stack."
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -45,10 +47,14 @@ class ScanImageSource:
     interleave_slice_samples: bool = argument(
         "Read several frames per slice as samples in time.", default=False
     )
+    roi_name: str | None = argument(
+        "Name of a region of interest of a mesoscope; optional if there is only one.",
+        default=None,
+    )
 
 
 class ScanImageImagingInterface(ImagingInterface):
-    """One channel of a ScanImage recording: one plane, or volumes."""
+    """One channel of one region of a ScanImage recording: one plane, or volumes."""
 
     Source = ScanImageSource
     has_volumes = True
@@ -66,8 +72,7 @@ class ScanImageImagingInterface(ImagingInterface):
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the header: software, start, rates, channel, gain, pixel size."""
         header = self.extractor.metadata
-        numbers = [str(n) for n in (header.version_major, header.version_minor) if n is not None]
-        software = " ".join(["ScanImage", ".".join(numbers)]).strip()
+        software = f"ScanImage {header.version}".strip()
         index = header.channel_names.index(self.extractor.channel_name)
         return {
             "NWBFile": {"session_start_time": header.epoch},
@@ -77,7 +82,7 @@ class ScanImageImagingInterface(ImagingInterface):
                     {
                         "imaging_rate": header.sampling_frequency,
                         "description": self._depths(),
-                        **_spacing(header, self.extractor.is_volumetric),
+                        **self._place(),
                         "optical_channel": [{"name": camel_case(self.extractor.channel_name)}],
                     }
                 ],
@@ -85,9 +90,28 @@ class ScanImageImagingInterface(ImagingInterface):
                     {
                         "scan_line_rate": header.line_rate,
                         "pmt_gain": header.pmt_gains and header.pmt_gains[index],
+                        "comments": _averaging(header),
                     }
                 ],
             },
+        }
+
+    def _place(self) -> dict[str, Any]:
+        """Return the size of a pixel, and the position of a region."""
+        header, region = self.extractor.metadata, self.extractor.region
+        pixel_size = header.pixel_size if region is None else region.pixel_size
+        is_volumetric = self.extractor.is_volumetric
+        place = _spacing(pixel_size, header.plane_positions or (), is_volumetric)
+        if region is None or region.origin is None:
+            return place
+        origin = list(region.origin)
+        if is_volumetric and header.plane_positions:
+            origin.append(header.plane_positions[0])
+        return {
+            **place,
+            "origin_coords": [_metres(each) for each in origin],
+            "origin_coords_unit": "meters",
+            "reference_frame": _REFERENCE,
         }
 
     def _depths(self) -> str | None:
@@ -105,11 +129,16 @@ class ScanImageImagingInterface(ImagingInterface):
         """Return the names of all saved channels."""
         return self.extractor.metadata.channel_names  # type: ignore[no-any-return]
 
+    def position_name(self) -> str:
+        """Return the name of the region; empty if there is only one."""
+        regions = self.extractor.regions
+        return str(self.extractor.region.name) if len(regions) > 1 else ""
+
     @classmethod
     def owns(cls, heading: TiffHeading) -> bool:
-        """Return whether a TIFF file was written by ScanImage 2016 or later."""
+        """Return whether a TIFF file was written by ScanImage 4 or later, also if unknown."""
         is_marked = heading.extra_number == MAGIC_NUMBER or "SI." in heading.software[:200]
-        return is_marked or bool(_SETTING.search(heading.description[:4096]))
+        return is_marked or bool(OWN_LINE.search(heading.description[:4096]))
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -119,8 +148,8 @@ class ScanImageImagingInterface(ImagingInterface):
         if found is None:
             return None
         heading = found[1]
-        version = re.search(r"VERSION_MAJOR = '?([\w.]+)", heading.software + heading.description)
-        program = f"ScanImage {version[1] if version else ''}".strip()
+        version = stated_version(heading.software + heading.description)
+        program = f"ScanImage {version}".strip()
         return f"{in_words(probe)} has the header of {program}"
 
     @classmethod
@@ -129,10 +158,10 @@ class ScanImageImagingInterface(ImagingInterface):
         from nwb_ophys.formats.scanimage.files import find_recording
         from nwb_ophys.formats.scanimage.header import scanimage_metadata
 
-        remaining, left_out = [probe.path], ()
+        remaining = [probe.path]
         if probe.is_folder:
             warn_of_subfolders(probe.path)
-            remaining, left_out = own_files(probe, cls.owns)
+            remaining = own_files(probe, cls.owns)
         groups = []
         while remaining:
             first = remaining[0]
@@ -140,33 +169,53 @@ class ScanImageImagingInterface(ImagingInterface):
             used = {file.resolve() for file in files}
             remaining = [file for file in remaining[1:] if file.resolve() not in used]
             groups.append(FileGroup(path=files[0], files=tuple(files)))
-        return Grouping(groups=tuple(groups), left_out=left_out)
+        return Grouping(groups=tuple(groups))
 
     @classmethod
-    def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
-        """Yield every saved channel of every recording at a path, with all its frames."""
+    def parts(cls, path: Path | list[Path], **source: Any) -> Iterator[Part]:
+        """Yield every region and saved channel of every recording, with all its frames."""
         from nwb_ophys.formats.scanimage.header import scanimage_metadata
+        from nwb_ophys.formats.scanimage.regions import read_regions
 
-        for group in cls.group(PathProbe(path)).groups:
+        # Of a list of files, only those are read.
+        if isinstance(path, list):
+            groups: tuple[FileGroup, ...] = (FileGroup.of_files(path),)
+        else:
+            groups = cls.group(PathProbe(path)).groups
+        for group in groups:
             header = scanimage_metadata(group.files[0])
             divided = header.frames_per_slice > 1 and "slice_sample" not in source
-            for channel in header.channel_names:
+            names = [region.name for region in read_regions(header)]
+            for name, channel in itertools.product(names or [""], header.channel_names):
+                several = {"roi_name": name} if len(names) > 1 else {}
                 yield Part(
-                    arguments={"file_path": group.path, "channel_name": channel},
+                    arguments={"file_path": group.path, "channel_name": channel, **several},
                     defaults={"interleave_slice_samples": True} if divided else {},
                     recording=group.files[0].stem,
+                    position=name if several else "",
                     channel=channel,
                     num_planes=header.num_planes,
                 )
 
 
-def _spacing(header: Any, is_volumetric: bool) -> dict[str, Any]:
+def _spacing(
+    pixel_size: Sequence[float] | None, positions: Sequence[float], is_volumetric: bool
+) -> dict[str, Any]:
     """Return the size of a pixel, and the distance of planes if it is constant, in metres."""
-    if not header.pixel_size:
+    if not pixel_size:
         return {}
-    lengths, positions = list(header.pixel_size), header.plane_positions or ()
+    lengths = list(pixel_size)
     steps = {round(b - a, 6) for a, b in itertools.pairwise(positions)}
     if is_volumetric and len(steps) == 1 and 0 not in steps:
         lengths.append(abs(steps.pop()))
-    spacing = [round(micrometres * 1e-6, 15) for micrometres in lengths]
+    spacing = [_metres(micrometres) for micrometres in lengths]
     return {"grid_spacing": spacing, "grid_spacing_unit": "meters"}
+
+
+def _metres(micrometres: float) -> float:
+    return round(micrometres * 1e-6, 15)
+
+
+def _averaging(header: Any) -> str | None:
+    count = header.average_factor
+    return f"Each frame is the average of {count} frames." if count > 1 else None

@@ -1,13 +1,14 @@
-"""Read recordings of ScanImage 2016 and later, and find the pages of each sample."""
+"""Read recordings of ScanImage 4 and later, and find the pages of each sample."""
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -15,7 +16,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceErro
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.files import COPY_AGAIN
-from nwb_ophys.filetypes.tiff.checks import check_agreement
+from nwb_ophys.filetypes.tiff.checks import TiffSource, check_agreement
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
@@ -26,21 +27,28 @@ from nwb_ophys.formats.scanimage.files import (
     find_recording,
     inspect_recorded_file,
 )
+from nwb_ophys.formats.scanimage.frames import (
+    FrameStatement,
+    check_count,
+    check_order,
+    frame_statement,
+)
 from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_header, scanimage_metadata
+from nwb_ophys.formats.scanimage.regions import Region, first_rows, read_regions
 from nwb_ophys.formats.scanimage.text import read_header_texts
 
 __all__ = ["ScanImageExtractor", "ScanImageMetadata", "scanimage_metadata"]
 
 AnyPath = str | PathLike[str]
-TIMESTAMP = re.compile(rb"^frameTimestamps_sec = ([-+.\deE]+)", re.MULTILINE)
 
 
 class ScanImageExtractor(TiffFramesExtractor):
-    """Frames or volumes of one channel of a ScanImage recording.
+    """Frames or volumes of one channel, and of one region, of a ScanImage recording.
 
     Pages are in the order channel, frame of the slice, slice, flyback frames, volume, fastest
     first. Flyback frames are left out, and so are the frames of an incomplete last volume, with a
-    UserWarning. Reads headers when created, and pixels and timestamps on demand; see
+    UserWarning. Several regions of interest are one below the other in each page; the fly-to rows
+    between them are left out. Reads headers when created, and pixels and timestamps on demand; see
     `TiffFramesExtractor` for threads and closing.
 
     Parameters
@@ -59,6 +67,8 @@ class ScanImageExtractor(TiffFramesExtractor):
         Whether to read all frames of each slice, each as a separate sample: first the volume of
         the first frames, then the volume of the second frames, and so on. The samples of a slice
         follow each other directly, then there is a pause; the sampling frequency is the mean.
+    roi_name : str, optional
+        The region of interest to read; needed if there are several.
 
     Attributes
     ----------
@@ -68,6 +78,10 @@ class ScanImageExtractor(TiffFramesExtractor):
         The files in the order of time.
     channel_name : str
         The channel that is read.
+    regions : tuple of Region
+        All regions of interest; empty for ordinary frames.
+    region : Region or None
+        The region that is read.
 
     Raises
     ------
@@ -76,8 +90,9 @@ class ScanImageExtractor(TiffFramesExtractor):
     SourceNotFoundError, CorruptSourceError, MissingPackageError
         If a file does not exist, is truncated or cannot be decoded.
     SourceError
-        If files are missing, do not continue each other or differ in channels, planes or shape,
-        if there is no complete volume, or if the recording is not from ScanImage 2016 or later.
+        If files are missing, do not continue each other or differ in channels, planes, regions or
+        shape, if there is no complete volume, if frame numbers contradict the channels, if regions
+        do not fit the pages, or if the recording is not from ScanImage 4 or later.
     """
 
     extractor_name = "ScanImageExtractor"
@@ -90,10 +105,14 @@ class ScanImageExtractor(TiffFramesExtractor):
         slice_sample: int | None = None,
         plane_index: int | None = None,
         interleave_slice_samples: bool = False,
+        roi_name: str | None = None,
     ) -> None:
         self.metadata, files = _open_files(file_path, file_paths)
         metadata = self.metadata
-        reader = TiffPageReader([file.source for file in files])
+        self.regions = _common_regions(files, metadata)
+        self.region, self._rows, sources = _crop(files, metadata, self.regions, roi_name)
+        reader = TiffPageReader(sources)
+        self._epochs = [file.epoch for file in files]
         self.file_paths = [file.path for file in files]
         self._channel_index = index_of_name(
             "channel_name", channel_name, metadata.channel_names, metadata.path
@@ -152,30 +171,54 @@ class ScanImageExtractor(TiffFramesExtractor):
         """
         pages = self._sample_pages(self._sample_range(start_sample, end_sample))[:, -1]
         files, local = self._reader.locate(pages)
-        if self._timestamps_of(0, np.zeros(1, np.int64), required=False) is None:
-            return None
+        has_times = self._statements_of(0, np.zeros(1, np.int64))[0].time is not None
         times = np.empty(len(pages), np.float64)
         for file in np.unique(files).tolist():
-            times[files == file] = self._timestamps_of(file, local[files == file])
+            chosen = files == file
+            stated = self._statements_of(file, local[chosen])
+            path = self._reader.sources[file].table.path
+            numbers = [each.number for each in stated if each.number is not None]
+            if len(numbers) == len(stated):
+                check_order(path, local[chosen], numbers, "frame number")
+            if has_times:
+                found = _required_times(path, local[chosen], stated)
+                times[chosen] = np.array(found) + self._seconds_after_first(file)
+        if not has_times:
+            return None
+        check_order(self.file_paths[0], pages, times, "time in seconds")
         return times
 
-    def _timestamps_of(
-        self, file: int, pages: Integers, required: bool = True
-    ) -> list[float] | None:
-        """Return the timestamps of some pages of one file, in seconds."""
-        table = self._reader.sources[file].table
-        times = []
-        for page, text in zip(pages, table.read_descriptions(pages), strict=True):
-            match = TIMESTAMP.search(text)
-            if match is None and required:
-                raise CorruptSourceError(
-                    f"'{table.path}': page {page} states no frameTimestamps_sec, but others do; "
-                    f"the file is damaged. To repair it, {COPY_AGAIN}."
-                )
-            if match is None:
-                return None
-            times.append(float(match[1]))
-        return times
+    def get_series(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> npt.NDArray[Any]:
+        """Read samples, without the rows of other regions; see `TiffFramesExtractor`."""
+        return super().get_series(start_sample, end_sample)[:, self._rows]
+
+    def get_image_shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        rows, columns = super().get_image_shape()
+        return len(range(rows)[self._rows]), columns
+
+    def _statements_of(self, file: int, pages: Integers) -> list[FrameStatement]:
+        """Return what some pages of one file state of their frames."""
+        texts = self._reader.sources[file].table.read_descriptions(pages)
+        return [frame_statement(text) for text in texts]
+
+    def _seconds_after_first(self, file: int) -> float:
+        """Return the time from the epoch of the first file to that of another, in seconds."""
+        first, own = self._epochs[0], self._epochs[file]
+        return 0.0 if first is None or own is None else (own - first).total_seconds()
+
+
+def _required_times(path: Path, pages: Integers, stated: Sequence[FrameStatement]) -> list[float]:
+    """Return the times of some pages of a file; raise CorruptSourceError if one has no time."""
+    times = [each.time for each in stated]
+    if None in times:
+        raise CorruptSourceError(
+            f"'{path}': page {pages[times.index(None)]} states no frameTimestamps_sec, but others "
+            f"do; the file is damaged. To repair it, {COPY_AGAIN}."
+        )
+    return times  # type: ignore[return-value]
 
 
 def sample_pages(
@@ -276,10 +319,64 @@ def _open_files(
             read_header_texts(path)
         files = [inspect_recorded_file(path) for path in paths]
     metadata = _check_alike(files)
+    for file in files:
+        num_pages = file.source.table.num_pages
+        first, last = file.first_frame, file.last_frame
+        check_count(file.path, num_pages, first, last, metadata.channel_numbers)
     if file_paths is not None:
         check_given_files(files, metadata)
     check_volume_start(files[0], metadata)
     return metadata, files
+
+
+def _common_regions(
+    files: Sequence[RecordedFile], metadata: ScanImageMetadata
+) -> tuple[Region, ...]:
+    """Return the regions of all files; raise SourceError if they differ."""
+    regions = read_regions(metadata)
+    for file in files[1:] if regions else ():
+        if read_regions(attrs.evolve(metadata, path=file.path)) != regions:
+            raise SourceError(
+                f"'{file.path}' states other regions (mROI) than '{metadata.path}'; the files of "
+                "one recording must agree. Leave it out with file_paths."
+            )
+    return regions
+
+
+def _crop(
+    files: Sequence[RecordedFile],
+    metadata: ScanImageMetadata,
+    regions: Sequence[Region],
+    roi_name: str | None,
+) -> tuple[Region | None, slice, list[TiffSource]]:
+    """Return the region that is read, its rows, and the files.
+
+    Uncompressed files are changed so that only the rows of the region are read.
+    """
+    sources = [file.source for file in files]
+    if not regions:
+        if roi_name is not None:
+            raise SourceArgumentError(
+                f"roi_name is {roi_name!r}; '{metadata.path}' has no regions of interest. Leave "
+                "it out."
+            )
+        return None, slice(None), sources
+    names = [region.name for region in regions]
+    index = index_of_name("roi_name", roi_name, names, metadata.path, "regions")
+    table = sources[0].table
+    first = first_rows(regions, metadata, (table.rows, table.columns))[index]
+    region = regions[index]
+    if len(regions) == 1 or not all(source.table.is_direct for source in sources):
+        return region, slice(first, first + region.num_rows), sources
+    return region, slice(None), [_rows_of(source, first, region.num_rows) for source in sources]
+
+
+def _rows_of(source: TiffSource, first: int, number: int) -> TiffSource:
+    """Return an uncompressed file, of whose pages only some rows are read."""
+    table = source.table
+    skipped = first * table.columns * source.dtype.itemsize
+    rows = attrs.evolve(table, rows=number, data_offsets=table.data_offsets + skipped)
+    return attrs.evolve(source, table=rows)
 
 
 def _check_alike(files: Sequence[RecordedFile]) -> ScanImageMetadata:

@@ -15,13 +15,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
-from nwb_ophys.formats.scanimage.sample_acquisition import Acquisition, Array, frame_description
+from nwb_ophys.formats.scanimage.sample_acquisition import (
+    Acquisition,
+    Array,
+    frame_description,
+    movies_by_channel,
+)
 from nwb_ophys.formats.scanimage.sample_header import frame_data, roi_groups
+from nwb_ophys.formats.scanimage.sample_old import write_scanimage_old
 from nwb_ophys.simulation.recording import SimulatedRecording
 
-__all__ = ["write_scanimage"]
+__all__ = ["write_scanimage", "write_scanimage_old"]
 
 _MAGIC_NUMBER = 117637889
 _VERSION = 4
@@ -53,6 +57,8 @@ def write_scanimage(
     line_period: float | None = None,
     pmt_gains: Sequence[float] = (),
     z_step: float = 10.0,
+    average_factor: int = 1,
+    regions: Mapping[str, tuple[int, tuple[float, float], tuple[float, float]]] | None = None,
     stem: str = "recording",
 ) -> list[Path]:
     """Write an acquisition ("grab") as ScanImage does: one file, or several.
@@ -101,6 +107,12 @@ def write_scanimage(
         Gains of the photomultipliers that ScanImage controls.
     z_step : float
         Distance between planes in micrometres.
+    average_factor : int
+        Number of frames that ScanImage averaged into each saved frame.
+    regions : mapping of str to tuple, optional
+        Regions of interest of a mesoscope, by name: number of rows, and centre and size (x, y) in
+        degrees. The rows of the movies are then those of all regions, one below the other, with
+        equal numbers of fly-to rows between them.
     stem : str
         Beginning of the file names, when `path` is a folder.
 
@@ -115,7 +127,7 @@ def write_scanimage(
         If shapes or types differ between channels, or if options contradict each other.
     """
     acquisition = Acquisition(
-        channels=_volumes(channels),
+        channels=movies_by_channel(channels),
         channel_names=dict(channel_names or {}),
         num_channels_available=num_channels_available,
         sampling_frequency=sampling_frequency,
@@ -131,6 +143,8 @@ def write_scanimage(
         line_period=line_period,
         pmt_gains=tuple(pmt_gains),
         z_step=z_step,
+        average_factor=average_factor,
+        regions=dict(regions or {}),
     )
     return _write_files(Path(path), stem, acquisition)
 
@@ -145,23 +159,6 @@ def _write_files(path: Path, stem: str, acquisition: Acquisition) -> list[Path]:
         with file_path.open("wb") as file:
             _write_file(file, acquisition, frames)
     return paths
-
-
-def _volumes(channels: Array | Mapping[int, Array]) -> dict[int, Array]:
-    """Return the movies by channel, in order, each as (samples, rows, columns, planes)."""
-    if not isinstance(channels, Mapping):
-        channels = {1: channels}
-    volumes = {}
-    for number in sorted(channels):
-        movie = np.asarray(channels[number])
-        movie = movie.astype(movie.dtype.newbyteorder("="), copy=False)
-        if movie.ndim not in (3, 4) or movie.dtype not in (np.int16, np.uint16):
-            raise ValueError(
-                f"channel {number} has {movie.ndim} axes of {movie.dtype}, but ScanImage writes "
-                "(samples, rows, columns) or (samples, rows, columns, planes) of int16 or uint16."
-            )
-        volumes[number] = movie.reshape(*movie.shape[:3], -1)
-    return volumes
 
 
 def _name_files(path: Path, stem: str, num_files: int, numbered: bool) -> list[Path]:
@@ -188,7 +185,7 @@ def _write_file(file: BinaryIO, acquisition: Acquisition, frames: range) -> None
     for frame in frames:
         description = frame_description(acquisition, frame).ljust(_DESCRIPTION_LENGTH)
         for number, movie in acquisition.channels.items():
-            image = _image(acquisition, movie, frame)
+            image = acquisition.image(movie, frame)
             page = description.encode() + b"\0"
             page = page.ljust(_round_up(len(page)), b"\0") + image.tobytes()
             following = _round_up(offset + _DIRECTORY_LENGTH + len(page))
@@ -196,17 +193,6 @@ def _write_file(file: BinaryIO, acquisition: Acquisition, frames: range) -> None
             file.write(_directory(acquisition, offset, 0 if is_last else following, lengths))
             file.write(page.ljust(following - offset - _DIRECTORY_LENGTH, b"\0"))
             offset = following
-
-
-def _image(acquisition: Acquisition, movie: Array, frame: int) -> Array:
-    """Return the little-endian pixels (rows, columns) of a frame of one channel."""
-    volume, position = divmod(frame, acquisition.frames_per_cycle)
-    plane, in_slice = divmod(position, acquisition.frames_per_slice)
-    if plane >= acquisition.num_planes:
-        image = np.full(movie.shape[1:3], np.iinfo(movie.dtype).max)
-    else:
-        image = movie[volume * acquisition.frames_per_slice + in_slice, :, :, plane]
-    return image.astype(movie.dtype.newbyteorder("<"))
 
 
 def _directory(acquisition: Acquisition, offset: int, following: int, lengths: list[int]) -> bytes:

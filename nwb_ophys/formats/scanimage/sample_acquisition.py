@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import attrs
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -40,6 +41,10 @@ class Acquisition:
     line_period: float | None
     pmt_gains: Sequence[float]
     z_step: float
+    average_factor: int = 1
+    regions: Mapping[str, tuple[int, tuple[float, float], tuple[float, float]]] = attrs.field(
+        factory=dict
+    )
 
     def __attrs_post_init__(self) -> None:
         """Raise a ValueError if ScanImage could not have acquired this."""
@@ -82,8 +87,19 @@ class Acquisition:
 
     @property
     def frame_rate(self) -> float:
-        """Frames per second in Hz, including flyback frames."""
+        """Saved frames per second in Hz, including flyback frames."""
         return self.sampling_frequency * self.frames_per_cycle
+
+    @property
+    def scan_rate(self) -> float:
+        """Frames that the scanner acquires per second in Hz, before averaging."""
+        return self.frame_rate * self.average_factor
+
+    @property
+    def num_flyto_rows(self) -> int:
+        """Number of rows between two regions."""
+        rows = self.movie_shape[1] - sum(region[0] for region in self.regions.values())
+        return rows // max(len(self.regions) - 1, 1)
 
     @property
     def field_degrees(self) -> tuple[float, float]:
@@ -101,7 +117,39 @@ class Acquisition:
         """Return the start of a frame in seconds after the start of the acquisition."""
         if self.frame_timestamps is not None:
             return float(self.frame_timestamps[frame])
-        return frame / self.frame_rate
+        # The time of an averaged frame is that of the last frame in the average.
+        return frame / self.frame_rate + (self.average_factor - 1) / self.scan_rate
+
+    def frame_number(self, frame: int) -> int:
+        """Return ScanImage's number of a saved frame, which counts acquired frames from 1."""
+        return (frame + 1) * self.average_factor
+
+    def image(self, movie: Array, frame: int) -> Array:
+        """Return the little-endian pixels (rows, columns) of a frame of one channel."""
+        volume, position = divmod(frame, self.frames_per_cycle)
+        plane, in_slice = divmod(position, self.frames_per_slice)
+        if plane >= self.num_planes:
+            pixels = np.full(movie.shape[1:3], np.iinfo(movie.dtype).max)
+        else:
+            pixels = movie[volume * self.frames_per_slice + in_slice, :, :, plane]
+        return pixels.astype(movie.dtype.newbyteorder("<"))
+
+
+def movies_by_channel(channels: Array | Mapping[int, Array]) -> dict[int, Array]:
+    """Return the movies by channel, in order, each as (samples, rows, columns, planes)."""
+    if not isinstance(channels, Mapping):
+        channels = {1: channels}
+    volumes = {}
+    for number in sorted(channels):
+        movie = np.asarray(channels[number])
+        movie = movie.astype(movie.dtype.newbyteorder("="), copy=False)
+        if movie.ndim not in (3, 4) or movie.dtype not in (np.int16, np.uint16):
+            raise ValueError(
+                f"channel {number} has {movie.ndim} axes of {movie.dtype}, but ScanImage writes "
+                "(samples, rows, columns) or (samples, rows, columns, planes) of int16 or uint16."
+            )
+        volumes[number] = movie.reshape(*movie.shape[:3], -1)
+    return volumes
 
 
 def frame_description(acquisition: Acquisition, frame: int) -> str:
@@ -114,7 +162,7 @@ def frame_description(acquisition: Acquisition, frame: int) -> str:
     start = acquisition.session_start_time
     seconds = start.second + start.microsecond // 1000 / 1000
     values = {
-        "frameNumbers": frame + 1,
+        "frameNumbers": acquisition.frame_number(frame),
         "acquisitionNumbers": frame // length + 1,
         "frameNumberAcquisition": frame - first + 1,
         "frameTimestamps_sec": f"{acquisition.timestamp(frame):.9f}",
@@ -163,6 +211,13 @@ def _check(acquisition: Acquisition) -> None:
             acquisition.frames_per_file is not None and acquisition.frames_per_file < 1
         ),
         f"num_frames must be 1 to {planned}": not 1 <= acquisition.num_logged_frames <= planned,
+        "average_factor must be 1 or more, and flyback frames are not averaged": (
+            acquisition.average_factor < 1
+            or (acquisition.average_factor > 1 and acquisition.num_flyback_frames > 0)
+        ),
+        "regions and equal gaps between them do not fill the rows of the movies": (
+            not _regions_fit(acquisition)
+        ),
         f"frame_timestamps must have {planned} values, one per frame": (
             timestamps is not None and len(timestamps) != planned
         ),
@@ -170,3 +225,10 @@ def _check(acquisition: Acquisition) -> None:
     for message, is_wrong in wrong.items():
         if is_wrong:
             raise ValueError(f"No ScanImage file can hold this: {message}.")
+
+
+def _regions_fit(acquisition: Acquisition) -> bool:
+    """Return whether regions and equal gaps fill the rows."""
+    heights = [region[0] for region in acquisition.regions.values()]
+    rest, gaps = acquisition.movie_shape[1] - sum(heights), max(len(heights) - 1, 1)
+    return not heights or (rest >= 0 and rest % gaps == 0 and (len(heights) > 1 or rest == 0))

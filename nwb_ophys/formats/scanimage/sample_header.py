@@ -56,40 +56,61 @@ def frame_data(acquisition: Acquisition) -> str:
 
 
 def roi_groups(acquisition: Acquisition) -> str:
-    """Return the scanned regions as JSON: one region that fills the field."""
-    _, num_rows, num_columns, _ = acquisition.movie_shape
-    width, height = acquisition.field_degrees
+    """Return the scanned regions as JSON; by default one region that fills the field."""
+    _, num_rows, _, _ = acquisition.movie_shape
+    default = {"Default Imaging Roi": (num_rows, (0.0, 0.0), acquisition.field_degrees)}
+    stated = acquisition.regions or default
+    regions = [_region(acquisition, name, *region) for name, region in stated.items()]
+    group = {
+        "ver": 1,
+        "classname": "scanimage.mroi.RoiGroup",
+        "name": "Default Imaging ROI Group",
+        "UserData": None,
+        # MATLAB writes a list of one as its element.
+        "rois": regions if len(regions) > 1 else regions[0],
+    }
+    groups = {"imagingRoiGroup": group, "photostimRoiGroups": None, "integrationRoiGroup": None}
+    return json.dumps({"RoiGroups": groups}, indent=2) + "\n"
+
+
+def _region(
+    acquisition: Acquisition,
+    name: str,
+    num_rows: int,
+    center: tuple[float, float],
+    size: tuple[float, float],
+) -> dict[str, Any]:
+    """Return one region, which extends through all planes."""
+    (x, y), (width, height) = center, size
     scanfield = {
         "ver": 1,
         "classname": "scanimage.mroi.scanfield.fields.RotatedRectangle",
         "name": "Default Imaging Scanfield",
         "UserData": None,
-        "centerXY": [0, 0],
+        "centerXY": [x, y],
         "sizeXY": [width, height],
         "rotationDegrees": 0,
         "enable": 1,
-        "pixelResolutionXY": [num_columns, num_rows],
-        "affine": [[width, 0, -width / 2], [0, height, -height / 2], [0, 0, 1]],
+        "pixelResolutionXY": [acquisition.movie_shape[2], num_rows],
+        "affine": [[width, 0, x - width / 2], [0, height, y - height / 2], [0, 0, 1]],
     }
-    region = {
+    return {
         "ver": 1,
         "classname": "scanimage.mroi.Roi",
-        "name": "Default Imaging Roi",
+        "name": name,
         "UserData": {"scanZoomFactor": acquisition.zoom},
         "zs": 0,
         "scanfields": scanfield,
         "discretePlaneMode": 0,
         "enable": 1,
     }
-    group = {
-        "ver": 1,
-        "classname": "scanimage.mroi.RoiGroup",
-        "name": "Default Imaging ROI Group",
-        "UserData": None,
-        "rois": region,
-    }
-    groups = {"imagingRoiGroup": group, "photostimRoiGroups": None, "integrationRoiGroup": None}
-    return json.dumps({"RoiGroups": groups}, indent=2) + "\n"
+
+
+def _line_period(acquisition: Acquisition) -> float:
+    """Return the duration of a line in seconds."""
+    if acquisition.line_period is not None:
+        return acquisition.line_period
+    return _SCANNED_SHARE / (acquisition.scan_rate * acquisition.movie_shape[1])
 
 
 def _channel_settings(acquisition: Acquisition) -> dict[str, Any]:
@@ -143,15 +164,15 @@ def _pmt_settings(acquisition: Acquisition) -> dict[str, Any]:
 def _roi_manager_settings(acquisition: Acquisition) -> dict[str, Any]:
     """Return the field of view and the scan rates."""
     _, num_rows, num_columns, _ = acquisition.movie_shape
-    rate, line_period = acquisition.frame_rate, acquisition.line_period
+    rate = acquisition.scan_rate
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * acquisition.field_degrees / 2
     return {
         "forceSquarePixels": True,
         "imagingFovDeg": corners,
         "imagingFovUm": corners * acquisition.objective_resolution,
-        "linePeriod": _SCANNED_SHARE / (rate * num_rows) if line_period is None else line_period,
+        "linePeriod": _line_period(acquisition),
         "linesPerFrame": num_rows,
-        "mroiEnable": False,
+        "mroiEnable": bool(acquisition.regions),
         "name": "SI RoiManager",
         "pixelsPerLine": num_columns,
         "scanFramePeriod": 1 / rate,
@@ -165,13 +186,15 @@ def _roi_manager_settings(acquisition: Acquisition) -> dict[str, Any]:
 def _scanner_settings(acquisition: Acquisition) -> dict[str, Any]:
     """Return the scanner, its data type, and the number of frames per file."""
     per_file = acquisition.frames_per_file
+    flyto = acquisition.num_flyto_rows * _line_period(acquisition)
     return {
         "bidirectional": True,
         "channelsDataType": str(next(iter(acquisition.channels.values())).dtype),
         "fillFractionSpatial": 0.9,
-        "flybackTimePerFrame": (1 - _SCANNED_SHARE) / acquisition.frame_rate,
+        "flybackTimePerFrame": (1 - _SCANNED_SHARE) / acquisition.scan_rate,
+        **({"flytoTimePerScanfield": flyto} if acquisition.regions else {}),
         "hasResonantMirror": True,
-        "logAverageFactor": 1,
+        "logAverageFactor": acquisition.average_factor,
         "logFramesPerFile": np.inf if per_file is None else per_file,
         "name": "Resonant scanner",
         "scanMode": "resonant",
@@ -186,6 +209,7 @@ def _stack_settings(acquisition: Acquisition) -> dict[str, Any]:
     zs = [plane * acquisition.z_step for plane in range(acquisition.num_planes)]
     # Without a stack, ScanImage counts all frames of the recording as frames of one slice.
     in_slice = acquisition.frames_per_slice if stack else acquisition.num_planned_frames
+    in_slice *= acquisition.average_factor
     in_volume = acquisition.num_planes * in_slice
     volumes = acquisition.num_volumes if stack else 1
     return {

@@ -100,16 +100,15 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         folder = probe if probe.is_folder else PathProbe(probe.path.parent)
         if probe.is_folder:
             warn_of_subfolders(probe.path)
-        files, left_out = own_files(folder, cls.owns)
         acquisitions: dict[Any, list[Path]] = {}
-        for file in files:
+        for file in own_files(folder, cls.owns):
             # Without a trigger time, each file is an acquisition.
             acquisitions.setdefault(legacy_metadata(file).start or file, []).append(file)
         groups = [FileGroup.of_files(files) for files in acquisitions.values()]
         if probe.is_file:
             own = folder.path / probe.path.name
-            groups, left_out = [group for group in groups if own in group.files], ()
-        return Grouping(groups=tuple(groups), left_out=left_out)
+            groups = [group for group in groups if own in group.files]
+        return Grouping(groups=tuple(groups))
 
     @classmethod
     def parts(cls, path: Path | list[Path], **source: Any) -> Iterator[Part]:

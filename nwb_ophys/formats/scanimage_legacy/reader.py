@@ -113,7 +113,21 @@ def legacy_metadata(path: AnyPath) -> LegacyMetadata:
 
 
 def _header(source: TiffSource) -> LegacyMetadata:
-    return parse_legacy_header(source.table.path, source.table.read_description(0))
+    """Return the header; raise SourceError if a file holds several acquisitions."""
+    path, table = source.table.path, source.table
+    texts = [table.read_description(page) for page in (0, -1)]
+    header = parse_legacy_header(path, texts[0])
+    if texts[1] == texts[0] or not texts[1].startswith("state."):
+        return header
+    last = parse_legacy_header(path, texts[1])
+    if last.start != header.start:
+        raise SourceError(
+            f"'{path}': its first page was triggered at {header.start}, its last page at "
+            f"{last.start} (state.internal.triggerTimeString), so that it joins several "
+            "acquisitions. Split the pages into one file per acquisition, or read the file as a "
+            "plain TIFF stack: --format tiff with the options num_channels and sampling_frequency."
+        )
+    return header
 
 
 def _check_alike(headers: Sequence[LegacyMetadata]) -> LegacyMetadata:

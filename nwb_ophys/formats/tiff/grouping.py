@@ -41,15 +41,16 @@ def group_folder(probe: PathProbe, movie_names: Collection[str] = ()) -> Groupin
     SourceError
         If the files are not the parts, channels, planes or positions of one movie.
     """
-    paths = tiff_files(probe.path)
-    headings = {path: probe.read_once(read_tiff_heading, path) for path in paths}
+    headings = {path: probe.read_once(read_tiff_heading, path) for path in tiff_files(probe.path)}
+    # Files with a header of a program are of its format, unless the user names this one for them.
+    paths = [path for path, each in headings.items() if _is_plain(each, probe)] or list(headings)
     named = {path.name: path for path in paths}
     chosen = [named[name] for name in movie_names if name in named]
     if chosen:
         reason = "not among the files that the analysis beside it has read"
         others = tuple(LeftOut(path, reason) for path in paths if path not in chosen)
         return Grouping(groups=(FileGroup.of_files(chosen),), left_out=others)
-    return group_plain(probe.path, headings)
+    return group_plain(probe.path, {path: headings[path] for path in paths})
 
 
 def group_file(probe: PathProbe) -> Grouping:
@@ -70,6 +71,10 @@ def is_stray(group: FileGroup) -> bool:
         return False
     heading = read_tiff_heading(group.files[0])
     return is_projection(group.files[0]) or (heading is not None and heading.is_single_image)
+
+
+def _is_plain(heading: TiffHeading | None, folder: PathProbe) -> bool:
+    return heading is None or not (heading.has_ome_xml or owner_of(heading, folder))
 
 
 def _kind(heading: TiffHeading | None, folder: PathProbe) -> Any:
@@ -152,6 +157,11 @@ def _one_family(
     for each in series:
         families.setdefault(each.family, []).append(each)
     movies = [f for f in families.values() if not all(_is_image(s, headings) for s in f)]
+    if not movies and len(families) > 1:
+        raise SourceError(
+            f"'{folder}' holds single TIFF images with different names ({_listed(series)}), which "
+            "are no movie. Give the files of a movie as paths."
+        )
     if len(families) == 1 or len(movies) == 1:
         family = movies[0] if movies else next(iter(families.values()))
         others = [path for s in series if s not in family for path in s.paths]

@@ -11,14 +11,13 @@ import attrs
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
-    first_heading,
     warn_of_subfolders,
 )
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
-from nwb_ophys.formats.owners import is_owned
+from nwb_ophys.formats.owners import first_unowned
 from nwb_ophys.formats.tiff.grouping import group_file, group_folder, is_stray
 from nwb_ophys.interfaces.arguments import argument
-from nwb_ophys.interfaces.grouping import FileGroup, Grouping, warn_left_out
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping, warn_of_grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, indexed_name, indexed_names, indexed_parts
 from nwb_ophys.paths import PathProbe
@@ -49,6 +48,7 @@ class TiffImagingInterface(ImagingInterface):
     """One channel of a movie in plain multi-page TIFF files."""
 
     Source = TiffSource
+    is_generic = True
     has_volumes = True
     joined_by_names = True
 
@@ -77,8 +77,7 @@ class TiffImagingInterface(ImagingInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a plain TIFF file, or a folder of them."""
         probe = PathProbe.of(path)
-        found = first_heading(probe)
-        if found is None or is_owned(probe) or first_heading(probe, _has_ome_xml) is not None:
+        if first_unowned(probe, _has_no_ome_xml) is None:
             return None
         if probe.is_folder:
             count = len(probe.names(*TIFF_SUFFIXES))
@@ -108,8 +107,8 @@ class TiffImagingInterface(ImagingInterface):
         return indexed_parts(layout.num_channels, layout.num_planes, file_path=path)
 
 
-def _has_ome_xml(heading: TiffHeading) -> bool:
-    return heading.has_ome_xml
+def _has_no_ome_xml(heading: TiffHeading) -> bool:
+    return not heading.has_ome_xml
 
 
 def _files(path: Path | list[Path]) -> list[Path]:
@@ -126,5 +125,5 @@ def _files(path: Path | list[Path]) -> list[Path]:
             f"'{path}' holds {len(found.groups)} movies ({names}); give the list of files of one, "
             "or open the folder with nwb_ophys.open."
         )
-    warn_left_out(found.left_out)
+    warn_of_grouping(found)
     return list(found.groups[0].files)

@@ -18,8 +18,10 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.formats.micromanager.reader import MicroManagerExtractor, camera_binning
-from nwb_ophys.formats.micromanager.tags import acquisition_start, first_value, read_summary
+from nwb_ophys.filetypes.frames.settings import camera_binning
+from nwb_ophys.filetypes.frames.values import acquisition_start, first_value
+from nwb_ophys.formats.micromanager.reader import MicroManagerExtractor
+from nwb_ophys.formats.micromanager.tags import read_summary
 from nwb_ophys.testing import write_micromanager, write_ome_tiff
 
 

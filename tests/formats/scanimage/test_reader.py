@@ -405,7 +405,7 @@ def test_other_files(tmp_path: Path, data_folder: Path) -> None:
     with pytest.raises(CorruptSourceError, match=r"other\.tif' cannot be read as a TIFF file"):
         ScanImageExtractor(path)
     tifffile.imwrite(path, numbered_pages(2), photometric="minisblack")
-    with pytest.raises(SourceError, match="no header of ScanImage 2016 or later; read it"):
+    with pytest.raises(SourceError, match="no header of ScanImage 4 or later; read it"):
         ScanImageExtractor(path)
     tifffile.imwrite(path, numbered_pages(2), photometric="minisblack", bigtiff=True)
     with pytest.raises(SourceError, match="no header of ScanImage"):

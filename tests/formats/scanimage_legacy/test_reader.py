@@ -223,3 +223,20 @@ def test_a_file_of_another_program(tmp_path, movie):
         ScanImageLegacyExtractor(write_tiff(tmp_path / "a.tif", movie))
     with pytest.raises(SourceArgumentError, match="empty"):
         ScanImageLegacyExtractor([])
+
+
+def test_acquisitions_joined_in_one_file(tmp_path):
+    """Fault: pages of two triggers are read as one regular movie."""
+    movie = np.arange(6 * 4 * 5, dtype="uint16").reshape(6, 4, 5)
+    texts = []
+    for number in (0, 1):
+        start = datetime(2017, 10, 9, 16, number)
+        path = write_scanimage_legacy(tmp_path / f"{number}.tif", movie, session_start_time=start)
+        with tifffile.TiffFile(path) as file:
+            texts += [file.pages.first.description] * len(movie)
+    joined = tmp_path / "joined.tif"
+    with tifffile.TiffWriter(joined) as writer:
+        for page, text in zip(np.concatenate([movie, movie]), texts, strict=True):
+            writer.write(page, description=text, metadata=None)
+    with pytest.raises(SourceError, match="joins several acquisitions"):
+        ScanImageLegacyExtractor(joined)

@@ -1,0 +1,201 @@
+"""Recordings of MetaMorph: stacks, and acquisitions with a file per time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from nwb_ophys.errors import SourceError
+from nwb_ophys.filetypes.ome.recordings import grid_spacing
+from nwb_ophys.filetypes.tiff.folders import first_heading
+from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
+from nwb_ophys.formats.metamorph.names import (
+    COMPANION_MARK,
+    COMPANION_SUFFIX,
+    STACK_SUFFIX,
+    MetaMorphName,
+    acquisitions_of,
+    companion_of,
+    parse_name,
+    read_companion,
+    series_of,
+    stacks_in,
+)
+from nwb_ophys.formats.metamorph.tags import UIC2
+from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping
+from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.streams import Part
+from nwb_ophys.metadata import camel_case
+from nwb_ophys.paths import PathProbe
+
+
+@attrs.frozen(kw_only=True)
+class MetaMorphSource:
+    """Source arguments of a MetaMorph recording."""
+
+    file_path: Path | list[Path] = argument(
+        "MetaMorph file (.stk or .tif); or list of the files of one wavelength and stage position, "
+        "in order of time."
+    )
+    planes: Literal["time", "z"] | None = argument(
+        "Meaning of the planes of a file: samples over time, or planes of a volume; by default as "
+        "the file states.",
+        default=None,
+    )
+    plane_index: int | None = argument(
+        "Index of a plane of a volume, from 0; whole volumes if not given.", default=None
+    )
+    sampling_frequency: float | None = argument(
+        "Sampling rate in Hz; required only if the files do not state times.", default=None
+    )
+
+
+class MetaMorphImagingInterface(ImagingInterface):
+    """One wavelength at one stage position of a MetaMorph recording: one plane, or volumes."""
+
+    Source = MetaMorphSource
+    has_volumes = True
+    # MetaMorph records from cameras; users of laser scanners set photon_series_type.
+    photon_series_type = "OnePhotonSeries"
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of checked source arguments."""
+        from nwb_ophys.formats.metamorph.reader import MetaMorphExtractor
+
+        arguments = attrs.asdict(source)
+        given = arguments.pop("file_path")
+        paths = given if isinstance(given, list) else _single_series(given)
+        return MetaMorphExtractor(paths, **arguments)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the metadata of the files: start, rate, pixel size, wavelength."""
+        extractor, tags = self.extractor, self.extractor.tags
+        wavelength = tags.wavelengths[0] if tags.wavelengths.any() else None
+        channel = parse_name(extractor.file_paths[0]).channel
+        x, y = tags.pixel_size or (None, None)
+        z = tags.z_step * 1e-6 if tags.z_step is not None else None
+        plane = {
+            "imaging_rate": extractor.get_sampling_frequency(),
+            "description": None
+            if wavelength is None
+            else f"MetaMorph states the wavelength {wavelength:g} nm.",
+            "optical_channel": [{"name": camel_case(channel)} if channel else {}],
+            **grid_spacing((x, y, z), extractor.is_volumetric),
+        }
+        return {
+            "NWBFile": {"session_start_time": extractor.start},
+            "Ophys": {
+                "Device": [{"description": "Microscope run by MetaMorph."}],
+                "ImagingPlane": [plane],
+            },
+        }
+
+    def part(self) -> str:
+        """Return the wavelength and the stage position that the name of the file states."""
+        name = parse_name(self.extractor.file_paths[0])
+        plane = self.source.plane_index
+        words = (_stage_name(name), name.channel, "" if plane is None else f"Plane{plane}")
+        return " ".join(word for word in words if word)
+
+    @classmethod
+    def owns(cls, heading: TiffHeading) -> bool:
+        """Return whether a TIFF file has the tag of MetaMorph's stacks."""
+        return UIC2 in heading.tags
+
+    @classmethod
+    def matches(cls, path: Path | PathProbe) -> str | None:
+        """Return the evidence for a MetaMorph recording: its tags, or its .nd file."""
+        probe = PathProbe.of(path)
+        if probe.is_file and probe.path.suffix.lower() == COMPANION_SUFFIX:
+            is_ours = COMPANION_MARK in probe.head()[:64]
+            return f"'{probe.path.name}' is an acquisition of MetaMorph" if is_ours else None
+        found = first_heading(probe, cls.owns) or _first_stack(probe)
+        return None if found is None else f"'{found[0].name}' has the tags of a MetaMorph stack"
+
+    @classmethod
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the acquisitions at a path: files that differ in wavelength, stage and time."""
+        files, _ = stacks_in(probe.path)
+        groups = tuple(FileGroup.of_files(own) for own in acquisitions_of(files or [probe.path]))
+        return Grouping(groups=groups)
+
+    @classmethod
+    def parts(cls, path: Path | list[Path], **source: Any) -> Iterator[Part]:
+        """Yield every wavelength at every stage position of every acquisition at a path."""
+        from nwb_ophys.formats.metamorph.reader import metamorph_tags, planes_per_sample
+
+        series = _series_at(path)
+        for name, files in series.items():
+            _check_numbers(files)
+            companion = companion_of(files[0])
+            values = read_companion(companion) if companion is not None else {}
+            tags = [metamorph_tags(files[0])]
+            yield Part(
+                arguments={"file_path": files if len(files) > 1 else files[0]},
+                recording=name.base,
+                position=values.get(f"Stage{name.stage}") or _stage_name(name),
+                channel=name.channel,
+                num_planes=planes_per_sample(files, tags, source.get("planes")),
+            )
+
+
+def _first_stack(probe: PathProbe) -> tuple[Path, TiffHeading] | None:
+    """Return the first ``.stk`` file of a path with MetaMorph's tags, and its header, or None."""
+    first = probe.first_file(STACK_SUFFIX)
+    heading = None if first is None else probe.read_once(read_tiff_heading, first)
+    is_ours = heading is not None and MetaMorphImagingInterface.owns(heading)
+    return (first, heading) if is_ours else None  # type: ignore[return-value]
+
+
+def _series_at(path: Path | list[Path]) -> dict[MetaMorphName, list[Path]]:
+    """Return the files of each series at a path, sorted by name."""
+    if isinstance(path, list):
+        has_parts = any(parse_name(file) != MetaMorphName(base=file.stem) for file in path)
+        return series_of(path) if has_parts else {MetaMorphName(base=path[0].stem): path}
+    files, _ = stacks_in(path)
+    if not files:
+        raise SourceError(
+            f"'{path}' holds no file with the tags of MetaMorph (33628 to 33631); give the folder "
+            "with its .stk or .tif files."
+        )
+    return series_of(files)
+
+
+def _single_series(path: Path) -> Sequence[Path]:
+    """Return the files of the one series at a path; a file alone is one."""
+    if not path.is_dir() and path.suffix.lower() != COMPANION_SUFFIX:
+        return [path]
+    series = _series_at(path)
+    if len(series) > 1:
+        names = ", ".join(f"'{files[0].name}'" for files in list(series.values())[:5])
+        raise SourceError(
+            f"'{path}' holds {len(series)} recordings of MetaMorph; give the files of one as a "
+            f"list. The first files are {names}."
+        )
+    return next(iter(series.values()))
+
+
+def _stage_name(name: MetaMorphName) -> str:
+    return "" if name.stage is None else f"Stage{name.stage}"
+
+
+def _check_numbers(files: Sequence[Path]) -> None:
+    """Warn of numbers that are missing between the first and the last time of a series."""
+    numbers = {parse_name(file).time for file in files} - {None}
+    known = {number for number in numbers if number is not None}
+    missing = sorted(set(range(min(known), max(known))) - known) if known else []
+    if missing:
+        shown = ", ".join(f"t{number}" for number in missing[:5])
+        warnings.warn(
+            f"'{files[0].parent}' lacks {len(missing)} files between '{files[0].name}' and "
+            f"'{files[-1].name}' ({shown}{', …' if len(missing) > 5 else ''}). The others are "
+            "read, with their times.",
+            UserWarning,
+            stacklevel=3,
+        )

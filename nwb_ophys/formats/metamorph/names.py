@@ -1,0 +1,143 @@
+"""Find the files of an acquisition of MetaMorph, which saves one file per time, wave and stage.
+
+The files are named ``base_w1GFP_s2_t10.stk``, with the parts that the acquisition has. A file
+``base.nd`` may lie beside them, with lines such as ``"NTimePoints", 20``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
+from nwb_ophys.formats.metamorph.tags import UIC2, read_tags
+from nwb_ophys.paths import PathProbe, natural_order
+
+STACK_SUFFIX, COMPANION_SUFFIX = ".stk", ".nd"
+COMPANION_MARK = b"NDInfoFile"
+_PARTS = re.compile(
+    r"(?P<base>.+?)(?:_w(?P<wave>\d+)(?P<name>.*?))?(?:_s(?P<stage>\d+))?(?:_t(?P<time>\d+))?$",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"\d+$")
+_LINE = re.compile(r'"([^"]+)"\s*,\s*"?([^"\r\n]*)"?')
+
+
+@attrs.frozen(kw_only=True)
+class MetaMorphName:
+    """Parts of the name of a file.
+
+    Attributes
+    ----------
+    base : str
+        Name of the acquisition.
+    wave : str
+        Number and name of the wavelength, such as ``1GFP``; empty without it.
+    stage, time : int or None
+        Numbers of the stage position and of the time, from 1.
+    """
+
+    base: str
+    wave: str = ""
+    stage: int | None = None
+    time: int | None = None
+
+    @property
+    def channel(self) -> str:
+        """Name of the wavelength, such as ``GFP``, or ``w1`` if it has only a number."""
+        return self.wave.lstrip("0123456789").strip() or (f"w{self.wave}" if self.wave else "")
+
+
+def parse_name(path: Path) -> MetaMorphName:
+    """Return the parts of the name of a file."""
+    found = _PARTS.match(path.stem)
+    assert found is not None  # a stem is not empty
+    return MetaMorphName(
+        base=found["base"],
+        wave=f"{found['wave'] or ''}{found['name'] or ''}",
+        stage=None if found["stage"] is None else int(found["stage"]),
+        time=None if found["time"] is None else int(found["time"]),
+    )
+
+
+def companion_of(path: Path) -> Path | None:
+    """Return the ``.nd`` file of the acquisition to which a file belongs, or None."""
+    companion = path.parent / f"{parse_name(path).base}{COMPANION_SUFFIX}"
+    return companion if companion.is_file() else None
+
+
+def read_companion(path: Path) -> Mapping[str, str]:
+    """Return the values of an ``.nd`` file by their names."""
+    return dict(_LINE.findall(path.read_bytes().decode("latin-1")))
+
+
+def is_metamorph(path: Path) -> bool:
+    """Return whether a TIFF file has the tag of MetaMorph's stacks."""
+    heading = read_tiff_heading(path)
+    return heading is not None and UIC2 in heading.tags
+
+
+def stacks_in(path: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files with MetaMorph's tags at a path, and other TIFF files.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A folder: all files in it. An ``.nd`` file, or one file of an acquisition: all files of
+        the acquisition.
+    """
+    probe = PathProbe(path if path.is_dir() else path.parent)
+    files = probe.files(STACK_SUFFIX, *TIFF_SUFFIXES)
+    if not path.is_dir():
+        is_companion = path.suffix.lower() == COMPANION_SUFFIX
+        base = path.stem if is_companion else parse_name(path).base
+        own_base = [file for file in files if file == path or parse_name(file).base == base]
+        number = _NUMBER.search(base)
+        if number is not None and own_base == [path] and not is_companion:
+            # One of the single images that differ in a number.
+            start = base[: number.start()]
+            alike = [f for f in files if f.stem.startswith(start) and _NUMBER.search(f.stem)]
+            groups = acquisitions_of([file for file in alike if is_metamorph(file)])
+            return next((own for own in groups if path in own), own_base), []
+        files = own_base
+    own = [file for file in files if is_metamorph(file)]
+    return own, [file for file in files if file not in own]
+
+
+def acquisitions_of(files: Sequence[Path]) -> list[list[Path]]:
+    """Divide files into acquisitions.
+
+    Files of one acquisition have names with the same base. Single images whose names differ only
+    in a number at the end are one acquisition, too.
+    """
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        name = parse_name(file)
+        has_parts = name != MetaMorphName(base=file.stem)
+        number = _NUMBER.search(file.stem)
+        is_image = not has_parts and number is not None and _num_planes(file) == 1
+        key = f"{file.stem[: number.start()]}*" if is_image and number else name.base
+        found.setdefault(key, []).append(file)
+    return [sorted(own, key=lambda file: natural_order(file.name)) for own in found.values()]
+
+
+def _num_planes(path: Path) -> int:
+    tags = read_tags(path)
+    return 0 if tags is None else tags.num_planes
+
+
+def series_of(files: Sequence[Path]) -> dict[MetaMorphName, list[Path]]:
+    """Return the files of each wavelength at each stage position, in the order of time.
+
+    Files without a number of the time are series of their own.
+    """
+    found: dict[MetaMorphName, list[tuple[int, Path]]] = {}
+    for file in files:
+        name = parse_name(file)
+        found.setdefault(attrs.evolve(name, time=None), []).append((name.time or 0, file))
+    order = sorted(found, key=lambda name: (natural_order(name.base), name.stage or 0, name.wave))
+    return {name: [file for _, file in sorted(found[name])] for name in order}

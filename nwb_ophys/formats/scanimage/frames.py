@@ -1,0 +1,134 @@
+"""Number, time and epoch that ScanImage states for each frame, and checks of their order.
+
+Spellings: ``frameNumbers`` and ``frameTimestamps_sec`` since 2016, ``frameTimestamps`` in 5.1 and
+2015, ``Frame Number`` and ``Frame Timestamp(s)`` in 5.0, ``Frame Tag`` in 4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from nwb_ophys.errors import SourceError
+
+FRAME_NUMBER = re.compile(r"^(?:frameNumbers|Frame Number|Frame Tag) = *(\d+)", re.MULTILINE)
+TIMESTAMP = re.compile(
+    r"^(?:frameTimestamps_sec|frameTimestamps|Frame Timestamp\(s\)) = *([-+.\deE]+)", re.MULTILINE
+)
+_EPOCH = re.compile(r"^(?:epoch|scanimage\.SI\d?\.acqStartTime) = \[([^\]]*)\]", re.MULTILINE)
+_CLOCK = re.compile(
+    r"^scanimage\.SI4\.triggerClockTimeFirst = "
+    r"'(\d+)-(\d+)-(\d{4}) (\d+):(\d+):(\d+(?:\.\d+)?)'",
+    re.MULTILINE,
+)
+
+_REPEATED = (
+    "Several acquisitions were joined, or the header does not list all saved channels. Split the "
+    "pages into one file per acquisition, or read the file as a plain TIFF stack: --format tiff "
+    "with the options num_channels and sampling_frequency."
+)
+
+
+@attrs.frozen
+class FrameStatement:
+    """Number and time in seconds that a page states; None where it does not."""
+
+    number: int | None
+    time: float | None
+
+
+def frame_statement(description: bytes | str) -> FrameStatement:
+    """Return what the description of a page states of its frame."""
+    text = description if isinstance(description, str) else description.decode("utf-8", "replace")
+    number, time = FRAME_NUMBER.search(text), TIMESTAMP.search(text)
+    return FrameStatement(int(number[1]) if number else None, float(time[1]) if time else None)
+
+
+def parse_epoch(description: str) -> datetime | None:
+    """Return the local date and time of timestamp 0 from the description of a page, or None."""
+    match = _EPOCH.search(description)
+    numbers = [float(part) for part in match[1].replace(",", " ").split()] if match else []
+    if len(numbers) != 6:
+        clock = _CLOCK.search(description)
+        if clock is None:
+            return None
+        day, month, year, *rest = clock.groups()
+        numbers = [float(part) for part in (year, month, day, *rest)]
+    year, month, day, hour, minute = (int(number) for number in numbers[:5])
+    try:
+        # Seconds may round to 60, which datetime refuses.
+        return datetime(year, month, day, hour, minute) + timedelta(seconds=numbers[5])
+    except (ValueError, OverflowError):  # zeros, where the clock was not read
+        return None
+
+
+def check_count(
+    path: Path, num_pages: int, first: int | None, last: int | None, channels: Sequence[int]
+) -> None:
+    """Check that a file has a number for each of its frames, from those of two pages.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    num_pages : int
+        Number of its pages.
+    first, last : int or None
+        Frame numbers of its first and last page; None if they are not stated.
+    channels : sequence of int
+        Numbers of the saved channels.
+
+    Raises
+    ------
+    SourceError
+        If there are more frames than numbers, so that numbers repeat.
+    """
+    if first is None or last is None or (last - first + 1) * len(channels) >= num_pages:
+        return
+    listed = ", ".join(map(str, channels))
+    raise SourceError(
+        f"'{path}': its {num_pages} pages of the saved channels that its header lists ({listed}) "
+        f"state the frame numbers {first} to {last}, so that numbers repeat. {_REPEATED}"
+    )
+
+
+def check_order(
+    path: Path,
+    pages: npt.NDArray[np.int64],
+    values: Sequence[float] | npt.NDArray[np.float64],
+    noun: str,
+) -> None:
+    """Check that numbers or times of the pages of one channel increase.
+
+    Parameters
+    ----------
+    path : Path
+        The first file that has the pages.
+    pages : numpy.ndarray of int64, shape (samples,)
+        Numbers of the pages.
+    values : sequence of float, shape (samples,)
+        Number or time of each page.
+    noun : str
+        What the values are, such as ``"frame number"``.
+
+    Raises
+    ------
+    SourceError
+        If a value repeats or falls.
+    """
+    wrong = np.flatnonzero(np.diff(values) <= 0)
+    if not len(wrong):
+        return
+    index = int(wrong[0])
+    before, after = float(values[index]), float(values[index + 1])
+    verb = "repeats" if before == after else "falls"
+    raise SourceError(
+        f"'{path}': the {noun} {verb} from {before:.10g} on page {pages[index]} to {after:.10g} on "
+        f"page {pages[index + 1]}, although both are of one channel. {_REPEATED}"
+    )

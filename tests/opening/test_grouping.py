@@ -1,0 +1,214 @@
+"""Tests of grouping: the same recordings however they are given, and whatever lies beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import shutil
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from nwb_ophys.errors import NwbOphysError
+from nwb_ophys.opening import open_recording
+from nwb_ophys.registry import formats
+from nwb_ophys.testing import (
+    SimulatedRecording,
+    simulate_recording,
+    write_ome_tiff,
+    write_scanimage,
+    write_tiff,
+)
+from nwb_ophys.testing.samples import write_sample
+
+NAMES = sorted(name for name, row in formats().items() if row.is_ours)
+# Arrays in .npy files are told apart by their names only, so that a stray is an array, too.
+# Samples of these have the same UUIDs, so that a file of one completes the other.
+_ALIKE = {"micromanager", "ome-tiff"}
+_OPTIONS = {"sampling_frequency": 30.0}
+
+
+@pytest.fixture(scope="module")
+def recording() -> SimulatedRecording:
+    return simulate_recording(num_samples=20, num_rows=24, num_columns=34, num_cells=3)
+
+
+@pytest.fixture(scope="module")
+def strays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """The first and the last file of the sample of each format, of another movie."""
+    other = simulate_recording(num_samples=15, num_rows=24, num_columns=34, num_cells=3, seed=9)
+    found = {}
+    for name in NAMES:
+        folder = tmp_path_factory.mktemp("stray") / name
+        folder.mkdir()
+        write_sample(formats()[name], folder, other)
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        found[name] = [files[0], *files[:0:-1][:1]]
+    return found
+
+
+@pytest.fixture(scope="module")
+def samples(
+    tmp_path_factory: pytest.TempPathFactory, recording: SimulatedRecording
+) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """A folder with the sample of each format, and its source arguments."""
+    found = {}
+    for name in NAMES:
+        folder = tmp_path_factory.mktemp("sample") / name
+        folder.mkdir()
+        found[name] = folder, write_sample(formats()[name], folder, recording)
+    return found
+
+
+def _contents(*paths: Path, name: str | None = None, **options: Any) -> list[str]:
+    """Return a hash of the data of each stream that paths hold, sorted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        opened = open_recording(paths, [name] if name else [], options=options, all_in_one=True)
+    return sorted(_digest(each) for each in opened.converter.interfaces.values())
+
+
+def _digest(interface: Any) -> str:
+    extractor = interface.extractor
+    if hasattr(extractor, "get_series"):
+        arrays = [extractor.get_series()]
+    else:
+        arrays = [t for t in extractor.get_traces_dict().values() if t is not None]
+        arrays += [extractor.get_roi_image_masks()]
+    found = hashlib.sha256()
+    for array in arrays:
+        values = np.ascontiguousarray(array)
+        found.update(f"{values.shape} {values.dtype}".encode() + values.tobytes())
+    return found.hexdigest()
+
+
+def _known_options(source: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in source.items() if not isinstance(value, Path | list)}
+
+
+def _path_of(source: dict[str, Any]) -> Path:
+    return next(value for value in source.values() if isinstance(value, Path))
+
+
+# --- strangers beside a recording ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "numpy-segmentation"])
+def test_a_stray_file_of_another_format_changes_nothing(
+    name: str,
+    samples: dict[str, tuple[Path, dict[str, Any]]],
+    strays: dict[str, list[Path]],
+    tmp_path: Path,
+) -> None:
+    """A file of every other format lies beside the sample, before and after it in the alphabet."""
+    folder, source = samples[name]
+    options = _known_options(source)
+    if name == "suite2p-movie":  # left out beside a movie, unless it is asked for
+        options["registered_movie"] = True
+    own = Counter(_contents(_path_of(source), **options))
+    here = tmp_path / "here"
+    shutil.copytree(folder, here)
+    inner = here / _path_of(source).relative_to(folder)
+    target = inner if inner.is_dir() else inner.parent
+    # NWB files are not searched for in folders, where they may be results.
+    given = [inner] if name.startswith("nwb") else [target]
+    for other, is_first in itertools.product(NAMES, (True, False)):
+        if other in (name, "numpy-segmentation") or {name, other} == _ALIKE:
+            continue
+        for stray in strays[other]:
+            # The first file in front and the last behind, then the other way round.
+            prefix = "000_" if is_first == (stray == strays[other][0]) else "zzz_"
+            place = target / f"{prefix}{stray.name}"
+            shutil.copyfile(stray, place)
+            try:
+                found = Counter(_with_rate_if_asked(given, options))
+            except NwbOphysError as error:
+                # A file of a recording whose other files are missing, beside ROIs without a movie.
+                if place.name not in str(error) or formats()[name].kind == "imaging":
+                    raise
+            else:
+                assert own <= found, (other, place.name)
+            place.unlink()
+
+
+def _with_rate_if_asked(paths: list[Path], options: dict[str, Any]) -> list[str]:
+    try:
+        return _contents(*paths, **options)
+    except NwbOphysError as error:
+        if "sampling_frequency" not in str(error):
+            raise
+        return _contents(*paths, **_OPTIONS | options)
+
+
+# --- however a recording is given ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_folder_file_all_files_and_twice_are_the_same(
+    name: str, samples: dict[str, tuple[Path, dict[str, Any]]]
+) -> None:
+    """Fault: a shell glob over ten files wrote the same recording ten times."""
+    folder, source = samples[name]
+    path, options = _path_of(source), _known_options(source)
+    given = name if name == "numpy-segmentation" else None
+    own = _contents(path, name=given, **options)
+    assert _contents(path, path, name=given, **options) == own
+    assert _contents(path, path.parent / "." / path.name, name=given, **options) == own
+    if given is None and not name.startswith("nwb"):  # not searched for in folders
+        assert _contents(folder, **options) == own
+        assert _contents(folder, path, **options) == own
+        assert _contents(path, folder, **options) == own
+
+
+def test_files_of_one_acquisition_in_any_order(tmp_path: Path) -> None:
+    movie = np.random.default_rng(0).integers(0, 900, (12, 20, 24)).astype("i2")
+    files = write_scanimage(tmp_path / "in", movie, frames_per_file=5)
+    own = _contents(files[1])
+    assert len(own) == 1
+    for given in itertools.permutations(files):
+        assert _contents(*given) == own
+    assert _contents(tmp_path / "in") == _contents(*files, *files) == own
+
+
+def test_files_of_an_ome_recording(tmp_path: Path) -> None:
+    movie = np.random.default_rng(0).integers(0, 900, (6, 20, 24)).astype("u2")
+    (tmp_path / "in").mkdir()
+    path = write_ome_tiff(tmp_path / "in", {"Ch1": movie}, num_files=3)
+    own = _contents(path[0])
+    assert len(own) == 1
+    for given in (path, path[::-1], [*path, *path], [tmp_path / "in", path[1]], path[1:2]):
+        assert _contents(*given) == own
+
+
+# --- projections beside a recording -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stray", ["AVG_mouse.tif", "z_MAX_mouse.tif", "other.tif"])
+def test_a_plain_image_beside_a_recording_with_a_header(tmp_path: Path, stray: str) -> None:
+    """Fault: the first file by name decided the format of a folder."""
+    movie = np.random.default_rng(0).integers(0, 900, (8, 20, 24)).astype("i2")
+    (tmp_path / "in").mkdir()
+    files = write_scanimage(tmp_path / "in" / "mouse_00001.tif", {1: movie, 2: movie + 1})
+    tifffile.imwrite(tmp_path / "in" / stray, movie.max(0))
+    for given in ([tmp_path / "in"], [*files, tmp_path / "in" / stray]):
+        for order in itertools.permutations(given):
+            with pytest.warns(UserWarning, match=f"'{stray}' .*is left out"):
+                opened = open_recording(order)
+            assert list(opened.converter.interfaces) == [
+                "scanimage Channel 1",
+                "scanimage Channel 2",
+            ]
+    alone = open_recording([tmp_path / "in" / stray], options=_OPTIONS)
+    assert list(alone.converter.interfaces) == ["tiff"]
+
+
+def test_two_movies_that_are_given_are_both_converted(tmp_path: Path) -> None:
+    movie = np.random.default_rng(0).integers(0, 900, (8, 20, 24)).astype("u2")
+    one = write_tiff(tmp_path / "one.tif", movie)
+    two = write_tiff(tmp_path / "two.tif", movie + 1)
+    assert len(_contents(one, two, **_OPTIONS)) == 2

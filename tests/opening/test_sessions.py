@@ -1,0 +1,66 @@
+"""Tests of what may go into one file: recordings of one session of one subject."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nwb_ophys
+from nwb_ophys.errors import SourceError
+from nwb_ophys.opening import open_recording
+from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p, write_tiff
+
+RATE = {"sampling_frequency": 30.0}
+MOVIE = np.random.default_rng(0).integers(0, 900, (8, 20, 24)).astype("i2")
+START = datetime(2024, 5, 17, 14)
+
+
+def _scan(path: Path, start: datetime) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (found,) = write_scanimage(path, MOVIE, session_start_time=start)
+    return found
+
+
+def test_recordings_of_other_days_are_refused(tmp_path: Path) -> None:
+    """Fault: two days were streams of one file, with a note."""
+    paths = [_scan(tmp_path / f"{k}" / "a.tif", START + timedelta(days=2 * k)) for k in range(2)]
+    words = "began more than a day apart: .*2024-05-17 14:00.*2024-05-19 14:00.*--all-in-one"
+    with pytest.raises(SourceError, match=words):
+        open_recording(paths)
+    with pytest.raises(SourceError, match="more than a day apart"):
+        nwb_ophys.open(tmp_path)
+    assert len(open_recording(paths, all_in_one=True).converter.interfaces) == 2
+    assert len(nwb_ophys.open(tmp_path, all_in_one=True).interfaces) == 2
+
+
+def test_recordings_of_one_day_go_together(tmp_path: Path) -> None:
+    paths = [_scan(tmp_path / f"{k}" / "a.tif", START + timedelta(hours=k)) for k in range(2)]
+    assert list(open_recording(paths).converter.interfaces) == ["0", "1"]
+
+
+def test_folders_with_a_movie_and_its_rois_each_are_refused(tmp_path: Path) -> None:
+    recording = simulate_recording(num_samples=8, num_rows=24, num_columns=34, num_cells=3)
+    for name in ("mouse1", "mouse2"):
+        (tmp_path / name).mkdir()
+        write_tiff(tmp_path / name / "movie.tif", recording.movie)
+        write_suite2p(tmp_path / name, recording)
+    words = r"each hold a movie with its ROIs: .*mouse1' \(mouse1\); .*mouse2' \(mouse2\)"
+    with pytest.raises(SourceError, match=words):
+        nwb_ophys.open(tmp_path, **RATE)
+    inner = [tmp_path / n / each for n in ("mouse1", "mouse2") for each in ("movie.tif", "suite2p")]
+    with pytest.raises(SourceError, match=r"nwb-ophys convert .*mouse1 -o mouse1\.nwb"):
+        open_recording(inner, options=RATE)
+    opened = nwb_ophys.open(tmp_path / "mouse1", **RATE)
+    assert sorted(opened.interfaces) == ["suite2p", "tiff"]
+
+
+def test_movies_and_rois_in_folders_of_their_own_are_one_session(tmp_path: Path) -> None:
+    recording = simulate_recording(num_samples=8, num_rows=24, num_columns=34, num_cells=3)
+    for name in ("raw", "analysis"):
+        (tmp_path / name).mkdir()
+    write_tiff(tmp_path / "raw" / "movie.tif", recording.movie)
+    write_suite2p(tmp_path / "analysis", recording)
+    assert sorted(nwb_ophys.open(tmp_path, **RATE).interfaces) == ["suite2p", "tiff"]
