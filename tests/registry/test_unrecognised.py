@@ -207,7 +207,7 @@ def test_nwb_with_an_external_movie(kind, tmp_path):
     with NWBHDF5IO(path, "w") as io:
         io.write(nwbfile)
     message = reason(path)
-    assert "its series 'movie' are in an external file, 'movie_1.tif', 'movie_2.tif'." in message
+    assert "its series 'movie' are in an external file ('movie_1.tif', 'movie_2.tif')." in message
     assert message.endswith("Convert the external file instead.")
 
 

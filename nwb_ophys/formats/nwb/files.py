@@ -109,9 +109,9 @@ def nwb_refusal(path: Path) -> str | None:
     start = f"'{path}' is an NWB file"
     for series, files in list_external(path).items():
         name = series.rpartition("/")[2]
-        named = ", ".join(f"'{file}'" for file in files[:_MOST_LISTED]) or "a file that it names"
+        named = f" ({', '.join(map(repr, files[:_MOST_LISTED]))})" if files else ""
         return (
-            f"{start} without pixels: the frames of its series '{name}' are in an external file, "
+            f"{start} without pixels: the frames of its series '{name}' are in an external file"
             f"{named}. Convert the external file instead."
         )
     for each in listed:
