@@ -106,8 +106,7 @@ FOREIGN_FORMATS: tuple[ForeignFormat, ...] = (
     ),
     ForeignFormat(
         suffixes=(".oif",),
-        what="the settings file of a recording of Olympus FluoView, whose images are in the folder "
-        "of the same name with .files",
+        what="a recording of Olympus FluoView (settings; the images are in the folder .oif.files)",
         starts=(*_UTF16, b"["),
         program="FluoView",
     ),

@@ -68,9 +68,12 @@ class CaimanSegmentationInterface(SegmentationInterface):
         """Return the names of the movie files that CaImAn read (``params/data/fnames``)."""
         import h5py
 
-        with h5py.File(path, "r") as file:
-            stated = file.get("params/data/fnames")
-            values = [] if not isinstance(stated, h5py.Dataset) else stated[()]
+        try:
+            with h5py.File(path, "r") as file:
+                stated = file.get("params/data/fnames")
+                values = [] if not isinstance(stated, h5py.Dataset) else stated[()]
+        except (OSError, RuntimeError, KeyError):  # damaged; opening the file raises with words
+            return ()
         names = values.ravel().tolist() if hasattr(values, "ravel") else [values]
         texts = [each.decode("utf-8", "replace") for each in names if isinstance(each, bytes)]
         # PureWindowsPath parts the paths of all systems.
