@@ -105,8 +105,11 @@ class MetaMorphImagingInterface(ImagingInterface):
 
     @classmethod
     def owns(cls, heading: TiffHeading) -> bool:
-        """Return whether a TIFF file has the tag of MetaMorph's stacks."""
-        return UIC2 in heading.tags
+        """Return whether a TIFF file has the tag of MetaMorph's stacks, and no other program's name.
+
+        Other programs copy the tags; MetaMorph calls itself MetaMorph or MetaSeries, if anything.
+        """
+        return UIC2 in heading.tags and (not heading.software or "Meta" in heading.software)
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:

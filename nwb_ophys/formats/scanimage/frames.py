@@ -132,3 +132,38 @@ def check_order(
         f"'{path}': the {noun} {verb} from {before:.10g} on page {pages[index]} to {after:.10g} on "
         f"page {pages[index + 1]}, although both are of one channel. {_REPEATED}"
     )
+
+
+def check_whole_volumes(
+    path: Path, pages: npt.NDArray[np.int64], numbers: Sequence[int] | npt.NDArray[np.int64]
+) -> None:
+    """Check that no frames are missing within the volumes of a fast stack.
+
+    Parameters
+    ----------
+    path : Path
+        The file that has the pages.
+    pages : numpy.ndarray of int64, shape (volumes,)
+        Pages of one plane.
+    numbers : sequence of int, shape (volumes,)
+        Their frame numbers, which increase.
+
+    Raises
+    ------
+    SourceError
+        If the distance of two volumes is no multiple of that of the others.
+    """
+    steps = np.diff(numbers)
+    if not len(steps):
+        return
+    wrong = np.flatnonzero(steps % steps.min())
+    if not len(wrong):
+        return
+    index = int(wrong[0])
+    raise SourceError(
+        f"'{path}': the frame number of one plane rises by {steps.min()} from volume to volume, "
+        f"but from {numbers[index]} on page {pages[index]} to {numbers[index + 1]} on page "
+        f"{pages[index + 1]}; frames are missing within a volume, so that planes would be mixed "
+        "up. Split the file there, or read it as a plain TIFF stack: --format tiff with the "
+        "options num_channels and sampling_frequency."
+    )

@@ -31,6 +31,7 @@ from nwb_ophys.formats.scanimage.frames import (
     FrameStatement,
     check_count,
     check_order,
+    check_whole_volumes,
     frame_statement,
 )
 from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_header, scanimage_metadata
@@ -40,6 +41,7 @@ from nwb_ophys.formats.scanimage.text import read_header_texts
 __all__ = ["ScanImageExtractor", "ScanImageMetadata", "scanimage_metadata"]
 
 AnyPath = str | PathLike[str]
+_BLOCK = 1000
 
 
 class ScanImageExtractor(TiffFramesExtractor):
@@ -180,6 +182,8 @@ class ScanImageExtractor(TiffFramesExtractor):
             numbers = [each.number for each in stated if each.number is not None]
             if len(numbers) == len(stated):
                 check_order(path, local[chosen], numbers, "frame number")
+                if self.metadata.is_volumetric and len(self._slice_samples) == 1:
+                    check_whole_volumes(path, local[chosen], numbers)
             if has_times:
                 found = _required_times(path, local[chosen], stated)
                 times[chosen] = np.array(found) + self._seconds_after_first(file)
@@ -201,8 +205,10 @@ class ScanImageExtractor(TiffFramesExtractor):
 
     def _statements_of(self, file: int, pages: Integers) -> list[FrameStatement]:
         """Return what some pages of one file state of their frames."""
-        texts = self._reader.sources[file].table.read_descriptions(pages)
-        return [frame_statement(text) for text in texts]
+        table = self._reader.sources[file].table
+        # Descriptions of ScanImage 2015 and earlier hold the whole header, some 10 kB per page.
+        blocks = (pages[start : start + _BLOCK] for start in range(0, len(pages), _BLOCK))
+        return [frame_statement(text) for some in blocks for text in table.read_descriptions(some)]
 
     def _seconds_after_first(self, file: int) -> float:
         """Return the time from the epoch of the first file to that of another, in seconds."""

@@ -239,7 +239,9 @@ def test_missing_times_and_other_files_are_named(tmp_path):
     tifffile.imwrite(tmp_path / "AVG_exp.tif", np.ones((5, 7), "uint16"))
     with (
         pytest.warns(UserWarning, match="lacks 1 files between .* \\(t5\\)"),
-        pytest.warns(UserWarning, match="'AVG_exp.tif' in .* is left out: a file without the tags"),
+        pytest.warns(
+            UserWarning, match="'AVG_exp.tif' in .* is left out: a projection or single image"
+        ),
     ):
         interface = nwb_ophys.open(tmp_path)
     np.testing.assert_allclose(interface.get_timestamps(), np.delete(np.arange(11), 4) * 2.0)

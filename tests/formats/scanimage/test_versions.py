@@ -259,6 +259,21 @@ def test_frame_tags_from_0(tmp_path):
         np.testing.assert_array_equal(extractor.get_series(), movies[1])
 
 
+@pytest.mark.parametrize("version", ["4.2", "5.0", "5.1", "2015"])
+def test_frames_missing_within_a_volume(tmp_path, version):
+    """Fault: after a lost frame, the planes of all volumes are mixed up."""
+    numbers = [number for number in range(1, 17) if number != 8]
+    path = write_scanimage_old(
+        tmp_path / "a.tif", _movies(5, 3, (1,)), version=version, frame_numbers=numbers
+    )
+    with pytest.raises(SourceError, match="frames are missing within a volume"):
+        ScanImageExtractor(path).get_native_timestamps()
+    # A whole volume that was not saved leaves a gap in time, and planes as they are.
+    numbers = [number for number in range(1, 19) if number not in (7, 8, 9)]
+    write_scanimage_old(path, _movies(5, 3, (1,)), version=version, frame_numbers=numbers)
+    ScanImageExtractor(path).get_native_timestamps()
+
+
 def test_repeated_times_are_refused_by_the_command_line(tmp_path, capsys):
     times = [0, 0.1, 0.2, 0.2, 0.3]
     write_scanimage(tmp_path / "a.tif", _movies(5, 1, (1,))[1], frame_timestamps=times)
