@@ -290,6 +290,12 @@ def read_ops(folder: Path) -> dict[str, Any]:
     return ops
 
 
+def raw_file_names(ops: Mapping[str, Any]) -> list[str]:
+    """Return the names of the files that Suite2p read, without their folders; empty if unknown."""
+    stated = ops.get("filelist", ops.get("file_list"))
+    return [] if stated is None else [re.split(r"[\\/]", str(file))[-1] for file in stated]
+
+
 def num_frames_of_traces(folder: Path) -> int | None:
     """Return the number of frames on which all traces of a plane agree; None unless several do."""
     shapes = [load_npy(folder / name).shape for name in _TRACES if (folder / name).is_file()]

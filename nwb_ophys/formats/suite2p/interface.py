@@ -23,6 +23,8 @@ from nwb_ophys.formats.suite2p.folder import (
     plane_names,
     planes_left_out,
     planes_without_second_channel,
+    raw_file_names,
+    read_ops,
     short_second_channels,
     suite2p_folder_of,
     suite2p_refusal,
@@ -94,6 +96,15 @@ class Suite2pSegmentationInterface(SegmentationInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a Suite2p folder with ROIs: the files of its planes."""
         return _evidence(path, ROI_FILES)
+
+    @classmethod
+    def movie_files(cls, path: Path) -> Sequence[str]:
+        """Return the names of the movie files that Suite2p read, by its settings."""
+        try:
+            folder, plane = find_suite2p_folder(path)
+            return raw_file_names(read_ops(folder / (plane or plane_names(folder)[0])))
+        except SourceError:  # damaged; opening the folder raises with words
+            return ()
 
     @classmethod
     def recording_of(cls, probe: PathProbe) -> Path | None:

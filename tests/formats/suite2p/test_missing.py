@@ -161,3 +161,16 @@ def test_a_second_channel_of_former_rois(tmp_path):
     assert len(nwb_ophys.open(folder, channel_name="chan1").extractor.get_roi_ids()) == count
     with pytest.raises(CorruptSourceError, match=r"F_chan2.npy' has the shape"):
         nwb_ophys.open(folder, channel_name="chan2")
+
+
+@pytest.mark.parametrize("key", ["filelist", "file_list"])
+def test_the_movie_that_suite2p_read(key, folder, tmp_path):
+    """Fault: all TIFF files beside the analysis were joined, or none was chosen."""
+    path = folder / "plane0" / "ops.npy"
+    ops = np.load(path, allow_pickle=True).item()
+    ops.pop("filelist", None)
+    np.save(path, {**ops, key: [r"D:\day1\b_1.tif", "/data/b_2.tif"]})
+    assert Suite2pSegmentationInterface.movie_files(folder) == ["b_1.tif", "b_2.tif"]
+    assert Suite2pSegmentationInterface.movie_files(folder.parent) == ["b_1.tif", "b_2.tif"]
+    path.write_bytes(b"damaged")
+    assert Suite2pSegmentationInterface.movie_files(folder) == ()
