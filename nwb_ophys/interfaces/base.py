@@ -182,6 +182,24 @@ class Detectable:
         """
         return False
 
+    @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return why a path that looks like one of this format cannot be read, or None.
+
+        The error for a path that no format recognises quotes it. Only names and headers are read.
+
+        Parameters
+        ----------
+        probe : PathProbe
+            File or folder that :meth:`matches` does not recognise.
+
+        Returns
+        -------
+        str or None
+            One or two sentences: path, reason and next step.
+        """
+        return None
+
 
 @attrs.frozen(kw_only=True)
 class NoArguments:

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-from nwb_ophys.errors import UnknownFormatError
-from nwb_ophys.paths import PathProbe
-from nwb_ophys.registry.rows import formats
+import numpy as np
+
+from nwb_ophys.errors import NwbOphysError, SourceArgumentError, UnknownFormatError, as_sentence
+from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+from nwb_ophys.filetypes.matlab.structs import ROOT, read_matlab_outline
+from nwb_ophys.formats.foreign import foreign_refusal
+from nwb_ophys.paths import PathProbe, sample_of_many
+from nwb_ophys.registry.rows import FormatRow, formats
 
 _MOST_ENDINGS = 4
 _MOST_FAULTS = 3
+_MOST_NAMES = 8
+_RATE = "sampling_frequency"
+_TEXTS = (".xml", ".json")
+# Formats near a path that are described; of more, only the names are listed.
+_MOST_DESCRIBED = 3
+# Levels of folders, and files in each, that are searched for the reason.
+_DEPTH = 3
+_MOST_FILES = 100
+_MOST_FOLDERS = 20
 
 
 def unrecognised(path: Path) -> UnknownFormatError:
     """Return the error for a path that no format recognises.
 
-    The message says what is at the path and which formats were tried. If files there have the
-    endings of some formats, the message lists only these formats, each with its description.
+    The message states the reason where a format knows it, or what the file is. Otherwise it says
+    what is at the path, and which formats have files with these endings.
 
     Parameters
     ----------
@@ -29,34 +44,163 @@ def unrecognised(path: Path) -> UnknownFormatError:
     UnknownFormatError
     """
     probe = PathProbe(path)
-    if probe.is_file and _has_nothing(path):
-        return UnknownFormatError(f"'{path}' is an empty file, of 0 bytes; copy it again.")
-    if probe.is_folder and not (probe.file_names or probe.folder_names):
-        return UnknownFormatError(
-            f"No format recognises '{path}', which is an empty folder; check the path."
-        )
-    names = [path.name] if probe.is_file else [*probe.file_names, *probe.folder_names]
-    endings = {Path(name).suffix.lower() for name in names} - {""}
-    known = list(formats().values())
-    near = [row for row in known if endings & {*row.suffixes, *row.file_suffixes}]
-    if probe.is_folder and endings == {".nwb"}:
-        return UnknownFormatError(
+    ours = [row for row in formats().values() if row.is_ours]
+    describe = _about_folder if probe.is_folder else _about_file
+    return UnknownFormatError(describe(probe, ours))
+
+
+def _about_file(probe: PathProbe, ours: list[FormatRow]) -> str:
+    path = probe.path
+    if _has_nothing(path):
+        return f"'{path}' is an empty file, of 0 bytes; copy it again."
+    start = f"No format recognises '{path}'"
+    reason = _reason(probe, ours)
+    if reason is not None:
+        return reason if str(path) in reason else f"{start}. {reason}"
+    near = _near([path.name], ours)
+    contents = _contents(probe)
+    if contents:
+        return f"{start}, which contains {contents}. {_looked_for(near)}"
+    if not near:
+        return f"{start}. {_looked_for(near)}"
+    return (
+        f"{start}. The file may be cut off, or a file beside it may be missing; to see the error, "
+        f"name the format (format=, on the command line --format): {_listed(near)}."
+    )
+
+
+def _about_folder(probe: PathProbe, ours: list[FormatRow]) -> str:
+    path = probe.path
+    start = f"No format recognises '{path}'"
+    if not (probe.file_names or probe.folder_names):
+        return f"{start}, which is an empty folder; check the path."
+    names = [*probe.file_names, *probe.folder_names]
+    if {Path(name).suffix.lower() for name in names} - {""} == {".nwb"}:
+        return (
             f"'{path}' contains only NWB files. They are not searched for in folders, where they "
             "may be the results of earlier conversions; give the path of a file."
         )
-    if near:
-        listed = "; ".join(f"{row.name}: {row.recognised}" for row in near)
-        next_step = (
-            "The file may be cut off, or a file beside it may be missing; to see the error, name "
-            "the format (format=, on the command line --format)."
-        )
+    holding = f"{start}{_holding(probe)}{_faults(probe)}."
+    reason = next(_reasons_within(probe, ours, _DEPTH), None)
+    if reason is not None:
+        return reason if f"'{path}'" in reason else f"{holding} {reason}"
+    return f"{holding} {_looked_for(_near(names, ours))}"
+
+
+def _reasons_within(probe: PathProbe, ours: list[FormatRow], depth: int) -> Iterator[str]:
+    """Yield the reasons of a folder, then of its files, then of its subfolders."""
+    reason = _reason(probe, ours)
+    if reason is not None:
+        yield reason
+    names = sorted(probe.file_names)
+    for name in sample_of_many([("", name) for name in names], names, _MOST_FILES):
+        file = probe.within(name)
+        reason = None if _has_nothing(file.path) else _reason(file, ours)
+        if reason is not None:
+            yield reason
+    for folder in probe.folders()[:_MOST_FOLDERS] if depth > 1 else ():
+        yield from _reasons_within(folder, ours, depth - 1)
+
+
+def _reason(probe: PathProbe, ours: list[FormatRow]) -> str | None:
+    """Return why a file or folder cannot be read, if a format knows it."""
+    for row in ours:
+        reason = row.load().refusal(probe)
+        if reason is not None:
+            return str(reason)
+    return foreign_refusal(probe) or _damage(probe, ours) or _encoding_fault(probe)
+
+
+def _damage(probe: PathProbe, ours: list[FormatRow]) -> str | None:
+    """Return the error with which a format opens a file that is damaged."""
+    name = probe.path.name.lower()
+    for row in ours if probe.is_file else ():
+        if not name.endswith(row.file_suffixes) or not row.load().is_damaged(probe):
+            continue
+        # Many files do not state their rate, which is of no matter here.
+        rate = {_RATE: 1.0} if _RATE in row.load().get_source_schema()["properties"] else {}
+        try:
+            row.load()(probe.path, **rate)
+        except SourceArgumentError:  # a further argument is missing, so nothing was opened
+            continue
+        except NwbOphysError as error:
+            return as_sentence(error)
+    return None
+
+
+def _encoding_fault(probe: PathProbe) -> str | None:
+    """Return why a file beside a recording, in XML or JSON, is not read as text."""
+    if not probe.is_file or probe.path.suffix.lower() not in _TEXTS:
+        return None
+    head = probe.head()
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:4]:
+        found = "is UTF-16 text"
+    elif b"encoding=" in head[:100]:
+        return None
     else:
-        listed = ", ".join(row.name for row in known)
-        next_step = "'nwb-ophys formats' lists the files of each format."
-    holding = _holding(probe) + _faults(probe)
-    return UnknownFormatError(
-        f"No format recognises '{path}'{holding}. Looked for: {listed}. {next_step}"
+        try:
+            head.decode(errors="strict")
+            return None
+        except UnicodeDecodeError as error:
+            if error.start >= len(head) - 3:  # the head ends within a character
+                return None
+            found = f"has the byte 0x{head[error.start]:02x} at position {error.start}"
+    return f"'{probe.path}' {found}, but it must be UTF-8 text; save it as UTF-8 in a text editor."
+
+
+def _near(names: list[str], rows: list[FormatRow]) -> list[FormatRow]:
+    """Return the formats whose recordings consist of files with the endings of some names."""
+    endings = {Path(name).suffix.lower() for name in names} - {""}
+    return [row for row in rows if endings & {*row.suffixes, *row.file_suffixes}]
+
+
+def _looked_for(near: list[FormatRow]) -> str:
+    if 0 < len(near) <= _MOST_DESCRIBED:
+        listed = "; ".join(f"{row.name}: {row.recognised}" for row in near)
+        return f"Looked for {listed}. 'nwb-ophys formats' lists the files of all formats."
+    if near:
+        return (
+            f"Looked for {_listed(near)}; to see what one of them lacks, name it (format=, on the "
+            "command line --format)."
+        )
+    return (
+        "Give a recording, or a folder of one; 'nwb-ophys formats' lists the files of each format."
     )
+
+
+def _listed(rows: list[FormatRow]) -> str:
+    return ", ".join(row.name for row in rows)
+
+
+def _contents(probe: PathProbe) -> str:
+    """Return the variables, datasets or array of a MATLAB, HDF5 or .npy file, in words."""
+    if probe.path.suffix.lower() == ".npy":
+        return _array(probe.path)
+    outline = probe.read_once(read_matlab_outline)
+    if outline is not None:
+        return _some("variable", list(outline[ROOT]))
+    hdf5 = probe.read_once(read_hdf5_outline)
+    if hdf5 is not None:
+        sizes = {name: " x ".join(map(str, shape)) for name, (shape, _) in hdf5.datasets.items()}
+        return _some(
+            "dataset", [f"{name} ({size})" if size else name for name, size in sizes.items()]
+        )
+    return ""
+
+
+def _array(path: Path) -> str:
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):  # an array of Python objects, too
+        return ""
+    return f"an array of shape {found.shape}, {found.dtype}"
+
+
+def _some(what: str, names: list[str]) -> str:
+    if not names:
+        return f"no {what}s"
+    more = f" and {len(names) - _MOST_NAMES} more" * (len(names) > _MOST_NAMES)
+    return f"the {what}{'s' * (len(names) > 1)} {', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def _has_nothing(path: Path) -> bool:
@@ -75,8 +219,6 @@ def _faults(probe: PathProbe) -> str:
 
 
 def _holding(probe: PathProbe) -> str:
-    if not probe.is_folder:
-        return ""
     counts = Counter(Path(name).suffix.lower() or "other" for name in probe.file_names)
     parts = [
         f"{count} {ending} file{'s' * (count > 1)}"

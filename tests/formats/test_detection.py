@@ -297,7 +297,7 @@ def test_a_recording_that_was_cut_off_is_told_of(
     assert detect(cut) == []
     with pytest.raises(
         UnknownFormatError,
-        match="The file may be cut off, or a file beside it" if keeps else "an empty file",
+        match="truncated" if keeps else "an empty file",
     ):
         nwb_ophys.open(cut)
 

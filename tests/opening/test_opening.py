@@ -244,7 +244,7 @@ def test_missing_and_unknown_paths(tmp_path):
     (tmp_path / "notes.txt").write_text("text")
     with pytest.raises(UnknownFormatError, match=r"which contains 1 \.txt file") as caught:
         open_recording([tmp_path])
-    assert "suite2p" in str(caught.value)
+    assert "'nwb-ophys formats' lists" in str(caught.value)
 
 
 # --- metadata as text -------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError, as_sentence
+from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.matlab.variables import (
     ForeignObject,
     MatlabFile,
@@ -27,11 +28,15 @@ from nwb_ophys.paths import PathProbe
 Fields = dict[str, tuple[int, ...] | None]
 
 _HEADER_BYTES = 128
+# Order of bytes by the mark at the end of the header.
+_ORDERS = {b"IM": "<", b"MI": ">"}
 _HEAD_BYTES = 65536
 _MOST_VARIABLES = 200
 # Types of elements and the class of structs, as the MAT-file level 5 format numbers them.
 _MATRIX, _COMPRESSED = 14, 15
-_STRUCT_CLASS = 2
+_STRUCT_CLASS, _OBJECT_CLASS, _OPAQUE_CLASS = 2, 3, 17
+# Classes of MATLAB itself, whose objects are settings and labels.
+_OWN_CLASSES = {"string", "datetime", "duration", "categorical", "function_handle"}
 # The name under which the variables themselves are listed: they may hold the segmentation, too.
 ROOT = ""
 
@@ -83,12 +88,14 @@ def _fields(group: h5py.Group, names: list[str]) -> Fields:
 def _level5_outline(path: Path) -> dict[str, Fields] | None:
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
-        order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
+        order = _ORDERS.get(header[126:128])
         if order is None or not header.startswith(b"MATLAB"):
             return None
         outline: dict[str, Fields] = {ROOT: {}}
         for element in _elements(file, order):
             name, shape, fields = _matrix(element, order)
+            if not name:  # the data of all objects in the file
+                continue
             outline[ROOT][name] = shape
             if fields is not None:
                 outline[name] = dict.fromkeys(fields)
@@ -112,9 +119,73 @@ def _elements(file: BinaryIO, order: str) -> Iterator[bytes]:
         file.seek(start + size)
 
 
+def read_matlab_objects(path: Path) -> dict[str, str]:
+    """Return the class of each object in a MATLAB file that only MATLAB can read, by its name.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        As for :func:`read_matlab_outline`. Objects of MATLAB's own classes are left out.
+    """
+    if path.suffix.lower() != ".mat" or not path.is_file():
+        return {}
+    try:
+        found = _hdf5_objects(path) if h5py.is_hdf5(path) else _level5_objects(path)
+    except (OSError, RuntimeError, KeyError, ValueError, struct.error, zlib.error):
+        return {}
+    return {name: kind for name, kind in found.items() if kind not in _OWN_CLASSES}
+
+
+def _hdf5_objects(path: Path) -> dict[str, str]:
+    found = {}
+    with h5py.File(path, "r") as file:
+        for name in [name for name in file if not name.startswith("#")][:_MOST_VARIABLES]:
+            attributes = file[name].attrs
+            if int(attributes.get("MATLAB_object_decode", 0)) == 3:
+                kind = attributes.get("MATLAB_class", b"")
+                found[name] = kind.decode() if isinstance(kind, bytes) else str(kind)
+    return found
+
+
+def _level5_objects(path: Path) -> dict[str, str]:
+    found = {}
+    with path.open("rb") as file:
+        order = _ORDERS.get(file.read(_HEADER_BYTES)[126:128], "")
+        for element in _elements(file, order) if order else ():
+            flags, place = _part(element, 0, order)
+            kind = struct.unpack(f"{order}I", flags[:4])[0] & 0xFF
+            if kind not in (_OBJECT_CLASS, _OPAQUE_CLASS):
+                continue
+            # An object has its shape before its name, an opaque one its system after it.
+            parts = []
+            for _ in range(3):
+                part, place = _part(element, place, order)
+                parts.append(part.decode("ascii", "replace"))
+            name = parts[1 if kind == _OBJECT_CLASS else 0]
+            if name:
+                found[name] = parts[2]
+    return found
+
+
+def matlab_refusal(probe: PathProbe) -> str | None:
+    """Return why a MATLAB file with an object, or a damaged one, cannot be read, or None."""
+    if not probe.is_file or probe.path.suffix.lower() != ".mat":
+        return None
+    for name, class_name in probe.read_once(read_matlab_objects).items():
+        return _unreadable_object(probe.path, name, class_name)
+    head = probe.head()
+    is_level5 = head.startswith(b"MATLAB") and head[126:128] in _ORDERS
+    is_whole = probe.read_once(read_matlab_outline) is not None
+    if is_whole or not (is_level5 or head.startswith(b"\x89HDF")):
+        return None
+    return f"'{probe.path}' is not a whole MATLAB file; {COPY_AGAIN}."
+
+
 def _matrix(head: bytes, order: str) -> tuple[str, tuple[int, ...], list[str] | None]:
     """Return the name and shape of a matrix and, of a struct, the names of its fields."""
     flags, place = _part(head, 0, order)
+    if struct.unpack(f"{order}I", flags[:4])[0] & 0xFF == _OPAQUE_CLASS:
+        return _part(head, place, order)[0].decode("ascii", "replace"), (), None
     sizes, place = _part(head, place, order)
     name, place = _part(head, place, order)
     shape = struct.unpack(f"{order}{len(sizes) // 4}i", sizes)
@@ -211,10 +282,14 @@ def _lack(kinds: Kinds) -> str:
 
 
 def _unreadable(path: Path, name: str, found: ForeignObject) -> CorruptSourceError:
-    return CorruptSourceError(
-        f"'{path}': '{name}' is an object of the class {found.class_name}, which only MATLAB can "
-        "read. In MATLAB, turn it into a struct of numbers, or by full() into an array, and save "
-        "that."
+    return CorruptSourceError(_unreadable_object(path, name, found.class_name))
+
+
+def _unreadable_object(path: Path, name: str, class_name: str) -> str:
+    return (
+        f"'{path}': '{name}' is an object of the class {class_name}, which only MATLAB can read. "
+        "In MATLAB, turn it into a struct of numbers, such as with results = struct(NAME), or by "
+        "full() into an array, and save that."
     )
 
 

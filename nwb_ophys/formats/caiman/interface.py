@@ -51,13 +51,29 @@ class CaimanSegmentationInterface(SegmentationInterface):
         return f"'{probe.path.name}' has CaImAn's estimates and params"
 
     @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return what a file with the estimates of CaImAn lacks, or None."""
+        from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+
+        outline = probe.read_once(read_hdf5_outline) if probe.is_file else None
+        if outline is None or "estimates/A" not in outline:
+            return None
+        return (
+            f"'{probe.path}' contains CaImAn's estimates, but not the group params/data with the "
+            "field and the rate. Save the results again with CaImAn's save()."
+        )
+
+    @classmethod
     def movie_files(cls, path: Path) -> Sequence[str]:
         """Return the names of the movie files that CaImAn read (``params/data/fnames``)."""
         import h5py
 
-        with h5py.File(path, "r") as file:
-            stated = file.get("params/data/fnames")
-            values = [] if not isinstance(stated, h5py.Dataset) else stated[()]
+        try:
+            with h5py.File(path, "r") as file:
+                stated = file.get("params/data/fnames")
+                values = [] if not isinstance(stated, h5py.Dataset) else stated[()]
+        except (OSError, RuntimeError, KeyError):  # damaged; opening the file raises with words
+            return ()
         names = values.ravel().tolist() if hasattr(values, "ravel") else [values]
         texts = [each.decode("utf-8", "replace") for each in names if isinstance(each, bytes)]
         # PureWindowsPath parts the paths of all systems.

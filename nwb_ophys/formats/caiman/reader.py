@@ -7,6 +7,7 @@ rounds masks to float32; and does not name damaged files in errors.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,12 @@ from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import SummedTraces
 
 _PARTS = ("estimates/A/data", "params/data/dims", "params/data/fr")
+# Places of the field, (rows, columns[, planes]), in the order in which they are asked.
+_DIMS = ("params/data/dims", "dims", "estimates/dims")
+
+
+# Traces that may be of other components than the masks, and can be left out.
+_RECOMPUTED = ("F_dff", "S")
 
 
 class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type: ignore[misc]
@@ -42,11 +49,10 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
 
     def __init__(self, file_path: Path) -> None:
         _check(Path(file_path))
+        self._left_out: list[str] = []
         try:
             super().__init__(file_path)
             self._check_counts()
-            # This image is the sum of the background's footprints, not the mean of the movie.
-            self._summary_images.pop("mean", None)
             self._mend_acceptance()
             self._num_planes = int((*self.get_frame_shape(), 1)[2])
         except Exception as error:  # a damaged file can raise anything
@@ -56,6 +62,13 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
             raise CorruptSourceError(
                 f"'{file_path}' cannot be read as CaImAn's output: {error}. It may be damaged."
             ) from error
+        if self._left_out:
+            warnings.warn(
+                f"'{file_path}': {'; '.join(self._left_out)}. These traces are left out; compute "
+                "them again in CaImAn to have them.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _check_counts(self) -> None:
         """Check that masks and traces have the same components, samples and field."""
@@ -100,10 +113,33 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
             return None
         return dataset[:].astype(int)
 
+    def get_frame_shape(self) -> tuple[int, ...]:
+        """Return (rows, columns[, planes])."""
+        dims = _stated_dims(self._dataset_file)  # present, since the file was checked
+        return () if dims is None else tuple(int(size) for size in dims)
+
     def _raw_trace_extractor_read(self) -> SummedTraces | None:
         """Return the sum of the denoised traces and their residuals, computed when sliced."""
         parts = [self._trace_extractor_read(name) for name in ("C", "YrA")]
         return None if any(part is None for part in parts) else SummedTraces(*parts)
+
+    def _trace_extractor_read(self, field: str) -> Any:
+        """Return a trace, (samples, components), or None where it is absent or of others.
+
+        After components were merged or removed by hand, traces that CaImAn did not compute again
+        are still those of the former components.
+        """
+        stored, count = self._estimates.get(field), int(self._estimates["A/shape"][1])
+        is_matrix = isinstance(stored, h5py.Dataset) and stored.ndim == 2
+        if field in _RECOMPUTED and is_matrix and stored.shape[0] != count:
+            self._left_out.append(
+                f"{field} is of {stored.shape[0]} components, the masks of {count}"
+            )
+            return None
+        return super()._trace_extractor_read(field)
+
+    def _summary_image_read(self) -> None:
+        """Return None: the background's footprints are not the mean of the movie."""
 
     def _create_roi_masks(self) -> _ROIMasks | None:
         """Return the footprints of components and of the background from CaImAn's matrices.
@@ -119,10 +155,7 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
         # roiextractors treats a matrix without weights as absent, and so drops the background.
         values = tuple(part[:] for part in parts)
         cells = csc_matrix(values, shape=tuple(self._estimates["A/shape"][:]))
-        stored = self._estimates.get("b")
-        is_absent = stored is None or self._is_scalar_dataset(stored)
-        dense = np.zeros((cells.shape[0], 0), cells.dtype) if is_absent else stored[()]
-        dense = dense.reshape(len(dense), -1).T
+        dense = self._background(cells)
         component, place = np.nonzero(dense)
         kept = cells.data != 0
         places = np.concatenate([cells.indices[kept], place])
@@ -142,6 +175,19 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
         id_map = {roi_id: index for index, roi_id in enumerate(ids)}
         form = "nwb-voxel_mask" if planes else "nwb-pixel_mask"
         return _ROIMasks(RoiMaskList(pixels), form, frame_shape, id_map)
+
+    def _background(self, cells: Any) -> NDArray[Any]:
+        """Return the footprints of the background, (components, pixels).
+
+        CaImAn stores them as an array, or as a sparse matrix like that of the components.
+        """
+        stored = self._estimates.get("b")
+        if isinstance(stored, h5py.Group):
+            parts = tuple(stored[part][:] for part in ("data", "indices", "indptr"))
+            return type(cells)(parts, shape=tuple(stored["shape"][:])).toarray().T  # type: ignore[no-any-return]
+        is_absent = stored is None or self._is_scalar_dataset(stored)
+        dense = np.zeros((cells.shape[0], 0), cells.dtype) if is_absent else stored[()]
+        return np.asarray(dense).reshape(len(dense), -1).T
 
     def get_ragged_pixels(self, ids: Sequence[Any], of_background: bool = False) -> PixelLists:
         """Return the pixels of components, in the precision that CaImAn wrote."""
@@ -171,6 +217,15 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
             self._dataset_file.close()
 
 
+def _stated_dims(file: h5py.File) -> NDArray[Any] | None:
+    """Return the field from the first place with numbers; CaImAn writes None in others."""
+    for place in _DIMS:
+        stored = file.get(place)
+        if isinstance(stored, h5py.Dataset) and stored.dtype.kind in "iuf":
+            return np.asarray(stored[()]) if stored.shape in ((2,), (3,)) else None
+    return None
+
+
 def _check(path: Path) -> None:
     if path.is_dir():
         raise CorruptSourceError(f"'{path}' is a folder; give the HDF5 file that CaImAn saved.")
@@ -182,7 +237,7 @@ def _check(path: Path) -> None:
                     f"'{path}' is not CaImAn's output: it has no {missing[0]}. Give the HDF5 file "
                     "that CaImAn's save() wrote."
                 )
-            if file["params/data/dims"].shape not in ((2,), (3,)):
+            if _stated_dims(file) is None:
                 raise CorruptSourceError(
                     f"'{path}' does not state the field: params/data/dims must hold rows and "
                     "columns, and planes if there are several."

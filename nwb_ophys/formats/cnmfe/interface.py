@@ -92,6 +92,13 @@ class CnmfeSegmentationInterface(SegmentationInterface):
         return evidence_of(PathProbe.of(path), CNMFE_KINDS, "CNMF-E")
 
     @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return why a MATLAB file cannot be read: an object, or damage; or None."""
+        from nwb_ophys.filetypes.matlab.structs import matlab_refusal
+
+        return matlab_refusal(probe)
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each output of CNMF-E in the file."""
         from nwb_ophys.filetypes.matlab.structs import struct_names

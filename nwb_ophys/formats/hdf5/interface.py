@@ -100,6 +100,19 @@ class Hdf5ImagingInterface(ImagingInterface):
         return is_damaged_hdf5(probe)
 
     @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return the datasets among which the user has to choose, or None."""
+        from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+        from nwb_ophys.formats.hdf5.reader import choice_of_datasets
+
+        if not probe.is_file or probe.path.suffix.lower() not in _SUFFIXES:
+            return None
+        outline = probe.read_once(read_hdf5_outline)
+        if outline is None or "estimates" in outline or "neurodata_type" in outline.attributes:
+            return None
+        return choice_of_datasets(probe.path, outline.datasets)
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each channel of the movie."""
         from nwb_ophys.formats.hdf5.reader import find_hdf5_movie

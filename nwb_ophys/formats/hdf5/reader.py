@@ -24,6 +24,7 @@ USUAL_NAME = "mov"
 # The first of four axes without a stated order is the axis of channels if it has at most this
 # length and is shorter than the axis of time: the layout that roiextractors reads.
 _MAX_CHANNELS = 4
+_MOST_LISTED = 10
 
 
 @attrs.frozen(kw_only=True)
@@ -74,6 +75,32 @@ def movie_datasets(datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
         return [USUAL_NAME]
     at_root = [name for name in found if "/" not in name]
     return at_root if len(at_root) == 1 else found
+
+
+def choice_of_datasets(
+    path: Path, datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
+) -> str | None:
+    """Return which datasets of a file may be the movie and how to choose one; None without any.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    datasets : mapping of str to (shape, dtype)
+        The datasets of the file, from its outline.
+    """
+    found = movie_datasets(datasets)
+    if not found:
+        return None
+    sizes = {name: " x ".join(map(str, datasets[name][0])) for name in found}
+    listed = ", ".join(f"'{name}' ({size})" for name, size in list(sizes.items())[:_MOST_LISTED])
+    more = f" and {len(found) - _MOST_LISTED} more" * (len(found) > _MOST_LISTED)
+    which = f"a dataset below its root that may be the movie: {listed}"
+    if len(found) > 1:
+        which = f"{len(found)} datasets that may be the movie: {listed}{more}"
+    return (
+        f"'{path}' contains {which}. Choose one with dataset_name, on the command line "
+        f"--format hdf5 --option dataset_name={found[0]}."
+    )
 
 
 def find_hdf5_movie(

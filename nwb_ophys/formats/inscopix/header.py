@@ -24,7 +24,16 @@ from nwb_ophys.filetypes.files import COPY_AGAIN
 
 MOVIE, CELL_SET = 0, 1
 
-_KINDS = {MOVIE: "a movie", CELL_SET: "a cell set"}
+_KINDS = {
+    MOVIE: "a movie",
+    CELL_SET: "a cell set",
+    2: "a behaviour movie",
+    3: "a recording of GPIO signals",
+    4: "a single image",
+    5: "an event set",
+    7: "a recording of the IMU",
+    8: "a vessel set",
+}
 _FORMATS = {MOVIE: "inscopix", CELL_SET: "inscopix-cells"}
 _LENGTH_BYTES = 8
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -113,6 +122,34 @@ def read_isxd_header(path: Path) -> IsxdHeader | None:
     path : pathlib.Path
         The file; only its end is read.
     """
+    found = _read_json(path)
+    known = found is not None and all(
+        isinstance(found[0].get(key), dict) for key in ("spacingInfo", "timingInfo")
+    )
+    return IsxdHeader(path, *found) if found is not None and known else None
+
+
+def other_kind(path: Path) -> str | None:
+    """Return the kind of data in an ``.isxd`` file that is neither a movie nor a cell set.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Returns
+    -------
+    str or None
+        Such as "an event set"; None for movies, cell sets and files without a header.
+    """
+    found = _read_json(path)
+    kind = None if found is None else found[0].get("type")
+    if not isinstance(kind, int) or kind in (MOVIE, CELL_SET):
+        return None
+    return _KINDS.get(kind, f"data of type {kind}")
+
+
+def _read_json(path: Path) -> tuple[dict[str, Any], int] | None:
+    """Return the JSON object at the end of a file, and the number of bytes before it."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -131,10 +168,7 @@ def read_isxd_header(path: Path) -> IsxdHeader | None:
         content = json.loads(text[:-1])
     except ValueError:
         return None
-    known = isinstance(content, dict) and all(
-        isinstance(content.get(key), dict) for key in ("spacingInfo", "timingInfo")
-    )
-    return IsxdHeader(path, content, begin) if known else None
+    return (content, begin) if isinstance(content, dict) else None
 
 
 def open_isxd(path: Path, kind: int) -> IsxdHeader:
@@ -152,16 +186,18 @@ def open_isxd(path: Path, kind: int) -> IsxdHeader:
     """
     if path.is_dir():
         raise CorruptSourceError(f"'{path}' is a folder; give an .isxd file in it.")
-    header = read_isxd_header(path)
+    header, other = read_isxd_header(path), other_kind(path)
+    if other is not None:
+        raise CorruptSourceError(not_read(path, other))
     if header is None:
         raise CorruptSourceError(
             f"'{path}' lacks the header at the end of an .isxd file; it may be truncated or "
             f"damaged. To repair it, {COPY_AGAIN}."
         )
     if header.kind != kind:
-        other = _KINDS.get(header.kind, f"of type {header.kind}")  # type: ignore[arg-type]
+        found = _KINDS.get(header.kind, f"of type {header.kind}")  # type: ignore[arg-type]
         known = f"; open it as {_FORMATS[header.kind]}" if header.kind in _FORMATS else ""
-        raise CorruptSourceError(f"'{path}' is {other}, not {_KINDS[kind]}{known}.")
+        raise CorruptSourceError(f"'{path}' is {found}, not {_KINDS[kind]}{known}.")
     try:
         _check(header)
     except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError) as error:
@@ -170,6 +206,14 @@ def open_isxd(path: Path, kind: int) -> IsxdHeader:
             f"To repair it, {COPY_AGAIN}."
         ) from error
     return header
+
+
+def not_read(path: Path, what: str) -> str:
+    """Return the message for a file of Inscopix that is neither a movie nor a cell set."""
+    return (
+        f"'{path}' is {what} of Inscopix; only movies and cell sets (.isxd) are read. Give the "
+        "movie or the cell set that it belongs to, or export it with Inscopix Data Processing."
+    )
 
 
 def check_size(header: IsxdHeader, expected: int, what: str) -> None:

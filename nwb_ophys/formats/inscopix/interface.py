@@ -9,13 +9,27 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.inscopix.header import CELL_SET, MOVIE, IsxdHeader, read_isxd_header
+from nwb_ophys.formats.inscopix.header import (
+    CELL_SET,
+    MOVIE,
+    IsxdHeader,
+    not_read,
+    other_kind,
+    read_isxd_header,
+)
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.paths import PathProbe
 
 _SUFFIX = ".isxd"
+_OTHER_FILES = {
+    ".isxb": "a behaviour movie",
+    ".isxc": "a compressed movie",
+    ".isxp": "a project",
+    ".gpio": "a recording of GPIO signals",
+    ".imu": "a recording of the IMU",
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +73,16 @@ class InscopixImagingInterface(ImagingInterface):
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
         """Return whether an ``.isxd`` file lacks its header, which is at its end."""
-        return probe.read_once(read_isxd_header) is None
+        return probe.read_once(read_isxd_header) is None and other_kind(probe.path) is None
+
+    @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return what a file of Inscopix holds other than a movie or a cell set, or None."""
+        suffix = probe.path.suffix.lower()
+        if not probe.is_file or suffix not in (_SUFFIX, *_OTHER_FILES):
+            return None
+        what = other_kind(probe.path) if suffix == _SUFFIX else _OTHER_FILES[suffix]
+        return not_read(probe.path, what) if what else None
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:

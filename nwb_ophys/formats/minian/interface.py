@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,14 @@ import numpy as np
 
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
+
+STORES = tuple(f"{name}.zarr" for name in ("A", "C", "S", "b", "f", "b0", "c0", "max_proj"))
+"""Stores that Minian saves in one folder and that are read."""
+
+# Stores that one step of Minian saves together.
+_PAIRS = (("C.zarr", "S.zarr"), ("b.zarr", "f.zarr"), ("b0.zarr", "c0.zarr"))
 
 
 @attrs.frozen(kw_only=True)
@@ -73,6 +81,52 @@ class MinianSegmentationInterface(SegmentationInterface):
             parts.append(f"{axis} {places[0]:g} to {places[-1]:g}")
         where = f" The field covers {' and '.join(parts)} of the recorded movie." if parts else ""
         return f"Units that Minian found.{where}"
+
+    @classmethod
+    def parts(cls, path: Path, **source: Any) -> list[Part]:
+        """Return the one part of a folder, after a warning of stores that it lacks."""
+        names = PathProbe(path).folder_names
+        lacking = [
+            f"{one}, but no {other}"
+            for pair in _PAIRS
+            for one, other in (pair, pair[::-1])
+            if one in names and other not in names
+        ]
+        if lacking:
+            warnings.warn(
+                f"'{path}' contains {'; '.join(lacking)}. Minian saves both; what is missing is "
+                "left out. If Minian saved it, copy it to the others.",
+                UserWarning,
+                stacklevel=5,
+            )
+        return [Part(arguments={"folder_path": path})]
+
+    @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the folder in which Minian saved a store such as ``A.zarr``, or None."""
+        beside = PathProbe(probe.path.parent)
+        if probe.path.name not in STORES or cls.matches(beside) is None:
+            return None
+        return beside.path
+
+    @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return which stores a folder of Minian lacks, or None."""
+        if probe.is_folder and probe.path.name in STORES and probe.is_zarr:
+            return (
+                f"'{probe.path}' is one of the stores that Minian saved; give the folder that "
+                "contains A.zarr and C.zarr."
+            )
+        found = [name for name in STORES if name in probe.folder_names]
+        if len(found) < 2 and "A.zarr" not in found:
+            return None
+        lacking = "C.zarr or S.zarr with traces"
+        if "A.zarr" not in found:
+            lacking = "A.zarr with the footprints of the units"
+        return (
+            f"'{probe.path}' contains Minian's {' and '.join(found)}, but no readable {lacking}; "
+            "copy the whole folder, or save the variable again with Minian."
+        )
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:

@@ -7,20 +7,24 @@ are JSON.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import h5py
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 
+Result = TypeVar("Result")
+
 SERIES = ("TwoPhotonSeries", "OnePhotonSeries")
 TABLES = ("PlaneSegmentation",)
 # Levels of groups to visit: acquisition, modules, and containers in modules.
 _DEPTH = 4
 _SEARCHED_GROUPS = ("acquisition", "processing", "analysis", "stimulus", "scratch")
+_EXTERNAL = "external_file"
+_MOST_LISTED = 5
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
 
 
@@ -61,15 +65,62 @@ def list_nwb(path: Path) -> tuple[NwbObject, ...] | None:
     path : pathlib.Path
         An HDF5 file, or the folder of a Zarr store.
     """
+    return read_nwb(path, _list)
+
+
+def read_nwb(path: Path, read: Callable[[Any], Result | None]) -> Result | None:
+    """Return what a function reads from the root group of a file, HDF5 or Zarr.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    read : callable
+        Takes the group, with the methods ``attributes``, ``groups`` and ``shape``.
+
+    Returns
+    -------
+    object or None
+        None if the file cannot be read.
+    """
     try:
         if path.is_dir():
-            return _list(_ZarrGroup(path)) if (path / ".zgroup").is_file() else None
+            return read(_ZarrGroup(path)) if (path / ".zgroup").is_file() else None
         if not path.is_file() or not h5py.is_hdf5(path):
             return None
         with h5py.File(path, "r") as file:
-            return _list(_Hdf5Group(file))
+            return read(_Hdf5Group(file))
     except (OSError, RuntimeError, KeyError, ValueError):
         return None
+
+
+def list_external(path: Path) -> dict[str, list[str]]:
+    """Return the external files of each series of an NWB file, by the path of the series.
+
+    The names are empty where they cannot be read without another package, as in Zarr stores.
+    """
+    return read_nwb(path, _external_files) or {}
+
+
+def nwb_refusal(path: Path) -> str | None:
+    """Return why an NWB file has no movie and no ROIs to convert; None for other files."""
+    listed = list_nwb(path)
+    if listed is None or any(each.has_data for each in listed):
+        return None
+    start = f"'{path}' is an NWB file"
+    for series, files in list_external(path).items():
+        name = series.rpartition("/")[2]
+        named = f" ({', '.join(map(repr, files[:_MOST_LISTED]))})" if files else ""
+        return (
+            f"{start} without pixels: the frames of its series '{name}' are in an external file"
+            f"{named}. Convert the external file instead."
+        )
+    for each in listed:
+        lacks = "no masks" if each.kind in TABLES else f"no pixels (shape {each.shape})"
+        return f"{start}, but its {each.kind} '{each.name}' has {lacks}; give a file with them."
+    return (
+        f"{start} without a TwoPhotonSeries, OnePhotonSeries or PlaneSegmentation; give a file "
+        "that contains one of them."
+    )
 
 
 def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: str) -> NwbObject:
@@ -145,15 +196,36 @@ def _list(root: Any) -> tuple[NwbObject, ...] | None:
     return tuple(found)
 
 
+def _external_files(root: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    pending = [(name, group) for name, group in root.groups() if name in _SEARCHED_GROUPS]
+    while pending:
+        path, group = pending.pop(0)
+        if group.shape(_EXTERNAL) not in (None, (0,)):
+            found[path] = group.texts(_EXTERNAL)
+        elif path.count("/") < _DEPTH:
+            pending += [(f"{path}/{name}", child) for name, child in group.groups()]
+    return found
+
+
+def has_pixels(series: Any) -> bool:
+    """Return whether a group of a series contains frames."""
+    shape = series.shape("data") or ()
+    return len(shape) in (3, 4) and 0 not in shape[1:]
+
+
+def has_masks(table: Any) -> bool:
+    """Return whether a group of a table of ROIs contains masks."""
+    return any(table.shape(mask) is not None for mask in _MASKS)
+
+
 def _visit(group: Any, prefix: str, found: list[NwbObject], depth: int) -> None:
     for name, child in group.groups():
         path, kind = f"{prefix}/{name}", child.attributes().get("neurodata_type")
         if kind in SERIES:
-            shape = child.shape("data") or ()
-            found.append(NwbObject(path, kind, shape, len(shape) in (3, 4) and 0 not in shape[1:]))
+            found.append(NwbObject(path, kind, child.shape("data") or (), has_pixels(child)))
         elif kind in TABLES:
-            has_masks = any(child.shape(mask) is not None for mask in _MASKS)
-            found.append(NwbObject(path, kind, child.shape("id") or (), has_masks))
+            found.append(NwbObject(path, kind, child.shape("id") or (), has_masks(child)))
         elif depth > 1:
             _visit(child, path, found, depth - 1)
 
@@ -175,6 +247,9 @@ class _Hdf5Group:
         child = self.group.get(name)
         return tuple(child.shape or ()) if isinstance(child, h5py.Dataset) else None
 
+    def texts(self, name: str) -> list[str]:
+        return [str(text) for text in self.group[name].asstr()[:].ravel()]
+
 
 @attrs.frozen
 class _ZarrGroup:
@@ -191,6 +266,9 @@ class _ZarrGroup:
     def shape(self, name: str) -> tuple[int, ...] | None:
         array = _json(self.folder / name / ".zarray")
         return tuple(array["shape"]) if "shape" in array else None
+
+    def texts(self, name: str) -> list[str]:
+        return []  # encoded by a package that detection does not import
 
 
 def _json(path: Path) -> dict[str, Any]:

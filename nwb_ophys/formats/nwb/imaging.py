@@ -8,7 +8,15 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.nwb.files import SERIES, NwbObject, choose, list_nwb, unique_names
+from nwb_ophys.formats.nwb.files import (
+    SERIES,
+    NwbObject,
+    choose,
+    list_nwb,
+    nwb_refusal,
+    unique_names,
+)
+from nwb_ophys.formats.nwb.left_out import warn_of_left_out
 from nwb_ophys.formats.nwb.objects import open_nwb, plane_of, session_of, stated
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -73,9 +81,17 @@ class NwbImagingInterface(ImagingInterface):
         return f"'{probe.path.name}' is NWB with {len(found)} series of pixels: {names}"
 
     @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return why an NWB file has neither a movie nor ROIs, or None."""
+        is_nwb = probe.is_zarr or (probe.is_file and probe.head().startswith(b"\x89HDF"))
+        return probe.read_once(nwb_refusal) if is_nwb else None
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each one- or two-photon series with pixels."""
         movies = _movies(list_nwb(path))
+        if movies:
+            warn_of_left_out(path)
         # A series may be chosen by its name or by its path.
         asked = source.get("series_name")
         chosen = [each for each in movies if asked in (None, each.name, each.path)]

@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.formats.nwb.files import TABLES, NwbObject, choose, list_nwb, unique_names
+from nwb_ophys.formats.nwb.files import SERIES, TABLES, NwbObject, choose, list_nwb, unique_names
+from nwb_ophys.formats.nwb.left_out import warn_of_left_out
 from nwb_ophys.formats.nwb.objects import open_nwb, plane_of, session_of, stated
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
@@ -82,10 +83,13 @@ class NwbSegmentationInterface(SegmentationInterface):
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each plane segmentation with masks."""
+        listed = list_nwb(path)
+        if not any(each.kind in SERIES and each.has_data for each in listed or ()):
+            warn_of_left_out(path)  # else the format of the movies warns
         argument = "plane_segmentation_name"
         if source.get(argument) is not None:
             return [Part(arguments={"file_path": path})]
-        return named_parts(unique_names(_tables(list_nwb(path))), argument, file_path=path)
+        return named_parts(unique_names(_tables(listed)), argument, file_path=path)
 
 
 def _tables(found: tuple[NwbObject, ...] | None) -> list[NwbObject]:

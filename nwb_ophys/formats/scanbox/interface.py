@@ -100,6 +100,18 @@ class ScanboxImagingInterface(ImagingInterface):
         return cls.matches(probe) is None
 
     @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return which file a ``.mat`` file of Scanbox lacks beside it, or None."""
+        if not probe.is_file or probe.path.suffix.lower() != ".mat":
+            return None
+        if _beside(probe.path, ".sbx") or _first_variable(probe.head()) != "info":
+            return None
+        return (
+            f"'{probe.path}' may be the header of a Scanbox recording, but there is no "
+            f"'{probe.path.stem}.sbx' with the pixels beside it; put both into one folder."
+        )
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
         """Yield every saved channel."""
         from nwb_ophys.formats.scanbox.header import read_scanbox_header, scanbox_files

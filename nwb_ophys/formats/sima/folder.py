@@ -179,6 +179,19 @@ class SimaFolder:
             )
         return found
 
+    def missing_sequences(self) -> str | None:
+        """Return which signals are of fewer sequences than the dataset has, in words, or None."""
+        counts = {
+            f"'{label}' in {self.signals_file(self.channel_index(channel))}": len(entry["raw"])
+            for channel, extractions in self.signals.items()
+            for label, entry in extractions.items()
+            if isinstance(entry, dict) and isinstance(entry.get("raw"), (list, tuple))
+        }
+        stated = self._dataset.get("num_sequences")
+        most = max([*counts.values(), stated if isinstance(stated, int) else 0])
+        short = [f"{what} of {count}" for what, count in counts.items() if count < most]
+        return f"has {most} sequences, but signals {', '.join(short)}" if short else None
+
     def _are_same(
         self, rois: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
     ) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,34 @@ class SimaSegmentationInterface(SegmentationInterface):
         return part_name(*distinct_labels(_labels(self.extractor.part), others))
 
     @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the folder to which a pickle of SIMA belongs, or None."""
+        if not probe.is_file or probe.path.suffix != ".pkl":
+            return None
+        folder = probe.path.parent
+        return folder if cls.matches(PathProbe(folder)) is not None else None
+
+    @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return what a folder of SIMA lacks, or None."""
+        folder = PathProbe(probe.path.parent) if probe.is_file else probe
+        if probe.is_file and probe.path.suffix != ".pkl":
+            return None
+        if _is_dataset(folder):
+            if cls.matches(folder) is not None:
+                return f"'{probe.path}' is part of a SIMA dataset; give its folder '{folder.path}'."
+            return (
+                f"'{folder.path}' is a dataset of SIMA without ROIs: it has neither rois.pkl nor "
+                "signals_0.pkl. Segment the dataset, or import ROIs, in SIMA."
+            )
+        if {"rois.pkl"} <= folder.file_names or any(map(_is_signals, folder.file_names)):
+            return (
+                f"'{folder.path}' contains ROIs or signals of SIMA, but no dataset.pkl; copy the "
+                "whole folder NAME.sima."
+            )
+        return None
+
+    @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a SIMA folder with ROIs: its pickles."""
         probe = PathProbe.of(path)
@@ -82,8 +111,7 @@ class SimaSegmentationInterface(SegmentationInterface):
         found = [n for n in sorted(names) if n == "rois.pkl" or _is_signals(n)]
         if "dataset.pkl" not in names or not found:
             return None
-        head = probe.head(probe.path / "dataset.pkl")
-        if not head.startswith((b"\x80", b"(")) or b"channel_names" not in head:
+        if not _is_dataset(probe):
             return None
         return f"dataset.pkl with SIMA's channel_names, and {' and '.join(found)}"
 
@@ -95,10 +123,25 @@ class SimaSegmentationInterface(SegmentationInterface):
         # ROIs without signals have few of these arguments, so the folder chooses, not streams_of.
         asked = {n: v for n, v in source.items() if n != "sampling_frequency"}
         folder = SimaFolder(path)
+        missing = folder.missing_sequences()
+        if missing:
+            warnings.warn(
+                f"'{path}' {missing}. Those of the other sequences are missing; to have them, "
+                "extract the signals again in SIMA.",
+                UserWarning,
+                stacklevel=5,
+            )
         return [
             Part(arguments={"folder_path": path, **part.arguments}, labels=_labels(part))
             for part in folder.select(**asked) or [folder.choose(**asked)]
         ]
+
+
+def _is_dataset(probe: PathProbe) -> bool:
+    if "dataset.pkl" not in probe.file_names:
+        return False
+    head = probe.head(probe.path / "dataset.pkl")
+    return head.startswith((b"\x80", b"(")) and b"channel_names" in head
 
 
 def _is_signals(name: str) -> bool:

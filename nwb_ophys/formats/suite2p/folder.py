@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,100 @@ MOVIE_FILES = ("ops.npy", "data.bin")
 # Settings that no other file of a plane states: the rate in Hz, and the size of the movie.
 _NUMBERS = ("fs", "nframes", "Ly", "Lx")
 
+MATLAB_FILE = "Fall.mat"
+"""All results of a plane in one file, which Suite2p saves on request."""
+
+_MOST_LISTED = 4
+
 _SECOND_CHANNEL: dict[tuple[str, ...], str] = {
     ROI_FILES: "F_chan2.npy",
     MOVIE_FILES: "data_chan2.bin",
 }
+
+
+_OWN_FILES = (
+    "F.npy",
+    "Fneu.npy",
+    "spks.npy",
+    "stat.npy",
+    "ops.npy",
+    "iscell.npy",
+    "redcell.npy",
+    "F_chan2.npy",
+    "Fneu_chan2.npy",
+    "data.bin",
+    "data_chan2.bin",
+    "data_raw.bin",
+    "data_chan2_raw.bin",
+    MATLAB_FILE,
+)
+# Parts of ops.npy, of which a plane always has the first two.
+_PARTS_OF_OPS = ("db.npy", "settings.npy", "reg_outputs.npy", "detect_outputs.npy")
+_TRACES = ("F.npy", "Fneu.npy", "spks.npy")
+_ALWAYS = ("F.npy", "iscell.npy")
+_SOMETIMES = ("Fneu.npy", "spks.npy", "redcell.npy", "Fneu_chan2.npy")
+_PLANE = re.compile(r"plane\d+|combined")
+
+
+def suite2p_folder_of(probe: PathProbe, files: tuple[str, ...] = ROI_FILES) -> Path | None:
+    """Return the ``suite2p`` folder that a file of a plane belongs to, or None.
+
+    Parameters
+    ----------
+    probe : PathProbe
+        A file such as ``plane0/F.npy``.
+    files : tuple of str
+        Files that a plane must have.
+    """
+    plane = probe.path.absolute().parent
+    if not probe.is_file or probe.path.name not in _OWN_FILES or not _PLANE.fullmatch(plane.name):
+        return None
+    return probe.path.parent.parent if plane_names(plane.parent, files) else None
+
+
+def suite2p_refusal(probe: PathProbe) -> str | None:
+    """Return why a file or folder of Suite2p cannot be read, or None.
+
+    Parameters
+    ----------
+    probe : PathProbe
+    """
+    if probe.is_file:
+        if probe.path.name not in _OWN_FILES or probe.path.suffix == ".bin":
+            return None
+        folder = suite2p_folder_of(probe)
+        if folder is not None:
+            return f"'{probe.path}' is one file of Suite2p's output; give the folder '{folder}'."
+        beside = _incomplete(PathProbe(probe.path.parent))
+        return beside or (
+            f"'{probe.path}' is named like a file of Suite2p's output. Give the folder 'suite2p', "
+            f"whose folder plane0 contains {' and '.join(ROI_FILES)}."
+        )
+    folders = [probe, *probe.folders(), *probe.within("suite2p").folders()]
+    planes = [each for each in folders if _PLANE.fullmatch(each.path.name)]
+    return next((reason for each in planes if (reason := _incomplete(each)) is not None), None)
+
+
+def _incomplete(plane: PathProbe) -> str | None:
+    """Return which files a folder with some of the files of a plane lacks; None without any."""
+    found = [name for name in _OWN_FILES if name in plane.file_names]
+    lacking = [name for name in ROI_FILES if name not in found]
+    if not found:
+        return None
+    if plane.path.name == "combined":
+        return (
+            f"'{plane.path}' is Suite2p's view of all planes in one image; give the folder that "
+            "contains plane0, plane1, …."
+        )
+    if not lacking:
+        return (
+            f"'{plane.path}' contains Suite2p's {' and '.join(ROI_FILES)}, but its name is not "
+            "plane0, plane1, …; rename it to plane0 and give that folder."
+        )
+    return (
+        f"'{plane.path}' contains Suite2p's {', '.join(found[:_MOST_LISTED])}, but not "
+        f"{' and '.join(lacking)}. Copy the .npy files from where Suite2p ran, or run it again."
+    )
 
 
 def find_suite2p_folder(
@@ -47,7 +138,7 @@ def find_suite2p_folder(
     """
     probe = PathProbe.of(path)
     resolved = probe.path.resolve()
-    if set(files) <= probe.file_names and re.fullmatch(r"plane\d+", resolved.name):
+    if _has_files(probe, files) and re.fullmatch(r"plane\d+", resolved.name):
         return resolved.parent, resolved.name
     for folder in (probe, probe.within("suite2p")):
         if plane_names(folder, files):
@@ -66,7 +157,7 @@ def plane_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) ->
     return [
         each.path.name
         for each in PathProbe.of(folder).folders()
-        if re.fullmatch(r"plane\d+", each.path.name) and set(files) <= each.file_names
+        if re.fullmatch(r"plane\d+", each.path.name) and _has_files(each, files)
     ]
 
 
@@ -78,6 +169,13 @@ def channel_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) 
     probe, second = PathProbe.of(folder), _SECOND_CHANNEL[files]
     planes = [probe.within(plane) for plane in plane_names(probe, files)]
     return ["chan1", "chan2"] if any(second in p.file_names for p in planes) else ["chan1"]
+
+
+def _has_files(plane: PathProbe, files: tuple[str, ...]) -> bool:
+    """Return whether a plane has some files; the parts of ``ops.npy`` count as the whole."""
+    lacking = set(files) - plane.file_names
+    has_parts = plane.file_names.issuperset(_PARTS_OF_OPS[:2])
+    return not lacking or (has_parts and lacking == {"ops.npy"})
 
 
 def planes_without_second_channel(
@@ -95,6 +193,51 @@ def planes_left_out(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES
     folders = [each.path.name for each in probe.folders()]
     read = plane_names(probe, files)
     return [name for name in folders if re.fullmatch(r"plane\d+", name) and name not in read]
+
+
+def short_second_channels(folder: Path, planes: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return the planes whose two channels are of different numbers of ROIs, with both numbers.
+
+    After ROIs were merged in Suite2p's window, the traces of the second channel are still those of
+    the former ROIs.
+    """
+    found = {}
+    for plane in planes:
+        files = [folder / plane / name for name in ("F.npy", "F_chan2.npy")]
+        if all(file.is_file() for file in files):
+            first, second = (load_npy(file).shape[:1] for file in files)
+            if first != second and first and second:
+                found[plane] = (first[0], second[0])
+    return found
+
+
+def missing_planes(folder: Path | PathProbe) -> list[str]:
+    """Return the planes between the first and the last one that have no folder."""
+    names = [each.path.name for each in PathProbe.of(folder).folders()]
+    numbers = {int(name[5:]) for name in names if re.fullmatch(r"plane\d+", name)}
+    return [f"plane{number}" for number in range(max(numbers, default=0)) if number not in numbers]
+
+
+def lacking_files(folder: Path | PathProbe, planes: Sequence[str]) -> dict[str, list[str]]:
+    """Return the result files that each of some planes lacks, by the plane.
+
+    Suite2p always writes the fluorescence and the flags of cells; other files are missing where
+    another plane has them.
+
+    Parameters
+    ----------
+    folder : pathlib.Path or PathProbe
+        The ``suite2p`` folder.
+    planes : sequence of str
+    """
+    probe = PathProbe.of(folder)
+    everywhere = [probe.within(name).file_names for name in plane_names(probe)]
+    expected = [*_ALWAYS, *(name for name in _SOMETIMES if any(name in own for own in everywhere))]
+    missing = {
+        plane: [name for name in expected if name not in probe.within(plane).file_names]
+        for plane in planes
+    }
+    return {plane: names for plane, names in missing.items() if names}
 
 
 def channel_in_words(channel: str, ops: dict[str, Any]) -> str:
@@ -121,24 +264,47 @@ def part_of(folder: Path, channel: str, plane: str) -> str:
 
 
 def read_ops(folder: Path) -> dict[str, Any]:
-    """Return the settings of a plane, from its ``ops.npy``.
+    """Return the settings of a plane, from its ``ops.npy`` or the parts of it.
+
+    Suite2p 1.0 and later writes ``ops.npy`` only if its setting ``save_ops_orig`` is True; the
+    parts are always written.
 
     Raises
     ------
     CorruptSourceError
-        When the file is damaged, or lacks the size or the rate of the movie.
+        When a file is damaged, or lacks the size or the rate of the movie.
     """
     path = folder / "ops.npy"
-    data = load_npy(path, allow_pickle=True)
-    check_ops(path, data)
-    return data.item()  # type: ignore[no-any-return]
+    names = PathProbe(folder).file_names
+    parts = [path] if "ops.npy" in names else [folder / n for n in _PARTS_OF_OPS if n in names]
+    ops: dict[str, Any] = {}
+    for part in parts or [path]:
+        data = load_npy(part, allow_pickle=True)
+        found = data.item() if data.dtype == object and data.ndim == 0 else None
+        if not isinstance(found, dict):
+            raise CorruptSourceError(
+                f"'{part}' does not hold settings of Suite2p; it may be damaged."
+            )
+        ops |= found
+    check_ops(parts[0] if parts else path, ops)
+    return ops
 
 
-def check_ops(path: Path, data: NDArray[Any]) -> None:
+def raw_file_names(ops: Mapping[str, Any]) -> list[str]:
+    """Return the names of the files that Suite2p read, without their folders; empty if unknown."""
+    stated = ops.get("filelist", ops.get("file_list"))
+    return [] if stated is None else [re.split(r"[\\/]", str(file))[-1] for file in stated]
+
+
+def num_frames_of_traces(folder: Path) -> int | None:
+    """Return the number of frames on which all traces of a plane agree; None unless several do."""
+    shapes = [load_npy(folder / name).shape for name in _TRACES if (folder / name).is_file()]
+    lengths = {shape[1] for shape in shapes if len(shape) == 2}
+    return int(lengths.pop()) if len(lengths) == 1 and len(shapes) > 1 else None
+
+
+def check_ops(path: Path, ops: Mapping[str, Any]) -> None:
     """Raise CorruptSourceError unless the content of ``ops.npy`` is complete."""
-    ops = data.item() if data.dtype == object and data.ndim == 0 else None
-    if not isinstance(ops, dict):
-        raise CorruptSourceError(f"'{path}' does not hold settings of Suite2p; it may be damaged.")
     missing = [key for key in _NUMBERS if key not in ops]
     if missing:
         raise CorruptSourceError(f"'{path}' lacks {', '.join(missing)}; it is not complete.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,10 +17,17 @@ from nwb_ophys.formats.suite2p.folder import (
     channel_in_words,
     channel_names,
     find_suite2p_folder,
+    lacking_files,
+    missing_planes,
     part_of,
     plane_names,
     planes_left_out,
     planes_without_second_channel,
+    raw_file_names,
+    read_ops,
+    short_second_channels,
+    suite2p_folder_of,
+    suite2p_refusal,
 )
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block_size
@@ -91,6 +98,25 @@ class Suite2pSegmentationInterface(SegmentationInterface):
         return _evidence(path, ROI_FILES)
 
     @classmethod
+    def movie_files(cls, path: Path) -> Sequence[str]:
+        """Return the names of the movie files that Suite2p read, by its settings."""
+        try:
+            folder, plane = find_suite2p_folder(path)
+            return raw_file_names(read_ops(folder / (plane or plane_names(folder)[0])))
+        except SourceError:  # damaged; opening the folder raises with words
+            return ()
+
+    @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the ``suite2p`` folder that a file such as F.npy belongs to, or None."""
+        return suite2p_folder_of(probe)
+
+    @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return which files a plane lacks, or the folder to give instead of a file, or None."""
+        return suite2p_refusal(probe)
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each plane and channel of a Suite2p folder."""
         return _parts(path, ROI_FILES, source)
@@ -148,6 +174,11 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a Suite2p folder with a registered movie."""
         return _evidence(path, MOVIE_FILES)
+
+    @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the ``suite2p`` folder with a movie that a file such as ops.npy belongs to."""
+        return suite2p_folder_of(probe, MOVIE_FILES)
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
@@ -224,24 +255,68 @@ def _evidence(path: Path | PathProbe, files: tuple[str, ...]) -> str | None:
     return f"{plane or ', '.join(plane_names(folder, files))} with {' and '.join(files)}"
 
 
+def _warn_of_left_out(folder: Path, files: tuple[str, ...]) -> None:
+    """Warn of planes that are left out, and of planes that have no folder."""
+    left_out = planes_left_out(folder, files)
+    if left_out:
+        warnings.warn(
+            f"'{folder}' also has {', '.join(left_out)}, but without {' and '.join(files)}; planes "
+            "without these files are left out.",
+            UserWarning,
+            stacklevel=6,
+        )
+    missing = missing_planes(folder)
+    if missing and files == ROI_FILES:
+        warnings.warn(
+            f"'{folder}' has no folder {', '.join(missing)}, although it has folders of planes "
+            "with other numbers; if Suite2p wrote it, copy it to the others.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
+def _warn_of_lacking(folder: Path, planes: Sequence[str]) -> None:
+    lacking = lacking_files(folder, planes)
+    if lacking:
+        shown = "; ".join(f"{plane} lacks {', '.join(names)}" for plane, names in lacking.items())
+        warnings.warn(
+            f"'{folder}': {shown}. The conversion goes on without them; if Suite2p wrote these "
+            "files, copy them to the others.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
+def _warn_of_short(folder: Path, short: Mapping[str, tuple[int, int]]) -> None:
+    """Warn of planes whose second channel is left out, as it is of other ROIs."""
+    for plane, (first, second) in short.items():
+        warnings.warn(
+            f"'{folder / plane / 'F_chan2.npy'}' is of {second} ROIs, F.npy of {first}; only the "
+            "first channel of the plane is read. Extract the second channel again in Suite2p.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
 def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> list[Part]:
     folder, plane = find_suite2p_folder(path, files)
     planes, channels = (
         [plane] if plane else plane_names(folder, files),
         channel_names(folder, files),
     )
-    left_out = planes_left_out(folder, files)
-    if left_out and plane is None and source.get("plane_name") is None:
-        warnings.warn(
-            f"'{folder}' also has {', '.join(left_out)}, but without {' and '.join(files)}; planes "
-            "without these files are left out.",
-            UserWarning,
-            stacklevel=5,
-        )
+    chosen = plane or source.get("plane_name")
+    if chosen is None:
+        _warn_of_left_out(folder, files)
+    if files == ROI_FILES:
+        _warn_of_lacking(folder, [chosen] if chosen in planes else planes)
     lacking: set[str] = set()
+    short: dict[str, tuple[int, int]] = {}
     if len(channels) > 1 and "channel_name" not in source:
         asked = {source["plane_name"]} if source.get("plane_name") else set(planes)
         lacking = set(planes_without_second_channel(folder, files)) & asked
+        if files == ROI_FILES:
+            short = short_second_channels(folder, sorted(asked & set(planes)))
+    _warn_of_short(folder, short)
     if lacking:
         warnings.warn(
             f"'{folder}' has a second channel, but not for {', '.join(sorted(lacking))}; only the "
@@ -256,5 +331,5 @@ def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> lis
         )
         for name in planes
         for channel in channels
-        if channel == "chan1" or name not in lacking
+        if channel == "chan1" or name not in lacking | short.keys()
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor
-from nwb_ophys.formats.suite2p.folder import read_ops
+from nwb_ophys.formats.suite2p.folder import raw_file_names, read_ops
 
 _FILES = {"chan1": "data.bin", "chan2": "data_chan2.bin"}
 _PIXEL = np.dtype("<i2")
@@ -95,8 +94,7 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         SourceError
             When ``ops.npy`` does not name them.
         """
-        stated = self.options.get("filelist", self.options.get("file_list"))
-        files = [] if stated is None else [re.split(r"[\\/]", str(file))[-1] for file in stated]
+        files = raw_file_names(self.options)
         counts = np.atleast_1d(np.asarray(self.options.get("frames_per_file", ())))
         if not files or len(counts) != len(files) or counts.sum() != self.get_num_samples():
             raise SourceError(

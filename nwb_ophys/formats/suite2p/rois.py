@@ -18,7 +18,13 @@ from roiextractors import Suite2pSegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.npy import load_npy
-from nwb_ophys.formats.suite2p.folder import channel_names, check_ops, placed, plane_names
+from nwb_ophys.formats.suite2p.folder import (
+    channel_names,
+    num_frames_of_traces,
+    placed,
+    plane_names,
+    read_ops,
+)
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin
 
@@ -96,16 +102,22 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         require: bool = False,
     ) -> NDArray[Any] | None:
         path = self.folder_path / self.plane_name / file_name
+        if file_name == "ops.npy":
+            return np.array(self._ops(path.parent), dtype=object)
         if not path.exists() and not require:
             return None
         data = load_npy(path, allow_pickle=mmap_mode is None)
-        if file_name == "ops.npy":
-            check_ops(path, data)
-        elif file_name == "stat.npy":
+        if file_name == "stat.npy":
             _check_stat(path, data)
         else:
             self._check_shape(path, data)
         return data.T if transpose else data
+
+    @staticmethod
+    def _ops(plane: Path) -> dict[str, Any]:
+        """Return the settings of a plane, with the number of frames that its traces have."""
+        ops, counted = read_ops(plane), num_frames_of_traces(plane)
+        return ops if counted is None else {**ops, "nframes": counted}
 
     def _check_shape(self, path: Path, data: NDArray[Any]) -> None:
         """Check a file of traces or of flags against ops.npy and stat.npy, which are read first."""

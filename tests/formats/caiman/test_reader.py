@@ -262,7 +262,10 @@ def test_a_field_that_is_neither_plane_nor_volume(tmp_path, dims):
             r"A has 3072 pixels for a field of \(40, 64\)",
         ),
         ({"estimates__C": np.ones((4, 20))}, "cannot be read|components"),
-        ({"estimates__F_dff": np.ones((4, 20))}, "dff traces are of 4 components, the masks of 5"),
+        (
+            {"estimates__C": np.ones((4, 20)), "estimates__YrA": np.ones((4, 20))},
+            "raw traces are of 4 components, the masks of 5",
+        ),
         ({"estimates__S": np.ones((5, 19))}, "deconvolved traces have 19 samples"),
         ({"estimates__f": np.ones((2, 21))}, "background traces have 21 samples"),
         ({"estimates__Cn": np.ones((64, 48))}, "correlation image has the shape"),
@@ -278,3 +281,51 @@ def test_what_is_wrong_within_a_file_is_named_with_its_path(tmp_path, values, me
     with pytest.raises(CorruptSourceError, match=message) as caught:
         CaimanExtractor(path)
     assert f"'{path}'" in str(caught.value)
+
+
+# --- files that CaImAn itself loads -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["F_dff", "S"])
+def test_traces_of_former_components_are_left_out(tmp_path, field):
+    """Fault: after a merge by hand, F_dff of the former components made the file damaged."""
+    path = _write(tmp_path)
+    whole = {
+        name for name, each in CaimanExtractor(path).get_traces_dict().items() if each is not None
+    }
+    with h5py.File(path) as file:
+        traces = file[f"estimates/{field}"][()]
+    _edit(path, **{f"estimates__{field}": np.vstack([traces, traces[:3]])})
+    words = f"{field} is of {len(traces) + 3} components, the masks of {len(traces)}. These traces"
+    with pytest.warns(UserWarning, match=words):
+        extractor = CaimanExtractor(path)
+    found = {name for name, each in extractor.get_traces_dict().items() if each is not None}
+    assert found == whole - {"dff" if field == "F_dff" else "deconvolved"}
+
+
+def test_a_background_in_a_sparse_matrix(tmp_path):
+    path = _write(tmp_path)
+    with h5py.File(path, "a") as file:
+        dense = file["estimates/b"][()]
+        sparse = csc_matrix(dense)
+        del file["estimates/b"]
+        for name in ("data", "indices", "indptr"):
+            file[f"estimates/b/{name}"] = getattr(sparse, name)
+        file["estimates/b/shape"] = sparse.shape
+    extractor = CaimanExtractor(path)
+    images = extractor.get_background_image_masks()
+    expected = dense.reshape(*extractor.get_frame_shape(), -1, order="F")
+    np.testing.assert_array_equal(images, expected.astype(images.dtype))
+
+
+@pytest.mark.parametrize("place", ["dims", "estimates/dims"])
+def test_the_field_is_stated_elsewhere(tmp_path, place):
+    path = _write(tmp_path)
+    with h5py.File(path, "a") as file:
+        dims = file["params/data/dims"][()]
+        for each in ("params/data/dims", "dims", "estimates/dims"):
+            if each in file:
+                del file[each]
+        file["params/data/dims"] = b"NoneType"
+        file[place] = dims
+    assert CaimanExtractor(path).get_frame_shape() == tuple(dims)

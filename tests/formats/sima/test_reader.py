@@ -23,6 +23,8 @@ from nwb_ophys.formats.sima.folder import SimaFolder
 from nwb_ophys.formats.sima.pickles import load_sima_pickle
 from nwb_ophys.formats.sima.reader import SimaExtractor
 from nwb_ophys.formats.sima.sample import dump_sima_pickle
+from nwb_ophys.opening import open_recording
+from nwb_ophys.paths import PathProbe
 from nwb_ophys.testing import simulate_recording, write_sima
 
 RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=20.0)
@@ -440,3 +442,28 @@ def _without_shapes(content):
 
 def _without_frame_shape(dataset):
     del dataset["frame_shape"]
+
+
+def test_the_folder_that_a_pickle_belongs_to(tmp_path):
+    folder = _write(tmp_path)
+    for file in folder.glob("*.pkl"):
+        assert SimaSegmentationInterface.recording_of(PathProbe(file)) == folder
+        given = open_recording([file], options={"sampling_frequency": 30.0}).converter
+        assert given.interfaces
+    assert SimaSegmentationInterface.recording_of(PathProbe(folder)) is None
+    (folder / "dataset.pkl").unlink()
+    for file in folder.glob("*.pkl"):
+        assert SimaSegmentationInterface.recording_of(PathProbe(file)) is None
+
+
+def test_signals_of_fewer_sequences(tmp_path):
+    folder = _write(tmp_path, num_sequences=3)
+
+    def shorten(signals):
+        for entry in signals.values():
+            entry["raw"] = entry["raw"][:2]
+
+    _edit(folder / "signals_0.pkl", shorten)
+    words = "has 3 sequences, but signals 'auto_ROIs' in signals_0.pkl of 2. Those of the other"
+    with pytest.warns(UserWarning, match=words):
+        assert len(SimaSegmentationInterface.streams(folder)) == 2

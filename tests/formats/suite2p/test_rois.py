@@ -227,7 +227,6 @@ def _without(key):
         ("ops", lambda ops: np.arange(3), "does not hold settings"),
         ("ops", lambda ops: np.array("text", dtype=object), "does not hold settings"),
         ("ops", lambda ops: ops.update(yrange=[0, 3]), "cannot be read"),
-        ("ops", lambda ops: ops.update(nframes=21), r"state 5 ROIs and 21 frames"),
         ("ops", lambda ops: ops.update(Ly=20, meanImg=np.zeros((20, 64))), "cannot be|reaches"),
         ("ops", lambda ops: ops.update(meanImg=np.zeros((3, 4))), r"mean image has the shape"),
         ("stat", lambda stat: stat[:-1], r"state 4 ROIs and 20 frames"),

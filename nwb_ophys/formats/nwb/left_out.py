@@ -1,0 +1,71 @@
+"""Objects of NWB files that a conversion does not copy, named in one note."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nwb_ophys.formats.nwb.files import SERIES, TABLES, has_masks, has_pixels, read_nwb
+
+# Groups that hold objects, and types of containers whose objects are looked at one by one.
+_PLACES = ("acquisition", "stimulus", "processing", "analysis", "scratch", "intervals")
+_OPENED = {None, "ProcessingModule", "ImageSegmentation", "Fluorescence", "DfOverF"}
+# Written with the ROIs: their traces, and images of their field.
+_WITH_ROIS = {"RoiResponseSeries", "Images"}
+_TABLES_OF_GENERAL = (
+    ("extracellular_ephys", "electrodes"),
+    ("intracellular_ephys", ""),
+    ("optogenetics", ""),
+)
+_MOST_LISTED = 8
+
+
+def warn_of_left_out(path: Path) -> None:
+    """Warn of trials, electrodes, other series and the like, which are not copied.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        An NWB file.
+    """
+    found = read_nwb(path, lambda root: list(_left_out(root))) or []
+    if not found:
+        return
+    more = f" and {len(found) - _MOST_LISTED} more" * (len(found) > _MOST_LISTED)
+    shown = ", ".join(found[:_MOST_LISTED]) + more
+    warnings.warn(
+        f"'{path}' also contains {shown}. Only movies, ROIs, session and subject are copied; add "
+        "the others to the new file with pynwb.",
+        UserWarning,
+        stacklevel=6,
+    )
+
+
+def _left_out(root: Any) -> Iterator[str]:
+    groups = dict(root.groups())
+    for name in _PLACES:
+        if name in groups:
+            yield from _objects(groups[name], name)
+    if "units" in groups:
+        yield "units"
+    general = dict(groups["general"].groups()) if "general" in groups else {}
+    for name, table in _TABLES_OF_GENERAL:
+        own = dict(general[name].groups()) if name in general else {}
+        if (table in own) if table else own:
+            yield table or name
+
+
+def _objects(group: Any, prefix: str) -> Iterator[str]:
+    for name, child in group.groups():
+        path, kind = f"{prefix}/{name}", child.attributes().get("neurodata_type")
+        is_copied = (
+            (kind in SERIES and has_pixels(child))
+            or (kind in TABLES and has_masks(child))
+            or kind in _WITH_ROIS
+        )
+        if kind in _OPENED:
+            yield from _objects(child, path)
+        elif not is_copied:
+            yield path

@@ -1,0 +1,176 @@
+"""Files and planes that a folder of Suite2p lacks, and folders of which one file is given."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+import pickle
+import re
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+
+import nwb_ophys
+from nwb_ophys import Suite2pImagingInterface, Suite2pSegmentationInterface
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.paths import PathProbe
+from nwb_ophys.simulation.recording import simulate_recording
+from nwb_ophys.testing import write_suite2p
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three planes of one recording."""
+    folder = write_suite2p(tmp_path, simulate_recording(num_samples=12))
+    for index in (1, 2):
+        shutil.copytree(folder / "plane0", folder / f"plane{index}")
+    return folder
+
+
+def _notes(path, **options) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nwb_ophys.open(path, **options)
+    return [str(each.message) for each in caught]
+
+
+@pytest.mark.parametrize("name", ["F.npy", "Fneu.npy", "spks.npy", "iscell.npy"])
+def test_a_file_that_the_other_planes_have(name, folder):
+    (folder / "plane1" / name).unlink()
+    (note,) = _notes(folder)
+    assert note.startswith(f"'{folder}': plane1 lacks {name}. The conversion goes on without")
+    assert _notes(folder, plane_name="plane2") == []
+    assert _notes(folder / "plane2") == []
+    assert len(_notes(folder, plane_name="plane1")) == 1
+    assert len(_notes(folder / "plane1")) == 1
+
+
+def test_a_file_that_no_plane_has(folder):
+    for plane in folder.glob("plane?"):
+        (plane / "spks.npy").unlink()
+    assert _notes(folder) == []
+    for plane in folder.glob("plane?"):
+        (plane / "F.npy").unlink()
+    (note,) = _notes(folder)
+    assert "plane0 lacks F.npy; plane1 lacks F.npy; plane2 lacks F.npy." in note
+
+
+def test_a_plane_without_a_folder(folder):
+    shutil.rmtree(folder / "plane1")
+    (note,) = _notes(folder)
+    assert note.startswith(f"'{folder}' has no folder plane1, although")
+
+
+def test_a_plane_without_its_rois(folder):
+    (folder / "plane1" / "stat.npy").unlink()
+    (note,) = _notes(folder)
+    assert f"'{folder}' also has plane1, but without ops.npy and stat.npy" in note
+
+
+@pytest.mark.parametrize("name", ["F.npy", "stat.npy", "ops.npy", "iscell.npy", "spks.npy"])
+def test_the_folder_that_a_file_belongs_to(name, folder):
+    file = folder / "plane1" / name
+    assert Suite2pSegmentationInterface.recording_of(PathProbe(file)) == folder
+    assert Suite2pImagingInterface.recording_of(PathProbe(file)) is None  # it has no movie
+    given = nwb_ophys.open(file)
+    assert set(given.interfaces) == set(nwb_ophys.open(folder).interfaces)
+
+
+def test_the_folder_of_a_movie(folder):
+    np.zeros(4, "<i2").tofile(folder / "plane0" / "data.bin")
+    probe = PathProbe(folder / "plane0" / "ops.npy")
+    assert Suite2pImagingInterface.recording_of(probe) == folder
+
+
+def test_paths_that_are_their_own_recording(folder, tmp_path):
+    (tmp_path / "F.npy").write_bytes((folder / "plane0" / "F.npy").read_bytes())
+    (folder / "plane0" / "notes.npy").write_bytes(b"")
+    for path in (folder, folder / "plane1", tmp_path / "F.npy", folder / "plane0" / "notes.npy"):
+        assert Suite2pSegmentationInterface.recording_of(PathProbe(path)) is None
+
+
+# --- folders that were refused ------------------------------------------------------------------
+
+
+def _edit_ops(folder, **changes):
+    path = folder / "plane0" / "ops.npy"
+    np.save(path, {**np.load(path, allow_pickle=True).item(), **changes})
+    return path
+
+
+def test_the_traces_state_the_number_of_frames(folder):
+    """Fault: ops.npy of a former run, with another number of frames, made F.npy damaged."""
+    _edit_ops(folder, nframes=7)
+    rois = Suite2pSegmentationInterface(folder, plane_name="plane0")
+    traces = np.load(folder / "plane0" / "F.npy")
+    np.testing.assert_array_equal(rois.extractor.get_traces_dict()["raw"], traces.T)
+    np.save(folder / "plane0" / "spks.npy", np.load(folder / "plane0" / "spks.npy")[:, :-1])
+    with pytest.raises(CorruptSourceError, match=r"F.npy' has the shape"):
+        Suite2pSegmentationInterface(folder, plane_name="plane0")
+
+
+@pytest.mark.parametrize("module", ["pathlib", "pathlib._local"])
+def test_a_path_of_another_operating_system(module, folder):
+    """Fault: ops.npy of Windows could not be unpickled elsewhere."""
+    path = _edit_ops(folder, save_path0=pathlib.PurePosixPath("data/m1"))
+    buffer = io.BytesIO()
+    header = {"descr": "|O", "fortran_order": False, "shape": ()}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    content = np.array(np.load(path, allow_pickle=True).item(), object)
+    text = pickle.dumps(content, protocol=2)
+    found = re.search(rb"cpathlib(\._local)?\nPurePosixPath\n", text)
+    buffer.write(text.replace(found[0], f"c{module}\nWindowsPath\n".encode()))
+    path.write_bytes(buffer.getvalue())
+    ops = Suite2pSegmentationInterface(folder, plane_name="plane0").extractor.options
+    assert ops["save_path0"] == pathlib.PureWindowsPath("data/m1")
+
+
+def test_the_parts_of_ops(folder):
+    """Fault: Suite2p 1.0 and later writes ops.npy on request only; without it was no plane."""
+    plane = folder / "plane0"
+    ops = np.load(plane / "ops.npy", allow_pickle=True).item()
+    settings = {"fs": ops.pop("fs")}
+    images = {name: ops.pop(name) for name in ("Vcorr", "max_proj") if name in ops}
+    for name, content in (("settings", settings), ("detect_outputs", images), ("db", ops)):
+        np.save(plane / f"{name}.npy", content)
+    whole = Suite2pSegmentationInterface(folder, plane_name="plane0").extractor
+    (plane / "ops.npy").unlink()
+    extractor = Suite2pSegmentationInterface(folder, plane_name="plane0").extractor
+    assert extractor.get_sampling_frequency() == whole.get_sampling_frequency()
+    np.testing.assert_array_equal(
+        extractor.get_traces_dict()["raw"], whole.get_traces_dict()["raw"]
+    )
+    assert set(extractor.get_images_dict()) == set(whole.get_images_dict())
+    assert _notes(folder) == []
+    (plane / "settings.npy").unlink()
+    assert "also has plane0, but without ops.npy" in _notes(folder)[0]
+
+
+def test_a_second_channel_of_former_rois(tmp_path):
+    """Fault: the folder was refused after ROIs were merged in Suite2p's window."""
+    recording = simulate_recording(num_samples=12)
+    folder = write_suite2p(tmp_path, recording, second_channel=True)
+    path = folder / "plane0" / "F_chan2.npy"
+    traces = np.load(path)
+    np.save(path, traces[:-1])
+    (note,) = _notes(folder)
+    count = len(traces)
+    assert note.startswith(f"'{path}' is of {count - 1} ROIs, F.npy of {count}; only the first")
+    assert len(nwb_ophys.open(folder, channel_name="chan1").extractor.get_roi_ids()) == count
+    with pytest.raises(CorruptSourceError, match=r"F_chan2.npy' has the shape"):
+        nwb_ophys.open(folder, channel_name="chan2")
+
+
+@pytest.mark.parametrize("key", ["filelist", "file_list"])
+def test_the_movie_that_suite2p_read(key, folder, tmp_path):
+    """Fault: all TIFF files beside the analysis were joined, or none was chosen."""
+    path = folder / "plane0" / "ops.npy"
+    ops = np.load(path, allow_pickle=True).item()
+    ops.pop("filelist", None)
+    np.save(path, {**ops, key: [r"D:\day1\b_1.tif", "/data/b_2.tif"]})
+    assert Suite2pSegmentationInterface.movie_files(folder) == ["b_1.tif", "b_2.tif"]
+    assert Suite2pSegmentationInterface.movie_files(folder.parent) == ["b_1.tif", "b_2.tif"]
+    path.write_bytes(b"damaged")
+    assert Suite2pSegmentationInterface.movie_files(folder) == ()
