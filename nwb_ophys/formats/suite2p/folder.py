@@ -100,7 +100,7 @@ def suite2p_refusal(probe: PathProbe) -> str | None:
 def _incomplete(plane: PathProbe) -> str | None:
     """Return which files a folder with some of the files of a plane lacks; None without any."""
     found = [name for name in _OWN_FILES if name in plane.file_names]
-    lacking = [name for name in ROI_FILES if name not in found]
+    lacking = [name for name in ROI_FILES if not _has_files(plane, (name,))]
     if not found:
         return None
     if plane.path.name == "combined":
