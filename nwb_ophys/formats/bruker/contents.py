@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from nwb_ophys.formats.bruker.layout import TIMES, PrairieLayout, arrange
+from nwb_ophys.formats.bruker.layout import TIMES, Everything, PrairieLayout, arrange
 from nwb_ophys.formats.bruker.xml import Cycle, Frame, PrairieRecording
 
 # A stage states slightly different coordinates each time that it returns to a position.
@@ -112,18 +112,21 @@ def contents_of(recording: PrairieRecording, present: frozenset[str]) -> Content
     """
     by_position = _positions([c for c in recording.cycles if c.kind in ("volume", "frames")])
     by_line = _lines([cycle for cycle in recording.cycles if cycle.kind == "line"])
-    zeros = _zeros(recording, is_divided=len(by_position) + len(by_line) > 1)
+    whole = Everything(
+        frames=[frame for cycle in recording.cycles for frame in cycle.frames],
+        zeros=_zeros(recording, is_divided=len(by_position) + len(by_line) > 1),
+    )
     sections = []
     for number, cycles in enumerate(by_position):
         settings = next((c.settings for c in cycles if c.settings), recording.settings)
         own = attrs.evolve(recording, cycles=tuple(cycles), settings=settings)
         name = f"Position{number}" if len(by_position) > 1 else ""
-        sections.append(Section(recording=own, layout=arrange(own, present, zeros), name=name))
+        sections.append(Section(recording=own, layout=arrange(own, present, whole), name=name))
     line_scans = []
     for number, cycles in enumerate(by_line):
         own = attrs.evolve(recording, cycles=tuple(cycles), settings=cycles[0].settings)
         name = f"Line{number}" if len(by_line) > 1 else ""
-        line_scans.append(LineScan(recording=own, layout=arrange(own, present, zeros), name=name))
+        line_scans.append(LineScan(recording=own, layout=arrange(own, present, whole), name=name))
     points = dict.fromkeys(cycle.type for cycle in recording.cycles if cycle.kind == "point")
     return Contents(sections=sections, line_scans=line_scans, left_out=list(points))
 

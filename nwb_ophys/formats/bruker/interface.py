@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.interfaces.arguments import argument
@@ -179,8 +179,18 @@ class BrukerImagingInterface(ImagingInterface):
         """
         given = {name: value for name, value in source.items() if name != "line_scans"}
         parts = list(cls.parts(path, **source))
-        if not parts:
+        if not parts and source.get("line_scans") is False:
             raise SourceError(f"'{path}' holds only line scans, which line_scans=false leaves out.")
+        if not parts:
+            raise SourceArgumentError(
+                f"'{path}' has no movie, of which {' and '.join(given)} would choose a part; leave "
+                "the argument out."
+            )
+        channel = given.get("channel_name")
+        if channel is not None and all(part.channel != channel for part in parts):
+            # The class of the part says which channels there are.
+            wrong = {**parts[0].arguments, "channel_name": channel}
+            parts = [attrs.evolve(parts[0], arguments=wrong)]
         return streams_of(parts, given, as_volume)
 
     @classmethod

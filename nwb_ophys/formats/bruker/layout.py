@@ -18,8 +18,24 @@ TIMES = ("absolute_time", "relative_time")
 
 
 @attrs.frozen(kw_only=True, eq=False)
+class Everything:
+    """The whole recording, of which a layout arranges a part.
+
+    Attributes
+    ----------
+    frames : list of Frame
+        All frames in the order of the XML file.
+    zeros : mapping of str to float
+        Earliest time, from which times count, for each kind of time.
+    """
+
+    frames: list[Frame]
+    zeros: Mapping[str, float]
+
+
+@attrs.frozen(kw_only=True, eq=False)
 class PrairieLayout:
-    """The complete samples of a recording.
+    """The complete samples of a recording, or of one position or line of it.
 
     Attributes
     ----------
@@ -27,13 +43,13 @@ class PrairieLayout:
         Names by number.
     samples : list of list of Frame
         The frames of each sample, ordered by plane as in the first volume.
-    zeros : mapping of str to float
-        Earliest time of the whole recording, from which times count, for each kind of time.
+    whole : Everything
+        The whole recording.
     """
 
     channels: dict[int, str]
     samples: list[list[Frame]]
-    zeros: Mapping[str, float]
+    whole: Everything
 
     @property
     def num_planes(self) -> int:
@@ -66,27 +82,27 @@ class PrairieLayout:
         for name in TIMES:
             # The relative time restarts in each sequence of some types, so it may not ascend.
             stated = [[getattr(frame, name) for frame in sample] for sample in self.samples]
-            if name in self.zeros and all(None not in sample for sample in stated):
+            if name in self.whole.zeros and all(None not in sample for sample in stated):
                 frame_times = np.array(stated, np.float64)
                 starts = frame_times.min(axis=1)
                 if np.isfinite(frame_times).all() and (np.diff(starts) > 0).all():
                     times = starts if plane is None else frame_times[:, plane]
-                    return np.round(times - self.zeros[name], 9)
+                    return np.round(times - self.whole.zeros[name], 9)
         return None
 
 
 def arrange(
-    recording: PrairieRecording, present: frozenset[str], zeros: Mapping[str, float]
+    recording: PrairieRecording, present: frozenset[str], whole: Everything
 ) -> PrairieLayout:
-    """Arrange the frames of a recording at one position into samples.
+    """Arrange the frames of a recording, or of one position or line of it, into samples.
 
     Parameters
     ----------
     recording : PrairieRecording
     present : frozenset of str
         Names of the files in the folder.
-    zeros : mapping of str to float
-        Earliest time of the whole recording for each kind of time.
+    whole : Everything
+        The whole recording.
 
     Raises
     ------
@@ -116,7 +132,7 @@ def arrange(
     return PrairieLayout(
         channels=channels,
         samples=_complete(recording, samples, set(channels), present),
-        zeros=zeros,
+        whole=whole,
     )
 
 

@@ -67,9 +67,7 @@ class BrukerLineScanExtractor(LineScanExtractor):
         names = list(self.line_scan.layout.channels.values())
         channel = index_of_name("channel_name", channel_name, names, self.file_path)
         self.channel, self.channel_name = list(self.line_scan.layout.channels.items())[channel]
-        files, pages = files_and_pages(
-            self.line_scan.recording, self.line_scan.layout, self.channel
-        )
+        files, pages = files_and_pages(self.line_scan.layout, self.channel)
         folder = self.file_path.parent
         self._reader = ManyTiffsReader([folder / name for name in files], list(files.values()))
         first = dict(zip(files, self._reader.first_pages.tolist(), strict=False))

@@ -157,10 +157,11 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         if plane_index is not None:
             check_index("plane_index", plane_index, num_planes)
         planes = range(num_planes) if plane_index is None else [plane_index]
-        files, pages = files_and_pages(self.recording, self.layout, self.channel)
+        files, pages = files_and_pages(self.layout, self.channel)
         names = list(files)
         reader = ManyTiffsReader([path.parent / name for name in names], list(files.values()))
-        _warn_unused_pages(path, reader, list(files.values()))
+        if not section.name:  # other positions may have the other pages
+            _warn_unused_pages(path, reader, list(files.values()))
         first = dict(zip(names, reader.first_pages.tolist(), strict=False))
         numbers = [first[name] + page for name, page in pages]
         self._pages = np.array(numbers, np.int64).reshape(-1, num_planes)[:, list(planes)]
@@ -205,42 +206,40 @@ def no_images(path: Path, contents: Contents) -> str:
 
 
 def files_and_pages(
-    recording: PrairieRecording, layout: PrairieLayout, channel: int
+    layout: PrairieLayout, channel: int
 ) -> tuple[dict[str, int], list[tuple[str, int]]]:
     """Return the number of used pages of each file, and the file and page of each frame.
 
     Parameters
     ----------
-    recording : PrairieRecording
     layout : PrairieLayout
     channel : int
         Number of the channel, from 1.
     """
     file_of = {
         id(frame): file
-        for sample in layout.samples
-        for frame in sample
+        for frame in layout.whole.frames
         for file in frame.files
         if file.channel == channel
     }
-    # Frames without page numbers take the pages of a file in the order of the XML file.
+    numbered = [(file.file_name, file.page or 1) for file in file_of.values()]
+    are_numbered = len(set(numbered)) == len(numbered)
+    # Frames without page numbers take the pages of a file in the order of the XML file, also those
+    # of other positions.
     counted: dict[str, int] = {}
     page_of: dict[int, int] = {}
-    in_file_order = [frame for cycle in recording.cycles for frame in cycle.frames]
-    numbered = [(f.file_name, f.page or 1) for f in file_of.values()]
-    are_numbered = len(set(numbered)) == len(numbered)
-    counts: dict[str, int] = {}
-    for frame in in_file_order:
-        file = file_of.get(id(frame))
-        if file is None:
-            continue
+    for frame_id, file in file_of.items():
         name = file.file_name
-        page = (file.page or 1) - 1 if are_numbered else counted.get(name, 0)
+        page_of[frame_id] = (file.page or 1) - 1 if are_numbered else counted.get(name, 0)
         counted[name] = counted.get(name, 0) + 1
-        page_of[id(frame)] = page
-        counts[name] = max(counts.get(name, 0), page + 1)
     frames = [frame for sample in layout.samples for frame in sample]
-    return counts, [(file_of[id(frame)].file_name, page_of[id(frame)]) for frame in frames]
+    pages = [(file_of[id(frame)].file_name, page_of[id(frame)]) for frame in frames]
+    counts: dict[str, int] = {}
+    # The files in the order of the XML file, in which an incomplete recording lacks the last ones.
+    order = {name: index for index, name in enumerate(counted)}
+    for name, page in sorted(pages, key=lambda each: order[each[0]]):
+        counts[name] = max(counts.get(name, 0), page + 1)
+    return counts, pages
 
 
 def _warn_unused_pages(path: Path, reader: ManyTiffsReader, counts: list[int]) -> None:

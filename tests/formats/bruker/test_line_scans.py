@@ -308,3 +308,12 @@ def test_a_stub_of_a_stack_has_the_first_planes(tmp_path):
     assert sorted(nwbfile.acquisition["ZStack"].images) == ["Plane0", "Plane1"]
     with pytest.raises(OptionError, match="at least 1 plane"):
         BrukerImagesInterface(folder).create_nwbfile(METADATA, stub=0)
+
+
+def test_arguments_of_movies_where_there_is_none(tmp_path):
+    folder = write_bruker(tmp_path / "Z-1", _movie(1, 12, 9, 3), sequence_type="ZSeries")
+    with pytest.raises(SourceArgumentError, match="has no movie, of which plane_index would"):
+        _quiet(nwb_ophys.open, folder, plane_index=1)
+    folder = _line_scans(tmp_path / "L-1", _movie(2, 20, 9))
+    with pytest.raises(SourceArgumentError, match=r"channel_name is 'Ch7'.*the channels Ch2"):
+        _quiet(nwb_ophys.open, folder, channel_name="Ch7")

@@ -104,6 +104,20 @@ def test_volumes_at_two_positions(tmp_path):
     np.testing.assert_array_equal(second.extractor.get_series(), volumes[1::2])
 
 
+def test_a_stage_that_moves_within_a_cycle_of_one_file(tmp_path):
+    """The XML file does not number the pages: frame k is page k, whatever its position."""
+    movie = _movie(6, 12, 9)
+    folder = write_bruker(tmp_path / "T-1", movie, pages_per_file=6)
+    xml = folder / "T-1.xml"
+    parts = re.split(r"(?=<Frame )", xml.read_text(encoding="utf-8-sig"))
+    for index in (2, 4, 6):
+        parts[index] = parts[index].replace('value="14.9"', 'value="99"')
+    xml.write_text(re.sub(r' page="\d+"', "", "".join(parts)), encoding="utf-8-sig")
+    first, second = nwb_ophys.open(folder).interfaces.values()
+    np.testing.assert_array_equal(first.extractor.get_series(), movie[::2])
+    np.testing.assert_array_equal(second.extractor.get_series(), movie[1::2])
+
+
 def test_relative_times_that_restart_do_not_place_a_position_in_time(tmp_path):
     folder = write_bruker(
         tmp_path / "T-1", _movie(6, 12, 9), frames_per_cycle=3, restart_times=True
