@@ -82,13 +82,16 @@ def recognise(
 
 
 def _belonging(path: Path) -> list[tuple[Path, FormatRow]]:
-    """Return the recordings that a file belongs to, by the formats that know it."""
-    if not path.is_file():
-        return []
+    """Return the recordings that a path is part of, by the formats that know it."""
     probe = PathProbe(path)
     rows = [row for row in formats().values() if row.is_ours]
-    wholes = ((row.load().recording_of(probe), row) for row in rows)
-    return [(whole, row) for whole, row in wholes if whole is not None]
+    wholes = [(row.load().recording_of(probe), row) for row in rows]
+    # A folder that is a recording itself may also hold others, which detection finds.
+    return [
+        (whole, row)
+        for whole, row in wholes
+        if whole is not None and (path.is_file() or whole.resolve() != path.resolve())
+    ]
 
 
 def group(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from nwb_ophys.errors import SourceError
@@ -12,7 +12,7 @@ from nwb_ophys.paths import PathProbe, sample_of_many
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
 # Headers of a folder that detection reads; files with other names are read first.
-_FEW_HEADINGS = 30
+_FEW_HEADINGS = 12
 
 
 def tiff_files(path: Path | list[Path]) -> list[Path]:
@@ -46,18 +46,20 @@ def first_heading(
     return None
 
 
-def some_headings(probe: PathProbe) -> Iterator[tuple[Path, TiffHeading]]:
-    """Yield TIFF files of a path with their headers; of many files a sample of different names.
+def some_headings(probe: PathProbe) -> list[tuple[Path, TiffHeading]]:
+    """Return TIFF files of a path with their headers; of many files a sample of different names.
 
-    Each header is read once per probe.
+    The sample is made, and each header read, once per probe.
     """
+    return probe.look_once(_read_some)
+
+
+def _read_some(probe: PathProbe) -> list[tuple[Path, TiffHeading]]:
     names = probe.names(*TIFF_SUFFIXES)
     sample = sample_of_many([("", name) for name in names], names, _FEW_HEADINGS)
-    for name in sample:
-        path = probe.path if probe.is_file else probe.path / name
-        heading = probe.read_once(read_tiff_heading, path)
-        if heading is not None:
-            yield path, heading
+    paths = [probe.path if probe.is_file else probe.path / name for name in sample]
+    headings = ((path, probe.read_once(read_tiff_heading, path)) for path in paths)
+    return [(path, heading) for path, heading in headings if heading is not None]
 
 
 def in_words(probe: PathProbe) -> str:

@@ -27,7 +27,7 @@ _OTHER_XML = re.compile(
     r"_Cycle\d+_(VoltageRecording|VoltageOutput|MarkPoints)[^/]*$", re.IGNORECASE
 )
 # Prairie View writes these beside the images.
-_BESIDE_XML = (".xml", ".env", ".csv", ".txt", ".dat", "")
+_BESIDE_XML = (".xml", ".env", ".csv", ".txt", ".dat")
 _IMAGE = re.compile(rb"<File\s[^>]*?filename=\"([^\"]+)\"")
 _LINE_SCAN = re.compile(rb"<Sequence\s[^>]*?type=\"[^\"]*line\s?scan", re.IGNORECASE)
 _MARK = re.compile(rb"<PVScan\s[^>]*?version=\"([\d.]*)")
@@ -335,14 +335,14 @@ def _xml_files(probe: PathProbe) -> list[Path]:
         return [xml for xml in xmls if xml.is_file() and _MARK.search(probe.head(xml))][:1]
     files = [path for path in probe.files(".xml") if not _OTHER_XML.search(path.name)]
     found = [path for path in files if _MARK.search(probe.head(path))]
-    if probe.is_file:
-        return found
     own = [path for path in found if _has_images(probe, path)]
+    if probe.is_file or own or not found:
+        return found if probe.is_file else own
     # Without its images an XML file is a stray in a folder of something else.
     is_alone = probe.folder_names <= {"References"} and all(
-        Path(name).suffix.lower() in _BESIDE_XML for name in probe.file_names
+        name.lower().endswith(_BESIDE_XML) or "." not in name for name in probe.file_names
     )
-    return own or (found if is_alone else [])
+    return found if is_alone else []
 
 
 def _has_images(probe: PathProbe, xml: Path) -> bool:

@@ -11,6 +11,7 @@ import attrs
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
+    first_heading,
     warn_of_subfolders,
 )
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
@@ -21,6 +22,9 @@ from nwb_ophys.interfaces.grouping import FileGroup, Grouping, warn_of_grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, indexed_name, indexed_names, indexed_parts
 from nwb_ophys.paths import PathProbe
+
+# Tag of Zeiss LSM files, whose every second page is a thumbnail.
+LSM_INFO = 34412
 
 
 @attrs.frozen(kw_only=True)
@@ -77,12 +81,26 @@ class TiffImagingInterface(ImagingInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a plain TIFF file, or a folder of them."""
         probe = PathProbe.of(path)
+        # Olympus FluoView keeps the images of a .oif file in a folder of this name.
+        if probe.path.name.lower().endswith(".oif.files"):
+            return None
         if first_unowned(probe, _has_no_ome_xml) is None:
             return None
         if probe.is_folder:
             count = len(probe.names(*TIFF_SUFFIXES))
             return f"{count} plain TIFF file{'s' * (count > 1)}"
         return f"'{probe.path.name}' is a plain TIFF file"
+
+    @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return why images of a confocal microscope are not read as plain pages."""
+        found = first_heading(probe, lambda heading: LSM_INFO in heading.tags)
+        if found is None:
+            return None
+        return (
+            f"'{found[0]}' is an LSM file of Zeiss, with thumbnails between its images, which is "
+            "not read yet. Export it as OME-TIFF in ZEN or Fiji, and give that file."
+        )
 
     @classmethod
     def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
@@ -108,7 +126,7 @@ class TiffImagingInterface(ImagingInterface):
 
 
 def _has_no_ome_xml(heading: TiffHeading) -> bool:
-    return not heading.has_ome_xml
+    return not heading.has_ome_xml and LSM_INFO not in heading.tags
 
 
 def _files(path: Path | list[Path]) -> list[Path]:

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 import nwb_ophys
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceError, UnknownFormatError
 from nwb_ophys.formats import TiffImagingInterface
 from nwb_ophys.formats.tiff.grouping import group_folder
 from nwb_ophys.opening import open_recording
@@ -158,3 +158,13 @@ def test_big_tiff_by_its_suffix(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "m.btf", movie, bigtiff=True, photometric="minisblack")
     _same(_movies(tmp_path / "m.btf"), movie)
     _same(_movies(tmp_path), movie)
+
+
+def test_images_of_confocal_programs_are_no_plain_movies(tmp_path: Path) -> None:
+    movie = _frames(4)
+    tifffile.imwrite(tmp_path / "a.tif", movie, extratags=[(34412, 7, 8, b"\x00" * 8, True)])
+    with pytest.raises(UnknownFormatError, match="is an LSM file of Zeiss.*OME-TIFF"):
+        _movies(tmp_path / "a.tif")
+    folder = _write(tmp_path / "x.oif.files", {"s_C001T001.tif": movie, "s_C001T002.tif": movie})
+    with pytest.raises(UnknownFormatError):
+        _movies(folder)
