@@ -132,8 +132,8 @@ def group(
     for name, paths in by_format.items():
         try:
             of_format = list(_of_format(rows[name], paths, pattern, movie_names))
-        except SourceError as error:
-            failures.append((rows[name], error))
+        except SourceError as fault:
+            failures.append((rows[name], fault))
         else:
             recordings += [_chosen(each, chosen) for each in of_format]
     for row, error in failures:

@@ -162,8 +162,9 @@ def test_big_tiff_by_its_suffix(tmp_path: Path) -> None:
 
 def test_images_of_confocal_programs_are_no_plain_movies(tmp_path: Path) -> None:
     movie = _frames(4)
-    tifffile.imwrite(tmp_path / "a.tif", movie, extratags=[(34412, 7, 8, b"\x00" * 8, True)])
-    with pytest.raises(UnknownFormatError, match="is an LSM file of Zeiss.*OME-TIFF"):
+    tags = [(34412, 7, 8, b"\x00" * 8, True)]
+    tifffile.imwrite(tmp_path / "a.tif", movie, photometric="minisblack", extratags=tags)
+    with pytest.raises(UnknownFormatError, match=r"is an LSM file of Zeiss.*OME-TIFF"):
         _movies(tmp_path / "a.tif")
     folder = _write(tmp_path / "x.oif.files", {"s_C001T001.tif": movie, "s_C001T002.tif": movie})
     with pytest.raises(UnknownFormatError):
