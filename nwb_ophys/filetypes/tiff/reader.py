@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, closed_file
-from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_later_tiff
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.memory import release_map
 from nwb_ophys.optional import require_package
@@ -280,7 +280,8 @@ class _LazySources(Sequence[TiffSource]):
 
     def _checked(self, index: int) -> TiffSource:
         path, expected = self._paths[index], self._num_pages[index]
-        source = inspect_tiff(path, reads_axes=False)
+        source = inspect_later_tiff(path, reads_axes=False, is_first=not index)
+        assert source is not None  # without allow_truncated a truncated file is refused
         if source.table.num_pages < expected:
             raise CorruptSourceError(
                 f"'{path}' has {source.table.num_pages} pages, but the header of the recording "

@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.formats.scanbox.header import ScanboxHeader, struct_number
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
@@ -37,6 +37,7 @@ class ScanboxSource:
         default=None,
         schema={"exclusiveMinimum": 0},
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class ScanboxImagingInterface(ImagingInterface):

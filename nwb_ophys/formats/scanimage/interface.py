@@ -13,7 +13,7 @@ import attrs
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.scanimage.text import MAGIC_NUMBER
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
@@ -43,6 +43,7 @@ class ScanImageSource:
     interleave_slice_samples: bool = argument(
         "Read several frames per slice as samples in time.", default=False
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class ScanImageImagingInterface(ImagingInterface):
@@ -124,7 +125,7 @@ class ScanImageImagingInterface(ImagingInterface):
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
         """Yield every saved channel of every recording at a path, with all its frames."""
-        from nwb_ophys.formats.scanimage.files import find_recording
+        from nwb_ophys.formats.scanimage.files import files_after, find_recording
         from nwb_ophys.formats.scanimage.header import scanimage_metadata
 
         warn_of_subfolders(path)
@@ -132,8 +133,10 @@ class ScanImageImagingInterface(ImagingInterface):
         while remaining:
             first = remaining[0]
             header = scanimage_metadata(first)
-            files = {file.path.resolve() for file in find_recording(first, header)}
-            remaining = [file for file in remaining[1:] if file.resolve() not in files]
+            files = find_recording(first, header, source.get("allow_truncated", False))
+            left_out = files_after(files[-1], header)
+            used = {path.resolve() for path in (*(file.path for file in files), *left_out)}
+            remaining = [file for file in remaining[1:] if file.resolve() not in used]
             divided = header.frames_per_slice > 1 and "slice_sample" not in source
             for channel in header.channel_names:
                 yield Part(

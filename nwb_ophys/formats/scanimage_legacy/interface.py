@@ -11,7 +11,8 @@ import attrs
 
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.filetypes.truncation import NothingCompleteError
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
@@ -32,6 +33,7 @@ class ScanImageLegacySource:
     plane_index: int | None = argument(
         "Index of a slice of a stack, from 0; whole volumes if not given.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class ScanImageLegacyImagingInterface(ImagingInterface):
@@ -46,7 +48,9 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         from nwb_ophys.formats.scanimage_legacy.reader import ScanImageLegacyExtractor
 
         files = tiff_files(source.file_path)
-        return ScanImageLegacyExtractor(files, source.channel_name, source.plane_index)
+        return ScanImageLegacyExtractor(
+            files, source.channel_name, source.plane_index, source.allow_truncated
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the header: version, start, rates, channel, stage position."""
@@ -99,7 +103,14 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         acquisitions: dict[Any, list[Path]] = {}
         headers = {}
         for file in tiff_files(path):
-            headers[file] = legacy_metadata(file)
+            try:
+                headers[file] = legacy_metadata(file, source.get("allow_truncated", False))
+            except NothingCompleteError:
+                if not acquisitions:
+                    raise
+                # The file ends the acquisition before it; the extractor refuses or leaves it out.
+                acquisitions[next(reversed(acquisitions))].append(file)
+                continue
             # Files of one trigger are one acquisition; without a trigger time, each file is one.
             acquisitions.setdefault(headers[file].start or file, []).append(file)
         for files in acquisitions.values():

@@ -15,7 +15,7 @@ from nwb_ophys.filetypes.tiff.folders import (
     warn_of_subfolders,
 )
 from nwb_ophys.formats.owners import is_owned
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, indexed_name, indexed_names, indexed_parts
 from nwb_ophys.paths import PathProbe
@@ -40,6 +40,7 @@ class TiffSource:
     plane_index: int | None = argument(
         "Index of the plane, from 0; all planes if not given.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class TiffImagingInterface(ImagingInterface):
@@ -87,6 +88,7 @@ class TiffImagingInterface(ImagingInterface):
         from nwb_ophys.formats.tiff.reader import tiff_layout
 
         warn_of_subfolders(path)
-        given = {key: source[key] for key in ("num_channels", "num_planes") if key in source}
+        names = ("num_channels", "num_planes", "allow_truncated")
+        given = {key: source[key] for key in names if key in source}
         layout = tiff_layout(tiff_files(path), **given)
         return indexed_parts(layout.num_channels, layout.num_planes, file_path=path)
