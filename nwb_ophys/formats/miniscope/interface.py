@@ -10,7 +10,7 @@ import attrs
 
 from nwb_ophys.formats.miniscope.avi import is_avi
 from nwb_ophys.formats.miniscope.files import Device, find_devices
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, named_parts
 from nwb_ophys.paths import PathProbe
@@ -36,6 +36,7 @@ class MiniscopeSource:
         "Number of the Miniscope in timestamp.dat, if it does not follow from the frame counts.",
         default=None,
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class MiniscopeImagingInterface(ImagingInterface):
