@@ -12,7 +12,7 @@ import attrs
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
@@ -37,6 +37,7 @@ class BrukerSource:
     plane_index: int | None = argument(
         "Index of a plane, from 0; whole volumes if not given.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class BrukerImagingInterface(ImagingInterface):
@@ -58,7 +59,9 @@ class BrukerImagingInterface(ImagingInterface):
                 f"'{source.folder_path}' holds {len(found)} recordings ({names}); give the path of "
                 "one of these files."
             )
-        return BrukerTiffExtractor(found[0], source.channel_name, source.plane_index)
+        return BrukerTiffExtractor(
+            found[0], source.channel_name, source.plane_index, source.allow_truncated
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the XML file: start, rate, microscope, laser, gain, pixel size."""
@@ -99,7 +102,7 @@ class BrukerImagingInterface(ImagingInterface):
 
         files = _xml_files_of(path)
         for xml in files:
-            _, layout = open_prairie_recording(xml)
+            _, layout = open_prairie_recording(xml, source.get("allow_truncated", False))
             for channel in layout.channels.values():
                 yield Part(
                     arguments={

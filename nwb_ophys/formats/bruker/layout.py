@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.filetypes.truncation import ALLOW_TRUNCATED, report_truncated
 from nwb_ophys.formats.bruker.xml import Cycle, Frame, PrairieRecording
 
 # Types of cycles whose frames are a time series, even if the focus moves within a cycle.
@@ -67,7 +68,9 @@ class PrairieLayout:
         return None
 
 
-def arrange(recording: PrairieRecording, present: frozenset[str]) -> PrairieLayout:
+def arrange(
+    recording: PrairieRecording, present: frozenset[str], allow_truncated: bool = False
+) -> PrairieLayout:
     """Arrange the frames of a recording into samples.
 
     Parameters
@@ -75,6 +78,8 @@ def arrange(recording: PrairieRecording, present: frozenset[str]) -> PrairieLayo
     recording : PrairieRecording
     present : frozenset of str
         Names of the files in the folder.
+    allow_truncated : bool
+        Whether to leave out all samples from the first incomplete one on, with a UserWarning.
 
     Raises
     ------
@@ -102,7 +107,8 @@ def arrange(recording: PrairieRecording, present: frozenset[str]) -> PrairieLayo
         samples = [[frame] for cycle in recording.cycles for frame in cycle.frames]
     channels = _channels(recording)
     return PrairieLayout(
-        channels=channels, samples=_complete(recording, samples, set(channels), present)
+        channels=channels,
+        samples=_complete(recording, samples, set(channels), present, allow_truncated),
     )
 
 
@@ -161,8 +167,12 @@ def _complete(
     samples: list[list[Frame]],
     channels: set[int],
     present: frozenset[str],
+    allow_truncated: bool,
 ) -> list[list[Frame]]:
-    """Return the samples, without a last one that lacks frames, channels or files."""
+    """Return the samples, without a last one that lacks frames, channels or files.
+
+    If truncated recordings are allowed, the samples end with the last one before a gap.
+    """
     size = max(len(sample) for sample in samples)
     absent: list[str] = []
     lacking = []
@@ -179,6 +189,16 @@ def _complete(
             lacking.append(number)
     if not lacking:
         return samples
+    if allow_truncated and lacking[0]:
+        report_truncated(
+            recording.path.parent,
+            lacking[0],
+            len(samples),
+            allow=True,
+            unit="samples",
+            reason=_incomplete_reason(samples[lacking[0]], size, channels, absent),
+        )
+        return samples[: lacking[0]]
     if lacking != [len(samples) - 1] or len(samples) == 1:
         raise SourceError(_missing_message(recording, samples, lacking, absent))
     warnings.warn(
@@ -206,7 +226,11 @@ def _missing_message(
     what = f"'{recording.path}': {len(lacking)} of {len(samples)} samples are incomplete"
     if absent:
         number = len(set(absent))
-        return f"{what}: {number} files are missing, such as '{absent[0]}'. Copy the folder again."
+        return (
+            f"{what}: {number} files are missing, such as '{absent[0]}'. Copy the "
+            f"folder again; to convert only the samples before the first gap, give "
+            f"{ALLOW_TRUNCATED}."
+        )
     return (
         f"{what}: frames or channels are missing, first in sample {lacking[0]} (from 0). Remove "
         "their <Frame> elements from a copy of the XML file, and give that copy."

@@ -19,17 +19,22 @@ from nwb_ophys.filetypes.files import require_file
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
 from nwb_ophys.formats.bruker.layout import PrairieLayout, arrange
+from nwb_ophys.formats.bruker.lost_images import without_lost_images
 from nwb_ophys.formats.bruker.xml import FrameFile, PrairieRecording, read_prairie_xml
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
 
-def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLayout]:
+def open_prairie_recording(
+    xml_path: Path, allow_truncated: bool = False
+) -> tuple[PrairieRecording, PrairieLayout]:
     """Read the XML file of a recording and arrange its frames.
 
     Parameters
     ----------
     xml_path : pathlib.Path
+    allow_truncated : bool
+        Whether to end the recording before the first sample of which an image is lost.
 
     Warns
     -----
@@ -40,7 +45,11 @@ def open_prairie_recording(xml_path: Path) -> tuple[PrairieRecording, PrairieLay
     recording = _read_once(xml_path)
     present = frozenset(path.name for path in xml_path.parent.iterdir())
     recording = _match_file_case(recording, present)
-    layout = arrange(recording, present)
+    layout = arrange(
+        without_lost_images(recording, present) if allow_truncated else recording,
+        present,
+        allow_truncated,
+    )
     frames = [frame for cycle in recording.cycles for frame in cycle.frames]
     named = {file.file_name for frame in frames for file in frame.files}
     start = f"{xml_path.stem}_Cycle"
@@ -106,6 +115,9 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         The channel to read; needed if there are several.
     plane_index : int, optional
         The plane to read, from 0; volumes of all planes by default.
+    allow_truncated : bool
+        Whether to read the samples before the first one that is incomplete in any channel, with a
+        UserWarning. The headers of all images are read then.
 
     Attributes
     ----------
@@ -134,9 +146,10 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         xml_path: str | PathLike[str],
         channel_name: str | None = None,
         plane_index: int | None = None,
+        allow_truncated: bool = False,
     ) -> None:
         path = Path(xml_path)
-        self.recording, self.layout = open_prairie_recording(path)
+        self.recording, self.layout = open_prairie_recording(path, allow_truncated)
         names = list(self.layout.channels.values())
         channel = index_of_name("channel_name", channel_name, names, path)
         self.channel, self.channel_name = list(self.layout.channels.items())[channel]
@@ -146,7 +159,11 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         planes = range(num_planes) if plane_index is None else [plane_index]
         files, pages = _files_and_pages(self.recording, self.layout, self.channel)
         names = list(files)
-        reader = ManyTiffsReader([path.parent / name for name in names], list(files.values()))
+        reader = ManyTiffsReader(
+            [path.parent / name for name in names],
+            list(files.values()),
+            allow_truncated=allow_truncated,
+        )
         _warn_unused_pages(path, reader, list(files.values()))
         first = dict(zip(names, reader.first_pages.tolist(), strict=False))
         numbers = [first[name] + page for name, page in pages]

@@ -18,7 +18,7 @@ from nwb_ophys.formats.micromanager.tags import (
     naming_unclosed,
     read_summary,
 )
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
@@ -45,6 +45,7 @@ class MicroManagerSource:
     sampling_frequency: float | None = argument(
         "Sampling rate in Hz; required only if the files do not state it.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class MicroManagerImagingInterface(ImagingInterface):

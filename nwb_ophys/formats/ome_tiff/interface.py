@@ -16,7 +16,7 @@ from nwb_ophys.filetypes.tiff.folders import (
     warn_of_subfolders,
 )
 from nwb_ophys.formats.owners import is_owned
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
@@ -42,6 +42,7 @@ class OmeTiffSource:
     sampling_frequency: float | None = argument(
         "Sampling rate in Hz; required only if the files do not state it.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class OmeTiffImagingInterface(ImagingInterface):
