@@ -190,7 +190,10 @@ def _complete(
     size = path.stat().st_size - offset
     count, rest = divmod(size, known)
     if rest and count > 0 and lengths[0] == -1 and order[:1].upper() == "T":
-        evidence = f"{rest} bytes of another frame follow; check shape, dtype and offset"
+        evidence = (
+            f"its {size} bytes after the first {offset} are {count} frames of {known} bytes and "
+            f"{rest} bytes of another; check shape, dtype and offset"
+        )
         report_truncated(
             path, count, count + 1, allow=allow_truncated, is_exact=False, reason=evidence
         )

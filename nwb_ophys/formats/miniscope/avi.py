@@ -134,7 +134,10 @@ def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, 
     """Yield the name, start and length of the contents of each chunk."""
     while start + 8 <= end:
         file.seek(start)
-        name, length = struct.unpack("<4sI", file.read(8))
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        name, length = struct.unpack("<4sI", head)
         yield name, start + 8, length
         start += 8 + length + length % 2
 

@@ -148,7 +148,7 @@ def _count_frames(path: Path, header: ScanboxHeader, allow_truncated: bool) -> i
     shape = f"{header.num_rows} x {header.num_columns} pixels, {len(header.channels)} channel(s)"
     evidence = (
         f"its {size} bytes are {count} frames of {shape}, {header.frame_bytes} bytes each, and "
-        f"{rest} bytes of another, unless '{header.path.name}' belongs to another recording"
+        f"{rest} bytes of another; or '{header.path.name}' belongs to another recording"
     )
     if not count:
         raise nothing_complete(path, reason=evidence)

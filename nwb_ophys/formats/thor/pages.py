@@ -185,7 +185,7 @@ def _check_number(
         return
     message = f"'{experiment.path}' states {stated} frames, but '{where}' has {found} of a channel"
     if experiment.text("ExperimentStatus", "value").lower() == "complete":
-        reason = f"'{experiment.path}' states that the recording is complete"
+        reason = f"'{experiment.path}' states {stated} frames, and that all were recorded"
         report_truncated(where, found, stated, allow=allow_truncated, reason=reason)
         return
     warnings.warn(f"{message}: it was stopped.", UserWarning, stacklevel=4)
@@ -235,7 +235,7 @@ def open_raw(
     count, left = divmod(number, len(names))
     evidence = (
         f"its {size} bytes are not a multiple of {len(names)} channels of {rows} x {columns} "
-        f"pixels of 16 bits, unless it does not belong to {NAME}"
+        f"pixels of 16 bits; or it does not belong to {NAME}"
     )
     if not count:
         raise nothing_complete(path, reason=evidence)

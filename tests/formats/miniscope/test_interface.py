@@ -560,7 +560,7 @@ def test_the_first_video_is_empty(recording):
     """The recording was not recognised, and what is wrong was not said."""
     (recording / "Miniscope" / "0.avi").write_bytes(b"")
     assert [each.format for each in detect(recording)] == ["miniscope"]
-    with pytest.raises(CorruptSourceError, match=r"0\.avi' does not begin as an AVI file does"):
+    with pytest.raises(CorruptSourceError, match=r"0\.avi' is truncated or damaged \(it has 0 bytes\)"):
         nwb_ophys.open(recording)
 
 
