@@ -99,7 +99,7 @@ def inspect_tiff(
             table.num_pages,
             max(stated.num_images, table.num_pages + table.num_lost),
             allow=allow_truncated,
-            is_exact=stated.num_images > table.num_pages,
+            is_exact=stated.num_images >= table.num_pages + table.num_lost > 0,
             unit="pages",
             reason=table.loss,
         )
@@ -205,9 +205,11 @@ def _expand_images(table: PageTable, stated: StatedAxes) -> tuple[PageTable, Sta
     images follow without gaps. tifffile does so with ``metadata={"truncate": True}``. A page that
     was saved from a stack may state the images of the stack, but holds only its own pixels.
     """
-    if table.num_pages >= stated.num_images or table.is_truncated:
+    if table.num_pages >= stated.num_images:
         return table, stated
     source = f"its {stated.kind} description states {stated.num_images} images"
+    if table.is_truncated:
+        return _before_lost_directories(table, stated), stated
     if table.num_pages > 1:
         lost = stated.num_images - table.num_pages
         return attrs.evolve(table, num_lost=lost, loss=source), stated
@@ -226,6 +228,23 @@ def _expand_images(table: PageTable, stated: StatedAxes) -> tuple[PageTable, Sta
         lost = stated.num_images - complete
         return attrs.evolve(table, num_lost=lost, loss=f"{source}, without gaps"), stated
     return table, stated
+
+
+def _before_lost_directories(table: PageTable, stated: StatedAxes) -> PageTable:
+    """Return the complete images of a truncated file that has lost all directories but the first.
+
+    ImageJ and tifffile write all images without gaps, and then the other directories. The stated
+    position of the second directory shows that the images lie before it.
+    """
+    if table.num_pages > 1 or not table.is_direct or table.dtype is None:
+        return table
+    page_size = table.rows * table.columns * table.dtype.itemsize
+    start, number = int(table.data_offsets[0]), stated.num_images
+    if table.lost_directory < start + number * page_size or table.first_directory > start:
+        return table
+    complete = min((table.file_size - start) // page_size, number)
+    offsets = start + page_size * np.arange(complete, dtype=np.int64)
+    return attrs.evolve(table, data_offsets=offsets, num_lost=number - complete)
 
 
 def _cut_to_samples(table: PageTable, stated: StatedAxes) -> tuple[PageTable, StatedAxes]:

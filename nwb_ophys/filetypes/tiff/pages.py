@@ -145,6 +145,8 @@ class DirectoryChain:
         Why the chain ends before its end marker; empty if it does not.
     is_cut : bool
         Whether it ends because the file does, and not because a directory is damaged.
+    lost_directory : int
+        Stated position of the directory at which it ends early; 0 if it does not.
     columns : dict of int to TagColumn
         The tags that are read, by number; tags that no page has are absent.
     tag_ends : numpy.ndarray of int64, shape (pages,)
@@ -155,6 +157,7 @@ class DirectoryChain:
     num_pages: int
     problem: str
     is_cut: bool
+    lost_directory: int
     columns: dict[int, TagColumn]
     tag_ends: Integers
 
@@ -217,7 +220,7 @@ def read_chain(file: BinaryIO, path: Path, file_size: int) -> DirectoryChain:
         If the file is not a TIFF file.
     """
     structure = read_structure(file, path)
-    blocks, problem, is_cut = _read_directories(file, structure, file_size)
+    blocks, problem, is_cut, lost = _read_directories(file, structure, file_size)
     sizes = np.array([len(block) for block in blocks], np.int64)
     columns: dict[int, TagColumn] = {}
     tag_ends = np.zeros(len(blocks), np.int64)
@@ -233,6 +236,7 @@ def read_chain(file: BinaryIO, path: Path, file_size: int) -> DirectoryChain:
         num_pages=len(blocks),
         problem=problem,
         is_cut=is_cut,
+        lost_directory=lost,
         columns=columns,
         tag_ends=tag_ends,
     )
@@ -240,8 +244,11 @@ def read_chain(file: BinaryIO, path: Path, file_size: int) -> DirectoryChain:
 
 def _read_directories(
     file: BinaryIO, structure: TiffStructure, file_size: int
-) -> tuple[list[bytes], str, bool]:
-    """Return the tags of each page, why the chain breaks, and whether the file just ends there."""
+) -> tuple[list[bytes], str, bool, int]:
+    """Return the tags of each page, why the chain breaks, whether the file ends there, and where.
+
+    The last number is the position of the directory that could not be read, 0 if there is none.
+    """
     count_format, offset_format = structure.count_format, structure.offset_format
     tag_size = structure.tag_dtype.itemsize
     frame_size = count_format.size + offset_format.size
@@ -274,7 +281,7 @@ def _read_directories(
         (next_offset,) = offset_format.unpack_from(block, block_size - offset_format.size)
         blocks.append(block[count_format.size : block_size - offset_format.size])
     where = f"the directory of page {len(blocks)}, at byte {offset}, " if problem else ""
-    return blocks, where + problem, is_cut
+    return blocks, where + problem, is_cut, offset if problem else 0
 
 
 def _element_sizes(types: npt.NDArray[np.integer]) -> Integers:

@@ -53,6 +53,8 @@ class PageTable:
         File position and size in bytes of the ImageDescription; size 0 if there is none.
     first_directory : int
         File position of the directory of the first page.
+    lost_directory : int
+        Stated position of the directory at which the chain of a truncated file ends; 0 if none.
     num_lost : int
         Smallest number of pages that the file lacks; these and all later pages are left out.
     loss : str
@@ -73,6 +75,7 @@ class PageTable:
     description_offsets: Integers
     description_sizes: Integers
     first_directory: int = 0
+    lost_directory: int = 0
     num_lost: int = 0
     loss: str = ""
 
@@ -178,6 +181,7 @@ def read_page_table(path: Path) -> PageTable:
         description_offsets=places[0][:num_complete],
         description_sizes=places[1][:num_complete],
         first_directory=chain.structure.first_offset,
+        lost_directory=chain.lost_directory,
         num_lost=num_lost,
         loss=loss,
     )

@@ -40,7 +40,8 @@ def without_lost_images(recording: PrairieRecording, present: frozenset[str]) ->
         if file.file_name in present
     ]
     num_pages = {
-        name: _count_pages(folder / name, is_first=name == named[0]) for name in dict.fromkeys(named)
+        name: _count_pages(folder / name, is_first=name == named[0])
+        for name in dict.fromkeys(named)
     }
     places = [
         (file.file_name, file.page)

@@ -45,13 +45,15 @@ def open_prairie_recording(
     recording = _read_once(xml_path)
     present = frozenset(path.name for path in xml_path.parent.iterdir())
     recording = _match_file_case(recording, present)
-    layout = arrange(
-        without_lost_images(recording, present) if allow_truncated else recording,
-        present,
-        allow_truncated,
-    )
-    frames = [frame for cycle in recording.cycles for frame in cycle.frames]
-    named = {file.file_name for frame in frames for file in frame.files}
+    named = {
+        file.file_name
+        for cycle in recording.cycles
+        for frame in cycle.frames
+        for file in frame.files
+    }
+    if allow_truncated:
+        recording = without_lost_images(recording, present)
+    layout = arrange(recording, present, allow_truncated)
     start = f"{xml_path.stem}_Cycle"
     others = sorted(
         name
