@@ -43,13 +43,13 @@ def test_a_file_without_its_end(tmp_path: Path, run: Any, write: Any, is_folder:
     rate = [] if write is scanbox else ["--option", "sampling_frequency=30"]
     words = ["convert", str(folder if is_folder else path), "-o", str(out), "--set", START, *rate]
     refused = run(*words)
-    assert refused.exit_code == 2
-    assert path.name in refused.output
-    assert "--option allow_truncated=true" in refused.output
+    assert refused.code == 2
+    assert path.name in refused.err
+    assert "--option allow_truncated=true" in refused.err
     assert not out.exists()
     done = run(*words, "--option", "allow_truncated=true")
-    assert done.exit_code == 0, done.output
-    assert f"{path.name}' is truncated" in done.output
+    assert done.code == 0, done.err
+    assert f"{path.name}' is truncated" in done.err
     with h5py.File(out) as file:
         (series,) = file["acquisition"].values()
         data = series["data"][:].transpose(0, 2, 1)

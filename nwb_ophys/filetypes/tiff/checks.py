@@ -99,7 +99,8 @@ def inspect_tiff(
             table.num_pages,
             max(stated.num_images, table.num_pages + table.num_lost),
             allow=allow_truncated,
-            is_exact=stated.num_images >= table.num_pages + table.num_lost > 0,
+            is_exact=not table.lost_directory
+            or stated.num_images >= table.num_pages + table.num_lost,
             unit="pages",
             reason=table.loss,
         )

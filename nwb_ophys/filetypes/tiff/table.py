@@ -160,7 +160,6 @@ def read_page_table(path: Path) -> PageTable:
     description = chain.columns.get(tag.IMAGE_DESCRIPTION, None)
     places = _description_places(description, chain, file_size)
     dtype = _pixel_dtype(first, chain.structure)
-    has_one_sample = first[tag.SAMPLES_PER_PIXEL] == first[tag.IMAGE_DEPTH] == 1
     return PageTable(
         path=path,
         file_size=file_size,
@@ -170,12 +169,7 @@ def read_page_table(path: Path) -> PageTable:
         depth=first[tag.IMAGE_DEPTH],
         dtype=dtype,
         compression=first[tag.COMPRESSION],
-        is_direct=first[tag.COMPRESSION] == tag.UNCOMPRESSED
-        and dtype is not None
-        and has_one_sample
-        and bool(segments.in_one_piece.all())
-        and bool((scalars[tag.FILL_ORDER] == 1).all())
-        and bool((scalars[tag.PREDICTOR] == 1).all()),
+        is_direct=dtype is not None and _is_direct(first, scalars, segments),
         is_uniform=all(bool((scalars[code] == first[code]).all()) for code in tag.CODING_TAGS),
         data_offsets=segments.starts,
         description_offsets=places[0][:num_complete],
@@ -184,6 +178,17 @@ def read_page_table(path: Path) -> PageTable:
         lost_directory=chain.lost_directory,
         num_lost=num_lost,
         loss=loss,
+    )
+
+
+def _is_direct(first: dict[int, int], scalars: dict[int, Integers], segments: _Segments) -> bool:
+    """Return whether pixels of a known type lie in the file as they are in memory."""
+    return (
+        first[tag.COMPRESSION] == tag.UNCOMPRESSED
+        and first[tag.SAMPLES_PER_PIXEL] == first[tag.IMAGE_DEPTH] == 1
+        and bool(segments.in_one_piece.all())
+        and bool((scalars[tag.FILL_ORDER] == 1).all())
+        and bool((scalars[tag.PREDICTOR] == 1).all())
     )
 
 

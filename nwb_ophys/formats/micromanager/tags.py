@@ -171,7 +171,7 @@ def acquisition_start(summary: Mapping[str, Any]) -> datetime | None:
 
 def _find_texts(file: BinaryIO, structure: TiffStructure, num_pages: int) -> list[tuple[int, int]]:
     """Return the offset and size of the text of each of the first pages."""
-    places = []
+    places: list[tuple[int, int]] = []
     offset = structure.first_offset
     count_format, offset_format = structure.count_format, structure.offset_format
     record = structure.tag_dtype

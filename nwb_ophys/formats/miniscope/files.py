@@ -127,6 +127,12 @@ def find_devices(probe: PathProbe, fewest: int = 1) -> list[list[Device]]:
     return [by_name[name] for name in sorted(by_name, key=natural_order)]
 
 
+def is_recording_file(name: str) -> bool:
+    """Return whether a file has a name that files of a Miniscope have."""
+    others = (SETTINGS, TIMES, OLD_SETTINGS, OLD_TIMES)
+    return name in others or bool(_VIDEO.fullmatch(name) or _OLD_VIDEO.fullmatch(name))
+
+
 def _on_one_clock(devices: list[Device]) -> bool:
     starts = [device.start for device in devices]
     animals = {device.animal for device in devices}

@@ -9,7 +9,13 @@ from typing import Any
 import attrs
 
 from nwb_ophys.formats.miniscope.avi import is_avi
-from nwb_ophys.formats.miniscope.files import Device, find_devices
+from nwb_ophys.formats.miniscope.files import (
+    SETTINGS,
+    Device,
+    find_device,
+    find_devices,
+    is_recording_file,
+)
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, named_parts
@@ -102,10 +108,25 @@ class MiniscopeImagingInterface(ImagingInterface):
         return f"{count} recordings: {what}" if count > 1 else what
 
     @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the folder that a video, a file of times or of settings belongs to, or None.
+
+        The settings of a whole recording belong to its folder, which holds those of the devices.
+        """
+        if not probe.is_file or not is_recording_file(probe.path.name):
+            return None
+        folder = PathProbe(probe.path.parent)
+        return folder.path if find_device(folder) or _is_session(probe, folder) else None
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each Miniscope at a path."""
         names = [devices[0].name for devices in find_devices(PathProbe(path))]
         return named_parts(names, "device_name", folder_path=path)
+
+
+def _is_session(probe: PathProbe, folder: PathProbe) -> bool:
+    return probe.path.name == SETTINGS and bool(find_devices(folder))
 
 
 def _names(researcher: Any) -> list[str] | None:

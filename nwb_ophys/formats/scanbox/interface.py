@@ -96,6 +96,13 @@ class ScanboxImagingInterface(ImagingInterface):
         return f"'{pixels.name}' of {size:,} bytes, and info in '{header.name}'"
 
     @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the .sbx file of a recording, given it or its .mat file; else None."""
+        if not probe.is_file or probe.path.suffix.lower() not in (".sbx", ".mat"):
+            return None
+        return _beside(probe.path, ".sbx") if cls.matches(probe) else None
+
+    @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
         """Return whether a ``.sbx`` file lacks the ``.mat`` file of Scanbox."""
         return cls.matches(probe) is None

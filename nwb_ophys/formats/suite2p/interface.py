@@ -155,6 +155,13 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
         return _evidence(path, MOVIE_FILES)
 
     @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the folder of the plane that ``data.bin`` or ``data_chan2.bin`` belongs to."""
+        if not probe.is_file or probe.path.name not in ("data.bin", "data_chan2.bin"):
+            return None
+        return probe.path.parent if cls.matches(probe.path.parent) else None
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each plane and channel of a Suite2p folder that has a movie."""
         return _parts(path, MOVIE_FILES, source)

@@ -129,6 +129,11 @@ class ThorImagingInterface(ImagingInterface):
         return f"{images} and {what}"
 
     @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the folder that Experiment.xml, an image or the raw file belongs to, or None."""
+        return probe.path.parent if probe.is_file and cls.matches(probe) else None
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
         """Yield every channel of every region."""
         from nwb_ophys.formats.thor.reader import ThorExtractor, open_thor_recording
