@@ -155,8 +155,8 @@ def open_isxd(path: Path, kind: int) -> IsxdHeader:
     header = read_isxd_header(path)
     if header is None:
         raise CorruptSourceError(
-            f"'{path}' lacks the header at the end of an .isxd file; it may be truncated or "
-            f"damaged. To repair it, {COPY_AGAIN}."
+            f"'{path}' lacks the header at the end of an .isxd file, without which no frame can "
+            f"be read; it may be truncated or damaged. To repair it, {COPY_AGAIN}."
         )
     if header.kind != kind:
         other = _KINDS.get(header.kind, f"of type {header.kind}")  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from nwb_ophys.formats.miniscope.avi import is_avi
 from nwb_ophys.formats.miniscope.files import (
     SETTINGS,
     Device,
+    cameras,
     find_device,
     find_devices,
     is_recording_file,
@@ -121,12 +123,28 @@ class MiniscopeImagingInterface(ImagingInterface):
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each Miniscope at a path."""
-        names = [devices[0].name for devices in find_devices(PathProbe(path))]
+        found = find_devices(PathProbe(path))
+        _warn_of_other_cameras(path, [device for devices in found for device in devices])
+        names = [devices[0].name for devices in found]
         return named_parts(names, "device_name", folder_path=path)
 
 
 def _is_session(probe: PathProbe, folder: PathProbe) -> bool:
     return probe.path.name == SETTINGS and bool(find_devices(folder))
+
+
+def _warn_of_other_cameras(path: Path, devices: list[Device]) -> None:
+    """Warn of the videos of behaviour cameras beside those of the Miniscopes."""
+    others = [folder for device in devices if device.folder != path for folder in cameras(device)]
+    names = list(dict.fromkeys(str(folder.relative_to(path)) for folder in others))
+    if names:
+        shown = ", ".join(f"'{name}'" for name in names[:5])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        warnings.warn(
+            f"'{path}' also has videos of other cameras, which are left out: {shown}{more}.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _names(researcher: Any) -> list[str] | None:

@@ -8,6 +8,7 @@ count its frames.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from nwb_ophys.formats.miniscope.avi import AviFrames, AviOutline, read_avi_outl
 from nwb_ophys.formats.miniscope.files import (
     OLD_SETTINGS,
     SETTINGS,
+    TIMES,
     Device,
     find_devices,
     read_settings,
@@ -92,6 +94,7 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         outlines = [_outlines(device, allow_truncated) for device in self.devices]
         _check_shapes([outline for own in outlines for outline in own])
         self.stated_rate = stated_rate(self.devices[0].settings)
+        _warn_of_missing_times(self.devices)
         times, frames = _times(self.devices, outlines, sampling_frequency, camera_number)
         self._samples, self._native_times = frames, times
         self._rate = sampling_frequency or self.stated_rate or _measured(times)
@@ -248,6 +251,21 @@ def _check_shapes(outlines: Sequence[AviOutline]) -> None:
             )
     if not sum(outline.num_frames for outline in outlines):
         raise SourceError(f"'{first.path}' holds no frames; copy the recording again.")
+
+
+def _warn_of_missing_times(devices: Sequence[Device]) -> None:
+    """Warn of recordings without a file of timestamps beside others that have one."""
+    lacking = [device.folder for device in devices if device.times is None]
+    if not lacking or len(lacking) == len(devices):
+        return
+    shown = ", ".join(f"'{folder}'" for folder in lacking[:5])
+    more = ", …" if len(lacking) > 5 else ""
+    warnings.warn(
+        f"{len(lacking)} of {len(devices)} recordings have no {TIMES}, although the others do: "
+        f"{shown}{more}. Their frames are spaced evenly; copy the missing file there.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _times(
