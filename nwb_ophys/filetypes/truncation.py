@@ -19,10 +19,10 @@ class NothingCompleteError(CorruptSourceError):
 def report_truncated(
     path: Path,
     num_complete: int,
-    num_expected: int,
+    num_expected: int = 0,
     *,
     allow: bool,
-    is_exact: bool = True,
+    is_exact: bool | None = None,
     unit: str = "frames",
     reason: str = "",
 ) -> None:
@@ -31,12 +31,15 @@ def report_truncated(
     Parameters
     ----------
     path : pathlib.Path
-    num_complete, num_expected : int
-        Number of complete frames, and of the frames that the file should have.
+    num_complete : int
+        Number of complete frames.
+    num_expected : int
+        Number of frames that the file should have. If it is not larger than the number of complete
+        frames, it is unknown, and at least one frame is missing.
     allow : bool
         The source argument ``allow_truncated``.
-    is_exact : bool
-        Whether the expected number is known; if not, it is the smallest possible one.
+    is_exact : bool, optional
+        Whether the expected number is known, and not only the smallest possible one.
     unit : str
         Name of the frames in the plural, such as ``"pages"``.
     reason : str
@@ -47,8 +50,12 @@ def report_truncated(
     CorruptSourceError
         Unless ``allow``; the message names the option.
     """
-    what = describe_truncated(
-        path, num_complete, num_expected, is_exact=is_exact, unit=unit, reason=reason
+    if is_exact is None:
+        is_exact, num_expected = num_expected > num_complete, max(num_expected, num_complete + 1)
+    because = f" ({reason})" if reason else ""
+    what = (
+        f"'{path}' is truncated{because}: {num_complete} of {'' if is_exact else 'at least '}"
+        f"{num_expected} {unit} {'is' if num_complete == 1 else 'are'} complete"
     )
     if not allow:
         raise CorruptSourceError(
@@ -56,28 +63,6 @@ def report_truncated(
             f"{ALLOW_TRUNCATED}."
         )
     warnings.warn(f"{what}; the rest of the file is left out.", UserWarning, stacklevel=4)
-
-
-def describe_truncated(
-    path: Path,
-    num_complete: int,
-    num_expected: int,
-    *,
-    is_exact: bool = True,
-    unit: str = "frames",
-    reason: str = "",
-) -> str:
-    """Return the statement that a file is truncated, without a full stop.
-
-    See :func:`report_truncated` for the parameters.
-    """
-    least = "" if is_exact else "at least "
-    because = f" ({reason})" if reason else ""
-    verb = "is" if num_complete == 1 else "are"
-    return (
-        f"'{path}' is truncated{because}: {num_complete} of {least}{num_expected} {unit} {verb} "
-        "complete"
-    )
 
 
 def nothing_complete(path: Path, unit: str = "frames", reason: str = "") -> NothingCompleteError:

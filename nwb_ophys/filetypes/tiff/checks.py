@@ -155,16 +155,8 @@ def inspect_later_tiff(
     except NothingCompleteError:
         if is_first:
             raise
-        size = path.stat().st_size
-        report_truncated(
-            path,
-            0,
-            1,
-            allow=allow_truncated,
-            is_exact=False,
-            unit="pages",
-            reason=f"it has {size} bytes",
-        )
+        reason = f"it has {path.stat().st_size} bytes"
+        report_truncated(path, 0, allow=allow_truncated, unit="pages", reason=reason)
         return None
 
 

@@ -194,9 +194,7 @@ def _complete(
             f"its {size} bytes after the first {offset} are {count} frames of {known} bytes and "
             f"{rest} bytes of another; check shape, dtype and offset"
         )
-        report_truncated(
-            path, count, count + 1, allow=allow_truncated, is_exact=False, reason=evidence
-        )
+        report_truncated(path, count, allow=allow_truncated, reason=evidence)
     elif rest or count < 1:
         raise CorruptSourceError(
             f"'{path}' has {size} bytes after the first {offset}, which are {count} times {known} "

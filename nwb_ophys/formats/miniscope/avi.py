@@ -92,14 +92,7 @@ def read_avi_outline(path: Path, allow_truncated: bool = False) -> AviOutline:
     header.pop("stream")
     stated = header.pop("length", 0)
     if lost:
-        report_truncated(
-            path,
-            num_frames,
-            max(stated, num_frames + 1),
-            allow=allow_truncated,
-            is_exact=stated > num_frames,
-            reason=lost,
-        )
+        report_truncated(path, num_frames, stated, allow=allow_truncated, reason=lost)
     return AviOutline(path, num_frames=num_frames, is_truncated=bool(lost), **header)
 
 

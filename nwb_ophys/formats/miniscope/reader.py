@@ -236,7 +236,7 @@ def _later_outline(path: Path, allow_truncated: bool, is_first: bool) -> AviOutl
         if is_first:
             raise
         reason = f"it has {path.stat().st_size} bytes"
-        report_truncated(path, 0, 1, allow=allow_truncated, is_exact=False, reason=reason)
+        report_truncated(path, 0, allow=allow_truncated, reason=reason)
         return None
 
 

@@ -156,9 +156,8 @@ def _count_frames(path: Path, header: ScanboxHeader, allow_truncated: bool) -> i
         report_truncated(
             path,
             count,
-            max(header.frames_requested, count + 1),
+            header.frames_requested,
             allow=allow_truncated,
-            is_exact=header.frames_requested > count,
             reason=evidence,
         )
     left = count % header.num_planes

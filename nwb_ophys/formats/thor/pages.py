@@ -240,15 +240,7 @@ def open_raw(
     if not count:
         raise nothing_complete(path, reason=evidence)
     if rest or left:
-        stated = experiment.num_frames
-        report_truncated(
-            path,
-            count,
-            max(stated, count + 1),
-            allow=allow_truncated,
-            is_exact=stated > count,
-            reason=evidence,
-        )
+        report_truncated(path, count, experiment.num_frames, allow=allow_truncated, reason=evidence)
     frames = _split_volumes(experiment, count, path, allow_truncated, bool(rest or left))
     reader = TiffPageReader([_raw_source(path, size, rows, columns, number)])
     return reader, frames * len(names) + names.index(channel)

@@ -105,7 +105,7 @@ def test_truncation_states_path_and_number_of_complete_pages(tmp_path: Path) -> 
     with tifffile.TiffFile(path) as tiff:
         fifth = tiff.pages[5].offset
     path.write_bytes(path.read_bytes()[:fifth])
-    with pytest.raises(CorruptSourceError, match=r"movie\.tif' is truncated.*5 of at least 6 pages"):
+    with pytest.raises(CorruptSourceError, match=r"movie\.tif' is trunc.*5 of at least 6 pages"):
         inspect_tiff(path)
 
 
