@@ -62,7 +62,9 @@ def report_truncated(
             f"{what}. To repair it, {COPY_AGAIN}; to convert only what is complete, give "
             f"{ALLOW_TRUNCATED}."
         )
-    warnings.warn(f"{what}; the rest of the file is left out.", UserWarning, stacklevel=4)
+    # Named as the place of all these warnings, this line makes Python show each of them only once,
+    # although a file is opened for each stream.
+    warnings.warn(f"{what}; the rest of the file is left out.", UserWarning, stacklevel=1)
 
 
 def nothing_complete(path: Path, unit: str = "frames", reason: str = "") -> NothingCompleteError:
@@ -101,5 +103,5 @@ def warn_of_later_files(path: Path, later: Sequence[Path]) -> None:
         f"file{'' if len(later) == 1 else 's'} after it, '{later[0].name}'{last}, "
         f"{'is' if len(later) == 1 else 'are'} left out, since frames before them are missing.",
         UserWarning,
-        stacklevel=4,
+        stacklevel=1,
     )
