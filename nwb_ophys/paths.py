@@ -181,6 +181,11 @@ def natural_order(name: str) -> tuple[str, str]:
     return _NUMBER.sub(_padded, name), name
 
 
+def without_digits(name: str) -> str:
+    """Return a name without its digits, which is the same for all files of a series."""
+    return name.translate(_WITHOUT_DIGITS)
+
+
 def _padded(number: re.Match[str]) -> str:
     return number[0].zfill(_MOST_DIGITS)
 
@@ -205,7 +210,7 @@ def sample_of_many(
         return list(items)
     series: dict[tuple[str, str], list[int]] = {}
     for index, (folder, name) in enumerate(places):
-        series.setdefault((folder, name.translate(_WITHOUT_DIGITS)), []).append(index)
+        series.setdefault((folder, without_digits(name)), []).append(index)
     ordered = [[own[0], *own[:0:-1][:1], *own[1:-1]][:most] for own in series.values()]
     turns = itertools.zip_longest(*ordered)
     taken = [index for turn in turns for index in turn if index is not None][:most]

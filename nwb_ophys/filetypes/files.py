@@ -44,8 +44,13 @@ def unreadable_file(path: Path, kind: str, error: object) -> CorruptSourceError:
     error : object
         The error of the library, or its message.
     """
+    # HDF5 refuses a file that is shorter than its header states.
+    no_part = " No part of an HDF5 file can be read without its end." * (
+        "truncated file" in str(error)
+    )
     return CorruptSourceError(
-        f"'{path}' cannot be read as {kind}: {error}. It may be truncated or damaged; {COPY_AGAIN}."
+        f"'{path}' cannot be read as {kind}: {error}. It may be truncated or damaged; "
+        f"{COPY_AGAIN}.{no_part}"
     )
 
 

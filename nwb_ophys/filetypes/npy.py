@@ -2,16 +2,94 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 import pickle
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.filetypes.files import require_file, unreadable_file
+from nwb_ophys.filetypes.files import COPY_AGAIN, require_file, unreadable_file
+from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
+
+
+@attrs.frozen(kw_only=True)
+class NpyHeader:
+    """Header of a ``.npy`` file.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    is_fortran : bool
+        Whether the first axis is the fastest in the file.
+    offset : int
+        Position of the first number, in bytes.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    is_fortran: bool
+    offset: int
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the complete file, in bytes."""
+        return self.offset + math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_npy_header(path: Path) -> NpyHeader | None:
+    """Read the header of a ``.npy`` file of plain numbers; return None if it has none."""
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version]
+            shape, is_fortran, dtype = read(file)
+            found = NpyHeader(shape=shape, dtype=dtype, is_fortran=is_fortran, offset=file.tell())
+    except (OSError, ValueError, EOFError, KeyError):
+        return None
+    return None if found.dtype.hasobject else found
+
+
+def load_npy_movie(path: Path, *, allow_truncated: bool = False) -> NDArray[Any]:
+    """Open a ``.npy`` file whose first axis is time, as a memory map.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    allow_truncated : bool
+        Whether to read the complete frames of a truncated file, with a UserWarning.
+
+    Raises
+    ------
+    SourceError
+        As for :func:`load_npy`; of a truncated file with the number of complete frames.
+    """
+    require_file(path, "a .npy file", folder_error=CorruptSourceError)
+    header, size = read_npy_header(path), path.stat().st_size
+    if header is None or len(header.shape) < 2 or size >= header.num_bytes:
+        return load_npy(path)
+    evidence = f"it has {size} bytes of {header.num_bytes}"
+    if header.is_fortran:
+        raise CorruptSourceError(
+            f"'{path}' is truncated ({evidence}): its order is that of Fortran, in which time is "
+            f"the fastest axis, so no frame is complete. To repair it, {COPY_AGAIN}."
+        )
+    frame_bytes = max(math.prod(header.shape[1:]) * header.dtype.itemsize, 1)
+    count = max(size - header.offset, 0) // frame_bytes
+    if not count:
+        raise nothing_complete(path, reason=evidence)
+    report_truncated(path, count, header.shape[0], allow=allow_truncated, reason=evidence)
+    shape = (count, *header.shape[1:])
+    return np.memmap(path, header.dtype, "r", offset=header.offset, shape=shape)
+
 
 # Paths of another operating system cannot be made; their pure forms can.
 _PURE_PATHS = {"WindowsPath": "PureWindowsPath", "PosixPath": "PurePosixPath"}

@@ -15,7 +15,7 @@ from nwb_ophys.filetypes.tiff.folders import (
 )
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.interfaces.base import Detectable
-from nwb_ophys.paths import PathProbe
+from nwb_ophys.paths import PathProbe, without_digits
 
 
 def first_unowned(
@@ -69,7 +69,14 @@ def own_files(probe: PathProbe, owns: Callable[[TiffHeading], bool]) -> list[Pat
     """
     files = tiff_files(probe.path)
     headings = {path: probe.read_once(read_tiff_heading, path) for path in files}
-    return [path for path, each in headings.items() if each is not None and owns(each)] or files
+    own = {path for path, each in headings.items() if each is not None and owns(each)}
+    # An empty file with such a name is a part that was lost, which the reader reports.
+    patterns = {without_digits(path.name) for path in own}
+    return [
+        path
+        for path, each in headings.items()
+        if path in own or (each is None and without_digits(path.name) in patterns)
+    ] or files
 
 
 @functools.cache

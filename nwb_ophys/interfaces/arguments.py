@@ -44,6 +44,15 @@ def argument(
     return field(description, default, schema)
 
 
+def allow_truncated_argument() -> Any:
+    """Declare the source argument that accepts truncated files, for formats read frame by frame."""
+    return argument(
+        "Convert only the complete frames of files that are truncated, with a warning, instead of "
+        "refusing them.",
+        default=False,
+    )
+
+
 _SIZES = {
     "buffer_gb": {"type": "number", "exclusiveMinimum": 0},
     "chunk_mb": {"type": "number", "exclusiveMinimum": 0},

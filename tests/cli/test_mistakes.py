@@ -66,7 +66,7 @@ MISTAKES = {
     "truncated HDF5, not recognised": (["cut-caiman.hdf5", *TO], ["cut-caiman.hdf5"]),
     "truncated array": (
         ["cut-movie.npy", *TO, "--format", "numpy", *RATE, "--set", START],
-        ["cut-movie.npy", "damaged"],
+        ["cut-movie.npy", "is truncated", "--option allow_truncated=true"],
     ),
     "corrupt traces": (["damaged0/suite2p", *TO, "--set", START], ["plane0/F.npy", "damaged"]),
     "corrupt ROIs": (["damaged1/suite2p", *TO, "--set", START], ["plane0/stat.npy", "damaged"]),

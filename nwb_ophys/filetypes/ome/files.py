@@ -16,9 +16,13 @@ from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundErro
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.ome.model import OmeBlock, OmeDocument, OmeImage
 from nwb_ophys.filetypes.ome.xml import parse_ome_xml
-from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_later_tiff, inspect_tiff
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.tiff.pages import Integers
+from nwb_ophys.filetypes.tiff.table import read_page_table
+
+# Page of a plane that a truncated file lacks; -1 is a plane without a page.
+_LOST = -2
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -111,12 +115,26 @@ def read_ome(path: Path) -> OmeRecording:
 
 
 def find_pages(
-    recording: OmeRecording, image: OmeImage, channel: int, planes: slice = slice(None)
+    recording: OmeRecording,
+    image: OmeImage,
+    channel: int,
+    planes: slice = slice(None),
+    allow_truncated: bool = False,
 ) -> OmePages:
     """Find the page of each plane of one channel of an image.
 
     Times with missing planes are left out, with a UserWarning: the last ones of an acquisition
     that was stopped early, or those at which the channel was skipped.
+
+    Parameters
+    ----------
+    recording : OmeRecording
+    image : OmeImage
+    channel : int
+    planes : slice
+    allow_truncated : bool
+        Whether to accept truncated files, with a UserWarning. Times from the first one on of which
+        a page is lost, in any channel, are left out of all channels.
 
     Raises
     ------
@@ -128,13 +146,24 @@ def find_pages(
         OmeBlock(file_name=None, uuid=None, ifd=None, first=dict.fromkeys("CZT", 0), count=None),
     )
     paths = list(dict.fromkeys(recording.files.get(_key(b), recording.path) for b in blocks))
-    sources = [inspect_tiff(path, reads_axes=False) for path in paths]
+    found = [
+        inspect_later_tiff(
+            path, reads_axes=False, allow_truncated=allow_truncated, is_first=path == paths[0]
+        )
+        for path in paths
+    ]
+    sources = [source for source in found if source is not None]
+    paths_found = [source.table.path for source in sources]
     firsts = np.concatenate([[0], np.cumsum([source.table.num_pages for source in sources])])
     sizes = [image.sizes[axis] for axis in reversed(image.order)]
     flat = np.full(int(np.prod(sizes)), -1, np.int64)
     for block in blocks:
-        index = paths.index(recording.files.get(_key(block), recording.path))
-        _enter(flat, block, image, sources[index], int(firsts[index]))
+        path = recording.files.get(_key(block), recording.path)
+        index = paths_found.index(path) if path in paths_found else None
+        if index is None:
+            _enter(flat, block, image, None, 0)
+        else:
+            _enter(flat, block, image, sources[index], int(firsts[index]))
     _check_shape(recording, image, sources)
     used = flat[flat >= 0]
     if len(np.unique(used)) < len(used):
@@ -144,7 +173,8 @@ def find_pages(
         )
     axes = image.order[::-1]
     pages = flat.reshape(sizes).transpose([axes.index(axis) for axis in "CTZ"])
-    own = pages[channel][:, planes]
+    lost = np.flatnonzero((pages == _LOST).any(axis=(0, 2)))
+    own = pages[channel][: lost[0] if len(lost) else None, planes]
     times = _complete(recording.path, own)
     return OmePages(sources=sources, pages=np.ascontiguousarray(own[times]), times=times)
 
@@ -164,8 +194,8 @@ def _read_cached(path: Path, is_tiff: bool, size: int, changed: int) -> OmeDocum
 
 
 def _text(path: Path) -> str:
-    # This module parses the order of the pages itself, in more detail.
-    text = inspect_tiff(path, reads_axes=False).table.read_description(0)
+    # A truncated file is refused, or accepted, when its pages are looked for.
+    text = read_page_table(path).read_description(0)
     if "<OME" not in text[:4096]:
         raise SourceError(
             f"'{path}' has no OME-XML in the description of its first page; read it as a plain "
@@ -219,16 +249,26 @@ def _by_uuid(folder: Path) -> dict[str, Path]:
 
 
 def _enter(
-    flat: Integers, block: OmeBlock, image: OmeImage, source: TiffSource, first: int
+    flat: Integers, block: OmeBlock, image: OmeImage, source: TiffSource | None, first: int
 ) -> None:
-    """Enter the pages of a block; its planes follow each other in the stated order."""
+    """Enter the pages of a block; its planes follow each other in the stated order.
+
+    Pages that a truncated file lacks, or all pages if there is no source, are entered as lost.
+    """
     stride, start = 1, 0
     for axis in image.order:
         start += block.first[axis] * stride
         stride *= image.sizes[axis]
     page = block.ifd or 0
-    available = source.table.num_pages - page
+    available = max(source.table.num_pages - page, 0) if source else 0
     count = block.count
+    if source is None or source.table.is_truncated:
+        stated = count or (1 if block.ifd is not None else len(flat) - start)
+        flat[start + available : start + stated] = _LOST
+        count = min(available, stated)
+        if not count:
+            return
+    assert source is not None  # without a source there is no page
     if count is None:
         count = 1 if block.ifd is not None else min(available, len(flat) - start)
     if count > available or start + count > len(flat):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from nwb_ophys.filetypes.files import COPY_AGAIN, require_file
 from nwb_ophys.filetypes.tiff.axes import StatedAxes, read_stated_axes
 from nwb_ophys.filetypes.tiff.pages import UNCOMPRESSED
 from nwb_ophys.filetypes.tiff.table import PageTable, read_page_table
+from nwb_ophys.filetypes.truncation import (
+    NothingCompleteError,
+    report_truncated,
+    warn_of_later_files,
+)
 from nwb_ophys.optional import require_package
 
 
@@ -37,7 +43,9 @@ class TiffSource:
     dtype: np.dtype
 
 
-def inspect_tiff(path: str | PathLike[str], *, reads_axes: bool = True) -> TiffSource:
+def inspect_tiff(
+    path: str | PathLike[str], *, reads_axes: bool = True, allow_truncated: bool = False
+) -> TiffSource:
     """Check a TIFF file and find its images, reading only its headers.
 
     Reads one directory of some hundred bytes per page, and decodes nothing.
@@ -49,6 +57,8 @@ def inspect_tiff(path: str | PathLike[str], *, reads_axes: bool = True) -> TiffS
     reads_axes : bool
         Whether to read the axes that the file states. False if the caller knows the page of each
         plane, since the description of a whole recording may have megabytes.
+    allow_truncated : bool
+        Whether to accept a truncated file, with a UserWarning; only its complete pages are read.
 
     Returns
     -------
@@ -60,7 +70,8 @@ def inspect_tiff(path: str | PathLike[str], *, reads_axes: bool = True) -> TiffS
     SourceNotFoundError
         If there is no such file.
     CorruptSourceError
-        If it is not a TIFF or is truncated; the message gives the number of complete pages.
+        If it is not a TIFF or is truncated; the message gives the number of complete pages, and
+        names the option unless there is no such page.
     SourceError
         If pages differ in shape or dtype, or have several samples per pixel (RGB).
     MissingPackageError
@@ -81,9 +92,72 @@ def inspect_tiff(path: str | PathLike[str], *, reads_axes: bool = True) -> TiffS
             f"'{file_path}': numpy has no type for its pixels; convert it to 16 bits."
         )
     stated = read_stated_axes(table) if reads_axes else StatedAxes()
-    return TiffSource(
-        table=_expand_images(table, stated), stated=stated, dtype=dtype.newbyteorder("=")
-    )
+    table, stated = _expand_images(table, stated)
+    if table.is_truncated:
+        report_truncated(
+            file_path,
+            table.num_pages,
+            max(stated.num_images, table.num_pages + table.num_lost),
+            allow=allow_truncated,
+            is_exact=not table.lost_directory
+            or stated.num_images >= table.num_pages + table.num_lost,
+            unit="pages",
+            reason=table.loss,
+        )
+        table, stated = _cut_to_samples(table, stated)
+    return TiffSource(table=table, stated=stated, dtype=dtype.newbyteorder("="))
+
+
+def inspect_tiffs(
+    paths: Iterable[str | PathLike[str]], *, reads_axes: bool = True, allow_truncated: bool = False
+) -> list[TiffSource]:
+    """Check the TIFF files of one recording, in order of time, up to a truncated one.
+
+    Parameters
+    ----------
+    paths : iterable of paths
+    reads_axes, allow_truncated
+        As for :func:`inspect_tiff`. Files after a truncated one are left out, with a UserWarning.
+
+    Raises
+    ------
+    SourceError
+        As for :func:`inspect_tiff`.
+    """
+    files = [Path(path) for path in paths]
+    sources: list[TiffSource] = []
+    for index, path in enumerate(files):
+        source = inspect_later_tiff(
+            path, reads_axes=reads_axes, allow_truncated=allow_truncated, is_first=not index
+        )
+        sources += [] if source is None else [source]
+        if source is None or source.table.is_truncated:
+            warn_of_later_files(path, files[index + 1 :])
+            break
+    return sources
+
+
+def inspect_later_tiff(
+    path: Path, *, reads_axes: bool = True, allow_truncated: bool = False, is_first: bool = False
+) -> TiffSource | None:
+    """Check a file of a recording of several files; return None if nothing in it is complete.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    reads_axes, allow_truncated
+        As for :func:`inspect_tiff`.
+    is_first : bool
+        Whether no file is before it, so that there is nothing to convert without it.
+    """
+    try:
+        return inspect_tiff(path, reads_axes=reads_axes, allow_truncated=allow_truncated)
+    except NothingCompleteError:
+        if is_first:
+            raise
+        reason = f"it has {path.stat().st_size} bytes"
+        report_truncated(path, 0, allow=allow_truncated, unit="pages", reason=reason)
+        return None
 
 
 def _check_samples(table: PageTable) -> None:
@@ -117,30 +191,78 @@ def _check_codec(table: PageTable, constants: object, names: type) -> None:
     )
 
 
-def _expand_images(table: PageTable, stated: StatedAxes) -> PageTable:
-    """Return a table of all images of a file that has a page directory only for the first one.
+def _expand_images(table: PageTable, stated: StatedAxes) -> tuple[PageTable, StatedAxes]:
+    """Return all images of a file that has a page directory only for the first one.
 
     ImageJ writes stacks of more than 4 GB with only the directory of the first image; the other
-    images follow without gaps. tifffile does so with ``metadata={"truncate": True}``.
+    images follow without gaps. tifffile does so with ``metadata={"truncate": True}``. A page that
+    was saved from a stack may state the images of the stack, but holds only its own pixels.
     """
     if table.num_pages >= stated.num_images:
-        return table
-    images = f"'{table.path}' states {stated.num_images} images in its {stated.kind} description"
-    if table.num_pages > 1 or not table.is_direct or table.dtype is None:
-        raise CorruptSourceError(
-            f"{images}, but has {table.num_pages} pages; it is truncated, or pages were removed "
-            f"from it. Try to {COPY_AGAIN}."
-        )
+        return table, stated
+    source = f"its {stated.kind} description states {stated.num_images} images"
+    if table.is_truncated:
+        return _before_lost_directories(table, stated), stated
+    if table.num_pages > 1:
+        lost = stated.num_images - table.num_pages
+        return attrs.evolve(table, num_lost=lost, loss=source), stated
+    if not table.is_direct or table.dtype is None:
+        return table, StatedAxes()
     page_size = table.rows * table.columns * table.dtype.itemsize
     start = int(table.data_offsets[0])
-    complete = (table.file_size - start) // page_size
+    end = start + page_size * stated.num_images
+    complete = min((table.file_size - start) // page_size, stated.num_images)
+    ends_with_page = table.file_size <= start + page_size + 1  # files end at even positions
+    if ends_with_page or start < table.first_directory < end:
+        return table, StatedAxes()
+    offsets = start + page_size * np.arange(complete, dtype=np.int64)
+    table = attrs.evolve(table, data_offsets=offsets)
     if complete < stated.num_images:
+        lost = stated.num_images - complete
+        return attrs.evolve(table, num_lost=lost, loss=f"{source}, without gaps"), stated
+    return table, stated
+
+
+def _before_lost_directories(table: PageTable, stated: StatedAxes) -> PageTable:
+    """Return the complete images of a truncated file that has lost all directories but the first.
+
+    ImageJ and tifffile write all images without gaps, and then the other directories. The stated
+    position of the second directory shows that the images lie before it.
+    """
+    if table.num_pages > 1 or not table.is_direct or table.dtype is None:
+        return table
+    page_size = table.rows * table.columns * table.dtype.itemsize
+    start, number = int(table.data_offsets[0]), stated.num_images
+    if table.lost_directory < start + number * page_size or table.first_directory > start:
+        return table
+    complete = min((table.file_size - start) // page_size, number)
+    offsets = start + page_size * np.arange(complete, dtype=np.int64)
+    return attrs.evolve(table, data_offsets=offsets, num_lost=number - complete)
+
+
+def _cut_to_samples(table: PageTable, stated: StatedAxes) -> tuple[PageTable, StatedAxes]:
+    """Return the pages of the complete samples of a truncated file, and their axes.
+
+    Raises
+    ------
+    CorruptSourceError
+        If the file states axes by which no sample is complete.
+    """
+    if stated.unclear or prod(stated.sizes) <= 1 or table.num_pages >= stated.num_images:
+        return table, stated
+    if not stated.axes:
+        return table, attrs.evolve(stated, num_images=table.num_pages)
+    pages_per_sample = prod(stated.sizes[1:])
+    num_samples = table.num_pages // pages_per_sample
+    if stated.axes[0] != "T" or not num_samples:
         raise CorruptSourceError(
-            f"{images}, without gaps from byte {start}, but is truncated: its {table.file_size} "
-            f"bytes hold {complete} complete images. To repair it, {COPY_AGAIN}."
+            f"'{table.path}' is truncated: it states the axes {stated.axes} of sizes "
+            f"{stated.sizes}, slowest first, but has {table.num_pages} complete pages, so no "
+            f"sample has all its channels and planes. To repair it, {COPY_AGAIN}."
         )
-    offsets = start + page_size * np.arange(stated.num_images, dtype=np.int64)
-    return attrs.evolve(table, data_offsets=offsets)
+    sizes = (num_samples, *stated.sizes[1:])
+    kept = attrs.evolve(stated, sizes=sizes, num_images=prod(sizes))
+    return table.head(prod(sizes)), kept
 
 
 def check_agreement(first: Any, other: Any, names: Iterable[str], advice: str) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.truncation import NothingCompleteError
 
 Integers = npt.NDArray[np.int64]
 
@@ -142,6 +143,10 @@ class DirectoryChain:
         Number of complete IFDs.
     problem : str
         Why the chain ends before its end marker; empty if it does not.
+    is_cut : bool
+        Whether it ends because the file does, and not because a directory is damaged.
+    lost_directory : int
+        Stated position of the directory at which it ends early; 0 if it does not.
     columns : dict of int to TagColumn
         The tags that are read, by number; tags that no page has are absent.
     tag_ends : numpy.ndarray of int64, shape (pages,)
@@ -151,6 +156,8 @@ class DirectoryChain:
     structure: TiffStructure
     num_pages: int
     problem: str
+    is_cut: bool
+    lost_directory: int
     columns: dict[int, TagColumn]
     tag_ends: Integers
 
@@ -182,7 +189,8 @@ def read_structure(file: BinaryIO, path: Path) -> TiffStructure:
         if version == 43 and len(head) == 16:
             (offset,) = struct.unpack(byte_order + "Q", head[8:16])
             return TiffStructure(byte_order=byte_order, is_big=True, first_offset=offset)
-    raise CorruptSourceError(
+    error = NothingCompleteError if len(head) < 8 else CorruptSourceError
+    raise error(
         f"'{path}' is not a TIFF file: it begins with the bytes {head[:4].hex(' ') or '(none)'}, "
         "but a TIFF file begins with 49 49 2a 00, 4d 4d 00 2a, 49 49 2b 00 or 4d 4d 00 2b. Give a "
         "TIFF file."
@@ -212,7 +220,7 @@ def read_chain(file: BinaryIO, path: Path, file_size: int) -> DirectoryChain:
         If the file is not a TIFF file.
     """
     structure = read_structure(file, path)
-    blocks, problem = _read_directories(file, structure, file_size)
+    blocks, problem, is_cut, lost = _read_directories(file, structure, file_size)
     sizes = np.array([len(block) for block in blocks], np.int64)
     columns: dict[int, TagColumn] = {}
     tag_ends = np.zeros(len(blocks), np.int64)
@@ -227,6 +235,8 @@ def read_chain(file: BinaryIO, path: Path, file_size: int) -> DirectoryChain:
         structure=structure,
         num_pages=len(blocks),
         problem=problem,
+        is_cut=is_cut,
+        lost_directory=lost,
         columns=columns,
         tag_ends=tag_ends,
     )
@@ -234,40 +244,44 @@ def read_chain(file: BinaryIO, path: Path, file_size: int) -> DirectoryChain:
 
 def _read_directories(
     file: BinaryIO, structure: TiffStructure, file_size: int
-) -> tuple[list[bytes], str]:
-    """Return the tags of each page as bytes, and why the chain breaks (empty if it does not)."""
+) -> tuple[list[bytes], str, bool, int]:
+    """Return the tags of each page, why the chain breaks, whether the file ends there, and where.
+
+    The last number is the position of the directory that could not be read, 0 if there is none.
+    """
     count_format, offset_format = structure.count_format, structure.offset_format
     tag_size = structure.tag_dtype.itemsize
     frame_size = count_format.size + offset_format.size
     blocks: list[bytes] = []
     seen: set[int] = set()
     next_offset, block_size = structure.first_offset, 20 * tag_size + frame_size
-    problem = ""
+    problem, is_cut = "", False
     while offset := next_offset:
         if offset in seen:
             problem = "was already read: the chain is circular"
             break
         seen.add(offset)
         if offset > file_size - count_format.size:
-            problem = f"lies beyond the end of the file, byte {file_size}"
+            problem, is_cut = f"lies beyond the end of the file, byte {file_size}", True
             break
         file.seek(offset)
         block = file.read(block_size)
         (num_tags,) = count_format.unpack_from(block)
         if not 0 < num_tags <= MAXIMAL_TAGS:
-            problem = f"claims to hold {num_tags} tags"
+            # A directory that was not written yet when the program crashed is filled with zeros.
+            problem, is_cut = f"claims to hold {num_tags} tags", num_tags == 0
             break
         # Most pages have as many tags as the page before, so that one read gets the whole IFD.
         block_size = num_tags * tag_size + frame_size
         if len(block) < block_size:
             block += file.read(block_size - len(block))
         if len(block) < block_size:
-            problem = f"is truncated at the end of the file, byte {file_size}"
+            problem, is_cut = f"is truncated at the end of the file, byte {file_size}", True
             break
         (next_offset,) = offset_format.unpack_from(block, block_size - offset_format.size)
         blocks.append(block[count_format.size : block_size - offset_format.size])
     where = f"the directory of page {len(blocks)}, at byte {offset}, " if problem else ""
-    return blocks, where + problem
+    return blocks, where + problem, is_cut, offset if problem else 0
 
 
 def _element_sizes(types: npt.NDArray[np.integer]) -> Integers:

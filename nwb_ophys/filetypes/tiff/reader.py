@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, closed_file
-from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_later_tiff
 from nwb_ophys.filetypes.tiff.pages import Integers
+from nwb_ophys.filetypes.truncation import nothing_complete
 from nwb_ophys.memory import release_map
 from nwb_ophys.optional import require_package
 
@@ -200,10 +201,14 @@ class ManyTiffsReader(TiffPageReader):
         The files in the order of their pages.
     num_pages : sequence of int
         Number of pages of each file that are counted.
+    allow_truncated : bool
+        Whether files may be truncated after these pages.
     """
 
-    def __init__(self, paths: Sequence[Path], num_pages: Sequence[int]) -> None:
-        sources = _LazySources(paths, num_pages)
+    def __init__(
+        self, paths: Sequence[Path], num_pages: Sequence[int], *, allow_truncated: bool = False
+    ) -> None:
+        sources = _LazySources(paths, num_pages, allow_truncated)
         sources[len(sources) - 1]
         self._begin(sources, num_pages)
 
@@ -272,7 +277,10 @@ class _LentFiles:
 class _LazySources(Sequence[TiffSource]):
     """Files that are checked on access; may be used from several threads at once."""
 
-    def __init__(self, paths: Sequence[Path], num_pages: Sequence[int]) -> None:
+    def __init__(
+        self, paths: Sequence[Path], num_pages: Sequence[int], allow_truncated: bool
+    ) -> None:
+        self._allow_truncated = allow_truncated
         self._paths = paths
         self._num_pages = num_pages
         self._first = self._checked(0)
@@ -280,7 +288,11 @@ class _LazySources(Sequence[TiffSource]):
 
     def _checked(self, index: int) -> TiffSource:
         path, expected = self._paths[index], self._num_pages[index]
-        source = inspect_tiff(path, reads_axes=False)
+        source = inspect_later_tiff(
+            path, reads_axes=False, allow_truncated=self._allow_truncated, is_first=not index
+        )
+        if source is None:
+            raise nothing_complete(path, "pages")
         if source.table.num_pages < expected:
             raise CorruptSourceError(
                 f"'{path}' has {source.table.num_pages} pages, but the header of the recording "

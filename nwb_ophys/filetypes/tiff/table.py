@@ -1,4 +1,4 @@
-"""Locate the pixels of each page of a TIFF file, and refuse truncated files."""
+"""Locate the pixels of each page of a TIFF file, up to the end of a truncated file."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from nwb_ophys.filetypes.tiff.pages import (
     TiffStructure,
     read_chain,
 )
+from nwb_ophys.filetypes.truncation import nothing_complete
 
 NUMBER_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 
@@ -50,6 +51,14 @@ class PageTable:
         File position of the first pixel of each page, in bytes.
     description_offsets, description_sizes : numpy.ndarray of int64, shape (pages,)
         File position and size in bytes of the ImageDescription; size 0 if there is none.
+    first_directory : int
+        File position of the directory of the first page.
+    lost_directory : int
+        Stated position of the directory at which the chain of a truncated file ends; 0 if none.
+    num_lost : int
+        Smallest number of pages that the file lacks; these and all later pages are left out.
+    loss : str
+        Evidence that the file is truncated; empty if it is complete.
     """
 
     path: Path
@@ -65,11 +74,25 @@ class PageTable:
     data_offsets: Integers
     description_offsets: Integers
     description_sizes: Integers
+    first_directory: int = 0
+    lost_directory: int = 0
+    num_lost: int = 0
+    loss: str = ""
+
+    @property
+    def is_truncated(self) -> bool:
+        """Return whether pages at the end are missing."""
+        return bool(self.loss)
 
     @property
     def num_pages(self) -> int:
         """Number of pages."""
         return len(self.data_offsets)
+
+    def head(self, num_pages: int) -> PageTable:
+        """Return the table of the first pages."""
+        names = ("data_offsets", "description_offsets", "description_sizes")
+        return attrs.evolve(self, **{name: getattr(self, name)[:num_pages] for name in names})
 
     def read_descriptions(self, pages: Integers) -> list[bytes]:
         """Return the ImageDescription of some pages, without reading the rest of them."""
@@ -86,7 +109,7 @@ class PageTable:
         return text.rstrip(b"\x00").decode("utf-8", errors="replace")
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(eq=False)
 class _Segments:
     """Positions of the strips or tiles of each page; arrays of int64, shape (pages,)."""
 
@@ -96,9 +119,13 @@ class _Segments:
     in_one_piece: np.ndarray
     """Return whether a page's strips follow each other in the file; bool, shape (pages,)."""
 
+    def head(self, num_pages: int) -> _Segments:
+        """Return the positions of the first pages."""
+        return _Segments(*(each[:num_pages] for each in attrs.astuple(self, recurse=False)))
+
 
 def read_page_table(path: Path) -> PageTable:
-    """Read the page directories of a TIFF file and check that the file is complete.
+    """Read the page directories of a TIFF file, up to the first page that is not complete.
 
     Parameters
     ----------
@@ -108,13 +135,12 @@ def read_page_table(path: Path) -> PageTable:
     Returns
     -------
     PageTable
-        The shape and position of every page.
+        The shape and position of every page; ``loss`` is not empty if pages are missing.
 
     Raises
     ------
     CorruptSourceError
-        If it is not a TIFF file, if its chain of pages breaks off, or if pixels or tags lie
-        beyond its end; the message gives the number of complete pages.
+        If it is not a TIFF file, if a directory is damaged, or if no page is complete.
     SourceError
         If pages differ in shape, dtype or compression; the message names the first such page.
     """
@@ -124,14 +150,16 @@ def read_page_table(path: Path) -> PageTable:
         scalars = {code: chain.scalars(code) for code in (*tag.SHAPE_TAGS, *tag.CODING_TAGS)}
         page_sizes = _page_sizes(scalars)
         segments = _read_segments(file, chain, page_sizes, file_size)
-    _check_complete(path, file_size, chain, segments, page_sizes)
+    num_complete, loss = _complete_pages(path, file_size, chain, segments, page_sizes)
+    num_lost = max(chain.num_pages + bool(chain.problem) - num_complete, 0)
+    scalars = {code: values[:num_complete] for code, values in scalars.items()}
+    segments = segments.head(num_complete)
     for code, name in tag.SHAPE_TAGS.items():
         _check_equal(path, scalars[code], name)
     first = {code: int(values[0]) for code, values in scalars.items()}
     description = chain.columns.get(tag.IMAGE_DESCRIPTION, None)
-    offsets, sizes = _description_places(description, chain, file_size)
+    places = _description_places(description, chain, file_size)
     dtype = _pixel_dtype(first, chain.structure)
-    has_one_sample = first[tag.SAMPLES_PER_PIXEL] == first[tag.IMAGE_DEPTH] == 1
     return PageTable(
         path=path,
         file_size=file_size,
@@ -141,16 +169,26 @@ def read_page_table(path: Path) -> PageTable:
         depth=first[tag.IMAGE_DEPTH],
         dtype=dtype,
         compression=first[tag.COMPRESSION],
-        is_direct=first[tag.COMPRESSION] == tag.UNCOMPRESSED
-        and dtype is not None
-        and has_one_sample
-        and bool(segments.in_one_piece.all())
-        and bool((scalars[tag.FILL_ORDER] == 1).all())
-        and bool((scalars[tag.PREDICTOR] == 1).all()),
+        is_direct=dtype is not None and _is_direct(first, scalars, segments),
         is_uniform=all(bool((scalars[code] == first[code]).all()) for code in tag.CODING_TAGS),
         data_offsets=segments.starts,
-        description_offsets=offsets,
-        description_sizes=sizes,
+        description_offsets=places[0][:num_complete],
+        description_sizes=places[1][:num_complete],
+        first_directory=chain.structure.first_offset,
+        lost_directory=chain.lost_directory,
+        num_lost=num_lost,
+        loss=loss,
+    )
+
+
+def _is_direct(first: dict[int, int], scalars: dict[int, Integers], segments: _Segments) -> bool:
+    """Return whether pixels of a known type lie in the file as they are in memory."""
+    return (
+        first[tag.COMPRESSION] == tag.UNCOMPRESSED
+        and first[tag.SAMPLES_PER_PIXEL] == first[tag.IMAGE_DEPTH] == 1
+        and bool(segments.in_one_piece.all())
+        and bool((scalars[tag.FILL_ORDER] == 1).all())
+        and bool((scalars[tag.PREDICTOR] == 1).all())
     )
 
 
@@ -221,28 +259,37 @@ def _read_array(
     return numbers.astype(np.uint64).view(np.int64)
 
 
-def _check_complete(
+def _complete_pages(
     path: Path, file_size: int, chain: DirectoryChain, segments: _Segments, page_sizes: Integers
-) -> None:
-    """Raise CorruptSourceError unless all pages and all their pixels are in the file."""
+) -> tuple[int, str]:
+    """Return the number of complete pages before the first incomplete one, and what is lost.
+
+    Raises
+    ------
+    CorruptSourceError
+        If a directory is damaged, or if the file has no complete page.
+    """
     is_complete = (segments.ends >= 0) & (segments.ends <= file_size)
     is_complete &= chain.tag_ends <= file_size
     is_complete &= segments.sizes >= page_sizes
     is_complete &= segments.sizes > 0
+    count = chain.num_pages if is_complete.all() else int(np.argmin(is_complete))
     problem = chain.problem
     if not problem and not chain.num_pages:
         problem = "it holds no page"
-    if not problem and not is_complete.all():
-        page = int(np.argmin(is_complete))
+    if not problem and count < chain.num_pages:
         problem = (
-            f"the pixels or tags of page {page} are missing or lie beyond the end of the file "
-            f"({file_size} bytes)"
+            f"the pixels or tags of page {count} are missing or lie beyond the end of the file, "
+            f"byte {file_size}"
         )
-    if problem:
+    if chain.problem and not chain.is_cut:
         raise CorruptSourceError(
-            f"'{path}' is truncated or damaged: {problem}; {int(is_complete.sum())} pages are "
-            f"complete. To repair it, {COPY_AGAIN}."
+            f"'{path}' is damaged: {problem}; {count} pages are complete. To repair it, "
+            f"{COPY_AGAIN}."
         )
+    if problem and not count:
+        raise nothing_complete(path, "pages", problem)
+    return count, problem
 
 
 def _check_equal(path: Path, values: Integers, name: str) -> None:

@@ -101,7 +101,9 @@ class Contents:
     left_out: list[str]
 
 
-def contents_of(recording: PrairieRecording, present: frozenset[str]) -> Contents:
+def contents_of(
+    recording: PrairieRecording, present: frozenset[str], allow_truncated: bool = False
+) -> Contents:
     """Divide a recording by the types of its sequences and by the positions of the stage.
 
     Parameters
@@ -109,6 +111,8 @@ def contents_of(recording: PrairieRecording, present: frozenset[str]) -> Content
     recording : PrairieRecording
     present : frozenset of str
         Names of the files in the folder.
+    allow_truncated : bool
+        Whether to leave out all samples from the first incomplete one on, with a UserWarning.
     """
     by_position = _positions([c for c in recording.cycles if c.kind in ("volume", "frames")])
     by_line = _lines([cycle for cycle in recording.cycles if cycle.kind == "line"])
@@ -121,12 +125,14 @@ def contents_of(recording: PrairieRecording, present: frozenset[str]) -> Content
         settings = next((c.settings for c in cycles if c.settings), recording.settings)
         own = attrs.evolve(recording, cycles=tuple(cycles), settings=settings)
         name = f"Position{number}" if len(by_position) > 1 else ""
-        sections.append(Section(recording=own, layout=arrange(own, present, whole), name=name))
+        layout = arrange(own, present, whole, allow_truncated)
+        sections.append(Section(recording=own, layout=layout, name=name))
     line_scans = []
     for number, cycles in enumerate(by_line):
         own = attrs.evolve(recording, cycles=tuple(cycles), settings=cycles[0].settings)
         name = f"Line{number}" if len(by_line) > 1 else ""
-        line_scans.append(LineScan(recording=own, layout=arrange(own, present, whole), name=name))
+        layout = arrange(own, present, whole, allow_truncated)
+        line_scans.append(LineScan(recording=own, layout=layout, name=name))
     points = dict.fromkeys(cycle.type for cycle in recording.cycles if cycle.kind == "point")
     return Contents(sections=sections, line_scans=line_scans, left_out=list(points))
 

@@ -12,7 +12,7 @@ import attrs
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.images import ImagesInterface
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.lines import LineScanInterface
@@ -52,6 +52,7 @@ class BrukerSource:
     line_scans: bool = argument(
         "Convert the line scans of the recording, too; False leaves them out.", default=True
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 @attrs.frozen(kw_only=True)
@@ -101,6 +102,7 @@ class BrukerImagingInterface(ImagingInterface):
             source.channel_name,
             source.plane_index,
             source.position_index,
+            source.allow_truncated,
         )
 
     def describe(self) -> Mapping[str, Any]:
@@ -159,7 +161,7 @@ class BrukerImagingInterface(ImagingInterface):
 
         files = _xml_files_of(path)
         for xml in files:
-            contents = open_prairie_recording(xml)
+            contents = open_prairie_recording(xml, source.get("allow_truncated", False))
             if not contents.sections and not contents.line_scans:
                 raise SourceError(no_images(xml, contents))
             warn_of_contents(xml, contents, line_scans is not False)

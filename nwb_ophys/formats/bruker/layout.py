@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.filetypes.truncation import ALLOW_TRUNCATED, report_truncated
 from nwb_ophys.formats.bruker.xml import Frame, PrairieRecording
 
 TIMES = ("absolute_time", "relative_time")
@@ -92,7 +93,10 @@ class PrairieLayout:
 
 
 def arrange(
-    recording: PrairieRecording, present: frozenset[str], whole: Everything
+    recording: PrairieRecording,
+    present: frozenset[str],
+    whole: Everything,
+    allow_truncated: bool = False,
 ) -> PrairieLayout:
     """Arrange the frames of a recording, or of one position or line of it, into samples.
 
@@ -103,6 +107,8 @@ def arrange(
         Names of the files in the folder.
     whole : Everything
         The whole recording.
+    allow_truncated : bool
+        Whether to leave out all samples from the first incomplete one on, with a UserWarning.
 
     Raises
     ------
@@ -131,8 +137,8 @@ def arrange(
     channels = channels_of(recording)
     return PrairieLayout(
         channels=channels,
-        samples=_complete(recording, samples, set(channels), present),
         whole=whole,
+        samples=_complete(recording, samples, set(channels), present, allow_truncated),
     )
 
 
@@ -181,8 +187,12 @@ def _complete(
     samples: list[list[Frame]],
     channels: set[int],
     present: frozenset[str],
+    allow_truncated: bool,
 ) -> list[list[Frame]]:
-    """Return the samples, without a last one that lacks frames, channels or files."""
+    """Return the samples, without a last one that lacks frames, channels or files.
+
+    If truncated recordings are allowed, the samples end with the last one before a gap.
+    """
     size = max(len(sample) for sample in samples)
     absent: list[str] = []
     lacking = []
@@ -199,6 +209,16 @@ def _complete(
             lacking.append(number)
     if not lacking:
         return samples
+    if allow_truncated and lacking[0]:
+        report_truncated(
+            recording.path.parent,
+            lacking[0],
+            len(samples),
+            allow=True,
+            unit="samples",
+            reason=_incomplete_reason(samples[lacking[0]], size, channels, absent),
+        )
+        return samples[: lacking[0]]
     if lacking != [len(samples) - 1] or len(samples) == 1:
         raise SourceError(_missing_message(recording, samples, lacking, absent))
     warnings.warn(
@@ -226,7 +246,11 @@ def _missing_message(
     what = f"'{recording.path}': {len(lacking)} of {len(samples)} samples are incomplete"
     if absent:
         number = len(set(absent))
-        return f"{what}: {number} files are missing, such as '{absent[0]}'. Copy the folder again."
+        return (
+            f"{what}: {number} files are missing, such as '{absent[0]}'. Copy the "
+            f"folder again; to convert only the samples before the first gap, give "
+            f"{ALLOW_TRUNCATED}."
+        )
     return (
         f"{what}: frames or channels are missing, first in sample {lacking[0]} (from 0). Remove "
         "their <Frame> elements from a copy of the XML file, and give that copy."

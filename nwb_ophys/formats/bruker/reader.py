@@ -20,17 +20,20 @@ from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
 from nwb_ophys.formats.bruker.contents import Contents, Section, contents_of
 from nwb_ophys.formats.bruker.layout import PrairieLayout
+from nwb_ophys.formats.bruker.lost_images import without_lost_images
 from nwb_ophys.formats.bruker.xml import FrameFile, PrairieRecording, read_prairie_xml
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
 
-def open_prairie_recording(xml_path: Path) -> Contents:
+def open_prairie_recording(xml_path: Path, allow_truncated: bool = False) -> Contents:
     """Read the XML file of a recording and divide what it names into movies and line scans.
 
     Parameters
     ----------
     xml_path : pathlib.Path
+    allow_truncated : bool
+        Whether to end the recording before the first sample of which an image is lost.
 
     Raises
     ------
@@ -48,7 +51,9 @@ def open_prairie_recording(xml_path: Path) -> Contents:
     recording = _match_file_case(recording, present)
     frames = [frame for cycle in recording.cycles for frame in cycle.frames]
     named = {file.file_name for frame in frames for file in frame.files}
-    contents = contents_of(recording, present)
+    if allow_truncated:
+        recording = without_lost_images(recording, present)
+    contents = contents_of(recording, present, allow_truncated)
     start = f"{xml_path.stem}_Cycle"
     others = sorted(
         name
@@ -112,8 +117,9 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         The channel to read; needed if there are several.
     plane_index : int, optional
         The plane to read, from 0; volumes of all planes by default.
-    position_index : int, optional
-        The position of the stage to read, from 0; needed if there are several.
+    allow_truncated : bool
+        Whether to read the samples before the first one that is incomplete in any channel, with a
+        UserWarning. The headers of all images are read then.
 
     Attributes
     ----------
@@ -145,9 +151,10 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         channel_name: str | None = None,
         plane_index: int | None = None,
         position_index: int | None = None,
+        allow_truncated: bool = False,
     ) -> None:
         path = Path(xml_path)
-        section = _section(path, position_index)
+        section = _section(path, position_index, allow_truncated)
         self.recording, self.layout = section.recording, section.layout
         self.section_name = section.name
         names = list(self.layout.channels.values())
@@ -159,7 +166,11 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         planes = range(num_planes) if plane_index is None else [plane_index]
         files, pages = files_and_pages(self.layout, self.channel)
         names = list(files)
-        reader = ManyTiffsReader([path.parent / name for name in names], list(files.values()))
+        reader = ManyTiffsReader(
+            [path.parent / name for name in names],
+            list(files.values()),
+            allow_truncated=allow_truncated,
+        )
         if not section.name:  # other positions may have the other pages
             _warn_unused_pages(path, reader, list(files.values()))
         first = dict(zip(names, reader.first_pages.tolist(), strict=False))
@@ -175,9 +186,9 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         )
 
 
-def _section(path: Path, position_index: int | None) -> Section:
+def _section(path: Path, position_index: int | None, allow_truncated: bool) -> Section:
     """Return the position of the stage that is read, or raise if it has to be chosen."""
-    contents = open_prairie_recording(path)
+    contents = open_prairie_recording(path, allow_truncated)
     sections = contents.sections
     if not sections:
         types = ", ".join(f"'{scan.recording.cycles[0].type}'" for scan in contents.line_scans[:1])

@@ -191,8 +191,8 @@ def open_isxd(path: Path, kind: int) -> IsxdHeader:
         raise CorruptSourceError(not_read(path, other))
     if header is None:
         raise CorruptSourceError(
-            f"'{path}' lacks the header at the end of an .isxd file; it may be truncated or "
-            f"damaged. To repair it, {COPY_AGAIN}."
+            f"'{path}' lacks the header at the end of an .isxd file, without which no frame can "
+            f"be read; it may be truncated or damaged. To repair it, {COPY_AGAIN}."
         )
     if header.kind != kind:
         found = _KINDS.get(header.kind, f"of type {header.kind}")  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, axes_parts, indexed_name, indexed_names
 from nwb_ophys.paths import PathProbe
@@ -48,6 +48,7 @@ class MemmapSource:
     plane_index: int | None = argument(
         "Index of the plane, from 0; all planes if not given.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class MemmapImagingInterface(ImagingInterface):
@@ -63,7 +64,12 @@ class MemmapImagingInterface(ImagingInterface):
         from nwb_ophys.formats.memmap.reader import RawBinaryExtractor, find_raw_binary
 
         binary = find_raw_binary(
-            source.file_path, source.shape, source.dtype, source.dimension_order, source.offset
+            source.file_path,
+            source.shape,
+            source.dtype,
+            source.dimension_order,
+            source.offset,
+            source.allow_truncated,
         )
         return RawBinaryExtractor(
             binary, source.sampling_frequency, source.channel_index, source.plane_index
@@ -83,20 +89,23 @@ class MemmapImagingInterface(ImagingInterface):
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
-        """Return the evidence for a CaImAn memory map: its name and size."""
-        from nwb_ophys.errors import SourceError
-        from nwb_ophys.formats.memmap.reader import caiman_layout, find_raw_binary
+        """Return the evidence for a CaImAn memory map: its name and size, or its first frame."""
+        from nwb_ophys.formats.memmap.reader import caiman_layout, caiman_size
 
         probe = PathProbe.of(path)
         layout = caiman_layout(probe.path) if probe.is_file else None
         if layout is None:
             return None
-        try:
-            find_raw_binary(probe.path)
-        except SourceError:
-            return None
         sizes = dict(zip(*layout, strict=True))
         shape = " x ".join(str(sizes[letter]) for letter in "TYXZ")
+        size, stated = probe.path.stat().st_size, caiman_size(layout)
+        if 0 < size < stated:
+            return (
+                f"'{probe.path.name}' has a CaImAn name, and {size:,} of the {stated:,} bytes of "
+                f"the {shape} pixels that it states"
+            )
+        if size != stated or not size:
+            return None
         return f"'{probe.path.name}' has a CaImAn name, and the {shape} pixels that it states"
 
     @classmethod
@@ -111,6 +120,6 @@ class MemmapImagingInterface(ImagingInterface):
         """Return a part for each channel of the movie."""
         from nwb_ophys.formats.memmap.reader import find_raw_binary
 
-        names = ("shape", "dtype", "dimension_order", "offset")
+        names = ("shape", "dtype", "dimension_order", "offset", "allow_truncated")
         given = {name: source[name] for name in names if name in source}
         return axes_parts(find_raw_binary(path, **given).axes, file_path=path)

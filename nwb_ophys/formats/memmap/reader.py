@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
-from nwb_ophys.filetypes.files import check_not_shortened, require_file
+from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, require_file
+from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 
 # CaImAn stores a matrix of pixels times frames and flattens the images by columns. Its letter for
 # the order of the matrix gives the order of the axes of the movie.
@@ -21,6 +22,7 @@ _CAIMAN_NAME = re.compile(
     r"_d1_(\d+)_d2_(\d+)_d3_(\d+)_order_([CF])_frames_(\d+)_?\.mmap$", re.IGNORECASE
 )
 _CAIMAN_ORDERS = {"F": "TZXY", "C": "ZXYT"}
+_CAIMAN_PIXEL = np.dtype("<f4")
 _FIX_SIZE = (
     "Either the file is truncated, or shape, dtype or offset is wrong; correct them, or copy the "
     "file again."
@@ -73,6 +75,7 @@ def find_raw_binary(
     dtype: str | None = None,
     dimension_order: str | None = None,
     offset: int = 0,
+    allow_truncated: bool = False,
 ) -> RawBinary:
     """Return the layout of the pixels, after checking it against the size of the file.
 
@@ -88,6 +91,8 @@ def find_raw_binary(
         One letter per axis, slowest first; "TYX" by default.
     offset : int
         Bytes before the first pixel.
+    allow_truncated : bool
+        Whether to read the complete frames of a truncated file, with a UserWarning.
 
     Raises
     ------
@@ -102,22 +107,51 @@ def find_raw_binary(
                 "give shape as well to override the name."
             )
         order, lengths = stated
-        kind = np.dtype("<f4")
+        kind = _CAIMAN_PIXEL
     else:
         order, lengths = dimension_order or "TYX", tuple(shape or ())
         kind = _pixel_type(path, dtype, shape)
     if offset < 0:
         raise SourceArgumentError(f"offset is {offset}; it must be a number of bytes, at least 0.")
-    lengths = _complete(path, lengths, kind, offset)
+    lengths = _complete(path, lengths, order, kind, offset, allow_truncated)
     axes = MovieAxes.of(order, lengths, f"'{path}'")
     found = RawBinary(path=path, axes=axes, dtype=kind, offset=offset)
     size = path.stat().st_size
+    if size < found.end:
+        return _cut(found, size, allow_truncated)
     if size != found.end:
         raise CorruptSourceError(
             f"'{path}' has {size} bytes, but {' x '.join(map(str, lengths))} pixels of {kind} "
             f"after {offset} bytes end at {found.end}. {_FIX_SIZE}"
         )
     return found
+
+
+def caiman_size(layout: tuple[str, tuple[int, ...]]) -> int:
+    """Return the number of bytes of a CaImAn memory map, by what its name states."""
+    return math.prod(layout[1]) * _CAIMAN_PIXEL.itemsize
+
+
+def _cut(binary: RawBinary, size: int, allow_truncated: bool) -> RawBinary:
+    """Return the complete frames of a file that is shorter than its shape."""
+    axes = binary.axes
+    evidence = (
+        f"its {size} bytes are less than the {binary.end} bytes of "
+        f"{' x '.join(map(str, axes.shape))} pixels of {binary.dtype} after {binary.offset} bytes; "
+        "check shape, dtype and offset"
+    )
+    if axes.order[0] != "T":
+        raise CorruptSourceError(
+            f"'{binary.path}' is truncated ({evidence}): its axes are in the order {axes.order}, "
+            f"in which time is not the slowest, so no frame is complete. To repair it, "
+            f"{COPY_AGAIN}."
+        )
+    frame_bytes = math.prod(axes.shape[1:]) * binary.dtype.itemsize
+    count = max(size - binary.offset, 0) // frame_bytes
+    if not count:
+        raise nothing_complete(binary.path, reason=evidence)
+    report_truncated(binary.path, count, axes.shape[0], allow=allow_truncated, reason=evidence)
+    return attrs.evolve(binary, axes=MovieAxes(axes.order, (count, *axes.shape[1:])))
 
 
 def _pixel_type(path: Path, dtype: str | None, shape: list[int] | None) -> np.dtype[Any]:
@@ -138,7 +172,12 @@ def _pixel_type(path: Path, dtype: str | None, shape: list[int] | None) -> np.dt
 
 
 def _complete(
-    path: Path, lengths: tuple[int, ...], kind: np.dtype[Any], offset: int
+    path: Path,
+    lengths: tuple[int, ...],
+    order: str,
+    kind: np.dtype[Any],
+    offset: int,
+    allow_truncated: bool,
 ) -> tuple[int, ...]:
     """Replace -1 by the length that follows from the size of the file."""
     if any(length == 0 or length < -1 for length in lengths) or lengths.count(-1) > 1:
@@ -150,7 +189,13 @@ def _complete(
     known = -math.prod(lengths) * kind.itemsize
     size = path.stat().st_size - offset
     count, rest = divmod(size, known)
-    if rest or count < 1:
+    if rest and count > 0 and lengths[0] == -1 and order[:1].upper() == "T":
+        evidence = (
+            f"its {size} bytes after the first {offset} are {count} frames of {known} bytes and "
+            f"{rest} bytes of another; check shape, dtype and offset"
+        )
+        report_truncated(path, count, allow=allow_truncated, reason=evidence)
+    elif rest or count < 1:
         raise CorruptSourceError(
             f"'{path}' has {size} bytes after the first {offset}, which are {count} times {known} "
             f"bytes and {rest} more. {_FIX_SIZE}"

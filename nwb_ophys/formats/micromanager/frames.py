@@ -102,7 +102,8 @@ def read_frames(
     is_stated = np.zeros(files.shape, bool)
     first: Mapping[str, Any] = {}
     for file in np.unique(files).tolist():
-        tags = FrameTags(sources[file].table.path)
+        table = sources[file].table
+        tags = FrameTags(table.path, table.num_pages)
         is_here = files == file
         texts = tags.texts(local[is_here])
         is_stated[is_here] = [text.startswith(b"{") for text in texts]

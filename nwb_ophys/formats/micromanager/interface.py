@@ -28,7 +28,7 @@ from nwb_ophys.formats.micromanager.tags import (
     read_summary_text,
 )
 from nwb_ophys.formats.owners import own_files, owner_of
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
@@ -58,6 +58,7 @@ class MicroManagerSource:
     sampling_frequency: float | None = argument(
         "Sampling rate in Hz; required only if the files do not state it.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class MicroManagerImagingInterface(ImagingInterface):

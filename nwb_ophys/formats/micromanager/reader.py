@@ -44,6 +44,8 @@ class MicroManagerExtractor(TiffFramesExtractor):
         The plane to read, from 0; volumes of all planes by default.
     sampling_frequency : float, optional
         Samples per second in Hz; by default from the files.
+    allow_truncated : bool
+        Whether to read the complete samples of truncated files, with a UserWarning.
 
     Attributes
     ----------
@@ -78,6 +80,7 @@ class MicroManagerExtractor(TiffFramesExtractor):
         position_index: int | None = None,
         plane_index: int | None = None,
         sampling_frequency: float | None = None,
+        allow_truncated: bool = False,
     ) -> None:
         path = Path(file_path)
         with naming_unclosed(path):
@@ -95,7 +98,7 @@ class MicroManagerExtractor(TiffFramesExtractor):
         if plane_index is not None:
             check_index("plane_index", plane_index, self.image.sizes["Z"])
         planes = slice(None) if plane_index is None else slice(plane_index, plane_index + 1)
-        found = find_pages(recording, self.image, channel, planes)
+        found = find_pages(recording, self.image, channel, planes, allow_truncated)
         self.file_paths = [source.table.path for source in found.sources]
         reader = TiffPageReader(found.sources)
         frames = read_frames(reader, found.sources, found.pages)

@@ -94,12 +94,14 @@ class FrameTags:
     ----------
     path : Path
         A TIFF file that has been checked for truncation.
+    num_pages : int
+        Number of its complete pages.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, num_pages: int) -> None:
         self.path = path
         with path.open("rb", buffering=0) as file:
-            self._places = _find_texts(file, read_structure(file, path))
+            self._places = _find_texts(file, read_structure(file, path), num_pages)
 
     def texts(self, pages: Integers) -> list[bytes]:
         """Return the JSON texts of some pages; empty for pages without one."""
@@ -137,13 +139,13 @@ def read_summary_text(head: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _find_texts(file: BinaryIO, structure: TiffStructure) -> list[tuple[int, int]]:
-    """Return the offset and size of each page's text."""
-    places = []
+def _find_texts(file: BinaryIO, structure: TiffStructure, num_pages: int) -> list[tuple[int, int]]:
+    """Return the offset and size of the text of each of the first pages."""
+    places: list[tuple[int, int]] = []
     offset = structure.first_offset
     count_format, offset_format = structure.count_format, structure.offset_format
     record = structure.tag_dtype
-    while offset:
+    while offset and len(places) < num_pages:
         file.seek(offset)
         block = file.read(2048)
         (count,) = count_format.unpack_from(block)

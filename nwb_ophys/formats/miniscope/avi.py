@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
+from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.optional import require_package
 
 _REMEDY = "copy it again from the acquisition computer"
@@ -33,6 +34,8 @@ class AviOutline:
         Number of stored frames, without the empty entries that dropped frames leave in the index.
     codec : str
         Four-letter code, such as ``FFV1``.
+    is_truncated : bool
+        Whether the file ends before its stated end; it has no index then.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class AviOutline:
     columns: int
     num_frames: int
     codec: str
+    is_truncated: bool = False
 
 
 def is_avi(head: bytes) -> bool:
@@ -47,38 +51,65 @@ def is_avi(head: bytes) -> bool:
     return head[:4] == b"RIFF" and head[8:12] == b"AVI "
 
 
-def read_avi_outline(path: Path) -> AviOutline:
+def read_avi_outline(path: Path, allow_truncated: bool = False) -> AviOutline:
     """Read the shape, codec and number of frames of an AVI file, without decoding a frame.
 
     Parameters
     ----------
     path : pathlib.Path
+    allow_truncated : bool
+        Whether to accept a truncated file, with a UserWarning; only its complete frames count.
 
     Raises
     ------
     SourceNotFoundError
         When the file does not exist.
+    NothingCompleteError
+        When the file is truncated, and has no complete frame.
     CorruptSourceError
-        When the file is not an AVI file, is cut off, or has no video.
+        When the file is not an AVI file, is truncated, or has no video.
     """
     if not path.is_file():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     size = path.stat().st_size
+    header: dict[str, Any] = {}
+    sizes: list[int] = []
+    lost = ""
     with path.open("rb") as file:
-        if not is_avi(file.read(12)):
+        head = file.read(12)
+        if len(head) < 12:
+            raise nothing_complete(path, reason=f"it has {size} bytes")
+        if not is_avi(head):
             raise CorruptSourceError(f"'{path}' does not begin as an AVI file does; {_REMEDY}.")
-        header: dict[str, Any] = {}
-        sizes: list[int] = []
-        for riff_end, start in _riffs(file, path, size):
-            _read_riff(file, start, riff_end, header, sizes)
+        for riff_end, start in _riffs(file, size):
+            lost = _loss(start, riff_end, size)
+            _read_riff(file, start, min(riff_end, size) if not lost else size, header, sizes, lost)
+    num_frames = sum(size > 0 for size in sizes)
+    if lost and not num_frames:
+        raise nothing_complete(path, reason=lost)
     if not {"codec", "rows", "columns"} <= header.keys():
         raise CorruptSourceError(f"'{path}' has no header of a video stream; {_REMEDY}.")
     header.pop("stream")
-    return AviOutline(path, num_frames=sum(size > 0 for size in sizes), **header)
+    stated = header.pop("length", 0)
+    if lost:
+        report_truncated(path, num_frames, stated, allow=allow_truncated, reason=lost)
+    return AviOutline(path, num_frames=num_frames, is_truncated=bool(lost), **header)
 
 
-def _riffs(file: BinaryIO, path: Path, size: int) -> Iterator[tuple[int, int]]:
-    """Yield the end and the start of the contents of each RIFF chunk; large files have several."""
+def _loss(start: int, end: int, size: int) -> str:
+    """Return the evidence that a RIFF chunk is truncated; empty if it is complete."""
+    if start <= end <= size:
+        return ""
+    stated = "no length" if end < start else f"{end} bytes"
+    return f"it has {size} bytes, but its header states {stated}, or the recording was not ended"
+
+
+def _riffs(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
+    """Yield the stated end and the start of the contents of each RIFF chunk.
+
+    Large files have several. The last one of a truncated file ends beyond the file, or states no
+    length.
+    """
     start = 0
     while start + 12 <= size:
         file.seek(start)
@@ -86,14 +117,9 @@ def _riffs(file: BinaryIO, path: Path, size: int) -> Iterator[tuple[int, int]]:
         if name != b"RIFF":
             return  # Some programs append data of their own.
         end = start + 8 + length
-        if length < 4 or end > size:
-            stated = "no length" if length < 4 else f"{end} bytes"
-            raise CorruptSourceError(
-                f"'{path}' has {size} bytes, but its header states {stated}: it is cut off, or the "
-                f"recording was not ended properly; {_REMEDY}, or let ffmpeg write a new index "
-                "(ffmpeg -i IN.avi -c copy OUT.avi)."
-            )
         yield end, start + 12
+        if length < 4 or end > size:
+            return
         start = end + length % 2
 
 
@@ -101,15 +127,22 @@ def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, 
     """Yield the name, start and length of the contents of each chunk."""
     while start + 8 <= end:
         file.seek(start)
-        name, length = struct.unpack("<4sI", file.read(8))
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        name, length = struct.unpack("<4sI", head)
         yield name, start + 8, length
         start += 8 + length + length % 2
 
 
 def _read_riff(
-    file: BinaryIO, start: int, end: int, header: dict[str, Any], sizes: list[int]
+    file: BinaryIO, start: int, end: int, header: dict[str, Any], sizes: list[int], lost: str
 ) -> None:
-    """Add the header that a RIFF chunk holds, and the sizes of its frames."""
+    """Add the header that a RIFF chunk holds, and the sizes of its frames.
+
+    A truncated chunk has no index, and its movie no reliable length: its frames are those that end
+    within the file.
+    """
     movie: tuple[int, int] | None = None
     index: bytes | None = None
     for name, where, length in _chunks(file, start, end):
@@ -119,7 +152,9 @@ def _read_riff(
             if kind == b"hdrl":
                 _read_header(file, where + 4, where + length, header)
             elif kind == b"movi":
-                movie = (where + 4, where + length)
+                movie = (where + 4, end if lost else where + length)
+                if lost:
+                    break
         elif name == b"idx1":
             index = file.read(length)
     stream = header.get("stream", b"00")
@@ -129,7 +164,11 @@ def _read_riff(
         video = [_is_frame(names[i : i + 4], stream) for i in range(0, len(names), 4)]
         sizes += entries[np.asarray(video, dtype=bool), 3].tolist()
     elif movie is not None:
-        sizes += [length for name, _, length in _frames(file, *movie) if _is_frame(name, stream)]
+        sizes += [
+            length
+            for name, where, length in _frames(file, *movie)
+            if _is_frame(name, stream) and where + length <= movie[1]
+        ]
 
 
 def _frames(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -158,6 +197,8 @@ def _read_header(file: BinaryIO, start: int, end: int, header: dict[str, Any]) -
             data = file.read(min(size, 64))
             if inner == b"strh":
                 is_video = data[:4] == b"vids" and "codec" not in header
+                if is_video and len(data) >= 36:
+                    (header["length"],) = struct.unpack_from("<I", data, 32)
             elif inner == b"strf" and is_video and len(data) >= 20:
                 columns, rows = struct.unpack_from("<ii", data, 4)
                 codec = data[16:20].decode("latin-1").strip("\0 ") or "uncompressed"
@@ -238,10 +279,17 @@ class AviFrames:
             self._open(file)
         if self._place == (file, frame):
             return
+        if self.outlines[file].is_truncated:
+            self._skip_to(file, frame)
+            return
         self._capture.set(self._cv2.CAP_PROP_POS_FRAMES, frame)
         if round(self._capture.get(self._cv2.CAP_PROP_POS_FRAMES)) == frame:
             return
         # Without an index OpenCV may seek to another frame, and reports which one it reached.
+        self._skip_to(file, frame)
+
+    def _skip_to(self, file: int, frame: int) -> None:
+        """Read a file from its start up to a frame."""
         self._open(file)
         for _ in range(frame):
             self._capture.grab()

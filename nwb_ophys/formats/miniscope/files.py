@@ -127,6 +127,25 @@ def find_devices(probe: PathProbe, fewest: int = 1) -> list[list[Device]]:
     return [by_name[name] for name in sorted(by_name, key=natural_order)]
 
 
+def cameras(device: Device) -> list[Path]:
+    """Return the folders of other cameras in the recording of a device."""
+    if device.is_old:
+        return []
+    beside = PathProbe(device.folder.parent)
+    session = _settings(beside) if SETTINGS in beside.file_names else {}
+    return [
+        folder.path
+        for folder in beside.folders()
+        if _numbered(folder.file_names, _VIDEO) and find_device(folder, session) is None
+    ]
+
+
+def is_recording_file(name: str) -> bool:
+    """Return whether a file has a name that files of a Miniscope have."""
+    others = (SETTINGS, TIMES, OLD_SETTINGS, OLD_TIMES)
+    return name in others or bool(_VIDEO.fullmatch(name) or _OLD_VIDEO.fullmatch(name))
+
+
 def _on_one_clock(devices: list[Device]) -> bool:
     starts = [device.start for device in devices]
     animals = {device.animal for device in devices}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,15 @@ from typing import Any
 import attrs
 
 from nwb_ophys.formats.miniscope.avi import is_avi
-from nwb_ophys.formats.miniscope.files import Device, find_devices
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.formats.miniscope.files import (
+    SETTINGS,
+    Device,
+    cameras,
+    find_device,
+    find_devices,
+    is_recording_file,
+)
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, named_parts
 from nwb_ophys.paths import PathProbe
@@ -36,6 +44,7 @@ class MiniscopeSource:
         "Number of the Miniscope in timestamp.dat, if it does not follow from the frame counts.",
         default=None,
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class MiniscopeImagingInterface(ImagingInterface):
@@ -102,10 +111,41 @@ class MiniscopeImagingInterface(ImagingInterface):
         return f"{count} recordings: {what}" if count > 1 else what
 
     @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the folder that a video, a file of times or of settings belongs to, or None.
+
+        The settings of a whole recording belong to its folder, which holds those of the devices.
+        """
+        if not probe.is_file or not is_recording_file(probe.path.name):
+            return None
+        folder = PathProbe(probe.path.parent)
+        return folder.path if find_device(folder) or _is_session(probe, folder) else None
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each Miniscope at a path."""
-        names = [devices[0].name for devices in find_devices(PathProbe(path))]
+        found = find_devices(PathProbe(path))
+        _warn_of_other_cameras(path, [device for devices in found for device in devices])
+        names = [devices[0].name for devices in found]
         return named_parts(names, "device_name", folder_path=path)
+
+
+def _is_session(probe: PathProbe, folder: PathProbe) -> bool:
+    return probe.path.name == SETTINGS and bool(find_devices(folder))
+
+
+def _warn_of_other_cameras(path: Path, devices: list[Device]) -> None:
+    """Warn of the videos of behaviour cameras beside those of the Miniscopes."""
+    others = [folder for device in devices if device.folder != path for folder in cameras(device)]
+    names = list(dict.fromkeys(str(folder.relative_to(path)) for folder in others))
+    if names:
+        shown = ", ".join(f"'{name}'" for name in names[:5])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        warnings.warn(
+            f"'{path}' also has videos of other cameras, which are left out: {shown}{more}.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _names(researcher: Any) -> list[str] | None:

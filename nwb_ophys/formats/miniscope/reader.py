@@ -8,6 +8,7 @@ count its frames.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,16 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.filetypes.truncation import (
+    NothingCompleteError,
+    report_truncated,
+    warn_of_later_files,
+)
 from nwb_ophys.formats.miniscope.avi import AviFrames, AviOutline, read_avi_outline
 from nwb_ophys.formats.miniscope.files import (
     OLD_SETTINGS,
     SETTINGS,
+    TIMES,
     Device,
     find_devices,
     read_settings,
@@ -48,6 +55,9 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
     camera_number : int, optional
         Number of the Miniscope in ``timestamp.dat``, required when the numbers of timestamps do not
         identify it.
+    allow_truncated : bool
+        Whether to read the complete frames of a truncated video, with a UserWarning. Later videos
+        of the same recording are left out.
 
     Attributes
     ----------
@@ -73,6 +83,7 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         device_name: str | None = None,
         sampling_frequency: float | None = None,
         camera_number: int | None = None,
+        allow_truncated: bool = False,
     ) -> None:
         super().__init__()
         if sampling_frequency is not None and not 0 < sampling_frequency < np.inf:
@@ -80,9 +91,10 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
                 f"sampling_frequency is {sampling_frequency}; it must be a positive number of Hz."
             )
         self.devices = _chosen(folder_path, device_name)
-        outlines = [_outlines(device) for device in self.devices]
+        outlines = [_outlines(device, allow_truncated) for device in self.devices]
         _check_shapes([outline for own in outlines for outline in own])
         self.stated_rate = stated_rate(self.devices[0].settings)
+        _warn_of_missing_times(self.devices)
         times, frames = _times(self.devices, outlines, sampling_frequency, camera_number)
         self._samples, self._native_times = frames, times
         self._rate = sampling_frequency or self.stated_rate or _measured(times)
@@ -193,8 +205,11 @@ def _chosen(folder: Path, name: str | None) -> list[Device]:
     return devices
 
 
-def _outlines(device: Device) -> list[AviOutline]:
-    """Return the outline of each video of a recording; raise when a video is missing."""
+def _outlines(device: Device, allow_truncated: bool) -> list[AviOutline]:
+    """Return the outline of each video of a recording; raise when a video is missing.
+
+    A recording ends with a truncated video.
+    """
     first = 1 if device.is_old else 0
     missing = sorted(set(range(first, device.numbers[-1])) - set(device.numbers))
     if missing:
@@ -203,7 +218,26 @@ def _outlines(device: Device) -> list[AviOutline]:
             f"'{device.folder}' lacks {', '.join(name.format(number) for number in missing)} of "
             f"the videos up to '{device.videos[-1].name}'; copy them there."
         )
-    return [read_avi_outline(path) for path in device.videos]
+    outlines: list[AviOutline] = []
+    for number, path in enumerate(device.videos):
+        outline = _later_outline(path, allow_truncated, is_first=not number)
+        outlines += [] if outline is None else [outline]
+        if outline is None or outline.is_truncated:
+            warn_of_later_files(path, device.videos[number + 1 :])
+            break
+    return outlines
+
+
+def _later_outline(path: Path, allow_truncated: bool, is_first: bool) -> AviOutline | None:
+    """Return the outline of a video; None if it is truncated and has no complete frame."""
+    try:
+        return read_avi_outline(path, allow_truncated)
+    except NothingCompleteError:
+        if is_first:
+            raise
+        reason = f"it has {path.stat().st_size} bytes"
+        report_truncated(path, 0, allow=allow_truncated, reason=reason)
+        return None
 
 
 def _check_shapes(outlines: Sequence[AviOutline]) -> None:
@@ -217,6 +251,21 @@ def _check_shapes(outlines: Sequence[AviOutline]) -> None:
             )
     if not sum(outline.num_frames for outline in outlines):
         raise SourceError(f"'{first.path}' holds no frames; copy the recording again.")
+
+
+def _warn_of_missing_times(devices: Sequence[Device]) -> None:
+    """Warn of recordings without a file of timestamps beside others that have one."""
+    lacking = [device.folder for device in devices if device.times is None]
+    if not lacking or len(lacking) == len(devices):
+        return
+    shown = ", ".join(f"'{folder}'" for folder in lacking[:5])
+    more = ", …" if len(lacking) > 5 else ""
+    warnings.warn(
+        f"{len(lacking)} of {len(devices)} recordings have no {TIMES}, although the others do: "
+        f"{shown}{more}. Their frames are spaced evenly; copy the missing file there.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _times(

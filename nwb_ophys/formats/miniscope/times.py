@@ -44,14 +44,27 @@ def read_times(device: Device, num_frames: int, camera_number: int | None = None
         # The clock is unsigned: just before the start it is almost 2**32.
         return np.where(clock >= 2**31, clock - 2**32, clock)[is_own] / 1000
     numbers, times = _columns(device.times, ",", ("Frame Number", "Time Stamp (ms)"))
-    if len(numbers) and not np.array_equal(numbers, numbers[0] + np.arange(len(numbers))):
-        jump = int(np.flatnonzero(np.diff(numbers) != 1)[0])
-        raise CorruptSourceError(
-            f"'{device.times}': Frame Number {numbers[jump]:.0f} is followed by "
-            f"{numbers[jump + 1]:.0f}, so times cannot be assigned to frames; correct the file, or "
-            "move it away for evenly spaced frames."
-        )
+    _check_numbers(device.times, numbers, num_frames)
     return times / 1000
+
+
+def _check_numbers(path: Path, numbers: NDArray[np.float64], num_frames: int) -> None:
+    """Raise if skipped or repeated frame numbers leave open which frame a row belongs to."""
+    jumps = np.flatnonzero(np.diff(numbers) != 1)
+    if not len(jumps):
+        return
+    pair = f"Frame Number {numbers[jumps[0]]:.0f} is followed by {numbers[jumps[0] + 1]:.0f}"
+    if len(numbers) == num_frames and (np.diff(numbers) > 0).all():
+        _warn(
+            f"'{path}': {pair}, but the file has one row for each of the {num_frames} frames of "
+            "the videos; each row is the time of one frame, in this order."
+        )
+        return
+    raise CorruptSourceError(
+        f"'{path}': {pair}, and its {len(numbers)} rows are not one for each of the {num_frames} "
+        "frames of the videos, so times cannot be assigned to frames; correct the file, or move it "
+        "away for evenly spaced frames."
+    )
 
 
 def _columns(path: Path, separator: str, names: Sequence[str]) -> list[NDArray[np.float64]]:

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import SourceArgumentError
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.paths import PathProbe
@@ -26,6 +26,7 @@ class NumpyImagingSource:
         "Movie, (time, rows, columns[, planes]): an array, or the path of a .npy file."
     )
     sampling_frequency: float = argument("Sampling rate in Hz.")
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class NumpyImagingInterface(ImagingInterface):
@@ -38,8 +39,12 @@ class NumpyImagingInterface(ImagingInterface):
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
         from nwb_ophys.extractors.arrays import ArrayImagingExtractor
+        from nwb_ophys.filetypes.npy import load_npy_movie
 
-        movie = _array("timeseries", source.timeseries)
+        movie = source.timeseries
+        if isinstance(movie, Path):
+            movie = load_npy_movie(movie, allow_truncated=source.allow_truncated)
+        movie = _array("timeseries", movie)
         return ArrayImagingExtractor(movie, source.sampling_frequency)
 
     @classmethod
@@ -50,7 +55,7 @@ class NumpyImagingInterface(ImagingInterface):
             return None
         found = probe.read_once(_mapped)
         # Arrays of truth values are masks, not movies.
-        is_movie = found is not None and found.ndim in (3, 4) and found.dtype.kind in "iuf"
+        is_movie = found is not None and len(found.shape) in (3, 4) and found.dtype.kind in "iuf"
         if found is None or not is_movie or 0 in found.shape:
             return None
         return f"'{probe.path.name}' holds an array of shape {found.shape}, {found.dtype}"
@@ -108,10 +113,11 @@ class NumpySegmentationInterface(SegmentationInterface):
 
 
 def _mapped(path: Path) -> Any:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
+    """Return the shape and the dtype of a ``.npy`` file, also of a truncated one."""
+    from nwb_ophys.filetypes.npy import read_npy_header
+
+    found = read_npy_header(path)
+    return None if found is None or found.offset >= path.stat().st_size else found
 
 
 def _array(name: str, value: Any) -> Any:

@@ -17,7 +17,7 @@ from nwb_ophys.filetypes.tiff.folders import (
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.grouping import ome_grouping
 from nwb_ophys.formats.owners import first_unowned, own_files, owner_of
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.grouping import Grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
@@ -44,6 +44,7 @@ class OmeTiffSource:
     sampling_frequency: float | None = argument(
         "Sampling rate in Hz; required only if the files do not state it.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class OmeTiffImagingInterface(ImagingInterface):

@@ -41,6 +41,8 @@ class OmeTiffExtractor(TiffFramesExtractor):
         The plane to read, from 0; volumes of all planes by default.
     sampling_frequency : float, optional
         Samples per second in Hz; by default from the files (DeltaT, else TimeIncrement).
+    allow_truncated : bool
+        Whether to read the complete samples of truncated files, with a UserWarning.
 
     Attributes
     ----------
@@ -75,6 +77,7 @@ class OmeTiffExtractor(TiffFramesExtractor):
         image_index: int | None = None,
         plane_index: int | None = None,
         sampling_frequency: float | None = None,
+        allow_truncated: bool = False,
     ) -> None:
         recording = read_ome(Path(file_path))
         document = recording.document
@@ -91,7 +94,7 @@ class OmeTiffExtractor(TiffFramesExtractor):
         if plane_index is not None:
             check_index("plane_index", plane_index, num_planes)
         planes = slice(None) if plane_index is None else slice(plane_index, plane_index + 1)
-        found = find_pages(recording, self.image, channel, planes)
+        found = find_pages(recording, self.image, channel, planes, allow_truncated)
         self._pages = found.pages
         self.file_paths = [source.table.path for source in found.sources]
         times = self.image.delta_t[channel, found.times, planes]

@@ -14,7 +14,12 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceNotFoundError
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    SourceArgumentError,
+    SourceError,
+    SourceNotFoundError,
+)
 from nwb_ophys.filetypes.files import unreadable_file
 from nwb_ophys.optional import require_package
 
@@ -103,10 +108,13 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
     ------
     CorruptSourceError
         When it cannot be read, was not written by Scanbox, or is inconsistent.
+    SourceError
+        When it states a scan of several regions.
     MissingPackageError
         When scipy is not installed.
     """
     info = _read_info(path)
+    _check_kind_of_scan(path, info)
     rows = _whole(path, info, "recordsPerBuffer")
     # In a bidirectional scan a record is two lines, forwards and backwards.
     rows *= 2 if _is_bidirectional(path, info) else 1
@@ -221,16 +229,71 @@ def _channels(path: Path, info: Any) -> tuple[int, ...]:
 
 
 def _num_planes(path: Path, info: Any) -> int:
-    """Return the number of planes that a tunable lens visits, one frame each."""
-    wave = np.atleast_1d(getattr(info, "otwave", ()))
+    """Return the number of planes that a tunable lens visits, one frame each.
+
+    Newer versions of Scanbox state them in ``etl_table``, a row per plane, and may leave an older
+    ``otwave`` in the file. The third number of ``otparam`` is the length of ``otwave``.
+    """
+    counts = {
+        "etl_table": _num_rows(info, "etl_table"),
+        "otwave": np.atleast_1d(getattr(info, "otwave", ())).size,
+        "otparam": _stated_period(info),
+    }
+    source = next((name for name, count in counts.items() if count), None)
     is_volume = struct_number(info, "volscan")
-    if is_volume is None:
-        return max(wave.size, 1)
-    if is_volume and not wave.size:
+    if is_volume == 0 or (is_volume is None and source in (None, "otparam")):
+        return 1
+    if source is None:
         warnings.warn(
-            f"'{path}' states a scan of volumes (volscan) without its planes (otwave is empty); "
-            "the frames are read as a time series of one plane.",
+            f"'{path}' states a scan of volumes (volscan) without its planes (etl_table, otwave "
+            "and otparam are empty); the frames are read as a time series of one plane.",
             UserWarning,
             stacklevel=3,
         )
-    return max(wave.size, 1) if is_volume else 1
+        return 1
+    if source == "otwave" and counts["otparam"] not in (0, counts["otwave"]):
+        warnings.warn(
+            f"'{path}' states {counts['otwave']} planes in otwave and {counts['otparam']} in "
+            f"otparam; the frames are read as volumes of {counts['otwave']} planes. Check them.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return counts[source]
+
+
+def _num_rows(info: Any, name: str) -> int:
+    """Return the number of rows of a table of two columns; 0 if it is missing or empty."""
+    table = np.asarray(getattr(info, name, ()))
+    if not table.size or table.dtype.kind not in "biuf":
+        return 0
+    # scipy returns a table of one row, a plane and its power, without the axis of rows.
+    return 1 if table.shape == (2,) else np.atleast_1d(table).shape[0]
+
+
+def _stated_period(info: Any) -> int:
+    """Return the number of steps of the lens in ``otparam``: lowest, highest, number."""
+    values = np.atleast_1d(getattr(info, "otparam", ()))
+    if values.shape != (3,) or values.dtype.kind not in "biuf" or not np.isfinite(values[2]):
+        return 0
+    return max(int(values[2]), 0)
+
+
+def _check_kind_of_scan(path: Path, info: Any) -> None:
+    """Refuse a scan of several regions, whose layout is not known; warn of a line scan."""
+    mesoscope = getattr(info, "mesoscope", None)
+    if struct_number(mesoscope, "enabled"):
+        fields = ", ".join(getattr(mesoscope, "_fieldnames", ()))
+        raise SourceError(
+            f"'{path}' states a scan of regions by a mesoscope (mesoscope.enabled; its fields: "
+            f"{fields}). The frames of the regions lie in one .sbx file in an order that is not "
+            "known for certain, so they are not read. Split the file into one per region with "
+            "Scanbox (sbxsplit), set mesoscope.enabled to 0 in their .mat files, and convert "
+            "those."
+        )
+    if struct_number(info, "area_line") == 0:
+        warnings.warn(
+            f"'{path}' states a line scan (area_line is 0): rows of its frames are then times at "
+            "one line, not places. They are written as frames; check them.",
+            UserWarning,
+            stacklevel=3,
+        )

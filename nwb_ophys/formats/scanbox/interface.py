@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.formats.scanbox.header import ScanboxHeader, struct_number
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
@@ -37,6 +37,7 @@ class ScanboxSource:
         default=None,
         schema={"exclusiveMinimum": 0},
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class ScanboxImagingInterface(ImagingInterface):
@@ -93,6 +94,13 @@ class ScanboxImagingInterface(ImagingInterface):
             return None
         size = pixels.stat().st_size
         return f"'{pixels.name}' of {size:,} bytes, and info in '{header.name}'"
+
+    @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the .sbx file of a recording, given it or its .mat file; else None."""
+        if not probe.is_file or probe.path.suffix.lower() not in (".sbx", ".mat"):
+            return None
+        return _beside(probe.path, ".sbx") if cls.matches(probe) else None
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:

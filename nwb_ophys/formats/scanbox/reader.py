@@ -15,6 +15,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index, check_range
 from nwb_ophys.filetypes.files import check_not_shortened
+from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.formats.scanbox.header import ScanboxHeader, read_scanbox_header, scanbox_files
 
 _BRIGHTEST = np.uint16(np.iinfo(np.uint16).max)
@@ -36,6 +37,8 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         The plane to read, from 0; volumes of all planes by default.
     sampling_frequency : float, optional
         Samples per second in Hz; replaces the rate from the header.
+    allow_truncated : bool
+        Whether to read the complete frames of a truncated file, with a UserWarning.
 
     Attributes
     ----------
@@ -59,6 +62,7 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         channel_name: str | None = None,
         plane_index: int | None = None,
         sampling_frequency: float | None = None,
+        allow_truncated: bool = False,
     ) -> None:
         super().__init__()
         self.file_path, header_path = scanbox_files(Path(file_path))
@@ -70,7 +74,7 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         if plane_index is not None:
             check_index("plane_index", plane_index, header.num_planes)
         self._plane = plane_index
-        self._num_frames = _count_frames(self.file_path, header)
+        self._num_frames = _count_frames(self.file_path, header, allow_truncated)
         self._num_samples = self._num_frames // header.num_planes
         self.is_volumetric = header.num_planes > 1 and plane_index is None
         rate = sampling_frequency or header.sampling_frequency
@@ -155,16 +159,24 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         """Return None: Scanbox files have no times."""
 
 
-def _count_frames(path: Path, header: ScanboxHeader) -> int:
-    """Return the number of frames, after checking that all of them are complete."""
+def _count_frames(path: Path, header: ScanboxHeader, allow_truncated: bool) -> int:
+    """Return the number of complete frames; an incomplete one is refused unless allowed."""
     size = path.stat().st_size
     count, rest = divmod(size, header.frame_bytes)
     shape = f"{header.num_rows} x {header.num_columns} pixels, {len(header.channels)} channel(s)"
-    if rest or not count:
-        raise CorruptSourceError(
-            f"'{path}' has {size} bytes: {count} frames of {shape} ({header.frame_bytes} bytes "
-            f"each) and {rest} bytes of another. It is truncated, or '{header.path.name}' belongs "
-            "to another recording; copy both again."
+    evidence = (
+        f"its {size} bytes are {count} frames of {shape}, {header.frame_bytes} bytes each, and "
+        f"{rest} bytes of another; or '{header.path.name}' belongs to another recording"
+    )
+    if not count:
+        raise nothing_complete(path, reason=evidence)
+    if rest:
+        report_truncated(
+            path,
+            count,
+            header.frames_requested,
+            allow=allow_truncated,
+            reason=evidence,
         )
     left = count % header.num_planes
     if count < header.num_planes:
@@ -180,7 +192,8 @@ def _count_frames(path: Path, header: ScanboxHeader) -> int:
             UserWarning,
             stacklevel=3,
         )
-    _compare_with_request(path, header, count)
+    if not rest:
+        _compare_with_request(path, header, count)
     return count
 
 

@@ -15,7 +15,14 @@ from pathlib import Path
 import attrs
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.checks import (
+    TiffSource,
+    inspect_later_tiff,
+    inspect_tiff,
+    inspect_tiffs,
+)
+from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
+from nwb_ophys.filetypes.truncation import warn_of_later_files
 from nwb_ophys.formats.scanimage.frames import frame_statement, parse_epoch
 from nwb_ophys.formats.scanimage.header import ScanImageMetadata
 
@@ -54,9 +61,17 @@ class RecordedFile:
         return f"'{self.path.name}' (frames {self.first_frame} to {self.last_frame})"
 
 
-def inspect_recorded_file(path: Path) -> RecordedFile:
+def inspect_recorded_file(path: Path, allow_truncated: bool = False) -> RecordedFile:
     """Check one file and read the descriptions of its first and last page."""
-    source = inspect_tiff(path)
+    return _recorded(inspect_tiff(path, allow_truncated=allow_truncated))
+
+
+def inspect_recorded_files(paths: Sequence[Path], allow_truncated: bool) -> list[RecordedFile]:
+    """Check the files of a recording in order of time, up to a truncated one."""
+    return [_recorded(source) for source in inspect_tiffs(paths, allow_truncated=allow_truncated)]
+
+
+def _recorded(source: TiffSource) -> RecordedFile:
     texts = [source.table.read_description(page) for page in (0, -1)]
     first, last = (frame_statement(text).number for text in texts)
     return RecordedFile(
@@ -75,7 +90,9 @@ def continues(before: RecordedFile, after: RecordedFile, metadata: ScanImageMeta
     return 1 <= after.first_frame - before.last_frame <= largest_step
 
 
-def find_recording(path: Path, metadata: ScanImageMetadata) -> list[RecordedFile]:
+def find_recording(
+    path: Path, metadata: ScanImageMetadata, allow_truncated: bool = False
+) -> list[RecordedFile]:
     """Find all files of the recording that a file belongs to.
 
     Parameters
@@ -84,6 +101,8 @@ def find_recording(path: Path, metadata: ScanImageMetadata) -> list[RecordedFile
         Any file of the recording.
     metadata : ScanImageMetadata
         Metadata from its header, which state whether ScanImage wrote several files.
+    allow_truncated : bool
+        Whether a file may be truncated; the files after it are left out, with a UserWarning.
 
     Returns
     -------
@@ -97,7 +116,7 @@ def find_recording(path: Path, metadata: ScanImageMetadata) -> list[RecordedFile
         If a file is missing in front or in the middle, or if a file does not continue the one
         before it.
     """
-    given = inspect_recorded_file(path)
+    given = inspect_recorded_file(path, allow_truncated)
     siblings = _numbered_siblings(path, metadata)
     if not siblings:
         return [given]
@@ -105,8 +124,9 @@ def find_recording(path: Path, metadata: ScanImageMetadata) -> list[RecordedFile
     # Names identify the files of one grab; in other modes a file may be a separate recording,
     # which then has its own epoch.
     is_grab = _is_divided_grab(metadata)
-    files = _follow(given, siblings, number, -1, is_grab, metadata)[::-1]
-    files += _follow(given, siblings, number, 1, is_grab, metadata)[1:]
+    files = _follow(given, siblings, number, -1, is_grab, metadata, allow_truncated)[::-1]
+    files += _follow(given, siblings, number, 1, is_grab, metadata, allow_truncated)[1:]
+    files = _up_to_truncated(files, metadata)
     first = files[0]
     if first.first_frame is not None and first.first_frame > metadata.average_factor:
         raise SourceError(
@@ -201,12 +221,21 @@ def _follow(
     step: int,
     is_grab: bool,
     metadata: ScanImageMetadata,
+    allow_truncated: bool,
 ) -> list[RecordedFile]:
-    """Return the given file and the files after it (step 1) or before it (step -1) in time."""
+    """Return the given file and the files after it (step 1) or before it (step -1) in time.
+
+    A truncated file ends the recording, so that no file after it is read.
+    """
     files = [given]
+    if step > 0 and given.source.table.is_truncated:
+        return files
     remaining = sorted((n for n in siblings if (n - number) * step > 0), reverse=step < 0)
     for expected, found_number in enumerate(remaining, start=1):
-        found = inspect_recorded_file(siblings[found_number])
+        source = inspect_later_tiff(siblings[found_number], allow_truncated=allow_truncated)
+        if source is None:
+            break
+        found = _recorded(source)
         if not is_grab and (given.epoch is None or found.epoch != given.epoch):
             break
         if found_number != number + step * expected:
@@ -216,13 +245,52 @@ def _follow(
                 f"{given.frames}. Copy the missing file. {GIVE_FILES}."
             )
         before, after = (files[-1], found) if step > 0 else (found, files[-1])
-        if not continues(before, after, metadata):
+        is_cut = before.source.table.is_truncated
+        if not is_cut and not continues(before, after, metadata):
             raise SourceError(
                 f"{_not_continued(before, after)}; frames are missing, or a file is left from "
                 f"another recording with the same name. {GIVE_FILES}."
             )
         files.append(found)
+        if step > 0 and found.source.table.is_truncated:
+            break
     return files
+
+
+def _up_to_truncated(files: list[RecordedFile], metadata: ScanImageMetadata) -> list[RecordedFile]:
+    """Return the files up to the first truncated one; warn of the files after it."""
+    cut = next((i for i, file in enumerate(files) if file.source.table.is_truncated), None)
+    kept = files if cut is None else files[: cut + 1]
+    warn_of_later_files(kept[-1].path, files_after(kept[-1], metadata))
+    return kept
+
+
+def files_after(last: RecordedFile, metadata: ScanImageMetadata) -> list[Path]:
+    """Return the files of a recording that follow its last readable file, in order.
+
+    Parameters
+    ----------
+    last : RecordedFile
+        The last file that :func:`find_recording` returned.
+    metadata : ScanImageMetadata
+    """
+    siblings = _numbered_siblings(last.path, metadata)
+    if not siblings:
+        return []
+    is_grab = _is_divided_grab(metadata)
+    number = _file_number(last.path)
+    found = []
+    for later in sorted(each for each in siblings if each > number):
+        path = siblings[later]
+        if not is_grab and path.stat().st_size and last.epoch != _epoch(path):
+            break
+        found.append(path)
+    return found
+
+
+def _epoch(path: Path) -> datetime | None:
+    heading = read_tiff_heading(path)
+    return parse_epoch(heading.description) if heading else None
 
 
 def _renumbered(path: Path, number: int) -> str:

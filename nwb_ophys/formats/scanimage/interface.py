@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.owners import own_files
 from nwb_ophys.formats.scanimage.generations import OWN_LINE, stated_version
 from nwb_ophys.formats.scanimage.text import MAGIC_NUMBER
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
@@ -51,6 +52,7 @@ class ScanImageSource:
         "Name of a region of interest of a mesoscope; optional if there is only one.",
         default=None,
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class ScanImageImagingInterface(ImagingInterface):
@@ -155,7 +157,7 @@ class ScanImageImagingInterface(ImagingInterface):
     @classmethod
     def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
         """Return the recordings of a path, with all their files, as their frame numbers say."""
-        from nwb_ophys.formats.scanimage.files import find_recording
+        from nwb_ophys.formats.scanimage.files import files_after, find_recording
         from nwb_ophys.formats.scanimage.header import scanimage_metadata
 
         remaining = [probe.path]
@@ -165,8 +167,14 @@ class ScanImageImagingInterface(ImagingInterface):
         groups = []
         while remaining:
             first = remaining[0]
-            files = [file.path for file in find_recording(first, scanimage_metadata(first))]
-            used = {file.resolve() for file in files}
+            header = scanimage_metadata(first)
+            # The reader reports a truncated file, or the files after it, which are left out.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                recorded = find_recording(first, header, allow_truncated=True)
+            files = [file.path for file in recorded]
+            left_out = files_after(recorded[-1], header)
+            used = {file.resolve() for file in (*files, *left_out)}
             remaining = [file for file in remaining[1:] if file.resolve() not in used]
             groups.append(FileGroup(path=files[0], files=tuple(files)))
         return Grouping(groups=tuple(groups))

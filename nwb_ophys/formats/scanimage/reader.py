@@ -25,7 +25,7 @@ from nwb_ophys.formats.scanimage.files import (
     check_given_files,
     check_volume_start,
     find_recording,
-    inspect_recorded_file,
+    inspect_recorded_files,
 )
 from nwb_ophys.formats.scanimage.frames import (
     FrameStatement,
@@ -71,6 +71,9 @@ class ScanImageExtractor(TiffFramesExtractor):
         follow each other directly, then there is a pause; the sampling frequency is the mean.
     roi_name : str, optional
         The region of interest to read; needed if there are several.
+    allow_truncated : bool
+        Whether to read the complete pages of a truncated file, with a UserWarning. The files after
+        it are left out.
 
     Attributes
     ----------
@@ -108,8 +111,9 @@ class ScanImageExtractor(TiffFramesExtractor):
         plane_index: int | None = None,
         interleave_slice_samples: bool = False,
         roi_name: str | None = None,
+        allow_truncated: bool = False,
     ) -> None:
-        self.metadata, files = _open_files(file_path, file_paths)
+        self.metadata, files = _open_files(file_path, file_paths, allow_truncated)
         metadata = self.metadata
         self.regions = _common_regions(files, metadata)
         self.region, self._rows, sources = _crop(files, metadata, self.regions, roi_name)
@@ -306,14 +310,14 @@ def count_volumes(num_pages: int, metadata: ScanImageMetadata) -> int:
 
 
 def _open_files(
-    file_path: AnyPath | None, file_paths: Iterable[AnyPath] | None
+    file_path: AnyPath | None, file_paths: Iterable[AnyPath] | None, allow_truncated: bool
 ) -> tuple[ScanImageMetadata, list[RecordedFile]]:
     """Find and check the files; return them with the metadata of the first one."""
     if (file_path is None) == (file_paths is None):
         raise SourceArgumentError("Give either file_path or file_paths, and not both.")
     if file_path is not None:
         path = Path(file_path)
-        files = find_recording(path, scanimage_metadata(path))
+        files = find_recording(path, scanimage_metadata(path), allow_truncated)
     else:
         assert file_paths is not None
         if isinstance(file_paths, str | PathLike):
@@ -322,8 +326,9 @@ def _open_files(
         if not paths:
             raise SourceArgumentError("file_paths is empty; give at least one file.")
         for path in paths:
-            read_header_texts(path)
-        files = [inspect_recorded_file(path) for path in paths]
+            if path.stat().st_size or path == paths[0]:
+                read_header_texts(path)
+        files = inspect_recorded_files(paths, allow_truncated)
     metadata = _check_alike(files)
     for file in files:
         num_pages = file.source.table.num_pages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import attrs
 
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
+from nwb_ophys.filetypes.truncation import NothingCompleteError
 from nwb_ophys.formats.owners import own_files
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
@@ -34,6 +36,7 @@ class ScanImageLegacySource:
     plane_index: int | None = argument(
         "Index of a slice of a stack, from 0; whole volumes if not given.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class ScanImageLegacyImagingInterface(ImagingInterface):
@@ -48,7 +51,9 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
         from nwb_ophys.formats.scanimage_legacy.reader import ScanImageLegacyExtractor
 
         files = tiff_files(source.file_path)
-        return ScanImageLegacyExtractor(files, source.channel_name, source.plane_index)
+        return ScanImageLegacyExtractor(
+            files, source.channel_name, source.plane_index, source.allow_truncated
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the header: version, start, rates, channel, stage position."""
@@ -95,15 +100,21 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
     @classmethod
     def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
         """Return the acquisitions at a path; files of one trigger are one acquisition."""
-        from nwb_ophys.formats.scanimage_legacy.reader import legacy_metadata
-
         folder = probe if probe.is_folder else PathProbe(probe.path.parent)
         if probe.is_folder:
             warn_of_subfolders(probe.path)
         acquisitions: dict[Any, list[Path]] = {}
         for file in own_files(folder, cls.owns):
+            try:
+                header = _header_of(file)
+            except NothingCompleteError:
+                if not acquisitions:
+                    raise
+                # The file ends the acquisition before it; the extractor refuses or leaves it out.
+                acquisitions[next(reversed(acquisitions))].append(file)
+                continue
             # Without a trigger time, each file is an acquisition.
-            acquisitions.setdefault(legacy_metadata(file).start or file, []).append(file)
+            acquisitions.setdefault(header.start or file, []).append(file)
         groups = [FileGroup.of_files(files) for files in acquisitions.values()]
         if probe.is_file:
             own = folder.path / probe.path.name
@@ -113,12 +124,10 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
     @classmethod
     def parts(cls, path: Path | list[Path], **source: Any) -> Iterator[Part]:
         """Yield every saved channel of every acquisition at a path."""
-        from nwb_ophys.formats.scanimage_legacy.reader import legacy_metadata
-
         is_folder = not isinstance(path, list) and path.is_dir()
         groups = cls.group(PathProbe(path)).groups if is_folder else None  # type: ignore[arg-type]
         for group in groups or [FileGroup.of_files(tiff_files(path))]:
-            header = legacy_metadata(group.files[0])
+            header = _header_of(group.files[0])
             for channel in header.channel_names:
                 yield Part(
                     arguments={"file_path": group.path, "channel_name": channel},
@@ -126,6 +135,15 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
                     channel=channel,
                     num_planes=header.num_planes,
                 )
+
+
+def _header_of(file: Path) -> Any:
+    """Return the header of a file, truncated or not; its reader reports what is missing."""
+    from nwb_ophys.formats.scanimage_legacy.reader import legacy_metadata
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return legacy_metadata(file, allow_truncated=True)
 
 
 def _place(header: Any) -> str | None:

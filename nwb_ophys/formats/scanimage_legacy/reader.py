@@ -12,7 +12,7 @@ import numpy.typing as npt
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
-from nwb_ophys.filetypes.tiff.checks import TiffSource, check_agreement, inspect_tiff
+from nwb_ophys.filetypes.tiff.checks import TiffSource, check_agreement, inspect_tiff, inspect_tiffs
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
@@ -38,6 +38,9 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
         The saved channel to read; needed if there are several.
     plane_index : int, optional
         The slice of a stack to read, from 0; volumes of all slices by default.
+    allow_truncated : bool
+        Whether to read the complete pages of a truncated file, with a UserWarning. The files after
+        it are left out.
 
     Attributes
     ----------
@@ -64,11 +67,12 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
         file_paths: AnyPath | Iterable[AnyPath],
         channel_name: str | None = None,
         plane_index: int | None = None,
+        allow_truncated: bool = False,
     ) -> None:
         paths = [file_paths] if isinstance(file_paths, str | PathLike) else list(file_paths)
         if not paths:
             raise SourceArgumentError("file_paths is empty; give at least one file.")
-        sources = [inspect_tiff(path) for path in paths]
+        sources = inspect_tiffs(paths, allow_truncated=allow_truncated)
         headers = [_header(source) for source in sources]
         self.metadata = _check_alike(headers)
         reader = TiffPageReader(sources)
@@ -99,7 +103,7 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
         )
 
 
-def legacy_metadata(path: AnyPath) -> LegacyMetadata:
+def legacy_metadata(path: AnyPath, allow_truncated: bool = False) -> LegacyMetadata:
     """Read the metadata in the header of a ScanImage 3 file.
 
     Raises
@@ -109,7 +113,7 @@ def legacy_metadata(path: AnyPath) -> LegacyMetadata:
     SourceError
         If another program wrote the file.
     """
-    return _header(inspect_tiff(path))
+    return _header(inspect_tiff(path, allow_truncated=allow_truncated))
 
 
 def _header(source: TiffSource) -> LegacyMetadata:

@@ -29,7 +29,7 @@ from nwb_ophys.formats.suite2p.folder import (
     suite2p_folder_of,
     suite2p_refusal,
 )
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block_size
 from nwb_ophys.interfaces.mixins import MotionWriter
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
@@ -48,6 +48,13 @@ class Suite2pSource:
     plane_name: str | None = argument(
         "Name of the plane, such as 'plane0'; optional if there is only one.", default=None
     )
+
+
+@attrs.frozen(kw_only=True)
+class Suite2pMovieSource(Suite2pSource):
+    """Source arguments of a movie that Suite2p registered."""
+
+    allow_truncated: bool = allow_truncated_argument()
 
 
 _IMAGES = {
@@ -145,7 +152,7 @@ class Suite2pImagingOptions(ImagingOptions):
 class Suite2pImagingInterface(ImagingInterface, MotionWriter):
     """The movie of one plane and channel that Suite2p registered, ``data.bin``."""
 
-    Source = Suite2pSource
+    Source = Suite2pMovieSource
     joins_subfolders = True
     Options = Suite2pImagingOptions
     # The movie is as large as the recording, and Suite2p can make it again.
@@ -158,7 +165,7 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
         from nwb_ophys.formats.suite2p.movie import Suite2pMovieExtractor
 
         folder, plane = _chosen(source, MOVIE_FILES)
-        return Suite2pMovieExtractor(folder, source.channel_name, plane)
+        return Suite2pMovieExtractor(folder, source.channel_name, plane, source.allow_truncated)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the output states of itself: nothing of the microscope."""

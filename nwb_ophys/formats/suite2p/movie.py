@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor
+from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.formats.suite2p.folder import raw_file_names, read_ops
 
 _FILES = {"chan1": "data.bin", "chan2": "data_chan2.bin"}
@@ -28,6 +29,9 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
     channel_name : {"chan1", "chan2"}
     plane_name : str
         Such as ``plane0``.
+    allow_truncated : bool
+        Whether to read the complete frames of a truncated file, with a UserWarning. The movie of
+        the other channel then has as many frames.
 
     Attributes
     ----------
@@ -44,13 +48,23 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
 
     extractor_name = "Suite2pMovieExtractor"
 
-    def __init__(self, folder_path: Path, channel_name: str, plane_name: str) -> None:
+    def __init__(
+        self,
+        folder_path: Path,
+        channel_name: str,
+        plane_name: str,
+        allow_truncated: bool = False,
+    ) -> None:
         folder = Path(folder_path) / plane_name
         self.folder_path = Path(folder_path)
         self.channel_name = channel_name
         self.plane_name = plane_name
         self.options = read_ops(folder)
-        super().__init__(_map(folder / _FILES[channel_name], self.options), self.options["fs"])
+        movie = _map(folder / _FILES[channel_name], self.options, allow_truncated)
+        if allow_truncated:
+            others = (folder / name for name in _FILES.values() if (folder / name).is_file())
+            movie = movie[: min(_count_frames(other, self.options) for other in others)]
+        super().__init__(movie, self.options["fs"])
 
     def get_shifts(self) -> NDArray[Any]:
         """Return the shift of each frame in pixels, (samples, 2): x and y.
@@ -72,12 +86,13 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
                 "Write it as a series, with motion_correction=False."
             )
         offsets = [np.asarray(self.options[key]) for key in ("xoff", "yoff")]
-        if any(len(offset) != self.get_num_samples() for offset in offsets):
+        num_frames = int(self.options["nframes"])
+        if any(len(offset) != num_frames for offset in offsets):
             raise CorruptSourceError(
                 f"'{path}' has {len(offsets[0])} shifts in x and {len(offsets[1])} in y for "
-                f"{self.get_num_samples()} frames; it may be damaged."
+                f"{num_frames} frames; it may be damaged."
             )
-        return -np.column_stack(offsets)
+        return -np.column_stack(offsets)[: self.get_num_samples()]
 
     @property
     def has_block_shifts(self) -> bool:
@@ -96,17 +111,29 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         """
         files = raw_file_names(self.options)
         counts = np.atleast_1d(np.asarray(self.options.get("frames_per_file", ())))
-        if not files or len(counts) != len(files) or counts.sum() != self.get_num_samples():
+        num_frames = int(self.options["nframes"])
+        if not files or len(counts) != len(files) or counts.sum() != num_frames:
             raise SourceError(
                 f"'{self.folder_path / self.plane_name / 'ops.npy'}' names {len(files)} raw files "
-                f"with {counts.sum():g} frames, not {self.get_num_samples()}; give the name of the "
+                f"with {counts.sum():g} frames, not {num_frames}; give the name of the "
                 "series that was registered as the option 'original', or write the movie as a "
                 "series, with motion_correction=False."
             )
-        return files, [int(start) for start in np.cumsum(counts) - counts]
+        starts = [int(start) for start in np.cumsum(counts) - counts]
+        used = max(sum(start < self.get_num_samples() for start in starts), 1)
+        return files[:used], starts[:used]
 
 
-def _map(path: Path, ops: dict[str, Any]) -> NDArray[Any]:
+def _frame_bytes(ops: dict[str, Any]) -> int:
+    return int(ops["Ly"]) * int(ops["Lx"]) * _PIXEL.itemsize
+
+
+def _count_frames(path: Path, ops: dict[str, Any]) -> int:
+    """Return the number of complete frames of a file."""
+    return path.stat().st_size // max(_frame_bytes(ops), 1)
+
+
+def _map(path: Path, ops: dict[str, Any], allow_truncated: bool) -> NDArray[Any]:
     if not path.is_file():
         raise SourceError(
             f"'{path}' is absent. Suite2p deletes or moves its movies by its settings; ops.npy "
@@ -119,13 +146,20 @@ def _map(path: Path, ops: dict[str, Any]) -> NDArray[Any]:
             f"'{path.with_name('ops.npy')}' does not state the size of the movie: {error}."
         ) from error
     needed, found = int(np.prod(shape)) * _PIXEL.itemsize, path.stat().st_size
-    if found != needed:
-        frame = max(shape[1] * shape[2] * _PIXEL.itemsize, 1)
+    stated = f"ops.npy states {shape[0]} frames of {shape[1]} x {shape[2]} pixels, {needed} bytes"
+    if found > needed:
+        frames = found / max(_frame_bytes(ops), 1)
         raise CorruptSourceError(
-            f"'{path}' has {found} bytes, which are {found / frame:.2f} frames; ops.npy states "
-            f"{shape[0]} frames of {shape[1]} x {shape[2]} pixels, {needed} bytes. The file is cut "
-            "off, or belongs to another run; run Suite2p's registration again."
+            f"'{path}' has {found} bytes, which are {frames:.2f} frames; {stated}. The file "
+            "belongs to another run; run Suite2p's registration again."
         )
+    if found < needed:
+        evidence = f"it has {found} bytes, and {stated}"
+        count = _count_frames(path, ops)
+        if not count:
+            raise nothing_complete(path, reason=evidence)
+        report_truncated(path, count, shape[0], allow=allow_truncated, reason=evidence)
+        shape = (count, *shape[1:])
     if not needed:
         return np.zeros(shape, _PIXEL)
     return np.memmap(path, _PIXEL, "r", shape=shape)

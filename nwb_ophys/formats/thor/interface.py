@@ -14,7 +14,7 @@ from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.thor.reader import IMAGE_NAME, RAW_NAME
 from nwb_ophys.formats.thor.xml import NAME, ThorExperiment
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.paths import PathProbe
@@ -39,6 +39,7 @@ class ThorSource:
     region_name: str | None = argument(
         "Name of the region, such as '001_002'; optional if there is only one.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class ThorImagingInterface(ImagingInterface):
@@ -128,6 +129,11 @@ class ThorImagingInterface(ImagingInterface):
         return f"{images} and {what}"
 
     @classmethod
+    def recording_of(cls, probe: PathProbe) -> Path | None:
+        """Return the folder that Experiment.xml, an image or the raw file belongs to, or None."""
+        return probe.path.parent if probe.is_file and cls.matches(probe) else None
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
         """Yield every channel of every region."""
         from nwb_ophys.formats.thor.reader import ThorExtractor, open_thor_recording
@@ -137,7 +143,8 @@ class ThorImagingInterface(ImagingInterface):
         for region, channel in itertools.product(regions, recording.channel_names):
             chosen: dict[str, Any] = {"channel_name": channel}
             chosen |= {"region_name": region} if len(regions) > 1 else {}
-            with ThorExtractor(_folder(path), **chosen) as extractor:
+            allowed = source.get("allow_truncated", False)
+            with ThorExtractor(_folder(path), allow_truncated=allowed, **chosen) as extractor:
                 num_planes = extractor.num_planes_of_all
             yield Part(
                 arguments={"folder_path": path, **chosen},

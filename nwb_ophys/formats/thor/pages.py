@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.tiff.axes import StatedAxes
-from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.checks import (
+    TiffSource,
+    inspect_later_tiff,
+    inspect_tiff,
+    inspect_tiffs,
+)
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader, TiffPageReader
 from nwb_ophys.filetypes.tiff.table import PageTable
+from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.formats.thor.xml import NAME, ThorExperiment
+
+Images = dict[tuple[int, int], str]
+"""Names of the files of a channel by (time, plane)."""
 
 # Channels that Thorlabs' boards record, enabled or not.
 _ALL_CHANNELS = ("ChanA", "ChanB", "ChanC", "ChanD")
@@ -23,33 +33,102 @@ _ALL_CHANNELS = ("ChanA", "ChanB", "ChanC", "ChanD")
 
 
 def open_images(
-    folder: Path, experiment: ThorExperiment, images: dict[tuple[int, int], str]
+    folder: Path,
+    experiment: ThorExperiment,
+    channels: Mapping[str, Images],
+    channel: str,
+    allow_truncated: bool = False,
 ) -> tuple[TiffPageReader, Integers]:
-    """Return the reader of one channel, and its pages of shape (samples, planes)."""
+    """Return the reader of one channel, and its pages of shape (samples, planes).
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    experiment : ThorExperiment
+    channels : mapping of str to dict
+        Names of the files of each channel, by (time, plane).
+    channel : str
+        The channel to read.
+    allow_truncated : bool
+        Whether to read only what is complete in all channels.
+    """
+    images, limit = channels[channel], None
+    if allow_truncated:
+        channels, limit = complete_images(folder, channels)
+        images = channels[channel]
     times, planes = _complete_volumes(folder, images)
     paths = [folder / images[time, plane] for time in times for plane in planes]
-    pages_of_one = inspect_tiff(paths[0], reads_axes=False).table.num_pages
+    first = inspect_tiff(paths[0], reads_axes=False, allow_truncated=allow_truncated)
+    pages_of_one = first.table.num_pages
     if pages_of_one > 1 and len(planes) > 1:
         raise SourceError(
             f"'{paths[0]}' has {pages_of_one} pages, although each plane has its own file, so the "
             "order of the pages is unknown. Save the images with one page per file."
         )
     if pages_of_one > 1:
-        reader = TiffPageReader([inspect_tiff(path, reads_axes=False) for path in paths])
+        reader = TiffPageReader(
+            inspect_tiffs(paths, reads_axes=False, allow_truncated=allow_truncated)
+        )
     else:
         reader = ManyTiffsReader(paths, [1] * len(paths))
     # The files of a fast sweep, or a file of all frames, may be numbered along time only.
     if len(planes) == 1 and (experiment.is_streaming or pages_of_one > 1):
-        return reader, _split_volumes(experiment, reader.num_pages, folder)
+        number = reader.num_pages if limit is None else min(limit, reader.num_pages)
+        return reader, _split_volumes(experiment, number, folder, allow_truncated)
     _check_planes(experiment, len(times), len(planes), folder)
-    _check_number(experiment, len(paths), max(len(planes), experiment.num_planes), folder)
+    volume = max(len(planes), experiment.num_planes)
+    _check_number(experiment, len(paths), volume, folder, allow_truncated)
     pages = np.arange(len(paths), dtype=np.int64).reshape(len(times), len(planes))
     return reader, pages[:, : experiment.num_planes]
 
 
-def _complete_volumes(
-    folder: Path, images: dict[tuple[int, int], str]
-) -> tuple[list[int], list[int]]:
+def complete_images(
+    folder: Path, channels: Mapping[str, Images]
+) -> tuple[dict[str, Images], int | None]:
+    """Return the files before the first time at which a file of any channel is not complete.
+
+    Reads the headers of all files.
+
+    Returns
+    -------
+    dict of str to dict
+        Names of the files of each channel, by (time, plane).
+    int or None
+        Smallest number of complete pages of a channel, if a truncated file has several pages.
+    """
+    limits = []
+    end: tuple[int, int] | None = None
+    for images in channels.values():
+        number = 0
+        for place in sorted(images):
+            if end is not None and place >= end:
+                break
+            source = inspect_later_tiff(
+                folder / images[place],
+                reads_axes=False,
+                allow_truncated=True,
+                is_first=place == min(images),
+            )
+            if source is None:
+                end = place
+                break
+            number += source.table.num_pages
+            if source.table.is_truncated:
+                limits.append(number)
+                break
+    if end is None:
+        return dict(channels), min(limits) if limits else None
+    kept = {
+        name: {place: file for place, file in images.items() if place[0] < end[0]}
+        for name, images in channels.items()
+    }
+    first = min(min(images) for images in channels.values())
+    if not all(kept.values()):
+        raise nothing_complete(folder / next(iter(channels.values()))[first], "volumes")
+    return kept, min(limits) if limits else None
+
+
+def _complete_volumes(folder: Path, images: Images) -> tuple[list[int], list[int]]:
     """Return the numbers of the times and of the planes, without an incomplete last volume."""
     planes = sorted({plane for _, plane in images})
     times = sorted({time for time, _ in images})
@@ -93,20 +172,32 @@ def _check_planes(
 
 
 def _check_number(
-    experiment: ThorExperiment, found: int, planes_per_volume: int, where: Path
+    experiment: ThorExperiment,
+    found: int,
+    planes_per_volume: int,
+    where: Path,
+    allow_truncated: bool,
 ) -> None:
-    """Warn of a recording that was stopped; raise if a complete recording lacks frames."""
+    """Warn of a recording that was stopped; refuse a complete one that lacks frames."""
     volume = experiment.num_planes + experiment.num_flyback
     stated = experiment.num_frames // volume * planes_per_volume
     if not stated or found >= stated:
         return
     message = f"'{experiment.path}' states {stated} frames, but '{where}' has {found} of a channel"
     if experiment.text("ExperimentStatus", "value").lower() == "complete":
-        raise SourceError(f"{message}, although it is complete. Copy the recording again.")
+        reason = f"'{experiment.path}' states {stated} frames, and that all were recorded"
+        report_truncated(where, found, stated, allow=allow_truncated, reason=reason)
+        return
     warnings.warn(f"{message}: it was stopped.", UserWarning, stacklevel=4)
 
 
-def _split_volumes(experiment: ThorExperiment, number: int, path: Path) -> Integers:
+def _split_volumes(
+    experiment: ThorExperiment,
+    number: int,
+    path: Path,
+    allow_truncated: bool,
+    is_reported: bool = False,
+) -> Integers:
     """Return the pages of whole volumes without the flyback, of shape (samples, planes)."""
     size = experiment.num_planes + experiment.num_flyback
     num_samples, rest = divmod(number, size)
@@ -115,7 +206,8 @@ def _split_volumes(experiment: ThorExperiment, number: int, path: Path) -> Integ
             f"'{path}' has {number} frames, but a volume has {experiment.num_planes} planes and "
             f"{experiment.num_flyback} flyback frames; no complete volume was recorded."
         )
-    _check_number(experiment, number, size, path)
+    if not is_reported:
+        _check_number(experiment, number, size, path, allow_truncated)
     if rest:
         warnings.warn(
             f"'{path}': the last {rest} of {number} frames are left out, since a complete volume "
@@ -131,7 +223,7 @@ def _split_volumes(experiment: ThorExperiment, number: int, path: Path) -> Integ
 
 
 def open_raw(
-    path: Path, experiment: ThorExperiment, channel: str
+    path: Path, experiment: ThorExperiment, channel: str, allow_truncated: bool = False
 ) -> tuple[TiffPageReader, Integers]:
     """Return the reader of a raw file, and the pages of a channel, of shape (samples, planes)."""
     rows, columns = experiment.count("LSM", "pixelY"), experiment.count("LSM", "pixelX")
@@ -140,13 +232,16 @@ def open_raw(
     size = path.stat().st_size
     number, rest = divmod(size, rows * columns * 2)
     names = _raw_channels(experiment, number)
-    if rest or number % len(names):
-        raise CorruptSourceError(
-            f"'{path}' has {size} bytes, which is not a multiple of {len(names)} channels of "
-            f"{rows} x {columns} pixels of 16 bits; it is truncated, or does not belong to {NAME}. "
-            "Copy both again."
-        )
-    frames = _split_volumes(experiment, number // len(names), path)
+    count, left = divmod(number, len(names))
+    evidence = (
+        f"its {size} bytes are not a multiple of {len(names)} channels of {rows} x {columns} "
+        f"pixels of 16 bits; or it does not belong to {NAME}"
+    )
+    if not count:
+        raise nothing_complete(path, reason=evidence)
+    if rest or left:
+        report_truncated(path, count, experiment.num_frames, allow=allow_truncated, reason=evidence)
+    frames = _split_volumes(experiment, count, path, allow_truncated, bool(rest or left))
     reader = TiffPageReader([_raw_source(path, size, rows, columns, number)])
     return reader, frames * len(names) + names.index(channel)
 

@@ -120,6 +120,9 @@ class ThorExtractor(TiffFramesExtractor):
         The plane to read, from 0; volumes of all planes by default.
     region_name : str, optional
         The region to read, such as ``001_002``; needed if there are several.
+    allow_truncated : bool
+        Whether to read the complete frames of truncated files, with a UserWarning; all channels
+        then have as many samples.
 
     Attributes
     ----------
@@ -144,6 +147,7 @@ class ThorExtractor(TiffFramesExtractor):
         channel_name: str | None = None,
         plane_index: int | None = None,
         region_name: str | None = None,
+        allow_truncated: bool = False,
     ) -> None:
         folder = Path(folder_path)
         self.recording = recording = open_thor_recording(folder)
@@ -152,10 +156,12 @@ class ThorExtractor(TiffFramesExtractor):
         self.channel_name = names[index_of_name("channel_name", channel_name, names, folder)]
         region = regions[index_of_name("region_name", region_name, regions, folder, "regions")]
         if recording.raw is not None:
-            reader, pages = open_raw(recording.raw, experiment, self.channel_name)
+            reader, pages = open_raw(recording.raw, experiment, self.channel_name, allow_truncated)
         else:
-            images = recording.images[region, self.channel_name]
-            reader, pages = open_images(folder, experiment, images)
+            of_region = {name: recording.images.get((region, name), {}) for name in names}
+            reader, pages = open_images(
+                folder, experiment, of_region, self.channel_name, allow_truncated
+            )
         _check_shape(experiment, reader)
         self.num_planes_of_all = pages.shape[1]
         num_frames = pages.shape[1] + experiment.num_flyback

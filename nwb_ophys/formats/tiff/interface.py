@@ -17,7 +17,7 @@ from nwb_ophys.filetypes.tiff.folders import (
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.owners import first_unowned
 from nwb_ophys.formats.tiff.grouping import group_file, group_folder, is_stray
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, warn_of_grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, indexed_name, indexed_names, indexed_parts
@@ -46,6 +46,7 @@ class TiffSource:
     plane_index: int | None = argument(
         "Index of the plane, from 0; all planes if not given.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class TiffImagingInterface(ImagingInterface):
@@ -120,7 +121,8 @@ class TiffImagingInterface(ImagingInterface):
         """Return a part for each channel of a TIFF stack."""
         from nwb_ophys.formats.tiff.reader import tiff_layout
 
-        given = {key: source[key] for key in ("num_channels", "num_planes") if key in source}
+        names = ("num_channels", "num_planes", "allow_truncated")
+        given = {key: source[key] for key in names if key in source}
         layout = tiff_layout(_files(path), **given)
         return indexed_parts(layout.num_channels, layout.num_planes, file_path=path)
 

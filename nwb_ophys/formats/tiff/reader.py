@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 
 import attrs
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.extractors.ranges import check_count, check_index, check_rate
 from nwb_ophys.filetypes.tiff.axes import StatedAxes
-from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
+from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiffs
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
@@ -57,6 +56,7 @@ def tiff_layout(
     num_channels: int | None = None,
     num_planes: int | None = None,
     dimension_order: str | None = None,
+    allow_truncated: bool = False,
 ) -> TiffLayout:
     """Read the arrangement of the pages of one or several TIFF files, from their headers only.
 
@@ -64,7 +64,7 @@ def tiff_layout(
     ----------
     file_paths : path or iterable of paths
         The files in the order of time.
-    num_channels, num_planes, dimension_order
+    num_channels, num_planes, dimension_order, allow_truncated
         As for `TiffStackExtractor`.
 
     Returns
@@ -77,7 +77,7 @@ def tiff_layout(
     SourceError
         As for `TiffStackExtractor`.
     """
-    sources = _inspect_all(file_paths)
+    sources = _inspect_all(file_paths, allow_truncated)
     reader = TiffPageReader(sources)
     return _arrange(reader, num_channels, num_planes, dimension_order)[0]
 
@@ -104,6 +104,9 @@ class TiffStackExtractor(TiffFramesExtractor):
         The channel to read, from 0.
     plane_index : int, optional
         The plane to read, from 0; all planes by default.
+    allow_truncated : bool
+        Whether to read the complete pages of a truncated file, with a UserWarning. The files after
+        it are left out.
 
     Raises
     ------
@@ -128,9 +131,10 @@ class TiffStackExtractor(TiffFramesExtractor):
         channel_index: int = 0,
         num_planes: int | None = None,
         plane_index: int | None = None,
+        allow_truncated: bool = False,
     ) -> None:
         check_rate(sampling_frequency)
-        reader = TiffPageReader(_inspect_all(file_paths))
+        reader = TiffPageReader(_inspect_all(file_paths, allow_truncated))
         layout, pages = _arrange(reader, num_channels, num_planes, dimension_order)
         check_index("channel_index", channel_index, layout.num_channels)
         if plane_index is not None:
@@ -147,12 +151,14 @@ class TiffStackExtractor(TiffFramesExtractor):
         )
 
 
-def _inspect_all(file_paths: AnyPath | Iterable[AnyPath]) -> list[TiffSource]:
+def _inspect_all(
+    file_paths: AnyPath | Iterable[AnyPath], allow_truncated: bool
+) -> list[TiffSource]:
     """Check all files and find their images."""
     paths = [file_paths] if isinstance(file_paths, str | PathLike) else list(file_paths)
     if not paths:
         raise SourceArgumentError("file_paths is empty; give at least one TIFF file.")
-    return [inspect_tiff(Path(path)) for path in paths]
+    return inspect_tiffs(paths, allow_truncated=allow_truncated)
 
 
 def _arrange(
@@ -270,7 +276,9 @@ def _counted_pages(
 ) -> Integers:
     """Return the pages of all files in the order of the arguments, of the same shape."""
     num_samples, rest = divmod(reader.num_pages, num_channels * num_planes)
-    if rest:
+    # The pages of an incomplete sample at the end of a truncated file are left out with it.
+    ends_early = reader.sources[-1].table.is_truncated and order[-1] == "T" and num_samples > 0
+    if rest and not ends_early:
         raise SourceError(
             f"'{reader.sources[0].table.path}' and the {len(reader.sources) - 1} files after it "
             f"have {reader.num_pages} pages, which is not a multiple of {num_channels} channels x "
@@ -279,5 +287,6 @@ def _counted_pages(
         )
     sizes = {"C": num_channels, "Z": num_planes, "T": num_samples}
     axes = order[::-1]
-    pages = np.arange(reader.num_pages, dtype=np.int64).reshape([sizes[axis] for axis in axes])
+    num_pages = num_samples * num_channels * num_planes
+    pages = np.arange(num_pages, dtype=np.int64).reshape([sizes[axis] for axis in axes])
     return _to_channels_samples_planes(pages, axes)

@@ -337,7 +337,7 @@ def test_files_of_the_other_kind(tmp_path, recording):
         InscopixCellsExtractor(movie)
     with pytest.raises(CorruptSourceError, match="open it as inscopix-cells"):
         InscopixMovieExtractor(cells)
-    with pytest.raises(CorruptSourceError, match="is a single image of Inscopix; only movies and cell sets"):
+    with pytest.raises(CorruptSourceError, match="is a single image of Inscopix; only movies"):
         InscopixMovieExtractor(edit(movie, type=4))
     with pytest.raises(CorruptSourceError, match="is a folder"):
         InscopixMovieExtractor(tmp_path)

@@ -44,7 +44,9 @@ def test_what_is_no_memory_map_of_caiman(tmp_path):
     for name in ("movie.mmap", "movie.raw", path.name.replace(".mmap", ".raw")):
         (tmp_path / name).write_bytes(content)
         assert MemmapImagingInterface.matches(tmp_path / name) is None
-    path.write_bytes(content[:-1])
+    path.write_bytes(content + b" ")
+    assert MemmapImagingInterface.matches(path) is None
+    path.write_bytes(b"")
     assert MemmapImagingInterface.matches(path) is None
     assert MemmapImagingInterface.matches(tmp_path) is None
 

@@ -95,7 +95,9 @@ def test_real_recording_equals_the_peer(data_folder):
 
 
 def test_whole_recordings(data_folder):
-    converter = nwb_ophys.MiniscopeConverter(data_folder / "miniscope" / "C6-J588_Disc5")
+    folder = data_folder / "miniscope" / "C6-J588_Disc5"
+    with pytest.warns(UserWarning, match="cameras, which are left out: '15_03_28/BehavCam_2'"):
+        converter = nwb_ophys.MiniscopeConverter(folder)
     (interface,) = converter.interfaces.values()
     assert interface.extractor.get_num_samples() == 15
 
@@ -424,8 +426,27 @@ def test_recordings_of_which_one_lacks_times(recording, movie):
         recording.parent / "a", movie[:5], sampling_frequency=RATE, start=START + timedelta(hours=1)
     )
     times_file(folder).unlink()
-    found = MiniscopeExtractor(recording.parent).get_native_timestamps()
+    with pytest.warns(UserWarning, match=r"1 of 2 recordings have no timeStamps\.csv.*a/Miniscope"):
+        found = MiniscopeExtractor(recording.parent).get_native_timestamps()
     np.testing.assert_allclose(found[37:], 3600 + np.arange(5) / RATE)
+
+
+def test_rows_that_skip_frame_numbers(recording, movie):
+    """Frames were cut from the videos and from the file of times alike."""
+
+    def skip(lines):
+        cells = [line.split(",") for line in lines]
+        return [
+            ",".join([str(int(row[0]) + 3 * (number > 20)), *row[1:]]) if number else lines[0]
+            for number, row in enumerate(cells)
+        ]
+
+    expected = MiniscopeExtractor(recording).get_native_timestamps()
+    edit_times(recording, skip)
+    with pytest.warns(UserWarning, match="19 is followed by 23, but the file has one row for each"):
+        extractor = MiniscopeExtractor(recording)
+    np.testing.assert_array_equal(extractor.get_native_timestamps(), expected)
+    np.testing.assert_array_equal(extractor.get_series(), movie)
 
 
 def test_recordings_of_which_one_has_fewer_times(recording, movie):
@@ -560,7 +581,7 @@ def test_the_first_video_is_empty(recording):
     """The recording was not recognised, and what is wrong was not said."""
     (recording / "Miniscope" / "0.avi").write_bytes(b"")
     assert [each.format for each in detect(recording)] == ["miniscope"]
-    with pytest.raises(CorruptSourceError, match=r"0\.avi' does not begin as an AVI file does"):
+    with pytest.raises(CorruptSourceError, match=r"0\.avi' is truncated.*it has 0 bytes"):
         nwb_ophys.open(recording)
 
 

@@ -17,6 +17,7 @@ from nwb_ophys.errors import (
     CorruptSourceError,
     MissingPackageError,
     SourceArgumentError,
+    SourceError,
     SourceNotFoundError,
 )
 from nwb_ophys.formats.scanbox.header import read_scanbox_header
@@ -226,14 +227,16 @@ def test_no_rate_is_asked_for(path):
 def test_a_file_that_is_cut_off(path, cut):
     write_scanbox(path, MOVIE)
     path.write_bytes(path.read_bytes()[:-cut])
-    with pytest.raises(CorruptSourceError, match=r"1[01] frames of 8 x 10 pixels.*copy both again"):
+    with pytest.raises(
+        CorruptSourceError, match=r"1[01] frames of 8 x 10 pixels.*belongs to another recording"
+    ):
         ScanboxExtractor(path)
 
 
 def test_an_empty_file(path):
     write_scanbox(path, MOVIE)
     path.write_bytes(b"")
-    with pytest.raises(CorruptSourceError, match="has 0 bytes"):
+    with pytest.raises(CorruptSourceError, match=r"its 0 bytes.*nothing to convert"):
         ScanboxExtractor(path)
 
 
@@ -277,9 +280,59 @@ def test_lines_that_are_stated_twice(path):
 
 def test_volumes_without_planes(path):
     write_scanbox(path, MOVIE, info={"volscan": 1})
-    with pytest.warns(UserWarning, match="otwave is empty"):
+    with pytest.warns(UserWarning, match="without its planes"):
         extractor = ScanboxExtractor(path)
     np.testing.assert_array_equal(extractor.get_series(), MOVIE)
+
+
+TABLE = np.array([[100, 1.0], [200, 1.1], [300, 1.2]])
+
+
+@pytest.mark.parametrize(
+    ("info", "num_planes"),
+    [
+        ({"etl_table": TABLE, "otwave": np.arange(6.0), "volscan": 1}, 3),
+        ({"etl_table": TABLE, "otwave": None, "volscan": 1}, 3),
+        ({"etl_table": TABLE, "otwave": None, "volscan": None}, 3),
+        ({"etl_table": TABLE, "volscan": 0}, 1),
+        ({"etl_table": TABLE[:1], "otwave": np.arange(6.0), "volscan": 1}, 1),
+        ({"etl_table": np.empty((0, 2)), "otwave": np.arange(3.0), "volscan": 1}, 3),
+        ({"otwave": np.empty(0), "otparam": np.array([0, 500, 3]), "volscan": 1}, 3),
+        ({"otwave": np.empty(0), "otparam": np.array([0, 500, 3]), "volscan": 0}, 1),
+    ],
+)
+def test_planes_of_newer_headers(path, info, num_planes):
+    stack = np.random.default_rng(5).integers(0, 65536, (4, 8, 10, 3)).astype("u2")
+    write_scanbox(path, stack, sampling_frequency=10, info=info)
+    extractor = ScanboxExtractor(path)
+    assert extractor.metadata.num_planes == num_planes
+    assert extractor.get_sampling_frequency() == pytest.approx(30 / num_planes)
+    frames = stack.transpose(0, 3, 1, 2).reshape(12, 8, 10)
+    expected = stack if num_planes == 3 else frames
+    np.testing.assert_array_equal(extractor.get_series(), expected)
+
+
+def test_two_numbers_of_planes(path):
+    stack = np.random.default_rng(5).integers(0, 65536, (4, 8, 10, 3)).astype("u2")
+    write_scanbox(path, stack, info={"otparam": np.array([0, 500, 6])})
+    with pytest.warns(UserWarning, match="3 planes in otwave and 6 in otparam"):
+        extractor = ScanboxExtractor(path)
+    np.testing.assert_array_equal(extractor.get_series(), stack)
+
+
+def test_regions_of_a_mesoscope(path):
+    info = {"mesoscope": {"enabled": 1, "galvo_a": np.array([0, 300])}}
+    write_scanbox(path, MOVIE, info=info)
+    with pytest.raises(SourceError, match=r"mesoscope\.enabled; its fields: enabled, galvo_a"):
+        ScanboxExtractor(path)
+    write_scanbox(path, MOVIE, info={"mesoscope": {"enabled": 0}})
+    np.testing.assert_array_equal(ScanboxExtractor(path).get_series(), MOVIE)
+
+
+def test_a_line_scan(path):
+    write_scanbox(path, MOVIE, info={"area_line": 0})
+    with pytest.warns(UserWarning, match=r"line scan \(area_line is 0\)"):
+        ScanboxExtractor(path)
 
 
 def test_files_that_are_not_there(path, tmp_path, data_folder):

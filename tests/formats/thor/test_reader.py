@@ -290,7 +290,7 @@ def test_a_stopped_recording_is_read_with_a_warning(tmp_path, raw):
 @pytest.mark.parametrize("raw", [False, True])
 def test_a_complete_recording_that_lacks_frames(tmp_path, raw):
     folder = write_thor(tmp_path / "a", _movie(6, 10, 7), raw=raw, num_frames=4)
-    with pytest.raises(SourceError, match=r"states 6 frames, .* has 4"):
+    with pytest.raises(SourceError, match=r"states 6 frames, .* 4 of 6 frames are"):
         ThorExtractor(folder)
 
 

@@ -367,7 +367,7 @@ def test_stated_images_that_are_not_there(tmp_path: Path) -> None:
     path = tmp_path / "removed.tif"
     description = "ImageJ=1.54\nimages=9\nframes=9\nhyperstack=true\n"
     write_pages(path, movie(6, 4, 5), description=description)
-    with pytest.raises(CorruptSourceError, match=r"states 9 images.*has 6 pages"):
+    with pytest.raises(CorruptSourceError, match=r"states 9 images.*6 of 9 pages"):
         tiff_layout(path)
 
 
