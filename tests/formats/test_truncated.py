@@ -22,7 +22,7 @@ from nwb_ophys.testing.samples import sample_writers, write_sample
 OPTION = "allow_truncated=True (on the command line --option allow_truncated=true)"
 # Formats whose files have an index at their end, or chunks, without which nothing can be read.
 WITHOUT_OPTION = {"femtonics", "hdf5", "inscopix", "nwb"}
-PIXELS = (".tif", ".tiff", ".raw", ".avi", ".sbx", ".mmap", ".npy", ".bin", ".btf")
+PIXELS = (".stk", ".tif", ".tiff", ".raw", ".avi", ".sbx", ".mmap", ".npy", ".bin", ".btf")
 SHAPE = {"num_samples": 12, "num_rows": 24, "num_columns": 34, "num_cells": 3}
 
 

@@ -26,7 +26,7 @@ from nwb_ophys.formats.metamorph.names import (
     stacks_in,
 )
 from nwb_ophys.formats.metamorph.tags import UIC2
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
@@ -53,6 +53,7 @@ class MetaMorphSource:
     sampling_frequency: float | None = argument(
         "Sampling rate in Hz; required only if the files do not state times.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class MetaMorphImagingInterface(ImagingInterface):

@@ -9,14 +9,18 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.extractors.ranges import check_index
-from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.ome.times import mean_rate, sample_times, select_rate
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
+from nwb_ophys.filetypes.truncation import (
+    nothing_complete,
+    report_truncated,
+    warn_of_later_files,
+)
 from nwb_ophys.formats.metamorph.names import (
     STACK_SUFFIX,
     MetaMorphName,
@@ -75,16 +79,18 @@ class MetaMorphExtractor(TiffFramesExtractor):
         planes: str | None = None,
         plane_index: int | None = None,
         sampling_frequency: float | None = None,
+        allow_truncated: bool = False,
     ) -> None:
-        self.file_paths = list(file_paths)
-        path = self.file_paths[0]
-        tags = [metamorph_tags(file) for file in self.file_paths]
+        path = Path(file_paths[0])
+        tags, sources = _open_files(file_paths, allow_truncated)
+        self.file_paths = list(file_paths)[: len(sources)]
         self.tags = tags[0]
-        sources = [_source(file, own) for file, own in zip(self.file_paths, tags, strict=True)]
-        _check_alike(self.file_paths, sources)
         num_planes = planes_per_sample(self.file_paths, tags, planes)
         reader = TiffPageReader(sources)
-        pages = np.arange(reader.num_pages, dtype=np.int64).reshape(-1, num_planes)
+        num_samples = reader.num_pages // num_planes
+        if not num_samples:
+            raise nothing_complete(path, "volumes")
+        pages = np.arange(num_samples * num_planes, dtype=np.int64).reshape(-1, num_planes)
         if plane_index is not None:
             check_index("plane_index", plane_index, num_planes)
             pages = pages[:, plane_index : plane_index + 1]
@@ -193,13 +199,38 @@ def first_creation(path: Path, created: Any) -> float:
 
 def _created(tags: MetaMorphTags, source: TiffSource) -> Any:
     """Return the creation of each page of a file in ms; NaN where not stated."""
-    is_fitting = tags.num_planes == source.table.num_pages
-    return tags.created if is_fitting else np.full(source.table.num_pages, np.nan)
+    num_pages = source.table.num_pages
+    is_fitting = tags.num_planes == num_pages or source.table.is_truncated
+    return tags.created[:num_pages] if is_fitting else np.full(num_pages, np.nan)
 
 
-def _source(path: Path, tags: MetaMorphTags) -> TiffSource:
+def _open_files(
+    paths: Sequence[Path], allow_truncated: bool
+) -> tuple[list[MetaMorphTags], list[TiffSource]]:
+    """Return the tags and the planes of the files of a series, up to a truncated file."""
+    tags: list[MetaMorphTags] = []
+    sources: list[TiffSource] = []
+    for number, path in enumerate(paths):
+        if path.stat().st_size or not number:
+            own = metamorph_tags(path)
+            source = _source(path, own, allow_truncated)
+        else:
+            report_truncated(path, 0, allow=allow_truncated, unit="planes", reason="it is empty")
+            warn_of_later_files(path, paths[number + 1 :])
+            break
+        tags.append(own)
+        sources.append(source)
+        if source.table.is_truncated:
+            warn_of_later_files(path, paths[number + 1 :])
+            break
+    whole = [source for source in sources if not source.table.is_truncated]
+    _check_alike(paths, whole)
+    return tags, sources
+
+
+def _source(path: Path, tags: MetaMorphTags, allow_truncated: bool) -> TiffSource:
     """Return the planes of a file, of which all but the first have no page directory."""
-    source = inspect_tiff(path, reads_axes=False)
+    source = inspect_tiff(path, reads_axes=False, allow_truncated=allow_truncated)
     table = source.table
     if table.num_pages > 1 or tags.num_planes == 1:
         return source
@@ -211,19 +242,23 @@ def _source(path: Path, tags: MetaMorphTags) -> TiffSource:
         )
     start = int(table.data_offsets[0])
     complete = (table.file_size - start) // size
-    if complete < tags.num_planes:
-        raise CorruptSourceError(
-            f"'{path}' states {tags.num_planes} planes, but is truncated: its {table.file_size} "
-            f"bytes hold {complete} complete planes. To repair it, {COPY_AGAIN}."
+    is_truncated = complete < tags.num_planes
+    reason = f"it has {table.file_size} bytes"
+    if is_truncated:
+        if not complete:
+            raise nothing_complete(path, "planes", reason)
+        report_truncated(
+            path, complete, tags.num_planes, allow=allow_truncated, unit="planes", reason=reason
         )
-    offsets = start + size * np.arange(tags.num_planes, dtype=np.int64)
-    return attrs.evolve(source, table=attrs.evolve(table, data_offsets=offsets))
+    offsets = start + size * np.arange(min(complete, tags.num_planes), dtype=np.int64)
+    whole = attrs.evolve(table, data_offsets=offsets, loss=reason if is_truncated else table.loss)
+    return attrs.evolve(source, table=whole)
 
 
 def _check_alike(paths: Sequence[Path], sources: Sequence[TiffSource]) -> None:
     """Raise SourceError if files have different numbers of planes."""
     numbers = [source.table.num_pages for source in sources]
-    for path, number in zip(paths, numbers, strict=True):
+    for path, number in zip(paths, numbers, strict=False):
         if number != numbers[0]:
             raise SourceError(
                 f"'{path}' has {number} planes, '{paths[0]}' has {numbers[0]}; the files of one "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.filetypes.frames.grid import frame_grid, rate_and_times
 from nwb_ophys.filetypes.frames.values import first_number
 from nwb_ophys.filetypes.ome.times import select_image
+from nwb_ophys.filetypes.tiff.checks import inspect_later_tiff
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
 from nwb_ophys.formats.micromanager.acquisition import shared_start
-from nwb_ophys.formats.micromanager.images import read_image_folder
+from nwb_ophys.formats.micromanager.images import ImageFile, read_image_folder
 
 
 class MicroManagerImagesExtractor(TiffFramesExtractor):
@@ -36,6 +38,9 @@ class MicroManagerImagesExtractor(TiffFramesExtractor):
         The plane to read, from 0; volumes of all planes by default.
     sampling_frequency : float, optional
         Samples per second in Hz; by default from ``metadata.txt``.
+    allow_truncated : bool
+        Whether to read the samples before the first one with a truncated image in any channel, with
+        a UserWarning. The headers of all images are read then.
 
     Attributes
     ----------
@@ -66,6 +71,7 @@ class MicroManagerImagesExtractor(TiffFramesExtractor):
         position_index: int | None = None,
         plane_index: int | None = None,
         sampling_frequency: float | None = None,
+        allow_truncated: bool = False,
     ) -> None:
         self.folder = Path(folder_path)
         found = read_image_folder(self.folder)
@@ -75,6 +81,8 @@ class MicroManagerImagesExtractor(TiffFramesExtractor):
         self.summary = found.summary
         self.num_positions, self.position_name = len(names), names[index]
         frames = found.frames(found.positions[index])
+        if allow_truncated:
+            frames = _before_truncated(self.folder, frames)
         self.channel_names = list(frames)
         channel = index_of_name("channel_name", channel_name, self.channel_names, path)
         self.channel_name = self.channel_names[channel]
@@ -96,7 +104,7 @@ class MicroManagerImagesExtractor(TiffFramesExtractor):
         self.file_paths = [self.folder / image.name for image in images]
         self._pages = np.arange(len(images), dtype=np.int64).reshape(grid.shape)
         super().__init__(
-            ManyTiffsReader(self.file_paths, [1] * len(images)),
+            ManyTiffsReader(self.file_paths, [1] * len(images), allow_truncated=allow_truncated),
             sampling_frequency=rate,
             num_samples=len(grid.times),
             num_planes=len(grid.planes),
@@ -106,3 +114,27 @@ class MicroManagerImagesExtractor(TiffFramesExtractor):
     def start(self) -> Any:
         """Start of the acquisition: a datetime, with a zone if one is stated, or None."""
         return shared_start(self.folder, self.summary)
+
+
+def _before_truncated(
+    folder: Path, frames: Mapping[str, Mapping[tuple[int, int], ImageFile]]
+) -> dict[str, dict[tuple[int, int], ImageFile]]:
+    """Return the images of the times before the first one with a truncated image."""
+    first = min(key for own in frames.values() for key in own)
+    lost = [
+        time
+        for own in frames.values()
+        for (time, plane), image in own.items()
+        if inspect_later_tiff(
+            folder / image.name,
+            reads_axes=False,
+            allow_truncated=True,
+            is_first=(time, plane) == first,
+        )
+        is None
+    ]
+    end = min(lost, default=None)
+    return {
+        name: {key: image for key, image in own.items() if end is None or key[0] < end}
+        for name, own in frames.items()
+    }

@@ -21,6 +21,7 @@ import attrs
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.frames.values import read_json
+from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 
 NDTIFF_MARK, SUMMARY_MARK = 483729, 2355492
 INDEX_NAME = "NDTiff.index"
@@ -67,6 +68,11 @@ class NDTiffImage:
     def pixel_bytes(self) -> int:
         """Number of bytes per pixel."""
         return _PIXEL_BYTES[self.pixel_type]
+
+    @property
+    def end(self) -> int:
+        """Position after the last byte of the pixels and the metadata."""
+        return max(self.offset + self.size, self.metadata_offset + self.metadata_size)
 
     @property
     def size(self) -> int:
@@ -134,13 +140,16 @@ def ndtiff_folder(path: Path) -> Path | None:
     return next((folder for folder in folders if (folder / INDEX_NAME).is_file()), None)
 
 
-def read_ndtiff(path: Path) -> NDTiffDataset:
+def read_ndtiff(path: Path, allow_truncated: bool = False) -> NDTiffDataset:
     """Read and check the index of a data set, and its summary.
 
     Parameters
     ----------
     path : pathlib.Path
         Folder of the data set, or a file in it.
+    allow_truncated : bool
+        Whether to leave out all images from the first time on of which an image is not complete,
+        with a UserWarning for each truncated file.
 
     Raises
     ------
@@ -167,7 +176,7 @@ def read_ndtiff(path: Path) -> NDTiffDataset:
         raise CorruptSourceError(f"'{index}' is empty; {COPY_AGAIN}.")
     images = tuple(found.values())
     _check_axes(index, images)
-    _check_files(folder, images)
+    images = _complete_images(folder, images, allow_truncated)
     summary = read_ndtiff_summary(folder / images[0].file_name) or {}
     repeated = num_entries - len(found)
     return NDTiffDataset(folder=folder, images=images, summary=summary, num_repeated=repeated)
@@ -279,8 +288,14 @@ def _check_axes(index: Path, images: tuple[NDTiffImage, ...]) -> None:
             )
 
 
-def _check_files(folder: Path, images: tuple[NDTiffImage, ...]) -> None:
-    """Raise if a file of the data set is missing, or ends before the pixels of an image."""
+def _complete_images(
+    folder: Path, images: tuple[NDTiffImage, ...], allow_truncated: bool
+) -> tuple[NDTiffImage, ...]:
+    """Return the images of the times of which all images are complete in their files.
+
+    Raises if a file is missing; also if it ends before the pixels or metadata of an image, unless
+    this is allowed.
+    """
     names = dict.fromkeys(image.file_name for image in images)
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
@@ -289,12 +304,23 @@ def _check_files(folder: Path, images: tuple[NDTiffImage, ...]) -> None:
             f"missing: {', '.join(missing[:5])}. Copy the whole folder."
         )
     sizes = {name: (folder / name).stat().st_size for name in names}
-    cut = [image for image in images if image.offset + image.size > sizes[image.file_name]]
-    if cut:
-        path = folder / cut[0].file_name
-        own = [image for image in images if image.file_name == cut[0].file_name]
-        raise CorruptSourceError(
-            f"'{path}' is truncated: {INDEX_NAME} lists {len(own)} images in it, of which "
-            f"{sum(image.file_name == path.name for image in cut)} lie beyond its end (byte "
-            f"{sizes[path.name]}). To repair it, {COPY_AGAIN}."
+    cut = [image for image in images if image.end > sizes[image.file_name]]
+    if not cut:
+        return images
+    end = min(image.time for image in cut)
+    kept = tuple(image for image in images if image.time < end)
+    for name in dict.fromkeys(image.file_name for image in cut):
+        own = [image for image in images if image.file_name == name]
+        reason = f"{INDEX_NAME} lists images beyond its end, byte {sizes[name]}"
+        if not kept:
+            raise nothing_complete(folder / name, "samples", reason)
+        num_complete = len(own) - sum(image.file_name == name for image in cut)
+        report_truncated(
+            folder / name,
+            num_complete,
+            len(own),
+            allow=allow_truncated,
+            unit="images",
+            reason=reason,
         )
+    return kept

@@ -23,7 +23,7 @@ from nwb_ophys.formats.ndtiff.index import (
     read_ndtiff,
 )
 from nwb_ophys.formats.owners import owner_of
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
@@ -49,6 +49,7 @@ class NDTiffSource:
     sampling_frequency: float | None = argument(
         "Sampling rate in Hz; required only if the files do not state it.", default=None
     )
+    allow_truncated: bool = allow_truncated_argument()
 
 
 class NDTiffImagingInterface(ImagingInterface):
@@ -109,7 +110,10 @@ class NDTiffImagingInterface(ImagingInterface):
     @classmethod
     def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
         """Return the data set with the files that its index names, and other files beside them."""
-        data = read_ndtiff(probe.path)
+        # The reader reports a truncated file.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data = read_ndtiff(probe.path, allow_truncated=True)
         files = tuple(data.folder / name for name in data.file_names)
         folder = PathProbe(data.folder)
         headings = {path: read_tiff_heading(path) for path in folder.files(*TIFF_SUFFIXES)}
@@ -129,7 +133,7 @@ class NDTiffImagingInterface(ImagingInterface):
             position_text,
         )
 
-        data = read_ndtiff(path)
+        data = read_ndtiff(path, source.get("allow_truncated", False))
         _warn_of_repetitions(data)
         positions = ndtiff_positions(data)
         for index, position in enumerate(positions):

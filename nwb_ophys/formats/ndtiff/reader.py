@@ -82,8 +82,9 @@ class NDTiffExtractor(TiffFramesExtractor):
         position_index: int | None = None,
         plane_index: int | None = None,
         sampling_frequency: float | None = None,
+        allow_truncated: bool = False,
     ) -> None:
-        data = read_ndtiff(Path(folder_path))
+        data = read_ndtiff(Path(folder_path), allow_truncated)
         self.summary = data.summary
         positions = ndtiff_positions(data)
         names = tuple(map(position_text, positions))

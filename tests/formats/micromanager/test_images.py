@@ -289,3 +289,16 @@ def test_other_acquisitions_keep_their_starts(tmp_path, movies):
         write_images(tmp_path / f"P{number}", movies, summary=summary)
     with pytest.warns(UserWarning, match="different session starts"):
         nwb_ophys.open(tmp_path).get_metadata()
+
+
+def test_a_truncated_image_ends_all_channels(tmp_path, movies):
+    files = write_images(tmp_path / "in", movies)
+    cut = next(path for name, path in files.items() if "000000009_RFP_001" in name)
+    cut.write_bytes(cut.read_bytes()[:-20])
+    for channel in ("GFP", "RFP"):
+        with pytest.warns(UserWarning, match=rf"{cut.name}.* is truncated"):
+            movie = MicroManagerImagingInterface(
+                tmp_path / "in", channel_name=channel, allow_truncated=True
+            )
+        expected = movies[channel][:9].transpose(0, 2, 3, 1)
+        np.testing.assert_array_equal(movie.extractor.get_series(), expected)
