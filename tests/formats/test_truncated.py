@@ -101,7 +101,8 @@ def test_files_cut_at_random_places(
                 assert len(stream) == len(kept[0])
                 np.testing.assert_array_equal(stream, full[: len(stream)])
         lengths.add(len(kept[0]) if kept else 0)
-    assert len(lengths) > 2 or len(content) < 5000
+    # Without MetaMorph's tags, which the sample has at its end, the number of planes is unknown.
+    assert len(lengths) > 2 or len(content) < 5000 or name == "metamorph"
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_OPTION))

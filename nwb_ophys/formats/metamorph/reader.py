@@ -9,12 +9,14 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.ome.times import mean_rate, sample_times, select_rate
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiff
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.filetypes.truncation import (
     nothing_complete,
@@ -28,7 +30,7 @@ from nwb_ophys.formats.metamorph.names import (
     parse_name,
     read_companion,
 )
-from nwb_ophys.formats.metamorph.tags import MetaMorphTags, datetime_of, read_tags
+from nwb_ophys.formats.metamorph.tags import UIC2, MetaMorphTags, datetime_of, read_tags
 from nwb_ophys.paths import PathProbe
 
 _ROUNDING = 1.0001e-3
@@ -136,8 +138,16 @@ def metamorph_tags(path: Path) -> MetaMorphTags:
     ------
     SourceError
         If MetaMorph did not write it.
+    CorruptSourceError
+        If the values of the tags cannot be read.
     """
     tags = read_tags(path)
+    heading = read_tiff_heading(path) if tags is None else None
+    if heading is not None and UIC2 in heading.tags:
+        raise CorruptSourceError(
+            f"'{path}' is truncated or damaged: the values of its MetaMorph tags (33628 to 33631), "
+            f"which state its planes, cannot be read. To repair it, {COPY_AGAIN}."
+        )
     if tags is None:
         raise SourceError(
             f"'{path}' lacks the tags of MetaMorph (33628 to 33631); read it as a plain TIFF stack "
