@@ -28,11 +28,7 @@ from nwb_ophys.storage import DEFAULT_BACKEND
 )
 @shared.overwrite
 @click.option("--append", is_flag=True, help="Add to an existing NWB file.")
-@click.option(
-    "--all-in-one",
-    is_flag=True,
-    help="Write recordings of different subjects or days to one file.",
-)
+@shared.all_in_one
 @click.option(
     "--backend",
     type=shared.backend_names,

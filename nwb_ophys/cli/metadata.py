@@ -21,6 +21,7 @@ from nwb_ophys.cli import options as shared
 @shared.metadata_file
 @shared.settings
 @shared.options
+@shared.all_in_one
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @shared.debug
 def metadata(
@@ -30,6 +31,7 @@ def metadata(
     metadata_file: Path | None,
     settings: tuple[str, ...],
     options: tuple[str, ...],
+    all_in_one: bool,
     overwrite: bool,
     debug: bool,
 ) -> None:
@@ -43,7 +45,8 @@ def metadata(
     """  # noqa: D301
     from nwb_ophys.opening import describe_recording, edited_metadata, open_recording, write_text
 
-    recording = open_recording(paths, format_names, shared.pairs(options, "--option"))
+    given = shared.pairs(options, "--option")
+    recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
     edits = shared.pairs(settings, "--set")
     document = describe_recording(
         recording.converter, edited_metadata(recording.converter, metadata_file, edits)

@@ -46,6 +46,12 @@ settings = click.option(
     help="One metadata value, such as NWBFile.session_start_time=2024-05-17T14:30:00+02:00.",
 )
 
+all_in_one = click.option(
+    "--all-in-one",
+    is_flag=True,
+    help="Allow recordings of different subjects or days in one file.",
+)
+
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")

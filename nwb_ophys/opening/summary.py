@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,44 +15,36 @@ _ORDER = {"TwoPhotonSeries": 0, "OnePhotonSeries": 0, "ImageSegmentation": 1}
 
 
 def joined_files(recording: Recording) -> Iterator[str]:
-    """Yield a line for each recording of several files: the files in order, with their frames.
+    """Yield a line for each movie of several files: the files in order, with their frames.
 
     Parameters
     ----------
     recording : Recording
         What :func:`nwb_ophys.opening.open_recording` opened.
     """
-    extractors = [
-        getattr(interface, "extractor", None)
-        for interface in recording.converter.interfaces.values()
-    ]
-    for found in recording.found:
-        for group in found.groups:
-            if len(group.files) > 1:
-                counts = _frames_of(group.files, extractors)
-                name = f" {group.name}" if group.name else ""
-                yield (
-                    f"{found.row.name}{name}: joined {len(group.files)} files in this order: "
-                    f"{_in_words(group.files, counts)}"
-                )
+    streams: dict[tuple[Path, ...], list[str]] = {}
+    counts = {}
+    for name, interface in recording.converter.interfaces.items():
+        extractor = getattr(interface, "extractor", None)
+        pages = getattr(extractor, "pages_of_files", {})
+        if len(pages) > 1:
+            streams.setdefault(tuple(pages), []).append(name)
+            counts[tuple(pages)] = _frames_of(list(pages.values()), extractor)
+    for files, names in streams.items():
+        yield (
+            f"{', '.join(names)}: joined {len(files)} files in this order: "
+            f"{_in_words(files, counts[files])}"
+        )
 
 
-def _frames_of(files: Sequence[Path], extractors: Sequence[Any]) -> list[str]:
-    """Return the number of frames of each file in words; empty texts where it is not known."""
-    wanted = {file.resolve() for file in files}
-    for extractor in extractors:
-        pages = {
-            path.resolve(): count
-            for path, count in getattr(extractor, "pages_of_files", {}).items()
-        }
-        if pages and pages.keys() <= wanted:
-            per_frame = sum(pages.values()) / max(extractor.get_num_samples(), 1)
-            counts = [pages.get(file.resolve(), 0) / per_frame for file in files]
-            if all(count.is_integer() for count in counts):
-                noun = "volume" if extractor.is_volumetric else "frame"
-                return [_counted(int(count), noun) for count in counts]
-            return [_counted(pages.get(file.resolve(), 0), "page") for file in files]
-    return [""] * len(files)
+def _frames_of(pages: Sequence[int], extractor: Any) -> list[str]:
+    """Return the number of frames, or else of pages, of each file in words."""
+    per_frame = sum(pages) / max(extractor.get_num_samples(), 1)
+    counts = [count / per_frame for count in pages]
+    if all(count.is_integer() for count in counts):
+        noun = "volume" if extractor.is_volumetric else "frame"
+        return [_counted(int(count), noun) for count in counts]
+    return [_counted(count, "page") for count in pages]
 
 
 def _counted(number: int, noun: str) -> str:
@@ -59,16 +52,21 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _in_words(files: Sequence[Path], counts: Sequence[str]) -> str:
-    alike = len(set(counts)) == 1
+    names = [f"'{name}'" for name in _names(files)]
     if len(files) <= _MOST_LISTED:
-        return ", ".join(
-            f"'{file.name}' ({count})" if count else f"'{file.name}'"
-            for file, count in zip(files, counts, strict=True)
-        )
-    each = f", {counts[0]} each" if alike and counts[0] else ""
-    if not alike:
-        each = f", {counts[0]} in the first, {counts[-1]} in the last"
-    return f"'{files[0].name}', '{files[1].name}', … '{files[-1].name}'{each}"
+        return ", ".join(f"{name} ({count})" for name, count in zip(names, counts, strict=True))
+    each = f"{counts[0]} in the first, {counts[-1]} in the last"
+    if len(set(counts)) == 1:
+        each = f"{counts[0]} each"
+    return f"{names[0]}, {names[1]}, … {names[-1]}, {each}"
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """Return the names of files, after the folders that tell files of one name apart."""
+    if len({file.name for file in files}) == len(files):
+        return [file.name for file in files]
+    root = os.path.commonpath(files)
+    return [str(file.relative_to(root)) for file in files]
 
 
 def summarise_file(path: str | Path) -> str:

@@ -59,8 +59,7 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
     def pages_of_files(self) -> dict[Path, int]:
         """Number of pages of each file, in the order in which the files are joined."""
         counts = np.diff(self._reader.first_pages).tolist()
-        paths = [source.table.path for source in self._reader.sources]
-        return dict(zip(paths, counts, strict=True))
+        return dict(zip(self._reader.paths, counts, strict=True))
 
     def _sample_pages(self, samples: Integers) -> Integers:
         """Return the pages of samples: int64, shape (samples,) in, (samples, planes) out."""

@@ -84,6 +84,11 @@ class TiffPageReader:
         self._tiffs = _LentFiles(self._open_tiff)
 
     @property
+    def paths(self) -> list[Path]:
+        """Paths of all files, in the order of their pages."""
+        return [source.table.path for source in self.sources]
+
+    @property
     def num_pages(self) -> int:
         """Number of pages of all files."""
         return int(self.first_pages[-1])
@@ -210,7 +215,13 @@ class ManyTiffsReader(TiffPageReader):
     ) -> None:
         sources = _LazySources(paths, num_pages, allow_truncated)
         sources[len(sources) - 1]
+        self._paths = list(paths)
         self._begin(sources, num_pages)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Paths of all files; none is opened for them."""
+        return self._paths
 
 
 class _OpenMaps:

@@ -65,6 +65,8 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         The recordings in order of time.
     stated_rate : float or None
         Frames per second in the settings.
+    pages_of_files : dict of pathlib.Path to int
+        Number of frames of each video, in the order in which the videos are joined.
 
     Raises
     ------
@@ -103,7 +105,9 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
                 f"'{self.devices[0].folder}' states neither times nor a frame rate; give "
                 "sampling_frequency in Hz."
             )
-        self._frames = AviFrames([outline for own in outlines for outline in own], _EXTRA)
+        videos = [outline for own in outlines for outline in own]
+        self.pages_of_files = {video.path: video.num_frames for video in videos}
+        self._frames = AviFrames(videos, _EXTRA)
 
     def open_again(self) -> MiniscopeExtractor:
         """Return a copy of this extractor with open files of its own, for another thread."""
