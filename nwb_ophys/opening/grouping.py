@@ -15,9 +15,9 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceError, UnknownFormatError
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
-from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut, warn_of_grouping
 from nwb_ophys.interfaces.streams import streams_of
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import FormatRow, formats, is_generic, option_asking_for
@@ -64,21 +64,46 @@ def recognise(
     paths : sequence of pathlib.Path
     detect_one : callable
         Detects the formats of one path.
+
+    Raises
+    ------
+    UnknownFormatError
+        If no format recognises a path that does not lie beside a recording.
     """
     found: dict[Path, list[tuple[Path, FormatRow]]] = {}
+    unknown: dict[Path, UnknownFormatError] = {}
     covered: set[Path] = set()
     for path in _folders_first(paths):
         if path.resolve() in covered:
             continue
-        own = _belonging(path) or list(detect_one(path))
+        own = _belonging(path)
+        if not own:
+            try:
+                own = list(detect_one(path))
+            except UnknownFormatError as fault:
+                unknown[path] = fault
         found[path] = own
         covered.add(path.resolve())
         if path.is_file():
             for place, row in own:
                 for each in _grouping(row, place, None, ()).groups:
                     covered |= _resolved(each.files)
+    _leave_out_strays(unknown, [place for own in found.values() for place, _ in own])
     in_order = [each for path in paths for each in found.pop(path, ())]
     return list(dict.fromkeys(in_order))
+
+
+def _leave_out_strays(
+    unknown: Mapping[Path, UnknownFormatError], recordings: Sequence[Path]
+) -> None:
+    """Warn of files that no format recognises beside a recording; raise for any others."""
+    places = {_place(path) for path in recordings}
+    for path, error in unknown.items():
+        if path.is_dir() or _place(path) not in places:
+            raise error
+    if unknown:
+        left_out = tuple(LeftOut(path, "no format recognises it") for path in unknown)
+        warn_of_grouping(Grouping(groups=(), left_out=left_out), stacklevel=5)
 
 
 def _belonging(path: Path) -> list[tuple[Path, FormatRow]]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from nwb_ophys.errors import NwbOphysError
+from nwb_ophys.errors import NwbOphysError, UnknownFormatError
 from nwb_ophys.opening import open_recording
 from nwb_ophys.registry import formats
 from nwb_ophys.testing import (
@@ -163,6 +163,42 @@ def test_folder_file_all_files_and_twice_are_the_same(
         assert _contents(folder, **options) == own
         assert _contents(folder, path, **options) == own
         assert _contents(path, folder, **options) == own
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "numpy-segmentation"])
+def test_each_file_stands_for_its_recording_and_all_of_them_do(
+    name: str, samples: dict[str, tuple[Path, dict[str, Any]]]
+) -> None:
+    folder, source = samples[name]
+    options = _known_options(source)
+    if name == "suite2p-movie":
+        options["registered_movie"] = True
+    own = _contents(_path_of(source), **options)
+    # Zarr stores count as files; DisplaySettings.json states nothing of the recording.
+    stores = [path for path in folder.rglob("*.zarr") if path.is_dir()]
+    files = stores + [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(store in path.parents for store in stores)
+    ]
+    for given in (files, files[::-1], [*files, *files]):
+        assert _contents(*given, **options) == own
+    for path in [*files[:3], *files[-3:]]:
+        if path.name != "DisplaySettings.json":
+            assert _contents(path, **options) == own, path.name
+
+
+def test_a_file_that_no_format_knows_is_left_out_only_beside_a_recording(tmp_path: Path) -> None:
+    movie = np.random.default_rng(0).integers(0, 900, (8, 20, 24)).astype("i2")
+    (path,) = write_scanimage(tmp_path / "a.tif", movie)
+    (tmp_path / "notes.docx").write_text("notes")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "notes.docx").write_text("notes")
+    with pytest.warns(UserWarning, match=r"'notes.docx' .*left out: no format recognises it"):
+        opened = open_recording([tmp_path / "notes.docx", path])
+    assert list(opened.converter.interfaces) == ["scanimage"]
+    with pytest.raises(UnknownFormatError):
+        open_recording([path, tmp_path / "b" / "notes.docx"])
 
 
 def test_files_of_one_acquisition_in_any_order(tmp_path: Path) -> None:
