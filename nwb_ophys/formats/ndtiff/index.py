@@ -21,7 +21,9 @@ import attrs
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.frames.values import read_json
+from nwb_ophys.filetypes.tiff.folders import first_heading
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
+from nwb_ophys.paths import PathProbe
 
 NDTIFF_MARK, SUMMARY_MARK = 483729, 2355492
 INDEX_NAME = "NDTiff.index"
@@ -162,8 +164,10 @@ def read_ndtiff(path: Path, allow_truncated: bool = False) -> NDTiffDataset:
     """
     folder = ndtiff_folder(path)
     if folder is None:
+        marked = first_heading(PathProbe(path), lambda each: each.extra_number == NDTIFF_MARK)
+        where = path if marked is None or path.is_file() else f"{path}' with '{marked[0].name}"
         raise SourceNotFoundError(
-            f"'{path}' has no {INDEX_NAME}, which states the channel, the plane and the time of "
+            f"'{where}' has no {INDEX_NAME}, which states the channel, the plane and the time of "
             f"every image of an NDTiff data set. Copy the whole folder, with {INDEX_NAME}."
         )
     index = folder / INDEX_NAME
