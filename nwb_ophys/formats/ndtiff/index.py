@@ -111,22 +111,20 @@ class NDTiffDataset:
         Metadata of the acquisition.
     num_repeated : int
         Number of images that were saved again later.
+    file_names : tuple of str
+        Names of all TIFF files that the index names, truncated or not, by their first image.
     """
 
     folder: Path
     images: tuple[NDTiffImage, ...]
     summary: Mapping[str, Any]
     num_repeated: int = 0
+    file_names: tuple[str, ...] = ()
 
     @property
     def index_path(self) -> Path:
         """Path of the index."""
         return self.folder / INDEX_NAME
-
-    @property
-    def file_names(self) -> list[str]:
-        """Names of the TIFF files, in the order of their first image."""
-        return list(dict.fromkeys(image.file_name for image in self.images))
 
 
 def ndtiff_folder(path: Path) -> Path | None:
@@ -180,10 +178,17 @@ def read_ndtiff(path: Path, allow_truncated: bool = False) -> NDTiffDataset:
         raise CorruptSourceError(f"'{index}' is empty; {COPY_AGAIN}.")
     images = tuple(found.values())
     _check_axes(index, images)
+    names = tuple(dict.fromkeys(image.file_name for image in images))
     images = _complete_images(folder, images, allow_truncated)
     summary = read_ndtiff_summary(folder / images[0].file_name) or {}
     repeated = num_entries - len(found)
-    return NDTiffDataset(folder=folder, images=images, summary=summary, num_repeated=repeated)
+    return NDTiffDataset(
+        folder=folder,
+        images=images,
+        summary=summary,
+        num_repeated=repeated,
+        file_names=names,
+    )
 
 
 def read_ndtiff_summary(path: Path) -> dict[str, Any] | None:
