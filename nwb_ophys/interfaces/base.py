@@ -241,6 +241,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
     default_options: Mapping[str, Any] = {}
     """Values of conversion options that the caller leaves out."""
 
+    stream_options: ClassVar[Mapping[str, Any]] = {}
+    """JSON schemas of arguments of :meth:`streams` that choose streams, by their names."""
+
     has_volumes: ClassVar[bool] = False
     """Whether :meth:`streams` takes ``as_volume``."""
 

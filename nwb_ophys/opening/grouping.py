@@ -341,4 +341,5 @@ def streams_of_groups(
         for each in groups
         for part in cls.parts(each.path, **given)
     ]
-    return streams_of(parts, given, as_volume)
+    chosen = {name: value for name, value in given.items() if name not in cls.stream_options}
+    return streams_of(parts, chosen, as_volume)

@@ -318,6 +318,8 @@ def _source_schema(cls: Any) -> dict[str, Any]:
     """Return the schemas of all source arguments but the path."""
     properties = cls.get_source_schema()["properties"]
     found = {name: schema for name, schema in properties.items() if name != _path_of(cls)}
+    # Classes of other packages need not have stream_options.
+    found |= getattr(cls, "stream_options", {})
     return found | ({"as_volume": _AS_VOLUME} if cls.has_volumes else {})
 
 

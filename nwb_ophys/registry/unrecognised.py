@@ -6,11 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from nwb_ophys.errors import NwbOphysError, SourceArgumentError, UnknownFormatError, as_sentence
-from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
-from nwb_ophys.filetypes.matlab.structs import ROOT, read_matlab_outline
 from nwb_ophys.formats.foreign import foreign_refusal
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, formats
@@ -176,6 +172,11 @@ def _contents(probe: PathProbe) -> str:
     """Return the variables, datasets or array of a MATLAB, HDF5 or .npy file, in words."""
     if probe.path.suffix.lower() == ".npy":
         return _array(probe.path)
+    # Imported here, so that listing the formats imports neither h5py nor numpy.
+
+    from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+    from nwb_ophys.filetypes.matlab.structs import ROOT, read_matlab_outline
+
     outline = probe.read_once(read_matlab_outline)
     if outline is not None:
         return _some("variable", list(outline[ROOT]))
@@ -189,6 +190,8 @@ def _contents(probe: PathProbe) -> str:
 
 
 def _array(path: Path) -> str:
+    import numpy as np
+
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):  # an array of Python objects, too

@@ -16,7 +16,7 @@ import pytest
 import tifffile
 
 import nwb_ophys
-from nwb_ophys.errors import SourceNotFoundError, UnknownFormatError
+from nwb_ophys.errors import SourceError, SourceNotFoundError, UnknownFormatError
 from nwb_ophys.opening import open_recording
 from nwb_ophys.paths import PathProbe, natural_order
 from nwb_ophys.registry import detect, formats
@@ -277,9 +277,7 @@ def test_a_plain_file_beside_a_recording_does_not_decide_the_format(
         ("hdf5", 0.9),
         ("hdf5", 0),
         ("femtonics", 0.5),
-        ("numpy", 0.9),
         ("numpy", 0),
-        ("memmap", 0.9),
         ("caiman", 0.9),
     ],
 )
@@ -300,6 +298,21 @@ def test_a_recording_that_was_cut_off_is_told_of(
         match="truncated" if keeps else "an empty file",
     ):
         nwb_ophys.open(cut)
+
+
+@pytest.mark.parametrize("name", ["numpy", "memmap"])
+def test_a_truncated_array_beside_another_is_refused_with_the_option(
+    name: str, tmp_path: Path, recording: SimulatedRecording
+) -> None:
+    """Its complete frames can be converted, so that it is not left out."""
+    sample = sample_of(name, tmp_path, recording)
+    content = sample.path.read_bytes()
+    cut = sample.path.with_name(f"cut_{sample.path.name}")
+    cut.write_bytes(content[: int(len(content) * 0.9)])
+    assert len(detect(cut.parent)) == 2
+    given = {key: value for key, value in sample.source.items() if value != sample.path}
+    with pytest.raises(SourceError, match=rf"'{cut}' is truncated.*allow_truncated=True"):
+        nwb_ophys.open(cut.parent, **given)
 
 
 def test_files_of_others_with_usual_endings_are_not_told_of(tmp_path: Path) -> None:

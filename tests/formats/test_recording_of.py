@@ -62,8 +62,12 @@ def write_movie_of_suite2p(folder: Path) -> None:
             "suite2p-movie",
             write_movie_of_suite2p,
             {
-                "suite2p/plane0/data.bin": "suite2p/plane0",
-                "suite2p/plane0/data_chan2.bin": "suite2p/plane0",
+                f"suite2p/plane0/{name}": "suite2p"
+                for name in (
+                    *("data.bin", "data_chan2.bin", "F.npy", "F_chan2.npy", "Fneu.npy"),
+                    *("Fneu_chan2.npy", "iscell.npy", "ops.npy", "redcell.npy", "spks.npy"),
+                    "stat.npy",
+                )
             },
         ),
     ],

@@ -350,9 +350,7 @@ def test_a_damaged_file_is_explained_as_with_its_format(keeps, tmp_path):
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keeps)])
     message = str(unrecognised(path))
     assert message.startswith(f"'{path}' cannot be read as an HDF5 file: ")
-    assert message.endswith(
-        "It may be truncated or damaged; copy it again from where it was recorded."
-    )
+    assert "It may be truncated or damaged; copy it again from where it was recorded." in message
 
 
 def test_a_header_without_its_pixels(tmp_path, recording):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
@@ -49,9 +49,6 @@ class BrukerSource:
     position_index: int | None = argument(
         "Index of a position of the stage, from 0; optional if there is only one.", default=None
     )
-    line_scans: bool = argument(
-        "Convert the line scans of the recording, too; False leaves them out.", default=True
-    )
     allow_truncated: bool = allow_truncated_argument()
 
 
@@ -89,6 +86,12 @@ class BrukerImagingInterface(ImagingInterface):
     """One channel of a Prairie View recording: one plane, or volumes."""
 
     Source = BrukerSource
+    stream_options: ClassVar[Mapping[str, Any]] = {
+        "line_scans": {
+            "type": "boolean",
+            "description": "Convert the line scans of the recording, too; False leaves them out.",
+        }
+    }
     has_volumes = True
     owned_beside = (".xml",)
 

@@ -282,7 +282,8 @@ def files_after(last: RecordedFile, metadata: ScanImageMetadata) -> list[Path]:
     found = []
     for later in sorted(each for each in siblings if each > number):
         path = siblings[later]
-        if not is_grab and path.stat().st_size and last.epoch != _epoch(path):
+        is_other = last.epoch is None or last.epoch != _epoch(path)
+        if not is_grab and path.stat().st_size and is_other:
             break
         found.append(path)
     return found

@@ -128,7 +128,7 @@ def test_detection(tmp_path, channels):
     (found,) = detect(tmp_path)
     assert found.format == "ome-tiff"
     assert found.evidence == (
-        "the first of 3 TIFF files, 'recording_0.ome.tif', has OME-XML in its first page"
+        "of 3 TIFF files, 'recording_0.ome.tif' has OME-XML in its first page"
     )
     interface = nwb_ophys.open(tmp_path)
     np.testing.assert_array_equal(interface.extractor.get_series(), movie)
