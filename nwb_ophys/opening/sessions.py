@@ -12,6 +12,7 @@ from typing import Any
 from nwb_ophys.errors import SourceError
 from nwb_ophys.metadata import parse_datetime
 from nwb_ophys.opening.grouping import FoundRecordings
+from nwb_ophys.opening.texts import distinct_name
 from nwb_ophys.registry import option_asking_for
 
 _ONE_DAY = datetime.timedelta(days=1)
@@ -92,11 +93,15 @@ def _sessions_in_folders(recordings: Sequence[FoundRecordings]) -> list[Path]:
 
 
 def _refusal(what: str, found: Mapping[Path, str]) -> SourceError:
-    listed = "; ".join(f"'{path}' ({name})" for path, name in list(found.items())[:_MOST_SHOWN])
-    more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
-    first = next(iter(found))
-    command = f"nwb-ophys convert {shlex.quote(str(first))} -o {shlex.quote(first.stem)}.nwb"
+    shown = list(found)[:_MOST_SHOWN]
+    more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
+    listed = "; ".join(f"'{path}' ({found[path]})" for path in shown)
+    commands = "; ".join(
+        f"nwb-ophys convert {shlex.quote(str(path))} -o "
+        f"{shlex.quote(distinct_name(path, list(found)).replace(' ', '_') + '.nwb')}"
+        for path in shown
+    )
     return SourceError(
-        f"{what} {listed}{more}. An NWB file holds one session of one subject; convert each by "
-        f"itself, such as {command}, or give all_in_one=True (--all-in-one)."
+        f"{what} {listed}{more}. An NWB file holds one session of one subject. Convert each by "
+        f"itself: {commands}. To write one file of all, give all_in_one=True (--all-in-one)."
     )

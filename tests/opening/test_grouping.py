@@ -117,12 +117,10 @@ def test_a_stray_file_of_another_format_changes_nothing(
     target = inner if inner.is_dir() else inner.parent
     # NWB files are not searched for in folders, where they may be results.
     given = [inner] if name.startswith("nwb") else [target]
-    for other, is_first in itertools.product(NAMES, (True, False)):
+    for other in NAMES:
         if other in (name, "numpy-segmentation") or {name, other} == _ALIKE:
             continue
-        for stray in strays[other]:
-            # The first file in front and the last behind, then the other way round.
-            prefix = "000_" if is_first == (stray == strays[other][0]) else "zzz_"
+        for prefix, stray in (("000_", strays[other][0]), ("zzz_", strays[other][-1])):
             place = target / f"{prefix}{stray.name}"
             shutil.copyfile(stray, place)
             try:

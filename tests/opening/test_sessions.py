@@ -51,7 +51,9 @@ def test_folders_with_a_movie_and_its_rois_each_are_refused(tmp_path: Path) -> N
     with pytest.raises(SourceError, match=words):
         nwb_ophys.open(tmp_path, **RATE)
     inner = [tmp_path / n / each for n in ("mouse1", "mouse2") for each in ("movie.tif", "suite2p")]
-    with pytest.raises(SourceError, match=r"nwb-ophys convert .*mouse1 -o mouse1\.nwb"):
+    with pytest.raises(
+        SourceError, match=r"convert .*mouse1 -o mouse1\.nwb; .*mouse2 -o mouse2\.nwb"
+    ):
         open_recording(inner, options=RATE)
     opened = nwb_ophys.open(tmp_path / "mouse1", **RATE)
     assert sorted(opened.interfaces) == ["suite2p", "tiff"]

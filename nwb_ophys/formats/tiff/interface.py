@@ -12,10 +12,11 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
     first_heading,
+    some_headings,
     warn_of_subfolders,
 )
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
-from nwb_ophys.formats.owners import first_unowned
+from nwb_ophys.formats.owners import first_unowned, owner_of
 from nwb_ophys.formats.tiff.grouping import group_file, group_folder, is_stray
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, warn_of_grouping
@@ -85,11 +86,14 @@ class TiffImagingInterface(ImagingInterface):
         # Olympus FluoView keeps the images of a .oif file in a folder of this name.
         if probe.path.name.lower().endswith(".oif.files"):
             return None
-        if first_unowned(probe, _has_no_ome_xml) is None:
+        found = first_unowned(probe, _has_no_ome_xml)
+        if found is None:
             return None
         if probe.is_folder:
             count = len(probe.names(*TIFF_SUFFIXES))
-            return f"{count} plain TIFF file{'s' * (count > 1)}"
+            if all(_is_plain(heading, probe) for _, heading in some_headings(probe)):
+                return f"{count} plain TIFF file{'s' * (count > 1)}"
+            return f"of {count} TIFF files, '{found[0].name}' is a plain one"
         return f"'{probe.path.name}' is a plain TIFF file"
 
     @classmethod
@@ -129,6 +133,10 @@ class TiffImagingInterface(ImagingInterface):
 
 def _has_no_ome_xml(heading: TiffHeading) -> bool:
     return not heading.has_ome_xml and LSM_INFO not in heading.tags
+
+
+def _is_plain(heading: TiffHeading, probe: PathProbe) -> bool:
+    return _has_no_ome_xml(heading) and owner_of(heading, probe) is None
 
 
 def _files(path: Path | list[Path]) -> list[Path]:
