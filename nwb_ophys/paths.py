@@ -30,15 +30,19 @@ class PathProbe:
     Parameters
     ----------
     path : pathlib.Path
+    reads_every_file : bool
+        Whether formats read the headers of all files of a folder, instead of a sample.
 
     Attributes
     ----------
     path : pathlib.Path
+    reads_every_file : bool
     is_folder, is_file : bool
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reads_every_file: bool = False) -> None:
         self.path = path
+        self.reads_every_file = reads_every_file
         self.is_folder = path.is_dir()
         self.is_file = path.is_file()
         self._read: dict[tuple[Callable[..., Any], Path], Any] = {}
@@ -116,10 +120,30 @@ class PathProbe:
         *suffixes : str
         """
         if suffixes not in self._names:
-            names = [self.path.name] if self.is_file else self.file_names
-            found = (name for name in names if name.lower().endswith(suffixes))
+            found = {name for suffix in suffixes for name in self._ending_with(suffix)}
             self._names[suffixes] = sorted(found, key=natural_order)
         return self._names[suffixes]
+
+    def _ending_with(self, suffix: str) -> list[str]:
+        """Return the names with one suffix, in any order."""
+        last = suffix[suffix.rfind(".") :] if "." in suffix else None
+        if last is None:
+            names = [name for own in self._by_ending.values() for name in own]
+        else:
+            names = self._by_ending.get(last, [])
+        return names if suffix == last else [n for n in names if n.lower().endswith(suffix)]
+
+    @cached_property
+    def _by_ending(self) -> dict[str, list[str]]:
+        """Names by all that follows their last dot, in lower case; a format asks for few of them.
+
+        Listing them once keeps a folder of ten thousand files fast, however many formats ask.
+        """
+        found: dict[str, list[str]] = {}
+        for name in [self.path.name] if self.is_file else self.file_names:
+            dot = name.rfind(".")
+            found.setdefault("" if dot < 0 else name[dot:].lower(), []).append(name)
+        return found
 
     def folders(self) -> list[PathProbe]:
         """Return a probe of each subfolder, in natural order."""
@@ -128,7 +152,7 @@ class PathProbe:
     def within(self, name: str) -> PathProbe:
         """Return the probe of the file or subfolder of this name."""
         if name not in self._within:
-            self._within[name] = PathProbe(self.path / name)
+            self._within[name] = PathProbe(self.path / name, self.reads_every_file)
         return self._within[name]
 
     def read_once(self, read: Callable[[Path], Result], path: Path | None = None) -> Result:
@@ -208,9 +232,28 @@ def sample_of_many(
     """
     if len(items) <= most:
         return list(items)
-    series: dict[tuple[str, str], list[int]] = {}
-    for index, (folder, name) in enumerate(places):
-        series.setdefault((folder, without_digits(name)), []).append(index)
+    keys = [f"{folder}\0{without_digits(name)}" for folder, name in places]
+    return _sample(keys, items, most)
+
+
+def sample_of_names(names: Sequence[str], most: int) -> list[str]:
+    """Return a sample of the names of files of one folder, as :func:`sample_of_many` does.
+
+    If all names are of one series, the first and the last are returned.
+    """
+    if len(names) <= most:
+        return list(names)
+    keys = [without_digits(name) for name in names]
+    if len(set(keys)) == 1:
+        return [names[0], names[-1]]
+    return _sample(keys, names, most)
+
+
+def _sample(keys: Sequence[str], items: Sequence[Item], most: int) -> list[Item]:
+    """Return a sample of items; those with equal keys are a series."""
+    series: dict[str, list[int]] = {}
+    for index, key in enumerate(keys):
+        series.setdefault(key, []).append(index)
     ordered = [[own[0], *own[:0:-1][:1], *own[1:-1]][:most] for own in series.values()]
     turns = itertools.zip_longest(*ordered)
     taken = [index for turn in turns for index in turn if index is not None][:most]

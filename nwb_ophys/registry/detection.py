@@ -162,7 +162,7 @@ def detect(
     if isinstance(format_names, str):
         format_names = [format_names]
     rows = formats().values() if format_names is None else map(get_format, format_names)
-    probe, known = PathProbe(path), usable(rows)
+    probe, known = PathProbe(path, reads_every_file=every_file), usable(rows)
     found = candidates_of(probe, known)
     if not probe.is_folder:
         return found

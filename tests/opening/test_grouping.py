@@ -246,3 +246,16 @@ def test_two_movies_that_are_given_are_both_converted(tmp_path: Path) -> None:
     one = write_tiff(tmp_path / "one.tif", movie)
     two = write_tiff(tmp_path / "two.tif", movie + 1)
     assert len(_contents(one, two, **_OPTIONS)) == 2
+
+
+def test_a_recording_among_many_files_of_like_names_is_found(tmp_path: Path) -> None:
+    """Detection reads few headers; opening reads all."""
+    movie = np.random.default_rng(0).integers(0, 900, (8, 20, 24)).astype("i2")
+    for number in range(1, 31):
+        tifffile.imwrite(tmp_path / f"f_{number:05d}.tif", movie[:1])
+    write_scanimage(tmp_path / "f_00015.tif", movie)
+    with pytest.warns(UserWarning, match="numbers between 14 and 16 are missing"):
+        opened = open_recording([tmp_path], options=_OPTIONS)
+    movies = {n: i.extractor.get_series() for n, i in opened.converter.interfaces.items()}
+    np.testing.assert_array_equal(movies["scanimage"], movie)
+    assert len(movies["tiff"]) == 29

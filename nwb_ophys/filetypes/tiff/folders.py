@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
-from nwb_ophys.paths import PathProbe, sample_of_many
+from nwb_ophys.paths import PathProbe, sample_of_names
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
 # Headers of a folder that detection reads; files with other names are read first.
@@ -56,7 +56,7 @@ def some_headings(probe: PathProbe) -> list[tuple[Path, TiffHeading]]:
 
 def _read_some(probe: PathProbe) -> list[tuple[Path, TiffHeading]]:
     names = probe.names(*TIFF_SUFFIXES)
-    sample = sample_of_many([("", name) for name in names], names, _FEW_HEADINGS)
+    sample = names if probe.reads_every_file else sample_of_names(names, _FEW_HEADINGS)
     paths = [probe.path if probe.is_file else probe.path / name for name in sample]
     headings = ((path, probe.read_once(read_tiff_heading, path)) for path in paths)
     return [(path, heading) for path, heading in headings if heading is not None]
