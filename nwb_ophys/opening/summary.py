@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nwb_ophys.errors import as_sentence
 from nwb_ophys.opening.recordings import Recording
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 
@@ -82,8 +83,17 @@ def summarise_file(path: str | Path) -> str:
         A line with the size of the file, then a line for each series and table.
     """
     path = Path(path)
+    first = f"Wrote {path} ({_size(path) / 1e6:.1f} MB)"
+    try:
+        return "\n".join([f"{first}:", *_contents(path)])
+    except Exception as error:  # of extensions in a file of another author; the file is written
+        return f"{first}; its contents cannot be listed: {as_sentence(error)}"
+
+
+def _contents(path: Path) -> list[str]:
+    """Return a line for each series and table of an NWB file."""
     backend = backend_of_path(path) or get_backend(DEFAULT_BACKEND)
-    lines = [f"Wrote {path} ({_size(path) / 1e6:.1f} MB):"]
+    lines = []
     with backend.open(path, "r") as io:
         nwbfile = io.read()
         modules = [module.data_interfaces for module in nwbfile.processing.values()]
@@ -91,7 +101,7 @@ def summarise_file(path: str | Path) -> str:
         # ROIs come before their traces.
         for each in sorted(objects, key=lambda each: _ORDER.get(type(each).__name__, 2)):
             lines += [f"  {line}" for line in _described(each)]
-    return "\n".join(lines)
+    return lines
 
 
 def _size(path: Path) -> int:

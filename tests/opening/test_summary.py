@@ -74,3 +74,15 @@ def test_the_summary_states_what_is_in_the_file(tmp_path: Path, name: str) -> No
     assert lines[0] == "  TwoPhotonSeries: 10 frames of 34 x 24 (x, y) pixels, 30 Hz"
     assert lines[1].startswith("  PlaneSegmentation: 3 ROIs (")
     assert "  RoiResponseSeries: 10 samples of 3 ROIs, 30 Hz" in lines
+
+
+def test_a_file_that_cannot_be_listed_was_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.nwb").write_bytes(b"written")
+
+    def fail(path: Path) -> list[str]:
+        raise KeyError("an extension that is not installed")
+
+    monkeypatch.setattr("nwb_ophys.opening.summary._contents", fail)
+    assert "its contents cannot be listed" in summarise_file(tmp_path / "a.nwb")
