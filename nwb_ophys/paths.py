@@ -120,7 +120,8 @@ class PathProbe:
         *suffixes : str
         """
         if suffixes not in self._names:
-            found = {name for suffix in suffixes for name in self._ending_with(suffix)}
+            lists = [own for suffix in suffixes if (own := self._ending_with(suffix))]
+            found = lists[0] if len(lists) == 1 else set(itertools.chain.from_iterable(lists))
             self._names[suffixes] = sorted(found, key=natural_order)
         return self._names[suffixes]
 
@@ -139,10 +140,13 @@ class PathProbe:
 
         Listing them once keeps a folder of ten thousand files fast, however many formats ask.
         """
-        found: dict[str, list[str]] = {}
+        stated: dict[str, list[str]] = {}
         for name in [self.path.name] if self.is_file else self.file_names:
             dot = name.rfind(".")
-            found.setdefault("" if dot < 0 else name[dot:].lower(), []).append(name)
+            stated.setdefault("" if dot < 0 else name[dot:], []).append(name)
+        found: dict[str, list[str]] = {}
+        for ending, names in stated.items():
+            found.setdefault(ending.lower(), []).extend(names)
         return found
 
     def folders(self) -> list[PathProbe]:
