@@ -130,8 +130,7 @@ def detect(
     """Detect the formats of a file or folder, most likely first.
 
     If a folder is not a recording itself, the recordings in it are returned. Warnings name
-    recordings that are left out because the folder itself is a recording, damaged files, and
-    folders in which only some files were opened.
+    damaged files, and folders in which only some files were opened.
 
     Parameters
     ----------
@@ -166,7 +165,7 @@ def detect(
     found = candidates_of(probe, known)
     if not probe.is_folder:
         return found
-    places = _below(probe, *_divided(known, found), _DEPTH)
+    places = _below(probe, _not_found(known, found), _DEPTH)
     files = [place for place in places if isinstance(place, _File)]
     names = [(file.folder, file.name) for file in files]
     looked_at = files if every_file else sample_of_many(names, files)
@@ -179,31 +178,26 @@ def detect(
             stacklevel=2,
         )
     chosen = set(map(id, looked_at))
-    left: list[Candidate] = []
     damaged: list[Path] = []
     for place in places:
         if isinstance(place, _Folder):
             found += place.candidates
-            left += place.left
         elif id(place) in chosen:
             mine = PathProbe(place.path)
             own = candidates_of(mine, _of_ending(place.path, place.rows))
-            others = candidates_of(mine, _of_ending(place.path, place.left_rows))
-            found, left = found + own, left + others
-            damaged += [] if own or others else _damaged(mine, known)
-    _warn_of_left(path, left)
+            found += own
+            damaged += [] if own else _damaged(mine, known)
     _warn_of_damaged(damaged)
     return found
 
 
 @attrs.frozen(eq=False)
 class _File:
-    """File that may have some formats; if it has one of `left_rows`, it is left out."""
+    """File that may have some formats."""
 
     folder: str
     name: str
     rows: Sequence[FormatRow]
-    left_rows: Sequence[FormatRow]
 
     @property
     def path(self) -> Path:
@@ -212,44 +206,26 @@ class _File:
 
 @attrs.frozen(eq=False)
 class _Folder:
-    """Folder with the formats that it has, and those with which it is left out."""
+    """Folder with the formats that it has."""
 
     candidates: list[Candidate]
-    left: list[Candidate]
 
 
-def _divided(
-    rows: Sequence[FormatRow], found: Sequence[Candidate], left: Sequence[FormatRow] = ()
-) -> tuple[list[FormatRow], list[FormatRow]]:
-    """Return the formats to search a folder for, and those to leave out with a warning.
-
-    A folder with a movie may contain analyses of it, and the other way round.
-    """
-    asked = [row for row in rows if is_looked_for(row)]
-    wanted = _not_found(asked, found)
-    # The formats of TIFF files warn of other TIFF files in their folders themselves.
-    others = [row for row in asked if row not in wanted and ".tif" not in row.suffixes]
-    names = {candidate.format for candidate in found}
-    return wanted, [row for row in (*others, *left) if row.name not in names]
-
-
-def _below(
-    probe: PathProbe, rows: Sequence[FormatRow], left: Sequence[FormatRow], depth: int
-) -> list[_File | _Folder]:
+def _below(probe: PathProbe, rows: Sequence[FormatRow], depth: int) -> list[_File | _Folder]:
     """Return everything in a folder that may be a recording: files with known endings, folders."""
-    suffixes = {suffix for row in (*rows, *left) for suffix in row.file_suffixes}
+    suffixes = {suffix for row in rows for suffix in row.file_suffixes}
     derived = {name for row in builtin_rows() for name in row.derived_folders}
     where, names = str(probe.path), probe.names(*suffixes)
-    found: list[_File | _Folder] = [_File(where, name, rows, left) for name in names]
+    found: list[_File | _Folder] = [_File(where, name, rows) for name in names]
     for folder in probe.folders():
         # A Zarr group may be a recording; its arrays, and the chunks in them, are not.
         is_part = folder.is_zarr_array or (probe.is_zarr and folder.is_zarr)
         if is_part or folder.path.name in derived or _leads_back(folder.path):
             continue
         here = candidates_of(folder, rows)
-        found.append(_Folder(here, candidates_of(folder, left)))
+        found.append(_Folder(here))
         if depth > 1 and not folder.is_zarr:
-            found += _below(folder, *_divided(rows, here, left), depth - 1)
+            found += _below(folder, _not_found(rows, here), depth - 1)
     return found
 
 
@@ -261,21 +237,6 @@ def _leads_back(folder: Path) -> bool:
 
 def _of_ending(path: Path, rows: Sequence[FormatRow]) -> list[FormatRow]:
     return [row for row in rows if path.name.lower().endswith(row.file_suffixes)]
-
-
-def _warn_of_left(path: Path, left: Sequence[Candidate]) -> None:
-    names: dict[Path, str] = {}
-    for candidate in left:
-        names.setdefault(candidate.path, candidate.format)
-    if not names:
-        return
-    shown = _some([f"'{file.name}' ({name})" for file, name in names.items()])
-    warnings.warn(
-        f"'{path}' also contains {shown}, which is not part of the recording that the folder was "
-        "recognised as. It is left out; to convert it, give its own path.",
-        UserWarning,
-        stacklevel=3,
-    )
 
 
 def _damaged(probe: PathProbe, known: Sequence[FormatRow]) -> list[Path]:
@@ -305,7 +266,7 @@ def _some(texts: Sequence[str]) -> str:
 def _not_found(rows: Iterable[FormatRow], found: Sequence[Candidate]) -> list[FormatRow]:
     """Return the formats that a folder itself does not have, for the search inside it."""
     names = {candidate.format for candidate in found}
-    return [row for row in rows if row.name not in names]
+    return [row for row in rows if is_looked_for(row) and row.name not in names]
 
 
 def is_generic(row: FormatRow) -> bool:
