@@ -11,6 +11,7 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
     │   ├── SourceArgumentError (TypeError)     an unknown, missing or ill-typed source argument
     │   ├── SourceNotFoundError (FileNotFoundError)
     │   └── CorruptSourceError                  truncated, damaged or not of the stated format
+    │       └── UnsafePickleError               a pickle of more than plain data
     ├── UnknownFormatError (ValueError)         no such format, or no format recognises the path
     ├── MissingPackageError (ImportError)       an optional package is absent; names the pip install
     ├── OutputExistsError (FileExistsError)     the target exists, without overwrite or append
@@ -49,6 +50,10 @@ class SourceNotFoundError(SourceError, FileNotFoundError):
 
 class CorruptSourceError(SourceError):
     """A file that is truncated, damaged or not of the format it was opened as."""
+
+
+class UnsafePickleError(CorruptSourceError):
+    """A pickle of more than plain data, which could run code or fill the memory."""
 
 
 class UnknownFormatError(NwbOphysError, ValueError):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import pathlib
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,9 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, UnsafePickleError
 from nwb_ophys.filetypes.files import COPY_AGAIN, require_file, unreadable_file
+from nwb_ophys.filetypes.pickles import load_pickle, unsafe_pickle
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 
 
@@ -91,21 +90,8 @@ def load_npy_movie(path: Path, *, allow_truncated: bool = False) -> NDArray[Any]
     return np.memmap(path, header.dtype, "r", offset=header.offset, shape=shape)
 
 
-# Paths of another operating system cannot be made; their pure forms can.
-_PURE_PATHS = {"WindowsPath": "PureWindowsPath", "PosixPath": "PurePosixPath"}
-
-
-class _Unpickler(pickle.Unpickler):
-    """Unpickler that reads paths of any operating system, as paths without a file system."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.partition(".")[0] == "pathlib" and name in _PURE_PATHS:
-            return getattr(pathlib, _PURE_PATHS[name])
-        return super().find_class(module, name)
-
-
-def _load_objects(path: Path) -> NDArray[Any]:
-    """Load a file that may hold Python objects, among them paths of another operating system."""
+def _load_objects(path: Path, *, is_trusted: bool) -> NDArray[Any]:
+    """Load a file that may hold Python objects."""
     with path.open("rb") as file:
         try:
             version = np.lib.format.read_magic(file)
@@ -117,18 +103,23 @@ def _load_objects(path: Path) -> NDArray[Any]:
         except ValueError:
             dtype = None
         if dtype is None or not dtype.hasobject:
-            return np.load(path, allow_pickle=True)  # type: ignore[no-any-return]
-        return np.asarray(_Unpickler(file, encoding="ASCII").load())
+            return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+        found = load_pickle(file, is_trusted=is_trusted)
+    if not isinstance(found, np.ndarray):
+        raise UnsafePickleError("holds no array")
+    return found
 
 
-def load_npy(path: Path, *, allow_pickle: bool = False) -> NDArray[Any]:
+def load_npy(path: Path, *, allow_pickle: bool = False, is_trusted: bool = False) -> NDArray[Any]:
     """Open a ``.npy`` file, as a memory map if it holds plain numbers.
 
     Parameters
     ----------
     path : pathlib.Path
     allow_pickle : bool
-        Whether it may hold Python objects, which can run code when they are loaded.
+        Whether it may hold Python objects: plain data, whose paths are read as texts.
+    is_trusted : bool
+        Whether the objects may be of any kind, which can run code when they are loaded.
 
     Raises
     ------
@@ -136,11 +127,15 @@ def load_npy(path: Path, *, allow_pickle: bool = False) -> NDArray[Any]:
         When it does not exist.
     CorruptSourceError
         When it is truncated, or is not a ``.npy`` file.
+    UnsafePickleError
+        When it holds more than plain data and is not trusted.
     """
     require_file(path, "a .npy file", folder_error=CorruptSourceError)
     try:
         if not allow_pickle:
             return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-        return _load_objects(path)
+        return _load_objects(path, is_trusted=is_trusted)
+    except UnsafePickleError as error:
+        raise unsafe_pickle(path, error) from None
     except Exception as error:  # unpickling a damaged file can raise anything
         raise unreadable_file(path, "a .npy file", error) from error

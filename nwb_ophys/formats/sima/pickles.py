@@ -8,36 +8,14 @@ do anything.
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError
-
-# Renamed modules of Python 2 and NumPy.
-_MODULES = {
-    "__builtin__": "builtins",
-    "copy_reg": "copyreg",
-    "numpy.core.multiarray": "numpy._core.multiarray",
-    "numpy.core.numeric": "numpy._core.numeric",
-}
-_BUILTINS = {
-    kind.__name__: kind
-    for kind in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, object, range)
-} | {"set": set, "slice": slice, "str": str, "tuple": tuple, "unicode": str, "long": int}
-# Classes of the package future, with which SIMA 1.3 runs under Python 2.
-_FUTURE = {
-    "newstr": str,
-    "newint": int,
-    "newlist": list,
-    "newdict": dict,
-    "newbytes": bytes,
-    "newobject": object,
-}
+from nwb_ophys.errors import CorruptSourceError, UnsafePickleError
+from nwb_ophys.filetypes.pickles import admitted, load_pickle, unsafe_pickle
 
 
 class SparseState:
@@ -96,88 +74,109 @@ class _Inert:
         pass
 
 
-def load_sima_pickle(path: Path) -> Any:
+def load_sima_pickle(path: Path, *, is_trusted: bool = False) -> Any:
     """Return the content of a file that SIMA pickled, without running its code.
 
     Parameters
     ----------
     path : pathlib.Path
 
+    is_trusted : bool
+        Whether other names are imported and called, too.
+
     Raises
     ------
+    UnsafePickleError
+        When the file names a class or a function that SIMA does not write.
     CorruptSourceError
-        When the file is cut off, or names a class or a function that SIMA does not write.
+        When the file is cut off.
     """
+    find = _Names()
     try:
         with path.open("rb") as file:
             # Texts and arrays of Python 2 are bytes, which Latin 1 maps one to one.
-            return _Unpickler(file, encoding="latin1").load()
-    except CorruptSourceError as error:
-        raise CorruptSourceError(f"'{path}' {error}") from None
+            return load_pickle(file, encoding="latin1", find_other=find, is_trusted=is_trusted)
+    except UnsafePickleError as error:
+        raise unsafe_pickle(path, error) from None
     except Exception as error:  # a damaged pickle can raise anything
         raise CorruptSourceError(
             f"'{path}' cannot be read as a pickle of SIMA: {error!r}. It may be damaged or cut off."
         ) from error
 
 
-class _Unpickler(pickle.Unpickler):
-    """Unpickler of plain objects, arrays and the state of sparse matrices, nothing else."""
+class _Names:
+    """Names of SIMA's pickles beside plain data, as classes that do nothing.
 
-    def find_class(self, module: str, name: str) -> Any:
-        module = _MODULES.get(module, module)
-        found: Any = None
-        if module == "builtins":
-            found = _BUILTINS.get(name)
-        elif module.startswith("future.types."):
-            found = _FUTURE.get(name)
-        elif module.startswith("scipy.sparse"):
-            found = _sparse_class(name)
+    Each pickle gets classes of its own, because a pickle can set attributes of a class.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[type, type] = {}
+
+    def __call__(self, module: str, name: str) -> Any:
+        """Return what a name of a module stands for, or None."""
+        if module.startswith("scipy.sparse"):
+            base = _sparse_class(name)
         elif module == "sima" or module.startswith("sima."):
-            found = _Inert
+            base = _Inert
+        elif module.startswith("future.types."):
+            # Classes of the package future, with which SIMA 1.3 runs under Python 2.
+            base = _FUTURE.get(name)
+        elif (module, name) == ("builtins", "object"):
+            base = _Inert
         else:
-            found = _known(module, name)
-        if found is None:
-            raise CorruptSourceError(
-                f"names '{module}.{name}', which SIMA does not write; it is not loaded, since a "
-                "pickle can run any code. Give the folder that SIMA wrote."
-            )
-        return found
+            is_maker = (module, name) == ("copyreg", "_reconstructor")
+            return admitted(_reconstruct) if is_maker else None
+        return None if base is None else self._own(base)
+
+    def _own(self, base: type) -> type:
+        if base not in self._made:
+            self._made[base] = type(base.__name__, (base,), {"__slots__": ()})
+        return self._made[base]
+
+
+def _reconstruct(kind: Any, base: Any = None, state: Any = None) -> Any:
+    """Return an object of a class, as ``copyreg`` does for the oldest pickles."""
+    if not isinstance(kind, type):
+        raise UnsafePickleError("makes an object of what is no class")
+    return kind() if state is None else kind(state)
+
+
+class _FutureText(str):
+    """A text of the package future."""
+
+    __slots__ = ()
+
+
+class _FutureInteger(int):
+    """An integer of the package future."""
+
+    __slots__ = ()
+
+
+class _FutureList(list[Any]):
+    """A list of the package future."""
+
+    __slots__ = ()
+
+
+class _FutureDict(dict[Any, Any]):
+    """A dictionary of the package future."""
+
+    __slots__ = ()
+
+
+_FUTURE: dict[str, type] = {
+    "newstr": _FutureText,
+    "newint": _FutureInteger,
+    "newlist": _FutureList,
+    "newdict": _FutureDict,
+    "newbytes": _FutureText,
+    "newobject": _Inert,
+}
 
 
 def _sparse_class(name: str) -> Any:
     kinds = ("lil", "csr", "coo", "csc")
     kind = next((k for k in kinds if name in (f"{k}_matrix", f"{k}_array")), None)
     return None if kind is None else _ByColumns if kind == "csc" else SparseState
-
-
-def _known(module: str, name: str) -> Any:
-    """Return a class or function that makes arrays and plain objects; None for any other."""
-    import collections
-    import copyreg
-
-    arrays = np.zeros(0).__reduce__()[0]
-    buffers: Any = np.zeros(1).__reduce_ex__(5)[0]
-    numbers = np.float64(0).__reduce__()[0]
-    return {
-        ("numpy", "dtype"): np.dtype,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy._core.multiarray", "_reconstruct"): arrays,
-        ("numpy._core.multiarray", "scalar"): numbers,
-        ("numpy._core.numeric", "_frombuffer"): _fresh(buffers),
-        ("_codecs", "encode"): _fresh(_latin1_bytes),
-        ("collections", "OrderedDict"): collections.OrderedDict,
-        ("collections", "defaultdict"): collections.defaultdict,
-        ("copyreg", "_reconstructor"): _fresh(vars(copyreg)["_reconstructor"]),
-    }.get((module, name))
-
-
-def _fresh(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a wrapper of a function, because a pickle can set attributes of the result."""
-    return lambda *arguments: function(*arguments)
-
-
-def _latin1_bytes(text: str, encoding: str = "latin1") -> bytes:
-    """Return the bytes that Python 3 pickled for Python 2, in Latin 1 only."""
-    if encoding not in ("latin1", "latin-1"):
-        raise ValueError(f"bytes are encoded by {encoding!r}, which is not a plain codec.")
-    return text.encode("latin1")

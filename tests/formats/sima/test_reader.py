@@ -327,7 +327,7 @@ def test_no_code_of_a_pickle_is_run(tmp_path, file, protocol):
     folder = _write(tmp_path)
     trace = tmp_path / "harmed"
     (folder / file).write_bytes(pickle.dumps(_Harm(trace), protocol))
-    with pytest.raises(CorruptSourceError, match=f"{file}' names '.*which SIMA does not write"):
+    with pytest.raises(CorruptSourceError, match=f"{file}' names '.*which is not plain data"):
         SimaSegmentationInterface(folder)
     assert not trace.exists()
 
