@@ -22,7 +22,6 @@ from nwb_ophys.storage.atomic import fingerprint, remove, replace_target
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     DEFAULT_BACKEND,
-    NWB_SUFFIXES,
     backend_of_name,
     backend_of_path,
     get_backend,
@@ -30,6 +29,7 @@ from nwb_ophys.storage.backends.registry import (
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.hdmf.placeholders import restored_after_write
 from nwb_ophys.storage.hdmf.records import detached_records
+from nwb_ophys.storage.replaceable import reason_to_keep
 from nwb_ophys.storage.threads import blosc_without_lock
 from nwb_ophys.storage.write import WriteOptions, filled_at_the_end
 
@@ -70,22 +70,13 @@ def check_target(
         return target
     if not (overwrite or append):
         raise OutputExistsError(f"'{path}' already exists; use {remedy}.")
-    if backend_of_path(target) is None if append else not _is_expendable(target):
+    if append and backend_of_path(target) is None:
         raise OutputError(f"'{path}' is not an NWB file; it is left as it is. Choose another name.")
+    if overwrite and (reason := reason_to_keep(target)) is not None:
+        raise OutputError(
+            f"'{path}' {reason}. It is left as it is; choose another name, or remove it yourself."
+        )
     return target
-
-
-def _is_expendable(target: Path) -> bool:
-    """Whether what is there may be replaced: NWB, also half-written; no raw recording."""
-    if target.name.endswith(NWB_SUFFIXES):
-        return True
-    if target.is_file() and target.stat().st_size == 0:
-        return True
-    storage = backend_of_path(target)
-    try:
-        return storage is not None and storage.neurodata_type(target) == "NWBFile"
-    except Exception:  # whatever a backend finds wrong with a file
-        return False
 
 
 class Target:

@@ -15,7 +15,7 @@ from nwb_ophys import storage
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND, backend_of_name, get_backend
 from nwb_ophys.storage.backends.base import Backend, WrapperSettings
-from nwb_ophys.storage.backends.registry import NO_BACKEND, NWB_SUFFIXES, ROWS
+from nwb_ophys.storage.backends.registry import NO_BACKEND, ROWS
 
 STORAGE = Path(nwb_ophys.__file__).parent / "storage"
 BACKEND_WORDS = re.compile(r"h5py|zarr|H5DataIO|[\"']hdf5[\"']", re.IGNORECASE)
@@ -25,7 +25,7 @@ def test_rows_are_the_backends():
     assert [row.name for row in ROWS] == list(BACKENDS) == ["hdf5", "zarr"]
     assert len(BACKENDS) == 2
     assert DEFAULT_BACKEND == "hdf5"
-    assert NWB_SUFFIXES == (".nwb", ".nwb.zarr")
+    assert tuple(row.suffix for row in ROWS) == (".nwb", ".nwb.zarr")
     assert NO_BACKEND == "neither an HDF5 file nor a Zarr folder"
 
 

@@ -8,9 +8,11 @@ import shutil
 import stat
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pynwb
 import pytest
+import zarr
 from hdmf_zarr import NWBZarrIO
 
 import nwb_ophys
@@ -295,7 +297,7 @@ def test_what_is_there_is_not_touched_unasked(target, backend):
     assert snapshot(target.parent) == before
 
 
-@pytest.mark.parametrize("content", [{}, {"a.txt": "mine"}, {"session.nwb": "x"}])
+@pytest.mark.parametrize("content", [{"a.txt": "mine"}, {"session.nwb": "x"}])
 def test_a_folder_that_is_no_zarr_store_is_never_removed(tmp_path, backend, content):
     folder = tmp_path / "recordings"
     folder.mkdir()
@@ -308,6 +310,78 @@ def test_a_folder_that_is_no_zarr_store_is_never_removed(tmp_path, backend, cont
     with pytest.raises(OutputError, match="is not an NWB file; it is left as it is"):
         append_to_nwbfile(folder, lambda nwbfile: None)
     assert snapshot(tmp_path) == before
+
+
+def test_an_empty_folder_and_an_empty_file_are_replaced_if_asked(tmp_path, backend):
+    (tmp_path / "folder.nwb").mkdir()
+    (tmp_path / "file.nwb").touch()
+    for path in tmp_path.iterdir():
+        with pytest.raises(OutputExistsError):
+            create_nwbfile(new_file(a=VALUES), path, backend=backend)
+        create_nwbfile(new_file(a=VALUES), path, backend=backend, overwrite=True)
+        with _reader(path) as io:
+            np.testing.assert_array_equal(io.read().acquisition["a"].data[:], VALUES)
+
+
+def _as_hdf5(path):
+    with h5py.File(path, "w") as file:
+        file["mov"] = np.zeros(3)
+
+
+def _cut(path):
+    _as_hdf5(path)
+    path.write_bytes(path.read_bytes()[:1500])
+
+
+def _as_folder(path):
+    (path / "raw").mkdir(parents=True)
+    (path / "raw" / "movie.tif").write_bytes(b"II*")
+
+
+def _as_store(path):
+    zarr.open_group(str(path), mode="w")["a"] = [1]
+
+
+def _store_with_raw_files(path):
+    create_nwbfile(new_file(a=VALUES), path, backend="zarr")
+    (path / "acquisition" / "raw.tif").write_bytes(b"II*")
+
+
+def _store_with_link(path):
+    create_nwbfile(new_file(a=VALUES), path, backend="zarr")
+    (path.parent / "elsewhere").mkdir()
+    (path / "raw").symlink_to(path.parent / "elsewhere")
+
+
+def _fifo(path):
+    os.mkfifo(path)
+
+
+NOT_NWB = {
+    "a text": (lambda path: path.write_text("notes"), "is not an NWB file: it holds 5 bytes"),
+    "a picture": (lambda path: path.write_bytes(b"II*\0" * 9), "it holds 36 bytes of another kind"),
+    "an HDF5 movie": (_as_hdf5, "an HDF5 file whose root states nothing of NWB"),
+    "a truncated HDF5 movie": (_cut, "not known to be an NWB file: it is an HDF5 file that cannot"),
+    "a folder of raw files": (_as_folder, "it is a folder that holds 'raw'"),
+    "a Zarr movie": (_as_store, "a Zarr folder whose root states nothing of NWB"),
+    "raw files in a store": (_store_with_raw_files, "also holds 'acquisition/raw.tif'"),
+    "a link in a store": (_store_with_link, "also holds 'raw'"),
+    "a pipe": (_fifo, "is no regular file"),
+}
+
+
+@pytest.mark.parametrize("name", ["a.nwb", "a.nwb.zarr", "a.h5", "a"])
+@pytest.mark.parametrize(("make", "said"), NOT_NWB.values(), ids=NOT_NWB)
+def test_what_merely_has_the_name_is_never_replaced(tmp_path, backend, make, said, name):
+    """Fault: --overwrite deleted any folder and file whose name ends in .nwb."""
+    path = tmp_path / name
+    make(path)
+    before = None if path.is_fifo() else snapshot(tmp_path)
+    for act in (create_nwbfile, nwb_ophys.write_nwbfile):
+        with pytest.raises(OutputError, match=said):
+            act(new_file(a=VALUES), path, backend=backend, overwrite=True)
+    assert before is None or snapshot(tmp_path) == before
+    assert path.exists()
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path, backend):
@@ -330,9 +404,6 @@ def test_there_must_be_something_to_append_to(tmp_path):
 
 
 def test_a_store_that_is_no_nwb_file_is_an_error_and_stays(target, backend):
-    import h5py
-    import zarr
-
     if backend == "hdf5":
         with h5py.File(target, "w") as file:
             file["a"] = 1

@@ -329,7 +329,7 @@ def test_zarr_is_replaced_where_the_system_cannot_exchange(tmp_path, monkeypatch
 def test_a_raw_recording_in_hdf5_is_not_replaced(tmp_path):
     with h5py.File(tmp_path / "movie.h5", "w") as file:
         file["mov"] = np.zeros((3, 4, 5))
-    with pytest.raises(OutputError, match="is not an NWB file; it is left as it is"):
+    with pytest.raises(OutputError, match=r"states nothing of NWB\. It is left as it is"):
         write_nwbfile(new_file(a=np.zeros(3)), tmp_path / "movie.h5", overwrite=True)
     assert stored(tmp_path / "movie.h5", "mov").shape == (3, 4, 5)
 

@@ -101,7 +101,7 @@ class Backend(ABC):
     """Whether :meth:`copy_except` copies single datasets and types as they are stored."""
 
     def __init__(self, row: BackendRow) -> None:
-        self.name, self.suffix = row.name, row.suffix
+        self.name, self.suffix, self.file_kind = row.name, row.suffix, row.file_kind
 
     # --- packages and files ---------------------------------------------------------------------
 
@@ -129,6 +129,14 @@ class Backend(ABC):
     @abstractmethod
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type that a file of this backend states."""
+
+    def was_nwb(self, path: Path) -> bool:
+        """Return whether a file that cannot be opened is the rest of an NWB file."""
+        return False
+
+    def strangers(self, path: Path) -> Iterator[Path]:
+        """Yield the files and folders in a store that are no part of it; none in a single file."""
+        return iter(())
 
     @abstractmethod
     def single_file(self, root: Any) -> Path | None:

@@ -51,6 +51,8 @@ from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
 
+# More than the metadata of an empty NWB file has.
+_HEAD_BYTES = 1_000_000
 _FILTER_SETTINGS = ("compression", "compression_opts", "shuffle", "fletcher32")
 # HDF5 stores a level with the deflate filter, and uses it for data that are added later.
 _STORED_LEVEL = 4
@@ -115,6 +117,12 @@ class Hdf5Backend(Backend):
         with h5py.File(path, "r") as file:
             kind = file.attrs.get("neurodata_type")
         return kind.decode() if isinstance(kind, bytes) else kind
+
+    def was_nwb(self, path: Path) -> bool:
+        """Return whether the first bytes, where HDF5 stores the root's attributes, state NWB."""
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        return b"nwb_version" in head and b"NWBFile" in head
 
     def single_file(self, root: Any) -> Path | None:
         """Return the file, which holds all chunks."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import os
+import re
 import shutil
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,10 @@ from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
 
+# Metadata, and chunks of formats 2 and 3; a killed writer leaves partial ones.
+_PART_OF_STORE = re.compile(
+    r"\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*(\.[0-9a-f]{32}\.partial)?|c"
+)
 _FILTER_SETTINGS = ("compressor", "filters")
 # zlib writes the header of a gzip file for windows above 16.
 _GZIP_WINDOW = 31
@@ -116,6 +122,13 @@ class ZarrBackend(Backend):
         else:
             attributes = {}
         return attributes.get("neurodata_type")
+
+    def strangers(self, path: Path) -> Iterator[Path]:
+        """Yield the files that are neither metadata nor chunks, wherever they lie in the store."""
+        for folder, folders, names in os.walk(path):
+            for name in [*names, *(each for each in folders if (Path(folder) / each).is_symlink())]:
+                if not _PART_OF_STORE.fullmatch(name):
+                    yield Path(folder) / name
 
     def single_file(self, root: Any) -> Path | None:
         """Return None: each chunk is a file."""
