@@ -10,13 +10,14 @@ from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.interfaces.base import BaseOphysInterface
-from nwb_ophys.interfaces.conversion import Convertible, Prepared
+from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     Composition,
     DeepDict,
     FullMetadata,
+    check_duplicates,
     check_links,
     compose_metadata,
     fill_metadata,
@@ -129,6 +130,7 @@ class OphysConverter(Convertible):
         """
         full = self._full_metadata(metadata)
         self._check_schema(full)
+        check_duplicates(full)
         check_links(full)
 
     def _check_schema(self, full: FullMetadata) -> None:
@@ -221,7 +223,7 @@ class OphysConverter(Convertible):
             The same.
         """
         options = self._checked_options(conversion_options)
-        full = self._full_metadata(metadata)
+        full = join_file(self._full_metadata(metadata), nwbfile)
         self.temporally_align(full, options)
         for name, interface in self.interfaces.items():
             own: Mapping[str, Any] = full.composition.project(full, name, interface)

@@ -21,13 +21,14 @@ from nwb_ophys.interfaces.arguments import (
     parse_arguments,
     path_argument,
 )
-from nwb_ophys.interfaces.conversion import Convertible, Prepared
+from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.metadata import (
     DeepDict,
     FullMetadata,
+    check_duplicates,
     check_links,
     fill_metadata,
     unowned,
@@ -385,6 +386,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         """
         full = self.full_metadata(metadata)
         self._check_schema(full)
+        check_duplicates(full)
         check_links(full)
 
     def _check_schema(self, full: Mapping[str, Any]) -> None:
@@ -403,6 +405,18 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         if isinstance(metadata, FullMetadata) and metadata.owner is self:
             return metadata
         return fill_metadata(self.get_metadata(), metadata, self)
+
+    def joined_metadata(
+        self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None
+    ) -> FullMetadata:
+        """Return :meth:`full_metadata` with names that fit the devices and planes of a file.
+
+        Raises
+        ------
+        MetadataError
+            When the user gave a device or plane the name of another one in the file.
+        """
+        return join_file(self.full_metadata(metadata), nwbfile)
 
     def parse_options(self, options: Mapping[str, Any]) -> Any:
         """Return checked conversion options.

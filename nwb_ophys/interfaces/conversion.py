@@ -11,7 +11,13 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.metadata import FullMetadata
+from nwb_ophys.metadata import (
+    Contents,
+    FullMetadata,
+    check_duplicates,
+    check_links,
+    join_contents,
+)
 from nwb_ophys.storage import BackendConfiguration, WriteOptions, target
 from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
@@ -42,7 +48,8 @@ class Prepared:
 
     def add_to(self, nwbfile: NWBFile) -> None:
         """Add all streams to an ``NWBFile``; their data are read when it is written."""
-        self.source.add_prepared(nwbfile, self)
+        joined = attrs.evolve(self, metadata=join_file(self.metadata, nwbfile))
+        self.source.add_prepared(nwbfile, joined)
 
 
 class Convertible(ABC):
@@ -176,6 +183,35 @@ class Convertible(ABC):
         nwbfile = prepared.new_nwbfile()
         prepared.add_to(nwbfile)
         return nwbfile
+
+
+def join_file(metadata: FullMetadata, nwbfile: NWBFile) -> FullMetadata:
+    """Return complete metadata with names that fit the devices and planes of a file.
+
+    Parameters
+    ----------
+    metadata : FullMetadata
+        Not changed. Metadata that fits the file already is returned as it is.
+    nwbfile : pynwb.NWBFile
+
+    Raises
+    ------
+    MetadataError
+        When the user gave a device or plane the name of another one, in the metadata or in the
+        file, or for a link to a name that neither has.
+    """
+    if metadata.joins is nwbfile:
+        return metadata
+    check_duplicates(metadata)
+    check_links(metadata, nwbfile.devices, nwbfile.imaging_planes)
+    contents = Contents(
+        devices=nwbfile.devices,
+        device_models=nwbfile.device_models,
+        planes=nwbfile.imaging_planes,
+    )
+    joined = join_contents(metadata, contents)
+    joined.joins = nwbfile
+    return joined
 
 
 def _join(prepared: Prepared, nwbfile: NWBFile | None) -> NWBFile:

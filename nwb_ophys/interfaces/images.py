@@ -74,6 +74,6 @@ class ImagesInterface(BaseOphysInterface, DeviceWriter, StillsWriter):
         chosen = self.parse_options(options)
         if chosen.stub is not None and chosen.stub < 1:
             raise OptionError(f"stub is {chosen.stub}; it must be at least 1 plane.")
-        full = self.full_metadata(metadata)
+        full = self.joined_metadata(nwbfile, metadata)
         self.add_devices(nwbfile, full)
         return self.add_stills(nwbfile, full, num_planes=chosen.stub)

@@ -93,7 +93,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         """
         chosen = self.parse_options(options)
         kind = chosen.photon_series_type or self.photon_series_type
-        full = _of_kind(self.full_metadata(metadata), kind)
+        full = _of_kind(self.joined_metadata(nwbfile, metadata), kind)
         source = self if chosen.stub is None else self.with_extractor(self._first(chosen.stub))
         source.add_devices(nwbfile, full)
         source.add_movie(nwbfile, full, kind, chosen)

@@ -77,7 +77,7 @@ class LineScanInterface(BaseOphysInterface, DeviceWriter, LineScanWriter):
             The same.
         """
         chosen = self.parse_options(options)
-        full = self.full_metadata(metadata)
+        full = self.joined_metadata(nwbfile, metadata)
         source = self if chosen.stub is None else self.with_extractor(self._first(chosen.stub))
         source.add_devices(nwbfile, full)
         source.add_line_scan(nwbfile, full, iterator_options=block_size(chosen.iterator_options))

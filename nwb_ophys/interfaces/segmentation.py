@@ -116,7 +116,7 @@ class SegmentationInterface(
             The same.
         """
         chosen = self.parse_options(options)
-        full = self.full_metadata(metadata)
+        full = self.joined_metadata(nwbfile, metadata)
         source = self.with_extractor(self._part(chosen))
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)

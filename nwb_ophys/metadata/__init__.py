@@ -27,6 +27,7 @@ from nwb_ophys.metadata.defaults import (
     trace_entry,
 )
 from nwb_ophys.metadata.documents import dump_metadata, load_metadata
+from nwb_ophys.metadata.duplicates import check_duplicates
 from nwb_ophys.metadata.fields import (
     JSON_SCHEMA_DIALECT,
     alternatives,
@@ -34,6 +35,7 @@ from nwb_ophys.metadata.fields import (
     field,
     type_hints,
 )
+from nwb_ophys.metadata.joining import Contents, join_contents
 from nwb_ophys.metadata.links import check_links
 from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.naming import camel_case, with_suffix
@@ -50,10 +52,12 @@ __all__ = [
     "BACKGROUND_PLANE_SEGMENTATION",
     "JSON_SCHEMA_DIALECT",
     "Composition",
+    "Contents",
     "DeepDict",
     "FullMetadata",
     "alternatives",
     "camel_case",
+    "check_duplicates",
     "check_links",
     "class_schema",
     "compose_metadata",
@@ -68,6 +72,7 @@ __all__ = [
     "images_entry",
     "images_schema",
     "imaging_schema",
+    "join_contents",
     "line_scan_entry",
     "line_scan_schema",
     "load_metadata",

@@ -73,6 +73,7 @@ class Composition:
         """
         view = FullMetadata(metadata)
         view.owner = interface
+        view.joins = getattr(metadata, "joins", None)
         for category in _OWNED:
             claimed = sum(len(claims[category]) for claims in self.claims.values())
             if not claimed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from nwb_ophys.errors import MetadataError
@@ -19,7 +20,15 @@ class DeepDict(dict[Any, Any]):
     ----------
     *args, **kwargs
         As for :class:`dict`.
+
+    Attributes
+    ----------
+    links : frozenset of (str, int)
+        Category and index of the entries whose ``imaging_plane`` the user set by itself, and so
+        means a plane of the file where there is one. A copy has no such entries.
     """
+
+    links: frozenset[tuple[str, int]] = frozenset()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -87,10 +96,25 @@ class FullMetadata(DeepDict):
         interface that its owner wraps, fills it with its own.
     composition : Composition or None
         Ownership of the entries by the streams, where the owner is a converter.
+    stated : Mapping
+        The metadata without the user's: that of the files and the defaults.
+    implied_links : frozenset of (str, int)
+        As ``links``, of entries that the user gave without any imaging plane.
+    joins : object
+        The ``NWBFile`` that the names fit; None before they were compared with those of a file.
     """
 
     owner: Any = None
     composition: Any = None
+    stated: Mapping[Any, Any] = MappingProxyType({})
+    implied_links: frozenset[tuple[str, int]] = frozenset()
+    joins: Any = None
+
+    def twin(self) -> FullMetadata:
+        """Return an independent copy for the same owner."""
+        other = FullMetadata(self)
+        vars(other).update(vars(self))
+        return other
 
 
 def fill_metadata(
@@ -113,8 +137,24 @@ def fill_metadata(
     if given is not None and not isinstance(given, Mapping):
         raise MetadataError(f"metadata is {given!r}; it must be a dictionary.")
     full = FullMetadata(merge_metadata(defaults, given))
-    full.owner = owner
+    full.owner, full.stated = owner, defaults
+    full.links = getattr(given, "links", full.links)
+    full.implied_links = _implied_links(given or {})
     return full
+
+
+def _implied_links(given: Mapping[Any, Any]) -> frozenset[tuple[str, int]]:
+    """Return the entries that the user links to a plane without describing any plane."""
+    ophys = given.get("Ophys")
+    if not isinstance(ophys, Mapping) or ophys.get("ImagingPlane"):
+        return frozenset()
+    lists = {key: entries for key, entries in ophys.items() if isinstance(entries, list)}
+    return frozenset(
+        (key, index)
+        for key, entries in lists.items()
+        for index, entry in enumerate(entries)
+        if isinstance(entry, Mapping) and entry.get("imaging_plane")
+    )
 
 
 def unowned(metadata: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from nwb_ophys.errors import MetadataError
@@ -15,14 +15,20 @@ SEGMENTATIONS = "plane_segmentations"
 BY_PLANE = ("Fluorescence", "DfOverF", "SegmentationImages")
 
 
-def check_links(metadata: Mapping[str, Any]) -> None:
+def check_links(
+    metadata: Mapping[str, Any],
+    devices_there: Iterable[str] | None = None,
+    planes_there: Iterable[str] = (),
+) -> None:
     """Check that planes name devices, and series and segmentations name planes, that exist.
 
     Parameters
     ----------
     metadata : Mapping
-        Complete metadata, valid against its schema. With an empty list of devices the file is
-        expected to have them already.
+        Complete metadata, valid against its schema.
+    devices_there, planes_there : iterable of str, optional
+        Names of the devices and planes of the file. Without the devices, an empty list of devices
+        in the metadata means that the file has them.
 
     Raises
     ------
@@ -30,22 +36,23 @@ def check_links(metadata: Mapping[str, Any]) -> None:
         For the first link to a name that does not exist; the message lists the names that do.
     """
     ophys = metadata.get("Ophys") or {}
-    devices = _names(ophys.get("Device"))
-    planes = _names(ophys.get("ImagingPlane"))
+    devices = _names(ophys.get("Device"), devices_there or ())
+    planes = _names(ophys.get("ImagingPlane"), planes_there)
     for path, entry in _entries(ophys, "ImagingPlane"):
-        if devices:
+        if devices or devices_there is not None:
             _check(path, entry, "device", devices, "device")
     for kind in (*SERIES, SEGMENTATIONS):
         for path, entry in _entries(ophys, kind):
             _check(path, entry, "imaging_plane", planes, "imaging plane")
 
 
-def _names(entries: Any) -> list[str]:
+def _names(entries: Any, there: Iterable[str]) -> list[str]:
     # Devices may be pynwb objects, which have their name as an attribute.
-    return [
+    own = [
         entry["name"] if isinstance(entry, Mapping) else entry.name
         for entry in (entries if isinstance(entries, list) else [])
     ]
+    return list(dict.fromkeys([*own, *there]))
 
 
 def _entries(ophys: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
