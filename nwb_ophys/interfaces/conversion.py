@@ -19,7 +19,7 @@ from nwb_ophys.metadata import (
     join_contents,
 )
 from nwb_ophys.storage import BackendConfiguration, WriteOptions, target
-from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
+from nwb_ophys.writers.session import make_nwbfile, state_session, warn_of_other_session
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
 
@@ -154,12 +154,14 @@ class Convertible(ABC):
         joins_file = append or nwbfile is not None
         prepared = self.prepare(metadata, given, joins_file=joins_file)
         if nwbfile_path is None:
+            if nwbfile is None:
+                raise ArgumentError("Give nwbfile_path, the file to write, or nwbfile, an object.")
             return _join(prepared, nwbfile)
         if append and nwbfile is not None:
             raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
         with target(nwbfile_path, how) as place:
             joined = place.nwbfile if nwbfile is None else nwbfile
-            filled = _join(prepared, prepared.new_nwbfile() if joined is None else joined)
+            filled = _start(prepared) if joined is None else _join(prepared, joined)
             complete_tables_without_masks(filled)
             place.write(filled)
         return place.path
@@ -179,10 +181,7 @@ class Convertible(ABC):
         conversion_options, **options
             See :meth:`run_conversion`.
         """
-        prepared = self.prepare(metadata, {**(conversion_options or {}), **options})
-        nwbfile = prepared.new_nwbfile()
-        prepared.add_to(nwbfile)
-        return nwbfile
+        return _start(self.prepare(metadata, {**(conversion_options or {}), **options}))
 
 
 def join_file(metadata: FullMetadata, nwbfile: NWBFile) -> FullMetadata:
@@ -214,10 +213,16 @@ def join_file(metadata: FullMetadata, nwbfile: NWBFile) -> FullMetadata:
     return joined
 
 
-def _join(prepared: Prepared, nwbfile: NWBFile | None) -> NWBFile:
-    """Add a conversion to an ``NWBFile``, with a warning where the sessions differ."""
-    if nwbfile is None:
-        raise ArgumentError("Give nwbfile_path, the file to write, or nwbfile, an object.")
+def _start(prepared: Prepared) -> NWBFile:
+    """Return a new ``NWBFile`` with everything in it."""
+    nwbfile = prepared.new_nwbfile()
+    prepared.add_to(nwbfile)
+    return nwbfile
+
+
+def _join(prepared: Prepared, nwbfile: NWBFile) -> NWBFile:
+    """Add a conversion to an ``NWBFile`` that has a session, and maybe a subject, already."""
     warn_of_other_session(nwbfile, prepared.metadata)
+    state_session(nwbfile, prepared.metadata)
     prepared.add_to(nwbfile)
     return nwbfile
