@@ -27,7 +27,7 @@ from nwb_ophys.metadata.defaults import (
     trace_entry,
 )
 from nwb_ophys.metadata.documents import dump_metadata, load_metadata
-from nwb_ophys.metadata.duplicates import check_duplicates
+from nwb_ophys.metadata.duplicates import check_channels, check_duplicates
 from nwb_ophys.metadata.fields import (
     JSON_SCHEMA_DIALECT,
     alternatives,
@@ -57,6 +57,7 @@ __all__ = [
     "FullMetadata",
     "alternatives",
     "camel_case",
+    "check_channels",
     "check_duplicates",
     "check_links",
     "class_schema",

@@ -37,7 +37,8 @@ def check_duplicates(metadata: Mapping[str, Any]) -> None:
         for path, entry, first, holder in _repeated(entries_of(metadata, category), category):
             check_facts(category, entry, first, path, holder, _REMEDY)
             _check_links(path, entry, first, holder)
-    _check_channels(entries_of(metadata, "ImagingPlane"))
+    for index, plane in enumerate(entries_of(metadata, "ImagingPlane")):
+        check_channels(plane, f"{path_of('ImagingPlane')}[{index}]")
     _check_models(entries_of(metadata, "Device"))
     if getattr(metadata, "composition", None) is None:
         for category in (*SERIES, SEGMENTATIONS):
@@ -71,20 +72,30 @@ def _check_values(path: str, entry: Mapping[str, Any], first: Mapping[str, Any],
             raise other_value(f'{path}["{key}"]', value, who, first.get(key), _REMEDY)
 
 
-def _check_channels(planes: list[Any]) -> None:
-    """Check the optical channels of each plane, whose names are unique within the plane."""
-    for index, plane in enumerate(planes):
-        path = f'{path_of("ImagingPlane")}[{index}]["optical_channel"]'
-        known: dict[str, int] = {}
-        channels = channels_of(plane)
-        for number, channel in enumerate(channels):
-            name = str(name_of(channel))
-            first = known.setdefault(name, number)
-            for field in ("emission_lambda", "description"):
-                ours, theirs = value_of(channel, field), value_of(channels[first], field)
-                if not equal(ours, theirs):
-                    holder = f"{path}[{first}], which has the same name '{name}',"
-                    raise other_value(f'{path}[{number}]["{field}"]', ours, holder, theirs, _REMEDY)
+def check_channels(plane: Any, path: str) -> None:
+    """Check that the optical channels of a plane that have one name are alike.
+
+    Parameters
+    ----------
+    plane : Mapping or object
+    path : str
+        Path of the plane in the metadata.
+
+    Raises
+    ------
+    MetadataError
+    """
+    known: dict[str, int] = {}
+    channels = channels_of(plane)
+    for number, channel in enumerate(channels):
+        name = str(name_of(channel))
+        first = known.setdefault(name, number)
+        for field in ("emission_lambda", "description"):
+            ours, theirs = value_of(channel, field), value_of(channels[first], field)
+            if not equal(ours, theirs):
+                holder = f"{path}[\"optical_channel\"][{first}], which has the same name '{name}',"
+                where = f'{path}["optical_channel"][{number}]["{field}"]'
+                raise other_value(where, ours, holder, theirs, _REMEDY)
 
 
 def _check_models(devices: list[Any]) -> None:

@@ -212,6 +212,35 @@ def ophys_module(nwbfile: NWBFile) -> ProcessingModule:
     )
 
 
+def ophys_container(nwbfile: NWBFile, kind: type, name: str, **fields: Any) -> Any:
+    """Return a container of the processing module ``ophys``; create it where it is missing.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+    kind : type
+        The pynwb class of the container.
+    name : str
+    **fields
+        Further fields of a new container.
+
+    Raises
+    ------
+    MetadataError
+        When the module has an object of another type with this name.
+    """
+    module = ophys_module(nwbfile)
+    if name not in module.data_interfaces:
+        module.add(kind(name=name, **fields))
+    found = module.data_interfaces[name]
+    if not isinstance(found, kind):
+        raise MetadataError(
+            f"The name '{name}' of the {kind.__name__} belongs to a {type(found).__name__} in "
+            "'processing/ophys'; give one of the two another name in the metadata."
+        )
+    return found
+
+
 def check_name_is_free(nwbfile: NWBFile, name: str, parent_container: str) -> None:
     """Raise where a container already has an object of a name.
 
