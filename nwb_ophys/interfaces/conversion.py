@@ -203,10 +203,12 @@ def join_file(metadata: FullMetadata, nwbfile: NWBFile) -> FullMetadata:
         return metadata
     check_duplicates(metadata)
     check_links(metadata, nwbfile.devices, nwbfile.imaging_planes)
+    ophys = nwbfile.processing.get("ophys")
     contents = Contents(
         devices=nwbfile.devices,
         device_models=nwbfile.device_models,
         planes=nwbfile.imaging_planes,
+        containers={} if ophys is None else ophys.data_interfaces,
     )
     joined = join_contents(metadata, contents)
     joined.joins = nwbfile

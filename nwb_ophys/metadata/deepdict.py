@@ -24,11 +24,14 @@ class DeepDict(dict[Any, Any]):
     Attributes
     ----------
     links : frozenset of (str, int)
-        Category and index of the entries whose ``imaging_plane`` the user set by itself, and so
-        means a plane of the file where there is one. A copy has no such entries.
+        Category and index of the entries whose ``imaging_plane`` the user set alone, so that it
+        means a plane of the file where the file has one of that name. A copy does not know them.
+    implied_links : frozenset of (str, int)
+        The same of entries that the user gave whole, but without any imaging plane.
     """
 
     links: frozenset[tuple[str, int]] = frozenset()
+    implied_links: frozenset[tuple[str, int]] = frozenset()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -98,8 +101,6 @@ class FullMetadata(DeepDict):
         Ownership of the entries by the streams, where the owner is a converter.
     stated : Mapping
         The metadata without the user's: that of the files and the defaults.
-    implied_links : frozenset of (str, int)
-        As ``links``, of entries that the user gave without any imaging plane.
     joins : object
         The ``NWBFile`` that the names fit; None before they were compared with those of a file.
     """
@@ -107,8 +108,14 @@ class FullMetadata(DeepDict):
     owner: Any = None
     composition: Any = None
     stated: Mapping[Any, Any] = MappingProxyType({})
-    implied_links: frozenset[tuple[str, int]] = frozenset()
     joins: Any = None
+
+    def keep_origin(self, stated: Mapping[Any, Any], given: Mapping[Any, Any] | None) -> None:
+        """Keep the metadata without the user's, and the links that the user's name alone."""
+        self.stated = stated
+        self.links = getattr(given, "links", self.links)
+        known = getattr(given, "implied_links", self.implied_links)
+        self.implied_links = known | implied_links(given or {})
 
     def twin(self) -> FullMetadata:
         """Return an independent copy for the same owner."""
@@ -137,22 +144,33 @@ def fill_metadata(
     if given is not None and not isinstance(given, Mapping):
         raise MetadataError(f"metadata is {given!r}; it must be a dictionary.")
     full = FullMetadata(merge_metadata(defaults, given))
-    full.owner, full.stated = owner, defaults
-    full.links = getattr(given, "links", full.links)
-    full.implied_links = _implied_links(given or {})
+    full.owner = owner
+    full.keep_origin(defaults, given)
     return full
 
 
-def _implied_links(given: Mapping[Any, Any]) -> frozenset[tuple[str, int]]:
-    """Return the entries that the user links to a plane without describing any plane."""
+def implied_links(given: Mapping[Any, Any]) -> frozenset[tuple[str, int]]:
+    """Return the entries that a user links to a plane without describing any plane.
+
+    Parameters
+    ----------
+    given : Mapping
+        Metadata of a user.
+
+    Returns
+    -------
+    frozenset of (str, int)
+        Category and index of each entry.
+    """
     ophys = given.get("Ophys")
     if not isinstance(ophys, Mapping) or ophys.get("ImagingPlane"):
         return frozenset()
-    lists = {key: entries for key, entries in ophys.items() if isinstance(entries, list)}
+    inner = ophys.get("ImageSegmentation")
+    lists = {**ophys, **(inner if isinstance(inner, Mapping) else {})}
     return frozenset(
         (key, index)
         for key, entries in lists.items()
-        for index, entry in enumerate(entries)
+        for index, entry in enumerate(entries if isinstance(entries, (list, tuple)) else ())
         if isinstance(entry, Mapping) and entry.get("imaging_plane")
     )
 

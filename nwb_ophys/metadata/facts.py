@@ -79,9 +79,9 @@ def _of_plane(entry: Any) -> Iterator[tuple[Key, Any]]:
         if key in ("name", "device", _CHANNELS, *_UNITS.values()):
             continue
         value = value_of(entry, key)
+        yield (key,), None if equal(value, default.get(key)) else value
         if key in _UNITS and value is not None:
             yield (_UNITS[key],), value_of(entry, _UNITS[key]) or _DEFAULT_UNIT
-        yield (key,), None if equal(value, default.get(key)) else value
     yield from _of_channels(entry, default[_CHANNELS][0])
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.deepdict import FullMetadata
+from nwb_ophys.metadata.defaults import image_container_entry
 from nwb_ophys.metadata.duplicates import check_model
 from nwb_ophys.metadata.facts import (
     channels_of,
@@ -28,6 +29,8 @@ from nwb_ophys.metadata.facts import (
 from nwb_ophys.metadata.links import SEGMENTATIONS, SERIES, entries_of, path_of
 from nwb_ophys.metadata.naming import numbered_name, numbered_stem
 
+_BOTH_NAMES = "the device and the plane names of their own"
+
 
 @attrs.frozen(kw_only=True)
 class Contents:
@@ -35,13 +38,15 @@ class Contents:
 
     Attributes
     ----------
-    devices, device_models, planes : Mapping of str to object
-        Objects that have the fields of the metadata as attributes.
+    devices, device_models, planes, containers : Mapping of str to object
+        Objects that have the fields of the metadata as attributes. The containers are those of
+        processed data.
     """
 
     devices: Mapping[str, Any]
     device_models: Mapping[str, Any]
     planes: Mapping[str, Any]
+    containers: Mapping[str, Any]
 
 
 def join_contents(metadata: FullMetadata, contents: Contents) -> FullMetadata:
@@ -67,7 +72,29 @@ def join_contents(metadata: FullMetadata, contents: Contents) -> FullMetadata:
     joined = metadata.twin()
     if contents.devices or contents.planes:
         _Joining(joined, contents).run()
+    _join_images(joined, contents.containers)
     return joined
+
+
+def _join_images(metadata: FullMetadata, containers: Mapping[str, Any]) -> None:
+    """Rename the container of summary images where that of the file is described otherwise."""
+    entry = value_of(metadata.get("Ophys"), "SegmentationImages")
+    name, ours = name_of(entry), value_of(entry, "description")
+    if (
+        name is None
+        or name not in containers
+        or ours in (None, image_container_entry()["description"])
+    ):
+        return
+    theirs = value_of(containers[name], "description")
+    if ours == theirs:
+        return
+    stated = value_of(metadata.stated.get("Ophys"), "SegmentationImages")
+    if name != name_of(stated):
+        holder = f"the container '{name}' in the file"
+        path = f'{path_of("SegmentationImages")}["description"]'
+        raise other_value(path, ours, holder, theirs, "give the container a name of its own")
+    entry["name"] = numbered_name(name, containers)
 
 
 class _Joining:
@@ -173,19 +200,16 @@ class _Joining:
         plane = self.contents.planes[name]
         holder = f"the imaging plane '{name}' in the file"
         check_facts("ImagingPlane", entry, plane, path, holder, remedy)
-        device = entry.get("device")
-        if device in self.devices and not self._is_device_of(device, plane, exactly=False):
-            position, described_device = self.devices[device]
-            check_facts(
-                "Device",
-                described_device,
-                value_of(plane, "device"),
-                f"{path_of('Device')}[{position}]",
-                f"the device of the imaging plane '{name}' in the file",
-                remedy,
-            )
-            other = name_of(value_of(plane, "device"))
-            raise other_value(f'{path}["device"]', device, holder, other, remedy)
+        device, other = entry.get("device"), value_of(plane, "device")
+        if device in self.devices:
+            if self._is_device_of(device, plane, exactly=False):
+                return
+            position, own = self.devices[device]
+            where = f"{path_of('Device')}[{position}]"
+            both = remedy.replace("the plane a name of its own", _BOTH_NAMES)
+            check_facts("Device", own, other, where, f"the device of {holder}", both)
+        if device != name_of(other):
+            raise other_value(f'{path}["device"]', device, holder, name_of(other), remedy)
 
     def _set_planes(self, own: set[str]) -> None:
         """Replace the planes that are linked to; planes of the file are described as they are."""
@@ -241,7 +265,8 @@ class _Joining:
     def _check_model(self, entry: Any, position: int) -> None:
         model = value_of(entry, "model")
         name = name_of(model)
-        if name in self.contents.device_models and name_of(entry) not in self.contents.devices:
+        is_new = name_of(entry) not in self.contents.devices
+        if is_new and name is not None and name in self.contents.device_models:
             path = f'{path_of("Device")}[{position}]["model"]'
             holder = f"the device model '{name}' in the file"
             check_model(path, model, self.contents.device_models[name], holder)

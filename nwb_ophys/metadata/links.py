@@ -12,6 +12,7 @@ SERIES = ("TwoPhotonSeries", "OnePhotonSeries", "LineScan", "Images")
 """Lists of what is recorded in an imaging plane."""
 
 SEGMENTATIONS = "plane_segmentations"
+_STEPS = {SEGMENTATIONS: ("Ophys", "ImageSegmentation", SEGMENTATIONS)}
 BY_PLANE = ("Fluorescence", "DfOverF", "SegmentationImages")
 
 
@@ -95,6 +96,31 @@ def path_of(category: str) -> str:
     """Return the path of a category in the metadata, for messages."""
     inner = '["ImageSegmentation"]' if category == SEGMENTATIONS else ""
     return f'metadata["Ophys"]{inner}["{category}"]'
+
+
+def links_of_keys(keys: Iterable[str], metadata: Mapping[str, Any]) -> frozenset[tuple[str, int]]:
+    """Return the entries whose link to an imaging plane has one of some dotted keys.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        Such as ``Ophys.TwoPhotonSeries.0.imaging_plane``. A key without an index means all
+        entries.
+    metadata : Mapping
+
+    Returns
+    -------
+    frozenset of (str, int)
+        Category and index of each entry.
+    """
+    given = set(keys)
+    return frozenset(
+        (category, index)
+        for category in (*SERIES, SEGMENTATIONS)
+        for index in range(len(entries_of(metadata, category)))
+        for stem in [".".join(_STEPS.get(category, ("Ophys", category)))]
+        if given & {f"{stem}.imaging_plane", f"{stem}.{index}.imaging_plane"}
+    )
 
 
 def described(entries: list[Any]) -> list[Any]:

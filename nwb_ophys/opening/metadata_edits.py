@@ -9,6 +9,8 @@ from typing import Any
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, OutputError, OutputExistsError
 from nwb_ophys.metadata import DeepDict, dump_metadata, load_metadata, merge_metadata
+from nwb_ophys.metadata.deepdict import implied_links
+from nwb_ophys.metadata.links import links_of_keys
 from nwb_ophys.opening.texts import read_text
 
 
@@ -30,6 +32,8 @@ def edited_metadata(
     schema = converter.get_metadata_schema()
     for key, text in edits.items():
         set_in_metadata(metadata, key, text, schema)
+    metadata.links = links_of_keys(edits, metadata)
+    metadata.implied_links = implied_links(given or {})
     return metadata
 
 
