@@ -230,7 +230,7 @@ def _check_names(metadata: Mapping[str, Any], plane: str, traces: Mapping[str, A
         stated = _entry(metadata, key, plane, trace) or {}
         name = str(stated.get("name") or trace_entry(trace)["name"])
         path = f'metadata["Ophys"]["{key}"]["{plane}"]["{trace}"]["name"]'
-        other = first.setdefault((metadata["Ophys"][key]["name"], name), path)
+        other = first.setdefault((key, name), path)
         if other != path:
             raise MetadataError(f"{path} is '{name}', and so is {other}; give each series a name.")
 
