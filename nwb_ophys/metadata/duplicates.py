@@ -63,13 +63,15 @@ def _repeated(entries: list[Any], category: str) -> Iterator[tuple[str, Any, Any
 def _check_links(path: str, entry: Any, first: Any, holder: str) -> None:
     ours, theirs = value_of(entry, "device"), value_of(first, "device")
     if ours is not None and ours != theirs:
-        raise other_value(f'{path}["device"]', ours, holder, theirs, _REMEDY)
+        where = f'{path}["device"]'
+        raise other_value(where, ours, holder, theirs, _REMEDY)
 
 
 def _check_values(path: str, entry: Mapping[str, Any], first: Mapping[str, Any], who: str) -> None:
     for key, value in entry.items():
         if value is not None and not same(value, first.get(key)):
-            raise other_value(f'{path}["{key}"]', value, who, first.get(key), _REMEDY)
+            where = f'{path}["{key}"]'
+            raise other_value(where, value, who, first.get(key), _REMEDY)
 
 
 def check_channels(plane: Any, path: str) -> None:
@@ -129,4 +131,5 @@ def check_model(path: str, model: Any, other: Any, holder: str) -> None:
     for field in ("manufacturer", "model_number", "description"):
         ours, theirs = value_of(model, field), value_of(other, field)
         if ours is not None and ours != theirs:
-            raise other_value(f'{path}["{field}"]', ours, holder, theirs, _REMEDY)
+            where = f'{path}["{field}"]'
+            raise other_value(where, ours, holder, theirs, _REMEDY)

@@ -209,7 +209,8 @@ class _Joining:
             both = remedy.replace("the plane a name of its own", _BOTH_NAMES)
             check_facts("Device", own, other, where, f"the device of {holder}", both)
         if device != name_of(other):
-            raise other_value(f'{path}["device"]', device, holder, name_of(other), remedy)
+            where = f'{path}["device"]'
+            raise other_value(where, device, holder, name_of(other), remedy)
 
     def _set_planes(self, own: set[str]) -> None:
         """Replace the planes that are linked to; planes of the file are described as they are."""
