@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nwb_ophys.dtypes import as_seconds
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.timing import extractor_times, interpolate_times, regular_times
 
@@ -95,7 +96,7 @@ class TimeAlignment:
         self.set_aligned_timestamps(interpolate_times(self.get_timestamps(), unaligned, aligned))
 
     def _set_times(self, times: ArrayLike) -> None:
-        vector = np.asarray(times, dtype=np.float64)
+        vector = as_seconds(times, f"The timestamps for {type(self).__name__}")
         num_samples = int(self.extractor.get_num_samples())
         if vector.shape != (num_samples,):
             raise MetadataError(

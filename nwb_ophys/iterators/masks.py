@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import stored_dtype
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators.base import ArrayLike, check_positive, within
@@ -126,7 +127,7 @@ class RoiImageMaskIterator(ArrayLike):
         return self.masks.nonzero_chunks(start, stop, chunk_shape, as_byte_planes)
 
     def _get_dtype(self) -> np.dtype[Any]:
-        return self.masks.dtype
+        return stored_dtype(self.masks.dtype, self.source_label)
 
     def _get_maxshape(self) -> tuple[int, ...]:
         return self.masks.shape

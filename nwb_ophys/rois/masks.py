@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import widened
 from nwb_ophys.rois.centroids import centroid_of_image, centroids_of_images
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.sparse_images import SparseImages
@@ -37,7 +38,7 @@ class ImageMasks:
     shape : tuple of int
         (ROIs, columns, rows[, planes]).
     dtype : numpy.dtype
-        The dtype of the source's images.
+        The dtype in which the images are stored.
     sparse : SparseImages or None
         The images as pixels, where the source has pixels or :meth:`centroids` found them to be few.
     """
@@ -50,7 +51,7 @@ class ImageMasks:
         self.sparse = SparseImages(pixels) if pixels is not None else None
         first = self.sparse if self.sparse else self._read(0)[np.newaxis]
         self.shape: tuple[int, ...] = (num_rois, *first.shape[1:])
-        self.dtype: np.dtype[Any] = first.dtype
+        self.dtype: np.dtype[Any] = widened(first.dtype)
 
     @property
     def is_sparse(self) -> bool:

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import is_number, not_storable
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.extractors.ranges import check_range
@@ -69,8 +70,11 @@ def movie_datasets(datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
     found = [
         name
         for name, (shape, dtype) in datasets.items()
-        if len(shape) in (3, 4, 5) and min(shape) > 0 and dtype.kind in "iuf"
+        if len(shape) in (3, 4, 5) and min(shape) > 0 and is_number(dtype)
     ]
+    # Truth values are masks beside other numbers.
+    numbers = [name for name in found if datasets[name][1].kind != "b"]
+    found = numbers or found
     if USUAL_NAME in found:
         return [USUAL_NAME]
     at_root = [name for name in found if "/" not in name]
@@ -82,6 +86,8 @@ def choice_of_datasets(
 ) -> str | None:
     """Return which datasets of a file may be the movie and how to choose one; None without any.
 
+    Of a file whose only such datasets are of a type that NWB lacks, the reason is returned.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -90,7 +96,12 @@ def choice_of_datasets(
     """
     found = movie_datasets(datasets)
     if not found:
-        return None
+        others = (
+            not_storable(dtype, f"'{name}' in '{path}'")
+            for name, (shape, dtype) in datasets.items()
+            if len(shape) in (3, 4, 5) and dtype.kind in "fc"
+        )
+        return next(others, None)
     sizes = {name: " x ".join(map(str, datasets[name][0])) for name in found}
     listed = ", ".join(f"'{name}' ({size})" for name, size in list(sizes.items())[:_MOST_LISTED])
     more = f" and {len(found) - _MOST_LISTED} more" * (len(found) > _MOST_LISTED)
@@ -129,11 +140,10 @@ def find_hdf5_movie(
                 f"'{path}' has no dataset '{name}'; it has {_list_datasets(path) or 'none'}."
             )
         what = f"'{name}' in '{path}'"
-        if dataset.dtype.kind not in "iuf" or not dataset.shape or 0 in dataset.shape:
-            raise SourceError(
-                f"{what} has the shape {dataset.shape} and the type {dataset.dtype}; a movie must "
-                "have numbers and no empty axis."
-            )
+        if not dataset.shape or 0 in dataset.shape:
+            raise SourceError(f"{what} has the shape {dataset.shape}; a movie has no empty axis.")
+        if not is_number(dataset.dtype):
+            raise SourceError(not_storable(dataset.dtype, what))
         order = dimension_order or _stated_order(dataset) or _usual_order(dataset.shape, what)
         return Hdf5Movie(
             path=path,

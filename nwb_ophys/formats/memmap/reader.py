@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import is_number, not_storable
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, require_file
@@ -166,8 +167,8 @@ def _pixel_type(path: Path, dtype: str | None, shape: list[int] | None) -> np.dt
         raise SourceArgumentError(
             f"dtype is '{dtype}', which NumPy does not know; give one such as uint16 or '>f4'."
         ) from error
-    if kind.kind not in "iuf":
-        raise SourceArgumentError(f"dtype is '{dtype}'; pixels must be integers or real numbers.")
+    if not is_number(kind):
+        raise SourceArgumentError(not_storable(kind, f"'{path}', by the argument dtype,"))
     return kind
 
 
