@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-import numpy as np
 from hdmf.common import DynamicTableRegion
 from pynwb import NWBFile
 from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
