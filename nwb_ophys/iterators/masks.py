@@ -51,10 +51,11 @@ class RoiImageMaskIterator(ArrayLike):
             raise ArgumentError(
                 "There are no ROIs, so that there are no image masks to iterate over."
             )
-        self.rois, self.masks = rois, rois.images
+        self.source_label = extractor_label(rois.extractor)
+        stored = stored_dtype(rois.images.dtype, f"The masks of {self.source_label}")
+        self.rois, self.masks = rois, rois.images.as_dtype(stored)
         self.is_sparse: bool = self.masks.is_sparse
         self.reads_in_parallel = self.is_sparse
-        self.source_label = extractor_label(rois.extractor)
         options = dict(iterator_options)
         if options.get("chunk_shape") is None and options.get("chunk_mb") is None:
             options["chunk_shape"] = self._default_chunk(options.get("buffer_shape"))
@@ -127,7 +128,7 @@ class RoiImageMaskIterator(ArrayLike):
         return self.masks.nonzero_chunks(start, stop, chunk_shape, as_byte_planes)
 
     def _get_dtype(self) -> np.dtype[Any]:
-        return stored_dtype(self.masks.dtype, self.source_label)
+        return self.masks.dtype
 
     def _get_maxshape(self) -> tuple[int, ...]:
         return self.masks.shape

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.dtypes import widened
 from nwb_ophys.rois.centroids import centroid_of_image, centroids_of_images
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.sparse_images import SparseImages
@@ -38,7 +39,7 @@ class ImageMasks:
     shape : tuple of int
         (ROIs, columns, rows[, planes]).
     dtype : numpy.dtype
-        The dtype in which the images are stored.
+        The dtype of the source's images.
     sparse : SparseImages or None
         The images as pixels, where the source has pixels or :meth:`centroids` found them to be few.
     """
@@ -51,7 +52,17 @@ class ImageMasks:
         self.sparse = SparseImages(pixels) if pixels is not None else None
         first = self.sparse if self.sparse else self._read(0)[np.newaxis]
         self.shape: tuple[int, ...] = (num_rois, *first.shape[1:])
-        self.dtype: np.dtype[Any] = widened(first.dtype)
+        self.dtype: np.dtype[Any] = first.dtype
+
+    def as_dtype(self, dtype: np.dtype[Any]) -> ImageMasks:
+        """Return the same masks with weights of another dtype, which holds them without loss."""
+        if dtype == self.dtype:
+            return self
+        other = copy.copy(self)
+        other.dtype = dtype
+        if self.sparse:
+            other.sparse = SparseImages(attrs.evolve(self.sparse.pixels, image_dtype=dtype))
+        return other
 
     @property
     def is_sparse(self) -> bool:

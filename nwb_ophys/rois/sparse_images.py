@@ -10,7 +10,6 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.dtypes import widened
 from nwb_ophys.errors import SourceError
 from nwb_ophys.rois.pixel_lists import PixelLists
 
@@ -34,7 +33,7 @@ class SparseImages:
     shape : tuple of int
         (ROIs, columns, rows[, planes]).
     dtype : numpy.dtype
-        The dtype in which the images are stored.
+        The dtype of the source's own images.
     pixels : PixelLists
         The pixels that the images consist of, each once, with non-zero weights.
 
@@ -46,7 +45,7 @@ class SparseImages:
 
     def __init__(self, pixels: PixelLists) -> None:
         self.shape = (len(pixels), *pixels.field_shape)
-        self.dtype = widened(pixels.image_dtype)
+        self.dtype = pixels.image_dtype
         self.pixels = _overlaid(pixels)
 
     def block(self, selection: Sequence[slice]) -> NDArray[Any]:
@@ -179,7 +178,6 @@ def _overlaid(pixels: PixelLists) -> PixelLists:
                 f"A pixel at {name} = {axis.max()} lies outside the field of {field}."
             )
     weights = pixels.weights.astype(pixels.image_dtype, copy=False)
-    weights = weights.astype(widened(pixels.image_dtype), copy=False)
     kept = _is_last_of_its_place(pixels)
     kept = weights != 0 if kept is None else kept & (weights != 0)
     if kept.all():

@@ -70,11 +70,8 @@ def movie_datasets(datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
     found = [
         name
         for name, (shape, dtype) in datasets.items()
-        if len(shape) in (3, 4, 5) and min(shape) > 0 and is_number(dtype)
+        if len(shape) in (3, 4, 5) and min(shape) > 0 and dtype.kind in "iuf" and is_number(dtype)
     ]
-    # Truth values are masks beside other numbers.
-    numbers = [name for name in found if datasets[name][1].kind != "b"]
-    found = numbers or found
     if USUAL_NAME in found:
         return [USUAL_NAME]
     at_root = [name for name in found if "/" not in name]
@@ -96,12 +93,7 @@ def choice_of_datasets(
     """
     found = movie_datasets(datasets)
     if not found:
-        others = (
-            not_storable(dtype, f"'{name}' in '{path}'")
-            for name, (shape, dtype) in datasets.items()
-            if len(shape) in (3, 4, 5) and dtype.kind in "fc"
-        )
-        return next(others, None)
+        return _reason_for_other_types(path, datasets)
     sizes = {name: " x ".join(map(str, datasets[name][0])) for name in found}
     listed = ", ".join(f"'{name}' ({size})" for name, size in list(sizes.items())[:_MOST_LISTED])
     more = f" and {len(found) - _MOST_LISTED} more" * (len(found) > _MOST_LISTED)
@@ -112,6 +104,31 @@ def choice_of_datasets(
         f"'{path}' contains {which}. Choose one with dataset_name, on the command line "
         f"--format hdf5 --option dataset_name={found[0]}."
     )
+
+
+def _truth_values(datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> list[str]:
+    """Return the names of datasets of truth values with the axes of a movie, which may be masks."""
+    return [
+        name
+        for name, (shape, dtype) in datasets.items()
+        if len(shape) in (3, 4, 5) and min(shape) > 0 and dtype.kind == "b"
+    ]
+
+
+def _reason_for_other_types(
+    path: Path, datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
+) -> str | None:
+    """Return why datasets with the axes of a movie are not opened, by their types; else None."""
+    for name in _truth_values(datasets):
+        return (
+            f"'{name}' in '{path}' contains truth values, which may be masks. To convert it as a "
+            "movie, choose it with dataset_name, on the command line --format hdf5 --option "
+            f"dataset_name={name}."
+        )
+    for name, (shape, dtype) in datasets.items():
+        if len(shape) in (3, 4, 5) and dtype.kind in "fc" and not is_number(dtype):
+            return not_storable(dtype, f"'{name}' in '{path}'")
+    return None
 
 
 def find_hdf5_movie(
@@ -140,10 +157,11 @@ def find_hdf5_movie(
                 f"'{path}' has no dataset '{name}'; it has {_list_datasets(path) or 'none'}."
             )
         what = f"'{name}' in '{path}'"
-        if not dataset.shape or 0 in dataset.shape:
-            raise SourceError(f"{what} has the shape {dataset.shape}; a movie has no empty axis.")
-        if not is_number(dataset.dtype):
-            raise SourceError(not_storable(dataset.dtype, what))
+        if not is_number(dataset.dtype) or not dataset.shape or 0 in dataset.shape:
+            raise SourceError(
+                f"{what} has the shape {dataset.shape} and the type {dataset.dtype}; a movie must "
+                "have numbers and no empty axis."
+            )
         order = dimension_order or _stated_order(dataset) or _usual_order(dataset.shape, what)
         return Hdf5Movie(
             path=path,
@@ -176,6 +194,8 @@ def _dataset_name(path: Path, given: str | None) -> str:
     with open_hdf5(path):  # raises for a damaged file, whose outline would be None
         outline = read_hdf5_outline(path)
     found = movie_datasets(outline.datasets) if outline is not None else []
+    if not found and outline is not None:
+        found = _truth_values(outline.datasets)
     if len(found) != 1:
         raise SourceArgumentError(
             f"'{path}' has {len(found)} datasets that may be a movie (numbers with 3 to 5 axes); "

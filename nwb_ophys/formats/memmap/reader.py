@@ -11,7 +11,6 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.dtypes import is_number, not_storable
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, require_file
@@ -167,8 +166,11 @@ def _pixel_type(path: Path, dtype: str | None, shape: list[int] | None) -> np.dt
         raise SourceArgumentError(
             f"dtype is '{dtype}', which NumPy does not know; give one such as uint16 or '>f4'."
         ) from error
-    if not is_number(kind):
-        raise SourceArgumentError(not_storable(kind, f"'{path}', by the argument dtype,"))
+    if kind.kind not in "iuf":
+        raise SourceArgumentError(
+            f"dtype is '{dtype}'; pixels must be integers or real numbers. Give the type of the "
+            f"pixels in '{path}', such as uint8 for truth values, or convert complex numbers."
+        )
     return kind
 
 
