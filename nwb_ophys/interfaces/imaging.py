@@ -9,8 +9,12 @@ from typing import Any, ClassVar, Literal
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import OptionError
-from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
+from nwb_ophys.interfaces.arguments import (
+    StubOptions,
+    argument,
+    iterator_options_argument,
+    stub_of,
+)
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
@@ -26,7 +30,7 @@ _KINDS = ("TwoPhotonSeries", "OnePhotonSeries")
 
 
 @attrs.frozen(kw_only=True)
-class ImagingOptions:
+class ImagingOptions(StubOptions):
     """Conversion options of a movie."""
 
     photon_series_type: Literal["TwoPhotonSeries", "OnePhotonSeries"] | None = argument(
@@ -55,6 +59,15 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
 
     photon_series_type: str = "TwoPhotonSeries"
     """Type of the photon series that this format records."""
+
+    @property
+    def imaging_extractor(self) -> Any:
+        """The extractor, by the name that neuroconv gives to it."""
+        return self.extractor
+
+    @imaging_extractor.setter
+    def imaging_extractor(self, extractor: Any) -> None:
+        self.extractor = extractor
 
     opens_again: ClassVar[bool] = False
     """Whether :meth:`open` may be called once per thread, so that several threads can read."""
@@ -97,7 +110,8 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         chosen = self.parse_options(options)
         kind = chosen.photon_series_type or self.photon_series_type
         full = _of_kind(self.full_metadata(metadata), kind)
-        source = self if chosen.stub is None else self.with_extractor(self._first(chosen.stub))
+        stub = stub_of(chosen)
+        source = self if stub is None else self.with_extractor(self._first(stub))
         source.add_devices(nwbfile, full)
         source.add_movie(nwbfile, full, kind, chosen)
         return nwbfile
@@ -124,8 +138,6 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         )
 
     def _first(self, stub: int) -> Any:
-        if stub < 1:
-            raise OptionError(f"stub is {stub}; it must be at least 1 sample.")
         num_samples = int(self.extractor.get_num_samples())
         return self.extractor.slice_samples(start_sample=0, end_sample=min(stub, num_samples))
 

@@ -8,8 +8,13 @@ from typing import Any, Literal
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import MetadataError, OptionError
-from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
+from nwb_ophys.errors import MetadataError
+from nwb_ophys.interfaces.arguments import (
+    StubOptions,
+    argument,
+    iterator_options_argument,
+    stub_of,
+)
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
@@ -33,7 +38,7 @@ from nwb_ophys.writers.streams import background_entry
 
 
 @attrs.frozen(kw_only=True)
-class SegmentationOptions:
+class SegmentationOptions(StubOptions):
     """Conversion options of a segmentation."""
 
     plane_segmentation_name: str | None = argument(
@@ -70,6 +75,15 @@ class SegmentationInterface(
     """
 
     Options = SegmentationOptions
+
+    @property
+    def segmentation_extractor(self) -> Any:
+        """The extractor, by the name that neuroconv gives to it."""
+        return self.extractor
+
+    @segmentation_extractor.setter
+    def segmentation_extractor(self, extractor: Any) -> None:
+        self.extractor = extractor
 
     def get_metadata(self) -> DeepDict:
         """Return the metadata that the files state, with defaults for the rest; edit it freely."""
@@ -147,10 +161,9 @@ class SegmentationInterface(
     def _part(self, chosen: SegmentationOptions) -> Any:
         """Return the extractor, or the part of it that the options request."""
         extractor = self.extractor
-        if chosen.stub is not None:
-            if chosen.stub < 1:
-                raise OptionError(f"stub is {chosen.stub}; it must be at least 1 sample.")
-            extractor = FirstSamples(extractor, chosen.stub)
+        stub = stub_of(chosen)
+        if stub is not None:
+            extractor = FirstSamples(extractor, stub)
         return extractor if chosen.roi_ids is None else SelectedRois(extractor, chosen.roi_ids)
 
 
