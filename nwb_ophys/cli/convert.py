@@ -93,7 +93,9 @@ def convert(
         given["stub"] = stub
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
     edits = shared.pairs(settings, "--set")
-    metadata = edited_metadata(recording.converter, metadata_file, edits)
+    metadata = edited_metadata(
+        recording.converter, metadata_file, edits, recording.conversion_options
+    )
     if plan:
         nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
         click.echo(plan_nwbfile(nwbfile, storage).to_yaml(), nl=False)

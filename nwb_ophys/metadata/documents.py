@@ -51,7 +51,11 @@ def load_metadata(path: str | Path) -> DeepDict:
     return DeepDict(loaded)
 
 
-def dump_metadata(metadata: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> str:
+def dump_metadata(
+    metadata: Mapping[str, Any],
+    schema: Mapping[str, Any] | None = None,
+    suggested: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
     """Return metadata as YAML, with the description of each key as a comment.
 
     Parameters
@@ -60,20 +64,40 @@ def dump_metadata(metadata: Mapping[str, Any], schema: Mapping[str, Any] | None 
         The metadata.
     schema : Mapping, optional
         JSON schema of the metadata; its descriptions become the comments.
+    suggested : Mapping of str to Mapping, optional
+        Examples by key of the metadata, and by key within it. A key that the metadata lacks is
+        written as a comment with its example, for the user to fill in.
 
     Returns
     -------
     str
         The document; :func:`load_metadata` reads the same metadata from it.
     """
-    return "\n".join(_lines(DeepDict(metadata).to_dict(), schema or {}, 0)) + "\n"
+    stated = DeepDict(metadata).to_dict()
+    schema = schema or {}
+    lines = []
+    for key in [*stated, *(key for key in suggested or {} if key not in stated)]:
+        lacking = {
+            name: example
+            for name, example in (suggested or {}).get(key, {}).items()
+            if name not in (stated.get(key) or {})
+        }
+        # With all its keys as comments, the value is null.
+        own = _lines({key: stated.get(key) or {}}, schema, 0)
+        lines += [f"{_scalar(key)}:"] if lacking and not stated.get(key) else own
+        lines += [f"  # {line}" for line in _lines(lacking, _inner(schema, key), 0)]
+    return "\n".join(lines) + "\n"
+
+
+def _inner(schema: Mapping[str, Any], key: Any) -> Any:
+    return schema.get("properties", {}).get(key) or schema.get("additionalProperties") or {}
 
 
 def _lines(value: dict[str, Any], schema: Mapping[str, Any], depth: int) -> list[str]:
     lines = []
     indent = "  " * depth
     for key, item in value.items():
-        inner = schema.get("properties", {}).get(key) or schema.get("additionalProperties") or {}
+        inner = _inner(schema, key)
         description = " ".join(str(inner.get("description") or "").replace("``", "").split())
         comment = f"  # {description}" if description else ""
         label = _scalar(key)
