@@ -25,6 +25,7 @@ from nwb_ophys.metadata import (
     fill_metadata,
     fits,
     merge_metadata,
+    start_reported,
     unowned,
 )
 
@@ -207,7 +208,11 @@ class OphysConverter(Convertible):
         """
         checked = self._checked_options(options)
         full = self._full_metadata(unowned(metadata), checked)
-        self._check(full, joins_file=joins_file, is_written=not joins_file)
+        if joins_file:  # the file may have devices and planes that the metadata lacks
+            self._check(full, joins_file=True)
+        else:
+            with start_reported(full):
+                self.validate_metadata(full)
         return Prepared(source=self, metadata=full, options=checked)
 
     def temporally_align(

@@ -31,6 +31,7 @@ from nwb_ophys.metadata import (
     FullMetadata,
     check_metadata,
     fill_metadata,
+    start_reported,
     unowned,
 )
 from nwb_ophys.paths import PathProbe
@@ -453,8 +454,12 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         """
         given = dict(options or {})
         self.parse_options(given)
-        full = self.full_metadata(unowned(metadata), given)
-        self._check(full, joins_file=joins_file, is_written=not joins_file)
+        full = filled_with_options(self, unowned(metadata), given)
+        if joins_file:  # the file may have devices and planes that the metadata lacks
+            self._check(full, joins_file=True)
+        else:
+            with start_reported(full):
+                self.validate_metadata(full)
         return Prepared(source=self, metadata=full, options=given)
 
     def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:
@@ -488,3 +493,20 @@ def stated_metadata(interface: Any, options: Mapping[str, Any] | None) -> Any:
         return interface.get_metadata(**given)
     stated = interface.get_metadata()
     return interface.for_options(stated, given) if hasattr(interface, "for_options") else stated
+
+
+def filled_with_options(
+    interface: BaseOphysInterface, metadata: Any, options: Mapping[str, Any]
+) -> FullMetadata:
+    """Return complete metadata of an interface, whose class may override ``full_metadata``.
+
+    Parameters
+    ----------
+    interface : BaseOphysInterface
+    metadata : Mapping or None
+    options : Mapping
+        Conversion options; subclasses of other packages may not take them.
+    """
+    if "options" in inspect.signature(interface.full_metadata).parameters:
+        return interface.full_metadata(metadata, options)
+    return interface.full_metadata(metadata)

@@ -11,7 +11,7 @@ from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError
 from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
-from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.metadata import (
@@ -112,7 +112,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         """
         chosen = self.parse_options(options)
         kind = chosen.photon_series_type or self.photon_series_type
-        full = self.for_options(self.full_metadata(metadata, options), options)
+        full = self.for_options(filled_with_options(self, metadata, options), options)
         source = self if chosen.stub is None else self.with_extractor(self._first(chosen.stub))
         source.add_devices(nwbfile, full)
         source.add_movie(nwbfile, full, kind, chosen)

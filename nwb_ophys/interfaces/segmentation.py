@@ -10,7 +10,7 @@ from pynwb import NWBFile
 
 from nwb_ophys.errors import MetadataError, OptionError
 from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
-from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
     ImageWriter,
@@ -126,7 +126,7 @@ class SegmentationInterface(
             The same.
         """
         chosen = self.parse_options(options)
-        full = self.full_metadata(metadata, options)
+        full = filled_with_options(self, metadata, options)
         source = self.with_extractor(self._part(chosen))
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)

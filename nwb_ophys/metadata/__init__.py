@@ -5,7 +5,12 @@ knows pynwb, a file or a backend.
 """
 
 from nwb_ophys.metadata import models
-from nwb_ophys.metadata.checks import NO_SESSION_START, check_metadata, faults_of_session
+from nwb_ophys.metadata.checks import (
+    NO_SESSION_START,
+    check_metadata,
+    faults_of_session,
+    start_reported,
+)
 from nwb_ophys.metadata.composition import Composition, compose_metadata
 from nwb_ophys.metadata.datetimes import parse_datetime
 from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata, unowned
@@ -85,6 +90,7 @@ __all__ = [
     "parse_datetime",
     "parse_model",
     "segmentation_schema",
+    "start_reported",
     "trace_entry",
     "type_hints",
     "unowned",

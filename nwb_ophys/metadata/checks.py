@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from nwb_ophys.errors import MetadataError
@@ -22,7 +23,6 @@ def check_metadata(
     schema: Mapping[str, Any],
     *,
     joins_file: bool = False,
-    is_written: bool = False,
     also: Sequence[str] = (),
 ) -> None:
     """Check complete metadata against its schema, its links and the forms of archives.
@@ -34,9 +34,6 @@ def check_metadata(
         JSON schema of the metadata.
     joins_file : bool
         Whether the metadata may link to devices and planes that only an existing file has.
-    is_written : bool
-        Whether a new file follows, so that a missing start of the session is an error, too. It is
-        reported here together with others, and alone by the writer.
     also : sequence of str
         Errors that the caller has found.
 
@@ -54,11 +51,26 @@ def check_metadata(
         faults += faults_of_session(session)
     if not joins_file:
         faults += faults_of_links(metadata)
-    if not faults:
-        return
-    if is_written and isinstance(session, Mapping) and session.get("session_start_time") is None:
-        faults.append(NO_SESSION_START)
-    raise MetadataError(*faults)
+    if faults:
+        raise MetadataError(*faults)
+
+
+@contextmanager
+def start_reported(metadata: Mapping[str, Any]) -> Iterator[None]:
+    """Add a missing start of the session to the errors of a check, before a new file is made.
+
+    Parameters
+    ----------
+    metadata : Mapping
+        Complete metadata. Where it has no other error, the writer reports the missing start.
+    """
+    try:
+        yield
+    except MetadataError as error:
+        session = metadata.get("NWBFile")
+        if isinstance(session, Mapping) and session.get("session_start_time") is None:
+            raise MetadataError(*error.args, NO_SESSION_START) from None
+        raise
 
 
 def faults_of_session(session: Mapping[str, Any]) -> list[str]:

@@ -77,14 +77,11 @@ def dump_metadata(
     schema = schema or {}
     lines = []
     for key in [*stated, *(key for key in suggested or {} if key not in stated)]:
-        lacking = {
-            name: example
-            for name, example in (suggested or {}).get(key, {}).items()
-            if name not in (stated.get(key) or {})
-        }
+        examples = (suggested or {}).get(key, {})
+        lacking = {k: each for k, each in examples.items() if k not in (stated.get(key) or {})}
         # With all its keys as comments, the value is null.
-        own = _lines({key: stated.get(key) or {}}, schema, 0)
-        lines += [f"{_scalar(key)}:"] if lacking and not stated.get(key) else own
+        is_empty = bool(lacking) and not stated.get(key)
+        lines += [f"{_scalar(key)}:"] if is_empty else _lines({key: stated[key]}, schema, 0)
         lines += [f"  # {line}" for line in _lines(lacking, _inner(schema, key), 0)]
     return "\n".join(lines) + "\n"
 
