@@ -16,7 +16,7 @@ from nwb_ophys.storage import DEFAULT_BACKEND
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=shared.OutputPath(),
     help="NWB file to write.",
 )
 @shared.format_names

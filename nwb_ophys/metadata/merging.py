@@ -83,15 +83,18 @@ def _entries(default: Any, given: Sequence[Any], key: Any) -> Any:
 
 def _partner(known: Sequence[Any], given: Sequence[Any], index: int) -> Mapping[Any, Any]:
     """Return the default entry that an entry replaces; empty where there is none."""
-    entries = [entry for entry in known if isinstance(entry, Mapping)]
-    names = [entry.get("name") for entry in given if isinstance(entry, Mapping)]
-    name = given[index].get("name")
-    same = [entry for entry in entries if name is not None and entry.get("name") == name]
+    name = _name_of(given[index])
+    same = [entry for entry in known if name is not None and _name_of(entry) == name]
     if same:
         return same[0]
     at_place = known[index] if index < len(known) else None
-    is_free = isinstance(at_place, Mapping) and at_place.get("name") not in names
-    return at_place if is_free and at_place is not None else {}
+    is_free = _name_of(at_place) not in [_name_of(entry) for entry in given]
+    return at_place if is_free and isinstance(at_place, Mapping) else {}
+
+
+def _name_of(entry: Any) -> str | None:
+    name = entry.get("name") if isinstance(entry, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def _restored(

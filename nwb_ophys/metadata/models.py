@@ -49,9 +49,9 @@ NAME = {"type": "string", "pattern": r"^(?!\.{1,2}$)[^/:\\]+$"}
 """Schema of a name in the file, in which /, : and \\ separate names."""
 
 
-def name(doc: str, default: Any = attrs.NOTHING) -> Any:
-    """Declare a field that becomes a name in the file."""
-    return field(doc, default, NAME)
+def name(doc: str, default: Any = attrs.NOTHING, *, taken: Sequence[str] = ()) -> Any:
+    """Declare a field that becomes a name in the file, other than names taken in its place."""
+    return field(doc, default, NAME | ({"not": {"enum": list(taken)}} if taken else {}))
 
 
 def number(doc: str, *, required: bool = False, schema: Mapping[str, Any] | None = None) -> Any:
@@ -210,7 +210,7 @@ class Images:
 class PlaneSegmentation:
     """The ROIs found on one imaging plane (NWB ``PlaneSegmentation``)."""
 
-    name: str = name("Name, unique in the segmentation.")
+    name: str = name("Name, unique in the segmentation.", taken=("name", "description"))
     imaging_plane: str = text("Name of the imaging plane the ROIs lie on.", required=True)
     description: str = text("How the ROIs were found.", default="Regions of interest.")
 

@@ -164,7 +164,7 @@ def _validator_class() -> Any:
         }
     )
     extend: Any = validators.extend
-    checks = {"type": _check_type, "pattern": _check_name}
+    checks = {"type": _check_type, "pattern": _check_name, "enum": _check_choice}
     return extend(Draft202012Validator, validators=checks, type_checker=checker)
 
 
@@ -207,6 +207,14 @@ def _check_name(validator: Any, pattern: str, instance: Any, schema: Any) -> Any
         is_long = len(instance.encode()) > _MOST_BYTES_OF_NAME
         if is_long or not re.search(pattern, instance):
             yield ValidationError("name", validator="pattern", instance=instance)
+
+
+def _check_choice(validator: Any, choices: Any, instance: Any, schema: Any) -> Any:
+    from jsonschema import ValidationError
+
+    is_plain = instance is None or isinstance(instance, (str, int, float))
+    if not is_plain or instance not in choices:
+        yield ValidationError("enum", validator="enum", validator_value=choices, instance=instance)
 
 
 def _reason_against(value: Any) -> str:
@@ -261,6 +269,8 @@ def _messages(error: Any, path: str) -> Iterator[str]:
     elif error.validator == "enum":
         allowed = ", ".join(map(repr, error.validator_value))
         yield f"{where} is {shown(value)}; it must be one of {allowed}."
+    elif error.validator == "not":
+        yield f"{where} is {shown(value)}, which metadata and files use otherwise; give another."
     elif error.validator == "additionalProperties":
         yield from _unknown_key_messages(where, value, error.schema.get("properties", {}))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import attrs
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, OutputError, OutputExistsError
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
-from nwb_ophys.metadata import DeepDict, dump_metadata, load_metadata
+from nwb_ophys.metadata import DeepDict, archive_subject, dump_metadata, load_metadata
 from nwb_ophys.opening.texts import read_text
+from nwb_ophys.storage import check_folder
 
 
 def edited_metadata(
@@ -53,6 +55,11 @@ def describe_recording(converter: OphysConverter, metadata: DeepDict) -> str:
     document["NWBFile"] = {"session_start_time": None, **session}
     # In the place where a reader expects it.
     rest = {key: value for key, value in document.items() if key not in _SUGGESTED}
+    if isinstance(document.get("Subject"), Mapping):
+        subject = archive_subject(document["Subject"])
+        for note in subject.notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
+        document["Subject"] = subject.fields
     first = {key: document.get(key) for key in _SUGGESTED}
     return _HEADING + dump_metadata(first | rest, converter.get_metadata_schema(), _SUGGESTED)
 
@@ -97,8 +104,11 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
         If the file cannot be written.
     """
     path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"'{path}' is a folder; give the name of a file, such as metadata.yaml.")
+    check_folder(path.absolute().parent)
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"'{path}' already exists; use overwrite to replace it.")
+        raise OutputExistsError(f"'{path}' already exists; use overwrite=True to replace it.")
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -146,7 +156,7 @@ def _set(given: _Place, place: Any, steps: list[str], schema: Mapping[str, Any])
         _set_in_list(given, place, steps, schema)
         return
     if not isinstance(place, dict):
-        raise given.error(f"leads to a {type(place).__name__}, which has no key '{steps[0]}'")
+        raise given.error(f"goes on after a single value, which has no key '{steps[0]}'")
     step, *rest = steps
     known = schema.get("properties", {})
     if step not in place and step not in known:
@@ -156,8 +166,10 @@ def _set(given: _Place, place: Any, steps: list[str], schema: Mapping[str, Any])
         place[step] = read_text(given.text, inner)
         return
     if place.get(step) is None:
-        if inner.get("type") != "object":
+        if inner.get("type") == "array":
             raise given.error(_not_there(step, sorted(place)))
+        if inner.get("type") != "object":
+            raise given.error(f"goes on after a single value, which has no key '{rest[0]}'")
         place[step] = DeepDict()
     _set(given, place[step], rest, inner)
 
@@ -171,7 +183,8 @@ def _set_in_list(
     if not step.isdigit():
         known = sorted({*inner.get("properties", {}), *_keys_of(entries)})
         if step not in known or not entries:
-            raise given.error(f"has the entries {_in_words(entries)}; {_no_such_key(step, known)}")
+            reason = _no_such_key(step, known)
+            raise given.error(f"leads to a list with the entries {_in_words(entries)}; it {reason}")
         for entry in entries:
             _set(given, entry, steps, inner)
     elif int(step) >= len(entries):
