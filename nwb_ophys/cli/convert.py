@@ -88,9 +88,7 @@ def convert(
         buffer_gb,
         default_backend=backend_of_name(output),
     )
-    given = shared.pairs(options, "--option")
-    if stub is not None:
-        given["stub"] = stub
+    given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
     edits = shared.pairs(settings, "--set")
     metadata = edited_metadata(

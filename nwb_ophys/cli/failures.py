@@ -75,10 +75,9 @@ def report(*, debug: bool) -> Iterator[None]:
 
 def _explain(error: Exception) -> int:
     """Print the error and return the exit code."""
-    if isinstance(error, MetadataError) and len(error.args) > 1:
-        _say(f"Error: The metadata has {len(error.args)} errors:")
+    if isinstance(error, MetadataError):
         for fault in error.args:
-            _say(f"- {with_flags(str(fault))}")
+            _say(f"Error: {with_flags(str(fault))}")
         return 2
     if isinstance(error, NwbOphysError):
         _say(f"Error: {with_flags(str(error))}")

@@ -74,15 +74,16 @@ def dump_metadata(
         The document; :func:`load_metadata` reads the same metadata from it.
     """
     stated = DeepDict(metadata).to_dict()
-    schema = schema or {}
+    suggested, schema = suggested or {}, schema or {}
     lines = []
-    for key in [*stated, *(key for key in suggested or {} if key not in stated)]:
-        examples = (suggested or {}).get(key, {})
-        lacking = {k: each for k, each in examples.items() if k not in (stated.get(key) or {})}
-        # With all its keys as comments, the value is null.
-        is_empty = bool(lacking) and not stated.get(key)
-        lines += [f"{_scalar(key)}:"] if is_empty else _lines({key: stated[key]}, schema, 0)
-        lines += [f"  # {line}" for line in _lines(lacking, _inner(schema, key), 0)]
+    for key in [*suggested, *(key for key in stated if key not in suggested)]:
+        examples, own = suggested.get(key, {}), stated.get(key) or {}
+        lacking = {k: each for k, each in examples.items() if k not in own}
+        if key in stated:
+            lines += _lines({key: stated[key]}, schema, 0)
+            lines += [f"  # {line}" for line in _lines(lacking, _inner(schema, key), 0)]
+        else:
+            lines += [f"# {line}" for line in _lines({key: lacking}, schema, 0)]
     return "\n".join(lines) + "\n"
 
 

@@ -15,7 +15,6 @@ from nwb_ophys.errors import OptionError, OutputError, OutputExistsError
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.metadata import DeepDict, archive_subject, dump_metadata, load_metadata
 from nwb_ophys.opening.texts import read_text
-from nwb_ophys.storage import check_folder
 
 
 def edited_metadata(
@@ -60,14 +59,14 @@ def describe_recording(converter: OphysConverter, metadata: DeepDict) -> str:
         for note in subject.notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         document["Subject"] = subject.fields
-    first = {key: document.get(key) for key in _SUGGESTED}
+    first = {key: document[key] for key in _SUGGESTED if key in document}
     return _HEADING + dump_metadata(first | rest, converter.get_metadata_schema(), _SUGGESTED)
 
 
 _HEADING = """\
 # This metadata will be written. Correct it where needed; null means the default.
 # NWBFile.session_start_time is required. Archives such as DANDI also want the keys that are
-# comments below: remove the # and fill them in. Further keys of NWBFile and Subject may be added.
+# comments below: remove "# " and fill them in. Further keys of NWBFile and Subject may be added.
 """
 
 _SUGGESTED: Mapping[str, Mapping[str, Any]] = {
@@ -106,7 +105,6 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
     path = Path(path)
     if path.is_dir():
         raise OutputError(f"'{path}' is a folder; give the name of a file, such as metadata.yaml.")
-    check_folder(path.absolute().parent)
     if path.exists() and not overwrite:
         raise OutputExistsError(f"'{path}' already exists; use overwrite=True to replace it.")
     try:
@@ -136,7 +134,8 @@ def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str
     OptionError
         If the key does not exist, or the text is not valid YAML.
     """
-    _set(_Place(key=key, text=text), metadata, key.split("."), without_neuroconv_keys(schema))
+    known = without_neuroconv_keys(schema) if "properties" in schema else schema
+    _set(_Place(key=key, text=text), metadata, key.split("."), known)
 
 
 @attrs.frozen(kw_only=True)
@@ -148,19 +147,21 @@ class _Place:
 
     def error(self, reason: str) -> OptionError:
         """Return the error that the key does not exist."""
-        return OptionError(f"'{self.key}' {reason}.")
+        return OptionError(f"'{self.key}'{reason}.")
 
 
 def _set(given: _Place, place: Any, steps: list[str], schema: Mapping[str, Any]) -> None:
     if isinstance(place, list):
         _set_in_list(given, place, steps, schema)
         return
-    if not isinstance(place, dict):
-        raise given.error(f"goes on after a single value, which has no key '{steps[0]}'")
     step, *rest = steps
+    if not isinstance(place, dict):
+        if rest:
+            raise given.error(f": '{step}' does not exist, because its parent has no keys")
+        raise given.error(f" leads to a {type(place).__name__}, which has no keys")
     known = schema.get("properties", {})
     if step not in place and step not in known:
-        raise given.error(_no_such_key(step, sorted({*place, *known})))
+        raise given.error(f" has {_no_such_key(step, sorted({*place, *known}))}")
     inner = _inner(schema, step)
     if not rest:
         place[step] = read_text(given.text, inner)
@@ -168,9 +169,7 @@ def _set(given: _Place, place: Any, steps: list[str], schema: Mapping[str, Any])
     if place.get(step) is None:
         if inner.get("type") == "array":
             raise given.error(_not_there(step, sorted(place)))
-        if inner.get("type") != "object":
-            raise given.error(f"goes on after a single value, which has no key '{rest[0]}'")
-        place[step] = DeepDict()
+        place[step] = DeepDict() if inner.get("type") == "object" else ""
     _set(given, place[step], rest, inner)
 
 
@@ -180,19 +179,20 @@ def _set_in_list(
     """Set the value in the entry of an index, or in all entries."""
     step, *rest = steps
     inner = _inner(schema, step)
-    if not step.isdigit():
-        known = sorted({*inner.get("properties", {}), *_keys_of(entries)})
-        if step not in known or not entries:
-            reason = _no_such_key(step, known)
-            raise given.error(f"leads to a list with the entries {_in_words(entries)}; it {reason}")
+    known = sorted({*inner.get("properties", {}), *_keys_of(entries)})
+    if step.isdigit() and int(step) < len(entries):
+        if rest:
+            _set(given, entries[int(step)], rest, inner)
+        else:
+            entries[int(step)] = read_text(given.text, inner)
+    elif step in known and entries:
         for entry in entries:
             _set(given, entry, steps, inner)
-    elif int(step) >= len(entries):
-        raise given.error(f"names the entry {step}, but there are {_in_words(entries)}")
-    elif rest:
-        _set(given, entries[int(step)], rest, inner)
     else:
-        entries[int(step)] = read_text(given.text, inner)
+        reason = f"'{step}' is not an index; the list has length {len(entries)}, from 0"
+        named = f": {_in_words(entries)}" if entries else ""
+        keys = f", and its entries have {_no_such_key(step, known)}" if known else ""
+        raise given.error(f": {reason}{named}{keys if not step.isdigit() else ''}")
 
 
 def _keys_of(entries: list[Any]) -> set[str]:
@@ -208,15 +208,15 @@ def _in_words(entries: list[Any]) -> str:
 def _no_such_key(step: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(step, known, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
-    there = f"The keys are {', '.join(known)}" if known else "There are no keys"
-    return f"has no key '{step}' there.{hint} {there}"
+    there = f" The keys are {', '.join(known)}" if known else " There are no keys"
+    return f"no key '{step}'.{hint}{there}"
 
 
 def _not_there(step: str, present: Sequence[str]) -> str:
     hint = ""
     if step in ("OnePhotonSeries", "TwoPhotonSeries"):
         hint = f'; give photon_series_type="{step}" to write the movie as one'
-    return f"names '{step}', which this recording does not have{hint}. It has {', '.join(present)}"
+    return f" names '{step}', which this recording does not have{hint}. It has {', '.join(present)}"
 
 
 def _inner(schema: Mapping[str, Any], step: str) -> Mapping[str, Any]:

@@ -348,7 +348,7 @@ def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, A
         described = cls.get_source_schema()["properties"][missing]["description"]
         raise SourceArgumentError(
             f"'{path}' (format {row.name}) needs {missing}: {described} "
-            f"Give {missing}=VALUE (on the command line --option {missing}=VALUE)."
+            f"Give it as {missing}=..., on the command line with --option {missing}=VALUE."
         )
 
 
