@@ -38,7 +38,7 @@ class ImagesInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, StillsWrite
 
     Options = ImagesOptions
 
-    def get_metadata(self) -> DeepDict:
+    def get_metadata(self, **options: Any) -> DeepDict:
         """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = get_default_ophys_metadata()
         _, _, *planes = self.extractor.get_sample_shape()

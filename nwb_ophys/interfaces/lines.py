@@ -49,7 +49,7 @@ class LineScanInterface(BaseOphysInterface, DeviceWriter, LineScanWriter):
 
     Options = LineScanOptions
 
-    def get_metadata(self) -> DeepDict:
+    def get_metadata(self, **options: Any) -> DeepDict:
         """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = get_default_ophys_metadata()
         defaults["Ophys"]["LineScan"] = [line_scan_entry()]

@@ -15,7 +15,7 @@ from nwb_ophys.interfaces.arguments import (
     iterator_options_argument,
     stub_of,
 )
-from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
     ImageWriter,
@@ -85,13 +85,23 @@ class SegmentationInterface(
     def segmentation_extractor(self, extractor: Any) -> None:
         self.extractor = extractor
 
-    def get_metadata(self) -> DeepDict:
-        """Return the metadata that the files state, with defaults for the rest; edit it freely."""
+    def get_metadata(self, **options: Any) -> DeepDict:
+        """Return the metadata that the files state, with defaults for the rest; edit it freely.
+
+        Traces, images and background components that are not there, or that the options leave out,
+        have no entries.
+
+        Parameters
+        ----------
+        **options
+            See :class:`SegmentationOptions`.
+        """
         defaults = DeepDict(get_nwb_segmentation_metadata(self.extractor))
         metadata = with_suffix(merge_description(defaults, self.describe()), self.part())
         rois = Rois.of(self.extractor)
-        if rois.background_ids:
+        if rois.background_ids and self.parse_options(options).include_background:
             self._describe_background(metadata["Ophys"], rois)
+        _leave_out_absent(metadata["Ophys"], rois)
         return metadata
 
     def _describe_background(self, ophys: DeepDict, rois: Rois) -> None:
@@ -130,7 +140,7 @@ class SegmentationInterface(
             The same.
         """
         chosen = self.parse_options(options)
-        full = self.full_metadata(metadata)
+        full = filled_with_options(self, metadata, options)
         source = self.with_extractor(self._part(chosen))
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)
@@ -165,6 +175,25 @@ class SegmentationInterface(
         if stub is not None:
             extractor = FirstSamples(extractor, stub)
         return extractor if chosen.roi_ids is None else SelectedRois(extractor, chosen.roi_ids)
+
+
+def _leave_out_absent(ophys: DeepDict, rois: Rois) -> None:
+    """Remove the entries of traces and images that the segmentation does not have."""
+    names = [entry["name"] for entry in ophys["ImageSegmentation"]["plane_segmentations"]]
+    images = {name for name, image in rois.extractor.get_images_dict().items() if image is not None}
+    traces = {name: set(rois.traces) for name in names[:1]}
+    traces |= {name: set(rois.background_traces) for name in names[1:]}
+    for container in ("Fluorescence", "DfOverF", "SegmentationImages"):
+        is_there = False
+        for plane, members in list(ophys.get(container, {}).items()):
+            if isinstance(members, dict):
+                known = images if container == "SegmentationImages" else traces.get(plane, set())
+                ophys[container][plane] = {k: v for k, v in members.items() if k in known}
+                is_there = is_there or bool(ophys[container][plane])
+                if not ophys[container][plane]:
+                    del ophys[container][plane]
+        if not is_there:
+            ophys.pop(container, None)
 
 
 def _check_name_is_free(nwbfile: NWBFile, container: str, name: str) -> None:
