@@ -8,7 +8,6 @@ null datasets (``h5py.Empty``).
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.hdf5_values import Hdf5Values
 
 #: Places of the field, (rows, columns[, planes]), in the order in which they are asked.
 DIMS = ("params/data/dims", "dims", "estimates/dims")
@@ -27,7 +27,7 @@ _SPARSE_PARTS = ("data", "indices", "indptr", "shape")
 _BLOCK_BYTES = 64_000_000
 
 
-class EstimatesFile:
+class EstimatesFile(Hdf5Values):
     """An open file of CaImAn.
 
     Parameters
@@ -41,67 +41,9 @@ class EstimatesFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         if path.is_dir():
             raise CorruptSourceError(f"'{path}' is a folder; give the HDF5 file that CaImAn saved.")
-        try:
-            self.file = h5py.File(path, "r")
-        except OSError as error:
-            raise _not_whole(path, error) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
-
-    def get(self, place: str) -> h5py.Dataset | h5py.Group | None:
-        """Return a dataset with a value, or a group; None where CaImAn stored None or nothing.
-
-        Parameters
-        ----------
-        place : str
-            Path in the file, such as ``estimates/C``.
-        """
-        try:
-            if place not in self.file:
-                return None
-            stored = self.file[place]
-            return None if isinstance(stored, h5py.Dataset) and _is_none(stored) else stored
-        except (OSError, RuntimeError, KeyError, UnicodeError) as error:
-            raise _not_whole(self.path, error) from error
-
-    def array(self, place: str) -> h5py.Dataset | None:
-        """Return a dataset of numbers with axes, or None."""
-        stored = self.get(place)
-        if not isinstance(stored, h5py.Dataset) or stored.dtype.kind not in "iufb":
-            return None
-        # An empty list has one axis, whatever it is a list of.
-        return None if stored.shape in ((), (0,)) else stored
-
-    def number(self, place: str) -> float | None:
-        """Return a finite number, from a dataset or an attribute; None where there is none."""
-        group, name = place.rsplit("/", 1)
-        stored = self.get(place)
-        holder = self.get(group)
-        if isinstance(stored, h5py.Dataset) and stored.size == 1:
-            value = stored[()]
-        else:
-            value = None if holder is None else holder.attrs.get(name)
-        try:
-            found = float(np.asarray(value).reshape(-1)[0])
-        except (TypeError, ValueError, IndexError):
-            return None
-        return found if math.isfinite(found) else None
-
-    def texts(self, place: str) -> list[str]:
-        """Return a text or a list of texts, from a dataset or an attribute; empty without any."""
-        group, _, name = place.rpartition("/")
-        stored, holder = self.get(place), self.get(group or "/")
-        value = stored[()] if isinstance(stored, h5py.Dataset) else None
-        if value is None and holder is not None:
-            value = holder.attrs.get(name)
-        found = [] if value is None else np.asarray(value, dtype=object).reshape(-1).tolist()
-        texts = [e.decode("utf-8", "replace") if isinstance(e, bytes) else e for e in found]
-        return [text for text in texts if isinstance(text, str) and text not in ("", "NoneType")]
+        super().__init__(path)
 
     def dims(self) -> tuple[int, ...] | None:
         """Return the field, (rows, columns[, planes]), from the first place that states it."""
@@ -158,16 +100,6 @@ class EstimatesFile:
         return found if found.ndim == 2 else found[()][None]
 
 
-def _is_none(stored: h5py.Dataset) -> bool:
-    """Return whether a dataset is null, or is the text that CaImAn writes for None."""
-    if stored.shape is None:
-        return True
-    if stored.dtype.kind not in "OSU" or not stored.size:
-        return False
-    values = np.asarray(stored[()], dtype=object).reshape(-1)
-    return all(value in (b"NoneType", "NoneType", b"None", "None", b"", "") for value in values)
-
-
 def _sparse(dense: h5py.Dataset) -> Any:
     """Return a dense matrix, (pixels, components), in compressed sparse columns."""
     from scipy.sparse import csc_matrix, csr_matrix, vstack
@@ -187,7 +119,3 @@ def _sparse(dense: h5py.Dataset) -> Any:
 def _real(values: NDArray[Any]) -> NDArray[Any]:
     """Return weights in a type that sparse matrices support."""
     return values.astype(np.float32) if values.dtype in (np.float16, np.bool_) else values
-
-
-def _not_whole(path: Path, error: BaseException) -> CorruptSourceError:
-    return CorruptSourceError(f"'{path}' is not a whole HDF5 file: {error}.")
