@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import attrs
-from pynwb import NWBFile
 
-from nwb_ophys.errors import OptionError, SourceError
-from nwb_ophys.formats.memmap.shifts import Registration
+from nwb_ophys.errors import SourceError
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
-from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block_size
-from nwb_ophys.interfaces.mixins import MotionWriter
+from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.registered import (
+    RegisteredImagingOptions,
+    RegisteredMovieWriter,
+    Registration,
+)
 from nwb_ophys.interfaces.streams import Part, axes_parts, indexed_name, indexed_names
-from nwb_ophys.metadata import DeepDict
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.writers.motion import OriginalFiles
 
 
 @attrs.frozen(kw_only=True)
@@ -66,30 +64,12 @@ class MemmapSource:
     allow_truncated: bool = allow_truncated_argument()
 
 
-@attrs.frozen(kw_only=True)
-class MemmapImagingOptions(ImagingOptions):
-    """Conversion options of a movie in a file of raw pixels."""
-
-    parent_container: Literal["acquisition", "processing/ophys"] | None = argument(  # type: ignore[assignment]
-        "Container of the series; acquisition by default.", default=None
-    )
-    motion_correction: bool | None = argument(
-        "Write a CorrectedImageStack with the shifts of the frames to MotionCorrection, instead "
-        "of a series; by default where the shifts of CaImAn's memory map are found.",
-        default=None,
-    )
-    original: str | None = argument(
-        "With motion_correction: name of the registered series in the file's acquisition. If not "
-        "given, a new series refers to the files that CaImAn registered.",
-        default=None,
-    )
-
-
-class MemmapImagingInterface(ImagingInterface, MotionWriter):
+class MemmapImagingInterface(RegisteredMovieWriter, ImagingInterface):
     """One channel of a movie in a file of raw pixels, such as a NumPy memory map."""
 
     Source = MemmapSource
-    Options = MemmapImagingOptions
+    Options = RegisteredImagingOptions
+    default_container = "acquisition"
     is_generic = True
     has_volumes = True
 
@@ -110,9 +90,8 @@ class MemmapImagingInterface(ImagingInterface, MotionWriter):
             binary, source.sampling_frequency, source.channel_index, source.plane_index
         )
 
-    @functools.cached_property
-    def registration(self) -> Registration | None:
-        """Shifts of the frames of a CaImAn memory map; None without any."""
+    def find_registration(self) -> Registration | None:
+        """Return the shifts of the frames of a CaImAn memory map; None without any."""
         from nwb_ophys.formats.memmap.names import caiman_map
         from nwb_ophys.formats.memmap.shifts import find_registration
 
@@ -126,69 +105,19 @@ class MemmapImagingInterface(ImagingInterface, MotionWriter):
             )
         return None
 
+    def no_registration(self) -> str:
+        """Return where shifts are looked for."""
+        return (
+            f"'{self.source.file_path}' has no shifts of its frames beside it; give the file with "
+            "shifts_rig, or with x_shifts_els and y_shifts_els, as shifts_path."
+        )
+
     def describe(self) -> Mapping[str, Any]:
         """Return a description of a registered movie; raw pixels come without metadata."""
         if self.registration is None:
             return {}
         description = "Movie after motion correction by CaImAn."
         return {"Ophys": {self.photon_series_type: [{"description": description}]}}
-
-    def add_movie(self, nwbfile: NWBFile, metadata: DeepDict, kind: str, chosen: Any) -> None:
-        """Add the movie as a series, or with its shifts where there are any."""
-        found = self._chosen_registration(chosen)
-        if found is None:
-            place = chosen.parent_container or "acquisition"
-            super().add_movie(nwbfile, metadata, kind, attrs.evolve(chosen, parent_container=place))
-            return
-        num_samples = int(self.extractor.get_num_samples())
-        # CaImAn's x is the axis of the rows; in NWB, x is that of the columns.
-        axes = [1, 0, *range(2, found.shifts.shape[1])]
-        patches = None if found.patches is None else found.patches[:num_samples, :, axes]
-        self.add_corrected_image_stack(
-            nwbfile,
-            metadata,
-            xy_translation=found.shifts[:num_samples, axes],
-            original=chosen.original or _original_of(found),
-            photon_series_type=kind,
-            photon_series_index=chosen.photon_series_index,
-            iterator_options=block_size(chosen.iterator_options),
-            translation_description=_description(found),
-            patch_translation=patches,
-        )
-
-    def _chosen_registration(self, chosen: Any) -> Registration | None:
-        """Return the shifts to write, or None to write a series, after checking the options."""
-        if chosen.motion_correction is False or chosen.parent_container == "acquisition":
-            if chosen.motion_correction:
-                raise OptionError(
-                    "parent_container is 'acquisition', but a movie with its shifts goes to "
-                    "MotionCorrection; write it as a series, with motion_correction=False."
-                )
-            if chosen.original is not None:
-                raise OptionError("original is given, but it needs motion_correction=True.")
-            return None
-        found, path = self.registration, self.source.file_path
-        if found is None and (chosen.motion_correction or chosen.original is not None):
-            raise SourceError(
-                f"'{path}' has no shifts of its frames beside it; give the file with shifts_rig, "
-                "or with x_shifts_els and y_shifts_els, as shifts_path, or write the movie as a "
-                "series, with motion_correction=False."
-            )
-        if found is None or chosen.original is not None or found.starts:
-            return found
-        names = f"the numbers of frames of the {len(found.files)} files" if found.files else "names"
-        message = (
-            f"'{found.path}' has shifts of '{path}', but not {names} that were registered; give "
-            "the name of the series that was registered as the option 'original'"
-        )
-        if chosen.motion_correction:
-            raise SourceError(f"{message}, or write the movie as a series.")
-        warnings.warn(
-            f"{message}. The movie is written as a series, and the shifts are left out.",
-            UserWarning,
-            stacklevel=4,
-        )
-        return None
 
     def channel_names(self) -> Sequence[str]:
         """Return the names of all channels, by their indices."""
@@ -251,19 +180,3 @@ class MemmapImagingInterface(ImagingInterface, MotionWriter):
         if len(elsewhere) == 1:
             found["shifts_path"] = elsewhere[0]
         return found
-
-
-def _original_of(found: Registration) -> OriginalFiles:
-    what = "Frames before motion correction, in the files that CaImAn registered."
-    return OriginalFiles(files=found.files, starting_frames=found.starts, description=what)
-
-
-def _description(found: Registration) -> str:
-    volume = ", z towards later planes" * (found.shifts.shape[1] == 3)
-    where = f"x towards larger columns, y towards larger rows{volume}"
-    if found.patches is None:
-        return f"Number of pixels by which CaImAn moved each frame: {where}."
-    return (
-        f"Mean of the numbers of pixels by which CaImAn moved {found.patches.shape[1]} patches of "
-        f"each frame: {where}."
-    )

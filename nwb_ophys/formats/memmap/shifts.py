@@ -27,7 +27,9 @@ from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 from nwb_ophys.filetypes.hdf5_values import Hdf5Values
 from nwb_ophys.filetypes.npy import load_npy
 from nwb_ophys.formats.memmap.names import MapLayout, caiman_map
+from nwb_ophys.interfaces.registered import Registration, describe_shifts
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.writers.motion import OriginalFiles
 
 _HDF5 = (".hdf5", ".h5")
 _RIGID, _PATCHES = "shifts_rig", ("x_shifts_els", "y_shifts_els", "z_shifts_els")
@@ -39,30 +41,6 @@ _MAP_NAMES = ("mmap_file", "fname_tot_rig", "fname_tot_els")
 _DIMS = ("params/data/dims", "dims", "estimates/dims")
 # In the name of a map that MotionCorrect saved.
 _RIGID_MAP, _PATCH_MAP = "_rig_", "_els_"
-
-
-@attrs.frozen(kw_only=True)
-class Registration:
-    """The shifts of a movie, in pixels: rows, columns[, planes] by which content was moved.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-        The file that holds them.
-    shifts : numpy.ndarray, shape (samples, 2 or 3)
-        Of patches, their mean.
-    patches : numpy.ndarray, shape (samples, patches, 2 or 3), or None
-    files : sequence of str
-        Names of the files that were registered; empty if unknown.
-    starts : sequence of int
-        First frame of each file; empty if unknown.
-    """
-
-    path: Path
-    shifts: NDArray[Any]
-    patches: NDArray[Any] | None = None
-    files: Sequence[str] = ()
-    starts: Sequence[int] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -121,11 +99,11 @@ def find_registration(layout: MapLayout, given: Path | None = None) -> Registrat
     beside = [_registration(stored, layout) for stored in results_beside(layout)]
     candidates = [each for each in beside if each is not None]
     # Results that name the files that were registered say more than bare shifts.
-    candidates.sort(key=lambda each: not each.starts)
+    candidates.sort(key=lambda each: each.original is None)
     for other in candidates[1:]:
         if not np.array_equal(other.shifts, candidates[0].shifts, equal_nan=True):
             raise SourceError(
-                f"'{candidates[0].path}' and '{other.path}' have different shifts of the "
+                f"{candidates[0].source} and {other.source} have different shifts of the "
                 f"{layout.num_samples} frames of '{layout.path}'; give one of them as shifts_path, "
                 "or write the movie as a series, with motion_correction=False."
             )
@@ -256,11 +234,31 @@ def _registration(stored: _Stored, layout: MapLayout) -> Registration | None:
         found = _as_shifts(stored.arrays.get("shifts"), count)
     if found is None:
         return None
+    # CaImAn's first axis is that of the rows; in NWB, x is that of the columns.
+    found = found[..., [1, 0, *range(2, found.shape[-1])]]
+    patches = found if found.ndim == 3 else None
+    return Registration(
+        source=f"'{stored.path}'",
+        shifts=found if patches is None else patches.mean(axis=1),
+        description=describe_shifts(
+            "CaImAn", found.shape[-1], 0 if patches is None else patches.shape[1]
+        ),
+        patches=patches,
+        **_original(stored, count),
+    )
+
+
+def _original(stored: _Stored, count: int) -> dict[str, Any]:
+    """Return the files that were registered, or what is not known of them."""
     files = [name for name in stored.files if not name.endswith(".mmap")]
     starts = _starts(files, stored.maps, count)
-    patches = found if found.ndim == 3 else None
-    mean = found if patches is None else found.mean(axis=1)
-    return Registration(path=stored.path, shifts=mean, patches=patches, files=files, starts=starts)
+    if starts:
+        what = "Frames before motion correction, in the files that CaImAn registered."
+        original = OriginalFiles(files=files, starting_frames=starts, description=what)
+        return {"original": original}
+    if files:
+        return {"lacking": f"the numbers of frames of the {len(files)} files that were registered"}
+    return {}
 
 
 def _starts(files: Sequence[str], maps: Sequence[str], count: int) -> list[int]:

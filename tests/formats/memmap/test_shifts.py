@@ -161,11 +161,11 @@ def test_a_file_of_numpy_with_both_kinds_of_shifts(tmp_path, kind):
     )
     found = MemmapImagingInterface(path, sampling_frequency=7.5).registration
     if kind == "_rig_":
-        np.testing.assert_array_equal(found.shifts, RIGID)
+        np.testing.assert_array_equal(found.shifts, RIGID[:, ::-1])
         assert found.patches is None
     else:
-        np.testing.assert_array_equal(found.patches, np.moveaxis(PATCHES, 0, -1))
-    assert (found.files, found.starts) == (["recording.tif"], [0])
+        np.testing.assert_array_equal(found.patches, np.moveaxis(PATCHES[::-1], 0, -1))
+    assert (found.original.files, found.original.starting_frames) == (["recording.tif"], [0])
 
 
 def test_several_files_whose_maps_state_their_frames(tmp_path):
@@ -245,15 +245,13 @@ def test_shifts_found_in_the_map_itself_were_not_applied_to_it(tmp_path):
 def test_two_files_with_different_shifts(tmp_path):
     path = write(tmp_path)
     np.savez(tmp_path / "mc.npz", shifts_rig=RIGID)
-    assert MemmapImagingInterface(path, sampling_frequency=7.5).registration.files
+    assert MemmapImagingInterface(path, sampling_frequency=7.5).registration.original
     np.savez(tmp_path / "mc.npz", shifts_rig=RIGID + 1)
-    interface = MemmapImagingInterface.__new__(MemmapImagingInterface)
     with pytest.raises(SourceError, match="have different shifts of the 12 frames"):
         MemmapImagingInterface(path, sampling_frequency=7.5).get_metadata()
-    del interface
     given = {"sampling_frequency": 7.5, "shifts_path": tmp_path / "mc.npz"}
     found = MemmapImagingInterface(path, **given).registration
-    np.testing.assert_array_equal(found.shifts, RIGID + 1)
+    np.testing.assert_array_equal(found.shifts, RIGID[:, ::-1] + 1)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5"])
@@ -268,7 +266,7 @@ def test_a_file_with_shifts_that_is_given(tmp_path, suffix):
             file["shifts_rig"] = RIGID
     source = {"sampling_frequency": 7.5, "shifts_path": given}
     found = MemmapImagingInterface(path, **source).registration
-    np.testing.assert_array_equal(found.shifts, RIGID)
+    np.testing.assert_array_equal(found.shifts, RIGID[:, ::-1])
     other = write_memmap(tmp_path / "map", CORRECTED[:5])
     with pytest.raises(SourceError, match=r"has no shifts of the 5 frames .* the shape"):
         MemmapImagingInterface(other, **source).get_metadata()
