@@ -67,7 +67,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
     def get_metadata(self) -> DeepDict:
         """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = get_nwb_imaging_metadata(self.extractor, self.photon_series_type)
-        return with_suffix(merge_description(defaults, self.describe()), self.part())
+        return with_suffix(merge_description(defaults, self.possible_facts()), self.part())
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata."""

@@ -74,7 +74,7 @@ class SegmentationInterface(
     def get_metadata(self) -> DeepDict:
         """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = DeepDict(get_nwb_segmentation_metadata(self.extractor))
-        metadata = with_suffix(merge_description(defaults, self.describe()), self.part())
+        metadata = with_suffix(merge_description(defaults, self.possible_facts()), self.part())
         rois = Rois.of(self.extractor)
         if rois.background_ids:
             self._describe_background(metadata["Ophys"], rois)

@@ -37,6 +37,7 @@ from nwb_ophys.metadata.fields import (
 from nwb_ophys.metadata.links import check_links
 from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.naming import camel_case, with_suffix
+from nwb_ophys.metadata.plausible import possible_number, without_impossible
 from nwb_ophys.metadata.schema import (
     images_schema,
     imaging_schema,
@@ -77,10 +78,12 @@ __all__ = [
     "models",
     "parse_datetime",
     "parse_model",
+    "possible_number",
     "segmentation_schema",
     "trace_entry",
     "type_hints",
     "unowned",
     "validate",
     "with_suffix",
+    "without_impossible",
 ]
