@@ -259,8 +259,74 @@ def read_description(path: Path) -> str:
 
 
 def write_descriptions(path: Path, change: Callable[[str], str]) -> None:
-    """Change the image descriptions of all pages of a TIFF file."""
-    with tifffile.TiffFile(path, mode="r+") as tiff:
-        tags = [page.tags[270] for page in tiff.pages if 270 in page.tags]
-        for tag in tags:
-            tag.overwrite(change(str(tag.value)).encode(), dtype=2)
+    """Write a TIFF file again, with other image descriptions on all pages."""
+    with tifffile.TiffFile(path) as tiff:
+        pages = [(page.asarray(), str(page.aspage().description)) for page in tiff.pages]
+    with tifffile.TiffWriter(path) as writer:
+        for pixels, text in pages:
+            writer.write(
+                pixels,
+                description=change(text).encode(),
+                metadata=None,
+                contiguous=False,
+                software=None,
+                photometric="minisblack",
+            )
+
+
+@attrs.frozen
+class ScanImageProperty:
+    """Property in the block of text before the first page, whose length must not change.
+
+    The commit of the program, 40 digits of no meaning here, grows or shrinks to make room.
+    """
+
+    pattern: str
+    name: str
+
+    def _line(self) -> re.Pattern[bytes]:
+        return re.compile(rb"^SI\." + re.escape(self.name).encode() + rb" = (.*)\n", re.MULTILINE)
+
+    def get(self, folder: Path) -> Any:
+        """Return the text of the value; None if the property is absent."""
+        match = self._line().search(only(folder, self.pattern).read_bytes())
+        return match[1].decode() if match else None
+
+    def put(self, folder: Path, value: Any) -> None:
+        """Replace the text of the value."""
+        path = only(folder, self.pattern)
+        content = path.read_bytes()
+        line = b"" if value is None else f"SI.{self.name} = {value}\n".encode()
+        changed_content = self._line().sub(lambda _: line, content, count=1)
+        spare = len(content) - len(changed_content)
+        match = re.search(rb"VERSION_COMMIT = '?(0+)", changed_content)
+        assert match and len(match[1]) + spare > 0
+        filled = b"0" * (len(match[1]) + spare)
+        path.write_bytes(
+            changed_content[: match.start(1)] + filled + changed_content[match.end(1) :]
+        )
+
+
+@attrs.frozen
+class PageText:
+    """Value in the image description of one page of a TIFF file."""
+
+    pattern: str
+    page: int
+    name: str
+
+    def get(self, folder: Path) -> Any:
+        """Return the text of the value; None if it is absent."""
+        with tifffile.TiffFile(only(folder, self.pattern)) as tiff:
+            text = str(tiff.pages[self.page].aspage().description)
+        match = re.search(rf"^{re.escape(self.name)} = (.*)$", text, re.MULTILINE)
+        return match[1].strip() if match else None
+
+    def put(self, folder: Path, value: Any) -> None:
+        """Replace the text of the value."""
+        with tifffile.TiffFile(only(folder, self.pattern), mode="r+") as tiff:
+            tag = tiff.pages[self.page].aspage().tags[270]
+            line = "" if value is None else f"{self.name} = {value}\n"
+            expression = rf"^{re.escape(self.name)} = .*\n"
+            text = re.sub(expression, lambda _: line, str(tag.value), flags=re.MULTILINE)
+            tag.overwrite(text.encode(), dtype=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -59,24 +59,17 @@ def _averaged(folder: Path, recording: Any) -> dict[str, Any]:
     return {"folder_path": write_thor(folder / "r", movie, num_averaged=2)}
 
 
-def _date(text: str) -> datetime:
-    return datetime.strptime(text, "%m/%d/%Y %H:%M:%S").replace(
-        tzinfo=timezone(timedelta(hours=2))
-    )
-
-
 def _universal(text: str) -> datetime:
     return datetime.fromtimestamp(int(text), tz=timezone.utc)
 
 
 SCANNER = (
     Fact(header="frameRate", at=_at("LSM", "frameRate"), file="Series.rate",
-         possible=("12.5", "3E1")[:1]),
+         possible=("12.5", "3.1E1")),
     Fact(header="frameRate", at=_at("LSM", "frameRate"), file="ImagingPlane.imaging_rate",
          possible=("45",)),
     Fact(header="uTime", at=_at("Date", "uTime"), file="NWBFile.session_start_time",
-         possible=("1715951001", "1715947402"), meant=_universal, elsewhere=True,
-         impossible=("-3", "nan", "inf", "1e300", "wrong", "", None)),
+         possible=("1715951001", "1715947402"), meant=_universal, impossible=()),
     Fact(header="pixelSizeUM", at=_at("LSM", "pixelSizeUM"), file="ImagingPlane.grid_spacing.0",
          possible=("0.75", "2E0"), meant=micrometres),
     Fact(header="pixelSizeUM", at=_at("LSM", "pixelSizeUM"), file="ImagingPlane.grid_spacing.1",
@@ -89,8 +82,6 @@ SCANNER = (
     Fact(header="startPos", at=_at("ZStage", "startPos"), file="ImagingPlane.description",
          possible=("0.75",), meant=lambda text: f"at {text} mm", within=True,
          impossible=("nan", "inf", "1e300", "wrong", "", None)),
-    Fact(header="Wavelength name", at=_at("Wavelengths/Wavelength", "name"),
-         file="OpticalChannel.name", possible=(), meant=str, impossible=()),
     Fact(header="Software", at=_at("Software", "version"), file="Device.description",
          possible=("4.3",), meant=str, within=True, impossible=NO_TEXTS),
     Fact(header="Modality", at=_at("Modality", "name"), file="Device.description",
@@ -139,6 +130,11 @@ AVERAGED = (
          possible=("4",), meant=lambda text: f"frames averaged {text}", within=True),
 )  # fmt: skip
 
+UNIVERSAL = (
+    Fact(header="uTime", at=_at("Date", "uTime"), file="NWBFile.session_start_time",
+         possible=("1715951001",), meant=_universal),
+)  # fmt: skip
+
 DATE = (
     Fact(header="date", at=_at("Date", "date"), file="NWBFile.session_start_time",
          possible=("05/18/2024 14:03:21",),
@@ -153,10 +149,16 @@ def _dated(folder: Path, recording: Any) -> dict[str, Any]:
     return source
 
 
+def _universal_only(folder: Path, recording: Any) -> dict[str, Any]:
+    source = _sample(folder, recording)
+    _at("Date", "date").put(folder, None)
+    return source
+
+
 TABLES = (
     Table(
         format="thor",
-        facts=tuple(fact for fact in SCANNER if fact.header != "Wavelength name"),
+        facts=SCANNER,
         sample=_sample,
         constant=("OpticalChannel.name",),
     ),
@@ -164,4 +166,5 @@ TABLES = (
     Table(format="thor", variant="volume", facts=VOLUME, sample=_volume),
     Table(format="thor", variant="averaged", facts=AVERAGED, sample=_averaged),
     Table(format="thor", variant="date", facts=DATE, sample=_dated),
+    Table(format="thor", variant="universal time", facts=UNIVERSAL, sample=_universal_only),
 )
