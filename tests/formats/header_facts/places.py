@@ -260,7 +260,7 @@ def read_description(path: Path) -> str:
 
 def write_descriptions(path: Path, change: Callable[[str], str]) -> None:
     """Write a TIFF file again, with other image descriptions on all pages."""
-    with tifffile.TiffFile(path) as tiff:
+    with tifffile.TiffFile(path, is_scanimage=False) as tiff:
         pages = [(page.asarray(), str(page.aspage().description)) for page in tiff.pages]
     with tifffile.TiffWriter(path) as writer:
         for pixels, text in pages:
