@@ -17,15 +17,17 @@ _SERIES = ("TwoPhotonSeries", "OnePhotonSeries")
 
 @attrs.frozen
 class _Range:
-    """The values that a field can have: above 0 (or any sign), up to a limit."""
+    """The values that a field can have."""
 
     least: float
     most: float
     unit: str
+    is_whole: bool = False
 
     def has(self, value: Any) -> bool:
         is_number = hasattr(value, "__float__") and not isinstance(value, bool)
-        return is_number and self.least <= float(value) <= self.most  # False for NaN
+        is_within = is_number and self.least <= float(value) <= self.most  # False for NaN
+        return is_within and (not self.is_whole or float(value).is_integer())
 
 
 _WAVELENGTH = _Range(100.0, 20_000.0, "nm")
@@ -40,7 +42,7 @@ _RANGES: Mapping[str, _Range] = {
     "scan_line_rate": _RATE,
     "pmt_gain": _GAIN,
     "exposure_time": _Range(1e-9, 86_400.0, "s"),
-    "binning": _Range(1, 1024, "pixels"),
+    "binning": _Range(1, 1024, "pixels", is_whole=True),
     "power": _LIGHT,
     "intensity": _LIGHT,
 }

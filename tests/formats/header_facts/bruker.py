@@ -8,7 +8,6 @@ from typing import Any
 
 from header_facts.places import XmlAttribute
 from header_facts.table import IMPOSSIBLE_DATES, NO_TEXTS, Fact, Table, inverse, micrometres
-
 from nwb_ophys.testing import write_bruker
 
 FILE = "r/r.xml"

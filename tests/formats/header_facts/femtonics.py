@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 import h5py
 import numpy as np
+
 from header_facts.places import Hdf5Attribute, only
 from header_facts.table import IMPOSSIBLE_NUMBERS, NO_TEXTS, Fact, Table
-
 from nwb_ophys.testing import write_femtonics
 
 FILE = "*.mesc"

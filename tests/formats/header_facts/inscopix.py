@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+
 from header_facts.places import changed, dig, only
 from header_facts.table import IMPOSSIBLE_JSON, Fact, Table
-
 from nwb_ophys.testing import write_inscopix, write_inscopix_cells
 
 FILE = "*.isxd"
@@ -91,7 +91,7 @@ SHARED = (
          possible=({"num": 50, "den": 1000},), meant=_rate, impossible=()),
     Fact(header="start", at=_timing("start", "secsSinceEpoch"),
          file="NWBFile.session_start_time", possible=({"num": 1600000000500, "den": 1000},),
-         meant=_start, impossible=tuple(r for r in RATIOS if r != {"num": -3, "den": 1})),
+         meant=_start, impossible=tuple(ratio for ratio in RATIOS if ratio != {"num": 1, "den": 10**300})),
 )  # fmt: skip
 
 MOVIE = (
@@ -133,8 +133,14 @@ MOVIE = (
 
 ROIS = (
     *SHARED,
-    _word("method", ("idps", "cellset", "method"), "Table.description", "pca-ica", within=True,
-          impossible=("", None)),
+    _word(
+        "method",
+        ("idps", "cellset", "method"),
+        "Table.description",
+        "pca-ica",
+        within=True,
+        impossible=("", None),
+    ),
     _word("units", ("idps", "cellset", "units"), "Series.unit", "counts", impossible=()),
 )
 
@@ -159,7 +165,7 @@ TABLES = (
         format="inscopix",
         facts=MOVIE,
         sample=_movie,
-        constant=("Device.model", "Subject.date_of_birth"),
+        constant=("Device.model.manufacturer", "Subject.date_of_birth"),
     ),
     Table(
         format="inscopix-cells",

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import numpy as np
 import tifffile
+
 from header_facts.places import JsonKey, changed, only
 from header_facts.table import IMPOSSIBLE_JSON, Fact, Table, micrometres
 
@@ -186,4 +187,3 @@ TABLES = (
     Table(format="micromanager", variant="interval", facts=SUMMARY, sample=_untimed),
     Table(format="micromanager", variant="separate files", facts=SEPARATE, sample=_separate),
 )
-

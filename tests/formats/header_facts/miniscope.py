@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from header_facts.places import JsonKey, TextLine, read_text, write_text
 from header_facts.table import Fact, Table
-
 from nwb_ophys.testing import write_miniscope
 
 DEVICE = "r/Miniscope/metaData.json"
@@ -62,9 +62,9 @@ def _setting(key: str, value: Any) -> Fact:
 FACTS = (
     Fact(header="frameRate", at=_device("frameRate"), file="ImagingPlane.imaging_rate",
          possible=("20FPS", "12.50", 15), meant=_rate, impossible=RATES),
-    Fact(header="Time Stamp", at=TextLine(TIMES, r"(?P<before>^5,)(?P<value>[^,]*)", read_text,
+    Fact(header="Time Stamp", at=TextLine(TIMES, r"(?P<before>^3,)(?P<value>[^,]*)", read_text,
                                           write_text),
-         file="Series.time.5", possible=("175.500", "300"), meant=lambda text: float(text) / 1000,
+         file="Series.time.3", possible=("105.500", "120"), meant=lambda text: float(text) / 1000,
          impossible=("nan", "inf", "1e300", "wrong")),
     Fact(header="animalName", at=_session("animalName"), file="Subject.subject_id",
          possible=("m8",), meant=str, impossible=("", None)),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+
 from header_facts.places import changed, only
 from header_facts.table import Fact, Table, micrometres
-
 from nwb_ophys.testing import write_ndtiff
 
 FILE = "nd/session_NDTiffStack.tif"

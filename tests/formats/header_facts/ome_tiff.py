@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import attrs
 import tifffile
+
 from header_facts.places import only
 from header_facts.table import (
     IMPOSSIBLE_DATES,
@@ -18,7 +19,6 @@ from header_facts.table import (
     Table,
     inverse,
 )
-
 from nwb_ophys.testing import write_ome_tiff
 
 FILE = "m.ome.tif"
@@ -195,4 +195,3 @@ TABLES = (
     ),
     Table(format="ome-tiff", variant="volume", facts=TIMED, sample=_timed),
 )
-

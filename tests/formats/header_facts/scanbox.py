@@ -7,7 +7,6 @@ from typing import Any
 
 from header_facts.places import MatlabField
 from header_facts.table import IMPOSSIBLE_NUMBERS, NO_TEXTS, Fact, Table, micrometres
-
 from nwb_ophys.testing import write_scanbox
 
 ANY = (*IMPOSSIBLE_NUMBERS, "wrong")

@@ -14,7 +14,6 @@ from header_facts.places import (
     write_descriptions,
 )
 from header_facts.table import Fact, Table, inverse
-
 from nwb_ophys.testing import write_scanimage, write_scanimage_old
 
 FILE = "s.tif"

@@ -46,8 +46,14 @@ FACTS = (
 )  # fmt: skip
 
 VOLUME = (
-    Fact(header="zStepSize", at=_at("acq.zStepSize"), file="ImagingPlane.description",
-         possible=("7.5",), meant=lambda text: f"{text} µm apart", within=True),
+    Fact(
+        header="zStepSize",
+        at=_at("acq.zStepSize"),
+        file="ImagingPlane.description",
+        possible=("7.5",),
+        meant=lambda text: f"{text} µm apart",
+        within=True,
+    ),
 )
 
 

@@ -16,7 +16,6 @@ from header_facts.table import (
     inverse,
     micrometres,
 )
-
 from nwb_ophys.testing import write_thor
 
 FILE = "r/Experiment.xml"
