@@ -283,11 +283,11 @@ def _rate(
             f"'{recording.path}' states neither the times of frames nor framePeriod, so the rate "
             "is unknown; correct a copy of the XML file, and give that copy."
         )
-    averaged = recording.number("rastersPerFrame")
-    if recording.text("rastersPerFrame") and (averaged is None or averaged < 1):
+    averaged, text = recording.number("rastersPerFrame"), recording.text("rastersPerFrame")
+    if text and (averaged is None or averaged < 1):
         raise SourceError(
-            f"'{recording.path}' states rastersPerFrame = {recording.text('rastersPerFrame')!r}; it "
-            "must be a number of at least 1. Correct it in a copy of the file."
+            f"'{recording.path}' states rastersPerFrame = {text!r}; it must be a number of at "
+            "least 1. Correct it in a copy of the file."
         )
     rate = 1 / (period * layout.num_planes * (averaged or 1))
     return check_stated_rate(recording.path, rate, "framePeriod with rastersPerFrame")

@@ -16,7 +16,7 @@ TABLES = (
                 possible=(12.5, 20),
                 impossible=(),
             ),
-        ),  # fmt: skip
+        ),
         constant=("ImageSegmentation.plane_segmentations.description",),
     ),
 )

@@ -16,7 +16,7 @@ TABLES = (
                 possible=(12.5, 20.0),
                 impossible=tuple(value for value in IMPOSSIBLE_NUMBERS if value is not None),
             ),
-        ),  # fmt: skip
+        ),
         constant=(
             "ImageSegmentation.plane_segmentations.description",
             "Fluorescence.PlaneSegmentation.raw.description",

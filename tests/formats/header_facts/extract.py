@@ -46,7 +46,7 @@ TABLES = (
                 within=True,
                 impossible=(),
             ),
-        ),  # fmt: skip
+        ),
         constant=(
             "ImageSegmentation.plane_segmentations.description",
             "SegmentationImages.PlaneSegmentation.summary_image.description",

@@ -71,9 +71,10 @@ def _start(stated: Any) -> datetime:
     return local.replace(tzinfo=timezone(timedelta(hours=2)))
 
 
+SMALLEST = {"num": 1, "den": 10**300}
 RATIOS = (
     {"num": 0, "den": 1}, {"num": -3, "den": 1}, {"num": 1, "den": 0}, {"num": 10**300, "den": 1},
-    {"num": 1, "den": 10**300}, {"num": "wrong", "den": 1}, {"num": 1}, {}, None, "wrong", 5,
+    SMALLEST, {"num": "wrong", "den": 1}, {"num": 1}, {}, None, "wrong", 5,
     {"num": float("nan"), "den": 1}, {"num": float("inf"), "den": 1},
 )  # fmt: skip
 
@@ -91,7 +92,7 @@ SHARED = (
          possible=({"num": 50, "den": 1000},), meant=_rate, impossible=()),
     Fact(header="start", at=_timing("start", "secsSinceEpoch"),
          file="NWBFile.session_start_time", possible=({"num": 1600000000500, "den": 1000},),
-         meant=_start, impossible=tuple(ratio for ratio in RATIOS if ratio != {"num": 1, "den": 10**300})),
+         meant=_start, impossible=tuple(each for each in RATIOS if each != SMALLEST)),
 )  # fmt: skip
 
 MOVIE = (

@@ -29,7 +29,7 @@ TABLES = (
                 meant=lambda text: float(text) / 1000,
                 impossible=("nan", "inf", "1e300", "wrong", ""),
             ),
-        ),  # fmt: skip
+        ),
         constant=(
             "NWBFile.session_id",
             "Subject.subject_id",

@@ -99,7 +99,7 @@ TABLES = (
         facts=MOVIE,
         sample=_movie,
         constant=("ImagingPlane.device", "OpticalChannel.description"),
-    ),  # fmt: skip
+    ),
     Table(
         format="nwb-segmentation",
         facts=ROIS,

@@ -145,7 +145,7 @@ FACTS = (
              file=f"ImagingPlane.grid_spacing.{number}",
              possible=(("0.75", None), ("750", "nm"), ("0.00075", "mm"), ("0.75", "µm"),
                        ("0.75", "μm"), ("0.000075", "cm"), ("0.00000075", "m")), meant=_length,
-             impossible=(*IMPOSSIBLE_TEXTS, ("1", "pixel"), ("1", "parsec"), ("1", "reference frame")))
+             impossible=(*IMPOSSIBLE_TEXTS, ("1", "pixel"), ("1", "parsec")))
         for number, axis in enumerate("XY")
     ),
     Fact(header="EmissionWavelength",

@@ -300,7 +300,8 @@ class ScanImageProperty:
         changed_content = self._line().sub(lambda _: line, content, count=1)
         spare = len(content) - len(changed_content)
         match = re.search(rb"VERSION_COMMIT = '?(0+)", changed_content)
-        assert match and len(match[1]) + spare > 0
+        assert match is not None
+        assert len(match[1]) + spare > 0
         filled = b"0" * (len(match[1]) + spare)
         path.write_bytes(
             changed_content[: match.start(1)] + filled + changed_content[match.end(1) :]
