@@ -192,6 +192,12 @@ def test_a_change_of_the_header_shows_in_the_file(table, fact, value, copied, tm
     fact.at.put(folder, value)
     raw = fact.at.get(folder)
     assert raw != before
+    # Writing takes a tenth of a second, so that only the first value of a field is written.
+    if fact.within or value is not fact.possible[0]:
+        refusal, found = _converted(table, fact, source)
+        assert refusal is None
+        _check(fact, raw, found)
+        return
     interface = _open(table, source)
     path = interface.run_conversion(
         tmp_path / "o.nwb", metadata=_metadata(interface), progress=False

@@ -211,16 +211,13 @@ def _channels(group: h5py.Group, parameters: Any) -> tuple[Channel, ...]:
         taken = {channel.name for channel in found}
         prefix = f"{dataset}_Conversion_"
         is_linear = _number(group, f"{prefix}Type") == 1
-        scale = _number(group, f"{prefix}ConversionLinearScale") if is_linear else None
-        offset = _number(group, f"{prefix}ConversionLinearOffset") if is_linear else None
-        is_complete = bool(scale) and offset is not None
         found.append(
             Channel(
                 name=f"{name} {dataset}" if name in taken else name,
                 dataset=group[dataset].name,
-                scale=scale if is_complete else None,
-                offset=offset if is_complete else None,
-                unit=_text(group, f"{prefix}UnitName") if is_complete or not is_linear else "",
+                scale=_number(group, f"{prefix}ConversionLinearScale") if is_linear else None,
+                offset=_number(group, f"{prefix}ConversionLinearOffset") if is_linear else None,
+                unit=_text(group, f"{prefix}UnitName"),
                 pmt_voltage=_pmt_voltage(parameters, name),
             )
         )

@@ -1,11 +1,11 @@
-"""Formats whose files state no facts: arrays, and plain TIFF files."""
+"""Formats whose files state no facts, such as arrays."""
 
 from __future__ import annotations
 
 from header_facts.table import Table
 
 TABLES = (
-    *(Table(format=name, facts=()) for name in ("tiff", "numpy", "memmap", "numpy-segmentation")),
+    *(Table(format=name, facts=()) for name in ("numpy", "memmap", "numpy-segmentation")),
     Table(
         format="sima",
         facts=(),
