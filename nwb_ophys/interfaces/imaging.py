@@ -90,7 +90,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         """
         kind = self._kind(options)
         defaults = get_nwb_imaging_metadata(self.extractor, kind)
-        stated = as_kind(self.describe(), kind)
+        stated = as_kind(self.possible_facts(), kind)
         return with_suffix(merge_description(defaults, stated), self.part())
 
     def for_options(self, metadata: Any, options: Mapping[str, Any]) -> Any:

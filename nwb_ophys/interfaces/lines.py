@@ -56,7 +56,7 @@ class LineScanInterface(BaseOphysInterface, DeviceWriter, LineScanWriter):
         if self.extractor.source_images():
             entry = images_entry("LineScanSource", "Images on which the scanned line was drawn.")
             defaults["Ophys"]["Images"] = [entry]
-        return with_suffix(merge_description(defaults, self.describe()), self.part())
+        return with_suffix(merge_description(defaults, self.possible_facts()), self.part())
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata."""

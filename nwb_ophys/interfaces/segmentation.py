@@ -97,7 +97,7 @@ class SegmentationInterface(
             See :class:`SegmentationOptions`.
         """
         defaults = DeepDict(get_nwb_segmentation_metadata(self.extractor))
-        metadata = with_suffix(merge_description(defaults, self.describe()), self.part())
+        metadata = with_suffix(merge_description(defaults, self.possible_facts()), self.part())
         rois = Rois.of(self.extractor)
         if rois.background_ids and self.parse_options(options).include_background:
             self._describe_background(metadata["Ophys"], rois)

@@ -38,6 +38,7 @@ from nwb_ophys.metadata.links import check_links
 from nwb_ophys.metadata.merging import fill_metadata, merge_description, merge_metadata
 from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.naming import camel_case, with_suffix
+from nwb_ophys.metadata.plausible import possible_number, without_impossible
 from nwb_ophys.metadata.schema import (
     images_schema,
     imaging_schema,
@@ -89,6 +90,7 @@ __all__ = [
     "models",
     "parse_datetime",
     "parse_model",
+    "possible_number",
     "segmentation_schema",
     "start_reported",
     "trace_entry",
@@ -96,4 +98,5 @@ __all__ = [
     "unowned",
     "validate",
     "with_suffix",
+    "without_impossible",
 ]
