@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import MetadataError, OptionError
-from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
+from nwb_ophys.interfaces.arguments import argument, iterator_options_argument, path_argument
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
@@ -28,7 +30,7 @@ from nwb_ophys.metadata import (
     with_suffix,
 )
 from nwb_ophys.rois.model import Rois
-from nwb_ophys.rois.views import FirstSamples, SelectedRois
+from nwb_ophys.rois.views import AcceptedRois, FirstSamples, SelectedRois
 from nwb_ophys.writers.streams import background_entry
 
 
@@ -53,6 +55,10 @@ class SegmentationOptions:
     )
     roi_ids: list[int | str] | None = argument(
         "Ids of the ROIs to write, in this order; all ROIs by default.", default=None
+    )
+    accepted_only: bool = argument(
+        "Write only the ROIs that the source states as accepted; refused where it states nothing.",
+        default=False,
     )
     stub: int | None = argument("Write only the first N samples of the traces.", default=None)
     iterator_options: dict[str, Any] | None = iterator_options_argument(
@@ -151,7 +157,23 @@ class SegmentationInterface(
             if chosen.stub < 1:
                 raise OptionError(f"stub is {chosen.stub}; it must be at least 1 sample.")
             extractor = FirstSamples(extractor, chosen.stub)
-        return extractor if chosen.roi_ids is None else SelectedRois(extractor, chosen.roi_ids)
+        if chosen.roi_ids is not None:
+            extractor = SelectedRois(extractor, chosen.roi_ids)
+        return self._accepted(extractor) if chosen.accepted_only else extractor
+
+    def _accepted(self, extractor: Any) -> AcceptedRois:
+        """Return the accepted ROIs of an extractor, with a note of their number."""
+        path = getattr(self.source, path_argument(type(self).Source) or "", None)
+        name = f"'{path}'" if isinstance(path, Path) else type(self).__name__
+        name += f" ({self.part()})" if self.part() else ""
+        accepted = AcceptedRois(extractor, name)
+        warnings.warn(
+            f"{name}: {accepted.get_num_rois()} of {extractor.get_num_rois()} ROIs are accepted; "
+            "only these are written (accepted_only).",
+            UserWarning,
+            stacklevel=4,
+        )
+        return accepted
 
 
 def _check_name_is_free(nwbfile: NWBFile, container: str, name: str) -> None:
