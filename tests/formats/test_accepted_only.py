@@ -73,7 +73,7 @@ def test_only_accepted_rois_are_written_or_the_option_is_refused(
     rois = Rois.of(extractor)
     assert (rois.accepted is not None) == (name in STATING)
     if rois.accepted is None:
-        with pytest.raises(OptionError, match="accepted_only: .* does not state which of its 3"):
+        with pytest.raises(OptionError, match=r"accepted_only: .* does not state which of its 3"):
             interface.run_conversion(path, metadata=START, backend=backend, accepted_only=True)
         assert not path.exists()
         return
@@ -171,7 +171,7 @@ def test_in_a_converter_each_stream_has_the_option(tmp_path, recording, backend)
     converter = Suite2pConverter(folder)
     options = {name: {"accepted_only": True} for name in converter.interfaces}
     path = _path(tmp_path, backend)
-    with pytest.warns(UserWarning) as notes:
+    with pytest.warns(UserWarning, match="ROIs are accepted") as notes:
         converter.run_conversion(path, metadata=START, backend=backend, conversion_options=options)
     assert [str(note.message).split(" ROIs")[0].split(": ")[1] for note in notes] == [
         "2 of 3",
