@@ -297,6 +297,18 @@ def _warn_of_left_out(folder: Path, files: tuple[str, ...]) -> None:
         )
 
 
+def _warn_of_combined(folder: Path, plane: str | None) -> None:
+    """Warn of a path that is the view of all planes in one image."""
+    if plane == "combined":
+        warnings.warn(
+            f"'{folder / plane}' is Suite2p's view of all planes in one image, without the planes: "
+            "its ROIs lie in that image, and shorter traces end with zeros. Convert the folders "
+            "plane0, plane1, … instead if you have them.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
 def _warn_of_lacking(folder: Path, planes: Sequence[str]) -> None:
     lacking = lacking_files(folder, planes)
     if lacking:
@@ -324,19 +336,12 @@ def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> lis
     folder, plane = find_suite2p_folder(path, files)
     planes = [plane] if plane else plane_names(folder, files)
     chosen = plane or source.get("plane_name")
-    if chosen not in (None, *planes) and is_plane(PathProbe(folder / chosen), files):
+    if chosen and chosen not in planes and is_plane(PathProbe(folder / chosen), files):
         planes = [chosen]
     channels = channel_names(folder, files, planes)
-    if plane == "combined":
-        warnings.warn(
-            f"'{folder / plane}' is Suite2p's view of all planes in one image, without the planes: "
-            "its ROIs lie in that image, and shorter traces end with zeros. Convert the folders "
-            "plane0, plane1, … instead if you have them.",
-            UserWarning,
-            stacklevel=5,
-        )
     if chosen is None:
         _warn_of_left_out(folder, files)
+    _warn_of_combined(folder, plane)
     if files == ROI_FILES:
         _warn_of_lacking(folder, [chosen] if chosen in planes else planes)
     lacking: set[str] = set()

@@ -48,9 +48,8 @@ def merges_of(stat: Sequence[Mapping[str, Any]]) -> Merges | None:
         return None
     # Suite2p sets inmerge to 0 when it loads a plane, so that older merges show in imerge only.
     is_part = (into > 0) & (into < len(stat))
-    known = {
-        i: {part for part in own if 0 <= part < len(stat)} - {i} for i, own in enumerate(parts)
-    }
+    indices = set(range(len(stat)))
+    known = {index: (set(own) & indices) - {index} for index, own in enumerate(parts)}
     newer: list[set[int]] = []
     for index in sorted((i for i, own in known.items() if own), reverse=True):
         is_part[list(known[index])] = True

@@ -111,8 +111,9 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
 
     def close(self) -> None:
         """Close ``Fall.mat``; its traces cannot be read any more."""
-        if getattr(self, "_file", None) is not None:
-            self._file.close()
+        file = getattr(self, "_file", None)
+        if file is not None:
+            file.close()
 
     def __del__(self) -> None:
         self.close()
