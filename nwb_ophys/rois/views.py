@@ -17,7 +17,7 @@ from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import OptionError
 from nwb_ophys.rois.model import PartialSegmentation, Rois
-from nwb_ophys.rois.properties import values_of
+from nwb_ophys.rois.properties import repeated_ids, values_of
 from nwb_ophys.rois.traces import Response, TraceView
 
 
@@ -170,11 +170,12 @@ class SelectedRois(_View):
     def __init__(self, parent: Any, roi_ids: Sequence[Any]) -> None:
         known = Rois.of(parent).ids
         missing = sorted(set(roi_ids) - set(known), key=list(roi_ids).index)
-        if missing or not len(roi_ids) or len(set(roi_ids)) != len(roi_ids):
+        repeated = repeated_ids(roi_ids)
+        if missing or repeated or not len(roi_ids):
             shown = ", ".join(map(repr, known[:10])) + (", …" if len(known) > 10 else "")
-            fault = (
-                f"{missing} are not among them" if missing else "give each id once, at least one"
-            )
+            fault = f"{missing} are not among them" if missing else "give each id once"
+            fault += f", not {repeated}" if repeated and not missing else ""
+            fault += "" if missing else ", at least one"
             raise OptionError(f"roi_ids: {fault}; the {len(known)} ROIs are {shown}.")
         self._select(parent, roi_ids)
 

@@ -23,7 +23,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.minian.times import sample_times
 from nwb_ophys.formats.minian.zarr_variables import ZarrVariable, open_zarr_variable
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
-from nwb_ophys.rois.properties import FastPropertiesMixin
+from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
 from nwb_ophys.rois.traces import Response, TraceView
 
 
@@ -39,10 +39,12 @@ def unit_labels(variable: ZarrVariable) -> list[int]:
     labels = variable.coordinate("unit_id")
     if labels is None:
         return list(range(num_units))
-    if labels.shape != (num_units,) or len(set(labels.tolist())) != num_units:
+    repeated = repeated_ids(labels.tolist()) if labels.ndim else ""
+    if labels.shape != (num_units,) or repeated:
         raise CorruptSourceError(
             f"'{variable.store}' has {num_units} units, but its unit_id are "
-            f"{labels.tolist()[:10] if labels.ndim else labels.item()}; each must have its own."
+            f"{labels.tolist()[:10] if labels.ndim else labels.item()}"
+            f"{f', with repeated ones: {repeated}' if repeated else ''}; each must have its own."
         )
     return [int(label) for label in labels]
 
