@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from roiextractors import ImagingExtractor
 
+from nwb_ophys.extractors.calibration import Calibration
 from nwb_ophys.extractors.ranges import check_range
+from nwb_ophys.filetypes.tiff.imagej import calibration_of_tiffs
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 
@@ -30,6 +32,11 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         Number of samples.
     num_planes : int
         Number of planes of a sample; the extractor is volumetric if there are several.
+
+    Attributes
+    ----------
+    calibration : Calibration or None
+        Linear calibration of the pixels that the files state, in whatever format they are.
     """
 
     reads_in_parallel = True
@@ -54,6 +61,11 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         self._num_samples = num_samples
         self._num_planes = num_planes
         self.is_volumetric = num_planes > 1
+        # The headers of files that are checked on access are not all read for this.
+        sources = reader.sources if isinstance(reader.sources, tuple) else reader.sources[:1]
+        self.calibration: Calibration | None = calibration_of_tiffs(
+            [source.table for source in sources], reader.dtype
+        )
 
     @property
     def pages_of_files(self) -> dict[Path, int]:

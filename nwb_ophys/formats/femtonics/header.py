@@ -21,6 +21,8 @@ from nwb_ophys.paths import natural_order
 
 # Files contain both the micro sign and the Greek letter mu.
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "\u00b5m": 1e-6, "\u03bcm": 1e-6, "nm": 1e-9}
+# Number of the kind of conversion with a scale and an offset.
+_LINEAR = 1
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6}
 
 
@@ -34,7 +36,9 @@ class Channel:
     dataset : str
         Path of the dataset in the file.
     scale, offset : float or None
-        Linear conversion from stored numbers to intensity; None if it is not linear.
+        Linear conversion from stored numbers to intensity; None if it is not stated.
+    conversion_type : float or None
+        Number of the kind of conversion; 1 is linear.
     unit : str
         Unit of the intensity; empty if not stated.
     pmt_voltage : float or None
@@ -45,8 +49,14 @@ class Channel:
     dataset: str
     scale: float | None
     offset: float | None
+    conversion_type: float | None
     unit: str
     pmt_voltage: float | None
+
+    @property
+    def is_linear(self) -> bool:
+        """False where another conversion than a linear one is stated."""
+        return self.conversion_type in (None, _LINEAR)
 
 
 @attrs.frozen
@@ -201,13 +211,14 @@ def _channels(group: h5py.Group, parameters: Any) -> tuple[Channel, ...]:
         name = _text(group, f"{dataset}_Name") or dataset
         taken = {channel.name for channel in found}
         prefix = f"{dataset}_Conversion_"
-        is_linear = _number(group, f"{prefix}Type") == 1
+        kind = _number(group, f"{prefix}Type")
         found.append(
             Channel(
                 name=f"{name} {dataset}" if name in taken else name,
                 dataset=group[dataset].name,
-                scale=_number(group, f"{prefix}ConversionLinearScale") if is_linear else None,
-                offset=_number(group, f"{prefix}ConversionLinearOffset") if is_linear else None,
+                scale=_number(group, f"{prefix}ConversionLinearScale"),
+                offset=_number(group, f"{prefix}ConversionLinearOffset"),
+                conversion_type=kind,
                 unit=_text(group, f"{prefix}UnitName"),
                 pmt_voltage=_pmt_voltage(parameters, name),
             )
