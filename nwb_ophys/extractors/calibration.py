@@ -151,7 +151,7 @@ def calibration_of_attributes(
 def _number(value: Any, channel: int, num_channels: int) -> float | None:
     """Return an attribute as a number, of the channel where it has several; None if it is none."""
     try:
-        found = np.asarray(value, dtype=float).ravel()
+        found = np.asarray([] if value is None else value, dtype=float).ravel()
     except (TypeError, ValueError):
         return None
     if found.size == num_channels:

@@ -14,6 +14,7 @@ from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
+from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
     DeepDict,
     get_nwb_imaging_metadata,
@@ -94,6 +95,10 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         chosen = self.parse_options(options)
         kind = chosen.photon_series_type or self.photon_series_type
         full = _of_kind(self.full_metadata(metadata), kind)
+        index = chosen.photon_series_index
+        stated = full["Ophys"].get(kind)
+        entries = stated[index : index + 1] if isinstance(stated, list) and index >= 0 else []
+        check_rate_is_known(self, entries, f"Ophys.{kind}.{index}.rate")
         source = self if chosen.stub is None else self.with_extractor(self._first(chosen.stub))
         source.add_devices(nwbfile, full)
         source.add_movie(nwbfile, full, kind, chosen)

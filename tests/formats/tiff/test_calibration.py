@@ -31,7 +31,7 @@ def _series(paths: Any, folder: Path) -> dict[str, Any]:
         return {"pixels": np.swapaxes(data[()], 1, 2), **data.attrs}
 
 
-@pytest.mark.parametrize("offset, factor", [(-32768.0, 1.0), (-500.25, 0.125), (0.0, 2.5)])
+@pytest.mark.parametrize(("offset", "factor"), [(-32768.0, 1.0), (-500.25, 0.125), (0.0, 2.5)])
 def test_a_straight_line_becomes_conversion_and_offset(tmp_path, offset, factor):
     lines = ("cf=0", f"c0={offset}", f"c1={factor}", "vunit=Gray Value")
     found = _series(_write(tmp_path / "a.tif", *lines), tmp_path)
@@ -58,7 +58,7 @@ def test_without_a_calibration_the_numbers_are_the_values(tmp_path, lines):
 
 
 @pytest.mark.parametrize(
-    "lines, words",
+    ("lines", "words"),
     [
         (("cf=4", "c0=1", "c1=2"), r"not linear, which NWB cannot hold: exponential \(cf=4\)"),
         (("cf=21",), "uncalibrated optical density"),
