@@ -6,7 +6,7 @@ knows pynwb, a file or a backend.
 
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.composition import Composition, compose_metadata
-from nwb_ophys.metadata.datetimes import parse_datetime
+from nwb_ophys.metadata.datetimes import earliest_start, is_unset_clock, parse_datetime
 from nwb_ophys.metadata.deepdict import (
     DeepDict,
     FullMetadata,
@@ -58,6 +58,7 @@ __all__ = [
     "class_schema",
     "compose_metadata",
     "dump_metadata",
+    "earliest_start",
     "field",
     "fill_metadata",
     "get_default_ophys_metadata",
@@ -68,6 +69,7 @@ __all__ = [
     "images_entry",
     "images_schema",
     "imaging_schema",
+    "is_unset_clock",
     "line_scan_entry",
     "line_scan_schema",
     "load_metadata",

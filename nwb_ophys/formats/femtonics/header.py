@@ -17,6 +17,7 @@ import numpy as np
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
+from nwb_ophys.metadata import is_unset_clock
 from nwb_ophys.paths import natural_order
 
 # Files contain both the micro sign and the Greek letter mu.
@@ -119,9 +120,11 @@ class Header:
 
     @property
     def first_start(self) -> datetime.datetime | None:
-        """Start of the first movie; None unless all movies state their start."""
+        """Start of the first movie; None unless all movies state their start on one clock."""
         starts = [unit.start for unit in self.movies]
-        return None if None in starts else min(filter(None, starts), default=None)
+        stated = [start for start in starts if start is not None]
+        is_one_clock = len({is_unset_clock(start) for start in stated}) == 1
+        return min(stated) if len(stated) == len(starts) and is_one_clock else None
 
     def label(self, unit: Unit) -> str:
         """Return a name that distinguishes a unit from the others; empty for the only movie."""
