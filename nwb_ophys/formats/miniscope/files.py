@@ -80,12 +80,12 @@ def find_device(probe: PathProbe, session: Mapping[str, Any] | None = None) -> D
         Settings in the folder above; read when not given.
     """
     names = probe.file_names
-    old = _numbered(names, _OLD_VIDEO)
+    old = _numbered(probe, _OLD_VIDEO)
     if old:
         settings = probe.read_once(read_old_settings, probe.path / OLD_SETTINGS)
         times = probe.path / OLD_TIMES if OLD_TIMES in names else None
         return _device(probe, True, old, times, settings, settings)
-    videos = _numbered(names, _VIDEO)
+    videos = _numbered(probe, _VIDEO)
     if not videos or not names & {SETTINGS, TIMES}:
         return None
     settings = _settings(probe) if SETTINGS in names else {}
@@ -136,7 +136,7 @@ def cameras(device: Device) -> list[Path]:
     return [
         folder.path
         for folder in beside.folders()
-        if _numbered(folder.file_names, _VIDEO) and find_device(folder, session) is None
+        if _numbered(folder, _VIDEO) and find_device(folder, session) is None
     ]
 
 
@@ -160,7 +160,8 @@ def _in_recording(probe: PathProbe) -> list[Device]:
     return [device for device in found if device is not None and not device.is_old]
 
 
-def _numbered(names: frozenset[str], pattern: re.Pattern[str]) -> list[tuple[int, str]]:
+def _numbered(probe: PathProbe, pattern: re.Pattern[str]) -> list[tuple[int, str]]:
+    names = probe.names(".avi") if probe.is_folder else []
     found = ((pattern.fullmatch(name), name) for name in names)
     return sorted((int(match[1]), name) for match, name in found if match)
 
