@@ -5,6 +5,7 @@ knows pynwb, a file or a backend.
 """
 
 from nwb_ophys.metadata import models
+from nwb_ophys.metadata.agreement import CommonFacts, common_facts
 from nwb_ophys.metadata.composition import Composition, compose_metadata
 from nwb_ophys.metadata.datetimes import earliest_start, is_unset_clock, parse_datetime
 from nwb_ophys.metadata.deepdict import (
@@ -49,6 +50,7 @@ from nwb_ophys.metadata.schema import (
 __all__ = [
     "BACKGROUND_PLANE_SEGMENTATION",
     "JSON_SCHEMA_DIALECT",
+    "CommonFacts",
     "Composition",
     "DeepDict",
     "FullMetadata",
@@ -56,6 +58,7 @@ __all__ = [
     "camel_case",
     "check_links",
     "class_schema",
+    "common_facts",
     "compose_metadata",
     "dump_metadata",
     "earliest_start",

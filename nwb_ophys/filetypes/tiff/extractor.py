@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,6 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         Number of samples.
     num_planes : int
         Number of planes of a sample; the extractor is volumetric if there are several.
-
-    Attributes
-    ----------
-    calibration : Calibration or None
-        Linear calibration of the pixels that the files state, in whatever format they are.
     """
 
     reads_in_parallel = True
@@ -62,11 +58,14 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         self._num_samples = num_samples
         self._num_planes = num_planes
         self.is_volumetric = num_planes > 1
+
+    @functools.cached_property
+    def calibration(self) -> Calibration | None:
+        """Linear calibration of the pixels that the files state, in whatever format they are."""
+        sources = self._reader.sources
         # The headers of files that are checked on access are not all read for this.
-        sources = reader.sources if isinstance(reader.sources, tuple) else reader.sources[:1]
-        self.calibration: Calibration | None = calibration_of_tiffs(
-            [source.table for source in sources], reader.dtype
-        )
+        tables = [each.table for each in (sources if isinstance(sources, tuple) else sources[:1])]
+        return calibration_of_tiffs(tables, self._reader.dtype)
 
     @property
     def pages_of_files(self) -> dict[Path, int]:
