@@ -27,6 +27,7 @@ from nwb_ophys.interfaces.mixins import (
     TraceWriter,
 )
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
+from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
     BACKGROUND_PLANE_SEGMENTATION,
     DeepDict,
@@ -151,6 +152,7 @@ class SegmentationInterface(
         source = self.with_extractor(self._part(chosen))
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)
+        self._check_rate(full["Ophys"], cells)
         storing = {"iterator_options": chosen.iterator_options}
         source.add_devices(nwbfile, full)
         source.add_plane_segmentation(
@@ -174,6 +176,17 @@ class SegmentationInterface(
             )
         source.add_summary_images(nwbfile, full, plane_segmentation_name=cells)
         return nwbfile
+
+    def _check_rate(self, ophys: DeepDict, cells: str) -> None:
+        """Raise where there are traces, but neither their rate nor their times are known."""
+        traces = Rois.of(self.extractor).traces
+        if not traces:
+            return
+        of_cells = [ophys[container].get(cells) or {} for container in ("Fluorescence", "DfOverF")]
+        entries = [each for own in of_cells for each in own.values()]
+        container = "DfOverF" if set(traces) == {"dff"} else "Fluorescence"
+        trace = "raw" if "raw" in traces else next(iter(traces))
+        check_rate_is_known(self, entries, f"Ophys.{container}.{cells}.{trace}.rate")
 
     def _part(self, chosen: SegmentationOptions) -> Any:
         """Return the extractor, or the part of it that the options request."""
