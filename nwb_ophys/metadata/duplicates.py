@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata.facts import (
+    another_value,
     channels_of,
-    check_facts,
     equal,
+    faults_of_facts,
     name_of,
-    other_value,
     value_of,
 )
 from nwb_ophys.metadata.links import SEGMENTATIONS, SERIES, entries_of, path_of
@@ -31,19 +32,28 @@ def check_duplicates(metadata: Mapping[str, Any]) -> None:
     Raises
     ------
     MetadataError
-        For the first value that only one of two entries states, with both values.
+        With a sentence for each value that only one of two entries states.
     """
+    faults = faults_of_duplicates(metadata)
+    if faults:
+        raise MetadataError(*faults)
+
+
+def faults_of_duplicates(metadata: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each difference of entries; see :func:`check_duplicates`."""
+    faults: list[str] = []
     for category in ("Device", "ImagingPlane"):
         for path, entry, first, holder in _repeated(entries_of(metadata, category), category):
-            check_facts(category, entry, first, path, holder, _REMEDY)
-            _check_links(path, entry, first, holder)
+            faults += faults_of_facts(category, entry, first, path, holder, _REMEDY)
+            faults += _faults_of_values(path, entry, first, holder, ("device",))
     for index, plane in enumerate(entries_of(metadata, "ImagingPlane")):
-        check_channels(plane, f"{path_of('ImagingPlane')}[{index}]")
-    _check_models(entries_of(metadata, "Device"))
+        faults += _faults_of_channels(plane, f"{path_of('ImagingPlane')}[{index}]")
+    faults += _faults_of_models(entries_of(metadata, "Device"))
     if getattr(metadata, "composition", None) is None:
         for category in (*SERIES, SEGMENTATIONS):
             for path, entry, first, holder in _repeated(entries_of(metadata, category), category):
-                _check_values(path, entry, first, holder)
+                faults += _faults_of_values(path, entry, first, holder, entry)
+    return faults
 
 
 def _repeated(entries: list[Any], category: str) -> Iterator[tuple[str, Any, Any, str]]:
@@ -53,25 +63,29 @@ def _repeated(entries: list[Any], category: str) -> Iterator[tuple[str, Any, Any
         name = name_of(entry)
         if name is None:
             continue
-        if name in known:
-            first = known[name]
-            holder = f"{path_of(category)}[{first}], which has the same name '{name}',"
-            yield f"{path_of(category)}[{index}]", entry, entries[first], holder
-        known.setdefault(name, index)
+        first = known.setdefault(name, index)
+        if first != index:
+            yield (
+                _path(category, index),
+                entry,
+                entries[first],
+                _holder(_path(category, first), name),
+            )
 
 
-def _check_links(path: str, entry: Any, first: Any, holder: str) -> None:
-    ours, theirs = value_of(entry, "device"), value_of(first, "device")
-    if ours is not None and ours != theirs:
-        where = f'{path}["device"]'
-        raise other_value(where, ours, holder, theirs, _REMEDY)
+def _path(category: str, index: int) -> str:
+    return f"{path_of(category)}[{index}]"
 
 
-def _check_values(path: str, entry: Mapping[str, Any], first: Mapping[str, Any], who: str) -> None:
-    for key, value in entry.items():
-        if value is not None and not same(value, first.get(key)):
-            where = f'{path}["{key}"]'
-            raise other_value(where, value, who, first.get(key), _REMEDY)
+def _holder(path: str, name: str) -> str:
+    return f"{path}, which has the same name '{name}',"
+
+
+def _faults_of_values(path: str, entry: Any, first: Any, holder: str, keys: Any) -> Iterator[str]:
+    for key in keys:
+        ours, theirs = value_of(entry, key), value_of(first, key)
+        if ours is not None and not same(ours, theirs):
+            yield another_value(f'{path}["{key}"]', ours, holder, theirs, _REMEDY)
 
 
 def check_channels(plane: Any, path: str) -> None:
@@ -87,6 +101,12 @@ def check_channels(plane: Any, path: str) -> None:
     ------
     MetadataError
     """
+    faults = list(_faults_of_channels(plane, path))
+    if faults:
+        raise MetadataError(*faults)
+
+
+def _faults_of_channels(plane: Any, path: str) -> Iterator[str]:
     known: dict[str, int] = {}
     channels = channels_of(plane)
     for number, channel in enumerate(channels):
@@ -95,13 +115,13 @@ def check_channels(plane: Any, path: str) -> None:
         for field in ("emission_lambda", "description"):
             ours, theirs = value_of(channel, field), value_of(channels[first], field)
             if not equal(ours, theirs):
-                holder = f"{path}[\"optical_channel\"][{first}], which has the same name '{name}',"
+                holder = _holder(f'{path}["optical_channel"][{first}]', name)
                 where = f'{path}["optical_channel"][{number}]["{field}"]'
-                raise other_value(where, ours, holder, theirs, _REMEDY)
+                yield another_value(where, ours, holder, theirs, _REMEDY)
 
 
-def _check_models(devices: list[Any]) -> None:
-    """Check the models of devices, which several devices may share."""
+def _faults_of_models(devices: list[Any]) -> Iterator[str]:
+    """Yield a sentence for each difference of models of one name, which devices may share."""
     known: dict[str, tuple[int, Any]] = {}
     for index, device in enumerate(devices):
         model = value_of(device, "model")
@@ -109,12 +129,12 @@ def _check_models(devices: list[Any]) -> None:
         if name is None:
             continue
         first, other = known.setdefault(name, (index, model))
-        holder = f"{path_of('Device')}[{first}][\"model\"], which has the same name '{name}',"
-        check_model(f'{path_of("Device")}[{index}]["model"]', model, other, holder)
+        holder = _holder(f'{_path("Device", first)}["model"]', name)
+        yield from faults_of_model(f'{_path("Device", index)}["model"]', model, other, holder)
 
 
-def check_model(path: str, model: Any, other: Any, holder: str) -> None:
-    """Raise an error where a model of a device states what another of its name does not state.
+def faults_of_model(path: str, model: Any, other: Any, holder: str) -> Iterator[str]:
+    """Yield a sentence for each value of a model of a device that another model does not state.
 
     Parameters
     ----------
@@ -123,13 +143,6 @@ def check_model(path: str, model: Any, other: Any, holder: str) -> None:
     model, other : Mapping or object
     holder : str
         The other model, in words.
-
-    Raises
-    ------
-    MetadataError
     """
-    for field in ("manufacturer", "model_number", "description"):
-        ours, theirs = value_of(model, field), value_of(other, field)
-        if ours is not None and ours != theirs:
-            where = f'{path}["{field}"]'
-            raise other_value(where, ours, holder, theirs, _REMEDY)
+    keys = ("manufacturer", "model_number", "description")
+    return _faults_of_values(path, model, other, holder, keys)

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import MetadataError
+from nwb_ophys.errors import shown
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.defaults import get_default_ophys_metadata
 
@@ -157,17 +157,10 @@ def path_of_fact(path: str, entry: Any, key: Key) -> str:
     return path + "".join(f'["{step}"]' for step in key)
 
 
-def shown(value: Any) -> str:
-    """Return a value as it is quoted in messages."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    if not isinstance(value, (str, int, float, list, tuple, type(None))):
-        value = np.asarray(value).tolist()
-    return repr(value)
-
-
-def check_facts(category: str, entry: Any, other: Any, path: str, holder: str, remedy: str) -> None:
-    """Raise an error where an entry states what another of the same name does not state.
+def faults_of_facts(
+    category: str, entry: Any, other: Any, path: str, holder: str, remedy: str
+) -> list[str]:
+    """Return a sentence for each fact of an entry that another of the same name does not state.
 
     Parameters
     ----------
@@ -179,20 +172,21 @@ def check_facts(category: str, entry: Any, other: Any, path: str, holder: str, r
         The other entry, in words.
     remedy : str
         The next step, in words.
-
-    Raises
-    ------
-    MetadataError
-        With the path of the first fact that differs, and both values.
     """
     ours, theirs = facts_of(category, entry), facts_of(category, other)
-    for key in differing(ours, theirs):
-        raise other_value(
-            path_of_fact(path, entry, key), ours[key], holder, theirs.get(key), remedy
-        )
+    return [
+        another_value(path_of_fact(path, entry, key), ours[key], holder, theirs.get(key), remedy)
+        for key in differing(ours, theirs)
+        if key in theirs or key[0] not in _UNITS.values()  # reported with the numbers
+    ]
 
 
-def other_value(path: str, ours: Any, holder: str, theirs: Any, remedy: str) -> MetadataError:
-    """Return the error for a value that differs from another of the same name."""
-    states = "does not state it" if theirs is None else f"states {shown(theirs)}"
-    return MetadataError(f"{path} is {shown(ours)}, but {holder} {states}; {remedy}.")
+def another_value(path: str, ours: Any, holder: str, theirs: Any, remedy: str) -> str:
+    """Return the sentence on a value that differs from another of the same name, for errors."""
+    states = "does not state it" if theirs is None else f"states {_shown(theirs)}"
+    return f"{path} is {_shown(ours)}, but {holder} {states}; {remedy}."
+
+
+def _shown(value: Any) -> str:
+    is_plain = isinstance(value, (str, bool, int, float, list, tuple))
+    return shown(value if is_plain else np.asarray(value).tolist())

@@ -13,17 +13,18 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.deepdict import FullMetadata
 from nwb_ophys.metadata.defaults import image_container_entry
-from nwb_ophys.metadata.duplicates import check_model
+from nwb_ophys.metadata.duplicates import faults_of_model
 from nwb_ophys.metadata.facts import (
+    another_value,
     channels_of,
-    check_facts,
     differing,
     facts_of,
+    faults_of_facts,
     name_of,
-    other_value,
     value_of,
 )
 from nwb_ophys.metadata.links import SEGMENTATIONS, SERIES, entries_of, path_of
@@ -93,7 +94,8 @@ def _join_images(metadata: FullMetadata, containers: Mapping[str, Any]) -> None:
     if name != name_of(stated):
         holder = f"the container '{name}' in the file"
         path = f'{path_of("SegmentationImages")}["description"]'
-        raise other_value(path, ours, holder, theirs, "give the container a name of its own")
+        remedy = "give the container a name of its own"
+        raise MetadataError(another_value(path, ours, holder, theirs, remedy))
     entry["name"] = numbered_name(name, containers)
 
 
@@ -107,6 +109,7 @@ class _Joining:
         self.written: dict[str, dict[str, Any]] = {}
         self.used: dict[str, None] = {}
         self.device_names: dict[str, str] = {}
+        self.faults: list[str] = []
 
     def run(self) -> None:
         """Change links, planes and devices."""
@@ -132,6 +135,8 @@ class _Joining:
                 entry["imaging_plane"] = new
         self._set_planes(set(own))
         self._set_devices()
+        if self.faults:
+            raise MetadataError(*dict.fromkeys(self.faults))
 
     # --- planes ---------------------------------------------------------------------------------
 
@@ -147,7 +152,7 @@ class _Joining:
         link = (category, index)
         if link in self.metadata.links:
             path = f"{path_of('ImagingPlane')}[{position}]"
-            self._check_plane(path, name, f"leave out the link to '{name}', or change the value")
+            self._compare_plane(path, name, f"leave out the link to '{name}', or change the value")
             return True
         return link in self.metadata.implied_links and self._fits(name, name, exactly=False)
 
@@ -167,7 +172,7 @@ class _Joining:
         if name in self.contents.planes:
             path = f"{path_of('ImagingPlane')}[{position}]"
             if not is_default:
-                self._check_plane(path, name, "give the plane a name of its own")
+                self._compare_plane(path, name, "give the plane a name of its own")
             new = numbered_name(name, {*self.contents.planes, *self.planes, *self.written})
         device = self._resolved_device(entry.get("device"))
         self.written[new] = {**entry, "name": new, "device": device}
@@ -194,12 +199,12 @@ class _Joining:
         is_known = exactly or facts_of("Device", entry)
         return not is_known or name_of(device) in _family(name, self.contents.devices)
 
-    def _check_plane(self, path: str, name: str, remedy: str) -> None:
-        """Raise the error for the first fact of ours that the plane of the file lacks."""
+    def _compare_plane(self, path: str, name: str, remedy: str) -> None:
+        """Add an error for each fact of ours that the plane of the file does not state."""
         _, entry = self.planes[name]
         plane = self.contents.planes[name]
         holder = f"the imaging plane '{name}' in the file"
-        check_facts("ImagingPlane", entry, plane, path, holder, remedy)
+        self.faults += faults_of_facts("ImagingPlane", entry, plane, path, holder, remedy)
         device, other = entry.get("device"), value_of(plane, "device")
         if device in self.devices:
             if self._is_device_of(device, plane, exactly=False):
@@ -207,10 +212,11 @@ class _Joining:
             position, own = self.devices[device]
             where = f"{path_of('Device')}[{position}]"
             both = remedy.replace("the plane a name of its own", _BOTH_NAMES)
-            check_facts("Device", own, other, where, f"the device of {holder}", both)
+            of_device = f"the device of {holder}"
+            self.faults += faults_of_facts("Device", own, other, where, of_device, both)
         if device != name_of(other):
             where = f'{path}["device"]'
-            raise other_value(where, device, holder, name_of(other), remedy)
+            self.faults.append(another_value(where, device, holder, name_of(other), remedy))
 
     def _set_planes(self, own: set[str]) -> None:
         """Replace the planes that are linked to; planes of the file are described as they are."""
@@ -238,7 +244,7 @@ class _Joining:
             path = f"{path_of('Device')}[{position}]"
             holder = f"the device '{name}' in the file"
             remedy = "give the device a name of its own"
-            check_facts("Device", entry, present[name], path, holder, remedy)
+            self.faults += faults_of_facts("Device", entry, present[name], path, holder, remedy)
             return name
         for candidate in _family(name, present):
             if _agree("Device", entry, present[candidate], exactly=True):
@@ -270,7 +276,8 @@ class _Joining:
         if is_new and name is not None and name in self.contents.device_models:
             path = f'{path_of("Device")}[{position}]["model"]'
             holder = f"the device model '{name}' in the file"
-            check_model(path, model, self.contents.device_models[name], holder)
+            other = self.contents.device_models[name]
+            self.faults += faults_of_model(path, model, other, holder)
 
     def _is_default(self, category: str, name: str) -> bool:
         """Return whether a name is ours: that of the metadata before the user edited it."""

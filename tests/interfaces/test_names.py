@@ -222,7 +222,8 @@ def assert_names_both(message: str, where: str, key: str, relation: str) -> None
         field = 'metadata["Ophys"]["ImagingPlane"][0]["optical_channel"]'
     if key == "model":
         field += '["name"]'
-    assert message.startswith(field)
+    assert key == "model" or message.startswith(field)
+    (message,) = [line for line in message.split("\n- ") if line.startswith(field)]
     ours, theirs = (value_of(where, key, relation, which) for which in (1, 0))
     if key == "model":
         ours, theirs = ours["name"], None if theirs is None else theirs["name"]
