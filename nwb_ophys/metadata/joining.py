@@ -133,8 +133,9 @@ class _Joining:
             new = self._resolved_plane(name, is_recorded or not linking)
             for _, entry in linking:
                 entry["imaging_plane"] = new
-        self._set_planes(set(own))
-        self._set_devices()
+        if not self.faults:
+            self._set_planes(set(own))
+            self._set_devices()
         if self.faults:
             raise MetadataError(*dict.fromkeys(self.faults))
 
@@ -173,6 +174,7 @@ class _Joining:
             path = f"{path_of('ImagingPlane')}[{position}]"
             if not is_default:
                 self._compare_plane(path, name, "give the plane a name of its own")
+                return name
             new = numbered_name(name, {*self.contents.planes, *self.planes, *self.written})
         device = self._resolved_device(entry.get("device"))
         self.written[new] = {**entry, "name": new, "device": device}
