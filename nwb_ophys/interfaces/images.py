@@ -38,7 +38,7 @@ class ImagesInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, StillsWrite
 
     Options = ImagesOptions
 
-    def get_metadata(self) -> DeepDict:
+    def get_metadata(self, **options: Any) -> DeepDict:
         """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = get_default_ophys_metadata()
         _, _, *planes = self.extractor.get_sample_shape()
@@ -46,7 +46,7 @@ class ImagesInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, StillsWrite
         name = "ZStack" if is_stack else "Image"
         description = "Z-stack: one image per plane." if is_stack else "A single image."
         defaults["Ophys"]["Images"] = [images_entry(name, description)]
-        return with_suffix(merge_description(defaults, self.describe()), self.part())
+        return with_suffix(merge_description(defaults, self.possible_facts()), self.part())
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata."""

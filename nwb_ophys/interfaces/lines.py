@@ -49,14 +49,14 @@ class LineScanInterface(BaseOphysInterface, DeviceWriter, LineScanWriter):
 
     Options = LineScanOptions
 
-    def get_metadata(self) -> DeepDict:
+    def get_metadata(self, **options: Any) -> DeepDict:
         """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = get_default_ophys_metadata()
         defaults["Ophys"]["LineScan"] = [line_scan_entry()]
         if self.extractor.source_images():
             entry = images_entry("LineScanSource", "Images on which the scanned line was drawn.")
             defaults["Ophys"]["Images"] = [entry]
-        return with_suffix(merge_description(defaults, self.describe()), self.part())
+        return with_suffix(merge_description(defaults, self.possible_facts()), self.part())
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata."""

@@ -172,8 +172,8 @@ def detect(
     if len(looked_at) < len(files):
         warnings.warn(
             f"Detection opened {len(looked_at)} of {len(files):,} files in '{path}' that may be "
-            "recordings. A conversion opens all of them; for detection use "
-            "detect(path, every_file=True) or, on the command line, --every-file.",
+            "recordings. A conversion opens all of them; for detection "
+            "use detect() with every_file=True (on the command line --every-file).",
             UserWarning,
             stacklevel=2,
         )

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from nwb_ophys.dtypes import is_number, not_storable
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
-from nwb_ophys.extractors.ranges import check_range
+from nwb_ophys.extractors.calibration import calibration_of_attributes
+from nwb_ophys.extractors.ranges import check_range, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
 
 # Name that CaImAn gives to the dataset.
@@ -169,7 +171,7 @@ def find_hdf5_movie(
             axes=MovieAxes.of(order, tuple(dataset.shape), what),
             dtype=dataset.dtype,
             rate=_stated_number(dataset, "fr") or None,
-            start_time=_stated_number(dataset, "start_time") or 0.0,
+            start_time=possible_number(_stated_number(dataset, "start_time"), -1e9, 1e9) or 0.0,
         )
 
 
@@ -230,7 +232,8 @@ def _usual_order(shape: tuple[int, ...], what: str) -> str:
 
 def _stated_number(dataset: h5py.Dataset, name: str) -> float | None:
     try:
-        value = float(np.asarray(dataset.attrs.get(name)).item())
+        stated = np.asarray(dataset.attrs.get(name))
+        value = math.nan if stated.dtype.kind == "b" else float(stated.item())
     except (TypeError, ValueError):  # absent, or a text
         return None
     return value if math.isfinite(value) else None
@@ -266,6 +269,12 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
     channel_index, plane_index : int, optional
         As for `AxesImagingExtractor`.
 
+    Attributes
+    ----------
+    movie : Hdf5Movie
+    calibration : Calibration or None
+        Linear calibration that the attributes of the dataset state.
+
     Raises
     ------
     SourceArgumentError
@@ -287,11 +296,19 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
                 f"'{movie.name}' in '{movie.path}' has no attribute fr, so the rate is unknown; "
                 "give sampling_frequency, in samples per second."
             )
+        if sampling_frequency is None:
+            check_stated_rate(movie.path, rate, f"the attribute fr of '{movie.name}'")
         super().__init__(movie.axes, movie.dtype, rate, channel_index, plane_index)
         self.movie = movie
         self._file = open_hdf5(movie.path)
         self._dataset = self._file[movie.name]
         _load_filters(self._dataset, movie)
+        self.calibration = calibration_of_attributes(
+            self._dataset.attrs,
+            f"'{movie.name}' in '{movie.path}'",
+            channel=self._chosen["C"],
+            num_channels=movie.axes.size("C"),
+        )
 
     def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
         if not self._file:
