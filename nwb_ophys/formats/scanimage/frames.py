@@ -109,6 +109,7 @@ def check_order(
     pages: npt.NDArray[np.int64],
     values: Sequence[float] | npt.NDArray[np.float64],
     noun: str,
+    name: str = "",
 ) -> None:
     """Check that numbers or times of the pages of one channel increase.
 
@@ -122,6 +123,8 @@ def check_order(
         Number or time of each page.
     noun : str
         What the values are, such as ``"frame number"``.
+    name : str
+        Name of the values in the header, for the message.
 
     Raises
     ------
@@ -134,9 +137,10 @@ def check_order(
     index = int(wrong[0])
     before, after = float(values[index]), float(values[index + 1])
     verb = "repeats" if before == after else "falls"
+    source = f" ({name})" if name else ""
     raise SourceError(
         f"'{path}': the {noun} {verb} from {before:.10g} on page {pages[index]} to {after:.10g} on "
-        f"page {pages[index + 1]}, although both are of one channel. {_REPEATED}"
+        f"page {pages[index + 1]}{source}, although both are of one channel. {_REPEATED}"
     )
 
 
