@@ -177,6 +177,21 @@ class Detectable:
         return ()
 
     @classmethod
+    def stated_beside(cls, path: Path, others: Sequence[Path] = ()) -> Mapping[str, Any]:
+        """Return source arguments that files beside a recording, or given with it, state.
+
+        The user's arguments replace them.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            A path of this format.
+        others : sequence of pathlib.Path
+            The other recordings and analyses that are opened with it.
+        """
+        return {}
+
+    @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
         """Return whether a file that no format recognises is a damaged file of this format.
 
