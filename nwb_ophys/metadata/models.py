@@ -107,7 +107,7 @@ class DeviceModel:
 class Device:
     """A microscope or other instrument (NWB ``Device``)."""
 
-    name: str = name("Name, unique in the file.")
+    name: str = name("Name, unique in the file.", taken=("models",))
     description: str | None = text("Description of the device.")
     manufacturer: str | None = text("Manufacturer of the device.")
     model_number: str | None = text("Model number or part number.")
@@ -116,11 +116,18 @@ class Device:
     model: Any = part("Model of the device, with more details.", DeviceModel)
 
 
+# In a file, a channel lies beside the fields of its plane.
+_FIELDS_OF_PLANE = (
+    *("description", "device", "excitation_lambda", "imaging_rate", "indicator", "location"),
+    *("reference_frame", "manifold", "origin_coords", "grid_spacing"),
+)
+
+
 @attrs.frozen(kw_only=True)
 class OpticalChannel:
     """One channel of emitted light (NWB ``OpticalChannel``)."""
 
-    name: str = name("Name of the channel.")
+    name: str = name("Name of the channel.", taken=_FIELDS_OF_PLANE)
     description: str = text("Notes on the channel.", default="not described")
     emission_lambda: float = number("Emission wavelength in nm; NaN when unknown.", required=True)
 
@@ -153,8 +160,13 @@ class TimeSeries:
     name: str = name("Name, unique in its container.")
     description: str | None = text("Description of the measurement.")
     unit: str = text("Unit of the data once converted.", default="n.a.")
-    rate: float | None = number("Samples per second in Hz, when the source does not say.")
-    starting_time: float | None = number("Time of the first sample in s, with a given rate.")
+    rate: float | None = number(
+        "Samples per second in Hz, when the source does not say.",
+        schema={"finite": True, "exclusiveMinimum": 0},
+    )
+    starting_time: float | None = number(
+        "Time of the first sample in s, with a given rate.", schema={"finite": True}
+    )
     comments: str | None = text("Comments on the series.")
     conversion: float | None = number("Factor from the data to the unit.")
     offset: float | None = number("Offset from the data to the unit, after conversion.")
@@ -234,7 +246,7 @@ class RoiResponseSeries(TimeSeries):
 class SummaryImage:
     """One summary image of a movie (NWB ``GrayscaleImage``)."""
 
-    name: str = name("Name, unique in its container.")
+    name: str = name("Name, unique in its container.", taken=("description", "order_of_images"))
     description: str | None = text("Description of the image.")
     resolution: float | None = number("Pixels per cm.")
 

@@ -164,7 +164,13 @@ def _validator_class() -> Any:
         }
     )
     extend: Any = validators.extend
-    checks = {"type": _check_type, "pattern": _check_name, "enum": _check_choice}
+    checks = {
+        "type": _check_type,
+        "pattern": _check_name,
+        "enum": _check_choice,
+        "finite": _check_finite,
+        "maximum": _check_maximum,
+    }
     return extend(Draft202012Validator, validators=checks, type_checker=checker)
 
 
@@ -215,6 +221,30 @@ def _check_choice(validator: Any, choices: Any, instance: Any, schema: Any) -> A
     is_plain = instance is None or isinstance(instance, (str, int, float))
     if not is_plain or instance not in choices:
         yield ValidationError("enum", validator="enum", validator_value=choices, instance=instance)
+
+
+def _check_finite(validator: Any, _: Any, instance: Any, schema: Any) -> Any:
+    from jsonschema import ValidationError
+
+    if isinstance(instance, (float, np.floating)) and not np.isfinite(instance):
+        text = "it must be a finite number"
+        yield ValidationError(text, validator="storable", instance=instance)
+
+
+def _check_maximum(validator: Any, maximum: Any, instance: Any, schema: Any) -> Any:
+    from jsonschema import ValidationError
+
+    # NumPy warns when it compares a small float with an integer that its type cannot hold.
+    if isinstance(instance, _REAL) and _as_float(instance) > maximum:
+        text = f"it must be at most {maximum}"
+        yield ValidationError(text, validator="storable", instance=instance)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
 
 
 def _reason_against(value: Any) -> str:
