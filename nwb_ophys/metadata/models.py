@@ -49,6 +49,10 @@ NAME = {"type": "string", "pattern": r"^(?!\.{1,2}$)[^/:\\]+$"}
 """Schema of a name in the file, in which /, : and \\ separate names."""
 
 
+# The processing module that holds containers and processed series has a description.
+FIELDS_OF_MODULE = ("description",)
+
+
 def name(doc: str, default: Any = attrs.NOTHING, *, taken: Sequence[str] = ()) -> Any:
     """Declare a field that becomes a name in the file, other than names taken in its place."""
     return field(doc, default, NAME | ({"not": {"enum": list(taken)}} if taken else {}))
@@ -157,7 +161,7 @@ class ImagingPlane:
 class TimeSeries:
     """Fields of any series besides its data (NWB ``TimeSeries``)."""
 
-    name: str = name("Name, unique in its container.")
+    name: str = name("Name, unique in its container.", taken=FIELDS_OF_MODULE)
     description: str | None = text("Description of the measurement.")
     unit: str = text("Unit of the data once converted.", default="n.a.")
     rate: float | None = number(
@@ -213,7 +217,7 @@ class LineScan(TimeSeries):
 class Images:
     """Images without a time axis, such as a z-stack (NWB ``Images``)."""
 
-    name: str = name("Name, unique in its container.")
+    name: str = name("Name, unique in its container.", taken=FIELDS_OF_MODULE)
     description: str = text("Description of the images.", default="Images of an imaging plane.")
     imaging_plane: str = text("Name of the imaging plane that the images show.", required=True)
 
@@ -231,7 +235,7 @@ class PlaneSegmentation:
 class ImageSegmentation:
     """All plane segmentations of a file (NWB ``ImageSegmentation``)."""
 
-    name: str = name("Name of the container.", "ImageSegmentation")
+    name: str = name("Name of the container.", "ImageSegmentation", taken=FIELDS_OF_MODULE)
     plane_segmentations: Sequence[Any] = parts(
         "One entry per plane segmentation.", PlaneSegmentation
     )

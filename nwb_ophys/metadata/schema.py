@@ -76,9 +76,11 @@ def _list_of(model: type) -> dict[str, Any]:
 
 
 def _by_plane(model: type, description: str) -> dict[str, Any]:
+    taken = {"enum": list(models.FIELDS_OF_MODULE)}
+    name = {**models.NAME, "not": taken, "description": "Name of the container."}
     return {
         "type": "object",
-        "properties": {"name": {**models.NAME, "description": "Name of the container."}},
+        "properties": {"name": name},
         "additionalProperties": {
             "type": "object",
             "description": description,
