@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nwb_ophys.errors import MetadataError, shown
-from nwb_ophys.metadata.links import faults_of_links
+from nwb_ophys.metadata.links import described, entries_of, faults_of_links
 from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.metadata.subjects import archive_subject
 
@@ -50,6 +50,7 @@ def check_metadata(
     if isinstance(session, Mapping):
         faults += faults_of_session(session)
     faults += _faults_of_containers(metadata.get("Ophys"))
+    faults += _faults_of_units(metadata)
     if not joins_file:
         faults += faults_of_links(metadata)
     if faults:
@@ -100,3 +101,17 @@ def _faults_of_containers(ophys: Any) -> Iterator[str]:
                 f'metadata["Ophys"]["{key}"]["name"] is {shown(name)}, the name of '
                 f'metadata["Ophys"]["{users[name]}"]; give each container a name of its own.'
             )
+
+
+def _faults_of_units(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each unit of a plane that NWB stores only with its values."""
+    for index, plane in enumerate(described(entries_of(metadata, "ImagingPlane"))):
+        for key in ("origin_coords", "grid_spacing"):
+            unit = plane.get(f"{key}_unit")
+            # Files that were read by pynwb state metres for values that are not there.
+            if isinstance(unit, str) and unit != "meters" and plane.get(key) is None:
+                path = f'metadata["Ophys"]["ImagingPlane"][{index}]'
+                yield (
+                    f'{path}["{key}_unit"] is {shown(unit)}, but NWB stores a unit with its '
+                    f'values; give {path}["{key}"] too, or leave the unit out.'
+                )

@@ -269,8 +269,9 @@ def _reason_against(value: Any) -> str:
 def _reason_against_datetime(value: Any) -> str:
     try:
         found = parse_datetime(value, "")
-        if found.tzinfo is None:
-            found.astimezone()
+        offset = (found if found.tzinfo is not None else found.astimezone()).utcoffset()
+        if offset is not None and offset.total_seconds() % 60:
+            return "its time zone must be a number of minutes; state another"
     except MetadataError:
         return "it must be an ISO 8601 date and time such as '2024-05-17T14:30:00+02:00'"
     except (OverflowError, ValueError, OSError):
