@@ -12,7 +12,7 @@ from pynwb import NWBFile
 from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.interfaces.base import BaseOphysInterface, stated_metadata
 from nwb_ophys.interfaces.conversion import Convertible, Prepared
-from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
+from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys, without_neuroconv_keys
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     Composition,
@@ -138,18 +138,22 @@ class OphysConverter(Convertible):
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata of all streams."""
         foreign = [i for i in self.interfaces.values() if not isinstance(i, BaseOphysInterface)]
-        return self._schema({key for interface in foreign for key in interface.get_metadata()})
+        keys = {key for interface in foreign for key in interface.get_metadata()}
+        return with_neuroconv_keys(self._schema(keys))
 
     def _schema(self, foreign_keys: Iterable[str]) -> dict[str, Any]:
         """Return the schema of our streams, in which the keys of other streams may be anything."""
         schema: dict[str, Any] = {}
         for interface in self.interfaces.values():
             if isinstance(interface, BaseOphysInterface):
-                schema = merge_metadata(schema, interface.get_metadata_schema()).to_dict()
+                own = without_neuroconv_keys(interface.get_metadata_schema())
+                schema = merge_metadata(schema, own).to_dict()
         properties = schema.setdefault("properties", {})
-        if any(not isinstance(i, BaseOphysInterface) for i in self.interfaces.values()):
+        foreign = [i for i in self.interfaces.values() if not isinstance(i, BaseOphysInterface)]
+        if foreign:
             # Another package checks the metadata of its own streams.
-            properties |= {key: {} for key in foreign_keys if key not in properties}
+            keys = {*foreign_keys, *(key for one in foreign for key in _schema_keys(one))}
+            properties |= {key: {} for key in keys if key not in properties}
             properties.setdefault("Ophys", {}).pop("additionalProperties", None)
         base = {"$schema": JSON_SCHEMA_DIALECT, "type": "object", "additionalProperties": False}
         return base | schema
@@ -271,7 +275,7 @@ class OphysConverter(Convertible):
         for name, interface in self.interfaces.items():
             own: Mapping[str, Any] = full.composition.project(full, name, interface)
             if not isinstance(interface, BaseOphysInterface):
-                own = DeepDict(own).to_dict()
+                own = full.composition.as_stated(own, name)
             interface.add_to_nwbfile(nwbfile, own, **options.get(name, {}))
         return nwbfile
 
@@ -292,6 +296,13 @@ class OphysConverter(Convertible):
             if isinstance(self.interfaces[name], BaseOphysInterface):
                 self.interfaces[name].parse_options(given)
         return options
+
+
+def _schema_keys(interface: Any) -> Iterable[str]:
+    """Return the keys of the metadata that another package's interface knows by its schema."""
+    if not hasattr(interface, "get_metadata_schema"):
+        return ()
+    return (interface.get_metadata_schema() or {}).get("properties") or ()
 
 
 def _adapted(interface: Any, options: Mapping[str, Any], metadata: DeepDict) -> Any:

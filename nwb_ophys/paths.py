@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ _HEAD_BYTES = 65536
 _ZARR = (".zgroup", ".zarray")
 _FEW = 100
 _NUMBER = re.compile(r"\d+")
+_NUMBERS_AND_OTHERS = re.compile(r"(\d+)")
 _MOST_DIGITS = 20
 # Far faster than a regular expression.
 _WITHOUT_DIGITS = str.maketrans("", "", "0123456789")
@@ -32,17 +33,19 @@ class PathProbe:
     path : pathlib.Path
     reads_every_file : bool
         Whether formats read the headers of all files of a folder, instead of a sample.
+    is_given : bool
+        Whether the user gave the path; a search of a folder found it otherwise.
 
     Attributes
     ----------
     path : pathlib.Path
-    reads_every_file : bool
+    reads_every_file, is_given : bool
     is_folder, is_file : bool
     """
 
-    def __init__(self, path: Path, reads_every_file: bool = False) -> None:
+    def __init__(self, path: Path, reads_every_file: bool = False, is_given: bool = True) -> None:
         self.path = path
-        self.reads_every_file = reads_every_file
+        self.reads_every_file, self.is_given = reads_every_file, is_given
         self.is_folder = path.is_dir()
         self.is_file = path.is_file()
         self._read: dict[tuple[Callable[..., Any], Path], Any] = {}
@@ -122,7 +125,7 @@ class PathProbe:
         if suffixes not in self._names:
             lists = [own for suffix in suffixes if (own := self._ending_with(suffix))]
             found = lists[0] if len(lists) == 1 else set(itertools.chain.from_iterable(lists))
-            self._names[suffixes] = sorted(found, key=natural_order)
+            self._names[suffixes] = in_natural_order(found)
         return self._names[suffixes]
 
     def _ending_with(self, suffix: str) -> list[str]:
@@ -151,7 +154,7 @@ class PathProbe:
 
     def folders(self) -> list[PathProbe]:
         """Return a probe of each subfolder, in natural order."""
-        return [self.within(name) for name in sorted(self.folder_names, key=natural_order)]
+        return [self.within(name) for name in in_natural_order(self.folder_names)]
 
     def within(self, name: str) -> PathProbe:
         """Return the probe of the file or subfolder of this name."""
@@ -209,6 +212,18 @@ def natural_order(name: str) -> tuple[str, str]:
     return _NUMBER.sub(_padded, name), name
 
 
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """Return names of files in the order of :func:`natural_order`.
+
+    One search for the numbers of all names is several times as fast as one search per name.
+    """
+    unsorted = list(names)
+    pieces = _NUMBERS_AND_OTHERS.split("\0".join(unsorted))  # no name contains a zero byte
+    pieces[1::2] = [number.zfill(_MOST_DIGITS) for number in pieces[1::2]]
+    padded = "".join(pieces).split("\0")
+    return [name for _, name in sorted(zip(padded, unsorted, strict=True))] if unsorted else []
+
+
 def without_digits(name: str) -> str:
     """Return a name without its digits, which is the same for all files of a series."""
     return name.translate(_WITHOUT_DIGITS)
@@ -247,7 +262,7 @@ def sample_of_names(names: Sequence[str], most: int) -> list[str]:
     """
     if len(names) <= most:
         return list(names)
-    keys = [without_digits(name) for name in names]
+    keys = without_digits("\0".join(names)).split("\0")
     if len(set(keys)) == 1:
         return [names[0], names[-1]]
     return _sample(keys, names, most)

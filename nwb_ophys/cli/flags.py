@@ -19,9 +19,7 @@ VALUES = ("backend", "chunk_mb", "buffer_gb", "compression", "format", "stub", "
 
 _VALUE = r""""[^"]*"|'[^']*'|\[[^\]]*\]|…|[\w*][\w.+:*-]*[\w*]|[\w*]"""
 _BOTH = re.compile(rf"\b[a-z]\w*=(?:{_VALUE}) \((?:on the command line )?(--[a-z][^()]*)\)")
-_SPOKEN = re.compile(
-    r"\b(?:it as )?[a-z]\w*(?:=[^\s,]*)?, on the command line,?(?: with)? (?=--)"
-)
+_SPOKEN = re.compile(r"\b(?:it as )?[a-z]\w*(?:=[^\s,]*)?, on the command line,?(?: with)? (?=--)")
 _PYTHON_ONLY = re.compile(r"\b(?:set_aligned_[\w*]+|temporally_align)\(\)")
 _METADATA = re.compile(rf"""metadata((?:\["[^"\]]+"\]|\[\d+\])+) ?= ?({_VALUE})""")
 # Quotes before a name mean that the text is a user's own.

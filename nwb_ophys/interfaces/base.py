@@ -33,6 +33,7 @@ from nwb_ophys.metadata import (
     fill_metadata,
     start_reported,
     unowned,
+    without_impossible,
 )
 from nwb_ophys.paths import PathProbe
 
@@ -176,6 +177,21 @@ class Detectable:
         return ()
 
     @classmethod
+    def stated_beside(cls, path: Path, others: Sequence[Path] = ()) -> Mapping[str, Any]:
+        """Return source arguments that files beside a recording, or given with it, state.
+
+        The user's arguments replace them.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            A path of this format.
+        others : sequence of pathlib.Path
+            The other recordings and analyses that are opened with it.
+        """
+        return {}
+
+    @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
         """Return whether a file that no format recognises is a damaged file of this format.
 
@@ -285,6 +301,15 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         It is merged into the defaults, lists entry by entry. None counts as not stated.
         """
         return {}
+
+    def possible_facts(self) -> Mapping[str, Any]:
+        """Return :meth:`describe` without numbers that no instrument has, which a warning names."""
+        name = path_argument(type(self).Source)
+        path = getattr(self.source, name) if name else None
+        first = path[0] if isinstance(path, list) and path else path
+        return without_impossible(
+            self.describe(), str(first) if isinstance(first, Path) else type(self).__name__
+        )
 
     def part(self) -> str:
         """Return the part of its recording that this is, such as ``Channel 1``, for names.

@@ -9,11 +9,16 @@ from typing import Any, ClassVar, Literal
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import OptionError
-from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
+from nwb_ophys.interfaces.arguments import (
+    StubOptions,
+    argument,
+    iterator_options_argument,
+    stub_of,
+)
 from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
+from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
     DeepDict,
     as_kind,
@@ -26,7 +31,7 @@ from nwb_ophys.metadata import (
 
 
 @attrs.frozen(kw_only=True)
-class ImagingOptions:
+class ImagingOptions(StubOptions):
     """Conversion options of a movie."""
 
     photon_series_type: Literal["TwoPhotonSeries", "OnePhotonSeries"] | None = argument(
@@ -56,8 +61,20 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
     photon_series_type: str = "TwoPhotonSeries"
     """Type of the photon series that this format records."""
 
+    @property
+    def imaging_extractor(self) -> Any:
+        """The extractor, by the name that neuroconv gives to it."""
+        return self.extractor
+
+    @imaging_extractor.setter
+    def imaging_extractor(self, extractor: Any) -> None:
+        self.extractor = extractor
+
     opens_again: ClassVar[bool] = False
     """Whether :meth:`open` may be called once per thread, so that several threads can read."""
+
+    states_movies: ClassVar[bool] = False
+    """Whether files of the format say that they hold a movie, so that one sample is no snapshot."""
 
     def __init__(self, *args: Any, **source: Any) -> None:
         super().__init__(*args, **source)
@@ -74,7 +91,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         """
         kind = self._kind(options)
         defaults = get_nwb_imaging_metadata(self.extractor, kind)
-        stated = as_kind(self.describe(), kind)
+        stated = as_kind(self.possible_facts(), kind)
         return with_suffix(merge_description(defaults, stated), self.part())
 
     def for_options(self, metadata: Any, options: Mapping[str, Any]) -> Any:
@@ -113,7 +130,12 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         chosen = self.parse_options(options)
         kind = chosen.photon_series_type or self.photon_series_type
         full = self.for_options(filled_with_options(self, metadata, options), options)
-        source = self if chosen.stub is None else self.with_extractor(self._first(chosen.stub))
+        index = chosen.photon_series_index
+        stated = full["Ophys"].get(kind)
+        entries = stated[index : index + 1] if isinstance(stated, list) and index >= 0 else []
+        check_rate_is_known(self, entries, f"Ophys.{kind}.{index}.rate")
+        stub = stub_of(chosen)
+        source = self if stub is None else self.with_extractor(self._first(stub))
         source.add_devices(nwbfile, full)
         source.add_movie(nwbfile, full, kind, chosen)
         return nwbfile
@@ -140,8 +162,6 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         )
 
     def _first(self, stub: int) -> Any:
-        if stub < 1:
-            raise OptionError(f"stub is {stub}; it must be at least 1 sample.")
         num_samples = int(self.extractor.get_num_samples())
         return self.extractor.slice_samples(start_sample=0, end_sample=min(stub, num_samples))
 

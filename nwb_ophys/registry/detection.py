@@ -183,7 +183,7 @@ def detect(
         if isinstance(place, _Folder):
             found += place.candidates
         elif id(place) in chosen:
-            mine = PathProbe(place.path)
+            mine = PathProbe(place.path, is_given=False)
             own = candidates_of(mine, _of_ending(place.path, place.rows))
             found += own
             damaged += [] if own else _damaged(mine, known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from roiextractors import ImagingExtractor
 
+from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.extractors.calibration import Calibration
 from nwb_ophys.extractors.ranges import check_range
+from nwb_ophys.filetypes.tiff.imagej import calibration_of_tiffs
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 
@@ -24,8 +28,8 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
     ----------
     reader : TiffPageReader
         The files; this object closes them.
-    sampling_frequency : float
-        Samples per second, in Hz.
+    sampling_frequency : float or None
+        Samples per second, in Hz; None if the files state none, which only a single sample allows.
     num_samples : int
         Number of samples.
     num_planes : int
@@ -44,16 +48,24 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         self,
         reader: TiffPageReader,
         *,
-        sampling_frequency: float,
+        sampling_frequency: float | None,
         num_samples: int,
         num_planes: int,
     ) -> None:
         super().__init__()
         self._reader = reader
-        self._sampling_frequency = float(sampling_frequency)
+        self.stated_rate = None if sampling_frequency is None else float(sampling_frequency)
         self._num_samples = num_samples
         self._num_planes = num_planes
         self.is_volumetric = num_planes > 1
+
+    @functools.cached_property
+    def calibration(self) -> Calibration | None:
+        """Linear calibration of the pixels that the files state, in whatever format they are."""
+        sources = self._reader.sources
+        # The headers of files that are checked on access are not all read for this.
+        tables = [each.table for each in (sources if isinstance(sources, tuple) else sources[:1])]
+        return calibration_of_tiffs(tables, self._reader.dtype)
 
     @property
     def pages_of_files(self) -> dict[Path, int]:
@@ -124,8 +136,20 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         return self._num_samples
 
     def get_sampling_frequency(self) -> float:
-        """Return the number of samples per second, in Hz."""
-        return self._sampling_frequency
+        """Return the number of samples per second, in Hz.
+
+        Raises
+        ------
+        SourceArgumentError
+            For a single sample without a stated rate.
+        """
+        if self.stated_rate is None:
+            raise SourceArgumentError(
+                f"'{next(iter(self.pages_of_files))}' has a single sample per stream and states no "
+                "interval above 0, so that it is an image or a z-stack rather than a movie; to "
+                "write it as a movie, give sampling_frequency, in samples per second."
+            )
+        return self.stated_rate
 
     def get_dtype(self) -> np.dtype:
         """Return the type of a pixel, in native byte order."""

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.metadata import common_facts
 from nwb_ophys.paths import PathProbe, natural_order
 
 SETTINGS, TIMES = "metaData.json", "timeStamps.csv"
 OLD_SETTINGS, OLD_TIMES = "settings_and_notes.dat", "timestamp.dat"
+# Settings of the device that NWB has no field for; the description of the device lists them.
+SETTINGS_OF_DEVICE = ("gain", "led0", "ewl", "excitation", "msCamExposure", "compression")
 
 _VIDEO = re.compile(r"(\d+)\.avi", re.IGNORECASE)
 _OLD_VIDEO = re.compile(r"msCam(\d+)\.avi", re.IGNORECASE)
@@ -70,6 +74,28 @@ class Device:
         return _start(self.session)
 
 
+def common_settings(devices: Sequence[Device]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings of the device, and of the recording, that all recordings state alike.
+
+    Parameters
+    ----------
+    devices : sequence of Device
+        The recordings that are joined; settings that differ are left out with a warning.
+    """
+    where = f"'{devices[0].folder}'"
+    if len(devices) > 1:
+        where = f"'{Path(os.path.commonpath([device.folder.absolute() for device in devices]))}'"
+    labels = ["/".join(device.folder.absolute().parts[-2:]) for device in devices]
+    names = (*SETTINGS_OF_DEVICE, "deviceName", "deviceType", "frameRate")
+    of_device = [{name: device.settings.get(name) for name in names} for device in devices]
+    names = ("researcherName", "experimentName")
+    of_session = [{name: device.session.get(name) for name in names} for device in devices]
+    return (
+        common_facts(where, zip(labels, of_device, strict=True), "recordings"),
+        common_facts(where, zip(labels, of_session, strict=True), "recordings"),
+    )
+
+
 def find_device(probe: PathProbe, session: Mapping[str, Any] | None = None) -> Device | None:
     """Return the Miniscope whose files lie in a folder, or None.
 
@@ -80,12 +106,12 @@ def find_device(probe: PathProbe, session: Mapping[str, Any] | None = None) -> D
         Settings in the folder above; read when not given.
     """
     names = probe.file_names
-    old = _numbered(names, _OLD_VIDEO)
+    old = _numbered(probe, _OLD_VIDEO)
     if old:
         settings = probe.read_once(read_old_settings, probe.path / OLD_SETTINGS)
         times = probe.path / OLD_TIMES if OLD_TIMES in names else None
         return _device(probe, True, old, times, settings, settings)
-    videos = _numbered(names, _VIDEO)
+    videos = _numbered(probe, _VIDEO)
     if not videos or not names & {SETTINGS, TIMES}:
         return None
     settings = _settings(probe) if SETTINGS in names else {}
@@ -136,7 +162,7 @@ def cameras(device: Device) -> list[Path]:
     return [
         folder.path
         for folder in beside.folders()
-        if _numbered(folder.file_names, _VIDEO) and find_device(folder, session) is None
+        if _numbered(folder, _VIDEO) and find_device(folder, session) is None
     ]
 
 
@@ -160,7 +186,8 @@ def _in_recording(probe: PathProbe) -> list[Device]:
     return [device for device in found if device is not None and not device.is_old]
 
 
-def _numbered(names: frozenset[str], pattern: re.Pattern[str]) -> list[tuple[int, str]]:
+def _numbered(probe: PathProbe, pattern: re.Pattern[str]) -> list[tuple[int, str]]:
+    names = probe.names(".avi") if probe.is_folder else []
     found = ((pattern.fullmatch(name), name) for name in names)
     return sorted((int(match[1]), name) for match, name in found if match)
 

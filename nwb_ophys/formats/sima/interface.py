@@ -108,8 +108,10 @@ class SimaSegmentationInterface(SegmentationInterface):
         """Return the evidence for a SIMA folder with ROIs: its pickles."""
         probe = PathProbe.of(path)
         names = probe.file_names
+        if "dataset.pkl" not in names:
+            return None
         found = [n for n in sorted(names) if n == "rois.pkl" or _is_signals(n)]
-        if "dataset.pkl" not in names or not found:
+        if not found:
             return None
         if not _is_dataset(probe):
             return None
