@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from pynwb import NWBFile
@@ -12,6 +13,8 @@ from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.conversion import Convertible, Prepared
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
+from nwb_ophys.interfaces.relations import Comparison, Relations
+from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     Composition,
@@ -98,7 +101,8 @@ class OphysConverter(Convertible):
         return self._compose().metadata
 
     def _compose(self) -> Composition:
-        return compose_metadata({n: i.get_metadata() for n, i in self.interfaces.items()})
+        metadata = {name: each.get_metadata() for name, each in self.interfaces.items()}
+        return compose_metadata(metadata, Relations.of(self.interfaces).planes(metadata))
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata of all streams."""
@@ -223,11 +227,16 @@ class OphysConverter(Convertible):
         options = self._checked_options(conversion_options)
         full = self._full_metadata(metadata)
         self.temporally_align(full, options)
+        relations = Relations.of(self.interfaces)
+        clocks = Comparison(relations, full, full.composition, options).clocks()
         for name, interface in self.interfaces.items():
             own: Mapping[str, Any] = full.composition.project(full, name, interface)
             if not isinstance(interface, BaseOphysInterface):
                 own = DeepDict(own).to_dict()
-            interface.add_to_nwbfile(nwbfile, own, **options.get(name, {}))
+            with ExitStack() as stack:
+                if name in clocks and isinstance(interface, SegmentationInterface):
+                    stack.enter_context(interface.compared(clocks[name]))
+                interface.add_to_nwbfile(nwbfile, own, **options.get(name, {}))
         return nwbfile
 
     def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:

@@ -20,6 +20,16 @@ class TimeAlignment:
     _is_aligned = False
     """Whether the user has set the times."""
 
+    @property
+    def times_are_set(self) -> bool:
+        """Whether the user has set or shifted the times."""
+        return self._is_aligned
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether the times count from the start of the session instead of the recording."""
+        return self._unshifted is not None
+
     def get_original_timestamps(self) -> NDArray[np.float64]:
         """Return the times of the samples in seconds, as the source counts them."""
         native = self.extractor.get_native_timestamps()

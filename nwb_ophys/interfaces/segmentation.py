@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import MetadataError, OptionError
-from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
+from nwb_ophys.interfaces.arguments import argument, iterator_options_argument, path_argument
 from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
     ImageWriter,
@@ -28,7 +31,8 @@ from nwb_ophys.metadata import (
     with_suffix,
 )
 from nwb_ophys.rois.model import Rois
-from nwb_ophys.rois.views import FirstSamples, SelectedRois
+from nwb_ophys.rois.views import FirstSamples, SelectedRois, WithTimes
+from nwb_ophys.timing import Clock
 from nwb_ophys.writers.streams import background_entry
 
 
@@ -54,6 +58,12 @@ class SegmentationOptions:
     roi_ids: list[int | str] | None = argument(
         "Ids of the ROIs to write, in this order; all ROIs by default.", default=None
     )
+    align: Literal["movie", "own"] | None = argument(
+        "Times of the traces: those of the movie that the ROIs were made from (movie), or those "
+        "that their own files state (own). By default those of a movie with as many samples, if "
+        "the files of the ROIs state only a rate and the movie has timestamps or the same rate.",
+        default=None,
+    )
     stub: int | None = argument("Write only the first N samples of the traces.", default=None)
     iterator_options: dict[str, Any] | None = iterator_options_argument(
         "buffer_gb and chunk_mb of masks and traces, whose shapes differ.", shapes=False
@@ -70,6 +80,32 @@ class SegmentationInterface(
     """
 
     Options = SegmentationOptions
+
+    _clock_of_movie: Clock | None = None
+    """Times that the traces get instead of their own."""
+    _is_compared = False
+    """Whether the caller has compared the stream with its movie."""
+
+    def made_from(self) -> MadeFrom | None:
+        """Return what the files state of the movie that they were made from: the names of files."""
+        path = getattr(self.source, path_argument(type(self.source)) or "", None)
+        return MadeFrom(files=self.movie_files(path) if isinstance(path, Path) else ())
+
+    @contextmanager
+    def compared(self, clock: Clock | None) -> Iterator[None]:
+        """Write the traces with the times of a movie, with which the caller has compared them.
+
+        Parameters
+        ----------
+        clock : Clock or None
+            The times of the movie; None to keep those of the traces.
+        """
+        before = self._clock_of_movie, self._is_compared
+        self._clock_of_movie, self._is_compared = clock, True
+        try:
+            yield
+        finally:
+            self._clock_of_movie, self._is_compared = before
 
     def get_metadata(self) -> DeepDict:
         """Return the metadata that the files state, with defaults for the rest; edit it freely."""
@@ -146,7 +182,10 @@ class SegmentationInterface(
 
     def _part(self, chosen: SegmentationOptions) -> Any:
         """Return the extractor, or the part of it that the options request."""
-        extractor = self.extractor
+        extractor, clock = self.extractor, self._clock_of_movie
+        if clock is not None:
+            num_samples = int(extractor.get_num_samples())
+            extractor = WithTimes(extractor, clock.times(num_samples), clock.rate)
         if chosen.stub is not None:
             if chosen.stub < 1:
                 raise OptionError(f"stub is {chosen.stub}; it must be at least 1 sample.")
