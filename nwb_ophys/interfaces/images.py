@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -11,7 +11,7 @@ from pynwb import NWBFile
 from nwb_ophys.errors import OptionError
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.base import BaseOphysInterface
-from nwb_ophys.interfaces.mixins import DeviceWriter, StillsWriter
+from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, StillsWriter
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.metadata import (
     DeepDict,
@@ -30,7 +30,7 @@ class ImagesOptions:
     stub: int | None = argument("Write only the first N planes.", default=None)
 
 
-class ImagesInterface(BaseOphysInterface, DeviceWriter, StillsWriter):
+class ImagesInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, StillsWriter):
     """Base class for images without a time axis; each interface is one channel.
 
     The extractor is that of a movie with one sample. Its planes become ``GrayscaleImage`` objects
@@ -76,4 +76,53 @@ class ImagesInterface(BaseOphysInterface, DeviceWriter, StillsWriter):
             raise OptionError(f"stub is {chosen.stub}; it must be at least 1 plane.")
         full = self.full_metadata(metadata)
         self.add_devices(nwbfile, full)
+        # Images cannot be linked to their plane, but the plane states the facts of both.
+        self.add_imaging_plane(nwbfile, full, full["Ophys"]["Images"][0]["imaging_plane"])
         return self.add_stills(nwbfile, full, num_planes=chosen.stub)
+
+
+@attrs.frozen(kw_only=True)
+class OnlySampleSource:
+    """Source arguments of the only sample of a movie."""
+
+    movie: Any = argument("The interface of a movie with one sample.")
+
+
+class OnlySampleInterface(ImagesInterface):
+    """One channel of a recording that holds a single sample: an image or a z-stack."""
+
+    Source = OnlySampleSource
+
+    @classmethod
+    def open(cls, source: Any) -> Any:
+        """Return the extractor of the movie."""
+        return source.movie.extractor
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the metadata of the movie; the facts of its series become a description."""
+        stated = dict(self.source.movie.describe())
+        ophys = dict(stated.get("Ophys", {}))
+        series = [
+            ophys.pop(kind)[0] for kind in ("TwoPhotonSeries", "OnePhotonSeries") if kind in ophys
+        ]
+        facts = [_sentence(key, value) for each in series for key, value in each.items()]
+        text = " ".join(fact for fact in facts if fact)
+        return {**stated, "Ophys": {**ophys, "Images": [{"description": text or None}]}}
+
+    def channel_names(self) -> Sequence[str]:
+        """Return the names of all channels of the recording."""
+        return list(self.source.movie.channel_names())
+
+    def part(self) -> str:
+        """Return the part of its recording that the movie is."""
+        return str(self.source.movie.part())
+
+
+_NOT_FACTS = ("name", "imaging_plane", "dimension", "unit")
+
+
+def _sentence(key: str, value: Any) -> str:
+    """Return a fact of a photon series as a sentence; a description is one already."""
+    if key in _NOT_FACTS or value is None:
+        return ""
+    return str(value) if key == "description" else f"{key}: {value}."

@@ -59,6 +59,9 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
     opens_again: ClassVar[bool] = False
     """Whether :meth:`open` may be called once per thread, so that several threads can read."""
 
+    states_movies: ClassVar[bool] = False
+    """Whether files of the format say that they hold a movie, so that one sample is no snapshot."""
+
     def __init__(self, *args: Any, **source: Any) -> None:
         super().__init__(*args, **source)
         if self.opens_again:

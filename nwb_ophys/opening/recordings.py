@@ -21,6 +21,7 @@ from nwb_ophys.opening.grouping import (
     streams_of_groups,
     without_incomplete,
 )
+from nwb_ophys.opening.only_samples import as_recorded
 from nwb_ophys.opening.sessions import check_one_session
 from nwb_ophys.opening.texts import distinct_name, parse_options, read_text
 from nwb_ophys.registry import (
@@ -179,10 +180,12 @@ def open_recording(
     found, given = _found([Path(path) for path in paths], format_names, options or {})
     interfaces = open_all(found, given, all_in_one=all_in_one)
     converter = OphysConverter(interfaces)
-    conversion = {
-        name: parse_options(given, arguments_schema(interface.Options, "")["properties"])
+    schemas = {
+        name: arguments_schema(interface.Options, "")["properties"]
         for name, interface in interfaces.items()
     }
+    _check_effect(given, found, schemas)
+    conversion = {name: parse_options(given, schema) for name, schema in schemas.items()}
     return Recording(converter, conversion, tuple(found))
 
 
@@ -262,7 +265,7 @@ def open_all(
         for part, arguments in streams_of_groups(cls, found.groups, source).items():
             # Classes of other packages need not have class_of.
             opens = cls.class_of(arguments) if hasattr(cls, "class_of") else cls
-            interface = opens(**arguments)
+            interface = as_recorded(opens(**arguments), row, given)
             if given.get(option_asking_for(row)):
                 interface.default_options = dict(cls.request_defaults)
             interfaces[_stream_name(stem, part, interfaces)] = interface
@@ -340,6 +343,23 @@ def _check_known(given: Mapping[str, Any], classes: Sequence[Any], with_options:
         hint = f" Did you mean '{close[0]}'?" if close else ""
         options = f"Options: {', '.join(known)}" if known else "These formats have no options"
         raise OptionError(f"There is no option '{unknown[0]}' here.{hint} {options}.")
+
+
+def _check_effect(
+    given: Mapping[str, Any],
+    recordings: Sequence[FoundRecordings],
+    schemas: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Raise for an option of movies or ROIs where all that was found is images or lines."""
+    classes = [found.row.load() for found in recordings if found.groups]
+    sources = {name for cls in classes for name in _source_schema(cls)}
+    for name in given.keys() - sources:
+        of_formats = [c for c in classes if name in arguments_schema(c.Options, "")["properties"]]
+        if of_formats and not any(name in schema for schema in schemas.values()):
+            raise OptionError(
+                f"The option {name} has no effect on what was found: {', '.join(schemas)}. "
+                "Leave it out."
+            )
 
 
 def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, Any]) -> None:

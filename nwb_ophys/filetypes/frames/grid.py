@@ -124,11 +124,12 @@ def rate_and_times(
     elapsed: Times,
     given: float | None,
     indices: Integers | None = None,
-) -> tuple[float, Times | None]:
+) -> tuple[float | None, Times | None]:
     """Return the rate in Hz, and the times of samples in seconds where they are known.
 
     The rate is the user's, else the mean rate of the stated times, else it follows from the
-    requested interval. Times are None if the samples follow each other at the rate.
+    requested interval. Times are None if the samples follow each other at the rate. A single
+    sample, which may be an image or a z-stack, needs no rate.
 
     Parameters
     ----------
@@ -152,16 +153,13 @@ def rate_and_times(
     stated = sample_times(path, elapsed, "ElapsedTime-ms")
     planned = planned_rate(summary)
     rate = select_rate(path, given, mean_rate(stated), planned, "ElapsedTime-ms of its frames")
-    if rate is None:
-        single = "has a single sample per stream, and " if len(elapsed) == 1 else ""
+    if rate is None and len(elapsed) > 1:
         raise SourceArgumentError(
-            f"'{path}' {single}states neither the times of its frames (ElapsedTime-ms) nor an "
-            "interval (Interval_ms) above 0; give sampling_frequency, in samples per second."
-            if not single or np.isnan(elapsed).any()
-            else f"'{path}' {single}no interval (Interval_ms) above 0, so that it is an image or "
-            "a z-stack rather than a movie; to write it as a movie, give sampling_frequency, in "
-            "samples per second."
+            f"'{path}' states neither the times of its frames (ElapsedTime-ms) nor an interval "
+            "(Interval_ms) above 0; give sampling_frequency, in samples per second."
         )
+    if rate is None:
+        return None, None
     if given is None and stated is not None:
         return rate, stated
     if indices is not None and (np.diff(indices, prepend=-1) != 1).any():

@@ -37,7 +37,7 @@ def describe_recording(
     name, emission = extractor.channel_name, facts.pop("emission_lambda", None)
     optical = {"name": camel_case(name), "emission_lambda": emission} if name else {}
     plane = {
-        "imaging_rate": extractor.get_sampling_frequency(),
+        "imaging_rate": extractor.stated_rate,
         "optical_channel": [optical],
         **facts,
         **grid_spacing(_spacing(summary, frame, spacing), extractor.is_volumetric),

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from roiextractors import ImagingExtractor
 
+from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.extractors.ranges import check_range
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
@@ -24,8 +25,8 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
     ----------
     reader : TiffPageReader
         The files; this object closes them.
-    sampling_frequency : float
-        Samples per second, in Hz.
+    sampling_frequency : float or None
+        Samples per second, in Hz; None if the files state none, which only a single sample allows.
     num_samples : int
         Number of samples.
     num_planes : int
@@ -44,13 +45,13 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         self,
         reader: TiffPageReader,
         *,
-        sampling_frequency: float,
+        sampling_frequency: float | None,
         num_samples: int,
         num_planes: int,
     ) -> None:
         super().__init__()
         self._reader = reader
-        self._sampling_frequency = float(sampling_frequency)
+        self.stated_rate = None if sampling_frequency is None else float(sampling_frequency)
         self._num_samples = num_samples
         self._num_planes = num_planes
         self.is_volumetric = num_planes > 1
@@ -124,8 +125,20 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         return self._num_samples
 
     def get_sampling_frequency(self) -> float:
-        """Return the number of samples per second, in Hz."""
-        return self._sampling_frequency
+        """Return the number of samples per second, in Hz.
+
+        Raises
+        ------
+        SourceArgumentError
+            For a single sample without a stated rate.
+        """
+        if self.stated_rate is None:
+            raise SourceArgumentError(
+                f"'{next(iter(self.pages_of_files))}' has a single sample per stream and states no "
+                "interval above 0, so that it is an image or a z-stack rather than a movie; to "
+                "write it as a movie, give sampling_frequency, in samples per second."
+            )
+        return self.stated_rate
 
     def get_dtype(self) -> np.dtype:
         """Return the type of a pixel, in native byte order."""

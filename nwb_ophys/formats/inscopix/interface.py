@@ -43,6 +43,7 @@ class InscopixImagingInterface(ImagingInterface):
     """A movie of an Inscopix miniscope: one plane and one colour."""
 
     Source = InscopixSource
+    states_movies = True
     photon_series_type = "OnePhotonSeries"
 
     @classmethod

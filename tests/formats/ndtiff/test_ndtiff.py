@@ -206,8 +206,9 @@ def test_a_rate_is_asked_for_if_none_is_stated(tmp_path, channels):
     )
     assert nwb_ophys.open(planned).extractor.get_sampling_frequency() == 4
     single = write_ndtiff(tmp_path / "c", channels["DAPI"][:1])
+    movie = NDTiffImagingInterface(single)
     with pytest.raises(SourceArgumentError, match="an image or a z-stack rather than a movie"):
-        nwb_ophys.open(single)
+        movie.create_nwbfile({"NWBFile": {"session_start_time": "2024-05-17T14:00:00+02:00"}})
 
 
 def test_what_is_stated_is_in_the_file(tmp_path, channels):
