@@ -22,12 +22,12 @@ class TimeAlignment:
 
     @property
     def times_are_set(self) -> bool:
-        """Whether the user has set or shifted the times."""
+        """Return whether the user has set or shifted the times."""
         return self._is_aligned
 
     @property
     def is_shifted(self) -> bool:
-        """Whether the times count from the start of the session instead of the recording."""
+        """Return whether the times count from the start of the session, not of the recording."""
         return self._unshifted is not None
 
     def get_original_timestamps(self) -> NDArray[np.float64]:

@@ -58,7 +58,7 @@ class Stream:
 
     @property
     def is_segmentation(self) -> bool:
-        """Whether the stream holds ROIs."""
+        """Return whether the stream holds ROIs."""
         return isinstance(self.extractor, SegmentationExtractor)
 
     @property

@@ -21,6 +21,7 @@ from nwb_ophys.interfaces.mixins import (
     PlaneWriter,
     TraceWriter,
 )
+from nwb_ophys.interfaces.movies_in_file import Addition
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.metadata import (
     BACKGROUND_PLANE_SEGMENTATION,
@@ -153,9 +154,12 @@ class SegmentationInterface(
         """
         chosen = self.parse_options(options)
         full = self.full_metadata(metadata)
-        source = self.with_extractor(self._part(chosen))
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)
+        clock = self._clock_of_movie
+        if not self._is_compared:
+            full, clock = Addition(nwbfile, self, full, chosen, cells).compare()
+        source = self.with_extractor(self._part(chosen, clock))
         storing = {"iterator_options": chosen.iterator_options}
         source.add_devices(nwbfile, full)
         source.add_plane_segmentation(
@@ -180,16 +184,16 @@ class SegmentationInterface(
         source.add_summary_images(nwbfile, full, plane_segmentation_name=cells)
         return nwbfile
 
-    def _part(self, chosen: SegmentationOptions) -> Any:
-        """Return the extractor, or the part of it that the options request."""
-        extractor, clock = self.extractor, self._clock_of_movie
-        if clock is not None:
-            num_samples = int(extractor.get_num_samples())
-            extractor = WithTimes(extractor, clock.times(num_samples), clock.rate)
+    def _part(self, chosen: SegmentationOptions, clock: Clock | None) -> Any:
+        """Return the extractor, or the part of it that the options request, with its times."""
+        extractor = self.extractor
         if chosen.stub is not None:
             if chosen.stub < 1:
                 raise OptionError(f"stub is {chosen.stub}; it must be at least 1 sample.")
             extractor = FirstSamples(extractor, chosen.stub)
+        if clock is not None:
+            num_samples = int(extractor.get_num_samples())
+            extractor = WithTimes(extractor, clock.times(num_samples)[:num_samples], clock.rate)
         return extractor if chosen.roi_ids is None else SelectedRois(extractor, chosen.roi_ids)
 
 
