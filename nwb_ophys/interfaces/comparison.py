@@ -100,6 +100,14 @@ def timed(
     return Timed(name=name, num_samples=num_samples, clock=clock) if num_samples else None
 
 
+def simultaneous(movies: Sequence[Timed | None]) -> Timed | None:
+    """Return the first of some movies if all have the same times, such as channels; else None."""
+    first = movies[0] if movies else None
+    if first is None or any(each is None or not each.is_simultaneous(first) for each in movies):
+        return None
+    return first
+
+
 @attrs.frozen(kw_only=True)
 class Alignment:
     """Ways to decide between the times of traces and of their movie.
@@ -118,6 +126,8 @@ class Alignment:
         Whether the user stated the rate.
     states_start : bool
         Whether the source states when it began.
+    noun : str
+        The word for the samples of the stream.
     """
 
     align: str | None = None
@@ -126,11 +136,7 @@ class Alignment:
     has_times: bool = False
     has_rate: bool = False
     states_start: bool = False
-
-    @property
-    def noun(self) -> str:
-        """The word for the samples of the stream."""
-        return "traces" if self.can_align else "frames"
+    noun: str = "traces"
 
 
 @attrs.define
@@ -203,7 +209,7 @@ def clock_to_take(own: Timed | None, movie: Timed, chosen: Alignment, notes: Not
         return None
     if not chosen.can_align:
         if own.clock.is_regular and not _agree(own.rates[0], movie):
-            _note_rate_of_movie(own, movie, notes)
+            _note_rate_of_series(own, movie, chosen, notes)
         return None
     return (
         _with_own_rate(own, movie, chosen, notes)
@@ -255,10 +261,10 @@ def _note_rates(own: Timed, movie: Timed, notes: Notes) -> None:
     )
 
 
-def _note_rate_of_movie(own: Timed, movie: Timed, notes: Notes) -> None:
+def _note_rate_of_series(own: Timed, movie: Timed, chosen: Alignment, notes: Notes) -> None:
     notes.add(
-        f"The processed movie {{streams}} has a rate of {own.rate_in_words}, but the movie "
-        f"'{movie.name}', which has as many samples, {movie.rate_in_words}. If its rate is wrong, "
+        f"The {chosen.noun} of {{streams}} have a rate of {own.rate_in_words}, but the movie "
+        f"'{movie.name}', which has as many samples, {movie.rate_in_words}. If the first is wrong, "
         "state the right one in the metadata, as the rate of its series.",
         own.name,
     )

@@ -83,6 +83,17 @@ class Choice:
     reason: str = ""
     candidates: tuple[Recorded, ...] = ()
 
+    def of_same_time(self, num_samples: int) -> tuple[Recorded, ...]:
+        """Return the movies that may have the times of the analysis, such as other channels.
+
+        A movie of another field may be the same recording before it was cropped or binned.
+        """
+        if self.reason == "plane":
+            return ()
+        if self.reason == "field":
+            return tuple(m for m in self.candidates if m.num_samples == num_samples)
+        return self.candidates
+
 
 def lies_in(field: Sequence[int], other: Sequence[int]) -> bool:
     """Return whether masks of a field, (columns, rows[, planes]), lie in the field of a movie."""
@@ -203,11 +214,17 @@ def recorded(name: str, interface: Any, extractor: Any, num_samples: int) -> Rec
     )
 
 
+def paths_of(interface: Any) -> list[Path]:
+    """Return the paths that an interface of this package was opened with."""
+    source: Any = getattr(interface, "source", None)
+    cls: Any = type(source)
+    argument = path_argument(cls) if attrs.has(cls) else None
+    stated = getattr(source, argument) if argument else None
+    paths = stated if isinstance(stated, (list, tuple)) else [stated]
+    return [path for path in paths if isinstance(path, Path)]
+
+
 def _files_of(interface: Any, extractor: Any) -> set[str]:
     """Return the names of the files that a movie is read from."""
     found = {Path(file).name for file in getattr(extractor, "pages_of_files", ())}
-    source = getattr(interface, "source", None)
-    argument = path_argument(type(source)) if attrs.has(type(source)) else None
-    stated = getattr(source, argument) if argument else None
-    paths = stated if isinstance(stated, (list, tuple)) else [stated]
-    return found | {path.name for path in paths if isinstance(path, Path)}
+    return found | {path.name for path in paths_of(interface)}

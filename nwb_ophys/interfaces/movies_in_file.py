@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -19,6 +19,7 @@ from nwb_ophys.interfaces.comparison import (
     clock_to_take,
     listed,
     shape_in_words,
+    simultaneous,
     stated_times,
     timed,
 )
@@ -58,7 +59,7 @@ class Addition:
     ----------
     nwbfile : pynwb.NWBFile
     interface : SegmentationInterface
-    metadata : Mapping
+    metadata : DeepDict
         Complete metadata of the segmentation.
     chosen : SegmentationOptions
     name : str
@@ -67,12 +68,12 @@ class Addition:
 
     nwbfile: NWBFile
     interface: Any
-    metadata: Mapping[str, Any]
+    metadata: DeepDict
     chosen: Any
     name: str
     notes: Notes = attrs.field(factory=Notes)
 
-    def compare(self) -> tuple[Mapping[str, Any], Clock | None]:
+    def compare(self) -> tuple[DeepDict, Clock | None]:
         """Return the metadata with the plane of the movie, and the times of it that are taken.
 
         Warns of disagreements.
@@ -105,7 +106,8 @@ class Addition:
                 metadata = self._on_plane(plane, target)
             if movie is None:
                 self._note_unknown(stream, choice, movies)
-        clock = self._clock(stream, movie or choice.movie, movies)
+        candidates = (movie,) if movie else choice.of_same_time(stream.num_samples)
+        clock = self._clock(stream, [_timed_series(each, movies[each]) for each in candidates])
         self.notes.warn(stacklevel=5)
         return metadata, clock
 
@@ -123,7 +125,7 @@ class Addition:
 
     def _plane(self) -> str | None:
         entries = described(entries_of(self.metadata, SEGMENTATIONS))
-        own = next((entry for entry in entries if entry["name"] == self.name), {})
+        own: Any = next((entry for entry in entries if entry["name"] == self.name), {})
         return own.get("imaging_plane")
 
     def _is_open(self, plane: str | None) -> bool:
@@ -163,7 +165,7 @@ class Addition:
         fitting.sort(key=lambda movie: movie.num_samples != stream.num_samples)
         return fitting[0] if fitting else None
 
-    def _on_plane(self, old: str | None, new: str | None) -> Mapping[str, Any]:
+    def _on_plane(self, old: str | None, new: str | None) -> DeepDict:
         """Return the metadata with a link to a plane of the file, or to a plane of their own."""
         metadata = DeepDict(self.metadata)
         name = new or self._free_plane(str(old))
@@ -176,7 +178,7 @@ class Addition:
                 plane["name"] = name if plane["name"] == old else plane["name"]
             return metadata
         device = self.nwbfile.imaging_planes[new].device.name
-        own = next((plane for plane in planes if plane["name"] == old), {})
+        own: Any = next((plane for plane in planes if plane["name"] == old), {})
         kept = [plane for plane in planes if plane["name"] not in (old, new)]
         set_entries(metadata, "ImagingPlane", [*kept, {**own, "name": new, "device": device}])
         drop_unused_default_device({self.name: metadata})
@@ -209,9 +211,7 @@ class Addition:
             stream.name,
         )
 
-    def _clock(
-        self, stream: Stream, movie: Recorded | None, movies: Mapping[Recorded, Any]
-    ) -> Clock | None:
+    def _clock(self, stream: Stream, movies: Sequence[Timed]) -> Clock | None:
         if stream.num_samples == 0:
             return None
         stated = stated_times(self.metadata, self.name)
@@ -222,15 +222,15 @@ class Addition:
             align=getattr(self.chosen, "align", None),
             states_start="session_start_time" in (self.metadata.get("NWBFile") or {}),
         )
-        if movie is None:
+        reference = simultaneous(movies)
+        if reference is None:
             if chosen.align == "movie":
                 raise OptionError(
                     f"align=movie is given for '{self.name}', but it is not known from which of "
-                    f"the movies {listed(each.name for each in movies)} in the file it was made. "
-                    "Link it to the imaging plane of its movie in the metadata."
+                    "the movies in the file it was made. Link it to the imaging plane of its movie "
+                    "in the metadata."
                 )
             return None
-        reference = _timed_series(movie, movies[movie])
         own = timed(stream.name, stream.extractor, **stated)
         return clock_to_take(own, reference, chosen, self.notes)
 

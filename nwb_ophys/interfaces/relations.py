@@ -10,7 +10,6 @@ import attrs
 from roiextractors import ImagingExtractor, SegmentationExtractor
 
 from nwb_ophys.errors import MetadataError, OptionError
-from nwb_ophys.interfaces.arguments import path_argument
 from nwb_ophys.interfaces.comparison import (
     Alignment,
     Notes,
@@ -18,6 +17,7 @@ from nwb_ophys.interfaces.comparison import (
     clock_to_take,
     listed,
     shape_in_words,
+    simultaneous,
     stated_times,
     timed,
 )
@@ -27,6 +27,7 @@ from nwb_ophys.interfaces.made_from import (
     Recorded,
     choose_movie,
     lies_in,
+    paths_of,
     recorded,
 )
 from nwb_ophys.metadata import Composition
@@ -80,10 +81,8 @@ class Stream:
     @property
     def path(self) -> Path | None:
         """The path that the stream is read from, if it is one."""
-        source = getattr(self.interface, "source", None)
-        argument = path_argument(type(source)) if attrs.has(type(source)) else None
-        stated = getattr(source, argument) if argument else None
-        return stated if isinstance(stated, Path) else None
+        stated = paths_of(self.interface)
+        return stated[0] if len(stated) == 1 else None
 
 
 def extractor_of(interface: Any) -> Any:
@@ -229,11 +228,11 @@ class Comparison:
         movie = self._movie_on_plane(stream, choice)
         if movie is None:
             self._note_unknown(stream, choice)
-            movie = self._movie_for_times(stream, choice)
         if stream.num_samples == 0:
             return None
         chosen = self._alignment(stream)
-        reference = None if movie is None else self._timed(self.relations.streams[movie.name])
+        candidates = (movie,) if movie else choice.of_same_time(stream.num_samples)
+        reference = simultaneous([self._timed(self._stream(each)) for each in candidates])
         if reference is None:
             if chosen.align == "movie":
                 raise OptionError(
@@ -358,21 +357,8 @@ class Comparison:
 
     # --- times ----------------------------------------------------------------------------------
 
-    def _movie_for_times(self, stream: Stream, choice: Choice) -> Recorded | None:
-        """Return a movie with the times of a stream that is not linked to the plane of a movie."""
-        if choice.movie is not None:
-            return choice.movie
-        if choice.reason == "plane":
-            return None
-        movies = choice.candidates
-        if choice.reason == "field":
-            movies = tuple(m for m in movies if m.num_samples == stream.num_samples)
-        clocks = [self._timed(self.relations.streams[movie.name]) for movie in movies]
-        first = clocks[0] if clocks else None
-        alike = first is not None and all(
-            each is not None and each.is_simultaneous(first) for each in clocks
-        )
-        return movies[0] if alike else None
+    def _stream(self, movie: Recorded) -> Stream:
+        return self.relations.streams[movie.name]
 
     def _timed(self, stream: Stream) -> Timed | None:
         entry = self._entry(stream.name, self.metadata)[2]
@@ -396,6 +382,7 @@ class Comparison:
             align=getattr(chosen, "align", None),
             can_align=can_align,
             states_start=stream.name in self.composition.delays,
+            noun="traces" if stream.is_segmentation else "frames",
         )
 
 
@@ -405,8 +392,7 @@ def alignment_of(
     stated: Mapping[str, Any],
     *,
     align: str | None,
-    can_align: bool = True,
-    states_start: bool = False,
+    **fields: Any,
 ) -> Alignment:
     """Return what decides between the times of a stream and of its movie.
 
@@ -416,8 +402,9 @@ def alignment_of(
     extractor : roiextractors.SegmentationExtractor or roiextractors.ImagingExtractor
     stated : Mapping
         Rate and starting time in the metadata of the traces.
-    align, can_align, states_start
-        See :class:`Alignment`.
+    align : {"movie", "own", None}
+    **fields
+        Further attributes of :class:`Alignment`.
 
     Raises
     ------
@@ -440,9 +427,8 @@ def alignment_of(
     given = extractor_times(extractor) is not None and not is_shifted
     return Alignment(
         align=align,
-        can_align=can_align,
         is_set=is_set or (native is None and given),
         has_times=native is not None,
         has_rate=has_rate,
-        states_start=states_start,
+        **fields,
     )

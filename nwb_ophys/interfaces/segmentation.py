@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import MetadataError, OptionError
-from nwb_ophys.interfaces.arguments import argument, iterator_options_argument, path_argument
+from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
 from nwb_ophys.interfaces.base import BaseOphysInterface
-from nwb_ophys.interfaces.made_from import MadeFrom
+from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
     ImageWriter,
@@ -89,8 +88,8 @@ class SegmentationInterface(
 
     def made_from(self) -> MadeFrom | None:
         """Return what the files state of the movie that they were made from: the names of files."""
-        path = getattr(self.source, path_argument(type(self.source)) or "", None)
-        return MadeFrom(files=self.movie_files(path) if isinstance(path, Path) else ())
+        paths = paths_of(self)
+        return MadeFrom(files=self.movie_files(paths[0]) if paths else ())
 
     @contextmanager
     def compared(self, clock: Clock | None) -> Iterator[None]:
@@ -153,7 +152,7 @@ class SegmentationInterface(
             The same.
         """
         chosen = self.parse_options(options)
-        full = self.full_metadata(metadata)
+        full: DeepDict = self.full_metadata(metadata)
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)
         clock = self._clock_of_movie
