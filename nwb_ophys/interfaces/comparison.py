@@ -233,6 +233,12 @@ def _by_rate(own: Timed, movie: Timed, chosen: Alignment, notes: Notes) -> Clock
     (rate,) = own.rates
     agrees = _agree(rate, movie)
     if not movie.clock.is_regular:
+        if not movie.rates:  # times that are not finite or go backwards, of which its writer warns
+            return None
+        apart = abs((own.clock.starting_time or 0.0) - float(movie.times[0]))
+        if chosen.states_start and apart > 0.5 / movie.rates[0]:
+            _note_difference(own, own, movie, chosen, notes)
+            return None
         if not agrees:
             notes.add(
                 f"The source of {{streams}} states a rate of {own.rate_in_words}, but the frames "

@@ -199,7 +199,8 @@ def recorded(name: str, interface: Any, extractor: Any, num_samples: int) -> Rec
     num_samples : int
     """
     rows, columns, *planes = (int(size) for size in extractor.get_sample_shape())
-    names = list(interface.channel_names()) if hasattr(interface, "channel_names") else []
+    list_channels = getattr(interface, "channel_names", None)
+    names = list(list_channels()) if callable(list_channels) else []
     is_one_of_many = len(names) > 1
     own = interface.channel_name() if is_one_of_many else None
     source = getattr(interface, "source", None)

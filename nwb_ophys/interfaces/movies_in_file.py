@@ -220,7 +220,7 @@ class Addition:
             stream.extractor,
             stated,
             align=getattr(self.chosen, "align", None),
-            states_start="session_start_time" in (self.metadata.get("NWBFile") or {}),
+            states_start="session_start_time" in (self.interface.describe().get("NWBFile") or {}),
         )
         reference = simultaneous(movies)
         if reference is None:
