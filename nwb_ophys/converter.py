@@ -27,6 +27,7 @@ from nwb_ophys.metadata import (
     unowned,
     validate,
 )
+from nwb_ophys.metadata.plane_links import link_background
 
 
 class OphysConverter(Convertible):
@@ -231,6 +232,7 @@ class OphysConverter(Convertible):
         clocks = Comparison(relations, full, full.composition, options).clocks()
         for name, interface in self.interfaces.items():
             own: Mapping[str, Any] = full.composition.project(full, name, interface)
+            link_background(own, full.composition.plane_of(name))
             if not isinstance(interface, BaseOphysInterface):
                 own = DeepDict(own).to_dict()
             with ExitStack() as stack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,7 +28,7 @@ from nwb_ophys.interfaces.made_from import Choice, MadeFrom, Recorded, choose_mo
 from nwb_ophys.interfaces.relations import Stream, alignment_of
 from nwb_ophys.metadata import DeepDict
 from nwb_ophys.metadata.links import SEGMENTATIONS, described, entries_of, path_of, set_entries
-from nwb_ophys.metadata.plane_links import is_described_plane, plane_of
+from nwb_ophys.metadata.plane_links import is_described_plane, link_background, plane_of
 from nwb_ophys.metadata.sharing import drop_unused_default_device
 from nwb_ophys.rois.views import FirstSamples
 from nwb_ophys.timing import Clock
@@ -51,7 +52,7 @@ def movies_in(nwbfile: NWBFile) -> list[tuple[Recorded, Any]]:
     return found
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Addition:
     """A segmentation that is added to a file with movies.
 
@@ -99,7 +100,11 @@ class Addition:
         plane = self._plane()
         movie = self._movie_on(plane, stream, movies)
         metadata = self.metadata
-        if movie is None and self._is_open(plane):
+        if not self._is_open(plane):
+            metadata = DeepDict(metadata)
+            if len(entries_of(metadata, SEGMENTATIONS)) > 1:
+                link_background(metadata, self._default_plane)
+        elif movie is None:
             movie = choice.movie
             target = None if movie is None else movies[movie].imaging_plane.name
             if target != plane:
@@ -138,7 +143,11 @@ class Addition:
         """Return whether the file has a plane of the name that the ROIs' plane has by default."""
         if plane not in self.nwbfile.imaging_planes:
             return False
-        return plane == plane_of(self.interface.get_metadata())
+        return plane == self._default_plane
+
+    @functools.cached_property
+    def _default_plane(self) -> str | None:
+        return plane_of(self.interface.get_metadata())
 
     def _movie_on(
         self, plane: str | None, stream: Stream, movies: Mapping[Recorded, Any]

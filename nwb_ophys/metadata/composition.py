@@ -26,7 +26,7 @@ from nwb_ophys.metadata.links import (
     set_entries,
 )
 from nwb_ophys.metadata.naming import distinct_suffixes, unused_name
-from nwb_ophys.metadata.plane_links import set_planes_apart, unite_with_movies
+from nwb_ophys.metadata.plane_links import plane_of, set_planes_apart, unite_with_movies
 from nwb_ophys.metadata.sharing import same, share_devices_and_planes
 
 # The lists whose entries each belong to one stream.
@@ -88,6 +88,11 @@ class Composition:
                 )
             set_entries(view, category, [entries[i] for i in self.claims[stream][category]])
         return view
+
+
+    def plane_of(self, stream: str) -> str | None:
+        """Return the plane to which a stream links before the user's choice."""
+        return plane_of(self.project(self.metadata, stream))
 
 
 def compose_metadata(

@@ -30,6 +30,23 @@ def is_described_plane(metadata: Mapping[str, Any], name: str) -> bool:
     return any(is_described(entry, default) for entry in entries)
 
 
+def link_background(metadata: Mapping[str, Any], before: str | None) -> None:
+    """Link the background of a stream to the plane that the user chose for its ROIs.
+
+    Parameters
+    ----------
+    metadata : Mapping
+        The metadata of one stream; changed.
+    before : str or None
+        Name of the plane before the choice of the user; links to other planes are kept.
+    """
+    entries = described(entries_of(metadata, SEGMENTATIONS))
+    for entry in entries[1:]:
+        is_background = entry["name"].startswith("Background")
+        if is_background and entry.get("imaging_plane") == before:
+            entry["imaging_plane"] = entries[0].get("imaging_plane")
+
+
 def set_planes_apart(local: Mapping[str, DeepDict], movies: Mapping[str, str | None]) -> None:
     """Give the planes of some streams names that no other stream uses.
 

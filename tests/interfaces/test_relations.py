@@ -333,6 +333,18 @@ def test_an_unknown_movie_is_asked_for(recording, tmp_path):
     assert len(nwbfile.imaging_planes) == 2
 
 
+def test_the_background_lies_in_the_plane_that_was_chosen_for_the_rois(recording, tmp_path):
+    (path,) = write_scanimage(tmp_path / "a.tif", {1: recording.movie, 2: recording.movie[::-1]})
+    caiman = write_caiman(tmp_path / "c.hdf5", recording)
+    converter = open_recording([path, caiman]).converter
+    metadata = converter.get_metadata()
+    metadata.deep_update(START)
+    cells, _ = metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"]
+    cells["imaging_plane"] = "ImagingPlaneChannel2"
+    tables = _planes(converter.create_nwbfile(metadata))[1]
+    assert set(tables.values()) == {"ImagingPlaneChannel2"}
+
+
 def test_a_plane_that_is_described_is_not_asked_for(recording, tmp_path):
     converter = open_recording(_two_channels(tmp_path, recording)).converter
     metadata = converter.get_metadata()

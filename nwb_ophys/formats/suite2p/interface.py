@@ -240,11 +240,13 @@ def _original_of(movie: Any) -> OriginalFiles:
 def _made_from(extractor: Any) -> MadeFrom:
     """Return the files, the channel and the plane of the recording that an extractor is of."""
     ops = extractor.options
+    # The folders of a mesoscope's recording count its planes and regions together.
+    has_regions = bool(ops.get("mesoscan")) or (ops.get("nrois") or 1) > 1
     return MadeFrom(
         files=tuple(raw_file_names(ops)),
         channel=recorded_channel(extractor.channel_name, ops),
         num_channels=ops.get("nchannels", 1),
-        plane=plane_number(extractor.plane_name),
+        plane=None if has_regions else plane_number(extractor.plane_name),
         num_planes=ops.get("nplanes", 1),
     )
 
