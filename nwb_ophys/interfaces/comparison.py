@@ -208,7 +208,7 @@ def clock_to_take(own: Timed | None, movie: Timed, chosen: Alignment, notes: Not
         _note_difference(own, own, movie, chosen, notes)
         return None
     if not chosen.can_align:
-        if own.clock.is_regular and not _agree(own.rates[0], movie):
+        if own.clock.is_regular and not rates_agree(own, movie):
             _note_rate_of_series(own, movie, chosen, notes)
         return None
     return (
@@ -230,8 +230,7 @@ def _required(own: Timed | None, movie: Timed, chosen: Alignment) -> Clock | Non
 
 def _by_rate(own: Timed, movie: Timed, chosen: Alignment, notes: Notes) -> Clock | None:
     """Compare traces that state only a rate with a movie of as many samples."""
-    (rate,) = own.rates
-    agrees = _agree(rate, movie)
+    agrees = rates_agree(own, movie)
     if not movie.clock.is_regular:
         if not movie.rates:  # times that are not finite or go backwards, of which its writer warns
             return None
@@ -278,7 +277,7 @@ def _note_rate_of_series(own: Timed, movie: Timed, chosen: Alignment, notes: Not
 
 def _with_own_rate(own: Timed, movie: Timed, chosen: Alignment, notes: Notes) -> Clock | None:
     """Compare traces whose rate the user stated; they keep it, and begin with the movie."""
-    if movie.clock.is_regular and not _agree(own.rates[0], movie):
+    if movie.clock.is_regular and not rates_agree(own, movie):
         _note_rates(own, movie, notes)
         return None
     start = own.clock.starting_time if chosen.states_start else float(movie.times[0])
@@ -311,9 +310,10 @@ def _note_difference(
     )
 
 
-def _agree(rate: float, movie: Timed) -> bool:
-    tolerance = RATE_TOLERANCE if movie.clock.is_regular else _TOLERANCE_OF_TIMESTAMPS
-    return any(abs(rate - other) <= tolerance * other for other in movie.rates)
+def rates_agree(own: Timed, other: Timed) -> bool:
+    """Return whether the rate of one stream is that of another one, within its tolerance."""
+    tolerance = RATE_TOLERANCE if other.clock.is_regular else _TOLERANCE_OF_TIMESTAMPS
+    return any(abs(own.rates[0] - rate) <= tolerance * rate for rate in other.rates)
 
 
 def _is_downsampled(own: Timed, movie: Timed) -> bool:

@@ -16,6 +16,7 @@ from nwb_ophys.interfaces.comparison import (
     Timed,
     clock_to_take,
     listed,
+    rates_agree,
     shape_in_words,
     simultaneous,
     stated_times,
@@ -221,8 +222,27 @@ class Comparison:
             name: self._clock(self.relations.derived[name], choice)
             for name, choice in self.relations.choices.items()
         }
+        if not self.relations.movies:
+            self._compare_segmentations()
         self.notes.warn(stacklevel=4)
         return found
+
+    def _compare_segmentations(self) -> None:
+        """Compare the rates of segmentations that may be of one movie, which is not converted."""
+        first: dict[Any, Timed] = {}
+        for stream in self.relations.derived.values():
+            own = self._timed(stream) if stream.is_segmentation and stream.num_samples else None
+            if own is None or not own.clock.is_regular:
+                continue
+            other = first.setdefault((stream.field, own.num_samples), own)
+            if not rates_agree(own, other):
+                self.notes.add(
+                    f"The traces of {{streams}} have a rate of {own.rate_in_words}, those of "
+                    f"'{other.name}', with the same field and as many samples, "
+                    f"{other.rate_in_words}. If both are of one movie, state the right rate in the "
+                    "metadata of the traces.",
+                    stream.name,
+                )
 
     def _clock(self, stream: Stream, choice: Choice) -> Clock | None:
         movie = self._movie_on_plane(stream, choice)

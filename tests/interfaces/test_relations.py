@@ -150,6 +150,14 @@ def test_planes_with_the_same_disagreement_are_one_note(tmp_path):
     assert len(caught) == 1
 
 
+def test_rates_of_segmentations_without_a_movie_are_compared(recording, other, tmp_path):
+    suite2p = Suite2pSegmentationInterface(_suite2p(tmp_path, recording, fs=10.0))
+    caiman = CaimanSegmentationInterface(write_caiman(tmp_path / "c.hdf5", recording))
+    with pytest.warns(UserWarning, match=r"'caiman' have .* 30 Hz.*'suite2p'.*10 Hz"):
+        _create({"suite2p": suite2p, "caiman": caiman})
+    _create({"suite2p": suite2p, "elsewhere": _rois(other)})
+
+
 def test_a_rate_in_the_metadata_is_compared_and_kept(recording):
     converter = OphysConverter({"movie": _movie(recording), "rois": _rois(recording)})
     metadata = converter.get_metadata()
