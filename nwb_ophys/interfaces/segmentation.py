@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import MetadataError, OptionError
-from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
-from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.errors import MetadataError
+from nwb_ophys.interfaces.arguments import (
+    StubOptions,
+    argument,
+    iterator_options_argument,
+    stub_of,
+)
+from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
@@ -37,7 +41,7 @@ from nwb_ophys.writers.streams import background_entry
 
 
 @attrs.frozen(kw_only=True)
-class SegmentationOptions:
+class SegmentationOptions(StubOptions):
     """Conversion options of a segmentation."""
 
     plane_segmentation_name: str | None = argument(
@@ -81,39 +85,37 @@ class SegmentationInterface(
 
     Options = SegmentationOptions
 
-    _clock_of_movie: Clock | None = None
-    """Times that the traces get instead of their own."""
-    _is_compared = False
-    """Whether the caller has compared the stream with its movie."""
-
     def made_from(self) -> MadeFrom | None:
         """Return what the files state of the movie that they were made from: the names of files."""
         paths = paths_of(self)
         return MadeFrom(files=self.movie_files(paths[0]) if paths else ())
 
-    @contextmanager
-    def compared(self, clock: Clock | None) -> Iterator[None]:
-        """Write the traces with the times of a movie, with which the caller has compared them.
+    @property
+    def segmentation_extractor(self) -> Any:
+        """The extractor, by the name that neuroconv gives to it."""
+        return self.extractor
+
+    @segmentation_extractor.setter
+    def segmentation_extractor(self, extractor: Any) -> None:
+        self.extractor = extractor
+
+    def get_metadata(self, **options: Any) -> DeepDict:
+        """Return the metadata that the files state, with defaults for the rest; edit it freely.
+
+        Traces, images and background components that are not there, or that the options leave out,
+        have no entries.
 
         Parameters
         ----------
-        clock : Clock or None
-            The times of the movie; None to keep those of the traces.
+        **options
+            See :class:`SegmentationOptions`.
         """
-        before = self._clock_of_movie, self._is_compared
-        self._clock_of_movie, self._is_compared = clock, True
-        try:
-            yield
-        finally:
-            self._clock_of_movie, self._is_compared = before
-
-    def get_metadata(self) -> DeepDict:
-        """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = DeepDict(get_nwb_segmentation_metadata(self.extractor))
-        metadata = with_suffix(merge_description(defaults, self.describe()), self.part())
+        metadata = with_suffix(merge_description(defaults, self.possible_facts()), self.part())
         rois = Rois.of(self.extractor)
-        if rois.background_ids:
+        if rois.background_ids and self.parse_options(options).include_background:
             self._describe_background(metadata["Ophys"], rois)
+        _leave_out_absent(metadata["Ophys"], rois)
         return metadata
 
     def _describe_background(self, ophys: DeepDict, rois: Rois) -> None:
@@ -152,7 +154,7 @@ class SegmentationInterface(
             The same.
         """
         chosen = self.parse_options(options)
-        full: DeepDict = self.full_metadata(metadata)
+        full: DeepDict = filled_with_options(self, metadata, options)
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)
         clock = self._clock_of_movie
@@ -186,14 +188,32 @@ class SegmentationInterface(
     def _part(self, chosen: SegmentationOptions, clock: Clock | None) -> Any:
         """Return the extractor, or the part of it that the options request, with its times."""
         extractor = self.extractor
-        if chosen.stub is not None:
-            if chosen.stub < 1:
-                raise OptionError(f"stub is {chosen.stub}; it must be at least 1 sample.")
-            extractor = FirstSamples(extractor, chosen.stub)
+        stub = stub_of(chosen)
+        if stub is not None:
+            extractor = FirstSamples(extractor, stub)
         if clock is not None:
             num_samples = int(extractor.get_num_samples())
             extractor = WithTimes(extractor, clock.times(num_samples)[:num_samples], clock.rate)
         return extractor if chosen.roi_ids is None else SelectedRois(extractor, chosen.roi_ids)
+
+
+def _leave_out_absent(ophys: DeepDict, rois: Rois) -> None:
+    """Remove the entries of traces and images that the segmentation does not have."""
+    names = [entry["name"] for entry in ophys["ImageSegmentation"]["plane_segmentations"]]
+    images = {name for name, image in rois.extractor.get_images_dict().items() if image is not None}
+    traces = {name: set(rois.traces) for name in names[:1]}
+    traces |= {name: set(rois.background_traces) for name in names[1:]}
+    for container in ("Fluorescence", "DfOverF", "SegmentationImages"):
+        is_there = False
+        for plane, members in list(ophys.get(container, {}).items()):
+            if isinstance(members, dict):
+                known = images if container == "SegmentationImages" else traces.get(plane, set())
+                ophys[container][plane] = {k: v for k, v in members.items() if k in known}
+                is_there = is_there or bool(ophys[container][plane])
+                if not ophys[container][plane]:
+                    del ophys[container][plane]
+        if not is_there:
+            ophys.pop(container, None)
 
 
 def _check_name_is_free(nwbfile: NWBFile, container: str, name: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.npy import load_npy
 from nwb_ophys.paths import PathProbe
 
@@ -327,6 +328,7 @@ def check_ops(path: Path, ops: Mapping[str, Any]) -> None:
                 f"'{path}' states {key} = {ops[key]!r}; it must be a number above 0. Correct it, "
                 "or run Suite2p again."
             )
+    check_stated_rate(path, float(ops["fs"]), "fs")
 
 
 def placed(name: str, image: NDArray[Any], ops: dict[str, Any]) -> NDArray[Any]:
