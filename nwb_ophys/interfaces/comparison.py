@@ -207,15 +207,13 @@ def clock_to_take(own: Timed | None, movie: Timed, chosen: Alignment, notes: Not
     if chosen.has_times:
         _note_difference(own, own, movie, chosen, notes)
         return None
-    if not chosen.can_align:
-        if own.clock.is_regular and not rates_agree(own, movie):
-            _note_rate_of_series(own, movie, chosen, notes)
-        return None
-    return (
-        _with_own_rate(own, movie, chosen, notes)
-        if chosen.has_rate
-        else _by_rate(own, movie, chosen, notes)
-    )
+    if chosen.has_rate:
+        return _with_own_rate(own, movie, chosen, notes)
+    if chosen.can_align:
+        return _by_rate(own, movie, chosen, notes)
+    if own.clock.is_regular and not rates_agree(own, movie):
+        _note_rates(own, movie, chosen, notes)
+    return None
 
 
 def _required(own: Timed | None, movie: Timed, chosen: Alignment) -> Clock | None:
@@ -248,7 +246,7 @@ def _by_rate(own: Timed, movie: Timed, chosen: Alignment, notes: Notes) -> Clock
             )
         return movie.clock
     if not agrees:
-        _note_rates(own, movie, notes)
+        _note_rates(own, movie, chosen, notes)
         return None
     start = own.clock.starting_time if chosen.states_start else movie.clock.starting_time
     taken = attrs.evolve(movie.clock, starting_time=start)
@@ -256,21 +254,19 @@ def _by_rate(own: Timed, movie: Timed, chosen: Alignment, notes: Notes) -> Clock
     return None if is_same else taken
 
 
-def _note_rates(own: Timed, movie: Timed, notes: Notes) -> None:
-    notes.add(
-        f"The traces of {{streams}} have a rate of {own.rate_in_words}, but the movie "
-        f"'{movie.name}', which has as many samples, {movie.rate_in_words}. The traces are written "
-        f"at {own.rate_in_words}; give align=movie (--option align=movie) to write them with the "
-        "times of the movie, or align=own to hide this note.",
-        own.name,
+def _note_rates(own: Timed, movie: Timed, chosen: Alignment, notes: Notes) -> None:
+    remedy = (
+        "If the first is wrong, state the right one in the metadata, as the rate of its series."
     )
-
-
-def _note_rate_of_series(own: Timed, movie: Timed, chosen: Alignment, notes: Notes) -> None:
+    if chosen.can_align:
+        remedy = (
+            f"The traces are written at {own.rate_in_words}; give align=movie (--option "
+            "align=movie) to write them with the times of the movie, or align=own to hide this "
+            "note."
+        )
     notes.add(
         f"The {chosen.noun} of {{streams}} have a rate of {own.rate_in_words}, but the movie "
-        f"'{movie.name}', which has as many samples, {movie.rate_in_words}. If the first is wrong, "
-        "state the right one in the metadata, as the rate of its series.",
+        f"'{movie.name}', which has as many samples, {movie.rate_in_words}. {remedy}",
         own.name,
     )
 
@@ -278,7 +274,7 @@ def _note_rate_of_series(own: Timed, movie: Timed, chosen: Alignment, notes: Not
 def _with_own_rate(own: Timed, movie: Timed, chosen: Alignment, notes: Notes) -> Clock | None:
     """Compare traces whose rate the user stated; they keep it, and begin with the movie."""
     if movie.clock.is_regular and not rates_agree(own, movie):
-        _note_rates(own, movie, notes)
+        _note_rates(own, movie, chosen, notes)
         return None
     start = own.clock.starting_time if chosen.states_start else float(movie.times[0])
     moved = attrs.evolve(own, clock=attrs.evolve(own.clock, starting_time=start))

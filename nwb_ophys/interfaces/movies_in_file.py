@@ -1,10 +1,10 @@
-"""ROIs that are added to a file with movies: their plane and their times."""
+"""ROIs that are added to a file with movies, and movies that are added to a file with ROIs."""
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -14,7 +14,9 @@ from pynwb import NWBFile
 from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
 
 from nwb_ophys.errors import MetadataError, OptionError
+from nwb_ophys.interfaces.arguments import stub_of
 from nwb_ophys.interfaces.comparison import (
+    Alignment,
     Notes,
     Timed,
     clock_to_take,
@@ -112,7 +114,7 @@ class Addition:
             if movie is None:
                 self._note_unknown(stream, choice, movies)
         candidates = (movie,) if movie else choice.of_same_time(stream.num_samples)
-        clock = self._clock(stream, [_timed_series(each, movies[each]) for each in candidates])
+        clock = self._clock(stream, [_timed_series(each.name, movies[each]) for each in candidates])
         self.notes.warn(stacklevel=5)
         return metadata, clock
 
@@ -123,7 +125,7 @@ class Addition:
 
     def _extractor(self, movies: Mapping[Recorded, Any]) -> Any:
         """Return the extractor, or its first samples where the movie was cut like these."""
-        extractor, stub = self.interface.extractor, getattr(self.chosen, "stub", None)
+        extractor, stub = self.interface.extractor, stub_of(self.chosen)
         if stub is not None and any(movie.num_samples == stub for movie in movies):
             return FirstSamples(extractor, stub)
         return extractor
@@ -244,12 +246,67 @@ class Addition:
         return clock_to_take(own, reference, chosen, self.notes)
 
 
-def _timed_series(movie: Recorded, series: Any) -> Timed:
+def compare_with_rois(nwbfile: NWBFile, before: Collection[str]) -> None:
+    """Compare a movie that was added to a file with the ROIs on its imaging plane.
+
+    The ROIs are written already, so that disagreements are only noted.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+    before : collection of str
+        Names of the movies that the file had before.
+    """
+    notes = Notes()
+    for movie, series in movies_in(nwbfile):
+        if movie.name in before:
+            continue
+        for table, traces in _rois_on(nwbfile, series.imaging_plane):
+            field = _field_of(table)
+            if field is not None and not lies_in(field, movie.field):
+                notes.add(
+                    f"The masks of {{streams}} in the file have a field of {shape_in_words(field)} "
+                    f"pixels, the movie '{movie.name}' {shape_in_words(movie.field)}, but both lie "
+                    f"in the imaging plane '{series.imaging_plane.name}'. Give the movie a plane "
+                    "of its own in the metadata.",
+                    table.name,
+                )
+            elif traces is not None:
+                own = _timed_series(table.name, traces)
+                is_regular = own.clock.is_regular
+                chosen = Alignment(can_align=False, has_rate=is_regular, has_times=not is_regular)
+                clock_to_take(own, _timed_series(movie.name, series), chosen, notes)
+    notes.warn(stacklevel=4)
+
+
+def _rois_on(nwbfile: NWBFile, plane: Any) -> list[tuple[Any, Any]]:
+    """Return the plane segmentations on a plane, each with a series of its traces or None."""
+    modules = [module.data_interfaces.values() for module in nwbfile.processing.values()]
+    containers = list(itertools.chain(*modules))
+    tables = [t for c in containers for t in getattr(c, "plane_segmentations", {}).values()]
+    traces = [s for c in containers for s in getattr(c, "roi_response_series", {}).values()]
+    return [
+        (table, next((series for series in traces if series.rois.table is table), None))
+        for table in tables
+        if table.imaging_plane is plane
+    ]
+
+
+def _field_of(table: Any) -> tuple[int, ...] | None:
+    """Return the field of image masks, (columns, rows[, planes]); None for lists of pixels."""
+    if "image_mask" not in table.colnames:
+        return None
+    shape = get_data_shape(table["image_mask"].data)
+    return None if shape is None or None in shape else tuple(int(size) for size in shape[1:])
+
+
+def _timed_series(name: str, series: Any) -> Timed:
+    """Return the samples of a series in a file with their times."""
     if series.timestamps is not None:
         clock = Clock(timestamps=np.asarray(_values(series.timestamps), dtype=np.float64))
     else:
         clock = Clock(rate=series.rate, starting_time=series.starting_time or 0.0)
-    return Timed(name=movie.name, num_samples=movie.num_samples, clock=clock)
+    return Timed(name=name, num_samples=get_data_shape(series.data)[0], clock=clock)
 
 
 def _values(stored: Any) -> Any:

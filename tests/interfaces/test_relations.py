@@ -541,3 +541,18 @@ def test_an_interface_alone_compares_with_an_nwbfile_object(recording):
     nwbfile = _movie(recording).create_nwbfile(START)
     with pytest.warns(UserWarning, match="25 samples.*40 samples"):
         _rois(recording, samples=25).add_to_nwbfile(nwbfile)
+
+
+def test_a_movie_is_compared_with_the_rois_of_the_file(recording, other):
+    late = _movie(recording)
+    late.set_aligned_timestamps(LOST)
+    nwbfile = _rois(recording).create_nwbfile(START)
+    with pytest.warns(UserWarning, match=r"'PlaneSegmentation'.*differ by up to 0.2 s"):
+        late.add_to_nwbfile(nwbfile)
+    nwbfile = _rois(recording, samples=25).create_nwbfile(START)
+    with pytest.warns(UserWarning, match=r"'PlaneSegmentation' have 25 samples.*40 samples"):
+        _movie(recording).add_to_nwbfile(nwbfile)
+    nwbfile = _rois(other).create_nwbfile(START)
+    with pytest.warns(UserWarning, match=r"28 x 20 \(x, y\) pixels.*34 x 24.*'ImagingPlane'"):
+        _movie(recording).add_to_nwbfile(nwbfile)
+    _movie(recording).add_to_nwbfile(_rois(recording).create_nwbfile(START))
