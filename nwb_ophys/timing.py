@@ -99,7 +99,8 @@ def clock_of(
         When neither the extractor nor the user states a rate or times.
     """
     times = extractor_times(extractor)
-    nominal = extractor.get_sampling_frequency()
+    stated = extractor.get_sampling_frequency()
+    nominal = usable_rate(stated)
     if times is None or times.size == 0:
         clock = Clock(rate=nominal, starting_time=0.0)
     else:
@@ -107,6 +108,8 @@ def clock_of(
     if not clock.is_regular:
         return clock
     if rate is None and clock.rate is None:
+        if stated is not None:
+            _checked_rate(stated)
         raise MetadataError(
             f"{type(extractor).__name__} states no sampling frequency and no timestamps; give "
             "sampling_frequency to the interface, a rate in the metadata of the series, or "
@@ -115,6 +118,12 @@ def clock_of(
     found_rate = clock.rate if rate is None else rate
     found_start = clock.starting_time if starting_time is None else starting_time
     return Clock(rate=_checked_rate(found_rate), starting_time=float(found_start or 0.0))
+
+
+def usable_rate(rate: Any) -> float | None:
+    """Return a rate that a source states if it is a finite number above 0, else None."""
+    found = np.nan if rate is None else float(rate)
+    return found if np.isfinite(found) and found > 0 else None
 
 
 def _checked_rate(rate: Any) -> float:

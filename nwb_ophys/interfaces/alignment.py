@@ -12,7 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from nwb_ophys.dtypes import as_seconds
 from nwb_ophys.errors import MetadataError
+<<<<<<< HEAD
 from nwb_ophys.timing import Clock, extractor_times, interpolate_times, regular_times
+=======
+from nwb_ophys.timing import extractor_times, interpolate_times, regular_times, usable_rate
+>>>>>>> main
 
 
 def _former_names(**names: str) -> Callable[[Any], Any]:
@@ -79,13 +83,13 @@ class TimeAlignment:
         return self._regular_timestamps() if times is None else times
 
     def _regular_timestamps(self) -> NDArray[np.float64]:
-        rate = self.extractor.get_sampling_frequency()
+        rate = usable_rate(self.extractor.get_sampling_frequency())
         if rate is None:
             raise MetadataError(
                 f"{type(self).__name__}: the source states no sampling frequency; give one, or "
                 "timestamps with set_aligned_timestamps()."
             )
-        return regular_times(int(self.extractor.get_num_samples()), float(rate))
+        return regular_times(int(self.extractor.get_num_samples()), rate)
 
     @_former_names(t="aligned_timestamps")
     def set_aligned_timestamps(self, aligned_timestamps: ArrayLike) -> None:
@@ -126,7 +130,8 @@ class TimeAlignment:
             Seconds from the start of the session to the start of this recording.
         """
         extractor = self.extractor
-        has_times = extractor_times(extractor) is not None or extractor.get_sampling_frequency()
+        rate = usable_rate(extractor.get_sampling_frequency())
+        has_times = rate is not None or extractor_times(extractor) is not None
         if has_times and not self._is_aligned and (delay or self._unshifted is not None):
             self._shift(delay)
 

@@ -19,6 +19,7 @@ from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
 from nwb_ophys.interfaces.movies_in_file import compare_with_rois, movies_in
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
+from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
     DeepDict,
     as_kind,
@@ -130,6 +131,10 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         chosen = self.parse_options(options)
         kind = chosen.photon_series_type or self.photon_series_type
         full = self.for_options(filled_with_options(self, metadata, options), options)
+        index = chosen.photon_series_index
+        stated = full["Ophys"].get(kind)
+        entries = stated[index : index + 1] if isinstance(stated, list) and index >= 0 else []
+        check_rate_is_known(self, entries, f"Ophys.{kind}.{index}.rate")
         stub = stub_of(chosen)
         source = self if stub is None else self.with_extractor(self._first(stub))
         before = [movie.name for movie, _ in movies_in(nwbfile)]

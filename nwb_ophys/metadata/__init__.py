@@ -5,6 +5,7 @@ knows pynwb, a file or a backend.
 """
 
 from nwb_ophys.metadata import models
+from nwb_ophys.metadata.agreement import CommonFacts, common_facts
 from nwb_ophys.metadata.checks import (
     NO_SESSION_START,
     check_metadata,
@@ -12,7 +13,7 @@ from nwb_ophys.metadata.checks import (
     start_reported,
 )
 from nwb_ophys.metadata.composition import Composition, compose_metadata
-from nwb_ophys.metadata.datetimes import parse_datetime
+from nwb_ophys.metadata.datetimes import earliest_start, is_unset_clock, parse_datetime
 from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata, unowned
 from nwb_ophys.metadata.defaults import (
     BACKGROUND_PLANE_SEGMENTATION,
@@ -54,6 +55,7 @@ __all__ = [
     "JSON_SCHEMA_DIALECT",
     "NO_SESSION_START",
     "ArchiveSubject",
+    "CommonFacts",
     "Composition",
     "DeepDict",
     "FullMetadata",
@@ -66,8 +68,10 @@ __all__ = [
     "check_links",
     "check_metadata",
     "class_schema",
+    "common_facts",
     "compose_metadata",
     "dump_metadata",
+    "earliest_start",
     "faults_of_kinds",
     "faults_of_session",
     "field",
@@ -81,6 +85,7 @@ __all__ = [
     "images_entry",
     "images_schema",
     "imaging_schema",
+    "is_unset_clock",
     "line_scan_entry",
     "line_scan_schema",
     "load_metadata",

@@ -221,9 +221,32 @@ def get_nwb_imaging_metadata(
             "unit": "n.a.",
             "imaging_plane": "ImagingPlane",
             "dimension": [int(size) for size in (columns, rows, *planes)],
+            **calibration_fields(imgextractor),
         }
     ]
     return metadata
+
+
+def calibration_fields(extractor: Any) -> dict[str, Any]:
+    """Return the fields of a series that hold the calibration that an extractor states.
+
+    Parameters
+    ----------
+    extractor : roiextractors.ImagingExtractor
+        Its attribute ``calibration``, if it has one, has a ``conversion``, an ``offset`` and a
+        ``unit``.
+
+    Returns
+    -------
+    dict
+        ``conversion`` and ``offset`` where they change the numbers, ``unit`` where it is stated.
+    """
+    calibration = getattr(extractor, "calibration", None)
+    if calibration is None:
+        return {}
+    numbers = {"conversion": calibration.conversion, "offset": calibration.offset}
+    fields: dict[str, Any] = numbers if calibration.changes_numbers else {}
+    return fields | ({"unit": calibration.unit} if calibration.unit else {})
 
 
 def get_nwb_segmentation_metadata(sgmextractor: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nwb_ophys.errors import MetadataError
+from nwb_ophys.metadata.datetimes import without_unset_clocks
 from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata
 from nwb_ophys.metadata.defaults import default_entry
 
@@ -123,25 +124,30 @@ def merge_description(defaults: Mapping[Any, Any], stated: Mapping[Any, Any]) ->
     defaults : Mapping
         Metadata with one entry per device, plane, series, …
     stated : Mapping
-        The same shape, with only the keys that the source states; None counts as not stated.
+        The same shape, with only the keys that the source states; None counts as not stated, and
+        so does the start of a clock that was not set.
 
     Returns
     -------
     DeepDict
         A new object.
     """
+    return _merged(defaults, _without_none(without_unset_clocks(stated)))
+
+
+def _merged(defaults: Mapping[Any, Any], stated: Mapping[Any, Any]) -> DeepDict:
     merged = DeepDict(defaults)
-    for key, value in _without_none(stated).items():
+    for key, value in stated.items():
         merged[key] = _described(merged.get(key), value)
     return merged
 
 
 def _described(default: Any, stated: Any) -> Any:
     if isinstance(default, Mapping) and isinstance(stated, Mapping):
-        return merge_description(default, stated)
+        return _merged(default, stated)
     entries = isinstance(default, list) and isinstance(stated, list)
     if entries and len(default) == len(stated) and all(isinstance(e, Mapping) for e in stated):
-        return [merge_description(old, new) for old, new in zip(default, stated, strict=True)]
+        return [_merged(old, new) for old, new in zip(default, stated, strict=True)]
     return stated
 
 

@@ -130,6 +130,8 @@ def roi_columns(
         columns.extend(_pixel_columns(rois.pixels, mask_type, how))
     if centres is not None:
         description = "Centre of the ROI in pixels: x (column), y (row)[, z (plane)]."
+        if centres.dtype.kind == "f":
+            description += " NaN for ROIs whose masks have no pixels, or weights that are NaN."
         columns.append(how.column("ROICentroids", description, centres))
     taken = [column.name for column in columns]
     for found in property_columns(rois, acceptance, taken):
@@ -137,12 +139,12 @@ def roi_columns(
     return columns
 
 
-def _centroids(rois: Rois, mask_type: str | None) -> NDArray[np.int64] | None:
+def _centroids(rois: Rois, mask_type: str | None) -> NDArray[Any] | None:
     """Return the centroids of masks of the type, or of whichever masks there are."""
     if mask_type in ("pixel", "voxel"):
-        return rois.pixel_centroids
+        return rois.centres("pixel")
     try:
-        return rois.image_centroids
+        return rois.centres("image")
     except NotImplementedError:  # raised by roiextractors where there are no masks
         if mask_type is None:
             return None

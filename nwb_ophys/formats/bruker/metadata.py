@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
@@ -14,9 +15,11 @@ from nwb_ophys.formats.bruker.layout import PrairieLayout
 from nwb_ophys.formats.bruker.lines import BrukerLineScanExtractor
 from nwb_ophys.formats.bruker.reader import BrukerTiffExtractor, settings_text
 from nwb_ophys.formats.bruker.xml import PrairieRecording
-from nwb_ophys.metadata import camel_case, possible_number
+from nwb_ophys.metadata import CommonFacts, camel_case, possible_number
 
 _DATE_TIME_TAG = 306
+# Relative difference up to which a setting is the same in all frames.
+_TOLERANCE = 1e-3
 _FORMATS = ("%m/%d/%Y %I:%M:%S %p", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S")
 # Computers of different countries write day and month in different order.
 _AMBIGUOUS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S")
@@ -30,7 +33,7 @@ def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) ->
     extractor : BrukerTiffExtractor
     plane_index : int or None
     """
-    recording = extractor.recording
+    recording = _with_common_settings(extractor.recording, extractor.layout, plane_index)
     line_period = recording.number("scanLinePeriod")
     series = {
         "pmt_gain": recording.number("pmtGain", str(extractor.channel - 1)),
@@ -49,7 +52,7 @@ def describe_images(extractor: BrukerTiffExtractor) -> dict[str, Any]:
     ----------
     extractor : BrukerTiffExtractor
     """
-    recording = extractor.recording
+    recording = _with_common_settings(extractor.recording, extractor.layout)
     kind = recording.cycles[0].type
     what = f"Prairie View sequence of the type '{kind}'." if kind else ""
     description = " ".join(part for part in (what, _series_text(recording)) if part)
@@ -65,7 +68,7 @@ def describe_line_scan(extractor: BrukerLineScanExtractor) -> dict[str, Any]:
     extractor : BrukerLineScanExtractor
     """
     line_scan = extractor.line_scan
-    recording = line_scan.recording
+    recording = _with_common_settings(line_scan.recording, line_scan.layout)
     line = f"Scanned line: {line_scan.definition}." if line_scan.definition else ""
     gain = recording.text("pmtGain", str(extractor.channel - 1))
     parts = [line, f"Gain of the photomultiplier: {gain}." if gain else ""]
@@ -73,6 +76,36 @@ def describe_line_scan(extractor: BrukerLineScanExtractor) -> dict[str, Any]:
     comments = " ".join(part for part in parts if part)
     common = _common(extractor, recording, line_scan.layout)
     return _with_ophys(common, LineScan=[{"comments": comments or None}])
+
+
+def _with_common_settings(
+    recording: PrairieRecording, layout: PrairieLayout, plane_index: int | None = None
+) -> PrairieRecording:
+    """Return a recording without the settings that change between the frames that are read."""
+    planes = slice(None) if plane_index is None else slice(plane_index, plane_index + 1)
+    facts = CommonFacts(f"'{recording.path}'", "frames", _TOLERANCE)
+    latest = None
+    for number, sample in enumerate(layout.samples):
+        for frame in sample[planes]:
+            if frame.facts is not latest:  # frames with the same facts share them
+                latest = frame.facts
+                named = {" ".join(key): _number_or_text(value) for key, value in latest.items()}
+                facts.add(f"sample {number}", named)
+    facts.agreed()
+    differing = set(facts.differing)
+    first = layout.samples[0][planes][0].facts
+    settings = {**recording.settings, **first}
+    return attrs.evolve(
+        recording,
+        settings={key: v for key, v in settings.items() if " ".join(key) not in differing},
+    )
+
+
+def _number_or_text(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _with_ophys(common: dict[str, Any], **entries: Any) -> dict[str, Any]:

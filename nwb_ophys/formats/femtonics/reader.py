@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.calibration import Calibration, checked_calibration
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
@@ -40,6 +41,8 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
         Metadata of the file.
     unit : Unit
     channel : Channel
+    calibration : Calibration or None
+        Conversion of the stored numbers to intensity, if it is linear.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
         self.unit = _select_unit(self.header, session_name, munit_name, channel_name)
         check_stated_rate(file_path, self.get_sampling_frequency(), TIME_STEP)
         self.channel = _select_channel(file_path, self.unit, channel_name)
+        self.calibration = _calibration(file_path, self.channel)
         self._delay = 0.0
         if from_first_unit:
             first = self.header.first_start
@@ -138,6 +142,20 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
     def __del__(self) -> None:
         if "_file" in self.__dict__:
             self._file.close()
+
+
+def _calibration(path: Path, channel: Channel) -> Calibration | None:
+    """Return the linear conversion of a channel; warn if another kind is stated."""
+    where = f"'{channel.dataset}' in '{path}'"
+    if channel.is_linear:
+        return checked_calibration(where, channel.scale, channel.offset, channel.unit)
+    warnings.warn(
+        f"{where} states a conversion of its values of the type {channel.conversion_type:g}; only "
+        "linear ones (type 1) can be written, so the stored numbers are written without it.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return None
 
 
 def _select_unit(header: Any, session: str | None, name: str | None, channel: str | None) -> Unit:

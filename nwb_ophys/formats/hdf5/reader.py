@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nwb_ophys.dtypes import is_number, not_storable
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
+from nwb_ophys.extractors.calibration import calibration_of_attributes
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
@@ -268,6 +269,12 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
     channel_index, plane_index : int, optional
         As for `AxesImagingExtractor`.
 
+    Attributes
+    ----------
+    movie : Hdf5Movie
+    calibration : Calibration or None
+        Linear calibration that the attributes of the dataset state.
+
     Raises
     ------
     SourceArgumentError
@@ -296,6 +303,12 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         self._file = open_hdf5(movie.path)
         self._dataset = self._file[movie.name]
         _load_filters(self._dataset, movie)
+        self.calibration = calibration_of_attributes(
+            self._dataset.attrs,
+            f"'{movie.name}' in '{movie.path}'",
+            channel=self._chosen["C"],
+            num_channels=movie.axes.size("C"),
+        )
 
     def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
         if not self._file:

@@ -29,6 +29,7 @@ from nwb_ophys.formats.miniscope.files import (
     SETTINGS,
     TIMES,
     Device,
+    common_settings,
     find_devices,
     read_settings,
 )
@@ -63,6 +64,8 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
     ----------
     devices : list of Device
         The recordings in order of time.
+    settings, session : dict
+        Settings of the device, and of the recording, that all recordings state alike.
     stated_rate : float or None
         Frames per second in the settings.
     pages_of_files : dict of pathlib.Path to int
@@ -95,7 +98,8 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         self.devices = _chosen(folder_path, device_name)
         outlines = [_outlines(device, allow_truncated) for device in self.devices]
         _check_shapes([outline for own in outlines for outline in own])
-        self.stated_rate = stated_rate(self.devices[0].settings)
+        self.settings, self.session = common_settings(self.devices)
+        self.stated_rate = stated_rate(self.settings)
         _warn_of_missing_times(self.devices)
         times, frames = _times(self.devices, outlines, sampling_frequency, camera_number)
         self._samples, self._native_times = frames, times

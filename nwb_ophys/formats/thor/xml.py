@@ -13,6 +13,7 @@ import attrs
 from nwb_ophys.errors import SourceError, SourceNotFoundError
 from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.xml import read_xml
+from nwb_ophys.metadata import is_unset_clock
 
 NAME = "Experiment.xml"
 _LOCAL_FORMATS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p")
@@ -143,6 +144,8 @@ class ThorExperiment:
             exact = datetime.fromtimestamp(universal, tz=timezone.utc)
         except (OverflowError, ValueError, OSError):  # no such year
             return local[0] if local else None
+        if is_unset_clock(exact) and local:
+            return local[0]
         for start in local:
             shift = (start - exact.replace(tzinfo=None)) / timedelta(minutes=15)
             # Time zones are multiples of 15 minutes, from 12 hours behind to 14 hours ahead.
