@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from nwb_ophys.dtypes import as_seconds
 from nwb_ophys.errors import MetadataError
-<<<<<<< HEAD
-from nwb_ophys.timing import Clock, extractor_times, interpolate_times, regular_times
-=======
-from nwb_ophys.timing import extractor_times, interpolate_times, regular_times, usable_rate
->>>>>>> main
+from nwb_ophys.timing import (
+    Clock,
+    extractor_times,
+    interpolate_times,
+    regular_times,
+    usable_rate,
+)
 
 
 def _former_names(**names: str) -> Callable[[Any], Any]:

@@ -39,12 +39,8 @@ from nwb_ophys.metadata import (
     with_suffix,
 )
 from nwb_ophys.rois.model import Rois
-<<<<<<< HEAD
-from nwb_ophys.rois.views import FirstSamples, SelectedRois, WithTimes
+from nwb_ophys.rois.views import AcceptedRois, FirstSamples, SelectedRois, WithTimes
 from nwb_ophys.timing import Clock
-=======
-from nwb_ophys.rois.views import AcceptedRois, FirstSamples, SelectedRois
->>>>>>> main
 from nwb_ophys.writers.streams import background_entry
 
 
@@ -70,17 +66,15 @@ class SegmentationOptions(StubOptions):
     roi_ids: list[int | str] | None = argument(
         "Ids of the ROIs to write, in this order; all ROIs by default.", default=None
     )
-<<<<<<< HEAD
     align: Literal["movie", "own"] | None = argument(
         "Times of the traces: those of the movie that the ROIs were made from (movie), or those "
         "that their own files state (own). By default those of a movie with as many samples, if "
         "the files of the ROIs state only a rate and the movie has timestamps or the same rate.",
         default=None,
-=======
+    )
     accepted_only: bool = argument(
         "Write only the ROIs that the source states as accepted; refused where it states nothing.",
         default=False,
->>>>>>> main
     )
     stub: int | None = argument("Write only the first N samples of the traces.", default=None)
     iterator_options: dict[str, Any] | None = iterator_options_argument(
@@ -171,14 +165,12 @@ class SegmentationInterface(
         full: DeepDict = filled_with_options(self, metadata, options)
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)
-<<<<<<< HEAD
         clock = self._clock_of_movie
         if not self._is_compared:
             full, clock = Addition(nwbfile, self, full, chosen, cells).compare()
         source = self.with_extractor(self._part(chosen, clock))
-=======
-        self._check_rate(full["Ophys"], cells)
->>>>>>> main
+        if clock is None:
+            self._check_rate(full["Ophys"], cells)
         storing = {"iterator_options": chosen.iterator_options}
         source.add_devices(nwbfile, full)
         source.add_plane_segmentation(
@@ -203,10 +195,6 @@ class SegmentationInterface(
         source.add_summary_images(nwbfile, full, plane_segmentation_name=cells)
         return nwbfile
 
-<<<<<<< HEAD
-    def _part(self, chosen: SegmentationOptions, clock: Clock | None) -> Any:
-        """Return the extractor, or the part of it that the options request, with its times."""
-=======
     def _check_rate(self, ophys: DeepDict, cells: str) -> None:
         """Raise where there are traces, but neither their rate nor their times are known."""
         traces = Rois.of(self.extractor).traces
@@ -218,19 +206,15 @@ class SegmentationInterface(
         trace = "raw" if "raw" in traces else next(iter(traces))
         check_rate_is_known(self, entries, f"Ophys.{container}.{cells}.{trace}.rate")
 
-    def _part(self, chosen: SegmentationOptions) -> Any:
-        """Return the extractor, or the part of it that the options request."""
->>>>>>> main
+    def _part(self, chosen: SegmentationOptions, clock: Clock | None) -> Any:
+        """Return the extractor, or the part of it that the options request, with its times."""
         extractor = self.extractor
         stub = stub_of(chosen)
         if stub is not None:
             extractor = FirstSamples(extractor, stub)
-<<<<<<< HEAD
         if clock is not None:
             num_samples = int(extractor.get_num_samples())
             extractor = WithTimes(extractor, clock.times(num_samples)[:num_samples], clock.rate)
-        return extractor if chosen.roi_ids is None else SelectedRois(extractor, chosen.roi_ids)
-=======
         if chosen.roi_ids is not None:
             extractor = SelectedRois(extractor, chosen.roi_ids)
         return self._accepted(extractor) if chosen.accepted_only else extractor
@@ -248,7 +232,6 @@ class SegmentationInterface(
             stacklevel=4,
         )
         return accepted
->>>>>>> main
 
 
 def _leave_out_absent(ophys: DeepDict, rois: Rois) -> None:

@@ -28,11 +28,8 @@ from nwb_ophys.formats.suite2p.folder import (
     planes_without_second_channel,
     raw_file_names,
     read_ops,
-<<<<<<< HEAD
-    recorded_channel,
-=======
     reads_matlab_file,
->>>>>>> main
+    recorded_channel,
     short_second_channels,
     suite2p_folder_of,
     suite2p_refusal,
