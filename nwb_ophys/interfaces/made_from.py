@@ -204,7 +204,8 @@ def recorded(name: str, interface: Any, extractor: Any, num_samples: int) -> Rec
     is_one_of_many = len(names) > 1
     own = interface.channel_name() if is_one_of_many else None
     source = getattr(interface, "source", None)
-    return Recorded(
+    analysed = interface.made_from() if hasattr(interface, "made_from") else None
+    found = Recorded(
         name=name,
         field=(columns, rows, *planes),
         num_samples=num_samples,
@@ -212,6 +213,17 @@ def recorded(name: str, interface: Any, extractor: Any, num_samples: int) -> Rec
         channel=names.index(own) + 1 if own in names else None,
         num_channels=len(names) or 1,
         plane=getattr(source, "plane_index", None),
+    )
+    return found if analysed is None else _of_analysis(found, analysed)
+
+
+def _of_analysis(movie: Recorded, analysed: MadeFrom) -> Recorded:
+    """Return a processed movie with the channel and the plane that its analysis states."""
+    return attrs.evolve(
+        movie,
+        channel=movie.channel or analysed.channel,
+        num_channels=max(movie.num_channels, analysed.num_channels or 1),
+        plane=analysed.plane if movie.plane is None else movie.plane,
     )
 
 

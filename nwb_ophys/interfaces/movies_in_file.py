@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -39,11 +39,19 @@ from nwb_ophys.timing import Clock
 def movies_in(nwbfile: NWBFile) -> list[tuple[Recorded, Any]]:
     """Return the movies of a file: what is known of each, and its series.
 
-    Processed movies within a ``CorrectedImageStack`` and movies in external files are left out.
+    Movies in external files are left out, and so are registered ones (``CorrectedImageStack``) if
+    there are others.
     """
-    modules = [module.data_interfaces for module in nwbfile.processing.values()]
+    modules = [module.data_interfaces.values() for module in nwbfile.processing.values()]
+    held = [*nwbfile.acquisition.values(), *itertools.chain(*modules)]
+    stacks = [getattr(each, "corrected_image_stacks", {}).values() for each in held]
+    registered = [stack.corrected for stack in itertools.chain(*stacks)]
+    return _read(held) or _read(registered)
+
+
+def _read(objects: Iterable[Any]) -> list[tuple[Recorded, Any]]:
     found = []
-    for series in (each for held in (nwbfile.acquisition, *modules) for each in held.values()):
+    for series in objects:
         if not isinstance(series, (TwoPhotonSeries, OnePhotonSeries)):
             continue
         shape = get_data_shape(series.data) if series.external_file is None else None

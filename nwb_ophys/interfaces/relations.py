@@ -102,6 +102,7 @@ class Relations:
     Attributes
     ----------
     movies : dict of str to Recorded
+        Recorded movies; processed ones if there are no others.
     derived : dict of str to Stream
         ROIs and processed movies.
     choices : dict of str to Choice
@@ -127,12 +128,15 @@ class Relations:
             if made_from is None and isinstance(extractor, SegmentationExtractor):
                 made_from = MadeFrom()
             streams[name] = Stream(name, interface, extractor, made_from)
+        analysed = {name for name, one in streams.items() if one.made_from is not None}
+        if analysed == set(streams):  # processed movies take the place of recordings
+            analysed = {name for name in analysed if streams[name].is_segmentation}
         movies = {
             name: recorded(name, one.interface, one.extractor, one.num_samples)
             for name, one in streams.items()
-            if one.made_from is None
+            if name not in analysed
         }
-        derived = {name: one for name, one in streams.items() if one.made_from is not None}
+        derived = {name: one for name, one in streams.items() if name in analysed}
         choices = {
             name: choose_movie(one.made_from, one.field, one.num_samples, movies.values())
             for name, one in derived.items()

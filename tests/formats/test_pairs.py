@@ -44,12 +44,7 @@ def test_streams_that_agree_say_nothing(written, movie, rois):
             warnings.filterwarnings("ignore", message="The streams state different session starts")
         nwbfile = OphysConverter(streams).create_nwbfile(START)
     ophys = nwbfile.processing["ophys"]
-    (series,) = [
-        each
-        for held in (nwbfile.acquisition, ophys.data_interfaces)
-        for each in held.values()
-        if hasattr(each, "imaging_plane")
-    ]
+    (series,) = _series_of(nwbfile)
     tables = ophys["ImageSegmentation"].plane_segmentations.values()
     if rois != DESCRIBED and (movie, rois) != ("femtonics", "inscopix-cells"):
         assert {table.imaging_plane for table in tables} == {series.imaging_plane}
@@ -57,6 +52,15 @@ def test_streams_that_agree_say_nothing(written, movie, rois):
         if container in ophys.data_interfaces and rois != DESCRIBED:
             for trace in ophys[container].roi_response_series.values():
                 np.testing.assert_allclose(_times(trace), _times(series), atol=1e-3)
+
+
+def _series_of(nwbfile: Any) -> list[Any]:
+    """Return the series of movies, also of those that were registered."""
+    held = [*nwbfile.acquisition.values(), *nwbfile.processing["ophys"].data_interfaces.values()]
+    for container in list(held):
+        for stack in getattr(container, "corrected_image_stacks", {}).values():
+            held.append(stack.corrected)
+    return [each for each in held if hasattr(each, "imaging_plane")]
 
 
 def _times(series: Any) -> Any:

@@ -471,6 +471,42 @@ def test_a_registered_movie_shares_the_plane_of_the_recording(recording, tmp_pat
     assert list(nwbfile.imaging_planes) == ["ImagingPlane"]
 
 
+def test_a_registered_movie_takes_the_place_of_the_recording(tmp_path):
+    planes = [simulate_recording(num_samples=30, seed=seed) for seed in (0, 1)]
+    folder = write_suite2p(tmp_path, planes, second_channel=True, movie=True)
+    given = {
+        "registered_movie": True,
+        "motion_correction": False,
+        "parent_container": "acquisition",
+    }
+    nwbfile = open_recording([folder], options=given).converter.create_nwbfile(
+        START, conversion_options=open_recording([folder], options=given).conversion_options
+    )
+    series, tables = _planes(nwbfile)
+    assert len(set(series.values())) == 4
+    for name, plane in tables.items():
+        assert plane == series[name.replace("PlaneSegmentation", "TwoPhotonSeries")]
+
+
+def test_a_memory_map_of_caiman_lies_in_the_plane_of_the_recording(recording, tmp_path):
+    from nwb_ophys import MemmapImagingInterface
+
+    name = "b_rig__d1_24_d2_34_d3_1_order_F_frames_40.mmap"
+    pixels = recording.movie.astype(np.float32)
+    np.ascontiguousarray(pixels.reshape(40, -1, order="C")).tofile(tmp_path / name)
+    first = write_tiff(tmp_path / "a.tif", recording.movie)
+    second = write_tiff(tmp_path / "b.tif", recording.movie)
+    nwbfile = _create(
+        {
+            "a": TiffImagingInterface(first, sampling_frequency=30.0),
+            "b": TiffImagingInterface(second, sampling_frequency=30.0),
+            "map": MemmapImagingInterface(tmp_path / name, sampling_frequency=30.0),
+        }
+    )
+    series = {each.name: each.imaging_plane.name for each in nwbfile.acquisition.values()}
+    assert series["TwoPhotonSeriesMap"] == series["TwoPhotonSeriesB"] != series["TwoPhotonSeriesA"]
+
+
 # --- files that hold the movie --------------------------------------------------------------------
 
 
