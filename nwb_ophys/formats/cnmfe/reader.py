@@ -56,6 +56,11 @@ class CnmfeExtractor(PixelRois):
     output_struct_name : str, optional
         Name of the struct, where there are several.
 
+    Attributes
+    ----------
+    movie_path : str
+        Path of the movie on the computer on which CNMF-E ran; empty if it is not stated.
+
     Raises
     ------
     CorruptSourceError
@@ -94,6 +99,7 @@ class CnmfeExtractor(PixelRois):
             if found is not None:
                 self._summary_images[image] = found
         self._set_numbers(output)
+        self.movie_path = output.text("file") or ""
 
     def _traces_of(
         self, output: MatlabStruct, fields: dict[str, str], num_rois: int

@@ -314,15 +314,26 @@ def lacking_files(folder: Path | PathProbe, planes: Sequence[str]) -> dict[str, 
 
 
 def channel_in_words(channel: str, ops: dict[str, Any]) -> str:
-    """Return the name of a channel and, where there are two, its number in the recording.
+    """Return the name of a channel and, where there are two, its number in the recording."""
+    number = recorded_channel(channel, ops)
+    return channel if number is None else f"{channel} (channel {number} of the recording)"
+
+
+def recorded_channel(channel: str, ops: Mapping[str, Any]) -> int | None:
+    """Return the number of a channel in a recording of two, from 1; None with another number.
 
     Suite2p calls the functional channel the first, whichever was recorded first.
     """
     functional = ops.get("functional_chan", 1)
     if ops.get("nchannels", 1) != 2 or functional not in (1, 2):
-        return channel
-    recorded = functional if channel == "chan1" else 3 - functional
-    return f"{channel} (channel {recorded} of the recording)"
+        return None
+    return int(functional if channel == "chan1" else 3 - functional)
+
+
+def plane_number(plane: str) -> int | None:
+    """Return the number in the name of a plane such as ``plane0``; None for other names."""
+    found = re.fullmatch(r"plane(\d+)", plane)
+    return int(found[1]) if found else None
 
 
 def part_of(folder: Path, channel: str, plane: str) -> str:

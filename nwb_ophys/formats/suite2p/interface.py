@@ -22,18 +22,21 @@ from nwb_ophys.formats.suite2p.folder import (
     missing_planes,
     part_of,
     plane_names,
+    plane_number,
     planes_left_out,
     planes_of_other_names,
     planes_without_second_channel,
     raw_file_names,
     read_ops,
     reads_matlab_file,
+    recorded_channel,
     short_second_channels,
     suite2p_folder_of,
     suite2p_refusal,
 )
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block_size
+from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.mixins import MotionWriter
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.interfaces.streams import Part
@@ -101,6 +104,10 @@ class Suite2pSegmentationInterface(SegmentationInterface):
         """Return the channel and the plane, where there are several."""
         extractor = self.extractor
         return part_of(extractor.folder_path, extractor.channel_name, extractor.plane_name)
+
+    def made_from(self) -> MadeFrom:
+        """Return the files, the channel and the plane that Suite2p read, by its settings."""
+        return _made_from(self.extractor)
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -180,6 +187,10 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
         extractor = self.extractor
         return part_of(extractor.folder_path, extractor.channel_name, extractor.plane_name)
 
+    def made_from(self) -> MadeFrom:
+        """Return the files, the channel and the plane that Suite2p read, by its settings."""
+        return _made_from(self.extractor)
+
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a Suite2p folder with a registered movie."""
@@ -227,6 +238,20 @@ def _original_of(movie: Any) -> OriginalFiles:
     files, starts = movie.get_original_files()
     what = f"Frames of {_what(movie)}, in the files that Suite2p registered."
     return OriginalFiles(files=files, starting_frames=starts, description=what)
+
+
+def _made_from(extractor: Any) -> MadeFrom:
+    """Return the files, the channel and the plane of the recording that an extractor is of."""
+    ops = extractor.options
+    # The folders of a mesoscope's recording count its planes and regions together.
+    has_regions = bool(ops.get("mesoscan")) or (ops.get("nrois") or 1) > 1
+    return MadeFrom(
+        files=tuple(raw_file_names(ops)),
+        channel=recorded_channel(extractor.channel_name, ops),
+        num_channels=ops.get("nchannels", 1),
+        plane=None if has_regions else plane_number(extractor.plane_name),
+        num_planes=ops.get("nplanes", 1),
+    )
 
 
 def _what(extractor: Any) -> str:
