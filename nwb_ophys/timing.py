@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nwb_ophys.dtypes import as_seconds
 from nwb_ophys.errors import MetadataError, SourceError
 
 TOLERANCE = 1e-6
@@ -62,7 +63,7 @@ def extractor_times(extractor: Any) -> NDArray[np.float64] | None:
         times = extractor.get_native_timestamps()
     if times is None:
         return None
-    times = np.asarray(times, dtype=np.float64)
+    times = as_seconds(times, f"The timestamps of {type(extractor).__name__}")
     if times.shape != (int(extractor.get_num_samples()),):
         raise SourceError(
             f"{type(extractor).__name__} gives {times.size} timestamps for "
@@ -213,8 +214,8 @@ def interpolate_times(
     MetadataError
         When there are fewer than two events, their numbers differ, or their times do not ascend.
     """
-    source = np.asarray(unaligned, dtype=np.float64)
-    target = np.asarray(aligned, dtype=np.float64)
+    source = as_seconds(unaligned, "The unaligned times of the events")
+    target = as_seconds(aligned, "The aligned times of the events")
     if source.shape != target.shape or source.ndim != 1 or source.size < 2:
         raise MetadataError(
             f"Alignment needs two vectors of the same length, with at least two times; got shapes "

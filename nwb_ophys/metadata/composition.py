@@ -45,11 +45,22 @@ class Composition:
     delays : Mapping of str to float
         Seconds from the earliest stated start to the start of each stream that states one; empty
         when the starts cannot be compared.
+    kinds : Mapping of str to type
+        The class of the dictionary in which each stream states its metadata.
     """
 
     metadata: DeepDict
     claims: Mapping[str, Mapping[str, list[int]]]
     delays: Mapping[str, float] = attrs.field(factory=dict)
+    kinds: Mapping[str, type] = attrs.field(factory=dict)
+
+    def as_stated(self, metadata: Mapping[str, Any], stream: str) -> Any:
+        """Return metadata as plain dictionaries, or in a stream's own class of dictionaries.
+
+        Interfaces of neuroconv rely on theirs, in which an absent key is an empty dictionary.
+        """
+        plain, kind = DeepDict(metadata).to_dict(), self.kinds.get(stream, dict)
+        return kind(plain) if issubclass(kind, dict) else plain
 
     def project(
         self, metadata: Mapping[str, Any], stream: str, interface: Any = None
@@ -107,7 +118,8 @@ def compose_metadata(streams: Mapping[str, Mapping[str, Any]]) -> Composition:
     _separate_segmentations(local)
     for container in BY_PLANE:
         _separate_members(local, container)
-    return _union(local)
+    kinds = {name: type(metadata) for name, metadata in streams.items()}
+    return attrs.evolve(_union(local), kinds=kinds)
 
 
 # --- series, segmentations, traces, images: each belongs to one stream --------------------------

@@ -254,7 +254,7 @@ def open_all(
     by_recording: dict[int, list[Any]] = {}
     for index, found in enumerate(recordings):
         path, row, cls = found.path, found.row, found.row.load()
-        source = parse_options(given, _source_schema(cls))
+        source = {**_stated_beside(found, recordings), **parse_options(given, _source_schema(cls))}
         if not isinstance(source.get("as_volume", True), bool):
             raise OptionError(f"as_volume is {source['as_volume']!r}; it must be true or false.")
         warn_of_grouping(found)
@@ -299,7 +299,19 @@ def _found(
         pattern = given.pop("files", None)
     recordings = group(rows, given=paths, pattern=pattern)
     by_user = {path.resolve() for path in paths if path.is_file()}
-    return without_incomplete(recordings, by_user, lambda row: _missing(row, given)), given
+    return without_incomplete(
+        recordings,
+        by_user,
+        lambda each: _missing(each.row, {**_stated_beside(each, recordings), **given}),
+    ), given
+
+
+def _stated_beside(found: FoundRecordings, all_found: Sequence[FoundRecordings]) -> dict[str, Any]:
+    """Return source arguments that files beside a recording, or opened with it, state."""
+    if not found.row.is_ours or not found.groups:
+        return {}
+    others = [each.path for each in all_found if each.path != found.path and each.path.is_file()]
+    return dict(found.row.load().stated_beside(found.path, others))
 
 
 def _missing(row: FormatRow, given: Mapping[str, Any]) -> str | None:

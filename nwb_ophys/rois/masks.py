@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,6 +58,16 @@ class ImageMasks:
         first = self.sparse if self.sparse else self._read(0)[np.newaxis]
         self.shape: tuple[int, ...] = (num_rois, *first.shape[1:])
         self.dtype: np.dtype[Any] = first.dtype
+
+    def as_dtype(self, dtype: np.dtype[Any]) -> ImageMasks:
+        """Return the same masks with weights of another dtype, which holds them without loss."""
+        if dtype == self.dtype:
+            return self
+        other = copy.copy(self)
+        other.dtype = dtype
+        if self.sparse:
+            other.sparse = SparseImages(attrs.evolve(self.sparse.pixels, image_dtype=dtype))
+        return other
 
     @property
     def is_sparse(self) -> bool:

@@ -56,35 +56,6 @@ class TraceView:
         return np.asarray(self[:], dtype=dtype)
 
 
-class TransposedTraces:
-    """Traces stored by ROI, presented as (samples, ROIs) and read when they are sliced.
-
-    Parameters
-    ----------
-    stored : array-like, shape (ROIs, samples)
-    """
-
-    def __init__(self, stored: Any) -> None:
-        self._stored = stored
-        self.shape: tuple[int, int] = (stored.shape[1], stored.shape[0])
-        self.dtype: np.dtype[Any] = stored.dtype
-        self.ndim = 2
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, selection: Any) -> NDArray[Any]:
-        samples, rois = selection if isinstance(selection, tuple) else (selection, slice(None))
-        return np.asarray(self._stored[rois, samples]).T
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError(
-                "Traces that are read when sliced cannot become an array without a copy."
-            )
-        return np.asarray(self[:], dtype=dtype)
-
-
 class SummedTraces:
     """The sum of two (samples, ROIs) arrays, computed when it is sliced.
 
@@ -113,6 +84,36 @@ class SummedTraces:
         if copy is False:
             raise ValueError(
                 "Traces that are added when read cannot become an array without a copy."
+            )
+        return np.asarray(self[:], dtype=dtype)
+
+
+class TransposedTraces:
+    """Traces stored by ROI, presented as (samples, ROIs) and read when they are sliced.
+
+    Parameters
+    ----------
+    stored : array-like, shape (ROIs, samples)
+        With ``shape``, ``dtype`` and slicing of both axes.
+    """
+
+    def __init__(self, stored: Any) -> None:
+        self._stored = stored
+        self.shape: tuple[int, int] = (stored.shape[1], stored.shape[0])
+        self.dtype: np.dtype[Any] = stored.dtype
+        self.ndim = 2
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, selection: Any) -> NDArray[Any]:
+        samples, rois = selection if isinstance(selection, tuple) else (selection, slice(None))
+        return np.asarray(self._stored[rois, samples]).T
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError(
+                "Traces that are read when sliced cannot become an array without a copy."
             )
         return np.asarray(self[:], dtype=dtype)
 

@@ -17,6 +17,9 @@ from nwb_ophys.formats.bruker.xml import Frame, PrairieRecording
 TIMES = ("absolute_time", "relative_time")
 """Kinds of times of frames, the better one first."""
 
+# Longer than any recording.
+_LONGEST_S = 1e9
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class Everything:
@@ -86,7 +89,8 @@ class PrairieLayout:
             if name in self.whole.zeros and all(None not in sample for sample in stated):
                 frame_times = np.array(stated, np.float64)
                 starts = frame_times.min(axis=1)
-                if np.isfinite(frame_times).all() and (np.diff(starts) > 0).all():
+                is_possible = bool((np.abs(frame_times) < _LONGEST_S).all())
+                if is_possible and (np.diff(starts) > 0).all():
                     times = starts if plane is None else frame_times[:, plane]
                     return np.round(times - self.whole.zeros[name], 9)
         return None

@@ -15,7 +15,7 @@ from nwb_ophys.formats.bruker.layout import PrairieLayout
 from nwb_ophys.formats.bruker.lines import BrukerLineScanExtractor
 from nwb_ophys.formats.bruker.reader import BrukerTiffExtractor, settings_text
 from nwb_ophys.formats.bruker.xml import PrairieRecording
-from nwb_ophys.metadata import CommonFacts, camel_case
+from nwb_ophys.metadata import CommonFacts, camel_case, possible_number
 
 _DATE_TIME_TAG = 306
 # Relative difference up to which a setting is the same in all frames.
@@ -179,11 +179,11 @@ def _parse_datetime(text: str, form: str) -> datetime | None:
 
 def _wavelength(recording: PrairieRecording) -> float | None:
     """Return the wavelength in nm of the only laser that was on; None if several were on."""
-    stated = {
-        index: float(value)
-        for index, value in recording.indexed("laserWavelength").items()
-        if value.replace(".", "", 1).isdigit() and float(value) > 0
+    numbers = {
+        index: recording.number("laserWavelength", *index)
+        for index in recording.indexed("laserWavelength")
     }
+    stated = {index: value for index, value in numbers.items() if value}
     # Without a numeric power, a laser counts as on.
     active = [index for index in stated if recording.number("laserPower", *index) != 0]
     return stated[active[0]] if len(active) == 1 else None
@@ -192,7 +192,7 @@ def _wavelength(recording: PrairieRecording) -> float | None:
 def _spacing(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -> dict[str, Any]:
     """Return the size of a pixel in metres, and the distance of planes if it is constant."""
     size = [recording.number("micronsPerPixel", axis) for axis in ("XAxis", "YAxis")]
-    if not all(size):
+    if None in size:
         return {}
     steps = _z_steps(depths)
     if steps is not None and len(steps) and np.allclose(steps, steps[0], rtol=1e-3):
@@ -260,8 +260,8 @@ def _plane_text(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]
 def _device_text(recording: PrairieRecording) -> str:
     text, number = recording.text, recording.number
     lens = text("objectiveLens")
-    aperture = number("objectiveLensNA")
-    magnification = number("objectiveLensMag")
+    aperture = possible_number(number("objectiveLensNA"), most=10)
+    magnification = possible_number(number("objectiveLensMag"), most=1000)
     about = [f"NA {aperture:g}"] if aperture else []
     about = [f"{magnification:g}x", *about] if magnification else about
     objective = f"objective {lens} ({', '.join(about)})" if about else f"objective {lens}"
@@ -285,7 +285,7 @@ def _series_text(recording: PrairieRecording) -> str | None:
     parts = [
         f"{words} {recording.text(key)}{unit}"
         for words, (key, unit) in named.items()
-        if recording.text(key)
+        if possible_number(recording.number(key)) is not None
     ]
     for words, key in (("laser power", "laserPower"), ("laser wavelength", "laserWavelength")):
         listed = settings_text(recording, key)

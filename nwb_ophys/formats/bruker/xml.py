@@ -8,6 +8,7 @@ values, version 4 a flat ``Key`` per value, such as ``micronsPerPixel_XAxis``.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -156,7 +157,7 @@ class PrairieRecording:
     cycles: tuple[Cycle, ...]
 
     def number(self, *key: str) -> float | None:
-        """Return a setting as a number; None if it is missing or not a number."""
+        """Return a setting as a finite number; None if it is missing or something else."""
         return _float(self.settings.get(key))
 
     def text(self, *key: str) -> str:
@@ -370,10 +371,12 @@ def _attributes(element: Any) -> str:
 
 
 def _float(text: str | None) -> float | None:
+    """Return a finite number; None for other texts."""
     try:
-        return None if text is None else float(text)
+        number = math.nan if text is None else float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _int(text: str | None, default: int) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
-from nwb_ophys.extractors.ranges import check_rate
+from nwb_ophys.extractors.ranges import check_rate, check_stated_rate
 from nwb_ophys.filetypes.matlab.rois import as_pixels, as_traces, count_rois
 from nwb_ophys.filetypes.matlab.structs import (
     find_struct,
@@ -137,7 +137,9 @@ class CnmfeExtractor(PixelRois):
                 UserWarning,
                 stacklevel=2,
             )
-        return float(stated if given is None else given)  # type: ignore[arg-type]
+        if given is not None:
+            return float(given)
+        return check_stated_rate(self._file.path, float(stated or 0), "Fs")
 
     def _set_numbers(self, output: MatlabStruct) -> None:
         """Set the numbers that CNMF-E gave its components as a property."""

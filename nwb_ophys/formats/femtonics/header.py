@@ -17,7 +17,7 @@ import numpy as np
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
-from nwb_ophys.metadata import is_unset_clock
+from nwb_ophys.metadata import is_unset_clock, possible_number
 from nwb_ophys.paths import natural_order
 
 # Files contain both the micro sign and the Greek letter mu.
@@ -25,6 +25,9 @@ _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "\u00b5m": 1e-6, "\u03bcm": 1e-6, "
 # Number of the kind of conversion with a scale and an offset.
 _LINEAR = 1
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6}
+
+#: Attribute with the time between frames.
+TIME_STEP = "ZAxisConversionConversionLinearScale"
 
 
 @attrs.frozen
@@ -69,7 +72,7 @@ class Unit:
     session, name : str
     channels : tuple of Channel
     time_step : float or None
-        Seconds between frames; None if the third axis is not time.
+        Seconds between frames; None if the third axis is not time, or states no number.
     axis_unit : str
         Stated unit of the third axis.
     start : datetime.datetime or None
@@ -96,6 +99,11 @@ class Unit:
     setup: str
     program: str
     task: str
+
+    @property
+    def is_over_time(self) -> bool:
+        """Return whether the unit of the third axis is a unit of time."""
+        return self.axis_unit in _SECONDS
 
 
 @attrs.frozen
@@ -183,7 +191,7 @@ def _numbered_names(group: Any, prefix: str) -> list[str]:
 def _read_unit(group: h5py.Group, session: str, name: str) -> Unit:
     parameters = _parameters(group)
     axis_unit = _text(group, "ZAxisConversionUnitName")
-    step = _number(group, "ZAxisConversionConversionLinearScale")
+    step = _number(group, TIME_STEP)
     factor = _SECONDS.get(axis_unit)
     revision = _number(group, "CreatingMEScRevision")
     program = _text(group, "CreatingMEScVersion")
@@ -259,7 +267,7 @@ def _number(item: Any, name: str) -> float | None:
 
 def _start(group: h5py.Group) -> datetime.datetime | None:
     seconds = _number(group, "MeasurementDatePosix")
-    if not seconds:
+    if seconds is None or seconds <= 0:
         return None
     nanoseconds = _number(group, "MeasurementDateNanoSecs") or 0.0
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
@@ -306,8 +314,5 @@ def _pmt_voltage(parameters: Any, channel: str) -> float | None:
     for gear in () if parameters is None else parameters.iterfind(".//Gear[@type='PMT']"):
         stated = {item.get("name"): item.get("value") for item in gear.iterfind("param")}
         if stated.get("channel_name") == channel:
-            try:
-                return float(stated["reference_voltage"] or "")
-            except (KeyError, ValueError):
-                return None
+            return possible_number(stated.get("reference_voltage"), most=1e5)
     return None

@@ -16,6 +16,8 @@ _TABLE = "timeStamps.csv"
 _COLUMNS = ("Frame Number", "Time Stamp (ms)")
 # A larger difference between a given rate and the table's raises a warning.
 _RATE_TOLERANCE = 0.01
+# Longer than any recording.
+_LARGEST_MS = 1e12
 
 
 def find_timestamps(folder: Path) -> Path | None:
@@ -121,6 +123,9 @@ def _read_table(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         if not rows:
             raise ValueError("The table has no rows.")
         values = [(int(row[_COLUMNS[0]]), float(row[_COLUMNS[1]])) for row in rows]
+        wrong = [number for number, time in values if not abs(time) <= _LARGEST_MS]
+        if wrong:
+            raise ValueError(f"The time of frame {wrong[0]} is not possible.")
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise CorruptSourceError(
             f"'{path}' is not a complete table of timestamps with the columns "

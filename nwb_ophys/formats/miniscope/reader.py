@@ -106,8 +106,8 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         self._rate = sampling_frequency or self.stated_rate or _measured(times)
         if self._rate is None:
             raise SourceArgumentError(
-                f"'{self.devices[0].folder}' states neither times nor a frame rate; give "
-                "sampling_frequency in Hz."
+                f"'{self.devices[0].folder}' states neither times nor a rate above 0 "
+                f"(frameRate in {SETTINGS}); give sampling_frequency in Hz."
             )
         videos = [outline for own in outlines for outline in own]
         self.pages_of_files = {video.path: video.num_frames for video in videos}
@@ -307,7 +307,8 @@ def _even_times(device: Device, num_frames: int, rate: float | None) -> Times:
     rate = rate or stated_rate(device.settings)
     if rate is None:
         raise SourceArgumentError(
-            f"'{device.folder}' states neither times nor a rate; give sampling_frequency in Hz."
+            f"'{device.folder}' states neither times nor a rate above 0 (frameRate in {SETTINGS}); "
+            "give sampling_frequency in Hz."
         )
     return np.arange(num_frames, dtype=np.float64) / rate
 

@@ -26,7 +26,7 @@ from nwb_ophys.formats.nwb.tables import (
 )
 from nwb_ophys.formats.nwb.traces import traces_of
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
-from nwb_ophys.rois.properties import FastPropertiesMixin
+from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
 
 
 class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
@@ -85,9 +85,10 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
     def _read(self, table: Any, alone: bool) -> None:
         self.table = table
         self._roi_ids = [int(roi_id) for roi_id in table.id[:]]
-        if len(set(self._roi_ids)) != len(self._roi_ids):
+        repeated = repeated_ids(self._roi_ids)
+        if repeated:
             warnings.warn(
-                f"ROIs of '{table.name}' share ids; their positions are used instead.",
+                f"ROIs of '{table.name}' share ids: {repeated}; their positions are used instead.",
                 UserWarning,
                 stacklevel=3,
             )

@@ -74,13 +74,13 @@ class NwbSegmentationInterface(SegmentationInterface):
             container.setdefault("PlaneSegmentation", {})[kind] = fields
         return {**session_of(self.extractor.nwbfile), "Ophys": ophys}
 
-    def get_metadata(self) -> Any:
+    def get_metadata(self, **options: Any) -> Any:
         """Return the metadata to be written: values of the file, else defaults."""
-        metadata = super().get_metadata()
+        metadata = super().get_metadata(**options)
         ophys = metadata["Ophys"]
         name = ophys["ImageSegmentation"]["plane_segmentations"][0]["name"]
         for container in ("Fluorescence", "DfOverF", "SegmentationImages"):
-            if name != "PlaneSegmentation" and "PlaneSegmentation" in ophys[container]:
+            if name != "PlaneSegmentation" and "PlaneSegmentation" in ophys.get(container, {}):
                 ophys[container][name] = ophys[container].pop("PlaneSegmentation")
         return metadata
 

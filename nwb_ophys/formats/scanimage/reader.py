@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.choices import index_of_name
-from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.extractors.ranges import check_index, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.tiff.checks import TiffSource, check_agreement
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
@@ -150,9 +150,10 @@ class ScanImageExtractor(TiffFramesExtractor):
         rate = metadata.sampling_frequency
         if rate is None:
             raise CorruptSourceError(
-                f"'{metadata.path}': its header states no frame or volume rate; read it as a "
-                "plain TIFF stack."
+                f"'{metadata.path}': its header states no rate of frames or volumes above 0 "
+                "(scanFrameRate, scanVolumeRate); read it as a plain TIFF stack."
             )
+        check_stated_rate(metadata.path, rate, "scanFrameRate or scanVolumeRate")
         num_volumes = count_volumes(reader.num_pages, metadata)
         super().__init__(
             reader,
@@ -210,7 +211,7 @@ class ScanImageExtractor(TiffFramesExtractor):
                 times[chosen] = np.array(found) + self._seconds_after_first(file)
         if not has_times:
             return None
-        check_order(self.file_paths[0], pages, times, "time in seconds")
+        check_order(self.file_paths[0], pages, times, "time in seconds (frameTimestamps)")
         return times
 
     def get_series(

@@ -17,14 +17,17 @@ from nwb_ophys.formats.suite2p.folder import (
     channel_in_words,
     channel_names,
     find_suite2p_folder,
+    is_plane,
     lacking_files,
     missing_planes,
     part_of,
     plane_names,
     planes_left_out,
+    planes_of_other_names,
     planes_without_second_channel,
     raw_file_names,
     read_ops,
+    reads_matlab_file,
     short_second_channels,
     suite2p_folder_of,
     suite2p_refusal,
@@ -235,9 +238,10 @@ def _what(extractor: Any) -> str:
 def _chosen(source: Any, files: tuple[str, ...]) -> tuple[Path, str]:
     """Return the folder and the plane of source arguments, and check the channel."""
     folder, plane = find_suite2p_folder(source.folder_path, files)
-    planes, channels = plane_names(folder, files), channel_names(folder, files)
+    planes = plane_names(folder, files)
     plane = source.plane_name or plane or (planes[0] if len(planes) == 1 else None)
-    if plane not in planes:
+    channels = channel_names(folder, files, [plane] if plane else [])
+    if plane not in planes and not (plane and is_plane(PathProbe(folder / plane), files)):
         known = ", ".join(planes)
         if plane is None:
             raise SourceArgumentError(
@@ -259,7 +263,10 @@ def _evidence(path: Path | PathProbe, files: tuple[str, ...]) -> str | None:
         folder, plane = find_suite2p_folder(probe, files)
     except SourceError:
         return None
-    return f"{plane or ', '.join(plane_names(folder, files))} with {' and '.join(files)}"
+    names = [plane] if plane else plane_names(folder, files)
+    from_matlab = all(reads_matlab_file(PathProbe(folder / name)) for name in names)
+    held = ("Fall.mat",) if from_matlab and files == ROI_FILES else files
+    return f"{', '.join(names)} with {' and '.join(held)}"
 
 
 def _warn_of_left_out(folder: Path, files: tuple[str, ...]) -> None:
@@ -272,11 +279,31 @@ def _warn_of_left_out(folder: Path, files: tuple[str, ...]) -> None:
             UserWarning,
             stacklevel=6,
         )
+    others = planes_of_other_names(folder) if files == ROI_FILES else []
+    if others:
+        warnings.warn(
+            f"'{folder}' also has ROIs in {', '.join(others)}, whose names are not plane0, plane1, "
+            "…; they are left out. Give the path of such a folder to convert it.",
+            UserWarning,
+            stacklevel=6,
+        )
     missing = missing_planes(folder)
     if missing and files == ROI_FILES:
         warnings.warn(
             f"'{folder}' has no folder {', '.join(missing)}, although it has folders of planes "
             "with other numbers; if Suite2p wrote it, copy it to the others.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
+def _warn_of_combined(folder: Path, plane: str | None) -> None:
+    """Warn of a path that is the view of all planes in one image."""
+    if plane == "combined":
+        warnings.warn(
+            f"'{folder / plane}' is Suite2p's view of all planes in one image, without the planes: "
+            "its ROIs lie in that image, and shorter traces end with zeros. Convert the folders "
+            "plane0, plane1, … instead if you have them.",
             UserWarning,
             stacklevel=6,
         )
@@ -307,20 +334,21 @@ def _warn_of_short(folder: Path, short: Mapping[str, tuple[int, int]]) -> None:
 
 def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> list[Part]:
     folder, plane = find_suite2p_folder(path, files)
-    planes, channels = (
-        [plane] if plane else plane_names(folder, files),
-        channel_names(folder, files),
-    )
+    planes = [plane] if plane else plane_names(folder, files)
     chosen = plane or source.get("plane_name")
+    if chosen and chosen not in planes and is_plane(PathProbe(folder / chosen), files):
+        planes = [chosen]
+    channels = channel_names(folder, files, planes)
     if chosen is None:
         _warn_of_left_out(folder, files)
+    _warn_of_combined(folder, plane)
     if files == ROI_FILES:
         _warn_of_lacking(folder, [chosen] if chosen in planes else planes)
     lacking: set[str] = set()
     short: dict[str, tuple[int, int]] = {}
     if len(channels) > 1 and "channel_name" not in source:
         asked = {source["plane_name"]} if source.get("plane_name") else set(planes)
-        lacking = set(planes_without_second_channel(folder, files)) & asked
+        lacking = set(planes_without_second_channel(folder, files, planes)) & asked
         if files == ROI_FILES:
             short = short_second_channels(folder, sorted(asked & set(planes)))
     _warn_of_short(folder, short)
