@@ -107,7 +107,7 @@ class _Joining:
         self.planes = _by_name(metadata, "ImagingPlane")
         self.devices = _by_name(metadata, "Device")
         self.written: dict[str, dict[str, Any]] = {}
-        self.used: dict[str, None] = {}
+        self.reused: dict[str, dict[str, Any]] = {}
         self.device_names: dict[str, str] = {}
         self.faults: list[str] = []
 
@@ -123,7 +123,7 @@ class _Joining:
         for category, index, entry in links:
             name = entry["imaging_plane"]
             if self._is_link_to_file(category, index, name):
-                self.used[name] = None
+                self.reused[name] = _entry_of(self.contents.planes[name])
             else:
                 own.setdefault(name, []).append((category, entry))
         if not links:
@@ -167,7 +167,7 @@ class _Joining:
         present = _family(name, self.contents.planes) if is_default else [name]
         for candidate in present:
             if candidate in self.contents.planes and self._fits(name, candidate, exactly):
-                self.used[candidate] = None
+                self.reused[candidate] = {**entry, "name": candidate}
                 return candidate
         new = name
         if name in self.contents.planes:
@@ -221,11 +221,11 @@ class _Joining:
             self.faults.append(another_value(where, device, holder, name_of(other), remedy))
 
     def _set_planes(self, own: set[str]) -> None:
-        """Replace the planes that are linked to; planes of the file are described as they are."""
+        """Replace the planes that are linked to."""
         entries = [e for e in entries_of(self.metadata, "ImagingPlane") if name_of(e) not in own]
         entries = [e for e in entries if name_of(e) not in self.contents.planes]
-        there = [_entry_of(self.contents.planes[name]) for name in self.used]
-        self.metadata["Ophys"]["ImagingPlane"] = [*self.written.values(), *there, *entries]
+        planes = [*self.written.values(), *self.reused.values(), *entries]
+        self.metadata["Ophys"]["ImagingPlane"] = planes
 
     # --- devices --------------------------------------------------------------------------------
 

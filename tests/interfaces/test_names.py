@@ -580,7 +580,7 @@ def test_a_container_does_not_take_the_name_of_one_of_another_type(category, nam
     metadata["NWBFile"].update(START["NWBFile"])
     metadata["Ophys"][category]["name"] = name
     with pytest.raises(MetadataError, match=f"The name '{name}' of the .* belongs to a {other} in"):
-        whole.create_nwbfile(metadata)
+        whole.add_to_nwbfile(mock_NWBFile(), metadata)
 
 
 def test_two_traces_are_not_written_as_one_series():
