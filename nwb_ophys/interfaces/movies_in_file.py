@@ -153,7 +153,7 @@ class Addition:
     def _is_chosen(self) -> bool:
         """Return whether the user set the link to the plane by itself."""
         names = [name_of(entry) for entry in entries_of(self.metadata, SEGMENTATIONS)]
-        links = getattr(self.metadata, "links", frozenset())
+        links: frozenset[Any] = getattr(self.metadata, "links", frozenset())
         return self.name in names and (SEGMENTATIONS, names.index(self.name)) in links
 
     def _is_by_name(self, plane: str | None) -> bool:

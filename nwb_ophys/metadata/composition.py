@@ -86,7 +86,7 @@ class Composition:
         view = FullMetadata(metadata)
         view.owner = interface
         view.joins = getattr(metadata, "joins", None)
-        links = getattr(metadata, "links", frozenset())
+        links: frozenset[tuple[str, int]] = getattr(metadata, "links", frozenset())
         view.links = frozenset(
             (category, own)
             for category, claimed in self.claims[stream].items()
