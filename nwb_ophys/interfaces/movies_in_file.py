@@ -28,7 +28,7 @@ from nwb_ophys.interfaces.comparison import (
 )
 from nwb_ophys.interfaces.made_from import Choice, MadeFrom, Recorded, choose_movie, lies_in
 from nwb_ophys.interfaces.relations import Stream, alignment_of
-from nwb_ophys.metadata import DeepDict
+from nwb_ophys.metadata import FullMetadata
 from nwb_ophys.metadata.facts import name_of
 from nwb_ophys.metadata.links import SEGMENTATIONS, described, entries_of, path_of, set_entries
 from nwb_ophys.metadata.plane_links import is_described_plane, link_background, plane_of
@@ -71,7 +71,7 @@ class Addition:
     ----------
     nwbfile : pynwb.NWBFile
     interface : SegmentationInterface
-    metadata : DeepDict
+    metadata : FullMetadata
         Complete metadata of the segmentation.
     chosen : SegmentationOptions
     name : str
@@ -80,12 +80,12 @@ class Addition:
 
     nwbfile: NWBFile
     interface: Any
-    metadata: DeepDict
+    metadata: FullMetadata
     chosen: Any
     name: str
     notes: Notes = attrs.field(factory=Notes)
 
-    def compare(self) -> tuple[DeepDict, Clock | None]:
+    def compare(self) -> tuple[FullMetadata, Clock | None]:
         """Return the metadata with the plane of the movie, and the times of it that are taken.
 
         Warns of disagreements.
@@ -112,7 +112,7 @@ class Addition:
         movie = self._movie_on(plane, stream, movies)
         metadata = self.metadata
         if not self._is_open(plane):
-            metadata = DeepDict(metadata)
+            metadata = metadata.twin()
             if len(entries_of(metadata, SEGMENTATIONS)) > 1:
                 link_background(metadata, self._default_plane)
         elif movie is None:
@@ -153,8 +153,7 @@ class Addition:
     def _is_chosen(self) -> bool:
         """Return whether the user set the link to the plane by itself."""
         names = [name_of(entry) for entry in entries_of(self.metadata, SEGMENTATIONS)]
-        links: frozenset[Any] = getattr(self.metadata, "links", frozenset())
-        return self.name in names and (SEGMENTATIONS, names.index(self.name)) in links
+        return self.name in names and (SEGMENTATIONS, names.index(self.name)) in self.metadata.links
 
     def _is_by_name(self, plane: str | None) -> bool:
         """Return whether the file has a plane of the name that the ROIs' plane has by default."""
@@ -191,9 +190,9 @@ class Addition:
         fitting.sort(key=lambda movie: movie.num_samples != stream.num_samples)
         return fitting[0] if fitting else None
 
-    def _on_plane(self, old: str | None, new: str | None) -> DeepDict:
+    def _on_plane(self, old: str | None, new: str | None) -> FullMetadata:
         """Return the metadata with a link to a plane of the file, or to a plane of their own."""
-        metadata = DeepDict(self.metadata)
+        metadata = self.metadata.twin()
         name = new or self._free_plane(str(old))
         for entry in described(entries_of(metadata, SEGMENTATIONS)):
             if entry.get("imaging_plane") == old:
@@ -211,7 +210,7 @@ class Addition:
         drop_unused_default_device({self.name: metadata})
         return metadata
 
-    def _add_device(self, metadata: DeepDict, name: str | None) -> None:
+    def _add_device(self, metadata: FullMetadata, name: str | None) -> None:
         """Add a device that was left out with the plane that now belongs to it."""
         devices = entries_of(metadata, "Device")
         known = {name_of(entry) for entry in devices} | set(self.nwbfile.devices)
