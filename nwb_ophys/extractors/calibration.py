@@ -133,10 +133,9 @@ def calibration_of_attributes(
         # An offset alone may be any other offset, unless its name says what it is for.
         if stated[0] is None and (stated[1] is None or names[1] == "offset"):
             continue
-        numbers = [
-            None if each is None else _number(each, channel, num_channels) for each in stated
-        ]
-        if any(n is None and s is not None for n, s in zip(numbers, stated, strict=True)):
+        factor, shift = (_number(each, channel, num_channels) for each in stated)
+        numbers = zip((factor, shift), stated, strict=True)
+        if any(number is None and each is not None for number, each in numbers):
             warnings.warn(
                 f"{where} has attributes of a calibration ({' and '.join(names)}) that are not "
                 "one number each; the stored numbers are written without it.",
@@ -144,7 +143,7 @@ def calibration_of_attributes(
                 stacklevel=2,
             )
             return None
-        return checked_calibration(where, *numbers, unit)
+        return checked_calibration(where, factor, shift, unit)
     return checked_calibration(where, None, None, unit)
 
 

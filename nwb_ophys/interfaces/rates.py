@@ -40,8 +40,9 @@ def check_rate_is_known(
     if usable_rate(nominal) is not None or extractor_times(extractor) is not None:
         return
     stated = getattr(extractor, "stated_rate", None) if nominal is None else nominal
-    is_stated = stated is not None and not math.isnan(stated)
-    what = f"a sampling rate of {float(stated):g} Hz" if is_stated else "no sampling rate"
+    what = "no sampling rate"
+    if stated is not None and not math.isnan(stated):
+        what = f"a sampling rate of {float(stated):g} Hz"
     name = path_argument(type(interface).Source)
     path = getattr(interface.source, name, None) if name else None
     where = type(extractor).__name__ if path is None else f"'{path}'"

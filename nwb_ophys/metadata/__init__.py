@@ -5,7 +5,7 @@ knows pynwb, a file or a backend.
 """
 
 from nwb_ophys.metadata import models
-from nwb_ophys.metadata.agreement import CommonFacts, common_facts
+from nwb_ophys.metadata.agreement import CommonFacts, common_facts, common_header
 from nwb_ophys.metadata.checks import (
     NO_SESSION_START,
     check_metadata,
@@ -76,6 +76,7 @@ __all__ = [
     "check_metadata",
     "class_schema",
     "common_facts",
+    "common_header",
     "compose_metadata",
     "dump_metadata",
     "earliest_start",

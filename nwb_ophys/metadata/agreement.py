@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 
 _TOLERANCE = 1e-6
@@ -95,6 +96,26 @@ def common_facts(
     for label, facts in stated:
         common.add(label, facts)
     return common.agreed()
+
+
+def common_header(headers: Sequence[Any], names: Mapping[str, str]) -> Any:
+    """Return the first header, with None for attributes that others state otherwise.
+
+    Parameters
+    ----------
+    headers : sequence of attrs instances
+        With the attribute ``path``; headers of the files of one recording.
+    names : mapping of str to str
+        Attributes to compare, with their names in the warning.
+    """
+    first = headers[0]
+    stated = [
+        (header.path.name, {words: getattr(header, name) for name, words in names.items()})
+        for header in headers
+    ]
+    agreed = common_facts(f"the recording '{first.path}'", stated)
+    unknown = {name: None for name, words in names.items() if words not in agreed}
+    return attrs.evolve(first, **unknown)
 
 
 def _agree(one: Any, other: Any, tolerance: float) -> bool:

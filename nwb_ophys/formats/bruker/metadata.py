@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -83,22 +83,36 @@ def _with_common_settings(
 ) -> PrairieRecording:
     """Return a recording without the settings that change between the frames that are read."""
     planes = slice(None) if plane_index is None else slice(plane_index, plane_index + 1)
+    samples = [[frame.facts for frame in sample[planes]] for sample in layout.samples]
+    by_plane = _powers_by_plane(samples)
     facts = CommonFacts(f"'{recording.path}'", "frames", _TOLERANCE)
     latest = None
-    for number, sample in enumerate(layout.samples):
-        for frame in sample[planes]:
-            if frame.facts is not latest:  # frames with the same facts share them
-                latest = frame.facts
-                named = {" ".join(key): _number_or_text(value) for key, value in latest.items()}
-                facts.add(f"sample {number}", named)
+    for number, sample in enumerate(samples):
+        for plane, stated in enumerate(sample):
+            if stated is not latest:  # frames with the same facts share them
+                latest = stated
+                own = {key: value for key, value in stated.items() if key not in by_plane}
+                named = {" ".join(key): _number_or_text(value) for key, value in own.items()}
+                where = f"plane {plane} of sample {number}"
+                facts.add(where if len(sample) > 1 else f"sample {number}", named)
     facts.agreed()
-    differing = set(facts.differing)
-    first = layout.samples[0][planes][0].facts
-    settings = {**recording.settings, **first}
-    return attrs.evolve(
-        recording,
-        settings={key: v for key, v in settings.items() if " ".join(key) not in differing},
-    )
+    settings = {**recording.settings, **samples[0][0], **by_plane}
+    kept = {k: v for k, v in settings.items() if " ".join(k) not in facts.differing}
+    return attrs.evolve(recording, settings=kept)
+
+
+def _powers_by_plane(
+    samples: Sequence[Sequence[Mapping[tuple[str, ...], str]]],
+) -> dict[tuple[str, ...], str]:
+    """Return the powers of lasers that depend on the plane alone, as a list of all planes."""
+    first = samples[0]
+    found = {}
+    for key in {key for facts in first for key in facts if key[0] == "laserPower"}:
+        values = [facts.get(key) for facts in first]
+        is_set = len(set(values)) > 1 and None not in values
+        if is_set and all([facts.get(key) for facts in own] == values for own in samples):
+            found[key] = f"{', '.join(map(str, values))} by plane"
+    return found
 
 
 def _number_or_text(value: str) -> float | str:

@@ -88,8 +88,8 @@ def common_settings(devices: Sequence[Device]) -> tuple[dict[str, Any], dict[str
     labels = ["/".join(device.folder.absolute().parts[-2:]) for device in devices]
     names = (*SETTINGS_OF_DEVICE, "deviceName", "deviceType", "frameRate")
     of_device = [{name: device.settings.get(name) for name in names} for device in devices]
-    names = ("researcherName", "experimentName")
-    of_session = [{name: device.session.get(name) for name in names} for device in devices]
+    texts = ("researcherName", "experimentName")
+    of_session = [{name: device.session.get(name) for name in texts} for device in devices]
     return (
         common_facts(where, zip(labels, of_device, strict=True), "recordings"),
         common_facts(where, zip(labels, of_session, strict=True), "recordings"),

@@ -37,7 +37,7 @@ from nwb_ophys.formats.scanimage.frames import (
 from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_header, scanimage_metadata
 from nwb_ophys.formats.scanimage.regions import Region, first_rows, read_regions
 from nwb_ophys.formats.scanimage.text import read_header_texts
-from nwb_ophys.metadata import common_facts
+from nwb_ophys.metadata import common_header
 
 __all__ = ["ScanImageExtractor", "ScanImageMetadata", "scanimage_metadata"]
 
@@ -131,7 +131,7 @@ class ScanImageExtractor(TiffFramesExtractor):
     ) -> None:
         headers, files = _open_files(file_path, file_paths, allow_truncated)
         self.metadata = metadata = headers[0]
-        self.common_metadata = _common_metadata(headers)
+        self.common_metadata: ScanImageMetadata = common_header(headers, _FACTS)
         self.regions = _common_regions(files, metadata)
         self.region, self._rows, sources = _crop(files, metadata, self.regions, roi_name)
         reader = TiffPageReader(sources)
@@ -428,18 +428,6 @@ def _check_alike(files: Sequence[RecordedFile]) -> list[ScanImageMetadata]:
             check_agreement(first, other, names, "Leave it out with file_paths.")
             headers.append(other)
     return headers
-
-
-def _common_metadata(headers: Sequence[ScanImageMetadata]) -> ScanImageMetadata:
-    """Return the metadata of the first file, with None for facts that others state otherwise."""
-    first = headers[0]
-    stated = [
-        (header.path.name, {words: getattr(header, name) for name, words in _FACTS.items()})
-        for header in headers
-    ]
-    agreed = common_facts(f"the recording '{first.path}'", stated)
-    unknown = {name: None for name, words in _FACTS.items() if words not in agreed}
-    return attrs.evolve(first, **unknown)
 
 
 def _slice_samples(

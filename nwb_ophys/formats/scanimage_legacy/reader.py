@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterable, Sequence
 from os import PathLike
 
-import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -18,7 +17,7 @@ from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.formats.scanimage_legacy.header import LegacyMetadata, parse_legacy_header
-from nwb_ophys.metadata import common_facts
+from nwb_ophys.metadata import common_header
 
 AnyPath = str | PathLike[str]
 # Facts of the metadata that may change from file to file, with their names in messages.
@@ -87,7 +86,7 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
         sources = inspect_tiffs(paths, allow_truncated=allow_truncated)
         headers = [_header(source) for source in sources]
         self.metadata = _check_alike(headers)
-        self.common_metadata = _common_metadata(headers)
+        self.common_metadata: LegacyMetadata = common_header(headers, _FACTS)
         reader = TiffPageReader(sources)
         self.file_paths = [source.table.path for source in sources]
         names = self.metadata.channel_names
@@ -154,17 +153,6 @@ def _check_alike(headers: Sequence[LegacyMetadata]) -> LegacyMetadata:
         names = ("channel_names", "num_planes", "frame_rate")
         check_agreement(first, other, names, "Leave it out.")
     return first
-
-
-def _common_metadata(headers: Sequence[LegacyMetadata]) -> LegacyMetadata:
-    """Return the first header, with None for facts that others state otherwise."""
-    first = headers[0]
-    stated = [
-        (header.path.name, {words: getattr(header, name) for name, words in _FACTS.items()})
-        for header in headers
-    ]
-    agreed = common_facts(f"the recording '{first.path}'", stated)
-    return attrs.evolve(first, **{n: None for n, words in _FACTS.items() if words not in agreed})
 
 
 def _arrange(source: TiffSource, metadata: LegacyMetadata, is_last: bool) -> Integers:

@@ -67,9 +67,17 @@ def test_the_wavelength_and_the_size_of_pixels_too(tmp_path):
 
 def test_a_power_of_each_plane_is_that_of_the_plane(tmp_path):
     folder = write_bruker(tmp_path / "a", _VOLUMES)
+    before = _described(folder, plane_index=0)[1]["comments"]
     _set(folder, {number: _indexed("laserPower", "77") for number in (1, 3, 5)})
-    with pytest.warns(UserWarning, match="laserPower 0 .*77"):
-        whole = _described(folder)[1]
-    assert "laser power" not in whole["comments"]
-    assert "77" in _described(folder, plane_index=1)[1]["comments"]
-    assert "77" not in _described(folder, plane_index=0)[1]["comments"]
+    assert ", 77 by plane" in _described(folder)[1]["comments"]
+    assert ": 77)" in _described(folder, plane_index=1)[1]["comments"]
+    assert _described(folder, plane_index=0)[1]["comments"] == before
+
+
+def test_a_power_that_changes_in_time_is_left_out_with_a_note(tmp_path):
+    folder = write_bruker(tmp_path / "a", _VOLUMES)
+    _set(folder, {3: _indexed("laserPower", "77")})
+    with pytest.warns(UserWarning, match="laserPower 0 .* 77 in 'plane 1 of sample 1'"):
+        series = _described(folder)[1]
+    assert "laser power" not in series["comments"]
+    assert "laser power" in _described(folder, plane_index=0)[1]["comments"]
