@@ -78,6 +78,12 @@ def test_shifts_are_found_by_the_numbers_of_frames(tmp_path):
         MinianImagingInterface(late, **source).create_nwbfile(START)
 
 
+def test_a_store_of_shifts_that_is_absent(tmp_path):
+    source = {"sampling_frequency": 20.0, "motion_path": tmp_path / "absent.zarr"}
+    with pytest.raises(SourceError, match=r"absent.zarr' does not exist; give the folder"):
+        MinianImagingInterface(write(tmp_path / "x"), **source)
+
+
 def test_times_of_the_table(tmp_path):
     folder = write_minian(tmp_path, RECORDING, with_timestamps=True, first_frame=5)
     write(folder, first_frame=5)
