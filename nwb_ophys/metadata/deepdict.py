@@ -1,11 +1,9 @@
-"""Nested dictionaries, and the rule by which metadata is merged."""
+"""Nested dictionaries of metadata."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-
-from nwb_ophys.errors import MetadataError
 
 
 class DeepDict(dict[Any, Any]):
@@ -93,85 +91,9 @@ class FullMetadata(DeepDict):
     composition: Any = None
 
 
-def fill_metadata(
-    defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None, owner: Any
-) -> FullMetadata:
-    """Fill the user's metadata with what the files and the defaults state.
-
-    Parameters
-    ----------
-    defaults, given : Mapping
-        See :func:`merge_metadata`.
-    owner : object
-        See :class:`FullMetadata`.
-
-    Raises
-    ------
-    MetadataError
-        When the user's metadata is not a dictionary.
-    """
-    if given is not None and not isinstance(given, Mapping):
-        raise MetadataError(f"metadata is {given!r}; it must be a dictionary.")
-    full = FullMetadata(merge_metadata(defaults, given))
-    full.owner = owner
-    return full
-
-
 def unowned(metadata: Any) -> Any:
     """Return metadata that a user gives, which may be edited, so that it is filled again."""
     return metadata.copy() if isinstance(metadata, FullMetadata) else metadata
-
-
-def merge_metadata(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None) -> DeepDict:
-    """Fill the caller's metadata with defaults, without changing either.
-
-    Parameters
-    ----------
-    defaults : Mapping
-        Values for keys that the caller does not state.
-    given : Mapping or None
-        The caller's metadata: its values win, recursively; a list replaces a list whole; a value of
-        None counts as not given.
-
-    Returns
-    -------
-    DeepDict
-        A new object.
-    """
-    merged = DeepDict(defaults)
-    if given is not None:
-        merged.deep_update(_without_none(given))
-    return merged
-
-
-def merge_description(defaults: Mapping[Any, Any], stated: Mapping[Any, Any]) -> DeepDict:
-    """Update defaults with the values that a source states, merging lists entry by entry.
-
-    Parameters
-    ----------
-    defaults : Mapping
-        Metadata with one entry per device, plane, series, …
-    stated : Mapping
-        The same shape, with only the keys that the source states; None counts as not stated.
-
-    Returns
-    -------
-    DeepDict
-        A new object.
-    """
-    merged = DeepDict(defaults)
-    for key, value in _without_none(stated).items():
-        merged[key] = _described(merged.get(key), value)
-    return merged
-
-
-def _described(default: Any, stated: Any) -> Any:
-    if isinstance(default, Mapping) and isinstance(stated, Mapping):
-        return merge_description(default, stated)
-    entries = isinstance(default, list) and isinstance(stated, list)
-    if entries and len(default) == len(stated) and all(isinstance(e, Mapping) for e in stated):
-        return [merge_description(old, new) for old, new in zip(default, stated, strict=True)]
-    return stated
 
 
 def _converted(value: Any) -> Any:
@@ -191,15 +113,4 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if type(value) is tuple:
         return tuple(_plain(item) for item in value)
-    return value
-
-
-def _without_none(value: Any) -> Any:
-    """Drop keys whose value is None, at every depth: None counts as not stated."""
-    if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_none(item) for item in value]
-    if type(value) is tuple:
-        return tuple(_without_none(item) for item in value)
     return value

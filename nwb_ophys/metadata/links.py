@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nwb_ophys.errors import MetadataError
+from nwb_ophys.errors import MetadataError, shown
 from nwb_ophys.metadata.deepdict import DeepDict
 
 SERIES = ("TwoPhotonSeries", "OnePhotonSeries", "LineScan", "Images")
@@ -29,39 +29,53 @@ def check_links(metadata: Mapping[str, Any]) -> None:
     MetadataError
         For the first link to a name that does not exist; the message lists the names that do.
     """
-    ophys = metadata.get("Ophys") or {}
+    for fault in faults_of_links(metadata):
+        raise MetadataError(fault)
+
+
+def faults_of_links(metadata: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each link to a name that does not exist; see :func:`check_links`."""
+    ophys = metadata.get("Ophys")
+    if not isinstance(ophys, Mapping):
+        return []
     devices = _names(ophys.get("Device"))
     planes = _names(ophys.get("ImagingPlane"))
+    faults: list[str] = []
     for path, entry in _entries(ophys, "ImagingPlane"):
         if devices:
-            _check(path, entry, "device", devices, "device")
+            faults += _faults_of(path, entry, "device", devices, "device")
     for kind in (*SERIES, SEGMENTATIONS):
         for path, entry in _entries(ophys, kind):
-            _check(path, entry, "imaging_plane", planes, "imaging plane")
+            faults += _faults_of(path, entry, "imaging_plane", planes, "imaging plane")
+    return faults
 
 
 def _names(entries: Any) -> list[str]:
     # Devices may be pynwb objects, which have their name as an attribute.
-    return [
-        entry["name"] if isinstance(entry, Mapping) else entry.name
+    names = [
+        entry.get("name") if isinstance(entry, Mapping) else getattr(entry, "name", None)
         for entry in (entries if isinstance(entries, list) else [])
     ]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _entries(ophys: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     inner = '["ImageSegmentation"]' if kind == "plane_segmentations" else ""
-    parent = (ophys.get("ImageSegmentation") or {}) if inner else ophys
-    entries = parent.get(kind)
+    parent = ophys.get("ImageSegmentation") if inner else ophys
+    entries = parent.get(kind) if isinstance(parent, Mapping) else None
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
         if isinstance(entry, Mapping):
             yield f'metadata["Ophys"]{inner}["{kind}"][{index}]', entry
 
 
-def _check(path: str, entry: Mapping[str, Any], key: str, known: list[str], what: str) -> None:
-    if key in entry and entry[key] not in known:
+def _faults_of(
+    path: str, entry: Mapping[str, Any], key: str, known: list[str], what: str
+) -> Iterator[str]:
+    if isinstance(entry.get(key), str) and entry[key] not in known:
         names = ", ".join(repr(name) for name in known) or "none"
-        raise MetadataError(
-            f"{path}[\"{key}\"] is '{entry[key]}', but no {what} has that name; {what}s: {names}."
+        yield (
+            f'{path}["{key}"] is {shown(entry[key])}, but no {what} has that name; {what}s: '
+            f"{names}."
         )
 
 

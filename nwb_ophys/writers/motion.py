@@ -13,6 +13,7 @@ from pynwb import NWBFile, TimeSeries
 from pynwb.image import ImageSeries
 from pynwb.ophys import CorrectedImageStack, MotionCorrection
 
+from nwb_ophys.dtypes import as_stored
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator
 from nwb_ophys.timing import clock_of
@@ -106,7 +107,7 @@ def add_corrected_image_stack(
         name="xy_translation",
         description=translation_description,
         unit="pixels",
-        data=compressed(np.asarray(xy_translation)),
+        data=compressed(as_stored(xy_translation, "xy_translation")),
         **times,
     )
     if isinstance(original, OriginalFiles):

@@ -14,6 +14,9 @@ from pynwb.file import Subject
 
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata import (
+    NO_SESSION_START,
+    archive_subject,
+    faults_of_session,
     get_default_ophys_metadata,
     merge_metadata,
     models,
@@ -37,12 +40,11 @@ def make_nwbfile(metadata: Mapping[str, Any] | None) -> NWBFile:
     """
     merged = merge_metadata({"NWBFile": get_default_ophys_metadata()["NWBFile"]}, metadata)
     session = parse_model(models.Session, merged["NWBFile"], 'metadata["NWBFile"]')
+    faults = faults_of_session(merged["NWBFile"])
     if session.session_start_time is None:
-        raise MetadataError(
-            "metadata[\"NWBFile\"] lacks 'session_start_time', which NWB requires and the source "
-            "does not state; give a date and time such as '2024-05-17T14:30:00+02:00', on the "
-            "command line with --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00."
-        )
+        faults.append(NO_SESSION_START)
+    if faults:
+        raise MetadataError(*faults)
     fields = attrs.asdict(session, filter=_stated)
     for key in ("session_start_time", "timestamps_reference_time"):
         if key in fields:
@@ -55,8 +57,14 @@ def make_nwbfile(metadata: Mapping[str, Any] | None) -> NWBFile:
 
 
 def _make_subject(metadata: Mapping[str, Any]) -> Subject:
-    subject = parse_model(models.Subject, metadata, 'metadata["Subject"]')
-    fields = attrs.asdict(subject, filter=_stated)
+    parse_model(models.Subject, metadata, 'metadata["Subject"]')
+    subject = archive_subject(metadata)
+    if subject.faults:
+        raise MetadataError(*subject.faults)
+    for note in subject.notes:
+        warnings.warn(note, UserWarning, stacklevel=3)
+    model = parse_model(models.Subject, subject.fields, 'metadata["Subject"]')
+    fields = attrs.asdict(model, filter=_stated)
     if "date_of_birth" in fields:
         path = 'metadata["Subject"]["date_of_birth"]'
         fields["date_of_birth"] = _with_zone(parse_datetime(fields["date_of_birth"], path), path)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-import numpy as np
 from hdmf.common import DynamicTableRegion
 from pynwb import NWBFile
 from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
 
+from nwb_ophys.dtypes import stored_dtype, widened
 from nwb_ophys.errors import MetadataError
+from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators import SliceableDataChunkIterator
 from nwb_ophys.iterators.base import within
 from nwb_ophys.metadata import (
@@ -83,6 +84,8 @@ def add_fluorescence_traces(
     traces = rois.traces
     if not traces:
         return nwbfile
+    for trace, data in traces.items():  # all of them before the first one is added
+        stored_dtype(data.dtype, f"The trace '{trace}' of {extractor_label(rois.extractor)}")
     merged = merge_metadata(get_default_segmentation_metadata(), metadata)
     name = resolve_plane_segmentation(merged, plane_segmentation_name, plane_index, "plane_index")
     region = _create_roi_table_region(rois, nwbfile, merged, name)
@@ -110,7 +113,7 @@ def _iterator_over(data: Any, given: Mapping[str, Any]) -> SliceableDataChunkIte
     options = dict(given)
     if options.get("chunk_mb") is None and options.get("chunk_shape") is None:
         buffer_mb = (options.get("buffer_gb") or 1.0) * 1e3
-        itemsize = np.dtype(data.dtype).itemsize
+        itemsize = widened(data.dtype).itemsize
         chunk = default_chunk_shape(data.shape, itemsize, min(_CHUNK_MB, buffer_mb))
         buffer = options.get("buffer_shape")
         options["chunk_shape"] = chunk if buffer is None else within(chunk, buffer)

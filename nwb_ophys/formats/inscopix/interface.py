@@ -20,6 +20,7 @@ from nwb_ophys.formats.inscopix.header import (
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.metadata import possible_number
 from nwb_ophys.paths import PathProbe
 
 _SUFFIX = ".isxd"
@@ -58,10 +59,11 @@ class InscopixImagingInterface(ImagingInterface):
         header = self.extractor.header
         described = _describe(header)
         exposure = _number(header, "microscope", "exp")
+        binning = _number(header, "idps", "spatialDownsampling")
         described["Ophys"]["OnePhotonSeries"] = [
             {
                 "exposure_time": None if exposure is None else exposure * 1e-3,
-                "binning": header.stated("idps", "spatialDownsampling"),
+                "binning": int(binning) if binning and binning.is_integer() else None,
                 "intensity": _intensity(header),
             }
         ]
@@ -120,10 +122,10 @@ class InscopixSegmentationInterface(SegmentationInterface):
 
         header = self.extractor.header
         described = _describe(header)
-        method = header.stated("idps", "cellset", "method")
+        method = _text(header, "idps", "cellset", "method")
         found = f"Cells that Inscopix's software found{f' with {method}' if method else ''}."
         kind = trace_kind(header)
-        unit = header.stated("idps", "cellset", "units")
+        unit = _text(header, "idps", "cellset", "units")
         described["Ophys"] |= {
             "ImageSegmentation": {"plane_segmentations": [{"description": found}]},
             "DfOverF" if kind == "dff" else "Fluorescence": {
@@ -155,11 +157,11 @@ def _header(probe: PathProbe, kind: int) -> IsxdHeader | None:
 
 def _describe(header: IsxdHeader) -> dict[str, Any]:
     """Return the metadata that movies and cell sets share."""
-    experimenter = header.stated("personnel", "name")
+    experimenter = _text(header, "personnel", "name")
     return {
         "NWBFile": {
             "session_start_time": header.start and header.start.isoformat(),
-            "session_id": header.stated("name"),
+            "session_id": _text(header, "name"),
             "experimenter": experimenter and [experimenter],
         },
         **_subject(header),
@@ -172,7 +174,7 @@ def _describe(header: IsxdHeader) -> dict[str, Any]:
 
 def _subject(header: IsxdHeader) -> dict[str, Any]:
     """Return the animal if it is named; an empty form states a sex, too."""
-    animal = {key: header.stated("animal", key) for key in ("id", "species", "description")}
+    animal = {key: _text(header, "animal", key) for key in ("id", "species", "description")}
     birth = _date(header.stated("animal", "dob"))
     if birth is None and not any(animal.values()):
         return {}
@@ -195,8 +197,8 @@ def _date(text: Any) -> str | None:
 
 
 def _device(header: IsxdHeader) -> dict[str, Any]:
-    model, serial = header.stated("microscope", "type"), header.stated("microscope", "serial")
-    version = header.stated("producer", "version")
+    model, serial = _text(header, "microscope", "type"), _text(header, "microscope", "serial")
+    version = _text(header, "producer", "version")
     gain, focus = _number(header, "microscope", "gain"), _number(header, "microscope", "focus")
     settings = {"gain": gain, "focus": focus, "eFocus": _number(header, "idps", "efocus")}
     words = [f"{name} {value:g}" for name, value in settings.items() if value is not None]
@@ -211,7 +213,7 @@ def _device(header: IsxdHeader) -> dict[str, Any]:
 
 def _plane(header: IsxdHeader) -> dict[str, Any]:
     # No grid_spacing: pixelSize is the size on the sensor, and the magnification is not stated.
-    channel = header.stated("idps", "channel")
+    channel = _text(header, "idps", "channel")
     return {
         "imaging_rate": float(1 / header.period),
         "optical_channel": [{"name": str(channel).capitalize() if channel else None}],
@@ -219,7 +221,7 @@ def _plane(header: IsxdHeader) -> dict[str, Any]:
 
 
 def _part(header: IsxdHeader) -> str:
-    channel = header.stated("idps", "channel")
+    channel = _text(header, "idps", "channel")
     focus = _number(header, "idps", "efocus")
     planes = header.stated("microscope", "multiplane", "enabled")
     plane = f"Efocus{focus:g}" if planes and focus is not None else ""
@@ -236,4 +238,11 @@ def _intensity(header: IsxdHeader) -> float | None:
 def _number(header: IsxdHeader, *keys: str) -> float | None:
     value = header.stated(*keys)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number else None
+    return possible_number(value, least=-1e15) if is_number else None
+
+
+def _text(header: IsxdHeader, *keys: str) -> str | None:
+    """Return a text, or a number as a text; None for anything else."""
+    value = header.stated(*keys)
+    is_text = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return str(value).strip() or None if is_text else None

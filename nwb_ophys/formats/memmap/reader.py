@@ -139,7 +139,10 @@ def _pixel_type(path: Path, dtype: str | None, shape: list[int] | None) -> np.dt
             f"dtype is '{dtype}', which NumPy does not know; give one such as uint16 or '>f4'."
         ) from error
     if kind.kind not in "iuf":
-        raise SourceArgumentError(f"dtype is '{dtype}'; pixels must be integers or real numbers.")
+        raise SourceArgumentError(
+            f"dtype is '{dtype}'; pixels must be integers or real numbers. Give the type of the "
+            f"pixels in '{path}', such as uint8 for truth values, or convert complex numbers."
+        )
     return kind
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from os import PathLike
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -17,8 +18,17 @@ from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.formats.scanimage_legacy.header import LegacyMetadata, parse_legacy_header
+from nwb_ophys.metadata import common_facts
 
 AnyPath = str | PathLike[str]
+# Facts of the metadata that may change from file to file, with their names in messages.
+_FACTS = {
+    "version": "version",
+    "num_averaged": "number of averaged frames",
+    "line_rate": "line rate",
+    "z_step": "distance of the slices",
+    "motor_position": "position of the stage",
+}
 
 
 class ScanImageLegacyExtractor(TiffFramesExtractor):
@@ -46,6 +56,8 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
     ----------
     metadata : LegacyMetadata
         Metadata from the header of the first file.
+    common_metadata : LegacyMetadata
+        The same, with None for facts that differ in another file.
     file_paths : list of Path
     channel_name : str
 
@@ -75,6 +87,7 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
         sources = inspect_tiffs(paths, allow_truncated=allow_truncated)
         headers = [_header(source) for source in sources]
         self.metadata = _check_alike(headers)
+        self.common_metadata = _common_metadata(headers)
         reader = TiffPageReader(sources)
         self.file_paths = [source.table.path for source in sources]
         names = self.metadata.channel_names
@@ -141,6 +154,17 @@ def _check_alike(headers: Sequence[LegacyMetadata]) -> LegacyMetadata:
         names = ("channel_names", "num_planes", "frame_rate")
         check_agreement(first, other, names, "Leave it out.")
     return first
+
+
+def _common_metadata(headers: Sequence[LegacyMetadata]) -> LegacyMetadata:
+    """Return the first header, with None for facts that others state otherwise."""
+    first = headers[0]
+    stated = [
+        (header.path.name, {words: getattr(header, name) for name, words in _FACTS.items()})
+        for header in headers
+    ]
+    agreed = common_facts(f"the recording '{first.path}'", stated)
+    return attrs.evolve(first, **{n: None for n, words in _FACTS.items() if words not in agreed})
 
 
 def _arrange(source: TiffSource, metadata: LegacyMetadata, is_last: bool) -> Integers:
