@@ -134,6 +134,8 @@ def test_shifts_without_the_movie_are_left_out_with_a_note(tmp_path):
 def test_without_shifts_or_original_the_movie_is_a_series(tmp_path):
     bare = MinianImagingInterface(write(tmp_path / "a", motion=None), sampling_frequency=5)
     nwbfile = bare.create_nwbfile(START)
+    assert list(nwbfile.acquisition) == ["OnePhotonSeries"]
+    nwbfile = bare.create_nwbfile(START, parent_container="processing/ophys")
     assert list(nwbfile.processing["ophys"].data_interfaces) == ["OnePhotonSeries"]
     with pytest.raises(SourceError, match=r"does not exist, or holds splines, .* give the"):
         bare.create_nwbfile(START, motion_correction=True)
