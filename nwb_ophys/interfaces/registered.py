@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import attrs
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class RegisteredImagingOptions(ImagingOptions):
     """Conversion options of a movie that may come with the shifts of its frames."""
 
     parent_container: Literal["acquisition", "processing/ophys"] | None = argument(  # type: ignore[assignment]
-        "Container of the movie as a series; the container of the format by default.", default=None
+        "Container of the movie as a series; acquisition by default.", default=None
     )
     motion_correction: bool | None = argument(
         "Write a CorrectedImageStack with the shifts of the frames to MotionCorrection, instead "
@@ -73,9 +73,6 @@ class RegisteredMovieWriter(MotionWriter, SeriesWriter):
     List it before the interface class. A format sets ``Options`` to `RegisteredImagingOptions`, and
     implements :meth:`find_registration`.
     """
-
-    default_container: ClassVar[Literal["acquisition", "processing/ophys"]] = "processing/ophys"
-    """Place of the movie as a series; a processed movie is not an acquisition."""
 
     def find_registration(self) -> Registration | None:
         """Return the shifts of all frames; None where the files have none."""
@@ -99,7 +96,7 @@ class RegisteredMovieWriter(MotionWriter, SeriesWriter):
                 metadata,
                 photon_series_type=kind,
                 photon_series_index=chosen.photon_series_index,
-                parent_container=chosen.parent_container or self.default_container,
+                parent_container=chosen.parent_container or "acquisition",
                 iterator_options=block_size(chosen.iterator_options),
             )
             return

@@ -14,11 +14,19 @@ from nwb_ophys.formats.inscopix.header import (
     MOVIE,
     IsxdHeader,
     not_read,
+    open_isxd,
     other_kind,
     read_isxd_header,
 )
+from nwb_ophys.formats.inscopix.translations import read_translations
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.registered import (
+    RegisteredImagingOptions,
+    RegisteredMovieWriter,
+    Registration,
+    describe_shifts,
+)
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.paths import PathProbe
@@ -38,12 +46,18 @@ class InscopixSource:
     """Source arguments of an Inscopix movie."""
 
     file_path: Path = argument(".isxd file of the movie.")
+    translations_path: Path | None = argument(
+        "CSV file with the translations of the frames, which Inscopix's motion correction wrote "
+        "with the movie.",
+        default=None,
+    )
 
 
-class InscopixImagingInterface(ImagingInterface):
+class InscopixImagingInterface(RegisteredMovieWriter, ImagingInterface):
     """A movie of an Inscopix miniscope: one plane and one colour."""
 
     Source = InscopixSource
+    Options = RegisteredImagingOptions
     states_movies = True
     photon_series_type = "OnePhotonSeries"
 
@@ -52,7 +66,28 @@ class InscopixImagingInterface(ImagingInterface):
         """Return the extractor of checked source arguments."""
         from nwb_ophys.formats.inscopix.reader import InscopixMovieExtractor
 
-        return InscopixMovieExtractor(source.file_path)
+        extractor = InscopixMovieExtractor(source.file_path)
+        if source.translations_path is not None:
+            read_translations(source.translations_path, extractor.header)  # raises early
+        return extractor
+
+    def find_registration(self) -> Registration | None:
+        """Return the translations of the frames, if their file is given."""
+        path = self.source.translations_path
+        if path is None:
+            return None
+        return Registration(
+            source=f"'{path}'",
+            shifts=read_translations(path, open_isxd(self.source.file_path, MOVIE)),
+            description=describe_shifts("Inscopix's software", 2),
+        )
+
+    def no_registration(self) -> str:
+        """Return where translations are looked for."""
+        return (
+            f"'{self.source.file_path}' does not state the translations of its frames; give the "
+            "CSV file that Inscopix's motion correction wrote as translations_path."
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the header: session, subject, miniscope, rate, exposure, light."""

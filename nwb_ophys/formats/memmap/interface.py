@@ -70,7 +70,6 @@ class MemmapImagingInterface(RegisteredMovieWriter, ImagingInterface):
 
     Source = MemmapSource
     Options = RegisteredImagingOptions
-    default_container = "acquisition"
     is_generic = True
     has_volumes = True
 

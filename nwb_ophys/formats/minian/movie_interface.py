@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import attrs
 
+from nwb_ophys.errors import SourceNotFoundError
 from nwb_ophys.formats.minian.stores import MOTION_STORE, MOVIE_STORES, ORIGINAL_STORE
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -57,6 +58,11 @@ class MinianImagingInterface(RegisteredMovieWriter, ImagingInterface):
         """Return the extractor of checked source arguments."""
         from nwb_ophys.formats.minian.movie import MinianMovieExtractor
 
+        if source.motion_path is not None and not source.motion_path.is_dir():
+            raise SourceNotFoundError(
+                f"'{source.motion_path}' does not exist; give the folder motion.zarr as "
+                "motion_path."
+            )
         return MinianMovieExtractor(
             source.folder_path, source.sampling_frequency, source.timestamps_path
         )

@@ -244,9 +244,6 @@ def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
 
 
 def write_movie_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
-    """Write a movie that Minian registered, with its shifts; return the source arguments."""
-    motion = np.zeros((recording.num_samples, 2))
-    path = write_minian_movie(
-        folder / "intermediate", recording.movie, motion=motion, original=recording.movie
-    )
+    """Write a movie that Minian registered, without its shifts; return the source arguments."""
+    path = write_minian_movie(folder / "intermediate", recording.movie)
     return {"folder_path": path, "sampling_frequency": 30.0}

@@ -78,6 +78,12 @@ def test_shifts_are_found_by_the_numbers_of_frames(tmp_path):
         MinianImagingInterface(late, **source).create_nwbfile(START)
 
 
+def test_a_store_of_shifts_that_is_absent(tmp_path):
+    source = {"sampling_frequency": 20.0, "motion_path": tmp_path / "absent.zarr"}
+    with pytest.raises(SourceError, match=r"absent.zarr' does not exist; give the folder"):
+        MinianImagingInterface(write(tmp_path / "x"), **source)
+
+
 def test_times_of_the_table(tmp_path):
     folder = write_minian(tmp_path, RECORDING, with_timestamps=True, first_frame=5)
     write(folder, first_frame=5)
@@ -128,6 +134,8 @@ def test_shifts_without_the_movie_are_left_out_with_a_note(tmp_path):
 def test_without_shifts_or_original_the_movie_is_a_series(tmp_path):
     bare = MinianImagingInterface(write(tmp_path / "a", motion=None), sampling_frequency=5)
     nwbfile = bare.create_nwbfile(START)
+    assert list(nwbfile.acquisition) == ["OnePhotonSeries"]
+    nwbfile = bare.create_nwbfile(START, parent_container="processing/ophys")
     assert list(nwbfile.processing["ophys"].data_interfaces) == ["OnePhotonSeries"]
     with pytest.raises(SourceError, match=r"does not exist, or holds splines, .* give the"):
         bare.create_nwbfile(START, motion_correction=True)
