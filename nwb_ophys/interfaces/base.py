@@ -24,6 +24,7 @@ from nwb_ophys.interfaces.arguments import (
 )
 from nwb_ophys.interfaces.conversion import Convertible, Prepared
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
+from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.metadata import (
@@ -333,6 +334,13 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
     def position_name(self) -> str:
         """Return the name of the position or region, or empty where there is only one."""
         return ""
+
+    def made_from(self) -> MadeFrom | None:
+        """Return what the files state of the movie that they were made from.
+
+        None, the default of movies, for a recording.
+        """
+        return None
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterable[Part]:
