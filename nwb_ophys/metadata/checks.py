@@ -48,7 +48,7 @@ def check_metadata(
     if isinstance(subject, Mapping):
         faults += archive_subject(subject).faults
     session = metadata.get("NWBFile")
-    if isinstance(session, Mapping):
+    if isinstance(session, Mapping) and not joins_file:
         faults += faults_of_session(session)
     faults += _faults_of_containers(metadata.get("Ophys"))
     faults += _faults_of_units(metadata)

@@ -66,7 +66,7 @@ def archive_subject(subject: Mapping[str, Any], path: str = _PATH) -> ArchiveSub
         try:
             turned = turn(value, fields)
         except ValueError as reason:
-            faults.append(f"{where}{reason}; write {wanted}.")
+            faults.append(f"{where}; write {wanted}. {reason}".rstrip())
             continue
         if turned is None:
             del fields[key]
@@ -132,7 +132,7 @@ def _age(value: str, fields: dict[str, Any]) -> str | None:
     if embryonic or _GESTATIONAL.search(lower):
         duration = f"P{embryonic[1]}D" if embryonic else _duration(_GESTATIONAL.sub("", lower))
         if fields.get("age__reference", "gestational") != "gestational":
-            raise ValueError(f", but age__reference is {fields['age__reference']!r}")
+            raise ValueError(f"The age__reference is {fields['age__reference']!r}.")
         fields["age__reference"] = "gestational"
         return duration
     postnatal = _POSTNATAL.fullmatch(lower)
@@ -159,7 +159,7 @@ def _check_order(text: str) -> None:
         if end
     ]
     if len(days) == 2 and days[0] > days[1]:
-        raise ValueError(", which ends before it begins")
+        raise ValueError("The range ends before it begins.")
 
 
 def _duration(text: str) -> str:
@@ -177,9 +177,9 @@ def _duration(text: str) -> str:
     found: dict[str, str] = {}
     rest = _QUANTITY.sub(lambda match: _collect(match, found), text)
     if not found or rest.replace("and", "").strip(" ,;.+"):
-        raise ValueError("")
+        raise ValueError
     if list(found) != sorted(found, key="YMWD".index):
-        raise ValueError("")
+        raise ValueError
     return "P" + "".join(f"{number}{unit}" for unit, number in found.items())
 
 
@@ -187,7 +187,7 @@ def _collect(match: re.Match[str], found: dict[str, str]) -> str:
     word = match[2]
     unit = _UNITS.get(word) or _UNITS.get(word.removesuffix("s"))
     if unit is None or unit in found:
-        raise ValueError("")
+        raise ValueError
     found[unit] = match[1]
     return ""
 
@@ -199,7 +199,7 @@ def _reference(value: str, _: Any) -> str | None:
     known = {"postnatal": "birth", "gestation": "gestational", "embryonic": "gestational"}
     found = known.get(word, word)
     if found not in ("birth", "gestational"):
-        raise ValueError("")
+        raise ValueError
     return found
 
 
@@ -220,7 +220,7 @@ def _sex(value: str, fields: dict[str, Any]) -> str | None:
     for letter, words in (_SEXES_OF_WORMS if is_worm else _SEXES).items():
         if word in words:
             return letter
-    raise ValueError(f", and the species is {_ELEGANS}" if is_worm else "")
+    raise ValueError
 
 
 _SPECIES = {
@@ -271,7 +271,7 @@ def _species(value: str, _: Any) -> str | None:
     latin = _LATIN.fullmatch(value.strip())
     if latin and latin[1] not in _ENGLISH:
         return value.strip()
-    raise ValueError("")
+    raise ValueError
 
 
 def _known_species(value: str) -> str | None:
@@ -317,13 +317,13 @@ def _weight(value: Any, _: Any) -> str | None:
     match = _WEIGHT.fullmatch(text)
     factor = _KILOGRAMS.get(match[2].lower()) if match else None
     if match is None or factor is None:
-        raise ValueError("")
+        raise ValueError
     try:
         kilograms = Decimal(match[1]) * Decimal(factor)
     except InvalidOperation:
-        raise ValueError("") from None
+        raise ValueError from None
     if not 0 < kilograms < Decimal("1e6"):
-        raise ValueError(", which is not the weight of an animal")
+        raise ValueError("Weights of animals are above 0 and below 1000 t.")
     written = f"{kilograms.normalize():f}"
     is_same = isinstance(value, str) and text == f"{match[1]} kg" and "e" not in match[1].lower()
     return text if is_same and not match[1].startswith(".") else f"{written} kg"
@@ -340,11 +340,11 @@ def _date_of_birth(value: str, _: Any) -> str | None:
         try:
             return datetime.date(int(match[1]), int(match[3]), int(match[4])).isoformat()
         except ValueError:
-            raise ValueError("") from None
+            raise ValueError from None
     try:
         parse_datetime(value, "")
     except MetadataError:
-        raise ValueError("") from None
+        raise ValueError from None
     return value
 
 

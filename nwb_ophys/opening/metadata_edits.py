@@ -151,7 +151,7 @@ class _Place:
 
     def error(self, reason: str) -> OptionError:
         """Return the error that the key does not exist."""
-        return OptionError(f"'{self.key}'{reason}.")
+        return OptionError(f"'{self.key}'{reason.rstrip('.')}.")
 
 
 def _set(given: _Place, place: Any, steps: list[str], schema: Mapping[str, Any]) -> None:
@@ -161,8 +161,8 @@ def _set(given: _Place, place: Any, steps: list[str], schema: Mapping[str, Any])
     step, *rest = steps
     if not isinstance(place, dict):
         if rest:
-            raise given.error(f": '{step}' does not exist, because its parent has no keys")
-        raise given.error(f" leads to a {type(place).__name__}, which has no keys")
+            raise given.error(f": '{step}' does not exist, because its parent has no keys.")
+        raise given.error(f" leads to a {type(place).__name__}, which has no keys.")
     known = schema.get("properties", {})
     if step not in place and step not in known:
         raise given.error(f" has {_no_such_key(step, sorted({*place, *known}))}")

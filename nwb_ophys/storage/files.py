@@ -197,7 +197,9 @@ def target(path: str | Path, how: WriteOptions) -> Iterator[Target]:
         file that is appended to.
     """
     if how.overwrite and how.append:
-        raise ArgumentError("Give overwrite=True or append=True, not both.")
+        raise ArgumentError(
+            "overwrite=True and append=True are given; choose overwrite or append, not both."
+        )
     place = check_target(path, overwrite=how.overwrite, append=how.append)
     stored = backend_of_path(place) if how.append else None
     how = _with_backend(how, place, stored)

@@ -139,8 +139,10 @@ def state_session(nwbfile: NWBFile, metadata: FullMetadata) -> None:
         for key, value in (metadata.get("NWBFile") or {}).items()
         if key != "session_start_time" and not _is_made_by_us(key, value)
     }
-    # pynwb requires a start, and the script beside its name.
-    required = {key: getattr(nwbfile, key) for key in ("session_start_time", "source_script")}
+    # A start is required, and a script beside its name.
+    pair = ("source_script", "source_script_file_name")
+    keys = ("session_start_time", *(pair if session.keys() & set(pair) else ()))
+    required = {key: getattr(nwbfile, key) for key in keys}
     wanted = make_nwbfile({"NWBFile": {**required, **session}})
     for key in session:
         _state(nwbfile, key, getattr(wanted, key), metadata, "NWBFile")
