@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -13,7 +13,7 @@ from neuroconv.tools.testing.data_interface_mixins import (
     SegmentationExtractorInterfaceTestMixin,
 )
 
-from nwb_ophys import Suite2pImagingInterface
+from nwb_ophys.interfaces import MotionWriter
 from nwb_ophys.registry import formats
 from nwb_ophys.testing import simulate_recording
 from nwb_ophys.testing.samples import write_sample
@@ -59,12 +59,6 @@ REAL: dict[str, tuple[str, str, dict[str, Any]]] = {
 MEASURED = ("scanimage", "miniscope")
 
 
-class _RegisteredAsSeries(Suite2pImagingInterface):
-    """Interface whose movie is in the acquisition, where the mixin looks for it."""
-
-    default_options: ClassVar = {"parent_container": "acquisition"}
-
-
 class _OfEveryInterface:
     """Attributes and steps that the mixins need, for one format."""
 
@@ -88,8 +82,10 @@ class _OfEveryInterface:
             path = request.getfixturevalue("data_folder") / path
             streams = cls.data_interface_cls.streams(path, **options)
             cls.interface_kwargs = options | next(iter(streams.values()))
-        if cls.format_name == "suite2p-movie":
-            cls.data_interface_cls = _RegisteredAsSeries
+        if issubclass(cls.data_interface_cls, MotionWriter):
+            # A registered movie is in the processing module by default.
+            changes = {"default_options": {"parent_container": "acquisition"}}
+            cls.data_interface_cls = type("_AsAcquisition", (cls.data_interface_cls,), changes)
         if row.kind == "imaging":
             interface = cls.data_interface_cls(**cls.interface_kwargs)
             ophys = interface.get_metadata()["Ophys"]
