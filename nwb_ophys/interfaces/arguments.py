@@ -65,13 +65,15 @@ class StubOptions:
     )
 
 
-def stub_of(chosen: Any) -> int | None:
+def stub_of(chosen: Any, unit: str = "sample") -> int | None:
     """Return the number of samples to write, or None for all, by the options of a conversion.
 
     Parameters
     ----------
     chosen : StubOptions
         With a field ``stub``.
+    unit : str
+        Name of what is counted, for messages.
 
     Raises
     ------
@@ -82,7 +84,7 @@ def stub_of(chosen: Any) -> int | None:
     if stub is not None and chosen.stub_test:
         raise OptionError("The options 'stub' and 'stub_test' were both given; leave one out.")
     if stub is not None and stub < 1:
-        raise OptionError(f"The option 'stub' is {stub}; it must be at least 1.")
+        raise OptionError(f"The option 'stub' is {stub}; it must be at least 1 {unit}.")
     return int(chosen.stub_samples) if chosen.stub_test else stub
 
 

@@ -72,7 +72,7 @@ class ImagesInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, StillsWrite
             The same.
         """
         chosen = self.parse_options(options)
-        stub = stub_of(chosen)
+        stub = stub_of(chosen, "plane")
         full = self.joined_metadata(nwbfile, metadata)
         self.add_devices(nwbfile, full)
         # Images cannot be linked to their plane, but the plane states the facts of both.

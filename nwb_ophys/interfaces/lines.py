@@ -82,7 +82,7 @@ class LineScanInterface(BaseOphysInterface, DeviceWriter, LineScanWriter):
         """
         chosen = self.parse_options(options)
         full = self.joined_metadata(nwbfile, metadata)
-        stub = stub_of(chosen)
+        stub = stub_of(chosen, "line")
         source = self if stub is None else self.with_extractor(FirstLines(self.extractor, stub))
         source.add_devices(nwbfile, full)
         source.add_line_scan(nwbfile, full, iterator_options=block_size(chosen.iterator_options))

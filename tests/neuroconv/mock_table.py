@@ -124,7 +124,9 @@ def main(folder: Path) -> None:
     table: dict[str, dict[str, str]] = {}
     for name in mock_names():
         table[name] = {}
-        for how in ("stream", "pipe", "converter"):
+        # NWBConverter shares all but its constructor with ConverterPipe.
+        is_first = len(table) == 1
+        for how in ("stream", "pipe", *(["converter"] if is_first else [])):
             try:
                 table[name][how] = _convert(name, how, folder)
             except Exception:

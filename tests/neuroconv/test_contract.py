@@ -1,9 +1,12 @@
-"""NeuroConv's own tests of interfaces, run on every interface of this package, in both backends."""
+"""NeuroConv's own tests of interfaces, run on every interface of this package, in both backends.
+
+An interface reads a real recording where there is one, and else a sample.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -13,7 +16,7 @@ from neuroconv.tools.testing.data_interface_mixins import (
     SegmentationExtractorInterfaceTestMixin,
 )
 
-from nwb_ophys import Suite2pImagingInterface
+from nwb_ophys.interfaces import MotionWriter
 from nwb_ophys.registry import formats
 from nwb_ophys.testing import simulate_recording
 from nwb_ophys.testing.samples import write_sample
@@ -23,11 +26,6 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 # Real recordings: the format, the path, and the source arguments beside it.
 REAL: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "neurofinder": (
-        "tiff",
-        "tiff/neurofinder_crop_101x256x256.tif",
-        {"sampling_frequency": 7.5},
-    ),
     "zebrafish": (
         "tiff",
         "tiff/zebrafish_two_planes",
@@ -44,9 +42,7 @@ REAL: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bruker": ("bruker", "bruker/NCCR32_2022_11_03_IntoTheVoid_t_series-005", {}),
     "thor": ("thor", "thor/20231018-002", {}),
     "suite2p": ("suite2p", "suite2p/two_planes_two_channels", {}),
-    "suite2p_1": ("suite2p", "suite2p/v1.1.0/suite2p", {}),
-    "caiman_1_8": ("caiman", "caiman/caiman_analysis.hdf5", {}),
-    "caiman_1_12": ("caiman", "caiman/v1.12.1_neurofinder_crop.hdf5", {}),
+    "caiman": ("caiman", "caiman/v1.12.1_neurofinder_crop.hdf5", {}),
     "extract": ("extract", "extract/extract_public_output.mat", {"sampling_frequency": 20.0}),
     "minian": ("minian", "minian/segmented_data_3units_100frames", {}),
     "inscopix": ("inscopix", "inscopix/movie_longer_than_3_min.isxd", {}),
@@ -57,12 +53,6 @@ REAL: dict[str, tuple[str, str, dict[str, Any]]] = {
 # Recordings with measured times; roiextractors reads the rate from these, and the header states the
 # rate that was set: 32.7454 Hz, not 32.7485 Hz, and 15 Hz, not 14.9 Hz.
 MEASURED = ("scanimage", "miniscope")
-
-
-class _RegisteredAsSeries(Suite2pImagingInterface):
-    """Interface whose movie is in the acquisition, where the mixin looks for it."""
-
-    default_options: ClassVar = {"parent_container": "acquisition"}
 
 
 class _OfEveryInterface:
@@ -88,8 +78,10 @@ class _OfEveryInterface:
             path = request.getfixturevalue("data_folder") / path
             streams = cls.data_interface_cls.streams(path, **options)
             cls.interface_kwargs = options | next(iter(streams.values()))
-        if cls.format_name == "suite2p-movie":
-            cls.data_interface_cls = _RegisteredAsSeries
+        if issubclass(cls.data_interface_cls, MotionWriter):
+            # A registered movie is in the processing module by default.
+            changes = {"default_options": {"parent_container": "acquisition"}}
+            cls.data_interface_cls = type("_AsAcquisition", (cls.data_interface_cls,), changes)
         if row.kind == "imaging":
             interface = cls.data_interface_cls(**cls.interface_kwargs)
             ophys = interface.get_metadata()["Ophys"]
@@ -129,7 +121,7 @@ def _class_for(name: str, real: str | None = None) -> Any:
     return type("Test", (_OfEveryInterface, mixin), {"format_name": name, "real": real})
 
 
-for _name in sorted(formats()):
-    globals()[f"TestSample_{_name}"] = _class_for(_name)
 for _real, (_name, _, _) in REAL.items():
     globals()[f"TestReal_{_real}"] = _class_for(_name, _real)
+for _name in sorted(formats().keys() - {_name for _name, _, _ in REAL.values()}):
+    globals()[f"TestSample_{_name}"] = _class_for(_name)

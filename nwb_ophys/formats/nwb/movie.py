@@ -80,7 +80,8 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
 
     def _check_times(self) -> None:
         times = self.series.timestamps if self._given_rate is None else None
-        self._times = times if times is not None and are_times(times) else None
+        # Not `_times`, in which roiextractors keeps times that were set.
+        self._file_times = times if times is not None and are_times(times) else None
         if times is not None and len(times) != self._shape[0]:
             path = self._io.source
             self.close()
@@ -120,7 +121,7 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         """
         if self._given_rate is not None or self.series.rate is not None:
             return usable_rate(self._given_rate or self.series.rate)
-        return None if self._times is None else rate_of_times(self._times)
+        return None if self._file_times is None else rate_of_times(self._file_times)
 
     def get_dtype(self) -> np.dtype[Any]:
         """Return the dtype of the pixels."""
@@ -149,8 +150,8 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
     ) -> NDArray[np.float64] | None:
         """Return the times in seconds; None if they follow from the rate alone."""
         series, rate = self.series, self.get_sampling_frequency()
-        if self._times is not None:
-            return np.asarray(self._times[start_sample:end_sample], dtype=np.float64)
+        if self._file_times is not None:
+            return np.asarray(self._file_times[start_sample:end_sample], dtype=np.float64)
         start = starting_time_of(series)
         if not start or rate is None:
             return None
