@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from pynwb import NWBFile
@@ -13,6 +14,7 @@ from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.interfaces.base import BaseOphysInterface, stated_metadata
 from nwb_ophys.interfaces.conversion import Convertible, Prepared
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys, without_neuroconv_keys
+from nwb_ophys.interfaces.relations import Comparison, Relations
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     Composition,
@@ -28,6 +30,7 @@ from nwb_ophys.metadata import (
     start_reported,
     unowned,
 )
+from nwb_ophys.metadata.plane_links import link_background
 
 
 class OphysConverter(Convertible):
@@ -128,12 +131,11 @@ class OphysConverter(Convertible):
         return self._full_metadata(unowned(metadata), options).copy()
 
     def _compose(self, options: Mapping[str, Mapping[str, Any]]) -> Composition:
-        return compose_metadata(
-            {
-                name: stated_metadata(interface, options.get(name))
-                for name, interface in self.interfaces.items()
-            }
-        )
+        stated = {
+            name: stated_metadata(interface, options.get(name))
+            for name, interface in self.interfaces.items()
+        }
+        return compose_metadata(stated, Relations.of(self.interfaces).planes(stated))
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata of all streams."""
@@ -168,13 +170,13 @@ class OphysConverter(Convertible):
         """
         self._check(self._full_metadata(metadata))
 
-    def _check(self, full: FullMetadata, **how: bool) -> None:
+    def _check(self, full: FullMetadata, *, joins_file: bool = False) -> None:
         if type(self).get_metadata_schema is OphysConverter.get_metadata_schema:
             schema = self._schema(full.composition.metadata)  # asks no stream a second time
         else:
             schema = self.get_metadata_schema()
         also = faults_of_kinds(full, full.composition)
-        check_metadata(full, without_neuroconv_keys(schema), also=also, **how)
+        check_metadata(full, without_neuroconv_keys(schema), also=also, joins_file=joins_file)
 
     def _full_metadata(
         self,
@@ -272,11 +274,17 @@ class OphysConverter(Convertible):
         options = self._checked_options(conversion_options)
         full = self._full_metadata(metadata, options)
         self.temporally_align(full, options)
+        relations = Relations.of(self.interfaces)
+        clocks = Comparison(relations, full, full.composition, options).clocks()
         for name, interface in self.interfaces.items():
             own: Mapping[str, Any] = full.composition.project(full, name, interface)
+            link_background(own, full.composition.plane_of(name))
             if not isinstance(interface, BaseOphysInterface):
                 own = full.composition.as_stated(own, name)
-            interface.add_to_nwbfile(nwbfile, own, **options.get(name, {}))
+            with ExitStack() as stack:
+                if isinstance(interface, BaseOphysInterface) and relations.movies:
+                    stack.enter_context(interface.compared(clocks.get(name)))
+                interface.add_to_nwbfile(nwbfile, own, **options.get(name, {}))
         return nwbfile
 
     def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:

@@ -45,6 +45,14 @@ class Clock:
         """Return whether a rate describes the times."""
         return self.timestamps is None
 
+    def times(self, num_samples: int) -> NDArray[np.float64]:
+        """Return the time of each sample in seconds."""
+        if self.timestamps is not None:
+            return self.timestamps
+        if self.rate is None:
+            raise MetadataError("The times are unknown, because there is no rate; state one.")
+        return regular_times(num_samples, self.rate, self.starting_time or 0.0)
+
 
 def extractor_times(extractor: Any) -> NDArray[np.float64] | None:
     """Return the time vector of an extractor: the one that was set, else the source's, else None.

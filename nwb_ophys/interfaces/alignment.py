@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from nwb_ophys.dtypes import as_seconds
 from nwb_ophys.errors import MetadataError
-from nwb_ophys.timing import extractor_times, interpolate_times, regular_times, usable_rate
+from nwb_ophys.timing import (
+    Clock,
+    extractor_times,
+    interpolate_times,
+    regular_times,
+    usable_rate,
+)
 
 
 def _former_names(**names: str) -> Callable[[Any], Any]:
@@ -36,6 +43,36 @@ class TimeAlignment:
     """Times before the shift; None when they were not shifted."""
     _is_aligned = False
     """Whether the user has set the times."""
+    _clock_of_movie: Clock | None = None
+    """Times of the movie, which traces get instead of their own."""
+    _is_compared = False
+    """Whether the caller has compared the stream with the others of the file."""
+
+    @contextmanager
+    def compared(self, clock: Clock | None) -> Iterator[None]:
+        """Write the stream with the times of its movie, without comparing it again.
+
+        Parameters
+        ----------
+        clock : Clock or None
+            The times of the movie that traces get; None to keep their own.
+        """
+        before = self._clock_of_movie, self._is_compared
+        self._clock_of_movie, self._is_compared = clock, True
+        try:
+            yield
+        finally:
+            self._clock_of_movie, self._is_compared = before
+
+    @property
+    def times_are_set(self) -> bool:
+        """Return whether the user has set or shifted the times."""
+        return self._is_aligned
+
+    @property
+    def is_shifted(self) -> bool:
+        """Return whether the times count from the start of the session, not of the recording."""
+        return self._unshifted is not None
 
     def get_original_timestamps(self) -> NDArray[np.float64]:
         """Return the times of the samples in seconds, as the source counts them."""

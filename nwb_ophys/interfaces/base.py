@@ -24,6 +24,7 @@ from nwb_ophys.interfaces.arguments import (
 )
 from nwb_ophys.interfaces.conversion import Convertible, Prepared
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
+from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.metadata import (
@@ -334,6 +335,13 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         """Return the name of the position or region, or empty where there is only one."""
         return ""
 
+    def made_from(self) -> MadeFrom | None:
+        """Return what the files state of the movie that they were made from.
+
+        None, the default of movies, for a recording.
+        """
+        return None
+
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterable[Part]:
         """Return all that a path holds, part by part.
@@ -421,8 +429,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         """
         self._check(self.full_metadata(metadata))
 
-    def _check(self, full: Mapping[str, Any], **how: bool) -> None:
-        check_metadata(full, without_neuroconv_keys(self.get_metadata_schema()), **how)
+    def _check(self, full: Mapping[str, Any], *, joins_file: bool = False) -> None:
+        schema = without_neuroconv_keys(self.get_metadata_schema())
+        check_metadata(full, schema, joins_file=joins_file)
 
     def full_metadata(
         self, metadata: Mapping[str, Any] | None, options: Mapping[str, Any] | None = None

@@ -17,6 +17,7 @@ from nwb_ophys.interfaces.arguments import (
 )
 from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
+from nwb_ophys.interfaces.movies_in_file import compare_with_rois, movies_in
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
@@ -136,8 +137,11 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         check_rate_is_known(self, entries, f"Ophys.{kind}.{index}.rate")
         stub = stub_of(chosen)
         source = self if stub is None else self.with_extractor(self._first(stub))
+        before = [movie.name for movie, _ in movies_in(nwbfile)]
         source.add_devices(nwbfile, full)
         source.add_movie(nwbfile, full, kind, chosen)
+        if not self._is_compared:
+            compare_with_rois(nwbfile, before)
         return nwbfile
 
     def add_movie(self, nwbfile: NWBFile, metadata: DeepDict, kind: str, chosen: Any) -> None:

@@ -19,6 +19,7 @@ from nwb_ophys.interfaces.arguments import (
     stub_of,
 )
 from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
+from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
     ImageWriter,
@@ -26,6 +27,7 @@ from nwb_ophys.interfaces.mixins import (
     PlaneWriter,
     TraceWriter,
 )
+from nwb_ophys.interfaces.movies_in_file import Addition
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
@@ -37,7 +39,8 @@ from nwb_ophys.metadata import (
     with_suffix,
 )
 from nwb_ophys.rois.model import Rois
-from nwb_ophys.rois.views import AcceptedRois, FirstSamples, SelectedRois
+from nwb_ophys.rois.views import AcceptedRois, FirstSamples, SelectedRois, WithTimes
+from nwb_ophys.timing import Clock
 from nwb_ophys.writers.streams import background_entry
 
 
@@ -63,6 +66,12 @@ class SegmentationOptions(StubOptions):
     roi_ids: list[int | str] | None = argument(
         "Ids of the ROIs to write, in this order; all ROIs by default.", default=None
     )
+    align: Literal["movie", "own"] | None = argument(
+        "Times of the traces: those of the movie that the ROIs were made from (movie), or those "
+        "that their own files state (own). By default those of a movie with as many samples, if "
+        "the files of the ROIs state only a rate and the movie has timestamps or the same rate.",
+        default=None,
+    )
     accepted_only: bool = argument(
         "Write only the ROIs that the source states as accepted; refused where it states nothing.",
         default=False,
@@ -83,6 +92,11 @@ class SegmentationInterface(
     """
 
     Options = SegmentationOptions
+
+    def made_from(self) -> MadeFrom | None:
+        """Return what the files state of the movie that they were made from: the names of files."""
+        paths = paths_of(self)
+        return MadeFrom(files=self.movie_files(paths[0]) if paths else ())
 
     @property
     def segmentation_extractor(self) -> Any:
@@ -148,11 +162,15 @@ class SegmentationInterface(
             The same.
         """
         chosen = self.parse_options(options)
-        full = filled_with_options(self, metadata, options)
-        source = self.with_extractor(self._part(chosen))
+        full: DeepDict = filled_with_options(self, metadata, options)
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)
-        self._check_rate(full["Ophys"], cells)
+        clock = self._clock_of_movie
+        if not self._is_compared:
+            full, clock = Addition(nwbfile, self, full, chosen, cells).compare()
+        source = self.with_extractor(self._part(chosen, clock))
+        if clock is None:
+            self._check_rate(full["Ophys"], cells)
         storing = {"iterator_options": chosen.iterator_options}
         source.add_devices(nwbfile, full)
         source.add_plane_segmentation(
@@ -188,12 +206,15 @@ class SegmentationInterface(
         trace = "raw" if "raw" in traces else next(iter(traces))
         check_rate_is_known(self, entries, f"Ophys.{container}.{cells}.{trace}.rate")
 
-    def _part(self, chosen: SegmentationOptions) -> Any:
-        """Return the extractor, or the part of it that the options request."""
+    def _part(self, chosen: SegmentationOptions, clock: Clock | None) -> Any:
+        """Return the extractor, or the part of it that the options request, with its times."""
         extractor = self.extractor
         stub = stub_of(chosen)
         if stub is not None:
             extractor = FirstSamples(extractor, stub)
+        if clock is not None:
+            num_samples = int(extractor.get_num_samples())
+            extractor = WithTimes(extractor, clock.times(num_samples)[:num_samples], clock.rate)
         if chosen.roi_ids is not None:
             extractor = SelectedRois(extractor, chosen.roi_ids)
         return self._accepted(extractor) if chosen.accepted_only else extractor

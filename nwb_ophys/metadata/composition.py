@@ -26,6 +26,7 @@ from nwb_ophys.metadata.links import (
     set_entries,
 )
 from nwb_ophys.metadata.naming import distinct_suffixes, unused_name
+from nwb_ophys.metadata.plane_links import plane_of, set_planes_apart, unite_with_movies
 from nwb_ophys.metadata.sharing import same, share_devices_and_planes
 
 # The lists whose entries each belong to one stream.
@@ -100,20 +101,32 @@ class Composition:
         return view
 
 
-def compose_metadata(streams: Mapping[str, Mapping[str, Any]]) -> Composition:
+    def plane_of(self, stream: str) -> str | None:
+        """Return the plane to which a stream links before the user's choice."""
+        return plane_of(self.project(self.metadata, stream))
+
+
+def compose_metadata(
+    streams: Mapping[str, Mapping[str, Any]], movies: Mapping[str, str | None] | None = None
+) -> Composition:
     """Combine the metadata of several streams.
 
     Parameters
     ----------
     streams : Mapping of str to Mapping
         The metadata of each stream by its name; not changed.
+    movies : Mapping of str to str or None, optional
+        Streams made from a movie, each with the stream of that movie, whose plane it shares. With
+        None the stream has a plane of its own. The other streams share planes by their facts.
 
     Returns
     -------
     Composition
     """
     local = {name: DeepDict(metadata) for name, metadata in streams.items()}
+    set_planes_apart(local, movies or {})
     share_devices_and_planes(local)
+    unite_with_movies(local, movies or {})
     _separate_series(local)
     _separate_segmentations(local)
     for container in BY_PLANE:

@@ -271,3 +271,30 @@ class BackgroundComponents(_View):
     def get_property_keys(self) -> list[str]:
         """Return an empty list: the parent's properties belong to its ROIs."""
         return []
+
+
+class WithTimes(_View):
+    """A segmentation with other times of its samples.
+
+    Parameters
+    ----------
+    parent : roiextractors.SegmentationExtractor
+    times : numpy.ndarray of float, shape (samples,)
+        In seconds.
+    sampling_frequency : float or None
+        Rate that reproduces the times; None where no rate does.
+    """
+
+    extractor_name = "WithTimes"
+
+    def __init__(
+        self, parent: Any, times: NDArray[np.float64], sampling_frequency: float | None
+    ) -> None:
+        super().__init__(parent)
+        self._times = times
+        self._rate = sampling_frequency
+        self._roi_responses = _responses(Rois.of(parent))
+
+    def get_sampling_frequency(self) -> float | None:  # type: ignore[override]
+        """Return samples per second, or None."""
+        return self._rate

@@ -11,6 +11,7 @@ import attrs
 from nwb_ophys.errors import SourceError
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.registered import (
     RegisteredImagingOptions,
     RegisteredMovieWriter,
@@ -118,6 +119,14 @@ class MemmapImagingInterface(RegisteredMovieWriter, ImagingInterface):
             return {}
         description = "Movie after motion correction by CaImAn."
         return {"Ophys": {self.photon_series_type: [{"description": description}]}}
+
+    def made_from(self) -> MadeFrom | None:
+        """Return the name of a memory map of CaImAn, which begins with that of the recording."""
+        from nwb_ophys.formats.memmap.names import caiman_map
+
+        if self.source.shape is not None or caiman_map(self.source.file_path) is None:
+            return None
+        return MadeFrom(files=(self.source.file_path.name,))
 
     def channel_names(self) -> Sequence[str]:
         """Return the names of all channels, by their indices."""

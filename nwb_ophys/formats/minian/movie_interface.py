@@ -11,6 +11,7 @@ import attrs
 from nwb_ophys.formats.minian.stores import MOTION_STORE, MOVIE_STORES, ORIGINAL_STORE
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.registered import (
     RegisteredImagingOptions,
     RegisteredMovieWriter,
@@ -96,6 +97,10 @@ class MinianImagingInterface(RegisteredMovieWriter, ImagingInterface):
         """Return a description of the movie."""
         description = "Movie after motion correction by Minian."
         return {"Ophys": {self.photon_series_type: [{"description": description}]}}
+
+    def made_from(self) -> MadeFrom:
+        """Return an empty statement: Minian does not save the name of the recording."""
+        return MadeFrom()
 
     @classmethod
     def recording_of(cls, probe: PathProbe) -> Path | None:
