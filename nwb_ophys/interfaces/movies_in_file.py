@@ -28,7 +28,7 @@ from nwb_ophys.interfaces.comparison import (
 )
 from nwb_ophys.interfaces.made_from import Choice, MadeFrom, Recorded, choose_movie, lies_in
 from nwb_ophys.interfaces.relations import Stream, alignment_of
-from nwb_ophys.metadata import DeepDict
+from nwb_ophys.metadata import FullMetadata
 from nwb_ophys.metadata.links import SEGMENTATIONS, described, entries_of, path_of, set_entries
 from nwb_ophys.metadata.plane_links import is_described_plane, link_background, plane_of
 from nwb_ophys.metadata.sharing import drop_unused_default_device
@@ -70,7 +70,7 @@ class Addition:
     ----------
     nwbfile : pynwb.NWBFile
     interface : SegmentationInterface
-    metadata : DeepDict
+    metadata : FullMetadata
         Complete metadata of the segmentation.
     chosen : SegmentationOptions
     name : str
@@ -79,12 +79,12 @@ class Addition:
 
     nwbfile: NWBFile
     interface: Any
-    metadata: DeepDict
+    metadata: FullMetadata
     chosen: Any
     name: str
     notes: Notes = attrs.field(factory=Notes)
 
-    def compare(self) -> tuple[DeepDict, Clock | None]:
+    def compare(self) -> tuple[FullMetadata, Clock | None]:
         """Return the metadata with the plane of the movie, and the times of it that are taken.
 
         Warns of disagreements.
@@ -111,7 +111,7 @@ class Addition:
         movie = self._movie_on(plane, stream, movies)
         metadata = self.metadata
         if not self._is_open(plane):
-            metadata = DeepDict(metadata)
+            metadata = metadata.twin()
             if len(entries_of(metadata, SEGMENTATIONS)) > 1:
                 link_background(metadata, self._default_plane)
         elif movie is None:
@@ -184,9 +184,9 @@ class Addition:
         fitting.sort(key=lambda movie: movie.num_samples != stream.num_samples)
         return fitting[0] if fitting else None
 
-    def _on_plane(self, old: str | None, new: str | None) -> DeepDict:
+    def _on_plane(self, old: str | None, new: str | None) -> FullMetadata:
         """Return the metadata with a link to a plane of the file, or to a plane of their own."""
-        metadata = DeepDict(self.metadata)
+        metadata = self.metadata.twin()
         name = new or self._free_plane(str(old))
         for entry in described(entries_of(metadata, SEGMENTATIONS)):
             if entry.get("imaging_plane") == old:
