@@ -7,6 +7,7 @@ Spellings: ``frameNumbers`` and ``frameTimestamps_sec`` since 2016, ``frameTimes
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,10 @@ _REPEATED = (
     "pages into one file per acquisition, or read the file as a plain TIFF stack: --format tiff "
     "with the options num_channels and sampling_frequency."
 )
+
+# Steps of time that differ by less are even, and rates that differ by less are the same.
+_NEAR = 0.1
+_FEWEST_STEPS = 3
 
 
 @attrs.frozen
@@ -140,6 +145,33 @@ def check_order(
         f"'{path}': the {noun} {verb} from {before:.10g} on page {pages[index]} to {after:.10g} on "
         f"page {pages[index + 1]}{source}, although both are of one channel. {_REPEATED}"
     )
+
+
+def warn_of_other_rate(path: Path, times: npt.NDArray[np.float64], rate: float) -> None:
+    """Warn if the times of frames that follow each other evenly have another rate than the header.
+
+    Parameters
+    ----------
+    path : Path
+        The first file.
+    times : numpy.ndarray of float64, shape (samples,)
+        Times that the frames state, in seconds.
+    rate : float
+        Saved frames per second by the settings in the header, in Hz.
+    """
+    steps = np.diff(times)
+    if len(steps) < _FEWEST_STEPS:
+        return
+    typical = float(np.median(steps))
+    is_even = float((np.abs(steps - typical) < _NEAR * typical).mean()) > 1 - _NEAR
+    if is_even and abs(rate * typical - 1) > _NEAR:
+        warnings.warn(
+            f"'{path}': the times of its frames (frameTimestamps) give {1 / typical:.4g} Hz, "
+            f"which is written, but its header states {rate:.4g} Hz (scanFrameRate over "
+            "logAverageFactor). Check which of them is right.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def check_whole_volumes(

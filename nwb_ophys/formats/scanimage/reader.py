@@ -33,6 +33,7 @@ from nwb_ophys.formats.scanimage.frames import (
     check_order,
     check_whole_volumes,
     frame_statement,
+    warn_of_other_rate,
 )
 from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_header, scanimage_metadata
 from nwb_ophys.formats.scanimage.regions import Region, first_rows, read_regions
@@ -212,6 +213,8 @@ class ScanImageExtractor(TiffFramesExtractor):
         if not has_times:
             return None
         check_order(self.file_paths[0], pages, times, "time in seconds", "frameTimestamps")
+        if not self.metadata.is_volumetric:
+            warn_of_other_rate(self.file_paths[0], times, self.get_sampling_frequency())
         return times
 
     def get_series(

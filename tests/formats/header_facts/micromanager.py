@@ -166,35 +166,31 @@ def _separate(folder: Path, recording: Any) -> dict[str, Any]:
     return {"folder_path": folder / "mm"}
 
 
+@attrs.frozen
+class EveryFrame:
+    """Key of all frames in ``metadata.txt``; a value of some frames only is not a fact."""
+
+    key: str
+
+    def _places(self) -> list[JsonKey]:
+        return [_in_text(f"FrameKey-{time}-0-0")(self.key) for time in range(6)]
+
+    def get(self, folder: Path) -> Any:
+        """Return the value of the first frame."""
+        return self._places()[0].get(folder)
+
+    def put(self, folder: Path, value: Any) -> None:
+        """Replace the value of all frames."""
+        for place in self._places():
+            place.put(folder, value)
+
+
 def _in_text(*keys: str) -> Any:
     return lambda key: JsonKey("mm/metadata.txt", (*keys, key))
 
 
-@attrs.frozen
-class EachImage:
-    """Key of the metadata of all images in ``metadata.txt``; a movie states what they share."""
-
-    key: str
-
-    def get(self, folder: Path) -> Any:
-        """Return the value."""
-        return self._content(folder)["FrameKey-0-0-0"].get(self.key)
-
-    def put(self, folder: Path, value: Any) -> None:
-        """Replace the value in each image."""
-        content = self._content(folder)
-        for name in content:
-            if name.startswith("FrameKey"):
-                content = changed(content, (name, self.key), value)
-        (folder / "mm" / "metadata.txt").write_text(json.dumps(content))
-
-    @staticmethod
-    def _content(folder: Path) -> Any:
-        return json.loads((folder / "mm" / "metadata.txt").read_text())
-
-
 SEPARATE = (
-    *_facts(_in_text("Summary"), EachImage),
+    *_facts(_in_text("Summary"), EveryFrame),
     Fact(header="ElapsedTime-ms", at=_in_text("FrameKey-5-0-0")("ElapsedTime-ms"),
          file="Series.time.5", possible=(175.5, "300"), meant=lambda value: float(value) / 1000,
          impossible=IMPOSSIBLE_JSON),
