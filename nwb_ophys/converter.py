@@ -170,13 +170,13 @@ class OphysConverter(Convertible):
         """
         self._check(self._full_metadata(metadata))
 
-    def _check(self, full: FullMetadata, **how: bool) -> None:
+    def _check(self, full: FullMetadata, *, joins_file: bool = False) -> None:
         if type(self).get_metadata_schema is OphysConverter.get_metadata_schema:
             schema = self._schema(full.composition.metadata)  # asks no stream a second time
         else:
             schema = self.get_metadata_schema()
         also = faults_of_kinds(full, full.composition)
-        check_metadata(full, without_neuroconv_keys(schema), also=also, **how)
+        check_metadata(full, without_neuroconv_keys(schema), also=also, joins_file=joins_file)
 
     def _full_metadata(
         self,

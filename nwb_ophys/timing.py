@@ -15,6 +15,12 @@ from nwb_ophys.errors import MetadataError, SourceError
 TOLERANCE = 1e-6
 """Largest error in seconds with which a constant rate may replace a time vector."""
 
+LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e6
+"""Rates in Hz that a source can state."""
+
+LONGEST_S = 1e9
+"""Seconds that are longer than any recording."""
+
 
 @attrs.frozen(kw_only=True)
 class Clock:
@@ -121,9 +127,9 @@ def clock_of(
 
 
 def usable_rate(rate: Any) -> float | None:
-    """Return a rate that a source states if it is a finite number above 0, else None."""
+    """Return a rate that a source states if a recording can have it, else None."""
     found = np.nan if rate is None else float(rate)
-    return found if np.isfinite(found) and found > 0 else None
+    return found if LOWEST_RATE <= found <= HIGHEST_RATE else None
 
 
 def _checked_rate(rate: Any) -> float:

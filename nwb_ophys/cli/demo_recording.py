@@ -18,6 +18,8 @@ _SUBJECT = {
     "Subject.sex": "U",
     "Subject.age": "P90D",
     "NWBFile.session_description": "Simulated cells, written by nwb-ophys demo.",
+    # An abbreviation of the Allen Mouse Brain Atlas, as archives want it.
+    "Ophys.ImagingPlane.0.location": "VISp",
 }
 
 

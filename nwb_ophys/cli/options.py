@@ -66,7 +66,7 @@ class OutputPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, unless it names a folder that does not exist."""
-        path = Path(super().convert(value, param, ctx))
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         is_folder = str(value).endswith(("/", os.sep)) and not path.exists()
         if is_folder and path.suffix != ".zarr":
             raise OutputError(

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
-
-#: Rates that a header can state, in Hz.
-LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e6
+from nwb_ophys.timing import HIGHEST_RATE, LOWEST_RATE
 
 
 def check_range(start: int | None, end: int | None, num_samples: int) -> tuple[int, int]:

@@ -429,8 +429,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         """
         self._check(self.full_metadata(metadata))
 
-    def _check(self, full: Mapping[str, Any], **how: bool) -> None:
-        check_metadata(full, without_neuroconv_keys(self.get_metadata_schema()), **how)
+    def _check(self, full: Mapping[str, Any], *, joins_file: bool = False) -> None:
+        schema = without_neuroconv_keys(self.get_metadata_schema())
+        check_metadata(full, schema, joins_file=joins_file)
 
     def full_metadata(
         self, metadata: Mapping[str, Any] | None, options: Mapping[str, Any] | None = None

@@ -14,6 +14,7 @@ from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, StillsWriter
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.metadata import (
     DeepDict,
+    calibration_fields,
     get_default_ophys_metadata,
     images_entry,
     images_schema,
@@ -103,6 +104,8 @@ class OnlySampleInterface(ImagesInterface):
         series = [
             ophys.pop(kind)[0] for kind in ("TwoPhotonSeries", "OnePhotonSeries") if kind in ophys
         ]
+        # Images have no fields for a calibration of their values.
+        series.append(calibration_fields(self.extractor))
         facts = [_sentence(key, value) for each in series for key, value in each.items()]
         text = " ".join(fact for fact in facts if fact)
         return {**stated, "Ophys": {**ophys, "Images": [{"description": text or None}]}}

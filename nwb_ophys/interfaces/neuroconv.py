@@ -1,4 +1,4 @@
-"""What NeuroConv's converters and interfaces need of a schema, and of metadata."""
+"""Additions to an interface's schema that NeuroConv's converters need."""
 
 from __future__ import annotations
 

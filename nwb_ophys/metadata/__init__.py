@@ -17,6 +17,7 @@ from nwb_ophys.metadata.datetimes import earliest_start, is_unset_clock, parse_d
 from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata, unowned
 from nwb_ophys.metadata.defaults import (
     BACKGROUND_PLANE_SEGMENTATION,
+    calibration_fields,
     get_default_ophys_metadata,
     get_default_segmentation_metadata,
     get_nwb_imaging_metadata,
@@ -63,6 +64,7 @@ __all__ = [
     "alternatives",
     "archive_subject",
     "as_kind",
+    "calibration_fields",
     "camel_case",
     "check_kind",
     "check_links",

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from nwb_ophys.errors import MetadataError
-from nwb_ophys.metadata.links import faults_of_links
+from nwb_ophys.errors import MetadataError, shown
+from nwb_ophys.metadata.links import described, entries_of, faults_of_links
 from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.metadata.subjects import archive_subject
 
@@ -49,6 +49,8 @@ def check_metadata(
     session = metadata.get("NWBFile")
     if isinstance(session, Mapping):
         faults += faults_of_session(session)
+    faults += _faults_of_containers(metadata.get("Ophys"))
+    faults += _faults_of_units(metadata)
     if not joins_file:
         faults += faults_of_links(metadata)
     if faults:
@@ -74,11 +76,42 @@ def start_reported(metadata: Mapping[str, Any]) -> Iterator[None]:
 
 
 def faults_of_session(session: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each field of the session that needs another one."""
-    if session.get("source_script_file_name") is not None and session.get("source_script") is None:
-        path = 'metadata["NWBFile"]'
-        return [
-            f'{path}["source_script_file_name"] is given, but NWB stores it with the script '
-            f'itself; give {path}["source_script"] too, or leave the name out.'
-        ]
-    return []
+    """Return a sentence for each field of the session that NWB stores only with another one."""
+    path = 'metadata["NWBFile"]'
+    pair = ("source_script", "source_script_file_name")
+    return [
+        f'{path}["{key}"] is given, but NWB stores a script together with its file name; give '
+        f'{path}["{other}"] too, or leave both out.'
+        for key, other in (pair, pair[::-1])
+        if session.get(key) is not None and session.get(other) is None
+    ]
+
+
+_CONTAINERS = ("ImageSegmentation", "Fluorescence", "DfOverF", "SegmentationImages")
+
+
+def _faults_of_containers(ophys: Any) -> Iterator[str]:
+    """Yield a sentence for each container that has the name of another one."""
+    users: dict[Any, str] = {}
+    for key in _CONTAINERS:
+        container = ophys.get(key) if isinstance(ophys, Mapping) else None
+        name = container.get("name", key) if isinstance(container, Mapping) else None
+        if isinstance(name, str) and users.setdefault(name, key) != key:
+            yield (
+                f'metadata["Ophys"]["{key}"]["name"] is {shown(name)}, the name of '
+                f'metadata["Ophys"]["{users[name]}"]; give each container a name of its own.'
+            )
+
+
+def _faults_of_units(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each unit of a plane that NWB stores only with its values."""
+    for index, plane in enumerate(described(entries_of(metadata, "ImagingPlane"))):
+        for key in ("origin_coords", "grid_spacing"):
+            unit = plane.get(f"{key}_unit")
+            # Files that were read by pynwb state metres for values that are not there.
+            if isinstance(unit, str) and unit != "meters" and plane.get(key) is None:
+                path = f'metadata["Ophys"]["ImagingPlane"][{index}]'
+                yield (
+                    f'{path}["{key}_unit"] is {shown(unit)}, but NWB stores a unit with its '
+                    f'values; give {path}["{key}"] too, or leave the unit out.'
+                )

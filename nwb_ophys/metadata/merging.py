@@ -79,7 +79,7 @@ def _entries(default: Any, given: Sequence[Any], key: Any) -> Any:
             found.append(known[index])
         else:
             found.append(entry)
-    return type(given)(found) if type(given) in (list, tuple) else given
+    return tuple(found) if isinstance(given, tuple) else found
 
 
 def _partner(known: Sequence[Any], given: Sequence[Any], index: int) -> Mapping[Any, Any]:

@@ -49,6 +49,10 @@ NAME = {"type": "string", "pattern": r"^(?!\.{1,2}$)[^/:\\]+$"}
 """Schema of a name in the file, in which /, : and \\ separate names."""
 
 
+# The processing module that holds containers and processed series has a description.
+FIELDS_OF_MODULE = ("description",)
+
+
 def name(doc: str, default: Any = attrs.NOTHING, *, taken: Sequence[str] = ()) -> Any:
     """Declare a field that becomes a name in the file, other than names taken in its place."""
     return field(doc, default, NAME | ({"not": {"enum": list(taken)}} if taken else {}))
@@ -107,7 +111,7 @@ class DeviceModel:
 class Device:
     """A microscope or other instrument (NWB ``Device``)."""
 
-    name: str = name("Name, unique in the file.")
+    name: str = name("Name, unique in the file.", taken=("models",))
     description: str | None = text("Description of the device.")
     manufacturer: str | None = text("Manufacturer of the device.")
     model_number: str | None = text("Model number or part number.")
@@ -116,11 +120,18 @@ class Device:
     model: Any = part("Model of the device, with more details.", DeviceModel)
 
 
+# In a file, a channel lies beside the fields of its plane.
+_FIELDS_OF_PLANE = (
+    *("description", "device", "excitation_lambda", "imaging_rate", "indicator", "location"),
+    *("reference_frame", "manifold", "origin_coords", "grid_spacing"),
+)
+
+
 @attrs.frozen(kw_only=True)
 class OpticalChannel:
     """One channel of emitted light (NWB ``OpticalChannel``)."""
 
-    name: str = name("Name of the channel.")
+    name: str = name("Name of the channel.", taken=_FIELDS_OF_PLANE)
     description: str = text("Notes on the channel.", default="not described")
     emission_lambda: float = number("Emission wavelength in nm; NaN when unknown.", required=True)
 
@@ -150,11 +161,16 @@ class ImagingPlane:
 class TimeSeries:
     """Fields of any series besides its data (NWB ``TimeSeries``)."""
 
-    name: str = name("Name, unique in its container.")
+    name: str = name("Name, unique in its container.", taken=FIELDS_OF_MODULE)
     description: str | None = text("Description of the measurement.")
     unit: str = text("Unit of the data once converted.", default="n.a.")
-    rate: float | None = number("Samples per second in Hz, when the source does not say.")
-    starting_time: float | None = number("Time of the first sample in s, with a given rate.")
+    rate: float | None = number(
+        "Samples per second in Hz, when the source does not say.",
+        schema={"finite": True, "exclusiveMinimum": 0},
+    )
+    starting_time: float | None = number(
+        "Time of the first sample in s, with a given rate.", schema={"finite": True}
+    )
     comments: str | None = text("Comments on the series.")
     conversion: float | None = number("Factor from the data to the unit.")
     offset: float | None = number("Offset from the data to the unit, after conversion.")
@@ -201,7 +217,7 @@ class LineScan(TimeSeries):
 class Images:
     """Images without a time axis, such as a z-stack (NWB ``Images``)."""
 
-    name: str = name("Name, unique in its container.")
+    name: str = name("Name, unique in its container.", taken=FIELDS_OF_MODULE)
     description: str = text("Description of the images.", default="Images of an imaging plane.")
     imaging_plane: str = text("Name of the imaging plane that the images show.", required=True)
 
@@ -219,7 +235,7 @@ class PlaneSegmentation:
 class ImageSegmentation:
     """All plane segmentations of a file (NWB ``ImageSegmentation``)."""
 
-    name: str = name("Name of the container.", "ImageSegmentation")
+    name: str = name("Name of the container.", "ImageSegmentation", taken=FIELDS_OF_MODULE)
     plane_segmentations: Sequence[Any] = parts(
         "One entry per plane segmentation.", PlaneSegmentation
     )
@@ -234,7 +250,7 @@ class RoiResponseSeries(TimeSeries):
 class SummaryImage:
     """One summary image of a movie (NWB ``GrayscaleImage``)."""
 
-    name: str = name("Name, unique in its container.")
+    name: str = name("Name, unique in its container.", taken=("description", "order_of_images"))
     description: str | None = text("Description of the image.")
     resolution: float | None = number("Pixels per cm.")
 

@@ -76,9 +76,11 @@ def _list_of(model: type) -> dict[str, Any]:
 
 
 def _by_plane(model: type, description: str) -> dict[str, Any]:
+    taken = {"enum": list(models.FIELDS_OF_MODULE)}
+    name = {**models.NAME, "not": taken, "description": "Name of the container."}
     return {
         "type": "object",
-        "properties": {"name": {**models.NAME, "description": "Name of the container."}},
+        "properties": {"name": name},
         "additionalProperties": {
             "type": "object",
             "description": description,
@@ -164,7 +166,13 @@ def _validator_class() -> Any:
         }
     )
     extend: Any = validators.extend
-    checks = {"type": _check_type, "pattern": _check_name, "enum": _check_choice}
+    checks = {
+        "type": _check_type,
+        "pattern": _check_name,
+        "enum": _check_choice,
+        "finite": _check_finite,
+        "maximum": _check_maximum,
+    }
     return extend(Draft202012Validator, validators=checks, type_checker=checker)
 
 
@@ -217,6 +225,30 @@ def _check_choice(validator: Any, choices: Any, instance: Any, schema: Any) -> A
         yield ValidationError("enum", validator="enum", validator_value=choices, instance=instance)
 
 
+def _check_finite(validator: Any, _: Any, instance: Any, schema: Any) -> Any:
+    from jsonschema import ValidationError
+
+    if isinstance(instance, (float, np.floating)) and not np.isfinite(instance):
+        text = "it must be a finite number"
+        yield ValidationError(text, validator="storable", instance=instance)
+
+
+def _check_maximum(validator: Any, maximum: Any, instance: Any, schema: Any) -> Any:
+    from jsonschema import ValidationError
+
+    # NumPy warns when it compares a small float with an integer that its type cannot hold.
+    if isinstance(instance, _REAL) and _as_float(instance) > maximum:
+        text = f"it must be at most {maximum}"
+        yield ValidationError(text, validator="storable", instance=instance)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
+
+
 def _reason_against(value: Any) -> str:
     """Return why a text or a number cannot be stored in a file; empty where it can be."""
     if isinstance(value, str):
@@ -237,8 +269,9 @@ def _reason_against(value: Any) -> str:
 def _reason_against_datetime(value: Any) -> str:
     try:
         found = parse_datetime(value, "")
-        if found.tzinfo is None:
-            found.astimezone()
+        offset = (found if found.tzinfo is not None else found.astimezone()).utcoffset()
+        if offset is not None and offset.total_seconds() % 60:
+            return "its time zone must be a number of minutes; state another"
     except MetadataError:
         return "it must be an ISO 8601 date and time such as '2024-05-17T14:30:00+02:00'"
     except (OverflowError, ValueError, OSError):

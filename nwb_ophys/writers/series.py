@@ -18,6 +18,7 @@ from nwb_ophys.dtypes import stored_dtype
 from nwb_ophys.errors import ArgumentError, MemoryLimitError, MetadataError
 from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator, read_series
+from nwb_ophys.iterators.base import check_positive
 from nwb_ophys.memory import available_memory
 from nwb_ophys.metadata import (
     DeepDict,
@@ -237,11 +238,13 @@ def _imaging_frames_to_hdmf_iterator(
         return _frames(imaging, 0, int(imaging.get_num_samples()), field)
     if iterator_type == "v2":
         return ImagingExtractorDataChunkIterator(imaging_extractor=imaging, **options)
+    options = {"buffer_size": FRAMES_AT_ONCE, **options}
+    check_positive("buffer_size", options["buffer_size"])
     return DataChunkIterator(
-        data=_each_frame(imaging, field),
+        data=_each_frame(imaging, field, int(options["buffer_size"])),
         maxshape=(int(imaging.get_num_samples()), *field),
         dtype=_stored_dtype(imaging),
-        **{"buffer_size": FRAMES_AT_ONCE, **options},
+        **options,
     )
 
 
@@ -259,9 +262,10 @@ def _stored_dtype(imaging: Any) -> np.dtype[Any]:
     return stored_dtype(imaging.get_dtype(), extractor_label(imaging))
 
 
-def _each_frame(imaging: Any, field: tuple[int, ...]) -> Iterator[NDArray[Any]]:
-    for index in range(int(imaging.get_num_samples())):
-        yield _frames(imaging, index, index + 1, field)[0]
+def _each_frame(imaging: Any, field: tuple[int, ...], at_once: int) -> Iterator[NDArray[Any]]:
+    num_frames = int(imaging.get_num_samples())
+    for start in range(0, num_frames, at_once):
+        yield from _frames(imaging, start, min(start + at_once, num_frames), field)
 
 
 def check_if_imaging_fits_into_memory(imaging: Any) -> None:

@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index, check_rate
+from nwb_ophys.timing import LONGEST_S
 
 # Relative difference up to which two rates are equal except for rounding and jitter.
 TOLERANCE = 0.01
-# Longer than any recording.
-LONGEST_S = 1e9
 
 
 def sample_times(

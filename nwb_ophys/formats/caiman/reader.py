@@ -22,6 +22,7 @@ from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.errors import CorruptSourceError, as_sentence
+from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.formats.caiman.estimates import DIMS, RATE, EstimatesFile
 from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin
@@ -120,7 +121,7 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
                 f"'{self.file_path}' does not state the rate of its traces: {what}. Give "
                 "sampling_frequency, in samples per second."
             )
-        return stated
+        return check_stated_rate(self.file_path, stated, RATE)
 
     def _matrix_of_components(self) -> Any:
         """Return the footprints, (pixels, components), as a matrix that is sparse by column."""

@@ -148,12 +148,25 @@ class CnmfeExtractor(PixelRois):
         return check_stated_rate(self._file.path, float(stated or 0), "Fs")
 
     def _set_numbers(self, output: MatlabStruct) -> None:
-        """Set the numbers that CNMF-E gave its components as a property."""
-        numbers = output.get("ids")
-        if hasattr(numbers, "shape") and math.prod(numbers.shape) == self.get_num_rois() > 0:
+        """Set the numbers and the tags that CNMF-E gave its components as properties.
+
+        Tags name what is suspicious of a component, for a user to decide: they are no acceptance.
+        """
+        described = {
+            "ids": ("cnmfe_id", "Number of the component in CNMF-E (ids)."),
+            "tags": (
+                "cnmfe_tags",
+                "Bits that CNMF-E set for what is suspicious of the component (tags), such as few "
+                "pixels; 0 for nothing.",
+            ),
+        }
+        for field, (key, description) in described.items():
+            numbers = output.get(field)
+            if not hasattr(numbers, "shape") or math.prod(numbers.shape) != self.get_num_rois():
+                continue
             values = np.asarray(numbers).reshape(-1).astype(np.int64)
-            description = "Number of the component in CNMF-E (ids)."
-            self.set_property("cnmfe_id", values, self._roi_ids, description=description)
+            if len(values) and (field == "ids" or values.any()):
+                self.set_property(key, values, self._roi_ids, description=description)
 
 
 def _field_of(output: MatlabStruct, weights: Any) -> tuple[int, int] | None:

@@ -293,8 +293,8 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         rate = sampling_frequency or movie.rate
         if rate is None:
             raise SourceArgumentError(
-                f"'{movie.name}' in '{movie.path}' has no attribute fr, so the rate is unknown; "
-                "give sampling_frequency, in samples per second."
+                f"'{movie.name}' in '{movie.path}' has no attribute fr above 0, so the rate is "
+                "unknown; give sampling_frequency, in samples per second."
             )
         if sampling_frequency is None:
             check_stated_rate(movie.path, rate, f"the attribute fr of '{movie.name}'")

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.timing import LONGEST_S
 
 _TABLE = "timeStamps.csv"
 _COLUMNS = ("Frame Number", "Time Stamp (ms)")
 # A larger difference between a given rate and the table's raises a warning.
 _RATE_TOLERANCE = 0.01
-# Longer than any recording.
-_LARGEST_MS = 1e12
 
 
 def find_timestamps(folder: Path) -> Path | None:
@@ -123,7 +122,7 @@ def _read_table(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         if not rows:
             raise ValueError("The table has no rows.")
         values = [(int(row[_COLUMNS[0]]), float(row[_COLUMNS[1]])) for row in rows]
-        wrong = [number for number, time in values if not abs(time) <= _LARGEST_MS]
+        wrong = [number for number, time in values if not abs(time) / 1e3 <= LONGEST_S]
         if wrong:
             raise ValueError(f"The time of frame {wrong[0]} is not possible.")
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
-from nwb_ophys.extractors.ranges import HIGHEST_RATE, LOWEST_RATE
 from nwb_ophys.formats.miniscope.avi import AviOutline
 from nwb_ophys.formats.miniscope.files import Device
 from nwb_ophys.metadata import possible_number
+from nwb_ophys.timing import HIGHEST_RATE, LOWEST_RATE
 
 Times = NDArray[np.float64]
 

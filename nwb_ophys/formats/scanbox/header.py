@@ -121,19 +121,7 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
     rows = _whole(path, info, "recordsPerBuffer")
     # In a bidirectional scan a record is two lines, forwards and backwards.
     rows *= 2 if _is_bidirectional(path, info) else 1
-    size = np.atleast_1d(getattr(info, "sz", ()))
-    if size.size == 2 and not (size.dtype.kind in "biuf" and (size >= 1).all()):
-        raise CorruptSourceError(
-            f"'{path}' states sz = {size.tolist()}; it must be two integers of at least 1."
-        )
-    columns = int(size[1]) if size.size == 2 else _COLUMNS_OF_VERSION_1
-    if size.size == 2 and int(size[0]) != rows:
-        warnings.warn(
-            f"'{path}' states frames of {int(size[0])} lines (sz) and of {rows} lines "
-            f"(recordsPerBuffer and scanmode); the pixels are read as frames of {rows} lines.",
-            UserWarning,
-            stacklevel=2,
-        )
+    columns = _num_columns(path, info, rows)
     line_rate = _line_rate(path, info)
     config = getattr(info, "config", None)
     lines = possible_number(struct_number(config, "lines"), most=_MOST_LINES) or rows
@@ -158,6 +146,25 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
         line_rate=line_rate,
         frames_requested=requested,
     )
+
+
+def _num_columns(path: Path, info: Any, rows: int) -> int:
+    """Return the number of columns; warn if another number of rows is stated beside it."""
+    size = np.atleast_1d(getattr(info, "sz", ()))
+    if size.size != 2:
+        return _COLUMNS_OF_VERSION_1
+    if size.dtype.kind not in "biuf" or not (size >= 1).all():
+        raise CorruptSourceError(
+            f"'{path}' states sz = {size.tolist()}; it must be two integers of at least 1."
+        )
+    if int(size[0]) != rows:
+        warnings.warn(
+            f"'{path}' states frames of {int(size[0])} lines (sz) and of {rows} lines "
+            f"(recordsPerBuffer and scanmode); the pixels are read as frames of {rows} lines.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return int(size[1])
 
 
 def _read_info(path: Path) -> Any:

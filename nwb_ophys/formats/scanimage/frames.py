@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.metadata import possible_number
+from nwb_ophys.timing import LONGEST_S
 
 FRAME_NUMBER = re.compile(r"^(?:frameNumbers|Frame Number|Frame Tag) = *(\d+)", re.MULTILINE)
 TIMESTAMP = re.compile(
@@ -35,9 +36,6 @@ _REPEATED = (
     "with the options num_channels and sampling_frequency."
 )
 
-# Longer than any recording.
-_LONGEST_S = 1e9
-
 
 @attrs.frozen
 class FrameStatement:
@@ -51,7 +49,7 @@ def frame_statement(description: bytes | str) -> FrameStatement:
     """Return what the description of a page states of its frame."""
     text = description if isinstance(description, str) else description.decode("utf-8", "replace")
     number, time = FRAME_NUMBER.search(text), TIMESTAMP.search(text)
-    seconds = possible_number(time[1], -_LONGEST_S, _LONGEST_S) if time else None
+    seconds = possible_number(time[1], -LONGEST_S, LONGEST_S) if time else None
     return FrameStatement(int(number[1]) if number else None, seconds)
 
 
@@ -109,6 +107,7 @@ def check_order(
     pages: npt.NDArray[np.int64],
     values: Sequence[float] | npt.NDArray[np.float64],
     noun: str,
+    name: str = "",
 ) -> None:
     """Check that numbers or times of the pages of one channel increase.
 
@@ -122,6 +121,8 @@ def check_order(
         Number or time of each page.
     noun : str
         What the values are, such as ``"frame number"``.
+    name : str
+        Name of the values in the header, for the message.
 
     Raises
     ------
@@ -134,9 +135,10 @@ def check_order(
     index = int(wrong[0])
     before, after = float(values[index]), float(values[index + 1])
     verb = "repeats" if before == after else "falls"
+    source = f" ({name})" if name else ""
     raise SourceError(
         f"'{path}': the {noun} {verb} from {before:.10g} on page {pages[index]} to {after:.10g} on "
-        f"page {pages[index + 1]}, although both are of one channel. {_REPEATED}"
+        f"page {pages[index + 1]}{source}, although both are of one channel. {_REPEATED}"
     )
 
 

@@ -150,7 +150,7 @@ class ScanImageExtractor(TiffFramesExtractor):
         rate = metadata.sampling_frequency
         if rate is None:
             raise CorruptSourceError(
-                f"'{metadata.path}': its header states no rate of frames or volumes above 0 "
+                f"'{metadata.path}': its header states no frame or volume rate above 0 "
                 "(scanFrameRate, scanVolumeRate); read it as a plain TIFF stack."
             )
         check_stated_rate(metadata.path, rate, "scanFrameRate or scanVolumeRate")
@@ -211,7 +211,7 @@ class ScanImageExtractor(TiffFramesExtractor):
                 times[chosen] = np.array(found) + self._seconds_after_first(file)
         if not has_times:
             return None
-        check_order(self.file_paths[0], pages, times, "time in seconds (frameTimestamps)")
+        check_order(self.file_paths[0], pages, times, "time in seconds", "frameTimestamps")
         return times
 
     def get_series(

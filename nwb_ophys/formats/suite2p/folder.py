@@ -255,17 +255,24 @@ def planes_of_other_names(folder: Path | PathProbe) -> list[str]:
     ]
 
 
-def short_second_channels(folder: Path, planes: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return the planes whose two channels are of different numbers of ROIs, with both numbers.
+def short_second_channels(folder: Path, planes: Sequence[str]) -> dict[str, str]:
+    """Return the planes whose second channel does not fit the first, with the reason in words.
 
     After ROIs were merged in Suite2p's window, the traces of the second channel are still those of
     the former ROIs.
     """
     found = {}
     for plane in planes:
-        first, second = (trace_shape(folder / plane, name) for name in ("F", "F_chan2"))
-        if first and second and first[0] != second[0]:
-            found[plane] = (first[0], second[0])
+        first = trace_shape(folder / plane, "F")
+        for name in ("Fneu_chan2", "F_chan2"):
+            second = trace_shape(folder / plane, name)
+            if len(first) != 2 or len(second) != 2 or first == second:
+                continue
+            axis, what = (0, "ROIs") if first[0] != second[0] else (1, "frames")
+            file, of = f"'{folder / plane / name}.npy'", "F.npy"
+            if reads_matlab_file(PathProbe(folder / plane)):
+                file, of = f"'{folder / plane / MATLAB_FILE}': {name}", "F"
+            found[plane] = f"{file} is of {second[axis]} {what}, {of} of {first[axis]}"
     return found
 
 

@@ -290,7 +290,9 @@ def _evidence(path: Path | PathProbe, files: tuple[str, ...]) -> str | None:
         return None
     names = [plane] if plane else plane_names(folder, files)
     from_matlab = all(reads_matlab_file(PathProbe(folder / name)) for name in names)
-    held = ("Fall.mat",) if from_matlab and files == ROI_FILES else files
+    held = files
+    if from_matlab:
+        held = ("Fall.mat", *(name for name in files if name not in ROI_FILES))
     return f"{', '.join(names)} with {' and '.join(held)}"
 
 
@@ -346,12 +348,12 @@ def _warn_of_lacking(folder: Path, planes: Sequence[str]) -> None:
         )
 
 
-def _warn_of_short(folder: Path, short: Mapping[str, tuple[int, int]]) -> None:
-    """Warn of planes whose second channel is left out, as it is of other ROIs."""
-    for plane, (first, second) in short.items():
+def _warn_of_short(short: Mapping[str, str]) -> None:
+    """Warn of planes whose second channel is left out, as it does not fit the first."""
+    for reason in short.values():
         warnings.warn(
-            f"'{folder / plane / 'F_chan2.npy'}' is of {second} ROIs, F.npy of {first}; only the "
-            "first channel of the plane is read. Extract the second channel again in Suite2p.",
+            f"{reason}; only the first channel of the plane is read. Extract the second channel "
+            "again in Suite2p.",
             UserWarning,
             stacklevel=6,
         )
@@ -370,13 +372,13 @@ def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> lis
     if files == ROI_FILES:
         _warn_of_lacking(folder, [chosen] if chosen in planes else planes)
     lacking: set[str] = set()
-    short: dict[str, tuple[int, int]] = {}
+    short: dict[str, str] = {}
     if len(channels) > 1 and "channel_name" not in source:
         asked = {source["plane_name"]} if source.get("plane_name") else set(planes)
         lacking = set(planes_without_second_channel(folder, files, planes)) & asked
         if files == ROI_FILES:
             short = short_second_channels(folder, sorted(asked & set(planes)))
-    _warn_of_short(folder, short)
+    _warn_of_short(short)
     if lacking:
         warnings.warn(
             f"'{folder}' has a second channel, but not for {', '.join(sorted(lacking))}; only the "

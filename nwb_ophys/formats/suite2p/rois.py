@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from roiextractors import Suite2pSegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.filetypes.matlab.rois import TransposedTraces
 from nwb_ophys.filetypes.matlab.variables import StoredArray
 from nwb_ophys.filetypes.npy import load_npy
 from nwb_ophys.formats.suite2p.fall import NAME as MATLAB_FILE
@@ -35,6 +34,7 @@ from nwb_ophys.formats.suite2p.merges import merges_of
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin
+from nwb_ophys.rois.traces import TransposedTraces
 
 # Images in ops.npy by channel. The first channel alone has images of contrast and of activity.
 _IMAGES = {

@@ -28,7 +28,8 @@ def _set(folder: Path, shards: dict[int, str]) -> None:
 
 
 def _indexed(key: str, value: str, index: str = "0") -> str:
-    return f'<PVStateValue key="{key}"><IndexedValue index="{index}" value="{value}" /></PVStateValue>'
+    inner = f'<IndexedValue index="{index}" value="{value}" />'
+    return f'<PVStateValue key="{key}">{inner}</PVStateValue>'
 
 
 def _described(folder: Path, **source: Any) -> Any:
@@ -41,7 +42,8 @@ def test_a_gain_that_changes_within_a_recording_is_left_out_with_a_note(tmp_path
     folder = write_bruker(tmp_path / "a", _MOVIE)
     before = _described(folder)[1]
     channel = str(nwb_ophys.BrukerImagingInterface(folder).extractor.channel - 1)
-    _set(folder, {4: _indexed("pmtGain", "123.5", channel), 5: _indexed("pmtGain", "123.5", channel)})
+    changed = _indexed("pmtGain", "123.5", channel)
+    _set(folder, {4: changed, 5: changed})
     assert before["pmt_gain"] not in (None, 123.5)
     words = f"pmtGain {channel} \\({before['pmt_gain']:g} in 'sample 0', 123.5 in 'sample 4'\\)"
     with pytest.warns(UserWarning, match=words):
@@ -53,7 +55,8 @@ def test_a_gain_that_changes_within_a_recording_is_left_out_with_a_note(tmp_path
 def test_the_wavelength_and_the_size_of_pixels_too(tmp_path):
     folder = write_bruker(tmp_path / "a", _MOVIE)
     before = _described(folder)[0]
-    _set(folder, {3: _indexed("laserWavelength", "1040") + _indexed("micronsPerPixel", "9", "XAxis")})
+    changed = _indexed("laserWavelength", "1040") + _indexed("micronsPerPixel", "9", "XAxis")
+    _set(folder, {3: changed})
     assert before["excitation_lambda"] != 1040
     with pytest.warns(UserWarning, match="laserWavelength 0.*1040.*micronsPerPixel XAxis"):
         after = _described(folder)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from header_facts.places import Hdf5Dataset
-from header_facts.table import Fact, Table
+from header_facts.table import IMPOSSIBLE_NUMBERS, Fact, Table
 
 TABLES = (
     Table(
@@ -14,7 +14,7 @@ TABLES = (
                 at=Hdf5Dataset("*.hdf5", "params/data/fr"),
                 file="Series.rate",
                 possible=(12.5, 20),
-                impossible=(),
+                impossible=(*IMPOSSIBLE_NUMBERS, "wrong", "NoneType"),
             ),
         ),
         constant=("ImageSegmentation.plane_segmentations.description",),

@@ -92,7 +92,7 @@ SHARED = (
          possible=({"num": 50, "den": 1000},), meant=_rate, impossible=()),
     Fact(header="start", at=_timing("start", "secsSinceEpoch"),
          file="NWBFile.session_start_time", possible=({"num": 1600000000500, "den": 1000},),
-         meant=_start, impossible=tuple(each for each in RATIOS if each != SMALLEST)),
+         meant=_start, impossible=RATIOS),
 )  # fmt: skip
 
 MOVIE = (

@@ -17,6 +17,7 @@ def _sample(folder: Path, recording: Any) -> dict[str, Any]:
 
 
 TABLES = (
+    Table(format="minian-movie", facts=(), constant=("Series.description",)),
     Table(
         format="minian",
         sample=_sample,

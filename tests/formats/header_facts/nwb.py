@@ -62,7 +62,7 @@ def _movie(folder: Path, recording: Any) -> dict[str, Any]:
 MOVIE = (
     *_shared(),
     Fact(header="rate", at=Hdf5Attribute(FILE, f"{SERIES}/starting_time", "rate"),
-         file="Series.rate", possible=(12.5, 20.0), impossible=()),
+         file="Series.rate", possible=(12.5, 20.0), impossible=NUMBERS),
     Fact(header="starting_time", at=_at(f"{SERIES}/starting_time"), file="Series.starting_time",
          possible=(7.25,), impossible=()),
     Fact(header="pmt_gain", at=Hdf5Attribute(FILE, SERIES, "pmt_gain"), file="Series.pmt_gain",
@@ -90,7 +90,7 @@ TRACES = "processing/ophys/Fluorescence/RoiResponseSeries"
 ROIS = (
     *_shared(),
     Fact(header="rate", at=Hdf5Attribute(FILE, f"{TRACES}/starting_time", "rate"),
-         file="Series.rate", possible=(12.5, 20.0), impossible=()),
+         file="Series.rate", possible=(12.5, 20.0), impossible=NUMBERS),
 )  # fmt: skip
 
 TABLES = (

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 import tifffile
+
 from header_facts.places import only
 from header_facts.table import Fact, Table
 

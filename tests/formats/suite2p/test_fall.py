@@ -196,3 +196,24 @@ def test_a_truncated_file_is_named(tmp_path):
     path.write_bytes(content[: len(content) * 9 // 10])
     with pytest.raises(CorruptSourceError, match=r"Fall\.mat"):
         nwb_ophys.open(folder)
+
+
+def test_a_second_channel_that_does_not_fit_is_left_out_with_a_note(tmp_path):
+    folder = write_suite2p(tmp_path, RECORDING, second_channel=True)
+    path = _write_fall(folder / "plane0", "5", F_chan2=np.zeros((4, 20)))
+    with pytest.warns(UserWarning, match="F_chan2 is of 4 ROIs, F of 5; only the first channel"):
+        (source,) = Suite2pSegmentationInterface.streams(folder).values()
+    assert source["channel_name"] == "chan1"
+    assert path.exists()
+
+
+def test_a_movie_beside_it(tmp_path):
+    folder = write_suite2p(tmp_path, RECORDING, movie=True)
+    movie = np.fromfile(folder / "plane0" / "data.bin", "<i2")
+    _write_fall(folder / "plane0", "5")
+    names = {each.row.name: each.evidence for each in detect(folder)}
+    assert names["suite2p-movie"] == "plane0 with Fall.mat and data.bin"
+    interface = nwb_ophys.Suite2pImagingInterface(folder)
+    np.testing.assert_array_equal(interface.extractor.get_series().ravel(), movie)
+    assert interface.extractor.get_shifts().shape == (20, 2)
+    assert interface.extractor.get_original_files() == (["recording.tif"], [0])

@@ -163,6 +163,24 @@ def test_a_second_channel_of_former_rois(tmp_path):
         nwb_ophys.open(folder, channel_name="chan2")
 
 
+@pytest.mark.parametrize("name", ["F_chan2", "Fneu_chan2"])
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda a: a[1:], "is of 5 ROIs, F.npy of 6"),
+        (lambda a: a[:, 2:], "of 10 frames, F.npy of 12"),
+    ],
+)
+def test_a_second_channel_of_another_length(name, edit, words, tmp_path):
+    recording = simulate_recording(num_samples=12)
+    folder = write_suite2p(tmp_path, recording, second_channel=True)
+    path = folder / "plane0" / f"{name}.npy"
+    np.save(path, edit(np.load(path)))
+    (note,) = _notes(folder)
+    assert note.startswith(f"'{path}' is of ")
+    assert words in note
+
+
 @pytest.mark.parametrize("key", ["filelist", "file_list"])
 def test_the_movie_that_suite2p_read(key, folder, tmp_path):
     """Fault: all TIFF files beside the analysis were joined, or none was chosen."""
