@@ -12,7 +12,7 @@ from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.interfaces.base import BaseOphysInterface, stated_metadata
-from nwb_ophys.interfaces.conversion import Convertible, Prepared
+from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys, without_neuroconv_keys
 from nwb_ophys.interfaces.relations import Comparison, Relations
 from nwb_ophys.metadata import (
@@ -272,7 +272,7 @@ class OphysConverter(Convertible):
             The same.
         """
         options = self._checked_options(conversion_options)
-        full = self._full_metadata(metadata, options)
+        full = join_file(self._full_metadata(metadata, options), nwbfile)
         self.temporally_align(full, options)
         relations = Relations.of(self.interfaces)
         clocks = Comparison(relations, full, full.composition, options).clocks()

@@ -22,7 +22,7 @@ from nwb_ophys.interfaces.arguments import (
     parse_arguments,
     path_argument,
 )
-from nwb_ophys.interfaces.conversion import Convertible, Prepared
+from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
@@ -455,6 +455,28 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
             return metadata
         given = self.for_options(metadata, options or {})
         return fill_metadata(stated_metadata(self, options), given, self)
+
+    def joined_metadata(
+        self,
+        nwbfile: NWBFile,
+        metadata: Mapping[str, Any] | None,
+        options: Mapping[str, Any] | None = None,
+    ) -> FullMetadata:
+        """Return :meth:`full_metadata` with names that fit the devices and planes of a file.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+        metadata : Mapping or None
+        options : Mapping, optional
+            Conversion options, of which some change the metadata.
+
+        Raises
+        ------
+        MetadataError
+            When the user gave a device or plane the name of another one in the file.
+        """
+        return join_file(filled_with_options(self, metadata, options or {}), nwbfile)
 
     def parse_options(self, options: Mapping[str, Any]) -> Any:
         """Return checked conversion options.

@@ -73,7 +73,7 @@ class ImagesInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, StillsWrite
         """
         chosen = self.parse_options(options)
         stub = stub_of(chosen)
-        full = self.full_metadata(metadata)
+        full = self.joined_metadata(nwbfile, metadata)
         self.add_devices(nwbfile, full)
         # Images cannot be linked to their plane, but the plane states the facts of both.
         self.add_imaging_plane(nwbfile, full, full["Ophys"]["Images"][0]["imaging_plane"])

@@ -15,7 +15,7 @@ from nwb_ophys.interfaces.arguments import (
     iterator_options_argument,
     stub_of,
 )
-from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
+from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
 from nwb_ophys.interfaces.movies_in_file import compare_with_rois, movies_in
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
@@ -130,7 +130,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         """
         chosen = self.parse_options(options)
         kind = chosen.photon_series_type or self.photon_series_type
-        full = self.for_options(filled_with_options(self, metadata, options), options)
+        full = self.for_options(self.joined_metadata(nwbfile, metadata, options), options)
         index = chosen.photon_series_index
         stated = full["Ophys"].get(kind)
         entries = stated[index : index + 1] if isinstance(stated, list) and index >= 0 else []

@@ -81,7 +81,7 @@ class LineScanInterface(BaseOphysInterface, DeviceWriter, LineScanWriter):
             The same.
         """
         chosen = self.parse_options(options)
-        full = self.full_metadata(metadata)
+        full = self.joined_metadata(nwbfile, metadata)
         stub = stub_of(chosen)
         source = self if stub is None else self.with_extractor(FirstLines(self.extractor, stub))
         source.add_devices(nwbfile, full)

@@ -29,7 +29,7 @@ from nwb_ophys.interfaces.comparison import (
 )
 from nwb_ophys.interfaces.made_from import Choice, MadeFrom, Recorded, choose_movie, lies_in
 from nwb_ophys.interfaces.relations import Stream, alignment_of
-from nwb_ophys.metadata import DeepDict, get_default_ophys_metadata
+from nwb_ophys.metadata import FullMetadata, get_default_ophys_metadata
 from nwb_ophys.metadata.links import SEGMENTATIONS, described, entries_of, path_of, set_entries
 from nwb_ophys.metadata.plane_links import is_described_plane, link_background, plane_of
 from nwb_ophys.metadata.sharing import is_described
@@ -74,7 +74,7 @@ class Addition:
     ----------
     nwbfile : pynwb.NWBFile
     interface : SegmentationInterface
-    metadata : DeepDict
+    metadata : FullMetadata
         Complete metadata of the segmentation.
     chosen : SegmentationOptions
     name : str
@@ -83,12 +83,12 @@ class Addition:
 
     nwbfile: NWBFile
     interface: Any
-    metadata: DeepDict
+    metadata: FullMetadata
     chosen: Any
     name: str
     notes: Notes = attrs.field(factory=Notes)
 
-    def compare(self) -> tuple[DeepDict, Clock | None]:
+    def compare(self) -> tuple[FullMetadata, Clock | None]:
         """Return the metadata with the plane of the movie, and the times of it that are taken.
 
         Warns of disagreements.
@@ -115,7 +115,7 @@ class Addition:
         movie = self._movie_on(plane, stream, movies)
         metadata = self.metadata
         if not self._is_open(plane):
-            metadata = DeepDict(metadata)
+            metadata = metadata.twin()
             if len(entries_of(metadata, SEGMENTATIONS)) > 1:
                 link_background(metadata, plane_of(self._stated))
         if movie is None and (self._is_open(plane) or self._is_by_name(plane)):
@@ -191,9 +191,9 @@ class Addition:
         fitting.sort(key=lambda movie: movie.num_samples != stream.num_samples)
         return fitting[0] if fitting else None
 
-    def _on_plane(self, old: str | None, new: str | None) -> DeepDict:
+    def _on_plane(self, old: str | None, new: str | None) -> FullMetadata:
         """Return the metadata with a link to a plane of the file, or to a plane of their own."""
-        metadata = DeepDict(self.metadata)
+        metadata = self.metadata.twin()
         own = self._own_plane(metadata, old)
         if new is None:
             own["name"] = name = self._free(str(old), self.nwbfile.imaging_planes)
@@ -211,7 +211,7 @@ class Addition:
         self._set_devices(metadata)
         return metadata
 
-    def _own_plane(self, metadata: DeepDict, name: str | None) -> dict[str, Any]:
+    def _own_plane(self, metadata: FullMetadata, name: str | None) -> dict[str, Any]:
         """Return the entry of the ROIs' own plane, not that of a plane of the file."""
         places = [self._stated] if name in self.nwbfile.imaging_planes else [metadata]
         planes = described(entries_of(places[0], "ImagingPlane"))
@@ -219,7 +219,7 @@ class Addition:
         found = [dict(plane) for plane in planes if plane["name"] == wanted]
         return found[0] if found else {"device": DEFAULT_DEVICE["name"]}
 
-    def _set_devices(self, metadata: DeepDict) -> None:
+    def _set_devices(self, metadata: FullMetadata) -> None:
         """Keep the devices of the planes, and others with facts; add a default one if needed."""
         used = {plane.get("device") for plane in described(entries_of(metadata, "ImagingPlane"))}
         devices = [

@@ -19,6 +19,7 @@ from nwb_ophys.interfaces.arguments import (
     stub_of,
 )
 from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
+from nwb_ophys.interfaces.conversion import join_file
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
@@ -162,12 +163,13 @@ class SegmentationInterface(
             The same.
         """
         chosen = self.parse_options(options)
-        full: DeepDict = filled_with_options(self, metadata, options)
+        full = filled_with_options(self, metadata, options)
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)
         clock = self._clock_of_movie
         if not self._is_compared:
             full, clock = Addition(nwbfile, self, full, chosen, cells).compare()
+        full = join_file(full, nwbfile)
         source = self.with_extractor(self._part(chosen, clock))
         if clock is None:
             self._check_rate(full["Ophys"], cells)

@@ -28,6 +28,7 @@ from nwb_ophys.metadata.defaults import (
     trace_entry,
 )
 from nwb_ophys.metadata.documents import dump_metadata, load_metadata
+from nwb_ophys.metadata.duplicates import check_channels, check_duplicates
 from nwb_ophys.metadata.fields import (
     JSON_SCHEMA_DIALECT,
     alternatives,
@@ -35,6 +36,7 @@ from nwb_ophys.metadata.fields import (
     field,
     type_hints,
 )
+from nwb_ophys.metadata.joining import Contents, join_contents
 from nwb_ophys.metadata.kinds import adapt_lists, as_kind, check_kind, faults_of_kinds, fits
 from nwb_ophys.metadata.links import check_links
 from nwb_ophys.metadata.merging import fill_metadata, merge_description, merge_metadata
@@ -58,6 +60,7 @@ __all__ = [
     "ArchiveSubject",
     "CommonFacts",
     "Composition",
+    "Contents",
     "DeepDict",
     "FullMetadata",
     "adapt_lists",
@@ -66,6 +69,8 @@ __all__ = [
     "as_kind",
     "calibration_fields",
     "camel_case",
+    "check_channels",
+    "check_duplicates",
     "check_kind",
     "check_links",
     "check_metadata",
@@ -88,6 +93,7 @@ __all__ = [
     "images_schema",
     "imaging_schema",
     "is_unset_clock",
+    "join_contents",
     "line_scan_entry",
     "line_scan_schema",
     "load_metadata",

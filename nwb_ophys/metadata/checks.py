@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nwb_ophys.errors import MetadataError, shown
+from nwb_ophys.metadata.duplicates import faults_of_duplicates
 from nwb_ophys.metadata.links import described, entries_of, faults_of_links
 from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.metadata.subjects import archive_subject
@@ -53,6 +54,8 @@ def check_metadata(
     faults += _faults_of_units(metadata)
     if not joins_file:
         faults += faults_of_links(metadata)
+    if not faults:
+        faults = faults_of_duplicates(metadata)
     if faults:
         raise MetadataError(*faults)
 

@@ -85,6 +85,7 @@ class Composition:
         """
         view = FullMetadata(metadata)
         view.owner = interface
+        view.joins = getattr(metadata, "joins", None)
         for category in _OWNED:
             claimed = sum(len(claims[category]) for claims in self.claims.values())
             if not claimed:
@@ -99,7 +100,6 @@ class Composition:
                 )
             set_entries(view, category, [entries[i] for i in self.claims[stream][category]])
         return view
-
 
     def plane_of(self, stream: str) -> str | None:
         """Return the plane to which a stream links before the user's choice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
@@ -17,7 +18,18 @@ class DeepDict(dict[Any, Any]):
     ----------
     *args, **kwargs
         As for :class:`dict`.
+
+    Attributes
+    ----------
+    links : frozenset of (str, int)
+        Category and index of the entries whose ``imaging_plane`` the user set alone, so that it
+        means a plane of the file where the file has one of that name. A copy does not know them.
+    implied_links : frozenset of (str, int)
+        The same of entries that the user gave whole, but without any imaging plane.
     """
+
+    links: frozenset[tuple[str, int]] = frozenset()
+    implied_links: frozenset[tuple[str, int]] = frozenset()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -85,10 +97,55 @@ class FullMetadata(DeepDict):
         interface that its owner wraps, fills it with its own.
     composition : Composition or None
         Ownership of the entries by the streams, where the owner is a converter.
+    stated : Mapping
+        The metadata without the user's: that of the files and the defaults.
+    joins : object
+        The ``NWBFile`` that the names fit; None before they were compared with those of a file.
     """
 
     owner: Any = None
     composition: Any = None
+    stated: Mapping[Any, Any] = MappingProxyType({})
+    joins: Any = None
+
+    def keep_origin(self, stated: Mapping[Any, Any], given: Mapping[Any, Any] | None) -> None:
+        """Keep the metadata without the user's, and the links that the user's name alone."""
+        self.stated = stated
+        self.links = getattr(given, "links", self.links)
+        known = getattr(given, "implied_links", self.implied_links)
+        self.implied_links = known | implied_links(given or {})
+
+    def twin(self) -> FullMetadata:
+        """Return an independent copy for the same owner."""
+        other = FullMetadata(self)
+        vars(other).update(vars(self))
+        return other
+
+
+def implied_links(given: Mapping[Any, Any]) -> frozenset[tuple[str, int]]:
+    """Return the entries that a user links to a plane without describing any plane.
+
+    Parameters
+    ----------
+    given : Mapping
+        Metadata of a user.
+
+    Returns
+    -------
+    frozenset of (str, int)
+        Category and index of each entry.
+    """
+    ophys = given.get("Ophys")
+    if not isinstance(ophys, Mapping) or ophys.get("ImagingPlane"):
+        return frozenset()
+    inner = ophys.get("ImageSegmentation")
+    lists = {**ophys, **(inner if isinstance(inner, Mapping) else {})}
+    return frozenset(
+        (key, index)
+        for key, entries in lists.items()
+        for index, entry in enumerate(entries if isinstance(entries, (list, tuple)) else ())
+        if isinstance(entry, Mapping) and entry.get("imaging_plane")
+    )
 
 
 def unowned(metadata: Any) -> Any:

@@ -133,8 +133,7 @@ def get_default_segmentation_metadata() -> DeepDict:
             "plane_segmentations": [_default_plane_segmentation()],
         },
         SegmentationImages={
-            "name": "SegmentationImages",
-            "description": "Summary images of the segmented movie.",
+            **image_container_entry(),
             plane: {"correlation": image_entry("correlation")},
         },
     )
@@ -166,6 +165,14 @@ def trace_entry(trace: str) -> dict[str, Any]:
     name = "RoiResponseSeries" if trace in ("raw", "dff") else trace.capitalize()
     description = _TRACE_DESCRIPTIONS.get(trace, f"Trace '{trace}' of each ROI.")
     return {"name": name, "description": description, "unit": "n.a."}
+
+
+def image_container_entry() -> dict[str, Any]:
+    """Return the default metadata of the container of summary images."""
+    return {
+        "name": "SegmentationImages",
+        "description": "Summary images of the segmented movie.",
+    }
 
 
 def image_entry(image: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def fill_metadata(
         raise MetadataError(f"metadata is {given!r}; it must be a dictionary.")
     full = FullMetadata(merge_metadata(defaults, given))
     full.owner = owner
+    full.keep_origin(defaults, given)
     return full
 
 

@@ -14,6 +14,8 @@ from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, OutputError, OutputExistsError
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.metadata import DeepDict, archive_subject, dump_metadata, load_metadata
+from nwb_ophys.metadata.deepdict import implied_links
+from nwb_ophys.metadata.links import links_of_keys
 from nwb_ophys.opening.texts import read_text
 
 
@@ -40,6 +42,8 @@ def edited_metadata(
     schema = converter.get_metadata_schema()
     for key, text in edits.items():
         set_in_metadata(metadata, key, text, schema)
+    metadata.links = links_of_keys(edits, metadata)
+    metadata.implied_links = implied_links(given or {})
     return metadata
 
 

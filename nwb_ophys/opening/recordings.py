@@ -70,7 +70,7 @@ def requested_rows(
     found = {_option_of(row) for _, row in rows}
     for option, request in requests.items():
         if request and option not in found:
-            row = options[option]
+            row = _requested_row(option, [each for _, each in rows]) or options[option]
             raise SourceError(
                 f"{option} requests the format {row.name}, which was not found; it needs "
                 f"{row.recognised}."
@@ -84,6 +84,21 @@ def requested_rows(
             _warn_of_grouping(path, row)
     others = {name: value for name, value in given.items() if name not in requests}
     return kept, others | {name: True for name, request in requests.items() if request}
+
+
+def _requested_row(option: str, found: Sequence[FormatRow]) -> FormatRow | None:
+    """Return the format of an option whose name begins with that of a format that was found.
+
+    Several formats may share an option, such as the registered movies of analyses.
+    """
+    return next(
+        (
+            row
+            for row in formats().values()
+            if _option_of(row) == option and any(row.name.startswith(each.name) for each in found)
+        ),
+        None,
+    )
 
 
 def _option_of(row: FormatRow) -> str:

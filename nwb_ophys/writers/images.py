@@ -24,7 +24,7 @@ from nwb_ophys.metadata import (
     parse_model,
 )
 from nwb_ophys.writers.devices import add_imaging_plane
-from nwb_ophys.writers.session import check_name_is_free, ophys_module
+from nwb_ophys.writers.session import check_name_is_free, ophys_container, ophys_module
 
 _DEFAULT_NAME = "PlaneSegmentation"
 
@@ -89,10 +89,9 @@ def add_summary_images(
         name: as_stored(pixels, f"The image '{name}' of {source}")
         for name, pixels in images.items()
     }
-    ophys = ophys_module(nwbfile)
-    if described["name"] not in ophys.data_interfaces:
-        ophys.add(Images(name=described["name"], description=described["description"]))
-    container = ophys.data_interfaces[described["name"]]
+    container = ophys_container(
+        nwbfile, Images, described["name"], description=described["description"]
+    )
     for name, pixels in images.items():
         for suffix, data in _planar(pixels):
             model = _image_model(described.get(plane) or {}, plane, name, suffix, data, container)

@@ -19,7 +19,7 @@ from nwb_ophys.iterators import ImagingExtractorDataChunkIterator
 from nwb_ophys.timing import clock_of
 from nwb_ophys.writers.compression import compressed
 from nwb_ophys.writers.series import make_photon_series, series_model, time_fields, with_defaults
-from nwb_ophys.writers.session import ophys_module
+from nwb_ophys.writers.session import check_name_is_free, ophys_container, ophys_module
 
 _CONTAINER = "MotionCorrection"
 _STACK = "CorrectedImageStack"
@@ -93,7 +93,7 @@ def add_corrected_image_stack(
     merged = with_defaults(imaging, metadata, photon_series_type)
     model = series_model(merged, photon_series_type, photon_series_index)
     name = model.name.replace(photon_series_type, _STACK)
-    container = _container(nwbfile)
+    container = ophys_container(nwbfile, MotionCorrection, _CONTAINER)
     if name in container.corrected_image_stacks:
         raise MetadataError(
             f"'{name}' is in '{_CONTAINER}' already; give the series another name in the metadata."
@@ -112,6 +112,7 @@ def add_corrected_image_stack(
     )
     if isinstance(original, OriginalFiles):
         suffix = name.removeprefix(_STACK)
+        check_name_is_free(nwbfile, f"Original{suffix}", "acquisition")
         series = _external(f"Original{suffix}", original, corrected, times, len(xy_translation))
         nwbfile.add_acquisition(series)
     else:
@@ -144,13 +145,6 @@ def _check_shifts(xy_translation: NDArray[Any], num_samples: int) -> None:
             f"The shifts have the shape {np.shape(xy_translation)}; {num_samples} frames need "
             f"{(num_samples, 2)}: x and y of each."
         )
-
-
-def _container(nwbfile: NWBFile) -> MotionCorrection:
-    module = ophys_module(nwbfile)
-    if _CONTAINER not in module.data_interfaces:
-        module.add(MotionCorrection(name=_CONTAINER))
-    return module.data_interfaces[_CONTAINER]
 
 
 def _external(

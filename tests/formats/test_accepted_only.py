@@ -254,3 +254,20 @@ def test_a_view_of_a_view_has_the_flags_of_its_rois(recording):
     assert SelectedRois(AcceptedRois(extractor), [2]).get_roi_ids() == [2]
     with pytest.raises(OptionError, match="does not state"):
         AcceptedRois(_arrays(recording))
+
+
+@pytest.mark.parametrize("mask_type", ["pixel", None])
+def test_every_form_of_masks(tmp_path, recording, backend, mask_type):
+    folder = write_suite2p(tmp_path, recording, iscell=[[True, False, True]])
+    path = _path(tmp_path, backend)
+    with pytest.warns(UserWarning, match="2 of 3 ROIs"):
+        Suite2pSegmentationInterface(folder).run_conversion(
+            path, metadata=START, backend=backend, accepted_only=True, mask_type=mask_type
+        )
+    with reading(path, backend) as nwbfile:
+        table = _table(nwbfile)
+        assert list(table.id[:]) == [0, 2]
+        if mask_type == "pixel":
+            for row, source in ((0, 0), (1, 2)):
+                found = [(y, x) for x, y, _ in table["pixel_mask"][row]]
+                assert found == [tuple(p[:2].astype(int)) for p in recording.pixel_masks[source]]

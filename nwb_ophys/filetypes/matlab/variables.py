@@ -6,7 +6,7 @@ in the file until they are sliced.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,8 @@ class MatlabFile:
     path : pathlib.Path
     extra : str
         The extra that installs what files of version 5 to 7 need.
+    names : sequence of str, optional
+        Variables to read from files of version 5 to 7, which are held in memory; all by default.
 
     Attributes
     ----------
@@ -189,7 +191,7 @@ class MatlabFile:
         When the file is not a MATLAB file, or is incomplete.
     """
 
-    def __init__(self, path: Path, extra: str) -> None:
+    def __init__(self, path: Path, extra: str, names: Sequence[str] | None = None) -> None:
         self.path = path
         self._file: h5py.File | None = None
         try:
@@ -199,7 +201,7 @@ class MatlabFile:
                 self._file = h5py.File(path, "r")
                 self.variables = MatlabStruct(self._file)
             else:
-                self.variables = MatlabStruct(_load_level5(path, extra))
+                self.variables = MatlabStruct(_load_level5(path, extra, names))
         except OSError as error:
             raise _damaged(path, error) from error
 
@@ -209,7 +211,7 @@ class MatlabFile:
             self._file.close()
 
 
-def _load_level5(path: Path, extra: str) -> dict[str, Any]:
+def _load_level5(path: Path, extra: str, names: Sequence[str] | None) -> dict[str, Any]:
     with path.open("rb") as file:
         head = file.read(128)
     if not head.startswith(b"MATLAB") or head[126:128] not in (b"IM", b"MI"):
@@ -218,7 +220,7 @@ def _load_level5(path: Path, extra: str) -> dict[str, Any]:
         )
     reader = require_package("scipy.io", extra)
     try:
-        return dict(reader.loadmat(path))
+        return dict(reader.loadmat(path, variable_names=names))
     except Exception as error:  # a damaged file can raise anything
         raise _damaged(path, error) from error
 

@@ -6,6 +6,7 @@ The variables have the names of the other files: ``F``, ``Fneu``, ``spks``, ``is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class FallFile:
     Parameters
     ----------
     path : pathlib.Path
+    names : sequence of str, optional
+        Variables to read from files of version 5 to 7; all by default.
 
     Raises
     ------
@@ -50,9 +53,9 @@ class FallFile:
         When the file is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, names: Sequence[str] | None = None) -> None:
         self.path = path
-        self._file = MatlabFile(path, "suite2p")
+        self._file = MatlabFile(path, "suite2p", names)
 
     def array(self, name: str) -> Any:
         """Return an array, read when it is sliced in a file of version 7.3; None if absent."""

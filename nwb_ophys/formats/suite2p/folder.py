@@ -377,7 +377,7 @@ def read_ops(folder: Path) -> dict[str, Any]:
 
 
 def _ops_of_matlab_file(path: Path) -> dict[str, Any]:
-    file = FallFile(path)
+    file = FallFile(path, ("ops",))
     try:
         ops = file.ops()
     finally:

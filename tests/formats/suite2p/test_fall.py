@@ -217,3 +217,15 @@ def test_a_movie_beside_it(tmp_path):
     np.testing.assert_array_equal(interface.extractor.get_series().ravel(), movie)
     assert interface.extractor.get_shifts().shape == (20, 2)
     assert interface.extractor.get_original_files() == (["recording.tif"], [0])
+
+
+def test_the_settings_are_read_without_the_traces(tmp_path, monkeypatch):
+    folder = write_suite2p(tmp_path, RECORDING)
+    _write_fall(folder / "plane0", "5")
+    asked = []
+    load = scipy.io.loadmat
+    monkeypatch.setattr(
+        scipy.io, "loadmat", lambda *args, **opts: asked.append(opts) or load(*args, **opts)
+    )
+    assert Suite2pSegmentationInterface.movie_files(folder) == ["recording.tif"]
+    assert [list(each["variable_names"]) for each in asked] == [["ops"]]
