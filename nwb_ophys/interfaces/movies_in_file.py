@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -28,13 +29,16 @@ from nwb_ophys.interfaces.comparison import (
 )
 from nwb_ophys.interfaces.made_from import Choice, MadeFrom, Recorded, choose_movie, lies_in
 from nwb_ophys.interfaces.relations import Stream, alignment_of
-from nwb_ophys.metadata import FullMetadata
+from nwb_ophys.metadata import FullMetadata, get_default_ophys_metadata
 from nwb_ophys.metadata.facts import name_of
 from nwb_ophys.metadata.links import SEGMENTATIONS, described, entries_of, path_of, set_entries
 from nwb_ophys.metadata.plane_links import is_described_plane, link_background, plane_of
-from nwb_ophys.metadata.sharing import drop_unused_default_device
+from nwb_ophys.metadata.sharing import is_described
 from nwb_ophys.rois.views import FirstSamples
 from nwb_ophys.timing import Clock
+
+DEFAULT_DEVICE = get_default_ophys_metadata()["Ophys"]["Device"][0]
+"""Metadata of a device of which nothing is known."""
 
 
 def movies_in(nwbfile: NWBFile) -> list[tuple[Recorded, Any]]:
@@ -114,8 +118,8 @@ class Addition:
         if not self._is_open(plane):
             metadata = metadata.twin()
             if len(entries_of(metadata, SEGMENTATIONS)) > 1:
-                link_background(metadata, self._default_plane)
-        elif movie is None:
+                link_background(metadata, plane_of(self._stated))
+        if movie is None and (self._is_open(plane) or self._is_by_name(plane)):
             movie = choice.movie
             target = None if movie is None else movies[movie].imaging_plane.name
             if target != plane:
@@ -146,9 +150,12 @@ class Addition:
 
     def _is_open(self, plane: str | None) -> bool:
         """Return whether nobody chose the plane, or states more than the default of it."""
-        if plane is None or self._is_chosen() or is_described_plane(self.metadata, plane):
+        if plane is None or self._is_chosen():
             return False
-        return plane not in self.nwbfile.imaging_planes or self._is_by_name(plane)
+        if plane in self.nwbfile.imaging_planes:
+            own = self._stated
+            return self._is_by_name(plane) and not is_described_plane(own, str(plane_of(own)))
+        return not is_described_plane(self.metadata, plane)
 
     def _is_chosen(self) -> bool:
         """Return whether the user set the link to the plane by itself."""
@@ -157,13 +164,14 @@ class Addition:
 
     def _is_by_name(self, plane: str | None) -> bool:
         """Return whether the file has a plane of the name that the ROIs' plane has by default."""
-        if plane not in self.nwbfile.imaging_planes:
+        if plane not in self.nwbfile.imaging_planes or self._is_chosen():
             return False
-        return plane == self._default_plane
+        return re.fullmatch(rf"{re.escape(str(plane_of(self._stated)))}\d*", str(plane)) is not None
 
     @functools.cached_property
-    def _default_plane(self) -> str | None:
-        return plane_of(self.interface.get_metadata())
+    def _stated(self) -> Mapping[str, Any]:
+        """The metadata of the ROIs, before the user and the contents of the file changed it."""
+        return self.interface.get_metadata()  # type: ignore[no-any-return]
 
     def _movie_on(
         self, plane: str | None, stream: Stream, movies: Mapping[Recorded, Any]
@@ -177,15 +185,14 @@ class Addition:
         """
         there = [m for m, series in movies.items() if series.imaging_plane.name == plane]
         fitting = [movie for movie in there if lies_in(stream.field, movie.field)]
-        is_by_name = self._is_by_name(plane)
-        if there and not fitting and not is_by_name:
+        if there and not fitting and not self._is_by_name(plane):
             raise MetadataError(
                 f"{path_of(SEGMENTATIONS)}: '{self.name}' links to '{plane}', the plane of the "
                 f"movie '{there[0].name}' with a field of {shape_in_words(there[0].field)} pixels, "
                 f"but its masks have {shape_in_words(stream.field)}. Another field needs an "
                 "imaging plane of its own; leave the key out, or name another plane."
             )
-        if is_by_name and len(movies) > 1 and self._is_open(plane):
+        if len(movies) > 1 and self._is_by_name(plane) and self._is_open(plane):
             return None  # a default name that happens to be that of one of several movies
         fitting.sort(key=lambda movie: movie.num_samples != stream.num_samples)
         return fitting[0] if fitting else None
@@ -193,33 +200,50 @@ class Addition:
     def _on_plane(self, old: str | None, new: str | None) -> FullMetadata:
         """Return the metadata with a link to a plane of the file, or to a plane of their own."""
         metadata = self.metadata.twin()
-        name = new or self._free_plane(str(old))
+        own = self._own_plane(metadata, old)
+        if new is None:
+            own["name"] = name = self._free(str(old), self.nwbfile.imaging_planes)
+            if _states_facts(self.nwbfile.devices.get(own.get("device"))):
+                own["device"] = self._free(own["device"], self.nwbfile.devices)
+        else:
+            name = own["name"] = new
+            own["device"] = self.nwbfile.imaging_planes[new].device.name
+        planes = described(entries_of(metadata, "ImagingPlane"))
+        kept = [plane for plane in planes if plane["name"] not in (old, name)]
+        set_entries(metadata, "ImagingPlane", [*kept, own])
         for entry in described(entries_of(metadata, SEGMENTATIONS)):
             if entry.get("imaging_plane") == old:
                 entry["imaging_plane"] = name
-        planes = described(entries_of(metadata, "ImagingPlane"))
-        if new is None:
-            for plane in planes:
-                plane["name"] = name if plane["name"] == old else plane["name"]
-                self._add_device(metadata, plane.get("device"))
-            return metadata
-        device = self.nwbfile.imaging_planes[new].device.name
-        own: Any = next((plane for plane in planes if plane["name"] == old), {})
-        kept = [plane for plane in planes if plane["name"] not in (old, new)]
-        set_entries(metadata, "ImagingPlane", [*kept, {**own, "name": new, "device": device}])
-        drop_unused_default_device({self.name: metadata})
+        self._set_devices(metadata)
         return metadata
 
-    def _add_device(self, metadata: FullMetadata, name: str | None) -> None:
-        """Add a device that was left out with the plane that now belongs to it."""
-        devices = entries_of(metadata, "Device")
-        known = {name_of(entry) for entry in devices} | set(self.nwbfile.devices)
-        if name is not None and name not in known:
-            metadata["Ophys"]["Device"] = [*devices, {"name": name}]
+    def _own_plane(self, metadata: FullMetadata, name: str | None) -> dict[str, Any]:
+        """Return the entry of the ROIs' own plane, not that of a plane of the file."""
+        places = [self._stated] if name in self.nwbfile.imaging_planes else [metadata]
+        planes = described(entries_of(places[0], "ImagingPlane"))
+        wanted = plane_of(self._stated) if name in self.nwbfile.imaging_planes else name
+        found = [dict(plane) for plane in planes if plane["name"] == wanted]
+        return found[0] if found else {"device": DEFAULT_DEVICE["name"]}
 
-    def _free_plane(self, name: str) -> str:
+    def _set_devices(self, metadata: FullMetadata) -> None:
+        """Keep the devices of the planes, and others with facts; add a default one if needed."""
+        used = {plane.get("device") for plane in described(entries_of(metadata, "ImagingPlane"))}
+        devices = [
+            each
+            for each in entries_of(metadata, "Device")
+            if not isinstance(each, Mapping)
+            or each.get("name") in used
+            or is_described(each, DEFAULT_DEVICE)
+        ]
+        known = {getattr(each, "name", None) or each["name"] for each in devices}
+        for name in sorted(used - known - set(self.nwbfile.devices)):
+            devices.append({**DEFAULT_DEVICE, "name": name})
+        metadata["Ophys"]["Device"] = devices
+
+    @staticmethod
+    def _free(name: str, taken: Collection[str]) -> str:
         names = itertools.chain([name], (f"{name}{number}" for number in itertools.count(2)))
-        return next(each for each in names if each not in self.nwbfile.imaging_planes)
+        return next(each for each in names if each not in taken)
 
     def _note_unknown(self, stream: Stream, choice: Choice, movies: Mapping[Recorded, Any]) -> None:
         if choice.reason == "field":
@@ -320,6 +344,13 @@ def _field_of(table: Any) -> tuple[int, ...] | None:
         return None
     shape = get_data_shape(table["image_mask"].data)
     return None if shape is None or None in shape else tuple(int(size) for size in shape[1:])
+
+
+def _states_facts(device: Any) -> bool:
+    """Return whether a device of a file is described."""
+    fields = ("description", "manufacturer", "model", "model_name", "serial_number")
+    stated = {field: getattr(device, field, None) for field in fields}
+    return is_described({k: v for k, v in stated.items() if v is not None}, DEFAULT_DEVICE)
 
 
 def _timed_series(name: str, series: Any) -> Timed:
