@@ -44,11 +44,11 @@ def parse_datetime(value: Any, path: str) -> datetime.datetime:
     raise MetadataError(f"{path} is {value!r}; it must be a date and time.")
 
 
-# Zeros of the clocks of file formats and programs: FILETIME, OLE and Excel (whose days around 1900
-# differ), NTP, Macintosh and LabVIEW, Unix, and FAT.
+# Zeros of the clocks of file formats and programs: FILETIME, OLE and Excel, Macintosh and LabVIEW,
+# Unix, and FAT. 1900-01-01 is not among them: archives shift the sessions of people to that day.
 _ZEROS = (
     datetime.datetime(1601, 1, 1),
-    datetime.datetime(1899, 12, 31),
+    datetime.datetime(1899, 12, 30),
     datetime.datetime(1904, 1, 1),
     datetime.datetime(1970, 1, 1),
     datetime.datetime(1980, 1, 1),
@@ -68,7 +68,7 @@ def is_unset_clock(moment: datetime.datetime) -> bool:
         With or without a time zone.
     """
     local = moment.replace(tzinfo=None)
-    return local.year <= _FIRST_YEAR or any(abs(local - zero) <= _TOLERANCE for zero in _ZEROS)
+    return local.year <= _FIRST_YEAR or any(abs(local - zero) < _TOLERANCE for zero in _ZEROS)
 
 
 def earliest_start(starts: Iterable[datetime.datetime | None]) -> datetime.datetime | None:
