@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError, SourceArgumentError
-from nwb_ophys.interfaces.base import BaseOphysInterface
-from nwb_ophys.interfaces.conversion import Convertible, Prepared
-from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
+from nwb_ophys.interfaces.base import BaseOphysInterface, stated_metadata
+from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
+from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys, without_neuroconv_keys
+from nwb_ophys.interfaces.relations import Comparison, Relations
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     Composition,
     DeepDict,
     FullMetadata,
-    check_links,
+    adapt_lists,
+    check_metadata,
     compose_metadata,
+    faults_of_kinds,
     fill_metadata,
+    fits,
     merge_metadata,
+    start_reported,
     unowned,
-    validate,
 )
+from nwb_ophys.metadata.plane_links import link_background
 
 
 class OphysConverter(Convertible):
@@ -93,28 +100,62 @@ class OphysConverter(Convertible):
         }
         return _object_schema(f"Conversion options of {type(self).__name__}", properties)
 
-    def get_metadata(self) -> DeepDict:
-        """Return the metadata of all streams in one; edit it to change what is written."""
-        return self._compose().metadata
+    def get_metadata(
+        self, conversion_options: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> DeepDict:
+        """Return the metadata of all streams in one; edit it to change what is written.
 
-    def _compose(self) -> Composition:
-        return compose_metadata({n: i.get_metadata() for n, i in self.interfaces.items()})
+        Parameters
+        ----------
+        conversion_options : Mapping, optional
+            Options of each stream, of which some change the metadata, such as
+            ``photon_series_type``.
+        """
+        return self._compose(self._checked_options(conversion_options)).metadata
+
+    def complete_metadata(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        conversion_options: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> DeepDict:
+        """Return the user's metadata, filled with that of all streams, to be edited.
+
+        Parameters
+        ----------
+        metadata : Mapping, optional
+            The user's values win. Metadata that was made without the options is adapted to them.
+        conversion_options : Mapping, optional
+            Options of each stream.
+        """
+        options = self._checked_options(conversion_options)
+        return self._full_metadata(unowned(metadata), options).copy()
+
+    def _compose(self, options: Mapping[str, Mapping[str, Any]]) -> Composition:
+        stated = {
+            name: stated_metadata(interface, options.get(name))
+            for name, interface in self.interfaces.items()
+        }
+        return compose_metadata(stated, Relations.of(self.interfaces).planes(stated))
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata of all streams."""
         foreign = [i for i in self.interfaces.values() if not isinstance(i, BaseOphysInterface)]
-        return self._schema({key for interface in foreign for key in interface.get_metadata()})
+        keys = {key for interface in foreign for key in interface.get_metadata()}
+        return with_neuroconv_keys(self._schema(keys))
 
     def _schema(self, foreign_keys: Iterable[str]) -> dict[str, Any]:
         """Return the schema of our streams, in which the keys of other streams may be anything."""
         schema: dict[str, Any] = {}
         for interface in self.interfaces.values():
             if isinstance(interface, BaseOphysInterface):
-                schema = merge_metadata(schema, interface.get_metadata_schema()).to_dict()
+                own = without_neuroconv_keys(interface.get_metadata_schema())
+                schema = merge_metadata(schema, own).to_dict()
         properties = schema.setdefault("properties", {})
-        if any(not isinstance(i, BaseOphysInterface) for i in self.interfaces.values()):
+        foreign = [i for i in self.interfaces.values() if not isinstance(i, BaseOphysInterface)]
+        if foreign:
             # Another package checks the metadata of its own streams.
-            properties |= {key: {} for key in foreign_keys if key not in properties}
+            keys = {*foreign_keys, *(key for one in foreign for key in _schema_keys(one))}
+            properties |= {key: {} for key in keys if key not in properties}
             properties.setdefault("Ophys", {}).pop("additionalProperties", None)
         base = {"$schema": JSON_SCHEMA_DIALECT, "type": "object", "additionalProperties": False}
         return base | schema
@@ -125,26 +166,35 @@ class OphysConverter(Convertible):
         Raises
         ------
         MetadataError
-            With the path of the first wrong key.
+            With the path of each wrong key.
         """
-        full = self._full_metadata(metadata)
-        self._check_schema(full)
-        check_links(full)
+        self._check(self._full_metadata(metadata))
 
-    def _check_schema(self, full: FullMetadata) -> None:
+    def _check(self, full: FullMetadata, *, joins_file: bool = False) -> None:
         if type(self).get_metadata_schema is OphysConverter.get_metadata_schema:
             schema = self._schema(full.composition.metadata)  # asks no stream a second time
         else:
             schema = self.get_metadata_schema()
-        validate(full, without_neuroconv_keys(schema))
+        also = faults_of_kinds(full, full.composition)
+        check_metadata(full, without_neuroconv_keys(schema), also=also, joins_file=joins_file)
 
-    def _full_metadata(self, metadata: Mapping[str, Any] | None) -> FullMetadata:
+    def _full_metadata(
+        self,
+        metadata: Mapping[str, Any] | None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> FullMetadata:
         """Return the user's metadata, filled with that of all streams, each asked once."""
         if isinstance(metadata, FullMetadata) and metadata.owner is self:
             return metadata
-        composition = self._compose()
+        composition = self._compose(options or {})
         is_own = type(self).get_metadata is OphysConverter.get_metadata
         stated = composition.metadata if is_own else self.get_metadata()
+        if isinstance(metadata, Mapping) and options and not fits(metadata, composition):
+            adapters = {
+                name: functools.partial(_adapted, interface, options.get(name, {}))
+                for name, interface in self.interfaces.items()
+            }
+            metadata = adapt_lists(metadata, self._compose({}), composition, adapters)
         full = fill_metadata(stated, metadata, self)
         full.composition = composition
         return full
@@ -163,11 +213,12 @@ class OphysConverter(Convertible):
         See :meth:`nwb_ophys.interfaces.conversion.Convertible.prepare`.
         """
         checked = self._checked_options(options)
-        full = self._full_metadata(unowned(metadata))
+        full = self._full_metadata(unowned(metadata), checked)
         if joins_file:  # the file may have devices and planes that the metadata lacks
-            self._check_schema(full)
+            self._check(full, joins_file=True)
         else:
-            self.validate_metadata(full)
+            with start_reported(full):
+                self.validate_metadata(full)
         return Prepared(source=self, metadata=full, options=checked)
 
     def temporally_align(
@@ -221,13 +272,19 @@ class OphysConverter(Convertible):
             The same.
         """
         options = self._checked_options(conversion_options)
-        full = self._full_metadata(metadata)
+        full = join_file(self._full_metadata(metadata, options), nwbfile)
         self.temporally_align(full, options)
+        relations = Relations.of(self.interfaces)
+        clocks = Comparison(relations, full, full.composition, options).clocks()
         for name, interface in self.interfaces.items():
             own: Mapping[str, Any] = full.composition.project(full, name, interface)
+            link_background(own, full.composition.plane_of(name))
             if not isinstance(interface, BaseOphysInterface):
-                own = DeepDict(own).to_dict()
-            interface.add_to_nwbfile(nwbfile, own, **options.get(name, {}))
+                own = full.composition.as_stated(own, name)
+            with ExitStack() as stack:
+                if isinstance(interface, BaseOphysInterface) and relations.movies:
+                    stack.enter_context(interface.compared(clocks.get(name)))
+                interface.add_to_nwbfile(nwbfile, own, **options.get(name, {}))
         return nwbfile
 
     def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:
@@ -247,6 +304,18 @@ class OphysConverter(Convertible):
             if isinstance(self.interfaces[name], BaseOphysInterface):
                 self.interfaces[name].parse_options(given)
         return options
+
+
+def _schema_keys(interface: Any) -> Iterable[str]:
+    """Return the keys of the metadata that another package's interface knows by its schema."""
+    if not hasattr(interface, "get_metadata_schema"):
+        return ()
+    return (interface.get_metadata_schema() or {}).get("properties") or ()
+
+
+def _adapted(interface: Any, options: Mapping[str, Any], metadata: DeepDict) -> Any:
+    adapt = getattr(interface, "for_options", None)
+    return metadata if adapt is None else adapt(metadata, options)
 
 
 def _object_schema(title: str, properties: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,19 @@ class OptionError(NwbOphysError, TypeError):
 
 
 class MetadataError(NwbOphysError, ValueError):
-    """Metadata of a wrong shape, type, key or link; the message gives the path of the key."""
+    """Metadata of a wrong shape, type, key or link; the message gives the path of the key.
+
+    Parameters
+    ----------
+    *faults : str
+        A sentence for each fault. The message of several faults is a list of them.
+    """
+
+    def __str__(self) -> str:
+        if len(self.args) < 2:
+            return super().__str__()
+        lines = [f"- {fault}" for fault in self.args]
+        return "\n".join([f"The metadata has {len(lines)} errors:", *lines])
 
 
 class SourceError(NwbOphysError, ValueError):
@@ -74,6 +86,25 @@ class OutputError(NwbOphysError, OSError):
 
 class MemoryLimitError(NwbOphysError, MemoryError):
     """Data that do not fit into the memory available; the message gives both sizes."""
+
+
+_MOST_SHOWN = 120
+
+
+def shown(value: object) -> str:
+    """Return a value as Python would write it, for messages; a long one is shortened.
+
+    Parameters
+    ----------
+    value : object
+    """
+    try:
+        # The representation of a text of NumPy names its type.
+        text = repr(str(value) if isinstance(value, str) else value)
+    except ValueError:
+        text = "an integer of thousands of digits"
+    text = " ".join(text.split())
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 2]}…{text[-1]}"
 
 
 def as_sentence(error: BaseException) -> str:

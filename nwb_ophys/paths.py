@@ -33,17 +33,19 @@ class PathProbe:
     path : pathlib.Path
     reads_every_file : bool
         Whether formats read the headers of all files of a folder, instead of a sample.
+    is_given : bool
+        Whether the user gave the path; a search of a folder found it otherwise.
 
     Attributes
     ----------
     path : pathlib.Path
-    reads_every_file : bool
+    reads_every_file, is_given : bool
     is_folder, is_file : bool
     """
 
-    def __init__(self, path: Path, reads_every_file: bool = False) -> None:
+    def __init__(self, path: Path, reads_every_file: bool = False, is_given: bool = True) -> None:
         self.path = path
-        self.reads_every_file = reads_every_file
+        self.reads_every_file, self.is_given = reads_every_file, is_given
         self.is_folder = path.is_dir()
         self.is_file = path.is_file()
         self._read: dict[tuple[Callable[..., Any], Path], Any] = {}

@@ -9,10 +9,17 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nwb_ophys.dtypes import as_seconds
 from nwb_ophys.errors import MetadataError, SourceError
 
 TOLERANCE = 1e-6
 """Largest error in seconds with which a constant rate may replace a time vector."""
+
+LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e6
+"""Rates in Hz that a source can state."""
+
+LONGEST_S = 1e9
+"""Seconds that are longer than any recording."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +45,14 @@ class Clock:
         """Return whether a rate describes the times."""
         return self.timestamps is None
 
+    def times(self, num_samples: int) -> NDArray[np.float64]:
+        """Return the time of each sample in seconds."""
+        if self.timestamps is not None:
+            return self.timestamps
+        if self.rate is None:
+            raise MetadataError("The times are unknown, because there is no rate; state one.")
+        return regular_times(num_samples, self.rate, self.starting_time or 0.0)
+
 
 def extractor_times(extractor: Any) -> NDArray[np.float64] | None:
     """Return the time vector of an extractor: the one that was set, else the source's, else None.
@@ -62,7 +77,7 @@ def extractor_times(extractor: Any) -> NDArray[np.float64] | None:
         times = extractor.get_native_timestamps()
     if times is None:
         return None
-    times = np.asarray(times, dtype=np.float64)
+    times = as_seconds(times, f"The timestamps of {type(extractor).__name__}")
     if times.shape != (int(extractor.get_num_samples()),):
         raise SourceError(
             f"{type(extractor).__name__} gives {times.size} timestamps for "
@@ -90,7 +105,8 @@ def clock_of(
         When neither the extractor nor the user states a rate or times.
     """
     times = extractor_times(extractor)
-    nominal = extractor.get_sampling_frequency()
+    stated = extractor.get_sampling_frequency()
+    nominal = usable_rate(stated)
     if times is None or times.size == 0:
         clock = Clock(rate=nominal, starting_time=0.0)
     else:
@@ -98,6 +114,8 @@ def clock_of(
     if not clock.is_regular:
         return clock
     if rate is None and clock.rate is None:
+        if stated is not None:
+            _checked_rate(stated)
         raise MetadataError(
             f"{type(extractor).__name__} states no sampling frequency and no timestamps; give "
             "sampling_frequency to the interface, a rate in the metadata of the series, or "
@@ -106,6 +124,12 @@ def clock_of(
     found_rate = clock.rate if rate is None else rate
     found_start = clock.starting_time if starting_time is None else starting_time
     return Clock(rate=_checked_rate(found_rate), starting_time=float(found_start or 0.0))
+
+
+def usable_rate(rate: Any) -> float | None:
+    """Return a rate that a source states if a recording can have it, else None."""
+    found = np.nan if rate is None else float(rate)
+    return found if LOWEST_RATE <= found <= HIGHEST_RATE else None
 
 
 def _checked_rate(rate: Any) -> float:
@@ -204,8 +228,8 @@ def interpolate_times(
     MetadataError
         When there are fewer than two events, their numbers differ, or their times do not ascend.
     """
-    source = np.asarray(unaligned, dtype=np.float64)
-    target = np.asarray(aligned, dtype=np.float64)
+    source = as_seconds(unaligned, "The unaligned times of the events")
+    target = as_seconds(aligned, "The aligned times of the events")
     if source.shape != target.shape or source.ndim != 1 or source.size < 2:
         raise MetadataError(
             f"Alignment needs two vectors of the same length, with at least two times; got shapes "

@@ -34,6 +34,10 @@ from nwb_ophys.writers.traces import (
     add_fluorescence_traces,
 )
 
+# The names of these functions in newer versions of neuroconv.
+add_imaging_to_nwbfile = add_imaging
+add_segmentation_to_nwbfile = add_segmentation
+
 __all__ = [
     "DeepDict",
     "ImagingExtractorDataChunkIterator",
@@ -46,9 +50,11 @@ __all__ = [
     "add_image_segmentation",
     "add_imaging",
     "add_imaging_plane",
+    "add_imaging_to_nwbfile",
     "add_photon_series",
     "add_plane_segmentation",
     "add_segmentation",
+    "add_segmentation_to_nwbfile",
     "add_summary_images",
     "check_if_imaging_fits_into_memory",
     "get_default_ophys_metadata",

@@ -16,7 +16,7 @@ from nwb_ophys.storage import DEFAULT_BACKEND
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=shared.OutputPath(),
     help="NWB file to write.",
 )
 @shared.format_names
@@ -88,12 +88,12 @@ def convert(
         buffer_gb,
         default_backend=backend_of_name(output),
     )
-    given = shared.pairs(options, "--option")
-    if stub is not None:
-        given["stub"] = stub
+    given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
     edits = shared.pairs(settings, "--set")
-    metadata = edited_metadata(recording.converter, metadata_file, edits)
+    metadata = edited_metadata(
+        recording.converter, metadata_file, edits, recording.conversion_options
+    )
     if plan:
         nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
         click.echo(plan_nwbfile(nwbfile, storage).to_yaml(), nl=False)

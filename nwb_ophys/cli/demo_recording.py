@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nwb_ophys.errors import OutputExistsError
 from nwb_ophys.opening import edited_metadata, open_recording, summarise_file
+from nwb_ophys.storage import check_folder
 from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p
 
 _SUBJECT = {
@@ -17,6 +18,8 @@ _SUBJECT = {
     "Subject.sex": "U",
     "Subject.age": "P90D",
     "NWBFile.session_description": "Simulated cells, written by nwb-ophys demo.",
+    # An abbreviation of the Allen Mouse Brain Atlas, as archives want it.
+    "Ophys.ImagingPlane.0.location": "VISp",
 }
 
 
@@ -41,12 +44,15 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
     ------
     OutputExistsError
         When the folder is not empty and ``overwrite`` is False.
+    OutputError
+        When the folder cannot be made or is a file.
     """
     raw, rois, target = folder / "movie_00001.tif", folder / "suite2p", folder / "session.nwb"
+    _check_place(folder)
     if folder.exists() and any(folder.iterdir()):
         if not overwrite:
             raise OutputExistsError(
-                f"The folder '{folder}' is not empty; choose another folder or use --overwrite."
+                f"The folder '{folder}' is not empty; choose another folder or use overwrite=True."
             )
         for path in (raw, target):
             path.unlink(missing_ok=True)
@@ -68,3 +74,17 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
     say(summarise_file(target))
     say(f"\nCheck it with: nwb-ophys inspect {target}")
     return target
+
+
+def _check_place(folder: Path) -> None:
+    """Check that the folder can be made, or that files can be written to it.
+
+    Raises
+    ------
+    OutputError
+        When it or a folder above it is a file, or does not allow new files.
+    """
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    check_folder(place)

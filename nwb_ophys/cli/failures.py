@@ -1,4 +1,4 @@
-"""Report errors and warnings: one line for the user, a traceback with ``--debug``."""
+"""Report errors and warnings in plain lines for the user, with a traceback after ``--debug``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from nwb_ophys.errors import NwbOphysError
+from nwb_ophys.cli.flags import with_flags
+from nwb_ophys.errors import MetadataError, NwbOphysError
 
 _INTERRUPTED = "Interrupted. No incomplete file was left."
 
@@ -44,7 +45,9 @@ def _ended_as_interrupted() -> Iterator[list[int]]:
 
 @contextmanager
 def report(*, debug: bool) -> Iterator[None]:
-    """Print errors and warnings as single lines on stderr, and exit after an error.
+    """Print errors and warnings on stderr, and exit after an error.
+
+    Each takes one line; several errors of metadata take a line each.
 
     Parameters
     ----------
@@ -72,8 +75,12 @@ def report(*, debug: bool) -> Iterator[None]:
 
 def _explain(error: Exception) -> int:
     """Print the error and return the exit code."""
+    if isinstance(error, MetadataError):
+        for fault in error.args:
+            _say(f"Error: {with_flags(str(fault))}")
+        return 2
     if isinstance(error, NwbOphysError):
-        _say(f"Error: {error}")
+        _say(f"Error: {with_flags(str(error))}")
         return 2
     if isinstance(error, OSError):
         _say(
@@ -93,4 +100,4 @@ def _say(text: str) -> None:
 
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:
-    _say(f"Note: {message}")
+    _say(f"Note: {with_flags(str(message))}")

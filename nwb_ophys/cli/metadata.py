@@ -48,9 +48,10 @@ def metadata(
     given = shared.pairs(options, "--option")
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
     edits = shared.pairs(settings, "--set")
-    document = describe_recording(
-        recording.converter, edited_metadata(recording.converter, metadata_file, edits)
+    edited = edited_metadata(
+        recording.converter, metadata_file, edits, recording.conversion_options
     )
+    document = describe_recording(recording.converter, edited)
     if output is None:
         click.echo(document, nl=False)
         return

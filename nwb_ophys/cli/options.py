@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nwb_ophys.errors import ArgumentError, OptionError
+from nwb_ophys.errors import ArgumentError, OptionError, OutputError
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
 paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -55,6 +56,25 @@ all_in_one = click.option(
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+
+
+class OutputPath(click.Path):
+    """Path of an NWB file to write; a name with a slash at its end is that of a folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, unless it names a folder that does not exist."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        is_folder = str(value).endswith(("/", os.sep)) and not path.exists()
+        if is_folder and path.suffix != ".zarr":
+            raise OutputError(
+                f"'{value}' is a folder, which does not exist; give the name of a file that ends "
+                f"in .nwb, such as '{path / 'session.nwb'}', in a folder that exists."
+            )
+        return path
+
 
 backend_names = click.Choice(list(BACKENDS))
 

@@ -15,7 +15,7 @@ from nwb_ophys.cli import options as shared
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=shared.OutputPath(),
     help="NWB file to write; with --overwrite this may be PATH itself.",
 )
 @click.option(

@@ -11,7 +11,7 @@ from roiextractors import ImagingExtractor, SegmentationExtractor
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.rois.pixel_lists import PixelLists
-from nwb_ophys.rois.properties import FastPropertiesMixin
+from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
 
 
 class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -138,10 +138,12 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
 
     def _check(self) -> None:
         num_rois = self._masks.shape[-1]
-        if len(self._roi_ids) != num_rois or len(set(self._roi_ids)) != num_rois:
+        repeated = repeated_ids(self._roi_ids)
+        if len(self._roi_ids) != num_rois or repeated:
+            fault = f", among them repeated ones: {repeated}" if repeated else ""
             raise SourceError(
-                f"There are {num_rois} masks and {len(self._roi_ids)} ROI ids; give one unique id "
-                "per mask."
+                f"There are {num_rois} masks and {len(self._roi_ids)} ROI ids{fault}; give one "
+                "unique id per mask."
             )
         lengths = set()
         for name, trace in self._traces.items():

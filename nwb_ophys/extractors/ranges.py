@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import numbers
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.timing import HIGHEST_RATE, LOWEST_RATE
 
 
 def check_range(start: int | None, end: int | None, num_samples: int) -> tuple[int, int]:
@@ -54,6 +56,30 @@ def check_rate(value: Any) -> None:
             f"sampling_frequency is {value!r}; it must be a finite number above 0, in samples per "
             "second."
         )
+
+
+def check_stated_rate(path: Path, rate: float, source: str) -> float:
+    """Return the rate that a header states, or raise if no microscope can have it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for messages.
+    rate : float
+        Samples per second in Hz.
+    source : str
+        Name of the value in the header from which the rate follows.
+
+    Raises
+    ------
+    SourceError
+    """
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise SourceError(
+            f"'{path}': {source} gives a sampling rate of {rate:g} Hz; a rate must be from "
+            f"{LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz. Correct {source} in a copy of the file."
+        )
+    return float(rate)
 
 
 def check_index(name: str, index: object, size: int) -> None:

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nwb_ophys.dtypes import as_seconds
 from nwb_ophys.errors import MetadataError
-from nwb_ophys.timing import extractor_times, interpolate_times, regular_times
+from nwb_ophys.timing import (
+    Clock,
+    extractor_times,
+    interpolate_times,
+    regular_times,
+    usable_rate,
+)
+
+
+def _former_names(**names: str) -> Callable[[Any], Any]:
+    """Return a decorator for methods whose arguments had other names, which still work."""
+
+    def decorate(method: Any) -> Any:
+        @functools.wraps(method)
+        def call(self: Any, *args: Any, **given: Any) -> Any:
+            renamed = {names.get(name, name): value for name, value in given.items()}
+            return method(self, *args, **renamed)
+
+        return call
+
+    return decorate
 
 
 class TimeAlignment:
@@ -19,6 +43,36 @@ class TimeAlignment:
     """Times before the shift; None when they were not shifted."""
     _is_aligned = False
     """Whether the user has set the times."""
+    _clock_of_movie: Clock | None = None
+    """Times of the movie, which traces get instead of their own."""
+    _is_compared = False
+    """Whether the caller has compared the stream with the others of the file."""
+
+    @contextmanager
+    def compared(self, clock: Clock | None) -> Iterator[None]:
+        """Write the stream with the times of its movie, without comparing it again.
+
+        Parameters
+        ----------
+        clock : Clock or None
+            The times of the movie that traces get; None to keep their own.
+        """
+        before = self._clock_of_movie, self._is_compared
+        self._clock_of_movie, self._is_compared = clock, True
+        try:
+            yield
+        finally:
+            self._clock_of_movie, self._is_compared = before
+
+    @property
+    def times_are_set(self) -> bool:
+        """Return whether the user has set or shifted the times."""
+        return self._is_aligned
+
+    @property
+    def is_shifted(self) -> bool:
+        """Return whether the times count from the start of the session, not of the recording."""
+        return self._unshifted is not None
 
     def get_original_timestamps(self) -> NDArray[np.float64]:
         """Return the times of the samples in seconds, as the source counts them."""
@@ -31,39 +85,42 @@ class TimeAlignment:
         return self._regular_timestamps() if times is None else times
 
     def _regular_timestamps(self) -> NDArray[np.float64]:
-        rate = self.extractor.get_sampling_frequency()
+        rate = usable_rate(self.extractor.get_sampling_frequency())
         if rate is None:
             raise MetadataError(
                 f"{type(self).__name__}: the source states no sampling frequency; give one, or "
                 "timestamps with set_aligned_timestamps()."
             )
-        return regular_times(int(self.extractor.get_num_samples()), float(rate))
+        return regular_times(int(self.extractor.get_num_samples()), rate)
 
-    def set_aligned_timestamps(self, t: ArrayLike) -> None:
+    @_former_names(t="aligned_timestamps")
+    def set_aligned_timestamps(self, aligned_timestamps: ArrayLike) -> None:
         """Set the times of the samples.
 
         Parameters
         ----------
-        t : array-like of float, shape (samples,)
+        aligned_timestamps : array-like of float, shape (samples,)
             Times in seconds from the start of the session.
         """
-        self._set_times(t)
+        self._set_times(aligned_timestamps)
         self._unshifted, self._is_aligned = None, True
 
-    def set_aligned_starting_time(self, t0: float) -> None:
-        """Shift all times by ``t0``, the start of this recording on the clock of the session.
+    @_former_names(t0="aligned_starting_time")
+    def set_aligned_starting_time(self, aligned_starting_time: float) -> None:
+        """Shift all times by the start of this recording on the clock of the session.
 
         Parameters
         ----------
-        t0 : float
+        aligned_starting_time : float
             Zero of the recording's own clock, in seconds from the start of the session. A second
             call replaces the shift instead of adding to it.
         """
-        if not np.isfinite(t0):
+        if not np.isfinite(aligned_starting_time):
             raise MetadataError(
-                f"The starting time is {t0}; it must be a finite number of seconds."
+                f"The starting time is {aligned_starting_time}; it must be a finite number of "
+                "seconds."
             )
-        self._shift(float(t0))
+        self._shift(float(aligned_starting_time))
         self._is_aligned = True
 
     def shift_to_session_start(self, delay: float) -> None:
@@ -75,7 +132,8 @@ class TimeAlignment:
             Seconds from the start of the session to the start of this recording.
         """
         extractor = self.extractor
-        has_times = extractor_times(extractor) is not None or extractor.get_sampling_frequency()
+        rate = usable_rate(extractor.get_sampling_frequency())
+        has_times = rate is not None or extractor_times(extractor) is not None
         if has_times and not self._is_aligned and (delay or self._unshifted is not None):
             self._shift(delay)
 
@@ -84,18 +142,22 @@ class TimeAlignment:
         self._set_times(unshifted + t0)
         self._unshifted = unshifted
 
-    def align_by_interpolation(self, unaligned: ArrayLike, aligned: ArrayLike) -> None:
+    @_former_names(unaligned="unaligned_timestamps", aligned="aligned_timestamps")
+    def align_by_interpolation(
+        self, unaligned_timestamps: ArrayLike, aligned_timestamps: ArrayLike
+    ) -> None:
         """Convert the times to the clock of the session by events known on both clocks.
 
         Parameters
         ----------
-        unaligned, aligned : array-like of float, shape (events,)
+        unaligned_timestamps, aligned_timestamps : array-like of float, shape (events,)
             The same events on this recording's clock and on the clock of the session, in seconds.
         """
-        self.set_aligned_timestamps(interpolate_times(self.get_timestamps(), unaligned, aligned))
+        times = interpolate_times(self.get_timestamps(), unaligned_timestamps, aligned_timestamps)
+        self.set_aligned_timestamps(times)
 
     def _set_times(self, times: ArrayLike) -> None:
-        vector = np.asarray(times, dtype=np.float64)
+        vector = as_seconds(times, f"The timestamps for {type(self).__name__}")
         num_samples = int(self.extractor.get_num_samples())
         if vector.shape != (num_samples,):
             raise MetadataError(

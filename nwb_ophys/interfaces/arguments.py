@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from nwb_ophys.errors import MetadataError, NwbOphysError, SourceArgumentError
+from nwb_ophys.errors import MetadataError, NwbOphysError, OptionError, SourceArgumentError
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     alternatives,
@@ -51,6 +51,41 @@ def allow_truncated_argument() -> Any:
         "refusing them.",
         default=False,
     )
+
+
+@attrs.frozen(kw_only=True)
+class StubOptions:
+    """Conversion options that write only the beginning of a recording."""
+
+    stub_test: bool = argument(
+        "Write only the first stub_samples samples; neuroconv's name of a stub.", default=False
+    )
+    stub_samples: int = argument(
+        "Number of samples that stub_test writes.", default=100, schema={"minimum": 1}
+    )
+
+
+def stub_of(chosen: Any, unit: str = "sample") -> int | None:
+    """Return the number of samples to write, or None for all, by the options of a conversion.
+
+    Parameters
+    ----------
+    chosen : StubOptions
+        With a field ``stub``.
+    unit : str
+        Name of what is counted, for messages.
+
+    Raises
+    ------
+    OptionError
+        When ``stub`` and ``stub_test`` are both given, or ``stub`` is not positive.
+    """
+    stub: int | None = chosen.stub
+    if stub is not None and chosen.stub_test:
+        raise OptionError("The options 'stub' and 'stub_test' were both given; leave one out.")
+    if stub is not None and stub < 1:
+        raise OptionError(f"The option 'stub' is {stub}; it must be at least 1 {unit}.")
+    return int(chosen.stub_samples) if chosen.stub_test else stub
 
 
 _SIZES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,17 +22,19 @@ from nwb_ophys.interfaces.arguments import (
     parse_arguments,
     path_argument,
 )
-from nwb_ophys.interfaces.conversion import Convertible, Prepared
+from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
+from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.metadata import (
     DeepDict,
     FullMetadata,
-    check_links,
+    check_metadata,
     fill_metadata,
+    start_reported,
     unowned,
-    validate,
+    without_impossible,
 )
 from nwb_ophys.paths import PathProbe
 
@@ -175,6 +178,21 @@ class Detectable:
         return ()
 
     @classmethod
+    def stated_beside(cls, path: Path, others: Sequence[Path] = ()) -> Mapping[str, Any]:
+        """Return source arguments that files beside a recording, or given with it, state.
+
+        The user's arguments replace them.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            A path of this format.
+        others : sequence of pathlib.Path
+            The other recordings and analyses that are opened with it.
+        """
+        return {}
+
+    @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
         """Return whether a file that no format recognises is a damaged file of this format.
 
@@ -285,6 +303,15 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         """
         return {}
 
+    def possible_facts(self) -> Mapping[str, Any]:
+        """Return :meth:`describe` without numbers that no instrument has, which a warning names."""
+        name = path_argument(type(self).Source)
+        path = getattr(self.source, name) if name else None
+        first = path[0] if isinstance(path, list) and path else path
+        return without_impossible(
+            self.describe(), str(first) if isinstance(first, Path) else type(self).__name__
+        )
+
     def part(self) -> str:
         """Return the part of its recording that this is, such as ``Channel 1``, for names.
 
@@ -307,6 +334,13 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
     def position_name(self) -> str:
         """Return the name of the position or region, or empty where there is only one."""
         return ""
+
+    def made_from(self) -> MadeFrom | None:
+        """Return what the files state of the movie that they were made from.
+
+        None, the default of movies, for a recording.
+        """
+        return None
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterable[Part]:
@@ -368,8 +402,18 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         return arguments_schema(type(self).Options, title)
 
     @abstractmethod
-    def get_metadata(self) -> DeepDict:
-        """Return the metadata that the files state, with defaults for the rest; edit it freely."""
+    def get_metadata(self, **options: Any) -> DeepDict:
+        """Return the metadata that the files state, with defaults for the rest; edit it freely.
+
+        Parameters
+        ----------
+        **options
+            Conversion options, of which some change the metadata, such as ``photon_series_type``.
+        """
+
+    def for_options(self, metadata: Any, options: Mapping[str, Any]) -> Any:
+        """Return metadata that was made without conversion options, adapted to them."""
+        return metadata
 
     @abstractmethod
     def get_metadata_schema(self) -> dict[str, Any]:
@@ -381,19 +425,26 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         Raises
         ------
         MetadataError
-            With the path of the first wrong key.
+            With the path of each wrong key.
         """
-        full = self.full_metadata(metadata)
-        self._check_schema(full)
-        check_links(full)
+        self._check(self.full_metadata(metadata))
 
-    def _check_schema(self, full: Mapping[str, Any]) -> None:
-        validate(full, without_neuroconv_keys(self.get_metadata_schema()))
+    def _check(self, full: Mapping[str, Any], *, joins_file: bool = False) -> None:
+        schema = without_neuroconv_keys(self.get_metadata_schema())
+        check_metadata(full, schema, joins_file=joins_file)
 
-    def full_metadata(self, metadata: Mapping[str, Any] | None) -> FullMetadata:
+    def full_metadata(
+        self, metadata: Mapping[str, Any] | None, options: Mapping[str, Any] | None = None
+    ) -> FullMetadata:
         """Return the user's metadata, filled from :meth:`get_metadata`; the user's values win.
 
         Metadata that :meth:`prepare` has filled already for this interface is returned as it is.
+
+        Parameters
+        ----------
+        metadata : Mapping or None
+        options : Mapping, optional
+            Conversion options, of which some change the metadata.
 
         Raises
         ------
@@ -402,7 +453,30 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         """
         if isinstance(metadata, FullMetadata) and metadata.owner is self:
             return metadata
-        return fill_metadata(self.get_metadata(), metadata, self)
+        given = self.for_options(metadata, options or {})
+        return fill_metadata(stated_metadata(self, options), given, self)
+
+    def joined_metadata(
+        self,
+        nwbfile: NWBFile,
+        metadata: Mapping[str, Any] | None,
+        options: Mapping[str, Any] | None = None,
+    ) -> FullMetadata:
+        """Return :meth:`full_metadata` with names that fit the devices and planes of a file.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+        metadata : Mapping or None
+        options : Mapping, optional
+            Conversion options, of which some change the metadata.
+
+        Raises
+        ------
+        MetadataError
+            When the user gave a device or plane the name of another one in the file.
+        """
+        return join_file(filled_with_options(self, metadata, options or {}), nwbfile)
 
     def parse_options(self, options: Mapping[str, Any]) -> Any:
         """Return checked conversion options.
@@ -436,11 +510,12 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         """
         given = dict(options or {})
         self.parse_options(given)
-        full = self.full_metadata(unowned(metadata))
+        full = filled_with_options(self, unowned(metadata), given)
         if joins_file:  # the file may have devices and planes that the metadata lacks
-            self._check_schema(full)
+            self._check(full, joins_file=True)
         else:
-            self.validate_metadata(full)
+            with start_reported(full):
+                self.validate_metadata(full)
         return Prepared(source=self, metadata=full, options=given)
 
     def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:
@@ -452,3 +527,42 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         other = copy.copy(self)
         other.extractor = extractor
         return other
+
+
+def stated_metadata(interface: Any, options: Mapping[str, Any] | None) -> Any:
+    """Return the metadata of an interface with its conversion options.
+
+    Interfaces of other packages, and subclasses of theirs, may take no options.
+
+    Parameters
+    ----------
+    interface : object
+        Any object with ``get_metadata``.
+    options : Mapping or None
+    """
+    given = dict(options or {})
+    takes_options = given and any(
+        each.kind is inspect.Parameter.VAR_KEYWORD
+        for each in inspect.signature(interface.get_metadata).parameters.values()
+    )
+    if takes_options and isinstance(interface, BaseOphysInterface):
+        return interface.get_metadata(**given)
+    stated = interface.get_metadata()
+    return interface.for_options(stated, given) if hasattr(interface, "for_options") else stated
+
+
+def filled_with_options(
+    interface: BaseOphysInterface, metadata: Any, options: Mapping[str, Any]
+) -> FullMetadata:
+    """Return complete metadata of an interface, whose class may override ``full_metadata``.
+
+    Parameters
+    ----------
+    interface : BaseOphysInterface
+    metadata : Mapping or None
+    options : Mapping
+        Conversion options; subclasses of other packages may not take them.
+    """
+    if "options" in inspect.signature(interface.full_metadata).parameters:
+        return interface.full_metadata(metadata, options)
+    return interface.full_metadata(metadata)

@@ -11,9 +11,15 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.metadata import FullMetadata
+from nwb_ophys.metadata import (
+    Contents,
+    FullMetadata,
+    check_duplicates,
+    check_links,
+    join_contents,
+)
 from nwb_ophys.storage import BackendConfiguration, WriteOptions, target
-from nwb_ophys.writers.session import make_nwbfile, warn_of_other_session
+from nwb_ophys.writers.session import make_nwbfile, state_session, warn_of_other_session
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
 
@@ -42,7 +48,8 @@ class Prepared:
 
     def add_to(self, nwbfile: NWBFile) -> None:
         """Add all streams to an ``NWBFile``; their data are read when it is written."""
-        self.source.add_prepared(nwbfile, self)
+        joined = attrs.evolve(self, metadata=join_file(self.metadata, nwbfile))
+        self.source.add_prepared(nwbfile, joined)
 
 
 class Convertible(ABC):
@@ -147,12 +154,14 @@ class Convertible(ABC):
         joins_file = append or nwbfile is not None
         prepared = self.prepare(metadata, given, joins_file=joins_file)
         if nwbfile_path is None:
+            if nwbfile is None:
+                raise ArgumentError("Give nwbfile_path, the file to write, or nwbfile, an object.")
             return _join(prepared, nwbfile)
         if append and nwbfile is not None:
             raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
         with target(nwbfile_path, how) as place:
             joined = place.nwbfile if nwbfile is None else nwbfile
-            filled = _join(prepared, prepared.new_nwbfile() if joined is None else joined)
+            filled = _start(prepared) if joined is None else _join(prepared, joined)
             complete_tables_without_masks(filled)
             place.write(filled)
         return place.path
@@ -172,16 +181,50 @@ class Convertible(ABC):
         conversion_options, **options
             See :meth:`run_conversion`.
         """
-        prepared = self.prepare(metadata, {**(conversion_options or {}), **options})
-        nwbfile = prepared.new_nwbfile()
-        prepared.add_to(nwbfile)
-        return nwbfile
+        return _start(self.prepare(metadata, {**(conversion_options or {}), **options}))
 
 
-def _join(prepared: Prepared, nwbfile: NWBFile | None) -> NWBFile:
-    """Add a conversion to an ``NWBFile``, with a warning where the sessions differ."""
-    if nwbfile is None:
-        raise ArgumentError("Give nwbfile_path, the file to write, or nwbfile, an object.")
+def join_file(metadata: FullMetadata, nwbfile: NWBFile) -> FullMetadata:
+    """Return complete metadata with names that fit the devices and planes of a file.
+
+    Parameters
+    ----------
+    metadata : FullMetadata
+        Not changed. Metadata that fits the file already is returned as it is.
+    nwbfile : pynwb.NWBFile
+
+    Raises
+    ------
+    MetadataError
+        When the user gave a device or plane the name of another one, in the metadata or in the
+        file, or for a link to a name that neither has.
+    """
+    if metadata.joins is nwbfile:
+        return metadata
+    check_duplicates(metadata)
+    check_links(metadata, nwbfile.devices, nwbfile.imaging_planes)
+    ophys = nwbfile.processing.get("ophys")
+    contents = Contents(
+        devices=nwbfile.devices,
+        device_models=nwbfile.device_models,
+        planes=nwbfile.imaging_planes,
+        containers={} if ophys is None else ophys.data_interfaces,
+    )
+    joined = join_contents(metadata, contents)
+    joined.joins = nwbfile
+    return joined
+
+
+def _start(prepared: Prepared) -> NWBFile:
+    """Return a new ``NWBFile`` with everything in it."""
+    nwbfile = prepared.new_nwbfile()
+    prepared.add_to(nwbfile)
+    return nwbfile
+
+
+def _join(prepared: Prepared, nwbfile: NWBFile) -> NWBFile:
+    """Add a conversion to an ``NWBFile`` that has a session, and maybe a subject, already."""
     warn_of_other_session(nwbfile, prepared.metadata)
+    state_session(nwbfile, prepared.metadata)
     prepared.add_to(nwbfile)
     return nwbfile

@@ -8,13 +8,13 @@ from typing import Any
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import OptionError
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import StubOptions, argument, stub_of
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, StillsWriter
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.metadata import (
     DeepDict,
+    calibration_fields,
     get_default_ophys_metadata,
     images_entry,
     images_schema,
@@ -24,7 +24,7 @@ from nwb_ophys.metadata import (
 
 
 @attrs.frozen(kw_only=True)
-class ImagesOptions:
+class ImagesOptions(StubOptions):
     """Conversion options of images without a time axis."""
 
     stub: int | None = argument("Write only the first N planes.", default=None)
@@ -39,7 +39,7 @@ class ImagesInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, StillsWrite
 
     Options = ImagesOptions
 
-    def get_metadata(self) -> DeepDict:
+    def get_metadata(self, **options: Any) -> DeepDict:
         """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = get_default_ophys_metadata()
         _, _, *planes = self.extractor.get_sample_shape()
@@ -47,7 +47,7 @@ class ImagesInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, StillsWrite
         name = "ZStack" if is_stack else "Image"
         description = "Z-stack: one image per plane." if is_stack else "A single image."
         defaults["Ophys"]["Images"] = [images_entry(name, description)]
-        return with_suffix(merge_description(defaults, self.describe()), self.part())
+        return with_suffix(merge_description(defaults, self.possible_facts()), self.part())
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata."""
@@ -72,13 +72,12 @@ class ImagesInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, StillsWrite
             The same.
         """
         chosen = self.parse_options(options)
-        if chosen.stub is not None and chosen.stub < 1:
-            raise OptionError(f"stub is {chosen.stub}; it must be at least 1 plane.")
-        full = self.full_metadata(metadata)
+        stub = stub_of(chosen, "plane")
+        full = self.joined_metadata(nwbfile, metadata)
         self.add_devices(nwbfile, full)
         # Images cannot be linked to their plane, but the plane states the facts of both.
         self.add_imaging_plane(nwbfile, full, full["Ophys"]["Images"][0]["imaging_plane"])
-        return self.add_stills(nwbfile, full, num_planes=chosen.stub)
+        return self.add_stills(nwbfile, full, num_planes=stub)
 
 
 @attrs.frozen(kw_only=True)
@@ -105,6 +104,8 @@ class OnlySampleInterface(ImagesInterface):
         series = [
             ophys.pop(kind)[0] for kind in ("TwoPhotonSeries", "OnePhotonSeries") if kind in ophys
         ]
+        # Images have no fields for a calibration of their values.
+        series.append(calibration_fields(self.extractor))
         facts = [_sentence(key, value) for each in series for key, value in each.items()]
         text = " ".join(fact for fact in facts if fact)
         return {**stated, "Ophys": {**ophys, "Images": [{"description": text or None}]}}

@@ -9,24 +9,30 @@ from typing import Any, ClassVar, Literal
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import OptionError
-from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
+from nwb_ophys.interfaces.arguments import (
+    StubOptions,
+    argument,
+    iterator_options_argument,
+    stub_of,
+)
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
+from nwb_ophys.interfaces.movies_in_file import compare_with_rois, movies_in
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
+from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
     DeepDict,
+    as_kind,
+    check_kind,
     get_nwb_imaging_metadata,
     imaging_schema,
     merge_description,
     with_suffix,
 )
 
-_KINDS = ("TwoPhotonSeries", "OnePhotonSeries")
-
 
 @attrs.frozen(kw_only=True)
-class ImagingOptions:
+class ImagingOptions(StubOptions):
     """Conversion options of a movie."""
 
     photon_series_type: Literal["TwoPhotonSeries", "OnePhotonSeries"] | None = argument(
@@ -56,6 +62,15 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
     photon_series_type: str = "TwoPhotonSeries"
     """Type of the photon series that this format records."""
 
+    @property
+    def imaging_extractor(self) -> Any:
+        """The extractor, by the name that neuroconv gives to it."""
+        return self.extractor
+
+    @imaging_extractor.setter
+    def imaging_extractor(self, extractor: Any) -> None:
+        self.extractor = extractor
+
     opens_again: ClassVar[bool] = False
     """Whether :meth:`open` may be called once per thread, so that several threads can read."""
 
@@ -67,10 +82,29 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         if self.opens_again:
             self.extractor.open_again = functools.partial(type(self).open, self.source)
 
-    def get_metadata(self) -> DeepDict:
-        """Return the metadata that the files state, with defaults for the rest; edit it freely."""
-        defaults = get_nwb_imaging_metadata(self.extractor, self.photon_series_type)
-        return with_suffix(merge_description(defaults, self.describe()), self.part())
+    def get_metadata(self, **options: Any) -> DeepDict:
+        """Return the metadata that the files state, with defaults for the rest; edit it freely.
+
+        Parameters
+        ----------
+        **options
+            See :class:`ImagingOptions`; the series is described as ``photon_series_type``.
+        """
+        kind = self._kind(options)
+        defaults = get_nwb_imaging_metadata(self.extractor, kind)
+        stated = as_kind(self.possible_facts(), kind)
+        return with_suffix(merge_description(defaults, stated), self.part())
+
+    def for_options(self, metadata: Any, options: Mapping[str, Any]) -> Any:
+        """Return metadata in which the series has the requested type."""
+        if options.get("photon_series_type") is None:
+            check_kind(metadata, self._kind(options))
+            return metadata
+        return as_kind(metadata, self._kind(options))
+
+    def _kind(self, options: Mapping[str, Any]) -> str:
+        chosen: str | None = self.parse_options(options).photon_series_type
+        return chosen or self.photon_series_type
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata."""
@@ -96,10 +130,18 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         """
         chosen = self.parse_options(options)
         kind = chosen.photon_series_type or self.photon_series_type
-        full = _of_kind(self.full_metadata(metadata), kind)
-        source = self if chosen.stub is None else self.with_extractor(self._first(chosen.stub))
+        full = self.for_options(self.joined_metadata(nwbfile, metadata, options), options)
+        index = chosen.photon_series_index
+        stated = full["Ophys"].get(kind)
+        entries = stated[index : index + 1] if isinstance(stated, list) and index >= 0 else []
+        check_rate_is_known(self, entries, f"Ophys.{kind}.{index}.rate")
+        stub = stub_of(chosen)
+        source = self if stub is None else self.with_extractor(self._first(stub))
+        before = [movie.name for movie, _ in movies_in(nwbfile)]
         source.add_devices(nwbfile, full)
         source.add_movie(nwbfile, full, kind, chosen)
+        if not self._is_compared:
+            compare_with_rois(nwbfile, before)
         return nwbfile
 
     def add_movie(self, nwbfile: NWBFile, metadata: DeepDict, kind: str, chosen: Any) -> None:
@@ -124,8 +166,6 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         )
 
     def _first(self, stub: int) -> Any:
-        if stub < 1:
-            raise OptionError(f"stub is {stub}; it must be at least 1 sample.")
         num_samples = int(self.extractor.get_num_samples())
         return self.extractor.slice_samples(start_sample=0, end_sample=min(stub, num_samples))
 
@@ -136,16 +176,3 @@ def block_size(given: dict[str, Any] | None) -> dict[str, Any]:
     if "buffer_shape" not in options and "chunk_shape" not in options:
         options.setdefault("buffer_gb", max(0.1, options.get("chunk_mb", 0.0) / 1e3))
     return options
-
-
-def _of_kind(metadata: DeepDict, kind: str) -> DeepDict:
-    """Rename the series entries to the requested type, where the metadata has only the other."""
-    other = next(candidate for candidate in _KINDS if candidate != kind)
-    if kind in metadata["Ophys"] or other not in metadata["Ophys"]:
-        return metadata
-    changed = metadata.copy()
-    ophys = changed["Ophys"]
-    ophys[kind] = [
-        {**entry, "name": entry["name"].replace(other, kind)} for entry in ophys.pop(other)
-    ]
-    return changed

@@ -8,9 +8,13 @@ from typing import Any
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import OptionError
 from nwb_ophys.extractors.lines import FirstLines
-from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
+from nwb_ophys.interfaces.arguments import (
+    StubOptions,
+    argument,
+    iterator_options_argument,
+    stub_of,
+)
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.imaging import block_size
 from nwb_ophys.interfaces.mixins import DeviceWriter, LineScanWriter
@@ -27,7 +31,7 @@ from nwb_ophys.metadata import (
 
 
 @attrs.frozen(kw_only=True)
-class LineScanOptions:
+class LineScanOptions(StubOptions):
     """Conversion options of a line scan."""
 
     stub: int | None = argument("Write only the first N lines.", default=None)
@@ -45,14 +49,14 @@ class LineScanInterface(BaseOphysInterface, DeviceWriter, LineScanWriter):
 
     Options = LineScanOptions
 
-    def get_metadata(self) -> DeepDict:
+    def get_metadata(self, **options: Any) -> DeepDict:
         """Return the metadata that the files state, with defaults for the rest; edit it freely."""
         defaults = get_default_ophys_metadata()
         defaults["Ophys"]["LineScan"] = [line_scan_entry()]
         if self.extractor.source_images():
             entry = images_entry("LineScanSource", "Images on which the scanned line was drawn.")
             defaults["Ophys"]["Images"] = [entry]
-        return with_suffix(merge_description(defaults, self.describe()), self.part())
+        return with_suffix(merge_description(defaults, self.possible_facts()), self.part())
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata."""
@@ -77,13 +81,9 @@ class LineScanInterface(BaseOphysInterface, DeviceWriter, LineScanWriter):
             The same.
         """
         chosen = self.parse_options(options)
-        full = self.full_metadata(metadata)
-        source = self if chosen.stub is None else self.with_extractor(self._first(chosen.stub))
+        full = self.joined_metadata(nwbfile, metadata)
+        stub = stub_of(chosen, "line")
+        source = self if stub is None else self.with_extractor(FirstLines(self.extractor, stub))
         source.add_devices(nwbfile, full)
         source.add_line_scan(nwbfile, full, iterator_options=block_size(chosen.iterator_options))
         return nwbfile
-
-    def _first(self, stub: int) -> FirstLines:
-        if stub < 1:
-            raise OptionError(f"stub is {stub}; it must be at least 1 line.")
-        return FirstLines(self.extractor, stub)

@@ -7,6 +7,8 @@ from typing import Any
 
 _DESCRIPTION = "NeuroConv's own form of this metadata; nothing is read from it."
 
+_ANYTHING = {"description": _DESCRIPTION}
+
 # NeuroConv 0.10 hands metadata to an interface in the interface's form, but validates it in a form
 # of its own, in which dictionaries with these names replace our lists.
 _OPHYS_KEYS = ("ImagingPlanes", "MicroscopySeries", "PlaneSegmentations", "RoiResponses")
@@ -14,20 +16,37 @@ _TOP_KEYS = ("Devices", "DeviceModels")
 
 
 def with_neuroconv_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a metadata schema that also allows the form in which NeuroConv validates metadata."""
-    properties = {**schema["properties"], **_entries(_TOP_KEYS)}
-    ophys = properties["Ophys"]
-    inner = {**ophys["properties"], **_entries(_OPHYS_KEYS)}
-    return {**schema, "properties": {**properties, "Ophys": {**ophys, "properties": inner}}}
+    """Return a metadata schema that also allows the metadata of NeuroConv and of its interfaces.
+
+    A converter of NeuroConv joins the schemas of its interfaces, and validates the metadata of all
+    against the result.
+    """
+    result = _open(schema, _TOP_KEYS)
+    result["properties"]["Ophys"] = _open(result["properties"]["Ophys"], _OPHYS_KEYS)
+    return result
 
 
 def without_neuroconv_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a metadata schema with only the keys that are read, to validate a user's metadata."""
-    properties = _without_entries(schema["properties"])
-    ophys = properties.get("Ophys", {})
+    result = _closed(schema)
+    ophys = result["properties"].get("Ophys", {})
     if "properties" in ophys:
-        properties["Ophys"] = {**ophys, "properties": _without_entries(ophys["properties"])}
-    return {**schema, "properties": properties}
+        result["properties"]["Ophys"] = _closed(ophys)
+    return result
+
+
+def _open(schema: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    result = {**schema, "properties": _entries(keys) | schema["properties"]}
+    if schema.get("additionalProperties") is False:
+        result["additionalProperties"] = _ANYTHING
+    return result
+
+
+def _closed(schema: Mapping[str, Any]) -> dict[str, Any]:
+    result = {**schema, "properties": _without_entries(schema["properties"])}
+    if schema.get("additionalProperties") == _ANYTHING:
+        result["additionalProperties"] = False
+    return result
 
 
 def _entries(keys: tuple[str, ...]) -> dict[str, Any]:

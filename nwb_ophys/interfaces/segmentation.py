@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import MetadataError, OptionError
-from nwb_ophys.interfaces.arguments import argument, iterator_options_argument
-from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.errors import MetadataError
+from nwb_ophys.interfaces.arguments import (
+    StubOptions,
+    argument,
+    iterator_options_argument,
+    path_argument,
+    stub_of,
+)
+from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
+from nwb_ophys.interfaces.conversion import join_file
+from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
     ImageWriter,
@@ -18,7 +28,9 @@ from nwb_ophys.interfaces.mixins import (
     PlaneWriter,
     TraceWriter,
 )
+from nwb_ophys.interfaces.movies_in_file import Addition
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
+from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
     BACKGROUND_PLANE_SEGMENTATION,
     DeepDict,
@@ -28,12 +40,13 @@ from nwb_ophys.metadata import (
     with_suffix,
 )
 from nwb_ophys.rois.model import Rois
-from nwb_ophys.rois.views import FirstSamples, SelectedRois
+from nwb_ophys.rois.views import AcceptedRois, FirstSamples, SelectedRois, WithTimes
+from nwb_ophys.timing import Clock
 from nwb_ophys.writers.streams import background_entry
 
 
 @attrs.frozen(kw_only=True)
-class SegmentationOptions:
+class SegmentationOptions(StubOptions):
     """Conversion options of a segmentation."""
 
     plane_segmentation_name: str | None = argument(
@@ -54,6 +67,16 @@ class SegmentationOptions:
     roi_ids: list[int | str] | None = argument(
         "Ids of the ROIs to write, in this order; all ROIs by default.", default=None
     )
+    align: Literal["movie", "own"] | None = argument(
+        "Times of the traces: those of the movie that the ROIs were made from (movie), or those "
+        "that their own files state (own). By default those of a movie with as many samples, if "
+        "the files of the ROIs state only a rate and the movie has timestamps or the same rate.",
+        default=None,
+    )
+    accepted_only: bool = argument(
+        "Write only the ROIs that the source states as accepted; refused where it states nothing.",
+        default=False,
+    )
     stub: int | None = argument("Write only the first N samples of the traces.", default=None)
     iterator_options: dict[str, Any] | None = iterator_options_argument(
         "buffer_gb and chunk_mb of masks and traces, whose shapes differ.", shapes=False
@@ -71,13 +94,37 @@ class SegmentationInterface(
 
     Options = SegmentationOptions
 
-    def get_metadata(self) -> DeepDict:
-        """Return the metadata that the files state, with defaults for the rest; edit it freely."""
+    def made_from(self) -> MadeFrom | None:
+        """Return what the files state of the movie that they were made from: the names of files."""
+        paths = paths_of(self)
+        return MadeFrom(files=self.movie_files(paths[0]) if paths else ())
+
+    @property
+    def segmentation_extractor(self) -> Any:
+        """The extractor, by the name that neuroconv gives to it."""
+        return self.extractor
+
+    @segmentation_extractor.setter
+    def segmentation_extractor(self, extractor: Any) -> None:
+        self.extractor = extractor
+
+    def get_metadata(self, **options: Any) -> DeepDict:
+        """Return the metadata that the files state, with defaults for the rest; edit it freely.
+
+        Traces, images and background components that are not there, or that the options leave out,
+        have no entries.
+
+        Parameters
+        ----------
+        **options
+            See :class:`SegmentationOptions`.
+        """
         defaults = DeepDict(get_nwb_segmentation_metadata(self.extractor))
-        metadata = with_suffix(merge_description(defaults, self.describe()), self.part())
+        metadata = with_suffix(merge_description(defaults, self.possible_facts()), self.part())
         rois = Rois.of(self.extractor)
-        if rois.background_ids:
+        if rois.background_ids and self.parse_options(options).include_background:
             self._describe_background(metadata["Ophys"], rois)
+        _leave_out_absent(metadata["Ophys"], rois)
         return metadata
 
     def _describe_background(self, ophys: DeepDict, rois: Rois) -> None:
@@ -116,10 +163,16 @@ class SegmentationInterface(
             The same.
         """
         chosen = self.parse_options(options)
-        full = self.full_metadata(metadata)
-        source = self.with_extractor(self._part(chosen))
+        full = filled_with_options(self, metadata, options)
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)
+        clock = self._clock_of_movie
+        if not self._is_compared:
+            full, clock = Addition(nwbfile, self, full, chosen, cells).compare()
+        full = join_file(full, nwbfile)
+        source = self.with_extractor(self._part(chosen, clock))
+        if clock is None:
+            self._check_rate(full["Ophys"], cells)
         storing = {"iterator_options": chosen.iterator_options}
         source.add_devices(nwbfile, full)
         source.add_plane_segmentation(
@@ -144,14 +197,62 @@ class SegmentationInterface(
         source.add_summary_images(nwbfile, full, plane_segmentation_name=cells)
         return nwbfile
 
-    def _part(self, chosen: SegmentationOptions) -> Any:
-        """Return the extractor, or the part of it that the options request."""
+    def _check_rate(self, ophys: DeepDict, cells: str) -> None:
+        """Raise where there are traces, but neither their rate nor their times are known."""
+        traces = Rois.of(self.extractor).traces
+        if not traces:
+            return
+        of_cells = [ophys[container].get(cells) or {} for container in ("Fluorescence", "DfOverF")]
+        entries = [each for own in of_cells for each in own.values()]
+        container = "DfOverF" if set(traces) == {"dff"} else "Fluorescence"
+        trace = "raw" if "raw" in traces else next(iter(traces))
+        check_rate_is_known(self, entries, f"Ophys.{container}.{cells}.{trace}.rate")
+
+    def _part(self, chosen: SegmentationOptions, clock: Clock | None) -> Any:
+        """Return the extractor, or the part of it that the options request, with its times."""
         extractor = self.extractor
-        if chosen.stub is not None:
-            if chosen.stub < 1:
-                raise OptionError(f"stub is {chosen.stub}; it must be at least 1 sample.")
-            extractor = FirstSamples(extractor, chosen.stub)
-        return extractor if chosen.roi_ids is None else SelectedRois(extractor, chosen.roi_ids)
+        stub = stub_of(chosen)
+        if stub is not None:
+            extractor = FirstSamples(extractor, stub)
+        if clock is not None:
+            num_samples = int(extractor.get_num_samples())
+            extractor = WithTimes(extractor, clock.times(num_samples)[:num_samples], clock.rate)
+        if chosen.roi_ids is not None:
+            extractor = SelectedRois(extractor, chosen.roi_ids)
+        return self._accepted(extractor) if chosen.accepted_only else extractor
+
+    def _accepted(self, extractor: Any) -> AcceptedRois:
+        """Return the accepted ROIs of an extractor, with a note of their number."""
+        path = getattr(self.source, path_argument(type(self).Source) or "", None)
+        name = f"'{path}'" if isinstance(path, Path) else type(self).__name__
+        name += f" ({self.part()})" if self.part() else ""
+        accepted = AcceptedRois(extractor, name)
+        warnings.warn(
+            f"{name}: {accepted.get_num_rois()} of {extractor.get_num_rois()} ROIs are accepted; "
+            "only these are written (accepted_only).",
+            UserWarning,
+            stacklevel=4,
+        )
+        return accepted
+
+
+def _leave_out_absent(ophys: DeepDict, rois: Rois) -> None:
+    """Remove the entries of traces and images that the segmentation does not have."""
+    names = [entry["name"] for entry in ophys["ImageSegmentation"]["plane_segmentations"]]
+    images = {name for name, image in rois.extractor.get_images_dict().items() if image is not None}
+    traces = {name: set(rois.traces) for name in names[:1]}
+    traces |= {name: set(rois.background_traces) for name in names[1:]}
+    for container in ("Fluorescence", "DfOverF", "SegmentationImages"):
+        is_there = False
+        for plane, members in list(ophys.get(container, {}).items()):
+            if isinstance(members, dict):
+                known = images if container == "SegmentationImages" else traces.get(plane, set())
+                ophys[container][plane] = {k: v for k, v in members.items() if k in known}
+                is_there = is_there or bool(ophys[container][plane])
+                if not ophys[container][plane]:
+                    del ophys[container][plane]
+        if not is_there:
+            ophys.pop(container, None)
 
 
 def _check_name_is_free(nwbfile: NWBFile, container: str, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import stored_dtype
 from nwb_ophys.extractors.labels import array_label
 from nwb_ophys.iterators.base import ArrayLike, check_positive
 from nwb_ophys.memory import slowest_axis
@@ -41,10 +42,10 @@ class SliceableDataChunkIterator(ArrayLike):
         return default_chunk_shape(self._get_maxshape(), self._get_dtype().itemsize, chunk_mb)
 
     def _get_dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.data.dtype)
+        return stored_dtype(self.data.dtype, self.source_label)
 
     def _get_maxshape(self) -> tuple[int, ...]:
         return tuple(int(size) for size in self.data.shape)
 
     def _get_data(self, selection: tuple[slice, ...]) -> NDArray[Any]:
-        return np.asarray(self.data[selection])
+        return self.as_stored(np.asarray(self.data[selection]))

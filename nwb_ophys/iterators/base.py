@@ -8,6 +8,7 @@ import numpy as np
 from hdmf.data_utils import GenericDataChunkIterator
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import widened
 from nwb_ophys.errors import ArgumentError
 
 
@@ -42,6 +43,11 @@ class ArrayLike(GenericDataChunkIterator):  # type: ignore[misc]
     def ndim(self) -> int:
         """The number of axes."""
         return len(self.maxshape)
+
+    @staticmethod
+    def as_stored(block: NDArray[Any]) -> NDArray[Any]:
+        """Return a block that was read from the source in the dtype in which it is stored."""
+        return block.astype(widened(block.dtype), copy=False)
 
     def __len__(self) -> int:
         return int(self.maxshape[0])

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import stored_dtype
 from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.extractors.lines import LineScanExtractor
 from nwb_ophys.iterators.base import ArrayLike, check_positive
@@ -37,11 +38,11 @@ class LineScanDataChunkIterator(ArrayLike):
         return (min(max(int(chunk_mb * 1e6 // line_bytes), 1), num_lines), num_pixels)
 
     def _get_dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.extractor.get_dtype())
+        return stored_dtype(self.extractor.get_dtype(), self.source_label)
 
     def _get_maxshape(self) -> tuple[int, ...]:
         return (self.extractor.get_num_samples(), self.extractor.get_num_pixels())
 
     def _get_data(self, selection: tuple[slice, ...]) -> NDArray[Any]:
         start, stop, _ = selection[0].indices(self.maxshape[0])
-        return self.extractor.get_series(start, stop)[:, selection[1]]
+        return self.as_stored(self.extractor.get_series(start, stop)[:, selection[1]])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import stored_dtype
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators.base import ArrayLike, check_positive, within
@@ -50,10 +51,11 @@ class RoiImageMaskIterator(ArrayLike):
             raise ArgumentError(
                 "There are no ROIs, so that there are no image masks to iterate over."
             )
-        self.rois, self.masks = rois, rois.images
+        self.source_label = extractor_label(rois.extractor)
+        stored = stored_dtype(rois.images.dtype, f"The masks of {self.source_label}")
+        self.rois, self.masks = rois, rois.images.as_dtype(stored)
         self.is_sparse: bool = self.masks.is_sparse
         self.reads_in_parallel = self.is_sparse
-        self.source_label = extractor_label(rois.extractor)
         options = dict(iterator_options)
         if options.get("chunk_shape") is None and options.get("chunk_mb") is None:
             options["chunk_shape"] = self._default_chunk(options.get("buffer_shape"))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import stored_dtype
 from nwb_ophys.errors import ArgumentError, SourceError
 from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.extractors.pool import ExtractorPool
@@ -102,7 +103,7 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
         return (min(chunks * chunk_shape[0], num_frames), *field)
 
     def _get_dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.imaging_extractor.get_dtype())
+        return stored_dtype(self.imaging_extractor.get_dtype(), self.source_label)
 
     def _get_maxshape(self) -> tuple[int, ...]:
         rows, columns, *planes = self.imaging_extractor.get_sample_shape()
@@ -117,7 +118,7 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
         with self._pool.borrow() as extractor:
             series = read_series(extractor, start, stop, field, planes)
         axes = (0, 2, 1, 3)[: series.ndim]
-        return series.transpose(axes)[(slice(None), *selection[1:3])]
+        return self.as_stored(series.transpose(axes)[(slice(None), *selection[1:3])])
 
 
 def read_series(

@@ -5,18 +5,19 @@ knows pynwb, a file or a backend.
 """
 
 from nwb_ophys.metadata import models
-from nwb_ophys.metadata.composition import Composition, compose_metadata
-from nwb_ophys.metadata.datetimes import parse_datetime
-from nwb_ophys.metadata.deepdict import (
-    DeepDict,
-    FullMetadata,
-    fill_metadata,
-    merge_description,
-    merge_metadata,
-    unowned,
+from nwb_ophys.metadata.agreement import CommonFacts, common_facts, common_header
+from nwb_ophys.metadata.checks import (
+    NO_SESSION_START,
+    check_metadata,
+    faults_of_session,
+    start_reported,
 )
+from nwb_ophys.metadata.composition import Composition, compose_metadata
+from nwb_ophys.metadata.datetimes import earliest_start, is_unset_clock, parse_datetime
+from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata, unowned
 from nwb_ophys.metadata.defaults import (
     BACKGROUND_PLANE_SEGMENTATION,
+    calibration_fields,
     get_default_ophys_metadata,
     get_default_segmentation_metadata,
     get_nwb_imaging_metadata,
@@ -27,6 +28,7 @@ from nwb_ophys.metadata.defaults import (
     trace_entry,
 )
 from nwb_ophys.metadata.documents import dump_metadata, load_metadata
+from nwb_ophys.metadata.duplicates import check_channels, check_duplicates
 from nwb_ophys.metadata.fields import (
     JSON_SCHEMA_DIALECT,
     alternatives,
@@ -34,9 +36,13 @@ from nwb_ophys.metadata.fields import (
     field,
     type_hints,
 )
+from nwb_ophys.metadata.joining import Contents, join_contents
+from nwb_ophys.metadata.kinds import adapt_lists, as_kind, check_kind, faults_of_kinds, fits
 from nwb_ophys.metadata.links import check_links
+from nwb_ophys.metadata.merging import fill_metadata, merge_description, merge_metadata
 from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.naming import camel_case, with_suffix
+from nwb_ophys.metadata.plausible import possible_number, without_impossible
 from nwb_ophys.metadata.schema import (
     images_schema,
     imaging_schema,
@@ -45,21 +51,40 @@ from nwb_ophys.metadata.schema import (
     segmentation_schema,
     validate,
 )
+from nwb_ophys.metadata.subjects import ArchiveSubject, archive_subject
 
 __all__ = [
     "BACKGROUND_PLANE_SEGMENTATION",
     "JSON_SCHEMA_DIALECT",
+    "NO_SESSION_START",
+    "ArchiveSubject",
+    "CommonFacts",
     "Composition",
+    "Contents",
     "DeepDict",
     "FullMetadata",
+    "adapt_lists",
     "alternatives",
+    "archive_subject",
+    "as_kind",
+    "calibration_fields",
     "camel_case",
+    "check_channels",
+    "check_duplicates",
+    "check_kind",
     "check_links",
+    "check_metadata",
     "class_schema",
+    "common_facts",
+    "common_header",
     "compose_metadata",
     "dump_metadata",
+    "earliest_start",
+    "faults_of_kinds",
+    "faults_of_session",
     "field",
     "fill_metadata",
+    "fits",
     "get_default_ophys_metadata",
     "get_default_segmentation_metadata",
     "get_nwb_imaging_metadata",
@@ -68,6 +93,8 @@ __all__ = [
     "images_entry",
     "images_schema",
     "imaging_schema",
+    "is_unset_clock",
+    "join_contents",
     "line_scan_entry",
     "line_scan_schema",
     "load_metadata",
@@ -77,10 +104,13 @@ __all__ = [
     "models",
     "parse_datetime",
     "parse_model",
+    "possible_number",
     "segmentation_schema",
+    "start_reported",
     "trace_entry",
     "type_hints",
     "unowned",
     "validate",
     "with_suffix",
+    "without_impossible",
 ]

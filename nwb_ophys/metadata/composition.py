@@ -26,6 +26,7 @@ from nwb_ophys.metadata.links import (
     set_entries,
 )
 from nwb_ophys.metadata.naming import distinct_suffixes, unused_name
+from nwb_ophys.metadata.plane_links import plane_of, set_planes_apart, unite_with_movies
 from nwb_ophys.metadata.sharing import same, share_devices_and_planes
 
 # The lists whose entries each belong to one stream.
@@ -45,11 +46,22 @@ class Composition:
     delays : Mapping of str to float
         Seconds from the earliest stated start to the start of each stream that states one; empty
         when the starts cannot be compared.
+    kinds : Mapping of str to type
+        The class of the dictionary in which each stream states its metadata.
     """
 
     metadata: DeepDict
     claims: Mapping[str, Mapping[str, list[int]]]
     delays: Mapping[str, float] = attrs.field(factory=dict)
+    kinds: Mapping[str, type] = attrs.field(factory=dict)
+
+    def as_stated(self, metadata: Mapping[str, Any], stream: str) -> Any:
+        """Return metadata as plain dictionaries, or in a stream's own class of dictionaries.
+
+        Interfaces of neuroconv rely on theirs, in which an absent key is an empty dictionary.
+        """
+        plain, kind = DeepDict(metadata).to_dict(), self.kinds.get(stream, dict)
+        return kind(plain) if issubclass(kind, dict) else plain
 
     def project(
         self, metadata: Mapping[str, Any], stream: str, interface: Any = None
@@ -73,6 +85,14 @@ class Composition:
         """
         view = FullMetadata(metadata)
         view.owner = interface
+        view.joins = getattr(metadata, "joins", None)
+        links: frozenset[tuple[str, int]] = getattr(metadata, "links", frozenset())
+        view.links = frozenset(
+            (category, own)
+            for category, claimed in self.claims[stream].items()
+            for own, index in enumerate(claimed)
+            if (category, index) in links
+        )
         for category in _OWNED:
             claimed = sum(len(claims[category]) for claims in self.claims.values())
             if not claimed:
@@ -88,26 +108,38 @@ class Composition:
             set_entries(view, category, [entries[i] for i in self.claims[stream][category]])
         return view
 
+    def plane_of(self, stream: str) -> str | None:
+        """Return the plane to which a stream links before the user's choice."""
+        return plane_of(self.project(self.metadata, stream))
 
-def compose_metadata(streams: Mapping[str, Mapping[str, Any]]) -> Composition:
+
+def compose_metadata(
+    streams: Mapping[str, Mapping[str, Any]], movies: Mapping[str, str | None] | None = None
+) -> Composition:
     """Combine the metadata of several streams.
 
     Parameters
     ----------
     streams : Mapping of str to Mapping
         The metadata of each stream by its name; not changed.
+    movies : Mapping of str to str or None, optional
+        Streams made from a movie, each with the stream of that movie, whose plane it shares. With
+        None the stream has a plane of its own. The other streams share planes by their facts.
 
     Returns
     -------
     Composition
     """
     local = {name: DeepDict(metadata) for name, metadata in streams.items()}
+    set_planes_apart(local, movies or {})
     share_devices_and_planes(local)
+    unite_with_movies(local, movies or {})
     _separate_series(local)
     _separate_segmentations(local)
     for container in BY_PLANE:
         _separate_members(local, container)
-    return _union(local)
+    kinds = {name: type(metadata) for name, metadata in streams.items()}
+    return attrs.evolve(_union(local), kinds=kinds)
 
 
 # --- series, segmentations, traces, images: each belongs to one stream --------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nwb_ophys.errors import MetadataError
@@ -40,3 +42,88 @@ def parse_datetime(value: Any, path: str) -> datetime.datetime:
     if isinstance(value, datetime.date):
         return datetime.datetime(value.year, value.month, value.day)
     raise MetadataError(f"{path} is {value!r}; it must be a date and time.")
+
+
+# Zeros of the clocks of file formats and programs: FILETIME, OLE and Excel, Macintosh and LabVIEW,
+# Unix, and FAT. 1900-01-01 is not among them: archives shift the sessions of people to that day.
+_ZEROS = (
+    datetime.datetime(1601, 1, 1),
+    datetime.datetime(1899, 12, 30),
+    datetime.datetime(1904, 1, 1),
+    datetime.datetime(1970, 1, 1),
+    datetime.datetime(1980, 1, 1),
+)
+# A time zone shifts the zero by up to 14 hours, and a clock runs on from it once it has power.
+_TOLERANCE = datetime.timedelta(days=2)
+_FIRST_YEAR = 1600
+_START_KEYS = ("session_start_time", "timestamps_reference_time")
+
+
+def is_unset_clock(moment: datetime.datetime) -> bool:
+    """Return whether a datetime is that of a clock that was not set, near the zero of its count.
+
+    Parameters
+    ----------
+    moment : datetime.datetime
+        With or without a time zone.
+    """
+    local = moment.replace(tzinfo=None)
+    return local.year <= _FIRST_YEAR or any(abs(local - zero) < _TOLERANCE for zero in _ZEROS)
+
+
+def earliest_start(starts: Iterable[datetime.datetime | None]) -> datetime.datetime | None:
+    """Return the earliest of several starts, leaving out clocks that were not set if others were.
+
+    Parameters
+    ----------
+    starts : iterable of datetime.datetime or None
+        Those without a time zone count as local times of this computer.
+    """
+    stated = [start for start in starts if start is not None]
+    known = [start for start in stated if not is_unset_clock(start)]
+    return min(known or stated, key=lambda start: _comparable(start), default=None)
+
+
+def _comparable(moment: datetime.datetime) -> float:
+    zone = moment.tzinfo or datetime.datetime.now().astimezone().tzinfo
+    return (
+        moment.replace(tzinfo=zone) - datetime.datetime(1, 1, 1, tzinfo=datetime.timezone.utc)
+    ).total_seconds()
+
+
+def without_unset_clocks(stated: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return the metadata that a source states, without a start from a clock that was not set.
+
+    Parameters
+    ----------
+    stated : Mapping
+        Metadata, with ``NWBFile`` if the source states any of it.
+
+    Returns
+    -------
+    Mapping
+        The same object, or a copy that lacks the start, with a warning.
+    """
+    session = stated.get("NWBFile")
+    if not isinstance(session, Mapping):
+        return stated
+    unset = {key: session[key] for key in _START_KEYS if _is_unset(session.get(key))}
+    if not unset:
+        return stated
+    for key, value in unset.items():
+        shown = value.isoformat(" ") if isinstance(value, datetime.datetime) else value
+        warnings.warn(
+            f"The files state the start {shown}, which is that of a clock that was not set; it is "
+            f"left out. Give NWBFile.{key}.",
+            UserWarning,
+            stacklevel=2,
+        )
+    kept = {key: value for key, value in session.items() if key not in unset}
+    return {**stated, "NWBFile": kept}
+
+
+def _is_unset(value: Any) -> bool:
+    try:
+        return value is not None and is_unset_clock(parse_datetime(value, "start"))
+    except MetadataError:  # reported when the metadata are checked
+        return False

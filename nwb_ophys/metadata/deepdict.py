@@ -1,11 +1,10 @@
-"""Nested dictionaries, and the rule by which metadata is merged."""
+"""Nested dictionaries of metadata."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
-
-from nwb_ophys.errors import MetadataError
 
 
 class DeepDict(dict[Any, Any]):
@@ -19,7 +18,18 @@ class DeepDict(dict[Any, Any]):
     ----------
     *args, **kwargs
         As for :class:`dict`.
+
+    Attributes
+    ----------
+    links : frozenset of (str, int)
+        Category and index of the entries whose ``imaging_plane`` the user set alone, so that it
+        means a plane of the file where the file has one of that name. A copy does not know them.
+    implied_links : frozenset of (str, int)
+        The same of entries that the user gave whole, but without any imaging plane.
     """
+
+    links: frozenset[tuple[str, int]] = frozenset()
+    implied_links: frozenset[tuple[str, int]] = frozenset()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -87,91 +97,60 @@ class FullMetadata(DeepDict):
         interface that its owner wraps, fills it with its own.
     composition : Composition or None
         Ownership of the entries by the streams, where the owner is a converter.
+    stated : Mapping
+        The metadata without the user's: that of the files and the defaults.
+    joins : object
+        The ``NWBFile`` that the names fit; None before they were compared with those of a file.
     """
 
     owner: Any = None
     composition: Any = None
+    stated: Mapping[Any, Any] = MappingProxyType({})
+    joins: Any = None
+
+    def keep_origin(self, stated: Mapping[Any, Any], given: Mapping[Any, Any] | None) -> None:
+        """Keep the metadata without the user's, and the links that the user's name alone."""
+        self.stated = stated
+        self.links = getattr(given, "links", self.links)
+        known = getattr(given, "implied_links", self.implied_links)
+        self.implied_links = known | implied_links(given or {})
+
+    def twin(self) -> FullMetadata:
+        """Return an independent copy for the same owner."""
+        other = FullMetadata(self)
+        vars(other).update(vars(self))
+        return other
 
 
-def fill_metadata(
-    defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None, owner: Any
-) -> FullMetadata:
-    """Fill the user's metadata with what the files and the defaults state.
+def implied_links(given: Mapping[Any, Any]) -> frozenset[tuple[str, int]]:
+    """Return the entries that a user links to a plane without describing any plane.
 
     Parameters
     ----------
-    defaults, given : Mapping
-        See :func:`merge_metadata`.
-    owner : object
-        See :class:`FullMetadata`.
+    given : Mapping
+        Metadata of a user.
 
-    Raises
-    ------
-    MetadataError
-        When the user's metadata is not a dictionary.
+    Returns
+    -------
+    frozenset of (str, int)
+        Category and index of each entry.
     """
-    if given is not None and not isinstance(given, Mapping):
-        raise MetadataError(f"metadata is {given!r}; it must be a dictionary.")
-    full = FullMetadata(merge_metadata(defaults, given))
-    full.owner = owner
-    return full
+    ophys = given.get("Ophys")
+    if not isinstance(ophys, Mapping) or ophys.get("ImagingPlane"):
+        return frozenset()
+    inner = ophys.get("ImageSegmentation")
+    lists = {**ophys, **(inner if isinstance(inner, Mapping) else {})}
+    return frozenset(
+        (key, index)
+        for key, entries in lists.items()
+        for index, entry in enumerate(entries if isinstance(entries, (list, tuple)) else ())
+        if isinstance(entry, Mapping) and entry.get("imaging_plane")
+    )
 
 
 def unowned(metadata: Any) -> Any:
     """Return metadata that a user gives, which may be edited, so that it is filled again."""
     return metadata.copy() if isinstance(metadata, FullMetadata) else metadata
-
-
-def merge_metadata(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None) -> DeepDict:
-    """Fill the caller's metadata with defaults, without changing either.
-
-    Parameters
-    ----------
-    defaults : Mapping
-        Values for keys that the caller does not state.
-    given : Mapping or None
-        The caller's metadata: its values win, recursively; a list replaces a list whole; a value of
-        None counts as not given.
-
-    Returns
-    -------
-    DeepDict
-        A new object.
-    """
-    merged = DeepDict(defaults)
-    if given is not None:
-        merged.deep_update(_without_none(given))
-    return merged
-
-
-def merge_description(defaults: Mapping[Any, Any], stated: Mapping[Any, Any]) -> DeepDict:
-    """Update defaults with the values that a source states, merging lists entry by entry.
-
-    Parameters
-    ----------
-    defaults : Mapping
-        Metadata with one entry per device, plane, series, …
-    stated : Mapping
-        The same shape, with only the keys that the source states; None counts as not stated.
-
-    Returns
-    -------
-    DeepDict
-        A new object.
-    """
-    merged = DeepDict(defaults)
-    for key, value in _without_none(stated).items():
-        merged[key] = _described(merged.get(key), value)
-    return merged
-
-
-def _described(default: Any, stated: Any) -> Any:
-    if isinstance(default, Mapping) and isinstance(stated, Mapping):
-        return merge_description(default, stated)
-    entries = isinstance(default, list) and isinstance(stated, list)
-    if entries and len(default) == len(stated) and all(isinstance(e, Mapping) for e in stated):
-        return [merge_description(old, new) for old, new in zip(default, stated, strict=True)]
-    return stated
 
 
 def _converted(value: Any) -> Any:
@@ -191,15 +170,4 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if type(value) is tuple:
         return tuple(_plain(item) for item in value)
-    return value
-
-
-def _without_none(value: Any) -> Any:
-    """Drop keys whose value is None, at every depth: None counts as not stated."""
-    if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_none(item) for item in value]
-    if type(value) is tuple:
-        return tuple(_without_none(item) for item in value)
     return value

@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from nwb_ophys.errors import ArgumentError
 from nwb_ophys.metadata.deepdict import DeepDict
 
 BACKGROUND_PLANE_SEGMENTATION = "BackgroundPlaneSegmentation"
 
 _DEFAULT_PLANE_SEGMENTATION = "PlaneSegmentation"
+
+_SERIES = {"TwoPhotonSeries": "Two-photon", "OnePhotonSeries": "One-photon"}
 
 _TRACE_DESCRIPTIONS = {
     "raw": "Fluorescence of each ROI as the segmentation extracted it.",
@@ -65,6 +68,52 @@ def _default_imaging_plane() -> dict[str, Any]:
     }
 
 
+def default_entry(key: Any) -> dict[str, Any]:
+    """Return the default values of an entry of a list, for keys that are set to None.
+
+    Parameters
+    ----------
+    key : str
+        Key of the list, such as ``ImagingPlane`` or ``optical_channel``, or the name of the
+        model of its entries.
+
+    Returns
+    -------
+    dict
+        Without a name, which has no default; empty for a list whose entries have no defaults.
+    """
+    plane = _default_imaging_plane()
+    series = {"unit": "n.a.", "imaging_plane": plane["name"]}
+    channel, segmentation = plane["optical_channel"][0], _default_plane_segmentation()
+    entries: dict[str, dict[str, Any]] = {
+        "ImagingPlane": plane,
+        "optical_channel": channel,
+        "OpticalChannel": channel,
+        "plane_segmentations": segmentation,
+        "PlaneSegmentation": segmentation,
+        "LineScan": line_scan_entry(),
+    } | {kind: series | {"description": series_description(kind)} for kind in _SERIES}
+    return {name: value for name, value in entries.get(key, {}).items() if name != "name"}
+
+
+def series_description(kind: str) -> str:
+    """Return the default description of a series.
+
+    Parameters
+    ----------
+    kind : {"TwoPhotonSeries", "OnePhotonSeries"}
+
+    Raises
+    ------
+    ArgumentError
+        For another kind.
+    """
+    if kind not in _SERIES:
+        allowed = ", ".join(map(repr, _SERIES))
+        raise ArgumentError(f"photon_series_type is {kind!r}; it must be one of {allowed}.")
+    return f"{_SERIES[kind]} imaging movie."
+
+
 def get_default_segmentation_metadata() -> DeepDict:
     """Return the metadata that any segmentation has, in addition to that of any ophys file.
 
@@ -81,21 +130,22 @@ def get_default_segmentation_metadata() -> DeepDict:
         DfOverF={"name": "DfOverF", plane: {"dff": trace_entry("dff")}},
         ImageSegmentation={
             "name": "ImageSegmentation",
-            "plane_segmentations": [
-                {
-                    "name": plane,
-                    "description": "Regions of interest found in the imaging plane.",
-                    "imaging_plane": "ImagingPlane",
-                }
-            ],
+            "plane_segmentations": [_default_plane_segmentation()],
         },
         SegmentationImages={
-            "name": "SegmentationImages",
-            "description": "Summary images of the segmented movie.",
+            **image_container_entry(),
             plane: {"correlation": image_entry("correlation")},
         },
     )
     return metadata
+
+
+def _default_plane_segmentation() -> dict[str, Any]:
+    return {
+        "name": _DEFAULT_PLANE_SEGMENTATION,
+        "description": "Regions of interest found in the imaging plane.",
+        "imaging_plane": "ImagingPlane",
+    }
 
 
 def trace_entry(trace: str) -> dict[str, Any]:
@@ -115,6 +165,14 @@ def trace_entry(trace: str) -> dict[str, Any]:
     name = "RoiResponseSeries" if trace in ("raw", "dff") else trace.capitalize()
     description = _TRACE_DESCRIPTIONS.get(trace, f"Trace '{trace}' of each ROI.")
     return {"name": name, "description": description, "unit": "n.a."}
+
+
+def image_container_entry() -> dict[str, Any]:
+    """Return the default metadata of the container of summary images."""
+    return {
+        "name": "SegmentationImages",
+        "description": "Summary images of the segmented movie.",
+    }
 
 
 def image_entry(image: str) -> dict[str, Any]:
@@ -163,17 +221,39 @@ def get_nwb_imaging_metadata(
     """
     metadata = get_default_ophys_metadata()
     rows, columns, *planes = imgextractor.get_sample_shape()
-    kind = "Two-photon" if photon_series_type == "TwoPhotonSeries" else "One-photon"
     metadata["Ophys"][photon_series_type] = [
         {
             "name": photon_series_type,
-            "description": f"{kind} imaging movie.",
+            "description": series_description(photon_series_type),
             "unit": "n.a.",
             "imaging_plane": "ImagingPlane",
             "dimension": [int(size) for size in (columns, rows, *planes)],
+            **calibration_fields(imgextractor),
         }
     ]
     return metadata
+
+
+def calibration_fields(extractor: Any) -> dict[str, Any]:
+    """Return the fields of a series that hold the calibration that an extractor states.
+
+    Parameters
+    ----------
+    extractor : roiextractors.ImagingExtractor
+        Its attribute ``calibration``, if it has one, has a ``conversion``, an ``offset`` and a
+        ``unit``.
+
+    Returns
+    -------
+    dict
+        ``conversion`` and ``offset`` where they change the numbers, ``unit`` where it is stated.
+    """
+    calibration = getattr(extractor, "calibration", None)
+    if calibration is None:
+        return {}
+    numbers = {"conversion": calibration.conversion, "offset": calibration.offset}
+    fields: dict[str, Any] = numbers if calibration.changes_numbers else {}
+    return fields | ({"unit": calibration.unit} if calibration.unit else {})
 
 
 def get_nwb_segmentation_metadata(sgmextractor: Any) -> dict[str, Any]:

@@ -51,7 +51,11 @@ def load_metadata(path: str | Path) -> DeepDict:
     return DeepDict(loaded)
 
 
-def dump_metadata(metadata: Mapping[str, Any], schema: Mapping[str, Any] | None = None) -> str:
+def dump_metadata(
+    metadata: Mapping[str, Any],
+    schema: Mapping[str, Any] | None = None,
+    suggested: Mapping[str, Mapping[str, Any]] | None = None,
+) -> str:
     """Return metadata as YAML, with the description of each key as a comment.
 
     Parameters
@@ -60,20 +64,38 @@ def dump_metadata(metadata: Mapping[str, Any], schema: Mapping[str, Any] | None 
         The metadata.
     schema : Mapping, optional
         JSON schema of the metadata; its descriptions become the comments.
+    suggested : Mapping of str to Mapping, optional
+        Examples by key of the metadata, and by key within it. A key that the metadata lacks is
+        written as a comment with its example, for the user to fill in.
 
     Returns
     -------
     str
         The document; :func:`load_metadata` reads the same metadata from it.
     """
-    return "\n".join(_lines(DeepDict(metadata).to_dict(), schema or {}, 0)) + "\n"
+    stated = DeepDict(metadata).to_dict()
+    suggested, schema = suggested or {}, schema or {}
+    lines = []
+    for key in [*suggested, *(key for key in stated if key not in suggested)]:
+        examples, own = suggested.get(key, {}), stated.get(key) or {}
+        lacking = {k: each for k, each in examples.items() if k not in own}
+        if key in stated:
+            lines += _lines({key: stated[key]}, schema, 0)
+            lines += [f"  # {line}" for line in _lines(lacking, _inner(schema, key), 0)]
+        else:
+            lines += [f"# {line}" for line in _lines({key: lacking}, schema, 0)]
+    return "\n".join(lines) + "\n"
+
+
+def _inner(schema: Mapping[str, Any], key: Any) -> Any:
+    return schema.get("properties", {}).get(key) or schema.get("additionalProperties") or {}
 
 
 def _lines(value: dict[str, Any], schema: Mapping[str, Any], depth: int) -> list[str]:
     lines = []
     indent = "  " * depth
     for key, item in value.items():
-        inner = schema.get("properties", {}).get(key) or schema.get("additionalProperties") or {}
+        inner = _inner(schema, key)
         description = " ".join(str(inner.get("description") or "").replace("``", "").split())
         comment = f"  # {description}" if description else ""
         label = _scalar(key)

@@ -2,66 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from nwb_ophys.errors import MetadataError
+from nwb_ophys.errors import MetadataError, shown
 from nwb_ophys.metadata.deepdict import DeepDict
 
 SERIES = ("TwoPhotonSeries", "OnePhotonSeries", "LineScan", "Images")
 """Lists of what is recorded in an imaging plane."""
 
 SEGMENTATIONS = "plane_segmentations"
+_STEPS = {SEGMENTATIONS: ("Ophys", "ImageSegmentation", SEGMENTATIONS)}
 BY_PLANE = ("Fluorescence", "DfOverF", "SegmentationImages")
 
 
-def check_links(metadata: Mapping[str, Any]) -> None:
+def check_links(
+    metadata: Mapping[str, Any],
+    devices_there: Iterable[str] | None = None,
+    planes_there: Iterable[str] = (),
+) -> None:
     """Check that planes name devices, and series and segmentations name planes, that exist.
 
     Parameters
     ----------
     metadata : Mapping
-        Complete metadata, valid against its schema. With an empty list of devices the file is
-        expected to have them already.
+        Complete metadata, valid against its schema.
+    devices_there, planes_there : iterable of str, optional
+        Names of the devices and planes of the file. Without the devices, an empty list of devices
+        in the metadata means that the file has them.
 
     Raises
     ------
     MetadataError
         For the first link to a name that does not exist; the message lists the names that do.
     """
-    ophys = metadata.get("Ophys") or {}
-    devices = _names(ophys.get("Device"))
-    planes = _names(ophys.get("ImagingPlane"))
+    for fault in faults_of_links(metadata, devices_there, planes_there):
+        raise MetadataError(fault)
+
+
+def faults_of_links(
+    metadata: Mapping[str, Any],
+    devices_there: Iterable[str] | None = None,
+    planes_there: Iterable[str] = (),
+) -> list[str]:
+    """Return a sentence for each link to a name that does not exist; see :func:`check_links`."""
+    ophys = metadata.get("Ophys")
+    if not isinstance(ophys, Mapping):
+        return []
+    devices = _names(ophys.get("Device"), devices_there or ())
+    planes = _names(ophys.get("ImagingPlane"), planes_there)
+    faults: list[str] = []
     for path, entry in _entries(ophys, "ImagingPlane"):
-        if devices:
-            _check(path, entry, "device", devices, "device")
+        if devices or devices_there is not None:
+            faults += _faults_of(path, entry, "device", devices, "device")
     for kind in (*SERIES, SEGMENTATIONS):
         for path, entry in _entries(ophys, kind):
-            _check(path, entry, "imaging_plane", planes, "imaging plane")
+            faults += _faults_of(path, entry, "imaging_plane", planes, "imaging plane")
+    return faults
 
 
-def _names(entries: Any) -> list[str]:
+def _names(entries: Any, there: Iterable[str]) -> list[str]:
     # Devices may be pynwb objects, which have their name as an attribute.
-    return [
-        entry["name"] if isinstance(entry, Mapping) else entry.name
+    names = [
+        entry.get("name") if isinstance(entry, Mapping) else getattr(entry, "name", None)
         for entry in (entries if isinstance(entries, list) else [])
     ]
+    return list(dict.fromkeys([*(name for name in names if isinstance(name, str)), *there]))
 
 
 def _entries(ophys: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     inner = '["ImageSegmentation"]' if kind == "plane_segmentations" else ""
-    parent = (ophys.get("ImageSegmentation") or {}) if inner else ophys
-    entries = parent.get(kind)
+    parent = ophys.get("ImageSegmentation") if inner else ophys
+    entries = parent.get(kind) if isinstance(parent, Mapping) else None
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
         if isinstance(entry, Mapping):
             yield f'metadata["Ophys"]{inner}["{kind}"][{index}]', entry
 
 
-def _check(path: str, entry: Mapping[str, Any], key: str, known: list[str], what: str) -> None:
-    if key in entry and entry[key] not in known:
+def _faults_of(
+    path: str, entry: Mapping[str, Any], key: str, known: list[str], what: str
+) -> Iterator[str]:
+    if isinstance(entry.get(key), str) and entry[key] not in known:
         names = ", ".join(repr(name) for name in known) or "none"
-        raise MetadataError(
-            f"{path}[\"{key}\"] is '{entry[key]}', but no {what} has that name; {what}s: {names}."
+        yield (
+            f'{path}["{key}"] is {shown(entry[key])}, but no {what} has that name; {what}s: '
+            f"{names}."
         )
 
 
@@ -88,6 +113,31 @@ def path_of(category: str) -> str:
     """Return the path of a category in the metadata, for messages."""
     inner = '["ImageSegmentation"]' if category == SEGMENTATIONS else ""
     return f'metadata["Ophys"]{inner}["{category}"]'
+
+
+def links_of_keys(keys: Iterable[str], metadata: Mapping[str, Any]) -> frozenset[tuple[str, int]]:
+    """Return the entries whose link to an imaging plane has one of some dotted keys.
+
+    Parameters
+    ----------
+    keys : iterable of str
+        Such as ``Ophys.TwoPhotonSeries.0.imaging_plane``. A key without an index means all
+        entries.
+    metadata : Mapping
+
+    Returns
+    -------
+    frozenset of (str, int)
+        Category and index of each entry.
+    """
+    given = set(keys)
+    return frozenset(
+        (category, index)
+        for category in (*SERIES, SEGMENTATIONS)
+        for index in range(len(entries_of(metadata, category)))
+        for stem in [".".join(_STEPS.get(category, ("Ophys", category)))]
+        if given & {f"{stem}.imaging_plane", f"{stem}.{index}.imaging_plane"}
+    )
 
 
 def described(entries: list[Any]) -> list[Any]:

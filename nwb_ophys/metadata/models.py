@@ -6,7 +6,8 @@ A field of type ``float`` takes any real number, NaN included: NaN marks an unkn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -44,20 +45,29 @@ def text(doc: str, *, required: bool = False, default: str | None = None) -> Any
     return field(doc, attrs.NOTHING if required else default)
 
 
-def name(doc: str) -> Any:
-    """Declare a field that becomes a name in the file, where / and : separate names."""
-    return field(doc, schema={"pattern": "^[^/:]+$"})
+NAME = {"type": "string", "pattern": r"^(?!\.{1,2}$)[^/:\\]+$"}
+"""Schema of a name in the file, in which /, : and \\ separate names."""
 
 
-def number(doc: str, *, required: bool = False) -> Any:
+# The processing module that holds containers and processed series has a description.
+FIELDS_OF_MODULE = ("description",)
+
+
+def name(doc: str, default: Any = attrs.NOTHING, *, taken: Sequence[str] = ()) -> Any:
+    """Declare a field that becomes a name in the file, other than names taken in its place."""
+    return field(doc, default, NAME | ({"not": {"enum": list(taken)}} if taken else {}))
+
+
+def number(doc: str, *, required: bool = False, schema: Mapping[str, Any] | None = None) -> Any:
     """Declare a field that holds a real number; NaN is allowed."""
     default = attrs.NOTHING if required else None
-    return field(doc, default, converter=attrs.converters.optional(float))
+    return field(doc, default, schema, converter=attrs.converters.optional(float))
 
 
 def integer(doc: str, *, minimum: int = 0) -> Any:
     """Declare a field that holds an integer."""
-    return field(doc, None, {"minimum": minimum}, converter=attrs.converters.optional(int))
+    schema = {"minimum": minimum, "maximum": 2**31 - 1}
+    return field(doc, None, schema, converter=attrs.converters.optional(int))
 
 
 def numbers(doc: str, sizes: tuple[int, int] = (2, 3)) -> Any:
@@ -101,7 +111,7 @@ class DeviceModel:
 class Device:
     """A microscope or other instrument (NWB ``Device``)."""
 
-    name: str = name("Name, unique in the file.")
+    name: str = name("Name, unique in the file.", taken=("models",))
     description: str | None = text("Description of the device.")
     manufacturer: str | None = text("Manufacturer of the device.")
     model_number: str | None = text("Model number or part number.")
@@ -110,11 +120,18 @@ class Device:
     model: Any = part("Model of the device, with more details.", DeviceModel)
 
 
+# In a file, a channel lies beside the fields of its plane.
+_FIELDS_OF_PLANE = (
+    *("description", "device", "excitation_lambda", "imaging_rate", "indicator", "location"),
+    *("reference_frame", "manifold", "origin_coords", "grid_spacing"),
+)
+
+
 @attrs.frozen(kw_only=True)
 class OpticalChannel:
     """One channel of emitted light (NWB ``OpticalChannel``)."""
 
-    name: str = name("Name of the channel.")
+    name: str = name("Name of the channel.", taken=_FIELDS_OF_PLANE)
     description: str = text("Notes on the channel.", default="not described")
     emission_lambda: float = number("Emission wavelength in nm; NaN when unknown.", required=True)
 
@@ -144,11 +161,16 @@ class ImagingPlane:
 class TimeSeries:
     """Fields of any series besides its data (NWB ``TimeSeries``)."""
 
-    name: str = name("Name, unique in its container.")
+    name: str = name("Name, unique in its container.", taken=FIELDS_OF_MODULE)
     description: str | None = text("Description of the measurement.")
     unit: str = text("Unit of the data once converted.", default="n.a.")
-    rate: float | None = number("Samples per second in Hz, when the source does not say.")
-    starting_time: float | None = number("Time of the first sample in s, with a given rate.")
+    rate: float | None = number(
+        "Samples per second in Hz, when the source does not say.",
+        schema={"finite": True, "exclusiveMinimum": 0},
+    )
+    starting_time: float | None = number(
+        "Time of the first sample in s, with a given rate.", schema={"finite": True}
+    )
     comments: str | None = text("Comments on the series.")
     conversion: float | None = number("Factor from the data to the unit.")
     offset: float | None = number("Offset from the data to the unit, after conversion.")
@@ -161,7 +183,7 @@ class PhotonSeries(TimeSeries):
 
     imaging_plane: str = text("Name of the imaging plane it was recorded from.", required=True)
     dimension: Any = numbers("Pixels along x, y[, z]; found from the data.")
-    format: str | None = text("Only 'raw': the pixels are in the file.")
+    format: str | None = field("Only 'raw': the pixels are in the file.", None, {"enum": ["raw"]})
     # No bits_per_pixel: NWB has dropped it, and pynwb refuses it.
     pmt_gain: float | None = number("Gain of the photomultiplier.")
     scan_line_rate: float | None = number("Lines scanned per second, in Hz.")
@@ -195,7 +217,7 @@ class LineScan(TimeSeries):
 class Images:
     """Images without a time axis, such as a z-stack (NWB ``Images``)."""
 
-    name: str = name("Name, unique in its container.")
+    name: str = name("Name, unique in its container.", taken=FIELDS_OF_MODULE)
     description: str = text("Description of the images.", default="Images of an imaging plane.")
     imaging_plane: str = text("Name of the imaging plane that the images show.", required=True)
 
@@ -204,7 +226,7 @@ class Images:
 class PlaneSegmentation:
     """The ROIs found on one imaging plane (NWB ``PlaneSegmentation``)."""
 
-    name: str = name("Name, unique in the segmentation.")
+    name: str = name("Name, unique in the segmentation.", taken=("name", "description"))
     imaging_plane: str = text("Name of the imaging plane the ROIs lie on.", required=True)
     description: str = text("How the ROIs were found.", default="Regions of interest.")
 
@@ -213,7 +235,7 @@ class PlaneSegmentation:
 class ImageSegmentation:
     """All plane segmentations of a file (NWB ``ImageSegmentation``)."""
 
-    name: str = text("Name of the container.", default="ImageSegmentation")
+    name: str = name("Name of the container.", "ImageSegmentation", taken=FIELDS_OF_MODULE)
     plane_segmentations: Sequence[Any] = parts(
         "One entry per plane segmentation.", PlaneSegmentation
     )
@@ -228,7 +250,7 @@ class RoiResponseSeries(TimeSeries):
 class SummaryImage:
     """One summary image of a movie (NWB ``GrayscaleImage``)."""
 
-    name: str = name("Name, unique in its container.")
+    name: str = name("Name, unique in its container.", taken=("description", "order_of_images"))
     description: str | None = text("Description of the image.")
     resolution: float | None = number("Pixels per cm.")
 
@@ -238,20 +260,50 @@ class Subject:
     """The animal or person recorded (NWB ``Subject``)."""
 
     subject_id: str | None = text("Identifier of the subject.")
-    species: str | None = text("Latin name, such as 'Mus musculus'.")
+    species: str | None = text(
+        "Latin name, such as 'Mus musculus', or a link to the NCBI taxonomy."
+    )
     sex: str | None = text("'M', 'F', 'U' (unknown) or 'O' (other).")
-    age: str | None = text("Age as an ISO 8601 duration, such as 'P90D'.")
+    age: str | None = text("Age as an ISO 8601 duration, such as 'P90D', or a range 'P3M/P4M'.")
     age__reference: str | None = text("'birth' or 'gestational'.")
     date_of_birth: Any = datetime("Date of birth.")
     description: str | None = text("More about the subject.")
     genotype: str | None = text("Genotype.")
     strain: str | None = text("Strain, such as 'C57BL/6J'.")
-    weight: Any = field("Weight, such as '0.025 kg'.", None, {"type": ["string", "number"]})
+    weight: Any = field(
+        "Weight with its unit, such as '0.025 kg'; a number is in kg.",
+        None,
+        {"type": ["string", "number"]},
+    )
 
 
-def _texts(doc: str) -> Any:
+def _listed(value: Any) -> list[str]:
+    return [str(each) for each in ([value] if isinstance(value, str) else value)]
+
+
+def _has_any(value: Any) -> bool:
+    return value is not None and len(value) > 0
+
+
+def _words(value: Any) -> list[str]:
+    """Return keywords; a text is a list of them, parted by commas or semicolons."""
+    if not isinstance(value, str):
+        return _listed(value)
+    return [word for each in re.split("[,;]", value) if (word := each.strip())]
+
+
+def _texts(doc: str, converter: Callable[[Any], list[str]] = _listed) -> Any:
+    """Declare a field that holds texts; an empty list counts as not given, as NWB has none."""
     schema = {"type": ["string", "array"], "items": {"type": "string"}}
-    return field(doc, None, schema)
+    return field(
+        doc,
+        None,
+        schema,
+        converter=lambda value: (converter(value) or None) if _has_any(value) else None,
+    )
+
+
+_PAIR = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
 
 
 @attrs.frozen(kw_only=True)
@@ -269,7 +321,7 @@ class Session:
     experiment_description: str | None = text("Description of the experiment.")
     institution: str | None = text("Institution of the experiment.")
     lab: str | None = text("The laboratory.")
-    keywords: Any = _texts("Keywords of the file; a list.")
+    keywords: Any = _texts("Keywords of the file; a list, or a text with commas.", _words)
     related_publications: Any = _texts("DOIs of publications; one or a list.")
     timestamps_reference_time: Any = datetime(
         "Time zero of all timestamps; the start of the session when not given."
@@ -281,7 +333,10 @@ class Session:
     source_script: str | None = text("Script that made the file.")
     source_script_file_name: str | None = text("File name of the source script.")
     was_generated_by: Any = field(
-        "Software that generated the data, as pairs of name and version.", None, {"type": "array"}
+        "Software that generated the data, as pairs of name and version.",
+        None,
+        {"type": "array", "items": _PAIR},
+        converter=lambda pairs: [_listed(pair) for pair in pairs] if _has_any(pairs) else None,
     )
     data_collection: str | None = text("Notes on data collection.")
     surgery: str | None = text("Notes on surgery.")

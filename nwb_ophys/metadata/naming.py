@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nwb_ophys.metadata.deepdict import DeepDict
@@ -109,3 +109,21 @@ def unused_name(name: str, suffix: str, taken: set[str]) -> str:
     found = next(candidate for candidate in candidates if candidate not in taken)
     taken.add(found)
     return found
+
+
+def numbered_name(name: str, taken: Collection[str]) -> str:
+    """Return a name with the first number, from 2, that makes it unused.
+
+    Parameters
+    ----------
+    name : str
+    taken : collection of str
+        The names in use.
+    """
+    stem = numbered_stem(name)
+    return next(new for number in itertools.count(2) if (new := f"{stem}{number}") not in taken)
+
+
+def numbered_stem(name: str) -> str:
+    """Return a name as it is before a number: with an underscore where it ends with a digit."""
+    return f"{name}_" if name[-1:].isdigit() else name

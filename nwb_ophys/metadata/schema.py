@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
 
-from nwb_ophys.errors import MetadataError
+from nwb_ophys.errors import MetadataError, shown
 from nwb_ophys.metadata import models
-from nwb_ophys.metadata.deepdict import merge_metadata
+from nwb_ophys.metadata.datetimes import parse_datetime
 from nwb_ophys.metadata.fields import JSON_SCHEMA_DIALECT
+from nwb_ophys.metadata.merging import merge_metadata
 from nwb_ophys.metadata.models import model_schema
 
 Model = TypeVar("Model")
@@ -74,9 +76,11 @@ def _list_of(model: type) -> dict[str, Any]:
 
 
 def _by_plane(model: type, description: str) -> dict[str, Any]:
+    taken = {"enum": list(models.FIELDS_OF_MODULE)}
+    name = {**models.NAME, "not": taken, "description": "Name of the container."}
     return {
         "type": "object",
-        "properties": {"name": {"type": "string", "description": "Name of the container."}},
+        "properties": {"name": name},
         "additionalProperties": {
             "type": "object",
             "description": description,
@@ -107,7 +111,7 @@ def parse_model(model: type[Model], value: Any, path: str) -> Model:
     model : type
         An attrs class of ``models``.
     value : Any
-        The dictionary; keys whose value is None count as not given.
+        The dictionary; a value of None is the default.
     path : str
         Path of the value for messages, such as ``metadata["Ophys"]["Device"][0]``.
 
@@ -117,8 +121,12 @@ def parse_model(model: type[Model], value: Any, path: str) -> Model:
         When the value is not valid; the message gives the path of the key.
     """
     if isinstance(value, Mapping):
-        value = merge_metadata({}, value)
-    validate(value, model_schema(model), path)
+        # As an entry of a list, in which None is the mark of an unknown value.
+        key = model.__name__
+        value = merge_metadata({}, {key: [value]})[key][0]
+    faults = faults_of(value, model_schema(model), path)
+    if faults:
+        raise MetadataError(*faults)
     return model(**value)
 
 
@@ -133,9 +141,15 @@ def validate(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> N
     MetadataError
         For the outermost error; the message gives the path of the key.
     """
+    faults = faults_of(value, schema, path)
+    if faults:
+        raise MetadataError(faults[0])
+
+
+def faults_of(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> list[str]:
+    """Return a sentence for each error of a value, the outermost first; see :func:`validate`."""
     errors = sorted(_validator_class()(schema).iter_errors(value), key=lambda e: len(e.path))
-    if errors:
-        raise MetadataError(_message(errors[0], path))
+    return list(dict.fromkeys(line for error in errors for line in _messages(error, path)))
 
 
 @cache
@@ -152,10 +166,20 @@ def _validator_class() -> Any:
         }
     )
     extend: Any = validators.extend
-    return extend(Draft202012Validator, validators={"type": _check_type}, type_checker=checker)
+    checks = {
+        "type": _check_type,
+        "pattern": _check_name,
+        "enum": _check_choice,
+        "finite": _check_finite,
+        "maximum": _check_maximum,
+    }
+    return extend(Draft202012Validator, validators=checks, type_checker=checker)
 
 
 _REAL = (int, float, np.integer, np.floating)
+
+# Folders of Zarr stores are named so, and file systems allow no longer names.
+_MOST_BYTES_OF_NAME = 255
 
 
 def _is_array(value: Any) -> bool:
@@ -173,13 +197,89 @@ def _check_type(validator: Any, types: Any, instance: Any, schema: Any) -> Any:
     # Ophys["Device"] may hold pynwb objects beside descriptions of them.
     if "object" in types and type(instance).__module__.split(".")[0] == "pynwb":
         return
-    if isinstance(instance, datetime.date) and schema.get("format") == "date-time":
-        return
-    if not any(validator.is_type(instance, kind) for kind in types):
-        yield ValidationError("type", validator="type", validator_value=types, instance=instance)
+    is_datetime = schema.get("format") == "date-time"
+    if is_datetime and isinstance(instance, (str, datetime.date)):
+        kind, reason = "storable", _reason_against_datetime(instance)
+    elif not any(validator.is_type(instance, kind) for kind in types):
+        kind, reason = "type", "type"
+    else:
+        kind, reason = "storable", _reason_against(instance)
+    if reason:
+        yield ValidationError(reason, validator=kind, validator_value=types, instance=instance)
 
 
-def _message(error: Any, path: str) -> str:
+def _check_name(validator: Any, pattern: str, instance: Any, schema: Any) -> Any:
+    from jsonschema import ValidationError
+
+    if isinstance(instance, str) and not _reason_against(instance):
+        is_long = len(instance.encode()) > _MOST_BYTES_OF_NAME
+        if is_long or not re.search(pattern, instance):
+            yield ValidationError("name", validator="pattern", instance=instance)
+
+
+def _check_choice(validator: Any, choices: Any, instance: Any, schema: Any) -> Any:
+    from jsonschema import ValidationError
+
+    is_plain = instance is None or isinstance(instance, (str, int, float))
+    if not is_plain or instance not in choices:
+        yield ValidationError("enum", validator="enum", validator_value=choices, instance=instance)
+
+
+def _check_finite(validator: Any, _: Any, instance: Any, schema: Any) -> Any:
+    from jsonschema import ValidationError
+
+    if isinstance(instance, (float, np.floating)) and not np.isfinite(instance):
+        text = "it must be a finite number"
+        yield ValidationError(text, validator="storable", instance=instance)
+
+
+def _check_maximum(validator: Any, maximum: Any, instance: Any, schema: Any) -> Any:
+    from jsonschema import ValidationError
+
+    # NumPy warns when it compares a small float with an integer that its type cannot hold.
+    if isinstance(instance, _REAL) and _as_float(instance) > maximum:
+        text = f"it must be at most {maximum}"
+        yield ValidationError(text, validator="storable", instance=instance)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
+
+
+def _reason_against(value: Any) -> str:
+    """Return why a text or a number cannot be stored in a file; empty where it can be."""
+    if isinstance(value, str):
+        if "\0" in value:
+            return "a text must not contain the character NUL, which no file can hold"
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "it must be a text that UTF-8 can express"
+    elif isinstance(value, (int, np.integer)):
+        try:
+            float(value)
+        except OverflowError:
+            return "it must be a number of 64 bits"
+    return ""
+
+
+def _reason_against_datetime(value: Any) -> str:
+    try:
+        found = parse_datetime(value, "")
+        offset = (found if found.tzinfo is not None else found.astimezone()).utcoffset()
+        if offset is not None and offset.total_seconds() % 60:
+            return "its time zone must be a number of minutes; state another"
+    except MetadataError:
+        return "it must be an ISO 8601 date and time such as '2024-05-17T14:30:00+02:00'"
+    except (OverflowError, ValueError, OSError):
+        return "its time zone is not known for this year; state the zone"
+    return ""
+
+
+def _messages(error: Any, path: str) -> Iterator[str]:
     where = path + "".join(
         f"[{step}]" if isinstance(step, int) else f'["{step}"]' for step in error.path
     )
@@ -187,19 +287,32 @@ def _message(error: Any, path: str) -> str:
     if error.validator == "type":
         wanted = " or ".join(_TYPE_WORDS.get(kind, kind) for kind in error.validator_value)
         hint = " Put it in quotes." if isinstance(value, datetime.date) and "text" in wanted else ""
-        return f"{where} is {value!r} ({type(value).__name__}); it must be {wanted}.{hint}"
-    if error.validator == "pattern":
-        return f"{where} is {value!r}; a name must not be empty nor contain '/' or ':'."
-    if error.validator == "required":
+        yield f"{where} is {shown(value)} ({type(value).__name__}); it must be {wanted}.{hint}"
+    elif error.validator == "storable":
+        yield f"{where} is {shown(value)}; {error.message}."
+    elif error.validator == "pattern":
+        yield (
+            f"{where} is {shown(value)}; a name must not be empty, '.' or '..', nor contain '/' or "
+            f"':' or a backslash, nor take more than {_MOST_BYTES_OF_NAME} bytes."
+        )
+    elif error.validator == "required":
         missing = [key for key in error.validator_value if key not in value]
         them = "it" if len(missing) == 1 else "them"
-        return f"{where} lacks {', '.join(map(repr, missing))}; add {them}."
-    if error.validator == "enum":
+        yield f"{where} lacks {', '.join(map(repr, missing))}; add {them}."
+    elif error.validator == "enum":
         allowed = ", ".join(map(repr, error.validator_value))
-        return f"{where} is {value!r}; it must be one of {allowed}."
-    if error.validator == "additionalProperties":
-        return _unknown_key_message(where, value, error.schema.get("properties", {}))
-    return f"{where}: {error.message}."
+        yield f"{where} is {shown(value)}; it must be one of {allowed}."
+    elif error.validator == "not":
+        yield f"{where} is {shown(value)}, which metadata and files use otherwise; give another."
+    elif error.validator == "additionalProperties":
+        yield from _unknown_key_messages(where, value, error.schema.get("properties", {}))
+    else:
+        yield f"{where}: {_shortened(error, value)}."
+
+
+def _shortened(error: Any, value: Any) -> str:
+    """Return the message of jsonschema, in which a long value is shortened."""
+    return str(error.message).replace(repr(value), shown(value))
 
 
 _TYPE_WORDS = {
@@ -212,8 +325,11 @@ _TYPE_WORDS = {
 }
 
 
-def _unknown_key_message(where: str, value: Mapping[str, Any], known: Mapping[str, Any]) -> str:
-    key = next(key for key in value if key not in known)
-    close = difflib.get_close_matches(str(key), known, n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    return f"{where} has the unknown key '{key}'.{hint} Allowed: {', '.join(sorted(known))}."
+def _unknown_key_messages(
+    where: str, value: Mapping[str, Any], known: Mapping[str, Any]
+) -> Iterator[str]:
+    for key in value:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            yield f"{where} has the unknown key '{key}'.{hint} Allowed: {', '.join(sorted(known))}."

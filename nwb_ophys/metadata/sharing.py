@@ -86,7 +86,7 @@ def share_devices_and_planes(local: Mapping[str, DeepDict]) -> None:
     """
     for category in ("Device", "ImagingPlane"):
         _share(category, local)
-    _drop_unused_default_device(local)
+    drop_unused_default_device(local)
 
 
 def _share(category: str, local: Mapping[str, DeepDict]) -> None:
@@ -160,7 +160,7 @@ def _rename(metadata: DeepDict, category: str, new: Mapping[str, Mapping[str, An
                 entry[key] = new[entry[key]]["name"]
 
 
-def _drop_unused_default_device(local: Mapping[str, DeepDict]) -> None:
+def drop_unused_default_device(local: Mapping[str, DeepDict]) -> None:
     """Remove the default device when every plane belongs to another one."""
     planes = [p for m in local.values() for p in described(entries_of(m, "ImagingPlane"))]
     default = _default("Device")

@@ -250,7 +250,7 @@ def is_recorded(row: FormatRow) -> bool:
 def without_incomplete(
     recordings: Sequence[FoundRecordings],
     given: set[Path],
-    lacks: Callable[[FormatRow], str | None],
+    lacks: Callable[[FoundRecordings], str | None],
 ) -> list[FoundRecordings]:
     """Leave out what needs an argument that is not given, beside a recording that needs none.
 
@@ -260,13 +260,13 @@ def without_incomplete(
     given : set of pathlib.Path
         Paths that the user gave, which are kept.
     lacks : callable
-        Returns the name of a required argument of a format that is not given, or None.
+        Returns the name of a required argument of a recording that is not given, or None.
     """
     if not any(is_recorded(each.row) and each.groups for each in recordings):
         return list(recordings)
     kept = []
     for each in recordings:
-        missing = lacks(each.row) if _is_movie(each.row) and is_generic(each.row) else None
+        missing = lacks(each) if _is_movie(each.row) and is_generic(each.row) else None
         if missing and each.path.resolve() not in given:
             reason = f"it needs {missing}, and the recording beside it has a header"
             left_out = tuple(LeftOut(f, reason) for g in each.groups for f in g.files)

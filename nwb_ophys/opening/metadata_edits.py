@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, OutputError, OutputExistsError
-from nwb_ophys.metadata import DeepDict, dump_metadata, load_metadata, merge_metadata
+from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
+from nwb_ophys.metadata import DeepDict, archive_subject, dump_metadata, load_metadata
+from nwb_ophys.metadata.deepdict import implied_links
+from nwb_ophys.metadata.links import links_of_keys
 from nwb_ophys.opening.texts import read_text
 
 
 def edited_metadata(
-    converter: OphysConverter, metadata_file: str | Path | None, edits: Mapping[str, str]
+    converter: OphysConverter,
+    metadata_file: str | Path | None,
+    edits: Mapping[str, str],
+    conversion_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> DeepDict:
     """Return the metadata of a converter, updated from a file and with single values.
 
@@ -24,12 +34,16 @@ def edited_metadata(
         A YAML or JSON file.
     edits : Mapping of str to str
         Values by dotted keys, such as ``NWBFile.lab``; see :func:`set_in_metadata`.
+    conversion_options : Mapping, optional
+        Options of each stream, of which some change the metadata.
     """
     given = None if metadata_file is None else load_metadata(metadata_file)
-    metadata = merge_metadata(converter.get_metadata(), given)
+    metadata = converter.complete_metadata(given, conversion_options)
     schema = converter.get_metadata_schema()
     for key, text in edits.items():
         set_in_metadata(metadata, key, text, schema)
+    metadata.links = links_of_keys(edits, metadata)
+    metadata.implied_links = implied_links(given or {})
     return metadata
 
 
@@ -37,18 +51,49 @@ def describe_recording(converter: OphysConverter, metadata: DeepDict) -> str:
     """Return metadata as a commented YAML document to edit.
 
     The identifier is left out, because each file gets its own. A missing session start is
-    written as null.
+    written as null. Facts that archives want and the metadata lacks are comments.
     """
     document = DeepDict(metadata)
     session = {k: v for k, v in document["NWBFile"].items() if k != "identifier"}
     document["NWBFile"] = {"session_start_time": None, **session}
-    return _HEADING + dump_metadata(document, converter.get_metadata_schema())
+    # In the place where a reader expects it.
+    rest = {key: value for key, value in document.items() if key not in _SUGGESTED}
+    if isinstance(document.get("Subject"), Mapping):
+        subject = archive_subject(document["Subject"])
+        for note in subject.notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
+        document["Subject"] = subject.fields
+    first = {key: document[key] for key in _SUGGESTED if key in document}
+    return _HEADING + dump_metadata(first | rest, converter.get_metadata_schema(), _SUGGESTED)
 
 
 _HEADING = """\
-# This metadata will be written. Correct it where needed; null means that a key is not given.
-# NWBFile.session_start_time is required; further keys of NWBFile and Subject may be added.
+# This metadata will be written. Correct it where needed; null means the default.
+# NWBFile.session_start_time is required. Archives such as DANDI also want the keys that are
+# comments below: remove "# " and fill them in. Further keys of NWBFile and Subject may be added.
 """
+
+_SUGGESTED: Mapping[str, Mapping[str, Any]] = {
+    "NWBFile": {
+        "session_id": "M7-day1",
+        "experimenter": ["Last, First"],
+        "institution": "University of X",
+        "lab": "X lab",
+        "keywords": ["calcium imaging", "visual cortex"],
+        "experiment_description": "Responses to drifting gratings.",
+    },
+    "Subject": {
+        "subject_id": "M7",
+        "species": "Mus musculus",
+        "sex": "F",
+        "age": "P90D",
+        "date_of_birth": "2024-02-17",
+        "weight": "0.025 kg",
+        "genotype": "Emx1-Cre",
+        "strain": "C57BL/6J",
+        "description": "Trained on a wheel.",
+    },
+}
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
@@ -62,8 +107,10 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
         If the file cannot be written.
     """
     path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"'{path}' is a folder; give the name of a file, such as metadata.yaml.")
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"'{path}' already exists; use overwrite to replace it.")
+        raise OutputExistsError(f"'{path}' already exists; use overwrite=True to replace it.")
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -79,7 +126,8 @@ def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str
         Metadata, changed in place.
     key : str
         Keys and indices joined by dots, such as ``NWBFile.session_start_time`` or
-        ``Ophys.ImagingPlane.0.location``.
+        ``Ophys.ImagingPlane.0.location``. Without an index, as in ``Ophys.ImagingPlane.location``,
+        the value is set in every entry of the list.
     text : str
         The value, read as YAML unless the schema asks for a text.
     schema : Mapping
@@ -90,34 +138,89 @@ def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str
     OptionError
         If the key does not exist, or the text is not valid YAML.
     """
-    *steps, last = key.split(".")
-    place: Any = metadata
-    for step in steps:
-        place, schema = _step(place, step, key), _inner(schema, step)
-    value = read_text(text, _inner(schema, last))
+    known = without_neuroconv_keys(schema) if "properties" in schema else schema
+    _set(_Place(key=key, text=text), metadata, key.split("."), known)
+
+
+@attrs.frozen(kw_only=True)
+class _Place:
+    """A dotted key and its value, for messages."""
+
+    key: str
+    text: str
+
+    def error(self, reason: str) -> OptionError:
+        """Return the error that the key does not exist."""
+        return OptionError(f"'{self.key}'{reason.rstrip('.')}.")
+
+
+def _set(given: _Place, place: Any, steps: list[str], schema: Mapping[str, Any]) -> None:
     if isinstance(place, list):
-        _step(place, last, key)
-        place[int(last)] = value
-    elif isinstance(place, dict):
-        place[last] = value
+        _set_in_list(given, place, steps, schema)
+        return
+    step, *rest = steps
+    if not isinstance(place, dict):
+        if rest:
+            raise given.error(f": '{step}' does not exist, because its parent has no keys.")
+        raise given.error(f" leads to a {type(place).__name__}, which has no keys.")
+    known = schema.get("properties", {})
+    if step not in place and step not in known:
+        raise given.error(f" has {_no_such_key(step, sorted({*place, *known}))}")
+    inner = _inner(schema, step)
+    if not rest:
+        place[step] = read_text(given.text, inner)
+        return
+    if place.get(step) is None:
+        if inner.get("type") == "array":
+            raise given.error(_not_there(step, sorted(place)))
+        place[step] = DeepDict() if inner.get("type") == "object" else ""
+    _set(given, place[step], rest, inner)
+
+
+def _set_in_list(
+    given: _Place, entries: list[Any], steps: list[str], schema: Mapping[str, Any]
+) -> None:
+    """Set the value in the entry of an index, or in all entries."""
+    step, *rest = steps
+    inner = _inner(schema, step)
+    known = sorted({*inner.get("properties", {}), *_keys_of(entries)})
+    if step.isdigit() and int(step) < len(entries):
+        if rest:
+            _set(given, entries[int(step)], rest, inner)
+        else:
+            entries[int(step)] = read_text(given.text, inner)
+    elif step in known and entries:
+        for entry in entries:
+            _set(given, entry, steps, inner)
     else:
-        raise OptionError(
-            f"'{key}' leads to a {type(place).__name__}, which has no keys; check the key."
-        )
+        reason = f"'{step}' is not an index; the list has length {len(entries)}, from 0"
+        named = f": {_in_words(entries)}" if entries else ""
+        keys = f", and its entries have {_no_such_key(step, known)}" if known else ""
+        raise given.error(f": {reason}{named}{keys if not step.isdigit() else ''}")
 
 
-def _step(place: Any, step: str, key: str) -> Any:
-    if isinstance(place, list):
-        if not step.isdigit() or int(step) >= len(place):
-            raise OptionError(
-                f"'{key}': '{step}' is not an index; the list has length {len(place)}, from 0."
-            )
-        return place[int(step)]
-    if isinstance(place, dict):
-        return place[step]
-    raise OptionError(
-        f"'{key}': '{step}' does not exist, because its parent has no keys; check the key."
-    )
+def _keys_of(entries: list[Any]) -> set[str]:
+    return {key for entry in entries if isinstance(entry, dict) for key in entry}
+
+
+def _in_words(entries: list[Any]) -> str:
+    """Return the indices of a list, with the names of its entries."""
+    names = [f" ('{e['name']}')" if isinstance(e, dict) and "name" in e else "" for e in entries]
+    return ", ".join(f"{index}{name}" for index, name in enumerate(names)) or "none"
+
+
+def _no_such_key(step: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(step, known, n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    there = f" The keys are {', '.join(known)}" if known else " There are no keys"
+    return f"no key '{step}'.{hint}{there}"
+
+
+def _not_there(step: str, present: Sequence[str]) -> str:
+    hint = ""
+    if step in ("OnePhotonSeries", "TwoPhotonSeries"):
+        hint = f'; give photon_series_type="{step}" to write the movie as one'
+    return f" names '{step}', which this recording does not have{hint}. It has {', '.join(present)}"
 
 
 def _inner(schema: Mapping[str, Any], step: str) -> Mapping[str, Any]:

@@ -70,7 +70,7 @@ def requested_rows(
     found = {_option_of(row) for _, row in rows}
     for option, request in requests.items():
         if request and option not in found:
-            row = options[option]
+            row = _requested_row(option, [each for _, each in rows]) or options[option]
             raise SourceError(
                 f"{option} requests the format {row.name}, which was not found; it needs "
                 f"{row.recognised}."
@@ -84,6 +84,21 @@ def requested_rows(
             _warn_of_grouping(path, row)
     others = {name: value for name, value in given.items() if name not in requests}
     return kept, others | {name: True for name, request in requests.items() if request}
+
+
+def _requested_row(option: str, found: Sequence[FormatRow]) -> FormatRow | None:
+    """Return the format of an option whose name begins with that of a format that was found.
+
+    Several formats may share an option, such as the registered movies of analyses.
+    """
+    return next(
+        (
+            row
+            for row in formats().values()
+            if _option_of(row) == option and any(row.name.startswith(each.name) for each in found)
+        ),
+        None,
+    )
 
 
 def _option_of(row: FormatRow) -> str:
@@ -254,7 +269,7 @@ def open_all(
     by_recording: dict[int, list[Any]] = {}
     for index, found in enumerate(recordings):
         path, row, cls = found.path, found.row, found.row.load()
-        source = parse_options(given, _source_schema(cls))
+        source = {**_stated_beside(found, recordings), **parse_options(given, _source_schema(cls))}
         if not isinstance(source.get("as_volume", True), bool):
             raise OptionError(f"as_volume is {source['as_volume']!r}; it must be true or false.")
         warn_of_grouping(found)
@@ -299,7 +314,19 @@ def _found(
         pattern = given.pop("files", None)
     recordings = group(rows, given=paths, pattern=pattern)
     by_user = {path.resolve() for path in paths if path.is_file()}
-    return without_incomplete(recordings, by_user, lambda row: _missing(row, given)), given
+    return without_incomplete(
+        recordings,
+        by_user,
+        lambda each: _missing(each.row, {**_stated_beside(each, recordings), **given}),
+    ), given
+
+
+def _stated_beside(found: FoundRecordings, all_found: Sequence[FoundRecordings]) -> dict[str, Any]:
+    """Return source arguments that files beside a recording, or opened with it, state."""
+    if not found.row.is_ours or not found.groups:
+        return {}
+    others = [each.path for each in all_found if each.path != found.path and each.path.is_file()]
+    return dict(found.row.load().stated_beside(found.path, others))
 
 
 def _missing(row: FormatRow, given: Mapping[str, Any]) -> str | None:

@@ -122,6 +122,12 @@ def _described(each: Any) -> Iterator[str]:
         yield (
             f"{each.name}: {_counted(num_samples, noun)} of {size} ({axes}) {pixels}, {_rate(each)}"
         )
+    elif kind == "MotionCorrection":
+        for stack in each.corrected_image_stacks.values():
+            (movie,) = _described(stack.corrected)
+            yield f"{stack.name}: {movie.partition(': ')[2]}"
+    elif getattr(each, "external_file", None) is not None:
+        yield f"{each.name} ({kind}): refers to {_counted(len(each.external_file), 'file')}"
     elif kind == "ImageSegmentation":
         for table in each.plane_segmentations.values():
             yield f"{table.name}: {_counted(len(table.id), 'ROI')} ({', '.join(table.colnames)})"

@@ -172,8 +172,8 @@ def detect(
     if len(looked_at) < len(files):
         warnings.warn(
             f"Detection opened {len(looked_at)} of {len(files):,} files in '{path}' that may be "
-            "recordings. A conversion opens all of them; for detection use "
-            "detect(path, every_file=True) or, on the command line, --every-file.",
+            "recordings. A conversion opens all of them; for detection "
+            "use detect() with every_file=True (on the command line --every-file).",
             UserWarning,
             stacklevel=2,
         )
@@ -183,7 +183,7 @@ def detect(
         if isinstance(place, _Folder):
             found += place.candidates
         elif id(place) in chosen:
-            mine = PathProbe(place.path)
+            mine = PathProbe(place.path, is_given=False)
             own = candidates_of(mine, _of_ending(place.path, place.rows))
             found += own
             damaged += [] if own else _damaged(mine, known)

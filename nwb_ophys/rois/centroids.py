@@ -63,6 +63,34 @@ def centroids_of_images(pixels: PixelLists) -> NDArray[np.int64]:
     return centroids
 
 
+def have_centres(pixels: PixelLists, of_images: bool = False) -> NDArray[np.bool_]:
+    """Return which ROIs have a centre: those with weights, all of which are numbers.
+
+    Parameters
+    ----------
+    pixels : PixelLists
+    of_images : bool
+        Whether the pixels are those of image masks. The maximum of negative weights is then the
+        zero of the rest of the field; in a list of pixels they have no maximum above 0.
+    """
+    maxima = _maxima(pixels)
+    if of_images:
+        return (pixels.counts > 0) & ~np.isnan(maxima)
+    return maxima > 0
+
+
+def has_centre(image: NDArray[Any]) -> bool:
+    """Return whether an image mask has a centre: it has weights, all of which are numbers."""
+    return bool(image.any() and not np.isnan(image.max()))
+
+
+def with_nan(centroids: NDArray[np.int64], are_placed: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return centroids that are NaN for ROIs without a centre; integers where all have one."""
+    if are_placed.all():
+        return centroids
+    return np.where(are_placed[:, np.newaxis], centroids.astype(np.float64), np.nan)
+
+
 def centroid_of_image(image: NDArray[Any]) -> list[float]:
     """Return the centroid of one image, (x, y[, z]), as medians that are not truncated.
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.rois.centroids import centroid_of_image, centroids_of_images
+from nwb_ophys.rois.centroids import (
+    centroid_of_image,
+    centroids_of_images,
+    has_centre,
+    have_centres,
+)
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.sparse_images import SparseImages
 
@@ -51,6 +58,16 @@ class ImageMasks:
         first = self.sparse if self.sparse else self._read(0)[np.newaxis]
         self.shape: tuple[int, ...] = (num_rois, *first.shape[1:])
         self.dtype: np.dtype[Any] = first.dtype
+
+    def as_dtype(self, dtype: np.dtype[Any]) -> ImageMasks:
+        """Return the same masks with weights of another dtype, which holds them without loss."""
+        if dtype == self.dtype:
+            return self
+        other = copy.copy(self)
+        other.dtype = dtype
+        if self.sparse:
+            other.sparse = SparseImages(attrs.evolve(self.sparse.pixels, image_dtype=dtype))
+        return other
 
     @property
     def is_sparse(self) -> bool:
@@ -95,18 +112,24 @@ class ImageMasks:
         Dense images are read once each, and become sparse where their pixels are few, so that
         whoever writes them need not read them again.
         """
+        return self.centroids_and_placed()[0]
+
+    def centroids_and_placed(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the centroid of each mask as :meth:`centroids` does, and which have a centre."""
         if self.sparse:
-            return centroids_of_images(self.sparse.pixels)
+            pixels = self.sparse.pixels
+            return centroids_of_images(pixels), have_centres(pixels, of_images=True)
         centroids = np.empty((self.shape[0], len(self.shape) - 1), dtype=np.int64)
+        are_placed = np.empty(self.shape[0], dtype=bool)
         found = _FewPixels(self.shape, self.dtype)
         for index in range(self.shape[0]):
             image = self._read(index)
-            centroids[index] = centroid_of_image(image)
+            centroids[index], are_placed[index] = centroid_of_image(image), has_centre(image)
             found.add(image)
-        pixels = found.lists()
-        if pixels is not None:
-            self.sparse, self._latest = SparseImages(pixels), None
-        return centroids
+        few = found.lists()
+        if few is not None:
+            self.sparse, self._latest = SparseImages(few), None
+        return centroids, are_placed
 
     def _read(self, index: int) -> NDArray[Any]:
         latest = self._latest

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.rois.centroids import centroids_of_pixels
+from nwb_ophys.rois.centroids import centroids_of_pixels, have_centres, with_nan
 from nwb_ophys.rois.masks import ImageMasks
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.pixel_sources import Form, holds_pixels, read_pixels
@@ -152,12 +152,32 @@ class Rois:
 
         These are the medians over the pixels that equal the mask's maximum, truncated.
         """
-        return None if self.images is None else self.images.centroids()
+        return None if self._image_centroids is None else self._image_centroids[0]
+
+    @functools.cached_property
+    def _image_centroids(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]] | None:
+        return None if self.images is None else self.images.centroids_and_placed()
 
     @functools.cached_property
     def pixel_centroids(self) -> NDArray[np.int64] | None:
         """The centroid of each pixel mask, equal to that of its image; None without ROIs."""
         return centroids_of_pixels(self.pixels, self.field_shape) if self.ids else None
+
+    def centres(self, form: Form) -> NDArray[Any] | None:
+        """Return the centroids of masks, NaN for ROIs without weights and with NaN among them.
+
+        Parameters
+        ----------
+        form : {"image", "pixel"}
+
+        Returns
+        -------
+        numpy.ndarray of int, or of float where some are NaN; None without ROIs
+        """
+        if form == "image":
+            return None if self._image_centroids is None else with_nan(*self._image_centroids)
+        centroids = self.pixel_centroids
+        return None if centroids is None else with_nan(centroids, have_centres(self.pixels))
 
     def stored_pixels(self, form: Form) -> PixelLists | None:
         """Return the pixels that one form of masks consists of; None where the source has images.

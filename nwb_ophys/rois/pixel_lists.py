@@ -71,7 +71,7 @@ class PixelLists:
         columns_of_none = np.zeros((0, len(frame_shape) + 1))
         arrays = [np.asarray(mask) for mask in masks]
         flat = np.concatenate(arrays) if arrays else columns_of_none
-        row, column, *plane = flat[:, :-1].T
+        row, column, *plane = flat[:, :-1].real.T  # complex weights are refused when written
         return cls(
             coordinates=tuple(axis.astype(np.int32) for axis in (column, row, *plane)),
             weights=np.ascontiguousarray(flat[:, -1]),
@@ -92,9 +92,12 @@ class PixelLists:
         indices : sequence of int
             Positions of the ROIs.
         largest_share : float
-            Largest share of non-zero pixels; None is returned for images with more. Beyond the
+            Largest share of non-zero pixels; None is returned for images with more, and for
+            images that are not numbers. Beyond the
             default, the lists would take as much memory as the images.
         """
+        if images.dtype.kind not in "biufc":
+            return None
         scan = _scan_rows if images.flags.c_contiguous else _scan_images
         limit = int(largest_share * images.shape[0] * images.shape[1] * len(indices))
         found = scan(images, indices, limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import _PropertyInfo
+
+_MOST_SHOWN = 10
 
 
 def values_of(values: Any, roi_ids: Sequence[Any], asked: Sequence[Any]) -> NDArray[Any]:
@@ -32,6 +35,19 @@ def values_of(values: Any, roi_ids: Sequence[Any], asked: Sequence[Any]) -> NDAr
     if missing:
         raise ValueError(f"There are no ROIs {missing[:10]} among the {len(position)} ROIs.")
     return np.asarray(values)[[position[roi_id] for roi_id in asked]]
+
+
+def repeated_ids(roi_ids: Sequence[Any]) -> str:
+    """Return the ids that occur several times, in words; empty where all differ.
+
+    Parameters
+    ----------
+    roi_ids : sequence of int or str
+    """
+    counts = Counter(roi_ids)
+    twice = [roi_id for roi_id, count in counts.items() if count > 1]
+    shown = ", ".join(f"{roi_id!r} ({counts[roi_id]} times)" for roi_id in twice[:_MOST_SHOWN])
+    return shown + (", …" if len(twice) > _MOST_SHOWN else "")
 
 
 class FastPropertiesMixin(SegmentationExtractor):  # type: ignore[misc]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+
+from nwb_ophys.errors import CorruptSourceError
 
 
 class TraceView:
@@ -85,6 +88,36 @@ class SummedTraces:
         return np.asarray(self[:], dtype=dtype)
 
 
+class TransposedTraces:
+    """Traces stored by ROI, presented as (samples, ROIs) and read when they are sliced.
+
+    Parameters
+    ----------
+    stored : array-like, shape (ROIs, samples)
+        With ``shape``, ``dtype`` and slicing of both axes.
+    """
+
+    def __init__(self, stored: Any) -> None:
+        self._stored = stored
+        self.shape: tuple[int, int] = (stored.shape[1], stored.shape[0])
+        self.dtype: np.dtype[Any] = stored.dtype
+        self.ndim = 2
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, selection: Any) -> NDArray[Any]:
+        samples, rois = selection if isinstance(selection, tuple) else (selection, slice(None))
+        return np.asarray(self._stored[rois, samples]).T
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError(
+                "Traces that are read when sliced cannot become an array without a copy."
+            )
+        return np.asarray(self[:], dtype=dtype)
+
+
 @attrs.frozen
 class Response:
     """A kind of trace with the ids of its columns, as roiextractors keeps it in its extractors.
@@ -106,3 +139,59 @@ class Response:
 def is_present(data: Any) -> bool:
     """Return whether a trace has samples and ROIs; a trace of zeros is present."""
     return data is not None and len(data.shape) == 2 and 0 not in data.shape
+
+
+def with_rois_in_columns(
+    stored: Any,
+    num_rois: int,
+    what: str,
+    *,
+    num_samples: int | None = None,
+    rois_first: bool = False,
+) -> Any:
+    """Return traces as (samples, ROIs), turned where they lie across and only one axis fits.
+
+    Parameters
+    ----------
+    stored : array-like
+        Traces with two axes, which are not read.
+    num_rois : int
+        Number of ROIs.
+    what : str
+        Name of the traces and their file, for messages.
+    num_samples : int, optional
+        Number of samples, if it is known.
+    rois_first : bool
+        Whether the documented order of the axes is (ROIs, samples).
+
+    Returns
+    -------
+    array-like
+        ``stored`` or a view of it. Warns where the axes are not in the documented order.
+
+    Raises
+    ------
+    CorruptSourceError
+        Where neither axis has the number of ROIs, or the other axis the number of samples.
+    """
+    shape = tuple(int(size) for size in stored.shape)
+    names = ("ROIs, samples", "samples, ROIs") if rois_first else ("samples, ROIs", "ROIs, samples")
+    lengths = {"ROIs": num_rois, "samples": num_samples}
+    fits = [
+        len(shape) == 2
+        and all(lengths[n] in (None, s) for n, s in zip(order.split(", "), shape, strict=True))
+        for order in names
+    ]
+    if not any(fits):
+        known = "" if num_samples is None else f" and {num_samples} samples"
+        raise CorruptSourceError(
+            f"{what} have the shape {shape} for {num_rois} ROIs{known}; it must be ({names[0]})."
+        )
+    if not fits[0]:
+        warnings.warn(
+            f"{what} lie across: their shape {shape} fits {num_rois} ROIs only as ({names[1]}). "
+            f"They are read so.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return TransposedTraces(stored) if fits[0] == rois_first else stored

@@ -17,7 +17,7 @@ from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import OptionError
 from nwb_ophys.rois.model import PartialSegmentation, Rois
-from nwb_ophys.rois.properties import values_of
+from nwb_ophys.rois.properties import repeated_ids, values_of
 from nwb_ophys.rois.traces import Response, TraceView
 
 
@@ -168,17 +168,23 @@ class SelectedRois(_View):
     extractor_name = "SelectedRois"
 
     def __init__(self, parent: Any, roi_ids: Sequence[Any]) -> None:
-        super().__init__(parent)
+        known = Rois.of(parent).ids
+        missing = sorted(set(roi_ids) - set(known), key=list(roi_ids).index)
+        repeated = repeated_ids(roi_ids)
+        if missing or repeated or not len(roi_ids):
+            shown = ", ".join(map(repr, known[:10])) + (", …" if len(known) > 10 else "")
+            fault = f"{missing} are not among them" if missing else "give each id once"
+            fault += f", not {repeated}" if repeated and not missing else ""
+            fault += "" if missing else ", at least one"
+            raise OptionError(f"roi_ids: {fault}; the {len(known)} ROIs are {shown}.")
+        self._select(parent, roi_ids)
+
+    def _select(self, parent: Any, roi_ids: Sequence[Any]) -> None:
+        """Set the ids of the view, and its traces with the columns of these ROIs."""
+        _View.__init__(self, parent)
         rois = Rois.of(parent)
         known = rois.ids
         position = {roi_id: index for index, roi_id in enumerate(known)}
-        missing = [roi_id for roi_id in roi_ids if roi_id not in position]
-        if missing or not len(roi_ids) or len(set(roi_ids)) != len(roi_ids):
-            shown = ", ".join(map(repr, known[:10])) + (", …" if len(known) > 10 else "")
-            fault = (
-                f"{missing} are not among them" if missing else "give each id once, at least one"
-            )
-            raise OptionError(f"roi_ids: {fault}; the {len(known)} ROIs are {shown}.")
         self._selected = list(roi_ids)
         columns = [position[roi_id] for roi_id in roi_ids]
         self._roi_responses = [
@@ -191,6 +197,37 @@ class SelectedRois(_View):
     def get_roi_ids(self) -> list[Any]:
         """Return the selected ids."""
         return list(self._selected)
+
+
+class AcceptedRois(SelectedRois):
+    """The accepted ROIs of a segmentation, in its order and with its whole background.
+
+    An ROI that is neither accepted nor rejected is left out. Masks and traces are read from the
+    segmentation when they are written.
+
+    Parameters
+    ----------
+    parent : roiextractors.SegmentationExtractor
+    name : str, optional
+        Name of the source in the error, such as its path in quotes.
+
+    Raises
+    ------
+    OptionError
+        When the segmentation does not state which ROIs were accepted.
+    """
+
+    extractor_name = "AcceptedRois"
+
+    def __init__(self, parent: Any, name: str | None = None) -> None:
+        rois = Rois.of(parent)
+        if rois.accepted is None:
+            raise OptionError(
+                f"accepted_only: {name or type(rois.source).__name__} does not state which of its "
+                f"{len(rois)} ROIs were accepted. Leave the option out to write all of them, or "
+                "select some with roi_ids."
+            )
+        self._select(parent, [i for i, kept in zip(rois.ids, rois.accepted, strict=True) if kept])
 
 
 class BackgroundComponents(_View):
@@ -234,3 +271,30 @@ class BackgroundComponents(_View):
     def get_property_keys(self) -> list[str]:
         """Return an empty list: the parent's properties belong to its ROIs."""
         return []
+
+
+class WithTimes(_View):
+    """A segmentation with other times of its samples.
+
+    Parameters
+    ----------
+    parent : roiextractors.SegmentationExtractor
+    times : numpy.ndarray of float, shape (samples,)
+        In seconds.
+    sampling_frequency : float or None
+        Rate that reproduces the times; None where no rate does.
+    """
+
+    extractor_name = "WithTimes"
+
+    def __init__(
+        self, parent: Any, times: NDArray[np.float64], sampling_frequency: float | None
+    ) -> None:
+        super().__init__(parent)
+        self._times = times
+        self._rate = sampling_frequency
+        self._roi_responses = _responses(Rois.of(parent))
+
+    def get_sampling_frequency(self) -> float | None:  # type: ignore[override]
+        """Return samples per second, or None."""
+        return self._rate

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nwb_ophys.storage.files import (
         Target,
         append_to_nwbfile,
+        check_folder,
         check_target,
         create_nwbfile,
         target,
@@ -50,6 +51,7 @@ __all__ = [
     "backend_for_repack",
     "backend_of_name",
     "backend_of_path",
+    "check_folder",
     "check_target",
     "configuration_of_file",
     "create_nwbfile",
@@ -67,7 +69,10 @@ _MODULES = {
         *("backend_of_name", "backend_of_path", "get_backend"),
     ),
     "configuration": ("DatasetConfiguration",),
-    "files": ("Target", "append_to_nwbfile", "check_target", "create_nwbfile", "target"),
+    "files": (
+        *("Target", "append_to_nwbfile", "check_folder", "check_target"),
+        *("create_nwbfile", "target"),
+    ),
     "planning": ("BackendConfiguration", "plan_nwbfile"),
     "progress": ("ProgressBar", "WriteProgress"),
     "repacking": ("backend_for_repack", "plan_repack", "repack"),

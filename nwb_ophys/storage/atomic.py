@@ -79,7 +79,7 @@ def _place_new(partial: Path, target: Path) -> None:
     except FileExistsError:
         raise OutputExistsError(
             f"'{target}' was written by another process meanwhile; it is left as it is. Choose "
-            "another name, or use overwrite to replace it."
+            "another name, or use overwrite=True to replace it."
         ) from None
     partial.rename(target)
 

@@ -33,7 +33,7 @@ from nwb_ophys.storage.replaceable import reason_to_keep
 from nwb_ophys.storage.threads import blosc_without_lock
 from nwb_ophys.storage.write import WriteOptions, filled_at_the_end
 
-_REMEDY = "overwrite to replace it or append to add to it"
+_REMEDY = "overwrite=True to replace it or append=True to add to it"
 
 
 def check_target(
@@ -64,10 +64,14 @@ def check_target(
         When the folder is absent, or what is there is no NWB file and so is not replaced.
     """
     target = Path(os.path.realpath(Path(path).expanduser()))
-    if not target.parent.is_dir():
-        raise OutputError(f"The folder '{target.parent}' does not exist; make it first.")
+    check_folder(target.parent)
     if not target.exists():
         return target
+    if target.is_dir() and backend_of_path(target) is None and not overwrite:
+        raise OutputError(
+            f"'{path}' is a folder, not an NWB file; give the name of a file in it that ends in "
+            f".nwb, such as '{Path(path) / 'session.nwb'}'."
+        )
     if not (overwrite or append):
         raise OutputExistsError(f"'{path}' already exists; use {remedy}.")
     if append and backend_of_path(target) is None:
@@ -77,6 +81,26 @@ def check_target(
             f"'{path}' {reason}. It is left as it is; choose another name, or remove it yourself."
         )
     return target
+
+
+def check_folder(folder: Path) -> None:
+    """Check that files can be written to a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+
+    Raises
+    ------
+    OutputError
+        When the folder is absent, is a file, or does not allow new files.
+    """
+    if not folder.exists():
+        raise OutputError(f"The folder '{folder}' does not exist; make it first.")
+    if not folder.is_dir():
+        raise OutputError(f"'{folder}' is a file, not a folder; choose another path.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"The folder '{folder}' does not allow new files; choose another one.")
 
 
 class Target:
@@ -164,7 +188,9 @@ def target(path: str | Path, how: WriteOptions) -> Iterator[Target]:
         file that is appended to.
     """
     if how.overwrite and how.append:
-        raise ArgumentError("Give overwrite or append, not both.")
+        raise ArgumentError(
+            "overwrite=True and append=True are given; choose overwrite or append, not both."
+        )
     place = check_target(path, overwrite=how.overwrite, append=how.append)
     stored = backend_of_path(place) if how.append else None
     how = _with_backend(how, place, stored)

@@ -86,7 +86,7 @@ def repack(
     options = WriteOptions(
         configuration=configuration, workers=workers, progress=progress, verify=verify
     )
-    path = check_target(target, overwrite=overwrite, remedy="overwrite to replace it")
+    path = check_target(target, overwrite=overwrite, remedy="overwrite=True to replace it")
     with _opened(source, origin) as read, replacing(path, storage) as partial:
         if storage is origin and storage.copies_datasets:
             _copy(read, partial, path, storage, options)

@@ -8,6 +8,7 @@ import numpy as np
 from pynwb import NWBFile
 from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
 
+from nwb_ophys.dtypes import stored_dtype
 from nwb_ophys.rois.model import Rois
 
 
@@ -41,7 +42,7 @@ def check_movie(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:
     is_same = np.array_equal(series.data[:], expected, equal_nan=expected.dtype.kind == "f")
     assert is_same, "The pixels in the file differ from the pixels of the source."
     stated = np.dtype(extractor.get_dtype())
-    assert series.data.dtype == stated, (
+    assert series.data.dtype == stored_dtype(stated, "The movie"), (
         f"get_dtype() returns {stated}, but the pixels are {series.data.dtype}."
     )
     _check_times(series, interface, num_samples)

@@ -13,6 +13,7 @@ from pynwb.ophys import ImagingPlane, OpticalChannel
 
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata import (
+    check_channels,
     get_default_ophys_metadata,
     merge_metadata,
     models,
@@ -181,10 +182,12 @@ def _make_imaging_plane(nwbfile: NWBFile, entry: Mapping[str, Any], path: str) -
         )
     fields = attrs.asdict(model, recurse=False, filter=lambda _, value: value is not None)
     fields["device"] = nwbfile.devices[model.device]
-    fields["optical_channel"] = [
-        _make_optical_channel(channel, f'{path}["optical_channel"][{number}]')
-        for number, channel in enumerate(model.optical_channel)
-    ]
+    check_channels(entry, path)
+    channels: dict[str, OpticalChannel] = {}
+    for number, channel in enumerate(model.optical_channel):
+        made = _make_optical_channel(channel, f'{path}["optical_channel"][{number}]')
+        channels.setdefault(made.name, made)
+    fields["optical_channel"] = list(channels.values())
     return ImagingPlane(**fields)
 
 

@@ -13,7 +13,9 @@ from pynwb import NWBFile
 from pynwb.base import Images
 from pynwb.image import GrayscaleImage
 
+from nwb_ophys.dtypes import as_stored
 from nwb_ophys.errors import ArgumentError, MetadataError
+from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.metadata import (
     get_default_segmentation_metadata,
     image_entry,
@@ -22,7 +24,7 @@ from nwb_ophys.metadata import (
     parse_model,
 )
 from nwb_ophys.writers.devices import add_imaging_plane
-from nwb_ophys.writers.session import check_name_is_free, ophys_module
+from nwb_ophys.writers.session import check_name_is_free, ophys_container, ophys_module
 
 _DEFAULT_NAME = "PlaneSegmentation"
 
@@ -82,10 +84,14 @@ def add_summary_images(
             f'No plane segmentation \'{plane}\' in metadata["Ophys"]["SegmentationImages"]; '
             f"its names: {', '.join(repr(name) for name in known)}."
         )
-    ophys = ophys_module(nwbfile)
-    if described["name"] not in ophys.data_interfaces:
-        ophys.add(Images(name=described["name"], description=described["description"]))
-    container = ophys.data_interfaces[described["name"]]
+    source = extractor_label(segmentation_extractor)
+    images = {
+        name: as_stored(pixels, f"The image '{name}' of {source}")
+        for name, pixels in images.items()
+    }
+    container = ophys_container(
+        nwbfile, Images, described["name"], description=described["description"]
+    )
     for name, pixels in images.items():
         for suffix, data in _planar(pixels):
             model = _image_model(described.get(plane) or {}, plane, name, suffix, data, container)
@@ -132,7 +138,8 @@ def add_images(
         name=model.name, description=f"{model.description} Imaging plane: {model.imaging_plane}."
     )
     for name, pixels in images.items():
-        container.add_image(GrayscaleImage(name=name, data=pixels))
+        stored = as_stored(pixels, f"Image '{name}'") if isinstance(pixels, np.ndarray) else pixels
+        container.add_image(GrayscaleImage(name=name, data=stored))
     if parent_container == "acquisition":
         nwbfile.add_acquisition(container)
     else:

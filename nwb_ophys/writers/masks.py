@@ -21,7 +21,7 @@ from nwb_ophys.metadata import (
 from nwb_ophys.rois.model import Rois
 from nwb_ophys.writers.devices import add_imaging_plane
 from nwb_ophys.writers.roi_columns import ColumnStorage, are_integers, roi_columns
-from nwb_ophys.writers.session import ophys_module
+from nwb_ophys.writers.session import ophys_container
 from nwb_ophys.writers.tables_without_masks import MASK_NAMES, TableWithoutMasks
 
 _MASK_TYPES = ("image", "pixel", "voxel", None)
@@ -44,9 +44,7 @@ def add_image_segmentation(nwbfile: NWBFile, metadata: Mapping[str, Any] | None)
     """
     merged = merge_metadata(get_default_segmentation_metadata(), metadata)
     name = merged["Ophys"]["ImageSegmentation"]["name"]
-    ophys = ophys_module(nwbfile)
-    if name not in ophys.data_interfaces:
-        ophys.add(ImageSegmentation(name=name))
+    ophys_container(nwbfile, ImageSegmentation, name)
     return nwbfile
 
 

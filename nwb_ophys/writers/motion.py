@@ -13,12 +13,13 @@ from pynwb import NWBFile, TimeSeries
 from pynwb.image import ImageSeries
 from pynwb.ophys import CorrectedImageStack, MotionCorrection
 
+from nwb_ophys.dtypes import as_stored
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator
 from nwb_ophys.timing import clock_of
 from nwb_ophys.writers.compression import compressed
 from nwb_ophys.writers.series import make_photon_series, series_model, time_fields, with_defaults
-from nwb_ophys.writers.session import ophys_module
+from nwb_ophys.writers.session import check_name_is_free, ophys_container, ophys_module
 
 _CONTAINER = "MotionCorrection"
 _STACK = "CorrectedImageStack"
@@ -52,6 +53,7 @@ def add_corrected_image_stack(
     photon_series_index: int = 0,
     iterator_options: dict[str, Any] | None = None,
     translation_description: str = "Shift of each frame that aligned it: x, y in pixels.",
+    patch_translation: NDArray[Any] | None = None,
 ) -> NWBFile:
     """Add a registered movie and the shifts of its frames to ``MotionCorrection``.
 
@@ -63,8 +65,9 @@ def add_corrected_image_stack(
     metadata : Mapping or None
         ``metadata["Ophys"][photon_series_type][photon_series_index]`` describes the series. Its
         name, with ``CorrectedImageStack`` in place of the type, becomes the name of the stack.
-    xy_translation : numpy.ndarray, shape (samples, 2)
-        Shift of each frame in pixels: x towards larger columns, y towards larger rows.
+    xy_translation : numpy.ndarray, shape (samples, 2) or (samples, 3)
+        Shift of each frame in pixels: x towards larger columns, y towards larger rows[, z towards
+        later planes].
     original : str or OriginalFiles
         Name of the original series in the file's acquisition, or the files of the original.
     photon_series_type : {"TwoPhotonSeries", "OnePhotonSeries"}
@@ -72,6 +75,8 @@ def add_corrected_image_stack(
     iterator_options : dict, optional
         Arguments of the iterator over the movie.
     translation_description : str
+    patch_translation : numpy.ndarray, shape (samples, patches, 2 or 3), optional
+        Shifts of patches of each frame, written beside the stack.
 
     Returns
     -------
@@ -88,7 +93,7 @@ def add_corrected_image_stack(
     merged = with_defaults(imaging, metadata, photon_series_type)
     model = series_model(merged, photon_series_type, photon_series_index)
     name = model.name.replace(photon_series_type, _STACK)
-    container = _container(nwbfile)
+    container = ophys_container(nwbfile, MotionCorrection, _CONTAINER)
     if name in container.corrected_image_stacks:
         raise MetadataError(
             f"'{name}' is in '{_CONTAINER}' already; give the series another name in the metadata."
@@ -102,11 +107,12 @@ def add_corrected_image_stack(
         name="xy_translation",
         description=translation_description,
         unit="pixels",
-        data=compressed(np.asarray(xy_translation)),
+        data=compressed(as_stored(xy_translation, "xy_translation")),
         **times,
     )
     if isinstance(original, OriginalFiles):
         suffix = name.removeprefix(_STACK)
+        check_name_is_free(nwbfile, f"Original{suffix}", "acquisition")
         series = _external(f"Original{suffix}", original, corrected, times, len(xy_translation))
         nwbfile.add_acquisition(series)
     else:
@@ -115,23 +121,30 @@ def add_corrected_image_stack(
         name=name, corrected=corrected, original=series, xy_translation=shifts
     )
     container.add_corrected_image_stack(stack)
+    if patch_translation is not None:
+        ophys_module(nwbfile).add(_patches(name, patch_translation, times))
     return nwbfile
 
 
+def _patches(stack: str, shifts: NDArray[Any], times: Mapping[str, Any]) -> TimeSeries:
+    axes = "x, y, z" if np.shape(shifts)[2] == 3 else "x, y"
+    return TimeSeries(
+        name=f"{stack}PatchTranslation",
+        description=f"Shift of each patch of a frame in '{stack}' that aligned it: (frames, "
+        f"patches, {axes}) in pixels.",
+        unit="pixels",
+        data=compressed(np.asarray(shifts)),
+        **times,
+    )
+
+
 def _check_shifts(xy_translation: NDArray[Any], num_samples: int) -> None:
-    """Raise MetadataError unless there is an x and a y for each frame."""
-    if np.shape(xy_translation) != (num_samples, 2):
+    """Raise MetadataError unless there is an x and a y, or also a z, for each frame."""
+    if np.shape(xy_translation) not in ((num_samples, 2), (num_samples, 3)):
         raise MetadataError(
             f"The shifts have the shape {np.shape(xy_translation)}; {num_samples} frames need "
             f"{(num_samples, 2)}: x and y of each."
         )
-
-
-def _container(nwbfile: NWBFile) -> MotionCorrection:
-    module = ophys_module(nwbfile)
-    if _CONTAINER not in module.data_interfaces:
-        module.add(MotionCorrection(name=_CONTAINER))
-    return module.data_interfaces[_CONTAINER]
 
 
 def _external(

@@ -11,11 +11,15 @@ import numpy as np
 from hdmf.common import VectorData, VectorIndex
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import as_stored, stored_dtype
+from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators import RoiImageMaskIterator
 from nwb_ophys.rois.model import Rois
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.writers.compression import compressed
 
+_NUMBERS = (bool, int, float, complex, np.bool_, np.number)
+_LARGEST = 1 << 63
 _RESERVED = {"id", "image_mask", "pixel_mask", "voxel_mask"}
 
 
@@ -26,12 +30,12 @@ class PropertyColumn:
     Attributes
     ----------
     name, description : str
-    values : numpy.ndarray, shape (ROIs, …)
+    values : numpy.ndarray, shape (ROIs, …), or list of str
     """
 
     name: str
     description: str
-    values: NDArray[Any]
+    values: NDArray[Any] | list[str]
 
 
 def property_columns(
@@ -61,8 +65,24 @@ def property_columns(
     for key, found in rois.properties.items():
         name = f"roi_{key}" if key in reserved else key
         description = found.description or f"{key} of the ROI."
-        columns.append(PropertyColumn(name, description, found.values))
+        what = f"The property '{key}' of {extractor_label(rois.source)}"
+        columns.append(PropertyColumn(name, description, _as_column(found.values, what)))
     return columns
+
+
+def _as_column(values: NDArray[Any], what: str) -> NDArray[Any] | list[str]:
+    """Return values as NWB stores them in a column: numbers, truth values, or text.
+
+    Dates become text in the form of ISO 8601.
+    """
+    if values.dtype.kind == "O" and all(isinstance(value, _NUMBERS) for value in values.flat):
+        values = np.asarray(values.tolist())
+    if values.dtype.kind == "S":
+        return [value.decode(errors="backslashreplace") for value in values.tolist()]
+    # NWB text has no fixed length, and hdmf writes a list of str as such.
+    if values.dtype.kind in "UTMO":
+        return [str(value) for value in values]
+    return values if values.dtype.kind == "b" else as_stored(values, what)
 
 
 _AXES = ("x", "y", "z")
@@ -86,10 +106,7 @@ class ColumnStorage:
 
     def column(self, name: str, description: str, values: Any) -> VectorData:
         """Return a column with a value per ROI."""
-        # NWB text has no fixed length, and hdmf writes a list of str as such.
-        is_text = getattr(values, "dtype", np.dtype(int)).kind in "USO"
-        data = self.stored([str(value) for value in values] if is_text else values)
-        return VectorData(name=name, description=description, data=data)
+        return VectorData(name=name, description=description, data=self.stored(values))
 
     def stored(self, values: Any) -> Any:
         """Return the values wrapped with compression."""
@@ -102,8 +119,9 @@ def roi_columns(
     """Return the columns of the table; a ragged one is followed by its index."""
     columns = []
     if not are_integers(rois.ids):
-        names = np.asarray([str(roi_id) for roi_id in rois.ids], dtype=object)
+        names = [str(roi_id) for roi_id in rois.ids]
         columns.append(how.column("roi_name", "Name of the ROI in the segmentation.", names))
+    _check_masks(rois, mask_type)
     # Before the masks: dense images that turn out to have few pixels are then not read again.
     centres = _centroids(rois, mask_type) if centroids else None
     if mask_type == "image":
@@ -112,6 +130,8 @@ def roi_columns(
         columns.extend(_pixel_columns(rois.pixels, mask_type, how))
     if centres is not None:
         description = "Centre of the ROI in pixels: x (column), y (row)[, z (plane)]."
+        if centres.dtype.kind == "f":
+            description += " NaN for ROIs whose masks have no pixels, or weights that are NaN."
         columns.append(how.column("ROICentroids", description, centres))
     taken = [column.name for column in columns]
     for found in property_columns(rois, acceptance, taken):
@@ -119,21 +139,32 @@ def roi_columns(
     return columns
 
 
-def _centroids(rois: Rois, mask_type: str | None) -> NDArray[np.int64] | None:
+def _centroids(rois: Rois, mask_type: str | None) -> NDArray[Any] | None:
     """Return the centroids of masks of the type, or of whichever masks there are."""
     if mask_type in ("pixel", "voxel"):
-        return rois.pixel_centroids
+        return rois.centres("pixel")
     try:
-        return rois.image_centroids
+        return rois.centres("image")
     except NotImplementedError:  # raised by roiextractors where there are no masks
         if mask_type is None:
             return None
         raise
 
 
+def _check_masks(rois: Rois, mask_type: str | None) -> None:
+    """Raise SourceError where the weights of masks are of a type that cannot be stored."""
+    if not rois.ids or mask_type is None:
+        return
+    masks = rois.images if mask_type == "image" else rois.pixels.weights
+    stored_dtype(masks.dtype, f"The masks of {extractor_label(rois.source)}")  # type: ignore[union-attr]
+
+
 def are_integers(roi_ids: Sequence[Any]) -> bool:
-    """Return whether ids of ROIs can be the ids of a table's rows."""
-    return all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in roi_ids)
+    """Return whether ids of ROIs can be the ids of a table's rows, integers of 64 bits."""
+    return all(
+        isinstance(i, (int, np.integer)) and not isinstance(i, bool) and -_LARGEST <= i < _LARGEST
+        for i in roi_ids
+    )
 
 
 def _image_column(rois: Rois, how: ColumnStorage) -> VectorData:

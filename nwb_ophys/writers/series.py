@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from pynwb import NWBFile
 from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
 
+from nwb_ophys.dtypes import stored_dtype
 from nwb_ophys.errors import ArgumentError, MemoryLimitError, MetadataError
+from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator, read_series
+from nwb_ophys.iterators.base import check_positive
 from nwb_ophys.memory import available_memory
 from nwb_ophys.metadata import (
     DeepDict,
@@ -32,6 +35,8 @@ from nwb_ophys.writers.session import check_name_is_free, ophys_module
 _SERIES = {"TwoPhotonSeries": TwoPhotonSeries, "OnePhotonSeries": OnePhotonSeries}
 _CONTAINERS = ("acquisition", "processing/ophys")
 _ITERATOR_TYPES = ("v2", "v1", None)
+FRAMES_AT_ONCE = 10
+"""Number of frames that hdmf's DataChunkIterator reads at a time, unless stated."""
 
 
 def add_photon_series(
@@ -233,10 +238,12 @@ def _imaging_frames_to_hdmf_iterator(
         return _frames(imaging, 0, int(imaging.get_num_samples()), field)
     if iterator_type == "v2":
         return ImagingExtractorDataChunkIterator(imaging_extractor=imaging, **options)
+    options = {"buffer_size": FRAMES_AT_ONCE, **options}
+    check_positive("buffer_size", options["buffer_size"])
     return DataChunkIterator(
-        data=_each_frame(imaging, field),
+        data=_each_frame(imaging, field, int(options["buffer_size"])),
         maxshape=(int(imaging.get_num_samples()), *field),
-        dtype=np.dtype(imaging.get_dtype()),
+        dtype=_stored_dtype(imaging),
         **options,
     )
 
@@ -247,12 +254,18 @@ def _nwb_field(imaging: Any) -> tuple[int, ...]:
 
 
 def _frames(imaging: Any, start: int, stop: int, field: tuple[int, ...]) -> NDArray[Any]:
-    return np.swapaxes(read_series(imaging, start, stop, field), 1, 2)
+    series = read_series(imaging, start, stop, field).astype(_stored_dtype(imaging), copy=False)
+    return np.swapaxes(series, 1, 2)
 
 
-def _each_frame(imaging: Any, field: tuple[int, ...]) -> Iterator[NDArray[Any]]:
-    for index in range(int(imaging.get_num_samples())):
-        yield _frames(imaging, index, index + 1, field)[0]
+def _stored_dtype(imaging: Any) -> np.dtype[Any]:
+    return stored_dtype(imaging.get_dtype(), extractor_label(imaging))
+
+
+def _each_frame(imaging: Any, field: tuple[int, ...], at_once: int) -> Iterator[NDArray[Any]]:
+    num_frames = int(imaging.get_num_samples())
+    for start in range(0, num_frames, at_once):
+        yield from _frames(imaging, start, min(start + at_once, num_frames), field)
 
 
 def check_if_imaging_fits_into_memory(imaging: Any) -> None:
@@ -268,7 +281,7 @@ def check_if_imaging_fits_into_memory(imaging: Any) -> None:
     MemoryError
         When it does not fit; the message gives both sizes.
     """
-    itemsize = np.dtype(imaging.get_dtype()).itemsize
+    itemsize = _stored_dtype(imaging).itemsize
     needed = imaging.get_num_samples() * math.prod(imaging.get_sample_shape()) * itemsize
     available = available_memory()
     if needed > available:

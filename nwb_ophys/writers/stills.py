@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pynwb import NWBFile
 
+from nwb_ophys.dtypes import stored_dtype
+from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators import SliceableDataChunkIterator, read_series
 from nwb_ophys.writers.compression import compressed
 from nwb_ophys.writers.images import add_images
@@ -51,7 +53,7 @@ class _Image:
     def __init__(self, imaging: Any, field: tuple[int, ...], plane: int | None) -> None:
         self._imaging, self._field, self._plane = imaging, field, plane
         self.shape = field[:2]
-        self.dtype = np.dtype(imaging.get_dtype())
+        self.dtype = stored_dtype(imaging.get_dtype(), extractor_label(imaging))
 
     def __getitem__(self, selection: Any) -> NDArray[Any]:
         planes = slice(None) if self._plane is None else slice(self._plane, self._plane + 1)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-import numpy as np
 from hdmf.common import DynamicTableRegion
 from pynwb import NWBFile
 from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
 
+from nwb_ophys.dtypes import stored_dtype, widened
 from nwb_ophys.errors import MetadataError
+from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators import SliceableDataChunkIterator
 from nwb_ophys.iterators.base import within
 from nwb_ophys.metadata import (
@@ -31,7 +32,7 @@ from nwb_ophys.writers.masks import (
     resolve_plane_segmentation,
 )
 from nwb_ophys.writers.series import time_fields
-from nwb_ophys.writers.session import ophys_module
+from nwb_ophys.writers.session import ophys_container, ophys_module
 
 # Small enough that reading one ROI, or one sample, of an hour of a thousand ROIs touches a few
 # percent of the data.
@@ -83,10 +84,13 @@ def add_fluorescence_traces(
     traces = rois.traces
     if not traces:
         return nwbfile
+    for trace, data in traces.items():  # all of them before the first one is added
+        stored_dtype(data.dtype, f"The trace '{trace}' of {extractor_label(rois.extractor)}")
     merged = merge_metadata(get_default_segmentation_metadata(), metadata)
     name = resolve_plane_segmentation(merged, plane_segmentation_name, plane_index, "plane_index")
     region = _create_roi_table_region(rois, nwbfile, merged, name)
     clock = clock_of(rois.extractor, **_stated_times(merged, name, traces))
+    _check_names(merged, name, traces)
     for trace, data in traces.items():
         container_key = "DfOverF" if trace == "dff" else "Fluorescence"
         container = _container(nwbfile, merged, container_key)
@@ -110,7 +114,7 @@ def _iterator_over(data: Any, given: Mapping[str, Any]) -> SliceableDataChunkIte
     options = dict(given)
     if options.get("chunk_mb") is None and options.get("chunk_shape") is None:
         buffer_mb = (options.get("buffer_gb") or 1.0) * 1e3
-        itemsize = np.dtype(data.dtype).itemsize
+        itemsize = widened(data.dtype).itemsize
         chunk = default_chunk_shape(data.shape, itemsize, min(_CHUNK_MB, buffer_mb))
         buffer = options.get("buffer_shape")
         options["chunk_shape"] = chunk if buffer is None else within(chunk, buffer)
@@ -205,25 +209,33 @@ def _get_segmentation_data_interface(nwbfile: NWBFile, data_interface_name: str)
     data_interface_name : str
         A container named ``DfOverF`` is of that type, any other a ``Fluorescence``.
     """
-    return _data_interface(
-        nwbfile, data_interface_name, DfOverF if data_interface_name == "DfOverF" else Fluorescence
-    )
-
-
-def _data_interface(nwbfile: NWBFile, name: str, kind: type) -> Any:
     ophys = ophys_module(nwbfile)
-    if name not in ophys.data_interfaces:
-        ophys.add(kind(name=name))
-    return ophys.data_interfaces[name]
+    if data_interface_name in ophys.data_interfaces:
+        return ophys.data_interfaces[data_interface_name]
+    kind = DfOverF if data_interface_name == "DfOverF" else Fluorescence
+    return ophys_container(nwbfile, kind, data_interface_name)
 
 
 def _container(nwbfile: NWBFile, metadata: Mapping[str, Any], key: str) -> Any:
-    name = metadata["Ophys"][key]["name"]
-    return _data_interface(nwbfile, name, DfOverF if key == "DfOverF" else Fluorescence)
+    kind = DfOverF if key == "DfOverF" else Fluorescence
+    return ophys_container(nwbfile, kind, metadata["Ophys"][key]["name"])
 
 
 def _entry(metadata: Mapping[str, Any], key: str, plane: str, trace: str) -> Any:
     return (metadata["Ophys"][key].get(plane) or {}).get(trace)
+
+
+def _check_names(metadata: Mapping[str, Any], plane: str, traces: Mapping[str, Any]) -> None:
+    """Raise an error where two traces of a plane segmentation would be one series."""
+    first: dict[tuple[str, str], str] = {}
+    for trace in traces:
+        key = "DfOverF" if trace == "dff" else "Fluorescence"
+        stated = _entry(metadata, key, plane, trace) or {}
+        name = str(stated.get("name") or trace_entry(trace)["name"])
+        path = f'metadata["Ophys"]["{key}"]["{plane}"]["{trace}"]["name"]'
+        other = first.setdefault((key, name), path)
+        if other != path:
+            raise MetadataError(f"{path} is '{name}', and so is {other}; give each series a name.")
 
 
 def _stated_times(

@@ -193,3 +193,74 @@ def test_interrupted_it_leaves_nothing(raw, request_to_end, code, said):
     assert "Traceback" not in printed
     assert not (raw / "a.nwb").exists()
     assert not list(raw.glob(".*"))
+
+
+# --- appending to a file that has planes and a session -----------------------------------------
+
+SECOND = "Ophys.TwoPhotonSeries.0.name=Second"
+LINK = "Ophys.TwoPhotonSeries.0.imaging_plane"
+
+
+def _append(run, *settings):
+    given = [word for value in (SECOND, *settings) for word in ("--set", value)]
+    return run("convert", "movie.tif", "-o", "a.nwb", *RATE, "--append", *given)
+
+
+@pytest.fixture
+def described(run, raw):
+    """A file whose movie has a described plane, and a subject."""
+    settings = (START, "Ophys.ImagingPlane.0.location=VISp", "Subject.subject_id=M1")
+    given = [word for value in settings for word in ("--set", value)]
+    assert run("convert", "movie.tif", "-o", "a.nwb", *RATE, *given).code == 0
+    return raw / "a.nwb"
+
+
+@pytest.mark.parametrize(
+    ("settings", "plane", "location"),
+    [
+        ((), "ImagingPlane2", "unknown"),
+        (("Ophys.ImagingPlane.0.location=LM",), "ImagingPlane2", "LM"),
+        (("Ophys.ImagingPlane.0.location=VISp",), "ImagingPlane", "VISp"),
+        ((f"{LINK}=ImagingPlane",), "ImagingPlane", "VISp"),
+        (("Ophys.ImagingPlane.0.name=Own", f"{LINK}=Own"), "Own", "unknown"),
+    ],
+)
+def test_a_second_movie_states_its_own_plane(run, described, settings, plane, location):
+    done = _append(run, *settings)
+    assert (done.code, done.err) == (0, "")
+    with NWBHDF5IO(described, "r") as io:
+        acquisition = io.read().acquisition
+        assert acquisition["TwoPhotonSeries"].imaging_plane.location == "VISp"
+        found = acquisition["Second"].imaging_plane
+        assert (found.name, found.location) == (plane, location)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            ("Ophys.ImagingPlane.0.location=LM", f"{LINK}=ImagingPlane"),
+            ('["location"]', "'LM'", "'VISp'", "leave out the link"),
+        ),
+        ((f"{LINK}=Nowhere",), ('["imaging_plane"]', "'Nowhere'", "'ImagingPlane'")),
+        (("Subject.subject_id=M7",), ('["subject_id"]', "'M7'", "'M1'")),
+    ],
+)
+def test_what_contradicts_the_file_is_refused(run, described, settings, words):
+    before = described.read_bytes()
+    assert _append(run, *settings).is_mistake(*words)
+    assert described.read_bytes() == before
+
+
+def test_rois_are_linked_to_a_plane_by_its_name(run, raw):
+    base = ("convert", "movie.tif", "-o", "a.nwb", *RATE)
+    named = ("--set", "Ophys.ImagingPlane.0.name=V1", "--set", f"{LINK}=V1")
+    assert run(*base, "--set", START, *named).code == 0
+    link = "Ophys.ImageSegmentation.plane_segmentations.imaging_plane=V1"
+    assert run("convert", "caiman.hdf5", "-o", "a.nwb", "--append", "--set", link).code == 0
+    with NWBHDF5IO(raw / "a.nwb", "r") as io:
+        nwbfile = io.read()
+        tables = nwbfile.processing["ophys"]["ImageSegmentation"].plane_segmentations
+        plane = nwbfile.acquisition["TwoPhotonSeries"].imaging_plane
+        assert [table.imaging_plane is plane for table in tables.values()] == [True, True]
+        assert list(nwbfile.imaging_planes) == ["V1"]

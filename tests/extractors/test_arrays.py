@@ -83,6 +83,7 @@ def test_masks_of_volumes_have_their_plane():
     [
         ({"roi_ids": [1]}, "2 masks and 1 ROI ids"),
         ({"roi_ids": [1, 1]}, "one unique id"),
+        ({"roi_ids": [1, 1]}, r"2 masks and 2 ROI ids, among them repeated ones: 1 \(2 times\)"),
         ({"traces": {"raw": np.zeros((10, 3))}}, r"'raw' has the shape \(10, 3\); .* 2 ROIs"),
         ({"traces": {"dff": np.zeros(2)}}, r"'dff' has the shape \(2,\)"),
         ({"traces": {"raw": np.zeros((9, 2)), "dff": TRACES["dff"]}}, r"in length: \[9, 10\]"),

@@ -108,7 +108,7 @@ def test_a_stray_file_of_another_format_changes_nothing(
     """A file of every other format lies beside the sample, before and after it in the alphabet."""
     folder, source = samples[name]
     options = _known_options(source)
-    if name == "suite2p-movie":  # left out beside a movie, unless it is asked for
+    if name in ("minian-movie", "suite2p-movie"):  # left out beside a movie, unless asked for
         options["registered_movie"] = True
     own = Counter(_contents(_path_of(source), **options))
     here = tmp_path / "here"
@@ -169,7 +169,7 @@ def test_each_file_stands_for_its_recording_and_all_of_them_do(
 ) -> None:
     folder, source = samples[name]
     options = _known_options(source)
-    if name == "suite2p-movie":
+    if name in ("minian-movie", "suite2p-movie"):
         options["registered_movie"] = True
     own = _contents(_path_of(source), **options)
     # Zarr stores count as files; DisplaySettings.json states nothing of the recording.

@@ -278,9 +278,20 @@ def test_one_file_of_suite2p(name, tmp_path, recording):
 
 def test_a_plane_with_another_name(tmp_path, recording):
     folder = write_suite2p(tmp_path, recording)
-    (folder / "plane0").rename(tmp_path / "results")
-    for path in (tmp_path / "results", tmp_path / "results" / "F.npy"):
-        assert "rename it to plane0 and give that folder." in reason(path)
+    results = (folder / "plane0").rename(tmp_path / "results")
+    assert [each.row.name for each in detect(results)] == ["suite2p"]
+    words = f"'{results / 'F.npy'}' is one file of Suite2p's output; give the folder '{results}'."
+    assert str(unrecognised(results / "F.npy")) == words
+
+
+def test_a_damaged_file_for_matlab(tmp_path, recording):
+    plane = write_suite2p(tmp_path, recording) / "plane0"
+    for file in plane.iterdir():
+        file.unlink()
+    scipy.io.savemat(plane / "Fall.mat", {"F": np.zeros((3, 4))})
+    whole = (plane / "Fall.mat").read_bytes()
+    (plane / "Fall.mat").write_bytes(whole[:140])
+    assert f"'{plane / 'Fall.mat'}' is not a whole MATLAB file" in reason(tmp_path)
 
 
 def test_stores_of_minian(tmp_path, recording):

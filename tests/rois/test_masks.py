@@ -5,6 +5,8 @@ from __future__ import annotations
 import attrs
 import numpy as np
 import pytest
+from nwbinspector import inspect_nwbfile
+from pynwb import NWBHDF5IO
 from roiextractors import NumpySegmentationExtractor, SegmentationExtractor
 from roiextractors.segmentationextractor import _ROIMasks
 
@@ -15,6 +17,7 @@ from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
 from nwb_ophys.rois.centroids import centroids_of_pixels
 from nwb_ophys.rois.model import Rois
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
+from nwb_ophys.tools import write_segmentation
 
 RECORDING = simulate_recording(num_samples=8, num_cells=4)
 VOLUME = simulate_recording(num_samples=3, num_cells=4, num_planes=3)
@@ -197,3 +200,56 @@ def test_a_mask_of_a_volume_without_an_axis_of_rois(num_rois):
     masks = Rois(extractor=Single(), ids=list(range(num_rois))).images
     assert masks.shape == (num_rois, 4, 5, 3)
     np.testing.assert_array_equal(masks.image(1), images[..., 1].swapaxes(0, 1))
+
+
+# --- ROIs without a place -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["image", "pixel"])
+def test_rois_without_weights_or_with_nan_have_no_centre(form):
+    images = np.zeros((4, 7, 4))
+    images[1, 5, 0] = 1.0
+    images[2, 2, 2], images[2, 3, 2] = np.nan, 5.0
+    images[3, 6, 3] = 0.5
+    found = Rois.of(_segmentation(images)).centres(form)
+    np.testing.assert_array_equal(found, [[5, 1], [np.nan] * 2, [np.nan] * 2, [6, 3]])
+
+
+def _segmentation(images):
+    return ArraySegmentationExtractor(images, {"raw": np.zeros((3, images.shape[-1]))})
+
+
+def test_dense_images_without_weights_have_no_centre():
+    images = np.random.default_rng(0).random((4, 7, 3)) + 0.1
+    images[..., 1], images[0, 0, 2] = 0, np.nan
+    found = Rois.of(_segmentation(images)).centres("image")
+    assert np.isnan(found).any(axis=1).tolist() == [False, True, True]
+
+
+def test_centres_are_integers_where_all_rois_have_one():
+    for form in ("image", "pixel"):
+        found = Rois.of(_arrays(RECORDING)).centres(form)
+        assert found.dtype == np.int64
+        assert found.tolist() == Rois.of(_arrays(RECORDING)).pixel_centroids.tolist()
+
+
+@pytest.mark.parametrize("mask_type", ["image", "pixel"])
+def test_a_roi_without_pixels_has_no_centre_in_the_file(tmp_path, mask_type):
+    images = np.zeros((4, 7, 2))
+    images[1, 5, 1] = 1.0
+    path = tmp_path / "a.nwb"
+    metadata = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
+    write_segmentation(
+        _with_rate(images), path, metadata=metadata, mask_type=mask_type, verbose=False
+    )
+    with NWBHDF5IO(path, "r") as io:
+        nwbfile = io.read()
+        table = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
+        np.testing.assert_array_equal(table["ROICentroids"].data[:], [[np.nan] * 2, [5, 1]])
+        assert "NaN" in table["ROICentroids"].description
+    assert not [each for each in inspect_nwbfile(nwbfile_path=path) if "entroid" in str(each)]
+
+
+def _with_rate(images):
+    traces = {"raw": np.ones((3, images.shape[-1]))}
+    return ArraySegmentationExtractor(images, traces, sampling_frequency=10.0)

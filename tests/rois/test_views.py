@@ -114,7 +114,7 @@ def test_a_selection_of_a_selection_and_of_first_samples():
         (["z"], r"roi_ids: \['z'\] are not among them; the 5 ROIs are 'a', 'b', 'c', 'd', 'e'\."),
         (["a", 1], r"\[1\] are not among them"),
         ([], "give each id once, at least one"),
-        (["a", "b", "a"], "give each id once, at least one"),
+        (["a", "b", "a"], r"give each id once, not 'a' \(2 times\), at least one"),
     ],
 )
 def test_rois_that_there_are_not_are_an_error(ids, message):

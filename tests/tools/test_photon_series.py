@@ -246,6 +246,27 @@ def test_v1_is_over_frames(imaging: Any, nwbfile: NWBFile) -> None:
     np.testing.assert_array_equal(np.concatenate(blocks), in_nwb(imaging))
 
 
+def test_v1_reads_ten_frames_at_a_time(imaging: Any, nwbfile: NWBFile) -> None:
+    read = Mock(side_effect=imaging.get_series)
+    expected = in_nwb(imaging)
+    imaging.get_series = read
+    tools.add_photon_series(imaging, nwbfile, None, iterator_type="v1")
+    iterator = nwbfile.acquisition["TwoPhotonSeries"].data.data
+    blocks = [chunk.data for chunk in iterator]
+    assert [len(block) for block in blocks] == [10, 2]
+    np.testing.assert_array_equal(np.concatenate(blocks), expected)
+    ranges = [(call.kwargs["start_sample"], call.kwargs["end_sample"]) for call in read.mock_calls]
+    assert ranges == [(0, 10), (10, 12)]
+
+
+def test_v1_with_a_wrong_buffer(imaging: Any, nwbfile: NWBFile) -> None:
+    options = {"buffer_size": 0}
+    with pytest.raises(AssertionError, match="buffer_size must be greater than zero, not 0"):
+        tools.add_photon_series(
+            imaging, nwbfile, None, iterator_type="v1", iterator_options=options
+        )
+
+
 def test_no_iterator_is_the_array(imaging: Any, nwbfile: NWBFile) -> None:
     tools.add_photon_series(imaging, nwbfile, None, iterator_type=None)
     data = nwbfile.acquisition["TwoPhotonSeries"].data

@@ -70,6 +70,11 @@ SIGNATURES = {
     ),
 }
 
+NEWER_NAMES = {
+    "add_imaging_to_nwbfile": "add_imaging",
+    "add_segmentation_to_nwbfile": "add_segmentation",
+}
+
 
 def plain_signature(function: Any) -> str:
     signature = inspect.signature(function)
@@ -87,7 +92,12 @@ def test_signature(name: str) -> None:
 
 
 def test_all_names_them_all() -> None:
-    assert set(tools.__all__) == {*SIGNATURES, "DeepDict"}
+    assert set(tools.__all__) == {*SIGNATURES, *NEWER_NAMES, "DeepDict"}
+
+
+@pytest.mark.parametrize("name", NEWER_NAMES)
+def test_newer_names_are_bound_to_the_same_functions(name: str) -> None:
+    assert getattr(tools, name) is getattr(tools, NEWER_NAMES[name])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
-from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.extractors.ranges import check_index, check_stated_rate
 from nwb_ophys.filetypes.frames.values import first_positive, first_value
 from nwb_ophys.filetypes.ome.times import mean_rate, sample_times, select_rate
 from nwb_ophys.filetypes.tiff.pages import Integers
@@ -160,6 +160,8 @@ def rate_and_times(
         )
     if rate is None:
         return None, None
+    if given is None:
+        check_stated_rate(path, rate, "Interval_ms" if stated is None else "ElapsedTime-ms")
     if given is None and stated is not None:
         return rate, stated
     if indices is not None and (np.diff(indices, prepend=-1) != 1).any():

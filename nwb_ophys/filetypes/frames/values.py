@@ -48,9 +48,10 @@ def first_value(values: Mapping[str, Any], *names: str) -> Any:
 
 def first_number(values: Mapping[str, Any], *names: str) -> float:
     """Return the first stated value as a number; NaN if there is none or it is no number."""
+    value = first_value(values, *names)
     try:
-        return float(first_value(values, *names))
-    except (TypeError, ValueError):
+        return float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         return float("nan")
 
 

@@ -11,38 +11,10 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.matlab.variables import SparseColumns, StoredArray
 from nwb_ophys.rois.pixel_lists import PixelLists
+from nwb_ophys.rois.traces import TransposedTraces
 
 # Bytes of dense weights that are searched for pixels at a time, at least one chunk's thickness.
 _SLAB_BYTES = 64_000_000
-
-
-class TransposedTraces:
-    """Traces stored by ROI, presented as (samples, ROIs) and read when they are sliced.
-
-    Parameters
-    ----------
-    stored : StoredArray or numpy.ndarray, shape (ROIs, samples)
-    """
-
-    def __init__(self, stored: Any) -> None:
-        self._stored = stored
-        self.shape: tuple[int, int] = (stored.shape[1], stored.shape[0])
-        self.dtype: np.dtype[Any] = stored.dtype
-        self.ndim = 2
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, selection: Any) -> NDArray[Any]:
-        samples, rois = selection if isinstance(selection, tuple) else (selection, slice(None))
-        return np.asarray(self._stored[rois, samples]).T
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError(
-                "Traces that are read when sliced cannot become an array without a copy."
-            )
-        return np.asarray(self[:], dtype=dtype)
 
 
 class SparseTraces:

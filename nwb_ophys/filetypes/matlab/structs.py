@@ -81,7 +81,10 @@ def _fields(group: h5py.Group, names: list[str]) -> Fields:
     for name in names:
         item = group.get(name)
         is_dataset = isinstance(item, h5py.Dataset) and item.shape is not None
-        fields[name] = tuple(int(size) for size in item.shape[::-1]) if is_dataset else None
+        if is_dataset and "MATLAB_empty" in item.attrs:  # the stored values are the shape
+            fields[name] = tuple(int(size) for size in np.ravel(item[()]))
+        else:
+            fields[name] = tuple(int(size) for size in item.shape[::-1]) if is_dataset else None
     return fields
 
 

@@ -6,7 +6,7 @@ in the file until they are sliced.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,37 @@ class MatlabStruct:
         """Return the first value that is present among paths, or None."""
         return next((value for path in paths if (value := self.get(path)) is not None), None)
 
+    def elements(self, path: str) -> list[Any] | None:
+        """Return the cells of a cell array, or the elements of an array of structs.
+
+        Parameters
+        ----------
+        path : str
+            As for :meth:`get`.
+
+        Returns
+        -------
+        list or None
+            Stored values in MATLAB's order, each as a struct with the field ``value``, or as the
+            struct that it is; None where the value is neither. A single struct is its only element.
+        """
+        first, _, rest = path.partition("/")
+        if rest:
+            inner = self.get(first)
+            return inner.elements(rest) if isinstance(inner, MatlabStruct) else None
+        stored = self._source.get(first)
+        found = None if stored is None else _elements_of(stored)
+        return None if found is None else [_as_struct(each) for each in found]
+
+    def texts(self, path: str) -> list[str]:
+        """Return the texts of a cell array, or the rows of an array of characters."""
+        cells = self.elements(path)
+        if cells is not None:
+            return [text for each in cells if (text := each.text("value")) is not None]
+        stored = self._source.get(path)
+        rows = [] if stored is None else _rows_of_text(stored)
+        return [row.rstrip() for row in rows]
+
     def number(self, path: str) -> float | None:
         """Return a single number, or None where the value is absent or different."""
         value = self.get(path)
@@ -146,6 +177,8 @@ class MatlabFile:
     path : pathlib.Path
     extra : str
         The extra that installs what files of version 5 to 7 need.
+    names : sequence of str, optional
+        Variables to read from files of version 5 to 7, which are held in memory; all by default.
 
     Attributes
     ----------
@@ -158,7 +191,7 @@ class MatlabFile:
         When the file is not a MATLAB file, or is incomplete.
     """
 
-    def __init__(self, path: Path, extra: str) -> None:
+    def __init__(self, path: Path, extra: str, names: Sequence[str] | None = None) -> None:
         self.path = path
         self._file: h5py.File | None = None
         try:
@@ -168,7 +201,7 @@ class MatlabFile:
                 self._file = h5py.File(path, "r")
                 self.variables = MatlabStruct(self._file)
             else:
-                self.variables = MatlabStruct(_load_level5(path, extra))
+                self.variables = MatlabStruct(_load_level5(path, extra, names))
         except OSError as error:
             raise _damaged(path, error) from error
 
@@ -178,7 +211,7 @@ class MatlabFile:
             self._file.close()
 
 
-def _load_level5(path: Path, extra: str) -> dict[str, Any]:
+def _load_level5(path: Path, extra: str, names: Sequence[str] | None) -> dict[str, Any]:
     with path.open("rb") as file:
         head = file.read(128)
     if not head.startswith(b"MATLAB") or head[126:128] not in (b"IM", b"MI"):
@@ -187,7 +220,7 @@ def _load_level5(path: Path, extra: str) -> dict[str, Any]:
         )
     reader = require_package("scipy.io", extra)
     try:
-        return dict(reader.loadmat(path))
+        return dict(reader.loadmat(path, variable_names=names))
     except Exception as error:  # a damaged file can raise anything
         raise _damaged(path, error) from error
 
@@ -211,6 +244,52 @@ def _value(stored: Any) -> Any:
     if isinstance(stored, np.ndarray) and stored.dtype.kind == "U":
         return "".join(stored.reshape(-1))
     return stored if isinstance(stored, np.ndarray) and stored.dtype.kind in "biuf" else None
+
+
+def _elements_of(stored: Any) -> list[Any] | None:
+    """Return the stored cells or structs of an array of them; None for other values."""
+    if isinstance(stored, np.ndarray):
+        if not stored.dtype.names and stored.dtype.kind != "O":
+            return None
+        return list(stored.reshape(-1, order="F"))
+    if isinstance(stored, h5py.Dataset):
+        return _referred(stored) if stored.dtype == h5py.ref_dtype else None
+    if not isinstance(stored, h5py.Group) or "MATLAB_sparse" in stored.attrs:
+        return None
+    fields = {name: stored[name] for name in stored}
+    # The fields of an array of structs refer to the values, as cells do, but state no class.
+    if not fields or not all(
+        isinstance(each, h5py.Dataset)
+        and each.dtype == h5py.ref_dtype
+        and "MATLAB_class" not in each.attrs
+        for each in fields.values()
+    ):
+        return [stored]
+    columns = {name: _referred(each) for name, each in fields.items()}
+    count = min(len(values) for values in columns.values())
+    return [{name: values[i] for name, values in columns.items()} for i in range(count)]
+
+
+def _referred(dataset: h5py.Dataset) -> list[Any]:
+    return [dataset.file[reference] for reference in np.ravel(dataset[()])]
+
+
+def _as_struct(stored: Any) -> MatlabStruct:
+    if isinstance(stored, (dict, np.void)):
+        names = stored if isinstance(stored, dict) else (stored.dtype.names or ())
+        return MatlabStruct({name: stored[name] for name in names})
+    value = _value(stored)
+    return value if isinstance(value, MatlabStruct) else MatlabStruct({"value": stored})
+
+
+def _rows_of_text(stored: Any) -> list[str]:
+    """Return the rows of an array of characters, padded with blanks to one length."""
+    if isinstance(stored, np.ndarray) and stored.dtype.kind == "U":
+        return [str(row) for row in stored.reshape(-1)]
+    if not isinstance(stored, h5py.Dataset) or "MATLAB_empty" in stored.attrs:
+        return []
+    codes = np.atleast_2d(stored[()]).T if stored.dtype.kind == "u" else np.zeros((0, 0))
+    return ["".join(chr(code) for code in row) for row in codes]
 
 
 def _class_of(stored: Any) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index, check_rate
+from nwb_ophys.timing import LONGEST_S
 
 # Relative difference up to which two rates are equal except for rounding and jitter.
 TOLERANCE = 0.01
@@ -34,7 +35,9 @@ def sample_times(
     is_stated = ~np.isnan(times)
     if not is_stated.any():
         return None
-    if not is_stated.all():
+    if not (np.abs(times[is_stated]) <= LONGEST_S).all():
+        why = f"a {name} is not finite, or longer than any recording"
+    elif not is_stated.all():
         why = f"only {int(is_stated.sum())} of {times.size} planes state their {name}"
     elif (np.diff(first := times.min(axis=1)) <= 0).any():
         number = int(np.argmax(np.diff(first) <= 0)) + 1

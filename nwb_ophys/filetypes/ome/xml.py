@@ -21,6 +21,7 @@ from nwb_ophys.filetypes.ome.model import (
     OmeImage,
     OmeInstrument,
 )
+from nwb_ophys.metadata import possible_number
 
 Element = ElementTree.Element
 
@@ -184,7 +185,7 @@ def _instrument(element: Element | None, image: Element) -> OmeInstrument:
     if objective is not None:
         words = [objective.get("Manufacturer", ""), objective.get("Model", "")]
         for name, form in (("NominalMagnification", "{:g}x"), ("LensNA", "NA {:g}")):
-            value = _number(objective, name)
+            value = possible_number(_number(objective, name), most=1000)
             words.append("" if value is None else form.format(value))
     return OmeInstrument(
         manufacturer=stated.get("Manufacturer") or None,

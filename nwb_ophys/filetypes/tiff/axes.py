@@ -9,9 +9,10 @@ from xml.etree import ElementTree
 
 import attrs
 
+from nwb_ophys.filetypes.tiff.imagej import IMAGEJ_MARK, imagej_values
 from nwb_ophys.filetypes.tiff.table import PageTable
 
-IMAGEJ_MARK, OME_MARK, SHAPED_MARK = "ImageJ=", "<OME", '"shape":'
+OME_MARK, SHAPED_MARK = "<OME", '"shape":'
 
 
 @attrs.frozen(kw_only=True)
@@ -75,9 +76,8 @@ def _stated(kind: str, sizes: Mapping[str, int], order: Sequence[str]) -> Stated
 
 
 def _imagej_axes(description: str, num_pages: int) -> StatedAxes:
-    """Parse an ImageJ description: lines of ``key=value``."""
-    pairs = (line.split("=", 1) for line in description.splitlines() if "=" in line)
-    values = {key.strip().lower(): value.strip() for key, value in pairs}
+    """Return the axes that an ImageJ description states."""
+    values = imagej_values(description)
 
     def number(key: str) -> int:
         text = values.get(key, "1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy.typing as npt
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.extractors.calibration import Calibration
 from nwb_ophys.extractors.ranges import check_range
+from nwb_ophys.filetypes.tiff.imagej import calibration_of_tiffs
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 
@@ -55,6 +58,14 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         self._num_samples = num_samples
         self._num_planes = num_planes
         self.is_volumetric = num_planes > 1
+
+    @functools.cached_property
+    def calibration(self) -> Calibration | None:
+        """Linear calibration of the pixels that the files state, in whatever format they are."""
+        sources = self._reader.sources
+        # The headers of files that are checked on access are not all read for this.
+        tables = [each.table for each in (sources if isinstance(sources, tuple) else sources[:1])]
+        return calibration_of_tiffs(tables, self._reader.dtype)
 
     @property
     def pages_of_files(self) -> dict[Path, int]:

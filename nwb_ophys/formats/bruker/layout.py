@@ -13,6 +13,7 @@ import numpy.typing as npt
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.truncation import ALLOW_TRUNCATED, report_truncated
 from nwb_ophys.formats.bruker.xml import Frame, PrairieRecording
+from nwb_ophys.timing import LONGEST_S
 
 TIMES = ("absolute_time", "relative_time")
 """Kinds of times of frames, the better one first."""
@@ -86,7 +87,8 @@ class PrairieLayout:
             if name in self.whole.zeros and all(None not in sample for sample in stated):
                 frame_times = np.array(stated, np.float64)
                 starts = frame_times.min(axis=1)
-                if np.isfinite(frame_times).all() and (np.diff(starts) > 0).all():
+                is_possible = bool((np.abs(frame_times) < LONGEST_S).all())
+                if is_possible and (np.diff(starts) > 0).all():
                     times = starts if plane is None else frame_times[:, plane]
                     return np.round(times - self.whole.zeros[name], 9)
         return None

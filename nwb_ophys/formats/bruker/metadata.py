@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
@@ -14,9 +15,11 @@ from nwb_ophys.formats.bruker.layout import PrairieLayout
 from nwb_ophys.formats.bruker.lines import BrukerLineScanExtractor
 from nwb_ophys.formats.bruker.reader import BrukerTiffExtractor, settings_text
 from nwb_ophys.formats.bruker.xml import PrairieRecording
-from nwb_ophys.metadata import camel_case
+from nwb_ophys.metadata import CommonFacts, camel_case, possible_number
 
 _DATE_TIME_TAG = 306
+# Relative difference up to which a setting is the same in all frames.
+_TOLERANCE = 1e-3
 _FORMATS = ("%m/%d/%Y %I:%M:%S %p", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S")
 # Computers of different countries write day and month in different order.
 _AMBIGUOUS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S")
@@ -30,7 +33,7 @@ def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) ->
     extractor : BrukerTiffExtractor
     plane_index : int or None
     """
-    recording = extractor.recording
+    recording = _with_common_settings(extractor.recording, extractor.layout, plane_index)
     line_period = recording.number("scanLinePeriod")
     series = {
         "pmt_gain": recording.number("pmtGain", str(extractor.channel - 1)),
@@ -49,7 +52,7 @@ def describe_images(extractor: BrukerTiffExtractor) -> dict[str, Any]:
     ----------
     extractor : BrukerTiffExtractor
     """
-    recording = extractor.recording
+    recording = _with_common_settings(extractor.recording, extractor.layout)
     kind = recording.cycles[0].type
     what = f"Prairie View sequence of the type '{kind}'." if kind else ""
     description = " ".join(part for part in (what, _series_text(recording)) if part)
@@ -65,7 +68,7 @@ def describe_line_scan(extractor: BrukerLineScanExtractor) -> dict[str, Any]:
     extractor : BrukerLineScanExtractor
     """
     line_scan = extractor.line_scan
-    recording = line_scan.recording
+    recording = _with_common_settings(line_scan.recording, line_scan.layout)
     line = f"Scanned line: {line_scan.definition}." if line_scan.definition else ""
     gain = recording.text("pmtGain", str(extractor.channel - 1))
     parts = [line, f"Gain of the photomultiplier: {gain}." if gain else ""]
@@ -73,6 +76,50 @@ def describe_line_scan(extractor: BrukerLineScanExtractor) -> dict[str, Any]:
     comments = " ".join(part for part in parts if part)
     common = _common(extractor, recording, line_scan.layout)
     return _with_ophys(common, LineScan=[{"comments": comments or None}])
+
+
+def _with_common_settings(
+    recording: PrairieRecording, layout: PrairieLayout, plane_index: int | None = None
+) -> PrairieRecording:
+    """Return a recording without the settings that change between the frames that are read."""
+    planes = slice(None) if plane_index is None else slice(plane_index, plane_index + 1)
+    samples = [[frame.facts for frame in sample[planes]] for sample in layout.samples]
+    by_plane = _powers_by_plane(samples)
+    facts = CommonFacts(f"'{recording.path}'", "frames", _TOLERANCE)
+    latest = None
+    for number, sample in enumerate(samples):
+        for plane, stated in enumerate(sample):
+            if stated is not latest:  # frames with the same facts share them
+                latest = stated
+                own = {key: value for key, value in stated.items() if key not in by_plane}
+                named = {" ".join(key): _number_or_text(value) for key, value in own.items()}
+                where = f"plane {plane} of sample {number}"
+                facts.add(where if len(sample) > 1 else f"sample {number}", named)
+    facts.agreed()
+    settings = {**recording.settings, **samples[0][0], **by_plane}
+    kept = {k: v for k, v in settings.items() if " ".join(k) not in facts.differing}
+    return attrs.evolve(recording, settings=kept)
+
+
+def _powers_by_plane(
+    samples: Sequence[Sequence[Mapping[tuple[str, ...], str]]],
+) -> dict[tuple[str, ...], str]:
+    """Return the powers of lasers that depend on the plane alone, as a list of all planes."""
+    first = samples[0]
+    found = {}
+    for key in {key for facts in first for key in facts if key[0] == "laserPower"}:
+        values = [facts.get(key) for facts in first]
+        is_set = len(set(values)) > 1 and None not in values
+        if is_set and all([facts.get(key) for facts in own] == values for own in samples):
+            found[key] = f"{', '.join(map(str, values))} by plane"
+    return found
+
+
+def _number_or_text(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _with_ophys(common: dict[str, Any], **entries: Any) -> dict[str, Any]:
@@ -146,11 +193,11 @@ def _parse_datetime(text: str, form: str) -> datetime | None:
 
 def _wavelength(recording: PrairieRecording) -> float | None:
     """Return the wavelength in nm of the only laser that was on; None if several were on."""
-    stated = {
-        index: float(value)
-        for index, value in recording.indexed("laserWavelength").items()
-        if value.replace(".", "", 1).isdigit() and float(value) > 0
+    numbers = {
+        index: recording.number("laserWavelength", *index)
+        for index in recording.indexed("laserWavelength")
     }
+    stated = {index: value for index, value in numbers.items() if value}
     # Without a numeric power, a laser counts as on.
     active = [index for index in stated if recording.number("laserPower", *index) != 0]
     return stated[active[0]] if len(active) == 1 else None
@@ -159,7 +206,7 @@ def _wavelength(recording: PrairieRecording) -> float | None:
 def _spacing(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]) -> dict[str, Any]:
     """Return the size of a pixel in metres, and the distance of planes if it is constant."""
     size = [recording.number("micronsPerPixel", axis) for axis in ("XAxis", "YAxis")]
-    if not all(size):
+    if None in size:
         return {}
     steps = _z_steps(depths)
     if steps is not None and len(steps) and np.allclose(steps, steps[0], rtol=1e-3):
@@ -227,8 +274,8 @@ def _plane_text(recording: PrairieRecording, depths: Sequence[tuple[float, ...]]
 def _device_text(recording: PrairieRecording) -> str:
     text, number = recording.text, recording.number
     lens = text("objectiveLens")
-    aperture = number("objectiveLensNA")
-    magnification = number("objectiveLensMag")
+    aperture = possible_number(number("objectiveLensNA"), most=10)
+    magnification = possible_number(number("objectiveLensMag"), most=1000)
     about = [f"NA {aperture:g}"] if aperture else []
     about = [f"{magnification:g}x", *about] if magnification else about
     objective = f"objective {lens} ({', '.join(about)})" if about else f"objective {lens}"
@@ -252,7 +299,7 @@ def _series_text(recording: PrairieRecording) -> str | None:
     parts = [
         f"{words} {recording.text(key)}{unit}"
         for words, (key, unit) in named.items()
-        if recording.text(key)
+        if possible_number(recording.number(key)) is not None
     ]
     for words, key in (("laser power", "laserPower"), ("laser wavelength", "laserWavelength")):
         listed = settings_text(recording, key)

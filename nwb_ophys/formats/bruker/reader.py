@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.extractors.choices import index_of_name
-from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.extractors.ranges import check_index, check_stated_rate
 from nwb_ophys.filetypes.files import require_file
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
@@ -283,8 +283,14 @@ def _rate(
             f"'{recording.path}' states neither the times of frames nor framePeriod, so the rate "
             "is unknown; correct a copy of the XML file, and give that copy."
         )
-    averaged = recording.number("rastersPerFrame") or 1
-    return 1 / (period * layout.num_planes * averaged)
+    averaged, text = recording.number("rastersPerFrame"), recording.text("rastersPerFrame")
+    if text and (averaged is None or averaged < 1):
+        raise SourceError(
+            f"'{recording.path}' states rastersPerFrame = {text!r}; it must be a number of at "
+            "least 1. Correct it in a copy of the file."
+        )
+    rate = 1 / (period * layout.num_planes * (averaged or 1))
+    return check_stated_rate(recording.path, rate, "framePeriod with rastersPerFrame")
 
 
 def settings_text(recording: PrairieRecording, name: str) -> list[Any]:

@@ -8,6 +8,7 @@ values, version 4 a flat ``Key`` per value, such as ``micronsPerPixel_XAxis``.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,26 @@ from nwb_ophys.filetypes.xml import read_xml
 
 Settings = dict[tuple[str, ...], str]
 """Values by key and indices, such as ``("positionCurrent", "ZAxis", "0")``."""
+
+FACTS = frozenset(
+    (
+        "activeMode",
+        "bitDepth",
+        "dwellTime",
+        "framePeriod",
+        "laserPower",
+        "laserWavelength",
+        "micronsPerPixel",
+        "objectiveLens",
+        "objectiveLensMag",
+        "objectiveLensNA",
+        "opticalZoom",
+        "pmtGain",
+        "rastersPerFrame",
+        "scanLinePeriod",
+    )
+)
+"""Keys of the settings that the metadata state, and that may change from frame to frame."""
 
 _FLAT_KEY = re.compile(r"(.+?)_(XAxis|YAxis|ZAxis|\d+)$")
 _Z = ("positionCurrent", "ZAxis")
@@ -53,6 +74,8 @@ class Frame:
     files : tuple of FrameFile
     stage : tuple of float or None
         Position of the stage along x and y, in micrometres.
+    facts : Mapping
+        Settings of ``FACTS`` at this frame.
     """
 
     index: int
@@ -61,6 +84,7 @@ class Frame:
     z: tuple[float, ...]
     files: tuple[FrameFile, ...]
     stage: tuple[float, float] | None = None
+    facts: Mapping[tuple[str, ...], str] = attrs.field(factory=dict, eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -133,7 +157,7 @@ class PrairieRecording:
     cycles: tuple[Cycle, ...]
 
     def number(self, *key: str) -> float | None:
-        """Return a setting as a number; None if it is missing or not a number."""
+        """Return a setting as a finite number; None if it is missing or something else."""
         return _float(self.settings.get(key))
 
     def text(self, *key: str) -> str:
@@ -182,6 +206,7 @@ class _Parser:
         self.of_cycle: Settings = {}
         self.first: Settings = {}
         self.first_of_cycle: Settings = {}
+        self.facts: Settings = {}
         self.line = ""
         self.descriptions: Settings = {}
         self.frames: list[Frame] = []
@@ -221,8 +246,15 @@ class _Parser:
         everything = self.common | self.of_cycle | own
         self.first = self.first or everything
         self.first_of_cycle = self.first_of_cycle or everything
+        self._update_facts(everything)
         self.frames.append(self._frame(element, everything))
         element.clear()
+
+    def _update_facts(self, settings: Settings) -> None:
+        """Keep the facts of the latest frame; frames with the same facts share one dictionary."""
+        facts = {key: value for key, value in settings.items() if key[0] in FACTS}
+        if facts != self.facts:
+            self.facts = facts
 
     def _end_cycle(self, element: Any) -> None:
         number = _int(element.get("cycle"), len(self.cycles) + 1)
@@ -242,6 +274,7 @@ class _Parser:
             absolute_time=_float(element.get("absoluteTime")),
             z=_positions(settings),
             stage=_stage(settings),
+            facts=self.facts,
             files=tuple(sorted(files, key=lambda file: file.channel)),
         )
 
@@ -338,10 +371,12 @@ def _attributes(element: Any) -> str:
 
 
 def _float(text: str | None) -> float | None:
+    """Return a finite number; None for other texts."""
     try:
-        return None if text is None else float(text)
+        number = math.nan if text is None else float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _int(text: str | None, default: int) -> int:

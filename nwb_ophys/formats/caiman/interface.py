@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.paths import PathProbe
@@ -18,6 +19,12 @@ class CaimanSource:
     """Source arguments of a CaImAn file."""
 
     file_path: Path = argument("HDF5 file that CaImAn saved.")
+    sampling_frequency: float | None = argument(
+        "Samples of the traces per second; required if the file states no rate (params/data/fr), "
+        "which this one replaces.",
+        default=None,
+        schema={"exclusiveMinimum": 0},
+    )
 
 
 class CaimanSegmentationInterface(SegmentationInterface):
@@ -32,7 +39,7 @@ class CaimanSegmentationInterface(SegmentationInterface):
         from nwb_ophys.optional import require_package
 
         require_package("scipy", "caiman")
-        return CaimanExtractor(source.file_path)
+        return CaimanExtractor(source.file_path, source.sampling_frequency)
 
     def describe(self) -> Mapping[str, Any]:
         """Return a description of the components; the file states nothing about the microscope."""
@@ -66,15 +73,17 @@ class CaimanSegmentationInterface(SegmentationInterface):
     @classmethod
     def movie_files(cls, path: Path) -> Sequence[str]:
         """Return the names of the movie files that CaImAn read (``params/data/fnames``)."""
-        import h5py
+        from nwb_ophys.formats.caiman.estimates import EstimatesFile
 
         try:
-            with h5py.File(path, "r") as file:
-                stated = file.get("params/data/fnames")
-                values = [] if not isinstance(stated, h5py.Dataset) else stated[()]
-        except (OSError, RuntimeError, KeyError):  # damaged; opening the file raises with words
+            file = EstimatesFile(path)
+        except CorruptSourceError:  # opening the file raises with words
             return ()
-        names = values.ravel().tolist() if hasattr(values, "ravel") else [values]
-        texts = [each.decode("utf-8", "replace") for each in names if isinstance(each, bytes)]
+        try:
+            texts = file.texts("params/data/fnames")
+        except CorruptSourceError:
+            return ()
+        finally:
+            file.close()
         # PureWindowsPath parts the paths of all systems.
         return [PureWindowsPath(text).name for text in texts]

@@ -1,13 +1,16 @@
-"""Reader of CaImAn's output, which corrects the reader of roiextractors.
+"""Reader of CaImAn's output, in all forms that CaImAn itself loads.
 
-That reader cannot read volumes; holds all traces in memory; reads an evaluation that accepted no
-component as one that accepted all; calls the sum of the background's footprints the movie's mean;
-rounds masks to float32; and does not name damaged files in errors.
+roiextractors' own reader is not used. It cannot read volumes, a background in a sparse matrix,
+dense components, null datasets or a field that is stated elsewhere; holds all traces in memory;
+reads an evaluation that accepted no component as one that accepted all; calls the sum of the
+background's footprints the movie's mean; rounds masks to float32; and does not name damaged files
+in errors.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,179 +18,319 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import CaimanSegmentationExtractor
+from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import _ROIMasks
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, as_sentence
+from nwb_ophys.extractors.ranges import check_stated_rate
+from nwb_ophys.formats.caiman.estimates import DIMS, RATE, EstimatesFile
 from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin
-from nwb_ophys.rois.traces import SummedTraces
+from nwb_ophys.rois.traces import Response, SummedTraces, TransposedTraces
 
-_PARTS = ("estimates/A/data", "params/data/dims", "params/data/fr")
-# Places of the field, (rows, columns[, planes]), in the order in which they are asked.
-_DIMS = ("params/data/dims", "dims", "estimates/dims")
+# Traces of components by CaImAn's names; "YrA", the residuals, is "R" in some files.
+_TRACES = ("C", "YrA", "F_dff", "S")
+_KINDS = {"F_dff": "dff", "C": "denoised", "S": "deconvolved"}
+
+_QUALITIES = {
+    "SNR_comp": ("snr", "Signal-to-noise ratio of the component."),
+    "r_values": ("r_values", "Correlation in space of the component with the movie."),
+    "cnn_preds": ("cnn_preds", "Prediction of CaImAn's neural network, from 0 to 1 (neuron)."),
+}
 
 
-# Traces that may be of other components than the masks, and can be left out.
-_RECOMPUTED = ("F_dff", "S")
-
-
-class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type: ignore[misc]
+class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
     """Components, traces and background of a file that CaImAn saved.
 
     Parameters
     ----------
     file_path : pathlib.Path
+    sampling_frequency : float, optional
+        Samples of the traces per second, in place of the rate in the file.
 
     Raises
     ------
     CorruptSourceError
-        When CaImAn did not save the file, or it is damaged.
+        When CaImAn did not save the file, it is damaged, or it does not state a rate.
     """
 
     extractor_name = "CaimanExtractor"
 
-    def __init__(self, file_path: Path) -> None:
-        _check(Path(file_path))
+    def __init__(self, file_path: Path, sampling_frequency: float | None = None) -> None:
+        super().__init__()
+        self.file_path = Path(file_path)
         self._left_out: list[str] = []
+        self._other_left_out: list[str] = []
+        self._file = EstimatesFile(self.file_path)
+        self._dataset_file = self._file.file  # as in roiextractors' readers of HDF5 files
         try:
-            super().__init__(file_path)
-            self._check_counts()
-            self._mend_acceptance()
-            self._num_planes = int((*self.get_frame_shape(), 1)[2])
+            self._field = self._checked_field()
+            self._sampling_frequency = self._checked_rate(sampling_frequency)
+            self._read()
         except Exception as error:  # a damaged file can raise anything
-            self.__del__()
+            self._file.close()
             if isinstance(error, CorruptSourceError):
                 raise
             raise CorruptSourceError(
-                f"'{file_path}' cannot be read as CaImAn's output: {error}. It may be damaged."
+                f"'{file_path}' cannot be read as CaImAn's output: {as_sentence(error)} It may be "
+                "damaged."
             ) from error
-        if self._left_out:
-            warnings.warn(
-                f"'{file_path}': {'; '.join(self._left_out)}. These traces are left out; compute "
-                "them again in CaImAn to have them.",
-                UserWarning,
-                stacklevel=2,
-            )
+        self._warn_of_left_out()
 
-    def _check_counts(self) -> None:
-        """Check that masks and traces have the same components, samples and field."""
-        masks, pixels = int(self._estimates["A/shape"][1]), int(self._estimates["A/shape"][0])
-        field = tuple(map(int, self.get_frame_shape()))
-        self.get_sampling_frequency()  # raises where it is not a number
-        faults = {f"A has {pixels} pixels for a field of {field}": pixels != np.prod(field)}
-        for response in self._roi_responses:
-            of_background = response.response_type == "background"
-            samples, components = response.data.shape
-            faults |= {
-                f"the {response.response_type} traces are of {components} components, the masks of "
-                f"{masks}": not of_background and components != masks,
-                f"the {response.response_type} traces have {samples} samples, the first ones "
-                f"{self.get_num_samples()}": masks > 0 and samples != self.get_num_samples(),
-            }
-        for name, image in self._summary_images.items():
-            faults[f"the {name} image has the shape {image.shape}"] = image.shape != field
-        fault = next((what for what, is_wrong in faults.items() if is_wrong), None)
-        if fault is not None:
-            raise CorruptSourceError(
-                f"'{self.file_path}' is damaged or incomplete: {fault} in its estimates."
-            )
+    def _read(self) -> None:
+        cells = self._matrix_of_components()
+        self._roi_ids: list[Any] = list(range(cells.shape[1]))
+        self._mask_type = cells.dtype
+        background = self._background(cells)
+        self._num_planes = int((*self._field, 1)[2])
+        self._read_traces(len(self._roi_ids), background.shape[1])
+        self._roi_masks = self._masks(cells, background)
+        self._read_image()
+        self._read_acceptance()
+        self._read_qualities()
 
-    def _mend_acceptance(self) -> None:
-        """Keep acceptance only where CaImAn evaluated components."""
-        roi_ids = self.get_roi_ids()
-        rejected = self._indices("idx_components_bad")
-        accepted = self._indices("idx_components")
-        if not any(indices is not None and len(indices) for indices in (accepted, rejected)):
-            self._properties.pop("is_accepted", None)
-            return
-        flags = np.zeros(len(roi_ids), dtype=bool)
-        flags[accepted if accepted is not None else []] = True
-        description = "Whether CaImAn's evaluation accepted the component."
-        self.set_property("is_accepted", flags, roi_ids, description=description)
+    # --- what is needed ---------------------------------------------------------------------------
 
-    def _indices(self, name: str) -> Any:
-        """Return indices of components; None where CaImAn wrote a placeholder."""
-        dataset = self._estimates.get(name)
-        if dataset is None or dataset.ndim != 1:
-            return None
-        return dataset[:].astype(int)
-
-    def get_frame_shape(self) -> tuple[int, ...]:
+    def _checked_field(self) -> tuple[int, ...]:
         """Return (rows, columns[, planes])."""
-        dims = _stated_dims(self._dataset_file)  # present, since the file was checked
-        return () if dims is None else tuple(int(size) for size in dims)
+        for place in ("estimates", "estimates/A"):
+            if self._file.get(place) is None:
+                raise CorruptSourceError(
+                    f"'{self.file_path}' is not CaImAn's output: it has no {place}, or it is None. "
+                    "Give the HDF5 file that CaImAn's save() wrote after components were found."
+                )
+        dims = self._file.dims()
+        if dims is not None:
+            return dims
+        absent = all(self._file.get(place) is None for place in DIMS)
+        what = f"it has no {', no '.join(DIMS)}" if absent else f"{DIMS[0]} is something else"
+        raise CorruptSourceError(
+            f"'{self.file_path}' does not state the field: {what}. {DIMS[0]} must hold rows and "
+            "columns, and planes if there are several. Save the results again with CaImAn's save()."
+        )
 
-    def _raw_trace_extractor_read(self) -> SummedTraces | None:
-        """Return the sum of the denoised traces and their residuals, computed when sliced."""
-        parts = [self._trace_extractor_read(name) for name in ("C", "YrA")]
-        return None if any(part is None for part in parts) else SummedTraces(*parts)
+    def _checked_rate(self, given: float | None) -> float:
+        stated = self._file.number(RATE)
+        if given is not None:
+            return float(given)
+        if stated is None or stated <= 0:
+            place = self._file.get("params/data")
+            there = isinstance(place, h5py.Group) and RATE.rsplit("/", 1)[1] in place
+            what = f"{RATE} cannot be read as a rate" if there else f"it has no {RATE}"
+            raise CorruptSourceError(
+                f"'{self.file_path}' does not state the rate of its traces: {what}. Give "
+                "sampling_frequency, in samples per second."
+            )
+        return check_stated_rate(self.file_path, stated, RATE)
 
-    def _trace_extractor_read(self, field: str) -> Any:
-        """Return a trace, (samples, components), or None where it is absent or of others.
+    def _matrix_of_components(self) -> Any:
+        """Return the footprints, (pixels, components), as a matrix that is sparse by column."""
+        cells, num_pixels = self._file.matrix("estimates/A"), int(np.prod(self._field))
+        if cells is None:
+            raise ValueError("estimates/A is neither a sparse matrix nor an array of numbers.")
+        if cells.shape[0] != num_pixels:
+            raise ValueError(f"A has {cells.shape[0]} pixels for a field of {self._field}.")
+        return cells
+
+    # --- what can be left out ---------------------------------------------------------------------
+
+    def _background(self, cells: Any) -> Any:
+        """Return the footprints of the background, (pixels, components)."""
+        found, problem = None, ""
+        try:
+            found = self._file.matrix("estimates/b")
+        except (ValueError, CorruptSourceError) as error:
+            problem = f"b, the footprints of the background, cannot be read ({error})"
+        if found is not None and found.shape[0] != cells.shape[0]:
+            problem = f"b has {found.shape[0]} pixels, the field {cells.shape[0]}"
+        if problem:
+            self._other_left_out.append(problem)
+        if found is None or problem:
+            return type(cells)((cells.shape[0], 0), dtype=cells.dtype)
+        return found
+
+    def _read_traces(self, num_cells: int, num_background: int) -> None:
+        """Set the traces of the components and the background that fit their masks."""
+        found = {name: self._file.traces(f"estimates/{name}") for name in _TRACES}
+        if found["YrA"] is None:
+            found["YrA"] = self._file.traces("estimates/R")
+        fitting = {
+            name: trace
+            for name, trace in found.items()
+            if trace is not None and self._fits(name, trace, num_cells)
+        }
+        background = self._file.traces("estimates/f")
+        if background is not None and not self._fits("f", background, num_background):
+            background = None
+        lengths = Counter(trace.shape[1] for trace in fitting.values())
+        if not lengths and background is not None:
+            lengths[background.shape[1]] += 1
+        self._num_samples = lengths.most_common(1)[0][0] if lengths else 0
+        fitting = {n: t for n, t in fitting.items() if self._is_as_long(n, t)}
+        if background is not None and not self._is_as_long("f", background):
+            background = None
+        self._set_responses(fitting, background, num_background)
+
+    def _fits(self, name: str, trace: Any, expected: int) -> bool:
+        """Return whether a trace is of as many components as the masks, and note it if not.
 
         After components were merged or removed by hand, traces that CaImAn did not compute again
         are still those of the former components.
         """
-        stored, count = self._estimates.get(field), int(self._estimates["A/shape"][1])
-        is_matrix = isinstance(stored, h5py.Dataset) and stored.ndim == 2
-        if field in _RECOMPUTED and is_matrix and stored.shape[0] != count:
-            self._left_out.append(
-                f"{field} is of {stored.shape[0]} components, the masks of {count}"
+        if trace.shape[0] == expected:
+            return True
+        of = "masks" if name != "f" else "background's footprints"
+        self._left_out.append(f"{name} is of {trace.shape[0]} components, the {of} of {expected}")
+        return False
+
+    def _is_as_long(self, name: str, trace: Any) -> bool:
+        if trace.shape[1] == self._num_samples:
+            return True
+        self._left_out.append(
+            f"{name} has {trace.shape[1]} samples, most traces {self._num_samples}"
+        )
+        return False
+
+    def _set_responses(self, fitting: dict[str, Any], background: Any, num_background: int) -> None:
+        traces: dict[str, Any] = {
+            _KINDS[name]: TransposedTraces(trace)
+            for name, trace in fitting.items()
+            if name in _KINDS
+        }
+        if "YrA" in fitting and "C" in fitting:
+            residual = TransposedTraces(fitting["YrA"])
+            traces["raw"] = SummedTraces(traces["denoised"], residual)
+        self._roi_responses = [
+            Response(kind, traces[kind], list(self._roi_ids))
+            for kind in ("raw", "dff", "denoised", "deconvolved")
+            if kind in traces
+        ]
+        if background is not None:
+            ids = [f"background{index}" for index in range(num_background)]
+            self._roi_responses.append(Response("background", TransposedTraces(background), ids))
+
+    def _read_image(self) -> None:
+        """Set the correlation image; the background's footprints are not the movie's mean."""
+        image = self._file.array("estimates/Cn")
+        if image is None:
+            return
+        if image.shape != self._field:
+            self._other_left_out.append(
+                f"the image Cn has the shape {image.shape}, the field {self._field}"
             )
-            return None
-        return super()._trace_extractor_read(field)
+            return
+        self._summary_images["correlation"] = image[()]
 
-    def _summary_image_read(self) -> None:
-        """Return None: the background's footprints are not the mean of the movie."""
+    def _read_acceptance(self) -> None:
+        """Set acceptance where components were evaluated, or accepted and rejected by hand."""
+        evaluated = [self._indices(name) for name in ("idx_components", "idx_components_bad")]
+        by_hand = [self._indices(name) for name in ("accepted_list", "rejected_list")]
+        if not any(map(len, (*evaluated, *by_hand))):
+            return
+        accepted = self._flags(evaluated[0])
+        rejected = ~accepted if any(map(len, evaluated)) else self._flags([])
+        for own, other, chosen in (
+            (accepted, rejected, by_hand[0]),
+            (rejected, accepted, by_hand[1]),
+        ):
+            own[chosen], other[chosen] = True, False
+        how = "evaluation" + (", or a person," if any(map(len, by_hand)) else "")
+        self._set("is_accepted", accepted, f"Whether CaImAn's {how} accepted the component.")
+        if not np.array_equal(rejected, ~accepted):
+            self._set("is_rejected", rejected, "Whether a person rejected the component.")
+        if any(map(len, by_hand)):
+            words = np.full(len(accepted), "unassigned", dtype="U10")
+            words[by_hand[0]], words[by_hand[1]] = "accepted", "rejected"
+            self._set(
+                "curation",
+                words,
+                "Decision by hand: accepted (accepted_list), rejected (rejected_list) or "
+                "unassigned.",
+            )
 
-    def _create_roi_masks(self) -> _ROIMasks | None:
-        """Return the footprints of components and of the background from CaImAn's matrices.
+    def _flags(self, indices: Any) -> NDArray[np.bool_]:
+        flags = np.zeros(len(self._roi_ids), dtype=bool)
+        flags[np.asarray(indices, dtype=int)] = True
+        return flags
 
-        The matrices are sparse by column, and number the pixels of the field column by column,
-        those of a volume plane by plane.
+    def _indices(self, name: str) -> NDArray[Any]:
+        """Return indices of components; empty where CaImAn wrote none, or those of others."""
+        stored, count = self._file.array(f"estimates/{name}"), len(self._roi_ids)
+        if stored is None:
+            return np.zeros(0, dtype=int)
+        found = np.asarray(stored[()]).reshape(-1)
+        if found.dtype == bool and len(found) == count:
+            return np.flatnonzero(found)
+        indices = found.astype(int)
+        others = indices[(indices < 0) | (indices >= count)]
+        if len(others):
+            self._other_left_out.append(
+                f"{name} names the component {others[-1]}, the masks are of {count}, from 0"
+            )
+            return np.zeros(0, dtype=int)
+        return indices
+
+    def _read_qualities(self) -> None:
+        for name, (key, description) in _QUALITIES.items():
+            stored, count = self._file.array(f"estimates/{name}"), len(self._roi_ids)
+            values = None if stored is None else np.asarray(stored[()])
+            if values is not None and values.ndim == 2 and 1 in values.shape:
+                values = values.reshape(-1)  # the network's predictions have a column
+            if values is None or not count:
+                continue
+            if len(values) != count:
+                self._other_left_out.append(
+                    f"{name} is of {len(values)} components, the masks of {count}"
+                )
+                continue
+            self._set(key, values, description)
+
+    def _set(self, key: str, values: NDArray[Any], description: str) -> None:
+        self.set_property(key, values, self._roi_ids, description=description)
+
+    def _warn_of_left_out(self) -> None:
+        if self._left_out:
+            warnings.warn(
+                f"'{self.file_path}': {'; '.join(self._left_out)}. These traces are left out; "
+                "compute them again in CaImAn to have them.",
+                UserWarning,
+                stacklevel=3,
+            )
+        if isinstance(self._file.get("estimates/discarded_components"), h5py.Group):
+            self._other_left_out.append(
+                "discarded_components holds components that a selection removed"
+            )
+        if self._other_left_out:
+            warnings.warn(
+                f"'{self.file_path}': {'; '.join(self._other_left_out)}. This is left out.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    # --- masks ------------------------------------------------------------------------------------
+
+    def _masks(self, cells: Any, background: Any) -> _ROIMasks:
+        """Return the footprints of components and of the background.
+
+        The matrices number the pixels of the field column by column, those of a volume plane by
+        plane.
         """
-        from scipy.sparse import csc_matrix
-
-        parts = [self._estimates[f"A/{part}"] for part in ("data", "indices", "indptr")]
-        if not all(part.ndim for part in parts):
-            return None
-        # roiextractors treats a matrix without weights as absent, and so drops the background.
-        values = tuple(part[:] for part in parts)
-        cells = csc_matrix(values, shape=tuple(self._estimates["A/shape"][:]))
-        dense = self._background(cells)
-        component, place = np.nonzero(dense)
-        kept = cells.data != 0
-        places = np.concatenate([cells.indices[kept], place])
-        counts = np.bincount(component, minlength=len(dense))
-        ends = np.append(0, np.cumsum(kept))[cells.indptr[1:]]
-        frame_shape = tuple(map(int, self.get_frame_shape()))
-        rows, columns, *planes = np.unravel_index(places, frame_shape, order="F")
+        kept = [matrix.data != 0 for matrix in (cells, background)]
+        parts = list(zip((cells, background), kept, strict=True))
+        places = np.concatenate([matrix.indices[own] for matrix, own in parts])
+        counts = [np.diff(np.append(0, np.cumsum(own))[m.indptr]) for m, own in parts]
+        rows, columns, *planes = np.unravel_index(places, self._field, order="F")
         pixels = PixelLists(
             coordinates=tuple(axis.astype(np.int32) for axis in (columns, rows, *planes)),
-            weights=np.concatenate([cells.data[kept], dense[component, place]]),
-            ends=np.append(ends, np.count_nonzero(kept) + np.cumsum(counts)),
-            field_shape=field_of(frame_shape),
+            weights=np.concatenate([matrix.data[own] for matrix, own in parts]),
+            ends=np.cumsum(np.concatenate(counts)),
+            field_shape=field_of(self._field),
             image_dtype=cells.dtype,
         )
-        ids = list(range(cells.shape[1])) if self._roi_ids is None else list(self._roi_ids)
-        ids += [f"background{index}" for index in range(len(dense))]
+        ids = [*self._roi_ids, *(f"background{i}" for i in range(background.shape[1]))]
         id_map = {roi_id: index for index, roi_id in enumerate(ids)}
         form = "nwb-voxel_mask" if planes else "nwb-pixel_mask"
-        return _ROIMasks(RoiMaskList(pixels), form, frame_shape, id_map)
-
-    def _background(self, cells: Any) -> NDArray[Any]:
-        """Return the footprints of the background, (components, pixels).
-
-        CaImAn stores them as an array, or as a sparse matrix like that of the components.
-        """
-        stored = self._estimates.get("b")
-        if isinstance(stored, h5py.Group):
-            parts = tuple(stored[part][:] for part in ("data", "indices", "indptr"))
-            return type(cells)(parts, shape=tuple(stored["shape"][:])).toarray().T  # type: ignore[no-any-return]
-        is_absent = stored is None or self._is_scalar_dataset(stored)
-        dense = np.zeros((cells.shape[0], 0), cells.dtype) if is_absent else stored[()]
-        return np.asarray(dense).reshape(len(dense), -1).T
+        return _ROIMasks(RoiMaskList(pixels), form, self._field, id_map)
 
     def get_ragged_pixels(self, ids: Sequence[Any], of_background: bool = False) -> PixelLists:
         """Return the pixels of components, in the precision that CaImAn wrote."""
@@ -206,41 +349,31 @@ class CaimanExtractor(FastPropertiesMixin, CaimanSegmentationExtractor):  # type
         return self._images(self.get_background_ids() if background_ids is None else background_ids)
 
     def _images(self, ids: Any) -> NDArray[Any]:
-        images = np.zeros((*self.get_frame_shape(), len(ids)), self._estimates["A/data"].dtype)
+        images = np.zeros((*self._field, len(ids)), self._mask_type)
         for position, component in enumerate(ids):
             *axes, weights = self._roi_masks.get_roi_pixel_mask(component).T
             images[(*(axis.astype(int) for axis in axes), position)] = weights
         return images
 
+    # --- sizes and times --------------------------------------------------------------------------
+
+    def get_frame_shape(self) -> tuple[int, ...]:
+        """Return (rows, columns[, planes])."""
+        return self._field
+
+    def get_num_samples(self) -> int:
+        """Return the number of samples of the traces; 0 when there are none."""
+        return self._num_samples
+
+    def get_num_rois(self) -> int:
+        """Return the number of components."""
+        return len(self._roi_ids)
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> None:
+        """Return None: CaImAn states no times."""
+
     def __del__(self) -> None:
-        if getattr(self, "_dataset_file", None) is not None:
-            self._dataset_file.close()
-
-
-def _stated_dims(file: h5py.File) -> NDArray[Any] | None:
-    """Return the field from the first place with numbers; CaImAn writes None in others."""
-    for place in _DIMS:
-        stored = file.get(place)
-        if isinstance(stored, h5py.Dataset) and stored.dtype.kind in "iuf":
-            return np.asarray(stored[()]) if stored.shape in ((2,), (3,)) else None
-    return None
-
-
-def _check(path: Path) -> None:
-    if path.is_dir():
-        raise CorruptSourceError(f"'{path}' is a folder; give the HDF5 file that CaImAn saved.")
-    try:
-        with h5py.File(path, "r") as file:
-            missing = [part for part in _PARTS if part not in file]
-            if missing:
-                raise CorruptSourceError(
-                    f"'{path}' is not CaImAn's output: it has no {missing[0]}. Give the HDF5 file "
-                    "that CaImAn's save() wrote."
-                )
-            if _stated_dims(file) is None:
-                raise CorruptSourceError(
-                    f"'{path}' does not state the field: params/data/dims must hold rows and "
-                    "columns, and planes if there are several."
-                )
-    except (OSError, RuntimeError, KeyError, UnicodeError) as error:
-        raise CorruptSourceError(f"'{path}' is not a whole HDF5 file: {error}.") from error
+        if getattr(self, "_file", None) is not None:
+            self._file.close()

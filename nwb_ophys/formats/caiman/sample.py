@@ -37,6 +37,8 @@ def write_caiman(
     num_background_components: int = 2,
     accepted: Sequence[int] | None = None,
     cnn_predictions: bool = True,
+    shifts: Array | Sequence[Array] = (),
+    memory_map: str | Path | None = None,
 ) -> Path:
     """Write a recording as CaImAn saves its estimates and parameters.
 
@@ -59,6 +61,11 @@ def write_caiman(
         rest are rejected. By default there is no evaluation, and no qualities are written.
     cnn_predictions : bool
         Whether the evaluation used the neural network; without it ``cnn_preds`` is empty.
+    shifts : array-like
+        Number of pixels by which motion correction moved each frame: rows and columns, (samples,
+        2), or a pair of arrays, (samples, patches).
+    memory_map : str or pathlib.Path, optional
+        The memory map of the corrected movie (``mmap_file``).
 
     Returns
     -------
@@ -84,11 +91,13 @@ def write_caiman(
         "dims": list(recording.field_shape),
         "center": np.array([_center(pixels) for pixels in recording.pixel_masks]),
         "nr": recording.num_cells,
-        "shifts": np.zeros(0),
+        "shifts": np.array(shifts, dtype=np.float64),
         "sn": np.sqrt(_flatten(recording.mean_image())),
     }
     with h5py.File(path, "w") as file:
         _write_values(file, {"dims": list(recording.field_shape), "dview": None})
+        if memory_map is not None:
+            _write_values(file, {"mmap_file": str(memory_map)})
         _write_values(file, {"remove_very_bad_comps": False, "skip_refinement": False})
         _write_values(file.create_group("estimates"), estimates)
         _write_values(file.create_group("estimates/A"), _sparse_masks(recording))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import attrs
 
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.interfaces.streams import Part, named_parts
 from nwb_ophys.paths import PathProbe
@@ -82,6 +83,11 @@ class CnmfeSegmentationInterface(SegmentationInterface):
         from nwb_ophys.formats.cnmfe.reader import CNMFE_KINDS
 
         return part_of(self.source, CNMFE_KINDS)
+
+    def made_from(self) -> MadeFrom:
+        """Return the name of the movie file that CNMF-E read."""
+        name = PureWindowsPath(self.extractor.movie_path).name  # parts the paths of all systems
+        return MadeFrom(files=(name,) if name else ())
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:

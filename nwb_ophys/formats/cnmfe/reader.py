@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
-from nwb_ophys.extractors.ranges import check_rate
+from nwb_ophys.extractors.ranges import check_rate, check_stated_rate
 from nwb_ophys.filetypes.matlab.rois import as_pixels, as_traces, count_rois
 from nwb_ophys.filetypes.matlab.structs import (
     find_struct,
@@ -55,6 +55,11 @@ class CnmfeExtractor(PixelRois):
         Samples per second; required where the file does not state them.
     output_struct_name : str, optional
         Name of the struct, where there are several.
+
+    Attributes
+    ----------
+    movie_path : str
+        Path of the movie on the computer on which CNMF-E ran; empty if it is not stated.
 
     Raises
     ------
@@ -94,6 +99,7 @@ class CnmfeExtractor(PixelRois):
             if found is not None:
                 self._summary_images[image] = found
         self._set_numbers(output)
+        self.movie_path = output.text("file") or ""
 
     def _traces_of(
         self, output: MatlabStruct, fields: dict[str, str], num_rois: int
@@ -137,15 +143,30 @@ class CnmfeExtractor(PixelRois):
                 UserWarning,
                 stacklevel=2,
             )
-        return float(stated if given is None else given)  # type: ignore[arg-type]
+        if given is not None:
+            return float(given)
+        return check_stated_rate(self._file.path, float(stated or 0), "Fs")
 
     def _set_numbers(self, output: MatlabStruct) -> None:
-        """Set the numbers that CNMF-E gave its components as a property."""
-        numbers = output.get("ids")
-        if hasattr(numbers, "shape") and math.prod(numbers.shape) == self.get_num_rois() > 0:
+        """Set the numbers and the tags that CNMF-E gave its components as properties.
+
+        Tags name what is suspicious of a component, for a user to decide: they are no acceptance.
+        """
+        described = {
+            "ids": ("cnmfe_id", "Number of the component in CNMF-E (ids)."),
+            "tags": (
+                "cnmfe_tags",
+                "Bits that CNMF-E set for what is suspicious of the component (tags), such as few "
+                "pixels; 0 for nothing.",
+            ),
+        }
+        for field, (key, description) in described.items():
+            numbers = output.get(field)
+            if not hasattr(numbers, "shape") or math.prod(numbers.shape) != self.get_num_rois():
+                continue
             values = np.asarray(numbers).reshape(-1).astype(np.int64)
-            description = "Number of the component in CNMF-E (ids)."
-            self.set_property("cnmfe_id", values, self._roi_ids, description=description)
+            if len(values) and (field == "ids" or values.any()):
+                self.set_property(key, values, self._roi_ids, description=description)
 
 
 def _field_of(output: MatlabStruct, weights: Any) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ The fields are those of EXTRACT's documentation, https://github.com/schnitzer-la
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -92,12 +93,30 @@ class ExtractExtractor(PixelRois):
         self._set_acceptance(output)
 
     def _set_acceptance(self, output: MatlabStruct) -> None:
-        """Set which cells passed EXTRACT's final check of quality as a property."""
+        """Set which cells passed EXTRACT's final check of quality as a property.
+
+        Flags other than 0 and 1 say more than that, and are a property of their own.
+        """
         flags = output.get("info/cellcheck/is_bad")
-        if hasattr(flags, "shape") and math.prod(flags.shape) == self.get_num_rois() > 0:
-            passed = np.asarray(flags).reshape(-1) == 0
-            description = "Whether the cell passed EXTRACT's final check of quality."
-            self.set_property("is_accepted", passed, self._roi_ids, description=description)
+        count = self.get_num_rois()
+        if not hasattr(flags, "shape") or not count or not math.prod(flags.shape):
+            return
+        if math.prod(flags.shape) != count:
+            warnings.warn(
+                f"'{self._file.path}': cellcheck.is_bad has {math.prod(flags.shape)} flags for "
+                f"{count} cells; it is left out, so that no cell is accepted or rejected.",
+                UserWarning,
+                stacklevel=4,
+            )
+            return
+        failed = np.asarray(flags).reshape(-1)
+        passed = "Whether the cell passed EXTRACT's final check of quality."
+        described = {"is_accepted": (failed == 0, passed)}
+        if not np.isin(failed, (0, 1)).all():
+            what = "Flag of EXTRACT's final check (cellcheck.is_bad); 0 if the cell passed."
+            described["is_bad"] = (failed, what)
+        for key, (values, description) in described.items():
+            self.set_property(key, values, self._roi_ids, description=description)
 
 
 def _field_of(output: MatlabStruct) -> tuple[int, int] | None:

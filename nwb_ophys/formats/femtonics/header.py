@@ -17,11 +17,17 @@ import numpy as np
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
+from nwb_ophys.metadata import is_unset_clock, possible_number
 from nwb_ophys.paths import natural_order
 
 # Files contain both the micro sign and the Greek letter mu.
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "\u00b5m": 1e-6, "\u03bcm": 1e-6, "nm": 1e-9}
+# Number of the kind of conversion with a scale and an offset.
+_LINEAR = 1
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6}
+
+#: Attribute with the time between frames.
+TIME_STEP = "ZAxisConversionConversionLinearScale"
 
 
 @attrs.frozen
@@ -34,7 +40,9 @@ class Channel:
     dataset : str
         Path of the dataset in the file.
     scale, offset : float or None
-        Linear conversion from stored numbers to intensity; None if it is not linear.
+        Linear conversion from stored numbers to intensity; None if it is not stated.
+    conversion_type : float or None
+        Number of the kind of conversion; 1 is linear.
     unit : str
         Unit of the intensity; empty if not stated.
     pmt_voltage : float or None
@@ -45,8 +53,14 @@ class Channel:
     dataset: str
     scale: float | None
     offset: float | None
+    conversion_type: float | None
     unit: str
     pmt_voltage: float | None
+
+    @property
+    def is_linear(self) -> bool:
+        """False where another conversion than a linear one is stated."""
+        return self.conversion_type in (None, _LINEAR)
 
 
 @attrs.frozen
@@ -58,7 +72,7 @@ class Unit:
     session, name : str
     channels : tuple of Channel
     time_step : float or None
-        Seconds between frames; None if the third axis is not time.
+        Seconds between frames; None if the third axis is not time, or states no number.
     axis_unit : str
         Stated unit of the third axis.
     start : datetime.datetime or None
@@ -86,6 +100,11 @@ class Unit:
     program: str
     task: str
 
+    @property
+    def is_over_time(self) -> bool:
+        """Return whether the unit of the third axis is a unit of time."""
+        return self.axis_unit in _SECONDS
+
 
 @attrs.frozen
 class Header:
@@ -109,9 +128,11 @@ class Header:
 
     @property
     def first_start(self) -> datetime.datetime | None:
-        """Start of the first movie; None unless all movies state their start."""
+        """Start of the first movie; None unless all movies state their start on one clock."""
         starts = [unit.start for unit in self.movies]
-        return None if None in starts else min(filter(None, starts), default=None)
+        stated = [start for start in starts if start is not None]
+        is_one_clock = len({is_unset_clock(start) for start in stated}) == 1
+        return min(stated) if len(stated) == len(starts) and is_one_clock else None
 
     def label(self, unit: Unit) -> str:
         """Return a name that distinguishes a unit from the others; empty for the only movie."""
@@ -170,7 +191,7 @@ def _numbered_names(group: Any, prefix: str) -> list[str]:
 def _read_unit(group: h5py.Group, session: str, name: str) -> Unit:
     parameters = _parameters(group)
     axis_unit = _text(group, "ZAxisConversionUnitName")
-    step = _number(group, "ZAxisConversionConversionLinearScale")
+    step = _number(group, TIME_STEP)
     factor = _SECONDS.get(axis_unit)
     revision = _number(group, "CreatingMEScRevision")
     program = _text(group, "CreatingMEScVersion")
@@ -201,13 +222,14 @@ def _channels(group: h5py.Group, parameters: Any) -> tuple[Channel, ...]:
         name = _text(group, f"{dataset}_Name") or dataset
         taken = {channel.name for channel in found}
         prefix = f"{dataset}_Conversion_"
-        is_linear = _number(group, f"{prefix}Type") == 1
+        kind = _number(group, f"{prefix}Type")
         found.append(
             Channel(
                 name=f"{name} {dataset}" if name in taken else name,
                 dataset=group[dataset].name,
-                scale=_number(group, f"{prefix}ConversionLinearScale") if is_linear else None,
-                offset=_number(group, f"{prefix}ConversionLinearOffset") if is_linear else None,
+                scale=_number(group, f"{prefix}ConversionLinearScale"),
+                offset=_number(group, f"{prefix}ConversionLinearOffset"),
+                conversion_type=kind,
                 unit=_text(group, f"{prefix}UnitName"),
                 pmt_voltage=_pmt_voltage(parameters, name),
             )
@@ -245,7 +267,7 @@ def _number(item: Any, name: str) -> float | None:
 
 def _start(group: h5py.Group) -> datetime.datetime | None:
     seconds = _number(group, "MeasurementDatePosix")
-    if not seconds:
+    if seconds is None or seconds <= 0:
         return None
     nanoseconds = _number(group, "MeasurementDateNanoSecs") or 0.0
     epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
@@ -292,8 +314,5 @@ def _pmt_voltage(parameters: Any, channel: str) -> float | None:
     for gear in () if parameters is None else parameters.iterfind(".//Gear[@type='PMT']"):
         stated = {item.get("name"): item.get("value") for item in gear.iterfind("param")}
         if stated.get("channel_name") == channel:
-            try:
-                return float(stated["reference_voltage"] or "")
-            except (KeyError, ValueError):
-                return None
+            return possible_number(stated.get("reference_voltage"), most=1e5)
     return None

@@ -54,13 +54,12 @@ class FemtonicsImagingInterface(ImagingInterface):
         return FemtonicsExtractor(**attrs.asdict(source))
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the metadata of the file: start, microscope, rate, sizes, channel, intensity."""
+        """Return the metadata of the file: start, microscope, rate, sizes, channel."""
         unit, channel = self.extractor.unit, self.extractor.channel
         header = self.extractor.header
         start = header.first_start if self.source.from_first_unit else unit.start
         voltage = channel.pmt_voltage
         described = voltage is not None and f"Reference voltage of the PMT: {voltage:g}."
-        is_plain = (channel.scale, channel.offset) in ((1.0, 0.0), (None, None))
         return {
             "NWBFile": {
                 "session_start_time": start,
@@ -84,14 +83,7 @@ class FemtonicsImagingInterface(ImagingInterface):
                         ],
                     }
                 ],
-                "TwoPhotonSeries": [
-                    {
-                        "comments": unit.comment or None,
-                        "conversion": None if is_plain else channel.scale,
-                        "offset": None if is_plain else channel.offset,
-                        "unit": channel.unit or None,
-                    }
-                ],
+                "TwoPhotonSeries": [{"comments": unit.comment or None}],
             },
         }
 

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.extractors.calibration import Calibration, checked_calibration
 from nwb_ophys.extractors.choices import index_of_name
-from nwb_ophys.extractors.ranges import check_range
+from nwb_ophys.extractors.ranges import check_range, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
-from nwb_ophys.formats.femtonics.header import Channel, Unit, open_mesc, read_header
+from nwb_ophys.formats.femtonics.header import TIME_STEP, Channel, Unit, open_mesc, read_header
 
 
 class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -40,6 +41,8 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
         Metadata of the file.
     unit : Unit
     channel : Channel
+    calibration : Calibration or None
+        Conversion of the stored numbers to intensity, if it is linear.
 
     Raises
     ------
@@ -65,7 +68,9 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
         super().__init__()
         self.header = read_header(file_path)
         self.unit = _select_unit(self.header, session_name, munit_name, channel_name)
+        check_stated_rate(file_path, self.get_sampling_frequency(), TIME_STEP)
         self.channel = _select_channel(file_path, self.unit, channel_name)
+        self.calibration = _calibration(file_path, self.channel)
         self._delay = 0.0
         if from_first_unit:
             first = self.header.first_start
@@ -139,6 +144,20 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
             self._file.close()
 
 
+def _calibration(path: Path, channel: Channel) -> Calibration | None:
+    """Return the linear conversion of a channel; warn if another kind is stated."""
+    where = f"'{channel.dataset}' in '{path}'"
+    if channel.is_linear:
+        return checked_calibration(where, channel.scale, channel.offset, channel.unit)
+    warnings.warn(
+        f"{where} states a conversion of its values of the type {channel.conversion_type:g}; only "
+        "linear ones (type 1) can be written, so the stored numbers are written without it.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return None
+
+
 def _select_unit(header: Any, session: str | None, name: str | None, channel: str | None) -> Unit:
     requested = {"session_name": session, "munit_name": name}
     units = [
@@ -162,6 +181,12 @@ def _select_unit(header: Any, session: str | None, name: str | None, channel: st
         raise SourceArgumentError(f"'{header.path}' has the units {known}; give {missing}.")
     if not movies:
         unit = units[0]
+        if unit.is_over_time and unit.channels:
+            raise CorruptSourceError(
+                f"'{header.path}': {unit.session}/{unit.name} states no {TIME_STEP} above 0, the "
+                f"{unit.axis_unit} between frames, so the rate is unknown; correct it in a copy of "
+                "the file."
+            )
         what = "no channel" if not unit.channels else f"frames along '{unit.axis_unit}'"
         raise SourceError(
             f"'{header.path}': {unit.session}/{unit.name} is not a movie: it has {what} instead of "

@@ -12,11 +12,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import is_number, not_storable
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
-from nwb_ophys.extractors.ranges import check_range
+from nwb_ophys.extractors.calibration import calibration_of_attributes
+from nwb_ophys.extractors.ranges import check_range, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
 
 # Name that CaImAn gives to the dataset.
@@ -69,7 +72,7 @@ def movie_datasets(datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
     found = [
         name
         for name, (shape, dtype) in datasets.items()
-        if len(shape) in (3, 4, 5) and min(shape) > 0 and dtype.kind in "iuf"
+        if len(shape) in (3, 4, 5) and min(shape) > 0 and dtype.kind in "iuf" and is_number(dtype)
     ]
     if USUAL_NAME in found:
         return [USUAL_NAME]
@@ -82,6 +85,8 @@ def choice_of_datasets(
 ) -> str | None:
     """Return which datasets of a file may be the movie and how to choose one; None without any.
 
+    Of a file whose only such datasets are of a type that NWB lacks, the reason is returned.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -90,7 +95,7 @@ def choice_of_datasets(
     """
     found = movie_datasets(datasets)
     if not found:
-        return None
+        return _reason_for_other_types(path, datasets)
     sizes = {name: " x ".join(map(str, datasets[name][0])) for name in found}
     listed = ", ".join(f"'{name}' ({size})" for name, size in list(sizes.items())[:_MOST_LISTED])
     more = f" and {len(found) - _MOST_LISTED} more" * (len(found) > _MOST_LISTED)
@@ -101,6 +106,31 @@ def choice_of_datasets(
         f"'{path}' contains {which}. Choose one with dataset_name, on the command line "
         f"--format hdf5 --option dataset_name={found[0]}."
     )
+
+
+def _truth_values(datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> list[str]:
+    """Return the names of datasets of truth values with the axes of a movie, which may be masks."""
+    return [
+        name
+        for name, (shape, dtype) in datasets.items()
+        if len(shape) in (3, 4, 5) and min(shape) > 0 and dtype.kind == "b"
+    ]
+
+
+def _reason_for_other_types(
+    path: Path, datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]
+) -> str | None:
+    """Return why datasets with the axes of a movie are not opened, by their types; else None."""
+    for name in _truth_values(datasets):
+        return (
+            f"'{name}' in '{path}' contains truth values, which may be masks. To convert it as a "
+            "movie, choose it with dataset_name, on the command line --format hdf5 --option "
+            f"dataset_name={name}."
+        )
+    for name, (shape, dtype) in datasets.items():
+        if len(shape) in (3, 4, 5) and dtype.kind in "fc" and not is_number(dtype):
+            return not_storable(dtype, f"'{name}' in '{path}'")
+    return None
 
 
 def find_hdf5_movie(
@@ -129,7 +159,7 @@ def find_hdf5_movie(
                 f"'{path}' has no dataset '{name}'; it has {_list_datasets(path) or 'none'}."
             )
         what = f"'{name}' in '{path}'"
-        if dataset.dtype.kind not in "iuf" or not dataset.shape or 0 in dataset.shape:
+        if not is_number(dataset.dtype) or not dataset.shape or 0 in dataset.shape:
             raise SourceError(
                 f"{what} has the shape {dataset.shape} and the type {dataset.dtype}; a movie must "
                 "have numbers and no empty axis."
@@ -141,7 +171,7 @@ def find_hdf5_movie(
             axes=MovieAxes.of(order, tuple(dataset.shape), what),
             dtype=dataset.dtype,
             rate=_stated_number(dataset, "fr") or None,
-            start_time=_stated_number(dataset, "start_time") or 0.0,
+            start_time=possible_number(_stated_number(dataset, "start_time"), -1e9, 1e9) or 0.0,
         )
 
 
@@ -166,6 +196,8 @@ def _dataset_name(path: Path, given: str | None) -> str:
     with open_hdf5(path):  # raises for a damaged file, whose outline would be None
         outline = read_hdf5_outline(path)
     found = movie_datasets(outline.datasets) if outline is not None else []
+    if not found and outline is not None:
+        found = _truth_values(outline.datasets)
     if len(found) != 1:
         raise SourceArgumentError(
             f"'{path}' has {len(found)} datasets that may be a movie (numbers with 3 to 5 axes); "
@@ -200,7 +232,8 @@ def _usual_order(shape: tuple[int, ...], what: str) -> str:
 
 def _stated_number(dataset: h5py.Dataset, name: str) -> float | None:
     try:
-        value = float(np.asarray(dataset.attrs.get(name)).item())
+        stated = np.asarray(dataset.attrs.get(name))
+        value = math.nan if stated.dtype.kind == "b" else float(stated.item())
     except (TypeError, ValueError):  # absent, or a text
         return None
     return value if math.isfinite(value) else None
@@ -236,6 +269,12 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
     channel_index, plane_index : int, optional
         As for `AxesImagingExtractor`.
 
+    Attributes
+    ----------
+    movie : Hdf5Movie
+    calibration : Calibration or None
+        Linear calibration that the attributes of the dataset state.
+
     Raises
     ------
     SourceArgumentError
@@ -254,14 +293,22 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         rate = sampling_frequency or movie.rate
         if rate is None:
             raise SourceArgumentError(
-                f"'{movie.name}' in '{movie.path}' has no attribute fr, so the rate is unknown; "
-                "give sampling_frequency, in samples per second."
+                f"'{movie.name}' in '{movie.path}' has no attribute fr above 0, so the rate is "
+                "unknown; give sampling_frequency, in samples per second."
             )
+        if sampling_frequency is None:
+            check_stated_rate(movie.path, rate, f"the attribute fr of '{movie.name}'")
         super().__init__(movie.axes, movie.dtype, rate, channel_index, plane_index)
         self.movie = movie
         self._file = open_hdf5(movie.path)
         self._dataset = self._file[movie.name]
         _load_filters(self._dataset, movie)
+        self.calibration = calibration_of_attributes(
+            self._dataset.attrs,
+            f"'{movie.name}' in '{movie.path}'",
+            channel=self._chosen["C"],
+            num_channels=movie.axes.size("C"),
+        )
 
     def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
         if not self._file:

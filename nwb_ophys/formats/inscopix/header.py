@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
 
 MOVIE, CELL_SET = 0, 1
@@ -37,6 +39,15 @@ _KINDS = {
 _FORMATS = {MOVIE: "inscopix", CELL_SET: "inscopix-cells"}
 _LENGTH_BYTES = 8
 _EPOCH = datetime.datetime(1970, 1, 1)
+# Errors of arithmetic with a value of the JSON that is no number.
+_NOT_A_NUMBER = (
+    AttributeError,
+    KeyError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    ZeroDivisionError,
+)
 
 
 @attrs.frozen
@@ -95,12 +106,16 @@ class IsxdHeader:
         whose clock ran in local time state it as well.
         """
         stated = self._timing.get("start") or {}
-        seconds = _ratio(stated.get("secsSinceEpoch") or {"num": 0, "den": 1})
-        if seconds == 0:
+        try:
+            seconds = _ratio(stated.get("secsSinceEpoch") or {"num": 0, "den": 1})
+            offset = datetime.timedelta(seconds=int(stated.get("utcOffset") or 0))
+            start = _EPOCH + datetime.timedelta(microseconds=round(seconds * 10**6)) + offset
+            zone = datetime.timezone(offset)
+        except _NOT_A_NUMBER:
             return None
-        offset = datetime.timedelta(seconds=int(stated.get("utcOffset") or 0))
-        start = _EPOCH + datetime.timedelta(microseconds=round(seconds * 10**6)) + offset
-        return start.replace(tzinfo=datetime.timezone(offset)) if offset else start
+        if seconds <= 0:
+            return None
+        return start.replace(tzinfo=zone) if offset else start
 
     @property
     def _timing(self) -> dict[str, Any]:
@@ -200,7 +215,7 @@ def open_isxd(path: Path, kind: int) -> IsxdHeader:
         raise CorruptSourceError(f"'{path}' is {found}, not {_KINDS[kind]}{known}.")
     try:
         _check(header)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError) as error:
+    except (*_NOT_A_NUMBER, IndexError) as error:
         raise CorruptSourceError(
             f"'{path}' states an invalid size or invalid times ({error!r}); the file is damaged. "
             f"To repair it, {COPY_AGAIN}."
@@ -236,12 +251,28 @@ def check_size(header: IsxdHeader, expected: int, what: str) -> None:
 
 def _check(header: IsxdHeader) -> None:
     """Read all values that the readers need, so that errors show early."""
-    if min(header.frame_shape) < 1 or header.num_times < 0 or header.period <= 0:
+    if min(header.frame_shape) < 1 or header.num_times < 0:
         raise ValueError(
-            f"The header states {header.num_times} samples of {header.frame_shape} pixels every "
-            f"{header.period} s."
+            f"The header states {header.num_times} samples of {header.frame_shape} pixels."
         )
-    _ = header.valid_samples, header.start
+    _ = header.valid_samples
+    try:
+        rate = 1 / header.period
+    except _NOT_A_NUMBER as error:
+        raise CorruptSourceError(
+            f"'{header.path}' states the period {header.content['timingInfo'].get('period')!r}; "
+            "it must be a fraction of seconds above 0, as num and den. Correct it in a copy of "
+            "the file."
+        ) from error
+    check_stated_rate(header.path, _as_float(rate), "the period")
+
+
+def _as_float(number: Fraction) -> float:
+    """Return a fraction as a number; infinity if it is too large."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
 
 
 def _ratio(stated: Mapping[str, Any]) -> Fraction:

@@ -14,12 +14,21 @@ from nwb_ophys.formats.inscopix.header import (
     MOVIE,
     IsxdHeader,
     not_read,
+    open_isxd,
     other_kind,
     read_isxd_header,
 )
+from nwb_ophys.formats.inscopix.translations import read_translations
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.registered import (
+    RegisteredImagingOptions,
+    RegisteredMovieWriter,
+    Registration,
+    describe_shifts,
+)
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
+from nwb_ophys.metadata import possible_number
 from nwb_ophys.paths import PathProbe
 
 _SUFFIX = ".isxd"
@@ -37,12 +46,18 @@ class InscopixSource:
     """Source arguments of an Inscopix movie."""
 
     file_path: Path = argument(".isxd file of the movie.")
+    translations_path: Path | None = argument(
+        "CSV file with the translations of the frames, which Inscopix's motion correction wrote "
+        "with the movie.",
+        default=None,
+    )
 
 
-class InscopixImagingInterface(ImagingInterface):
+class InscopixImagingInterface(RegisteredMovieWriter, ImagingInterface):
     """A movie of an Inscopix miniscope: one plane and one colour."""
 
     Source = InscopixSource
+    Options = RegisteredImagingOptions
     states_movies = True
     photon_series_type = "OnePhotonSeries"
 
@@ -51,17 +66,39 @@ class InscopixImagingInterface(ImagingInterface):
         """Return the extractor of checked source arguments."""
         from nwb_ophys.formats.inscopix.reader import InscopixMovieExtractor
 
-        return InscopixMovieExtractor(source.file_path)
+        extractor = InscopixMovieExtractor(source.file_path)
+        if source.translations_path is not None:
+            read_translations(source.translations_path, extractor.header)  # raises early
+        return extractor
+
+    def find_registration(self) -> Registration | None:
+        """Return the translations of the frames, if their file is given."""
+        path = self.source.translations_path
+        if path is None:
+            return None
+        return Registration(
+            source=f"'{path}'",
+            shifts=read_translations(path, open_isxd(self.source.file_path, MOVIE)),
+            description=describe_shifts("Inscopix's software", 2),
+        )
+
+    def no_registration(self) -> str:
+        """Return where translations are looked for."""
+        return (
+            f"'{self.source.file_path}' does not state the translations of its frames; give the "
+            "CSV file that Inscopix's motion correction wrote as translations_path."
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the header: session, subject, miniscope, rate, exposure, light."""
         header = self.extractor.header
         described = _describe(header)
         exposure = _number(header, "microscope", "exp")
+        binning = _number(header, "idps", "spatialDownsampling")
         described["Ophys"]["OnePhotonSeries"] = [
             {
                 "exposure_time": None if exposure is None else exposure * 1e-3,
-                "binning": header.stated("idps", "spatialDownsampling"),
+                "binning": int(binning) if binning and binning.is_integer() else None,
                 "intensity": _intensity(header),
             }
         ]
@@ -120,10 +157,10 @@ class InscopixSegmentationInterface(SegmentationInterface):
 
         header = self.extractor.header
         described = _describe(header)
-        method = header.stated("idps", "cellset", "method")
+        method = _text(header, "idps", "cellset", "method")
         found = f"Cells that Inscopix's software found{f' with {method}' if method else ''}."
         kind = trace_kind(header)
-        unit = header.stated("idps", "cellset", "units")
+        unit = _text(header, "idps", "cellset", "units")
         described["Ophys"] |= {
             "ImageSegmentation": {"plane_segmentations": [{"description": found}]},
             "DfOverF" if kind == "dff" else "Fluorescence": {
@@ -155,11 +192,11 @@ def _header(probe: PathProbe, kind: int) -> IsxdHeader | None:
 
 def _describe(header: IsxdHeader) -> dict[str, Any]:
     """Return the metadata that movies and cell sets share."""
-    experimenter = header.stated("personnel", "name")
+    experimenter = _text(header, "personnel", "name")
     return {
         "NWBFile": {
             "session_start_time": header.start and header.start.isoformat(),
-            "session_id": header.stated("name"),
+            "session_id": _text(header, "name"),
             "experimenter": experimenter and [experimenter],
         },
         **_subject(header),
@@ -172,7 +209,7 @@ def _describe(header: IsxdHeader) -> dict[str, Any]:
 
 def _subject(header: IsxdHeader) -> dict[str, Any]:
     """Return the animal if it is named; an empty form states a sex, too."""
-    animal = {key: header.stated("animal", key) for key in ("id", "species", "description")}
+    animal = {key: _text(header, "animal", key) for key in ("id", "species", "description")}
     birth = _date(header.stated("animal", "dob"))
     if birth is None and not any(animal.values()):
         return {}
@@ -195,8 +232,8 @@ def _date(text: Any) -> str | None:
 
 
 def _device(header: IsxdHeader) -> dict[str, Any]:
-    model, serial = header.stated("microscope", "type"), header.stated("microscope", "serial")
-    version = header.stated("producer", "version")
+    model, serial = _text(header, "microscope", "type"), _text(header, "microscope", "serial")
+    version = _text(header, "producer", "version")
     gain, focus = _number(header, "microscope", "gain"), _number(header, "microscope", "focus")
     settings = {"gain": gain, "focus": focus, "eFocus": _number(header, "idps", "efocus")}
     words = [f"{name} {value:g}" for name, value in settings.items() if value is not None]
@@ -211,7 +248,7 @@ def _device(header: IsxdHeader) -> dict[str, Any]:
 
 def _plane(header: IsxdHeader) -> dict[str, Any]:
     # No grid_spacing: pixelSize is the size on the sensor, and the magnification is not stated.
-    channel = header.stated("idps", "channel")
+    channel = _text(header, "idps", "channel")
     return {
         "imaging_rate": float(1 / header.period),
         "optical_channel": [{"name": str(channel).capitalize() if channel else None}],
@@ -219,7 +256,7 @@ def _plane(header: IsxdHeader) -> dict[str, Any]:
 
 
 def _part(header: IsxdHeader) -> str:
-    channel = header.stated("idps", "channel")
+    channel = _text(header, "idps", "channel")
     focus = _number(header, "idps", "efocus")
     planes = header.stated("microscope", "multiplane", "enabled")
     plane = f"Efocus{focus:g}" if planes and focus is not None else ""
@@ -236,4 +273,11 @@ def _intensity(header: IsxdHeader) -> float | None:
 def _number(header: IsxdHeader, *keys: str) -> float | None:
     value = header.stated(*keys)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number else None
+    return possible_number(value, least=-1e15) if is_number else None
+
+
+def _text(header: IsxdHeader, *keys: str) -> str | None:
+    """Return a text, or a number as a text; None for anything else."""
+    value = header.stated(*keys)
+    is_text = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return str(value).strip() or None if is_text else None

@@ -8,8 +8,15 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import SourceError
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
+from nwb_ophys.interfaces.made_from import MadeFrom
+from nwb_ophys.interfaces.registered import (
+    RegisteredImagingOptions,
+    RegisteredMovieWriter,
+    Registration,
+)
 from nwb_ophys.interfaces.streams import Part, axes_parts, indexed_name, indexed_names
 from nwb_ophys.paths import PathProbe
 
@@ -23,7 +30,8 @@ class MemmapSource:
         "other files need shape and dtype."
     )
     sampling_frequency: float = argument(
-        "Rate of frames, or of volumes, in Hz.",
+        "Rate of frames, or of volumes, in Hz. The rate in CaImAn's results beside its memory map "
+        "is used if it is not given on opening.",
         schema={"exclusiveMinimum": 0},
     )
     shape: list[int] | None = argument(
@@ -48,13 +56,20 @@ class MemmapSource:
     plane_index: int | None = argument(
         "Index of the plane, from 0; all planes if not given.", default=None
     )
+    shifts_path: Path | None = argument(
+        "File with the shifts by which CaImAn registered the movie of its memory map: its results "
+        "(.hdf5), a .npz file with shifts_rig, or with x_shifts_els and y_shifts_els, or a .npy "
+        "file; looked for beside the memory map if not given.",
+        default=None,
+    )
     allow_truncated: bool = allow_truncated_argument()
 
 
-class MemmapImagingInterface(ImagingInterface):
+class MemmapImagingInterface(RegisteredMovieWriter, ImagingInterface):
     """One channel of a movie in a file of raw pixels, such as a NumPy memory map."""
 
     Source = MemmapSource
+    Options = RegisteredImagingOptions
     is_generic = True
     has_volumes = True
 
@@ -75,9 +90,42 @@ class MemmapImagingInterface(ImagingInterface):
             binary, source.sampling_frequency, source.channel_index, source.plane_index
         )
 
+    def find_registration(self) -> Registration | None:
+        """Return the shifts of the frames of a CaImAn memory map; None without any."""
+        from nwb_ophys.formats.memmap.names import caiman_map
+        from nwb_ophys.formats.memmap.shifts import find_registration
+
+        layout, given = caiman_map(self.source.file_path), self.source.shifts_path
+        if layout is not None and self.source.shape is None:
+            return find_registration(layout, given)
+        if given is not None:
+            raise SourceError(
+                f"shifts_path is '{given}', but '{self.source.file_path}' does not have the name "
+                "of a CaImAn memory map; leave shifts_path out."
+            )
+        return None
+
+    def no_registration(self) -> str:
+        """Return where shifts are looked for."""
+        return (
+            f"'{self.source.file_path}' has no shifts of its frames beside it; give the file with "
+            "shifts_rig, or with x_shifts_els and y_shifts_els, as shifts_path."
+        )
+
     def describe(self) -> Mapping[str, Any]:
-        """Return nothing, because raw pixels come without metadata."""
-        return {}
+        """Return a description of a registered movie; raw pixels come without metadata."""
+        if self.registration is None:
+            return {}
+        description = "Movie after motion correction by CaImAn."
+        return {"Ophys": {self.photon_series_type: [{"description": description}]}}
+
+    def made_from(self) -> MadeFrom | None:
+        """Return the name of a memory map of CaImAn, which begins with that of the recording."""
+        from nwb_ophys.formats.memmap.names import caiman_map
+
+        if self.source.shape is not None or caiman_map(self.source.file_path) is None:
+            return None
+        return MadeFrom(files=(self.source.file_path.name,))
 
     def channel_names(self) -> Sequence[str]:
         """Return the names of all channels, by their indices."""
@@ -90,7 +138,7 @@ class MemmapImagingInterface(ImagingInterface):
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a CaImAn memory map: its name and size, or its first frame."""
-        from nwb_ophys.formats.memmap.reader import caiman_layout, caiman_size
+        from nwb_ophys.formats.memmap.names import caiman_layout, caiman_size
 
         probe = PathProbe.of(path)
         layout = caiman_layout(probe.path) if probe.is_file else None
@@ -111,7 +159,7 @@ class MemmapImagingInterface(ImagingInterface):
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
         """Return whether a file has the name of a CaImAn memory map, but another size."""
-        from nwb_ophys.formats.memmap.reader import caiman_layout
+        from nwb_ophys.formats.memmap.names import caiman_layout
 
         return caiman_layout(probe.path) is not None and cls.matches(probe) is None
 
@@ -123,3 +171,20 @@ class MemmapImagingInterface(ImagingInterface):
         names = ("shape", "dtype", "dimension_order", "offset", "allow_truncated")
         given = {name: source[name] for name in names if name in source}
         return axes_parts(find_raw_binary(path, **given).axes, file_path=path)
+
+    @classmethod
+    def stated_beside(cls, path: Path, others: Sequence[Path] = ()) -> Mapping[str, Any]:
+        """Return the rate, and the file with shifts, of CaImAn's results of a memory map."""
+        from nwb_ophys.formats.memmap.names import caiman_map
+        from nwb_ophys.formats.memmap.shifts import results_beside
+
+        layout = caiman_map(path)
+        results = [] if layout is None else list(results_beside(layout, others))
+        rates = {each.rate for each in results if each.rate is not None and each.rate > 0}
+        elsewhere = [e.path for e in results if e.arrays and e.path.parent != path.parent]
+        found: dict[str, Any] = {}
+        if len(rates) == 1:
+            found["sampling_frequency"] = rates.pop()
+        if len(elsewhere) == 1:
+            found["shifts_path"] = elsewhere[0]
+        return found

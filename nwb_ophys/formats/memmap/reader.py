@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,8 @@ from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceErro
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, require_file
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
+from nwb_ophys.formats.memmap.names import CAIMAN_PIXEL, caiman_layout
 
-# CaImAn stores a matrix of pixels times frames and flattens the images by columns. Its letter for
-# the order of the matrix gives the order of the axes of the movie.
-_CAIMAN_NAME = re.compile(
-    r"_d1_(\d+)_d2_(\d+)_d3_(\d+)_order_([CF])_frames_(\d+)_?\.mmap$", re.IGNORECASE
-)
-_CAIMAN_ORDERS = {"F": "TZXY", "C": "ZXYT"}
-_CAIMAN_PIXEL = np.dtype("<f4")
 _FIX_SIZE = (
     "Either the file is truncated, or shape, dtype or offset is wrong; correct them, or copy the "
     "file again."
@@ -51,22 +44,6 @@ class RawBinary:
     def end(self) -> int:
         """Position of the end of the last pixel, in bytes."""
         return self.offset + math.prod(self.axes.shape) * self.dtype.itemsize
-
-
-def caiman_layout(path: Path) -> tuple[str, tuple[int, ...]] | None:
-    """Return the order and lengths of axes from the name of a CaImAn memory map; else None.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        For example ``memmap_d1_256_d2_128_d3_1_order_F_frames_101_.mmap``.
-    """
-    found = _CAIMAN_NAME.search(path.name)
-    if found is None:
-        return None
-    order = _CAIMAN_ORDERS[found[4].upper()]
-    sizes = {"Y": found[1], "X": found[2], "Z": found[3], "T": found[5]}
-    return order, tuple(int(sizes[letter]) for letter in order)
 
 
 def find_raw_binary(
@@ -107,7 +84,7 @@ def find_raw_binary(
                 "give shape as well to override the name."
             )
         order, lengths = stated
-        kind = _CAIMAN_PIXEL
+        kind = CAIMAN_PIXEL
     else:
         order, lengths = dimension_order or "TYX", tuple(shape or ())
         kind = _pixel_type(path, dtype, shape)
@@ -125,11 +102,6 @@ def find_raw_binary(
             f"after {offset} bytes end at {found.end}. {_FIX_SIZE}"
         )
     return found
-
-
-def caiman_size(layout: tuple[str, tuple[int, ...]]) -> int:
-    """Return the number of bytes of a CaImAn memory map, by what its name states."""
-    return math.prod(layout[1]) * _CAIMAN_PIXEL.itemsize
 
 
 def _cut(binary: RawBinary, size: int, allow_truncated: bool) -> RawBinary:
@@ -167,7 +139,10 @@ def _pixel_type(path: Path, dtype: str | None, shape: list[int] | None) -> np.dt
             f"dtype is '{dtype}', which NumPy does not know; give one such as uint16 or '>f4'."
         ) from error
     if kind.kind not in "iuf":
-        raise SourceArgumentError(f"dtype is '{dtype}'; pixels must be integers or real numbers.")
+        raise SourceArgumentError(
+            f"dtype is '{dtype}'; pixels must be integers or real numbers. Give the type of the "
+            f"pixels in '{path}', such as uint8 for truth values, or convert complex numbers."
+        )
     return kind
 
 

@@ -76,11 +76,12 @@ class MetaMorphImagingInterface(ImagingInterface):
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the files: start, rate, pixel size, wavelength."""
-        extractor, tags = self.extractor, self.extractor.tags
-        wavelength = tags.wavelengths[0] if tags.wavelengths.any() else None
+        extractor, facts = self.extractor, self.extractor.facts
+        wavelength = facts.get("wavelength")
         channel = parse_name(extractor.file_paths[0]).channel
-        x, y = tags.pixel_size or (None, None)
-        z = tags.z_step * 1e-6 if tags.z_step is not None else None
+        x, y = facts.get("pixel size") or (None, None)
+        step = facts.get("distance of planes")
+        z = None if step is None else step * 1e-6
         plane = {
             "imaging_rate": extractor.get_sampling_frequency(),
             "description": None

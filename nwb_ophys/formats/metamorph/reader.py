@@ -31,6 +31,7 @@ from nwb_ophys.formats.metamorph.names import (
     read_companion,
 )
 from nwb_ophys.formats.metamorph.tags import UIC2, MetaMorphTags, datetime_of, read_tags
+from nwb_ophys.metadata import common_facts
 from nwb_ophys.paths import PathProbe
 
 _ROUNDING = 1.0001e-3
@@ -56,8 +57,9 @@ class MetaMorphExtractor(TiffFramesExtractor):
 
     Attributes
     ----------
-    tags : MetaMorphTags
-        Tags of the first file.
+    facts : dict of str to object
+        Wavelength in nm, size of a pixel in m and distance of planes in µm, where all files agree;
+        None where not stated.
     start : datetime.datetime or None
         Creation of the first image of the acquisition, without a time zone.
     file_paths : list of Path
@@ -86,7 +88,7 @@ class MetaMorphExtractor(TiffFramesExtractor):
         path = Path(file_paths[0])
         tags, sources = _open_files(file_paths, allow_truncated)
         self.file_paths = list(file_paths)[: len(sources)]
-        self.tags = tags[0]
+        self.facts = _common_facts(self.file_paths, tags)
         num_planes = planes_per_sample(self.file_paths, tags, planes)
         reader = TiffPageReader(sources)
         num_samples = reader.num_pages // num_planes
@@ -129,6 +131,22 @@ class MetaMorphExtractor(TiffFramesExtractor):
             is_gapless = bool((np.diff(indices) == 1).all())
             self._stated_times = None if is_gapless else indices / rate
         return rate
+
+
+def _common_facts(paths: Sequence[Path], tags: Sequence[MetaMorphTags]) -> dict[str, Any]:
+    """Return the facts that all files state alike; warn of those that differ."""
+    stated = [
+        (
+            path.name,
+            {
+                "wavelength": float(own.wavelengths[0]) if own.wavelengths.any() else None,
+                "pixel size": own.pixel_size,
+                "distance of planes": own.z_step,
+            },
+        )
+        for path, own in zip(paths, tags, strict=True)
+    ]
+    return common_facts(f"the recording '{paths[0]}'", stated)
 
 
 def metamorph_tags(path: Path) -> MetaMorphTags:

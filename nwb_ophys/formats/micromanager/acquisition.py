@@ -14,6 +14,7 @@ from typing import Any
 from nwb_ophys.filetypes.frames.values import acquisition_start, first_positive, first_value
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.formats.micromanager.tags import read_summary, read_summary_text
+from nwb_ophys.metadata import earliest_start
 from nwb_ophys.paths import PathProbe
 
 _STACK = "_mmstack"
@@ -36,7 +37,7 @@ def shared_start(path: Path, summary: Mapping[str, Any]) -> datetime | None:
     others = _folders_beside(path) if path.is_dir() else _stacks_beside(path)
     starts = [acquisition_start(other) for other in others if _is_same(summary, other)]
     alike = [s for s in starts if s is not None and (s.tzinfo is None) == (own.tzinfo is None)]
-    return min([own, *alike])
+    return earliest_start([own, *alike])
 
 
 def _is_same(summary: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.frames.facts import FrameFacts
 from nwb_ophys.filetypes.tiff.checks import TiffSource
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
@@ -29,7 +30,7 @@ class FrameRecords:
     Attributes
     ----------
     first : Mapping
-        All metadata of the first frame; empty if it has none.
+        Metadata of the first frame without settings that differ in others; empty if it has none.
     times : numpy.ndarray of float64, shape (samples, planes)
         Seconds since the start of the acquisition.
     frames, channels, slices : numpy.ndarray of float64, shape (samples, planes)
@@ -101,18 +102,21 @@ def read_frames(
     values = np.full((len(_KEYS), files.size), np.nan)
     is_stated = np.zeros(files.shape, bool)
     first: Mapping[str, Any] = {}
+    facts = FrameFacts(f"'{sources[0].table.path}'")
     for file in np.unique(files).tolist():
         table = sources[file].table
         tags = FrameTags(table.path, table.num_pages)
         is_here = files == file
         texts = tags.texts(local[is_here])
         is_stated[is_here] = [text.startswith(b"{") for text in texts]
+        for number, text in zip(np.flatnonzero(is_here).tolist(), texts, strict=True):
+            facts.add_text(number, text)
         values[:, is_here] = [[_number(p, text) for text in texts] for p in _PATTERNS]
         if file == files[0]:
             first = tags.frame(int(local[0]))
     times, frames, channels, slices = values.reshape(len(_KEYS), *pages.shape)
     return FrameRecords(
-        first=first,
+        first=facts.common_frame(first),
         times=times / 1000,
         frames=frames,
         channels=channels,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.extractors.choices import index_of_name
+from nwb_ophys.filetypes.frames.facts import FrameFacts
 from nwb_ophys.filetypes.frames.grid import frame_grid, rate_and_times
 from nwb_ophys.filetypes.frames.values import first_number
 from nwb_ophys.filetypes.ome.times import select_image
@@ -45,7 +46,7 @@ class MicroManagerImagesExtractor(TiffFramesExtractor):
     Attributes
     ----------
     summary, frame : Mapping
-        Metadata of the acquisition and of the first image.
+        Metadata of the acquisition, and of the first image without settings that differ in others.
     channel_name, position_name : str
     channel_names : list of str
     num_positions : int
@@ -92,7 +93,10 @@ class MicroManagerImagesExtractor(TiffFramesExtractor):
         grid = frame_grid(path, stream, frames[self.channel_name], found.first_time)
         grid = grid.of_plane(plane_index)
         images = grid.flat()
-        self.frame = images[0].metadata
+        facts = FrameFacts(f"'{path}'")
+        for number, image in enumerate(images):
+            facts.add(number, image.metadata)
+        self.frame = facts.common_frame(images[0].metadata)
         elapsed = [first_number(image.metadata, "ElapsedTime-ms") for image in images]
         rate, self._stated_times = rate_and_times(
             path,

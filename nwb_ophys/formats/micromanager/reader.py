@@ -21,6 +21,7 @@ from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.formats.micromanager.acquisition import shared_start
 from nwb_ophys.formats.micromanager.frames import read_frames
 from nwb_ophys.formats.micromanager.tags import naming_unclosed, read_summary
+from nwb_ophys.metadata import earliest_start
 
 AnyPath = str | PathLike[str]
 
@@ -133,10 +134,9 @@ class MicroManagerExtractor(TiffFramesExtractor):
     @property
     def start(self) -> Any:
         """Start of the acquisition: a datetime, with a zone if one is stated, or None."""
-        acquired = [image.acquired for image in self._images if image.acquired is not None]
         # Positions of one acquisition have one start, whenever each was first recorded.
-        earliest = min(acquired, key=lambda start: start.astimezone(), default=None)
-        return shared_start(self._path, self.summary) or earliest
+        acquired = earliest_start(image.acquired for image in self._images)
+        return shared_start(self._path, self.summary) or acquired
 
 
 def channel_names(summary: Mapping[str, Any], image: OmeImage) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.formats.minian.stores import MOTION_STORE, MOVIE_STORES
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.interfaces.streams import Part
@@ -96,6 +97,14 @@ class MinianSegmentationInterface(SegmentationInterface):
             warnings.warn(
                 f"'{path}' contains {'; '.join(lacking)}. Minian saves both; what is missing is "
                 "left out. If Minian saved it, copy it to the others.",
+                UserWarning,
+                stacklevel=5,
+            )
+        if MOTION_STORE in names and not names & {*MOVIE_STORES}:
+            warnings.warn(
+                f"'{path}' contains the shifts of the registered movie, {MOTION_STORE}, but not "
+                f"the movie, {MOVIE_STORES[0]}; the shifts are left out. Give the folder of the "
+                f"movie, with motion_path={path / MOTION_STORE}, to write both.",
                 UserWarning,
                 stacklevel=5,
             )

@@ -23,7 +23,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.minian.times import sample_times
 from nwb_ophys.formats.minian.zarr_variables import ZarrVariable, open_zarr_variable
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
-from nwb_ophys.rois.properties import FastPropertiesMixin
+from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
 from nwb_ophys.rois.traces import Response, TraceView
 
 
@@ -39,12 +39,58 @@ def unit_labels(variable: ZarrVariable) -> list[int]:
     labels = variable.coordinate("unit_id")
     if labels is None:
         return list(range(num_units))
-    if labels.shape != (num_units,) or len(set(labels.tolist())) != num_units:
+    repeated = repeated_ids(labels.tolist()) if labels.ndim else ""
+    if labels.shape != (num_units,) or repeated:
         raise CorruptSourceError(
             f"'{variable.store}' has {num_units} units, but its unit_id are "
-            f"{labels.tolist()[:10] if labels.ndim else labels.item()}; each must have its own."
+            f"{labels.tolist()[:10] if labels.ndim else labels.item()}"
+            f"{f', with repeated ones: {repeated}' if repeated else ''}; each must have its own."
         )
     return [int(label) for label in labels]
+
+
+def labels_by_hand(
+    variables: Sequence[tuple[ZarrVariable, list[int]]], unit_ids: Sequence[int]
+) -> NDArray[np.int64] | None:
+    """Return the label that a user gave each unit in Minian; None where there are no labels.
+
+    Labels that do not fit the units, or differ between the variables, are left out with a warning.
+
+    Parameters
+    ----------
+    variables : sequence of (ZarrVariable, list of int)
+        The variables, each with its ``unit_id``.
+    unit_ids : sequence of int
+        The units, in the order of the result.
+    """
+    found: NDArray[np.int64] | None = None
+    for variable, own_ids in variables:
+        labels = variable.coordinate("unit_labels")
+        if labels is None:
+            continue
+        fault = _fault_of_labels(labels, len(own_ids))
+        if fault is None:
+            of_unit = dict(zip(own_ids, np.asarray(labels).astype(np.int64), strict=True))
+            ordered = np.array([of_unit[unit] for unit in unit_ids], dtype=np.int64)
+            found = ordered if found is None else found
+            if np.array_equal(found, ordered):
+                continue
+            fault = "differ from those of the other variables"
+        warnings.warn(
+            f"The unit_labels of '{variable.store}' {fault}; no label is read, so that no unit is "
+            "accepted or rejected. Save the labels again in Minian to have them.",
+            UserWarning,
+            stacklevel=5,
+        )
+        return None
+    return found
+
+
+def _fault_of_labels(labels: NDArray[Any], num_units: int) -> str | None:
+    if labels.shape != (num_units,):
+        return f"have the shape {labels.shape} for {num_units} units"
+    is_number = labels.dtype.kind in "iuf" and bool(np.all(np.equal(np.mod(labels, 1), 0)))
+    return None if is_number else "are not whole numbers"
 
 
 def frame_numbers(variable: ZarrVariable) -> NDArray[Any] | None:
@@ -143,7 +189,9 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         self._footprints = footprints
         self._sampling_frequency = sampling_frequency
         self._unit_ids = unit_labels(footprints)
+        self._labelled = [(footprints, self._unit_ids)]
         self._traces, frames = self._open_traces()
+        self._set_labels()
         self._open_background(frames)
         image = self._open("max_proj", _FIELD)
         if image is not None:
@@ -181,6 +229,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
                 frames = own_frames
             warn_of_missing_chunks(variable)
             traces[kind] = TraceView(variable, self._columns(variable))
+            self._labelled.append((variable, unit_labels(variable)))
         if not traces:
             raise CorruptSourceError(
                 f"'{self.folder_path}' has footprints in A.zarr, but no traces in "
@@ -190,6 +239,19 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
             Response(kind, trace, list(self._unit_ids)) for kind, trace in traces.items()
         ]
         return traces, frames
+
+    def _set_labels(self) -> None:
+        """Set the curation by hand as properties: the labels, and which units were kept."""
+        labels = labels_by_hand(self._labelled, self._unit_ids)
+        if labels is None or not len(labels):
+            return
+        what = (
+            "Label that the user gave the unit in Minian: -1 for a discarded unit; units with the "
+            "same label were merged, they are one cell."
+        )
+        self.set_property("unit_labels", labels, self._unit_ids, description=what)
+        kept = "Whether the unit was not discarded by the user in Minian."
+        self.set_property("is_accepted", labels != -1, self._unit_ids, description=kept)
 
     def _columns(self, variable: ZarrVariable) -> list[int]:
         """Return the column of each unit's trace, found by label rather than by order."""

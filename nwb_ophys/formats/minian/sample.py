@@ -18,7 +18,7 @@ import numpy as np
 
 from nwb_ophys.simulation.recording import Array, SimulatedRecording
 
-__all__ = ["write_minian"]
+__all__ = ["write_minian", "write_minian_movie"]
 
 _SESSION = {"animal": "m7", "session": "m7_minian", "session_id": "m7-4"}
 
@@ -90,6 +90,51 @@ def write_minian(
         _write_store(folder / f"{name}.zarr", name, dimensions, values, own, scalars)
     if with_timestamps:
         _write_timestamps(folder / "timeStamps.csv", recording, first_frame, frame_step)
+    return folder
+
+
+def write_minian_movie(
+    folder: str | Path,
+    movie: Array,
+    *,
+    motion: Array | None = None,
+    original: Array | None = None,
+    first_frame: int = 0,
+) -> Path:
+    """Write a registered movie as Minian saves it with its intermediate results.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        Created if it does not exist.
+    movie : numpy.ndarray, shape (frames, rows, columns)
+        Written as float64, ``Y_fm_chk``.
+    motion : numpy.ndarray, shape (frames, 2), optional
+        Number of pixels by which each frame was moved: rows and columns.
+    original : numpy.ndarray, shape (frames, rows, columns), optional
+        The movie before, ``varr_ref``.
+    first_frame : int
+        Number of the first frame in the recorded movie.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    axes = ("frame", "height", "width")
+    coordinates = {name: np.arange(size) for name, size in zip(axes, movie.shape, strict=True)}
+    coordinates["frame"] = coordinates["frame"] + first_frame
+    movies = {"Y_fm_chk": movie.astype(np.float64)}
+    if original is not None:
+        movies["varr_ref"] = original
+    for name, values in movies.items():
+        _write_store(folder / f"{name}.zarr", name, axes, values, coordinates, _SESSION)
+    if motion is not None:
+        both = {"frame": coordinates["frame"], "shift_dim": np.array(["height", "width"])}
+        store, values = folder / "motion.zarr", np.asarray(motion, np.float64)
+        _write_store(store, "motion", ("frame", "shift_dim"), values, both, _SESSION)
     return folder
 
 
@@ -195,4 +240,10 @@ def write_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
     unit_ids = range(2, 2 + 5 * recording.num_cells, 5)
     path = folder / "minian"
     write_minian(path, recording, unit_ids=unit_ids, frame_step=2, with_timestamps=False)
+    return {"folder_path": path, "sampling_frequency": 30.0}
+
+
+def write_movie_sample(folder: Path, recording: SimulatedRecording) -> dict[str, Any]:
+    """Write a movie that Minian registered, without its shifts; return the source arguments."""
+    path = write_minian_movie(folder / "intermediate", recording.movie)
     return {"folder_path": path, "sampling_frequency": 30.0}

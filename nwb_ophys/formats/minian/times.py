@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.timing import LONGEST_S
 
 _TABLE = "timeStamps.csv"
 _COLUMNS = ("Frame Number", "Time Stamp (ms)")
@@ -121,6 +122,9 @@ def _read_table(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         if not rows:
             raise ValueError("The table has no rows.")
         values = [(int(row[_COLUMNS[0]]), float(row[_COLUMNS[1]])) for row in rows]
+        wrong = [number for number, time in values if not abs(time) / 1e3 <= LONGEST_S]
+        if wrong:
+            raise ValueError(f"The time of frame {wrong[0]} is not possible.")
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise CorruptSourceError(
             f"'{path}' is not a complete table of timestamps with the columns "

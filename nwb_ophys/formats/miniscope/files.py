@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.metadata import common_facts
 from nwb_ophys.paths import PathProbe, natural_order
 
 SETTINGS, TIMES = "metaData.json", "timeStamps.csv"
 OLD_SETTINGS, OLD_TIMES = "settings_and_notes.dat", "timestamp.dat"
+# Settings of the device that NWB has no field for; the description of the device lists them.
+SETTINGS_OF_DEVICE = ("gain", "led0", "ewl", "excitation", "msCamExposure", "compression")
 
 _VIDEO = re.compile(r"(\d+)\.avi", re.IGNORECASE)
 _OLD_VIDEO = re.compile(r"msCam(\d+)\.avi", re.IGNORECASE)
@@ -68,6 +72,28 @@ class Device:
     def start(self) -> datetime.datetime | None:
         """Start of the recording, with a time zone when the settings imply one."""
         return _start(self.session)
+
+
+def common_settings(devices: Sequence[Device]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the settings of the device, and of the recording, that all recordings state alike.
+
+    Parameters
+    ----------
+    devices : sequence of Device
+        The recordings that are joined; settings that differ are left out with a warning.
+    """
+    where = f"'{devices[0].folder}'"
+    if len(devices) > 1:
+        where = f"'{Path(os.path.commonpath([device.folder.absolute() for device in devices]))}'"
+    labels = ["/".join(device.folder.absolute().parts[-2:]) for device in devices]
+    names = (*SETTINGS_OF_DEVICE, "deviceName", "deviceType", "frameRate")
+    of_device = [{name: device.settings.get(name) for name in names} for device in devices]
+    texts = ("researcherName", "experimentName")
+    of_session = [{name: device.session.get(name) for name in texts} for device in devices]
+    return (
+        common_facts(where, zip(labels, of_device, strict=True), "recordings"),
+        common_facts(where, zip(labels, of_session, strict=True), "recordings"),
+    )
 
 
 def find_device(probe: PathProbe, session: Mapping[str, Any] | None = None) -> Device | None:

@@ -12,19 +12,18 @@ import attrs
 from nwb_ophys.formats.miniscope.avi import is_avi
 from nwb_ophys.formats.miniscope.files import (
     SETTINGS,
+    SETTINGS_OF_DEVICE,
     Device,
     cameras,
     find_device,
     find_devices,
     is_recording_file,
 )
+from nwb_ophys.formats.miniscope.times import stated_rate
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, named_parts
 from nwb_ophys.paths import PathProbe
-
-# Settings of the device that NWB has no field for; the description of the device lists them.
-_SETTINGS = ("gain", "led0", "ewl", "excitation", "msCamExposure", "compression")
 
 
 @attrs.frozen(kw_only=True)
@@ -64,10 +63,12 @@ class MiniscopeImagingInterface(ImagingInterface):
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the settings: start, animal, device and its settings, rate."""
         first: Device = self.extractor.devices[0]
-        settings, session = first.settings, first.session
+        settings, session = self.extractor.settings, self.extractor.session
         kind = settings.get("deviceType")
         stated = [
-            f"{key} {settings[key]}" for key in _SETTINGS if settings.get(key) not in (None, "")
+            f"{key} {settings[key]}"
+            for key in SETTINGS_OF_DEVICE
+            if settings.get(key) not in (None, "")
         ]
         name = settings.get("deviceName")
         what = f"Miniscope{f' {name!r}' if name else ''}{f' of type {kind}' if kind else ''}"
@@ -80,7 +81,7 @@ class MiniscopeImagingInterface(ImagingInterface):
             **({"Subject": {"subject_id": first.animal}} if first.animal else {}),
             "Ophys": {
                 "Device": [{"description": f"{what}{'; ' if stated else ''}{', '.join(stated)}."}],
-                "ImagingPlane": [{"imaging_rate": self.extractor.stated_rate}],
+                "ImagingPlane": [{"imaging_rate": stated_rate(settings)}],
             },
         }
 

@@ -29,6 +29,7 @@ from nwb_ophys.formats.miniscope.files import (
     SETTINGS,
     TIMES,
     Device,
+    common_settings,
     find_devices,
     read_settings,
 )
@@ -63,6 +64,8 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
     ----------
     devices : list of Device
         The recordings in order of time.
+    settings, session : dict
+        Settings of the device, and of the recording, that all recordings state alike.
     stated_rate : float or None
         Frames per second in the settings.
     pages_of_files : dict of pathlib.Path to int
@@ -95,15 +98,16 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         self.devices = _chosen(folder_path, device_name)
         outlines = [_outlines(device, allow_truncated) for device in self.devices]
         _check_shapes([outline for own in outlines for outline in own])
-        self.stated_rate = stated_rate(self.devices[0].settings)
+        self.settings, self.session = common_settings(self.devices)
+        self.stated_rate = stated_rate(self.settings)
         _warn_of_missing_times(self.devices)
         times, frames = _times(self.devices, outlines, sampling_frequency, camera_number)
         self._samples, self._native_times = frames, times
         self._rate = sampling_frequency or self.stated_rate or _measured(times)
         if self._rate is None:
             raise SourceArgumentError(
-                f"'{self.devices[0].folder}' states neither times nor a frame rate; give "
-                "sampling_frequency in Hz."
+                f"'{self.devices[0].folder}' states neither times nor a rate above 0 "
+                f"(frameRate in {SETTINGS}); give sampling_frequency in Hz."
             )
         videos = [outline for own in outlines for outline in own]
         self.pages_of_files = {video.path: video.num_frames for video in videos}
@@ -303,7 +307,8 @@ def _even_times(device: Device, num_frames: int, rate: float | None) -> Times:
     rate = rate or stated_rate(device.settings)
     if rate is None:
         raise SourceArgumentError(
-            f"'{device.folder}' states neither times nor a rate; give sampling_frequency in Hz."
+            f"'{device.folder}' states neither times nor a rate above 0 (frameRate in {SETTINGS}); "
+            "give sampling_frequency in Hz."
         )
     return np.arange(num_frames, dtype=np.float64) / rate
 

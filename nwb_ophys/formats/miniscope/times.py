@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.formats.miniscope.avi import AviOutline
 from nwb_ophys.formats.miniscope.files import Device
+from nwb_ophys.metadata import possible_number
+from nwb_ophys.timing import HIGHEST_RATE, LOWEST_RATE
 
 Times = NDArray[np.float64]
+
+_RATE = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(?:FPS|Hz)?\s*$", re.IGNORECASE)
+# Milliseconds of 30 years, and more frames than a recording can have.
+_LARGEST = 1e12
 
 
 def read_times(device: Device, num_frames: int, camera_number: int | None = None) -> Times | None:
@@ -82,7 +88,10 @@ def _columns(path: Path, separator: str, names: Sequence[str]) -> list[NDArray[n
     for number, line in enumerate(lines[1:], start=2):
         cells = line.split(separator)
         try:
-            rows.append([float(cells[place]) for place in places])
+            values = [float(cells[place]) for place in places]
+            if not all(abs(value) <= _LARGEST for value in values):
+                raise ValueError("A value is not finite, or larger than any time.")
+            rows.append(values)
         except (IndexError, ValueError):
             if number == len(lines) or not line.strip():
                 continue
@@ -166,6 +175,6 @@ def _warn(message: str) -> None:
 
 def stated_rate(settings: dict[str, Any] | Any) -> float | None:
     """Return the stated frames per second in Hz, as in ``30FPS`` or ``20.00``, or None."""
-    match = re.match(r"\s*(\d+(?:\.\d+)?)", str(settings.get("frameRate", "")))
-    rate = float(match[1]) if match else 0.0
-    return rate or None
+    stated = settings.get("frameRate")
+    match = _RATE.match(str(stated)) if isinstance(stated, (str, int, float)) else None
+    return possible_number(match[1], LOWEST_RATE, HIGHEST_RATE) if match else None

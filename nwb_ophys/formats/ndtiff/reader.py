@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.extractors.choices import index_of_name
+from nwb_ophys.filetypes.frames.facts import FrameFacts
 from nwb_ophys.filetypes.frames.grid import FrameGrid, frame_grid, rate_and_times
 from nwb_ophys.filetypes.frames.values import acquisition_start, elapsed_ms, first_value, parse_json
 from nwb_ophys.filetypes.ome.times import select_image
@@ -58,7 +59,7 @@ class NDTiffExtractor(TiffFramesExtractor):
     summary : Mapping
         Metadata of the acquisition.
     frame : Mapping
-        Metadata of the first image.
+        Metadata of the first image, without settings that differ in others.
     channel_name, position_name : str
     channel_names : list of str
     num_positions : int
@@ -100,11 +101,13 @@ class NDTiffExtractor(TiffFramesExtractor):
         reader, self._pages = _reader(data, images)
         self._pages = self._pages.reshape(grid.shape)
         first = [parse_json(text) for _, text in _metadata(data, images[: len(grid.planes)])]
-        self.frame = first[0] or {}
         self.plane_positions = [_height(frame or {}) for frame in first]
         elapsed = np.full(len(images), np.nan)
+        facts = FrameFacts(f"'{data.index_path}'")
         for number, text in _metadata(data, images):
             elapsed[number] = elapsed_ms(text) / 1000
+            facts.add_text(number, text)
+        self.frame = facts.common_frame(first[0] or {})
         rate, self._stated_times = rate_and_times(
             data.index_path,
             self.summary,

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.dtypes import is_number, not_storable
 from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -54,11 +55,21 @@ class NumpyImagingInterface(ImagingInterface):
         if not probe.is_file or probe.path.suffix.lower() != ".npy":
             return None
         found = probe.read_once(_mapped)
-        # Arrays of truth values are masks, not movies.
-        is_movie = found is not None and len(found.shape) in (3, 4) and found.dtype.kind in "iuf"
-        if found is None or not is_movie or 0 in found.shape:
+        if not _has_axes_of_movie(found) or not is_number(found.dtype):
             return None
+        if found.dtype.kind == "b" and not probe.is_given:
+            return None  # truth values among other files are masks
         return f"'{probe.path.name}' holds an array of shape {found.shape}, {found.dtype}"
+
+    @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return why an array with the axes of a movie cannot be converted, or None."""
+        if not probe.is_file or probe.path.suffix.lower() != ".npy":
+            return None
+        found = probe.read_once(_mapped)
+        if not _has_axes_of_movie(found) or is_number(found.dtype):
+            return None
+        return not_storable(found.dtype, f"'{probe.path}'")
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
@@ -120,14 +131,21 @@ def _mapped(path: Path) -> Any:
     return None if found is None or found.offset >= path.stat().st_size else found
 
 
+def _has_axes_of_movie(found: Any) -> bool:
+    return found is not None and len(found.shape) in (3, 4) and 0 not in found.shape
+
+
 def _array(name: str, value: Any) -> Any:
     from nwb_ophys.filetypes.npy import load_npy
 
+    path = getattr(value, "filename", None)
     if isinstance(value, Path):
-        value = load_npy(value)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
-        shown = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"{type(value)}"
+        path, value = value, load_npy(value)
+    if not isinstance(value, np.ndarray):
         raise SourceArgumentError(
-            f"{name} must be an array of numbers, or the path of a .npy file; it is {shown}."
+            f"{name} must be an array of numbers, or the path of a .npy file; it is {type(value)}."
         )
+    if not is_number(value.dtype):
+        where = f"{name}, '{path}'," if path else name
+        raise SourceArgumentError(not_storable(value.dtype, where))
     return value

@@ -17,7 +17,13 @@ from nwb_ophys.formats.nwb.files import (
     unique_names,
 )
 from nwb_ophys.formats.nwb.left_out import warn_of_left_out
-from nwb_ophys.formats.nwb.objects import open_nwb, plane_of, session_of, stated
+from nwb_ophys.formats.nwb.objects import (
+    open_nwb,
+    plane_of,
+    session_of,
+    starting_time_of,
+    stated,
+)
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
@@ -37,6 +43,11 @@ class NwbImagingSource:
     )
     plane_index: int | None = argument(
         "Index of a plane, from 0; whole volumes if not given.", default=None
+    )
+    sampling_frequency: float | None = argument(
+        "Rate of frames, or of volumes, in Hz; replaces the rate and the timestamps of the file.",
+        default=None,
+        schema={"exclusiveMinimum": 0},
     )
 
 
@@ -59,13 +70,18 @@ class NwbImagingInterface(ImagingInterface):
         from nwb_ophys.formats.nwb.movie import NwbMovieExtractor
 
         chosen = choose(source.file_path, SERIES, source.series_name, "series_name")
-        return NwbMovieExtractor(*open_nwb(source.file_path), chosen, source.plane_index)
+        return NwbMovieExtractor(
+            *open_nwb(source.file_path), chosen, source.plane_index, source.sampling_frequency
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the file: session, subject, device, plane and series."""
         series = self.extractor.series
         model = getattr(models, self.photon_series_type)
         entry = stated(series, model, ("rate", "starting_time", "dimension", "format"))
+        if self.extractor.get_sampling_frequency() is None:
+            # The metadata may give the rate; the start of the series holds with it.
+            entry["starting_time"] = starting_time_of(series) or None
         planes = plane_of(series.imaging_plane)
         entry["imaging_plane"] = planes["ImagingPlane"][0]["name"]
         ophys = {**planes, self.photon_series_type: [entry]}

@@ -15,6 +15,8 @@ from roiextractors import ImagingExtractor
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
+from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
+from nwb_ophys.timing import usable_rate
 
 
 class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -30,9 +32,13 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         The series to read.
     plane_index : int, optional
         The plane of volumes to read, from 0; all planes by default.
+    sampling_frequency : float, optional
+        Samples per second in Hz; replaces the rate and the timestamps of the file.
 
     Attributes
     ----------
+    stated_rate : float or None
+        The rate that the file states, which may be 0 or NaN.
     series : pynwb.ophys.TwoPhotonSeries or pynwb.ophys.OnePhotonSeries
     nwbfile : pynwb.NWBFile
 
@@ -49,10 +55,15 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
     reads_in_parallel = True
 
     def __init__(
-        self, io: Any, nwbfile: Any, chosen: NwbObject, plane_index: int | None = None
+        self,
+        io: Any,
+        nwbfile: Any,
+        chosen: NwbObject,
+        plane_index: int | None = None,
+        sampling_frequency: float | None = None,
     ) -> None:
         super().__init__()
-        self._io, self.nwbfile = io, nwbfile
+        self._io, self.nwbfile, self._given_rate = io, nwbfile, sampling_frequency
         self.series = object_at(self.nwbfile, chosen.path)
         self._data = self.series.data
         self._shape = tuple(int(size) for size in self._data.shape)
@@ -68,13 +79,28 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         self._check_times()
 
     def _check_times(self) -> None:
-        times = self.series.timestamps
+        times = self.series.timestamps if self._given_rate is None else None
+        # Not `_times`, in which roiextractors keeps times that were set.
+        self._file_times = times if times is not None and are_times(times) else None
         if times is not None and len(times) != self._shape[0]:
+            path = self._io.source
             self.close()
             raise CorruptSourceError(
-                f"'{self.series.name}' has {len(times)} timestamps for {self._shape[0]} samples; "
-                "the file must have one timestamp per sample."
+                f"'{self.series.name}' in '{path}' has {len(times)} timestamps for "
+                f"{self._shape[0]} samples; it must have one per sample. To convert it with a "
+                "constant rate, give sampling_frequency (on the command line --option "
+                "sampling_frequency=30)."
             )
+
+    @property
+    def stated_rate(self) -> float | None:
+        """The rate that the file states, which may be 0 or NaN; None for timestamps."""
+        return None if self.series.rate is None else float(self.series.rate)
+
+    @property
+    def series_label(self) -> str:
+        """Name of the series in messages."""
+        return f"its series '{self.series.name}'"
 
     def get_image_shape(self) -> tuple[int, int]:
         """Return (rows, columns); in the file, x (columns) comes before y (rows)."""
@@ -89,12 +115,13 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         return self._shape[0]
 
     def get_sampling_frequency(self) -> float | None:
-        """Return samples per second: the stated rate, or from the median step of timestamps."""
-        if self.series.rate is not None:
-            return float(self.series.rate)
-        times = np.asarray(self.series.timestamps[:], dtype=float)
-        step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-        return 1 / step if step > 0 else None
+        """Return samples per second: the given or stated rate, or that of the timestamps.
+
+        None where the stated rate is not a number above 0.
+        """
+        if self._given_rate is not None or self.series.rate is not None:
+            return usable_rate(self._given_rate or self.series.rate)
+        return None if self._file_times is None else rate_of_times(self._file_times)
 
     def get_dtype(self) -> np.dtype[Any]:
         """Return the dtype of the pixels."""
@@ -122,13 +149,13 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
         """Return the times in seconds; None if they follow from the rate alone."""
-        series = self.series
-        if series.timestamps is not None:
-            return np.asarray(series.timestamps[start_sample:end_sample], dtype=np.float64)
-        if not series.starting_time:
+        series, rate = self.series, self.get_sampling_frequency()
+        if self._file_times is not None:
+            return np.asarray(self._file_times[start_sample:end_sample], dtype=np.float64)
+        start = starting_time_of(series)
+        if not start or rate is None:
             return None
-        times = series.starting_time + np.arange(self._shape[0]) / series.rate
-        return times[start_sample:end_sample]  # type: ignore[no-any-return]
+        return (start + np.arange(self._shape[0]) / rate)[start_sample:end_sample]
 
     def close(self) -> None:
         """Close the file."""

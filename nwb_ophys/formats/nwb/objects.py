@@ -9,10 +9,12 @@ from typing import Any
 
 import attrs
 import numpy as np
+from hdmf.build import DatasetBuilder, GroupBuilder
 
 from nwb_ophys.errors import CorruptSourceError, as_sentence
 from nwb_ophys.metadata import models
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
+from nwb_ophys.timing import usable_rate
 
 # A new file has its own identifier and its own record of the program that wrote it.
 _NOT_COPIED = {"identifier", "was_generated_by"}
@@ -39,6 +41,7 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
             warnings.simplefilter("ignore")
             backend = backend_of_path(path)
             io = get_backend(backend.name if backend else DEFAULT_BACKEND).open(path, "r")
+            _complete_rates(io.read_builder())
             return io, io.read()
     except ImportError:
         raise
@@ -50,6 +53,44 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
             "it with "
             "nwb-ophys inspect."
         ) from error
+
+
+def _complete_rates(group: GroupBuilder) -> None:
+    """Add the rate NaN to series that state neither a rate nor times, which pynwb cannot read."""
+    if "data" in group.datasets and "timestamps" not in {*group.datasets, *group.links}:
+        start = group.datasets.get("starting_time")
+        if start is None:
+            unknown = {"rate": float("nan"), "unit": "seconds"}
+            if "unit" in group.datasets["data"].attributes:  # of a series, not of a table
+                group.set_dataset(DatasetBuilder("starting_time", 0.0, attributes=unknown))
+        elif "rate" not in start.attributes:
+            start.set_attribute("rate", float("nan"))
+    for inner in group.groups.values():
+        _complete_rates(inner)
+
+
+def rate_of_times(timestamps: Any) -> float | None:
+    """Return the rate in Hz that follows from the median step of timestamps; None without one."""
+    times = np.asarray(timestamps[:], dtype=np.float64)
+    steps = np.diff(times[np.isfinite(times)])
+    step = float(np.median(steps)) if len(steps) else 0.0
+    return 1 / step if step > 0 else None
+
+
+def are_times(timestamps: Any) -> bool:
+    """Return whether timestamps tell samples apart: false where all are alike, or NaN."""
+    if len(timestamps) < 2:
+        return len(timestamps) == 0 or bool(np.isfinite(timestamps[0]))
+    times = np.asarray(timestamps[:], dtype=np.float64)
+    return bool(np.isfinite(times).any() and (times != times[0]).any())
+
+
+def starting_time_of(series: Any) -> float:
+    """Return the time of the first sample of a series in seconds; 0 where it is not stated."""
+    first = series.starting_time
+    if series.timestamps is not None:
+        first = series.timestamps[0] if len(series.timestamps) else None
+    return 0.0 if first is None or not np.isfinite(first) else float(first)
 
 
 def stated(container: Any, model: type, leave_out: Iterable[str] = ()) -> dict[str, Any]:
@@ -91,6 +132,8 @@ def plane_of(plane: Any) -> dict[str, Any]:
     if getattr(plane.device, "model", None) is not None:
         device["model"] = stated(plane.device.model, models.DeviceModel)
     entry = stated(plane, models.ImagingPlane)
+    if usable_rate(entry.get("imaging_rate")) is None:
+        entry.pop("imaging_rate", None)
     entry["device"] = device["name"]
     entry["optical_channel"] = [
         stated(channel, models.OpticalChannel) for channel in plane.optical_channel

@@ -26,7 +26,7 @@ from nwb_ophys.formats.nwb.tables import (
 )
 from nwb_ophys.formats.nwb.traces import traces_of
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
-from nwb_ophys.rois.properties import FastPropertiesMixin
+from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
 
 
 class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
@@ -42,6 +42,8 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         The table.
     alone : bool
         Whether it is the only table, so that summary images show its field.
+    sampling_frequency : float, optional
+        Samples per second of the traces in Hz; replaces their rates and timestamps in the file.
 
     Attributes
     ----------
@@ -58,9 +60,16 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
 
     extractor_name = "NwbRoisExtractor"
 
-    def __init__(self, io: Any, nwbfile: Any, chosen: NwbObject, alone: bool = True) -> None:
+    def __init__(
+        self,
+        io: Any,
+        nwbfile: Any,
+        chosen: NwbObject,
+        alone: bool = True,
+        sampling_frequency: float | None = None,
+    ) -> None:
         super().__init__()
-        self._io, self.nwbfile = io, nwbfile
+        self._io, self.nwbfile, self._given_rate = io, nwbfile, sampling_frequency
         try:
             self._read(object_at(self.nwbfile, chosen.path), alone)
         except (SourceError, Warning):
@@ -76,9 +85,10 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
     def _read(self, table: Any, alone: bool) -> None:
         self.table = table
         self._roi_ids = [int(roi_id) for roi_id in table.id[:]]
-        if len(set(self._roi_ids)) != len(self._roi_ids):
+        repeated = repeated_ids(self._roi_ids)
+        if repeated:
             warnings.warn(
-                f"ROIs of '{table.name}' share ids; their positions are used instead.",
+                f"ROIs of '{table.name}' share ids: {repeated}; their positions are used instead.",
                 UserWarning,
                 stacklevel=3,
             )
@@ -99,7 +109,7 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
             found = self._pixels.field_shape
         assert found is not None  # images have a size
         self._frame_shape = field_of(found)  # its own inverse
-        self._traces, self.series, self._clock = traces_of(self.nwbfile, table)
+        self._traces, self.series, self._clock = traces_of(self.nwbfile, table, self._given_rate)
         for key, (values, description) in properties_of(table).items():
             self.set_property(key, values, self._roi_ids, description=description)
         # A file with several tables does not state which field its images show.
@@ -122,8 +132,19 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         return next((int(trace.shape[0]) for trace in self._traces.values()), 0)
 
     def get_sampling_frequency(self) -> float | None:
-        """Return samples per second; None where there are no traces."""
+        """Return samples per second; None without traces, or where no rate above 0 is stated."""
         return None if self._clock is None else self._clock.rate
+
+    @property
+    def stated_rate(self) -> float | None:
+        """The rate that the file states for the traces, which may be 0 or NaN."""
+        rates = (one.rate for one in self.series.values())
+        return next((float(rate) for rate in rates if rate is not None), None)
+
+    @property
+    def series_label(self) -> str:
+        """Name of the traces in messages."""
+        return f"the traces of '{self.table.name}'"
 
     def get_background_ids(self) -> list[Any]:
         """Return an empty list: background components have a table of their own."""

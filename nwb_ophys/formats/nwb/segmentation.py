@@ -10,7 +10,13 @@ import attrs
 
 from nwb_ophys.formats.nwb.files import SERIES, TABLES, NwbObject, choose, list_nwb, unique_names
 from nwb_ophys.formats.nwb.left_out import warn_of_left_out
-from nwb_ophys.formats.nwb.objects import open_nwb, plane_of, session_of, stated
+from nwb_ophys.formats.nwb.objects import (
+    open_nwb,
+    plane_of,
+    session_of,
+    starting_time_of,
+    stated,
+)
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.interfaces.streams import Part, named_parts
@@ -26,6 +32,11 @@ class NwbSegmentationSource:
     plane_segmentation_name: str | None = argument(
         "Name of the plane segmentation, or its path in the file; optional if there is only one.",
         default=None,
+    )
+    sampling_frequency: float | None = argument(
+        "Rate of the traces in Hz; replaces their rates and timestamps in the file.",
+        default=None,
+        schema={"exclusiveMinimum": 0},
     )
 
 
@@ -45,7 +56,7 @@ class NwbSegmentationInterface(SegmentationInterface):
         chosen = choose(path, TABLES, asked, "plane_segmentation_name")
         # With several tables, it is unknown which of them the images of the file belong to.
         alone = len(_tables(list_nwb(path))) == 1
-        return NwbRoisExtractor(*open_nwb(path), chosen, alone)
+        return NwbRoisExtractor(*open_nwb(path), chosen, alone, source.sampling_frequency)
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the file: session, device, plane, table and traces."""
@@ -56,17 +67,20 @@ class NwbSegmentationInterface(SegmentationInterface):
         ophys["ImageSegmentation"] = {"plane_segmentations": [entry]}
         for kind, series in self.extractor.series.items():
             fields = stated(series, models.RoiResponseSeries, ("name", "rate", "starting_time"))
+            if self.extractor.get_sampling_frequency() is None:
+                # The metadata may give the rate; the start of the traces holds with it.
+                fields["starting_time"] = starting_time_of(series) or None
             container = ophys.setdefault("DfOverF" if kind == "dff" else "Fluorescence", {})
             container.setdefault("PlaneSegmentation", {})[kind] = fields
         return {**session_of(self.extractor.nwbfile), "Ophys": ophys}
 
-    def get_metadata(self) -> Any:
+    def get_metadata(self, **options: Any) -> Any:
         """Return the metadata to be written: values of the file, else defaults."""
-        metadata = super().get_metadata()
+        metadata = super().get_metadata(**options)
         ophys = metadata["Ophys"]
         name = ophys["ImageSegmentation"]["plane_segmentations"][0]["name"]
         for container in ("Fluorescence", "DfOverF", "SegmentationImages"):
-            if name != "PlaneSegmentation" and "PlaneSegmentation" in ophys[container]:
+            if name != "PlaneSegmentation" and "PlaneSegmentation" in ophys.get(container, {}):
                 ophys[container][name] = ophys[container].pop("PlaneSegmentation")
         return metadata
 

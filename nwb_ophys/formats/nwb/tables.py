@@ -14,7 +14,14 @@ from nwb_ophys.rois.pixel_lists import PixelLists
 
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
 # Columns that become properties of another name, and columns that follow from the masks.
-_ACCEPTANCE = {"Accepted": "is_accepted", "Rejected": "is_rejected"}
+_ACCEPTANCE = {
+    "accepted": "is_accepted",
+    "is_accepted": "is_accepted",
+    "rejected": "is_rejected",
+    "is_rejected": "is_rejected",
+}
+# Columns with the result of a classifier, which state acceptance where no other column does.
+_CLASSIFIED = ("iscell", "is_cell")
 _LEFT_OUT = ("ROICentroids",)
 
 
@@ -143,12 +150,10 @@ def properties_of(table: Any) -> dict[str, tuple[NDArray[Any], str]]:
         if values.dtype.kind == "O":
             values = np.array([_text(value) for value in values])
         if name == "iscell" and values.ndim == 2 and values.shape[1] == 2:  # Suite2p's own export
-            found["is_accepted"] = (values[:, 0].astype(bool), "Whether the ROI is a cell.")
+            found["iscell"] = (values[:, 0], "Whether the ROI is a cell.")
             found["iscell_probability"] = (values[:, 1], "Probability that the ROI is a cell.")
             continue
-        if name in _ACCEPTANCE:
-            values = values.astype(bool)
-        found[_ACCEPTANCE.get(name, name)] = (values, column.description)
+        found[name] = (values, column.description)
     if left_out:
         warnings.warn(
             f"The columns {', '.join(left_out)} of '{table.name}' are lists or references, and are "
@@ -156,7 +161,43 @@ def properties_of(table: Any) -> dict[str, tuple[NDArray[Any], str]]:
             UserWarning,
             stacklevel=4,
         )
-    return found
+    return _with_acceptance(found)
+
+
+def _with_acceptance(
+    columns: dict[str, tuple[NDArray[Any], str]],
+) -> dict[str, tuple[NDArray[Any], str]]:
+    """Return columns with those of acceptance under the names of such properties.
+
+    Acceptance and rejection of other authors may be spelled in small letters. Where neither flags
+    any ROI, nobody has decided, and they remain plain columns, as does ``iscell`` beside them.
+    """
+    stating = {
+        name: _ACCEPTANCE[name.lower()]
+        for name, (values, _) in columns.items()
+        if name.lower() in _ACCEPTANCE and _are_flags(values)
+    }
+    is_undecided = len(set(stating.values())) == 2 and not any(
+        np.any(columns[name][0]) for name in stating
+    )
+    if is_undecided or len(set(stating.values())) < len(stating):
+        stating = {}
+    if not stating:
+        classified = [name for name in _CLASSIFIED if name in columns]
+        stating = {name: "is_accepted" for name in classified[:1] if _are_flags(columns[name][0])}
+    names = {name: stating.get(name, name) for name in columns}
+    if names.get("iscell") == "iscell" and not _are_flags(columns["iscell"][0]):
+        names["iscell"] = "roi_iscell"  # numbers of another meaning, which are no acceptance
+    return {
+        names[name]: (values.astype(bool) if name in stating else values, description)
+        for name, (values, description) in columns.items()
+    }
+
+
+def _are_flags(values: NDArray[Any]) -> bool:
+    """Return whether there is one flag for each ROI: 0 or 1, or a truth value."""
+    is_number = values.ndim == 1 and values.dtype.kind in "biuf"
+    return is_number and bool(np.isin(values, (0, 1)).all())
 
 
 def _refers(data: Any) -> bool:

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.rois.traces import TraceView
+from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
+from nwb_ophys.rois.traces import TraceView, with_rois_in_columns
+from nwb_ophys.timing import usable_rate
 
 _KINDS = ("neuropil", "deconvolved", "denoised", "baseline", "background")
 
@@ -77,19 +79,21 @@ class SpreadTrace:
         return np.asarray(self[:], dtype=dtype)
 
 
-def traces_of(nwbfile: Any, table: Any) -> tuple[dict[str, Any], dict[str, Any], TraceClock | None]:
+def traces_of(
+    nwbfile: Any, table: Any, given_rate: float | None = None
+) -> tuple[dict[str, Any], dict[str, Any], TraceClock | None]:
     """Return the traces of the ROIs of a table by kind, their series, and their clock.
 
     Traces with another clock than the first are left out with a warning: a segmentation has one
-    clock.
+    clock. A rate that the user gives holds for all.
     """
     traces: dict[str, Any] = {}
     series: dict[str, Any] = {}
     clock: TraceClock | None = None
     length = 0
     for one in _series_of(nwbfile, table):
-        own = _clock(one)
-        data = _columns_of_all(one, len(table.id))
+        own = _clock(one, given_rate)
+        data = _columns_of_all(one, len(table.id), given_rate)
         if clock is None:
             clock, length = own, data.shape[0]
         if not own.same(clock) or data.shape[0] != length:
@@ -129,33 +133,28 @@ def _kind(series: Any, taken: set[str]) -> str:
     return name
 
 
-def _clock(series: Any) -> TraceClock:
-    if series.timestamps is None:
-        return TraceClock(float(series.rate), float(series.starting_time or 0.0))
-    times = np.asarray(series.timestamps[:], dtype=np.float64)
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    return TraceClock(1 / step if step > 0 else None, 0.0, times)
+def _clock(series: Any, given_rate: float | None) -> TraceClock:
+    times = series.timestamps
+    if given_rate is not None or times is None or not are_times(times):
+        return TraceClock(given_rate or usable_rate(series.rate), starting_time_of(series))
+    times = np.asarray(times[:], dtype=np.float64)
+    return TraceClock(rate_of_times(times), 0.0, times)
 
 
-def _columns_of_all(series: Any, num_rois: int) -> Any:
+def _columns_of_all(series: Any, num_rois: int, given_rate: float | None) -> Any:
     """Return the traces with a column for each ROI of the table, in its order."""
     rois = np.asarray(series.rois.data[:], dtype=np.int64)
     data = series.data
     if len(data.shape) == 1:
         data = np.asarray(data[:])[:, np.newaxis]
-    if len(data.shape) != 2 or data.shape[1] != len(rois):
-        raise CorruptSourceError(
-            f"The traces '{series.name}' have the shape {tuple(data.shape)} for {len(rois)} ROIs; "
-            "it must be (samples, ROIs)."
-        )
+    num_times = None
+    if series.timestamps is not None and given_rate is None:
+        num_times = len(series.timestamps)
+    what = f"The traces '{series.parent.name}/{series.name}' of '{series.rois.table.name}'"
+    data = with_rois_in_columns(data, len(rois), what, num_samples=num_times)
     if len(rois) and not 0 <= rois.min() <= rois.max() < num_rois:
         raise CorruptSourceError(
             f"The traces '{series.name}' are of ROIs {rois.min()} to {rois.max()}, of {num_rois}."
-        )
-    if series.timestamps is not None and len(series.timestamps) != data.shape[0]:
-        raise CorruptSourceError(
-            f"The traces '{series.name}' have {len(series.timestamps)} timestamps for "
-            f"{data.shape[0]} samples."
         )
     if np.array_equal(rois, np.arange(num_rois)):
         return data

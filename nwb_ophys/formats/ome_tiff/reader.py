@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.extractors.choices import index_of_name
-from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.extractors.ranges import check_index, check_stated_rate
 from nwb_ophys.filetypes.ome.files import find_pages, read_ome
 from nwb_ophys.filetypes.ome.model import OmeChannel, OmeImage
 from nwb_ophys.filetypes.ome.times import (
@@ -119,7 +119,9 @@ class OmeTiffExtractor(TiffFramesExtractor):
                 f"'{path}': its OME-XML states neither TimeIncrement nor the DeltaT of all planes; "
                 "give sampling_frequency, in samples per second."
             )
-        if given is not None:
+        if given is None:
+            check_stated_rate(path, rate, "TimeIncrement or DeltaT")
+        else:
             # The stated times have the rate that the user corrects.
             self._stated_times = None
         return rate

@@ -20,12 +20,15 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
+from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.files import unreadable_file
+from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
 
 # Scanbox 1 does not state the number of columns.
 _COLUMNS_OF_VERSION_1 = 796
 # Saved photomultipliers by the code ``channels``.
+_MOST_LINES = 100_000
 _SAVED_CHANNELS = {1: (0, 1), 2: (0,), 3: (1,)}
 
 
@@ -118,22 +121,14 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
     rows = _whole(path, info, "recordsPerBuffer")
     # In a bidirectional scan a record is two lines, forwards and backwards.
     rows *= 2 if _is_bidirectional(path, info) else 1
-    size = np.atleast_1d(getattr(info, "sz", ()))
-    columns = int(size[1]) if size.size == 2 else _COLUMNS_OF_VERSION_1
-    if size.size == 2 and int(size[0]) != rows:
-        warnings.warn(
-            f"'{path}' states frames of {int(size[0])} lines (sz) and of {rows} lines "
-            f"(recordsPerBuffer and scanmode); the pixels are read as frames of {rows} lines.",
-            UserWarning,
-            stacklevel=2,
-        )
+    columns = _num_columns(path, info, rows)
     line_rate = _line_rate(path, info)
     config = getattr(info, "config", None)
-    lines = struct_number(config, "lines") or rows
+    lines = possible_number(struct_number(config, "lines"), most=_MOST_LINES) or rows
     requested = int(struct_number(config, "frames") or 0)
     fold = int(struct_number(info, "fold_lines") or 0)
     if fold:
-        if rows % fold:
+        if fold < 0 or rows % fold:
             raise CorruptSourceError(
                 f"'{path}' states that frames of {rows} lines are folded into frames of {fold} "
                 f"lines, but {rows} is not a multiple of {fold}; check fold_lines."
@@ -151,6 +146,25 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
         line_rate=line_rate,
         frames_requested=requested,
     )
+
+
+def _num_columns(path: Path, info: Any, rows: int) -> int:
+    """Return the number of columns; warn if another number of rows is stated beside it."""
+    size = np.atleast_1d(getattr(info, "sz", ()))
+    if size.size != 2:
+        return _COLUMNS_OF_VERSION_1
+    if size.dtype.kind not in "biuf" or not (size >= 1).all():
+        raise CorruptSourceError(
+            f"'{path}' states sz = {size.tolist()}; it must be two integers of at least 1."
+        )
+    if int(size[0]) != rows:
+        warnings.warn(
+            f"'{path}' states frames of {int(size[0])} lines (sz) and of {rows} lines "
+            f"(recordsPerBuffer and scanmode); the pixels are read as frames of {rows} lines.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return int(size[1])
 
 
 def _read_info(path: Path) -> Any:
@@ -204,8 +218,9 @@ def _is_bidirectional(path: Path, info: Any) -> bool:
 def _line_rate(path: Path, info: Any) -> float | None:
     """Return lines per second: the mirror scans one or two lines per period."""
     frequency = struct_number(info, "resfreq")
-    if not frequency or frequency < 0:
+    if not frequency:
         return None
+    check_stated_rate(path, frequency, "resfreq")
     return frequency * (2 if _is_bidirectional(path, info) else 1)
 
 

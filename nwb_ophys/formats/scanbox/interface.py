@@ -14,6 +14,7 @@ from nwb_ophys.formats.scanbox.header import ScanboxHeader, struct_number
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
+from nwb_ophys.metadata import possible_number
 from nwb_ophys.paths import PathProbe
 
 # A MATLAB file of version 5 has a heading of 128 bytes, then variables. The first bytes of a
@@ -181,18 +182,20 @@ class ScanboxSettings:
         """
         number = struct_number(self._config, "magnification")
         sizes = np.atleast_1d(getattr(self.header.info, "calibration", ()))
-        if number is None or not 1 <= number <= len(sizes):
+        if number is None or number not in range(1, len(sizes) + 1):
             return None
         size = [struct_number(sizes[int(number) - 1], axis) for axis in ("x", "y")]
-        if not all(size):
+        if None in size:
             return None
         between = self._between_planes() if is_volumetric else None
-        return [micrometres * 1e-6 for micrometres in (*size, between) if micrometres]
+        return [value * 1e-6 for value in (*size, between) if value is not None]
 
     def description(self, plane: int | None) -> str | None:
         """Return a description of the position of the objective and the depth of the planes."""
         knobby = getattr(getattr(self._config, "knobby", None), "pos", None)
-        x, y, z, turn = (struct_number(knobby, axis) for axis in "xyza")
+        x, y, z, turn = (
+            possible_number(struct_number(knobby, axis), least=-1e6, most=1e6) for axis in "xyza"
+        )
         sentences = []
         if x is not None and y is not None and z is not None:
             turned = "" if turn is None else f", turned by {turn:g}°"

@@ -7,6 +7,7 @@ Spellings: ``frameNumbers`` and ``frameTimestamps_sec`` since 2016, ``frameTimes
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.metadata import possible_number
+from nwb_ophys.timing import LONGEST_S
 
 FRAME_NUMBER = re.compile(r"^(?:frameNumbers|Frame Number|Frame Tag) = *(\d+)", re.MULTILINE)
 TIMESTAMP = re.compile(
@@ -34,6 +37,10 @@ _REPEATED = (
     "with the options num_channels and sampling_frequency."
 )
 
+# Steps of time that differ by less are even, and rates that differ by less are the same.
+_NEAR = 0.1
+_FEWEST_STEPS = 3
+
 
 @attrs.frozen
 class FrameStatement:
@@ -47,24 +54,26 @@ def frame_statement(description: bytes | str) -> FrameStatement:
     """Return what the description of a page states of its frame."""
     text = description if isinstance(description, str) else description.decode("utf-8", "replace")
     number, time = FRAME_NUMBER.search(text), TIMESTAMP.search(text)
-    return FrameStatement(int(number[1]) if number else None, float(time[1]) if time else None)
+    seconds = possible_number(time[1], -LONGEST_S, LONGEST_S) if time else None
+    return FrameStatement(int(number[1]) if number else None, seconds)
 
 
 def parse_epoch(description: str) -> datetime | None:
     """Return the local date and time of timestamp 0 from the description of a page, or None."""
     match = _EPOCH.search(description)
-    numbers = [float(part) for part in match[1].replace(",", " ").split()] if match else []
-    if len(numbers) != 6:
+    parts: Sequence[str] = match[1].replace(",", " ").split() if match else []
+    if len(parts) != 6:
         clock = _CLOCK.search(description)
         if clock is None:
             return None
-        day, month, year, *rest = clock.groups()
-        numbers = [float(part) for part in (year, month, day, *rest)]
-    year, month, day, hour, minute = (int(number) for number in numbers[:5])
+        day_text, month_text, year_text, *rest = clock.groups()
+        parts = (year_text, month_text, day_text, *rest)
     try:
+        numbers = [float(part) for part in parts]
+        year, month, day, hour, minute = (int(number) for number in numbers[:5])
         # Seconds may round to 60, which datetime refuses.
         return datetime(year, month, day, hour, minute) + timedelta(seconds=numbers[5])
-    except (ValueError, OverflowError):  # zeros, where the clock was not read
+    except (ValueError, OverflowError):  # also zeros, where the clock was not read
         return None
 
 
@@ -103,6 +112,7 @@ def check_order(
     pages: npt.NDArray[np.int64],
     values: Sequence[float] | npt.NDArray[np.float64],
     noun: str,
+    name: str = "",
 ) -> None:
     """Check that numbers or times of the pages of one channel increase.
 
@@ -116,6 +126,8 @@ def check_order(
         Number or time of each page.
     noun : str
         What the values are, such as ``"frame number"``.
+    name : str
+        Name of the values in the header, for the message.
 
     Raises
     ------
@@ -128,10 +140,38 @@ def check_order(
     index = int(wrong[0])
     before, after = float(values[index]), float(values[index + 1])
     verb = "repeats" if before == after else "falls"
+    source = f" ({name})" if name else ""
     raise SourceError(
         f"'{path}': the {noun} {verb} from {before:.10g} on page {pages[index]} to {after:.10g} on "
-        f"page {pages[index + 1]}, although both are of one channel. {_REPEATED}"
+        f"page {pages[index + 1]}{source}, although both are of one channel. {_REPEATED}"
     )
+
+
+def warn_of_other_rate(path: Path, times: npt.NDArray[np.float64], rate: float) -> None:
+    """Warn if the times of frames that follow each other evenly have another rate than the header.
+
+    Parameters
+    ----------
+    path : Path
+        The first file.
+    times : numpy.ndarray of float64, shape (samples,)
+        Times that the frames state, in seconds.
+    rate : float
+        Saved frames per second by the settings in the header, in Hz.
+    """
+    steps = np.diff(times)
+    if len(steps) < _FEWEST_STEPS:
+        return
+    typical = float(np.median(steps))
+    is_even = float((np.abs(steps - typical) < _NEAR * typical).mean()) > 1 - _NEAR
+    if is_even and abs(rate * typical - 1) > _NEAR:
+        warnings.warn(
+            f"'{path}': the times of its frames (frameTimestamps) give {1 / typical:.4g} Hz, "
+            f"which is written, but its header states {rate:.4g} Hz (scanFrameRate over "
+            "logAverageFactor). Check which of them is right.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def check_whole_volumes(

@@ -24,7 +24,7 @@ OWN_LINE = re.compile(
 #: The version in a header of any generation.
 VERSION = re.compile(r"(?:VERSION_MAJOR|versionMajor) = '?([\w.]+)", re.MULTILINE)
 
-#: Name since ScanImage 5.1: names in ScanImage 4 and 5.0, of which a header has at most one.
+#: Name since ScanImage 5.1: names in ScanImage 4 and 5.0, of which the first one in a header holds.
 OLD_NAMES: Mapping[str, tuple[str, ...]] = {
     "VERSION_MAJOR": ("VERSION_MAJOR", "versionMajor"),
     "VERSION_MINOR": ("VERSION_MINOR", "versionMinor"),
@@ -42,7 +42,7 @@ OLD_NAMES: Mapping[str, tuple[str, ...]] = {
     "hRoiManager.scanFrameRate": ("scanFrameRate",),
     "hRoiManager.scanZoomFactor": ("scanZoomFactor", "zoomFactor"),
     "hScan2D.bidirectional": ("bidirectionalAcq",),
-    "hScan2D.logAverageFactor": ("acqNumAveragedFrames",),
+    "hScan2D.logAverageFactor": ("acqNumAveragedFramesSaved", "acqNumAveragedFrames"),
     "hScan2D.logFramesPerFile": ("loggingFramesPerFile",),
     "hStackManager.framesPerSlice": ("acqNumFrames",),
     "hStackManager.numSlices": ("stackNumSlices",),

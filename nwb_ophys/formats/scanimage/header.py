@@ -14,6 +14,9 @@ from nwb_ophys.formats.scanimage.frames import parse_epoch
 from nwb_ophys.formats.scanimage.generations import stated_version
 from nwb_ophys.formats.scanimage.stacks import Stack, averaged_frames, stack_of
 from nwb_ophys.formats.scanimage.text import HeaderProperties, read_header_texts
+from nwb_ophys.metadata import possible_number
+
+_FARTHEST_UM = 1e6
 
 
 @attrs.frozen(kw_only=True)
@@ -123,7 +126,7 @@ class ScanImageMetadata:
     @property
     def line_rate(self) -> float | None:
         """Lines per second, in Hz."""
-        return None if self.line_period is None else 1.0 / self.line_period
+        return None if not self.line_period else 1.0 / self.line_period
 
     @property
     def frames_per_cycle(self) -> int:
@@ -221,14 +224,16 @@ def _saved_channels(si: HeaderProperties) -> tuple[tuple[int, ...], tuple[str, .
 
 def _rates(si: HeaderProperties, stack: Stack) -> tuple[float | None, float | None]:
     """Return saved frames per second and volumes per second, in Hz."""
-    rate, period = (si.number(f"hRoiManager.scanFrame{each}") for each in ("Rate", "Period"))
+    rate, period = (
+        possible_number(si.number(f"hRoiManager.scanFrame{each}")) for each in ("Rate", "Period")
+    )
     scanned = rate if rate or not period else 1 / period
     saved = scanned / averaged_frames(si) if scanned else None
     # Frames are averaged within a slice, so that the rate of volumes remains.
-    volumes = si.number("hRoiManager.scanVolumeRate")
+    volumes = possible_number(si.number("hRoiManager.scanVolumeRate"))
     is_early_slow = stack.mode == "slow" and si.value("hStackManager.enable") is None
     if stack.num_planes > 1 and (not volumes or is_early_slow):
-        volume_period = si.number("hFastZ.volumePeriod")
+        volume_period = possible_number(si.number("hFastZ.volumePeriod"))
         volumes = 1 / volume_period if volume_period and not saved else None
         volumes = saved / stack.frames_per_cycle if saved else volumes
     return saved, volumes
@@ -253,6 +258,7 @@ def _plane_positions(si: HeaderProperties, num_planes: int) -> tuple[float, ...]
     """Return the depth of each plane in micrometres; None for a single plane or if unclear."""
     zs = si.numbers("hStackManager.zs", ())
     has_positions = num_planes > 1 and len(zs) >= num_planes and len(zs) % num_planes == 0
+    has_positions = has_positions and all(abs(z) <= _FARTHEST_UM for z in zs)
     return zs[:: len(zs) // num_planes] if has_positions else None
 
 

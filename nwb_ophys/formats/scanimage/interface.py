@@ -73,8 +73,8 @@ class ScanImageImagingInterface(ImagingInterface):
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the header: software, start, rates, channel, gain, pixel size."""
-        header = self.extractor.metadata
-        software = f"ScanImage {header.version}".strip()
+        header = self.extractor.common_metadata
+        software = f"ScanImage {header.version or ''}".strip()
         index = header.channel_names.index(self.extractor.channel_name)
         return {
             "NWBFile": {"session_start_time": header.epoch},
@@ -82,7 +82,8 @@ class ScanImageImagingInterface(ImagingInterface):
                 "Device": [{"description": f"Laser-scanning microscope run by {software}."}],
                 "ImagingPlane": [
                     {
-                        "imaging_rate": header.sampling_frequency,
+                        "imaging_rate": header.sampling_frequency
+                        and self.extractor.get_sampling_frequency(),
                         "description": self._depths(),
                         **self._place(),
                         "optical_channel": [{"name": camel_case(self.extractor.channel_name)}],
@@ -100,7 +101,7 @@ class ScanImageImagingInterface(ImagingInterface):
 
     def _place(self) -> dict[str, Any]:
         """Return the size of a pixel, and the position of a region."""
-        header, region = self.extractor.metadata, self.extractor.region
+        header, region = self.extractor.common_metadata, self.extractor.region
         pixel_size = header.pixel_size if region is None else region.pixel_size
         is_volumetric = self.extractor.is_volumetric
         place = _spacing(pixel_size, header.plane_positions or (), is_volumetric)
@@ -118,7 +119,7 @@ class ScanImageImagingInterface(ImagingInterface):
 
     def _depths(self) -> str | None:
         """Return a description of the depths of the planes; their origin is not stated."""
-        positions = self.extractor.metadata.plane_positions
+        positions = self.extractor.common_metadata.plane_positions
         if positions is None:
             return None
         plane = self.source.plane_index
@@ -226,4 +227,4 @@ def _metres(micrometres: float) -> float:
 
 def _averaging(header: Any) -> str | None:
     count = header.average_factor
-    return f"Each frame is the average of {count} frames." if count > 1 else None
+    return f"Each frame is the average of {count} frames." if count and count > 1 else None

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.choices import index_of_name
-from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.extractors.ranges import check_index, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.tiff.checks import TiffSource, check_agreement
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
@@ -33,15 +33,30 @@ from nwb_ophys.formats.scanimage.frames import (
     check_order,
     check_whole_volumes,
     frame_statement,
+    warn_of_other_rate,
 )
 from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_header, scanimage_metadata
 from nwb_ophys.formats.scanimage.regions import Region, first_rows, read_regions
 from nwb_ophys.formats.scanimage.text import read_header_texts
+from nwb_ophys.metadata import common_header
 
 __all__ = ["ScanImageExtractor", "ScanImageMetadata", "scanimage_metadata"]
 
 AnyPath = str | PathLike[str]
 _BLOCK = 1000
+# Facts of the metadata that may change from file to file, with their names in messages.
+_FACTS = {
+    "version": "version",
+    "frame_rate": "frame rate",
+    "volume_rate": "volume rate",
+    "line_period": "line period",
+    "pmt_gains": "PMT gains",
+    "zoom_factor": "zoom",
+    "field_of_view": "field of view",
+    "pixel_size": "pixel size",
+    "plane_positions": "positions of the planes",
+    "average_factor": "number of averaged frames",
+}
 
 
 class ScanImageExtractor(TiffFramesExtractor):
@@ -79,6 +94,8 @@ class ScanImageExtractor(TiffFramesExtractor):
     ----------
     metadata : ScanImageMetadata
         Metadata from the header of the first file.
+    common_metadata : ScanImageMetadata
+        The same, with None for facts that differ in another file, and for their rates.
     file_paths : list of Path
         The files in the order of time.
     channel_name : str
@@ -113,8 +130,9 @@ class ScanImageExtractor(TiffFramesExtractor):
         roi_name: str | None = None,
         allow_truncated: bool = False,
     ) -> None:
-        self.metadata, files = _open_files(file_path, file_paths, allow_truncated)
-        metadata = self.metadata
+        headers, files = _open_files(file_path, file_paths, allow_truncated)
+        self.metadata = metadata = headers[0]
+        self.common_metadata: ScanImageMetadata = common_header(headers, _FACTS)
         self.regions = _common_regions(files, metadata)
         self.region, self._rows, sources = _crop(files, metadata, self.regions, roi_name)
         reader = TiffPageReader(sources)
@@ -133,9 +151,10 @@ class ScanImageExtractor(TiffFramesExtractor):
         rate = metadata.sampling_frequency
         if rate is None:
             raise CorruptSourceError(
-                f"'{metadata.path}': its header states no frame or volume rate; read it as a "
-                "plain TIFF stack."
+                f"'{metadata.path}': its header states no frame or volume rate above 0 "
+                "(scanFrameRate, scanVolumeRate); read it as a plain TIFF stack."
             )
+        check_stated_rate(metadata.path, rate, "scanFrameRate or scanVolumeRate")
         num_volumes = count_volumes(reader.num_pages, metadata)
         super().__init__(
             reader,
@@ -193,7 +212,9 @@ class ScanImageExtractor(TiffFramesExtractor):
                 times[chosen] = np.array(found) + self._seconds_after_first(file)
         if not has_times:
             return None
-        check_order(self.file_paths[0], pages, times, "time in seconds")
+        check_order(self.file_paths[0], pages, times, "time in seconds", "frameTimestamps")
+        if not self.metadata.is_volumetric:
+            warn_of_other_rate(self.file_paths[0], times, self.get_sampling_frequency())
         return times
 
     def get_series(
@@ -311,8 +332,8 @@ def count_volumes(num_pages: int, metadata: ScanImageMetadata) -> int:
 
 def _open_files(
     file_path: AnyPath | None, file_paths: Iterable[AnyPath] | None, allow_truncated: bool
-) -> tuple[ScanImageMetadata, list[RecordedFile]]:
-    """Find and check the files; return them with the metadata of the first one."""
+) -> tuple[list[ScanImageMetadata], list[RecordedFile]]:
+    """Find and check the files; return them with the metadata of those with other headers."""
     if (file_path is None) == (file_paths is None):
         raise SourceArgumentError("Give either file_path or file_paths, and not both.")
     if file_path is not None:
@@ -329,7 +350,8 @@ def _open_files(
             if path.stat().st_size or path == paths[0]:
                 read_header_texts(path)
         files = inspect_recorded_files(paths, allow_truncated)
-    metadata = _check_alike(files)
+    headers = _check_alike(files)
+    metadata = headers[0]
     for file in files:
         num_pages = file.source.table.num_pages
         first, last = file.first_frame, file.last_frame
@@ -337,7 +359,7 @@ def _open_files(
     if file_paths is not None:
         check_given_files(files, metadata)
     check_volume_start(files[0], metadata)
-    return metadata, files
+    return headers, files
 
 
 def _common_regions(
@@ -390,17 +412,25 @@ def _rows_of(source: TiffSource, first: int, number: int) -> TiffSource:
     return attrs.evolve(source, table=rows)
 
 
-def _check_alike(files: Sequence[RecordedFile]) -> ScanImageMetadata:
-    """Return the metadata of the first file; raise SourceError if another differs from it."""
+def _check_alike(files: Sequence[RecordedFile]) -> list[ScanImageMetadata]:
+    """Return the metadata of the first file and of those with another header.
+
+    Raise SourceError if a file has other channels or planes, or if it has another rate and the
+    frames state no times.
+    """
     header, description = read_header_texts(files[0].path)
     first = parse_header(files[0].path, header, description)
-    names = ("channel_numbers", "num_planes", "frames_per_slice", "num_flyback_frames")
+    names = ["channel_numbers", "num_planes", "frames_per_slice", "num_flyback_frames"]
+    if frame_statement(description).time is None:
+        names.append("sampling_frequency")
+    headers = [first]
     for file in files[1:]:
         other_header, other_description = read_header_texts(file.path)
         if other_header != header:
             other = parse_header(file.path, other_header, other_description)
             check_agreement(first, other, names, "Leave it out with file_paths.")
-    return first
+            headers.append(other)
+    return headers
 
 
 def _slice_samples(

@@ -14,6 +14,8 @@ from pathlib import Path
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors.ranges import check_stated_rate
+from nwb_ophys.metadata import possible_number
 
 PROPERTY = re.compile(r"^state\.([\w.]+) ?= ?(.*)$")
 _CLOCK = r"[ T](\d+):(\d+):(\d+(?:\.\d+)?)$"
@@ -22,6 +24,8 @@ DATESTR = re.compile(r"(\d+)-([A-Za-z]{3})-(\d{4})" + _CLOCK)
 ISO = re.compile(r"(\d{4})[-/](\d+)[-/](\d+)" + _CLOCK)
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 MAX_CHANNELS = 4
+_FARTHEST_UM = 1e6
+_MOST_AVERAGED = 100_000
 
 
 @attrs.frozen(kw_only=True)
@@ -109,14 +113,17 @@ def parse_legacy_header(path: Path, description: str) -> LegacyMetadata:
     planned, averaged = _frames(header)
     num_planes = header.count("acq.numberOfZSlices") or 1
     line_period = header.number("acq.msPerLine")
-    z_step = header.number("acq.zStepSize")
-    position = [header.number(f"motor.abs{axis}Position") for axis in "XYZ"]
+    z_step = possible_number(header.number("acq.zStepSize"), most=_FARTHEST_UM)
+    position = [
+        possible_number(header.number(f"motor.abs{axis}Position"), -_FARTHEST_UM, _FARTHEST_UM)
+        for axis in "XYZ"
+    ]
     return LegacyMetadata(
         path=path,
         version=values.get("software.version", ""),
         channel_names=_channel_names(header),
         num_planes=num_planes,
-        frame_rate=rate / averaged,
+        frame_rate=check_stated_rate(path, rate / averaged, "state.acq.frameRate"),
         num_averaged=averaged,
         frames_per_slice=planned and max(planned // averaged, 1),
         line_rate=1000 / line_period if line_period else None,
@@ -150,6 +157,11 @@ def _frames(header: _Values) -> tuple[int | None, int]:
     """Return the number of scanned frames per slice, and of frames averaged into each."""
     planned = header.count("acq.numberOfFrames")
     averaged = header.count("acq.numAvgFramesSave")
+    if averaged is not None and averaged > _MOST_AVERAGED:
+        raise CorruptSourceError(
+            f"'{header.path}' states that {averaged:g} frames were averaged "
+            "(state.acq.numAvgFramesSave); read it as a plain TIFF stack."
+        )
     if averaged is None:
         # Before version 3.7, ScanImage averaged either all frames of a slice or no frames.
         averaged = planned or 1 if header.number("acq.averaging") == 1 else 1

@@ -57,8 +57,8 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the header: version, start, rates, channel, stage position."""
-        header = self.extractor.metadata
-        software = f"ScanImage {header.version}".strip()
+        header = self.extractor.common_metadata
+        software = f"ScanImage {header.version or ''}".strip()
         return {
             "NWBFile": {"session_start_time": header.start},
             "Ophys": {
@@ -159,4 +159,4 @@ def _place(header: Any) -> str | None:
 
 def _averaging(header: Any) -> str | None:
     count = header.num_averaged
-    return f"Each frame is the average of {count} frames." if count > 1 else None
+    return f"Each frame is the average of {count} frames." if count and count > 1 else None

@@ -17,8 +17,17 @@ from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.formats.scanimage_legacy.header import LegacyMetadata, parse_legacy_header
+from nwb_ophys.metadata import common_header
 
 AnyPath = str | PathLike[str]
+# Facts of the metadata that may change from file to file, with their names in messages.
+_FACTS = {
+    "version": "version",
+    "num_averaged": "number of averaged frames",
+    "line_rate": "line rate",
+    "z_step": "distance of the slices",
+    "motor_position": "position of the stage",
+}
 
 
 class ScanImageLegacyExtractor(TiffFramesExtractor):
@@ -46,6 +55,8 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
     ----------
     metadata : LegacyMetadata
         Metadata from the header of the first file.
+    common_metadata : LegacyMetadata
+        The same, with None for facts that differ in another file.
     file_paths : list of Path
     channel_name : str
 
@@ -75,6 +86,7 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
         sources = inspect_tiffs(paths, allow_truncated=allow_truncated)
         headers = [_header(source) for source in sources]
         self.metadata = _check_alike(headers)
+        self.common_metadata: LegacyMetadata = common_header(headers, _FACTS)
         reader = TiffPageReader(sources)
         self.file_paths = [source.table.path for source in sources]
         names = self.metadata.channel_names

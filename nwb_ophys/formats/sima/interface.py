@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.interfaces.streams import Part, distinct_labels, part_name
 from nwb_ophys.paths import PathProbe
@@ -74,6 +75,14 @@ class SimaSegmentationInterface(SegmentationInterface):
         """Return the channel, label and sequence, if the parts of the folder differ in them."""
         others = [_labels(part) for part in self.extractor.folder.parts]
         return part_name(*distinct_labels(_labels(self.extractor.part), others))
+
+    def made_from(self) -> MadeFrom:
+        """Return the channel of the signals, by its place in dataset.pkl."""
+        folder, name = self.extractor.folder, self.extractor.part.channel_name
+        names = folder.channel_names
+        if name not in names:
+            return MadeFrom()
+        return MadeFrom(channel=names.index(name) + 1, num_channels=len(names))
 
     @classmethod
     def recording_of(cls, probe: PathProbe) -> Path | None:

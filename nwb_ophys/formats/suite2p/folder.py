@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.extractors.ranges import check_stated_rate
+from nwb_ophys.filetypes.matlab.structs import matlab_refusal
 from nwb_ophys.filetypes.npy import load_npy
+from nwb_ophys.formats.suite2p.fall import NAME as MATLAB_FILE
+from nwb_ophys.formats.suite2p.fall import FallFile, holds_results, variable_shapes
 from nwb_ophys.paths import PathProbe
 
 ROI_FILES = ("ops.npy", "stat.npy")
@@ -21,10 +25,7 @@ MOVIE_FILES = ("ops.npy", "data.bin")
 """Files that a plane with a registered movie has."""
 
 # Settings that no other file of a plane states: the rate in Hz, and the size of the movie.
-_NUMBERS = ("fs", "nframes", "Ly", "Lx")
-
-MATLAB_FILE = "Fall.mat"
-"""All results of a plane in one file, which Suite2p saves on request."""
+_NUMBERS = ("fs", "Ly", "Lx")
 
 _MOST_LISTED = 4
 
@@ -50,9 +51,10 @@ _OWN_FILES = (
     "data_chan2_raw.bin",
     MATLAB_FILE,
 )
+_COMBINED = "combined"
 # Parts of ops.npy, of which a plane always has the first two.
 _PARTS_OF_OPS = ("db.npy", "settings.npy", "reg_outputs.npy", "detect_outputs.npy")
-_TRACES = ("F.npy", "Fneu.npy", "spks.npy")
+_TRACES = ("F", "Fneu", "spks")
 _ALWAYS = ("F.npy", "iscell.npy")
 _SOMETIMES = ("Fneu.npy", "spks.npy", "redcell.npy", "Fneu_chan2.npy")
 _PLANE = re.compile(r"plane\d+|combined")
@@ -69,9 +71,22 @@ def suite2p_folder_of(probe: PathProbe, files: tuple[str, ...] = ROI_FILES) -> P
         Files that a plane must have.
     """
     plane = probe.path.absolute().parent
-    if not probe.is_file or probe.path.name not in _OWN_FILES or not _PLANE.fullmatch(plane.name):
+    if not probe.is_file or probe.path.name not in _OWN_FILES:
         return None
-    return probe.path.parent.parent if plane_names(plane.parent, files) else None
+    if _PLANE.fullmatch(plane.name) and plane_names(plane.parent, files):
+        return probe.path.parent.parent
+    return probe.path.parent if is_plane(PathProbe(plane), files) else None
+
+
+def is_plane(plane: PathProbe, files: tuple[str, ...] = ROI_FILES) -> bool:
+    """Return whether a folder of any name has the files of a plane.
+
+    ``combined`` counts where the planes that it combines are not beside it.
+    """
+    if not plane.is_folder or not _has_files(plane, files):
+        return False
+    path = plane.path.resolve()
+    return path.name != _COMBINED or not plane_names(path.parent, files)
 
 
 def suite2p_refusal(probe: PathProbe) -> str | None:
@@ -103,16 +118,17 @@ def _incomplete(plane: PathProbe) -> str | None:
     lacking = [name for name in ROI_FILES if not _has_files(plane, (name,))]
     if not found:
         return None
-    if plane.path.name == "combined":
+    if plane.path.name == _COMBINED and plane_names(plane.path.parent):
         return (
             f"'{plane.path}' is Suite2p's view of all planes in one image; give the folder that "
             "contains plane0, plane1, …."
         )
     if not lacking:
-        return (
-            f"'{plane.path}' contains Suite2p's {' and '.join(ROI_FILES)}, but its name is not "
-            "plane0, plane1, …; rename it to plane0 and give that folder."
-        )
+        return f"'{plane.path}' contains Suite2p's {' and '.join(ROI_FILES)}; give that folder."
+    if found == [MATLAB_FILE]:
+        damage = matlab_refusal(plane.within(MATLAB_FILE))
+        if damage is not None:
+            return damage
     return (
         f"'{plane.path}' contains Suite2p's {', '.join(found[:_MOST_LISTED])}, but not "
         f"{' and '.join(lacking)}. Copy the .npy files from where Suite2p ran, or run it again."
@@ -127,7 +143,7 @@ def find_suite2p_folder(
     Parameters
     ----------
     path : pathlib.Path or PathProbe
-        The ``suite2p`` folder, the folder that holds it, or the folder of a plane.
+        The ``suite2p`` folder, the folder that holds it, or the folder of a plane, of any name.
     files : tuple of str
         Files that a plane must have.
 
@@ -143,6 +159,8 @@ def find_suite2p_folder(
     for folder in (probe, probe.within("suite2p")):
         if plane_names(folder, files):
             return folder.path, None
+    if is_plane(probe, files):
+        return resolved.parent, resolved.name
     raise SourceError(
         f"'{probe.path}' is not a Suite2p folder: it has no folder plane0 with "
         f"{' and '.join(files)}. Give the folder 'suite2p' that Suite2p wrote."
@@ -161,30 +179,63 @@ def plane_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) ->
     ]
 
 
-def channel_names(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) -> list[str]:
+def channel_names(
+    folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES, others: Sequence[str] = ()
+) -> list[str]:
     """Return ``chan1``, and ``chan2`` where any plane has traces, or a movie, of a second channel.
 
     ``chan1`` is the functional channel, whichever was recorded first.
+
+    Parameters
+    ----------
+    folder : pathlib.Path or PathProbe
+        The ``suite2p`` folder.
+    files : tuple of str
+        Files that a plane must have.
+    others : sequence of str
+        Names of further folders of planes.
     """
-    probe, second = PathProbe.of(folder), _SECOND_CHANNEL[files]
-    planes = [probe.within(plane) for plane in plane_names(probe, files)]
-    return ["chan1", "chan2"] if any(second in p.file_names for p in planes) else ["chan1"]
+    probe = PathProbe.of(folder)
+    planes = sorted({*plane_names(probe, files), *others})
+    lacking = planes_without_second_channel(probe, files, planes)
+    return ["chan1", "chan2"] if len(lacking) < len(planes) else ["chan1"]
 
 
 def _has_files(plane: PathProbe, files: tuple[str, ...]) -> bool:
-    """Return whether a plane has some files; the parts of ``ops.npy`` count as the whole."""
+    """Return whether a plane has some files.
+
+    The parts of ``ops.npy`` count as the whole, and ``Fall.mat`` as ``ops.npy`` and ``stat.npy``.
+    """
     lacking = set(files) - plane.file_names
-    has_parts = plane.file_names.issuperset(_PARTS_OF_OPS[:2])
-    return not lacking or (has_parts and lacking == {"ops.npy"})
+    if plane.file_names.issuperset(_PARTS_OF_OPS[:2]):
+        lacking -= {"ops.npy"}
+    return not lacking or (lacking <= set(ROI_FILES) and holds_results(plane))
+
+
+def reads_matlab_file(plane: PathProbe) -> bool:
+    """Return whether the results of a plane are read from ``Fall.mat``.
+
+    The other files come first: Suite2p's window changes these when a user curates ROIs.
+    """
+    lacks_ops = "ops.npy" not in plane.file_names
+    lacks_ops &= not plane.file_names.issuperset(_PARTS_OF_OPS[:2])
+    return (lacks_ops or "stat.npy" not in plane.file_names) and holds_results(plane)
 
 
 def planes_without_second_channel(
-    folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES
+    folder: Path | PathProbe, files: tuple[str, ...], planes: Sequence[str]
 ) -> list[str]:
-    """Return the planes without the file of a second channel."""
+    """Return the planes without the file, or the variable in ``Fall.mat``, of a second channel."""
     probe, second = PathProbe.of(folder), _SECOND_CHANNEL[files]
-    names = plane_names(probe, files)
-    return [name for name in names if second not in probe.within(name).file_names]
+    return [name for name in planes if second not in _result_files(probe.within(name))]
+
+
+def _result_files(plane: PathProbe) -> set[str]:
+    """Return the names of the files of a plane, with those that ``Fall.mat`` stands in for."""
+    if not reads_matlab_file(plane):
+        return set(plane.file_names)
+    shapes = variable_shapes(plane)
+    return set(plane.file_names) | {f"{name}.npy" for name in shapes if shapes[name] != (0, 0)}
 
 
 def planes_left_out(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES) -> list[str]:
@@ -195,20 +246,42 @@ def planes_left_out(folder: Path | PathProbe, files: tuple[str, ...] = ROI_FILES
     return [name for name in folders if re.fullmatch(r"plane\d+", name) and name not in read]
 
 
-def short_second_channels(folder: Path, planes: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return the planes whose two channels are of different numbers of ROIs, with both numbers.
+def planes_of_other_names(folder: Path | PathProbe) -> list[str]:
+    """Return the folders with the ROIs of a plane whose names are not those of planes."""
+    return [
+        each.path.name
+        for each in PathProbe.of(folder).folders()
+        if not _PLANE.fullmatch(each.path.name) and _has_files(each, ROI_FILES)
+    ]
+
+
+def short_second_channels(folder: Path, planes: Sequence[str]) -> dict[str, str]:
+    """Return the planes whose second channel does not fit the first, with the reason in words.
 
     After ROIs were merged in Suite2p's window, the traces of the second channel are still those of
     the former ROIs.
     """
     found = {}
     for plane in planes:
-        files = [folder / plane / name for name in ("F.npy", "F_chan2.npy")]
-        if all(file.is_file() for file in files):
-            first, second = (load_npy(file).shape[:1] for file in files)
-            if first != second and first and second:
-                found[plane] = (first[0], second[0])
+        first = trace_shape(folder / plane, "F")
+        for name in ("Fneu_chan2", "F_chan2"):
+            second = trace_shape(folder / plane, name)
+            if len(first) != 2 or len(second) != 2 or first == second:
+                continue
+            axis, what = (0, "ROIs") if first[0] != second[0] else (1, "frames")
+            file, of = f"'{folder / plane / name}.npy'", "F.npy"
+            if reads_matlab_file(PathProbe(folder / plane)):
+                file, of = f"'{folder / plane / MATLAB_FILE}': {name}", "F"
+            found[plane] = f"{file} is of {second[axis]} {what}, {of} of {first[axis]}"
     return found
+
+
+def trace_shape(folder: Path, name: str) -> tuple[int, ...]:
+    """Return the shape of a trace of a plane, (ROIs, frames); empty where it is absent."""
+    plane = PathProbe(folder)
+    if reads_matlab_file(plane):
+        return variable_shapes(plane).get(name, ())
+    return load_npy(folder / f"{name}.npy").shape if f"{name}.npy" in plane.file_names else ()
 
 
 def missing_planes(folder: Path | PathProbe) -> list[str]:
@@ -231,25 +304,36 @@ def lacking_files(folder: Path | PathProbe, planes: Sequence[str]) -> dict[str, 
     planes : sequence of str
     """
     probe = PathProbe.of(folder)
-    everywhere = [probe.within(name).file_names for name in plane_names(probe)]
+    everywhere = [_result_files(probe.within(name)) for name in plane_names(probe)]
     expected = [*_ALWAYS, *(name for name in _SOMETIMES if any(name in own for own in everywhere))]
     missing = {
-        plane: [name for name in expected if name not in probe.within(plane).file_names]
+        plane: [name for name in expected if name not in _result_files(probe.within(plane))]
         for plane in planes
     }
     return {plane: names for plane, names in missing.items() if names}
 
 
 def channel_in_words(channel: str, ops: dict[str, Any]) -> str:
-    """Return the name of a channel and, where there are two, its number in the recording.
+    """Return the name of a channel and, where there are two, its number in the recording."""
+    number = recorded_channel(channel, ops)
+    return channel if number is None else f"{channel} (channel {number} of the recording)"
+
+
+def recorded_channel(channel: str, ops: Mapping[str, Any]) -> int | None:
+    """Return the number of a channel in a recording of two, from 1; None with another number.
 
     Suite2p calls the functional channel the first, whichever was recorded first.
     """
     functional = ops.get("functional_chan", 1)
     if ops.get("nchannels", 1) != 2 or functional not in (1, 2):
-        return channel
-    recorded = functional if channel == "chan1" else 3 - functional
-    return f"{channel} (channel {recorded} of the recording)"
+        return None
+    return int(functional if channel == "chan1" else 3 - functional)
+
+
+def plane_number(plane: str) -> int | None:
+    """Return the number in the name of a plane such as ``plane0``; None for other names."""
+    found = re.fullmatch(r"plane(\d+)", plane)
+    return int(found[1]) if found else None
 
 
 def part_of(folder: Path, channel: str, plane: str) -> str:
@@ -259,12 +343,12 @@ def part_of(folder: Path, channel: str, plane: str) -> str:
     """
     probe, kinds = PathProbe(folder), (ROI_FILES, MOVIE_FILES)
     planes = {name for files in kinds for name in plane_names(probe, files)}
-    channels = {name for files in kinds for name in channel_names(probe, files)}
+    channels = {name for files in kinds for name in channel_names(probe, files, [plane])}
     return f"{channel if len(channels) > 1 else ''} {plane if len(planes) > 1 else ''}".strip()
 
 
 def read_ops(folder: Path) -> dict[str, Any]:
-    """Return the settings of a plane, from its ``ops.npy`` or the parts of it.
+    """Return the settings of a plane, from its ``ops.npy``, the parts of it, or ``Fall.mat``.
 
     Suite2p 1.0 and later writes ``ops.npy`` only if its setting ``save_ops_orig`` is True; the
     parts are always written.
@@ -274,8 +358,10 @@ def read_ops(folder: Path) -> dict[str, Any]:
     CorruptSourceError
         When a file is damaged, or lacks the size or the rate of the movie.
     """
-    path = folder / "ops.npy"
-    names = PathProbe(folder).file_names
+    path, plane = folder / "ops.npy", PathProbe(folder)
+    if reads_matlab_file(plane):
+        return _ops_of_matlab_file(folder / MATLAB_FILE)
+    names = plane.file_names
     parts = [path] if "ops.npy" in names else [folder / n for n in _PARTS_OF_OPS if n in names]
     ops: dict[str, Any] = {}
     for part in parts or [path]:
@@ -290,6 +376,16 @@ def read_ops(folder: Path) -> dict[str, Any]:
     return ops
 
 
+def _ops_of_matlab_file(path: Path) -> dict[str, Any]:
+    file = FallFile(path, ("ops",))
+    try:
+        ops = file.ops()
+    finally:
+        file.close()
+    check_ops(path, ops)
+    return {**ops, **{key: int(ops[key]) for key in ("Ly", "Lx", "nframes") if key in ops}}
+
+
 def raw_file_names(ops: Mapping[str, Any]) -> list[str]:
     """Return the names of the files that Suite2p read, without their folders; empty if unknown."""
     stated = ops.get("filelist", ops.get("file_list"))
@@ -297,10 +393,10 @@ def raw_file_names(ops: Mapping[str, Any]) -> list[str]:
 
 
 def num_frames_of_traces(folder: Path) -> int | None:
-    """Return the number of frames on which all traces of a plane agree; None unless several do."""
-    shapes = [load_npy(folder / name).shape for name in _TRACES if (folder / name).is_file()]
+    """Return the number of frames on which all traces of a plane agree; None if they differ."""
+    shapes = [trace_shape(folder, name) for name in _TRACES]
     lengths = {shape[1] for shape in shapes if len(shape) == 2}
-    return int(lengths.pop()) if len(lengths) == 1 and len(shapes) > 1 else None
+    return int(lengths.pop()) if len(lengths) == 1 else None
 
 
 def check_ops(path: Path, ops: Mapping[str, Any]) -> None:
@@ -308,7 +404,7 @@ def check_ops(path: Path, ops: Mapping[str, Any]) -> None:
     missing = [key for key in _NUMBERS if key not in ops]
     if missing:
         raise CorruptSourceError(f"'{path}' lacks {', '.join(missing)}; it is not complete.")
-    for key in _NUMBERS:
+    for key in (*_NUMBERS, *({"nframes"} & ops.keys())):
         value = np.asarray(ops[key])
         is_number = value.ndim == 0 and value.dtype.kind in "iuf"
         if not is_number or not 0 <= value < np.inf or (key != "nframes" and not value):
@@ -316,6 +412,7 @@ def check_ops(path: Path, ops: Mapping[str, Any]) -> None:
                 f"'{path}' states {key} = {ops[key]!r}; it must be a number above 0. Correct it, "
                 "or run Suite2p again."
             )
+    check_stated_rate(path, float(ops["fs"]), "fs")
 
 
 def placed(name: str, image: NDArray[Any], ops: dict[str, Any]) -> NDArray[Any]:

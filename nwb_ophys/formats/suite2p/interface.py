@@ -17,20 +17,26 @@ from nwb_ophys.formats.suite2p.folder import (
     channel_in_words,
     channel_names,
     find_suite2p_folder,
+    is_plane,
     lacking_files,
     missing_planes,
     part_of,
     plane_names,
+    plane_number,
     planes_left_out,
+    planes_of_other_names,
     planes_without_second_channel,
     raw_file_names,
     read_ops,
+    reads_matlab_file,
+    recorded_channel,
     short_second_channels,
     suite2p_folder_of,
     suite2p_refusal,
 )
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block_size
+from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.mixins import MotionWriter
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.interfaces.streams import Part
@@ -98,6 +104,10 @@ class Suite2pSegmentationInterface(SegmentationInterface):
         """Return the channel and the plane, where there are several."""
         extractor = self.extractor
         return part_of(extractor.folder_path, extractor.channel_name, extractor.plane_name)
+
+    def made_from(self) -> MadeFrom:
+        """Return the files, the channel and the plane that Suite2p read, by its settings."""
+        return _made_from(self.extractor)
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -177,6 +187,10 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
         extractor = self.extractor
         return part_of(extractor.folder_path, extractor.channel_name, extractor.plane_name)
 
+    def made_from(self) -> MadeFrom:
+        """Return the files, the channel and the plane that Suite2p read, by its settings."""
+        return _made_from(self.extractor)
+
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a Suite2p folder with a registered movie."""
@@ -226,6 +240,20 @@ def _original_of(movie: Any) -> OriginalFiles:
     return OriginalFiles(files=files, starting_frames=starts, description=what)
 
 
+def _made_from(extractor: Any) -> MadeFrom:
+    """Return the files, the channel and the plane of the recording that an extractor is of."""
+    ops = extractor.options
+    # The folders of a mesoscope's recording count its planes and regions together.
+    has_regions = bool(ops.get("mesoscan")) or (ops.get("nrois") or 1) > 1
+    return MadeFrom(
+        files=tuple(raw_file_names(ops)),
+        channel=recorded_channel(extractor.channel_name, ops),
+        num_channels=ops.get("nchannels", 1),
+        plane=None if has_regions else plane_number(extractor.plane_name),
+        num_planes=ops.get("nplanes", 1),
+    )
+
+
 def _what(extractor: Any) -> str:
     """Return the plane and the channel, in words."""
     channel = channel_in_words(extractor.channel_name, extractor.options)
@@ -235,9 +263,10 @@ def _what(extractor: Any) -> str:
 def _chosen(source: Any, files: tuple[str, ...]) -> tuple[Path, str]:
     """Return the folder and the plane of source arguments, and check the channel."""
     folder, plane = find_suite2p_folder(source.folder_path, files)
-    planes, channels = plane_names(folder, files), channel_names(folder, files)
+    planes = plane_names(folder, files)
     plane = source.plane_name or plane or (planes[0] if len(planes) == 1 else None)
-    if plane not in planes:
+    channels = channel_names(folder, files, [plane] if plane else [])
+    if plane not in planes and not (plane and is_plane(PathProbe(folder / plane), files)):
         known = ", ".join(planes)
         if plane is None:
             raise SourceArgumentError(
@@ -259,7 +288,12 @@ def _evidence(path: Path | PathProbe, files: tuple[str, ...]) -> str | None:
         folder, plane = find_suite2p_folder(probe, files)
     except SourceError:
         return None
-    return f"{plane or ', '.join(plane_names(folder, files))} with {' and '.join(files)}"
+    names = [plane] if plane else plane_names(folder, files)
+    from_matlab = all(reads_matlab_file(PathProbe(folder / name)) for name in names)
+    held = files
+    if from_matlab:
+        held = ("Fall.mat", *(name for name in files if name not in ROI_FILES))
+    return f"{', '.join(names)} with {' and '.join(held)}"
 
 
 def _warn_of_left_out(folder: Path, files: tuple[str, ...]) -> None:
@@ -272,11 +306,31 @@ def _warn_of_left_out(folder: Path, files: tuple[str, ...]) -> None:
             UserWarning,
             stacklevel=6,
         )
+    others = planes_of_other_names(folder) if files == ROI_FILES else []
+    if others:
+        warnings.warn(
+            f"'{folder}' also has ROIs in {', '.join(others)}, whose names are not plane0, plane1, "
+            "…; they are left out. Give the path of such a folder to convert it.",
+            UserWarning,
+            stacklevel=6,
+        )
     missing = missing_planes(folder)
     if missing and files == ROI_FILES:
         warnings.warn(
             f"'{folder}' has no folder {', '.join(missing)}, although it has folders of planes "
             "with other numbers; if Suite2p wrote it, copy it to the others.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
+def _warn_of_combined(folder: Path, plane: str | None) -> None:
+    """Warn of a path that is the view of all planes in one image."""
+    if plane == "combined":
+        warnings.warn(
+            f"'{folder / plane}' is Suite2p's view of all planes in one image, without the planes: "
+            "its ROIs lie in that image, and shorter traces end with zeros. Convert the folders "
+            "plane0, plane1, … instead if you have them.",
             UserWarning,
             stacklevel=6,
         )
@@ -294,12 +348,12 @@ def _warn_of_lacking(folder: Path, planes: Sequence[str]) -> None:
         )
 
 
-def _warn_of_short(folder: Path, short: Mapping[str, tuple[int, int]]) -> None:
-    """Warn of planes whose second channel is left out, as it is of other ROIs."""
-    for plane, (first, second) in short.items():
+def _warn_of_short(short: Mapping[str, str]) -> None:
+    """Warn of planes whose second channel is left out, as it does not fit the first."""
+    for reason in short.values():
         warnings.warn(
-            f"'{folder / plane / 'F_chan2.npy'}' is of {second} ROIs, F.npy of {first}; only the "
-            "first channel of the plane is read. Extract the second channel again in Suite2p.",
+            f"{reason}; only the first channel of the plane is read. Extract the second channel "
+            "again in Suite2p.",
             UserWarning,
             stacklevel=6,
         )
@@ -307,23 +361,24 @@ def _warn_of_short(folder: Path, short: Mapping[str, tuple[int, int]]) -> None:
 
 def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> list[Part]:
     folder, plane = find_suite2p_folder(path, files)
-    planes, channels = (
-        [plane] if plane else plane_names(folder, files),
-        channel_names(folder, files),
-    )
+    planes = [plane] if plane else plane_names(folder, files)
     chosen = plane or source.get("plane_name")
+    if chosen and chosen not in planes and is_plane(PathProbe(folder / chosen), files):
+        planes = [chosen]
+    channels = channel_names(folder, files, planes)
     if chosen is None:
         _warn_of_left_out(folder, files)
+    _warn_of_combined(folder, plane)
     if files == ROI_FILES:
         _warn_of_lacking(folder, [chosen] if chosen in planes else planes)
     lacking: set[str] = set()
-    short: dict[str, tuple[int, int]] = {}
+    short: dict[str, str] = {}
     if len(channels) > 1 and "channel_name" not in source:
         asked = {source["plane_name"]} if source.get("plane_name") else set(planes)
-        lacking = set(planes_without_second_channel(folder, files)) & asked
+        lacking = set(planes_without_second_channel(folder, files, planes)) & asked
         if files == ROI_FILES:
             short = short_second_channels(folder, sorted(asked & set(planes)))
-    _warn_of_short(folder, short)
+    _warn_of_short(short)
     if lacking:
         warnings.warn(
             f"'{folder}' has a second channel, but not for {', '.join(sorted(lacking))}; only the "

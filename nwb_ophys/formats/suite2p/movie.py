@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
-from nwb_ophys.formats.suite2p.folder import raw_file_names, read_ops
+from nwb_ophys.formats.suite2p.folder import num_frames_of_traces, raw_file_names, read_ops
 
 _FILES = {"chan1": "data.bin", "chan2": "data_chan2.bin"}
 _PIXEL = np.dtype("<i2")
@@ -59,7 +59,7 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         self.folder_path = Path(folder_path)
         self.channel_name = channel_name
         self.plane_name = plane_name
-        self.options = read_ops(folder)
+        self.options = _with_frames(read_ops(folder), folder / _FILES[channel_name])
         movie = _map(folder / _FILES[channel_name], self.options, allow_truncated)
         if allow_truncated:
             others = (folder / name for name in _FILES.values() if (folder / name).is_file())
@@ -122,6 +122,27 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         starts = [int(start) for start in np.cumsum(counts) - counts]
         used = max(sum(start < self.get_num_samples() for start in starts), 1)
         return files[:used], starts[:used]
+
+
+def _with_frames(ops: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the settings with the number of frames of a movie.
+
+    ``nframes`` of a former run, or none, gives way to the number of frames of the traces where the
+    file has as many, and without ``nframes`` to the size of the file.
+    """
+    size = path.stat().st_size if path.is_file() else 0
+    counted = num_frames_of_traces(path.parent)
+    if counted is not None and size == counted * _frame_bytes(ops):
+        return {**ops, "nframes": counted}
+    if "nframes" in ops:
+        return ops
+    if size % max(_frame_bytes(ops), 1):
+        raise CorruptSourceError(
+            f"'{path}' has {size} bytes, which are no whole number of frames of {int(ops['Ly'])} x "
+            f"{int(ops['Lx'])} pixels, and ops.npy does not state nframes. Copy the file again, or "
+            "run Suite2p's registration again."
+        )
+    return {**ops, "nframes": size // max(_frame_bytes(ops), 1)}
 
 
 def _frame_bytes(ops: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ whenever one is requested.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,23 @@ from numpy.typing import NDArray
 from roiextractors import Suite2pSegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.matlab.variables import StoredArray
 from nwb_ophys.filetypes.npy import load_npy
+from nwb_ophys.formats.suite2p.fall import NAME as MATLAB_FILE
+from nwb_ophys.formats.suite2p.fall import FallFile
 from nwb_ophys.formats.suite2p.folder import (
     channel_names,
     num_frames_of_traces,
     placed,
-    plane_names,
     read_ops,
+    reads_matlab_file,
+    trace_shape,
 )
+from nwb_ophys.formats.suite2p.merges import merges_of
+from nwb_ophys.paths import PathProbe
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin
+from nwb_ophys.rois.traces import TransposedTraces
 
 # Images in ops.npy by channel. The first channel alone has images of contrast and of activity.
 _IMAGES = {
@@ -38,6 +46,8 @@ _IMAGES = {
     },
     "chan2": {"mean": "meanImg_chan2", "corrected": "meanImg_chan2_corrected"},
 }
+
+_FLAGS = ("iscell.npy", "redcell.npy")
 
 
 def _check_stat(path: Path, data: NDArray[Any]) -> None:
@@ -71,28 +81,42 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
     extractor_name = "MendedSuite2pExtractor"
 
     def __init__(self, folder_path: Path, channel_name: str, plane_name: str) -> None:
+        self._file: FallFile | None = None
+        plane = PathProbe(Path(folder_path) / plane_name)
+        if reads_matlab_file(plane):
+            self._file = FallFile(plane.path / MATLAB_FILE)
         try:
+            self._plane_alone = (plane_name, channel_names(Path(folder_path), others=[plane_name]))
             super().__init__(folder_path, channel_name=channel_name, plane_name=plane_name)
             self._set_images()
+            self._check_field()
+            self._set_flags()
+            self._set_merges()
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            self.close()
             if isinstance(error, SourceError):
                 raise
             folder = Path(folder_path) / plane_name
             raise CorruptSourceError(
                 f"'{folder}' cannot be read as Suite2p's output: {error!r}. It may be damaged."
             ) from error
-        self._check_field()
-        self._set_flags()
 
-    @classmethod
-    def get_available_planes(cls, folder_path: str | Path) -> list[str]:
-        """Return the names of the planes."""
-        return plane_names(Path(folder_path))
+    def get_available_planes(self, folder_path: Any) -> list[str]:
+        """Return the name of the plane that is read, which may have any name."""
+        return [self._plane_alone[0]]
 
-    @classmethod
-    def get_available_channels(cls, folder_path: str | Path) -> list[str]:
+    def get_available_channels(self, folder_path: Any) -> list[str]:
         """Return the names of the channels."""
-        return channel_names(Path(folder_path))
+        return self._plane_alone[1]
+
+    def close(self) -> None:
+        """Close ``Fall.mat``; its traces cannot be read any more."""
+        file = getattr(self, "_file", None)
+        if file is not None:
+            file.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def _load_npy(
         self,
@@ -100,33 +124,58 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         mmap_mode: str | None = None,
         transpose: bool = False,
         require: bool = False,
-    ) -> NDArray[Any] | None:
-        path = self.folder_path / self.plane_name / file_name
+    ) -> Any:
+        """Return the content of a file, from ``Fall.mat`` where that is read; None if absent."""
+        plane = self.folder_path / self.plane_name
         if file_name == "ops.npy":
-            return np.array(self._ops(path.parent), dtype=object)
-        if not path.exists() and not require:
-            return None
-        data = load_npy(path, allow_pickle=mmap_mode is None)
+            return np.array(self._ops(plane), dtype=object)
+        path = plane / file_name
+        if self._file is not None:
+            name = path.stem
+            data = self._file.stat() if name == "stat" else self._file.array(name)
+            path = self._file.path
+        elif path.exists() or require:
+            data = load_npy(path, allow_pickle=mmap_mode is None)
+        else:
+            data = None
+        if data is None or file_name in _FLAGS:
+            return None  # the flags are read by _set_flags
         if file_name == "stat.npy":
             _check_stat(path, data)
-        else:
-            self._check_shape(path, data)
-        return data.T if transpose else data
+            return data
+        self._check_shape(file_name, data)
+        if not transpose:
+            return data
+        return TransposedTraces(data) if isinstance(data, StoredArray) else data.T
 
     @staticmethod
     def _ops(plane: Path) -> dict[str, Any]:
         """Return the settings of a plane, with the number of frames that its traces have."""
         ops, counted = read_ops(plane), num_frames_of_traces(plane)
+        if counted is None and "nframes" not in ops:
+            shape = trace_shape(plane, "F")
+            if len(shape) != 2:
+                raise CorruptSourceError(
+                    f"'{plane}' does not state the number of frames: ops.npy lacks nframes, and "
+                    "there are no traces. Copy F.npy to the others, or run Suite2p again."
+                )
+            counted = shape[1]
         return ops if counted is None else {**ops, "nframes": counted}
 
-    def _check_shape(self, path: Path, data: NDArray[Any]) -> None:
-        """Check a file of traces or of flags against ops.npy and stat.npy, which are read first."""
-        columns = 2 if path.name in ("iscell.npy", "redcell.npy") else self._num_frames
-        if data.shape != (len(self.stat), columns):
+    def _named(self, file_name: str) -> str:
+        """Return the path of a file in quotes, or the name of the variable in ``Fall.mat``."""
+        if self._file is not None:
+            return f"'{self._file.path}': {file_name.removesuffix('.npy')}"
+        return f"'{self.folder_path / self.plane_name / file_name}'"
+
+    def _check_shape(self, file_name: str, data: Any) -> None:
+        """Check the shape of traces against ops.npy and stat.npy, which are read first."""
+        expected = (len(self.stat), self._num_frames)
+        if data.shape != expected:
             raise CorruptSourceError(
-                f"'{path}' has the shape {data.shape}; ops.npy and stat.npy state "
+                f"{self._named(file_name)} has the shape {data.shape}; ops.npy and stat.npy state "
                 f"{len(self.stat)} ROIs and {self._num_frames} frames, for which it must be "
-                f"{(len(self.stat), columns)}."
+                f"{expected}."
             )
 
     def _check_field(self) -> None:
@@ -144,15 +193,78 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         """Set the results of Suite2p's classifiers as properties named after their files."""
         self._properties.clear()
         for name, what in (("iscell", "a cell"), ("redcell", "seen in the second channel")):
-            flags = self._load_npy(f"{name}.npy", mmap_mode="r")
-            if flags is None:
-                continue
+            flags, probabilities = self._read_flags(name)
             columns = {
-                name: (flags[:, 0], f"Whether Suite2p classified the ROI as {what}: 1 or 0."),
-                f"{name}_probability": (flags[:, 1], f"Probability that the ROI is {what}."),
+                name: (flags, f"Whether Suite2p classified the ROI as {what}: 1 or 0."),
+                f"{name}_probability": (probabilities, f"Probability that the ROI is {what}."),
             }
             for key, (values, description) in columns.items():
-                self.set_property(key, np.asarray(values), self._roi_ids, description=description)
+                if values is not None:
+                    self.set_property(key, values, self._roi_ids, description=description)
+
+    def _read_flags(self, name: str) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+        """Return the flags and the probabilities of a file, each None where it lacks them.
+
+        Flags of other ROIs, such as those before a merge, are left out with a warning.
+        """
+        count, file_name = len(self.stat), f"{name}.npy"
+        path = self.folder_path / self.plane_name / file_name
+        if self._file is not None:
+            stored = self._file.array(name)
+            # Suite2p writes two zeros to Fall.mat where it has no flags.
+            is_placeholder = stored is not None and stored.shape == (1, 2) and count != 1
+            stored = None if is_placeholder else stored
+        else:
+            stored = load_npy(path) if path.exists() else None
+        if stored is None:
+            return None, None
+        flags = np.asarray(stored)
+        if self._file is not None and flags.shape == (1, count):  # a vector lies across in MATLAB
+            flags = flags.T
+        if flags.ndim == 1 or (flags.ndim == 2 and flags.shape[1] == 1):
+            flags = flags.reshape(-1, 1)
+        if flags.ndim != 2 or flags.shape[1] not in (1, 2):
+            raise CorruptSourceError(
+                f"{self._named(file_name)} has the shape {np.shape(stored)}; for {count} ROIs it "
+                f"must be {(count, 2)}: flag and probability."
+            )
+        fault = None
+        if len(flags) != count:
+            fault = f"has {len(flags)} flags for {count} ROIs"
+        elif not np.isin(flags[:, 0], (0, 1)).all():
+            fault = "has values other than 0 and 1 in its first column"
+        if fault is not None:
+            warnings.warn(
+                f"{self._named(file_name)} {fault}; it is left out. Open the plane in Suite2p and "
+                "save it again to have it.",
+                UserWarning,
+                stacklevel=4,
+            )
+            return None, None
+        return flags[:, 0], flags[:, 1] if flags.shape[1] == 2 else None
+
+    def _set_merges(self) -> None:
+        """Set the merges that a user made as properties; replaced ROIs are not accepted."""
+        merges = merges_of(self.stat)
+        if merges is None:
+            return
+        parts = [", ".join(map(str, own)) for own in merges.parts]
+        described = {
+            "imerge": (
+                np.array(parts, dtype=object),
+                "Ids of the ROIs of which the user merged this ROI in Suite2p; empty for others.",
+            ),
+            "inmerge": (
+                merges.into,
+                "Id of the ROI into which the user merged this ROI in Suite2p; 0 or -1 for none.",
+            ),
+        }
+        if "iscell" in self._properties:
+            cells = self.get_property("iscell", self._roi_ids).astype(bool)
+            what = "Whether the ROI is a cell (iscell) and was not merged into another ROI."
+            described["is_accepted"] = (cells & ~merges.is_part, what)
+        for key, (values, description) in described.items():
+            self.set_property(key, values, self._roi_ids, description=description)
 
     def _correlation_image_read(self) -> None:
         """Return None: `_set_images` sets all images together."""

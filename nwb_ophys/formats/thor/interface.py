@@ -17,6 +17,7 @@ from nwb_ophys.formats.thor.xml import NAME, ThorExperiment
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
+from nwb_ophys.metadata import possible_number
 from nwb_ophys.paths import PathProbe
 
 _VERSION = re.compile(rb"<Software\s[^>]*?version=\"([\d.]*)")
@@ -164,20 +165,23 @@ def _spacing(stated: ThorExperiment, is_volumetric: bool) -> dict[str, Any]:
     size, step = stated.number(source, "pixelSizeUM"), stated.number("ZStage", "stepSizeUM")
     if not size:
         return {}
-    lengths = [size, size, step] if is_volumetric and step else [size, size]
+    # A negative step is a sweep downwards.
+    lengths = [size, size, abs(step)] if is_volumetric and step else [size, size]
     return {
-        "grid_spacing": [round(abs(length) * 1e-6, 15) for length in lengths],
+        "grid_spacing": [round(length * 1e-6, 15) for length in lengths],
         "grid_spacing_unit": "meters",
     }
 
 
 def _plane_text(stated: ThorExperiment) -> str | None:
     """Return a description of the focus position."""
-    name, start = stated.text("ZStage", "name"), stated.number("ZStage", "startPos")
+    name = stated.text("ZStage", "name")
+    start = possible_number(stated.number("ZStage", "startPos"), least=-1000, most=1000)
     if start is None:
         return None
     step = stated.number("ZStage", "stepSizeUM")
-    steps = f", {stated.num_planes} planes {step:g} um apart" if stated.num_planes > 1 else ""
+    apart = f" {step:g} um apart" if step is not None else ""
+    steps = f", {stated.num_planes} planes{apart}" if stated.num_planes > 1 else ""
     return f"Focus {name} at {start:g} mm{steps}."
 
 
@@ -193,6 +197,7 @@ def _camera(stated: ThorExperiment) -> dict[str, Any]:
 
 def _device_text(stated: ThorExperiment) -> str:
     lens, power = stated.text("Magnification", "name"), stated.number("Magnification", "mag")
+    power = possible_number(power, most=1000)
     magnified = f" ({power:g}x)" if power else ""
     version = stated.text("Software", "version")
     parts = [
@@ -221,6 +226,6 @@ def _series_text(stated: ThorExperiment) -> str | None:
     parts = [
         f"{words} {stated.text(*place[:2])}{place[2]}"
         for words, place in named.items()
-        if place and stated.text(*place[:2])
+        if place and possible_number(stated.number(*place[:2])) is not None
     ]
     return f"Settings: {'; '.join(parts)}." if parts else None

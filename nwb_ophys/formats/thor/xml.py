@@ -11,10 +11,13 @@ from xml.etree import ElementTree
 import attrs
 
 from nwb_ophys.errors import SourceError, SourceNotFoundError
+from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.xml import read_xml
+from nwb_ophys.metadata import is_unset_clock
 
 NAME = "Experiment.xml"
 _LOCAL_FORMATS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p")
+_MOST_AVERAGED = 100_000
 
 
 @attrs.frozen(kw_only=True)
@@ -97,14 +100,27 @@ class ThorExperiment:
         rate = self.number("LSM", "frameRate")
         if rate is None or rate <= 0:
             raise SourceError(f"'{self.path}' states no frameRate of the LSM; add it there.")
-        averaged = self.count("LSM", "averageNum") if self.is_on("LSM", "averageMode") else 1
-        return rate / max(averaged, 1)
+        return check_stated_rate(self.path, rate / self._averaged, "frameRate")
+
+    @property
+    def _averaged(self) -> float:
+        """Number of scanned frames in a saved one."""
+        if not self.is_on("LSM", "averageMode"):
+            return 1
+        averaged = self.number("LSM", "averageNum")
+        if averaged is None or not 1 <= averaged <= _MOST_AVERAGED:
+            raise SourceError(
+                f"'{self.path}' states that frames were averaged (averageMode), but averageNum = "
+                f"{self.text('LSM', 'averageNum')!r}; it must be a number of at least 1. Correct "
+                "it in a copy of the file."
+            )
+        return averaged
 
     def _camera_rate(self) -> float:
         for kind in ("frameRateControl", "OrcaFrameRate"):
             rate = self.number("Camera", f"{kind}Value")
             if self.is_on("Camera", f"{kind}Enabled") and rate:
-                return rate
+                return check_stated_rate(self.path, rate, f"{kind}Value")
         raise SourceError(
             f"'{self.path}' states no frame rate of the camera; add it to the element Camera in a "
             'copy of the file, as frameRateControlEnabled="1" frameRateControlValue="<Hz>".'
@@ -114,7 +130,7 @@ class ThorExperiment:
         """Return samples per second in Hz; ``frames_per_sample`` includes flyback frames."""
         interval = self.number("Timelapse", "intervalSec")
         if not self.is_streaming and interval:
-            return 1 / interval
+            return check_stated_rate(self.path, 1 / interval, "intervalSec")
         return self.frame_rate / frames_per_sample
 
     def start(self) -> datetime | None:
@@ -122,12 +138,14 @@ class ThorExperiment:
         universal = self.count("Date", "uTime")
         parsed = [_parse_datetime(self.text("Date", "date"), form) for form in _LOCAL_FORMATS]
         local = [start for start in parsed if start is not None]
-        if not universal:
+        if universal <= 0:
             return local[0] if local else None
         try:
             exact = datetime.fromtimestamp(universal, tz=timezone.utc)
         except (OverflowError, ValueError, OSError):  # no such year
             return local[0] if local else None
+        if is_unset_clock(exact) and local:
+            return local[0]
         for start in local:
             shift = (start - exact.replace(tzinfo=None)) / timedelta(minutes=15)
             # Time zones are multiples of 15 minutes, from 12 hours behind to 14 hours ahead.

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import attrs
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.filetypes.ome.recordings import grid_spacing
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
     first_heading,
@@ -26,6 +27,8 @@ from nwb_ophys.paths import PathProbe
 
 # Tag of Zeiss LSM files, whose every second page is a thumbnail.
 LSM_INFO = 34412
+# Files of one movie whose headers are compared for the size of a pixel.
+_MOST_FILES = 100
 
 
 @attrs.frozen(kw_only=True)
@@ -68,8 +71,15 @@ class TiffImagingInterface(ImagingInterface):
         return TiffStackExtractor(paths, arguments.pop("sampling_frequency"), **arguments)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return nothing, because a plain TIFF file states nothing about the microscope."""
-        return {}
+        """Return the size of a pixel where ImageJ wrote it; plain TIFF files state no facts."""
+        from nwb_ophys.filetypes.tiff.pixel_size import imagej_pixel_size
+
+        first, *others = self.extractor.file_paths[:_MOST_FILES]
+        size = imagej_pixel_size(first)
+        plane = grid_spacing(size, self.extractor.is_volumetric)
+        if not plane or any(imagej_pixel_size(path) != size for path in others):
+            return {}
+        return {"Ophys": {"ImagingPlane": [plane]}}
 
     def channel_names(self) -> Sequence[str]:
         """Return the names of all channels, by their indices."""

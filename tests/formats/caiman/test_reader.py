@@ -122,12 +122,6 @@ def test_raw_traces_are_added_up_when_they_are_sliced(tmp_path):
     np.testing.assert_array_equal(raw[:], expected)
     np.testing.assert_array_equal(raw[3:7, 1:2], expected[3:7, 1:2])
     np.testing.assert_array_equal(np.asarray(raw), expected)
-    extractor.__del__()
-    with h5py.File(path, "a") as file:
-        del file["estimates/YrA"]
-        file["estimates/YrA"] = np.zeros((1, 7))
-    with pytest.raises(CorruptSourceError, match=r"traces of shapes .* cannot be added"):
-        CaimanExtractor(path)
 
 
 @pytest.mark.parametrize("name", ["caiman_analysis", "v1.12.1_neurofinder_crop"])
@@ -249,8 +243,11 @@ def test_a_field_that_is_neither_plane_nor_volume(tmp_path, dims):
     ("values", "message"),
     [
         ({"estimates__A__data": None}, "has no estimates/A/data"),
-        ({"params__data__dims": None}, "has no params/data/dims"),
-        ({"params__data__fr": None}, "has no params/data/fr"),
+        (
+            {"params__data__dims": None, "dims": None, "estimates__dims": "NoneType"},
+            "has no params/data/dims, no dims, no estimates/dims",
+        ),
+        ({"params__data__fr": None}, "has no params/data/fr. Give sampling_frequency"),
         ({"params__data__fr": "NoneType"}, "cannot be read"),
         ({"estimates__A__indices": None}, "indices"),
         ({"estimates__A__shape": None}, "shape"),
@@ -261,16 +258,10 @@ def test_a_field_that_is_neither_plane_nor_volume(tmp_path, dims):
             {"params__data__dims": [40, 64], "estimates__b": "NoneType"},
             r"A has 3072 pixels for a field of \(40, 64\)",
         ),
-        ({"estimates__C": np.ones((4, 20))}, "cannot be read|components"),
-        (
-            {"estimates__C": np.ones((4, 20)), "estimates__YrA": np.ones((4, 20))},
-            "raw traces are of 4 components, the masks of 5",
-        ),
-        ({"estimates__S": np.ones((5, 19))}, "deconvolved traces have 19 samples"),
-        ({"estimates__f": np.ones((2, 21))}, "background traces have 21 samples"),
-        ({"estimates__Cn": np.ones((64, 48))}, "correlation image has the shape"),
-        ({"estimates__idx_components": [7]}, "cannot be read"),
-        ({"estimates__idx_components": ["x"]}, "cannot be read"),
+        ({"estimates__A": "NoneType"}, "has no estimates/A, or it is None"),
+        ({"estimates__A": h5py.Empty("f8")}, "has no estimates/A, or it is None"),
+        ({"estimates__A": np.ones((3071, 5))}, "A has 3071 pixels for a field of"),
+        ({"estimates__A": np.ones((3, 3072, 5))}, "neither a sparse matrix nor an array"),
         ({"estimates__C": None, "estimates": None}, "has no estimates"),
     ],
     ids=str,
@@ -285,47 +276,295 @@ def test_what_is_wrong_within_a_file_is_named_with_its_path(tmp_path, values, me
 
 # --- files that CaImAn itself loads -------------------------------------------------------------
 
+NONE = (None, "NoneType", b"NoneType", h5py.Empty("f8"), h5py.Empty("S1"), np.zeros(0))
 
-@pytest.mark.parametrize("field", ["F_dff", "S"])
-def test_traces_of_former_components_are_left_out(tmp_path, field):
+
+def _traces_of(path):
+    """Return the traces by kind, read into memory."""
+    extractor = CaimanExtractor(path)  # closes the file when it is deleted
+    found = extractor.get_traces_dict()
+    return {name: np.asarray(each) for name, each in found.items() if each is not None}
+
+
+def _warned(path, *messages):
+    """Return the extractor of a file about which it warns, and check the warnings."""
+    with pytest.warns(UserWarning, match=f"^'{path}'") as caught:
+        extractor = CaimanExtractor(path)
+    text = " ".join(str(each.message) for each in caught)
+    for message in messages:
+        assert message in text
+    return extractor
+
+
+def _shapes(value):
+    """Return an id of a test: names of datasets and shapes of their values."""
+    if not isinstance(value, dict):
+        return "-"
+    return " ".join(f"{name}{np.shape(each)}" for name, each in value.items())
+
+
+ALL = {"raw", "dff", "denoised", "deconvolved", "background"}
+
+
+@pytest.mark.parametrize(
+    ("values", "lost", "message"),
+    [
+        ({"F_dff": np.ones((8, 20))}, {"dff"}, "F_dff is of 8 components, the masks of 5"),
+        ({"F_dff": np.ones((2, 20))}, {"dff"}, "F_dff is of 2 components, the masks of 5"),
+        ({"S": np.ones((8, 20))}, {"deconvolved"}, "S is of 8 components, the masks of 5"),
+        ({"S": np.ones((5, 19))}, {"deconvolved"}, "S has 19 samples, most traces 20"),
+        ({"YrA": np.ones((1, 20))}, {"raw"}, "YrA is of 1 components, the masks of 5"),
+        ({"YrA": np.ones((5, 40))}, {"raw"}, "YrA has 40 samples, most traces 20"),
+        ({"C": np.ones((4, 20))}, {"raw", "denoised"}, "C is of 4 components, the masks"),
+        ({"C": np.ones((5, 21))}, {"raw", "denoised"}, "C has 21 samples, most traces 20"),
+        ({"f": np.ones((2, 21))}, {"background"}, "f has 21 samples, most traces 20"),
+        ({"f": np.ones((3, 20))}, {"background"}, "3 components, the background's footprints of 2"),
+    ],
+    ids=_shapes,
+)
+def test_traces_of_other_components_or_frames_are_left_out(tmp_path, values, lost, message):
     """Fault: after a merge by hand, F_dff of the former components made the file damaged."""
     path = _write(tmp_path)
-    whole = {
-        name for name, each in CaimanExtractor(path).get_traces_dict().items() if each is not None
-    }
-    with h5py.File(path) as file:
-        traces = file[f"estimates/{field}"][()]
-    _edit(path, **{f"estimates__{field}": np.vstack([traces, traces[:3]])})
-    words = f"{field} is of {len(traces) + 3} components, the masks of {len(traces)}. These traces"
-    with pytest.warns(UserWarning, match=words):
-        extractor = CaimanExtractor(path)
-    found = {name for name, each in extractor.get_traces_dict().items() if each is not None}
-    assert found == whole - {"dff" if field == "F_dff" else "deconvolved"}
+    whole = _traces_of(path)
+    _edit(path, **{f"estimates__{name}": value for name, value in values.items()})
+    extractor = _warned(path, message, "These traces are left out; compute them again in CaImAn")
+    found = {n: each for n, each in extractor.get_traces_dict().items() if each is not None}
+    assert set(found) == ALL - lost
+    for name, trace in found.items():
+        np.testing.assert_array_equal(np.asarray(trace), whole[name])
+    assert extractor.get_num_samples() == 20
+    with pytest.warns(UserWarning, match=message):
+        nwbfile = CaimanSegmentationInterface(path).create_nwbfile(START)
+    assert "Fluorescence" in nwbfile.processing["ophys"].data_interfaces
 
 
-def test_a_background_in_a_sparse_matrix(tmp_path):
+def test_masks_without_any_trace(tmp_path):
     path = _write(tmp_path)
+    _edit(path, **{f"estimates__{name}": np.ones((7, 20)) for name in ("C", "YrA", "S", "F_dff")})
+    _edit(path, estimates__f=None)
+    extractor = _warned(path, "C is of 7 components", "S is of 7 components")
+    assert extractor.get_num_rois() == 5
+    assert extractor.get_num_samples() == 0
+
+
+def test_residuals_under_their_other_name(tmp_path):
+    path = _write(tmp_path)
+    _edit(path, estimates__YrA="NoneType")
+    np.testing.assert_allclose(_traces_of(path)["raw"], RECORDING.fluorescence, rtol=1e-6)
+    _edit(path, estimates__R="NoneType")
+    assert set(_traces_of(path)) == ALL - {"raw"}
+
+
+@pytest.mark.parametrize("value", NONE, ids=str)
+@pytest.mark.parametrize("name", ["C", "YrA", "S", "F_dff", "Cn", "f"])
+def test_what_is_none_is_absent(tmp_path, name, value):
+    path = _write(tmp_path, accepted=[1])
+    _edit(path, **{f"estimates__{name}": value, "estimates__R": None})
+    lost = {"C": {"raw", "denoised"}, "YrA": {"raw"}, "S": {"deconvolved"}, "F_dff": {"dff"}}
+    lost |= {"f": {"background"}}
+    extractor = CaimanExtractor(path)
+    found = {kind for kind, each in extractor.get_traces_dict().items() if each is not None}
+    assert found == ALL - lost.get(name, set())
+    assert list(extractor.get_images_dict()) == ([] if name == "Cn" else ["correlation"])
+    assert len(extractor.get_background_ids()) == 2
+
+
+@pytest.mark.parametrize("value", NONE, ids=str)
+@pytest.mark.parametrize("trace", NONE[:4], ids=str)
+def test_no_background_in_any_form(tmp_path, value, trace):
+    path = _write(tmp_path)
+    _edit(path, estimates__b=value, estimates__f=trace)
+    extractor = CaimanExtractor(path)
+    assert extractor.get_background_ids() == []
+    assert extractor.get_background_image_masks().shape == (*RECORDING.field_shape, 0)
+    tables = CaimanSegmentationInterface(path).create_nwbfile(START).processing["ophys"]
+    assert list(tables["ImageSegmentation"].plane_segmentations) == ["PlaneSegmentation"]
+
+
+def test_a_trace_of_a_background_that_is_not_there(tmp_path):
+    path = _write(tmp_path)
+    _edit(path, estimates__b="NoneType")
+    extractor = _warned(path, "f is of 2 components, the background's footprints of 0")
+    assert extractor.get_traces_dict()["background"] is None
+
+
+def _as_sparse(path, name, matrix):
+    """Replace a dataset by the group that CaImAn writes for a sparse matrix."""
     with h5py.File(path, "a") as file:
-        dense = file["estimates/b"][()]
-        sparse = csc_matrix(dense)
-        del file["estimates/b"]
-        for name in ("data", "indices", "indptr"):
-            file[f"estimates/b/{name}"] = getattr(sparse, name)
-        file["estimates/b/shape"] = sparse.shape
+        del file[f"estimates/{name}"]
+        for part in ("data", "indices", "indptr"):
+            file[f"estimates/{name}/{part}"] = getattr(matrix, part)
+        file[f"estimates/{name}/shape"] = matrix.shape
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_background_in_a_sparse_matrix(tmp_path, dtype):
+    path = _write(tmp_path)
+    with h5py.File(path) as file:
+        dense = file["estimates/b"][()].astype(dtype)
+    dense[dense < np.median(dense)] = 0
+    _as_sparse(path, "b", csc_matrix(dense))
     extractor = CaimanExtractor(path)
     images = extractor.get_background_image_masks()
     expected = dense.reshape(*extractor.get_frame_shape(), -1, order="F")
     np.testing.assert_array_equal(images, expected.astype(images.dtype))
 
 
-@pytest.mark.parametrize("place", ["dims", "estimates/dims"])
-def test_the_field_is_stated_elsewhere(tmp_path, place):
+@pytest.mark.parametrize("shape", [(3072,), (3072, 1)])
+def test_a_background_of_one_component(tmp_path, shape):
+    path = _write(tmp_path, num_background_components=1)
+    with h5py.File(path) as file:
+        footprint, trace = file["estimates/b"][:, 0], file["estimates/f"][0]
+    _edit(path, estimates__b=footprint.reshape(shape), estimates__f=trace)
+    extractor = CaimanExtractor(path)
+    expected = footprint.reshape(RECORDING.field_shape, order="F")
+    np.testing.assert_array_equal(extractor.get_background_image_masks()[..., 0], expected)
+    background = np.asarray(extractor.get_traces_dict()["background"])
+    np.testing.assert_array_equal(background, trace[:, None])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"estimates__b": np.ones((100, 2))},
+        {"estimates__b": None, "estimates__b__data": np.ones(2)},
+    ],
+    ids=["of another field", "without indices"],
+)
+def test_a_background_that_does_not_fit_is_left_out(tmp_path, values):
     path = _write(tmp_path)
+    _edit(path, **values)
+    extractor = _warned(path, "This is left out.", "f is of 2 components")
+    assert extractor.get_num_rois() == 5
+    assert extractor.get_background_ids() == []
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "i4", "u1", "?"])
+def test_components_in_a_dense_matrix(tmp_path, dtype, monkeypatch):
+    monkeypatch.setattr("nwb_ophys.formats.caiman.estimates._BLOCK_BYTES", 1000)
+    path = _write(tmp_path)
+    with h5py.File(path) as file:
+        group = file["estimates/A"]
+        parts = tuple(group[part][:] for part in ("data", "indices", "indptr"))
+        dense = (csc_matrix(parts, shape=group["shape"][:]).toarray() * 10).astype(dtype)
+    _edit(path, estimates__A=dense)
+    masks = CaimanExtractor(path).get_roi_image_masks()
+    np.testing.assert_array_equal(masks, dense.reshape(*RECORDING.field_shape, -1, order="F"))
+
+
+def test_components_in_float32_keep_their_precision(tmp_path):
+    path = _write(tmp_path)
+    with h5py.File(path) as file:
+        data = file["estimates/A/data"][:].astype(np.float32)
+    _edit(path, estimates__A__data=data)
+    assert CaimanExtractor(path).get_roi_image_masks().dtype == np.float32
+
+
+@pytest.mark.parametrize("place", ["params/data/dims", "dims", "estimates/dims"])
+@pytest.mark.parametrize("elsewhere", [None, b"NoneType", h5py.Empty("i8")], ids=str)
+def test_the_field_is_stated_in_one_place(tmp_path, place, elsewhere):
+    path = _write(tmp_path)
+    places = ("params/data/dims", "dims", "estimates/dims")
+    others = {each.replace("/", "__"): elsewhere for each in places if each != place}
+    _edit(path, **others)
+    assert CaimanExtractor(path).get_frame_shape() == RECORDING.field_shape
+    _edit(path, **{place.replace("/", "__"): np.array(RECORDING.field_shape, "f8")})
+    assert CaimanExtractor(path).get_frame_shape() == RECORDING.field_shape
+
+
+@pytest.mark.parametrize("value", [*NONE, "unknown", 0, np.nan, -1.0], ids=str)
+def test_the_rate_can_be_given(tmp_path, value):
+    path = _write(tmp_path)
+    _edit(path, params__data__fr=value)
+    with pytest.raises(CorruptSourceError, match=r"Give sampling_frequency, in samples") as caught:
+        CaimanSegmentationInterface(path)
+    assert f"'{path}'" in str(caught.value)
+    interface = CaimanSegmentationInterface(path, sampling_frequency=12.5)
+    assert interface.extractor.get_sampling_frequency() == 12.5
+    nwbfile = interface.create_nwbfile(START)
+    assert nwbfile.processing["ophys"]["Fluorescence"]["RoiResponseSeries"].rate == 12.5
+
+
+@pytest.mark.parametrize("value", [15, np.float32(15), np.array([15.0]), "15"], ids=repr)
+def test_the_rate_in_other_types(tmp_path, value):
+    path = _write(tmp_path)
+    _edit(path, params__data__fr=value)
+    assert CaimanExtractor(path).get_sampling_frequency() == 15
+    assert CaimanExtractor(path, 10).get_sampling_frequency() == 10
+
+
+def test_the_rate_in_an_attribute(tmp_path):
+    path = _write(tmp_path)
+    _edit(path, params__data__fr=None)
     with h5py.File(path, "a") as file:
-        dims = file["params/data/dims"][()]
-        for each in ("params/data/dims", "dims", "estimates/dims"):
-            if each in file:
-                del file[each]
-        file["params/data/dims"] = b"NoneType"
-        file[place] = dims
-    assert CaimanExtractor(path).get_frame_shape() == tuple(dims)
+        file["params/data"].attrs["fr"] = 15.0
+    assert CaimanExtractor(path).get_sampling_frequency() == 15
+
+
+def test_names_of_the_movie(tmp_path):
+    path = _write(tmp_path)
+    assert CaimanSegmentationInterface.movie_files(path) == ["recording.tif"]
+    _edit(path, params__data__fnames=np.array([b"/a/b_1.tif", b"C:\\data\\b_2.tif"]))
+    assert CaimanSegmentationInterface.movie_files(path) == ["b_1.tif", "b_2.tif"]
+    for value in NONE:
+        _edit(path, params__data__fnames=value)
+        assert CaimanSegmentationInterface.movie_files(path) == []
+    path.write_bytes(path.read_bytes()[:2000])
+    assert CaimanSegmentationInterface.movie_files(path) == ()
+
+
+# --- evaluation and curation ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"idx_components": [7]}, "idx_components names the component 7, the masks are of 5"),
+        ({"idx_components": [-1]}, "idx_components names the component -1, the masks are of 5"),
+        ({"SNR_comp": np.ones(8)}, "SNR_comp is of 8 components, the masks of 5"),
+        ({"r_values": np.ones(2)}, "r_values is of 2 components, the masks of 5"),
+        ({"cnn_preds": np.ones(4)}, "cnn_preds is of 4 components, the masks of 5"),
+        ({"Cn": np.ones((64, 48))}, "the image Cn has the shape (64, 48), the field (48, 64)"),
+        ({"discarded_components/C": 1}, "discarded_components holds components that a selection"),
+    ],
+    ids=_shapes,
+)
+def test_other_values_that_do_not_fit_are_left_out(tmp_path, values, message):
+    path = _write(tmp_path, accepted=[1])
+    _edit(path, estimates__discarded_components=None)
+    _edit(path, **{f"estimates__{name}": value for name, value in values.items()})
+    extractor = _warned(path, message, "This is left out.")
+    assert set(_traces_in(extractor)) == ALL
+
+
+def _traces_in(extractor):
+    return [name for name, each in extractor.get_traces_dict().items() if each is not None]
+
+
+def test_decisions_by_hand_win_over_the_evaluation(tmp_path):
+    path = _write(tmp_path, accepted=[0, 1])
+    _edit(path, estimates__accepted_list=[1, 3], estimates__rejected_list=[0])
+    extractor = CaimanExtractor(path)
+    assert extractor.get_property("is_accepted", range(5)).tolist() == [0, 1, 0, 1, 0]
+    assert "is_rejected" not in extractor.get_property_keys()
+    words = ["rejected", "accepted", "unassigned", "accepted", "unassigned"]
+    assert extractor.get_property("curation", range(5)).tolist() == words
+
+
+def test_decisions_by_hand_without_an_evaluation(tmp_path):
+    path = _write(tmp_path)
+    _edit(path, estimates__accepted_list=np.array([1.0, 3.0]), estimates__rejected_list=np.zeros(0))
+    _edit(path, estimates__rejected_list=np.array([4]))
+    nwbfile = CaimanSegmentationInterface(path).create_nwbfile(START)
+    table = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
+    assert table["Accepted"].data[:].tolist() == [0, 1, 0, 1, 0]
+    assert table["Rejected"].data[:].tolist() == [0, 0, 0, 0, 1]
+    words = ["unassigned", "accepted", "unassigned", "accepted", "rejected"]
+    assert list(table["curation"].data) == words
+
+
+def test_predictions_in_a_column(tmp_path):
+    path = _write(tmp_path, accepted=[1])
+    values = np.linspace(0, 1, 5)
+    _edit(path, estimates__cnn_preds=values[:, None])
+    np.testing.assert_array_equal(CaimanExtractor(path).get_property("cnn_preds", range(5)), values)

@@ -293,3 +293,15 @@ def test_a_pixel_out_of_the_field_is_named(tmp_path):
         file["results/A/ir"][-1] = 10**6
     with pytest.raises(CorruptSourceError, match="lies outside the field"):
         CnmfeExtractor(path)
+
+
+@pytest.mark.parametrize("tags", [[0, 0, 0, 0, 0], [0, 3, 0, 8, 0]])
+def test_tags_are_a_column_and_no_acceptance(tmp_path, opened, tags):
+    path = write_cnmfe(tmp_path / "a.mat", RECORDING)
+    _edit(path, results__tags=np.array([tags], np.uint16))
+    extractor = opened(path)
+    assert "is_accepted" not in extractor.get_property_keys()
+    if any(tags):
+        assert extractor.get_property("cnmfe_tags", range(5)).tolist() == tags
+    else:
+        assert "cnmfe_tags" not in extractor.get_property_keys()

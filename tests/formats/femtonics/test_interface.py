@@ -297,3 +297,27 @@ def test_no_units(tmp_path):
         file["MSession_0/MUnit_0"].attrs["ZAxisConversionUnitName"] = "ms"
     with pytest.raises(SourceError, match="has no frames"):
         FemtonicsExtractor(tmp_path / "b.mesc")
+
+
+def test_another_conversion_than_a_linear_one_is_reported(path):
+    with h5py.File(path, "a") as file:
+        file["MSession_0/MUnit_0"].attrs["Channel_0_Conversion_Type"] = 2
+    with pytest.warns(UserWarning, match="conversion of its values of the type 2"):
+        interface = _interface(path)
+    entry = interface.get_metadata()["Ophys"]["TwoPhotonSeries"][0]
+    assert not {"conversion", "offset"} & set(entry)
+
+
+def test_a_conversion_without_a_type_is_linear(path):
+    with h5py.File(path, "a") as file:
+        attributes = file["MSession_0/MUnit_0"].attrs
+        del attributes["Channel_0_Conversion_Type"]
+        attributes["Channel_0_Conversion_ConversionLinearScale"] = 1.0
+        attributes["Channel_0_Conversion_ConversionLinearOffset"] = -1454.0
+    entry = _interface(path).get_metadata()["Ophys"]["TwoPhotonSeries"][0]
+    assert (entry["conversion"], entry["offset"]) == (1.0, -1454.0)
+
+
+def _interface(path: Path) -> nwb_ophys.FemtonicsImagingInterface:
+    arguments = {"munit_name": "MUnit_0", "channel_name": "UG"}
+    return nwb_ophys.FemtonicsImagingInterface(file_path=path, **arguments)

@@ -450,13 +450,37 @@ def test_rows_that_skip_frame_numbers(recording, movie):
 
 
 def test_recordings_of_which_one_has_fewer_times(recording, movie):
-    write_miniscope(recording.parent / "a", movie[:5], start=START + timedelta(hours=1))
+    later = START + timedelta(hours=1)
+    write_miniscope(recording.parent / "a", movie[:5], sampling_frequency=RATE, start=later)
     edit_times(recording, lambda lines: lines[:-2])
     with pytest.warns(UserWarning, match="35 timestamps for the 37 frames"):
         extractor = MiniscopeExtractor(recording.parent)
     # The frames without a time are left out, and the later recording stays what it is.
     np.testing.assert_array_equal(extractor.get_series(), np.r_[movie[:35], movie[:5]])
     np.testing.assert_array_equal(extractor.get_series(34, 36), np.r_[movie[34:35], movie[:1]])
+
+
+def test_settings_that_recordings_do_not_share_are_left_out_with_a_note(tmp_path, movie):
+    for hour, gain in ((0, "Low"), (1, "High")):
+        write_miniscope(
+            tmp_path / str(hour),
+            movie,
+            start=START + timedelta(hours=hour),
+            sampling_frequency=RATE * (1 + hour),
+            settings={"gain": gain, "led0": 10, "ewl": 10 * hour},
+        )
+    with pytest.warns(UserWarning, match="state different settings") as caught:
+        interface = nwb_ophys.MiniscopeImagingInterface(tmp_path)
+    (note,) = {str(each.message) for each in caught}
+    assert "gain (Low in '0/Miniscope', High in '1/Miniscope')" in note
+    assert "ewl (0 in " in note
+    assert "frameRate (20FPS in " in note
+    assert "led0" not in note
+    ophys = interface.get_metadata()["Ophys"]
+    (device,) = ophys["Device"]
+    assert "led0 10" in device["description"]
+    assert "gain" not in device["description"]
+    assert "imaging_rate" not in ophys["ImagingPlane"][0]
 
 
 def test_a_folder_with_one_recording(recording, movie):

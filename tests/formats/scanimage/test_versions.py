@@ -310,3 +310,11 @@ def test_real_recording_of_2016(data_folder):
         assert extractor.metadata.version == "2016.0"
         assert extractor.metadata.epoch == datetime(2016, 9, 30, 16, 38, 52, 40000)
         assert extractor.get_sampling_frequency() == 30.012
+
+
+def test_times_at_another_rate_than_the_header_are_said(tmp_path):
+    times = np.arange(6) / 15
+    (path,) = write_scanimage(tmp_path / "a.tif", _movies(6, 1, (1,))[1], frame_timestamps=times)
+    with pytest.warns(UserWarning, match="give 15 Hz.*header states 30 Hz"):
+        found = ScanImageExtractor(path).get_native_timestamps()
+    np.testing.assert_allclose(found, times, atol=1e-9)

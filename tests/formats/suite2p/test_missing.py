@@ -163,6 +163,24 @@ def test_a_second_channel_of_former_rois(tmp_path):
         nwb_ophys.open(folder, channel_name="chan2")
 
 
+@pytest.mark.parametrize("name", ["F_chan2", "Fneu_chan2"])
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda a: a[1:], "is of 5 ROIs, F.npy of 6"),
+        (lambda a: a[:, 2:], "of 10 frames, F.npy of 12"),
+    ],
+)
+def test_a_second_channel_of_another_length(name, edit, words, tmp_path):
+    recording = simulate_recording(num_samples=12)
+    folder = write_suite2p(tmp_path, recording, second_channel=True)
+    path = folder / "plane0" / f"{name}.npy"
+    np.save(path, edit(np.load(path)))
+    (note,) = _notes(folder)
+    assert note.startswith(f"'{path}' is of ")
+    assert words in note
+
+
 @pytest.mark.parametrize("key", ["filelist", "file_list"])
 def test_the_movie_that_suite2p_read(key, folder, tmp_path):
     """Fault: all TIFF files beside the analysis were joined, or none was chosen."""
@@ -174,3 +192,118 @@ def test_the_movie_that_suite2p_read(key, folder, tmp_path):
     assert Suite2pSegmentationInterface.movie_files(folder.parent) == ["b_1.tif", "b_2.tif"]
     path.write_bytes(b"damaged")
     assert Suite2pSegmentationInterface.movie_files(folder) == ()
+
+
+# --- flags, numbers of frames, and names of folders ---------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["iscell", "redcell"])
+@pytest.mark.parametrize("edit", [lambda a: a[:, 0], lambda a: a[:, :1], lambda a: a[:, 0] > 0])
+def test_flags_of_one_column(name, edit, tmp_path):
+    folder = write_suite2p(tmp_path, simulate_recording(num_samples=12), second_channel=True)
+    path = folder / "plane0" / f"{name}.npy"
+    flags = np.load(path)
+    np.save(path, edit(flags))
+    extractor = Suite2pSegmentationInterface(folder).extractor
+    ids = extractor.get_roi_ids()
+    assert extractor.get_property(name, ids).astype(int).tolist() == flags[:, 0].tolist()
+    assert f"{name}_probability" not in extractor.get_property_keys()
+
+
+@pytest.mark.parametrize("name", ["iscell", "redcell"])
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda a: a[:-1], "has 5 flags for 6 ROIs; it is left out."),
+        (lambda a: np.vstack([a, a]), "has 12 flags for 6 ROIs; it is left out."),
+        (lambda a: a[:0], "has 0 flags for 6 ROIs; it is left out."),
+        (lambda a: a[:, 1:], "has values other than 0 and 1 in its first column"),
+    ],
+)
+def test_flags_that_do_not_fit_are_left_out_with_a_note(name, edit, words, tmp_path):
+    folder = write_suite2p(tmp_path, simulate_recording(num_samples=12), second_channel=True)
+    path = folder / "plane0" / f"{name}.npy"
+    np.save(path, edit(np.load(path)))
+    with pytest.warns(UserWarning, match=words) as notes:
+        extractor = Suite2pSegmentationInterface(folder).extractor
+    assert f"'{path}'" in str(notes[0].message)
+    assert name not in extractor.get_property_keys()
+    assert extractor.get_num_rois() == 6
+
+
+def test_without_nframes_the_traces_are_counted(folder):
+    path = folder / "plane0" / "ops.npy"
+    ops = np.load(path, allow_pickle=True).item()
+    del ops["nframes"]
+    np.save(path, ops)
+    open_plane = lambda: Suite2pSegmentationInterface(folder, plane_name="plane0")  # noqa: E731
+    assert open_plane().extractor.get_num_samples() == 12
+    for name in ("Fneu", "spks"):
+        (folder / "plane0" / f"{name}.npy").unlink()
+    assert open_plane().extractor.get_num_samples() == 12
+    (folder / "plane0" / "F.npy").unlink()
+    with pytest.raises(CorruptSourceError, match=r"ops.npy lacks nframes, and there are no traces"):
+        open_plane()
+
+
+def test_one_trace_states_the_number_of_frames_too(folder):
+    _edit_ops(folder, nframes=7)
+    for name in ("Fneu", "spks"):
+        (folder / "plane0" / f"{name}.npy").unlink()
+    extractor = Suite2pSegmentationInterface(folder, plane_name="plane0").extractor
+    assert extractor.get_num_samples() == 12
+
+
+@pytest.mark.parametrize("name", ["plane0_backup", "results", "suite2p", "plane"])
+def test_a_plane_of_another_name_is_read_by_its_path(name, folder, tmp_path):
+    plane = tmp_path / "elsewhere" / name
+    shutil.copytree(folder / "plane0", plane)
+    for given in (plane, plane / "F.npy"):
+        extractor = nwb_ophys.open(given).extractor
+        np.testing.assert_array_equal(
+            extractor.get_traces_dict()["raw"], np.load(plane / "F.npy").T
+        )
+    rois = Suite2pSegmentationInterface(plane)
+    assert rois.extractor.plane_name == name
+    assert rois.part() == ""
+
+
+def test_a_plane_of_another_name_beside_planes(folder):
+    shutil.copytree(folder / "plane0", folder / "plane0_backup")
+    np.save(folder / "plane0_backup" / "F.npy", np.load(folder / "plane0" / "F.npy") + 1)
+    (note,) = _notes(folder)
+    assert note == (
+        f"'{folder}' also has ROIs in plane0_backup, whose names are not plane0, plane1, …; they "
+        "are left out. Give the path of such a folder to convert it."
+    )
+    assert _notes(folder / "plane0_backup") == []
+    for rois in (
+        nwb_ophys.open(folder / "plane0_backup"),
+        nwb_ophys.open(folder, plane_name="plane0_backup"),
+        Suite2pSegmentationInterface(folder, plane_name="plane0_backup"),
+    ):
+        raw = rois.extractor.get_traces_dict()["raw"]
+        np.testing.assert_array_equal(raw, np.load(folder / "plane0" / "F.npy").T + 1)
+
+
+def test_channels_of_a_plane_of_another_name(tmp_path):
+    folder = write_suite2p(tmp_path, simulate_recording(num_samples=12), second_channel=True)
+    plane = (folder / "plane0").rename(tmp_path / "mine")
+    streams = Suite2pSegmentationInterface.streams(plane)
+    assert len(streams) == 2
+    parts = [Suite2pSegmentationInterface(**source).part() for source in streams.values()]
+    assert parts == ["chan1", "chan2"]
+
+
+def test_the_combined_view_is_read_only_without_its_planes(folder):
+    combined = folder / "combined"
+    shutil.copytree(folder / "plane0", combined)
+    assert Suite2pSegmentationInterface.matches(combined) is None
+    words = Suite2pSegmentationInterface.refusal(PathProbe(combined))
+    assert "is Suite2p's view of all planes in one image; give the folder" in words
+    for index in range(3):
+        shutil.rmtree(folder / f"plane{index}")
+    (note,) = _notes(combined)
+    assert "is Suite2p's view of all planes in one image" in note
+    with pytest.warns(UserWarning, match="view of all planes"):
+        assert nwb_ophys.open(combined).extractor.get_num_rois() == 6

@@ -231,3 +231,34 @@ def test_an_image_lies_where_it_was_cut_out():
     assert placed("mean", whole, ops) is whole
     with pytest.raises(ValueError, match=r"the mean image has the shape \(3, 6\)"):
         placed("mean", image[:, 1:], ops)
+
+
+@pytest.mark.parametrize("nframes", [None, 3, 99])
+@pytest.mark.parametrize("rois", [True, False])
+def test_frames_that_the_settings_do_not_state_truly(tmp_path, nframes, rois):
+    recording = simulate_recording(num_samples=12)
+    folder = write_suite2p(tmp_path, recording, movie=True, rois=rois)
+    path = folder / "plane0" / "ops.npy"
+    ops = np.load(path, allow_pickle=True).item()
+    del ops["nframes"]
+    np.save(path, ops if nframes is None else {**ops, "nframes": nframes})
+    if nframes is not None and not rois:
+        with pytest.raises(CorruptSourceError, match=f"ops.npy states {nframes} frames"):
+            Suite2pMovieExtractor(folder, "chan1", "plane0")
+        return
+    movie = Suite2pMovieExtractor(folder, "chan1", "plane0")
+    frames = np.fromfile(folder / "plane0" / "data.bin", "<i2").reshape(12, *recording.field_shape)
+    np.testing.assert_array_equal(movie.get_series(), frames)
+    assert len(movie.get_shifts()) == 12
+
+
+def test_without_a_number_of_frames_the_file_must_hold_whole_ones(tmp_path):
+    folder = write_suite2p(tmp_path, simulate_recording(num_samples=12), movie=True, rois=False)
+    path = folder / "plane0" / "ops.npy"
+    ops = np.load(path, allow_pickle=True).item()
+    del ops["nframes"]
+    np.save(path, ops)
+    file = folder / "plane0" / "data.bin"
+    file.write_bytes(file.read_bytes()[:-7])
+    with pytest.raises(CorruptSourceError, match="no whole number of frames"):
+        Suite2pMovieExtractor(folder, "chan1", "plane0")

@@ -194,7 +194,11 @@ def test_a_truncated_file_is_named(folder, name, share):
     ids=["fewer ROIs", "fewer columns", "more axes", "one axis", "a number"],
 )
 @pytest.mark.parametrize("channel", ["chan1", "chan2"])
-def test_a_file_of_another_shape_is_named(folder, name, edit, channel):
+def test_a_file_of_another_shape_is_named(folder, name, edit, channel, request):
+    if name in ("iscell", "redcell") and not any(
+        what in request.node.name for what in ("more axes", "a number")
+    ):
+        return  # read, or left out with a note: see test_missing.py
     if channel == "chan2" and name in ("F", "Fneu"):
         name += "_chan2"
     if channel == "chan2" and name == "spks":  # of the first channel only
@@ -221,7 +225,6 @@ def _without(key):
     ("name", "edit", "message"),
     [
         ("ops", _without("fs"), "lacks fs"),
-        ("ops", _without("nframes"), "lacks nframes"),
         ("ops", _without("Ly"), "lacks Ly"),
         ("ops", _without("yrange"), "yrange"),
         ("ops", lambda ops: np.arange(3), "does not hold settings"),

@@ -208,6 +208,41 @@ def test_a_converter_of_ours_as_an_interface_of_theirs(sources, recording, tmp_p
     _check(path, recording)
 
 
+def test_two_movies_in_a_converter_pipe(sources, recording, tmp_path):
+    """NeuroConv reads its movie's metadata from the list, as documented."""
+    pipe = neuroconv.ConverterPipe(
+        data_interfaces={
+            "Ours": ScanImageImagingInterface(sources["scanimage"]),
+            "Theirs": _theirs("tiff", sources),
+        }
+    )
+    metadata = _stated(pipe)
+    series = {"name": "Theirs", "imaging_plane": "ImagingPlane", "unit": "n.a."}
+    metadata["Ophys"]["TwoPhotonSeries"].append(series)
+    path = tmp_path / "session.nwb"
+    options = {"Theirs": {"photon_series_index": 1}}
+    pipe.run_conversion(nwbfile_path=path, metadata=metadata, conversion_options=options)
+    with NWBHDF5IO(path, "r") as io:
+        movies = io.read().acquisition
+        assert sorted(movies) == ["Theirs", "TwoPhotonSeries"]
+        for series in movies.values():
+            np.testing.assert_array_equal(series.data[:].swapaxes(1, 2), recording.movie)
+
+
+def test_a_key_that_no_stream_knows_is_an_error(sources):
+    """The keys of other packages are theirs; a misspelt one is ours to report."""
+    from neuroconv.tools.testing.mock_interfaces import MockExternalVideoInterface
+
+    interfaces = {"movie": TiffImagingInterface(sources["tiff"], 30.0)}
+    interfaces["video"] = MockExternalVideoInterface()
+    converter = OphysConverter(interfaces)
+    metadata = _stated(converter)
+    converter.validate_metadata(metadata)
+    metadata["Sujbect"] = {"subject_id": "M7"}
+    with pytest.raises(MetadataError, match=r"unknown key 'Sujbect'\. Did you mean 'Subject'"):
+        converter.validate_metadata(metadata)
+
+
 # --- theirs as streams of ours ----------------------------------------------------------------
 
 
