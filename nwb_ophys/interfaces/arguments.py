@@ -53,6 +53,14 @@ def allow_truncated_argument() -> Any:
     )
 
 
+def trust_pickles_argument() -> Any:
+    """Declare the source argument that loads pickles of any kind, for formats that are pickles."""
+    return argument(
+        "Load pickles of more than plain data, too; they can run any code, so trust their author.",
+        default=False,
+    )
+
+
 @attrs.frozen(kw_only=True)
 class StubOptions:
     """Conversion options that write only the beginning of a recording."""

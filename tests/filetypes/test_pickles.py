@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import codecs
 import collections
+import contextlib
 import datetime
 import io
 import os
@@ -21,9 +22,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from nwb_ophys.cli import main
 from nwb_ophys.errors import CorruptSourceError, UnsafePickleError
 from nwb_ophys.filetypes.npy import load_npy
 from nwb_ophys.filetypes.pickles import load_pickle
+from nwb_ophys.formats import Suite2pImagingInterface
+from nwb_ophys.registry import get_format
+from nwb_ophys.testing import simulate_recording
+from nwb_ophys.testing.samples import write_sample
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -281,3 +287,51 @@ def test_objects_without_an_array_are_refused(tmp_path: pathlib.Path) -> None:
     path.write_bytes(header + pickle.dumps([1, 2]))
     with pytest.raises(CorruptSourceError, match=r"stat.npy' holds no array"):
         load_npy(path, allow_pickle=True)
+
+
+PICKLES = {
+    "suite2p": ("suite2p/plane0/ops.npy", "suite2p/plane0/stat.npy"),
+    "sima": ("session.sima/dataset.pkl", "session.sima/rois.pkl"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [(name, file) for name, files in PICKLES.items() for file in files]
+)
+@pytest.mark.parametrize("command", ["convert", "metadata"])
+def test_a_recording_of_a_stranger_runs_no_code(
+    name: str,
+    file: str,
+    command: str,
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fault: ops.npy and stat.npy ran the code that they name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    write_sample(get_format(name), tmp_path / "in", simulate_recording())
+    (path,) = (tmp_path / "in").rglob(pathlib.Path(file).name)
+    harm = _Call(os.system, "touch harmed")
+    if path.suffix == ".npy":
+        np.save(path, np.array(harm, object), allow_pickle=True)
+    else:
+        path.write_bytes(b"\x80\x04" + pickle.dumps({"channel_names": harm}, 4)[2:])
+    output = ["-o", "out.nwb"] if command == "convert" else []
+    asked = [command, str(path.parent if name == "sima" else "in"), "--format", name, *output]
+    with pytest.raises(SystemExit, match="2"):
+        main(asked)
+    assert f"{path.name}' names 'posix.system', which is not plain data" in capsys.readouterr().err
+    assert not (tmp_path / "harmed").exists()
+    assert not (tmp_path / "out.nwb").exists()
+    with contextlib.suppress(SystemExit):  # what the code returns is no recording
+        main([*asked, "--option", "trust_pickles=true"])
+    assert (tmp_path / "harmed").exists()
+
+
+def test_a_movie_of_a_stranger_runs_no_code(tmp_path: pathlib.Path) -> None:
+    write_sample(get_format("suite2p-movie"), tmp_path, simulate_recording())
+    (path,) = tmp_path.rglob("ops.npy")
+    np.save(path, np.array(_Call(os.getcwd), object), allow_pickle=True)
+    with pytest.raises(UnsafePickleError, match=r"ops\.npy' names 'posix\.getcwd'"):
+        Suite2pImagingInterface(path.parent.parent)

@@ -47,15 +47,19 @@ class SimaFolder:
     Parameters
     ----------
     path : pathlib.Path
+    is_trusted : bool
+        Whether to load pickles that name what SIMA does not write.
 
     Raises
     ------
+    UnsafePickleError
+        When a pickle names what SIMA does not write and is not trusted.
     CorruptSourceError
         When SIMA did not write the folder, or a pickle is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, is_trusted: bool = False) -> None:
+        self.path, self._is_trusted = path, is_trusted
         if not (path / "dataset.pkl").is_file():
             raise CorruptSourceError(
                 f"'{path}' is not a folder of SIMA: it has no dataset.pkl. Give the folder "
@@ -65,7 +69,7 @@ class SimaFolder:
 
     def _mapping(self, name: str) -> Mapping[Any, Any]:
         path = self.path / name
-        found = load_sima_pickle(path)
+        found = load_sima_pickle(path, is_trusted=self._is_trusted)
         if not isinstance(found, dict):
             raise CorruptSourceError(
                 f"'{path}' holds {type(found).__name__}, not a dictionary; SIMA did not write it."
@@ -245,7 +249,7 @@ class SimaFolder:
         path = self.path / f"{name}.pkl"
         if not path.is_file():
             return None
-        images = load_sima_pickle(path)
+        images = load_sima_pickle(path, is_trusted=self._is_trusted)
         if isinstance(images, list) and channel < len(
             images
         ):  # older folders: an array for each channel

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.interfaces.arguments import argument
+from nwb_ophys.interfaces.arguments import argument, trust_pickles_argument
 from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.interfaces.streams import Part, distinct_labels, part_name
@@ -36,6 +36,7 @@ class SimaSource:
     sequence: int | None = argument(
         "Index of the sequence, from 0; optional if there is only one.", default=None
     )
+    trust_pickles: bool = trust_pickles_argument()
 
 
 class SimaSegmentationInterface(SegmentationInterface):
@@ -49,10 +50,10 @@ class SimaSegmentationInterface(SegmentationInterface):
         from nwb_ophys.formats.sima.folder import SimaFolder
         from nwb_ophys.formats.sima.reader import SimaExtractor
 
-        folder = SimaFolder(source.folder_path)
+        folder = SimaFolder(source.folder_path, source.trust_pickles)
         asked = attrs.asdict(source)
-        path, rate = asked.pop("folder_path"), asked.pop("sampling_frequency")
-        del path
+        rate = asked.pop("sampling_frequency")
+        del asked["folder_path"], asked["trust_pickles"]
         return SimaExtractor(folder, folder.choose(**asked), rate)
 
     def describe(self) -> Mapping[str, Any]:
@@ -132,8 +133,9 @@ class SimaSegmentationInterface(SegmentationInterface):
         from nwb_ophys.formats.sima.folder import SimaFolder
 
         # ROIs without signals have few of these arguments, so the folder chooses, not streams_of.
-        asked = {n: v for n, v in source.items() if n != "sampling_frequency"}
-        folder = SimaFolder(path)
+        others = ("sampling_frequency", "trust_pickles")
+        asked = {n: v for n, v in source.items() if n not in others}
+        folder = SimaFolder(path, bool(source.get("trust_pickles")))
         missing = folder.missing_sequences()
         if missing:
             warnings.warn(

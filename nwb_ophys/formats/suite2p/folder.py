@@ -347,14 +347,22 @@ def part_of(folder: Path, channel: str, plane: str) -> str:
     return f"{channel if len(channels) > 1 else ''} {plane if len(planes) > 1 else ''}".strip()
 
 
-def read_ops(folder: Path) -> dict[str, Any]:
+def read_ops(folder: Path, *, is_trusted: bool = False) -> dict[str, Any]:
     """Return the settings of a plane, from its ``ops.npy``, the parts of it, or ``Fall.mat``.
 
     Suite2p 1.0 and later writes ``ops.npy`` only if its setting ``save_ops_orig`` is True; the
     parts are always written.
 
+    Parameters
+    ----------
+    folder : pathlib.Path
+    is_trusted : bool
+        Whether to load pickles of more than plain data.
+
     Raises
     ------
+    UnsafePickleError
+        When a file holds more than plain data and is not trusted.
     CorruptSourceError
         When a file is damaged, or lacks the size or the rate of the movie.
     """
@@ -365,7 +373,7 @@ def read_ops(folder: Path) -> dict[str, Any]:
     parts = [path] if "ops.npy" in names else [folder / n for n in _PARTS_OF_OPS if n in names]
     ops: dict[str, Any] = {}
     for part in parts or [path]:
-        data = load_npy(part, allow_pickle=True)
+        data = load_npy(part, allow_pickle=True, is_trusted=is_trusted)
         found = data.item() if data.dtype == object and data.ndim == 0 else None
         if not isinstance(found, dict):
             raise CorruptSourceError(

@@ -34,7 +34,11 @@ from nwb_ophys.formats.suite2p.folder import (
     suite2p_folder_of,
     suite2p_refusal,
 )
-from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
+from nwb_ophys.interfaces.arguments import (
+    allow_truncated_argument,
+    argument,
+    trust_pickles_argument,
+)
 from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block_size
 from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.mixins import MotionWriter
@@ -54,6 +58,7 @@ class Suite2pSource:
     plane_name: str | None = argument(
         "Name of the plane, such as 'plane0'; optional if there is only one.", default=None
     )
+    trust_pickles: bool = trust_pickles_argument()
 
 
 @attrs.frozen(kw_only=True)
@@ -85,7 +90,9 @@ class Suite2pSegmentationInterface(SegmentationInterface):
         from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
 
         folder, plane = _chosen(source, ROI_FILES)
-        return MendedSuite2pExtractor(folder, source.channel_name, plane)
+        return MendedSuite2pExtractor(
+            folder, source.channel_name, plane, is_trusted=source.trust_pickles
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the output states of itself: nothing of the microscope."""
@@ -175,7 +182,13 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
         from nwb_ophys.formats.suite2p.movie import Suite2pMovieExtractor
 
         folder, plane = _chosen(source, MOVIE_FILES)
-        return Suite2pMovieExtractor(folder, source.channel_name, plane, source.allow_truncated)
+        return Suite2pMovieExtractor(
+            folder,
+            source.channel_name,
+            plane,
+            allow_truncated=source.allow_truncated,
+            is_trusted=source.trust_pickles,
+        )
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the output states of itself: nothing of the microscope."""

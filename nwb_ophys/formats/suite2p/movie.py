@@ -32,6 +32,8 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
     allow_truncated : bool
         Whether to read the complete frames of a truncated file, with a UserWarning. The movie of
         the other channel then has as many frames.
+    is_trusted : bool
+        Whether to load pickles of more than plain data.
 
     Attributes
     ----------
@@ -54,12 +56,14 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         channel_name: str,
         plane_name: str,
         allow_truncated: bool = False,
+        is_trusted: bool = False,
     ) -> None:
         folder = Path(folder_path) / plane_name
         self.folder_path = Path(folder_path)
         self.channel_name = channel_name
         self.plane_name = plane_name
-        self.options = _with_frames(read_ops(folder), folder / _FILES[channel_name])
+        ops = read_ops(folder, is_trusted=is_trusted)
+        self.options = _with_frames(ops, folder / _FILES[channel_name])
         movie = _map(folder / _FILES[channel_name], self.options, allow_truncated)
         if allow_truncated:
             others = (folder / name for name in _FILES.values() if (folder / name).is_file())

@@ -71,6 +71,8 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
     channel_name : {"chan1", "chan2"}
     plane_name : str
         Such as ``plane0``.
+    is_trusted : bool
+        Whether to load pickles of more than plain data.
 
     Raises
     ------
@@ -80,7 +82,10 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
 
     extractor_name = "MendedSuite2pExtractor"
 
-    def __init__(self, folder_path: Path, channel_name: str, plane_name: str) -> None:
+    def __init__(
+        self, folder_path: Path, channel_name: str, plane_name: str, is_trusted: bool = False
+    ) -> None:
+        self._is_trusted = is_trusted
         self._file: FallFile | None = None
         plane = PathProbe(Path(folder_path) / plane_name)
         if reads_matlab_file(plane):
@@ -135,7 +140,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
             data = self._file.stat() if name == "stat" else self._file.array(name)
             path = self._file.path
         elif path.exists() or require:
-            data = load_npy(path, allow_pickle=mmap_mode is None)
+            data = load_npy(path, allow_pickle=mmap_mode is None, is_trusted=self._is_trusted)
         else:
             data = None
         if data is None or file_name in _FLAGS:
@@ -148,10 +153,10 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
             return data
         return TransposedTraces(data) if isinstance(data, StoredArray) else data.T
 
-    @staticmethod
-    def _ops(plane: Path) -> dict[str, Any]:
+    def _ops(self, plane: Path) -> dict[str, Any]:
         """Return the settings of a plane, with the number of frames that its traces have."""
-        ops, counted = read_ops(plane), num_frames_of_traces(plane)
+        ops = read_ops(plane, is_trusted=self._is_trusted)
+        counted = num_frames_of_traces(plane)
         if counted is None and "nframes" not in ops:
             shape = trace_shape(plane, "F")
             if len(shape) != 2:
