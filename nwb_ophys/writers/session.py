@@ -28,6 +28,8 @@ from nwb_ophys.metadata import (
 )
 
 _NO_DESCRIPTION = get_default_ophys_metadata()["NWBFile"]["session_description"]
+# The author of an object in memory had to state these, so that it keeps its own.
+_OF_EVERY_OBJECT = ("session_description", "identifier")
 # The identifier of a file is made for it; the user may have it from metadata of another conversion.
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -166,7 +168,8 @@ def _is_made_by_us(key: str, value: Any) -> bool:
 def _state(owner: Any, key: str, value: Any, metadata: FullMetadata, category: str) -> None:
     """Set a field of a session or subject, unless it has a value."""
     present = _present(owner, key)
-    if _listed(present) == _listed(value):
+    is_of_caller = key in _OF_EVERY_OBJECT and owner.container_source is None
+    if _listed(present) == _listed(value) or (is_of_caller and present is not None):
         return
     path = f'metadata["{category}"]["{key}"]'
     if present is None:

@@ -208,3 +208,12 @@ def test_an_object_of_the_users_own_gets_the_fields_that_it_lacks():
     with pytest.raises(MetadataError, match=r'"lab"\] is \'Theirs\', but the file states \'Ours\''):
         movie().run_conversion(nwbfile=nwbfile, metadata=given("Second", "NWBFile", lab="Theirs"))
     assert list(nwbfile.acquisition) == ["First"]
+
+
+def test_an_object_keeps_the_description_and_identifier_of_its_author():
+    nwbfile = mock_NWBFile(session_description="of another", identifier="another")
+    values = {"session_description": "A session.", "identifier": "mine"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        movie().run_conversion(nwbfile=nwbfile, metadata=given("First", "NWBFile", **values))
+    assert (nwbfile.session_description, nwbfile.identifier) == ("of another", "another")
