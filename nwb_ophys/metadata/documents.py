@@ -77,8 +77,10 @@ def dump_metadata(
     suggested, schema = suggested or {}, schema or {}
     lines = []
     for key in [*suggested, *(key for key in stated if key not in suggested)]:
-        examples, own = suggested.get(key, {}), stated.get(key) or {}
-        lacking = {k: each for k, each in examples.items() if k not in own}
+        examples = suggested.get(key, {})
+        own = stated.get(key)
+        known = own if isinstance(own, Mapping) else {}
+        lacking = {k: each for k, each in examples.items() if k not in known}
         if key in stated:
             lines += _lines({key: stated[key]}, schema, 0)
             lines += [f"  # {line}" for line in _lines(lacking, _inner(schema, key), 0)]

@@ -21,7 +21,7 @@ from nwb_ophys.testing.samples import sample_writers, write_sample
 
 OPTION = "allow_truncated=True (on the command line --option allow_truncated=true)"
 # Formats whose files have an index at their end, or chunks, without which nothing can be read.
-WITHOUT_OPTION = {"femtonics", "hdf5", "inscopix", "nwb"}
+WITHOUT_OPTION = {"femtonics", "hdf5", "inscopix", "minian-movie", "nwb"}
 PIXELS = (".stk", ".tif", ".tiff", ".raw", ".avi", ".sbx", ".mmap", ".npy", ".bin", ".btf")
 SHAPE = {"num_samples": 12, "num_rows": 24, "num_columns": 34, "num_cells": 3}
 
@@ -113,7 +113,8 @@ def test_formats_without_the_option_do_not_name_it(
     source = write_sample(formats()[name], tmp_path, recording)
     path = next(value for value in source.values() if isinstance(value, Path))
     if path.is_dir():
-        path = max(path.rglob("*.h5"), default=max(path.rglob("*.*")))
+        chunks = [each for each in path.rglob("Y_fm_chk.zarr/*/0.*") if each.is_file()]
+        path = max([*chunks, *path.rglob("*.h5")], default=max(path.rglob("*.*")))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(SourceError) as caught:
         opened(cls, source, allow=False)

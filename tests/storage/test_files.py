@@ -307,7 +307,7 @@ def test_a_folder_that_is_no_zarr_store_is_never_removed(tmp_path, backend, cont
     for options in ({}, {"overwrite": True}):
         with pytest.raises(OSError, match="recordings"):
             create_nwbfile(new_file(a=VALUES), folder, backend=backend, **options)
-    with pytest.raises(OutputError, match="is not an NWB file; it is left as it is"):
+    with pytest.raises(OutputError, match="is a folder, not an NWB file; give the name of a file"):
         append_to_nwbfile(folder, lambda nwbfile: None)
     assert snapshot(tmp_path) == before
 
