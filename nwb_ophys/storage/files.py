@@ -22,6 +22,7 @@ from nwb_ophys.storage.atomic import fingerprint, remove, replace_target
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     DEFAULT_BACKEND,
+    NWB_SUFFIXES,
     backend_of_name,
     backend_of_path,
     get_backend,
@@ -67,7 +68,7 @@ def check_target(
     check_folder(target.parent)
     if not target.exists():
         return target
-    if target.is_dir() and backend_of_path(target) is None and not overwrite:
+    if _is_meant_as_folder(target, overwrite):
         raise OutputError(
             f"'{path}' is a folder, not an NWB file; give the name of a file in it that ends in "
             f".nwb, such as '{Path(path) / 'session.nwb'}'."
@@ -81,6 +82,13 @@ def check_target(
             f"'{path}' {reason}. It is left as it is; choose another name, or remove it yourself."
         )
     return target
+
+
+def _is_meant_as_folder(target: Path, overwrite: bool) -> bool:
+    """Return whether a folder was given as the place for a file, not as what to replace."""
+    if not target.is_dir() or backend_of_path(target) is not None:
+        return False
+    return not overwrite or not (target.name.endswith(NWB_SUFFIXES) or any(target.iterdir()))
 
 
 def check_folder(folder: Path) -> None:

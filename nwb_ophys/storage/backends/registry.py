@@ -64,6 +64,9 @@ ROWS = (
 DEFAULT_BACKEND = ROWS[0].name
 """Name of the backend of a new file for which neither the user nor the path names one."""
 
+NWB_SUFFIXES = tuple(suffix for row in ROWS for suffix in (row.suffix, *row.own_suffixes))
+"""Suffixes of the NWB files and stores of all backends."""
+
 NO_BACKEND = f"neither {' nor '.join(row.file_kind for row in ROWS)}"
 """Description of a file that no backend recognises, for messages."""
 
