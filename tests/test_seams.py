@@ -69,10 +69,14 @@ def test_overwrite_does_not_replace_a_raw_recording(tmp_path):
     with pytest.raises(OutputError, match="not an NWB file"):
         movie().run_conversion(raw, metadata=START, overwrite=True)
     assert raw.read_bytes() == before
-    damaged = tmp_path / "session.nwb"
-    damaged.write_bytes(b"half")
-    movie().run_conversion(damaged, metadata=START, overwrite=True)
-    with NWBHDF5IO(damaged, "r") as io:
+    notes = tmp_path / "session.nwb"
+    notes.write_bytes(b"half")
+    with pytest.raises(OutputError, match="not an NWB file: it holds 4 bytes of another kind"):
+        movie().run_conversion(notes, metadata=START, overwrite=True)
+    assert notes.read_bytes() == b"half"
+    notes.write_bytes(b"")
+    movie().run_conversion(notes, metadata=START, overwrite=True)
+    with NWBHDF5IO(notes, "r") as io:
         assert io.read().acquisition["TwoPhotonSeries"].data.shape == (4, 5, 6)
 
 

@@ -106,7 +106,7 @@ def _load_objects(path: Path, *, is_trusted: bool) -> NDArray[Any]:
             return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
         found = load_pickle(file, is_trusted=is_trusted)
     if not isinstance(found, np.ndarray):
-        raise UnsafePickleError("holds no array")
+        raise UnsafePickleError("holds no array.")
     return found
 
 

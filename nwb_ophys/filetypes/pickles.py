@@ -86,7 +86,7 @@ def unsafe_pickle(path: Path, error: UnsafePickleError) -> UnsafePickleError:
         The error of :func:`load_pickle`.
     """
     return UnsafePickleError(
-        f"'{path}' {error}. It is not loaded, because a pickle can run any code. If you trust its "
+        f"'{path}' {error} It is not loaded, because a pickle can run any code. If you trust its "
         "author, give trust_pickles=True (on the command line --option trust_pickles=true)."
     )
 
@@ -117,7 +117,7 @@ def _check_instructions(content: bytes) -> None:
         size = sizes[code]
         position += 1
         if size is None:
-            raise UnsafePickleError(f"has the instruction {bytes([code])!r}, which no data needs")
+            raise UnsafePickleError(f"has the instruction {bytes([code])!r}, which no data needs.")
         if code == 0x2E:  # the end of the pickle
             return
         start = position
@@ -130,7 +130,7 @@ def _check_instructions(content: bytes) -> None:
             width = {-2: 1, -3: 4, -4: 4, -5: 8}[size]
             position += width + int.from_bytes(content[position : position + width], "little")
         if code in places and _place(content[start:position]) > end:
-            raise UnsafePickleError("reserves more memory than the file can fill")
+            raise UnsafePickleError("reserves more memory than the file can fill.")
 
 
 def _place(argument: bytes) -> int:
@@ -160,7 +160,7 @@ class _Unpickler(pickle.Unpickler):
     is_trusted = False
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what a name means, or raise if it is none of plain data."""
+        """Return what a name means, or raise if plain data has no such name."""
         present = _MODULES.get(module, module)
         found = self.find_other(present, name) if self.find_other is not None else None
         if found is None:
@@ -168,7 +168,7 @@ class _Unpickler(pickle.Unpickler):
         if found is None and self.is_trusted:
             return super().find_class(module, name)
         if found is None:
-            raise UnsafePickleError(f"names '{module}.{name}', which is not plain data")
+            raise UnsafePickleError(f"names '{module}.{name}', which is not plain data.")
         return found
 
 
@@ -198,7 +198,7 @@ def _posix_text(*parts: str) -> str:
 
 def _require(condition: bool, what: str) -> None:
     if not condition:
-        raise UnsafePickleError(f"calls {what} with arguments that no plain data has")
+        raise UnsafePickleError(f"calls {what} with arguments that no plain data has.")
 
 
 def _collection(kind: type) -> Callable[..., Any]:
@@ -422,12 +422,12 @@ def _without_standins(root: Any) -> Any:
             counts[key] = 1 + sum(counts.get(id(child), 1) for child in children)
             unfinished.discard(key)
             if counts[key] > _MOST_OBJECTS:
-                raise UnsafePickleError("unfolds to more objects than plain data has")
+                raise UnsafePickleError("unfolds to more objects than plain data has.")
             made = _plain(item, plain)
             if made is not item:
                 plain[key] = made
         elif key in unfinished:
-            raise UnsafePickleError("has a container that contains itself")
+            raise UnsafePickleError("has a container that contains itself.")
         elif key not in counts:
             unfinished.add(key)
             found = _children(item)

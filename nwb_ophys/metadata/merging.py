@@ -76,6 +76,8 @@ def _entries(default: Any, given: Sequence[Any], key: Any) -> Any:
     for index, entry in enumerate(given):
         if isinstance(entry, Mapping):
             found.append(_restored(entry, _partner(known, given, index), default_entry(key)))
+        elif isinstance(entry, (list, tuple)):
+            found.append(_entries(known[index] if index < len(known) else None, entry, key))
         elif entry is None and index < len(known):
             found.append(known[index])
         else:

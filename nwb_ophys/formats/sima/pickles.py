@@ -138,7 +138,7 @@ class _Names:
 def _reconstruct(kind: Any, base: Any = None, state: Any = None) -> Any:
     """Return an object of a class, as ``copyreg`` does for the oldest pickles."""
     if not isinstance(kind, type):
-        raise UnsafePickleError("makes an object of what is no class")
+        raise UnsafePickleError("makes an object of what is no class.")
     return kind() if state is None else kind(state)
 
 
