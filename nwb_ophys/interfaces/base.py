@@ -24,7 +24,7 @@ from nwb_ophys.interfaces.arguments import (
 )
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
-from nwb_ophys.interfaces.made_from import MadeFrom
+from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.metadata import (
@@ -282,10 +282,8 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         return f"{type(self).__name__}({self.source!r})"
 
     def _check_paths(self) -> None:
-        name = path_argument(type(self).Source)
-        paths = getattr(self.source, name) if name else None
-        for path in paths if isinstance(paths, list) else [paths]:
-            if isinstance(path, Path) and not path.exists():
+        for path in paths_of(self):
+            if not path.exists():
                 raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
 
     # --- what a format states -------------------------------------------------------------------
@@ -305,12 +303,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
 
     def possible_facts(self) -> Mapping[str, Any]:
         """Return :meth:`describe` without numbers that no instrument has, which a warning names."""
-        name = path_argument(type(self).Source)
-        path = getattr(self.source, name) if name else None
-        first = path[0] if isinstance(path, list) and path else path
-        return without_impossible(
-            self.describe(), str(first) if isinstance(first, Path) else type(self).__name__
-        )
+        paths = paths_of(self)
+        name = str(paths[0]) if paths else type(self).__name__
+        return without_impossible(self.describe(), name)
 
     def part(self) -> str:
         """Return the part of its recording that this is, such as ``Channel 1``, for names.

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import MetadataError
-from nwb_ophys.interfaces.arguments import path_argument
+from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.timing import extractor_times, usable_rate
 
 _OPTION = "sampling_frequency"
@@ -43,9 +43,8 @@ def check_rate_is_known(
     what = "no sampling rate"
     if stated is not None and not math.isnan(stated):
         what = f"a sampling rate of {float(stated):g} Hz"
-    name = path_argument(type(interface).Source)
-    path = getattr(interface.source, name, None) if name else None
-    where = type(extractor).__name__ if path is None else f"'{path}'"
+    paths = paths_of(interface)
+    where = f"'{paths[0]}'" if paths else type(extractor).__name__
     label = getattr(extractor, "series_label", "")
     raise MetadataError(
         f"{where} states {what}{label and f' for {label}'} and no times of its samples. Give the "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -15,7 +14,6 @@ from nwb_ophys.interfaces.arguments import (
     StubOptions,
     argument,
     iterator_options_argument,
-    path_argument,
     stub_of,
 )
 from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
@@ -223,8 +221,8 @@ class SegmentationInterface(
 
     def _accepted(self, extractor: Any) -> AcceptedRois:
         """Return the accepted ROIs of an extractor, with a note of their number."""
-        path = getattr(self.source, path_argument(type(self).Source) or "", None)
-        name = f"'{path}'" if isinstance(path, Path) else type(self).__name__
+        paths = paths_of(self)
+        name = f"'{paths[0]}'" if paths else type(self).__name__
         name += f" ({self.part()})" if self.part() else ""
         accepted = AcceptedRois(extractor, name)
         warnings.warn(

@@ -31,9 +31,8 @@ def as_recorded(interface: Any, row: FormatRow, given: Mapping[str, Any]) -> Any
     given : Mapping
         Options that the user gave.
     """
-    if not isinstance(interface, ImagingInterface) or not is_recorded(row):
-        return interface
-    if interface.states_movies:
+    is_movie = isinstance(interface, ImagingInterface) and is_recorded(row)
+    if not is_movie or interface.states_movies:
         return interface
     of_movies = {*_OF_MOVIES, *(each.name for each in attrs.fields(interface.Options))} - {"stub"}
     if not of_movies.isdisjoint(given) or interface.extractor.get_num_samples() != 1:
