@@ -76,4 +76,4 @@ def repack(
         progress=not no_progress,
         verify=verify,
     )
-    click.echo(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")
+    shared.say(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")
