@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 _COMMANDS = {
+    "clean": "Remove the hidden files that killed conversions left in a folder.",
     "convert": "Convert recordings into an NWB file.",
     "demo": "Simulate a small recording and convert it.",
     "detect": "Detect the formats of files and folders.",
