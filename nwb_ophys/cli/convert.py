@@ -73,6 +73,8 @@ def convert(
           --option sampling_frequency=30
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
+    if not plan:
+        shared.lock_at_once(output)
     from nwb_ophys.opening import edited_metadata, joined_files, open_recording
     from nwb_ophys.storage import backend_of_name, backend_of_path, plan_nwbfile, reserved
 
