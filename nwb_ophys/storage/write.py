@@ -18,6 +18,7 @@ from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.encoding import Scratch
 from nwb_ophys.storage.engine import FillTask, fill
 from nwb_ophys.storage.flushing import Flusher
+from nwb_ophys.storage.hashes import BlockDigests, BlockGrid, DatasetHash
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.iterators import fresh_iterator
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
@@ -25,7 +26,7 @@ from nwb_ophys.storage.hdmf.records import reattach
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCounter
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
-from nwb_ophys.storage.verification import Verification
+from nwb_ophys.storage.verification import Resources, check_written
 
 
 def _check_configuration(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
@@ -158,8 +159,8 @@ def fill_planned(
     root: Any,
     options: WriteOptions,
     budget: Budget,
-) -> None:
-    """Fill declared datasets, and verify them if asked.
+) -> dict[str, DatasetHash]:
+    """Fill declared datasets, verify them if asked, and return the hashes of their values.
 
     Parameters
     ----------
@@ -170,23 +171,42 @@ def fill_planned(
     options : WriteOptions
     budget : Budget
     """
-    verification = Verification() if options.verify else None
     growing = storage.single_file(root)
     with (
         options.reporting() as report,
         Flusher(growing, is_needed=options.num_workers > 0) as flusher,
     ):
         tools = SinkTools(scratch=Scratch(), flusher=flusher)
-        tasks = [FillTask(each, storage.sink(root, each.configuration, tools)) for each in planned]
+        tasks = [_task(each, storage, root, tools, options) for each in planned]
         fill(
             tasks,
             workers=options.num_workers,
             budget=budget.num_bytes,
             counter=ProgressCounter(planned, report),
-            verification=verification,
         )
-    if verification is not None:
-        verification.check({task.planned.location: task.sink for task in tasks})
+    digests = {task.planned.location: digests_of(task) for task in tasks}
+    if options.verify:
+        stored = {location: storage.stored_source(root[location]) for location in digests}
+        of_blocks = {location: each.hash(group_size=1) for location, each in digests.items()}
+        check_written(stored, of_blocks, Resources(workers=options.num_workers, budget=budget))
+    return {location: each.hash() for location, each in digests.items()}
+
+
+def _task(
+    planned: PlannedDataset, storage: Backend, root: Any, tools: SinkTools, options: WriteOptions
+) -> FillTask:
+    sink = storage.sink(root, planned.configuration, tools)
+    grid = BlockGrid.of(
+        planned.source.shape, planned.chunk_shape, sink.dtype, is_shuffled=sink.shuffles
+    )
+    sink.digests = BlockDigests(grid, from_values=options.verify)
+    return FillTask(planned, sink)
+
+
+def digests_of(task: FillTask) -> BlockDigests:
+    """Return the hashes of the blocks of a task that are stored so far."""
+    assert task.sink.digests is not None
+    return task.sink.digests
 
 
 def _declare(

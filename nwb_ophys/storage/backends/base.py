@@ -17,6 +17,7 @@ from nwb_ophys.storage.backends.registry import BACKENDS, BackendRow
 from nwb_ophys.storage.encoding import Scratch, chunk_bytes, is_all_zero
 from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.grid import Selection, Shape, tile_shape
+from nwb_ophys.storage.hashes import BlockDigests, digest
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders
 from nwb_ophys.storage.sources import ArraySource, Source
 
@@ -54,11 +55,14 @@ class Sink(Protocol):
         Whether a chunk of zeros need not be stored, since a reader gets zeros for it.
     shuffles : bool
         Whether the bytes of values are shuffled before they are encoded.
+    digests : BlockDigests or None
+        Takes the hashes of the stored chunks; a chunk of zeros need not be noted.
     """
 
     dtype: np.dtype[Any]
     zero_is_implied: bool
     shuffles: bool
+    digests: BlockDigests | None
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk; several threads may call this at once."""
@@ -283,6 +287,7 @@ class ChunkSink(ABC):
     """
 
     shuffles: bool
+    digests: BlockDigests | None = None
 
     def __init__(self, dataset: Any, fill_value: Any, tools: SinkTools) -> None:
         self._tools = tools
@@ -303,7 +308,17 @@ class ChunkSink(ABC):
             padding=self._padding,
         )
         if not (self.zero_is_implied and is_all_zero(stored)):
+            self._note(corner, values, stored)
             self.put_byte_planes(corner, stored)
+
+    def _note(self, corner: Shape, values: NDArray[Any], stored: NDArray[np.uint8]) -> None:
+        """Hash the bytes of a chunk while they are in the cache; else the values."""
+        if self.digests is None:
+            return
+        grid = self.digests.grid
+        is_padded = self._padding is not None and values.shape != self._chunks
+        as_encoded = self.dtype == grid.dtype and not is_padded and not self.digests.from_values
+        self.digests.note(corner, digest(stored) if as_encoded else grid.digest_of(values))
 
     @abstractmethod
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:

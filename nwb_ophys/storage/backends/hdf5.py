@@ -353,6 +353,8 @@ class Hdf5Sink(ChunkSink):
         if self._encode is None:
             cell = cell_at(corner, values.shape, self._dataset.shape)
             self._dataset[cell] = values[inside(cell)]
+            if self.digests is not None:
+                self.digests.note(corner, self.digests.grid.digest_of(values[inside(cell)]))
             return
         super().put(corner, values)
 
