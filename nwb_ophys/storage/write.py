@@ -25,6 +25,7 @@ from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
 from nwb_ophys.storage.hdmf.records import reattach
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCounter
+from nwb_ophys.storage.record import Provenance, Recorder
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.verification import Resources, check_written
 
@@ -65,7 +66,9 @@ class WriteOptions:
         True shows a bar on a terminal. A function is called with a :class:`WriteProgress` after
         each block, in the caller's thread.
     verify : bool
-        Whether everything that was written in chunks is read back and compared.
+        Whether everything that was written is read back and compared.
+    provenance : Provenance, optional
+        Origin of what is written, for the record in the file.
 
     Raises
     ------
@@ -82,6 +85,7 @@ class WriteOptions:
     workers: int | None = None
     progress: bool | ProgressCallback | None = attrs.field(default=None, validator=_check_progress)
     verify: bool = False
+    provenance: Provenance | None = None
 
     @contextmanager
     def reporting(self) -> Iterator[ProgressCallback | None]:
@@ -116,6 +120,7 @@ def filled_at_the_end(
     options: WriteOptions,
     find_source: Callable[[Any], Source | None] = source_of,
     records: Mapping[str, Any] | None = None,
+    recorder: Recorder | None = None,
 ) -> Iterator[None]:
     """Let an IO object only declare the datasets it writes in the block, and fill them at its end.
 
@@ -129,11 +134,15 @@ def filled_at_the_end(
         Return the source of data, or None for data that hdmf writes itself.
     records : mapping, optional
         Detached data by the id of their object.
+    recorder : Recorder, optional
+        Writes the record of the file; by default that of a new write.
     """
     configuration = options.configuration
     if configuration is None:
         configuration = BackendConfiguration(backend=storage.name)
     planned: list[PlannedDataset] = []
+    given: dict[str, Any] = {}
+    recorder = recorder or Recorder(storage, options.provenance or Provenance(), root_of(io))
 
     def declare(root: GroupBuilder) -> None:
         reattach(root, records or {})
@@ -146,11 +155,15 @@ def filled_at_the_end(
                 find_source=find_source,
             )
         )
+        given.update((name, each.data) for name, each in dataset_builders(root))
         _declare(root, planned, storage, io.get_written, configuration.compression)
+        recorder.declare(root)
 
     io.before_writing = declare
     yield
-    fill_planned(planned, storage, root_of(io), options, Budget.of(configuration.buffer_gb))
+    root = root_of(io)
+    hashes = fill_planned(planned, storage, root, options, Budget.of(configuration.buffer_gb))
+    recorder.write(root, hashes, given)
 
 
 def fill_planned(

@@ -20,6 +20,7 @@ from nwb_ophys.storage.grid import Selection, Shape, tile_shape
 from nwb_ophys.storage.hashes import BlockDigests, digest
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders
 from nwb_ophys.storage.sources import ArraySource, Source
+from nwb_ophys.storage.stored_objects import StoredObject
 
 if TYPE_CHECKING:
     from nwb_ophys.storage.configuration import DatasetConfiguration
@@ -222,6 +223,24 @@ class Backend(ABC):
     def stored_datasets(self, io: Any) -> Iterator[tuple[str, DatasetBuilder]]:
         """Yield each dataset of an open file, with its path."""
         return dataset_builders(io.read_builder())
+
+    @abstractmethod
+    def objects(self, root: Any) -> Iterator[StoredObject]:
+        """Yield each group and dataset of an open file once; links are not followed."""
+
+    @abstractmethod
+    def read_text(self, root: Any, location: str) -> str:
+        """Return the text in a dataset of an open file."""
+
+    @abstractmethod
+    def write_text(self, root: Any, location: str, text: str) -> None:
+        """Replace the text in a dataset of an open file."""
+
+    def create_text(
+        self, root: Any, location: str, text: str, attributes: Mapping[str, Any]
+    ) -> None:
+        """Add a text to an open file, for backends that copy single datasets."""
+        raise NotImplementedError
 
     @abstractmethod
     def copy(self, source: Path, target: Path) -> None:

@@ -34,6 +34,7 @@ from nwb_ophys.storage.backends.base import (
     stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
+from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.compression import (
     BLOSC_BLOCK,
     BLOSC_LEVEL,
@@ -50,6 +51,7 @@ from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside, shap
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
+from nwb_ophys.storage.stored_objects import StoredObject
 
 # More than the metadata of an empty NWB file has.
 _HEAD_BYTES = 1_000_000
@@ -232,6 +234,25 @@ class Hdf5Backend(Backend):
     def copy_except(self, source: Any, target: Any, declared: Mapping[str, Any]) -> None:
         """Copy an open file to an empty one, as it is stored; see :class:`Hdf5Copy`."""
         Hdf5Copy(source, target, declared).run()
+
+    def objects(self, root: Any) -> Iterator[StoredObject]:
+        """Yield each group and dataset of an open file once; links are not followed."""
+        return hdf5_objects(root)
+
+    def read_text(self, root: Any, location: str) -> str:
+        """Return the text in a dataset of an open file."""
+        return str(root[location].asstr()[()])
+
+    def write_text(self, root: Any, location: str, text: str) -> None:
+        """Replace the text in a dataset of an open file."""
+        root[location][()] = text
+
+    def create_text(
+        self, root: Any, location: str, text: str, attributes: Mapping[str, Any]
+    ) -> None:
+        """Add a text to an open file."""
+        dataset = root.create_dataset(location, data=text, dtype=h5py.string_dtype())
+        dataset.attrs.update(attributes)
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the file."""
