@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -223,6 +224,10 @@ class Backend(ABC):
     def stored_datasets(self, io: Any) -> Iterator[tuple[str, DatasetBuilder]]:
         """Yield each dataset of an open file, with its path."""
         return dataset_builders(io.read_builder())
+
+    @abstractmethod
+    def open_root(self, path: Path) -> AbstractContextManager[Any]:
+        """Open a file for reading, without its schemas, and give its root group."""
 
     @abstractmethod
     def objects(self, root: Any) -> Iterator[StoredObject]:
