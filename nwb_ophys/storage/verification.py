@@ -99,7 +99,7 @@ class _BlockSink:
     """
 
     shuffles = False
-    digests = None
+    digests: BlockDigests | None = None
 
     def __init__(
         self,
