@@ -29,6 +29,7 @@ from nwb_ophys.storage.stored_objects import (
     canonical,
     plain,
 )
+from nwb_ophys.storage.verification import not_as_stored
 
 GROUP = "scratch"
 NAME = "nwb_ophys_record"
@@ -285,10 +286,14 @@ class Recorder:
     provenance : Provenance
     root : object
         Open root group of the file before the write.
+    checks : bool
+        Whether what hdmf wrote is read back and compared with its data.
     """
 
-    def __init__(self, storage: Backend, provenance: Provenance, root: Any) -> None:
-        self._storage, self._provenance = storage, provenance
+    def __init__(
+        self, storage: Backend, provenance: Provenance, root: Any, *, checks: bool = False
+    ) -> None:
+        self._storage, self._provenance, self._checks = storage, provenance, checks
         self._before = Inventory.of(storage.objects(root))
         self._location = ""
 
@@ -327,12 +332,26 @@ class Recorder:
             if each.shape is None or each.path in hashes:
                 continue
             if self._before.shapes.get(each.path) != each.shape:
-                expected = expected_values(given.get(each.path), each)
-                values[each.path] = expected or each.values_hash()
+                values[each.path] = self._hash_of(each, given.get(each.path))
         contents = self._provenance.contents(self._storage)
         if self._before.shapes:
             contents["action"] = "append"
         return Record(contents=contents, datasets=hashes, values=values, attributes=attributes)
+
+    def _hash_of(self, stored: StoredObject, given: Any) -> str:
+        """Return the hash of the data that hdmf wrote, or of what is stored for other data.
+
+        Raises
+        ------
+        OutputError
+            If both were compared and differ.
+        """
+        expected = expected_values(given, stored)
+        if expected is None:
+            return stored.values_hash()
+        if self._checks and stored.values_hash() != expected:
+            raise not_as_stored(f"'{stored.path}'")
+        return expected
 
 
 class CopyRecorder(Recorder):
