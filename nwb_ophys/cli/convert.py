@@ -37,6 +37,12 @@ from nwb_ophys.storage import DEFAULT_BACKEND
     f"such as .zarr, or else {DEFAULT_BACKEND}]",
 )
 @shared.storage
+@click.option(
+    "--hash-sources",
+    is_flag=True,
+    help="Hash every byte of the source files for the record in the file, not only samples of "
+    "large files; see 'nwb-ophys verify'.",
+)
 @shared.no_progress
 @shared.debug
 def convert(
@@ -58,6 +64,7 @@ def convert(
     workers: int | None,
     verify: bool,
     plan: bool,
+    hash_sources: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -109,6 +116,7 @@ def convert(
             configuration=storage,
             workers=workers,
             verify=verify,
+            hash_sources=hash_sources,
             conversion_options=recording.conversion_options,
         )
     shared.say_written(written, recording.converter.interfaces)

@@ -12,16 +12,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
+import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.storage.backends.base import Sink
 from nwb_ophys.storage.budget import COPIES
 from nwb_ophys.storage.error_context import while_reading, while_writing
 from nwb_ophys.storage.grid import Selection, Shape, block_shape, grid, size_of, whole
+from nwb_ophys.storage.hashes import digest
 from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.progress import ProgressCounter
 from nwb_ophys.storage.threads import Flag, Workers
-from nwb_ophys.storage.verification import Verification
 
 _LARGEST_BLOCK = 32_000_000
 # Small chunks are stored in batches; each batch costs Python as much time as one large chunk.
@@ -36,7 +37,6 @@ class FillTask:
 
     planned: PlannedDataset
     sink: Sink
-    verification: Verification | None = None
 
     @property
     def is_sparse(self) -> bool:
@@ -45,15 +45,17 @@ class FillTask:
 
     @property
     def takes_byte_planes(self) -> bool:
-        """True where chunks may be byte planes; a verification needs values for its checksums."""
+        """True where chunks may be byte planes; a verification needs values for its hashes."""
         is_as_stored = self.planned.source.dtype == self.sink.dtype
-        return self.sink.shuffles and is_as_stored and self.verification is None
+        digests = self.sink.digests
+        needs_values = digests is not None and digests.from_values
+        return self.sink.shuffles and is_as_stored and not needs_values
 
-    def put(self, corner: Shape, values: NDArray[Any]) -> None:
-        """Store a chunk."""
-        if self.verification is not None:
-            self.verification.note(self.planned, self.sink, corner, values)
-        self.sink.put(corner, values)
+    def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
+        """Store a chunk whose bytes are shuffled already."""
+        if self.sink.digests is not None:
+            self.sink.digests.note(corner, digest(planes))
+        self.sink.put_byte_planes(corner, planes)
 
 
 @attrs.frozen
@@ -75,7 +77,6 @@ def fill(
     workers: int,
     budget: int,
     counter: ProgressCounter,
-    verification: Verification | None = None,
 ) -> None:
     """Fill declared datasets.
 
@@ -88,8 +89,6 @@ def fill(
         Number of bytes of all blocks in flight.
     counter : ProgressCounter
         Counts finished chunks, in the caller's thread.
-    verification : Verification, optional
-        Records checksums of the chunks.
 
     Raises
     ------
@@ -97,8 +96,6 @@ def fill(
         If a block cannot be read or stored; names the dataset, the frames and the source. All
         threads have ended by then.
     """
-    if verification is not None:
-        tasks = [attrs.evolve(task, verification=verification) for task in tasks]
     crew = _Crew(workers, budget, counter)
     with crew:
         for task in tasks:
@@ -242,7 +239,7 @@ def _store(job: _Job, stop: Flag) -> None:
             for step, first in zip(cell, start, strict=True)
         )
         with while_writing(planned, cell):
-            job.task.put(tuple(step.start for step in cell), block[within])
+            job.task.sink.put(tuple(step.start for step in cell), block[within])
 
 
 def _store_nonzero(job: _Job, stop: Flag) -> None:
@@ -250,7 +247,7 @@ def _store_nonzero(job: _Job, stop: Flag) -> None:
     first = job.bounds[0]
     as_planes = job.task.takes_byte_planes
     given = (first.start, first.stop, planned.chunk_shape, as_planes)
-    put = job.task.sink.put_byte_planes if as_planes else job.task.put
+    put = job.task.put_byte_planes if as_planes else job.task.sink.put
     with while_reading(planned, job.bounds):
         chunks = planned.source.nonzero_chunks(*given)
     while not stop.is_set():

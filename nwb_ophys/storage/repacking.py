@@ -31,6 +31,7 @@ from nwb_ophys.storage.files import closed_at_the_end, creation_errors, replacin
 from nwb_ophys.storage.hdmf.internals import root_of
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
+from nwb_ophys.storage.record import CopyRecorder, Provenance
 from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
 from nwb_ophys.storage.write import WriteOptions, fill_planned, filled_at_the_end
 
@@ -95,7 +96,7 @@ def repack(
         if storage is origin and storage.copies_datasets:
             _copy(read, partial, path, storage, options)
         else:
-            _export(source, read, partial, path, storage, options)
+            _export(source, read, origin, partial, path, storage, options)
             _check_nothing_is_missing(source, read, origin, partial, storage)
     return path
 
@@ -108,13 +109,22 @@ def _copy(read: Any, partial: Path, target: Path, storage: Backend, options: Wri
     with creation_errors(partial, target):
         created = storage.create(partial)
     with closed_at_the_end(created, target) as file:
+        recorder = _recorder(storage, file, read, storage)
         storage.copy_except(root_of(read), file, declared)
-        fill_planned(planned, storage, file, options, Budget.of(configuration.buffer_gb))
+        budget = Budget.of(configuration.buffer_gb)
+        recorder.create(file, fill_planned(planned, storage, file, options, budget))
+
+
+def _recorder(storage: Backend, root: Any, read: Any, origin: Backend) -> CopyRecorder:
+    """Return the writer of the record of a copy."""
+    provenance = Provenance("repack")
+    return CopyRecorder(storage, provenance, root, lambda: origin.objects(root_of(read)))
 
 
 def _export(
     source: str | Path,
     read: Any,
+    origin: Backend,
     partial: Path,
     target: Path,
     storage: Backend,
@@ -125,7 +135,13 @@ def _export(
         created = storage.open(partial, "w", manager=read.manager)
     with (
         closed_at_the_end(created, target) as io,
-        filled_at_the_end(io, storage, options, find_source=stored_source_of),
+        filled_at_the_end(
+            io,
+            storage,
+            options,
+            find_source=stored_source_of,
+            recorder=_recorder(storage, root_of(io), read, origin),
+        ),
         _export_errors(source, storage),
     ):
         io.export(src_io=read, write_args={"link_data": False})

@@ -18,14 +18,16 @@ from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.encoding import Scratch
 from nwb_ophys.storage.engine import FillTask, fill
 from nwb_ophys.storage.flushing import Flusher
+from nwb_ophys.storage.hashes import BlockDigests, BlockGrid, DatasetHash
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.iterators import fresh_iterator
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
 from nwb_ophys.storage.hdmf.records import reattach
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCounter
+from nwb_ophys.storage.record import Provenance, Recorder
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
-from nwb_ophys.storage.verification import Verification
+from nwb_ophys.storage.verification import Resources, check_written
 
 
 def _check_configuration(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
@@ -64,7 +66,9 @@ class WriteOptions:
         True shows a bar on a terminal. A function is called with a :class:`WriteProgress` after
         each block, in the caller's thread.
     verify : bool
-        Whether everything that was written in chunks is read back and compared.
+        Whether everything that was written is read back and compared.
+    provenance : Provenance, optional
+        Origin of what is written, for the record in the file.
 
     Raises
     ------
@@ -81,6 +85,7 @@ class WriteOptions:
     workers: int | None = None
     progress: bool | ProgressCallback | None = attrs.field(default=None, validator=_check_progress)
     verify: bool = False
+    provenance: Provenance | None = None
 
     @contextmanager
     def reporting(self) -> Iterator[ProgressCallback | None]:
@@ -115,6 +120,7 @@ def filled_at_the_end(
     options: WriteOptions,
     find_source: Callable[[Any], Source | None] = source_of,
     records: Mapping[str, Any] | None = None,
+    recorder: Recorder | None = None,
 ) -> Iterator[None]:
     """Let an IO object only declare the datasets it writes in the block, and fill them at its end.
 
@@ -128,11 +134,17 @@ def filled_at_the_end(
         Return the source of data, or None for data that hdmf writes itself.
     records : mapping, optional
         Detached data by the id of their object.
+    recorder : Recorder, optional
+        Writes the record of the file; by default that of a new write.
     """
     configuration = options.configuration
     if configuration is None:
         configuration = BackendConfiguration(backend=storage.name)
     planned: list[PlannedDataset] = []
+    given: dict[str, Any] = {}
+    recorder = recorder or Recorder(
+        storage, options.provenance or Provenance(), root_of(io), checks=options.verify
+    )
 
     def declare(root: GroupBuilder) -> None:
         reattach(root, records or {})
@@ -145,14 +157,20 @@ def filled_at_the_end(
                 find_source=find_source,
             )
         )
+        given.update((name, each.data) for name, each in dataset_builders(root))
         _declare(root, planned, storage, io.get_written, configuration.compression)
+        recorder.declare(root)
 
     io.before_writing = declare
     try:
         yield
-        fill_planned(planned, storage, root_of(io), options, Budget.of(configuration.buffer_gb))
+        root = root_of(io)
+        hashes = fill_planned(planned, storage, root, options, Budget.of(configuration.buffer_gb))
+        recorder.write(root, hashes, given)
     finally:
-        planned.clear()  # the IO object keeps the list, and with it the files of the sources
+        # The IO object keeps them, and with them the files of the sources.
+        planned.clear()
+        given.clear()
 
 
 def fill_planned(
@@ -161,8 +179,8 @@ def fill_planned(
     root: Any,
     options: WriteOptions,
     budget: Budget,
-) -> None:
-    """Fill declared datasets, and verify them if asked.
+) -> dict[str, DatasetHash]:
+    """Fill declared datasets, verify them if asked, and return the hashes of their values.
 
     Parameters
     ----------
@@ -173,23 +191,42 @@ def fill_planned(
     options : WriteOptions
     budget : Budget
     """
-    verification = Verification() if options.verify else None
     growing = storage.single_file(root)
     with (
         options.reporting() as report,
         Flusher(growing, is_needed=options.num_workers > 0) as flusher,
     ):
         tools = SinkTools(scratch=Scratch(), flusher=flusher)
-        tasks = [FillTask(each, storage.sink(root, each.configuration, tools)) for each in planned]
+        tasks = [_task(each, storage, root, tools, options) for each in planned]
         fill(
             tasks,
             workers=options.num_workers,
             budget=budget.num_bytes,
             counter=ProgressCounter(planned, report),
-            verification=verification,
         )
-    if verification is not None:
-        verification.check({task.planned.location: task.sink for task in tasks})
+    digests = {task.planned.location: digests_of(task) for task in tasks}
+    if options.verify:
+        stored = {location: storage.stored_source(root[location]) for location in digests}
+        of_blocks = {location: each.hash(group_size=1) for location, each in digests.items()}
+        check_written(stored, of_blocks, Resources(workers=options.num_workers, budget=budget))
+    return {location: each.hash() for location, each in digests.items()}
+
+
+def _task(
+    planned: PlannedDataset, storage: Backend, root: Any, tools: SinkTools, options: WriteOptions
+) -> FillTask:
+    sink = storage.sink(root, planned.configuration, tools)
+    grid = BlockGrid.of(
+        planned.source.shape, planned.chunk_shape, sink.dtype, is_shuffled=sink.shuffles
+    )
+    sink.digests = BlockDigests(grid, from_values=options.verify)
+    return FillTask(planned, sink)
+
+
+def digests_of(task: FillTask) -> BlockDigests:
+    """Return the hashes of the blocks of a task that are stored so far."""
+    assert task.sink.digests is not None
+    return task.sink.digests
 
 
 def _declare(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,8 +19,10 @@ from nwb_ophys.storage.backends.registry import BACKENDS, BackendRow
 from nwb_ophys.storage.encoding import Scratch, chunk_bytes, is_all_zero
 from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.grid import Selection, Shape, tile_shape
+from nwb_ophys.storage.hashes import BlockDigests, digest
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders
 from nwb_ophys.storage.sources import ArraySource, Source
+from nwb_ophys.storage.stored_objects import StoredObject
 
 if TYPE_CHECKING:
     from nwb_ophys.storage.configuration import DatasetConfiguration
@@ -35,6 +39,15 @@ class WrapperSettings:
     fill_value: Any = None
     foreign: str | None = None
     """Description of filters that only another backend has."""
+
+
+def package_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of the packages that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[package.replace("-", "_")] = metadata.version(package)
+    return found
 
 
 def stated_chunk_shape(settings: Mapping[str, Any]) -> Shape | None:
@@ -54,11 +67,14 @@ class Sink(Protocol):
         Whether a chunk of zeros need not be stored, since a reader gets zeros for it.
     shuffles : bool
         Whether the bytes of values are shuffled before they are encoded.
+    digests : BlockDigests or None
+        Takes the hashes of the stored chunks; a chunk of zeros need not be noted.
     """
 
     dtype: np.dtype[Any]
     zero_is_implied: bool
     shuffles: bool
+    digests: BlockDigests | None
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk; several threads may call this at once."""
@@ -224,6 +240,32 @@ class Backend(ABC):
         return dataset_builders(io.read_builder())
 
     @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the packages that write files of this backend."""
+
+    @abstractmethod
+    def open_root(self, path: Path) -> AbstractContextManager[Any]:
+        """Open a file for reading, without its schemas, and give its root group."""
+
+    @abstractmethod
+    def objects(self, root: Any) -> Iterator[StoredObject]:
+        """Yield each group and dataset of an open file once; links are not followed."""
+
+    @abstractmethod
+    def read_text(self, root: Any, location: str) -> str:
+        """Return the text in a dataset of an open file."""
+
+    @abstractmethod
+    def write_text(self, root: Any, location: str, text: str) -> None:
+        """Replace the text in a dataset of an open file."""
+
+    def create_text(
+        self, root: Any, location: str, text: str, attributes: Mapping[str, Any]
+    ) -> None:
+        """Add a text to an open file, for backends that copy single datasets."""
+        raise NotImplementedError
+
+    @abstractmethod
     def copy(self, source: Path, target: Path) -> None:
         """Copy a file."""
 
@@ -287,6 +329,7 @@ class ChunkSink(ABC):
     """
 
     shuffles: bool
+    digests: BlockDigests | None = None
 
     def __init__(self, dataset: Any, fill_value: Any, tools: SinkTools) -> None:
         self._tools = tools
@@ -307,7 +350,17 @@ class ChunkSink(ABC):
             padding=self._padding,
         )
         if not (self.zero_is_implied and is_all_zero(stored)):
+            self._note(corner, values, stored)
             self.put_byte_planes(corner, stored)
+
+    def _note(self, corner: Shape, values: NDArray[Any], stored: NDArray[np.uint8]) -> None:
+        """Hash the bytes of a chunk while they are in the cache; else the values."""
+        if self.digests is None:
+            return
+        grid = self.digests.grid
+        is_padded = self._padding is not None and values.shape != self._chunks
+        as_encoded = self.dtype == grid.dtype and not is_padded and not self.digests.from_values
+        self.digests.note(corner, digest(stored) if as_encoded else grid.digest_of(values))
 
     @abstractmethod
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:

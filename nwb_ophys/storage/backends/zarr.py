@@ -11,6 +11,7 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,11 @@ from nwb_ophys.storage.backends.base import (
     SinkTools,
     StoredSource,
     WrapperSettings,
+    package_versions,
     stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
+from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.compression import (
     BLOSC_BLOCK,
     BLOSC_LEVEL,
@@ -47,6 +50,7 @@ from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
+from nwb_ophys.storage.stored_objects import StoredObject
 
 # Metadata, and chunks of formats 2 and 3; a killed writer leaves partial ones.
 _PART_OF_STORE = re.compile(
@@ -231,6 +235,27 @@ class ZarrBackend(Backend):
     def stored_source(self, dataset: Any) -> ZarrSource:
         """Return an open array as a source."""
         return ZarrSource(dataset)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of hdmf-zarr, Zarr and its codecs."""
+        return package_versions(["hdmf-zarr", "zarr", "numcodecs"])
+
+    def open_root(self, path: Path) -> AbstractContextManager[Any]:
+        """Open a store for reading, without its schemas."""
+        _hdmf_zarr()
+        return nullcontext(importlib.import_module("zarr").open_group(str(path), mode="r"))
+
+    def objects(self, root: Any) -> Iterator[StoredObject]:
+        """Yield each group and array of an open store once; links are not followed."""
+        return zarr_objects(root)
+
+    def read_text(self, root: Any, location: str) -> str:
+        """Return the text in an array of an open store."""
+        return str(np.asarray(root[location][...]).reshape(())[()])
+
+    def write_text(self, root: Any, location: str, text: str) -> None:
+        """Replace the text in an array of an open store."""
+        root[location][...] = text
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the folder."""
