@@ -53,7 +53,7 @@ def repack(
       nwb-ophys repack session.nwb -o smaller.nwb --compression gzip:9
       nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
     """  # noqa: D301
-    from nwb_ophys.storage import backend_for_repack, plan_repack
+    from nwb_ophys.storage import backend_for_repack, plan_repack, size_of
     from nwb_ophys.storage import repack as rewrite
 
     storage = shared.configuration(
@@ -76,9 +76,4 @@ def repack(
         progress=not no_progress,
         verify=verify,
     )
-    click.echo(f"{written}: {_size(written) / 1e6:.1f} MB, from {_size(path) / 1e6:.1f} MB")
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    click.echo(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")

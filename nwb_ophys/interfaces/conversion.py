@@ -18,7 +18,7 @@ from nwb_ophys.metadata import (
     check_links,
     join_contents,
 )
-from nwb_ophys.storage import BackendConfiguration, WriteOptions, target
+from nwb_ophys.storage import BackendConfiguration, WriteOptions, reserved, target
 from nwb_ophys.writers.session import make_nwbfile, state_session, warn_of_other_session
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
@@ -152,18 +152,20 @@ class Convertible(ABC):
         )
         given = {**(conversion_options or {}), **options}
         joins_file = append or nwbfile is not None
-        prepared = self.prepare(metadata, given, joins_file=joins_file)
         if nwbfile_path is None:
+            prepared = self.prepare(metadata, given, joins_file=joins_file)
             if nwbfile is None:
                 raise ArgumentError("Give nwbfile_path, the file to write, or nwbfile, an object.")
             return _join(prepared, nwbfile)
         if append and nwbfile is not None:
             raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
-        with target(nwbfile_path, how) as place:
-            joined = place.nwbfile if nwbfile is None else nwbfile
-            filled = _start(prepared) if joined is None else _join(prepared, joined)
-            complete_tables_without_masks(filled)
-            place.write(filled)
+        with reserved(nwbfile_path, overwrite=overwrite, append=append):
+            prepared = self.prepare(metadata, given, joins_file=joins_file)
+            with target(nwbfile_path, how) as place:
+                joined = place.nwbfile if nwbfile is None else nwbfile
+                filled = _start(prepared) if joined is None else _join(prepared, joined)
+                complete_tables_without_masks(filled)
+                place.write(filled)
         return place.path
 
     def create_nwbfile(

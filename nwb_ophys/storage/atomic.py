@@ -7,11 +7,11 @@ import errno
 import functools
 import os
 import shutil
-import uuid
 from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import OutputError, OutputExistsError
+from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.threads import to_the_end
 
 # Linux, renameat2(2).
@@ -72,21 +72,34 @@ def replace_target(partial: Path, target: Path, before: Identity) -> None:
 
 def _place_new(partial: Path, target: Path) -> None:
     try:
-        if _renamed(partial, target, _NO_REPLACE):
-            return
-        if target.exists():
-            raise FileExistsError
+        rename_new(partial, target)
     except FileExistsError:
         raise OutputExistsError(
             f"'{target}' was written by another process meanwhile; it is left as it is. Choose "
             "another name, or use overwrite=True to replace it."
         ) from None
-    partial.rename(target)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename a file or folder, unless something has the new name.
+
+    Raises
+    ------
+    FileExistsError
+        If something has the new name.
+    OSError
+        If the system refuses.
+    """
+    if _renamed(source, target, _NO_REPLACE):
+        return
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
 
 
 def _swap_folders(partial: Path, target: Path) -> None:
     """Rename the old folder aside, and back after an error: no folder replaces another."""
-    aside = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.replaced")
+    aside = HiddenNames.beside(target).replaced()
     try:
         target.rename(aside)
         partial.rename(target)

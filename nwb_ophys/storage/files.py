@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,9 +26,12 @@ from nwb_ophys.storage.backends.registry import (
     backend_of_path,
     get_backend,
 )
+from nwb_ophys.storage.debris import clear_target
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.hdmf.placeholders import restored_after_write
 from nwb_ophys.storage.hdmf.records import detached_records
+from nwb_ophys.storage.hidden_names import HiddenNames
+from nwb_ophys.storage.locking import locked
 from nwb_ophys.storage.replaceable import reason_to_keep
 from nwb_ophys.storage.threads import blosc_without_lock
 from nwb_ophys.storage.write import WriteOptions, filled_at_the_end
@@ -82,6 +84,39 @@ def check_target(
             f"'{path}' {reason}. It is left as it is; choose another name, or remove it yourself."
         )
     return target
+
+
+@contextmanager
+def reserved(
+    path: str | Path, *, overwrite: bool = False, append: bool = False, remedy: str = _REMEDY
+) -> Iterator[Path]:
+    """Keep other processes and threads from writing a file within the block.
+
+    Call it before any work is done. Debris of a process that was killed while it wrote the same
+    file is removed, with a warning. Blocks for the same file may be nested.
+
+    Parameters
+    ----------
+    path, overwrite, append, remedy
+        See :func:`check_target`.
+
+    Yields
+    ------
+    pathlib.Path
+        Where the file will be, links followed.
+
+    Raises
+    ------
+    OutputBusyError
+        When another process or thread is writing the file; names the process.
+    OutputExistsError, OutputError
+        See :func:`check_target`.
+    """
+    place = Path(os.path.realpath(Path(path).expanduser()))
+    check_folder(place.parent)
+    with locked(place) as lock:
+        clear_target(place, lock)
+        yield check_target(path, overwrite=overwrite, append=append, remedy=remedy)
 
 
 def _is_meant_as_folder(target: Path, overwrite: bool) -> bool:
@@ -199,7 +234,16 @@ def target(path: str | Path, how: WriteOptions) -> Iterator[Target]:
         raise ArgumentError(
             "overwrite=True and append=True are given; choose overwrite or append, not both."
         )
-    place = check_target(path, overwrite=how.overwrite, append=how.append)
+    with (
+        reserved(path, overwrite=how.overwrite, append=how.append) as place,
+        _written(path, place, how) as offered,
+    ):
+        yield offered
+
+
+@contextmanager
+def _written(path: str | Path, place: Path, how: WriteOptions) -> Iterator[Target]:
+    """Offer the place for one file whose target is reserved."""
     stored = backend_of_path(place) if how.append else None
     how = _with_backend(how, place, stored)
     storage = get_backend(str(how.backend))  # which says so when its package is missing
@@ -336,10 +380,8 @@ def replacing(target: Path, storage: Backend) -> Iterator[Path]:
         When it cannot be put on the disk, or not in the place of the target, or when another
         process has written the target meanwhile.
     """
-    # pynwb warns of names that do not end as it expects; systems refuse long ones.
-    unique = f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.partial{storage.suffix}"
-    partial = target.with_name(unique)
-    before = fingerprint(target)
+    partial = HiddenNames.beside(target).partial(storage.suffix)
+    before, pid = fingerprint(target), os.getpid()
     try:
         with blosc_without_lock():
             yield partial
@@ -351,7 +393,8 @@ def replacing(target: Path, storage: Backend) -> Iterator[Path]:
                 raise
             raise OutputError(f"'{target}' cannot be written: {error}") from error
     finally:
-        remove(partial)
+        if os.getpid() == pid:  # not a child after a fork, which leaves the block by an error
+            remove(partial)
 
 
 @contextmanager

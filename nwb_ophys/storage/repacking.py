@@ -27,7 +27,7 @@ from nwb_ophys.storage.backends.registry import (
 )
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.encoding import num_bytes
-from nwb_ophys.storage.files import check_target, closed_at_the_end, creation_errors, replacing
+from nwb_ophys.storage.files import closed_at_the_end, creation_errors, replacing, reserved
 from nwb_ophys.storage.hdmf.internals import root_of
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
@@ -87,8 +87,12 @@ def repack(
     options = WriteOptions(
         configuration=configuration, workers=workers, progress=progress, verify=verify
     )
-    path = check_target(target, overwrite=overwrite, remedy="overwrite=True to replace it")
-    with _opened(source, origin) as read, replacing(path, storage) as partial:
+    remedy = "overwrite=True to replace it"
+    with (
+        reserved(target, overwrite=overwrite, remedy=remedy) as path,
+        _opened(source, origin) as read,
+        replacing(path, storage) as partial,
+    ):
         if storage is origin and storage.copies_datasets:
             _copy(read, partial, path, storage, options)
         else:

@@ -139,6 +139,10 @@ class Backend(ABC):
         """Return whether a file that cannot be opened is the rest of an NWB file."""
         return False
 
+    @abstractmethod
+    def may_be_incomplete(self, path: Path) -> bool:
+        """Return whether a file or folder can be what a killed write of this backend left."""
+
     def strangers(self, path: Path) -> Iterator[Path]:
         """Yield the files and folders in a store that are no part of it; none in a single file."""
         return iter(())

@@ -53,6 +53,7 @@ from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrap
 from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
 
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # More than the metadata of an empty NWB file has.
 _HEAD_BYTES = 1_000_000
 _FILTER_SETTINGS = ("compression", "compression_opts", "shuffle", "fletcher32")
@@ -125,6 +126,14 @@ class Hdf5Backend(Backend):
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
         return b"nwb_version" in head and b"NWBFile" in head
+
+    def may_be_incomplete(self, path: Path) -> bool:
+        """Return whether a file begins like HDF5, or with zeros, which HDF5 replaces later."""
+        if path.is_symlink() or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            start = file.read(len(_SIGNATURE))
+        return start == _SIGNATURE or not start.strip(b"\0")
 
     def single_file(self, root: Any) -> Path | None:
         """Return the file, which holds all chunks."""

@@ -125,6 +125,11 @@ class ZarrBackend(Backend):
             attributes = {}
         return attributes.get("neurodata_type")
 
+    def may_be_incomplete(self, path: Path) -> bool:
+        """Return whether the path is a folder that holds nothing but parts of a store."""
+        is_folder = path.is_dir() and not path.is_symlink()
+        return is_folder and next(self.strangers(path), None) is None
+
     def strangers(self, path: Path) -> Iterator[Path]:
         """Yield the files that are neither metadata nor chunks, wherever they lie in the store."""
         for folder, folders, names in os.walk(path):
