@@ -103,6 +103,7 @@ class Convertible(ABC):
         configuration: BackendConfiguration | None = None,
         workers: int | None = None,
         verify: bool = False,
+        resume: bool = False,
         conversion_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Path | NWBFile:
@@ -131,6 +132,10 @@ class Convertible(ABC):
             everything in the caller's thread.
         verify : bool
             Whether everything that was written in chunks is read back and compared.
+        resume : bool
+            Whether the conversion goes on where an earlier run of the same conversion was killed.
+            Where sources or settings differ, it starts again and warns why. If this run is
+            interrupted, what it wrote is kept for a later run.
         conversion_options : Mapping, optional
             Options of a converter: for each stream its own. An interface takes them by name.
         **options
@@ -149,6 +154,7 @@ class Convertible(ABC):
             workers=workers,
             progress=progress,
             verify=verify,
+            resume=resume,
         )
         given = {**(conversion_options or {}), **options}
         joins_file = append or nwbfile is not None

@@ -102,8 +102,11 @@ class Checkpoints:
         """
         to_the_end(self._end)
         if is_kept or (is_complete and self._journal.is_open):
-            to_the_end(self._commit_safely)
+            to_the_end(self._finish)
         return self._number > 0 and not self._is_off
+
+    def _finish(self) -> None:
+        self._commit_safely()
 
     def _end(self) -> None:
         self._stop.set()

@@ -1,4 +1,4 @@
-"""The journal of a write: the chunks that are safe in the incomplete file, so that it can be resumed.
+"""The journal of a write: the chunks in its incomplete file, so that it can be resumed.
 
 The journal is a text file beside the incomplete file. Its first line states the source and the plan
 of the write, and each other line commits the chunks that were stored since the line before. Each
@@ -101,6 +101,7 @@ class ChunkProgress:
         self, location: str, shape: Shape, chunk_shape: Shape, digests: BlockDigests
     ) -> None:
         self.location, self._chunk_shape, self._digests = location, chunk_shape, digests
+        self._shape = shape
         self._counts = tuple(-(-n // step) for n, step in zip(shape, chunk_shape, strict=True))
         self._is_committed: NDArray[np.bool_] | None = None
         # Threads share these without a lock: their operations are atomic.
@@ -112,6 +113,18 @@ class ChunkProgress:
     def num_chunks(self) -> int:
         """Number of all chunks."""
         return math.prod(self._counts)
+
+    @property
+    def num_values(self) -> int:
+        """Number of values in the committed chunks."""
+        if self._is_committed is None:
+            return 0
+        index = np.unravel_index(np.flatnonzero(self._is_committed), self._counts)
+        sizes = [
+            np.minimum(step, size - at * step)
+            for at, step, size in zip(index, self._chunk_shape, self._shape, strict=True)
+        ]
+        return int(np.prod(sizes, axis=0, dtype=np.int64).sum())
 
     @property
     def has_committed(self) -> bool:

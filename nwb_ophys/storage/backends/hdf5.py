@@ -12,7 +12,7 @@ import math
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from nwb_ophys.storage.backends.base import (
     WrapperSettings,
     stated_chunk_shape,
 )
+from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, restore
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.compression import (
@@ -224,6 +225,16 @@ class Hdf5Backend(Backend):
         """Open a declared dataset of an open file."""
         return Hdf5Sink(root[configuration.location], configuration, tools)
 
+    def commit_steps(self, root: Any, undo: Path, locations: list[str]) -> Hdf5Commits:
+        """Return the steps that make an interrupted write of an open file resumable."""
+        return Hdf5Commits(root, undo, locations)
+
+    def reopen(self, path: Path, undo: Path, number: int) -> AbstractContextManager[Any]:
+        """Open an incomplete file, in the state of a commit."""
+        _load_plugins()
+        restore(path, undo, number)
+        return h5py.File(path, "r+")  # type: ignore[no-any-return]
+
     def holds(self, data: Any) -> bool:
         """Return whether data are an ``h5py.Dataset``."""
         return isinstance(data, h5py.Dataset)
@@ -385,13 +396,36 @@ class Hdf5Sink(ChunkSink):
             self._dataset[cell] = values[inside(cell)]
             if self.digests is not None:
                 self.digests.note(corner, self.digests.grid.digest_of(values[inside(cell)]))
+            self._note_stored(corner, None)
             return
         super().put(corner, values)
 
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
         """Encode and store a chunk whose bytes are shuffled already."""
         assert self._encode is not None
-        self._dataset.id.write_direct_chunk(corner, self._encode(planes))
+        encoded = self._encode(planes)
+        self._dataset.id.write_direct_chunk(corner, encoded)
+        self._note_stored(corner, encoded)
+
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return the bytes of a chunk, read without HDF5; the file does not change meanwhile."""
+        place = self._places.get(corner)
+        if place is None:
+            return None
+        with Path(self._dataset.file.filename).open("rb") as file:
+            file.seek(place[0])
+            return file.read(place[1])
+
+    @functools.cached_property
+    def _places(self) -> dict[Shape, tuple[int, int]]:
+        """Address and size of each chunk."""
+        found: dict[Shape, tuple[int, int]] = {}
+
+        def add(chunk: Any) -> None:
+            found[chunk.chunk_offset] = (chunk.byte_offset, chunk.size)
+
+        self._dataset.id.chunk_iter(add)
+        return found
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return stored values, decoded by the filters of HDF5."""

@@ -2,8 +2,8 @@
 
 HDF5 keeps its metadata, such as the addresses of chunks, in memory, and writes some of it whenever
 it needs room. A killed process leaves a mixture that cannot be read. Here HDF5 writes metadata only
-when it is flushed. Before each flush, all bytes that it may change are copied to a file of their own,
-from which an interrupted flush is undone. The bytes of chunks are never changed by a flush.
+when it is flushed. Before each flush, all bytes that it may change are copied to another file, from
+which an interrupted flush is undone. A flush never changes the bytes of chunks.
 """
 
 from __future__ import annotations
