@@ -79,6 +79,10 @@ class OphysConverter(Convertible):
                         f"{method}(); give an interface."
                     )
 
+    def stated_streams(self) -> Mapping[str, Any]:
+        """Return the interfaces by the name of the stream."""
+        return self.interfaces
+
     # --- schemas and metadata -------------------------------------------------------------------
 
     @classmethod

@@ -28,6 +28,7 @@ STOREYS = (
     {"registry"},
     {"converter", "tools", "inspection"},
     {"opening"},
+    {"certification"},
     {"testing"},
     {"cli"},
     {"__main__"},

@@ -6,6 +6,7 @@ import sys
 
 from nwb_ophys.cli.app import app
 from nwb_ophys.cli.failures import report
+from nwb_ophys.storage.command import stated_command
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
         user can correct, and 130 when interrupted.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    with report(debug="--debug" in given):
+    with report(debug="--debug" in given), stated_command(given):
         code = app.main(args=given, prog_name="nwb-ophys", standalone_mode=False)
     # click returns the exit code of an Exit, or else the return value of the command.
     sys.exit(code if isinstance(code, int) else 0)

@@ -37,6 +37,7 @@ from nwb_ophys.storage import DEFAULT_BACKEND
     f"such as .zarr, or else {DEFAULT_BACKEND}]",
 )
 @shared.storage
+@shared.resume
 @shared.no_progress
 @shared.debug
 def convert(
@@ -58,6 +59,7 @@ def convert(
     workers: int | None,
     verify: bool,
     plan: bool,
+    resume: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -108,6 +110,7 @@ def convert(
             configuration=storage,
             workers=workers,
             verify=verify,
+            resume=resume,
             conversion_options=recording.conversion_options,
         )
     shared.say_written(written, recording.converter.interfaces)

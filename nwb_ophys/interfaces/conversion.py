@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.interfaces.provenance import ConversionProvenance
+from nwb_ophys.interfaces.source_facts import source_facts
+from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.metadata import (
     Contents,
     FullMetadata,
@@ -54,6 +59,9 @@ class Prepared:
 
 class Convertible(ABC):
     """Base class of everything that can be written to an NWB file."""
+
+    notes: Sequence[str] = ()
+    """Notes that were given when the source was found, for the record in the file."""
 
     @abstractmethod
     def prepare(
@@ -165,14 +173,36 @@ class Convertible(ABC):
             return _join(prepared, nwbfile)
         if append and nwbfile is not None:
             raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
-        with reserved(nwbfile_path, overwrite=overwrite, append=append):
+        with reserved(nwbfile_path, overwrite=overwrite, append=append) as path:
             prepared = self.prepare(metadata, given, joins_file=joins_file)
-            with target(nwbfile_path, how) as place:
+            if nwbfile is None:  # an object may hold data of other sources
+                facts = partial(source_facts, self, prepared.options, path)
+                how = attrs.evolve(how, source_facts=facts)
+            with self.recorded(prepared, how) as recorded, target(path, recorded) as place:
                 joined = place.nwbfile if nwbfile is None else nwbfile
                 filled = _start(prepared) if joined is None else _join(prepared, joined)
                 complete_tables_without_masks(filled)
                 place.write(filled)
         return place.path
+
+    @contextmanager
+    def recorded(self, prepared: Prepared, how: WriteOptions) -> Iterator[WriteOptions]:
+        """Give settings of a write with the provenance of a conversion, which is then recorded."""
+        streams = self.stated_streams()
+        options = prepared.options if set(prepared.options) <= set(streams) else {}
+        if set(streams) == {""}:
+            options = {"": prepared.options}
+        with witnessed() as witness:
+            witness.notes.extend(self.notes)
+            provenance = ConversionProvenance(streams, options, prepared.metadata, witness)
+            try:
+                yield attrs.evolve(how, provenance=provenance)
+            finally:
+                provenance.close()
+
+    def stated_streams(self) -> Mapping[str, Any]:
+        """Return the interfaces by the name of the stream; one of its own has none."""
+        return {"": self}
 
     def create_nwbfile(
         self,

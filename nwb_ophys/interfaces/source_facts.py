@@ -53,9 +53,10 @@ def _streams(source: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _arguments(interface: Any) -> Iterator[tuple[str, Any]]:
-    source = getattr(interface, "source", None)
-    if attrs.has(type(source)):
-        for field in attrs.fields(type(source)):
+    source: Any = getattr(interface, "source", None)
+    cls: Any = type(source)
+    if attrs.has(cls):
+        for field in attrs.fields(cls):
             yield field.name, getattr(source, field.name)
     else:  # an interface of another package
         yield from dict(getattr(interface, "source_data", None) or {}).items()
@@ -69,7 +70,18 @@ def _files(name: str, interface: Any) -> list[Path]:
     if not (found or arrays or in_arguments):
         raise UnknownSourceError(f"the files of the stream '{name}' are not known")
     beside = {near for path in found if path.is_file() for near in _beside(path)}
-    return sorted(found | beside)
+    folders = {path if path.is_dir() else path.parent for path in found}
+    opened = {path for path in _opened(interface) if not folders.isdisjoint(path.parents)}
+    return sorted(found | beside | opened)
+
+
+def _opened(interface: Any) -> Iterator[Path]:
+    """Yield the files that were opened with the interface."""
+    witness = getattr(interface, "witness", None)
+    for name in getattr(witness, "opened", ()):
+        path = Path(name).absolute()
+        if path.is_file():
+            yield path.resolve()
 
 
 def _beside(path: Path) -> Iterator[Path]:

@@ -40,6 +40,8 @@ class StoredObject:
         Dtype of a dataset.
     read : callable or None
         Return the values of a part along the first axis, or all with ``None``.
+    error : str
+        Reason for which the object cannot be read; empty if it can.
     """
 
     path: str
@@ -48,6 +50,12 @@ class StoredObject:
     shape: Shape | None = None
     dtype: np.dtype[Any] | None = None
     read: Callable[[slice | None], Any] | None = None
+    error: str = ""
+
+    @classmethod
+    def unreadable(cls, path: str, error: Exception) -> StoredObject:
+        """Return an object that the library cannot read."""
+        return cls(path=path.strip("/"), attributes={}, error=reason_of(error))
 
     @property
     def is_dataset(self) -> bool:
@@ -103,6 +111,11 @@ class ValueHash:
     def hexdigest(self) -> str:
         """Return the hash in hexadecimal digits."""
         return self._state.hexdigest()
+
+
+def reason_of(error: Exception) -> str:
+    """Return an error in one line of limited length."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _numbers(dtype: np.dtype[Any] | None) -> np.dtype[Any] | None:

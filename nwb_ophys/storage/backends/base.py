@@ -264,6 +264,10 @@ class Backend(ABC):
         return dataset_builders(io.read_builder())
 
     @abstractmethod
+    def open_root(self, path: Path) -> AbstractContextManager[Any]:
+        """Open a file for reading, without its schemas, and give its root group."""
+
+    @abstractmethod
     def objects(self, root: Any) -> Iterator[StoredObject]:
         """Yield each group and dataset of an open file once; links are not followed."""
 

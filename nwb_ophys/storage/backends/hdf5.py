@@ -255,6 +255,11 @@ class Hdf5Backend(Backend):
         """Copy an open file to an empty one, as it is stored; see :class:`Hdf5Copy`."""
         Hdf5Copy(source, target, declared).run()
 
+    def open_root(self, path: Path) -> h5py.File:
+        """Open a file for reading, without its schemas."""
+        _load_plugins()
+        return h5py.File(path, "r")
+
     def objects(self, root: Any) -> Iterator[StoredObject]:
         """Yield each group and dataset of an open file once; links are not followed."""
         return hdf5_objects(root)

@@ -12,6 +12,8 @@ from nwb_ophys.storage.stored_objects import StoredObject, plain
 
 # The place of the cached schemas; other backends state it in another way.
 _NOTES = (".specloc",)
+# Errors of h5py for what is damaged.
+_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 
 def hdf5_objects(root: h5py.Group) -> Iterator[StoredObject]:
@@ -20,16 +22,22 @@ def hdf5_objects(root: h5py.Group) -> Iterator[StoredObject]:
     waiting: list[Any] = [root["/"]]
     while waiting:
         item = waiting.pop()
+        if isinstance(item, StoredObject):
+            yield item
+            continue
         address = int(h5py.h5o.get_info(item.id).addr)
         if address in seen:
             continue
         seen.add(address)
-        if isinstance(item, h5py.Group):
-            links, inner = _contents(item)
-            waiting.extend(reversed(inner))
-            yield StoredObject(path=_path(item), attributes=_attributes(item), links=links)
-        elif isinstance(item, h5py.Dataset):
-            yield _dataset(item)
+        try:
+            if isinstance(item, h5py.Group):
+                links, inner = _contents(item)
+                waiting.extend(reversed(inner))
+                yield StoredObject(path=_path(item), attributes=_attributes(item), links=links)
+            elif isinstance(item, h5py.Dataset):
+                yield _dataset(item)
+        except _ERRORS as error:
+            yield StoredObject.unreadable(_path(item), error)
 
 
 def _path(item: Any) -> str:
@@ -46,7 +54,11 @@ def _contents(group: h5py.Group) -> tuple[dict[str, str], list[Any]]:
         elif isinstance(link, h5py.SoftLink):
             links[name] = str(link.path)
         else:
-            inner.append(group[name])
+            try:
+                inner.append(group[name])
+            except _ERRORS as error:
+                path = f"{group.name}/{name}"
+                inner.append(StoredObject.unreadable(path, error))
     return links, inner
 
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +241,11 @@ class ZarrBackend(Backend):
     def stored_source(self, dataset: Any) -> ZarrSource:
         """Return an open array as a source."""
         return ZarrSource(dataset)
+
+    def open_root(self, path: Path) -> AbstractContextManager[Any]:
+        """Open a store for reading, without its schemas."""
+        _hdmf_zarr()
+        return nullcontext(importlib.import_module("zarr").open_group(str(path), mode="r"))
 
     def objects(self, root: Any) -> Iterator[StoredObject]:
         """Yield each group and array of an open store once; links are not followed."""

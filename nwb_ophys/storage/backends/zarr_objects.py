@@ -18,16 +18,28 @@ def zarr_objects(root: Any) -> Iterator[StoredObject]:
     waiting: list[Any] = [root]
     while waiting:
         group = waiting.pop()
-        inner = [item for _, item in group.groups()]
-        waiting.extend(reversed(inner))
-        given = dict(group.attrs)
-        links = {
-            str(link.get("name")): f"{link.get('source')}:{link.get('path')}"
-            for link in given.pop("zarr_link", [])
-        }
-        yield StoredObject(path=_path(group), attributes=_attributes(given), links=links)
-        for _, array in group.arrays():
-            yield _array(array)
+        try:
+            inner = [item for _, item in group.groups()]
+            arrays = [array for _, array in group.arrays()]
+            waiting.extend(reversed(inner))
+            yield _group(group)
+        except Exception as error:  # of zarr, about damaged metadata
+            yield StoredObject.unreadable(_path(group), error)
+            continue
+        for array in arrays:
+            try:
+                yield _array(array)
+            except Exception as error:
+                yield StoredObject.unreadable(_path(array), error)
+
+
+def _group(group: Any) -> StoredObject:
+    given = dict(group.attrs)
+    links = {
+        str(link.get("name")): f"{link.get('source')}:{link.get('path')}"
+        for link in given.pop("zarr_link", [])
+    }
+    return StoredObject(path=_path(group), attributes=_attributes(given), links=links)
 
 
 def _path(item: Any) -> str:
