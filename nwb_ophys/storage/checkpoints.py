@@ -13,7 +13,7 @@ from nwb_ophys.storage.threads import to_the_end
 # Seconds before the first commit, and between commits. A shorter write has no journal.
 FIRST, INTERVAL = 1.0, 1.0
 # A commit, for which other threads wait, takes at most this share of the time.
-_LARGEST_SHARE = 0.005
+LARGEST_SHARE = 0.005
 
 
 class CommitSteps(Protocol):
@@ -116,7 +116,7 @@ class Checkpoints:
     def _work(self) -> None:
         pause = FIRST
         while not self._stop.wait(pause) and not self._is_off:
-            pause = max(INTERVAL, self._commit_safely() / _LARGEST_SHARE)
+            pause = max(INTERVAL, self._commit_safely() / LARGEST_SHARE)
 
     def _commit_safely(self) -> float:
         """Commit, and return for how many seconds others waited."""

@@ -41,7 +41,7 @@ from nwb_ophys.storage.progress import Counter, ProgressCounter
 from nwb_ophys.storage.record import versions
 
 # A smaller write has no journal, unless it is to be resumed.
-_LEAST_BYTES = 64_000_000
+LEAST_BYTES = 64_000_000
 
 
 def journal_of(partial: Path) -> Path:
@@ -215,7 +215,7 @@ class Resumption:
         is_written : callable
             Return whether a dataset is in the file already.
         """
-        is_long = sum(each.configuration.num_bytes for each in planned) >= _LEAST_BYTES
+        is_long = sum(each.configuration.num_bytes for each in planned) >= LEAST_BYTES
         if not (is_long or self._is_wanted):
             return False
         try:
