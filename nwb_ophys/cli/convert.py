@@ -99,7 +99,7 @@ def convert(
             nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
             click.echo(plan_nwbfile(nwbfile, storage).to_yaml(), nl=False)
             return
-        click.echo("".join(f"{line}\n" for line in joined_files(recording)), nl=False)
+        shared.say("\n".join(joined_files(recording)))
         written = recording.converter.run_conversion(
             output,
             metadata=metadata,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -189,10 +190,22 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
     return found
 
 
+def say(text: str) -> None:
+    """Print lines; a reader that has ended, as ``| head`` does, does not stop the command.
+
+    Parameters
+    ----------
+    text : str
+        Nothing is printed if it is empty.
+    """
+    with suppress(BrokenPipeError):
+        click.echo(text, nl=bool(text))
+
+
 def say_written(path: Path, streams: Iterable[str]) -> None:
     """Print the streams of a written file, a summary of its contents, and the next step."""
     from nwb_ophys.opening import summarise_file
 
-    click.echo(f"{path}: {', '.join(streams)}")
-    click.echo(summarise_file(path))
-    click.echo(f"Check it with: nwb-ophys inspect {path}")
+    say(f"{path}: {', '.join(streams)}")
+    say(summarise_file(path))
+    say(f"Check it with: nwb-ophys inspect {path}")

@@ -79,4 +79,4 @@ def repack(
         verify=verify,
         resume=resume,
     )
-    click.echo(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")
+    shared.say(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")

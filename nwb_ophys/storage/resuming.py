@@ -44,6 +44,15 @@ from nwb_ophys.storage.record import versions
 LEAST_BYTES = 64_000_000
 
 
+# The only state of the process: signals are reported where nothing else is known.
+_kept: list[Path] = []
+
+
+def last_kept() -> Path | None:
+    """Return the last target of this process whose incomplete file was kept to be resumed."""
+    return _kept[0] if _kept else None
+
+
 def journal_of(partial: Path) -> Path:
     """Return the path of the journal of an incomplete file."""
     parts = HiddenName.parse(partial)
@@ -189,7 +198,7 @@ class Resumption:
             each.remove()
 
     def _say_kept(self, error: BaseException | None) -> None:
-        error.is_resumable = True  # type: ignore[union-attr]
+        _kept[:] = [self._target]
         if isinstance(error, Exception):
             warnings.warn(
                 f"The part of '{self._target}' that was written is kept; run this again with "
