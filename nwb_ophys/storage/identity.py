@@ -256,7 +256,9 @@ def _text(value: Any) -> str:
         return "a random identifier" if _RANDOM.fullmatch(value) else repr(value)
     if isinstance(value, (bool, int, float, complex, bytes, type(None), np.generic)):
         return repr(value)
-    if isinstance(value, (datetime.date, datetime.timedelta, os.PathLike)):
+    if isinstance(value, os.PathLike):
+        return f"'{Path(value).absolute()}'"
+    if isinstance(value, (datetime.date, datetime.timedelta)):
         return str(value)
     if isinstance(value, np.ndarray):
         mapped = _file_of_map(value)

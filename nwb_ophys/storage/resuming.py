@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,13 @@ from nwb_ophys.storage.record import versions
 LEAST_BYTES = 64_000_000
 
 
-# The only state of the process: signals are reported where nothing else is known.
-_kept: list[Path] = []
+# Signals are reported where nothing else is known.
+_KEPT: ContextVar[Path | None] = ContextVar("_KEPT", default=None)
 
 
 def last_kept() -> Path | None:
-    """Return the last target of this process whose incomplete file was kept to be resumed."""
-    return _kept[0] if _kept else None
+    """Return the last target of this thread whose incomplete file was kept, or None."""
+    return _KEPT.get()
 
 
 def journal_of(partial: Path) -> Path:
@@ -198,7 +199,7 @@ class Resumption:
             each.remove()
 
     def _say_kept(self, error: BaseException | None) -> None:
-        _kept[:] = [self._target]
+        _KEPT.set(self._target)
         if isinstance(error, Exception):
             warnings.warn(
                 f"The part of '{self._target}' that was written is kept; run this again with "
