@@ -68,7 +68,7 @@ def _files(name: str, interface: Any) -> list[Path]:
     stated, in_arguments = origins_of(dict(_arguments(interface)))
     found = {path.resolve() for path in [*files, *stated, *paths_of(interface)]}
     if not (found or arrays or in_arguments):
-        raise UnknownSourceError(f"the files of the stream '{name}' are not known")
+        raise UnknownSourceError(f"the files of the stream '{name}' are not known.")
     beside = {near for path in found if path.is_file() for near in _beside(path)}
     folders = {path if path.is_dir() else path.parent for path in found}
     opened = {path for path in _opened(interface) if not folders.isdisjoint(path.parents)}

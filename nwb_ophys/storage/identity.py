@@ -22,6 +22,8 @@ from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuild
 from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 from numpy.typing import NDArray
 
+from nwb_ophys.storage.backends.registry import NWB_SUFFIXES
+from nwb_ophys.storage.hidden_names import HiddenName
 from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.sources import unwrapped
 
@@ -35,10 +37,7 @@ _RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0
 VOLATILE = ("file_create_date", "identifier", "general/source_script")
 """Datasets whose values differ between two runs of the same write."""
 # Attributes by which iterators and extractors refer to what they read.
-_LEADS_ON = (
-    *("imaging_extractor", "extractor", "rois", "owner", "data", "parent", "_kwargs"),
-    *("_parent_imaging", "_parent_segmentation", "_data", "_values"),
-)
+_LEADS_ON = re.compile(r"extractor|parent|^_?(rois|owner|data|values|kwargs)$")
 
 
 class UnknownSourceError(Exception):
@@ -55,27 +54,29 @@ def file_facts(paths: Iterable[str | Path], *, without: Path | None = None) -> d
     ----------
     paths : iterable of path-like
     without : pathlib.Path, optional
-        The file that is written, which may lie among them; so may hidden files beside it.
+        The file that is written, which may lie among them.
     """
     found: dict[str, str] = {}
     for path in paths:
         for file in _files(Path(path)):
-            hidden = without is not None and file.parent == without.parent
-            if without is not None and (file == without or without in file.parents):
-                continue
-            if hidden and file.name.startswith(f".{without.name[:40]}."):  # type: ignore[union-attr]
-                continue
-            found[f"file '{file}'"] = _state(file)
+            if file != without:
+                found[f"file '{file}'"] = _state(file)
     return found
 
 
 def _files(path: Path) -> Iterator[Path]:
+    """Yield a file, or the files in a folder without those that a conversion writes."""
     if not path.is_dir():
         yield path
         return
     for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not re.search(r"\.partial\b", name))
-        yield from (Path(folder) / name for name in sorted(names))
+        folders[:] = [name for name in sorted(folders) if _may_be_source(Path(folder) / name)]
+        files = (Path(folder) / name for name in sorted(names))
+        yield from (file for file in files if _may_be_source(file))
+
+
+def _may_be_source(path: Path) -> bool:
+    return not path.name.endswith(NWB_SUFFIXES) and HiddenName.parse(path) is None
 
 
 def _state(file: Path) -> str:
@@ -123,7 +124,7 @@ def source_facts(planned: Sequence[PlannedDataset]) -> dict[str, str]:
         files, arrays = origins_of(each.source)
         if not files and not arrays:
             raise UnknownSourceError(
-                f"'{each.location}' comes from {each.source.label}, whose files are not known"
+                f"'{each.location}' comes from {each.source.label}, whose files are not known."
             )
         found |= file_facts(files)
         if arrays:
@@ -147,10 +148,11 @@ def origins_of(source: Any, depth: int = _DEPTH) -> tuple[set[Path], list[NDArra
     for key, value in list(state.items()):
         if re.search("path|file|folder", str(key)):
             files |= set(_paths_in(value))
-        elif isinstance(value, np.ndarray) or (key in _LEADS_ON and depth):
-            more_files, more_arrays = origins_of(value, depth - 1)
-            files |= more_files
-            arrays += more_arrays
+        elif isinstance(value, np.ndarray) or (depth and _LEADS_ON.search(str(key))):
+            for each in value if isinstance(value, (list, tuple)) else [value]:
+                more_files, more_arrays = origins_of(each, depth - 1)
+                files |= more_files
+                arrays += more_arrays
     return files, arrays
 
 
@@ -220,7 +222,7 @@ def tree_facts(
             if _is_lazy(dataset.data):
                 if not is_source_known:
                     raise UnknownSourceError(
-                        f"'{where}' comes from an iterator that yields its data once"
+                        f"'{where}' comes from an iterator that yields its data once."
                     )
                 continue
             found[f"metadata '{where}'"] = text_of(dataset.data)

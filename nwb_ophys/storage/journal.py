@@ -128,7 +128,7 @@ class ChunkProgress:
 
     @property
     def has_committed(self) -> bool:
-        """Whether an earlier run committed chunks."""
+        """Return whether an earlier run committed chunks."""
         return self._is_committed is not None
 
     def corner(self, index: int) -> Shape:
@@ -232,7 +232,7 @@ class JournalFile:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a journal."""
+        """Return whether there is a journal."""
         return self._handle is not None
 
     def append(self, contents: Mapping[str, Any]) -> None:

@@ -89,20 +89,21 @@ def find_earlier(target: Path) -> list[Earlier]:
     A journal without an incomplete file is removed, and so is one that commits nothing.
     """
     names = HiddenNames.beside(target)
-    beside = [HiddenName.parse(path) for path in names.folder.iterdir()]
+    with os.scandir(names.folder) as entries:
+        near = [entry.name for entry in entries if entry.name.startswith(names.stem)]
+    beside = [HiddenName.parse(names.folder / name) for name in near]
     ours = [name for name in beside if name is not None and name.names == names]
     partials = {name.unique: name.path for name in ours if name.kind == "partial"}
     found = []
-    for name in ours:
-        if name.kind != "resume" or name.path.suffix == ".undo":
+    for unique in {name.unique for name in ours if name.kind == "resume"}:
+        path = names.folder / f"{names.stem}.{unique}.resume"
+        journal = Journal.read(path)
+        if journal is not None and unique in partials:
+            found.append(Earlier(partials[unique], journal))
             continue
-        journal = Journal.read(name.path)
-        if journal is not None and name.unique in partials:
-            found.append(Earlier(partials[name.unique], journal))
-            continue
-        _remove_journal(name.path)
-        if name.unique in partials:
-            remove(partials[name.unique])
+        _remove_journal(path)
+        if unique in partials:
+            remove(partials[unique])
     return sorted(found, key=lambda each: each.journal.share()[0], reverse=True)
 
 
@@ -139,11 +140,6 @@ class Resumption:
         self._has_commits = False
         if self._earlier and not is_wanted:
             self._mention()
-
-    @property
-    def is_adopted(self) -> bool:
-        """Whether the file of an earlier run is completed."""
-        return self._adopted is not None
 
     def _mention(self) -> None:
         done, total = self._earlier[0].journal.share()
@@ -280,7 +276,7 @@ class Resumption:
                 for location in found.journal.header["datasets"]:
                     root[location]
         except Exception as error:  # of any library, about whatever is left of the file
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split()).rstrip(".")
             return f"its incomplete file is damaged ({reason})"
         return None
 
@@ -291,7 +287,7 @@ class Resumption:
     def _start_again(self, reason: str) -> None:
         warnings.warn(
             f"'{self._target}' is written from the start, since the earlier run cannot be resumed: "
-            f"{reason}.",
+            f"{reason.rstrip('.')}.",
             stacklevel=2,
         )
         for each in self._earlier:
