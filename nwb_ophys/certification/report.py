@@ -112,8 +112,9 @@ class FileReport:
         for difference in self.differences:
             yield f"differs: {difference}"
         yield from self.not_compared
-        for location in self.compared_with_source:
-            yield f"equal to the source: '{location}'"
+        if self.compared_with_source:
+            number = counted(len(self.compared_with_source), "dataset")
+            yield f"equal to the source: {number}: {listed(self.compared_with_source)}"
         size = f"{counted(self.num_datasets, 'dataset')} ({self.num_bytes / 1e6:.1f} MB)"
         attributes = f"the attributes of {counted(self.num_objects, 'object')}"
         found = counted(len(self.differences), "difference") if self.differences else "all equal"

@@ -8,6 +8,7 @@ from typing import Any
 
 from nwb_ophys.certification.recorded import RecordedComparison
 from nwb_ophys.certification.report import FileReport
+from nwb_ophys.certification.with_sources import SourceComparison
 from nwb_ophys.errors import SourceError, SourceNotFoundError
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
 from nwb_ophys.storage.budget import Budget
@@ -77,13 +78,32 @@ def verify(
                 )
             comparison = RecordedComparison(root, storage, records)
             comparison.run(resources)
+            good = [each for each in records.values() if not isinstance(each, str)]
+            with_sources = None
+            if given:
+                with_sources = SourceComparison(root, storage, good, place, given, options or {})
+                with_sources.run(resources)
+    return _report(place, comparison, with_sources)
+
+
+def _report(
+    path: Path, comparison: RecordedComparison, with_sources: SourceComparison | None
+) -> FileReport:
+    differences, not_compared = comparison.differences, list(comparison.not_compared())
+    compared, answer = (), None
+    if with_sources is not None:
+        differences = differences + with_sources.differences
+        not_compared += with_sources.not_compared
+        compared, answer = tuple(with_sources.compared), with_sources.answer(differences)
     return FileReport(
-        path=place,
-        differences=tuple(comparison.differences),
+        path=path,
+        differences=tuple(differences),
         num_datasets=comparison.num_datasets,
         num_objects=comparison.num_objects,
         num_bytes=comparison.num_bytes,
-        not_compared=tuple(comparison.not_compared()),
+        compared_with_source=compared,
+        not_compared=tuple(not_compared),
+        answer=answer,
     )
 
 

@@ -7,6 +7,7 @@ machines: paths are relative to the folder that all sources have in common.
 from __future__ import annotations
 
 import datetime
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -112,7 +113,7 @@ class ConversionProvenance(Provenance):
         super().__init__()
         self._streams, self._options, self._metadata = streams, options, metadata
         self._witness = witness
-        paths = [path for each in streams.values() for path in paths_of(each)]
+        paths = [path for each in streams.values() for path in _paths_of(each)]
         self._shortener = Shortener(paths)
         self._files = list(_source_files(streams.values()))
         self._sampling = Sampling.of([each.size for each in self._files], whole=whole)
@@ -162,19 +163,28 @@ class ConversionProvenance(Provenance):
 
     def _stream(self, name: str) -> dict[str, Any]:
         interface = self._streams[name]
-        cls, source = type(interface), getattr(interface, "source", None)
-        given = attrs.asdict(source, recurse=False) if attrs.has(type(source)) else {}
         options = {**getattr(interface, "default_options", {}), **self._options.get(name, {})}
         return {
             "name": name,
-            "class": f"{cls.__module__}:{cls.__qualname__}",
-            "source": {key: self._plain(v) for key, v in given.items() if v is not None},
+            **self._opened_as(interface),
             "options": {key: self._plain(v) for key, v in options.items()},
             "times_are_set": bool(getattr(interface, "times_are_set", False)),
         }
 
+    def _opened_as(self, interface: Any) -> dict[str, Any]:
+        cls, source = type(interface), getattr(interface, "source", None)
+        given = attrs.asdict(source, recurse=False) if attrs.has(type(source)) else {}
+        return {
+            "class": f"{cls.__module__}:{cls.__qualname__}",
+            "source": {key: self._plain(v) for key, v in given.items() if v is not None},
+        }
+
     def _plain(self, value: Any) -> Any:
         """Return an argument as plain data, with paths shortened and without large arrays."""
+        if attrs.has(type(getattr(value, "source", None))):  # an interface within another one
+            return {"interface": self._opened_as(value)}
+        if isinstance(value, float) and not math.isfinite(value):
+            return None if math.isnan(value) else str(value)
         if isinstance(value, PurePath):
             return {"path": self._shortener.path(Path(value))}
         if isinstance(value, Mapping):
@@ -211,6 +221,12 @@ class ConversionProvenance(Provenance):
         return found
 
 
+def _paths_of(interface: Any) -> list[Path]:
+    """Return the paths of an interface, or of the interface that it was made from."""
+    inner = getattr(getattr(interface, "source", None), "movie", None)
+    return paths_of(interface) or paths_of(inner)
+
+
 def _quoted(text: str) -> str:
     return text if re.fullmatch(r"[\w./:=,+@%-]+", text) else "'" + text.replace("'", "'\\''") + "'"
 
@@ -240,7 +256,7 @@ def _source_files(interfaces: Any) -> Iterator[SourceFile]:
     """Yield the files that interfaces name, and those in the folders that they name, once."""
     stated: dict[Path, bool] = {}
     for interface in interfaces:
-        paths = paths_of(interface)
+        paths = _paths_of(interface)
         pages = getattr(getattr(interface, "extractor", None), "pages_of_files", ())
         for path in [*paths, *(Path(each) for each in pages)]:
             absolute = _absolute(path)

@@ -36,6 +36,7 @@ from nwb_ophys.storage.backends.base import (
 from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, restore
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
+from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
 from nwb_ophys.storage.compression import (
     BLOSC_BLOCK,
     BLOSC_LEVEL,
@@ -364,7 +365,7 @@ def _filters(compression: Compression, itemsize: int, shuffle: bool) -> dict[str
         level = compression.level or _STORED_LEVEL
         return {"compression": "gzip", "compression_opts": level, "shuffle": shuffle}
     if compression.name == "none":
-        return {"shuffle": False}
+        return {"shuffle": False, "fletcher32": True}
     plugin = required_package("hdf5plugin", compression.name)
     required_package("numcodecs", compression.name)
     if compression.name == "zstd":
@@ -373,7 +374,8 @@ def _filters(compression: Compression, itemsize: int, shuffle: bool) -> dict[str
         settings = plugin.LZ4(nbytes=_LZ4_BLOCK)
     else:
         settings = plugin.Blosc(cname="zstd", clevel=BLOSC_LEVEL, shuffle=int(shuffle))
-    return {**settings, "shuffle": shuffle and not compression.shuffles_itself}
+    shuffles = shuffle and not compression.shuffles_itself
+    return {**settings, "shuffle": shuffles, "fletcher32": True}
 
 
 class Hdf5Sink(ChunkSink):
@@ -393,6 +395,7 @@ class Hdf5Sink(ChunkSink):
             compression = parse_compression(configuration.compression or "none")
             self._encode = _encoder(compression, self.dtype.itemsize, bool(configuration.shuffle))
         self.shuffles = self._encode is not None and bool(dataset.shuffle)
+        self._has_checksum = bool(dataset.fletcher32)
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk."""
@@ -409,6 +412,8 @@ class Hdf5Sink(ChunkSink):
         """Encode and store a chunk whose bytes are shuffled already."""
         assert self._encode is not None
         encoded = self._encode(planes)
+        if self._has_checksum:
+            encoded = b"".join((encoded, fletcher32(encoded)))
         self._dataset.id.write_direct_chunk(corner, encoded)
         self._note_stored(corner, encoded)
 
@@ -544,6 +549,8 @@ def _decoder(dataset: h5py.Dataset) -> Callable[[bytes], NDArray[np.uint8]] | No
     properties = dataset.id.get_create_plist()
     filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
     shuffle, deflate = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
+    has_checksum = filters[-1:] == [h5py.h5z.FILTER_FLETCHER32]
+    filters = filters[:-1] if has_checksum else filters
     if tuple(filters) not in ((), (shuffle,), (deflate,), (shuffle, deflate)):
         return None
     size = num_bytes(dataset.chunks, dataset.dtype)
@@ -551,7 +558,23 @@ def _decoder(dataset: h5py.Dataset) -> Callable[[bytes], NDArray[np.uint8]] | No
     is_deflated = deflate in filters
 
     def decode(stored: bytes) -> NDArray[np.uint8]:
+        if has_checksum:
+            stored = _checked(stored)
         raw = isal_zlib.decompress(stored, _ZLIB_WINDOW, size) if is_deflated else stored
         return unshuffled(raw, itemsize)
 
     return decode
+
+
+def _checked(stored: bytes) -> memoryview:
+    """Return the bytes of a chunk without their checksum.
+
+    Raises
+    ------
+    OSError
+        If the checksum differs; as HDF5 does.
+    """
+    data = memoryview(stored)[:-CHECKSUM_BYTES]
+    if fletcher32(data) != stored[-CHECKSUM_BYTES:]:
+        raise OSError("the checksum of a chunk (Fletcher-32) differs: the chunk is damaged")
+    return data
