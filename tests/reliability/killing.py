@@ -140,7 +140,7 @@ def killed_after(function, seconds):
     os.waitpid(pid, 0)
 
 
-def slowly(seconds=0.004):
+def slowly(seconds=0.02):
     """Return a progress callback that makes a write take long."""
     return lambda progress: time.sleep(seconds)
 

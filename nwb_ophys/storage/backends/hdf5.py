@@ -33,7 +33,7 @@ from nwb_ophys.storage.backends.base import (
     WrapperSettings,
     stated_chunk_shape,
 )
-from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, restore
+from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks, restore
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
@@ -419,23 +419,11 @@ class Hdf5Sink(ChunkSink):
 
     def stored_bytes(self, corner: Shape) -> bytes | None:
         """Return the bytes of a chunk, read without HDF5; the file does not change meanwhile."""
-        place = self._places.get(corner)
-        if place is None:
-            return None
-        with Path(self._dataset.file.filename).open("rb") as file:
-            file.seek(place[0])
-            return file.read(place[1])
+        return self._stored.read(corner)
 
     @functools.cached_property
-    def _places(self) -> dict[Shape, tuple[int, int]]:
-        """Address and size of each chunk."""
-        found: dict[Shape, tuple[int, int]] = {}
-
-        def add(chunk: Any) -> None:
-            found[chunk.chunk_offset] = (chunk.byte_offset, chunk.size)
-
-        self._dataset.id.chunk_iter(add)
-        return found
+    def _stored(self) -> StoredChunks:
+        return StoredChunks(self._dataset)
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return stored values, decoded by the filters of HDF5."""

@@ -26,6 +26,32 @@ _LARGE = 1 << 20
 _HEAD = 16
 
 
+class StoredChunks:
+    """Stored bytes of the chunks of a dataset that does not change, read without HDF5.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+    """
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._path = Path(dataset.file.filename)
+        self._places: dict[tuple[int, ...], tuple[int, int]] = {}
+        dataset.id.chunk_iter(self._add)
+
+    def _add(self, chunk: Any) -> None:
+        self._places[chunk.chunk_offset] = (chunk.byte_offset, chunk.size)
+
+    def read(self, corner: tuple[int, ...]) -> bytes | None:
+        """Return the bytes of a chunk by its lowest index, or None if it is not stored."""
+        if corner not in self._places:
+            return None
+        start, size = self._places[corner]
+        with self._path.open("rb") as file:
+            file.seek(start)
+            return file.read(size)
+
+
 class Hdf5Commits:
     """Commits of one file.
 
