@@ -98,13 +98,27 @@ def find_earlier(target: Path) -> list[Earlier]:
     for unique in {name.unique for name in ours if name.kind == "resume"}:
         path = names.folder / f"{names.stem}.{unique}.resume"
         journal = Journal.read(path)
-        if journal is not None and unique in partials:
+        if journal is not None and unique in partials and _is_of(journal, partials[unique]):
             found.append(Earlier(partials[unique], journal))
             continue
         _remove_journal(path)
         if unique in partials:
             remove(partials[unique])
     return sorted(found, key=lambda each: each.journal.share()[0], reverse=True)
+
+
+def _folder_number(partial: Path) -> int | None:
+    """Return the number that the system gives a folder; None for a file."""
+    return partial.stat().st_ino if partial.is_dir() else None
+
+
+def _is_of(journal: Journal, partial: Path) -> bool:
+    """Return whether a journal belongs to an incomplete file.
+
+    When a folder becomes the target, the former folder has the name of the incomplete one until it
+    is removed.
+    """
+    return journal.header.get("folder_number") == _folder_number(partial)
 
 
 class Resumption:
@@ -347,7 +361,8 @@ class Resumption:
         self, root: Any, tasks: Sequence[FillTask], by_location: Mapping[str, ChunkProgress]
     ) -> Checkpoints:
         assert self._partial is not None
-        journal = JournalFile(journal_of(self.complete_file(self._partial)))
+        own = self.complete_file(self._partial)
+        journal = JournalFile(journal_of(own))
         number = 0
         if self._adopted is not None:
             number = self._adopted.journal.num_commits
@@ -365,7 +380,7 @@ class Resumption:
                 facts = self._facts() if self._facts else None
             except UnknownSourceError:
                 return None
-            return {"target": self._target.name, "facts": facts, "datasets": sizes}
+            return {"folder_number": _folder_number(own), "facts": facts, "datasets": sizes}
 
         steps = self._storage.commit_steps(root, _undo_of(journal.path), list(by_location))
         return Checkpoints(journal, header, steps, list(by_location.values()), number)

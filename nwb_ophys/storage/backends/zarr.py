@@ -53,7 +53,8 @@ from nwb_ophys.storage.stored_objects import StoredObject
 
 # Metadata, and chunks of formats 2 and 3; a killed writer leaves partial ones.
 _PART_OF_STORE = re.compile(
-    r"\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*(\.[0-9a-f]{32}\.partial)?|c"
+    r"(\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*)"
+    r"(\.[0-9a-f]{32}\.partial)?|c"
 )
 _FILTER_SETTINGS = ("compressor", "filters")
 # zlib writes the header of a gzip file for windows above 16.
