@@ -43,6 +43,7 @@ from nwb_ophys.storage import DEFAULT_BACKEND
     help="Hash every byte of the source files for the record in the file, not only samples of "
     "large files; see 'nwb-ophys verify'.",
 )
+@shared.resume
 @shared.no_progress
 @shared.debug
 def convert(
@@ -65,6 +66,7 @@ def convert(
     verify: bool,
     plan: bool,
     hash_sources: bool,
+    resume: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -117,6 +119,7 @@ def convert(
             workers=workers,
             verify=verify,
             hash_sources=hash_sources,
+            resume=resume,
             conversion_options=recording.conversion_options,
         )
     shared.say_written(written, recording.converter.interfaces)

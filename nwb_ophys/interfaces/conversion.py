@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pynwb import NWBFile
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.interfaces.closing import empty
 from nwb_ophys.interfaces.provenance import ConversionProvenance
+from nwb_ophys.interfaces.source_facts import source_facts
 from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.metadata import (
     Contents,
@@ -111,6 +113,7 @@ class Convertible(ABC):
         workers: int | None = None,
         verify: bool = False,
         hash_sources: bool = False,
+        resume: bool = False,
         conversion_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Path | NWBFile:
@@ -142,6 +145,10 @@ class Convertible(ABC):
         hash_sources : bool
             Whether every byte of the source files is hashed for the record in the file, which
             reads them a second time. By default samples of large files are.
+        resume : bool
+            Whether the conversion goes on where an earlier run of the same conversion was killed.
+            Where sources or settings differ, it starts again and warns why. If this run is
+            interrupted, what it wrote is kept for a later run.
         conversion_options : Mapping, optional
             Options of a converter: for each stream its own. An interface takes them by name.
         **options
@@ -160,6 +167,7 @@ class Convertible(ABC):
             workers=workers,
             progress=progress,
             verify=verify,
+            resume=resume,
         )
         given = {**(conversion_options or {}), **options}
         joins_file = append or nwbfile is not None
@@ -170,11 +178,14 @@ class Convertible(ABC):
             return _join(prepared, nwbfile)
         if append and nwbfile is not None:
             raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
-        with reserved(nwbfile_path, overwrite=overwrite, append=append):
+        with reserved(nwbfile_path, overwrite=overwrite, append=append) as path:
             prepared = self.prepare(metadata, given, joins_file=joins_file)
+            if nwbfile is None:  # an object may hold data of other sources
+                facts = partial(source_facts, self, prepared.options, path)
+                how = attrs.evolve(how, source_facts=facts)
             with (
                 self.recorded(prepared, how, whole=hash_sources) as recorded,
-                target(nwbfile_path, recorded) as place,
+                target(path, recorded) as place,
             ):
                 joined = place.nwbfile if nwbfile is None else nwbfile
                 filled = _start(prepared) if joined is None else _join(prepared, joined)

@@ -12,7 +12,7 @@ import math
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from nwb_ophys.storage.backends.base import (
     package_versions,
     stated_chunk_shape,
 )
+from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks, restore
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
@@ -226,6 +227,16 @@ class Hdf5Backend(Backend):
         """Open a declared dataset of an open file."""
         return Hdf5Sink(root[configuration.location], configuration, tools)
 
+    def commit_steps(self, root: Any, undo: Path, locations: list[str]) -> Hdf5Commits:
+        """Return the steps that make an interrupted write of an open file resumable."""
+        return Hdf5Commits(root, undo, locations)
+
+    def reopen(self, path: Path, undo: Path, number: int) -> AbstractContextManager[Any]:
+        """Open an incomplete file, in the state of a commit."""
+        _load_plugins()
+        restore(path, undo, number)
+        return h5py.File(path, "r+")  # type: ignore[no-any-return]
+
     def holds(self, data: Any) -> bool:
         """Return whether data are an ``h5py.Dataset``."""
         return isinstance(data, h5py.Dataset)
@@ -398,6 +409,7 @@ class Hdf5Sink(ChunkSink):
             self._dataset[cell] = values[inside(cell)]
             if self.digests is not None:
                 self.digests.note(corner, self.digests.grid.digest_of(values[inside(cell)]))
+            self._note_stored(corner, None)
             return
         super().put(corner, values)
 
@@ -408,6 +420,15 @@ class Hdf5Sink(ChunkSink):
         if self._has_checksum:
             encoded = b"".join((encoded, fletcher32(encoded)))
         self._dataset.id.write_direct_chunk(corner, encoded)
+        self._note_stored(corner, encoded)
+
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return the bytes of a chunk, read without HDF5; the file does not change meanwhile."""
+        return self._stored.read(corner)
+
+    @functools.cached_property
+    def _stored(self) -> StoredChunks:
+        return StoredChunks(self._dataset)
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return stored values, decoded by the filters of HDF5."""
