@@ -22,6 +22,7 @@ from nwb_ophys.interfaces.arguments import (
     parse_arguments,
     path_argument,
 )
+from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
@@ -225,7 +226,7 @@ class NoArguments:
     """Arguments of an interface without arguments."""
 
 
-class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
+class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
     """Base class of all interfaces: one extractor and its metadata, convertible to NWB.
 
     A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, declares its

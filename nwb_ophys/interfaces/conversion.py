@@ -13,6 +13,7 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.interfaces.closing import empty
 from nwb_ophys.interfaces.provenance import ConversionProvenance
 from nwb_ophys.interfaces.source_facts import source_facts
 from nwb_ophys.interfaces.witness import witnessed
@@ -183,6 +184,8 @@ class Convertible(ABC):
                 filled = _start(prepared) if joined is None else _join(prepared, joined)
                 complete_tables_without_masks(filled)
                 place.write(filled)
+                if joined is None:
+                    empty(filled)
         return place.path
 
     @contextmanager

@@ -180,11 +180,15 @@ def filled_at_the_end(
         return is_new
 
     io.before_writing = declare
-    yield
-    budget = Budget.of(configuration.buffer_gb)
-    with resumption.root(root_of(io)) as root:
-        hashes = fill_planned(planned, storage, root, options, budget, resumption)
-        recorder.write(root, hashes, given)
+    try:
+        yield
+        budget = Budget.of(configuration.buffer_gb)
+        with resumption.root(root_of(io)) as root:
+            hashes = fill_planned(planned, storage, root, options, budget, resumption)
+            recorder.write(root, hashes, given)
+    finally:  # the IO object keeps these, and with them the files of the sources
+        planned.clear()
+        given.clear()
 
 
 def fill_planned(
