@@ -114,7 +114,7 @@ def _interface_class(name: str) -> Any:
         rows = (row.load() for row in formats().values() if not row.is_ours)
         found = next((c for c in rows if f"{c.__module__}:{c.__qualname__}" == name), None)
     if not (isinstance(found, type) and issubclass(found, BaseOphysInterface)):
-        raise SourceError(f"it was opened with '{name}', which is no format here")
+        raise SourceError(f"it was opened with '{name}', which is not a format here.")
     return found
 
 
@@ -123,12 +123,12 @@ def _argument(value: Any, files: RawFiles, options: Mapping[str, Any]) -> Any:
         path = PurePosixPath(str(value["path"]))
         place = None if path.is_absolute() or ".." in path.parts else files.place(path)
         if place is None:
-            raise SourceError(f"'{path}' was not found among the sources")
+            raise SourceError(f"'{path}' was not found among the sources.")
         return place
     if isinstance(value, Mapping) and set(value) == {"interface"}:
         return _reopened(value["interface"], files, options)
     if isinstance(value, Mapping) and set(value) <= {"array", "type"}:
-        raise SourceError("it was opened with an object in memory, not only with files")
+        raise SourceError("it was opened with an object in memory, not only with files.")
     if isinstance(value, list):
         return [_argument(item, files, options) for item in value]
     return value

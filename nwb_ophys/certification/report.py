@@ -58,7 +58,7 @@ class SourceAnswer:
 
     @property
     def is_yes(self) -> bool:
-        """Whether the source files may be deleted."""
+        """Return whether the source files may be deleted."""
         return not self.reasons
 
     def __str__(self) -> str:
@@ -104,7 +104,7 @@ class FileReport:
 
     @property
     def is_equal(self) -> bool:
-        """Whether no difference was found."""
+        """Return whether no difference was found."""
         return not self.differences
 
     def lines(self) -> Iterator[str]:

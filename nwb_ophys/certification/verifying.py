@@ -90,7 +90,8 @@ def _report(
     path: Path, comparison: RecordedComparison, with_sources: SourceComparison | None
 ) -> FileReport:
     differences, not_compared = comparison.differences, list(comparison.not_compared())
-    compared, answer = (), None
+    compared: tuple[str, ...] = ()
+    answer = None
     if with_sources is not None:
         differences = differences + with_sources.differences
         not_compared += with_sources.not_compared

@@ -38,6 +38,12 @@ from nwb_ophys.storage import DEFAULT_BACKEND
 )
 @shared.storage
 @shared.resume
+@click.option(
+    "--hash-sources",
+    is_flag=True,
+    help="Hash every byte of the source files for the record in the file, not only samples of "
+    "large files; see 'nwb-ophys verify'.",
+)
 @shared.no_progress
 @shared.debug
 def convert(
@@ -60,6 +66,7 @@ def convert(
     verify: bool,
     plan: bool,
     resume: bool,
+    hash_sources: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -112,6 +119,7 @@ def convert(
             workers=workers,
             verify=verify,
             resume=resume,
+            hash_sources=hash_sources,
             conversion_options=recording.conversion_options,
         )
     shared.say_written(written, recording.converter.interfaces)

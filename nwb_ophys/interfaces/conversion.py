@@ -113,6 +113,7 @@ class Convertible(ABC):
         workers: int | None = None,
         verify: bool = False,
         resume: bool = False,
+        hash_sources: bool = False,
         conversion_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Path | NWBFile:
@@ -140,11 +141,14 @@ class Convertible(ABC):
             Number of threads that read, encode and store. All usable cores by default; 0 does
             everything in the caller's thread.
         verify : bool
-            Whether everything that was written in chunks is read back and compared.
+            Whether everything that was written is read back and compared.
         resume : bool
             Whether the conversion goes on where an earlier run of the same conversion was killed.
             Where sources or settings differ, it starts again and warns why. If this run is
             interrupted, what it wrote is kept for a later run.
+        hash_sources : bool
+            Whether every byte of the source files is hashed for the record in the file, which
+            reads them a second time. By default samples of large files are.
         conversion_options : Mapping, optional
             Options of a converter: for each stream its own. An interface takes them by name.
         **options
@@ -179,7 +183,10 @@ class Convertible(ABC):
             if nwbfile is None:  # an object may hold data of other sources
                 facts = partial(source_facts, self, prepared.options, path)
                 how = attrs.evolve(how, source_facts=facts)
-            with self.recorded(prepared, how) as recorded, target(path, recorded) as place:
+            with (
+                self.recorded(prepared, how, whole=hash_sources) as recorded,
+                target(path, recorded) as place,
+            ):
                 joined = place.nwbfile if nwbfile is None else nwbfile
                 filled = _start(prepared) if joined is None else _join(prepared, joined)
                 complete_tables_without_masks(filled)
@@ -189,15 +196,27 @@ class Convertible(ABC):
         return place.path
 
     @contextmanager
-    def recorded(self, prepared: Prepared, how: WriteOptions) -> Iterator[WriteOptions]:
-        """Give settings of a write with the provenance of a conversion, which is then recorded."""
+    def recorded(
+        self, prepared: Prepared, how: WriteOptions, *, whole: bool = False
+    ) -> Iterator[WriteOptions]:
+        """Give settings of a write with the provenance of a conversion, which is then recorded.
+
+        Parameters
+        ----------
+        prepared : Prepared
+        how : WriteOptions
+        whole : bool
+            Whether every byte of the source files is hashed.
+        """
         streams = self.stated_streams()
         options = prepared.options if set(prepared.options) <= set(streams) else {}
         if set(streams) == {""}:
             options = {"": prepared.options}
         with witnessed() as witness:
             witness.notes.extend(self.notes)
-            provenance = ConversionProvenance(streams, options, prepared.metadata, witness)
+            provenance = ConversionProvenance(
+                streams, options, prepared.metadata, witness, whole=whole
+            )
             try:
                 yield attrs.evolve(how, provenance=provenance)
             finally:

@@ -19,9 +19,10 @@ import numpy as np
 
 from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.interfaces.witness import Witness
+from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.command import present_command
 from nwb_ophys.storage.file_hashes import BackgroundHashes, Sampling
-from nwb_ophys.storage.record import Provenance, versions
+from nwb_ophys.storage.record import Provenance
 
 # Files of a folder; those of a larger one are not listed.
 MOST_FILES = 100_000
@@ -123,16 +124,20 @@ class ConversionProvenance(Provenance):
         """End the hashing of source files."""
         self._hashes.stop()
 
-    def script(self) -> str:
-        """Return the text of ``general/source_script``: command and versions."""
-        lines = [f"# {name} {version}" for name, version in versions().items()]
+    def calls(self) -> Iterator[str]:
+        """Yield the command line, or the calls in Python, that made the file."""
         if present_command():
-            call = " ".join(_quoted(each) for each in ("nwb-ophys", *self._command()))
-        else:
-            call = "\n".join(self._calls())
-        return "\n".join(["# Written by nwb_ophys.", *lines, call])
+            yield " ".join(_quoted(each) for each in ("nwb-ophys", *self._command()))
+            return
+        for name in self._streams:
+            stream = self._stream(name)
+            source = ", ".join(f"{key}={_shown(v)}" for key, v in stream["source"].items())
+            options = ", ".join(f"{key}={_shown(v)}" for key, v in stream["options"].items())
+            if name:
+                yield f"# {name}"
+            yield f"{stream['class'].rpartition(':')[2]}({source}).run_conversion({options})"
 
-    def contents(self) -> dict[str, Any]:
+    def contents(self, backend: Backend) -> dict[str, Any]:
         """Return everything but the hashes of the datasets as plain data."""
         witness = Witness()
         for each in self._streams.values():
@@ -140,7 +145,7 @@ class ConversionProvenance(Provenance):
                 witness.add(own)
         witness.add(self._witness)
         found = {
-            **super().contents(),
+            **super().contents(backend),
             "command": ["nwb-ophys", *self._command()] if present_command() else None,
             "streams": [self._stream(name) for name in self._streams],
             "metadata": self._plain(self._metadata),
@@ -153,14 +158,6 @@ class ConversionProvenance(Provenance):
     def _command(self) -> list[str]:
         return [self._shortener.argument(each) for each in present_command()]
 
-    def _calls(self) -> Iterator[str]:
-        for name in self._streams:
-            stream = self._stream(name)
-            source = ", ".join(f"{key}={_shown(v)}" for key, v in stream["source"].items())
-            options = ", ".join(f"{key}={_shown(v)}" for key, v in stream["options"].items())
-            call = f"{stream['class'].rpartition(':')[2]}({source})"
-            yield f"{f'# {name}' if name else ''}\n{call}.run_conversion({options})".strip()
-
     def _stream(self, name: str) -> dict[str, Any]:
         interface = self._streams[name]
         options = {**getattr(interface, "default_options", {}), **self._options.get(name, {})}
@@ -172,7 +169,8 @@ class ConversionProvenance(Provenance):
         }
 
     def _opened_as(self, interface: Any) -> dict[str, Any]:
-        cls, source = type(interface), getattr(interface, "source", None)
+        cls: Any = type(interface)
+        source: Any = getattr(interface, "source", None)
         given = attrs.asdict(source, recurse=False) if attrs.has(type(source)) else {}
         return {
             "class": f"{cls.__module__}:{cls.__qualname__}",

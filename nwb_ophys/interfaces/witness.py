@@ -14,7 +14,7 @@ import attrs
 
 @attrs.define
 class Witness:
-    """What was noted while a recording was opened or converted.
+    """Notes and opened files of one recording or conversion.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The checksum Fletcher-32 of HDF5, for chunks whose compression has none of its own."""
+"""The checksum Fletcher-32 of HDF5, for chunks whose compression has no checksum."""
 
 from __future__ import annotations
 

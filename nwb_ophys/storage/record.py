@@ -13,14 +13,13 @@ import json
 import platform
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import metadata
 from typing import Any
 
 import attrs
 import numpy as np
 from hdmf.build import DatasetBuilder, GroupBuilder
 
-from nwb_ophys.storage.backends.base import Backend
+from nwb_ophys.storage.backends.base import Backend, package_versions
 from nwb_ophys.storage.hashes import ALGORITHM, DatasetHash, digest, hexadecimal
 from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import (
@@ -30,6 +29,7 @@ from nwb_ophys.storage.stored_objects import (
     canonical,
     plain,
 )
+from nwb_ophys.storage.verification import not_as_stored
 
 GROUP = "scratch"
 NAME = "nwb_ophys_record"
@@ -39,22 +39,15 @@ _NOTES = (
     "Record by nwb_ophys of how this file was written: versions, command, source files, notes and "
     "hashes, as JSON. 'nwb-ophys verify' compares the file with it."
 )
-_PACKAGES = ("nwb-ophys", "pynwb", "hdmf", "hdmf-zarr", "zarr", "h5py", "numpy", "roiextractors")
+_PACKAGES = ("nwb-ophys", "pynwb", "hdmf", "numpy", "roiextractors")
 _CHECK = "hash_of_this_record"
 
 
 @functools.cache
-def versions() -> dict[str, str]:
-    """Return the versions of Python, HDF5 and the packages that write a file."""
-    import h5py
-
-    found = {"python": platform.python_version(), "hdf5": h5py.version.hdf5_version}
-    for package in _PACKAGES:
-        try:
-            found[package.replace("-", "_")] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+def versions(backend: Backend) -> dict[str, str]:
+    """Return the versions of Python and of the packages that write a file."""
+    of_all = {"python": platform.python_version(), **package_versions(_PACKAGES)}
+    return {**of_all, **backend.versions()}
 
 
 def is_record(location: str) -> bool:
@@ -245,14 +238,18 @@ class Provenance:
     def __init__(self, action: str = "write") -> None:
         self.action = action
 
-    def script(self) -> str:
+    def script(self, backend: Backend) -> str:
         """Return the text of ``general/source_script``: command and versions."""
-        lines = [f"# {name} {version}" for name, version in versions().items()]
-        return "\n".join(["# Written by nwb_ophys.", *lines])
+        lines = [f"# {name} {version}" for name, version in versions(backend).items()]
+        return "\n".join(["# Written by nwb_ophys.", *lines, *self.calls()])
 
-    def contents(self) -> dict[str, Any]:
+    def calls(self) -> Iterable[str]:
+        """Return the command line, or the calls in Python, that made the file."""
+        return ()
+
+    def contents(self, backend: Backend) -> dict[str, Any]:
         """Return everything but the hashes as plain data; called when the data are written."""
-        return {"action": self.action, "written": now(), "versions": versions()}
+        return {"action": self.action, "written": now(), "versions": versions(backend)}
 
 
 @attrs.frozen(kw_only=True)
@@ -289,16 +286,23 @@ class Recorder:
     provenance : Provenance
     root : object
         Open root group of the file before the write.
+    checks : bool
+        Whether what hdmf wrote is read back and compared with its data.
     """
 
-    def __init__(self, storage: Backend, provenance: Provenance, root: Any) -> None:
-        self._storage, self._provenance = storage, provenance
+    def __init__(
+        self, storage: Backend, provenance: Provenance, root: Any, *, checks: bool = False
+    ) -> None:
+        self._storage, self._provenance, self._checks = storage, provenance, checks
         self._before = Inventory.of(storage.objects(root))
         self._location = ""
 
     def declare(self, root: GroupBuilder) -> None:
         """Add an empty record to the builders of the file, which hdmf writes."""
-        self._location = declare_record(root, self._provenance.script())
+        self._location = declare_record(root, self._script())
+
+    def _script(self) -> str | None:
+        return self._provenance.script(self._storage)
 
     def write(self, root: Any, hashes: Mapping[str, DatasetHash], given: Mapping[str, Any]) -> None:
         """Hash what hdmf wrote, and write the record.
@@ -328,12 +332,26 @@ class Recorder:
             if each.shape is None or each.path in hashes:
                 continue
             if self._before.shapes.get(each.path) != each.shape:
-                expected = expected_values(given.get(each.path), each)
-                values[each.path] = expected or each.values_hash()
-        contents = self._provenance.contents()
+                values[each.path] = self._hash_of(each, given.get(each.path))
+        contents = self._provenance.contents(self._storage)
         if self._before.shapes:
             contents["action"] = "append"
         return Record(contents=contents, datasets=hashes, values=values, attributes=attributes)
+
+    def _hash_of(self, stored: StoredObject, given: Any) -> str:
+        """Return the hash of the data that hdmf wrote, or of what is stored for other data.
+
+        Raises
+        ------
+        OutputError
+            If both were compared and differ.
+        """
+        expected = expected_values(given, stored)
+        if expected is None:
+            return stored.values_hash()
+        if self._checks and stored.values_hash() != expected:
+            raise not_as_stored(f"'{stored.path}'")
+        return expected
 
 
 class CopyRecorder(Recorder):
@@ -363,11 +381,16 @@ class CopyRecorder(Recorder):
         super().__init__(storage, provenance, root)
         self._origin = origin
 
+    def _script(self) -> None:
+        """Return no script: that of the original stays."""
+        return None
+
     def create(self, root: Any, hashes: Mapping[str, DatasetHash]) -> None:
         """Write a record to a file that hdmf has not written."""
         location = f"{GROUP}/{free_name(set(root.get(GROUP, ())))}"
-        text = self._record(root, hashes, {}).to_text()
-        self._storage.create_text(root, location, text, record_attributes())
+        record = self._record(root, hashes, {})
+        if record.values or record.attributes or record.datasets:  # else the old records state all
+            self._storage.create_text(root, location, record.to_text(), record_attributes())
 
     def _record(
         self, root: Any, hashes: Mapping[str, DatasetHash], given: Mapping[str, Any]
@@ -388,7 +411,7 @@ class CopyRecorder(Recorder):
             if stated is None or (stated != own and _is_intact(old, stated)):
                 values[each.path] = own
         new = {n: each for n, each in hashes.items() if n not in {*known.datasets, *known.values}}
-        contents = self._provenance.contents()
+        contents = self._provenance.contents(self._storage)
         return Record(contents=contents, datasets=new, values=values, attributes=attributes)
 
 

@@ -59,7 +59,7 @@ class StoredObject:
 
     @property
     def is_dataset(self) -> bool:
-        """Whether the object is a dataset with values."""
+        """Return whether the object is a dataset with values."""
         return self.read is not None
 
     def attributes_hash(self) -> str:

@@ -156,7 +156,9 @@ def filled_at_the_end(
         configuration = BackendConfiguration(backend=storage.name)
     planned: list[PlannedDataset] = []
     given: dict[str, Any] = {}
-    recorder = recorder or Recorder(storage, options.provenance or Provenance(), root_of(io))
+    recorder = recorder or Recorder(
+        storage, options.provenance or Provenance(), root_of(io), checks=options.verify
+    )
 
     def declare(root: GroupBuilder) -> bool:
         reattach(root, records or {})

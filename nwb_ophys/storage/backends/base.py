@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,6 +41,15 @@ class WrapperSettings:
     fill_value: Any = None
     foreign: str | None = None
     """Description of filters that only another backend has."""
+
+
+def package_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of the packages that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[package.replace("-", "_")] = metadata.version(package)
+    return found
 
 
 def stated_chunk_shape(settings: Mapping[str, Any]) -> Shape | None:
@@ -262,6 +272,10 @@ class Backend(ABC):
     def stored_datasets(self, io: Any) -> Iterator[tuple[str, DatasetBuilder]]:
         """Yield each dataset of an open file, with its path."""
         return dataset_builders(io.read_builder())
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the packages that write files of this backend."""
 
     @abstractmethod
     def open_root(self, path: Path) -> AbstractContextManager[Any]:

@@ -31,6 +31,7 @@ from nwb_ophys.storage.backends.base import (
     SinkTools,
     StoredSource,
     WrapperSettings,
+    package_versions,
     stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks, restore
@@ -255,6 +256,10 @@ class Hdf5Backend(Backend):
     def copy_except(self, source: Any, target: Any, declared: Mapping[str, Any]) -> None:
         """Copy an open file to an empty one, as it is stored; see :class:`Hdf5Copy`."""
         Hdf5Copy(source, target, declared).run()
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of HDF5 and h5py."""
+        return {"hdf5": h5py.version.hdf5_version, **package_versions(["h5py"])}
 
     def open_root(self, path: Path) -> h5py.File:
         """Open a file for reading, without its schemas."""
@@ -546,9 +551,8 @@ def _decoder(dataset: h5py.Dataset) -> Callable[[bytes], NDArray[np.uint8]] | No
     is_deflated = deflate in filters
 
     def decode(stored: bytes) -> NDArray[np.uint8]:
-        if has_checksum:
-            stored = _checked(stored)
-        raw = isal_zlib.decompress(stored, _ZLIB_WINDOW, size) if is_deflated else stored
+        data = _checked(stored) if has_checksum else stored
+        raw = isal_zlib.decompress(data, _ZLIB_WINDOW, size) if is_deflated else data
         return unshuffled(raw, itemsize)
 
     return decode
@@ -564,5 +568,5 @@ def _checked(stored: bytes) -> memoryview:
     """
     data = memoryview(stored)[:-CHECKSUM_BYTES]
     if fletcher32(data) != stored[-CHECKSUM_BYTES:]:
-        raise OSError("the checksum of a chunk (Fletcher-32) differs: the chunk is damaged")
+        raise OSError("The checksum of a chunk (Fletcher-32) differs; the chunk is damaged.")
     return data

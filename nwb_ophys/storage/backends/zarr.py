@@ -29,6 +29,7 @@ from nwb_ophys.storage.backends.base import (
     SinkTools,
     StoredSource,
     WrapperSettings,
+    package_versions,
     stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
@@ -242,6 +243,10 @@ class ZarrBackend(Backend):
     def stored_source(self, dataset: Any) -> ZarrSource:
         """Return an open array as a source."""
         return ZarrSource(dataset)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of hdmf-zarr, Zarr and its codecs."""
+        return package_versions(["hdmf-zarr", "zarr", "numcodecs"])
 
     def open_root(self, path: Path) -> AbstractContextManager[Any]:
         """Open a store for reading, without its schemas."""
