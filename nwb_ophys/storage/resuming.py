@@ -250,7 +250,7 @@ class Resumption:
         if reason is not None:
             self._start_again(reason)
             return False
-        self._adopted = found
+        self._adopted, self._has_commits = found, True
         for other in self._earlier[1:]:
             other.remove()
         self._earlier = []
@@ -264,7 +264,9 @@ class Resumption:
     ) -> Callable[[], Facts]:
         """Return the function that returns all facts; the metadata are looked at now."""
         known = {"the backend": self._storage.name}
-        known |= {f"the version of {name}": number for name, number in versions().items()}
+        known |= {
+            f"the version of {name}": number for name, number in versions(self._storage).items()
+        }
         known |= plan_facts(planned)
         if root is not None:
             filled = [each.location for each in planned]
