@@ -103,6 +103,7 @@ class Checkpoints:
         to_the_end(self._end)
         if is_kept or (is_complete and self._journal.is_open):
             to_the_end(self._finish)
+        self._journal.close()
         return self._number > 0 and not self._is_off
 
     def _finish(self) -> None:

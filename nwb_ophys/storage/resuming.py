@@ -250,7 +250,7 @@ class Resumption:
         if reason is not None:
             self._start_again(reason)
             return False
-        self._adopted = found
+        self._adopted, self._has_commits = found, True
         for other in self._earlier[1:]:
             other.remove()
         self._earlier = []

@@ -13,7 +13,7 @@ from hdmf.data_utils import DataChunkIterator, GenericDataChunkIterator
 from nwb_ophys import repack, write_nwbfile
 from nwb_ophys.errors import OutputError, SourceError
 from nwb_ophys.formats.numpy.interface import NumpyImagingInterface
-from nwb_ophys.storage import BackendConfiguration, get_backend, remove_debris
+from nwb_ophys.storage import BackendConfiguration, get_backend, remove_debris, resuming
 from nwb_ophys.storage.journal import Journal
 from nwb_ophys.storage.resuming import find_earlier
 
@@ -79,6 +79,19 @@ def test_a_write_may_be_interrupted_many_times(target, write):
         interrupted(write, target, stop=1)
     assert write(target, resume=True).reads == 2
     assert np.array_equal(read(target, DATA)[0], VALUES)
+
+
+def test_an_interrupt_before_the_first_block_keeps_the_earlier_part(target, write, monkeypatch):
+    interrupted(write, target)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resuming, "_restore", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            write(target, resume=True)
+    assert write(target, resume=True).reads == 2
 
 
 def test_other_threads_and_another_buffer_resume_too(target, write, backend):
