@@ -10,6 +10,7 @@ import importlib
 
 TYPE_CHECKING = False  # typing takes as long to import as the rest of this file
 if TYPE_CHECKING:
+    from nwb_ophys.certification import verify as verify
     from nwb_ophys.converter import OphysConverter as OphysConverter
     from nwb_ophys.errors import NwbOphysError as NwbOphysError
     from nwb_ophys.interfaces import BaseOphysInterface as BaseOphysInterface
@@ -38,6 +39,7 @@ _HOMES = {
     "detect": "nwb_ophys.registry",
     "open": "nwb_ophys.opening",
     "repack": "nwb_ophys.storage",
+    "verify": "nwb_ophys.certification",
     "write_nwbfile": "nwb_ophys.writers.run",
 }
 

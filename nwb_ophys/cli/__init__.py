@@ -27,8 +27,11 @@ def main(arguments: list[str] | None = None) -> None:
     signals.install()
     try:
         from nwb_ophys.cli.failures import run
+        from nwb_ophys.storage.command import stated_command
 
-        code = run(sys.argv[1:] if arguments is None else arguments, signals)
+        given = sys.argv[1:] if arguments is None else arguments
+        with stated_command(given):
+            code = run(given, signals)
         signals.leave(code)
     finally:
         signals.uninstall()

@@ -36,6 +36,13 @@ from nwb_ophys.storage import DEFAULT_BACKEND
     f"such as .zarr, or else {DEFAULT_BACKEND}]",
 )
 @shared.storage
+@click.option(
+    "--hash-sources",
+    is_flag=True,
+    help="Hash every byte of the source files for the record in the file, not only samples of "
+    "large files; see 'nwb-ophys verify'.",
+)
+@shared.resume
 @shared.no_progress
 @shared.debug
 def convert(
@@ -57,6 +64,8 @@ def convert(
     workers: int | None,
     verify: bool,
     plan: bool,
+    hash_sources: bool,
+    resume: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -113,6 +122,8 @@ def convert(
         configuration=storage,
         workers=workers,
         verify=verify,
+        hash_sources=hash_sources,
+        resume=resume,
         conversion_options=recording.conversion_options,
     )
     shared.say_written(written, recording.converter.interfaces)

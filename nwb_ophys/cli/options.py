@@ -56,6 +56,13 @@ all_in_one = click.option(
 
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 
+resume = click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on where an earlier run of the same command was killed; keep what is written when "
+    "this run is interrupted.",
+)
+
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 
 

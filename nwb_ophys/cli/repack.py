@@ -25,6 +25,7 @@ from nwb_ophys.cli import options as shared
 )
 @shared.storage
 @shared.overwrite
+@shared.resume
 @shared.no_progress
 @shared.debug
 def repack(
@@ -39,6 +40,7 @@ def repack(
     verify: bool,
     plan: bool,
     overwrite: bool,
+    resume: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -77,5 +79,6 @@ def repack(
         overwrite=overwrite,
         progress=not no_progress,
         verify=verify,
+        resume=resume,
     )
     shared.say(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")

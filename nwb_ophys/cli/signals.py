@@ -55,6 +55,7 @@ class Signals:
         self._before: dict[int, Any] = {}
         self._unraisable: Any = None
         self._completed_before: Any = None
+        self._kept_before: Any = None
 
     def install(self) -> None:
         """Handle the signals, except those that the process was started to ignore."""
@@ -62,7 +63,7 @@ class Signals:
 
         if threading.current_thread() is not threading.main_thread():
             return
-        self._completed_before = _last_completed()
+        self._completed_before, self._kept_before = _last_completed(), _last_kept()
         for number in (getattr(signal, name, None) for name in _WORDS):
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._on_signal)
@@ -92,9 +93,12 @@ class Signals:
         number = self.received[0] if self.received else signal.SIGINT
         if not self._is_said:
             self._is_said = True
-            path = _last_completed()
-            is_new = path is not None and path is not self._completed_before
-            left = f"'{path}' is complete." if is_new else "No incomplete file was left."
+            path, kept = _last_completed(), _last_kept()
+            left = "No incomplete file was left."
+            if path is not None and path is not self._completed_before:
+                left = f"'{path}' is complete."
+            elif kept is not None and kept is not self._kept_before:
+                left = f"The part of '{kept}' that was written is kept; run again with --resume."
             self._print(number, f"{_WORDS[signal.Signals(number).name]}. {left}\n")
         return 128 + number
 
@@ -168,6 +172,12 @@ def _last_completed() -> Any:
     """Return the last file that was completed, without importing the code that writes files."""
     atomic = sys.modules.get("nwb_ophys.storage.atomic")
     return getattr(atomic, "last_completed", lambda: None)()
+
+
+def _last_kept() -> Any:
+    """Return the last file that was kept to be resumed."""
+    resuming = sys.modules.get("nwb_ophys.storage.resuming")
+    return getattr(resuming, "last_kept", lambda: None)()
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:

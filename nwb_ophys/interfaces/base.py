@@ -28,6 +28,7 @@ from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
+from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.metadata import (
     DeepDict,
     FullMetadata,
@@ -277,7 +278,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         source = bind_positional(type(self).Source, args, source, name)
         self.source: Any = parse_arguments(type(self).Source, source, name, SourceArgumentError)
         self._check_paths()
-        self.extractor: Any = self.open(self.source)
+        with witnessed() as witness:
+            self.extractor: Any = self.open(self.source)
+        self.witness = witness
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"

@@ -41,7 +41,9 @@ def test_a_plane_segmentation_that_is_not_there_is_named():
 
 def test_a_renamed_plane_segmentation_may_be_described():
     given = {
-        "ImageSegmentation": {"plane_segmentations": [{"name": "Mine"}]},
+        "ImageSegmentation": {
+            "plane_segmentations": [{"name": "Mine", "imaging_plane": "ImagingPlane"}]
+        },
         "Fluorescence": {"Mine": {"raw": {"name": "Raw"}}},
     }
     with warnings.catch_warnings():
