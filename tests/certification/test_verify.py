@@ -361,9 +361,12 @@ def test_an_appended_stream_is_compared_too(raw, path):
     recording = simulate_recording(num_samples=30, num_rows=24, num_columns=34, num_cells=3)
     write_tiff(raw / "second.tif", recording.movie)
     second = TiffImagingInterface(raw / "second.tif", sampling_frequency=20.0)
+    metadata = second.get_metadata()
+    metadata["NWBFile"] |= METADATA["NWBFile"]
+    metadata["Ophys"]["TwoPhotonSeries"][0]["name"] = "Second"
     OphysConverter({"second": second}).run_conversion(
         path,
-        metadata={**METADATA, "Ophys": {"TwoPhotonSeries": [{"name": "Second"}]}},
+        metadata=metadata,
         append=True,
         progress=False,
     )
