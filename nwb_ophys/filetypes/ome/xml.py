@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -21,9 +20,8 @@ from nwb_ophys.filetypes.ome.model import (
     OmeImage,
     OmeInstrument,
 )
+from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
 from nwb_ophys.metadata import possible_number
-
-Element = ElementTree.Element
 
 
 def parse_ome_xml(path: Path, text: str) -> OmeDocument:
@@ -45,9 +43,8 @@ def parse_ome_xml(path: Path, text: str) -> OmeDocument:
         If the text is not OME-XML, or lacks the sizes or the order of an image.
     """
     try:
-        # Bytes, since the parser refuses a str that declares its encoding.
-        root = ElementTree.fromstring(text.strip().rstrip("\0").encode())
-    except ElementTree.ParseError as error:
+        root = parse_xml(text.strip().rstrip("\0"))
+    except XmlError as error:
         raise CorruptSourceError(
             f"'{path}': its OME-XML cannot be parsed ({error}); {COPY_AGAIN}."
         ) from error
