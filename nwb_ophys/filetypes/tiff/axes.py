@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from math import prod
 
 import attrs
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.filetypes.tiff.imagej import IMAGEJ_MARK, imagej_values
 from nwb_ophys.filetypes.tiff.table import PageTable
 from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
@@ -98,7 +98,7 @@ def _imagej_axes(description: str, num_pages: int) -> StatedAxes:
 def _shaped_axes(description: str, table: PageTable) -> StatedAxes:
     """Parse the JSON that tifffile writes: the shape of the array and possibly its axes."""
     try:
-        values = json.loads(description)
+        values = parse_source_json(description)
         shape = [int(size) for size in values["shape"]]
     except (ValueError, TypeError):
         return StatedAxes()

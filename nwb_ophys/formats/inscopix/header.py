@@ -8,7 +8,6 @@ Checked against files that Inscopix's own package ``isx`` 2.1 writes and reads.
 from __future__ import annotations
 
 import datetime
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
@@ -180,7 +180,7 @@ def _read_json(path: Path) -> tuple[dict[str, Any], int] | None:
     if text[:1] != b"{" or text[-1:] != b"\0":
         return None
     try:
-        content = json.loads(text[:-1])
+        content = parse_source_json(text[:-1])
     except ValueError:
         return None
     return (content, begin) if isinstance(content, dict) else None

@@ -6,7 +6,6 @@ attribute ``_ARRAY_DIMENSIONS`` (``dimension_names`` in Zarr format 3) names the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError
 
 _HEADERS = (".zarray", "zarr.json")
@@ -30,7 +30,7 @@ def read_zarr_shape(folder: Path) -> tuple[int, ...] | None:
     """
     for name in _HEADERS:
         try:
-            shape = json.loads((folder / name).read_text(encoding="utf-8"))["shape"]
+            shape = parse_source_json((folder / name).read_bytes())["shape"]
             return tuple(int(size) for size in shape)
         except (OSError, ValueError, LookupError, TypeError):
             continue
