@@ -194,7 +194,21 @@ def dump_yaml(value: Any, *, flow_style: bool | None = None) -> str:
     except RepresenterError as error:
         raise DocumentError(" ".join(str(error).split())) from error
     # The mark of the end of the document, which follows a single text or number.
-    return stream.getvalue().removesuffix("...\n")
+    written = stream.getvalue().removesuffix("...\n")
+    # Such characters are in double quotes, in which readers decode the code of each.
+    return written if written.isascii() else _NO_GLYPH.sub(_as_code, written)
+
+
+_NO_GLYPH = re.compile(
+    # Marks of direction, characters of no width and separators of lines, and private ones.
+    "[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff"
+    "\ufff0-\ufffb\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+)
+
+
+def _as_code(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 _TOO_LONG = f"it has more than {MAX_BYTES >> 20} MB"

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from nwb_ophys.cli.terminal import escape_foreign_output, say_lines
+
 _COMMANDS = {
     "convert": "Convert recordings into an NWB file.",
     "demo": "Simulate a small recording and convert it.",
@@ -51,5 +53,6 @@ def _debug_option(command: Any) -> Any:
 @click.pass_context
 def app(ctx: click.Context, debug: bool) -> None:
     """Convert calcium- and voltage-imaging recordings to NWB files."""
+    escape_foreign_output()
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        say_lines(ctx.get_help())

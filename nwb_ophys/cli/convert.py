@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say, say_lines
 from nwb_ophys.storage import DEFAULT_BACKEND
 
 
@@ -96,9 +97,10 @@ def convert(
     )
     if plan:
         nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
-        click.echo(plan_nwbfile(nwbfile, storage).to_yaml(), nl=False)
+        say_lines(plan_nwbfile(nwbfile, storage).to_yaml())
         return
-    click.echo("".join(f"{line}\n" for line in joined_files(recording)), nl=False)
+    for line in joined_files(recording):
+        say(line)
     written = recording.converter.run_conversion(
         output,
         metadata=metadata,

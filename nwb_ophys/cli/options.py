@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from nwb_ophys.cli.terminal import say, say_lines
 from nwb_ophys.errors import ArgumentError, OptionError, OutputError
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
@@ -186,6 +187,6 @@ def say_written(path: Path, streams: Iterable[str]) -> None:
     """Print the streams of a written file, a summary of its contents, and the next step."""
     from nwb_ophys.opening import summarise_file
 
-    click.echo(f"{path}: {', '.join(streams)}")
-    click.echo(summarise_file(path))
-    click.echo(f"Check it with: nwb-ophys inspect {path}")
+    say(f"{path}: {', '.join(streams)}")
+    say_lines(summarise_file(path))
+    say(f"Check it with: nwb-ophys inspect {path}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say, say_lines
 
 
 @click.command()
@@ -65,7 +66,7 @@ def repack(
         default_backend=backend_for_repack(path, output),
     )
     if plan:
-        click.echo(plan_repack(path, storage).to_yaml(), nl=False)
+        say_lines(plan_repack(path, storage).to_yaml())
         return
     written = rewrite(
         path,
@@ -76,7 +77,7 @@ def repack(
         progress=not no_progress,
         verify=verify,
     )
-    click.echo(f"{written}: {_size(written) / 1e6:.1f} MB, from {_size(path) / 1e6:.1f} MB")
+    say(f"{written}: {_size(written) / 1e6:.1f} MB, from {_size(path) / 1e6:.1f} MB")
 
 
 def _size(path: Path) -> int:
