@@ -16,6 +16,7 @@ import numpy as np
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
 from nwb_ophys.metadata import is_unset_clock, possible_number
 from nwb_ophys.paths import natural_order
@@ -219,6 +220,7 @@ def _channels(group: h5py.Group, parameters: Any) -> tuple[Channel, ...]:
     for dataset in _numbered_names(group, "Channel_"):
         if not isinstance(group[dataset], h5py.Dataset):
             continue
+        check_stored(group[dataset])
         name = _text(group, f"{dataset}_Name") or dataset
         taken = {channel.name for channel in found}
         prefix = f"{dataset}_Conversion_"
