@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, as_sentence
 from nwb_ophys.filetypes.hdf5_claims import check_stored
+from nwb_ophys.filetypes.matlab.claims import check_level5
 from nwb_ophys.optional import require_package
 
 
@@ -219,6 +220,7 @@ def _load_level5(path: Path, extra: str, names: Sequence[str] | None) -> dict[st
         raise CorruptSourceError(
             f"'{path}' is not a whole MATLAB file: it has neither MATLAB's header nor HDF5's."
         )
+    check_level5(path, names)
     reader = require_package("scipy.io", extra)
     try:
         return dict(reader.loadmat(path, variable_names=names))
