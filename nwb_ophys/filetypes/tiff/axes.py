@@ -68,6 +68,9 @@ def read_stated_axes(table: PageTable) -> StatedAxes:
     return StatedAxes()
 
 
+_MOST_DIGITS = 19
+
+
 def _stated(kind: str, sizes: Mapping[str, int], order: Sequence[str]) -> StatedAxes:
     """Return the axes in the given order, without axes of length 1."""
     axes = "".join(axis for axis in order if sizes[axis] > 1)
@@ -81,7 +84,7 @@ def _imagej_axes(description: str, num_pages: int) -> StatedAxes:
 
     def number(key: str) -> int:
         text = values.get(key, "1")
-        return max(int(text), 1) if text.isdigit() else 1
+        return max(int(text), 1) if text.isdigit() and len(text) < _MOST_DIGITS else 1
 
     sizes = {"C": number("channels"), "Z": number("slices"), "T": number("frames")}
     # A plain stack has "slices" too, which may mean time or depth; only a hyperstack is clear.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.zarr_claims import check_chunks, check_header
 
 _HEADERS = (".zarray", "zarr.json")
 
@@ -155,6 +156,7 @@ def _open(folder: Path) -> Any:
     if not any((folder / name).is_file() for name in _HEADERS):
         return None
     try:
+        check_header(folder)
         return zarr.open_array(str(folder), mode="r")
     except Exception as error:  # a damaged header can raise anything
         raise CorruptSourceError(
@@ -164,6 +166,8 @@ def _open(folder: Path) -> Any:
 
 def _read(folder: Path, array: Any, selection: Any) -> NDArray[Any]:
     try:
+        parts = (slice(None),) * array.ndim if selection is ... else selection
+        check_chunks(folder, array, parts)
         return np.asarray(array[selection])
     except Exception as error:  # a damaged chunk can raise anything
         raise CorruptSourceError(
