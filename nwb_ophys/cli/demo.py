@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
-from nwb_ophys.cli.terminal import say_lines
 
 
 @click.command()
@@ -22,4 +21,4 @@ def demo(folder: Path, overwrite: bool, debug: bool) -> None:
     """
     from nwb_ophys.cli.demo_recording import run_demo
 
-    run_demo(folder, overwrite=overwrite, say=say_lines)
+    run_demo(folder, overwrite=overwrite, say=shared.say)

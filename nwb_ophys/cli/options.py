@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nwb_ophys.cli.terminal import say, say_lines
+from nwb_ophys.cli.terminal import say_lines
 from nwb_ophys.errors import ArgumentError, OptionError, OutputError
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
@@ -55,6 +56,13 @@ all_in_one = click.option(
 )
 
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+
+resume = click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on where an earlier run of the same command was killed; keep what is written when "
+    "this run is interrupted.",
+)
 
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 
@@ -183,10 +191,23 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
     return found
 
 
+def say(text: str) -> None:
+    """Print lines; a reader that has ended, as ``| head`` does, does not stop the command.
+
+    Parameters
+    ----------
+    text : str
+        Nothing is printed if it is empty.
+    """
+    with suppress(BrokenPipeError):
+        if text:
+            say_lines(text)
+
+
 def say_written(path: Path, streams: Iterable[str]) -> None:
     """Print the streams of a written file, a summary of its contents, and the next step."""
     from nwb_ophys.opening import summarise_file
 
     say(f"{path}: {', '.join(streams)}")
-    say_lines(summarise_file(path))
+    say(summarise_file(path))
     say(f"Check it with: nwb-ophys inspect {path}")

@@ -104,7 +104,8 @@ def test_texts_in_files_are_escaped(run, tmp_path, monkeypatch, name):
 def test_only_one_module_of_the_command_line_prints():
     folder = Path(nwb_ophys.cli.__file__).parent
     for path in folder.glob("*.py"):
-        if path.name == "terminal.py":
+        # A handler of signals writes without buffers.
+        if path.name in ("terminal.py", "signals.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
