@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from nwb_ophys.cli.terminal import say_lines
 from nwb_ophys.errors import ArgumentError, OptionError, OutputError
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
@@ -219,7 +220,8 @@ def say(text: str) -> None:
         Nothing is printed if it is empty.
     """
     with suppress(BrokenPipeError):
-        click.echo(text, nl=bool(text))
+        if text:
+            say_lines(text)
 
 
 def say_written(path: Path, streams: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say_lines
 
 
 @click.command()
@@ -69,7 +70,7 @@ def repack(
         default_backend=backend_for_repack(path, output),
     )
     if plan:
-        click.echo(plan_repack(path, storage).to_yaml(), nl=False)
+        say_lines(plan_repack(path, storage).to_yaml())
         return
     written = rewrite(
         path,

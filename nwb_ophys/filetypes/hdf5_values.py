@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 
 _NONE = (b"NoneType", "NoneType", b"None", "None", b"", "")
 
@@ -63,7 +64,9 @@ class Hdf5Values:
             if place not in self.file:
                 return None
             stored = self.file[place]
-            return None if isinstance(stored, h5py.Dataset) and _is_none(stored) else stored
+            if isinstance(stored, h5py.Dataset):
+                return None if _is_none(stored) else check_stored(stored)
+            return stored
         except (OSError, RuntimeError, KeyError, UnicodeError) as error:
             raise _not_whole(self.path, error) from error
 

@@ -6,7 +6,6 @@ are JSON.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 import attrs
 import h5py
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 
 Result = TypeVar("Result")
@@ -273,7 +273,7 @@ class _ZarrGroup:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_source_json(path.read_bytes())
     except OSError:
         return {}
     return found if isinstance(found, dict) else {}
