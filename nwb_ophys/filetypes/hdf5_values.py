@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.trial import try_hdf5
 
 _NONE = (b"NoneType", "NoneType", b"None", "None", b"", "")
 
@@ -36,6 +37,7 @@ class Hdf5Values:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        try_hdf5(path)
         try:
             self.file = h5py.File(path, "r")
         except OSError as error:

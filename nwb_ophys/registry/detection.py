@@ -13,6 +13,7 @@ from nwb_ophys.errors import SourceNotFoundError
 from nwb_ophys.formats import builtin_rows
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, described, formats, get_format
+from nwb_ophys.trial import is_tried_damaged
 
 
 @attrs.frozen
@@ -242,7 +243,9 @@ def _of_ending(path: Path, rows: Sequence[FormatRow]) -> list[FormatRow]:
 def _damaged(probe: PathProbe, known: Sequence[FormatRow]) -> list[Path]:
     """Return the file if it has the ending of a format of this package but is damaged."""
     rows = [row for row in _of_ending(probe.path, known) if row.is_ours]
-    is_damaged = probe.is_file and any(row.load().is_damaged(probe) for row in rows)
+    is_damaged = probe.is_file and (
+        is_tried_damaged(probe.path) or any(row.load().is_damaged(probe) for row in rows)
+    )
     return [probe.path] if is_damaged else []
 
 

@@ -6,10 +6,17 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from nwb_ophys.errors import NwbOphysError, SourceArgumentError, UnknownFormatError, as_sentence
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    NwbOphysError,
+    SourceArgumentError,
+    UnknownFormatError,
+    as_sentence,
+)
 from nwb_ophys.formats.foreign import foreign_refusal
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, formats
+from nwb_ophys.trial import try_hdf5
 
 _MOST_ENDINGS = 4
 _MOST_FAULTS = 3
@@ -100,6 +107,11 @@ def _reasons_within(probe: PathProbe, ours: list[FormatRow], depth: int) -> Iter
 
 def _reason(probe: PathProbe, ours: list[FormatRow]) -> str | None:
     """Return why a file or folder cannot be read, if a format knows it."""
+    try:
+        if probe.is_file:
+            try_hdf5(probe.path)
+    except CorruptSourceError as error:
+        return str(error)
     for row in ours:
         reason = row.load().refusal(probe)
         if reason is not None:

@@ -23,6 +23,7 @@ from nwb_ophys.filetypes.matlab.variables import (
     SparseColumns,
 )
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.trial import is_tried_damaged
 
 # Fields by name, with the shape where it is known without reading the values.
 Fields = dict[str, tuple[int, ...] | None]
@@ -54,7 +55,7 @@ def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
     dict of str to dict of str to (tuple of int or None)
         The fields of each struct, in MATLAB's order of axes; under the empty name the variables.
     """
-    if path.suffix.lower() != ".mat" or not path.is_file():
+    if path.suffix.lower() != ".mat" or not path.is_file() or is_tried_damaged(path):
         return None
     try:
         if h5py.is_hdf5(path):
@@ -130,7 +131,7 @@ def read_matlab_objects(path: Path) -> dict[str, str]:
     path : pathlib.Path
         As for :func:`read_matlab_outline`. Objects of MATLAB's own classes are left out.
     """
-    if path.suffix.lower() != ".mat" or not path.is_file():
+    if path.suffix.lower() != ".mat" or not path.is_file() or is_tried_damaged(path):
         return {}
     try:
         found = _hdf5_objects(path) if h5py.is_hdf5(path) else _level5_objects(path)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, as_sentence
 from nwb_ophys.optional import require_package
+from nwb_ophys.trial import try_hdf5
 
 
 class StoredArray:
@@ -197,6 +198,7 @@ class MatlabFile:
         try:
             if path.is_dir():
                 raise OSError("it is a folder.")
+            try_hdf5(path)
             if h5py.is_hdf5(path):
                 self._file = h5py.File(path, "r")
                 self.variables = MatlabStruct(self._file)

@@ -19,6 +19,7 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
 from nwb_ophys.metadata import is_unset_clock, possible_number
 from nwb_ophys.paths import natural_order
+from nwb_ophys.trial import try_hdf5
 
 # Files contain both the micro sign and the Greek letter mu.
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "\u00b5m": 1e-6, "\u03bcm": 1e-6, "nm": 1e-9}
@@ -153,6 +154,7 @@ def open_mesc(path: Path) -> h5py.File:
         When it is truncated, or is not an HDF5 file.
     """
     require_file(path, "a .mesc file")
+    try_hdf5(path)
     try:
         return h5py.File(path, "r")
     except OSError as error:

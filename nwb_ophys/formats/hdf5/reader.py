@@ -21,6 +21,7 @@ from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unr
 from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
+from nwb_ophys.trial import try_hdf5
 
 # Name that CaImAn gives to the dataset.
 USUAL_NAME = "mov"
@@ -183,6 +184,7 @@ def open_hdf5(path: Path) -> h5py.File:
     CorruptSourceError
         When it is truncated, or is not an HDF5 file.
     """
+    try_hdf5(path)
     try:
         return h5py.File(path, "r")
     except OSError as error:

@@ -1,0 +1,187 @@
+"""The process that opens HDF5 files first, so that a damaged one cannot take the caller with it.
+
+A process of its own runs this file. It imports h5py and nothing of this package, reads the path of a
+file per line, and answers ``.`` while it makes progress and ``done`` at the end. A damaged file makes
+the library of HDF5 crash or run for ever, which ends this process and no other. Errors that h5py
+raises are of no interest here: the caller meets them as well.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+# The process ends itself if it makes no progress for so long, in case its parent was killed.
+_ORPHAN_SECONDS = 900
+_PROGRESS_SECONDS = 0.2
+# Values of datasets are read if they are texts, lists or references, whose parts lie in several
+# places of the file, or few numbers. The others are read block by block by the caller.
+_MOST_PART_BYTES = 64_000_000
+_MOST_NUMBER_BYTES = 1_000_000
+_MOST_REFERENCES = 100_000
+_MEMORY_BYTES = 2_000_000_000
+
+
+class Progress:
+    """Reports of progress, at most five per second.
+
+    Parameters
+    ----------
+    report : callable
+        Takes no arguments.
+    """
+
+    def __init__(self, report: Callable[[], None]) -> None:
+        self._report, self._last = report, time.monotonic()
+
+    def __call__(self, *_: Any) -> None:
+        now = time.monotonic()
+        if now - self._last > _PROGRESS_SECONDS:
+            self._last = now
+            self._report()
+
+
+def walk(path: str, progress: Callable[..., None]) -> None:
+    """Touch everything in an HDF5 file that a reader touches before it reads blocks of data.
+
+    Parameters
+    ----------
+    path : str
+    progress : callable
+        Called after each object and each chunk.
+    """
+    import h5py
+
+    with suppress(Exception), h5py.File(path, "r") as file:
+        seen: set[Any] = set()
+        pending: list[Any] = [file["/"]]
+        while pending:
+            found = pending.pop()
+            with suppress(Exception):
+                key = _address(found)
+                if key in seen:
+                    continue
+                seen.add(key)
+            progress()
+            _touch_attributes(found, progress)
+            with suppress(Exception):
+                if isinstance(found, h5py.Dataset):
+                    _touch_dataset(found, progress)
+                elif isinstance(found, h5py.Group):
+                    pending += _children(found, progress)
+
+
+def _address(found: Any) -> Any:
+    import h5py
+
+    info = h5py.h5o.get_info(found.id)
+    return info.fileno, info.addr
+
+
+def _children(group: Any, progress: Callable[..., None]) -> Iterator[Any]:
+    """Yield the objects of a group; links to other files are not followed."""
+    import h5py
+
+    for name in group:
+        progress()
+        with suppress(Exception):
+            if not isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+                yield group[name]
+
+
+def _touch_attributes(found: Any, progress: Callable[..., None]) -> None:
+    with suppress(Exception):
+        for name in found.attrs:
+            progress()
+            with suppress(Exception):
+                found.attrs[name]
+
+
+def _touch_dataset(dataset: Any, progress: Callable[..., None]) -> None:
+    """Touch type, shape, settings and index of a dataset, and the values if they are in parts."""
+    plist = dataset.id.get_create_plist()
+    for number in range(plist.get_nfilters()):
+        plist.get_filter(number)
+    for value in ("shape", "dtype", "maxshape", "chunks", "fillvalue", "is_virtual", "external"):
+        with suppress(Exception):
+            getattr(dataset, value)
+    with suppress(Exception):
+        if dataset.chunks is not None:
+            dataset.id.chunk_iter(progress)
+    if dataset.is_virtual or dataset.external or not dataset.size:
+        return
+    is_in_parts = dataset.dtype.hasobject
+    most = _MOST_PART_BYTES if is_in_parts else _MOST_NUMBER_BYTES
+    if dataset.size * dataset.dtype.itemsize <= most:
+        values = dataset[()]
+        progress()
+        if is_in_parts:
+            _touch_references(dataset, values, progress)
+
+
+def _touch_references(dataset: Any, values: Any, progress: Callable[..., None]) -> None:
+    import h5py
+
+    if h5py.check_ref_dtype(dataset.dtype) is not h5py.Reference:
+        return
+    values = [values] if isinstance(values, h5py.Reference) else values.ravel()[:_MOST_REFERENCES]
+    for reference in values:
+        progress()
+        with suppress(Exception):
+            dataset.file[reference].name  # noqa: B018
+
+
+def _limit() -> None:
+    """Keep a damaged file from filling the memory, and a crash from leaving a core file."""
+    with suppress(Exception):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with open("/proc/self/statm", encoding="ascii") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        most = used + _MEMORY_BYTES
+        if hard == resource.RLIM_INFINITY or most < hard:
+            resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    if sys.platform == "win32":
+        import ctypes
+
+        ctypes.windll.kernel32.SetErrorMode(0x0001 | 0x0002)  # no dialog after a crash
+
+
+def main() -> None:
+    """Answer the paths on the standard input until it ends."""
+    import signal
+
+    import h5py  # noqa: F401  imported before the first answer, which says that the process works
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, which then ends this
+    _limit()
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        _answer("ready")
+        for line in sys.stdin:
+            faulthandler.dump_traceback_later(_ORPHAN_SECONDS, exit=True, file=nowhere)
+            walk(json.loads(line), Progress(lambda: _go_on(nowhere)))
+            faulthandler.cancel_dump_traceback_later()
+            _answer("done")
+    # The library itself may run for ever while it ends.
+    os._exit(0)
+
+
+def _go_on(nowhere: Any) -> None:
+    faulthandler.dump_traceback_later(_ORPHAN_SECONDS, exit=True, file=nowhere)
+    _answer(".")
+
+
+def _answer(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
