@@ -1,13 +1,14 @@
 """The process that opens HDF5 files first, so that a damaged one cannot take the caller with it.
 
-A process of its own runs this file. It imports h5py and nothing of this package, reads the path of a
-file per line, and answers ``.`` while it makes progress and ``done`` at the end. A damaged file makes
-the library of HDF5 crash or run for ever, which ends this process and no other. Errors that h5py
-raises are of no interest here: the caller meets them as well.
+A process of its own runs this file. It imports h5py and nothing of this package, reads the path
+of a file per line, and answers ``.`` while it makes progress and ``done`` at the end. A damaged
+file makes the library of HDF5 crash or run for ever, which ends this process and no other. Errors
+that h5py raises are of no interest here: the caller meets them as well.
 """
 
 from __future__ import annotations
 
+import collections
 import faulthandler
 import json
 import os
@@ -15,11 +16,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 # The process ends itself if it makes no progress for so long, in case its parent was killed.
 _ORPHAN_SECONDS = 900
 _PROGRESS_SECONDS = 0.2
+_MOST_SECONDS = 10.0
 # Values of datasets are read if they are texts, lists or references, whose parts lie in several
 # places of the file, or few numbers. The others are read block by block by the caller.
 _MOST_PART_BYTES = 64_000_000
@@ -29,7 +32,7 @@ _MEMORY_BYTES = 2_000_000_000
 
 
 class Progress:
-    """Reports of progress, at most five per second.
+    """Reports of progress, at most five per second, and the time that the walk may take.
 
     Parameters
     ----------
@@ -38,31 +41,39 @@ class Progress:
     """
 
     def __init__(self, report: Callable[[], None]) -> None:
-        self._report, self._last = report, time.monotonic()
+        self._report, self._first = report, time.monotonic()
+        self._last = self._first
 
-    def __call__(self, *_: Any) -> None:
+    @property
+    def is_enough(self) -> bool:
+        """Return whether the walk took its time; the rest of a huge file stays untouched."""
+        return time.monotonic() - self._first > _MOST_SECONDS
+
+    def __call__(self, *_: Any) -> bool | None:
+        """Report progress; return True, which ends a visit of chunks, where it is enough."""
         now = time.monotonic()
         if now - self._last > _PROGRESS_SECONDS:
             self._last = now
             self._report()
+        return True if now - self._first > _MOST_SECONDS else None
 
 
-def walk(path: str, progress: Callable[..., None]) -> None:
+def walk(path: str, progress: Progress) -> None:
     """Touch everything in an HDF5 file that a reader touches before it reads blocks of data.
 
     Parameters
     ----------
     path : str
-    progress : callable
+    progress : Progress
         Called after each object and each chunk.
     """
     import h5py
 
     with suppress(Exception), h5py.File(path, "r") as file:
         seen: set[Any] = set()
-        pending: list[Any] = [file["/"]]
-        while pending:
-            found = pending.pop()
+        pending: collections.deque[Any] = collections.deque([file["/"]])
+        while pending and not progress.is_enough:
+            found = pending.popleft()
             with suppress(Exception):
                 key = _address(found)
                 if key in seen:
@@ -84,26 +95,29 @@ def _address(found: Any) -> Any:
     return info.fileno, info.addr
 
 
-def _children(group: Any, progress: Callable[..., None]) -> Iterator[Any]:
+def _children(group: Any, progress: Progress) -> Iterator[Any]:
     """Yield the objects of a group; links to other files are not followed."""
     import h5py
 
-    for name in group:
-        progress()
+    # References of MATLAB lie in a group of their own, and may be millions.
+    for name in sorted(group, key=lambda each: each.startswith("#")):
+        if progress():
+            return
         with suppress(Exception):
             if not isinstance(group.get(name, getlink=True), h5py.ExternalLink):
                 yield group[name]
 
 
-def _touch_attributes(found: Any, progress: Callable[..., None]) -> None:
+def _touch_attributes(found: Any, progress: Progress) -> None:
     with suppress(Exception):
         for name in found.attrs:
-            progress()
+            if progress():
+                return
             with suppress(Exception):
                 found.attrs[name]
 
 
-def _touch_dataset(dataset: Any, progress: Callable[..., None]) -> None:
+def _touch_dataset(dataset: Any, progress: Progress) -> None:
     """Touch type, shape, settings and index of a dataset, and the values if they are in parts."""
     plist = dataset.id.get_create_plist()
     for number in range(plist.get_nfilters()):
@@ -125,14 +139,15 @@ def _touch_dataset(dataset: Any, progress: Callable[..., None]) -> None:
             _touch_references(dataset, values, progress)
 
 
-def _touch_references(dataset: Any, values: Any, progress: Callable[..., None]) -> None:
+def _touch_references(dataset: Any, values: Any, progress: Progress) -> None:
     import h5py
 
     if h5py.check_ref_dtype(dataset.dtype) is not h5py.Reference:
         return
     values = [values] if isinstance(values, h5py.Reference) else values.ravel()[:_MOST_REFERENCES]
     for reference in values:
-        progress()
+        if progress():
+            return
         with suppress(Exception):
             dataset.file[reference].name  # noqa: B018
 
@@ -143,8 +158,7 @@ def _limit() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        with open("/proc/self/statm", encoding="ascii") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
+        used = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         most = used + _MEMORY_BYTES
         if hard == resource.RLIM_INFINITY or most < hard:
@@ -163,7 +177,7 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, which then ends this
     _limit()
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         _answer("ready")
         for line in sys.stdin:
             faulthandler.dump_traceback_later(_ORPHAN_SECONDS, exit=True, file=nowhere)

@@ -14,10 +14,6 @@ from nwb_ophys.trial.server import CannotStartError, TrialProcess
 SWITCH = "NWB_OPHYS_TRIAL"
 """Environment variable; ``0`` opens files without a trial."""
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# HDF5 looks for its signature at 0, 512, 1024, 2048, … bytes.
-_FIRST_USER_BLOCK = 512
-
 _Key = tuple[str, int, int, int, int]
 
 
@@ -55,7 +51,7 @@ _TRIALS = _Trials()
 
 def _renew() -> None:
     """Begin again in a forked process, whose parent may hold the lock and owns the process."""
-    global _TRIALS  # noqa: PLW0603
+    global _TRIALS
     known = _TRIALS.faults
     _TRIALS = _Trials()
     _TRIALS.faults = dict(known)
@@ -68,8 +64,9 @@ if hasattr(os, "register_at_fork"):
 def try_hdf5(path: str | Path) -> None:
     """Open an HDF5 file in another process, unless that was done before in this run.
 
-    Files that are not HDF5 are not opened. The variable ``NWB_OPHYS_TRIAL=0`` of the environment
-    switches the trials off. If no process can be started, a warning says so, once.
+    A file that is not HDF5 does no harm to the process. The environment variable
+    ``NWB_OPHYS_TRIAL=0`` switches the trials off. If no process can be started, a warning says so,
+    once.
 
     Parameters
     ----------
@@ -99,40 +96,40 @@ def is_tried_damaged(path: Path) -> bool:
     return _fault(path) is not None
 
 
+def was_found_damaged(path: Path) -> bool:
+    """Return whether an earlier trial of this run found a file damaged; opens no file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    """
+    try:
+        return _TRIALS.faults.get(_key(path, path.stat())) is not None
+    except OSError:
+        return False
+
+
 def _fault(path: Path) -> str | None:
     if os.environ.get(SWITCH, "").strip().lower() in ("0", "false", "no", "off"):
         return None
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or not _has_signature(path, found.st_size):
+        if not stat.S_ISREG(found.st_mode):
             return None
+        return _TRIALS.fault(path, _key(path, found))
     except OSError:  # which the caller meets as well
         return None
-    key = (
-        os.path.realpath(path),
-        found.st_dev,
-        found.st_ino,
-        found.st_size,
-        found.st_mtime_ns,
-    )
-    return _TRIALS.fault(path, key)
 
 
-def _has_signature(path: Path, num_bytes: int) -> bool:
-    """Return whether HDF5 finds its signature; reading also fetches a file from an archive."""
-    with path.open("rb") as file:
-        place = 0
-        while place < num_bytes:
-            file.seek(place)
-            if file.read(len(_SIGNATURE)) == _SIGNATURE:
-                return True
-            place = place * 2 or _FIRST_USER_BLOCK
-    return False
+def _key(path: Path, found: os.stat_result) -> _Key:
+    """Return a key that is another one after a file has changed or was replaced."""
+    state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    return (os.path.realpath(path), *state)
 
 
 def _warn_of_no_trial(path: Path, error: CannotStartError) -> None:
     warnings.warn(
-        f"'{path}' is opened without a trial in another process, which cannot be started: {error}. "
+        f"'{path}' is opened without a trial in another process, which cannot be started: {error} "
         f"A damaged HDF5 file could end this program without an error. {SWITCH}=0 hides this note.",
         UserWarning,
         stacklevel=5,

@@ -1,4 +1,4 @@
-"""The process that tries files: its start, its limits of time, and its end."""
+"""Start, limits of time and end of the process that tries files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from nwb_ophys.errors import as_sentence
+
 _CHILD = Path(__file__).with_name("child.py")
 # The environment must not decide what the process runs, so it gets the paths of this process.
-_CODE = "import sys; sys.path[:] = sys.argv[2:]; import runpy; runpy.run_path(sys.argv[1], run_name='__main__')"
+_CODE = (
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "import runpy; runpy.run_path(sys.argv[1], run_name='__main__')"
+)
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 # Limits without any progress: of computing, which only an endless loop does for so long, and of all
@@ -49,12 +54,12 @@ class TrialProcess:
         atexit.register(self.end)
         if self._next(_START_SECONDS, None) != "ready":
             self.end()
-            raise CannotStartError("it does not answer")
+            raise CannotStartError("It does not answer.")
 
     @staticmethod
     def _started() -> subprocess.Popen[str]:
         if not sys.executable or getattr(sys, "frozen", False):
-            raise CannotStartError("this program has no Python of its own to start")
+            raise CannotStartError("This program has no Python of its own to start.")
         # Without threads of numerical libraries, whose memory would count.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         command = [sys.executable, "-c", _CODE, str(_CHILD), *filter(None, sys.path)]
@@ -69,7 +74,7 @@ class TrialProcess:
                 env=environment,
             )
         except (OSError, ValueError, RuntimeError) as error:
-            raise CannotStartError(str(error)) from error
+            raise CannotStartError(as_sentence(error)) from error
 
     def _read(self) -> None:
         output = self._process.stdout
@@ -80,7 +85,7 @@ class TrialProcess:
 
     @property
     def is_usable(self) -> bool:
-        """Whether the process runs, and belongs to this process and not to its parent."""
+        """Return whether the process runs, and belongs to this process and not to its parent."""
         return self.owner == os.getpid() and self._process.poll() is None
 
     def fault(self, path: Path) -> str | None:
@@ -99,8 +104,8 @@ class TrialProcess:
     def _fault(self, path: Path) -> str | None:
         seconds = path.stat().st_size * _SECONDS_PER_BYTE
         try:
-            assert self._process.stdin is not None  # noqa: S101
-            self._process.stdin.write(json.dumps(os.path.abspath(path)) + "\n")
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(os.path.realpath(path)) + "\n")
             self._process.stdin.flush()
         except OSError:
             self.end()

@@ -55,11 +55,11 @@ def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
     dict of str to dict of str to (tuple of int or None)
         The fields of each struct, in MATLAB's order of axes; under the empty name the variables.
     """
-    if path.suffix.lower() != ".mat" or not path.is_file() or is_tried_damaged(path):
+    if path.suffix.lower() != ".mat" or not path.is_file():
         return None
     try:
         if h5py.is_hdf5(path):
-            return _hdf5_outline(path)
+            return None if is_tried_damaged(path) else _hdf5_outline(path)
         return _level5_outline(path)
     except (OSError, RuntimeError, KeyError, ValueError, struct.error, zlib.error):
         return None
@@ -131,10 +131,13 @@ def read_matlab_objects(path: Path) -> dict[str, str]:
     path : pathlib.Path
         As for :func:`read_matlab_outline`. Objects of MATLAB's own classes are left out.
     """
-    if path.suffix.lower() != ".mat" or not path.is_file() or is_tried_damaged(path):
+    if path.suffix.lower() != ".mat" or not path.is_file():
         return {}
     try:
-        found = _hdf5_objects(path) if h5py.is_hdf5(path) else _level5_objects(path)
+        if h5py.is_hdf5(path):
+            found = {} if is_tried_damaged(path) else _hdf5_objects(path)
+        else:
+            found = _level5_objects(path)
     except (OSError, RuntimeError, KeyError, ValueError, struct.error, zlib.error):
         return {}
     return {name: kind for name, kind in found.items() if kind not in _OWN_CLASSES}

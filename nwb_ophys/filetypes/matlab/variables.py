@@ -198,8 +198,8 @@ class MatlabFile:
         try:
             if path.is_dir():
                 raise OSError("it is a folder.")
-            try_hdf5(path)
             if h5py.is_hdf5(path):
+                try_hdf5(path)
                 self._file = h5py.File(path, "r")
                 self.variables = MatlabStruct(self._file)
             else:

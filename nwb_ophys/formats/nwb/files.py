@@ -86,7 +86,7 @@ def read_nwb(path: Path, read: Callable[[Any], Result | None]) -> Result | None:
     try:
         if path.is_dir():
             return read(_ZarrGroup(path)) if (path / ".zgroup").is_file() else None
-        if not path.is_file() or is_tried_damaged(path) or not h5py.is_hdf5(path):
+        if not path.is_file() or not h5py.is_hdf5(path) or is_tried_damaged(path):
             return None
         with h5py.File(path, "r") as file:
             return read(_Hdf5Group(file))
