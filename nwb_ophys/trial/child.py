@@ -1,9 +1,10 @@
 """The process that opens HDF5 files first, so that a damaged one cannot take the caller with it.
 
 A process of its own runs this file. It imports h5py and nothing of this package, reads the path
-of a file per line, and answers ``.`` while it makes progress and ``done`` at the end. A damaged
-file makes the library of HDF5 crash or run for ever, which ends this process and no other. Errors
-that h5py raises are of no interest here: the caller meets them as well.
+of a file per line, and answers ``.`` while it makes progress and at the end a JSON list of the
+members that have a name but cannot be opened. A damaged file makes the library of HDF5 crash or run
+for ever, which ends this process and no other. Other errors that h5py raises are of no interest
+here: the caller meets them as well.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Progress:
         return True if now - self._first > _MOST_SECONDS else None
 
 
-def walk(path: str, progress: Progress) -> None:
+def walk(path: str, progress: Progress) -> list[str]:
     """Touch everything in an HDF5 file that a reader touches before it reads blocks of data.
 
     Parameters
@@ -66,9 +67,15 @@ def walk(path: str, progress: Progress) -> None:
     path : str
     progress : Progress
         Called after each object and each chunk.
+
+    Returns
+    -------
+    list of str
+        Places of members that cannot be opened, or whose own members cannot be listed.
     """
     import h5py
 
+    lost: list[str] = []
     with suppress(Exception), h5py.File(path, "r") as file:
         seen: set[Any] = set()
         pending: collections.deque[Any] = collections.deque([file["/"]])
@@ -80,12 +87,13 @@ def walk(path: str, progress: Progress) -> None:
                     continue
                 seen.add(key)
             progress()
-            _touch_attributes(found, progress)
+            _touch_attributes(found, progress, lost)
             with suppress(Exception):
                 if isinstance(found, h5py.Dataset):
                     _touch_dataset(found, progress)
                 elif isinstance(found, h5py.Group):
-                    pending += _children(found, progress)
+                    pending += _children(found, progress, lost)
+    return lost
 
 
 def _address(found: Any) -> Any:
@@ -95,26 +103,40 @@ def _address(found: Any) -> Any:
     return info.fileno, info.addr
 
 
-def _children(group: Any, progress: Progress) -> Iterator[Any]:
-    """Yield the objects of a group; links to other files are not followed."""
+def _children(group: Any, progress: Progress, lost: list[str]) -> Iterator[Any]:
+    """Yield the objects of a group; soft links, and links to other files, are not followed."""
     import h5py
 
+    try:
+        names = sorted(group, key=lambda each: each.startswith("#"))
+    except Exception:
+        lost.append(f"{group.name}/…".replace("//", "/"))
+        return
     # References of MATLAB lie in a group of their own, and may be millions.
-    for name in sorted(group, key=lambda each: each.startswith("#")):
+    for name in names:
         if progress():
             return
-        with suppress(Exception):
-            if not isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-                yield group[name]
+        try:
+            is_own = isinstance(group.get(name, getlink=True), h5py.HardLink)
+            child = group[name] if is_own else None
+        except TypeError:  # a link or an object that only other programs know
+            continue
+        except Exception:
+            lost.append(f"{group.name}/{name}".replace("//", "/"))
+            continue
+        if child is not None:
+            yield child
 
 
-def _touch_attributes(found: Any, progress: Progress) -> None:
-    with suppress(Exception):
+def _touch_attributes(found: Any, progress: Progress, lost: list[str]) -> None:
+    try:
         for name in found.attrs:
             if progress():
                 return
             with suppress(Exception):
                 found.attrs[name]
+    except Exception:
+        lost.append(f"the attributes of {found.name}")
 
 
 def _touch_dataset(dataset: Any, progress: Progress) -> None:
@@ -181,9 +203,9 @@ def main() -> None:
         _answer("ready")
         for line in sys.stdin:
             faulthandler.dump_traceback_later(_ORPHAN_SECONDS, exit=True, file=nowhere)
-            walk(json.loads(line), Progress(lambda: _go_on(nowhere)))
+            lost = walk(json.loads(line), Progress(lambda: _go_on(nowhere)))
             faulthandler.cancel_dump_traceback_later()
-            _answer("done")
+            _answer(json.dumps(lost))
     # The library itself may run for ever while it ends.
     os._exit(0)
 

@@ -6,14 +6,16 @@ import os
 import stat
 import threading
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.trial.server import CannotStartError, TrialProcess
+from nwb_ophys.trial.server import CannotStartError, TrialProcess, TrialResult
 
 SWITCH = "NWB_OPHYS_TRIAL"
 """Environment variable; ``0`` opens files without a trial."""
 
+_MOST_SHOWN = 5
 _Key = tuple[str, int, int, int, int]
 
 
@@ -22,28 +24,32 @@ class _Trials:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.faults: dict[_Key, str | None] = {}
+        self.results: dict[_Key, TrialResult] = {}
         self.process: TrialProcess | None = None
         self.is_possible = True
 
-    def fault(self, path: Path, key: _Key) -> str | None:
-        """Return how the library fails on a file; each file is tried once."""
+    def result(self, path: Path, key: _Key) -> TrialResult:
+        """Return how the library fares with a file; each file is tried once."""
         with self.lock:
-            if key not in self.faults and self.is_possible:
-                try:
-                    self.faults[key] = self._try(path)
-                except CannotStartError as error:
-                    self.is_possible = False
-                    _warn_of_no_trial(path, error)
-            return self.faults.get(key)
+            if key in self.results:
+                return self.results[key]
+            try:
+                found = self._try(path) if self.is_possible else TrialResult()
+            except CannotStartError as error:
+                self.is_possible, found = False, TrialResult()
+                _warn_of_no_trial(path, error)
+            self.results[key] = found
+        if found.lost:
+            _warn_of_lost(path, found.lost)
+        return found
 
-    def _try(self, path: Path) -> str | None:
+    def _try(self, path: Path) -> TrialResult:
         if self.process is None or not self.process.is_usable:
             if self.process is not None:
                 self.process.end()
             self.process = None
             self.process = TrialProcess()
-        return self.process.fault(path)
+        return self.process.result(path)
 
 
 _TRIALS = _Trials()
@@ -52,9 +58,9 @@ _TRIALS = _Trials()
 def _renew() -> None:
     """Begin again in a forked process, whose parent may hold the lock and owns the process."""
     global _TRIALS
-    known = _TRIALS.faults
+    known = _TRIALS.results
     _TRIALS = _Trials()
-    _TRIALS.faults = dict(known)
+    _TRIALS.results = dict(known)
 
 
 if hasattr(os, "register_at_fork"):
@@ -76,10 +82,15 @@ def try_hdf5(path: str | Path) -> None:
     ------
     CorruptSourceError
         If the library of HDF5 crashes on the file or runs without end.
+
+    Warns
+    -----
+    UserWarning
+        When members of the file cannot be opened; names them.
     """
     path = Path(path)
-    fault = _fault(path)
-    if fault is not None:
+    fault = _result(path).fault
+    if fault:
         raise CorruptSourceError(
             f"'{path}' is damaged: the HDF5 library {fault} when it opened the file, which was "
             "tried in another process. Copy the file again from where it was recorded."
@@ -93,7 +104,7 @@ def is_tried_damaged(path: Path) -> bool:
     ----------
     path : pathlib.Path
     """
-    return _fault(path) is not None
+    return bool(_result(path).fault)
 
 
 def was_found_damaged(path: Path) -> bool:
@@ -104,27 +115,39 @@ def was_found_damaged(path: Path) -> bool:
     path : pathlib.Path
     """
     try:
-        return _TRIALS.faults.get(_key(path, path.stat())) is not None
+        found = _TRIALS.results.get(_key(path, path.stat()))
     except OSError:
         return False
+    return found is not None and bool(found.fault)
 
 
-def _fault(path: Path) -> str | None:
+def _result(path: Path) -> TrialResult:
     if os.environ.get(SWITCH, "").strip().lower() in ("0", "false", "no", "off"):
-        return None
+        return TrialResult()
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            return None
-        return _TRIALS.fault(path, _key(path, found))
+            return TrialResult()
+        return _TRIALS.result(path, _key(path, found))
     except OSError:  # which the caller meets as well
-        return None
+        return TrialResult()
 
 
 def _key(path: Path, found: os.stat_result) -> _Key:
     """Return a key that is another one after a file has changed or was replaced."""
     state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
     return (os.path.realpath(path), *state)
+
+
+def _warn_of_lost(path: Path, lost: Sequence[str]) -> None:
+    shown = ", ".join(f"'{place}'" for place in lost[:_MOST_SHOWN])
+    more = f" and {len(lost) - _MOST_SHOWN} more" if len(lost) > _MOST_SHOWN else ""
+    warnings.warn(
+        f"'{path}' is damaged: {shown}{more} in it cannot be read and will be missing. Copy the "
+        "file again from where it was recorded.",
+        UserWarning,
+        stacklevel=5,
+    )
 
 
 def _warn_of_no_trial(path: Path, error: CannotStartError) -> None:

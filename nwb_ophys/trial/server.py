@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from nwb_ophys.errors import as_sentence
 
 _CHILD = Path(__file__).with_name("child.py")
@@ -30,6 +32,22 @@ _CPU_SECONDS = 4.0
 _WAIT_SECONDS = 300.0
 _SECONDS_PER_BYTE = 1e-11
 _UNMEASURED_SECONDS = 20.0
+
+
+@attrs.frozen(kw_only=True)
+class TrialResult:
+    """The result of a trial.
+
+    Attributes
+    ----------
+    fault : str
+        How the library failed, in words; empty if it did not.
+    lost : tuple of str
+        Members of the file that have a name but cannot be opened.
+    """
+
+    fault: str = ""
+    lost: tuple[str, ...] = ()
 
 
 class CannotStartError(Exception):
@@ -88,20 +106,20 @@ class TrialProcess:
         """Return whether the process runs, and belongs to this process and not to its parent."""
         return self.owner == os.getpid() and self._process.poll() is None
 
-    def fault(self, path: Path) -> str | None:
-        """Return how the library fails on a file, in words, or None if it does not.
+    def result(self, path: Path) -> TrialResult:
+        """Return how the library fares with a file.
 
         Parameters
         ----------
         path : pathlib.Path
         """
         try:
-            return self._fault(path)
+            return self._result(path)
         except BaseException:  # an interruption, after which the next answer would be of this file
             self.end()
             raise
 
-    def _fault(self, path: Path) -> str | None:
+    def _result(self, path: Path) -> TrialResult:
         seconds = path.stat().st_size * _SECONDS_PER_BYTE
         try:
             assert self._process.stdin is not None
@@ -109,14 +127,14 @@ class TrialProcess:
             self._process.stdin.flush()
         except OSError:
             self.end()
-            return "crashed"
+            return TrialResult(fault="crashed")
         answer = "."
         while answer == ".":
             answer = self._next(_WAIT_SECONDS + seconds, _CPU_SECONDS + seconds)
-        if answer == "done":
-            return None
+        if answer.startswith("["):
+            return TrialResult(lost=tuple(json.loads(answer)))
         self.end()
-        return "ran without end" if answer == "late" else "crashed"
+        return TrialResult(fault="ran without end" if answer == "late" else "crashed")
 
     def _next(self, most_seconds: float, most_computing: float | None) -> str:
         """Return the next answer, empty if the process has ended, or ``late`` after a limit."""
