@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 _COMMANDS = {
+    "clean": "Remove the hidden files that killed conversions left in a folder.",
     "convert": "Convert recordings into an NWB file.",
     "demo": "Simulate a small recording and convert it.",
     "detect": "Detect the formats of files and folders.",
@@ -15,6 +16,7 @@ _COMMANDS = {
     "inspect": "Validate an NWB file.",
     "metadata": "Write the metadata of recordings to a YAML file for editing.",
     "repack": "Rewrite an NWB file with other chunks, compression or backend.",
+    "verify": "Compare an NWB file with the hashes of its writing, and with its source files.",
 }
 
 

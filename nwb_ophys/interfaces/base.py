@@ -22,12 +22,14 @@ from nwb_ophys.interfaces.arguments import (
     parse_arguments,
     path_argument,
 )
+from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.door import guard
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
+from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.metadata import (
     DeepDict,
     FullMetadata,
@@ -226,7 +228,7 @@ class NoArguments:
     """Arguments of an interface without arguments."""
 
 
-class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
+class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
     """Base class of all interfaces: one extractor and its metadata, convertible to NWB.
 
     A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, declares its
@@ -278,7 +280,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         source = bind_positional(type(self).Source, args, source, name)
         self.source: Any = parse_arguments(type(self).Source, source, name, SourceArgumentError)
         self._check_paths()
-        self.extractor: Any = self.open(self.source)
+        with witnessed() as witness:
+            self.extractor: Any = self.open(self.source)
+        self.witness = witness
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"
