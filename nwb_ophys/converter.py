@@ -80,10 +80,6 @@ class OphysConverter(Convertible):
                         f"{method}(); give an interface."
                     )
 
-    def stated_streams(self) -> Mapping[str, Any]:
-        """Return the interfaces by the name of the stream."""
-        return self.interfaces
-
     def close(self) -> None:
         """Close the files of all streams; reading from them afterwards raises SourceError.
 
@@ -97,6 +93,10 @@ class OphysConverter(Convertible):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def stated_streams(self) -> Mapping[str, Any]:
+        """Return the interfaces by the name of the stream."""
+        return self.interfaces
 
     # --- schemas and metadata -------------------------------------------------------------------
 

@@ -112,8 +112,8 @@ class Convertible(ABC):
         configuration: BackendConfiguration | None = None,
         workers: int | None = None,
         verify: bool = False,
-        resume: bool = False,
         hash_sources: bool = False,
+        resume: bool = False,
         conversion_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Path | NWBFile:
@@ -142,13 +142,13 @@ class Convertible(ABC):
             everything in the caller's thread.
         verify : bool
             Whether everything that was written is read back and compared.
+        hash_sources : bool
+            Whether every byte of the source files is hashed for the record in the file, which
+            reads them a second time. By default samples of large files are.
         resume : bool
             Whether the conversion goes on where an earlier run of the same conversion was killed.
             Where sources or settings differ, it starts again and warns why. If this run is
             interrupted, what it wrote is kept for a later run.
-        hash_sources : bool
-            Whether every byte of the source files is hashed for the record in the file, which
-            reads them a second time. By default samples of large files are.
         conversion_options : Mapping, optional
             Options of a converter: for each stream its own. An interface takes them by name.
         **options

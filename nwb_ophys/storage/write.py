@@ -188,9 +188,9 @@ def filled_at_the_end(
         with resumption.root(root_of(io)) as root:
             hashes = fill_planned(planned, storage, root, options, budget, resumption)
             recorder.write(root, hashes, given)
-    finally:  # the IO object keeps these, and with them the files of the sources
-        planned.clear()
-        given.clear()
+    finally:
+        # The function refers to the files of the sources, and the IO object to itself.
+        io.before_writing = None
 
 
 def fill_planned(
