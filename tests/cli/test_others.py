@@ -34,7 +34,16 @@ def test_help_and_version(run):
     for arguments in ([], ["--help"], ["-h"]):
         told = run(*arguments)
         assert told.code == 0
-        for command in ("clean", "convert", "demo", "detect", "formats", "inspect", "metadata", "repack"):
+        for command in (
+            "clean",
+            "convert",
+            "demo",
+            "detect",
+            "formats",
+            "inspect",
+            "metadata",
+            "repack",
+        ):
             assert f"  {command}" in told.out
     assert run("--version").out == f"nwb-ophys, version {nwb_ophys.__version__}\n"
 
