@@ -19,6 +19,7 @@ import attrs
 import numpy as np
 from hdmf.build import DatasetBuilder, GroupBuilder
 
+from nwb_ophys.errors import printable
 from nwb_ophys.storage.backends.base import Backend, package_versions
 from nwb_ophys.storage.hashes import ALGORITHM, DatasetHash, digest, hexadecimal
 from nwb_ophys.storage.sources import unwrapped
@@ -241,7 +242,8 @@ class Provenance:
     def script(self, backend: Backend) -> str:
         """Return the text of ``general/source_script``: command and versions."""
         lines = [f"# {name} {version}" for name, version in versions(backend).items()]
-        return "\n".join(["# Written by nwb_ophys.", *lines, *self.calls()])
+        # Names of files may have bytes that are not UTF-8, which no file in HDF5 can hold.
+        return "\n".join(map(printable, ["# Written by nwb_ophys.", *lines, *self.calls()]))
 
     def calls(self) -> Iterable[str]:
         """Return the command line, or the calls in Python, that made the file."""

@@ -20,8 +20,8 @@ from nwb_ophys.paths import PathProbe, natural_order
 STACK_SUFFIX, COMPANION_SUFFIX = ".stk", ".nd"
 COMPANION_MARK = b"NDInfoFile"
 _PARTS = re.compile(
-    r"(?P<base>.+?)(?:_w(?P<wave>\d+)(?P<name>.*?))?(?:_s(?P<stage>\d+))?(?:_t(?P<time>\d+))?$",
-    re.IGNORECASE,
+    r"(?P<base>.+?)(?:_w(?P<wave>\d+)(?P<name>.*?))?(?:_s(?P<stage>\d+))?(?:_t(?P<time>\d+))?\Z",
+    re.IGNORECASE | re.DOTALL,
 )
 _NUMBER = re.compile(r"\d+$")
 _LINE = re.compile(r'"([^"]+)"\s*,\s*"?([^"\r\n]*)"?')
