@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nwb_ophys.documents import DocumentError, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
 
 COPY_AGAIN = "copy it again from where it was recorded"
@@ -52,6 +53,28 @@ def unreadable_file(path: Path, kind: str, error: object) -> CorruptSourceError:
         f"'{path}' cannot be read as {kind}: {error}. It may be truncated or damaged; "
         f"{COPY_AGAIN}.{no_part}"
     )
+
+
+def read_small_file(path: Path, kind: str, max_bytes: int) -> bytes:
+    """Return the bytes of a file that is read as a whole.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    kind : str
+        The expected file with its article, such as ``"an index of NDTiff"``.
+    max_bytes : int
+        Largest size of such a file.
+
+    Raises
+    ------
+    CorruptSourceError
+        When the file is larger.
+    """
+    try:
+        return read_limited(path, max_bytes)
+    except DocumentError as error:
+        raise unreadable_file(path, kind, error) from None
 
 
 def closed_file(path: Path) -> SourceError:

@@ -40,6 +40,7 @@ MAX_TREE_BYTES = 1 << 26
 
 _BLOCK = 1 << 16
 _NODE_TEXT = 64
+_LARGEST_REPAIRED = 1 << 29
 _ENCODING = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")
 _HEAD_BYTES = 256
 
@@ -224,6 +225,8 @@ def read_xml(path: Path, parse: Callable[[IO[bytes]], Result]) -> Result:
         with path.open("rb") as file:
             return parse(file)
     except XmlError as error:
+        if isinstance(error, XmlLimitError) or path.stat().st_size > _LARGEST_REPAIRED:
+            raise unreadable_file(path, "an XML file", error) from error
         content = path.read_bytes()
         repaired = as_utf8(content)
         if repaired == content:

@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.documents import parse_source_json
+from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.zarr_claims import check_chunks, check_header
 
@@ -31,7 +31,7 @@ def read_zarr_shape(folder: Path) -> tuple[int, ...] | None:
     """
     for name in _HEADERS:
         try:
-            shape = parse_source_json((folder / name).read_bytes())["shape"]
+            shape = parse_source_json(read_limited(folder / name))["shape"]
             return tuple(int(size) for size in shape)
         except (OSError, ValueError, LookupError, TypeError):
             continue

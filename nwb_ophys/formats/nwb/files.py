@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import attrs
 import h5py
 
-from nwb_ophys.documents import parse_source_json
+from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.trial import is_tried_damaged, try_hdf5
 
@@ -275,7 +275,7 @@ class _ZarrGroup:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = parse_source_json(path.read_bytes())
+        found = parse_source_json(read_limited(path))
     except OSError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -21,7 +21,7 @@ from hdmf.spec import RefSpec
 from isal import igzip
 from numpy.typing import NDArray
 
-from nwb_ophys.documents import parse_source_json
+from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import MissingPackageError, OutputError
 from nwb_ophys.storage.backends.base import (
     Backend,
@@ -121,9 +121,9 @@ class ZarrBackend(Backend):
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
         if (path / "zarr.json").is_file():  # format 3
-            attributes = parse_source_json((path / "zarr.json").read_bytes()).get("attributes", {})
+            attributes = parse_source_json(read_limited(path / "zarr.json")).get("attributes", {})
         elif (path / ".zattrs").is_file():
-            attributes = parse_source_json((path / ".zattrs").read_bytes())
+            attributes = parse_source_json(read_limited(path / ".zattrs"))
         else:
             attributes = {}
         return attributes.get("neurodata_type")
