@@ -24,6 +24,8 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode
 from ruamel.yaml.representer import RepresenterError, SafeRepresenter
 from ruamel.yaml.resolver import BaseResolver
 
+from nwb_ophys.outside import require_ordinary
+
 MAX_DEPTH = 100
 """Levels of lists and dictionaries that a document may have."""
 
@@ -56,6 +58,7 @@ def read_document(path: str | Path) -> Any:
         When the text is not valid.
     """
     path = Path(path)
+    require_ordinary(path)
     # Windows marks a text as UTF-8 with a byte order mark.
     text = path.read_text(encoding="utf-8-sig")
     return parse_json(text) if path.suffix.lower() == ".json" else parse_yaml(text)

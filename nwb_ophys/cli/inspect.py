@@ -11,8 +11,9 @@ from nwb_ophys.cli import options as shared
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
+@shared.allow_outside
 @shared.debug
-def inspect(path: Path, debug: bool) -> None:
+def inspect(path: Path, allow_outside: tuple[Path, ...], debug: bool) -> None:
     """Validate the NWB file PATH with pynwb and the NWB Inspector.
 
     The exit code is 1 if the file is not valid NWB or cannot be read. Recommendations of the
@@ -20,7 +21,7 @@ def inspect(path: Path, debug: bool) -> None:
     """
     from nwb_ophys.inspection import inspect_file
 
-    findings = inspect_file(path)
+    findings = inspect_file(path, allow_outside=allow_outside)
     for finding in findings:
         click.echo(f"{finding.importance:<25} {finding.location}: {finding.message}")
     errors = sum(finding.is_error for finding in findings)

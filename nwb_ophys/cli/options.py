@@ -55,6 +55,15 @@ all_in_one = click.option(
 
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 
+allow_outside = click.option(
+    "--allow-outside",
+    multiple=True,
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Folder in which files may lie that PATH names or links to, beyond its own folder; may be "
+    "given several times.",
+)
+
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 
 

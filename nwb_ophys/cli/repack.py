@@ -23,6 +23,7 @@ from nwb_ophys.cli import options as shared
     type=shared.backend_names,
     help="Backend of the new file.  [default: that of the suffix of the output, or else of PATH]",
 )
+@shared.allow_outside
 @shared.storage
 @shared.overwrite
 @shared.no_progress
@@ -31,6 +32,7 @@ def repack(
     path: Path,
     output: Path,
     backend: str | None,
+    allow_outside: tuple[Path, ...],
     compression: str | None,
     chunk_mb: float | None,
     buffer_gb: float | None,
@@ -75,6 +77,7 @@ def repack(
         overwrite=overwrite,
         progress=not no_progress,
         verify=verify,
+        allow_outside=allow_outside,
     )
     click.echo(f"{written}: {_size(written) / 1e6:.1f} MB, from {_size(path) / 1e6:.1f} MB")
 

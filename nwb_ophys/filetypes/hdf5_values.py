@@ -8,7 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.hdf5 import check_written, open_hdf5
 
 _NONE = (b"NoneType", "NoneType", b"None", "None", b"", "")
 
@@ -37,7 +38,7 @@ class Hdf5Values:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.file = h5py.File(path, "r")
+            self.file = open_hdf5(path)
         except OSError as error:
             raise _not_whole(path, error) from error
 
@@ -63,7 +64,11 @@ class Hdf5Values:
             if place not in self.file:
                 return None
             stored = self.file[place]
+            if isinstance(stored, h5py.Dataset):
+                check_written(stored, self.path)
             return None if isinstance(stored, h5py.Dataset) and _is_none(stored) else stored
+        except SourceError:
+            raise
         except (OSError, RuntimeError, KeyError, UnicodeError) as error:
             raise _not_whole(self.path, error) from error
 

@@ -10,6 +10,7 @@ from typing import IO, TypeVar
 from xml.etree import ElementTree
 
 from nwb_ophys.filetypes.files import unreadable_file
+from nwb_ophys.outside import check_file
 
 Result = TypeVar("Result")
 
@@ -34,6 +35,7 @@ def read_xml(path: Path, parse: Callable[[IO[bytes]], Result]) -> Result:
         When the file is truncated or not XML.
     """
     try:
+        check_file(path)
         with path.open("rb") as file:
             return parse(file)
     except ElementTree.ParseError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import warnings
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 from pynwb import NWBFile
@@ -18,9 +19,11 @@ from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
     arguments_signature,
+    as_paths,
     bind_positional,
     parse_arguments,
     path_argument,
+    with_common_arguments,
 )
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
@@ -36,7 +39,10 @@ from nwb_ophys.metadata import (
     unowned,
     without_impossible,
 )
+from nwb_ophys.outside import Reach, check_links_in, reading_from, require_ordinary, within_reach
 from nwb_ophys.paths import PathProbe
+
+Result = TypeVar("Result")
 
 # Attributes of version 0.1 that formats of other packages may still define.
 _FORMER_NAMES = {
@@ -45,6 +51,27 @@ _FORMER_NAMES = {
     "options_on_request": "request_defaults",
     "follow_session": "shift_to_session_start",
 }
+
+
+# Methods that may open files of the recording again.
+_READING = {"describe", "made_from"}
+
+
+def _paths_in(value: Any) -> list[Path]:
+    """Return the paths in the value of an argument."""
+    given = value if isinstance(value, (list, tuple)) else [value]
+    return [each for each in given if isinstance(each, Path)]
+
+
+def _reading_within_reach(method: Callable[[Any], Result]) -> Callable[[Any], Result]:
+    """Return a method that reads files from where the interface was allowed to open them."""
+
+    @functools.wraps(method)
+    def reading(self: Any) -> Result:
+        with within_reach(self._reach):
+            return method(self)
+
+    return reading
 
 
 class Detectable:
@@ -269,14 +296,25 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         super().__init_subclass__(**kwargs)
         if "Source" in cls.__dict__:
             # For help() and editors, which show the arguments.
-            cls.__signature__ = arguments_signature(cls.Source)  # type: ignore[attr-defined]
+            common = with_common_arguments(cls.Source)
+            cls.__signature__ = arguments_signature(common)  # type: ignore[attr-defined]
+        for name in _READING & cls.__dict__.keys():
+            setattr(cls, name, _reading_within_reach(cls.__dict__[name]))
+
+    _reach: Reach | None = None
 
     def __init__(self, *args: Any, **source: Any) -> None:
         name = type(self).__name__
-        source = bind_positional(type(self).Source, args, source, name)
-        self.source: Any = parse_arguments(type(self).Source, source, name, SourceArgumentError)
-        self._check_paths()
-        self.extractor: Any = self.open(self.source)
+        cls = with_common_arguments(type(self).Source)
+        source = bind_positional(cls, args, source, name)
+        parsed: Any = parse_arguments(cls, source, name, SourceArgumentError)
+        fields = [each.name for each in attrs.fields(type(self).Source)]
+        self.source: Any = type(self).Source(**{each: getattr(parsed, each) for each in fields})
+        self.allow_outside = as_paths(parsed.allow_outside)
+        given = [path for each in fields for path in _paths_in(getattr(parsed, each))]
+        with reading_from(given, self.allow_outside) as self._reach:
+            self._check_paths()
+            self.extractor: Any = self.open(self.source)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"
@@ -285,6 +323,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         for path in paths_of(self):
             if not path.exists():
                 raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+            require_ordinary(path)
+            if path.is_dir():
+                check_links_in(path)
 
     # --- what a format states -------------------------------------------------------------------
 
@@ -368,7 +409,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         **source
             Further arguments that the user gave, which choose among the parts.
         """
-        return streams_of(cls.parts(path, **source), source, as_volume)
+        given = [path, *(each for value in source.values() for each in _paths_in(value))]
+        with reading_from(given, as_paths(source.get("allow_outside"))):
+            return streams_of(cls.parts(path, **source), source, as_volume)
 
     @classmethod
     def class_of(cls, arguments: Mapping[str, Any]) -> type:
@@ -389,7 +432,8 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
     @classmethod
     def get_source_schema(cls) -> dict[str, Any]:
         """Return the JSON schema of the source arguments."""
-        return arguments_schema(cls.Source, f"Source arguments of {cls.__name__}")
+        common = with_common_arguments(cls.Source)
+        return arguments_schema(common, f"Source arguments of {cls.__name__}")
 
     def get_conversion_options_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the conversion options."""

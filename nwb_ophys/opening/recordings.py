@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import attrs
 
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError, SourceNotFoundError
-from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
+from nwb_ophys.filetypes.hdf5 import check_named_files
+from nwb_ophys.interfaces.arguments import arguments_schema, as_paths, path_argument
 from nwb_ophys.interfaces.grouping import warn_of_grouping
 from nwb_ophys.opening.grouping import (
     FoundRecordings,
@@ -24,6 +26,7 @@ from nwb_ophys.opening.grouping import (
 from nwb_ophys.opening.only_samples import as_recorded
 from nwb_ophys.opening.sessions import check_one_session
 from nwb_ophys.opening.texts import distinct_name, parse_options, read_text
+from nwb_ophys.outside import check_links_in, reading_from, require_ordinary
 from nwb_ophys.registry import (
     FormatRow,
     detect,
@@ -192,8 +195,9 @@ def open_recording(
     OptionError
         If no stream knows an option.
     """
-    found, given = _found([Path(path) for path in paths], format_names, options or {})
-    interfaces = open_all(found, given, all_in_one=all_in_one)
+    with _reading([Path(path) for path in paths], options or {}):
+        found, given = _found([Path(path) for path in paths], format_names, options or {})
+        interfaces = open_all(found, given, all_in_one=all_in_one)
     converter = OphysConverter(interfaces)
     schemas = {
         name: arguments_schema(interface.Options, "")["properties"]
@@ -234,8 +238,9 @@ def open(
     OptionError
         If no format of the path knows a hint.
     """
-    found, given = _found([Path(path)], [] if format is None else [format], hints)
-    interfaces = open_all(found, given, with_options=False, all_in_one=all_in_one)
+    with _reading([Path(path)], hints):
+        found, given = _found([Path(path)], [] if format is None else [format], hints)
+        interfaces = open_all(found, given, with_options=False, all_in_one=all_in_one)
     if len(interfaces) == 1:
         return next(iter(interfaces.values()))
     return OphysConverter(interfaces)
@@ -288,6 +293,25 @@ def open_all(
     if not all_in_one:
         check_one_session(recordings, by_recording)
     return interfaces
+
+
+@contextmanager
+def _reading(paths: Sequence[Path], given: Mapping[str, Any]) -> Iterator[None]:
+    """Refuse, within the block, files outside of the given paths that the user did not allow."""
+    own = [path.expanduser() for path in paths]
+    named = [value for name, value in given.items() if name.endswith("_path")]
+    allowed = given.get("allow_outside")
+    if isinstance(allowed, str):
+        allowed = read_text(allowed, {"type": ["string", "array"]})
+    for path in own:
+        require_ordinary(path)
+    with reading_from([*own, *as_paths(named)], as_paths(allowed)):
+        for path in own:
+            if path.is_dir():
+                check_links_in(path)
+            else:
+                check_named_files(path)
+        yield
 
 
 def _found(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         backend_of_path,
         get_backend,
     )
+    from nwb_ophys.storage.completeness import check_written
     from nwb_ophys.storage.configuration import DatasetConfiguration
     from nwb_ophys.storage.files import (
         Target,
@@ -53,6 +54,7 @@ __all__ = [
     "backend_of_path",
     "check_folder",
     "check_target",
+    "check_written",
     "configuration_of_file",
     "create_nwbfile",
     "get_backend",
@@ -68,6 +70,7 @@ _MODULES = {
         *("BACKENDS", "DEFAULT_BACKEND", "NO_BACKEND", "BackendName"),
         *("backend_of_name", "backend_of_path", "get_backend"),
     ),
+    "completeness": ("check_written",),
     "configuration": ("DatasetConfiguration",),
     "files": (
         *("Target", "append_to_nwbfile", "check_folder", "check_target"),

@@ -13,7 +13,7 @@ from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.memory import usable_cores
-from nwb_ophys.storage.backends.base import Backend, SinkTools
+from nwb_ophys.storage.backends.base import Backend, Sink, SinkTools
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.encoding import Scratch
 from nwb_ophys.storage.engine import FillTask, fill
@@ -152,6 +152,12 @@ def filled_at_the_end(
     fill_planned(planned, storage, root_of(io), options, Budget.of(configuration.buffer_gb))
 
 
+def _task(planned: PlannedDataset, sink: Sink) -> FillTask:
+    source = planned.source
+    sink.skips_zeros = source.is_sparse or source.skips_zeros
+    return FillTask(planned, sink)
+
+
 def fill_planned(
     planned: list[PlannedDataset],
     storage: Backend,
@@ -177,7 +183,7 @@ def fill_planned(
         Flusher(growing, is_needed=options.num_workers > 0) as flusher,
     ):
         tools = SinkTools(scratch=Scratch(), flusher=flusher)
-        tasks = [FillTask(each, storage.sink(root, each.configuration, tools)) for each in planned]
+        tasks = [_task(each, storage.sink(root, each.configuration, tools)) for each in planned]
         fill(
             tasks,
             workers=options.num_workers,

@@ -21,6 +21,7 @@ from nwb_ophys.filetypes.tiff.pages import (
     read_chain,
 )
 from nwb_ophys.filetypes.truncation import nothing_complete
+from nwb_ophys.outside import check_file
 
 NUMBER_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 
@@ -144,6 +145,7 @@ def read_page_table(path: Path) -> PageTable:
     SourceError
         If pages differ in shape, dtype or compression; the message names the first such page.
     """
+    check_file(path)
     with path.open("rb", buffering=0) as file:
         file_size = os.fstat(file.fileno()).st_size
         chain = read_chain(file, path, file_size)

@@ -15,6 +15,7 @@ import attrs
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.formats.metamorph.tags import UIC2, read_tags
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe, natural_order
 
 STACK_SUFFIX, COMPANION_SUFFIX = ".stk", ".nd"
@@ -72,6 +73,7 @@ def companion_of(path: Path) -> Path | None:
 
 def read_companion(path: Path) -> Mapping[str, str]:
     """Return the values of an ``.nd`` file by their names."""
+    check_file(path)
     return dict(_LINE.findall(path.read_bytes().decode("latin-1")))
 
 

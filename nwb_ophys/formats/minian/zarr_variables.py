@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.outside import check_file
+from nwb_ophys.storage import check_written
 
 _HEADERS = (".zarray", "zarr.json")
 
@@ -30,6 +32,7 @@ def read_zarr_shape(folder: Path) -> tuple[int, ...] | None:
     """
     for name in _HEADERS:
         try:
+            check_file(folder / name)
             shape = json.loads((folder / name).read_text(encoding="utf-8"))["shape"]
             return tuple(int(size) for size in shape)
         except (OSError, ValueError, LookupError, TypeError):
@@ -91,6 +94,16 @@ class ZarrVariable:
         """Return a coordinate of the variable; None where the store lacks it."""
         array = _open(self.store / name)
         return None if array is None else _read(self.store / name, array, ...)
+
+    def check_written(self) -> None:
+        """Check that all chunks have a file, in whose place Zarr would read zeros.
+
+        Raises
+        ------
+        CorruptSourceError
+            Names the frames of those that have none.
+        """
+        check_written(self.array)
 
     def num_missing_chunks(self) -> tuple[int, int]:
         """Return the number of chunks without a file, which Zarr reads as zeros, and of all chunks.

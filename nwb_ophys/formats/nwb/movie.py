@@ -16,6 +16,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
 from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
+from nwb_ophys.storage import check_written
 from nwb_ophys.timing import usable_rate
 
 
@@ -77,6 +78,12 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
                 raise
         self.is_volumetric = len(self._shape) == 4 and plane_index is None
         self._check_times()
+        try:
+            for each in (self._data, self.series.timestamps):
+                check_written(each)
+        except CorruptSourceError:
+            self.close()
+            raise
 
     def _check_times(self) -> None:
         times = self.series.timestamps if self._given_rate is None else None
