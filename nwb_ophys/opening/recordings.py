@@ -27,6 +27,7 @@ from nwb_ophys.opening.only_samples import as_recorded
 from nwb_ophys.opening.sessions import check_one_session
 from nwb_ophys.opening.texts import distinct_name, parse_options, read_text
 from nwb_ophys.outside import check_links_in, reading_from, require_ordinary
+from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import (
     FormatRow,
     detect,
@@ -137,6 +138,8 @@ def _warn_of_grouping(path: Path, row: FormatRow) -> None:
         stacklevel=5,
     )
 
+
+_HDF5 = (".h5", ".hdf5", ".hdf", ".mat", ".mesc", ".nwb")
 
 _AS_VOLUME = {
     "type": "boolean",
@@ -364,6 +367,9 @@ def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
     """Return the most likely format of each kind; a folder may hold a movie and its ROIs."""
     found = likeliest(detect(path, every_file=True))
     if not found:
+        # A movie behind a link to another file is not recognised; the link may be the reason.
+        for file in PathProbe(path).files(*_HDF5):
+            check_named_files(file)
         raise unrecognised(path)
     return found
 

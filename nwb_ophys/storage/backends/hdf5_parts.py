@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -326,7 +327,7 @@ def _check_virtual(
             continue
         covered += count
         with _source(dataset, path, name, inner) as source:
-            _check_size(dataset, path, source, stated.get_virtual_srcspace(index))
+            _check_size(dataset, path, source, stated.get_virtual_srcspace(index), count)
             if _identity(source) in within:
                 raise CorruptSourceError(
                     f"The virtual dataset '{_name(dataset)}' in '{path}' reads itself. Give a "
@@ -360,13 +361,20 @@ def _source(dataset: h5py.Dataset, path: Path, name: str, inner: str) -> Iterato
         yield source
 
 
-def _check_size(dataset: h5py.Dataset, path: Path, source: h5py.Dataset, space: Any) -> None:
+def _check_size(
+    dataset: h5py.Dataset, path: Path, source: h5py.Dataset, space: Any, num_values: int
+) -> None:
     """Check that a source has all values that a virtual dataset reads."""
-    last, shape = space.get_select_bounds()[1], source.shape or ()
-    if len(last) != len(shape) or any(n >= m for n, m in zip(last, shape, strict=True)):
+    shape = source.shape or ()
+    if space.get_select_type() == h5py.h5s.SEL_ALL:
+        is_whole = math.prod(shape) >= num_values
+    else:
+        last = space.get_select_bounds()[1]
+        is_whole = len(last) == len(shape) and all(map(operator.lt, last, shape))
+    if not is_whole:
         raise CorruptSourceError(
-            f"The virtual dataset '{_name(dataset)}' in '{path}' reads values up to {tuple(last)} "
-            f"of '{_name(source)}' in '{source.file.filename}', which has the shape {shape}; HDF5 "
-            "would read fill values in place of the others. Copy it again from where it was "
-            "recorded."
+            f"The virtual dataset '{_name(dataset)}' in '{path}' reads {num_values} values of "
+            f"'{_name(source)}' in '{source.file.filename}', which has only those of the shape "
+            f"{shape}; HDF5 would read fill values in place of the others. Copy it again from "
+            "where it was recorded."
         )
