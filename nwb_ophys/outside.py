@@ -227,8 +227,8 @@ def named_file(
     return path
 
 
-def check_names(by: str | Path, names: Iterable[str]) -> None:
-    """Check the names of files that a file states; those in its own folder need no look.
+def named_elsewhere(by: str | Path, names: Iterable[str]) -> list[str]:
+    """Return the names of files with folders that a file states, after they were checked.
 
     Parameters
     ----------
@@ -242,9 +242,10 @@ def check_names(by: str | Path, names: Iterable[str]) -> None:
     OutsideFolderError, SpecialFileError
         See :func:`named_file`.
     """
-    for name in names:
-        if "/" in name or os.sep in name or name == "..":
-            named_file(by, name)
+    found = [name for name in names if "/" in name or os.sep in name or name == ".."]
+    for name in found:
+        named_file(by, name)
+    return found
 
 
 def _leading_out(link: str | Path, folders: Sequence[str]) -> OutsideFolderError:

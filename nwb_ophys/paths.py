@@ -86,7 +86,7 @@ class PathProbe:
                         if entry.name.startswith("."):
                             hidden.add(entry.name)
                         elif not self._is_left_out(entry):
-                            (folders if entry.is_dir() else files).add(entry.name)
+                            (folders if _is_folder(entry) else files).add(entry.name)
             except OSError:  # no permission: the folder counts as empty
                 pass
         return frozenset(files), frozenset(folders), frozenset(hidden)
@@ -221,6 +221,13 @@ class PathProbe:
         Returns no bytes if the file cannot be read.
         """
         return self.read_once(_head, path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a circle of links
+        return False
 
 
 def _head(path: Path) -> bytes:

@@ -37,6 +37,7 @@ from nwb_ophys.registry import (
     option_asking_for,
     unrecognised,
 )
+from nwb_ophys.storage import check_store
 
 
 def requested_rows(
@@ -312,6 +313,8 @@ def _reading(paths: Sequence[Path], given: Mapping[str, Any]) -> Iterator[None]:
         for path in own:
             if path.is_dir():
                 check_links_in(path)
+                if PathProbe(path).is_zarr:
+                    check_store(path)
             else:
                 check_named_files(path)
         yield

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         backend_of_path,
         get_backend,
     )
+    from nwb_ophys.storage.backends.zarr_parts import check_store
     from nwb_ophys.storage.completeness import check_written
     from nwb_ophys.storage.configuration import DatasetConfiguration
     from nwb_ophys.storage.files import (
@@ -53,6 +54,7 @@ __all__ = [
     "backend_of_name",
     "backend_of_path",
     "check_folder",
+    "check_store",
     "check_target",
     "check_written",
     "configuration_of_file",
@@ -70,6 +72,7 @@ _MODULES = {
         *("BACKENDS", "DEFAULT_BACKEND", "NO_BACKEND", "BackendName"),
         *("backend_of_name", "backend_of_path", "get_backend"),
     ),
+    "backends.zarr_parts": ("check_store",),
     "completeness": ("check_written",),
     "configuration": ("DatasetConfiguration",),
     "files": (

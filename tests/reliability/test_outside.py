@@ -59,7 +59,7 @@ def opened(path: Path, **options: object) -> np.ndarray:
     """Return the first frames of a recording, opened as the command line opens it."""
     with in_time(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        recording = open_recording([path], options={**RATE, **options})
+        recording = open_recording([path], options=options)
         interfaces = recording.converter.interfaces.values()
         try:
             found = [_read(interface.extractor) for interface in interfaces]
@@ -72,7 +72,7 @@ def opened(path: Path, **options: object) -> np.ndarray:
 
 def _read(extractor: object) -> np.ndarray:
     if hasattr(extractor, "get_series"):
-        return np.asarray(extractor.get_series(0, 2))
+        return np.asarray(extractor.get_series(0, 1))
     return np.asarray(extractor.get_roi_image_masks())
 
 
@@ -196,7 +196,7 @@ def test_hdf5_is_not_followed_out_of_the_folder(tmp_path, monkeypatch, case, giv
     LEADING_OUT[case](place)
     path = place.file if given == "file" else place.folder
     match = "lies outside of the folder.*allow_outside="
-    refused(path, OutsideFolderError, match, dataset_name="mov")
+    refused(path, OutsideFolderError, match, dataset_name="mov", **RATE)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_parts_that_are_absent_are_not_zeros(tmp_path, monkeypatch, case):
     monkeypatch.chdir(place.folder)
     write, match = LACKING[case]
     write(place)
-    refused(place.file, CorruptSourceError, match)
+    refused(place.file, CorruptSourceError, match, **RATE)
 
 
 @pytest.mark.parametrize("case", ["a source", "the end of a source", "anything but itself"])
@@ -357,7 +357,7 @@ FORMATS = {row.name: row for row in builtin_rows() if row.sample is not None}
 
 @pytest.fixture(scope="module")
 def simulated() -> SimulatedRecording:
-    return simulate_recording(num_frames=8, num_rows=12, num_columns=14, num_cells=3)
+    return simulate_recording(num_cells=3)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -499,4 +499,380 @@ def test_special_files_that_a_file_names_are_refused(tmp_path, monkeypatch, name
     monkeypatch.chdir(place.folder)
     write(name)(place)
     _fifo(place.folder / "pipe.h5")
-    refused(place.file, SpecialFileError, "pipe.h5' is a named pipe")
+    refused(place.file, SpecialFileError, "pipe.h5' is a named pipe", **RATE)
+
+
+# --- names in texts ----------------------------------------------------------------------------
+
+
+def _elsewhere(folder: Path, pattern: str) -> tuple[Path, Path]:
+    """Move a file of a recording out of its folder; return where it was and where it is."""
+    inside = sorted(folder.rglob(pattern))[-1]
+    outside = folder.parent / "private" / inside.name
+    outside.parent.mkdir(exist_ok=True)
+    inside.rename(outside)
+    return inside, outside
+
+
+def _replace(file: Path, old: str, new: str) -> None:
+    content = file.read_bytes()
+    assert old.encode() in content
+    file.write_bytes(content.replace(old.encode(), new.encode()))
+
+
+def _ome_files(folder: Path, name: str) -> Path:
+    """Write an OME-TIFF of two files, whose first names the second."""
+    paths = sample_writers()["write_ome_tiff"](folder, MOVIE, num_files=2)
+    inside, _ = _elsewhere(folder, paths[-1].name)
+    placed = name.format(outside=folder.parent / "private", file=inside.name)
+    # The XML has a fixed length in the file, so that the name is replaced by one as long.
+    _rewrite_xml(paths[0], f'FileName="{inside.name}"', f'FileName="{placed}"')
+    return paths[0]
+
+
+def _rewrite_xml(path: Path, old: str, new: str) -> None:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        text, pixels = tiff.pages.first.description, tiff.asarray(series=None, key=slice(None))
+    assert old in text, text
+    tifffile.imwrite(
+        path,
+        np.atleast_3d(pixels),
+        description=text.replace(old, new).encode(),
+        metadata=None,
+        photometric="minisblack",
+    )
+
+
+def _companion(folder: Path, name: str) -> Path:
+    """Write an OME-TIFF whose XML is in another file."""
+    import tifffile
+
+    (path,) = sample_writers()["write_ome_tiff"](folder / "movie.ome.tif", MOVIE)
+    with tifffile.TiffFile(path) as tiff:
+        whole, pixels = tiff.pages.first.description, tiff.asarray()
+    private = folder.parent / "private"
+    private.mkdir(exist_ok=True)
+    (private / "movie.companion.ome").write_text(whole)
+    placed = name.format(outside=private, file="movie.companion.ome")
+    head = whole[: whole.index(">", whole.index("<OME")) + 1]
+    text = f'{head}<BinaryOnly MetadataFile="{placed}" UUID="urn:uuid:1"/></OME>'
+    tifffile.imwrite(path, pixels, description=text.encode(), metadata=None)
+    return path
+
+
+def _bruker(folder: Path, name: str) -> Path:
+    sample_writers()["write_bruker"](folder, MOVIE, sampling_frequency=30.0)
+    inside, outside = _elsewhere(folder, "*.tif")
+    placed = name.format(outside=outside.parent, file=inside.name)
+    _replace(next(folder.glob("*.xml")), f'filename="{inside.name}"', f'filename="{placed}"')
+    return folder
+
+
+def _ndtiff(folder: Path, name: str) -> Path:
+    import struct
+
+    path = sample_writers()["write_ndtiff"](folder, {"GFP": MOVIE}, num_files=1)
+    inside, outside = _elsewhere(folder, "*.tif")
+    placed = name.format(outside=outside.parent, file=inside.name).encode()
+    old, index = inside.name.encode(), folder / "NDTiff.index"
+    content = index.read_bytes()
+    old, new = (struct.pack("<I", len(each)) + each for each in (old, placed))
+    assert old in content
+    index.write_bytes(content.replace(old, new))
+    return path
+
+
+NAMING = {
+    "OME-XML, UUID FileName": _ome_files,
+    "OME-XML, MetadataFile": _companion,
+    "Bruker XML": _bruker,
+}
+NAMES = ["../private/{file}", "{outside}/{file}", "sub/../../private/{file}", "sub/link/{file}"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("case", NAMING)
+def test_names_in_texts_do_not_lead_out(tmp_path, case, name):
+    folder = tmp_path / "recording"
+    (folder / "sub").mkdir(parents=True)
+    path = NAMING[case](folder, name)
+    if "link" in name:
+        (folder / "sub/link").symlink_to(tmp_path / "private")
+    refused(path, OutsideFolderError, "lies outside of the folder")
+    if "link" not in name:  # allowed, the same files give the movie
+        assert np.all(opened(path, allow_outside=str(tmp_path / "private")) == SECRET)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_index_of_ndtiff_names_files_of_its_folder_only(tmp_path, name):
+    folder = tmp_path / "recording"
+    folder.mkdir()
+    path = _ndtiff(folder, name)
+    refused(path, CorruptSourceError, "NDTiff.index'.*it states .* the file '.*/")
+
+
+@pytest.mark.parametrize("case", NAMING)
+def test_pipes_that_a_text_names_are_refused(tmp_path, case):
+    folder = tmp_path / "recording"
+    (folder / "sub").mkdir(parents=True)
+    path = NAMING[case](folder, "sub/{file}")
+    _fifo(folder / "sub" / sorted((tmp_path / "private").iterdir())[0].name)
+    refused(path, SpecialFileError, "a named pipe")
+
+
+# --- Zarr --------------------------------------------------------------------------------------
+
+
+def _store(path: Path) -> Path:
+    """Write an NWB file with a movie as a Zarr store, of several chunks."""
+    from nwb_ophys.storage import BackendConfiguration
+
+    path.parent.mkdir(exist_ok=True)
+    source = sample_writers()["write_nwb"](path.parent / "source.nwb", np.tile(MOVIE, (20, 8, 8)))
+    repack(source, path, configuration=BackendConfiguration(backend="zarr", chunk_mb=0.1))
+    source.unlink()
+    return path
+
+
+DATA = "acquisition/TwoPhotonSeries/data"
+
+
+def _chunks(store: Path) -> list[Path]:
+    return sorted(path for path in (store / DATA).iterdir() if path.name[0].isdigit())
+
+
+def _reference(store: Path, **reference: str) -> None:
+    import json
+
+    group = store / "acquisition/TwoPhotonSeries"
+    attributes = json.loads((group / ".zattrs").read_text())
+    link = {"name": "data", "path": f"/{DATA}", **reference}
+    attributes["zarr_link"] = [*attributes.get("zarr_link", []), link]
+    (group / ".zattrs").write_text(json.dumps(attributes))
+    (store / ".zmetadata").unlink(missing_ok=True)
+
+
+def _elsewhere_store(store: Path, source: str) -> None:
+    import shutil
+
+    _store(store.parent.parent / "private/secret.nwb.zarr")
+    shutil.rmtree(store / DATA)
+    _reference(store, source=source.format(outside=store.parent.parent / "private"))
+
+
+def _chunk_link(store: Path, target: str) -> None:
+    chunk = _chunks(store)[0]
+    chunk.unlink()
+    chunk.symlink_to(target)
+
+
+def _array_link(store: Path) -> None:
+    private = store.parent.parent / "private"
+    private.mkdir()
+    (store / DATA).rename(private / "data")
+    (store / DATA).symlink_to(private / "data")
+
+
+def _chunk_pipe(store: Path) -> None:
+    chunk = _chunks(store)[-1]
+    chunk.unlink()
+    os.mkfifo(chunk)
+
+
+STORES = {
+    "reference, relative": (
+        lambda store: _elsewhere_store(store, "../../private/secret.nwb.zarr"),
+        OutsideFolderError,
+    ),
+    "reference, absolute": (
+        lambda store: _elsewhere_store(store, "{outside}/secret.nwb.zarr"),
+        OutsideFolderError,
+    ),
+    "reference to the system": (
+        lambda store: _elsewhere_store(store, "/etc"),
+        OutsideFolderError,
+    ),
+    "chunk, link to passwords": (
+        lambda store: _chunk_link(store, "/etc/passwd"),
+        OutsideFolderError,
+    ),
+    "chunk, link to a device": (lambda store: _chunk_link(store, "/dev/zero"), SpecialFileError),
+    "chunk, a pipe": (_chunk_pipe, SpecialFileError),
+    "array, a link": (_array_link, OutsideFolderError),
+}
+
+
+@pytest.mark.parametrize("case", STORES)
+def test_zarr_stores_do_not_lead_out(tmp_path, case):
+    store = _store(tmp_path / "recording/session.nwb.zarr")
+    damage, error = STORES[case]
+    damage(store)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        refused(store, error, "zarr")
+        with in_time(), pytest.raises(error):
+            repack(store, tmp_path / "copy.nwb.zarr")
+        with in_time(), pytest.raises(error):
+            repack(store, tmp_path / "copy.nwb")
+    assert not list(tmp_path.glob("copy*"))
+
+
+def test_a_reference_in_a_circle_ends(tmp_path):
+    store = _store(tmp_path / "recording/session.nwb.zarr")
+    _reference(store, source=".", name="again", path="/acquisition")
+    with in_time(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        refused(store, CorruptSourceError, "session.nwb.zarr'.* links lead in a circle")
+
+
+@pytest.mark.parametrize("kind", ["hard", "soft", "external"])
+def test_a_link_in_a_circle_ends(tmp_path, kind):
+    path = sample_writers()["write_nwb"](tmp_path / "session.nwb", MOVIE)
+    with h5py.File(path, "r+") as file:
+        links = {
+            "hard": file["acquisition"],
+            "soft": h5py.SoftLink("/acquisition"),
+            "external": h5py.ExternalLink("session.nwb", "/acquisition"),
+        }
+        file["acquisition/TwoPhotonSeries/again"] = links[kind]
+    refused(path, CorruptSourceError, "session.nwb'.* links lead in a circle")
+    with in_time():
+        repack(path, tmp_path / "copy.nwb")
+
+
+@pytest.mark.parametrize("index", [0, 1, -1])
+def test_a_chunk_without_a_file_is_not_zeros(tmp_path, index):
+    store = _store(tmp_path / "recording/session.nwb.zarr")
+    chunks = _chunks(store)
+    assert len(chunks) > 2
+    chunks[index].unlink()
+    refused(store, CorruptSourceError, f"{DATA}' lacks 1 of {len(chunks)} chunks, positions")
+
+
+@pytest.mark.parametrize("name", ["C", "max_proj", "Y_fm_chk"])
+def test_a_chunk_of_minian_without_a_file_is_not_zeros(tmp_path, simulated, name):
+    kind = "minian-movie" if name == "Y_fm_chk" else "minian"
+    path, options = _written(tmp_path / "recording", FORMATS[kind], simulated)
+    chunk = sorted((path / f"{name}.zarr" / name).glob("[0-9]*"))[-1]
+    chunk.unlink()
+    refused(path, CorruptSourceError, f"{name}.zarr/{name}' lacks 1 of", **options)
+
+
+def test_a_movie_with_dark_frames_is_whole(tmp_path, backend):
+    """Chunks of zeros are stored, so that an absent one is one that was lost."""
+    from nwb_ophys import NumpyImagingInterface
+
+    movie = np.zeros((40, 30, 20), np.uint16)
+    movie[:3] = SECRET
+    np.save(tmp_path / "movie.npy", movie)
+    interface = NumpyImagingInterface(tmp_path / "movie.npy", sampling_frequency=30.0)
+    metadata = interface.get_metadata()
+    metadata["NWBFile"]["session_start_time"] = "2024-05-17T14:30:00+02:00"
+    path = tmp_path / ("dark.nwb" if backend == "hdf5" else "dark.nwb.zarr")
+    options = {"iterator_options": {"chunk_shape": (4, 20, 30)}}
+    interface.run_conversion(path, metadata=metadata, conversion_options=options, backend=backend)
+    assert np.all(opened(path) == SECRET)
+
+
+# --- circles -----------------------------------------------------------------------------------
+
+
+def _circle_of_groups(place: Place) -> None:
+    with h5py.File(place.file, "w") as file:
+        inner = file.create_group("a/b/c")
+        inner["again"] = file["a"]
+        inner["top"] = file["/"]
+        inner["soft"] = h5py.SoftLink("/a/b/c/soft")
+        file["mov"] = MOVIE
+
+
+def _circle_of_files(place: Place) -> None:
+    with h5py.File(place.folder / "other.h5", "w") as file:
+        file["back"] = h5py.ExternalLink("movie.h5", "/there")
+    with h5py.File(place.file, "w") as file:
+        file["there"] = h5py.ExternalLink("other.h5", "/back")
+        file["self"] = h5py.ExternalLink("movie.h5", "/self")
+        file["mov"] = MOVIE
+
+
+def _circle_of_folders(place: Place) -> None:
+    write_h5(place.file)
+    (place.folder / "again").symlink_to(place.folder)
+    (place.folder / "sub/up").symlink_to(place.folder)
+    (place.folder / "one").symlink_to(place.folder / "two")
+    (place.folder / "two").symlink_to(place.folder / "one")
+
+
+CIRCLES = {
+    "groups": _circle_of_groups,
+    "files": _circle_of_files,
+    "folders": _circle_of_folders,
+}
+
+
+@pytest.mark.parametrize("case", CIRCLES)
+@pytest.mark.parametrize("given", ["file", "folder"])
+def test_circles_of_links_end(tmp_path, case, given):
+    from nwb_ophys import detect
+
+    place = Place(tmp_path)
+    CIRCLES[case](place)
+    path = place.file if given == "file" else place.folder
+    with in_time(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert detect(path)
+    assert np.all(opened(place.file, **RATE) == SECRET)
+
+
+# --- links that are the user's own, and those of DataLad ---------------------------------------
+
+
+def test_a_path_that_is_a_link_is_followed(tmp_path):
+    """A user may give a link; what lies beside its target belongs to the recording."""
+    place = Place(tmp_path)
+    external_link("part.h5")(place)
+    write_h5(place.folder / "part.h5")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/movie.h5").symlink_to(place.file)
+    (tmp_path / "mine/folder").symlink_to(place.folder)
+    options = {"dataset_name": "mov", **RATE}
+    for path in (tmp_path / "mine/movie.h5", tmp_path / "mine/folder/movie.h5"):
+        recording = open_recording([path], ["hdf5"], options)
+        interface = next(iter(recording.converter.interfaces.values()))
+        assert np.all(interface.extractor.get_series(0, 1) == SECRET)
+        interface.extractor.close()
+
+
+@pytest.mark.parametrize("given", ["recording", "recording/sub-1", "recording/sub-1/movie.h5"])
+def test_links_of_datalad_are_followed(tmp_path, given):
+    folder = tmp_path / "recording"
+    stored = folder / ".git/annex/objects/Xk/9f/MD5E-s1/MD5E-s1"
+    stored.mkdir(parents=True)
+    write_h5(stored / "movie.h5")
+    (folder / "sub-1").mkdir()
+    target = "../.git/annex/objects/Xk/9f/MD5E-s1/MD5E-s1/movie.h5"
+    (folder / "sub-1/movie.h5").symlink_to(target)
+    assert np.all(opened(tmp_path / given, **RATE) == SECRET)
+
+
+def test_the_store_of_another_data_set_is_not_that_of_datalad(tmp_path):
+    folder = tmp_path / "recording"
+    folder.mkdir()
+    stored = tmp_path / "other/.git/annex/objects"
+    stored.mkdir(parents=True)
+    (folder / "movie.h5").symlink_to(write_h5(stored / "movie.h5"))
+    refused(folder, OutsideFolderError, "movie.h5' is a link to", **RATE)
+
+
+def test_detection_names_links_that_it_does_not_follow(tmp_path):
+    from nwb_ophys import detect
+
+    place = Place(tmp_path)
+    write_h5(place.file)
+    (place.folder / "other.h5").symlink_to(place.secret)
+    (place.folder / "more").symlink_to(place.outside)
+    with pytest.warns(UserWarning, match="Links in .*more', .*other.h5'"):
+        found = detect(place.folder)
+    assert [candidate.path for candidate in found] == [place.file]

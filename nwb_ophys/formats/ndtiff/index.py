@@ -23,7 +23,7 @@ from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.frames.values import read_json
 from nwb_ophys.filetypes.tiff.folders import first_heading
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
-from nwb_ophys.outside import check_file, check_names
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
 
 NDTIFF_MARK, SUMMARY_MARK = 483729, 2355492
@@ -180,7 +180,6 @@ def read_ndtiff(path: Path, allow_truncated: bool = False) -> NDTiffDataset:
     images = tuple(found.values())
     _check_axes(index, images)
     names = tuple(dict.fromkeys(image.file_name for image in images))
-    check_names(index, names)
     images = _complete_images(folder, images, allow_truncated)
     summary = read_ndtiff_summary(folder / images[0].file_name) or {}
     repeated = num_entries - len(found)

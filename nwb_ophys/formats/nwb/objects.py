@@ -52,10 +52,10 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
     except Exception as error:  # a damaged file can raise anything
         if io is not None:
             io.close()
+        reason = "Its links lead in a circle." * isinstance(error, RecursionError)
         raise CorruptSourceError(
-            f"'{path}' cannot be read as NWB: {as_sentence(error)} It may be damaged; check "
-            "it with "
-            "nwb-ophys inspect."
+            f"'{path}' cannot be read as NWB: {reason or as_sentence(error)} It may be damaged; "
+            "check it with nwb-ophys inspect."
         ) from error
 
 

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,17 @@ from nwb_ophys.outside import (
     check_links_in,
     current_reach,
     named_file,
+    reach_of,
     reading_from,
+    within_reach,
 )
 from nwb_ophys.storage.backends.ranges import positions
 
+_ATTRIBUTES = {".zattrs", "zarr.json"}
+
 
 def check_store(store: Path) -> None:
-    """Check that no link in a Zarr store leads out of it, and that it holds files only.
+    """Check that a Zarr store holds files only, and no link or reference that leads out of it.
 
     Parameters
     ----------
@@ -31,13 +35,37 @@ def check_store(store: Path) -> None:
     Raises
     ------
     OutsideFolderError
-        If a link leads out of the folders of the recording.
+        If a link or a reference in attributes leads out of the folders of the recording.
     SpecialFileError
         If a file is a pipe, a socket or a device, which Zarr would wait for.
     """
     within = nullcontext() if current_reach() is not None else reading_from([store])
     with within:
         check_links_in(store)
+        for folder, _, names in os.walk(store):
+            for name in _ATTRIBUTES.intersection(names):
+                for reference in _references(_json(Path(folder, name))):
+                    check_reference(store, reference)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # the reader says what is wrong
+        return None
+
+
+def _references(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the references in attributes, which have a store and the path of an object."""
+    remaining = [value]
+    while remaining:
+        each = remaining.pop()
+        if isinstance(each, dict):
+            if isinstance(each.get("source"), str) and isinstance(each.get("path"), str):
+                yield each
+            remaining += each.values()
+        elif isinstance(each, list):
+            remaining += each
 
 
 def check_reference(store: Path, reference: Mapping[str, Any]) -> None:
@@ -57,7 +85,8 @@ def check_reference(store: Path, reference: Mapping[str, Any]) -> None:
     place = os.path.normpath(store / name)
     other = named_file(store, name, of=f"the reference to '{reference.get('path')}'", place=place)
     if other.is_dir() and not other.samefile(store):
-        check_store(other)
+        with within_reach(current_reach() or reach_of([store])):
+            check_links_in(other)
 
 
 def check_written(array: Any, path: Path | None = None) -> None:
