@@ -288,7 +288,9 @@ def check_links_in(folder: Path) -> None:
         raise _leading_out(link, reach.folders)
 
 
-def links_leading_out(folder: Path, reach: Reach | None = None) -> Iterator[Path]:
+def links_leading_out(
+    folder: Path, reach: Reach | None = None, depth: int = _DEPTH
+) -> Iterator[Path]:
     """Yield the links in a folder and its subfolders that lead out of it, in order of their names.
 
     Links to folders that contain them, which searches do not follow, and links without a target
@@ -300,9 +302,11 @@ def links_leading_out(folder: Path, reach: Reach | None = None) -> Iterator[Path
     reach : Reach, optional
         The folders in which the targets may lie; by default those of the recording that is read
         now, or else the folder itself.
+    depth : int
+        Levels of subfolders that are searched; those of a Zarr store are always.
     """
     allowed = reach or _REACH.get() or reach_of([folder])
-    yield from _leading_out_below(str(folder), allowed, _DEPTH, in_store=False)
+    yield from _leading_out_below(str(folder), allowed, depth, in_store=False)
 
 
 def _leading_out_below(folder: str, reach: Reach, depth: int, in_store: bool) -> Iterator[Path]:

@@ -26,7 +26,12 @@ from nwb_ophys.opening.grouping import (
 from nwb_ophys.opening.only_samples import as_recorded
 from nwb_ophys.opening.sessions import check_one_session
 from nwb_ophys.opening.texts import distinct_name, parse_options, read_text
-from nwb_ophys.outside import check_links_in, reading_from, require_ordinary
+from nwb_ophys.outside import (
+    check_links_in,
+    links_leading_out,
+    reading_from,
+    require_ordinary,
+)
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import (
     FormatRow,
@@ -140,7 +145,7 @@ def _warn_of_grouping(path: Path, row: FormatRow) -> None:
     )
 
 
-_HDF5 = (".h5", ".hdf5", ".hdf", ".mat", ".mesc", ".nwb")
+_MOST_LINKS = 5
 
 _AS_VOLUME = {
     "type": "boolean",
@@ -199,7 +204,7 @@ def open_recording(
     OptionError
         If no stream knows an option.
     """
-    with _reading([Path(path) for path in paths], options or {}):
+    with reading_recordings([Path(path) for path in paths], options or {}):
         found, given = _found([Path(path) for path in paths], format_names, options or {})
         interfaces = open_all(found, given, all_in_one=all_in_one)
     converter = OphysConverter(interfaces)
@@ -242,7 +247,7 @@ def open(
     OptionError
         If no format of the path knows a hint.
     """
-    with _reading([Path(path)], hints):
+    with reading_recordings([Path(path)], hints):
         found, given = _found([Path(path)], [] if format is None else [format], hints)
         interfaces = open_all(found, given, with_options=False, all_in_one=all_in_one)
     if len(interfaces) == 1:
@@ -300,8 +305,21 @@ def open_all(
 
 
 @contextmanager
-def _reading(paths: Sequence[Path], given: Mapping[str, Any]) -> Iterator[None]:
-    """Refuse, within the block, files outside of the given paths that the user did not allow."""
+def reading_recordings(paths: Sequence[Path], given: Mapping[str, Any]) -> Iterator[None]:
+    """Refuse, within the block, files outside of the given paths that the user did not allow.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        Files and folders that the user gave.
+    given : Mapping
+        Source arguments and options, among them ``allow_outside``.
+
+    Raises
+    ------
+    OutsideFolderError, SpecialFileError, CorruptSourceError
+        If a path, a link in a folder, or a name in an HDF5 file leads to such a file.
+    """
     own = [path.expanduser() for path in paths]
     named = [value for name, value in given.items() if name.endswith("_path")]
     allowed = given.get("allow_outside")
@@ -317,7 +335,26 @@ def _reading(paths: Sequence[Path], given: Mapping[str, Any]) -> Iterator[None]:
                     check_store(path)
             else:
                 check_named_files(path)
+                _warn_of_links_beside(path)
         yield
+
+
+def _warn_of_links_beside(file: Path) -> None:
+    """Name the links beside a given file that lead elsewhere, so that no part is lost unnoticed."""
+    links = [
+        repr(link.name)
+        for link in links_leading_out(file.parent, depth=0)
+        if link.suffix == file.suffix and link.name != file.name
+    ]
+    if links:
+        warnings.warn(
+            f"Links beside '{file}' lead to other folders and are not read: "
+            f"{', '.join(links[:_MOST_LINKS])}{', …' * (len(links) > _MOST_LINKS)}. If they belong "
+            "to the recording, give allow_outside, the folder to which they lead (on the command "
+            "line --option allow_outside=FOLDER).",
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def _found(
@@ -370,9 +407,6 @@ def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
     """Return the most likely format of each kind; a folder may hold a movie and its ROIs."""
     found = likeliest(detect(path, every_file=True))
     if not found:
-        # A movie behind a link to another file is not recognised; the link may be the reason.
-        for file in PathProbe(path).files(*_HDF5):
-            check_named_files(file)
         raise unrecognised(path)
     return found
 

@@ -15,6 +15,7 @@ import attrs
 import h5py
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.outside import check_file
 
 Result = TypeVar("Result")
@@ -88,8 +89,7 @@ def read_nwb(path: Path, read: Callable[[Any], Result | None]) -> Result | None:
             return read(_ZarrGroup(path)) if (path / ".zgroup").is_file() else None
         if not path.is_file() or not h5py.is_hdf5(path):
             return None
-        check_file(path)
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return read(_Hdf5Group(file))
     except (OSError, RuntimeError, KeyError, ValueError):
         return None
