@@ -90,6 +90,7 @@ def convert(
     )
     given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
+    click.get_current_context().call_on_close(recording.converter.close)
     edits = shared.pairs(settings, "--set")
     metadata = edited_metadata(
         recording.converter, metadata_file, edits, recording.conversion_options

@@ -47,6 +47,7 @@ def metadata(
 
     given = shared.pairs(options, "--option")
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
+    click.get_current_context().call_on_close(recording.converter.close)
     edits = shared.pairs(settings, "--set")
     edited = edited_metadata(
         recording.converter, metadata_file, edits, recording.conversion_options

@@ -25,6 +25,7 @@ from nwb_ophys.interfaces.arguments import (
     path_argument,
     with_common_arguments,
 )
+from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
@@ -251,7 +252,7 @@ class NoArguments:
     """Arguments of an interface without arguments."""
 
 
-class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
+class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
     """Base class of all interfaces: one extractor and its metadata, convertible to NWB.
 
     A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, declares its

@@ -11,6 +11,7 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.interfaces.closing import empty
 from nwb_ophys.metadata import (
     Contents,
     FullMetadata,
@@ -164,6 +165,8 @@ class Convertible(ABC):
             filled = _start(prepared) if joined is None else _join(prepared, joined)
             complete_tables_without_masks(filled)
             place.write(filled)
+            if joined is None:
+                empty(filled)
         return place.path
 
     def create_nwbfile(

@@ -148,8 +148,11 @@ def filled_at_the_end(
         _declare(root, planned, storage, io.get_written, configuration.compression)
 
     io.before_writing = declare
-    yield
-    fill_planned(planned, storage, root_of(io), options, Budget.of(configuration.buffer_gb))
+    try:
+        yield
+        fill_planned(planned, storage, root_of(io), options, Budget.of(configuration.buffer_gb))
+    finally:
+        planned.clear()  # the IO object keeps the list, and with it the files of the sources
 
 
 def _task(planned: PlannedDataset, sink: Sink) -> FillTask:
