@@ -221,7 +221,7 @@ def named_file(
         where = f"{of} in '{by}'" if of else f"'{by}'"
         raise OutsideFolderError(
             f"{where} names '{name}', which lies outside of the folder '{_shown(reach.folders)}', "
-            f"and is not read. {_remedy(path)}"
+            f"and is not read. If it belongs to the recording, {remedy(path)}."
         )
     require_ordinary(path)
     return path
@@ -252,16 +252,16 @@ def _leading_out(link: str | Path, folders: Sequence[str]) -> OutsideFolderError
     real = os.path.realpath(link)
     return OutsideFolderError(
         f"'{link}' is a link to '{real}', which lies outside of the folder '{_shown(folders)}', "
-        f"and is not read. {_remedy(real)} Or remove the link."
+        f"and is not read. If it belongs to the recording, {remedy(real)}; otherwise remove the "
+        "link."
     )
 
 
-def _remedy(path: str | Path) -> str:
-    folder = Path(os.path.realpath(path)).parent
-    return (
-        f"If it belongs to the recording, give allow_outside='{folder}' (on the command line "
-        f"--option allow_outside={folder})."
-    )
+def remedy(path: str | Path) -> str:
+    """Return the argument that allows a file outside of the recording's folder, for messages."""
+    real = Path(os.path.realpath(path))
+    folder = real if real.is_dir() else real.parent
+    return f"give allow_outside='{folder}' (on the command line --option allow_outside={folder})"
 
 
 def _shown(folders: Sequence[str]) -> str:

@@ -21,7 +21,8 @@ def inspect(path: Path, allow_outside: tuple[Path, ...], debug: bool) -> None:
     """
     from nwb_ophys.inspection import inspect_file
 
-    findings = inspect_file(path, allow_outside=allow_outside)
+    with shared.with_own_flag():
+        findings = inspect_file(path, allow_outside=allow_outside)
     for finding in findings:
         click.echo(f"{finding.importance:<25} {finding.location}: {finding.message}")
     errors = sum(finding.is_error for finding in findings)

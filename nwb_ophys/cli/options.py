@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nwb_ophys.errors import ArgumentError, OptionError, OutputError
+from nwb_ophys.errors import ArgumentError, OptionError, OutputError, OutsideFolderError
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
 paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -63,6 +64,17 @@ allow_outside = click.option(
     help="Folder in which files may lie that PATH names or links to, beyond its own folder; may be "
     "given several times.",
 )
+
+
+@contextmanager
+def with_own_flag() -> Iterator[None]:
+    """Name ``--allow-outside`` in errors of commands that have this flag in place of an option."""
+    try:
+        yield
+    except OutsideFolderError as error:
+        text = str(error).replace("--option allow_outside=", "--allow-outside ")
+        raise OutsideFolderError(text) from error
+
 
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 

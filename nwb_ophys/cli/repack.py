@@ -69,16 +69,17 @@ def repack(
     if plan:
         click.echo(plan_repack(path, storage).to_yaml(), nl=False)
         return
-    written = rewrite(
-        path,
-        output,
-        configuration=storage,
-        workers=workers,
-        overwrite=overwrite,
-        progress=not no_progress,
-        verify=verify,
-        allow_outside=allow_outside,
-    )
+    with shared.with_own_flag():
+        written = rewrite(
+            path,
+            output,
+            configuration=storage,
+            workers=workers,
+            overwrite=overwrite,
+            progress=not no_progress,
+            verify=verify,
+            allow_outside=allow_outside,
+        )
     click.echo(f"{written}: {_size(written) / 1e6:.1f} MB, from {_size(path) / 1e6:.1f} MB")
 
 

@@ -30,6 +30,7 @@ from nwb_ophys.outside import (
     check_links_in,
     links_leading_out,
     reading_from,
+    remedy,
     require_ordinary,
 )
 from nwb_ophys.paths import PathProbe
@@ -342,16 +343,16 @@ def reading_recordings(paths: Sequence[Path], given: Mapping[str, Any]) -> Itera
 def _warn_of_links_beside(file: Path) -> None:
     """Name the links beside a given file that lead elsewhere, so that no part is lost unnoticed."""
     links = [
-        repr(link.name)
+        link
         for link in links_leading_out(file.parent, depth=0)
         if link.suffix == file.suffix and link.name != file.name
     ]
     if links:
+        names = ", ".join(repr(link.name) for link in links[:_MOST_LINKS])
         warnings.warn(
-            f"Links beside '{file}' lead to other folders and are not read: "
-            f"{', '.join(links[:_MOST_LINKS])}{', …' * (len(links) > _MOST_LINKS)}. If they belong "
-            "to the recording, give allow_outside, the folder to which they lead (on the command "
-            "line --option allow_outside=FOLDER).",
+            f"Links beside '{file}' lead to other folders and are not read: {names}"
+            f"{', …' * (len(links) > _MOST_LINKS)}. If they belong to the recording, "
+            f"{remedy(links[0])}.",
             UserWarning,
             stacklevel=6,
         )

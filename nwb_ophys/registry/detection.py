@@ -16,6 +16,7 @@ from nwb_ophys.outside import (
     leads_back,
     links_leading_out,
     reach_of,
+    remedy,
     require_ordinary,
     within_reach,
 )
@@ -207,12 +208,12 @@ def _detected(probe: PathProbe, known: list[FormatRow], every_file: bool) -> lis
 
 
 def _warn_of_links(folder: Path) -> None:
-    links = [repr(str(link)) for link in links_leading_out(folder)]
+    links = list(links_leading_out(folder))
     if links:
         warnings.warn(
-            f"Links in '{folder}' lead out of it and are not followed: {_some(links)}. A "
-            "conversion refuses them unless allow_outside (on the command line --option "
-            "allow_outside=FOLDER) names the folder to which they lead.",
+            f"Links in '{folder}' lead out of it and are not followed: "
+            f"{_some([repr(str(link)) for link in links])}. A conversion refuses them; if they "
+            f"belong to the recording, {remedy(links[0])}.",
             UserWarning,
             stacklevel=4,
         )

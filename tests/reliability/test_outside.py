@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,18 +42,23 @@ _SECONDS = 10
 
 @contextmanager
 def in_time() -> Iterator[None]:
-    """Fail if the block takes longer than ten seconds, as on a pipe that nobody writes to."""
+    """Fail if the block waits for something, or takes more than ten seconds of the processor.
+
+    The time on the clock may be six times as long, since a loaded machine is slow.
+    """
 
     def end(*_: object) -> None:
-        raise TimeoutError(f"took longer than {_SECONDS} s")
+        raise TimeoutError("waited for a pipe, a device or the end of a circle")
 
+    start = time.process_time()
     previous = signal.signal(signal.SIGALRM, end)
-    signal.alarm(_SECONDS)
+    signal.alarm(6 * _SECONDS)
     try:
         yield
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, previous)
+    assert time.process_time() - start < _SECONDS
 
 
 def opened(path: Path, **options: object) -> np.ndarray:
@@ -195,7 +201,7 @@ def test_hdf5_is_not_followed_out_of_the_folder(tmp_path, monkeypatch, case, giv
     monkeypatch.chdir(place.folder)  # HDF5 finds raw files from the current folder
     LEADING_OUT[case](place)
     path = place.file if given == "file" else place.folder
-    match = "lies outside of the folder.*allow_outside="
+    match = "lies outside of the folder.*give allow_outside="
     refused(path, OutsideFolderError, match, dataset_name="mov", **RATE)
 
 
@@ -876,3 +882,24 @@ def test_detection_names_links_that_it_does_not_follow(tmp_path):
     with pytest.warns(UserWarning, match="Links in .*more', .*other.h5'"):
         found = detect(place.folder)
     assert [candidate.path for candidate in found] == [place.file]
+
+
+def test_commands_name_their_own_flag(tmp_path):
+    from click.testing import CliRunner
+
+    from nwb_ophys.cli.repack import repack as command
+
+    place = Place(tmp_path)
+    path = sample_writers()["write_nwb"](place.folder / "a.nwb", MOVIE)
+    with h5py.File(path, "r+") as file:
+        shape, raw = MOVIE.shape, str(place.raw)
+        file.create_dataset("more", shape, "u2", external=[(raw, 0, MOVIE.nbytes)])
+    output = place.folder / "b.nwb"
+    given = [str(path), "-o", str(output), "--no-progress"]
+    result = CliRunner().invoke(command, given)
+    assert isinstance(result.exception, OutsideFolderError)
+    assert f"(on the command line --allow-outside {place.outside})" in str(result.exception)
+    CliRunner().invoke(command, [*given, "--allow-outside", str(place.outside)])
+    with h5py.File(output) as file:
+        assert not file["more"].external
+        assert np.all(file["more"][:] == SECRET)

@@ -118,7 +118,7 @@ def _blocks(path: Path, each: NamedFile, in_full: bool) -> list[Path]:
 
 def _existing(path: Path, each: NamedFile, in_full: bool) -> Path | None:
     """Return the file that HDF5 opens for a name; each place where it looks is checked."""
-    what = f"the external link '{each.holder}'" if each.kind == _LINK else f"'{each.holder}'"
+    what = f"The external link '{each.holder}'" if each.kind == _LINK else f"'{each.holder}'"
     for place in _places(path, each):
         if not os.path.lexists(place):
             continue

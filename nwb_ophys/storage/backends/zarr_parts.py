@@ -83,7 +83,7 @@ def check_reference(store: Path, reference: Mapping[str, Any]) -> None:
     if name == ".":
         return
     place = os.path.normpath(store / name)
-    other = named_file(store, name, of=f"the reference to '{reference.get('path')}'", place=place)
+    other = named_file(store, name, of=f"The reference to '{reference.get('path')}'", place=place)
     if other.is_dir() and not other.samefile(store):
         with within_reach(current_reach() or reach_of([store])):
             check_links_in(other)
