@@ -94,6 +94,10 @@ class OphysConverter(Convertible):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def stated_streams(self) -> Mapping[str, Any]:
+        """Return the interfaces by the name of the stream."""
+        return self.interfaces
+
     # --- schemas and metadata -------------------------------------------------------------------
 
     @classmethod

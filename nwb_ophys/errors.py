@@ -18,6 +18,7 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
     ├── MissingPackageError (ImportError)       an optional package is absent; names the pip install
     ├── OutputExistsError (FileExistsError)     the target exists, without overwrite or append
     ├── OutputError (OSError)                   the target cannot be written or appended to
+    │   └── OutputBusyError (BlockingIOError)   another process or thread is writing the target
     └── MemoryLimitError (MemoryError)          the data do not fit into the memory available
 """
 
@@ -92,6 +93,10 @@ class OutputExistsError(NwbOphysError, FileExistsError):
 
 class OutputError(NwbOphysError, OSError):
     """A target that cannot be written or appended to."""
+
+
+class OutputBusyError(OutputError, BlockingIOError):
+    """A target that another process or thread is writing; the message names it."""
 
 
 class MemoryLimitError(NwbOphysError, MemoryError):

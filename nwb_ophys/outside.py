@@ -7,16 +7,20 @@ it may wait forever, and so is a file outside of the recording's folder that the
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any, TypeVar
 
 import attrs
 
 from nwb_ophys.errors import OutputError, OutsideFolderError, SpecialFileError
+
+Result = TypeVar("Result")
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe (FIFO)",
@@ -107,6 +111,23 @@ def within_reach(reach: Reach | None) -> Iterator[None]:
         yield
     finally:
         _REACH.reset(token)
+
+
+def reading_within_reach(method: Callable[[Any], Result]) -> Callable[[Any], Result]:
+    """Return a method that reads files from where its object was allowed to open them.
+
+    Parameters
+    ----------
+    method : callable
+        Of a class whose objects keep their :class:`Reach` as ``_reach``.
+    """
+
+    @functools.wraps(method)
+    def reading(self: Any) -> Result:
+        with within_reach(self._reach):
+            return method(self)
+
+    return reading
 
 
 def _folders_of(path: Path) -> tuple[str, ...]:

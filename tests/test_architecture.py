@@ -26,6 +26,7 @@ STOREYS = (
     {"registry"},
     {"converter", "tools", "inspection"},
     {"opening"},
+    {"certification"},
     {"testing"},
     {"cli"},
     {"__main__"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,13 @@ def with_own_flag() -> Iterator[None]:
         text = str(error).replace("--option allow_outside=", "--allow-outside ")
         raise OutsideFolderError(text) from error
 
+
+resume = click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on where an earlier run of the same command was killed; keep what is written when "
+    "this run is interrupted.",
+)
 
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 
@@ -203,10 +210,22 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
     return found
 
 
+def say(text: str) -> None:
+    """Print lines; a reader that has ended, as ``| head`` does, does not stop the command.
+
+    Parameters
+    ----------
+    text : str
+        Nothing is printed if it is empty.
+    """
+    with suppress(BrokenPipeError):
+        click.echo(text, nl=bool(text))
+
+
 def say_written(path: Path, streams: Iterable[str]) -> None:
     """Print the streams of a written file, a summary of its contents, and the next step."""
     from nwb_ophys.opening import summarise_file
 
-    click.echo(f"{path}: {', '.join(streams)}")
-    click.echo(summarise_file(path))
-    click.echo(f"Check it with: nwb-ophys inspect {path}")
+    say(f"{path}: {', '.join(streams)}")
+    say(summarise_file(path))
+    say(f"Check it with: nwb-ophys inspect {path}")

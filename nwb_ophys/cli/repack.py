@@ -26,6 +26,7 @@ from nwb_ophys.cli import options as shared
 @shared.allow_outside
 @shared.storage
 @shared.overwrite
+@shared.resume
 @shared.no_progress
 @shared.debug
 def repack(
@@ -41,6 +42,7 @@ def repack(
     verify: bool,
     plan: bool,
     overwrite: bool,
+    resume: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -55,7 +57,7 @@ def repack(
       nwb-ophys repack session.nwb -o smaller.nwb --compression gzip:9
       nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
     """  # noqa: D301
-    from nwb_ophys.storage import backend_for_repack, plan_repack
+    from nwb_ophys.storage import backend_for_repack, plan_repack, size_of
     from nwb_ophys.storage import repack as rewrite
 
     storage = shared.configuration(
@@ -78,11 +80,7 @@ def repack(
             overwrite=overwrite,
             progress=not no_progress,
             verify=verify,
+            resume=resume,
             allow_outside=allow_outside,
         )
-    click.echo(f"{written}: {_size(written) / 1e6:.1f} MB, from {_size(path) / 1e6:.1f} MB")
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    shared.say(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")

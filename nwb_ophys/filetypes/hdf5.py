@@ -11,12 +11,12 @@ import numpy as np
 
 from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.storage.backends.hdf5_parts import check_named_files, check_written
+from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files
 
 __all__ = [
     "Outline",
+    "check_complete",
     "check_named_files",
-    "check_written",
     "is_damaged_hdf5",
     "open_hdf5",
     "read_hdf5_outline",

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.filetypes.hdf5 import check_written, open_hdf5
+from nwb_ophys.filetypes.hdf5 import check_complete, open_hdf5
 
 _NONE = (b"NoneType", "NoneType", b"None", "None", b"", "")
 
@@ -65,7 +65,7 @@ class Hdf5Values:
                 return None
             stored = self.file[place]
             if isinstance(stored, h5py.Dataset):
-                check_written(stored, self.path)
+                check_complete(stored, self.path)
             return None if isinstance(stored, h5py.Dataset) and _is_none(stored) else stored
         except SourceError:
             raise

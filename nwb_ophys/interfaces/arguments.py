@@ -96,6 +96,12 @@ def as_paths(value: Any) -> list[Path]:
     return [Path(each).expanduser() for each in given if isinstance(each, (str, Path))]
 
 
+def paths_in(value: Any) -> list[Path]:
+    """Return the paths in a checked argument, which may be of any other type."""
+    given = value if isinstance(value, (list, tuple)) else [value]
+    return [each for each in given if isinstance(each, Path)]
+
+
 @attrs.frozen(kw_only=True)
 class StubOptions:
     """Conversion options that write only the beginning of a recording."""

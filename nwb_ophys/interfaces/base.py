@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import attrs
 from pynwb import NWBFile
@@ -23,6 +22,7 @@ from nwb_ophys.interfaces.arguments import (
     bind_positional,
     parse_arguments,
     path_argument,
+    paths_in,
     with_common_arguments,
 )
 from nwb_ophys.interfaces.closing import Closeable
@@ -31,6 +31,7 @@ from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
+from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.metadata import (
     DeepDict,
     FullMetadata,
@@ -40,10 +41,14 @@ from nwb_ophys.metadata import (
     unowned,
     without_impossible,
 )
-from nwb_ophys.outside import Reach, check_links_in, reading_from, require_ordinary, within_reach
+from nwb_ophys.outside import (
+    Reach,
+    check_links_in,
+    reading_from,
+    reading_within_reach,
+    require_ordinary,
+)
 from nwb_ophys.paths import PathProbe
-
-Result = TypeVar("Result")
 
 # Attributes of version 0.1 that formats of other packages may still define.
 _FORMER_NAMES = {
@@ -56,23 +61,6 @@ _FORMER_NAMES = {
 
 # Methods that may open files of the recording again.
 _READING = {"describe", "made_from"}
-
-
-def _paths_in(value: Any) -> list[Path]:
-    """Return the paths in the value of an argument."""
-    given = value if isinstance(value, (list, tuple)) else [value]
-    return [each for each in given if isinstance(each, Path)]
-
-
-def _reading_within_reach(method: Callable[[Any], Result]) -> Callable[[Any], Result]:
-    """Return a method that reads files from where the interface was allowed to open them."""
-
-    @functools.wraps(method)
-    def reading(self: Any) -> Result:
-        with within_reach(self._reach):
-            return method(self)
-
-    return reading
 
 
 class Detectable:
@@ -300,7 +288,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
             common = with_common_arguments(cls.Source)
             cls.__signature__ = arguments_signature(common)  # type: ignore[attr-defined]
         for name in _READING & cls.__dict__.keys():
-            setattr(cls, name, _reading_within_reach(cls.__dict__[name]))
+            setattr(cls, name, reading_within_reach(cls.__dict__[name]))
 
     _reach: Reach | None = None
 
@@ -312,10 +300,11 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         fields = [each.name for each in attrs.fields(type(self).Source)]
         self.source: Any = type(self).Source(**{each: getattr(parsed, each) for each in fields})
         self.allow_outside = as_paths(parsed.allow_outside)
-        given = [path for each in fields for path in _paths_in(getattr(parsed, each))]
-        with reading_from(given, self.allow_outside) as self._reach:
+        given = [path for each in fields for path in paths_in(getattr(parsed, each))]
+        with reading_from(given, self.allow_outside) as self._reach, witnessed() as witness:
             self._check_paths()
             self.extractor: Any = self.open(self.source)
+        self.witness = witness
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"
@@ -410,7 +399,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         **source
             Further arguments that the user gave, which choose among the parts.
         """
-        given = [path, *(each for value in source.values() for each in _paths_in(value))]
+        given = [path, *(each for value in source.values() for each in paths_in(value))]
         with reading_from(given, as_paths(source.get("allow_outside"))):
             return streams_of(cls.parts(path, **source), source, as_volume)
 

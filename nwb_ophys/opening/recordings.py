@@ -15,7 +15,9 @@ from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError, SourceNotFoundError
 from nwb_ophys.filetypes.hdf5 import check_named_files
 from nwb_ophys.interfaces.arguments import arguments_schema, as_paths, path_argument
+from nwb_ophys.interfaces.conversion import Convertible
 from nwb_ophys.interfaces.grouping import warn_of_grouping
+from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.opening.grouping import (
     FoundRecordings,
     group,
@@ -205,10 +207,12 @@ def open_recording(
     OptionError
         If no stream knows an option.
     """
-    with reading_recordings([Path(path) for path in paths], options or {}):
+    places = [Path(path) for path in paths]
+    with witnessed() as witness, reading_recordings(places, options or {}):
         found, given = _found([Path(path) for path in paths], format_names, options or {})
         interfaces = open_all(found, given, all_in_one=all_in_one)
     converter = OphysConverter(interfaces)
+    converter.notes = witness.notes
     schemas = {
         name: arguments_schema(interface.Options, "")["properties"]
         for name, interface in interfaces.items()
@@ -248,12 +252,14 @@ def open(
     OptionError
         If no format of the path knows a hint.
     """
-    with reading_recordings([Path(path)], hints):
+    with witnessed() as witness, reading_recordings([Path(path)], hints):
         found, given = _found([Path(path)], [] if format is None else [format], hints)
         interfaces = open_all(found, given, with_options=False, all_in_one=all_in_one)
-    if len(interfaces) == 1:
-        return next(iter(interfaces.values()))
-    return OphysConverter(interfaces)
+    only = next(iter(interfaces.values())) if len(interfaces) == 1 else None
+    opened = OphysConverter(interfaces) if only is None else only
+    if isinstance(opened, Convertible):  # not a class of another package
+        opened.notes = witness.notes
+    return opened
 
 
 def open_all(

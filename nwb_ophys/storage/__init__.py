@@ -21,14 +21,16 @@ if TYPE_CHECKING:
         get_backend,
     )
     from nwb_ophys.storage.backends.zarr_parts import check_store
-    from nwb_ophys.storage.completeness import check_written
+    from nwb_ophys.storage.completeness import check_complete
     from nwb_ophys.storage.configuration import DatasetConfiguration
+    from nwb_ophys.storage.debris import Debris, remove_debris, shown_size, size_of
     from nwb_ophys.storage.files import (
         Target,
         append_to_nwbfile,
         check_folder,
         check_target,
         create_nwbfile,
+        reserved,
         target,
     )
     from nwb_ophys.storage.planning import BackendConfiguration, plan_nwbfile
@@ -45,6 +47,7 @@ __all__ = [
     "BackendConfiguration",
     "BackendName",
     "DatasetConfiguration",
+    "Debris",
     "ProgressBar",
     "Target",
     "WriteOptions",
@@ -53,17 +56,21 @@ __all__ = [
     "backend_for_repack",
     "backend_of_name",
     "backend_of_path",
+    "check_complete",
     "check_folder",
     "check_store",
     "check_target",
-    "check_written",
     "configuration_of_file",
     "create_nwbfile",
     "get_backend",
     "plan_nwbfile",
     "plan_of",
     "plan_repack",
+    "remove_debris",
     "repack",
+    "reserved",
+    "shown_size",
+    "size_of",
     "target",
 ]
 
@@ -73,11 +80,12 @@ _MODULES = {
         *("backend_of_name", "backend_of_path", "get_backend"),
     ),
     "backends.zarr_parts": ("check_store",),
-    "completeness": ("check_written",),
+    "completeness": ("check_complete",),
     "configuration": ("DatasetConfiguration",),
+    "debris": ("Debris", "remove_debris", "shown_size", "size_of"),
     "files": (
         *("Target", "append_to_nwbfile", "check_folder", "check_target"),
-        *("create_nwbfile", "target"),
+        *("create_nwbfile", "reserved", "target"),
     ),
     "planning": ("BackendConfiguration", "plan_nwbfile"),
     "progress": ("ProgressBar", "WriteProgress"),

@@ -11,7 +11,7 @@ from nwb_ophys.storage.backends.registry import BACKENDS
 from nwb_ophys.storage.sources import unwrapped
 
 
-def check_written(data: Any, *, is_sparse: bool = False) -> None:
+def check_complete(data: Any, *, is_sparse: bool = False) -> None:
     """Check that all values of an open dataset were written, so that no fill value is read as data.
 
     Parameters
@@ -29,7 +29,7 @@ def check_written(data: Any, *, is_sparse: bool = False) -> None:
     inner = unwrapped(data)
     backend = next((backend for backend in BACKENDS.values() if backend.holds(inner)), None)
     if backend is not None:
-        backend.check_written(inner, is_sparse=is_sparse)
+        backend.check_complete(inner, is_sparse=is_sparse)
 
 
 def check_sources(datasets: Iterable[tuple[str, DatasetBuilder]]) -> None:
@@ -43,4 +43,4 @@ def check_sources(datasets: Iterable[tuple[str, DatasetBuilder]]) -> None:
         The location and the builder of each.
     """
     for _, builder in datasets:
-        check_written(builder.data, is_sparse=True)
+        check_complete(builder.data, is_sparse=True)

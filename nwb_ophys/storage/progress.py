@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -40,6 +40,13 @@ class WriteProgress:
 ProgressCallback = Callable[[WriteProgress], None]
 
 
+class Counter(Protocol):
+    """Counter of the written parts of datasets."""
+
+    def add(self, planned: PlannedDataset, bounds: Selection) -> None:
+        """Count a written part of a dataset."""
+
+
 class ProgressCounter:
     """Counter of the written values of each dataset, which reports to a callback.
 
@@ -56,6 +63,12 @@ class ProgressCounter:
         self._callback = callback
         self._total = sum(each.configuration.num_bytes for each in planned)
         self._done: dict[str, int] = {each.location: 0 for each in planned}
+
+    def skip(self, planned: PlannedDataset, num_values: int) -> None:
+        """Count values that an earlier run wrote; the next report includes them."""
+        if num_values:
+            planned.source.report_written(num_values)
+            self._done[planned.location] += num_values * planned.source.dtype.itemsize
 
     def add(self, planned: PlannedDataset, bounds: Selection) -> None:
         """Count a written part of a dataset."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, as_sentence
-from nwb_ophys.filetypes.hdf5 import check_written, open_hdf5
+from nwb_ophys.filetypes.hdf5 import check_complete, open_hdf5
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
 
@@ -309,7 +309,7 @@ def _value_of_hdf5(stored: h5py.Group | h5py.Dataset) -> Any:
     if "MATLAB_object_decode" in stored.attrs and int(stored.attrs["MATLAB_object_decode"]) == 3:
         return ForeignObject(kind)
     if isinstance(stored, h5py.Dataset):
-        check_written(stored)
+        check_complete(stored)
     if isinstance(stored, h5py.Group):
         rows = stored.attrs.get("MATLAB_sparse")
         return MatlabStruct(stored) if rows is None else _sparse(stored, int(rows))

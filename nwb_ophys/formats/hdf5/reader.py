@@ -18,7 +18,7 @@ from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.extractors.calibration import calibration_of_attributes
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
-from nwb_ophys.filetypes.hdf5 import check_written, read_hdf5_outline
+from nwb_ophys.filetypes.hdf5 import check_complete, read_hdf5_outline
 from nwb_ophys.filetypes.hdf5 import open_hdf5 as open_checked
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
@@ -304,7 +304,7 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         self._file = open_hdf5(movie.path)
         self._dataset = self._file[movie.name]
         _load_filters(self._dataset, movie)
-        check_written(self._dataset, movie.path)
+        check_complete(self._dataset, movie.path)
         self.calibration = calibration_of_attributes(
             self._dataset.attrs,
             f"'{movie.name}' in '{movie.path}'",

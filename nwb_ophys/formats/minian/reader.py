@@ -184,7 +184,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         image = self._open("max_proj", _FIELD)
         if image is not None:
             self._check_field(image)
-            image.check_written()
+            image.check_complete()
             self._summary_images["maximum_projection"] = image[:]
         self._native_times = sample_times(
             self.folder_path, frames, self.get_num_samples(), sampling_frequency, timestamps_path
@@ -215,7 +215,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
                 check_frames(variable, own_frames, frames, len(next(iter(traces.values()))))
             else:
                 frames = own_frames
-            variable.check_written()
+            variable.check_complete()
             traces[kind] = TraceView(variable, self._columns(variable))
             self._labelled.append((variable, unit_labels(variable)))
         if not traces:
@@ -259,12 +259,12 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         trace = self._open("f", ("frame",))
         if self._background is not None:
             self._check_field(self._background)
-            self._background.check_written()
+            self._background.check_complete()
         self._background_ids = [] if self._background is trace is None else ["background0"]
         if trace is None:
             return
         check_frames(trace, frame_numbers(trace), frames, self.get_num_samples())
-        trace.check_written()
+        trace.check_complete()
         if self._background is None:
             warnings.warn(
                 f"'{self.folder_path}' has the background's trace in f.zarr, but no b.zarr: the "

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.outside import check_file
-from nwb_ophys.storage import check_written
+from nwb_ophys.storage import check_complete
 
 _HEADERS = (".zarray", "zarr.json")
 
@@ -95,7 +95,7 @@ class ZarrVariable:
         array = _open(self.store / name)
         return None if array is None else _read(self.store / name, array, ...)
 
-    def check_written(self) -> None:
+    def check_complete(self) -> None:
         """Check that all chunks have a file, in whose place Zarr would read zeros.
 
         Raises
@@ -103,7 +103,7 @@ class ZarrVariable:
         CorruptSourceError
             Names the frames of those that have none.
         """
-        check_written(self.array)
+        check_complete(self.array)
 
     def num_missing_chunks(self) -> tuple[int, int]:
         """Return the number of chunks without a file, which Zarr reads as zeros, and of all chunks.

@@ -16,7 +16,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
 from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
-from nwb_ophys.storage import check_written
+from nwb_ophys.storage import check_complete
 from nwb_ophys.timing import usable_rate
 
 
@@ -80,7 +80,7 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         self._check_times()
         try:
             for each in (self._data, self.series.timestamps):
-                check_written(each)
+                check_complete(each)
         except CorruptSourceError:
             self.close()
             raise

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.rois.pixel_lists import PixelLists
-from nwb_ophys.storage import check_written
+from nwb_ophys.storage import check_complete
 
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
 # Columns that become properties of another name, and columns that follow from the masks.
@@ -215,7 +215,7 @@ def summary_images(nwbfile: Any, frame_shape: Sequence[int]) -> dict[str, NDArra
     found = {}
     for name, image in _gray_images(nwbfile).items():
         if tuple(np.shape(image.data))[::-1] == tuple(frame_shape):
-            check_written(image.data)
+            check_complete(image.data)
             found[name] = np.asarray(image.data[:]).T
     return found
 

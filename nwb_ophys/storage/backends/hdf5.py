@@ -12,7 +12,7 @@ import math
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,14 @@ from nwb_ophys.storage.backends.base import (
     SinkTools,
     StoredSource,
     WrapperSettings,
+    package_versions,
     stated_chunk_shape,
 )
+from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks, restore
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
-from nwb_ophys.storage.backends.hdf5_parts import check_named_files, check_written, lacks_chunks
+from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
+from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files, lacks_chunks
+from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
 from nwb_ophys.storage.compression import (
     BLOSC_BLOCK,
     BLOSC_LEVEL,
@@ -51,7 +55,9 @@ from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside, shap
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
+from nwb_ophys.storage.stored_objects import StoredObject
 
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # More than the metadata of an empty NWB file has.
 _HEAD_BYTES = 1_000_000
 _FILTER_SETTINGS = ("compression", "compression_opts", "shuffle", "fletcher32")
@@ -128,6 +134,14 @@ class Hdf5Backend(Backend):
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
         return b"nwb_version" in head and b"NWBFile" in head
+
+    def may_be_incomplete(self, path: Path) -> bool:
+        """Return whether a file begins like HDF5, or with zeros, which HDF5 replaces later."""
+        if path.is_symlink() or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            start = file.read(len(_SIGNATURE))
+        return start == _SIGNATURE or not start.strip(b"\0")
 
     def single_file(self, root: Any) -> Path | None:
         """Return the file, which holds all chunks."""
@@ -218,13 +232,23 @@ class Hdf5Backend(Backend):
         """Open a declared dataset of an open file."""
         return Hdf5Sink(root[configuration.location], configuration, tools)
 
+    def commit_steps(self, root: Any, undo: Path, locations: list[str]) -> Hdf5Commits:
+        """Return the steps that make an interrupted write of an open file resumable."""
+        return Hdf5Commits(root, undo, locations)
+
+    def reopen(self, path: Path, undo: Path, number: int) -> AbstractContextManager[Any]:
+        """Open an incomplete file, in the state of a commit."""
+        _load_plugins()
+        restore(path, undo, number)
+        return h5py.File(path, "r+")  # type: ignore[no-any-return]
+
     def holds(self, data: Any) -> bool:
         """Return whether data are an ``h5py.Dataset``."""
         return isinstance(data, h5py.Dataset)
 
-    def check_written(self, data: Any, *, is_sparse: bool = False) -> None:
+    def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
         """Check that all chunks, and the sources of a virtual dataset, are there."""
-        check_written(data, is_sparse=is_sparse)
+        check_complete(data, is_sparse=is_sparse)
 
     def stored_source(self, dataset: Any) -> Hdf5Source:
         """Return an open dataset as a source."""
@@ -241,6 +265,34 @@ class Hdf5Backend(Backend):
     def copy_except(self, source: Any, target: Any, declared: Mapping[str, Any]) -> None:
         """Copy an open file to an empty one, as it is stored; see :class:`Hdf5Copy`."""
         Hdf5Copy(source, target, declared).run()
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of HDF5 and h5py."""
+        return {"hdf5": h5py.version.hdf5_version, **package_versions(["h5py"])}
+
+    def open_root(self, path: Path) -> h5py.File:
+        """Open a file for reading, without its schemas."""
+        _load_plugins()
+        return h5py.File(path, "r")
+
+    def objects(self, root: Any) -> Iterator[StoredObject]:
+        """Yield each group and dataset of an open file once; links are not followed."""
+        return hdf5_objects(root)
+
+    def read_text(self, root: Any, location: str) -> str:
+        """Return the text in a dataset of an open file."""
+        return str(root[location].asstr()[()])
+
+    def write_text(self, root: Any, location: str, text: str) -> None:
+        """Replace the text in a dataset of an open file."""
+        root[location][()] = text
+
+    def create_text(
+        self, root: Any, location: str, text: str, attributes: Mapping[str, Any]
+    ) -> None:
+        """Add a text to an open file."""
+        dataset = root.create_dataset(location, data=text, dtype=h5py.string_dtype())
+        dataset.attrs.update(attributes)
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the file."""
@@ -327,7 +379,7 @@ def _filters(compression: Compression, itemsize: int, shuffle: bool) -> dict[str
         level = compression.level or _STORED_LEVEL
         return {"compression": "gzip", "compression_opts": level, "shuffle": shuffle}
     if compression.name == "none":
-        return {"shuffle": False}
+        return {"shuffle": False, "fletcher32": True}
     plugin = required_package("hdf5plugin", compression.name)
     required_package("numcodecs", compression.name)
     if compression.name == "zstd":
@@ -336,7 +388,8 @@ def _filters(compression: Compression, itemsize: int, shuffle: bool) -> dict[str
         settings = plugin.LZ4(nbytes=_LZ4_BLOCK)
     else:
         settings = plugin.Blosc(cname="zstd", clevel=BLOSC_LEVEL, shuffle=int(shuffle))
-    return {**settings, "shuffle": shuffle and not compression.shuffles_itself}
+    shuffles = shuffle and not compression.shuffles_itself
+    return {**settings, "shuffle": shuffles, "fletcher32": True}
 
 
 class Hdf5Sink(ChunkSink):
@@ -356,19 +409,35 @@ class Hdf5Sink(ChunkSink):
             compression = parse_compression(configuration.compression or "none")
             self._encode = _encoder(compression, self.dtype.itemsize, bool(configuration.shuffle))
         self.shuffles = self._encode is not None and bool(dataset.shuffle)
+        self._has_checksum = bool(dataset.fletcher32)
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk."""
         if self._encode is None:
             cell = cell_at(corner, values.shape, self._dataset.shape)
             self._dataset[cell] = values[inside(cell)]
+            if self.digests is not None:
+                self.digests.note(corner, self.digests.grid.digest_of(values[inside(cell)]))
+            self._note_stored(corner, None)
             return
         super().put(corner, values)
 
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
         """Encode and store a chunk whose bytes are shuffled already."""
         assert self._encode is not None
-        self._dataset.id.write_direct_chunk(corner, self._encode(planes))
+        encoded = self._encode(planes)
+        if self._has_checksum:
+            encoded = b"".join((encoded, fletcher32(encoded)))
+        self._dataset.id.write_direct_chunk(corner, encoded)
+        self._note_stored(corner, encoded)
+
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return the bytes of a chunk, read without HDF5; the file does not change meanwhile."""
+        return self._stored.read(corner)
+
+    @functools.cached_property
+    def _stored(self) -> StoredChunks:
+        return StoredChunks(self._dataset)
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return stored values, decoded by the filters of HDF5."""
@@ -483,6 +552,8 @@ def _decoder(dataset: h5py.Dataset) -> Callable[[bytes], NDArray[np.uint8]] | No
     properties = dataset.id.get_create_plist()
     filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
     shuffle, deflate = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
+    has_checksum = filters[-1:] == [h5py.h5z.FILTER_FLETCHER32]
+    filters = filters[:-1] if has_checksum else filters
     if tuple(filters) not in ((), (shuffle,), (deflate,), (shuffle, deflate)):
         return None
     size = num_bytes(dataset.chunks, dataset.dtype)
@@ -490,7 +561,22 @@ def _decoder(dataset: h5py.Dataset) -> Callable[[bytes], NDArray[np.uint8]] | No
     is_deflated = deflate in filters
 
     def decode(stored: bytes) -> NDArray[np.uint8]:
-        raw = isal_zlib.decompress(stored, _ZLIB_WINDOW, size) if is_deflated else stored
+        data = _checked(stored) if has_checksum else stored
+        raw = isal_zlib.decompress(data, _ZLIB_WINDOW, size) if is_deflated else data
         return unshuffled(raw, itemsize)
 
     return decode
+
+
+def _checked(stored: bytes) -> memoryview:
+    """Return the bytes of a chunk without their checksum.
+
+    Raises
+    ------
+    OSError
+        If the checksum differs; as HDF5 does.
+    """
+    data = memoryview(stored)[:-CHECKSUM_BYTES]
+    if fletcher32(data) != stored[-CHECKSUM_BYTES:]:
+        raise OSError("The checksum of a chunk (Fletcher-32) differs; the chunk is damaged.")
+    return data

@@ -228,7 +228,7 @@ def _of_dataset(dataset: Any, name: str) -> Iterator[NamedFile]:
                 yield NamedFile(_VIRTUAL, name, file)
 
 
-def check_written(
+def check_complete(
     dataset: h5py.Dataset,
     path: Path | None = None,
     *,
@@ -333,7 +333,7 @@ def _check_virtual(
                     f"The virtual dataset '{_name(dataset)}' in '{path}' reads itself. Give a "
                     "file with the values."
                 )
-            check_written(source, is_sparse=is_sparse, within=within)
+            check_complete(source, is_sparse=is_sparse, within=within)
     if covered < total and not is_open:
         raise CorruptSourceError(
             f"The virtual dataset '{_name(dataset)}' in '{path}' states no source for "

@@ -11,6 +11,7 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,12 @@ from nwb_ophys.storage.backends.base import (
     SinkTools,
     StoredSource,
     WrapperSettings,
+    package_versions,
     stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
-from nwb_ophys.storage.backends.zarr_parts import check_reference, check_store, check_written
+from nwb_ophys.storage.backends.zarr_objects import zarr_objects
+from nwb_ophys.storage.backends.zarr_parts import check_complete, check_reference, check_store
 from nwb_ophys.storage.compression import (
     BLOSC_BLOCK,
     BLOSC_LEVEL,
@@ -49,10 +52,12 @@ from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
+from nwb_ophys.storage.stored_objects import StoredObject
 
 # Metadata, and chunks of formats 2 and 3; a killed writer leaves partial ones.
 _PART_OF_STORE = re.compile(
-    r"\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*(\.[0-9a-f]{32}\.partial)?|c"
+    r"(\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*)"
+    r"(\.[0-9a-f]{32}\.partial)?|c"
 )
 _FILTER_SETTINGS = ("compressor", "filters")
 # zlib writes the header of a gzip file for windows above 16.
@@ -142,6 +147,11 @@ class ZarrBackend(Backend):
         else:
             attributes = {}
         return attributes.get("neurodata_type")
+
+    def may_be_incomplete(self, path: Path) -> bool:
+        """Return whether the path is a folder that holds nothing but parts of a store."""
+        is_folder = path.is_dir() and not path.is_symlink()
+        return is_folder and next(self.strangers(path), None) is None
 
     def strangers(self, path: Path) -> Iterator[Path]:
         """Yield the files that are neither metadata nor chunks, wherever they lie in the store."""
@@ -239,18 +249,46 @@ class ZarrBackend(Backend):
         """Open a declared dataset of an open file."""
         return ZarrSink(root[configuration.location], configuration, tools)
 
+    @contextmanager
+    def reopen(self, path: Path, undo: Path, number: int) -> Iterator[Any]:
+        """Open an incomplete store, without the chunks that were being written."""
+        for torn in path.rglob("*.partial"):
+            torn.unlink()
+        yield importlib.import_module("zarr").open_group(str(path), mode="r+")
+
     def holds(self, data: Any) -> bool:
         """Return whether data are an array of Zarr."""
         return type(data).__module__.startswith("zarr.")
 
-    def check_written(self, data: Any, *, is_sparse: bool = False) -> None:
+    def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
         """Check that all chunks have a file."""
         if not is_sparse:
-            check_written(data)
+            check_complete(data)
 
     def stored_source(self, dataset: Any) -> ZarrSource:
         """Return an open array as a source."""
         return ZarrSource(dataset)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of hdmf-zarr, Zarr and its codecs."""
+        return package_versions(["hdmf-zarr", "zarr", "numcodecs"])
+
+    def open_root(self, path: Path) -> AbstractContextManager[Any]:
+        """Open a store for reading, without its schemas."""
+        _hdmf_zarr()
+        return nullcontext(importlib.import_module("zarr").open_group(str(path), mode="r"))
+
+    def objects(self, root: Any) -> Iterator[StoredObject]:
+        """Yield each group and array of an open store once; links are not followed."""
+        return zarr_objects(root)
+
+    def read_text(self, root: Any, location: str) -> str:
+        """Return the text in an array of an open store."""
+        return str(np.asarray(root[location][...]).reshape(())[()])
+
+    def write_text(self, root: Any, location: str, text: str) -> None:
+        """Replace the text in an array of an open store."""
+        root[location][...] = text
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the folder."""
@@ -320,10 +358,19 @@ class ZarrSink(ChunkSink):
 
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
         """Encode and store a chunk whose bytes are in C order, and shuffled if ``shuffles``."""
-        index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
-        store, key = self._array.chunk_store, self._array._chunk_key(index)
-        store[key] = self._encoded(planes)
+        store, key = self._array.chunk_store, self._key(corner)
+        encoded = self._encoded(planes)
+        store[key] = encoded
         self._tools.flusher.add(str(Path(store.path) / key))
+        self._note_stored(corner, encoded)
+
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return the contents of the file of a chunk."""
+        return self._array.chunk_store.get(self._key(corner))  # type: ignore[no-any-return]
+
+    def _key(self, corner: Shape) -> str:
+        index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
+        return self._array._chunk_key(index)  # type: ignore[no-any-return]
 
     def _encoded(self, stored: NDArray[np.uint8]) -> Any:
         encoded: Any = stored

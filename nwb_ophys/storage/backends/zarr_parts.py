@@ -89,7 +89,7 @@ def check_reference(store: Path, reference: Mapping[str, Any]) -> None:
             check_links_in(other)
 
 
-def check_written(array: Any, path: Path | None = None) -> None:
+def check_complete(array: Any, path: Path | None = None) -> None:
     """Check that all chunks of a Zarr array were written, so that no fill value is read as data.
 
     Parameters
