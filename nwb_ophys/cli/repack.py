@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say_lines
 
 
 @click.command()
@@ -57,6 +58,8 @@ def repack(
       nwb-ophys repack session.nwb -o smaller.nwb --compression gzip:9
       nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
     """  # noqa: D301
+    if not plan:
+        shared.lock_at_once(output)
     from nwb_ophys.storage import backend_for_repack, plan_repack, size_of
     from nwb_ophys.storage import repack as rewrite
 
@@ -69,7 +72,7 @@ def repack(
         default_backend=backend_for_repack(path, output),
     )
     if plan:
-        click.echo(plan_repack(path, storage).to_yaml(), nl=False)
+        say_lines(plan_repack(path, storage).to_yaml())
         return
     with shared.with_own_flag():
         written = rewrite(

@@ -156,6 +156,9 @@ class Signals:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _print(self, number: int, line: str) -> None:
+        # The name of a file may hold the codes of a terminal.
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line.strip())
+        line = f"{shown}\n"
         try:
             if number == signal.SIGINT and sys.stderr.isatty():
                 line = f"\n{line}"  # the terminal shows ^C

@@ -12,6 +12,7 @@ import numpy as np
 from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files
+from nwb_ophys.trial import is_tried_damaged
 
 __all__ = [
     "Outline",
@@ -78,7 +79,7 @@ def read_hdf5_outline(path: Path) -> Outline | None:
     path : pathlib.Path
     """
     try:
-        if not path.is_file() or not h5py.is_hdf5(path):
+        if not path.is_file() or not h5py.is_hdf5(path) or is_tried_damaged(path):
             return None
         check_file(path)
         with h5py.File(path, "r") as file:

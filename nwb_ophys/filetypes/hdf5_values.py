@@ -10,6 +10,8 @@ import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.hdf5 import check_complete, open_hdf5
+from nwb_ophys.filetypes.hdf5_claims import check_stored
+from nwb_ophys.trial import try_hdf5
 
 _NONE = (b"NoneType", "NoneType", b"None", "None", b"", "")
 
@@ -37,6 +39,7 @@ class Hdf5Values:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        try_hdf5(path)
         try:
             self.file = open_hdf5(path)
         except OSError as error:
@@ -65,8 +68,10 @@ class Hdf5Values:
                 return None
             stored = self.file[place]
             if isinstance(stored, h5py.Dataset):
-                check_complete(stored, self.path)
-            return None if isinstance(stored, h5py.Dataset) and _is_none(stored) else stored
+                if _is_none(stored):
+                    return None
+                check_complete(check_stored(stored), self.path)
+            return stored
         except SourceError:
             raise
         except (OSError, RuntimeError, KeyError, UnicodeError) as error:

@@ -308,7 +308,7 @@ def _opened(source: str | Path, origin: Backend, *, follows_links: bool = True) 
     try:
         is_nwb = origin.neurodata_type(path) == "NWBFile"
         read = origin.open(path, "r", follows_links=follows_links) if is_nwb else None
-    except SourceError:
+    except NwbOphysError:
         raise
     except Exception as error:  # backends raise errors of many classes
         raise SourceError(f"'{source}' cannot be read as an NWB file: {_reason(error)}") from error

@@ -22,6 +22,7 @@ import h5py
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.outside import current_reach, named_file, reading_from, require_ordinary
 from nwb_ophys.storage.backends.ranges import positions
+from nwb_ophys.trial import is_tried_damaged
 
 _LINK, _RAW, _VIRTUAL = "link", "raw file", "source"
 _PREFIXES = {_LINK: "HDF5_EXT_PREFIX", _RAW: "HDF5_EXTFILE_PREFIX", _VIRTUAL: "HDF5_VDS_PREFIX"}
@@ -174,6 +175,8 @@ def named_files_of(path: Path) -> tuple[NamedFile, ...]:
     """Return all other files that an HDF5 file names; empty if it cannot be opened."""
     try:
         require_ordinary(path)
+        if is_tried_damaged(path):
+            return ()
         state = path.stat()
         return _read_named_files(str(path), state.st_ino, state.st_size, state.st_mtime_ns)
     except OSError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import json
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from hdmf.spec import RefSpec
 from isal import igzip
 from numpy.typing import NDArray
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import MissingPackageError, OutputError
 from nwb_ophys.outside import Reach, current_reach, reach_of, within_reach
 from nwb_ophys.storage.backends.base import (
@@ -141,9 +141,9 @@ class ZarrBackend(Backend):
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
         if (path / "zarr.json").is_file():  # format 3
-            attributes = json.loads((path / "zarr.json").read_bytes()).get("attributes", {})
+            attributes = parse_source_json((path / "zarr.json").read_bytes()).get("attributes", {})
         elif (path / ".zattrs").is_file():
-            attributes = json.loads((path / ".zattrs").read_bytes())
+            attributes = parse_source_json((path / ".zattrs").read_bytes())
         else:
             attributes = {}
         return attributes.get("neurodata_type")
