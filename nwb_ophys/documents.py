@@ -25,6 +25,8 @@ from ruamel.yaml.representer import RepresenterError, SafeRepresenter
 from ruamel.yaml.resolver import BaseResolver
 from ruamel.yaml.scanner import Scanner
 
+from nwb_ophys.outside import require_ordinary
+
 MAX_DEPTH = 100
 """Levels of lists and dictionaries that a document may have."""
 
@@ -73,6 +75,7 @@ def read_document(path: str | Path) -> Any:
         When the text is not valid.
     """
     path = Path(path)
+    require_ordinary(path)
     # Windows marks a text as UTF-8 with a byte order mark.
     text = read_limited(path).decode("utf-8-sig")
     return parse_json(text) if path.suffix.lower() == ".json" else parse_yaml(text)

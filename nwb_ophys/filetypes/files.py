@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nwb_ophys.documents import DocumentError, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+from nwb_ophys.outside import check_file
 
 COPY_AGAIN = "copy it again from where it was recorded"
 
@@ -30,6 +31,7 @@ def require_file(
     """
     if path.is_dir():
         raise folder_error(f"'{path}' is a folder; give {kind}.")
+    check_file(path)
     if not path.is_file():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path. It must be {kind}.")
 

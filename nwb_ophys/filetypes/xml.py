@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from nwb_ophys.filetypes.files import unreadable_file
+from nwb_ophys.outside import check_file
 
 Result = TypeVar("Result")
 Element = ElementTree.Element
@@ -222,6 +223,7 @@ def read_xml(path: Path, parse: Callable[[IO[bytes]], Result]) -> Result:
         When the file is truncated or not XML.
     """
     try:
+        check_file(path)
         with path.open("rb") as file:
             return parse(file)
     except XmlError as error:

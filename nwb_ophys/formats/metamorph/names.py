@@ -16,6 +16,7 @@ from nwb_ophys.filetypes.files import read_small_file
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.formats.metamorph.tags import UIC2, read_tags
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe, natural_order
 
 STACK_SUFFIX, COMPANION_SUFFIX = ".stk", ".nd"
@@ -74,6 +75,7 @@ def companion_of(path: Path) -> Path | None:
 
 def read_companion(path: Path) -> Mapping[str, str]:
     """Return the values of an ``.nd`` file by their names."""
+    check_file(path)
     return dict(_LINE.findall(read_small_file(path, "an .nd file", _LONGEST).decode("latin-1")))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.outside import check_file
 from nwb_ophys.timing import LONGEST_S
 
 _TABLE = "timeStamps.csv"
@@ -117,6 +118,7 @@ def _times_of(path: Path, frames: NDArray[Any] | None, num_samples: int) -> NDAr
 def _read_table(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the numbers of frames and their times in seconds."""
     try:
+        check_file(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file)
             values = [(int(row[_COLUMNS[0]]), float(row[_COLUMNS[1]])) for row in table]

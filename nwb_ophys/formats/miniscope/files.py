@@ -20,6 +20,7 @@ import attrs
 from nwb_ophys.documents import DocumentError, parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.metadata import common_facts
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe, natural_order
 
 SETTINGS, TIMES = "metaData.json", "timeStamps.csv"
@@ -240,6 +241,7 @@ def read_settings(path: Path) -> Mapping[str, Any]:
         When the file does not hold a JSON object.
     """
     try:
+        check_file(path)
         found = parse_source_json(read_limited(path).decode("utf-8-sig"))
     except OSError:
         return {}
@@ -257,6 +259,7 @@ def read_settings(path: Path) -> Mapping[str, Any]:
 def read_old_settings(path: Path) -> Mapping[str, Any]:
     """Return the contents of a ``settings_and_notes.dat``: a line of names, then one of values."""
     try:
+        check_file(path)
         text = read_limited(path).decode("utf-8-sig", "replace")
     except (OSError, DocumentError):
         return {}

@@ -16,6 +16,7 @@ from nwb_ophys.filetypes.files import read_small_file
 from nwb_ophys.formats.miniscope.avi import AviOutline
 from nwb_ophys.formats.miniscope.files import Device
 from nwb_ophys.metadata import possible_number
+from nwb_ophys.outside import check_file
 from nwb_ophys.timing import HIGHEST_RATE, LOWEST_RATE
 
 Times = NDArray[np.float64]
@@ -77,6 +78,7 @@ def _check_numbers(path: Path, numbers: NDArray[np.float64], num_frames: int) ->
 
 def _columns(path: Path, separator: str, names: Sequence[str]) -> list[NDArray[np.float64]]:
     """Read columns of numbers by their names, without a last line that is cut off."""
+    check_file(path)
     content = read_small_file(path, "a table of times", _LONGEST)
     lines = content.decode("utf-8-sig", "replace").splitlines()
     heading = [name.strip() for name in lines[0].split(separator)] if lines else []

@@ -23,6 +23,7 @@ from nwb_ophys.filetypes.files import COPY_AGAIN, read_small_file
 from nwb_ophys.filetypes.frames.values import read_json
 from nwb_ophys.filetypes.tiff.folders import first_heading
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
 
 NDTIFF_MARK, SUMMARY_MARK = 483729, 2355492
@@ -195,6 +196,7 @@ def read_ndtiff(path: Path, allow_truncated: bool = False) -> NDTiffDataset:
 def read_ndtiff_summary(path: Path) -> dict[str, Any] | None:
     """Return the metadata of the acquisition from the header of a TIFF file; None without them."""
     try:
+        check_file(path)
         with path.open("rb") as file:
             head = file.read(28)
             order = {b"II": "<", b"MM": ">"}.get(head[:2])
@@ -213,6 +215,7 @@ def read_ndtiff_summary(path: Path) -> dict[str, Any] | None:
 
 def _entries(index: Path) -> Iterator[NDTiffImage]:
     """Yield the images of an index, entry by entry."""
+    check_file(index)
     data = read_small_file(index, "an index of NDTiff", _LONGEST_INDEX)
     position, number = 0, 0
     while position < len(data):

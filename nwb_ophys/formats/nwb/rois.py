@@ -28,6 +28,7 @@ from nwb_ophys.formats.nwb.tables import (
 from nwb_ophys.formats.nwb.traces import traces_of
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
+from nwb_ophys.storage import check_complete
 
 
 class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
@@ -95,6 +96,8 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
             )
             self._roi_ids = list(range(len(self._roi_ids)))
         self._mask = mask_name(table)
+        for each in table.columns:
+            check_complete(each.data, is_sparse=each.name == "image_mask")
         if is_of_suite2p(table):
             warnings.warn(
                 f"'{self._io.source}' was written by Suite2p, which calls the row x: masks and "
