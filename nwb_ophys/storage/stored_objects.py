@@ -95,7 +95,7 @@ class ValueHash:
     def __init__(self, shape: Shape, dtype: np.dtype[Any] | None) -> None:
         self._dtype = _numbers(dtype)
         kind = _TEXT if self._dtype is None else dtype_text(self._dtype)
-        self._state = xxhash.xxh3_128(json.dumps([kind, list(shape)]).encode())
+        self._state: Any = xxhash.xxh3_128(json.dumps([kind, list(shape)]).encode())
 
     def add(self, values: Any) -> None:
         """Add values in C order."""

@@ -57,8 +57,8 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
             io.close()
         reason = "Its links lead in a circle." * isinstance(error, RecursionError)
         raise CorruptSourceError(
-            f"'{path}' cannot be read as NWB: {reason or _reason(error)} It may be damaged; check it "
-            "with nwb-ophys inspect."
+            f"'{path}' cannot be read as NWB: {reason or _reason(error)} It may be damaged; check "
+            "it with nwb-ophys inspect."
         ) from error
 
 
