@@ -278,6 +278,8 @@ class Hdf5Backend(Backend):
     def open_root(self, path: Path) -> h5py.File:
         """Open a file for reading, without its schemas."""
         _load_plugins()
+        try_hdf5(path)
+        check_named_files(path, follows_links=False)
         return h5py.File(path, "r")
 
     def objects(self, root: Any) -> Iterator[StoredObject]:

@@ -175,7 +175,7 @@ def named_files_of(path: Path) -> tuple[NamedFile, ...]:
     """Return all other files that an HDF5 file names; empty if it cannot be opened."""
     try:
         require_ordinary(path)
-        if is_tried_damaged(path):
+        if not (path.is_file() and h5py.is_hdf5(path)) or is_tried_damaged(path):
             return ()
         state = path.stat()
         return _read_named_files(str(path), state.st_ino, state.st_size, state.st_mtime_ns)

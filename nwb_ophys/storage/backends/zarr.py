@@ -276,6 +276,7 @@ class ZarrBackend(Backend):
     def open_root(self, path: Path) -> AbstractContextManager[Any]:
         """Open a store for reading, without its schemas."""
         _hdmf_zarr()
+        check_store(path)
         return nullcontext(importlib.import_module("zarr").open_group(str(path), mode="r"))
 
     def objects(self, root: Any) -> Iterator[StoredObject]:
