@@ -174,6 +174,26 @@ def configuration(
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 
+def lock_at_once(output: Path) -> None:
+    """Lock the file that a command writes until the command ends, before slow imports.
+
+    Parameters
+    ----------
+    output : pathlib.Path
+        If its folder does not allow new files, nothing is locked; the command says so later.
+
+    Raises
+    ------
+    OutputBusyError
+        When another process is writing the file; names the process.
+    """
+    from nwb_ophys.storage.locking import locked
+
+    place = Path(os.path.realpath(output.expanduser()))
+    if place.parent.is_dir() and os.access(place.parent, os.W_OK | os.X_OK):
+        click.get_current_context().with_resource(locked(place))
+
+
 def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
     """Return texts of the form KEY=VALUE as a dictionary.
 

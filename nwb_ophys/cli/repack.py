@@ -56,6 +56,8 @@ def repack(
       nwb-ophys repack session.nwb -o smaller.nwb --compression gzip:9
       nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
     """  # noqa: D301
+    if not plan:
+        shared.lock_at_once(output)
     from nwb_ophys.storage import backend_for_repack, plan_repack, size_of
     from nwb_ophys.storage import repack as rewrite
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.hdf5_claims import check_stored
+from nwb_ophys.trial import try_hdf5
 
 _NONE = (b"NoneType", "NoneType", b"None", "None", b"", "")
 
@@ -37,6 +38,7 @@ class Hdf5Values:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        try_hdf5(path)
         try:
             self.file = h5py.File(path, "r")
         except OSError as error:

@@ -24,6 +24,7 @@ from nwb_ophys.interfaces.arguments import (
 )
 from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
+from nwb_ophys.interfaces.door import guard
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
@@ -54,6 +55,7 @@ class Detectable:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        guard(cls)
         for former in _FORMER_NAMES.keys() & cls.__dict__.keys():
             present = _FORMER_NAMES[former]
             warnings.warn(

@@ -299,6 +299,8 @@ def _opened(source: str | Path, origin: Backend) -> Iterator[Any]:
     try:
         is_nwb = origin.neurodata_type(path) == "NWBFile"
         read = origin.open(path, "r") if is_nwb else None
+    except NwbOphysError:
+        raise
     except Exception as error:  # backends raise errors of many classes
         raise SourceError(f"'{source}' cannot be read as an NWB file: {_reason(error)}") from error
     if read is None:  # hdmf would copy any file, whether NWB or not

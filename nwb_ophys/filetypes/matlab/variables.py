@@ -19,6 +19,7 @@ from nwb_ophys.errors import CorruptSourceError, as_sentence
 from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.matlab.claims import check_level5
 from nwb_ophys.optional import require_package
+from nwb_ophys.trial import try_hdf5
 
 
 class StoredArray:
@@ -200,6 +201,7 @@ class MatlabFile:
             if path.is_dir():
                 raise OSError("it is a folder.")
             if h5py.is_hdf5(path):
+                try_hdf5(path)
                 self._file = h5py.File(path, "r")
                 self.variables = MatlabStruct(self._file)
             else:

@@ -24,6 +24,7 @@ from nwb_ophys.filetypes.truncation import nothing_complete
 from nwb_ophys.filetypes.xml import MAX_TREE_BYTES
 
 NUMBER_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
+_HEADING_BYTES = 1024
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -60,6 +61,8 @@ class PageTable:
         Smallest number of pages that the file lacks; these and all later pages are left out.
     loss : str
         Evidence that the file is truncated; empty if it is complete.
+    heading : bytes
+        Beginning of the first ImageDescription.
     """
 
     path: Path
@@ -79,6 +82,7 @@ class PageTable:
     lost_directory: int = 0
     num_lost: int = 0
     loss: str = ""
+    heading: bytes = attrs.field(default=b"", repr=False)
 
     @property
     def is_truncated(self) -> bool:
@@ -155,6 +159,9 @@ def read_page_table(path: Path) -> PageTable:
         scalars = {code: chain.scalars(code) for code in (*tag.SHAPE_TAGS, *tag.CODING_TAGS)}
         page_sizes = _page_sizes(scalars)
         segments = _read_segments(file, chain, page_sizes, file_size)
+        description = chain.columns.get(tag.IMAGE_DESCRIPTION, None)
+        places = _description_places(path, description, chain, file_size)
+        heading = _read_heading(file, places)
     num_complete, loss = _complete_pages(path, file_size, chain, segments, page_sizes)
     num_lost = max(chain.num_pages + bool(chain.problem) - num_complete, 0)
     scalars = {code: values[:num_complete] for code, values in scalars.items()}
@@ -162,8 +169,6 @@ def read_page_table(path: Path) -> PageTable:
     for code, name in tag.SHAPE_TAGS.items():
         _check_equal(path, scalars[code], name)
     first = {code: int(values[0]) for code, values in scalars.items()}
-    description = chain.columns.get(tag.IMAGE_DESCRIPTION, None)
-    places = _description_places(path, description, chain, file_size)
     dtype = _pixel_dtype(first, chain.structure)
     _check_claim(path, first, segments)
     return PageTable(
@@ -184,6 +189,7 @@ def read_page_table(path: Path) -> PageTable:
         lost_directory=chain.lost_directory,
         num_lost=num_lost,
         loss=loss,
+        heading=heading,
     )
 
 
@@ -218,6 +224,15 @@ def _check_claim(path: Path, first: dict[int, int], segments: _Segments) -> None
             f"'{path}' is damaged: its tiles claim to have {tile[0]} rows and {tile[1]} columns, "
             f"but a page has {rows} and {columns}. To repair it, {COPY_AGAIN}."
         )
+
+
+def _read_heading(file: BinaryIO, places: tuple[Integers, Integers]) -> bytes:
+    """Return the beginning of the first description while the file is open."""
+    offsets, sizes = places
+    if not len(offsets) or not sizes[0]:
+        return b""
+    file.seek(int(offsets[0]))
+    return file.read(min(int(sizes[0]), _HEADING_BYTES))
 
 
 def _is_direct(first: dict[int, int], scalars: dict[int, Integers], segments: _Segments) -> bool:

@@ -20,6 +20,7 @@ from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
 from nwb_ophys.metadata import is_unset_clock, possible_number
 from nwb_ophys.paths import natural_order
+from nwb_ophys.trial import try_hdf5
 
 # Files contain both the micro sign and the Greek letter mu.
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "\u00b5m": 1e-6, "\u03bcm": 1e-6, "nm": 1e-9}
@@ -154,6 +155,7 @@ def open_mesc(path: Path) -> h5py.File:
         When it is truncated, or is not an HDF5 file.
     """
     require_file(path, "a .mesc file")
+    try_hdf5(path)
     try:
         return h5py.File(path, "r")
     except OSError as error:

@@ -22,6 +22,7 @@ from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
+from nwb_ophys.trial import try_hdf5
 
 # Name that CaImAn gives to the dataset.
 USUAL_NAME = "mov"
@@ -184,6 +185,7 @@ def open_hdf5(path: Path) -> h5py.File:
     CorruptSourceError
         When it is truncated, or is not an HDF5 file.
     """
+    try_hdf5(path)
     try:
         return h5py.File(path, "r")
     except OSError as error:

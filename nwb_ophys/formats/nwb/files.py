@@ -15,6 +15,7 @@ import h5py
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.trial import is_tried_damaged, try_hdf5
 
 Result = TypeVar("Result")
 
@@ -85,7 +86,7 @@ def read_nwb(path: Path, read: Callable[[Any], Result | None]) -> Result | None:
     try:
         if path.is_dir():
             return read(_ZarrGroup(path)) if (path / ".zgroup").is_file() else None
-        if not path.is_file() or not h5py.is_hdf5(path):
+        if not path.is_file() or not h5py.is_hdf5(path) or is_tried_damaged(path):
             return None
         with h5py.File(path, "r") as file:
             return read(_Hdf5Group(file))
@@ -145,6 +146,7 @@ def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: 
     SourceError
         When the file does not contain its pixels or masks.
     """
+    try_hdf5(path)
     listed = list_nwb(path)
     if listed is None:
         raise CorruptSourceError(

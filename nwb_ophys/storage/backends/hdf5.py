@@ -55,6 +55,7 @@ from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
+from nwb_ophys.trial import try_hdf5
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # More than the metadata of an empty NWB file has.
@@ -112,6 +113,9 @@ class Hdf5Backend(Backend):
         """Return a ``pynwb.NWBHDF5IO`` with a builder hook."""
         if mode != "w":
             _load_plugins()
+            # Files that this process has just written are read again without a trial.
+            if mode != "r" or ".partial" not in path.name:
+                try_hdf5(path)
         return _io_class()(str(path), mode=mode, manager=manager)
 
     def recognises(self, path: Path) -> bool:
@@ -120,6 +124,7 @@ class Hdf5Backend(Backend):
 
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
+        try_hdf5(path)
         with h5py.File(path, "r") as file:
             kind = file.attrs.get("neurodata_type")
         return kind.decode() if isinstance(kind, bytes) else kind
