@@ -1010,6 +1010,29 @@ for _what, _name in {
     case("memmap", _what)(_renamed(_name))
 
 
+def _shifts(path: Path, member: bytes, **how: Any) -> list[str]:
+    import zipfile
+
+    given = path.with_name("shifts.npz")
+    with zipfile.ZipFile(given, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("shifts_rig.npy", member, **how)
+    return [str(path), *RATE, "--option", f"shifts_path={given}"]
+
+
+@case("memmap", "array of 2**50 shifts in a .npz file")
+def _(path: Path) -> list[str]:
+    place = path.with_name("a.npy")
+    _npy(place, f"({2**50}, 2)")
+    return _shifts(path, place.read_bytes())
+
+
+@case("memmap", "member of 1 GB in a .npz file")
+def _(path: Path) -> list[str]:
+    place = path.with_name("a.npy")
+    _npy(place, f"({1 << 26}, 2)", body=b"")
+    return _shifts(path, place.read_bytes() + bytes(1 << 30))
+
+
 # --- Inscopix ---------------------------------------------------------------------------------
 
 
