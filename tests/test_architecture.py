@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nwb_ophys"
 # Rooms of one storey do not import each other; a room imports only from storeys below.
 STOREYS = (
     {"errors"},
-    {"dtypes"},
-    {"documents", "memory", "timing", "optional", "paths"},
+    {"dtypes", "outside"},
+    {"documents", "memory", "timing", "optional", "paths", "trial"},
     {"rois", "metadata", "storage"},
     {"extractors"},
     {"filetypes"},
@@ -259,7 +259,7 @@ def test_no_maker_is_known_below_the_formats(source):
 def test_backends_are_known_to_storage_only(source):
     """A backend's packages are imported in storage; readers of HDF5 and Zarr files are formats."""
     path, tree, _ = source
-    allowed = {"storage", "filetypes", "formats", "simulation", "testing"}
+    allowed = {"storage", "filetypes", "formats", "simulation", "testing", "trial"}
     names = _imports(tree)
     if _room(path) in allowed:
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say_lines
 from nwb_ophys.storage import DEFAULT_BACKEND
 
 
@@ -109,7 +110,7 @@ def convert(
     )
     if plan:
         nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
-        click.echo(plan_nwbfile(nwbfile, storage).to_yaml(), nl=False)
+        say_lines(plan_nwbfile(nwbfile, storage).to_yaml())
         return
     shared.say("\n".join(joined_files(recording)))
     written = recording.converter.run_conversion(

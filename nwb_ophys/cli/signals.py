@@ -160,6 +160,9 @@ class Signals:
     def _print(self, number: int, line: str) -> None:
         if sys.stderr is None:  # closed, and its number may be that of another file now
             return
+        # The name of a file may hold the codes of a terminal.
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line.strip())
+        line = f"{shown}\n"
         try:
             if number == signal.SIGINT and sys.stderr.isatty():
                 line = f"\n{line}"  # the terminal shows ^C

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import queue
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -66,12 +67,13 @@ class Entries:
     def to_dict(self) -> dict[str, str]:
         """Return the entries as texts."""
         names = ("index", "size", "checksum", "digest")
-        return {name: base64.b64encode(getattr(self, name)).decode() for name in names}
+        raw = {name: zlib.compress(getattr(self, name), 1) for name in names}
+        return {name: base64.b64encode(each).decode() for name, each in raw.items()}
 
     @classmethod
     def from_dict(cls, given: Mapping[str, str]) -> Entries:
         """Return the entries that :meth:`to_dict` described."""
-        raw = {name: base64.b64decode(text) for name, text in given.items()}
+        raw = {name: zlib.decompress(base64.b64decode(text)) for name, text in given.items()}
         return cls(
             index=np.frombuffer(raw["index"], np.int64),
             size=np.frombuffer(raw["size"], np.int64),
@@ -151,8 +153,8 @@ class ChunkProgress:
         if self._is_committed is None:
             self._is_committed = np.zeros(self.num_chunks, bool)
         self._is_committed[entries.index] = True
-        for at in np.flatnonzero(entries.size != EMPTY):
-            self._digests.note(self.corner(int(entries.index[at])), entries.digest[at].tobytes())
+        stored = entries.only(entries.size != EMPTY)
+        self._digests.restore(stored.index, stored.digest)
 
     def note(self, corner: Shape, stored: Any) -> None:
         """Note the stored bytes of a chunk, or None if they are not known."""
@@ -179,14 +181,12 @@ class ChunkProgress:
         index = np.concatenate([*found, np.zeros(0, np.int64)])
         if self._is_committed is not None:
             index = index[~self._is_committed[index]]
-        notes = [self._stored.pop(int(each), (EMPTY, 0)) for each in index]
-        empty = bytes(DIGEST_BYTES)
-        digests = [self._digests.get(self.corner(int(each))) or empty for each in index]
+        notes = [self._stored.pop(each, (EMPTY, 0)) for each in index.tolist()]
         return Entries(
             index=index,
             size=np.array([size for size, _ in notes], np.int64),
             checksum=np.array([value for _, value in notes], np.uint64),
-            digest=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES),
+            digest=self._digests.at(index),
         )
 
     def _index(self, corner: Shape) -> int:
