@@ -94,6 +94,17 @@ def clear_target(target: Path, lock: Lock) -> None:
     warnings.warn(f"An earlier run was {killed} while it wrote '{target}'; {left}.", stacklevel=2)
 
 
+def sweep(lock: Lock) -> None:
+    """Remove what an interrupted clean-up of this process left, unless it can be resumed."""
+    if not lock.is_held:  # a child after a fork
+        return
+    found = [name for name in _beside(lock.names) if name.kind != "lock"]
+    resumable = {name.unique for name in found if name.kind == "resume"}
+    for name in found:
+        if name.kind == "partial" and name.unique not in resumable:
+            _done(_judged(name, None))
+
+
 def shown_size(num_bytes: int) -> str:
     """Return a number of bytes for messages."""
     return f"{num_bytes:,} bytes" if num_bytes < 100_000 else f"{num_bytes / 1e6:,.1f} MB"

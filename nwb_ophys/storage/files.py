@@ -27,7 +27,7 @@ from nwb_ophys.storage.backends.registry import (
     backend_of_path,
     get_backend,
 )
-from nwb_ophys.storage.debris import clear_target
+from nwb_ophys.storage.debris import clear_target, sweep
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.hdmf.placeholders import restored_after_write
 from nwb_ophys.storage.hdmf.records import detached_records
@@ -118,8 +118,14 @@ def reserved(
     place = Path(os.path.realpath(Path(path).expanduser()))
     check_folder(place.parent)
     with locked(place) as lock:
+        is_outermost = not lock.is_cleared
         clear_target(place, lock)
-        yield check_target(path, overwrite=overwrite, append=append, remedy=remedy)
+        try:
+            yield check_target(path, overwrite=overwrite, append=append, remedy=remedy)
+        except BaseException:
+            if is_outermost:
+                sweep(lock)
+            raise
 
 
 def _is_meant_as_folder(target: Path, overwrite: bool) -> bool:
