@@ -25,6 +25,8 @@ from ruamel.yaml.representer import RepresenterError, SafeRepresenter
 from ruamel.yaml.resolver import BaseResolver
 from ruamel.yaml.scanner import Scanner
 
+from nwb_ophys.outside import require_ordinary
+
 MAX_DEPTH = 100
 """Levels of lists and dictionaries that a document may have."""
 
@@ -73,10 +75,9 @@ def read_document(path: str | Path) -> Any:
         When the text is not valid.
     """
     path = Path(path)
-    if path.stat().st_size > MAX_BYTES:
-        raise DocumentError(_TOO_LONG)
+    require_ordinary(path)
     # Windows marks a text as UTF-8 with a byte order mark.
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_limited(path).decode("utf-8-sig")
     return parse_json(text) if path.suffix.lower() == ".json" else parse_yaml(text)
 
 
@@ -132,6 +133,22 @@ def parse_json(text: str) -> Any:
         raise DocumentError(_TOO_DEEP) from error
     _check_depth(value)
     return value
+
+
+def read_limited(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the bytes of a file that is not longer than a limit.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be read.
+    DocumentError
+        When it is longer.
+    """
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise DocumentError(f"it has {size} bytes, but at most {max_bytes >> 20} MB are read")
+    return path.read_bytes()
 
 
 def parse_source_json(text: str | bytes, *, max_bytes: int = MAX_BYTES, start: int = 0) -> Any:

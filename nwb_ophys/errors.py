@@ -10,6 +10,8 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
     ├── SourceError (ValueError)                the source cannot be read as described
     │   ├── SourceArgumentError (TypeError)     an unknown, missing or ill-typed source argument
     │   ├── SourceNotFoundError (FileNotFoundError)
+    │   ├── OutsideFolderError                  a file outside of the recording's folder
+    │   ├── SpecialFileError                    a named pipe, a socket or a device
     │   └── CorruptSourceError                  truncated, damaged or not of the stated format
     │       └── UnsafePickleError               a pickle of more than plain data
     ├── UnknownFormatError (ValueError)         no such format, or no format recognises the path
@@ -61,6 +63,14 @@ class SourceArgumentError(SourceError, TypeError):
 
 class SourceNotFoundError(SourceError, FileNotFoundError):
     """A file or folder that does not exist."""
+
+
+class OutsideFolderError(SourceError):
+    """A file that a recording names or links to, and that lies outside of its folder."""
+
+
+class SpecialFileError(SourceError):
+    """A named pipe, a socket or a device, which is never opened."""
 
 
 class CorruptSourceError(SourceError):

@@ -270,7 +270,7 @@ def test_a_file_that_is_too_long_is_not_read(tmp_path):
     path = tmp_path / "metadata.yaml"
     with path.open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(MetadataError, match=r"metadata\.yaml.*more than 64 MB"):
+    with pytest.raises(MetadataError, match=r"metadata\.yaml.*at most 64 MB"):
         load_metadata(path)
 
 

@@ -14,6 +14,7 @@ from nwb_ophys.errors import CorruptSourceError, UnsafePickleError
 from nwb_ophys.filetypes.files import COPY_AGAIN, require_file, unreadable_file
 from nwb_ophys.filetypes.pickles import load_pickle, unsafe_pickle
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
+from nwb_ophys.outside import check_file
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +45,7 @@ class NpyHeader:
 def read_npy_header(path: Path) -> NpyHeader | None:
     """Read the header of a ``.npy`` file of plain numbers; return None if it has none."""
     try:
+        check_file(path)
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
             read = {

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from nwb_ophys.filetypes.files import unreadable_file
+from nwb_ophys.outside import check_file
 
 Result = TypeVar("Result")
 Element = ElementTree.Element
@@ -40,6 +41,7 @@ MAX_TREE_BYTES = 1 << 26
 
 _BLOCK = 1 << 16
 _NODE_TEXT = 64
+_LARGEST_REPAIRED = 1 << 29
 _ENCODING = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")
 _HEAD_BYTES = 256
 
@@ -221,9 +223,12 @@ def read_xml(path: Path, parse: Callable[[IO[bytes]], Result]) -> Result:
         When the file is truncated or not XML.
     """
     try:
+        check_file(path)
         with path.open("rb") as file:
             return parse(file)
     except XmlError as error:
+        if isinstance(error, XmlLimitError) or path.stat().st_size > _LARGEST_REPAIRED:
+            raise unreadable_file(path, "an XML file", error) from error
         content = path.read_bytes()
         repaired = as_utf8(content)
         if repaired == content:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.documents import parse_source_json
+from nwb_ophys.documents import parse_source_json, read_limited
 
 _LARGE = 1 << 26
 _LARGE_CHUNK, _DENSEST_CHUNK = 1 << 27, 200
@@ -41,7 +41,7 @@ def check_header(folder: Path) -> None:
     """
     if not (folder / ".zarray").is_file():
         return
-    header = parse_source_json((folder / ".zarray").read_bytes())
+    header = parse_source_json(read_limited(folder / ".zarray"))
     chunks = [int(size) for size in header["chunks"]]
     shape = [int(size) for size in header["shape"]]
     digits = "".join(each for each in str(header["dtype"]) if each.isdigit())

@@ -91,16 +91,27 @@ def source_errors(
     Raises
     ------
     SourceError
-        Also an instance of the original class; an error of this package passes as it is.
+        Also an instance of the original class. An error of this package keeps its class; its
+        message gets the path if it lacks it.
     """
     try:
         yield
+    except SourceError as error:
+        _name_source(error, list(paths()))
+        raise
     except (NwbOphysError, Warning, ImportError, NotImplementedError):
         raise
     except Exception as error:
         if needs_reader and not _was_reading(error.__traceback__):
             raise
         raise _with_source(error, [str(path) for path in paths()]) from error
+
+
+def _name_source(error: SourceError, paths: list[Path]) -> None:
+    """Put the path in front of a message that names neither the path nor a file in it."""
+    text = str(error)
+    if paths and len(error.args) == 1 and not any(path.name in text for path in paths):
+        error.args = (f"'{paths[0]}': {text}",)
 
 
 def _with_source(error: Exception, paths: list[str]) -> Exception:

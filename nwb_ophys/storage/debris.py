@@ -86,7 +86,7 @@ def clear_target(target: Path, lock: Lock) -> None:
         size = shown_size(sum(each.num_bytes for each in removed))
         left = f"its incomplete file of {size} was removed"
     elif resumable:
-        left = "its incomplete file is kept, to be resumed"
+        left = "its incomplete file can be resumed"
     if any(each.restored for each in done):
         left += ", and the former file is in its place again"
     by = lock.left_by

@@ -17,6 +17,7 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError, NwbOphysError, OutputError, OutputExistsError
+from nwb_ophys.outside import check_output
 from nwb_ophys.storage.atomic import fingerprint, replace_target
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
@@ -68,6 +69,7 @@ def check_target(
         When the folder is absent, or what is there is no NWB file and so is not replaced.
     """
     target = Path(os.path.realpath(Path(path).expanduser()))
+    check_output(target)
     check_folder(target.parent)
     if not target.exists():
         return target

@@ -100,6 +100,7 @@ class _BlockSink:
     """
 
     shuffles = False
+    skips_zeros = False
     digests: BlockDigests | None = None
     progress: ChunkProgress | None = None
 

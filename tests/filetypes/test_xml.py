@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import time
+from pathlib import Path
 
 import pytest
 
+import nwb_ophys
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.xml import (
     MAX_ATTRIBUTES,
@@ -113,3 +116,16 @@ def test_namespaces_and_text_are_kept():
     root = parse_xml("<x:a xmlns:x='n' x:b='1' c='2'>text<x:d/>tail</x:a>")
     assert (root.tag, root.attrib, root.text) == ("{n}a", {"{n}b": "1", "c": "2"}, "text")
     assert (root[0].tag, root[0].tail) == ("{n}d", "tail")
+
+
+def test_only_one_module_parses_xml_and_one_the_json_of_recordings():
+    package = Path(nwb_ophys.__file__).parent
+    xml = re.compile(r"ElementTree\.(parse|iterparse|fromstring|XML|XMLParser)\b|minidom|lxml")
+    allowed = {"documents.py", "storage/locking.py", "storage/journal.py"}
+    allowed |= {"storage/backends/hdf5_commits.py"}  # files of the package's own
+    for path in package.rglob("*.py"):
+        if path.name.startswith("sample"):
+            continue
+        name, text = path.relative_to(package).as_posix(), path.read_text(encoding="utf-8")
+        assert not xml.search(text), name
+        assert name in allowed or not re.search(r"\bjson\.(loads?|JSONDecoder)\(", text), name

@@ -386,7 +386,7 @@ class Worker:
             self.whole[case["name"]] = self._converted(case["name"])
         whole = self.whole[case["name"]]
         with self._copy(case["name"]) as home:
-            chance = random.Random(case["seed"])  # noqa: S311
+            chance = random.Random(case["seed"])
             done, files = damage(home, case["kind"], chance)
             is_named = chance.random() < 0.5
             result = self._judged(case["name"], home, files, whole, is_named, done)
@@ -519,7 +519,7 @@ class Pool:
             process.stdout.close()
 
     def _start(self) -> Any:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             [sys.executable, "-W", "ignore", __file__, str(self.originals), str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -565,7 +565,7 @@ WRONG = ("foreign", "crash", "hang", "unnamed", "missing", "half-written", "harn
 
 def cases_of(names: Iterable[str], count: int, seed: int) -> list[dict[str, Any]]:
     """Return cases, spread evenly over the recordings."""
-    chance, names = random.Random(seed), sorted(names)  # noqa: S311
+    chance, names = random.Random(seed), sorted(names)
     kinds = [kind for kind in KINDS for _ in range(WEIGHTS.get(kind, 1))]
     return [
         {

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, as_sentence
+from nwb_ophys.filetypes.hdf5 import check_complete, open_hdf5
 from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.matlab.claims import check_level5
 from nwb_ophys.optional import require_package
+from nwb_ophys.outside import check_file
 from nwb_ophys.trial import try_hdf5
 
 
@@ -200,9 +202,10 @@ class MatlabFile:
         try:
             if path.is_dir():
                 raise OSError("it is a folder.")
+            check_file(path)
             if h5py.is_hdf5(path):
                 try_hdf5(path)
-                self._file = h5py.File(path, "r")
+                self._file = open_hdf5(path)
                 self.variables = MatlabStruct(self._file)
             else:
                 self.variables = MatlabStruct(_load_level5(path, extra, names))
@@ -216,6 +219,7 @@ class MatlabFile:
 
 
 def _load_level5(path: Path, extra: str, names: Sequence[str] | None) -> dict[str, Any]:
+    check_file(path)
     with path.open("rb") as file:
         head = file.read(128)
     if not head.startswith(b"MATLAB") or head[126:128] not in (b"IM", b"MI"):
@@ -312,6 +316,8 @@ def _value_of_hdf5(stored: h5py.Group | h5py.Dataset) -> Any:
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
     if "MATLAB_object_decode" in stored.attrs and int(stored.attrs["MATLAB_object_decode"]) == 3:
         return ForeignObject(kind)
+    if isinstance(stored, h5py.Dataset):
+        check_complete(stored)
     if isinstance(stored, h5py.Group):
         rows = stored.attrs.get("MATLAB_sparse")
         return MatlabStruct(stored) if rows is None else _sparse(stored, int(rows))

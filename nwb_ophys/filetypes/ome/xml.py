@@ -96,8 +96,8 @@ def _quantity(
     return None if value is None or factor is None else value * factor
 
 
-def _image(path: Path, element: Element, instruments: Mapping[str | None, Element]) -> OmeImage:
-    pixels = _child(element, "Pixels")
+def _pixels_of(path: Path, pixels: Element | None) -> tuple[Element, dict[str, int], str]:
+    """Return the element with its sizes and the order of its planes, which are checked."""
     try:
         if pixels is None:
             raise KeyError("Pixels")
@@ -118,6 +118,11 @@ def _image(path: Path, element: Element, instruments: Mapping[str | None, Elemen
             f"{MAX_CHANNELS:,} channels and {MAX_PLANES:,} planes in all; correct the OME-XML, or "
             "read it as a plain TIFF stack."
         )
+    return pixels, sizes, order
+
+
+def _image(path: Path, element: Element, instruments: Mapping[str | None, Element]) -> OmeImage:
+    pixels, sizes, order = _pixels_of(path, _child(element, "Pixels"))
     instrument = instruments.get(_reference(element, "InstrumentRef"))
     channels = [_channel(each, instrument) for each in _children(pixels, "Channel")]
     channels += [OmeChannel()] * (sizes["C"] - len(channels))

@@ -22,6 +22,7 @@ from nwb_ophys.filetypes.tiff.pages import (
 )
 from nwb_ophys.filetypes.truncation import nothing_complete
 from nwb_ophys.filetypes.xml import MAX_TREE_BYTES
+from nwb_ophys.outside import check_file
 
 NUMBER_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 _HEADING_BYTES = 1024
@@ -153,6 +154,7 @@ def read_page_table(path: Path) -> PageTable:
     SourceError
         If pages differ in shape, dtype or compression; the message names the first such page.
     """
+    check_file(path)
     with path.open("rb", buffering=0) as file:
         file_size = os.fstat(file.fileno()).st_size
         chain = read_chain(file, path, file_size)

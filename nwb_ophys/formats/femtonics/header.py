@@ -16,6 +16,7 @@ import numpy as np
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
+from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
 from nwb_ophys.metadata import is_unset_clock, possible_number
@@ -157,7 +158,7 @@ def open_mesc(path: Path) -> h5py.File:
     require_file(path, "a .mesc file")
     try_hdf5(path)
     try:
-        return h5py.File(path, "r")
+        return open_hdf5(path)
     except OSError as error:
         raise unreadable_file(path, "a MESc file (HDF5)", error) from error
 

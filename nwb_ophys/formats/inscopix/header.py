@@ -23,6 +23,7 @@ from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError, shown
 from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.outside import check_file
 
 MOVIE, CELL_SET = 0, 1
 
@@ -168,6 +169,7 @@ def other_kind(path: Path) -> str | None:
 def _read_json(path: Path) -> tuple[dict[str, Any], int] | None:
     """Return the JSON object at the end of a file, and the number of bytes before it."""
     try:
+        check_file(path)
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(size - _LENGTH_BYTES, 0))

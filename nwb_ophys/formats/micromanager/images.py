@@ -21,6 +21,7 @@ from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.frames.values import first_positive, first_value
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe, natural_order
 
 METADATA_NAME = "metadata.txt"
@@ -223,6 +224,7 @@ def _some(names: list[str]) -> str:
 
 def _read_content(path: Path) -> Mapping[str, Any]:
     """Return the JSON object of ``metadata.txt``, closed if the acquisition did not close it."""
+    check_file(path)
     with path.open("rb") as file:
         text = file.read(_MOST_BYTES).decode("utf-8", "replace").strip()
     try:

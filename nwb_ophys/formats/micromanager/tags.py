@@ -24,6 +24,7 @@ from nwb_ophys.filetypes.frames.values import read_json
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.tiff.pages import Integers, TiffStructure, read_structure
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
 
 FRAME_TAG = 51123
@@ -45,6 +46,7 @@ def read_summary(path: Path) -> dict[str, Any] | None:
         None if the file has no summary or cannot be read.
     """
     try:
+        check_file(path)
         with path.open("rb") as file:
             head = file.read(SUMMARY_POSITION + 8)
             order = {b"II": "<", b"MM": ">"}.get(head[:2])

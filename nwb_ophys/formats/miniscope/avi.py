@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.optional import require_package
+from nwb_ophys.outside import check_file
 
 _MOST_PIXELS = 1 << 26
 _REMEDY = "copy it again from the acquisition computer"
@@ -72,6 +73,7 @@ def read_avi_outline(path: Path, allow_truncated: bool = False) -> AviOutline:
     """
     if not path.is_file():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    check_file(path)
     size = path.stat().st_size
     header: dict[str, Any] = {}
     sizes: list[int] = []

@@ -17,6 +17,7 @@ from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
 from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
+from nwb_ophys.storage import check_complete
 from nwb_ophys.timing import usable_rate
 
 
@@ -78,6 +79,12 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
                 raise
         self.is_volumetric = len(self._shape) == 4 and plane_index is None
         self._check_times()
+        try:
+            for each in (self._data, self.series.timestamps):
+                check_complete(each)
+        except CorruptSourceError:
+            self.close()
+            raise
 
     def _check_times(self) -> None:
         times = self.series.timestamps if self._given_rate is None else None

@@ -28,6 +28,7 @@ from nwb_ophys.formats.nwb.tables import (
 from nwb_ophys.formats.nwb.traces import traces_of
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
+from nwb_ophys.storage import check_complete
 
 
 class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
@@ -95,6 +96,8 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
             )
             self._roi_ids = list(range(len(self._roi_ids)))
         self._mask = mask_name(table)
+        for each in table.columns:
+            check_complete(each.data, is_sparse=each.name == "image_mask")
         if is_of_suite2p(table):
             warnings.warn(
                 f"'{self._io.source}' was written by Suite2p, which calls the row x: masks and "
@@ -108,7 +111,8 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         if self._mask != "image_mask":
             self._pixels = pixels_of(table, self._mask, found)
             found = self._pixels.field_shape
-        assert found is not None  # images have a size
+        if found is None:
+            raise ValueError("its masks state no size of the image")
         self._frame_shape = field_of(found)  # its own inverse
         self._traces, self.series, self._clock = traces_of(self.nwbfile, table, self._given_rate)
         for key, (values, description) in properties_of(table).items():

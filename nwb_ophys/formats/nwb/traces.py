@@ -13,6 +13,7 @@ from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
 from nwb_ophys.rois.traces import TraceView, with_rois_in_columns
+from nwb_ophys.storage import check_complete
 from nwb_ophys.timing import usable_rate
 
 _KINDS = ("neuropil", "deconvolved", "denoised", "baseline", "background")
@@ -93,6 +94,8 @@ def traces_of(
     clock: TraceClock | None = None
     length = 0
     for one in _series_of(nwbfile, table):
+        for each in (one.data, one.timestamps, one.rois.data):
+            check_complete(each)
         own = _clock(one, given_rate)
         data = _columns_of_all(one, len(table.id), given_rate)
         if clock is None:

@@ -37,6 +37,7 @@ from nwb_ophys.storage.backends.base import (
 from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
+from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files, lacks_chunks
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
 from nwb_ophys.storage.compression import (
     BLOSC_BLOCK,
@@ -110,13 +111,17 @@ class Hdf5Backend(Backend):
     default_compression = "gzip"
     copies_datasets = True
 
-    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
+    def open(
+        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+    ) -> Any:
         """Return a ``pynwb.NWBHDF5IO`` with a builder hook."""
         if mode != "w":
             _load_plugins()
             # Files that this process has just written are read again without a trial.
             if mode != "r" or ".partial" not in path.name:
                 try_hdf5(path)
+                # A file that is added to keeps its links, and nothing is read through them.
+                check_named_files(path, follows_links=follows_links, in_full=mode == "r")
         return _io_class()(str(path), mode=mode, manager=manager)
 
     def recognises(self, path: Path) -> bool:
@@ -247,6 +252,10 @@ class Hdf5Backend(Backend):
     def holds(self, data: Any) -> bool:
         """Return whether data are an ``h5py.Dataset``."""
         return isinstance(data, h5py.Dataset)
+
+    def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
+        """Check that all chunks, and the sources of a virtual dataset, are there."""
+        check_complete(data, is_sparse=is_sparse)
 
     def stored_source(self, dataset: Any) -> Hdf5Source:
         """Return an open dataset as a source."""
@@ -456,6 +465,7 @@ class Hdf5Source(StoredSource):
         super().__init__(dataset, dataset.file.filename, in_parallel=in_parallel)
         self._corners = _stored_corners(dataset)
         self.is_sparse = self._corners is not None
+        self.skips_zeros = lacks_chunks(dataset)
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return a block."""
