@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hashes import DIGEST_BYTES, BlockDigests
+from nwb_ophys.storage.undo import undo_number
 
 FORMAT = "nwb_ophys journal 1"
 
@@ -207,6 +208,11 @@ def _length(stored: Any) -> int:
     return memoryview(stored).nbytes
 
 
+def undo_of(journal: Path) -> Path:
+    """Return the place of the copy from which the file of a journal returns to a commit."""
+    return journal.with_name(f"{journal.name}.undo")
+
+
 class JournalFile:
     """A journal that is being written.
 
@@ -273,12 +279,24 @@ class Journal:
 
     @classmethod
     def read(cls, path: Path) -> Journal | None:
-        """Return the journal in a file, or None if it commits nothing."""
+        """Return the journal in a file, or None if it commits nothing to which the file returns."""
+        found = cls._read(path)
+        if found is None or not found.header["has_undo"]:
+            return found
+        # A kill may come after the last commit and before the return to it is prepared.
+        number = undo_number(undo_of(path))
+        is_last = number is not None and found.num_commits - 1 <= number <= found.num_commits
+        return cls._read(path, number) if is_last else None
+
+    @classmethod
+    def _read(cls, path: Path, most: int | None = None) -> Journal | None:
         header: Mapping[str, Any] = {}
         count = length = 0
         for contents, end in _lines(path):
             if not header:
                 header = contents
+            elif count == most:
+                break
             else:
                 count += 1
             length = end

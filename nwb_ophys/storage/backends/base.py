@@ -255,15 +255,13 @@ class Backend(ABC):
         return NoSteps()
 
     @abstractmethod
-    def reopen(self, path: Path, undo: Path, number: int) -> AbstractContextManager[Any]:
-        """Open the root group of an incomplete file, in the state of a commit.
+    def reopen(self, path: Path, undo: Path) -> AbstractContextManager[Any]:
+        """Open the root group of an incomplete file, in the state of its last commit.
 
         Parameters
         ----------
         path, undo : pathlib.Path
             The incomplete file, and the file of its steps.
-        number : int
-            Number of the last commit.
         """
 
     # --- reading and copying --------------------------------------------------------------------

@@ -34,7 +34,7 @@ from nwb_ophys.storage.backends.base import (
     package_versions,
     stated_chunk_shape,
 )
-from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks, restore
+from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files, lacks_chunks
@@ -56,6 +56,7 @@ from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
+from nwb_ophys.storage.undo import restore
 from nwb_ophys.trial import try_hdf5
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -241,10 +242,11 @@ class Hdf5Backend(Backend):
         """Return the steps that make an interrupted write of an open file resumable."""
         return Hdf5Commits(root, undo, locations)
 
-    def reopen(self, path: Path, undo: Path, number: int) -> AbstractContextManager[Any]:
-        """Open an incomplete file, in the state of a commit."""
+    def reopen(self, path: Path, undo: Path) -> AbstractContextManager[Any]:
+        """Open an incomplete file, in the state of its last commit."""
         _load_plugins()
-        restore(path, undo, number)
+        restore(path, undo)
+        try_hdf5(path)
         return h5py.File(path, "r+")  # type: ignore[no-any-return]
 
     def holds(self, data: Any) -> bool:

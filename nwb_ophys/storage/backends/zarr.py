@@ -250,7 +250,7 @@ class ZarrBackend(Backend):
         return ZarrSink(root[configuration.location], configuration, tools)
 
     @contextmanager
-    def reopen(self, path: Path, undo: Path, number: int) -> Iterator[Any]:
+    def reopen(self, path: Path, undo: Path) -> Iterator[Any]:
         """Open an incomplete store, without the chunks that were being written."""
         for torn in path.rglob("*.partial"):
             torn.unlink()
