@@ -16,8 +16,11 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
     ├── MissingPackageError (ImportError)       an optional package is absent; names the pip install
     ├── OutputExistsError (FileExistsError)     the target exists, without overwrite or append
     ├── OutputError (OSError)                   the target cannot be written or appended to
+    │   └── OutputBusyError (BlockingIOError)   another process or thread is writing the target
     └── MemoryLimitError (MemoryError)          the data do not fit into the memory available
 """
+
+import unicodedata
 
 
 class NwbOphysError(Exception):
@@ -84,6 +87,10 @@ class OutputError(NwbOphysError, OSError):
     """A target that cannot be written or appended to."""
 
 
+class OutputBusyError(OutputError, BlockingIOError):
+    """A target that another process or thread is writing; the message names it."""
+
+
 class MemoryLimitError(NwbOphysError, MemoryError):
     """Data that do not fit into the memory available; the message gives both sizes."""
 
@@ -105,6 +112,38 @@ def shown(value: object) -> str:
         text = "an integer of thousands of digits"
     text = " ".join(text.split())
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 2]}…{text[-1]}"
+
+
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def printable(text: str) -> str:
+    """Return a text with the code in place of each character that no terminal should receive.
+
+    These are control characters, marks that change the direction of writing, other characters
+    without a glyph, line separators, and bytes of a file name that are not UTF-8.
+
+    Parameters
+    ----------
+    text : str
+        A text that may come from a file, or the name of one.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if _has_glyph(each) else _escape(each) for each in text)
+
+
+def _has_glyph(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name, as Python's surrogateescape has it
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x100:
+        return _ESCAPES.get(character) or f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def as_sentence(error: BaseException) -> str:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nwb_ophys"
 STOREYS = (
     {"errors"},
     {"dtypes"},
-    {"documents", "memory", "timing", "optional", "paths"},
+    {"documents", "memory", "timing", "optional", "paths", "trial"},
     {"rois", "metadata", "storage"},
     {"extractors"},
     {"filetypes"},
@@ -259,7 +259,7 @@ def test_no_maker_is_known_below_the_formats(source):
 def test_backends_are_known_to_storage_only(source):
     """A backend's packages are imported in storage; readers of HDF5 and Zarr files are formats."""
     path, tree, _ = source
-    allowed = {"storage", "filetypes", "formats", "simulation", "testing"}
+    allowed = {"storage", "filetypes", "formats", "simulation", "testing", "trial"}
     names = _imports(tree)
     if _room(path) in allowed:
         return
@@ -384,7 +384,7 @@ def test_classes_are_three_deep_at_most():
 
     for name in formats.__all__:
         ours = [c for c in getattr(formats, name).__mro__ if c.__module__.startswith("nwb_ophys.")]
-        mixed_in = ("Writer", "TimeAlignment", "Detectable", "Convertible")
+        mixed_in = ("Writer", "TimeAlignment", "Detectable", "Closeable", "Convertible")
         bases = [c for c in ours if not c.__name__.endswith(mixed_in)]
         assert len(bases) <= MAX_CLASS_DEPTH, name
 

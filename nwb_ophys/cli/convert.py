@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say_lines
 from nwb_ophys.storage import DEFAULT_BACKEND
 
 
@@ -42,6 +43,7 @@ from nwb_ophys.storage import DEFAULT_BACKEND
     help="Hash every byte of the source files for the record in the file, not only samples of "
     "large files; see 'nwb-ophys verify'.",
 )
+@shared.resume
 @shared.no_progress
 @shared.debug
 def convert(
@@ -64,6 +66,7 @@ def convert(
     verify: bool,
     plan: bool,
     hash_sources: bool,
+    resume: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -80,11 +83,14 @@ def convert(
           --option sampling_frequency=30
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
-    from nwb_ophys.opening import edited_metadata, joined_files, open_recording
-    from nwb_ophys.storage import backend_of_name, backend_of_path, check_target, plan_nwbfile
-
     if not plan:
-        check_target(output, overwrite=overwrite, append=append)
+        shared.lock_at_once(output)
+    from nwb_ophys.opening import edited_metadata, joined_files, open_recording
+    from nwb_ophys.storage import backend_of_name, backend_of_path, plan_nwbfile, reserved
+
+    context = click.get_current_context()
+    if not plan:
+        context.with_resource(reserved(output, overwrite=overwrite, append=append))
     there = backend_of_path(output.expanduser()) if append else None
     kept = None if there is None else there.name
     storage = shared.configuration(
@@ -97,15 +103,16 @@ def convert(
     )
     given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
+    context.call_on_close(recording.converter.close)
     edits = shared.pairs(settings, "--set")
     metadata = edited_metadata(
         recording.converter, metadata_file, edits, recording.conversion_options
     )
     if plan:
         nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
-        click.echo(plan_nwbfile(nwbfile, storage).to_yaml(), nl=False)
+        say_lines(plan_nwbfile(nwbfile, storage).to_yaml())
         return
-    click.echo("".join(f"{line}\n" for line in joined_files(recording)), nl=False)
+    shared.say("\n".join(joined_files(recording)))
     written = recording.converter.run_conversion(
         output,
         metadata=metadata,
@@ -117,6 +124,7 @@ def convert(
         workers=workers,
         verify=verify,
         hash_sources=hash_sources,
+        resume=resume,
         conversion_options=recording.conversion_options,
     )
     shared.say_written(written, recording.converter.interfaces)

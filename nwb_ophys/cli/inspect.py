@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say
 
 
 @click.command()
@@ -22,10 +23,10 @@ def inspect(path: Path, debug: bool) -> None:
 
     findings = inspect_file(path)
     for finding in findings:
-        click.echo(f"{finding.importance:<25} {finding.location}: {finding.message}")
+        say(f"{finding.importance:<25} {finding.location}: {finding.message}")
     errors = sum(finding.is_error for finding in findings)
     critical = sum(finding.importance == "CRITICAL" for finding in findings)
     others = len(findings) - errors - critical
-    click.echo(f"{path}: {errors} errors, {critical} critical, {others} other findings.")
+    say(f"{path}: {errors} errors, {critical} critical, {others} other findings.")
     if errors:
         raise click.exceptions.Exit(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say_lines
 
 
 @click.command()
@@ -25,6 +26,7 @@ from nwb_ophys.cli import options as shared
 )
 @shared.storage
 @shared.overwrite
+@shared.resume
 @shared.no_progress
 @shared.debug
 def repack(
@@ -39,6 +41,7 @@ def repack(
     verify: bool,
     plan: bool,
     overwrite: bool,
+    resume: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -53,7 +56,9 @@ def repack(
       nwb-ophys repack session.nwb -o smaller.nwb --compression gzip:9
       nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
     """  # noqa: D301
-    from nwb_ophys.storage import backend_for_repack, plan_repack
+    if not plan:
+        shared.lock_at_once(output)
+    from nwb_ophys.storage import backend_for_repack, plan_repack, size_of
     from nwb_ophys.storage import repack as rewrite
 
     storage = shared.configuration(
@@ -65,7 +70,7 @@ def repack(
         default_backend=backend_for_repack(path, output),
     )
     if plan:
-        click.echo(plan_repack(path, storage).to_yaml(), nl=False)
+        say_lines(plan_repack(path, storage).to_yaml())
         return
     written = rewrite(
         path,
@@ -75,10 +80,6 @@ def repack(
         overwrite=overwrite,
         progress=not no_progress,
         verify=verify,
+        resume=resume,
     )
-    click.echo(f"{written}: {_size(written) / 1e6:.1f} MB, from {_size(path) / 1e6:.1f} MB")
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    shared.say(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.trial import is_tried_damaged
 
 _DEPTH = 3
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -48,7 +49,7 @@ def read_hdf5_outline(path: Path) -> Outline | None:
     path : pathlib.Path
     """
     try:
-        if not path.is_file() or not h5py.is_hdf5(path):
+        if not path.is_file() or not h5py.is_hdf5(path) or is_tried_damaged(path):
             return None
         with h5py.File(path, "r") as file:
             outline = Outline(frozenset(), {}, dict(file.attrs))

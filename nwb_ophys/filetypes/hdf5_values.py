@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.hdf5_claims import check_stored
+from nwb_ophys.trial import try_hdf5
 
 _NONE = (b"NoneType", "NoneType", b"None", "None", b"", "")
 
@@ -36,6 +38,7 @@ class Hdf5Values:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        try_hdf5(path)
         try:
             self.file = h5py.File(path, "r")
         except OSError as error:
@@ -63,7 +66,9 @@ class Hdf5Values:
             if place not in self.file:
                 return None
             stored = self.file[place]
-            return None if isinstance(stored, h5py.Dataset) and _is_none(stored) else stored
+            if isinstance(stored, h5py.Dataset):
+                return None if _is_none(stored) else check_stored(stored)
+            return stored
         except (OSError, RuntimeError, KeyError, UnicodeError) as error:
             raise _not_whole(self.path, error) from error
 

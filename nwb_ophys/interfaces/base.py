@@ -22,7 +22,9 @@ from nwb_ophys.interfaces.arguments import (
     parse_arguments,
     path_argument,
 )
+from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
+from nwb_ophys.interfaces.door import guard
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
@@ -53,6 +55,7 @@ class Detectable:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        guard(cls)
         for former in _FORMER_NAMES.keys() & cls.__dict__.keys():
             present = _FORMER_NAMES[former]
             warnings.warn(
@@ -225,7 +228,7 @@ class NoArguments:
     """Arguments of an interface without arguments."""
 
 
-class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
+class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
     """Base class of all interfaces: one extractor and its metadata, convertible to NWB.
 
     A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, declares its

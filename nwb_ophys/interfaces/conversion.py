@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.interfaces.closing import empty
 from nwb_ophys.interfaces.provenance import ConversionProvenance
+from nwb_ophys.interfaces.source_facts import source_facts
 from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.metadata import (
     Contents,
@@ -21,7 +24,7 @@ from nwb_ophys.metadata import (
     check_links,
     join_contents,
 )
-from nwb_ophys.storage import BackendConfiguration, WriteOptions, target
+from nwb_ophys.storage import BackendConfiguration, WriteOptions, reserved, target
 from nwb_ophys.writers.session import make_nwbfile, state_session, warn_of_other_session
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
@@ -110,6 +113,7 @@ class Convertible(ABC):
         workers: int | None = None,
         verify: bool = False,
         hash_sources: bool = False,
+        resume: bool = False,
         conversion_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Path | NWBFile:
@@ -141,6 +145,10 @@ class Convertible(ABC):
         hash_sources : bool
             Whether every byte of the source files is hashed for the record in the file, which
             reads them a second time. By default samples of large files are.
+        resume : bool
+            Whether the conversion goes on where an earlier run of the same conversion was killed.
+            Where sources or settings differ, it starts again and warns why. If this run is
+            interrupted, what it wrote is kept for a later run.
         conversion_options : Mapping, optional
             Options of a converter: for each stream its own. An interface takes them by name.
         **options
@@ -159,24 +167,32 @@ class Convertible(ABC):
             workers=workers,
             progress=progress,
             verify=verify,
+            resume=resume,
         )
         given = {**(conversion_options or {}), **options}
         joins_file = append or nwbfile is not None
-        prepared = self.prepare(metadata, given, joins_file=joins_file)
         if nwbfile_path is None:
+            prepared = self.prepare(metadata, given, joins_file=joins_file)
             if nwbfile is None:
                 raise ArgumentError("Give nwbfile_path, the file to write, or nwbfile, an object.")
             return _join(prepared, nwbfile)
         if append and nwbfile is not None:
             raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
-        with (
-            self.recorded(prepared, how, whole=hash_sources) as recorded,
-            target(nwbfile_path, recorded) as place,
-        ):
-            joined = place.nwbfile if nwbfile is None else nwbfile
-            filled = _start(prepared) if joined is None else _join(prepared, joined)
-            complete_tables_without_masks(filled)
-            place.write(filled)
+        with reserved(nwbfile_path, overwrite=overwrite, append=append) as path:
+            prepared = self.prepare(metadata, given, joins_file=joins_file)
+            if nwbfile is None:  # an object may hold data of other sources
+                facts = partial(source_facts, self, prepared.options, path)
+                how = attrs.evolve(how, source_facts=facts)
+            with (
+                self.recorded(prepared, how, whole=hash_sources) as recorded,
+                target(path, recorded) as place,
+            ):
+                joined = place.nwbfile if nwbfile is None else nwbfile
+                filled = _start(prepared) if joined is None else _join(prepared, joined)
+                complete_tables_without_masks(filled)
+                place.write(filled)
+                if joined is None:
+                    empty(filled)
         return place.path
 
     @contextmanager

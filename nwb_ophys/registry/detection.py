@@ -9,10 +9,11 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import SourceNotFoundError
+from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
 from nwb_ophys.formats import builtin_rows
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, described, formats, get_format
+from nwb_ophys.trial import was_found_damaged
 
 
 @attrs.frozen
@@ -77,11 +78,19 @@ def candidates_of(probe: PathProbe, rows: Iterable[FormatRow]) -> list[Candidate
 
     found = []
     for row in rows:
-        evidence = row.load().matches(probe) if row.is_ours else _asked(row, probe.path)
+        evidence = _evidence(row, probe) if row.is_ours else _asked(row, probe.path)
         if evidence:
             key = path_argument(row.load().Source) or "file_path"
             found.append(Candidate(row, {key: probe.path}, evidence))
     return found
+
+
+def _evidence(row: FormatRow, probe: PathProbe) -> str | None:
+    """Return the evidence of a format, or None if it cannot read the path to the end."""
+    try:
+        return row.load().matches(probe)  # type: ignore[no-any-return]
+    except CorruptSourceError:  # another format may read the path; else it is in the last error
+        return None
 
 
 def likeliest(candidates: Iterable[Candidate]) -> list[tuple[Path, FormatRow]]:
@@ -242,7 +251,12 @@ def _of_ending(path: Path, rows: Sequence[FormatRow]) -> list[FormatRow]:
 def _damaged(probe: PathProbe, known: Sequence[FormatRow]) -> list[Path]:
     """Return the file if it has the ending of a format of this package but is damaged."""
     rows = [row for row in _of_ending(probe.path, known) if row.is_ours]
-    is_damaged = probe.is_file and any(row.load().is_damaged(probe) for row in rows)
+    try:
+        is_damaged = probe.is_file and (
+            was_found_damaged(probe.path) or any(row.load().is_damaged(probe) for row in rows)
+        )
+    except CorruptSourceError:
+        is_damaged = True
     return [probe.path] if is_damaged else []
 
 

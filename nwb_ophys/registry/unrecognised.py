@@ -6,10 +6,17 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from nwb_ophys.errors import NwbOphysError, SourceArgumentError, UnknownFormatError, as_sentence
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    NwbOphysError,
+    SourceArgumentError,
+    UnknownFormatError,
+    as_sentence,
+)
 from nwb_ophys.formats.foreign import foreign_refusal
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, formats
+from nwb_ophys.trial import try_hdf5, was_found_damaged
 
 _MOST_ENDINGS = 4
 _MOST_FAULTS = 3
@@ -100,19 +107,42 @@ def _reasons_within(probe: PathProbe, ours: list[FormatRow], depth: int) -> Iter
 
 def _reason(probe: PathProbe, ours: list[FormatRow]) -> str | None:
     """Return why a file or folder cannot be read, if a format knows it."""
+    try:
+        if was_found_damaged(probe.path):
+            try_hdf5(probe.path)
+    except CorruptSourceError as error:
+        return str(error)
+    faults = []
     for row in ours:
-        reason = row.load().refusal(probe)
+        try:
+            reason = row.load().refusal(probe)
+        except CorruptSourceError as error:
+            faults.append(str(error))
+            continue
         if reason is not None:
             return str(reason)
-    return foreign_refusal(probe) or _damage(probe, ours) or _encoding_fault(probe)
+    reason = foreign_refusal(probe) or _damage(probe, ours) or _encoding_fault(probe)
+    return reason or next(iter([*faults, *_faults_of_matches(probe, ours)]), None)
+
+
+def _faults_of_matches(probe: PathProbe, ours: list[FormatRow]) -> Iterator[str]:
+    """Yield the errors of formats that could not read a path far enough to recognise it."""
+    for row in ours:
+        try:
+            row.load().matches(probe)
+        except CorruptSourceError as error:
+            yield str(error)
 
 
 def _damage(probe: PathProbe, ours: list[FormatRow]) -> str | None:
     """Return the error with which a format opens a file that is damaged."""
     name = probe.path.name.lower()
     for row in ours if probe.is_file else ():
-        if not name.endswith(row.file_suffixes) or not row.load().is_damaged(probe):
-            continue
+        try:
+            if not name.endswith(row.file_suffixes) or not row.load().is_damaged(probe):
+                continue
+        except CorruptSourceError as error:
+            return str(error)
         # Many files do not state their rate, which is of no matter here.
         rate = {_RATE: 1.0} if _RATE in row.load().get_source_schema()["properties"] else {}
         try:

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
         get_backend,
     )
     from nwb_ophys.storage.configuration import DatasetConfiguration
+    from nwb_ophys.storage.debris import Debris, remove_debris, shown_size, size_of
     from nwb_ophys.storage.files import (
         Target,
         append_to_nwbfile,
         check_folder,
         check_target,
         create_nwbfile,
+        reserved,
         target,
     )
     from nwb_ophys.storage.planning import BackendConfiguration, plan_nwbfile
@@ -43,6 +45,7 @@ __all__ = [
     "BackendConfiguration",
     "BackendName",
     "DatasetConfiguration",
+    "Debris",
     "ProgressBar",
     "Target",
     "WriteOptions",
@@ -59,7 +62,11 @@ __all__ = [
     "plan_nwbfile",
     "plan_of",
     "plan_repack",
+    "remove_debris",
     "repack",
+    "reserved",
+    "shown_size",
+    "size_of",
     "target",
 ]
 
@@ -69,9 +76,10 @@ _MODULES = {
         *("backend_of_name", "backend_of_path", "get_backend"),
     ),
     "configuration": ("DatasetConfiguration",),
+    "debris": ("Debris", "remove_debris", "shown_size", "size_of"),
     "files": (
         *("Target", "append_to_nwbfile", "check_folder", "check_target"),
-        *("create_nwbfile", "target"),
+        *("create_nwbfile", "reserved", "target"),
     ),
     "planning": ("BackendConfiguration", "plan_nwbfile"),
     "progress": ("ProgressBar", "WriteProgress"),

@@ -7,11 +7,12 @@ import errno
 import functools
 import os
 import shutil
-import uuid
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import OutputError, OutputExistsError
+from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.threads import to_the_end
 
 # Linux, renameat2(2).
@@ -19,6 +20,9 @@ _AT_FDCWD = -100
 _NO_REPLACE, _EXCHANGE = 1, 2
 # Errors of systems and file systems without this call.
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+# The last file that this thread completed; an interrupt may arrive just after that.
+_COMPLETED: ContextVar[Path | None] = ContextVar("_COMPLETED", default=None)
 
 Identity = tuple[int, ...] | None
 
@@ -56,7 +60,17 @@ def replace_target(partial: Path, target: Path, before: Identity) -> None:
     """
     if before is None:
         _place_new(partial, target)
-        return
+    else:
+        _place_over(partial, target, before)
+    _COMPLETED.set(target)
+
+
+def last_completed() -> Path | None:
+    """Return the last target that this thread completed, or None."""
+    return _COMPLETED.get()
+
+
+def _place_over(partial: Path, target: Path, before: Identity) -> None:
     if fingerprint(target) != before:
         raise OutputError(
             f"'{target}' was changed by another process meanwhile; it is left as that process "
@@ -72,21 +86,34 @@ def replace_target(partial: Path, target: Path, before: Identity) -> None:
 
 def _place_new(partial: Path, target: Path) -> None:
     try:
-        if _renamed(partial, target, _NO_REPLACE):
-            return
-        if target.exists():
-            raise FileExistsError
+        rename_new(partial, target)
     except FileExistsError:
         raise OutputExistsError(
             f"'{target}' was written by another process meanwhile; it is left as it is. Choose "
             "another name, or use overwrite=True to replace it."
         ) from None
-    partial.rename(target)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename a file or folder, unless something has the new name.
+
+    Raises
+    ------
+    FileExistsError
+        If something has the new name.
+    OSError
+        If the system refuses.
+    """
+    if _renamed(source, target, _NO_REPLACE):
+        return
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
 
 
 def _swap_folders(partial: Path, target: Path) -> None:
     """Rename the old folder aside, and back after an error: no folder replaces another."""
-    aside = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.replaced")
+    aside = HiddenNames.beside(target).replaced()
     try:
         target.rename(aside)
         partial.rename(target)

@@ -21,7 +21,7 @@ from nwb_ophys.storage.error_context import while_reading, while_writing
 from nwb_ophys.storage.grid import Selection, Shape, block_shape, grid, size_of, whole
 from nwb_ophys.storage.hashes import digest
 from nwb_ophys.storage.planning import PlannedDataset
-from nwb_ophys.storage.progress import ProgressCounter
+from nwb_ophys.storage.progress import Counter
 from nwb_ophys.storage.threads import Flag, Workers
 
 _LARGEST_BLOCK = 32_000_000
@@ -42,6 +42,11 @@ class FillTask:
     def is_sparse(self) -> bool:
         """True where chunks of zeros are neither made nor stored."""
         return self.planned.source.is_sparse and self.sink.zero_is_implied
+
+    def is_committed(self, corner: Shape) -> bool:
+        """Return whether an earlier run committed a chunk."""
+        progress = self.sink.progress
+        return progress is not None and progress.is_committed(corner)
 
     @property
     def takes_byte_planes(self) -> bool:
@@ -76,7 +81,7 @@ def fill(
     *,
     workers: int,
     budget: int,
-    counter: ProgressCounter,
+    counter: Counter,
 ) -> None:
     """Fill declared datasets.
 
@@ -87,7 +92,7 @@ def fill(
         Number of threads that encode; 0 does everything in the caller's thread.
     budget : int
         Number of bytes of all blocks in flight.
-    counter : ProgressCounter
+    counter : Counter
         Counts finished chunks, in the caller's thread.
 
     Raises
@@ -100,7 +105,8 @@ def fill(
     with crew:
         for task in tasks:
             for job in _jobs(task, workers, budget):
-                crew.do(job)
+                for left in _uncommitted(job):
+                    crew.do(left)
         crew.finish()
 
 
@@ -129,6 +135,24 @@ def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:
         yield _Job(task, bounds, num_bytes=num_bytes, is_read_ahead=ahead)
 
 
+def _uncommitted(job: _Job) -> Iterator[_Job]:
+    """Yield the parts of a job whose chunks an earlier run did not commit."""
+    progress = job.task.sink.progress
+    if progress is None or not progress.has_committed:
+        yield job
+        return
+    done, total = progress.num_committed(job.bounds)
+    if not done:
+        yield job
+    elif done < total:
+        # One layer of chunks along the first axis at a time.
+        for first in grid(job.bounds[:1], job.task.planned.chunk_shape[:1]):
+            bounds = (*first, *job.bounds[1:])
+            done, total = progress.num_committed(bounds)
+            if done < total:
+                yield attrs.evolve(job, bounds=bounds)
+
+
 def _decodings(block: Shape, chunk: Shape | None, shape: Shape) -> float:
     """Return how often each chunk of a source is decoded, on average, when reading in blocks."""
     times = 1.0
@@ -144,7 +168,7 @@ class _Crew:
     Call :meth:`finish` at the end of the ``with`` block; see :class:`Workers`.
     """
 
-    def __init__(self, workers: int, budget: int, counter: ProgressCounter) -> None:
+    def __init__(self, workers: int, budget: int, counter: Counter) -> None:
         self._budget, self._counter = budget, counter
         self._stop = Flag()
         self._in_hand = 0
@@ -238,8 +262,11 @@ def _store(job: _Job, stop: Flag) -> None:
             slice(step.start - first, step.stop - first)
             for step, first in zip(cell, start, strict=True)
         )
+        corner = tuple(step.start for step in cell)
+        if job.task.is_committed(corner):
+            continue
         with while_writing(planned, cell):
-            job.task.sink.put(tuple(step.start for step in cell), block[within])
+            job.task.sink.put(corner, block[within])
 
 
 def _store_nonzero(job: _Job, stop: Flag) -> None:
@@ -255,5 +282,7 @@ def _store_nonzero(job: _Job, stop: Flag) -> None:
             found = next(chunks, None)
         if found is None:
             return
+        if job.task.is_committed(found[0]):
+            continue
         with while_writing(planned, job.bounds):
             put(*found)

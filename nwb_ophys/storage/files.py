@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError, NwbOphysError, OutputError, OutputExistsError
-from nwb_ophys.storage.atomic import fingerprint, remove, replace_target
+from nwb_ophys.storage.atomic import fingerprint, replace_target
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     DEFAULT_BACKEND,
@@ -27,10 +26,14 @@ from nwb_ophys.storage.backends.registry import (
     backend_of_path,
     get_backend,
 )
+from nwb_ophys.storage.debris import clear_target
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.hdmf.placeholders import restored_after_write
 from nwb_ophys.storage.hdmf.records import detached_records
+from nwb_ophys.storage.hidden_names import HiddenNames
+from nwb_ophys.storage.locking import locked
 from nwb_ophys.storage.replaceable import reason_to_keep
+from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.threads import blosc_without_lock
 from nwb_ophys.storage.write import WriteOptions, filled_at_the_end
 
@@ -84,6 +87,39 @@ def check_target(
     return target
 
 
+@contextmanager
+def reserved(
+    path: str | Path, *, overwrite: bool = False, append: bool = False, remedy: str = _REMEDY
+) -> Iterator[Path]:
+    """Keep other processes and threads from writing a file within the block.
+
+    Call it before any work is done. Debris of a process that was killed while it wrote the same
+    file is removed, with a warning. Blocks for the same file may be nested.
+
+    Parameters
+    ----------
+    path, overwrite, append, remedy
+        See :func:`check_target`.
+
+    Yields
+    ------
+    pathlib.Path
+        Where the file will be, links followed.
+
+    Raises
+    ------
+    OutputBusyError
+        When another process or thread is writing the file; names the process.
+    OutputExistsError, OutputError
+        See :func:`check_target`.
+    """
+    place = Path(os.path.realpath(Path(path).expanduser()))
+    check_folder(place.parent)
+    with locked(place) as lock:
+        clear_target(place, lock)
+        yield check_target(path, overwrite=overwrite, append=append, remedy=remedy)
+
+
 def _is_meant_as_folder(target: Path, overwrite: bool) -> bool:
     """Return whether a folder was given as the place for a file, not as what to replace."""
     if not target.is_dir() or backend_of_path(target) is not None:
@@ -123,9 +159,15 @@ class Target:
     """
 
     def __init__(
-        self, path: Path, partial: Path, storage: Backend, how: WriteOptions, io: Any = None
+        self,
+        path: Path,
+        partial: Path,
+        storage: Backend,
+        how: WriteOptions,
+        resumption: Resumption,
+        io: Any = None,
     ) -> None:
-        self.path = path
+        self.path, self._resumption = path, resumption
         self.nwbfile: NWBFile | None = None
         self.is_written = False
         self._partial, self._storage, self._how, self._io = partial, storage, how, io
@@ -150,7 +192,9 @@ class Target:
             self._opened_for(nwbfile) as io,
             restored_after_write(nwbfile),
             detached_records(nwbfile) as records,
-            filled_at_the_end(io, self._storage, self._how, records=records),
+            filled_at_the_end(
+                io, self._storage, self._how, records=records, resumption=self._resumption
+            ),
         ):
             io.write(nwbfile)
         self.is_written = True
@@ -199,18 +243,31 @@ def target(path: str | Path, how: WriteOptions) -> Iterator[Target]:
         raise ArgumentError(
             "overwrite=True and append=True are given; choose overwrite or append, not both."
         )
-    place = check_target(path, overwrite=how.overwrite, append=how.append)
+    with (
+        reserved(path, overwrite=how.overwrite, append=how.append) as place,
+        _written(path, place, how) as offered,
+    ):
+        yield offered
+
+
+@contextmanager
+def _written(path: str | Path, place: Path, how: WriteOptions) -> Iterator[Target]:
+    """Offer the place for one file whose target is reserved."""
     stored = backend_of_path(place) if how.append else None
     how = _with_backend(how, place, stored)
     storage = get_backend(str(how.backend))  # which says so when its package is missing
-    with replacing(place, storage) as partial:
+    appended = [] if stored is None else [place]
+    resumption = Resumption(
+        place, storage, is_wanted=how.resume, sources=how.source_facts, appended=appended
+    )
+    with replacing(place, storage, resumption) as partial:
         if stored is None:
-            offered = Target(place, partial, storage, how)
+            offered = Target(place, partial, storage, how, resumption)
             yield offered
         else:
             storage.copy(place, partial)
             with closed_at_the_end(_opened(storage, partial, path), place) as io:
-                offered = Target(place, partial, storage, how, io)
+                offered = Target(place, partial, storage, how, resumption, io)
                 offered.nwbfile = _read(io, path)
                 yield offered
         if not offered.is_written:
@@ -322,8 +379,15 @@ def _read(io: Any, path: str | Path) -> NWBFile:
 
 
 @contextmanager
-def replacing(target: Path, storage: Backend) -> Iterator[Path]:
+def replacing(target: Path, storage: Backend, resumption: Resumption) -> Iterator[Path]:
     """Give a path to write to that becomes the target at the end, or vanishes on any error.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+    storage : Backend
+    resumption : Resumption
+        May complete the file of an earlier run instead, and keep this one for a later run.
 
     Yields
     ------
@@ -336,22 +400,19 @@ def replacing(target: Path, storage: Backend) -> Iterator[Path]:
         When it cannot be put on the disk, or not in the place of the target, or when another
         process has written the target meanwhile.
     """
-    # pynwb warns of names that do not end as it expects; systems refuse long ones.
-    unique = f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.partial{storage.suffix}"
-    partial = target.with_name(unique)
+    partial = HiddenNames.beside(target).partial(storage.suffix)
     before = fingerprint(target)
-    try:
+    with resumption.cleaned_at_the_end(partial):
         with blosc_without_lock():
             yield partial
+        complete = resumption.complete_file(partial)
         try:
-            flush(partial)
-            replace_target(partial, target, before)
+            flush(complete)
+            replace_target(complete, target, before)
         except OSError as error:
             if isinstance(error, NwbOphysError):
                 raise
             raise OutputError(f"'{target}' cannot be written: {error}") from error
-    finally:
-        remove(partial)
 
 
 @contextmanager

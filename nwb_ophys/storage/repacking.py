@@ -27,11 +27,13 @@ from nwb_ophys.storage.backends.registry import (
 )
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.encoding import num_bytes
-from nwb_ophys.storage.files import check_target, closed_at_the_end, creation_errors, replacing
+from nwb_ophys.storage.files import closed_at_the_end, creation_errors, replacing, reserved
 from nwb_ophys.storage.hdmf.internals import root_of
+from nwb_ophys.storage.identity import file_facts
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.storage.record import CopyRecorder, Provenance
+from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
 from nwb_ophys.storage.write import WriteOptions, fill_planned, filled_at_the_end
 
@@ -46,6 +48,7 @@ def repack(
     overwrite: bool = False,
     progress: bool | ProgressCallback | None = None,
     verify: bool = False,
+    resume: bool = False,
 ) -> Path:
     """Copy an NWB file with other settings; every value, attribute, link and reference stays.
 
@@ -66,7 +69,7 @@ def repack(
         :func:`backend_for_repack`.
     configuration : BackendConfiguration, optional
         Settings of the datasets. Chunks that are not stated stay as they are.
-    workers, overwrite, progress, verify
+    workers, overwrite, progress, verify, resume
         See :func:`nwb_ophys.write_nwbfile`.
 
     Returns
@@ -85,30 +88,54 @@ def repack(
     stated = None if configuration is None else configuration.backend
     storage = get_backend(backend or stated or backend_for_repack(source, target))
     options = WriteOptions(
-        configuration=configuration, workers=workers, progress=progress, verify=verify
+        configuration=configuration,
+        workers=workers,
+        progress=progress,
+        verify=verify,
+        resume=resume,
+        source_facts=lambda: file_facts([Path(source).expanduser().resolve()]),
     )
-    path = check_target(target, overwrite=overwrite, remedy="overwrite=True to replace it")
-    with _opened(source, origin) as read, replacing(path, storage) as partial:
-        if storage is origin and storage.copies_datasets:
-            _copy(read, partial, path, storage, options)
-        else:
-            _export(source, read, origin, partial, path, storage, options)
-            _check_nothing_is_missing(source, read, origin, partial, storage)
+    remedy = "overwrite=True to replace it"
+    with (
+        reserved(target, overwrite=overwrite, remedy=remedy) as path,
+        _opened(source, origin) as read,
+    ):
+        resumption = Resumption(path, storage, is_wanted=resume, sources=options.source_facts)
+        with replacing(path, storage, resumption) as partial:
+            if storage is origin and storage.copies_datasets:
+                _copy(read, partial, path, storage, options, resumption)
+            else:
+                _export(source, read, origin, partial, path, storage, options, resumption)
+                complete = resumption.complete_file(partial)
+                _check_nothing_is_missing(source, read, origin, complete, storage)
     return path
 
 
-def _copy(read: Any, partial: Path, target: Path, storage: Backend, options: WriteOptions) -> None:
+def _copy(
+    read: Any,
+    partial: Path,
+    target: Path,
+    storage: Backend,
+    options: WriteOptions,
+    resumption: Resumption,
+) -> None:
     """Copy a file as it is stored, and fill the datasets whose settings may change."""
     configuration = options.configuration or BackendConfiguration(backend=storage.name)
     planned = _planned(storage.stored_datasets(read), configuration, storage)
+    budget = Budget.of(configuration.buffer_gb)
+    if resumption.adopts(planned, None):
+        with resumption.root(None) as file:
+            recorder = _recorder(storage, file, read, storage)
+            hashes = fill_planned(planned, storage, file, options, budget, resumption)
+            recorder.create(file, hashes)
+        return
     declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
     with creation_errors(partial, target):
         created = storage.create(partial)
     with closed_at_the_end(created, target) as file:
         recorder = _recorder(storage, file, read, storage)
         storage.copy_except(root_of(read), file, declared)
-        budget = Budget.of(configuration.buffer_gb)
-        recorder.create(file, fill_planned(planned, storage, file, options, budget))
+        recorder.create(file, fill_planned(planned, storage, file, options, budget, resumption))
 
 
 def _recorder(storage: Backend, root: Any, read: Any, origin: Backend) -> CopyRecorder:
@@ -125,6 +152,7 @@ def _export(
     target: Path,
     storage: Backend,
     options: WriteOptions,
+    resumption: Resumption,
 ) -> None:
     """Read a file with hdmf as objects, and write them with a backend."""
     with creation_errors(partial, target):
@@ -137,6 +165,7 @@ def _export(
             options,
             find_source=stored_source_of,
             recorder=_recorder(storage, root_of(io), read, origin),
+            resumption=resumption,
         ),
         _export_errors(source, storage),
     ):
@@ -270,6 +299,8 @@ def _opened(source: str | Path, origin: Backend) -> Iterator[Any]:
     try:
         is_nwb = origin.neurodata_type(path) == "NWBFile"
         read = origin.open(path, "r") if is_nwb else None
+    except NwbOphysError:
+        raise
     except Exception as error:  # backends raise errors of many classes
         raise SourceError(f"'{source}' cannot be read as an NWB file: {_reason(error)}") from error
     if read is None:  # hdmf would copy any file, whether NWB or not

@@ -15,6 +15,7 @@ from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.engine import FillTask, fill
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid
 from nwb_ophys.storage.hashes import BlockDigests, DatasetHash
+from nwb_ophys.storage.journal import ChunkProgress
 from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.progress import ProgressCallback, ProgressCounter
 from nwb_ophys.storage.sources import Source
@@ -100,6 +101,7 @@ class _BlockSink:
 
     shuffles = False
     digests: BlockDigests | None = None
+    progress: ChunkProgress | None = None
 
     def __init__(
         self,
@@ -117,6 +119,10 @@ class _BlockSink:
     def read(self, selection: Selection) -> NDArray[Any]:
         """Raise an error: nothing is stored."""
         raise NotImplementedError
+
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return None: nothing is stored."""
+        return None
 
 
 @attrs.frozen(kw_only=True)

@@ -23,9 +23,11 @@ from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.iterators import fresh_iterator
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
 from nwb_ophys.storage.hdmf.records import reattach
+from nwb_ophys.storage.identity import VOLATILE
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCounter
 from nwb_ophys.storage.record import Provenance, Recorder
+from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.verification import Resources, check_written
 
@@ -69,6 +71,12 @@ class WriteOptions:
         Whether everything that was written is read back and compared.
     provenance : Provenance, optional
         Origin of what is written, for the record in the file.
+    resume : bool
+        Whether the write goes on where an earlier run of the same write was killed, and is kept
+        for a later run when it is interrupted.
+    source_facts : callable, optional
+        Return facts on all data, such as size and time of their files, by which an earlier run of
+        the same write is recognised. By default each dataset is asked for its own files.
 
     Raises
     ------
@@ -86,6 +94,8 @@ class WriteOptions:
     progress: bool | ProgressCallback | None = attrs.field(default=None, validator=_check_progress)
     verify: bool = False
     provenance: Provenance | None = None
+    resume: bool = False
+    source_facts: Callable[[], Mapping[str, str]] | None = None
 
     @contextmanager
     def reporting(self) -> Iterator[ProgressCallback | None]:
@@ -121,6 +131,8 @@ def filled_at_the_end(
     find_source: Callable[[Any], Source | None] = source_of,
     records: Mapping[str, Any] | None = None,
     recorder: Recorder | None = None,
+    *,
+    resumption: Resumption,
 ) -> Iterator[None]:
     """Let an IO object only declare the datasets it writes in the block, and fill them at its end.
 
@@ -136,6 +148,8 @@ def filled_at_the_end(
         Detached data by the id of their object.
     recorder : Recorder, optional
         Writes the record of the file; by default that of a new write.
+    resumption : Resumption
+        May complete the file of an earlier run instead.
     """
     configuration = options.configuration
     if configuration is None:
@@ -146,7 +160,7 @@ def filled_at_the_end(
         storage, options.provenance or Provenance(), root_of(io), checks=options.verify
     )
 
-    def declare(root: GroupBuilder) -> None:
+    def declare(root: GroupBuilder) -> bool:
         reattach(root, records or {})
         planned.extend(
             plan_datasets(
@@ -158,14 +172,25 @@ def filled_at_the_end(
             )
         )
         given.update((name, each.data) for name, each in dataset_builders(root))
-        _declare(root, planned, storage, io.get_written, configuration.compression)
+        is_new = not resumption.adopts(planned, root, io.get_written)
+        if is_new:
+            _declare(root, planned, storage, io.get_written, configuration.compression)
+        else:  # these stay as the earlier run wrote them
+            for name in VOLATILE:
+                given.pop(name, None)
         recorder.declare(root)
+        return is_new
 
     io.before_writing = declare
-    yield
-    root = root_of(io)
-    hashes = fill_planned(planned, storage, root, options, Budget.of(configuration.buffer_gb))
-    recorder.write(root, hashes, given)
+    try:
+        yield
+        budget = Budget.of(configuration.buffer_gb)
+        with resumption.root(root_of(io)) as root:
+            hashes = fill_planned(planned, storage, root, options, budget, resumption)
+            recorder.write(root, hashes, given)
+    finally:
+        # The function refers to the files of the sources, and the IO object to itself.
+        io.before_writing = None
 
 
 def fill_planned(
@@ -174,6 +199,7 @@ def fill_planned(
     root: Any,
     options: WriteOptions,
     budget: Budget,
+    resumption: Resumption,
 ) -> dict[str, DatasetHash]:
     """Fill declared datasets, verify them if asked, and return the hashes of their values.
 
@@ -185,6 +211,8 @@ def fill_planned(
         Open root group of the file.
     options : WriteOptions
     budget : Budget
+    resumption : Resumption
+        Commits the chunks, and knows those that an earlier run committed.
     """
     growing = storage.single_file(root)
     with (
@@ -193,12 +221,8 @@ def fill_planned(
     ):
         tools = SinkTools(scratch=Scratch(), flusher=flusher)
         tasks = [_task(each, storage, root, tools, options) for each in planned]
-        fill(
-            tasks,
-            workers=options.num_workers,
-            budget=budget.num_bytes,
-            counter=ProgressCounter(planned, report),
-        )
+        with resumption.committing(root, tasks, ProgressCounter(planned, report)) as counter:
+            fill(tasks, workers=options.num_workers, budget=budget.num_bytes, counter=counter)
     digests = {task.planned.location: digests_of(task) for task in tasks}
     if options.verify:
         stored = {location: storage.stored_source(root[location]) for location in digests}

@@ -34,13 +34,22 @@ def test_help_and_version(run):
     for arguments in ([], ["--help"], ["-h"]):
         told = run(*arguments)
         assert told.code == 0
-        for command in ("convert", "demo", "detect", "formats", "inspect", "metadata", "repack"):
+        for command in (
+            "clean",
+            "convert",
+            "demo",
+            "detect",
+            "formats",
+            "inspect",
+            "metadata",
+            "repack",
+        ):
             assert f"  {command}" in told.out
     assert run("--version").out == f"nwb-ophys, version {nwb_ophys.__version__}\n"
 
 
 @pytest.mark.parametrize(
-    "command", ["convert", "demo", "detect", "formats", "inspect", "metadata", "repack"]
+    "command", ["clean", "convert", "demo", "detect", "formats", "inspect", "metadata", "repack"]
 )
 def test_help_of_each_command(run, command):
     told = run(command, "--help")

@@ -23,6 +23,7 @@ from nwb_ophys.filetypes.matlab.variables import (
     SparseColumns,
 )
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.trial import is_tried_damaged
 
 # Fields by name, with the shape where it is known without reading the values.
 Fields = dict[str, tuple[int, ...] | None]
@@ -58,7 +59,7 @@ def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
         return None
     try:
         if h5py.is_hdf5(path):
-            return _hdf5_outline(path)
+            return None if is_tried_damaged(path) else _hdf5_outline(path)
         return _level5_outline(path)
     except (OSError, RuntimeError, KeyError, ValueError, struct.error, zlib.error):
         return None
@@ -133,7 +134,10 @@ def read_matlab_objects(path: Path) -> dict[str, str]:
     if path.suffix.lower() != ".mat" or not path.is_file():
         return {}
     try:
-        found = _hdf5_objects(path) if h5py.is_hdf5(path) else _level5_objects(path)
+        if h5py.is_hdf5(path):
+            found = {} if is_tried_damaged(path) else _hdf5_objects(path)
+        else:
+            found = _level5_objects(path)
     except (OSError, RuntimeError, KeyError, ValueError, struct.error, zlib.error):
         return {}
     return {name: kind for name, kind in found.items() if kind not in _OWN_CLASSES}

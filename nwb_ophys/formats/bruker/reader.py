@@ -21,6 +21,7 @@ from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
 from nwb_ophys.formats.bruker.contents import Contents, Section, contents_of
 from nwb_ophys.formats.bruker.layout import PrairieLayout
 from nwb_ophys.formats.bruker.lost_images import without_lost_images
+from nwb_ophys.formats.bruker.own_names import check_own_name
 from nwb_ophys.formats.bruker.xml import FrameFile, PrairieRecording, read_prairie_xml
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -170,6 +171,7 @@ class BrukerTiffExtractor(TiffFramesExtractor):
             [path.parent / name for name in names],
             list(files.values()),
             allow_truncated=allow_truncated,
+            check=check_own_name,
         )
         if not section.name:  # other positions may have the other pages
             _warn_unused_pages(path, reader, list(files.values()))

@@ -8,7 +8,6 @@ layout: https://micro-manager.org/Micro-Manager_File_Formats, section Image file
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.frames.values import read_json
@@ -117,7 +117,7 @@ class FrameTags:
         """Return the metadata of one frame; empty if it has none."""
         (text,) = self.texts(np.array([page]))
         try:
-            found = json.loads(text.rstrip(b"\0").decode("utf-8", "replace")) if text else {}
+            found = parse_source_json(text.rstrip(b"\0")) if text else {}
         except ValueError as error:
             raise CorruptSourceError(
                 f"'{self.path}': the Micro-Manager metadata of page {page} are damaged ({error}); "
@@ -133,7 +133,7 @@ def read_summary_text(head: bytes) -> dict[str, Any] | None:
     if match is None:
         return None
     try:
-        found, _ = json.JSONDecoder().raw_decode(text, match.end())
+        found = parse_source_json(text, start=match.end())
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

@@ -6,7 +6,6 @@ attribute ``_ARRAY_DIMENSIONS`` (``dimension_names`` in Zarr format 3) names the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.zarr_claims import check_chunks, check_header
 
 _HEADERS = (".zarray", "zarr.json")
 
@@ -30,7 +31,7 @@ def read_zarr_shape(folder: Path) -> tuple[int, ...] | None:
     """
     for name in _HEADERS:
         try:
-            shape = json.loads((folder / name).read_text(encoding="utf-8"))["shape"]
+            shape = parse_source_json((folder / name).read_bytes())["shape"]
             return tuple(int(size) for size in shape)
         except (OSError, ValueError, LookupError, TypeError):
             continue
@@ -155,6 +156,7 @@ def _open(folder: Path) -> Any:
     if not any((folder / name).is_file() for name in _HEADERS):
         return None
     try:
+        check_header(folder)
         return zarr.open_array(str(folder), mode="r")
     except Exception as error:  # a damaged header can raise anything
         raise CorruptSourceError(
@@ -164,6 +166,8 @@ def _open(folder: Path) -> Any:
 
 def _read(folder: Path, array: Any, selection: Any) -> NDArray[Any]:
     try:
+        parts = (slice(None),) * array.ndim if selection is ... else selection
+        check_chunks(folder, array, parts)
         return np.asarray(array[selection])
     except Exception as error:  # a damaged chunk can raise anything
         raise CorruptSourceError(

@@ -9,7 +9,6 @@ Miniscope_DAQ writes one folder with ``msCam1.avi``, …, ``timestamp.dat`` and
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.metadata import common_facts
 from nwb_ophys.paths import PathProbe, natural_order
@@ -240,7 +240,7 @@ def read_settings(path: Path) -> Mapping[str, Any]:
         When the file does not hold a JSON object.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        found = parse_source_json(path.read_bytes().decode("utf-8-sig"))
     except OSError:
         return {}
     except ValueError as error:

@@ -10,7 +10,6 @@ Source of the layout: https://github.com/micro-manager/NDTiffStorage.
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.frames.values import read_json
@@ -220,7 +220,7 @@ def _entries(index: Path) -> Iterator[NDTiffImage]:
             name, position = _text(data, position)
             numbers = _NUMBERS.unpack_from(data, position)
             position += _NUMBERS.size
-            image = _image(json.loads(axes), name, numbers)
+            image = _image(parse_source_json(axes), name, numbers)
         except (struct.error, ValueError) as error:
             raise CorruptSourceError(
                 f"'{index}' is truncated or damaged: entry {number}, after {number} complete "

@@ -6,7 +6,6 @@ are JSON.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +13,9 @@ from typing import Any, TypeVar
 import attrs
 import h5py
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.trial import is_tried_damaged, try_hdf5
 
 Result = TypeVar("Result")
 
@@ -85,7 +86,7 @@ def read_nwb(path: Path, read: Callable[[Any], Result | None]) -> Result | None:
     try:
         if path.is_dir():
             return read(_ZarrGroup(path)) if (path / ".zgroup").is_file() else None
-        if not path.is_file() or not h5py.is_hdf5(path):
+        if not path.is_file() or not h5py.is_hdf5(path) or is_tried_damaged(path):
             return None
         with h5py.File(path, "r") as file:
             return read(_Hdf5Group(file))
@@ -145,6 +146,7 @@ def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: 
     SourceError
         When the file does not contain its pixels or masks.
     """
+    try_hdf5(path)
     listed = list_nwb(path)
     if listed is None:
         raise CorruptSourceError(
@@ -273,7 +275,7 @@ class _ZarrGroup:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_source_json(path.read_bytes())
     except OSError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -18,6 +18,7 @@ from nwb_ophys.timing import usable_rate
 
 # A new file has its own identifier and its own record of the program that wrote it.
 _NOT_COPIED = {"identifier", "was_generated_by"}
+_MOST_SHOWN = 300
 _LINKS = {"device", "model", "optical_channel", "imaging_plane"}
 
 
@@ -49,10 +50,15 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
         if io is not None:
             io.close()
         raise CorruptSourceError(
-            f"'{path}' cannot be read as NWB: {as_sentence(error)} It may be damaged; check "
-            "it with "
+            f"'{path}' cannot be read as NWB: {_reason(error)} It may be damaged; check it with "
             "nwb-ophys inspect."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the last cause that pynwb states, behind all that it writes of the object."""
+    text = " ".join(as_sentence(error).rpartition("due to: ")[2].split())
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 2]}…."
 
 
 def _complete_rates(group: GroupBuilder) -> None:

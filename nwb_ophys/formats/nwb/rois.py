@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
 from nwb_ophys.formats.nwb.tables import (
     field_shape,
@@ -158,7 +159,7 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         """Return masks, (rows, columns[, planes], ROIs)."""
         indices = self._indices(roi_ids)
         if self._pixels is None:
-            column = self.table[self._mask].data
+            column = check_stored(self.table[self._mask].data)
             found = np.array([np.asarray(column[index]) for index in indices])
             found = found.reshape(len(indices), *field_of(self._frame_shape))
             return np.moveaxis(np.swapaxes(found, 1, 2), 0, -1)

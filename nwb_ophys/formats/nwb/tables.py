@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.rois.pixel_lists import PixelLists
 
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
@@ -141,7 +142,7 @@ def properties_of(table: Any) -> dict[str, tuple[NDArray[Any], str]]:
         if name in _MASKS or name in _LEFT_OUT:
             continue
         column = table[name]
-        data = column.data
+        data = check_stored(column.data)
         is_plain = type(column).__name__ in ("VectorData", "EnumData") and not _refers(data)
         if not is_plain:
             left_out.append(name)

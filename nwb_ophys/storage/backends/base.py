@@ -16,11 +16,13 @@ from hdmf.data_utils import DataIO
 from numpy.typing import NDArray
 
 from nwb_ophys.storage.backends.registry import BACKENDS, BackendRow
+from nwb_ophys.storage.checkpoints import CommitSteps, NoSteps
 from nwb_ophys.storage.encoding import Scratch, chunk_bytes, is_all_zero
 from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.grid import Selection, Shape, tile_shape
 from nwb_ophys.storage.hashes import BlockDigests, digest
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders
+from nwb_ophys.storage.journal import ChunkProgress
 from nwb_ophys.storage.sources import ArraySource, Source
 from nwb_ophys.storage.stored_objects import StoredObject
 
@@ -69,12 +71,15 @@ class Sink(Protocol):
         Whether the bytes of values are shuffled before they are encoded.
     digests : BlockDigests or None
         Takes the hashes of the stored chunks; a chunk of zeros need not be noted.
+    progress : ChunkProgress or None
+        Takes the stored bytes of the chunks, and knows those that an earlier run committed.
     """
 
     dtype: np.dtype[Any]
     zero_is_implied: bool
     shuffles: bool
     digests: BlockDigests | None
+    progress: ChunkProgress | None
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk; several threads may call this at once."""
@@ -84,6 +89,9 @@ class Sink(Protocol):
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return stored values, as a reader gets them."""
+
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return the stored bytes of a chunk, or None if it is not stored."""
 
 
 @attrs.frozen(kw_only=True)
@@ -149,6 +157,10 @@ class Backend(ABC):
     def was_nwb(self, path: Path) -> bool:
         """Return whether a file that cannot be opened is the rest of an NWB file."""
         return False
+
+    @abstractmethod
+    def may_be_incomplete(self, path: Path) -> bool:
+        """Return whether a file or folder can be what a killed write of this backend left."""
 
     def strangers(self, path: Path) -> Iterator[Path]:
         """Yield the files and folders in a store that are no part of it; none in a single file."""
@@ -220,6 +232,32 @@ class Backend(ABC):
     @abstractmethod
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Sink:
         """Open a declared dataset."""
+
+    def commit_steps(self, root: Any, undo: Path, locations: list[str]) -> CommitSteps:
+        """Return the steps that make an interrupted write of an open file resumable.
+
+        Parameters
+        ----------
+        root : object
+            Open root group.
+        undo : pathlib.Path
+            Name of a file for the steps.
+        locations : list of str
+            The datasets that are filled.
+        """
+        return NoSteps()
+
+    @abstractmethod
+    def reopen(self, path: Path, undo: Path, number: int) -> AbstractContextManager[Any]:
+        """Open the root group of an incomplete file, in the state of a commit.
+
+        Parameters
+        ----------
+        path, undo : pathlib.Path
+            The incomplete file, and the file of its steps.
+        number : int
+            Number of the last commit.
+        """
 
     # --- reading and copying --------------------------------------------------------------------
 
@@ -326,6 +364,7 @@ class ChunkSink(ABC):
 
     shuffles: bool
     digests: BlockDigests | None = None
+    progress: ChunkProgress | None = None
 
     def __init__(self, dataset: Any, fill_value: Any, tools: SinkTools) -> None:
         self._tools = tools
@@ -361,3 +400,12 @@ class ChunkSink(ABC):
     @abstractmethod
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
         """Encode and store a chunk whose bytes are in C order, and shuffled if ``shuffles``."""
+
+    @abstractmethod
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return the stored bytes of a chunk, or None if it is not stored."""
+
+    def _note_stored(self, corner: Shape, stored: Any) -> None:
+        """Note a chunk that was stored, for the journal; its bytes are None if not known."""
+        if self.progress is not None:
+            self.progress.note(corner, stored)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib
-import json
 import os
 import re
 import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from hdmf.spec import RefSpec
 from isal import igzip
 from numpy.typing import NDArray
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import MissingPackageError, OutputError
 from nwb_ophys.storage.backends.base import (
     Backend,
@@ -54,7 +54,8 @@ from nwb_ophys.storage.stored_objects import StoredObject
 
 # Metadata, and chunks of formats 2 and 3; a killed writer leaves partial ones.
 _PART_OF_STORE = re.compile(
-    r"\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*(\.[0-9a-f]{32}\.partial)?|c"
+    r"(\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*)"
+    r"(\.[0-9a-f]{32}\.partial)?|c"
 )
 _FILTER_SETTINGS = ("compressor", "filters")
 # zlib writes the header of a gzip file for windows above 16.
@@ -120,12 +121,17 @@ class ZarrBackend(Backend):
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
         if (path / "zarr.json").is_file():  # format 3
-            attributes = json.loads((path / "zarr.json").read_bytes()).get("attributes", {})
+            attributes = parse_source_json((path / "zarr.json").read_bytes()).get("attributes", {})
         elif (path / ".zattrs").is_file():
-            attributes = json.loads((path / ".zattrs").read_bytes())
+            attributes = parse_source_json((path / ".zattrs").read_bytes())
         else:
             attributes = {}
         return attributes.get("neurodata_type")
+
+    def may_be_incomplete(self, path: Path) -> bool:
+        """Return whether the path is a folder that holds nothing but parts of a store."""
+        is_folder = path.is_dir() and not path.is_symlink()
+        return is_folder and next(self.strangers(path), None) is None
 
     def strangers(self, path: Path) -> Iterator[Path]:
         """Yield the files that are neither metadata nor chunks, wherever they lie in the store."""
@@ -223,6 +229,13 @@ class ZarrBackend(Backend):
         """Open a declared dataset of an open file."""
         return ZarrSink(root[configuration.location], configuration, tools)
 
+    @contextmanager
+    def reopen(self, path: Path, undo: Path, number: int) -> Iterator[Any]:
+        """Open an incomplete store, without the chunks that were being written."""
+        for torn in path.rglob("*.partial"):
+            torn.unlink()
+        yield importlib.import_module("zarr").open_group(str(path), mode="r+")
+
     def holds(self, data: Any) -> bool:
         """Return whether data are an array of Zarr."""
         return type(data).__module__.startswith("zarr.")
@@ -319,10 +332,19 @@ class ZarrSink(ChunkSink):
 
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
         """Encode and store a chunk whose bytes are in C order, and shuffled if ``shuffles``."""
-        index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
-        store, key = self._array.chunk_store, self._array._chunk_key(index)
-        store[key] = self._encoded(planes)
+        store, key = self._array.chunk_store, self._key(corner)
+        encoded = self._encoded(planes)
+        store[key] = encoded
         self._tools.flusher.add(str(Path(store.path) / key))
+        self._note_stored(corner, encoded)
+
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return the contents of the file of a chunk."""
+        return self._array.chunk_store.get(self._key(corner))  # type: ignore[no-any-return]
+
+    def _key(self, corner: Shape) -> str:
+        index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
+        return self._array._chunk_key(index)  # type: ignore[no-any-return]
 
     def _encoded(self, stored: NDArray[np.uint8]) -> Any:
         encoded: Any = stored
