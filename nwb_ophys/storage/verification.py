@@ -279,6 +279,6 @@ def check_written(
 def not_as_stored(location: str, frames: str = "") -> OutputError:
     """Return the error for a file that does not hold what was just written to it."""
     return OutputError(
-        f"'{location}'{frames}: what is in the file is not what was stored; the disk may be faulty. Nothing "
-        "was kept."
+        f"'{location}'{frames}: what is in the file is not what was stored; the disk may be "
+        "faulty. Nothing was kept."
     )
