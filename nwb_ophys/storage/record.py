@@ -352,7 +352,7 @@ class Recorder:
         if expected is None:
             return stored.values_hash()
         if self._checks and stored.values_hash() != expected:
-            raise not_as_stored(f"'{stored.path}'")
+            raise not_as_stored(stored.path)
         return expected
 
 
