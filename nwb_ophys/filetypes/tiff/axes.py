@@ -138,7 +138,8 @@ def _ome_axes(description: str, num_pages: int) -> StatedAxes:
     try:
         root = parse_xml(description.strip())
     except XmlError as error:
-        return StatedAxes(kind="OME", unclear=f"its OME-XML cannot be parsed ({error})")
+        reason = str(error).rstrip(".")
+        return StatedAxes(kind="OME", unclear=f"its OME-XML cannot be parsed ({reason})")
     all_pixels = [element for element in root.iter() if _local_name(element) == "Pixels"]
     if len(all_pixels) != 1:
         return StatedAxes(
