@@ -84,18 +84,13 @@ def convert(
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
     if not plan:
-        shared.lock_at_once(output)
+        shared.reserve(output, overwrite=overwrite, append=append)
     from nwb_ophys.opening import edited_metadata, joined_files, open_recording
-    from nwb_ophys.storage import backend_of_name, backend_of_path, plan_nwbfile, reserved
+    from nwb_ophys.storage import backend_of_name, plan_nwbfile
 
-    context = click.get_current_context()
-    if not plan:
-        context.with_resource(reserved(output, overwrite=overwrite, append=append))
-    there = backend_of_path(output.expanduser()) if append else None
-    kept = None if there is None else there.name
     storage = shared.configuration(
         configuration_file,
-        backend or kept,
+        backend or (_stored_backend(output) if append else None),
         compression,
         chunk_mb,
         buffer_gb,
@@ -103,7 +98,7 @@ def convert(
     )
     given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
-    context.call_on_close(recording.converter.close)
+    click.get_current_context().call_on_close(recording.converter.close)
     edits = shared.pairs(settings, "--set")
     metadata = edited_metadata(
         recording.converter, metadata_file, edits, recording.conversion_options
@@ -128,3 +123,11 @@ def convert(
         conversion_options=recording.conversion_options,
     )
     shared.say_written(written, recording.converter.interfaces)
+
+
+def _stored_backend(output: Path) -> str | None:
+    """Return the name of the backend of an existing file, or None."""
+    from nwb_ophys.storage import backend_of_path
+
+    there = backend_of_path(output.expanduser())
+    return None if there is None else there.name
