@@ -465,7 +465,8 @@ def _is_fact(place: str) -> bool:
     """Return whether a dataset is a fact of the metadata and no structure of the data."""
     return place.startswith("general/") or place.count("/") == 0 or place.endswith(
         ("/starting_time", "/timestamps", "/dimension", "/pmt_gain", "/scan_line_rate",
-         "/exposure_time", "/num_samples", "/field_of_view", "/binning", "/power", "/control", "/control_description")
+         "/exposure_time", "/num_samples", "/field_of_view", "/binning", "/power", "/control",
+         "/control_description")
     )  # fmt: skip
 
 
