@@ -10,10 +10,8 @@ from typing import Any
 import attrs
 
 from nwb_ophys.certification.report import counted, listed
-from nwb_ophys.storage.file_hashes import Sampling, file_hash
+from nwb_ophys.storage.file_hashes import Sampling, file_hash, is_system_file
 
-# Notes of file systems, which no recording holds.
-_SYSTEM_FILES = ("thumbs.db", "desktop.ini")
 _MOST_FILES = 1_000_000
 
 
@@ -188,7 +186,7 @@ def _size(path: Path) -> int:
 
 
 def _files(sources: Sequence[Path], left_out: Path) -> Iterator[Path]:
-    """Yield the regular files at some paths, without hidden ones and the NWB file."""
+    """Yield the regular files at some paths, without those of systems and the NWB file."""
     own, number = left_out.resolve(), 0
     for source in sources:
         if source.is_file():
@@ -196,15 +194,10 @@ def _files(sources: Sequence[Path], left_out: Path) -> Iterator[Path]:
             continue
         for place, folders, names in os.walk(source):
             inner = Path(place)
-            folders[:] = sorted(
-                name
-                for name in folders
-                if not name.startswith(".") and (inner / name).resolve() != own
-            )
+            folders[:] = sorted(name for name in folders if (inner / name).resolve() != own)
             for name in sorted(names):
                 path = inner / name
-                is_system = name.startswith(".") or name.lower() in _SYSTEM_FILES
-                if is_system or not path.is_file() or path.resolve() == own:
+                if is_system_file(name) or not path.is_file() or path.resolve() == own:
                     continue
                 number += 1
                 if number > _MOST_FILES:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import attrs
@@ -21,6 +21,7 @@ from nwb_ophys.certification.raw_files import RawFiles
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SourceError
 from nwb_ophys.interfaces import BaseOphysInterface
+from nwb_ophys.metadata import alternatives, type_hints
 from nwb_ophys.opening.texts import parse_options
 from nwb_ophys.registry import formats
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, restored_after_write
@@ -89,8 +90,9 @@ def replan(contents: Mapping[str, Any], files: RawFiles, options: Mapping[str, A
 def _reopened(stream: Mapping[str, Any], files: RawFiles, options: Mapping[str, Any]) -> Any:
     cls = _interface_class(str(stream["class"]))
     fields = {each.name: each for each in attrs.fields(cls.Source)}
+    hints = type_hints(cls.Source)
     given = {
-        str(key): _argument(value, files, options)
+        str(key): _argument(value, files, options, is_path=Path in alternatives(hints[key]))
         for key, value in dict(stream.get("source") or {}).items()
         if key in fields and key not in _NEVER_RECORDED
     }
@@ -118,7 +120,9 @@ def _interface_class(name: str) -> Any:
     return found
 
 
-def _argument(value: Any, files: RawFiles, options: Mapping[str, Any]) -> Any:
+def _argument(
+    value: Any, files: RawFiles, options: Mapping[str, Any], *, is_path: bool = False
+) -> Any:
     if isinstance(value, Mapping) and set(value) == {"path"}:
         path = PurePosixPath(str(value["path"]))
         place = None if path.is_absolute() or ".." in path.parts else files.place(path)
@@ -130,7 +134,9 @@ def _argument(value: Any, files: RawFiles, options: Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping) and set(value) <= {"array", "type"}:
         raise SourceError("it was opened with an object in memory, not only with files.")
     if isinstance(value, list):
-        return [_argument(item, files, options) for item in value]
+        return [_argument(item, files, options, is_path=is_path) for item in value]
+    if is_path and isinstance(value, str):  # a record states paths in another way
+        raise SourceError(f"'{value}' was not found among the sources.")
     return value
 
 

@@ -304,7 +304,7 @@ def _other_channels(interfaces: Mapping[str, Any]) -> Iterator[str]:
         try:
             names = set(map(str, interface.channel_names()))
             own = str(interface.channel_name())
-        except Exception:
+        except Exception:  # noqa: S112 - readers of other packages raise errors of any class
             continue
         if len(names) > 1:
             key = (type(interface), tuple(sorted(names)))

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from nwb_ophys.cli.terminal import escape_foreign_output, say_lines
+
 _COMMANDS = {
     "clean": "Remove the hidden files that killed conversions left in a folder.",
     "convert": "Convert recordings into an NWB file.",
@@ -53,5 +55,6 @@ def _debug_option(command: Any) -> Any:
 @click.pass_context
 def app(ctx: click.Context, debug: bool) -> None:
     """Convert calcium- and voltage-imaging recordings to NWB files."""
+    escape_foreign_output()
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        say_lines(ctx.get_help())

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say_lines
 from nwb_ophys.storage import DEFAULT_BACKEND
 
 
@@ -91,25 +92,19 @@ def convert(
     if not plan:
         context.with_resource(reserved(output, overwrite=overwrite, append=append))
     there = backend_of_path(output.expanduser()) if append else None
-    kept = None if there is None else there.name
-    storage = shared.configuration(
-        configuration_file,
-        backend or kept,
-        compression,
-        chunk_mb,
-        buffer_gb,
-        default_backend=backend_of_name(output),
-    )
+    kept = backend or (None if there is None else there.name)
+    sizes = (compression, chunk_mb, buffer_gb)
+    by_name = backend_of_name(output)
+    storage = shared.configuration(configuration_file, kept, *sizes, default_backend=by_name)
     given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
     context.call_on_close(recording.converter.close)
     edits = shared.pairs(settings, "--set")
-    metadata = edited_metadata(
-        recording.converter, metadata_file, edits, recording.conversion_options
-    )
+    chosen = recording.conversion_options
+    metadata = edited_metadata(recording.converter, metadata_file, edits, chosen)
     if plan:
-        nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
-        click.echo(plan_nwbfile(nwbfile, storage).to_yaml(), nl=False)
+        nwbfile = recording.converter.create_nwbfile(metadata, chosen)
+        say_lines(plan_nwbfile(nwbfile, storage).to_yaml())
         return
     shared.say("\n".join(joined_files(recording)))
     written = recording.converter.run_conversion(
@@ -124,6 +119,6 @@ def convert(
         verify=verify,
         hash_sources=hash_sources,
         resume=resume,
-        conversion_options=recording.conversion_options,
+        conversion_options=chosen,
     )
     shared.say_written(written, recording.converter.interfaces)

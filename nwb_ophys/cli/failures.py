@@ -10,6 +10,7 @@ import click
 
 from nwb_ophys.cli.flags import with_flags
 from nwb_ophys.cli.signals import Signals
+from nwb_ophys.cli.terminal import say
 from nwb_ophys.errors import MetadataError, NwbOphysError
 
 _NAME = "nwb-ophys"
@@ -92,7 +93,7 @@ def _explain(error: Exception) -> int:
 
 def _say(text: str) -> None:
     # A message may hold line breaks; each is printed on one line.
-    click.echo(" ".join(text.split()), err=True)
+    say(" ".join(text.split()), err=True)
 
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:

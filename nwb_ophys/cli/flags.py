@@ -91,7 +91,7 @@ def _option_names() -> frozenset[str]:
 
     from nwb_ophys.formats import builtin_rows
 
-    names = {"files", "as_volume"}
+    names = {"files", "as_volume", "allow_outside"}
     for row in builtin_rows():
         cls = row.load()
         names |= {field.name for part in (cls.Source, cls.Options) for field in attrs.fields(part)}

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say, say_lines
 
 
 @click.command()
@@ -54,7 +55,7 @@ def metadata(
     )
     document = describe_recording(recording.converter, edited)
     if output is None:
-        click.echo(document, nl=False)
+        say_lines(document)
         return
     write_text(output, document, overwrite=overwrite)
-    click.echo(f"{output}: edit this file and pass it to 'nwb-ophys convert --metadata'.")
+    say(f"{output}: edit this file and pass it to 'nwb-ophys convert --metadata'.")

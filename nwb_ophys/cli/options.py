@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nwb_ophys.errors import ArgumentError, OptionError, OutputError
+from nwb_ophys.cli.terminal import say_lines
+from nwb_ophys.errors import ArgumentError, OptionError, OutputError, OutsideFolderError
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
 paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -55,6 +56,26 @@ all_in_one = click.option(
 )
 
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+
+allow_outside = click.option(
+    "--allow-outside",
+    multiple=True,
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Folder in which files may lie that PATH names or links to, beyond its own folder; may be "
+    "given several times.",
+)
+
+
+@contextmanager
+def with_own_flag() -> Iterator[None]:
+    """Name ``--allow-outside`` in errors of commands that have this flag in place of an option."""
+    try:
+        yield
+    except OutsideFolderError as error:
+        text = str(error).replace("--option allow_outside=", "--allow-outside ")
+        raise OutsideFolderError(text) from error
+
 
 resume = click.option(
     "--resume",
@@ -219,7 +240,8 @@ def say(text: str) -> None:
         Nothing is printed if it is empty.
     """
     with suppress(BrokenPipeError):
-        click.echo(text, nl=bool(text))
+        if text:
+            say_lines(text)
 
 
 def say_written(path: Path, streams: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say_lines
 
 
 @click.command()
@@ -23,6 +24,7 @@ from nwb_ophys.cli import options as shared
     type=shared.backend_names,
     help="Backend of the new file.  [default: that of the suffix of the output, or else of PATH]",
 )
+@shared.allow_outside
 @shared.storage
 @shared.overwrite
 @shared.resume
@@ -32,6 +34,7 @@ def repack(
     path: Path,
     output: Path,
     backend: str | None,
+    allow_outside: tuple[Path, ...],
     compression: str | None,
     chunk_mb: float | None,
     buffer_gb: float | None,
@@ -69,16 +72,18 @@ def repack(
         default_backend=backend_for_repack(path, output),
     )
     if plan:
-        click.echo(plan_repack(path, storage).to_yaml(), nl=False)
+        say_lines(plan_repack(path, storage).to_yaml())
         return
-    written = rewrite(
-        path,
-        output,
-        configuration=storage,
-        workers=workers,
-        overwrite=overwrite,
-        progress=not no_progress,
-        verify=verify,
-        resume=resume,
-    )
+    with shared.with_own_flag():
+        written = rewrite(
+            path,
+            output,
+            configuration=storage,
+            workers=workers,
+            overwrite=overwrite,
+            progress=not no_progress,
+            verify=verify,
+            resume=resume,
+            allow_outside=allow_outside,
+        )
     shared.say(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")

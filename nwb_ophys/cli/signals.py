@@ -67,8 +67,6 @@ class Signals:
         for number in (getattr(signal, name, None) for name in _WORDS):
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._on_signal)
-        if hasattr(signal, "SIGALRM") and self._before:
-            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._on_tick)
         self._unraisable, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
 
     def uninstall(self) -> None:
@@ -130,8 +128,7 @@ class Signals:
         self.received.append(number)
         if self._is_program and not self._is_guarded(frame):
             os._exit(self.say())
-        if signal.SIGALRM in self._before and len(self.received) == 1:
-            signal.setitimer(signal.ITIMER_REAL, _INTERVAL, _INTERVAL)
+        self._start_ticks()
         self._raise_in(frame)
 
     def _on_tick(self, _: int, frame: FrameType | None) -> None:
@@ -151,11 +148,21 @@ class Signals:
         if not (self.received and isinstance(unraisable.exc_value, KeyboardInterrupt)):
             self._unraisable(unraisable)
 
+    def _start_ticks(self) -> None:
+        if hasattr(signal, "SIGALRM") and signal.SIGALRM not in self._before:
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._on_tick)
+            signal.setitimer(signal.ITIMER_REAL, _INTERVAL, _INTERVAL)
+
     def _stop_ticks(self) -> None:
         if hasattr(signal, "SIGALRM") and signal.SIGALRM in self._before:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _print(self, number: int, line: str) -> None:
+        if sys.stderr is None:  # closed, and its number may be that of another file now
+            return
+        # The name of a file may hold the codes of a terminal.
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line.strip())
+        line = f"{shown}\n"
         try:
             if number == signal.SIGINT and sys.stderr.isatty():
                 line = f"\n{line}"  # the terminal shows ^C

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say
 
 
 @click.command()
@@ -53,6 +54,6 @@ def verify(
         progress=not no_progress,
     )
     for line in report.lines():
-        click.echo(line)
+        say(line)
     if not report.is_equal or (report.answer is not None and not report.answer.is_yes):
         raise click.exceptions.Exit(1)

@@ -63,7 +63,9 @@ def guard(cls: type) -> None:
         if not callable(function) or getattr(function, "__isabstractmethod__", False):
             continue
         guarded: Any = _guarded(function, needs_reader=name in WRITING)
-        setattr(cls, name, type(own)(guarded) if function is not own else guarded)
+        if isinstance(own, (classmethod, staticmethod)):
+            guarded = type(own)(guarded)
+        setattr(cls, name, guarded)
 
 
 def _guarded(function: Callable[..., Any], *, needs_reader: bool) -> Callable[..., Any]:

@@ -17,11 +17,10 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.interfaces.witness import Witness
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.command import present_command
-from nwb_ophys.storage.file_hashes import BackgroundHashes, Sampling
+from nwb_ophys.storage.file_hashes import BackgroundHashes, Sampling, is_system_file
 from nwb_ophys.storage.record import Provenance
 
 # Files of a folder; those of a larger one are not listed.
@@ -174,7 +173,11 @@ class ConversionProvenance(Provenance):
         given = attrs.asdict(source, recurse=False) if attrs.has(type(source)) else {}
         return {
             "class": f"{cls.__module__}:{cls.__qualname__}",
-            "source": {key: self._plain(v) for key, v in given.items() if v is not None},
+            "source": {
+                key: _array_in_words(v) if isinstance(v, np.ndarray) else self._plain(v)
+                for key, v in given.items()
+                if v is not None
+            },
         }
 
     def _plain(self, value: Any) -> Any:
@@ -188,7 +191,7 @@ class ConversionProvenance(Provenance):
         if isinstance(value, Mapping):
             return {str(key): self._plain(item) for key, item in value.items()}
         if isinstance(value, np.ndarray) and value.size > _LARGEST_ARRAY:
-            return {"array": f"{value.dtype} {value.shape}"}
+            return _array_in_words(value)
         if isinstance(value, (list, tuple, np.ndarray)):
             return [self._plain(item) for item in value]
         if isinstance(value, (datetime.datetime, datetime.date)):
@@ -220,9 +223,20 @@ class ConversionProvenance(Provenance):
 
 
 def _paths_of(interface: Any) -> list[Path]:
-    """Return the paths of an interface, or of the interface that it was made from."""
-    inner = getattr(getattr(interface, "source", None), "movie", None)
-    return paths_of(interface) or paths_of(inner)
+    """Return all paths that an interface was opened with, and those of an interface within it."""
+    source: Any = getattr(interface, "source", None)
+    if not attrs.has(type(source)):
+        return []
+    found: list[Path] = []
+    for value in attrs.asdict(source, recurse=False).values():
+        items = value if isinstance(value, (list, tuple)) else [value]
+        found += [item for item in items if isinstance(item, Path)]
+        found += [path for item in items for path in _paths_of(item)]
+    return found
+
+
+def _array_in_words(values: np.ndarray[Any, Any]) -> dict[str, str]:
+    return {"array": f"{values.dtype} {values.shape}"}
 
 
 def _quoted(text: str) -> str:
@@ -263,6 +277,8 @@ def _source_files(interfaces: Any) -> Iterator[SourceFile]:
                 continue
             for each in _files_in(absolute):
                 stated.setdefault(each, False)
+        for each in _companions(interface, [path for path in stated if stated[path]]):
+            stated.setdefault(each, True)
     for path, is_stated in stated.items():
         try:
             found = path.stat()
@@ -273,12 +289,27 @@ def _source_files(interfaces: Any) -> Iterator[SourceFile]:
         )
 
 
+def _companions(interface: Any, files: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files beside some files that the interface read, such as their headers.
+
+    Files of the same kind are other recordings, of which it may have looked at the header.
+    """
+    witness = getattr(interface, "witness", None)
+    folders = {path.parent for path in files}
+    suffixes = {path.suffix.lower() for path in files}
+    for name in sorted(witness.opened if isinstance(witness, Witness) else ()):
+        path = _absolute(name)
+        is_beside = any(path.is_relative_to(folder) for folder in folders)
+        if is_beside and path.suffix.lower() not in suffixes and path.is_file():
+            yield path
+
+
 def _files_in(folder: Path) -> Iterator[Path]:
     number = 0
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
             path = Path(place) / name
-            if number < MOST_FILES and path.is_file():
+            if number < MOST_FILES and path.is_file() and not is_system_file(name):
                 number += 1
                 yield path

@@ -13,6 +13,7 @@ from nwb_ophys.errors import (
     UnknownFormatError,
     as_sentence,
 )
+from nwb_ophys.filetypes.hdf5 import check_named_files
 from nwb_ophys.formats.foreign import foreign_refusal
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, formats
@@ -22,6 +23,7 @@ _MOST_ENDINGS = 4
 _MOST_FAULTS = 3
 _MOST_NAMES = 8
 _RATE = "sampling_frequency"
+_HDF5 = (".h5", ".hdf5", ".hdf", ".mat", ".mesc", ".nwb")
 _TEXTS = (".xml", ".json")
 # Formats near a path that are described; of more, only the names are listed.
 _MOST_DESCRIBED = 3
@@ -45,8 +47,16 @@ def unrecognised(path: Path) -> UnknownFormatError:
     Returns
     -------
     UnknownFormatError
+
+    Raises
+    ------
+    OutsideFolderError, SpecialFileError, CorruptSourceError
+        If an HDF5 file names other files that are not read, or are absent.
     """
     probe = PathProbe(path)
+    # A movie behind a link to another file is not recognised; the link may be the reason.
+    for file in probe.files(*_HDF5)[:_MOST_FILES]:
+        check_named_files(file)
     ours = [row for row in formats().values() if row.is_ours]
     describe = _about_folder if probe.is_folder else _about_file
     return UnknownFormatError(describe(probe, ours))

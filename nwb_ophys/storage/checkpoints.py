@@ -19,8 +19,11 @@ LARGEST_SHARE = 0.005
 class CommitSteps(Protocol):
     """Steps of a backend that make the chunks stored so far readable after a kill."""
 
-    def begin(self, number: int) -> None:
-        """Prepare the first commit; ``number`` is that of the last one of an earlier run, or 0."""
+    has_undo: bool
+    """Whether a file is returned to a commit by :func:`nwb_ophys.storage.undo.restore`."""
+
+    def begin(self) -> None:
+        """Prepare the first commit of this run."""
 
     def flush(self) -> float:
         """Make all stored chunks readable, and return for how many seconds others waited."""
@@ -32,7 +35,9 @@ class CommitSteps(Protocol):
 class NoSteps:
     """Steps of a backend whose chunks are files, which need no further step."""
 
-    def begin(self, number: int) -> None:
+    has_undo = False
+
+    def begin(self) -> None:
         """Do nothing."""
 
     def flush(self) -> float:
@@ -148,7 +153,7 @@ class Checkpoints:
             if header is None:
                 self._turn_off()
                 return waited
-            self._journal.create(header)
+            self._journal.create({**header, "has_undo": self._steps.has_undo})
         self._journal.append({"commit": self._number + 1, "time": time.time(), "chunks": chunks})
         self._number += 1
         return waited + self._steps.arm(self._number)
@@ -156,4 +161,4 @@ class Checkpoints:
     def _begin(self) -> None:
         if not self._has_begun:
             self._has_begun = True
-            self._steps.begin(self._number)
+            self._steps.begin()

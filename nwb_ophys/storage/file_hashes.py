@@ -24,6 +24,15 @@ _FEWEST_PIECES = 4
 _READ_BYTES = 1 << 22
 
 
+# Notes of operating systems in the folders that they show.
+_SYSTEM_FILES = (".ds_store", "thumbs.db", "desktop.ini")
+
+
+def is_system_file(name: str) -> bool:
+    """Return whether an operating system writes files of this name, which no recording holds."""
+    return name.lower() in _SYSTEM_FILES or name.startswith("._")
+
+
 @attrs.frozen(kw_only=True)
 class Sampling:
     """Parts of a file that are hashed: ``pieces`` of ``piece_bytes``; the whole file for 0."""

@@ -17,6 +17,7 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError, NwbOphysError, OutputError, OutputExistsError
+from nwb_ophys.outside import check_output
 from nwb_ophys.storage.atomic import fingerprint, replace_target
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
@@ -26,7 +27,7 @@ from nwb_ophys.storage.backends.registry import (
     backend_of_path,
     get_backend,
 )
-from nwb_ophys.storage.debris import clear_target
+from nwb_ophys.storage.debris import clear_target, sweep
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.hdmf.placeholders import restored_after_write
 from nwb_ophys.storage.hdmf.records import detached_records
@@ -68,6 +69,7 @@ def check_target(
         When the folder is absent, or what is there is no NWB file and so is not replaced.
     """
     target = Path(os.path.realpath(Path(path).expanduser()))
+    check_output(target)
     check_folder(target.parent)
     if not target.exists():
         return target
@@ -116,8 +118,14 @@ def reserved(
     place = Path(os.path.realpath(Path(path).expanduser()))
     check_folder(place.parent)
     with locked(place) as lock:
+        is_outermost = not lock.is_cleared
         clear_target(place, lock)
-        yield check_target(path, overwrite=overwrite, append=append, remedy=remedy)
+        try:
+            yield check_target(path, overwrite=overwrite, append=append, remedy=remedy)
+        except BaseException:
+            if is_outermost:
+                sweep(lock)
+            raise
 
 
 def _is_meant_as_folder(target: Path, overwrite: bool) -> bool:

@@ -143,6 +143,15 @@ class BlockDigests:
         index = self.grid.index(corner)
         return self._digests[index].tobytes() if self._is_noted[index] else None
 
+    def at(self, index: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the hashes of blocks by their positions; zeros for those that were not noted."""
+        return self._digests[index]
+
+    def restore(self, index: NDArray[np.int64], values: NDArray[np.uint8]) -> None:
+        """Note hashes that :meth:`at` returned in an earlier run."""
+        self._digests[index] = values
+        self._is_noted[index] = True
+
     def hash(self, group_size: int | None = None) -> DatasetHash:
         """Return the combined hash; a block that was not noted counts as zeros.
 

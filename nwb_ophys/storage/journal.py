@@ -13,6 +13,7 @@ import json
 import math
 import os
 import queue
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hashes import DIGEST_BYTES, BlockDigests
+from nwb_ophys.storage.undo import undo_number
 
 FORMAT = "nwb_ophys journal 1"
 
@@ -66,12 +68,13 @@ class Entries:
     def to_dict(self) -> dict[str, str]:
         """Return the entries as texts."""
         names = ("index", "size", "checksum", "digest")
-        return {name: base64.b64encode(getattr(self, name)).decode() for name in names}
+        raw = {name: zlib.compress(getattr(self, name), 1) for name in names}
+        return {name: base64.b64encode(each).decode() for name, each in raw.items()}
 
     @classmethod
     def from_dict(cls, given: Mapping[str, str]) -> Entries:
         """Return the entries that :meth:`to_dict` described."""
-        raw = {name: base64.b64decode(text) for name, text in given.items()}
+        raw = {name: zlib.decompress(base64.b64decode(text)) for name, text in given.items()}
         return cls(
             index=np.frombuffer(raw["index"], np.int64),
             size=np.frombuffer(raw["size"], np.int64),
@@ -151,8 +154,8 @@ class ChunkProgress:
         if self._is_committed is None:
             self._is_committed = np.zeros(self.num_chunks, bool)
         self._is_committed[entries.index] = True
-        for at in np.flatnonzero(entries.size != EMPTY):
-            self._digests.note(self.corner(int(entries.index[at])), entries.digest[at].tobytes())
+        stored = entries.only(entries.size != EMPTY)
+        self._digests.restore(stored.index, stored.digest)
 
     def note(self, corner: Shape, stored: Any) -> None:
         """Note the stored bytes of a chunk, or None if they are not known."""
@@ -179,14 +182,12 @@ class ChunkProgress:
         index = np.concatenate([*found, np.zeros(0, np.int64)])
         if self._is_committed is not None:
             index = index[~self._is_committed[index]]
-        notes = [self._stored.pop(int(each), (EMPTY, 0)) for each in index]
-        empty = bytes(DIGEST_BYTES)
-        digests = [self._digests.get(self.corner(int(each))) or empty for each in index]
+        notes = [self._stored.pop(each, (EMPTY, 0)) for each in index.tolist()]
         return Entries(
             index=index,
             size=np.array([size for size, _ in notes], np.int64),
             checksum=np.array([value for _, value in notes], np.uint64),
-            digest=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES),
+            digest=self._digests.at(index),
         )
 
     def _index(self, corner: Shape) -> int:
@@ -205,6 +206,11 @@ class ChunkProgress:
 
 def _length(stored: Any) -> int:
     return memoryview(stored).nbytes
+
+
+def undo_of(journal: Path) -> Path:
+    """Return the place of the copy from which the file of a journal returns to a commit."""
+    return journal.with_name(f"{journal.name}.undo")
 
 
 class JournalFile:
@@ -273,12 +279,24 @@ class Journal:
 
     @classmethod
     def read(cls, path: Path) -> Journal | None:
-        """Return the journal in a file, or None if it commits nothing."""
+        """Return the journal in a file, or None if it commits nothing to which the file returns."""
+        found = cls._read(path)
+        if found is None or not found.header["has_undo"]:
+            return found
+        # A kill may come after the last commit and before the return to it is prepared.
+        number = undo_number(undo_of(path))
+        is_last = number is not None and found.num_commits - 1 <= number <= found.num_commits
+        return cls._read(path, number) if is_last else None
+
+    @classmethod
+    def _read(cls, path: Path, most: int | None = None) -> Journal | None:
         header: Mapping[str, Any] = {}
         count = length = 0
         for contents, end in _lines(path):
             if not header:
                 header = contents
+            elif count == most:
+                break
             else:
                 count += 1
             length = end

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from nwb_ophys.errors import printable
 from nwb_ophys.storage.grid import Selection, size_of
 from nwb_ophys.storage.planning import PlannedDataset
 
@@ -117,7 +118,8 @@ class ProgressBar:
 
             self._bar = tqdm(total=progress.total_bytes, unit="B", unit_scale=True, leave=False)
         self._bar.set_description(
-            f"{progress.location} {progress.frames}/{progress.num_frames} frames", refresh=False
+            f"{printable(progress.location)} {progress.frames}/{progress.num_frames} frames",
+            refresh=False,
         )
         self._bar.update(progress.num_bytes - self._done)
         self._done = progress.num_bytes

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import json
 import platform
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +18,8 @@ import attrs
 import numpy as np
 from hdmf.build import DatasetBuilder, GroupBuilder
 
+from nwb_ophys.documents import parse_source_json
+from nwb_ophys.errors import printable
 from nwb_ophys.storage.backends.base import Backend, package_versions
 from nwb_ophys.storage.hashes import ALGORITHM, DatasetHash, digest, hexadecimal
 from nwb_ophys.storage.sources import unwrapped
@@ -99,7 +100,7 @@ class Record:
         ValueError
             If the text is damaged, or a record of a later version.
         """
-        contents = json.loads(text)
+        contents = parse_source_json(text)
         if not isinstance(contents, dict) or contents.get("format") != FORMAT:
             raise ValueError(f"It is not a '{FORMAT}'.")
         check = contents.pop(_CHECK, None)
@@ -241,7 +242,8 @@ class Provenance:
     def script(self, backend: Backend) -> str:
         """Return the text of ``general/source_script``: command and versions."""
         lines = [f"# {name} {version}" for name, version in versions(backend).items()]
-        return "\n".join(["# Written by nwb_ophys.", *lines, *self.calls()])
+        # Names of files may have bytes that are not UTF-8, which no file in HDF5 can hold.
+        return "\n".join(map(printable, ["# Written by nwb_ophys.", *lines, *self.calls()]))
 
     def calls(self) -> Iterable[str]:
         """Return the command line, or the calls in Python, that made the file."""
@@ -350,7 +352,7 @@ class Recorder:
         if expected is None:
             return stored.values_hash()
         if self._checks and stored.values_hash() != expected:
-            raise not_as_stored(f"'{stored.path}'")
+            raise not_as_stored(stored.path)
         return expected
 
 

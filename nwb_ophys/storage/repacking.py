@@ -6,7 +6,7 @@ The module is not named ``repack``: as an attribute of the package, that is the 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
+from nwb_ophys.outside import reading_from, require_ordinary
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     BACKENDS,
@@ -26,6 +27,7 @@ from nwb_ophys.storage.backends.registry import (
     get_backend,
 )
 from nwb_ophys.storage.budget import Budget
+from nwb_ophys.storage.completeness import check_sources
 from nwb_ophys.storage.encoding import num_bytes
 from nwb_ophys.storage.files import closed_at_the_end, creation_errors, replacing, reserved
 from nwb_ophys.storage.hdmf.internals import root_of
@@ -49,6 +51,7 @@ def repack(
     progress: bool | ProgressCallback | None = None,
     verify: bool = False,
     resume: bool = False,
+    allow_outside: Sequence[str | Path] = (),
 ) -> Path:
     """Copy an NWB file with other settings; every value, attribute, link and reference stays.
 
@@ -71,6 +74,8 @@ def repack(
         Settings of the datasets. Chunks that are not stated stay as they are.
     workers, overwrite, progress, verify, resume
         See :func:`nwb_ophys.write_nwbfile`.
+    allow_outside : sequence of path-like
+        Folders in which files may lie that the source names, beyond the folder of the source.
 
     Returns
     -------
@@ -96,13 +101,16 @@ def repack(
         source_facts=lambda: file_facts([Path(source).expanduser().resolve()]),
     )
     remedy = "overwrite=True to replace it"
+    is_copied = storage is origin and storage.copies_datasets
     with (
+        reading_from([Path(source).expanduser()], allow_outside),
         reserved(target, overwrite=overwrite, remedy=remedy) as path,
-        _opened(source, origin) as read,
+        _opened(source, origin, follows_links=not is_copied) as read,
     ):
+        check_sources(origin.stored_datasets(read))
         resumption = Resumption(path, storage, is_wanted=resume, sources=options.source_facts)
         with replacing(path, storage, resumption) as partial:
-            if storage is origin and storage.copies_datasets:
+            if is_copied:
                 _copy(read, partial, path, storage, options, resumption)
             else:
                 _export(source, read, origin, partial, path, storage, options, resumption)
@@ -287,6 +295,7 @@ def _origin(source: str | Path) -> Backend:
     path = Path(source).expanduser()
     if not path.exists():
         raise SourceNotFoundError(f"'{source}' does not exist; check the path.")
+    require_ordinary(path)
     origin = backend_of_path(path)
     if origin is None:
         raise SourceError(f"'{source}' is {NO_BACKEND}; choose an NWB file.")
@@ -294,11 +303,11 @@ def _origin(source: str | Path) -> Backend:
 
 
 @contextmanager
-def _opened(source: str | Path, origin: Backend) -> Iterator[Any]:
+def _opened(source: str | Path, origin: Backend, *, follows_links: bool = True) -> Iterator[Any]:
     path = Path(source).expanduser()
     try:
         is_nwb = origin.neurodata_type(path) == "NWBFile"
-        read = origin.open(path, "r") if is_nwb else None
+        read = origin.open(path, "r", follows_links=follows_links) if is_nwb else None
     except NwbOphysError:
         raise
     except Exception as error:  # backends raise errors of many classes

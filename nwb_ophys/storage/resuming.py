@@ -35,11 +35,20 @@ from nwb_ophys.storage.identity import (
     source_facts,
     tree_facts,
 )
-from nwb_ophys.storage.journal import EMPTY, UNKNOWN, ChunkProgress, Entries, Journal, JournalFile
+from nwb_ophys.storage.journal import (
+    EMPTY,
+    UNKNOWN,
+    ChunkProgress,
+    Entries,
+    Journal,
+    JournalFile,
+    undo_of,
+)
 from nwb_ophys.storage.journal import checksum as checksum_of
 from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.progress import Counter, ProgressCounter
 from nwb_ophys.storage.record import versions
+from nwb_ophys.storage.undo import remove_undo
 
 # A smaller write has no journal, unless it is to be resumed.
 LEAST_BYTES = 64_000_000
@@ -61,10 +70,6 @@ def journal_of(partial: Path) -> Path:
     return partial.with_name(f"{parts.names.stem}.{parts.unique}.resume")
 
 
-def _undo_of(journal: Path) -> Path:
-    return journal.with_name(f"{journal.name}.undo")
-
-
 @attrs.frozen
 class Earlier:
     """Incomplete file of an earlier run, and its journal."""
@@ -80,21 +85,26 @@ class Earlier:
 
 def _remove_journal(path: Path) -> None:
     remove(path)
-    remove(_undo_of(path))
+    remove_undo(undo_of(path))
 
 
 def find_earlier(target: Path) -> list[Earlier]:
     """Return what earlier runs left of a target, the most complete first.
 
-    A journal without an incomplete file is removed, and so is one that commits nothing.
+    A journal without an incomplete file is removed, and so are both if the journal commits nothing.
     """
+    return _find(target)[0]
+
+
+def _find(target: Path) -> tuple[list[Earlier], bool]:
+    """Return what earlier runs left, and whether an incomplete file was of no use."""
     names = HiddenNames.beside(target)
     with os.scandir(names.folder) as entries:
         near = [entry.name for entry in entries if entry.name.startswith(names.stem)]
     beside = [HiddenName.parse(names.folder / name) for name in near]
     ours = [name for name in beside if name is not None and name.names == names]
     partials = {name.unique: name.path for name in ours if name.kind == "partial"}
-    found = []
+    found, is_lost = [], False
     for unique in {name.unique for name in ours if name.kind == "resume"}:
         path = names.folder / f"{names.stem}.{unique}.resume"
         journal = Journal.read(path)
@@ -104,7 +114,8 @@ def find_earlier(target: Path) -> list[Earlier]:
         _remove_journal(path)
         if unique in partials:
             remove(partials[unique])
-    return sorted(found, key=lambda each: each.journal.share()[0], reverse=True)
+            is_lost = True
+    return sorted(found, key=lambda each: each.journal.share()[0], reverse=True), is_lost
 
 
 def _folder_number(partial: Path) -> int | None:
@@ -147,13 +158,15 @@ class Resumption:
     ) -> None:
         self._target, self._storage, self._is_wanted = target, storage, is_wanted
         self._sources, self._appended = sources, appended
-        self._earlier = find_earlier(target)
+        self._earlier, is_lost = _find(target)
         self._partial: Path | None = None
         self._facts: Callable[[], Facts] | None = None
         self._adopted: Earlier | None = None
         self._has_commits = False
         if self._earlier and not is_wanted:
             self._mention()
+        if is_wanted and is_lost and not self._earlier:
+            self._start_again("its journal is incomplete")
 
     def _mention(self) -> None:
         done, total = self._earlier[0].journal.share()
@@ -297,8 +310,7 @@ class Resumption:
         return None
 
     def _opened(self, found: Earlier) -> Any:
-        undo = _undo_of(found.journal.path)
-        return self._storage.reopen(found.partial, undo, found.journal.num_commits)
+        return self._storage.reopen(found.partial, undo_of(found.journal.path))
 
     def _start_again(self, reason: str) -> None:
         warnings.warn(
@@ -384,7 +396,7 @@ class Resumption:
                 return None
             return {"folder_number": _folder_number(own), "facts": facts, "datasets": sizes}
 
-        steps = self._storage.commit_steps(root, _undo_of(journal.path), list(by_location))
+        steps = self._storage.commit_steps(root, undo_of(journal.path), list(by_location))
         return Checkpoints(journal, header, steps, list(by_location.values()), number)
 
 

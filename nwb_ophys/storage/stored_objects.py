@@ -95,7 +95,7 @@ class ValueHash:
     def __init__(self, shape: Shape, dtype: np.dtype[Any] | None) -> None:
         self._dtype = _numbers(dtype)
         kind = _TEXT if self._dtype is None else dtype_text(self._dtype)
-        self._state = xxhash.xxh3_128(json.dumps([kind, list(shape)]).encode())
+        self._state: Any = xxhash.xxh3_128(json.dumps([kind, list(shape)]).encode())
 
     def add(self, values: Any) -> None:
         """Add values in C order."""
@@ -158,7 +158,9 @@ def plain(value: Any, reference: Callable[[Any], Any] | None = None) -> Any:
 
 def canonical(contents: Any) -> str:
     """Return plain data as the one text that describes them."""
-    return json.dumps(contents, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(contents, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    # Bytes of a file name that are not UTF-8 become codes, which readers of JSON decode.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @attrs.frozen(kw_only=True)

@@ -100,6 +100,7 @@ class _BlockSink:
     """
 
     shuffles = False
+    skips_zeros = False
     digests: BlockDigests | None = None
     progress: ChunkProgress | None = None
 
@@ -272,12 +273,13 @@ def check_written(
     """
     for difference in compare_with_hashes(sources, hashes, resources):
         first = difference.blocks[0][0]
-        raise not_as_stored(f"'{difference.location}', frames {first.start} to {first.stop - 1}")
+        frames = f", frames {first.start} to {first.stop - 1}"
+        raise not_as_stored(difference.location, frames)
 
 
-def not_as_stored(where: str) -> OutputError:
+def not_as_stored(location: str, frames: str = "") -> OutputError:
     """Return the error for a file that does not hold what was just written to it."""
     return OutputError(
-        f"{where}: what is in the file is not what was stored; the disk may be faulty. Nothing "
-        "was kept."
+        f"'{location}'{frames}: what is in the file is not what was stored; the disk may be "
+        "faulty. Nothing was kept."
     )

@@ -238,6 +238,7 @@ def _task(
     grid = BlockGrid.of(
         planned.source.shape, planned.chunk_shape, sink.dtype, is_shuffled=sink.shuffles
     )
+    sink.skips_zeros = planned.source.is_sparse or planned.source.skips_zeros
     sink.digests = BlockDigests(grid, from_values=options.verify)
     return FillTask(planned, sink)
 

@@ -82,7 +82,7 @@ class TrialProcess:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         command = [sys.executable, "-c", _CODE, str(_CHILD), *filter(None, sys.path)]
         try:
-            return subprocess.Popen(
+            return subprocess.Popen(  # noqa: S603 - this Python, with code of this package
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ import pytest
 
 from nwb_ophys import write_nwbfile
 from nwb_ophys.errors import SourceNotFoundError
-from nwb_ophys.storage import append_to_nwbfile, atomic, remove_debris
+from nwb_ophys.storage import append_to_nwbfile, atomic, remove_debris, reserved
 from nwb_ophys.storage.debris import shown_size
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.locking import locked
@@ -183,14 +183,14 @@ def test_a_former_folder_beside_its_successor_is_never_removed(tmp_path):
     assert read(target, "acquisition/old/data")[0].tolist() == VALUES.tolist()
 
 
-def test_an_incomplete_file_with_a_journal_stays_in_the_next_run(tmp_path, backend):
+def test_an_incomplete_file_with_a_journal_stays_when_the_next_run_begins(tmp_path, backend):
     target = tmp_path / "a.nwb"
     _killed_while_writing(target, backend)
     (partial,) = (path for path in tmp_path.iterdir() if ".partial" in path.name)
     journal = tmp_path / f"{partial.name.partition('.partial')[0]}.resume"
     journal.write_text("{}")
-    with pytest.warns(UserWarning, match="its incomplete file is kept, to be resumed"):
-        write_nwbfile(new_file(a=VALUES), target, backend=backend)
+    with pytest.warns(UserWarning, match="its incomplete file can be resumed"), reserved(target):
+        assert partial.exists()
     assert partial.exists()
     assert all(each.is_removed for each in remove_debris(tmp_path))
     assert _hidden(tmp_path) == []

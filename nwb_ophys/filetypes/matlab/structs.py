@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError, as_sentence
 from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.filetypes.matlab.variables import (
     ForeignObject,
     MatlabFile,
@@ -66,7 +67,7 @@ def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
 
 
 def _hdf5_outline(path: Path) -> dict[str, Fields]:
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         # Groups named # hold variables that others refer to, possibly very many.
         names = [name for name in file if not name.startswith("#")][:_MOST_VARIABLES]
         outline = {ROOT: _fields(file, names)}
@@ -145,7 +146,7 @@ def read_matlab_objects(path: Path) -> dict[str, str]:
 
 def _hdf5_objects(path: Path) -> dict[str, str]:
     found = {}
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         for name in [name for name in file if not name.startswith("#")][:_MOST_VARIABLES]:
             attributes = file[name].attrs
             if int(attributes.get("MATLAB_object_decode", 0)) == 3:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, closed_file
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_later_tiff
+from nwb_ophys.filetypes.tiff.embedded import check_embedded_sizes
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.truncation import nothing_complete
 from nwb_ophys.memory import release_map
@@ -155,6 +156,7 @@ class TiffPageReader:
         table = self.sources[file].table
         with self._tiffs.lend(file) as tiff:
             try:
+                check_embedded_sizes(tiff, pages, table.compression)
                 if table.is_uniform:
                     out[...] = tiff.asarray(key=pages.tolist()).reshape(out.shape)
                 else:

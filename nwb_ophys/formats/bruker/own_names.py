@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.tiff.checks import TiffSource
@@ -75,7 +77,7 @@ def _names_beside(table: PageTable, listed_in: re.Match[bytes] | None) -> Mappin
 def _names_in(path: Path, file_size: int) -> Mapping[str, bytes]:
     """Return the UUIDs by name that one file lists; cached, since all files refer to it."""
     try:
-        (text,) = read_page_table(path).head(1).read_descriptions([0])
+        (text,) = read_page_table(path).head(1).read_descriptions(np.zeros(1, np.int64))
     except SourceError:  # its own reading raises this error
         return {}
     return {name.decode(errors="replace"): uuid for name, uuid in _LISTED.findall(text)}

@@ -66,7 +66,9 @@ class Sink(Protocol):
     dtype : numpy.dtype
         Dtype of the stored values.
     zero_is_implied : bool
-        Whether a chunk of zeros need not be stored, since a reader gets zeros for it.
+        Whether a reader gets zeros for a chunk that is not stored.
+    skips_zeros : bool
+        Whether chunks of zeros are not stored, which the source must have as well.
     shuffles : bool
         Whether the bytes of values are shuffled before they are encoded.
     digests : BlockDigests or None
@@ -77,6 +79,7 @@ class Sink(Protocol):
 
     dtype: np.dtype[Any]
     zero_is_implied: bool
+    skips_zeros: bool
     shuffles: bool
     digests: BlockDigests | None
     progress: ChunkProgress | None
@@ -140,10 +143,14 @@ class Backend(ABC):
         return None
 
     @abstractmethod
-    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
+    def open(
+        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+    ) -> Any:
         """Return a pynwb IO object with a builder hook; ``mode`` is ``w``, ``r`` or ``r+``.
 
-        Its types come from a build manager, or from the file and pynwb if there is none.
+        Its types come from a build manager, or from the file and pynwb if there is none. The other
+        files that a file names are checked before it is read, those of links only if the caller
+        follows them.
         """
 
     @abstractmethod
@@ -248,15 +255,13 @@ class Backend(ABC):
         return NoSteps()
 
     @abstractmethod
-    def reopen(self, path: Path, undo: Path, number: int) -> AbstractContextManager[Any]:
-        """Open the root group of an incomplete file, in the state of a commit.
+    def reopen(self, path: Path, undo: Path) -> AbstractContextManager[Any]:
+        """Open the root group of an incomplete file, in the state of its last commit.
 
         Parameters
         ----------
         path, undo : pathlib.Path
             The incomplete file, and the file of its steps.
-        number : int
-            Number of the last commit.
         """
 
     # --- reading and copying --------------------------------------------------------------------
@@ -264,6 +269,22 @@ class Backend(ABC):
     @abstractmethod
     def holds(self, data: Any) -> bool:
         """Return whether data are an open dataset of this backend."""
+
+    @abstractmethod
+    def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
+        """Check that all values of an open dataset of this backend were written.
+
+        Parameters
+        ----------
+        data : object
+        is_sparse : bool
+            Whether chunks of zeros may be absent.
+
+        Raises
+        ------
+        CorruptSourceError
+            If a part is absent, in whose place readers get fill values; names the part.
+        """
 
     @abstractmethod
     def stored_source(self, dataset: Any) -> Source:
@@ -372,6 +393,8 @@ class ChunkSink(ABC):
         self._chunks: Shape = dataset.chunks
         is_zero = fill_value is not None and not np.any(fill_value != np.zeros((), self.dtype))
         self.zero_is_implied = is_zero
+        # Only of sparse sources: elsewhere an absent chunk is a chunk that was lost.
+        self.skips_zeros = False
         self._padding = None if is_zero else fill_value
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
@@ -384,7 +407,7 @@ class ChunkSink(ABC):
             scratch=self._tools.scratch,
             padding=self._padding,
         )
-        if not (self.zero_is_implied and is_all_zero(stored)):
+        if not (self.skips_zeros and self.zero_is_implied and is_all_zero(stored)):
             self._note(corner, values, stored)
             self.put_byte_planes(corner, stored)
 

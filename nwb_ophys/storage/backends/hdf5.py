@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import math
-import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -34,9 +33,10 @@ from nwb_ophys.storage.backends.base import (
     package_versions,
     stated_chunk_shape,
 )
-from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks, restore
+from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
+from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files, lacks_chunks
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
 from nwb_ophys.storage.compression import (
     BLOSC_BLOCK,
@@ -49,12 +49,14 @@ from nwb_ophys.storage.compression import (
     required_package,
 )
 from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.copying import copy_file
 from nwb_ophys.storage.encoding import chunk_bytes, num_bytes, unshuffled
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside, shape_of
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
+from nwb_ophys.storage.undo import restore
 from nwb_ophys.trial import try_hdf5
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -109,13 +111,17 @@ class Hdf5Backend(Backend):
     default_compression = "gzip"
     copies_datasets = True
 
-    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
+    def open(
+        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+    ) -> Any:
         """Return a ``pynwb.NWBHDF5IO`` with a builder hook."""
         if mode != "w":
             _load_plugins()
             # Files that this process has just written are read again without a trial.
             if mode != "r" or ".partial" not in path.name:
                 try_hdf5(path)
+                # A file that is added to keeps its links, and nothing is read through them.
+                check_named_files(path, follows_links=follows_links, in_full=mode == "r")
         return _io_class()(str(path), mode=mode, manager=manager)
 
     def recognises(self, path: Path) -> bool:
@@ -236,15 +242,20 @@ class Hdf5Backend(Backend):
         """Return the steps that make an interrupted write of an open file resumable."""
         return Hdf5Commits(root, undo, locations)
 
-    def reopen(self, path: Path, undo: Path, number: int) -> AbstractContextManager[Any]:
-        """Open an incomplete file, in the state of a commit."""
+    def reopen(self, path: Path, undo: Path) -> AbstractContextManager[Any]:
+        """Open an incomplete file, in the state of its last commit."""
         _load_plugins()
-        restore(path, undo, number)
+        restore(path, undo)
+        try_hdf5(path)
         return h5py.File(path, "r+")  # type: ignore[no-any-return]
 
     def holds(self, data: Any) -> bool:
         """Return whether data are an ``h5py.Dataset``."""
         return isinstance(data, h5py.Dataset)
+
+    def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
+        """Check that all chunks, and the sources of a virtual dataset, are there."""
+        check_complete(data, is_sparse=is_sparse)
 
     def stored_source(self, dataset: Any) -> Hdf5Source:
         """Return an open dataset as a source."""
@@ -269,6 +280,8 @@ class Hdf5Backend(Backend):
     def open_root(self, path: Path) -> h5py.File:
         """Open a file for reading, without its schemas."""
         _load_plugins()
+        try_hdf5(path)
+        check_named_files(path, follows_links=False)
         return h5py.File(path, "r")
 
     def objects(self, root: Any) -> Iterator[StoredObject]:
@@ -292,7 +305,7 @@ class Hdf5Backend(Backend):
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the file."""
-        shutil.copyfile(source, target)
+        copy_file(source, target)
 
 
 def _stated_compression(settings: dict[str, Any]) -> str | None:
@@ -454,6 +467,7 @@ class Hdf5Source(StoredSource):
         super().__init__(dataset, dataset.file.filename, in_parallel=in_parallel)
         self._corners = _stored_corners(dataset)
         self.is_sparse = self._corners is not None
+        self.skips_zeros = lacks_chunks(dataset)
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return a block."""

@@ -8,10 +8,8 @@ which an interrupted flush is undone. A flush never changes the bytes of chunks.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.journal import checksum
+from nwb_ophys.storage.undo import write_undo
 
 # Datasets of an existing file that are larger are not copied; a flush does not change them.
 _LARGE = 1 << 20
-_HEAD = 16
 
 
 class StoredChunks:
@@ -55,6 +52,9 @@ class StoredChunks:
 class Hdf5Commits:
     """Commits of one file.
 
+    The metadata in a file whose write was killed are replaced by their copy, of which a hash is
+    known, as it is of the chunks.
+
     Parameters
     ----------
     root : h5py.File
@@ -64,21 +64,21 @@ class Hdf5Commits:
         Datasets that are being filled.
     """
 
+    has_undo = True
+
     def __init__(self, root: h5py.File, undo: Path, locations: list[str]) -> None:
         self._root, self._undo, self._path = root, undo, Path(root.filename)
         self._filled = [root[location] for location in locations]
         self._others: list[tuple[int, int]] = []
 
-    def begin(self, number: int) -> None:
-        """Keep metadata in memory between flushes; prepare the return to an earlier run's state."""
+    def begin(self) -> None:
+        """Keep metadata in memory between flushes."""
         # In this mode the cache must not resize itself.
         settings = self._root.id.get_mdc_config()
         settings.evictions_enabled = False
         settings.incr_mode = settings.decr_mode = settings.flash_incr_mode = 0
         self._root.id.set_mdc_config(settings)
         self._others = _large_places(self._root, {each.name for each in self._filled})
-        if number and undo_number(self._undo) != number:
-            self.arm(number)
 
     def flush(self) -> float:
         """Flush the file; the disk is waited for afterwards, while other threads write."""
@@ -97,16 +97,7 @@ class Hdf5Commits:
             dataset.id.chunk_iter(lambda chunk: places.append((chunk.byte_offset, chunk.size)))
         waited = time.perf_counter() - started
         gaps = _gaps(np.array(places, np.int64).reshape(-1, 2), end)
-        with self._path.open("rb") as file:
-            parts = [json.dumps({"number": number, "gaps": gaps}).encode() + b"\n"]
-            for start, size in gaps:
-                file.seek(start)
-                parts.append(file.read(size))
-        contents = b"".join(parts)
-        with self._undo.open("wb") as undo:
-            undo.write(b"%016x" % checksum(contents) + contents)
-            undo.flush()
-            os.fsync(undo.fileno())
+        write_undo(self._undo, self._path, number, gaps)
         return waited
 
 
@@ -142,44 +133,3 @@ def _gaps(places: NDArray[np.int64], end: int) -> list[tuple[int, int]]:
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         getattr(os, "fdatasync", os.fsync)(file.fileno())
-
-
-def _read_undo(undo: Path) -> tuple[dict[str, Any], bytes] | None:
-    with suppress(OSError, ValueError):
-        raw = undo.read_bytes()
-        contents = raw[_HEAD:]
-        if raw[:_HEAD] == b"%016x" % checksum(contents):
-            head, _, rest = contents.partition(b"\n")
-            return json.loads(head), rest
-    return None
-
-
-def undo_number(undo: Path) -> int | None:
-    """Return the number of the commit to which a file returns, or None if it is torn or absent."""
-    found = _read_undo(undo)
-    return None if found is None else int(found[0]["number"])
-
-
-def restore(path: Path, undo: Path, number: int) -> None:
-    """Return a file to a commit, if a flush may have begun since.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        File of a process that has ended.
-    undo : pathlib.Path
-        File that :meth:`Hdf5Commits.arm` wrote.
-    number : int
-        Number of the last commit in the journal.
-    """
-    found = _read_undo(undo)
-    if found is None or found[0]["number"] != number:
-        return
-    with path.open("r+b") as file:
-        position = 0
-        for start, size in found[0]["gaps"]:
-            file.seek(start)
-            file.write(found[1][position : position + size])
-            position += size
-        file.flush()
-        os.fsync(file.fileno())

@@ -18,6 +18,7 @@ _ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 def hdf5_objects(root: h5py.Group) -> Iterator[StoredObject]:
     """Yield each group and dataset of a file once; links are not followed."""
+    file = root.file  # making it takes h5py longer than reading an attribute
     seen: set[int] = set()
     waiting: list[Any] = [root["/"]]
     while waiting:
@@ -33,9 +34,11 @@ def hdf5_objects(root: h5py.Group) -> Iterator[StoredObject]:
             if isinstance(item, h5py.Group):
                 links, inner = _contents(item)
                 waiting.extend(reversed(inner))
-                yield StoredObject(path=_path(item), attributes=_attributes(item), links=links)
+                yield StoredObject(
+                    path=_path(item), attributes=_attributes(item, file), links=links
+                )
             elif isinstance(item, h5py.Dataset):
-                yield _dataset(item)
+                yield _dataset(item, file)
         except _ERRORS as error:
             yield StoredObject.unreadable(_path(item), error)
 
@@ -62,16 +65,17 @@ def _contents(group: h5py.Group) -> tuple[dict[str, str], list[Any]]:
     return links, inner
 
 
-def _attributes(item: Any) -> dict[str, Any]:
-    return {name: _attribute(item, name) for name in item.attrs if name not in _NOTES}
+def _attributes(item: Any, file: h5py.File) -> dict[str, Any]:
+    given = item.attrs
+    return {name: _attribute(given, name, file) for name in given if name not in _NOTES}
 
 
-def _attribute(item: Any, name: str) -> Any:
+def _attribute(given: Any, name: str, file: h5py.File) -> Any:
     try:
-        value = item.attrs[name]
+        value = given[name]
     except Exception as error:  # of a type that h5py cannot convert, or damaged
         return {"unreadable": type(error).__name__}
-    return plain(value, lambda each: _reference(each, item.file))
+    return plain(value, lambda each: _reference(each, file))
 
 
 def _reference(value: Any, file: h5py.File) -> Any:
@@ -91,8 +95,8 @@ def _bounds(space: Any) -> Any:
     return space.get_select_bounds() if space.get_select_npoints() else ()
 
 
-def _dataset(item: h5py.Dataset) -> StoredObject:
-    attributes = _attributes(item)
+def _dataset(item: h5py.Dataset, file: h5py.File) -> StoredObject:
+    attributes = _attributes(item, file)
     if item.shape is None:
         return StoredObject(path=_path(item), attributes=attributes)
     dtype = item.dtype
@@ -104,7 +108,7 @@ def _dataset(item: h5py.Dataset) -> StoredObject:
         found = np.empty(np.shape(values), object)
         given = np.asarray(values, dtype=dtype)
         for index in np.ndindex(found.shape):
-            found[index] = plain(given[index], lambda each: _reference(each, item.file))
+            found[index] = plain(given[index], lambda each: _reference(each, file))
         return found
 
     return StoredObject(

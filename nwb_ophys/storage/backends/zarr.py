@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
-import json
 import os
 import re
-import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,7 +20,9 @@ from hdmf.spec import RefSpec
 from isal import igzip
 from numpy.typing import NDArray
 
+from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import MissingPackageError, OutputError
+from nwb_ophys.outside import Reach, current_reach, reach_of, within_reach
 from nwb_ophys.storage.backends.base import (
     Backend,
     ChunkSink,
@@ -34,6 +34,7 @@ from nwb_ophys.storage.backends.base import (
 )
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
+from nwb_ophys.storage.backends.zarr_parts import check_complete, check_reference, check_store
 from nwb_ophys.storage.compression import (
     BLOSC_BLOCK,
     BLOSC_LEVEL,
@@ -46,6 +47,7 @@ from nwb_ophys.storage.compression import (
     required_package,
 )
 from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.copying import copy_folder
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
@@ -79,9 +81,22 @@ def _hdmf_zarr() -> Any:
     return hdmf_zarr
 
 
+class _CheckedReferences:
+    """Mixin for the IO class of hdmf-zarr that checks where a reference leads before it follows."""
+
+    reach: Reach | None = None
+
+    def resolve_ref(self, zarr_ref: Any) -> Any:
+        """Return the name and the object that a reference names."""
+        with within_reach(self.reach):
+            check_reference(Path(self.source), zarr_ref)  # type: ignore[attr-defined]
+        return super().resolve_ref(zarr_ref)  # type: ignore[misc]
+
+
 @functools.cache
 def _io_class() -> type:
-    return type("HookedNWBZarrIO", (BuilderHook, _hdmf_zarr().NWBZarrIO), {})
+    bases = (_CheckedReferences, BuilderHook, _hdmf_zarr().NWBZarrIO)
+    return type("HookedNWBZarrIO", bases, {})
 
 
 def _is_own_wrapper(given: Any) -> bool:
@@ -100,13 +115,18 @@ class ZarrBackend(Backend):
         """Check that hdmf-zarr is installed."""
         _hdmf_zarr()
 
-    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
+    def open(
+        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+    ) -> Any:
         """Return an ``hdmf_zarr.NWBZarrIO`` with a builder hook.
 
         References and other objects are stored as JSON, which every version of hdmf-zarr reads.
         By default it stores pickles, which numcodecs does not decode since version 0.15.2.
         """
+        if mode != "w":
+            check_store(path)
         io = _io_class()(str(path), mode=mode, manager=manager)
+        io.reach = current_reach() or reach_of([path])
         set_object_codec(io, importlib.import_module("numcodecs").JSON)
         return io
 
@@ -121,9 +141,9 @@ class ZarrBackend(Backend):
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
         if (path / "zarr.json").is_file():  # format 3
-            attributes = json.loads((path / "zarr.json").read_bytes()).get("attributes", {})
+            attributes = parse_source_json(read_limited(path / "zarr.json")).get("attributes", {})
         elif (path / ".zattrs").is_file():
-            attributes = json.loads((path / ".zattrs").read_bytes())
+            attributes = parse_source_json(read_limited(path / ".zattrs"))
         else:
             attributes = {}
         return attributes.get("neurodata_type")
@@ -230,7 +250,7 @@ class ZarrBackend(Backend):
         return ZarrSink(root[configuration.location], configuration, tools)
 
     @contextmanager
-    def reopen(self, path: Path, undo: Path, number: int) -> Iterator[Any]:
+    def reopen(self, path: Path, undo: Path) -> Iterator[Any]:
         """Open an incomplete store, without the chunks that were being written."""
         for torn in path.rglob("*.partial"):
             torn.unlink()
@@ -239,6 +259,11 @@ class ZarrBackend(Backend):
     def holds(self, data: Any) -> bool:
         """Return whether data are an array of Zarr."""
         return type(data).__module__.startswith("zarr.")
+
+    def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
+        """Check that all chunks have a file."""
+        if not is_sparse:
+            check_complete(data)
 
     def stored_source(self, dataset: Any) -> ZarrSource:
         """Return an open array as a source."""
@@ -251,6 +276,7 @@ class ZarrBackend(Backend):
     def open_root(self, path: Path) -> AbstractContextManager[Any]:
         """Open a store for reading, without its schemas."""
         _hdmf_zarr()
+        check_store(path)
         return nullcontext(importlib.import_module("zarr").open_group(str(path), mode="r"))
 
     def objects(self, root: Any) -> Iterator[StoredObject]:
@@ -267,7 +293,7 @@ class ZarrBackend(Backend):
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the folder."""
-        shutil.copytree(source, target)
+        copy_folder(source, target)
 
 
 def _gzip_encoder(level: int | None) -> Callable[[Any], bytes]:
@@ -311,6 +337,7 @@ class ZarrSource(StoredSource):
     def __init__(self, array: Any) -> None:
         path = getattr(array.store, "path", "a Zarr store")
         super().__init__(array, str(path), in_parallel=True)
+        self.skips_zeros = bool(array.nchunks_initialized < array.nchunks)
 
 
 class ZarrSink(ChunkSink):
