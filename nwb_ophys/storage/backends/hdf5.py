@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import math
-import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -50,6 +49,7 @@ from nwb_ophys.storage.compression import (
     required_package,
 )
 from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.copying import copy_file
 from nwb_ophys.storage.encoding import chunk_bytes, num_bytes, unshuffled
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside, shape_of
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
@@ -281,6 +281,7 @@ class Hdf5Backend(Backend):
         """Open a file for reading, without its schemas."""
         _load_plugins()
         try_hdf5(path)
+        try_hdf5(path)
         check_named_files(path, follows_links=False)
         return h5py.File(path, "r")
 
@@ -305,7 +306,7 @@ class Hdf5Backend(Backend):
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the file."""
-        shutil.copyfile(source, target)
+        copy_file(source, target)
 
 
 def _stated_compression(settings: dict[str, Any]) -> str | None:

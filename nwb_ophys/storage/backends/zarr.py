@@ -6,7 +6,6 @@ import functools
 import importlib
 import os
 import re
-import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -48,6 +47,7 @@ from nwb_ophys.storage.compression import (
     required_package,
 )
 from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.copying import copy_folder
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
@@ -293,7 +293,7 @@ class ZarrBackend(Backend):
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the folder."""
-        shutil.copytree(source, target)
+        copy_folder(source, target)
 
 
 def _gzip_encoder(level: int | None) -> Callable[[Any], bytes]:
