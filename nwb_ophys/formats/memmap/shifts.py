@@ -193,8 +193,8 @@ def _read_npz(path: Path) -> _Stored | None:
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise CorruptSourceError(
             f"'{path}' cannot be read as a .npz file of arrays: {as_sentence(error)} It may be "
-            "damaged, or hold Python objects; save shifts_rig, or x_shifts_els and y_shifts_els, as "
-            "arrays."
+            "damaged, or hold Python objects; save shifts_rig, or x_shifts_els and y_shifts_els, "
+            "as arrays."
         ) from error
     maps = [text for name in _MAP_NAMES for text in texts[name]]
     return _Stored(
