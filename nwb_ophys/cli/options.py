@@ -262,7 +262,7 @@ def say(text: str) -> None:
     """
     with suppress(BrokenPipeError):
         if text:
-            say_lines(text)
+            say_lines(f"{text}\n")
 
 
 def say_written(path: Path, streams: Iterable[str]) -> None:
