@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from nwb_ophys.storage import atomic, files, locking
+from nwb_ophys.storage import atomic, files, locking, resuming
 
 from .processes import (
     SETTINGS,
@@ -229,7 +229,7 @@ MOMENTS = {
     "before the rename": _before(atomic, "_renamed"),
     "after the rename": _after(atomic, "_renamed"),
     "after the replacement": _after(files, "replace_target"),
-    "before the removal": _before(files, "remove"),
+    "before the removal": _before(resuming, "remove"),
     "before the unlocking": _before(locking.Lock, "release"),
     "after the unlocking": _after(locking.Lock, "release"),
 }
