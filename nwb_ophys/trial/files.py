@@ -27,6 +27,7 @@ class _Trials:
         self.results: dict[_Key, TrialResult] = {}
         self.process: TrialProcess | None = None
         self.is_possible = True
+        self.inherited: _Trials | None = None
 
     def result(self, path: Path, key: _Key) -> TrialResult:
         """Return how the library fares with a file; each file is tried once."""
@@ -58,9 +59,10 @@ _TRIALS = _Trials()
 def _renew() -> None:
     """Begin again in a forked process, whose parent may hold the lock and owns the process."""
     global _TRIALS
-    known = _TRIALS.results
+    inherited = _TRIALS
     _TRIALS = _Trials()
-    _TRIALS.results = dict(known)
+    _TRIALS.results = dict(inherited.results)
+    _TRIALS.inherited = inherited  # kept, since a process that is let go of unended is a warning
 
 
 if hasattr(os, "register_at_fork"):
