@@ -102,7 +102,7 @@ def test_a_kill_at_any_step_of_a_commit_loses_no_earlier_commit(
     for number in range(rounds(1, 4)):
         target = tmp_path / str(number) / SUFFIX[backend]
         target.parent.mkdir()
-        count = 3 + number * 2 + (60 if "chunk" in step else 0)
+        count = 2 + number + (60 if "chunk" in step else 0)
 
         def run(target=target):
             with frequent_commits():
