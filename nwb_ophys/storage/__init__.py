@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nwb_ophys.errors import shown_size
     from nwb_ophys.storage.backends.registry import (
         BACKENDS,
         DEFAULT_BACKEND,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         get_backend,
     )
     from nwb_ophys.storage.configuration import DatasetConfiguration
-    from nwb_ophys.storage.debris import Debris, remove_debris, shown_size, size_of
+    from nwb_ophys.storage.debris import Debris, remove_debris, size_of
     from nwb_ophys.storage.files import (
         Target,
         append_to_nwbfile,

@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import attrs
-from hdmf.build import DatasetBuilder, GroupBuilder
+from hdmf.build import GroupBuilder
 from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 
 from nwb_ophys.errors import ArgumentError
@@ -145,7 +145,7 @@ def filled_at_the_end(
                 find_source=find_source,
             )
         )
-        _declare(root, planned, storage, io.get_written, configuration.compression)
+        _declare(root, planned, storage, io, configuration.compression)
 
     io.before_writing = declare
     yield
@@ -193,11 +193,12 @@ def _declare(
     root: GroupBuilder,
     planned: list[PlannedDataset],
     storage: Backend,
-    is_written: Callable[[DatasetBuilder], bool],
+    io: Any,
     compression: str | None,
 ) -> None:
     """Replace planned data by placeholders, and other lazy data by a new pass over them."""
     by_location = {each.location: each for each in planned}
+    is_written = io.get_written
     for location, builder in dataset_builders(root):
         if not is_written(builder):
             storage.check(location, builder)

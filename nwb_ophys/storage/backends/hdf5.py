@@ -34,6 +34,7 @@ from nwb_ophys.storage.backends.base import (
     stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
+from nwb_ophys.storage.backends.hdf5_files import check_disk, open_for_writing
 from nwb_ophys.storage.compression import (
     BLOSC_BLOCK,
     BLOSC_LEVEL,
@@ -107,7 +108,14 @@ class Hdf5Backend(Backend):
         """Return a ``pynwb.NWBHDF5IO`` with a builder hook."""
         if mode != "w":
             _load_plugins()
-        return _io_class()(str(path), mode=mode, manager=manager)
+        if mode == "r":
+            return _io_class()(str(path), mode=mode, manager=manager)
+        file = open_for_writing(path, mode)
+        try:
+            return _io_class()(str(path), file=file, mode=mode, manager=manager)
+        except BaseException:
+            file.close()
+            raise
 
     def recognises(self, path: Path) -> bool:
         """Return whether the path is a file with the signature of HDF5."""
@@ -220,7 +228,7 @@ class Hdf5Backend(Backend):
 
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Hdf5Sink:
         """Open a declared dataset of an open file."""
-        return Hdf5Sink(root[configuration.location], configuration, tools)
+        return Hdf5Sink(root, configuration, tools)
 
     def holds(self, data: Any) -> bool:
         """Return whether data are an ``h5py.Dataset``."""
@@ -236,7 +244,7 @@ class Hdf5Backend(Backend):
 
     def create(self, path: Path) -> h5py.File:
         """Return a new file without contents."""
-        return h5py.File(path, "w")
+        return open_for_writing(path, "w")
 
     def copy_except(self, source: Any, target: Any, declared: Mapping[str, Any]) -> None:
         """Copy an open file to an empty one, as it is stored; see :class:`Hdf5Copy`."""
@@ -347,10 +355,11 @@ class Hdf5Sink(ChunkSink):
     """
 
     def __init__(
-        self, dataset: h5py.Dataset, configuration: DatasetConfiguration, tools: SinkTools
+        self, root: h5py.File, configuration: DatasetConfiguration, tools: SinkTools
     ) -> None:
+        dataset = root[configuration.location]
         super().__init__(dataset, dataset.fillvalue, tools)
-        self._dataset = dataset
+        self._root, self._dataset = root, dataset
         self._encode = None
         if not _keeps_filters(configuration):
             compression = parse_compression(configuration.compression or "none")
@@ -362,6 +371,7 @@ class Hdf5Sink(ChunkSink):
         if self._encode is None:
             cell = cell_at(corner, values.shape, self._dataset.shape)
             self._dataset[cell] = values[inside(cell)]
+            check_disk(self._root)
             return
         super().put(corner, values)
 
@@ -369,6 +379,7 @@ class Hdf5Sink(ChunkSink):
         """Encode and store a chunk whose bytes are shuffled already."""
         assert self._encode is not None
         self._dataset.id.write_direct_chunk(corner, self._encode(planes))
+        check_disk(self._root)
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return stored values, decoded by the filters of HDF5."""
