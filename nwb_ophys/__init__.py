@@ -7,9 +7,10 @@ of formats and of converters of whole recordings follow from the rows in ``nwb_o
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing takes as long to import as the rest of this file
 if TYPE_CHECKING:
+    from nwb_ophys.certification import verify as verify
     from nwb_ophys.converter import OphysConverter as OphysConverter
     from nwb_ophys.errors import NwbOphysError as NwbOphysError
     from nwb_ophys.interfaces import BaseOphysInterface as BaseOphysInterface
@@ -38,6 +39,7 @@ _HOMES = {
     "detect": "nwb_ophys.registry",
     "open": "nwb_ophys.opening",
     "repack": "nwb_ophys.storage",
+    "verify": "nwb_ophys.certification",
     "write_nwbfile": "nwb_ophys.writers.run",
 }
 
@@ -51,7 +53,7 @@ def _homes_of_formats() -> dict[str, str]:
     return homes | dict.fromkeys(converters, "nwb_ophys.opening.converters")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str):  # type: ignore[no-untyped-def]
     if name == "__all__":
         return sorted([*_HOMES, *_homes_of_formats(), "__version__"])
     home = _HOMES.get(name) or _homes_of_formats().get(name)

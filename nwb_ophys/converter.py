@@ -12,6 +12,7 @@ from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.interfaces.base import BaseOphysInterface, stated_metadata
+from nwb_ophys.interfaces.closing import close_all
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys, without_neuroconv_keys
 from nwb_ophys.interfaces.relations import Comparison, Relations
@@ -78,6 +79,24 @@ class OphysConverter(Convertible):
                         f"Stream '{name}' is a {type(interface).__name__}, which has no "
                         f"{method}(); give an interface."
                     )
+
+    def close(self) -> None:
+        """Close the files of all streams; reading from them afterwards raises SourceError.
+
+        Leaving a ``with`` block closes them too. Streams of other packages without ``close()``
+        are left as they are.
+        """
+        close_all(self.interfaces.values())
+
+    def __enter__(self) -> OphysConverter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def stated_streams(self) -> Mapping[str, Any]:
+        """Return the interfaces by the name of the stream."""
+        return self.interfaces
 
     # --- schemas and metadata -------------------------------------------------------------------
 

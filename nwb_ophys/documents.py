@@ -23,12 +23,31 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 from ruamel.yaml.representer import RepresenterError, SafeRepresenter
 from ruamel.yaml.resolver import BaseResolver
+from ruamel.yaml.scanner import Scanner
+
+from nwb_ophys.outside import require_ordinary
 
 MAX_DEPTH = 100
 """Levels of lists and dictionaries that a document may have."""
 
+MAX_BYTES = 1 << 26
+"""Length of the text of a document."""
+
+MAX_VALUES = 1_000_000
+"""Values of a JSON text; more are allowed where the text has 16 characters for each of them."""
+
+MAX_LINES = 250_000
+"""Lines and commas of a YAML text, whose values take about 0.1 ms each."""
+
+MAX_DIGITS = 4000
+"""Digits of an integer, whose value takes a time that grows with their square."""
+
 MAX_REPEATED = 100_000
 """Values that the aliases (``*name``) of a document may repeat, so that it fits into memory."""
+
+
+_BYTES_PER_VALUE = 16
+_CHARACTERS_PER_NODE = 64
 
 
 class DocumentError(ValueError):
@@ -56,8 +75,9 @@ def read_document(path: str | Path) -> Any:
         When the text is not valid.
     """
     path = Path(path)
+    require_ordinary(path)
     # Windows marks a text as UTF-8 with a byte order mark.
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_limited(path).decode("utf-8-sig")
     return parse_json(text) if path.suffix.lower() == ".json" else parse_yaml(text)
 
 
@@ -76,6 +96,9 @@ def parse_yaml(text: str) -> Any:
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.Resolver, yaml.Composer, yaml.Constructor = _Resolver, _Composer, _Constructor
+    yaml.Scanner = _Scanner
+    if text.count("\n") + text.count(",") > MAX_LINES:
+        raise DocumentError(f"it has more than {MAX_LINES:,} lines or values")
     try:
         value = yaml.load(text)
     except MarkedYAMLError as error:
@@ -98,13 +121,64 @@ def parse_json(text: str) -> Any:
         When the text is not valid, gives a key twice, or is nested too deeply.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_unique_dict)
+        _check_num_values(text)
+        value = json.loads(text, object_pairs_hook=_unique_dict, parse_int=_integer)
     except json.JSONDecodeError as error:
         raise DocumentError(f"line {error.lineno}, column {error.colno}: {error.msg}") from error
     except DocumentError:
         # JSON is YAML too, and the reader of YAML knows the line. YAML forbids some tabs.
         parse_yaml(text.expandtabs(1))
         raise
+    except RecursionError as error:
+        raise DocumentError(_TOO_DEEP) from error
+    _check_depth(value)
+    return value
+
+
+def read_limited(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the bytes of a file that is not longer than a limit.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be read.
+    DocumentError
+        When it is longer.
+    """
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise DocumentError(f"it has {size} bytes, but at most {max_bytes >> 20} MB are read")
+    return path.read_bytes()
+
+
+def parse_source_json(text: str | bytes, *, max_bytes: int = MAX_BYTES, start: int = 0) -> Any:
+    """Return the value of a JSON text that another program wrote into a recording.
+
+    A key may be given twice; the last value counts.
+
+    Parameters
+    ----------
+    text : str or bytes
+        Bytes are decoded as UTF-8, with the bytes that are not replaced.
+    max_bytes : int
+        Length of the longest text that is parsed.
+    start : int
+        Position of the value in a str; with another position than 0, text may follow the value.
+
+    Raises
+    ------
+    ValueError
+        When the text is not JSON, is too long, or has too many values or levels.
+    """
+    if len(text) > max_bytes:
+        raise DocumentError(_TOO_LONG)
+    decoded = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    _check_num_values(decoded)
+    try:
+        if start:
+            value, _ = _DECODER.raw_decode(decoded, start)
+        else:
+            value = _DECODER.decode(decoded)
     except RecursionError as error:
         raise DocumentError(_TOO_DEEP) from error
     _check_depth(value)
@@ -137,9 +211,24 @@ def dump_yaml(value: Any, *, flow_style: bool | None = None) -> str:
     except RepresenterError as error:
         raise DocumentError(" ".join(str(error).split())) from error
     # The mark of the end of the document, which follows a single text or number.
-    return stream.getvalue().removesuffix("...\n")
+    written = stream.getvalue().removesuffix("...\n")
+    # Such characters are in double quotes, in which readers decode the code of each.
+    return written if written.isascii() else _NO_GLYPH.sub(_as_code, written)
 
 
+_NO_GLYPH = re.compile(
+    # Marks of direction, characters of no width and separators of lines, and private ones.
+    "[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff"
+    "\ufff0-\ufffb\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+)
+
+
+def _as_code(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+_TOO_LONG = f"it has more than {MAX_BYTES >> 20} MB"
 _TOO_DEEP = f"lists and dictionaries are nested deeper than {MAX_DEPTH} levels"
 
 
@@ -149,6 +238,22 @@ def _reason(error: MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     return place + " ".join(said.split())
+
+
+def _check_num_values(text: str) -> None:
+    """Refuse a text whose values would take far more memory than the text."""
+    most = max(MAX_VALUES, len(text) // _BYTES_PER_VALUE)
+    if text.count(",") + text.count("[") + text.count("{") > most:
+        raise DocumentError(f"it has more than {most:,} values")
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise DocumentError(f"an integer has {len(text):,} digits")
+    return int(text)
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer)
 
 
 def _unique_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -229,6 +334,15 @@ _add_rule(_QuotingResolver, "value", "=", "=")
 _add_rule(_QuotingResolver, "int", r"[-+]?[\d_]+(:[0-5]?\d)+(\.[\d_]*)?", "-+0123456789")
 
 
+class _Scanner(Scanner):
+    """ruamel.yaml's scanner, which also refuses brackets without end at once."""
+
+    def fetch_flow_collection_start(self, *arguments: Any, **keywords: Any) -> None:
+        if self.flow_level > MAX_DEPTH:
+            raise DocumentError(_TOO_DEEP)
+        super().fetch_flow_collection_start(*arguments, **keywords)
+
+
 class _Composer(Composer):
     """ruamel.yaml's composer, which also refuses repeated keys and aliases without end."""
 
@@ -236,6 +350,15 @@ class _Composer(Composer):
         super().__init__(loader=loader)
         # An anchor may be given again; aliases refer to the last one.
         self.warn_double_anchors = False
+        self._depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._depth += 1
+        if self._depth > MAX_DEPTH + 1:
+            raise DocumentError(_TOO_DEEP)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def compose_mapping_node(self, anchor: Any) -> Any:
         # Here, because later the keys of merged mappings (``<<``) are among them.
@@ -263,9 +386,12 @@ class _Composer(Composer):
 
 
 def _expanded_size(node: Any, sizes: dict[int, int]) -> int:
-    """Return how many nodes there are when every alias is replaced by a copy."""
+    """Return how many nodes there are when every alias is replaced by a copy.
+
+    A long text counts as several.
+    """
     if isinstance(node, ScalarNode):
-        return 1
+        return 1 + len(str(node.value)) // _CHARACTERS_PER_NODE
     size = sizes.get(id(node))
     if size == 0:
         problem = f"the anchor '{node.anchor}' contains itself"
@@ -278,9 +404,11 @@ def _expanded_size(node: Any, sizes: dict[int, int]) -> int:
 
 def _num_nodes(node: Any, seen: set[int]) -> int:
     """Return how many nodes there are, those with several aliases counted once."""
-    if id(node) in seen or isinstance(node, ScalarNode):
+    if id(node) in seen:
         return 1
     seen.add(id(node))
+    if isinstance(node, ScalarNode):
+        return 1 + len(str(node.value)) // _CHARACTERS_PER_NODE
     return 1 + sum(_num_nodes(each, seen) for each in _children(node))
 
 
@@ -304,6 +432,11 @@ class _Constructor(SafeConstructor):
             problem = f"{str(node.value)[:40]!r} is not a valid {kind}: {error}"
             raise ConstructorError(None, None, problem, node.start_mark) from error
 
+    def construct_yaml_int(self, node: Any) -> Any:
+        if len(str(node.value)) > MAX_DIGITS:
+            raise DocumentError(f"it has more than {MAX_DIGITS:,} digits")
+        return super().construct_yaml_int(node)
+
     def construct_yaml_timestamp(self, node: Any, values: Any = None) -> Any:
         match = _TIMESTAMP.fullmatch(str(node.value))
         if match is None:
@@ -318,6 +451,7 @@ class _Constructor(SafeConstructor):
 
 
 _Constructor.add_default_constructor("timestamp")
+_Constructor.add_default_constructor("int")
 # Dictionaries and lists are all that metadata and configurations hold.
 for _kind in ("omap", "pairs", "set"):
     _Constructor.add_constructor(f"tag:yaml.org,2002:{_kind}", _Constructor.construct_undefined)

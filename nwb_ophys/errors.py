@@ -10,6 +10,8 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
     ├── SourceError (ValueError)                the source cannot be read as described
     │   ├── SourceArgumentError (TypeError)     an unknown, missing or ill-typed source argument
     │   ├── SourceNotFoundError (FileNotFoundError)
+    │   ├── OutsideFolderError                  a file outside of the recording's folder
+    │   ├── SpecialFileError                    a named pipe, a socket or a device
     │   └── CorruptSourceError                  truncated, damaged or not of the stated format
     │       └── UnsafePickleError               a pickle of more than plain data
     ├── UnknownFormatError (ValueError)         no such format, or no format recognises the path
@@ -21,6 +23,8 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
     │       └── NoSpaceError                    the free space is too small; found before writing
     └── MemoryLimitError (MemoryError)          the data do not fit into the memory available
 """
+
+import unicodedata
 
 
 class NwbOphysError(Exception):
@@ -61,6 +65,14 @@ class SourceArgumentError(SourceError, TypeError):
 
 class SourceNotFoundError(SourceError, FileNotFoundError):
     """A file or folder that does not exist."""
+
+
+class OutsideFolderError(SourceError):
+    """A file that a recording names or links to, and that lies outside of its folder."""
+
+
+class SpecialFileError(SourceError):
+    """A named pipe, a socket or a device, which is never opened."""
 
 
 class CorruptSourceError(SourceError):
@@ -151,6 +163,38 @@ def shown(value: object) -> str:
         text = "an integer of thousands of digits"
     text = " ".join(text.split())
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 2]}…{text[-1]}"
+
+
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def printable(text: str) -> str:
+    """Return a text with the code in place of each character that no terminal should receive.
+
+    These are control characters, marks that change the direction of writing, other characters
+    without a glyph, line separators, and bytes of a file name that are not UTF-8.
+
+    Parameters
+    ----------
+    text : str
+        A text that may come from a file, or the name of one.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if _has_glyph(each) else _escape(each) for each in text)
+
+
+def _has_glyph(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name, as Python's surrogateescape has it
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x100:
+        return _ESCAPES.get(character) or f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def as_sentence(error: BaseException) -> str:

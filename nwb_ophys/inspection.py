@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import CorruptSourceError, MissingPackageError, SourceNotFoundError
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    MissingPackageError,
+    OutsideFolderError,
+    SourceNotFoundError,
+    SpecialFileError,
+)
+from nwb_ophys.outside import reading_from, require_ordinary
 from nwb_ophys.storage import NO_BACKEND, backend_of_path
 
 _ERRORS = ("PYNWB_VALIDATION", "ERROR")
@@ -41,12 +49,14 @@ class Finding:
         return self.importance in _ERRORS
 
 
-def inspect_file(path: str | Path) -> list[Finding]:
+def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) -> list[Finding]:
     """Check an NWB file with pynwb's validator and the NWB Inspector.
 
     Parameters
     ----------
     path : path-like
+    allow_outside : sequence of path-like
+        Folders in which files may lie that the file names, beyond its own folder.
 
     Returns
     -------
@@ -63,13 +73,14 @@ def inspect_file(path: str | Path) -> list[Finding]:
     path = Path(path)
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    require_ordinary(path)
     try:
         import nwbinspector
     except ImportError as error:
         raise MissingPackageError(
             'Inspecting needs the NWB Inspector; install it with: pip install "nwb-ophys[inspect]".'
         ) from error
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), reading_from([path], allow_outside):
         warnings.simplefilter("ignore")
         findings = _validate(path)
         if any(finding.importance == "ERROR" for finding in findings):
@@ -97,6 +108,8 @@ def _validate(path: Path) -> list[Finding]:
         with storage.open(path, "r") as io:
             io.read()
             errors = _validation_errors(io)
+    except (OutsideFolderError, SpecialFileError):
+        raise
     except Exception as error:  # pynwb raises errors of many types for files that are not NWB
         return [_root_finding("ERROR", f"The file cannot be read as NWB: {error}")]
     return errors

@@ -10,6 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nwb_ophys.errors import SourceError
+from nwb_ophys.outside import Reach, check_file, current_reach, is_special, leads_out, reach_of
+
 Result = TypeVar("Result")
 Item = TypeVar("Item")
 
@@ -35,6 +38,9 @@ class PathProbe:
         Whether formats read the headers of all files of a folder, instead of a sample.
     is_given : bool
         Whether the user gave the path; a search of a folder found it otherwise.
+    reach : Reach, optional
+        Folders to which links may lead; by default those of the recording that is read now, or
+        else the path itself.
 
     Attributes
     ----------
@@ -43,8 +49,15 @@ class PathProbe:
     is_folder, is_file : bool
     """
 
-    def __init__(self, path: Path, reads_every_file: bool = False, is_given: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reads_every_file: bool = False,
+        is_given: bool = True,
+        reach: Reach | None = None,
+    ) -> None:
         self.path = path
+        self._reach = reach or current_reach()
         self.reads_every_file, self.is_given = reads_every_file, is_given
         self.is_folder = path.is_dir()
         self.is_file = path.is_file()
@@ -59,7 +72,10 @@ class PathProbe:
 
     @cached_property
     def _entries(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-        """Names of files, of folders and of hidden entries, which are not part of a recording."""
+        """Names of files, of folders and of hidden entries, which are not part of a recording.
+
+        Pipes, devices, sockets and links that lead out are left out.
+        """
         files: set[str] = set()
         folders: set[str] = set()
         hidden: set[str] = set()
@@ -69,11 +85,18 @@ class PathProbe:
                     for entry in entries:
                         if entry.name.startswith("."):
                             hidden.add(entry.name)
-                        else:
-                            (folders if entry.is_dir() else files).add(entry.name)
+                        elif not self._is_left_out(entry):
+                            (folders if _is_folder(entry) else files).add(entry.name)
             except OSError:  # no permission: the folder counts as empty
                 pass
         return frozenset(files), frozenset(folders), frozenset(hidden)
+
+    def _is_left_out(self, entry: os.DirEntry[str]) -> bool:
+        if not entry.is_symlink():
+            return not (entry.is_file() or entry.is_dir())
+        if self._reach is None:
+            self._reach = reach_of([self.path])
+        return is_special(entry.path) or leads_out(entry.path, self._reach)
 
     @property
     def file_names(self) -> frozenset[str]:
@@ -159,7 +182,9 @@ class PathProbe:
     def within(self, name: str) -> PathProbe:
         """Return the probe of the file or subfolder of this name."""
         if name not in self._within:
-            self._within[name] = PathProbe(self.path / name, self.reads_every_file)
+            self._within[name] = PathProbe(
+                self.path / name, self.reads_every_file, reach=self._reach
+            )
         return self._within[name]
 
     def read_once(self, read: Callable[[Path], Result], path: Path | None = None) -> Result:
@@ -198,11 +223,19 @@ class PathProbe:
         return self.read_once(_head, path)
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a circle of links
+        return False
+
+
 def _head(path: Path) -> bytes:
     try:
+        check_file(path)
         with path.open("rb") as file:
             return file.read(_HEAD_BYTES)
-    except OSError:
+    except (OSError, SourceError):
         return b""
 
 

@@ -18,6 +18,9 @@ TOLERANCE = 1e-6
 LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e6
 """Rates in Hz that a source can state."""
 
+_ROUNDING = 1e-6
+"""Relative difference of two rates that rounding explains."""
+
 LONGEST_S = 1e9
 """Seconds that are longer than any recording."""
 
@@ -198,6 +201,37 @@ def _constant_rate(times: NDArray[np.float64], nominal: float | None) -> float |
         if rate is not None and rate > 0 and shortest <= 1.0 / rate <= longest:
             return float(rate)
     return None
+
+
+def rate_of_times(times: ArrayLike | None, nominal_rate: float) -> float:
+    """Return the rate of a series that is written with given times.
+
+    Parameters
+    ----------
+    times : array-like of float, shape (samples,), or None
+        In seconds; None if only a rate is known.
+    nominal_rate : float
+        The source's rate in Hz.
+
+    Returns
+    -------
+    float
+        In Hz. The rate that reproduces the times within ``TOLERANCE``, which is the nominal one if
+        it does, or else the inverse of their median interval, as roiextractors defines the rate of
+        timestamps. The nominal rate where the two differ by rounding only, and where the intervals
+        are uneven by design, such as those of a plane that is swept forth and back.
+    """
+    vector = np.empty(0) if times is None else np.asarray(times, dtype=np.float64)
+    if vector.size < 2 or not np.isfinite(vector).all():
+        return nominal_rate
+    intervals = np.diff(vector)
+    rate = _constant_rate(vector, nominal_rate) if (intervals >= 0).all() else None
+    if rate is not None:
+        return rate
+    median = float(np.median(intervals))
+    is_rounding = abs(median * nominal_rate - 1) < _ROUNDING
+    is_uneven = (np.abs(intervals - median) > median / 5).mean() > 0.25
+    return nominal_rate if is_rounding or is_uneven or median <= 0 else 1 / median
 
 
 def regular_times(num_samples: int, rate: float, starting_time: float = 0.0) -> NDArray[np.float64]:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 # A loaded machine is slow, which is no fault of the code.
+# Under CI the examples are the same in each run, so that a change fails for its own faults only;
+# runs by hand go on looking for new ones.
 settings.register_profile(
-    "nwb_ophys", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "nwb_ophys",
+    max_examples=60,
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("nwb_ophys")
+
+
+# A shell starts background jobs with SIGINT ignored, which every process of a test would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _find_data() -> Path | None:

@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from nwb_ophys.documents import (
+    MAX_BYTES,
     MAX_DEPTH,
+    MAX_DIGITS,
+    MAX_LINES,
     MAX_REPEATED,
     DocumentError,
     dump_yaml,
     parse_json,
+    parse_source_json,
     parse_yaml,
     read_document,
 )
@@ -219,6 +223,55 @@ def test_aliases_do_not_exhaust_memory(tmp_path, text):
         assert tracemalloc.get_traced_memory()[1] < 20e6
     finally:
         tracemalloc.stop()
+
+
+TOO_LARGE_YAML = {
+    "[" * 100_000: "nested deeper",
+    "? " * 10_000: "nested deeper",
+    "a: &a " + "x" * 100_000 + "\nb: [" + "*a, " * 1000 + "]": "aliases repeat more than",
+    "- a\n" * (MAX_LINES + 1): f"more than {MAX_LINES:,} lines or values",
+    "a: 0x" + "f" * 100_000: f"more than {MAX_DIGITS:,} digits",
+    "a: !!python/object/apply:os.system [id]": "could not determine a constructor",
+    "a: !!python/name:os.system": "could not determine a constructor",
+}
+
+
+@pytest.mark.parametrize("text", TOO_LARGE_YAML, ids=lambda text: text[:12])
+def test_yaml_beyond_the_limits_is_refused_at_once(text):
+    start = time.perf_counter()
+    with pytest.raises(DocumentError, match=TOO_LARGE_YAML[text]):
+        parse_yaml(text)
+    assert time.perf_counter() - start < 5
+
+
+TOO_LARGE_JSON = {
+    "[" * 100_000: "nested deeper",
+    '{"a":' * 500 + "1" + "}" * 500: "nested deeper",
+    "[" + "[]," * 1_000_001 + "1]": "more than 1,000,000 values",
+    '{"a": -' + "9" * 1_000_000 + "}": "an integer has 1,000,001 digits",
+    " " * (MAX_BYTES + 1): "more than 64 MB",
+}
+
+
+@pytest.mark.parametrize("text", TOO_LARGE_JSON, ids=lambda text: text[:12])
+def test_json_of_a_recording_beyond_the_limits_is_refused_at_once(text):
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=TOO_LARGE_JSON[text]):
+        parse_source_json(text)
+    assert time.perf_counter() - start < 5
+
+
+def test_json_of_a_recording_is_lenient():
+    assert parse_source_json(b'{"a": 1, "a": NaN, "b": "\xff"}')["b"] == "\ufffd"
+    assert parse_source_json('"Summary": {"a": 1}, and more', start=11) == {"a": 1}
+
+
+def test_a_file_that_is_too_long_is_not_read(tmp_path):
+    path = tmp_path / "metadata.yaml"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(MetadataError, match=r"metadata\.yaml.*at most 64 MB"):
+        load_metadata(path)
 
 
 def test_many_values_without_aliases_are_read():

@@ -222,13 +222,20 @@ def _holds_paths_of_keys(path: Path) -> bool:
     return room == "writers" or (room == "metadata" and path.name != "documents.py")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.fixture(scope="module")
+def trees():
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
 @pytest.mark.parametrize("rule", RULES)
-def test_style(rule, path):
-    faults = RULES[rule](ast.parse(path.read_text(encoding="utf-8")))
-    if rule == "paths" and _holds_paths_of_keys(path):
-        faults = [fault for fault in faults if "{path} is" not in fault]
-    assert not faults, f"{path}:\n" + "\n".join(faults)
+def test_style(rule, trees):
+    found = []
+    for path, tree in trees.items():
+        faults = RULES[rule](tree)
+        if rule == "paths" and _holds_paths_of_keys(path):
+            faults = [fault for fault in faults if "{path} is" not in fault]
+        found += [f"{path.relative_to(PACKAGE)}: {fault}" for fault in faults]
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize(

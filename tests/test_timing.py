@@ -18,6 +18,7 @@ from nwb_ophys.timing import (
     describe_times,
     extractor_times,
     interpolate_times,
+    rate_of_times,
     regular_times,
 )
 
@@ -387,3 +388,27 @@ def test_what_is_set_is_what_is_written(interface, tmp_path):
                 assert series["starting_time"].attrs["rate"] == 1
             else:
                 assert series["timestamps"][:].tolist() == times
+
+
+@given(
+    st.floats(0.1, 1000),
+    st.lists(st.floats(0.9, 1.1), min_size=1, max_size=20),
+    st.floats(0.1, 1000),
+)
+def test_the_rate_of_times_is_the_one_that_a_reader_of_the_file_finds(rate, steps, nominal):
+    times = np.concatenate([[0.0], np.cumsum(steps)]) / rate
+    clock = describe_times(times, nominal)
+    found = rate_of_times(times, nominal)
+    read = clock.rate if clock.is_regular else 1 / np.median(np.diff(times))
+    assert found == pytest.approx(read, rel=2e-6)
+
+
+def test_the_rate_without_usable_times_is_the_nominal_one():
+    for times in (None, [], [3.0], [0.0, np.nan], [1.0, 1.0, 1.0]):
+        assert rate_of_times(times, 30.0) == 30.0
+
+
+def test_the_rate_of_uneven_intervals_is_the_nominal_one():
+    # A plane that is swept forth and back at 10 volumes per second, seen at a third of the sweep.
+    times = np.cumsum([0.0, 1 / 6, 1 / 30, 1 / 6, 1 / 30, 1 / 6])
+    assert rate_of_times(times, 10.0) == 10.0

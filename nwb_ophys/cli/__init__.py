@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from nwb_ophys.cli.app import app
-from nwb_ophys.cli.failures import report
-
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process.
@@ -20,13 +17,24 @@ def main(arguments: list[str] | None = None) -> None:
     ------
     SystemExit
         With 0 on success, 1 for an invalid file or an unexpected error, 2 for an error that the
-        user can correct, and 130 when interrupted.
+        user can correct, 130 after SIGINT (Ctrl-C), 143 after SIGTERM, 129 after SIGHUP, and 141
+        when nobody reads the output.
     """
-    given = sys.argv[1:] if arguments is None else arguments
-    with report(debug="--debug" in given):
-        code = app.main(args=given, prog_name="nwb-ophys", standalone_mode=False)
-    # click returns the exit code of an Exit, or else the return value of the command.
-    sys.exit(code if isinstance(code, int) else 0)
+    # Signals are handled before anything else is imported.
+    from nwb_ophys.cli.signals import Signals, is_program
+
+    signals = Signals(is_program=arguments is None and is_program(sys._getframe(1)))
+    signals.install()
+    try:
+        from nwb_ophys.cli.failures import run
+        from nwb_ophys.storage.command import stated_command
+
+        given = sys.argv[1:] if arguments is None else arguments
+        with stated_command(given):
+            code = run(given, signals)
+        signals.leave(code)
+    finally:
+        signals.uninstall()
 
 
 __all__ = ["main"]

@@ -7,7 +7,10 @@ from typing import Any
 
 import click
 
+from nwb_ophys.cli.terminal import escape_foreign_output, say_lines
+
 _COMMANDS = {
+    "clean": "Remove the hidden files that killed conversions left in a folder.",
     "convert": "Convert recordings into an NWB file.",
     "demo": "Simulate a small recording and convert it.",
     "detect": "Detect the formats of files and folders.",
@@ -15,6 +18,7 @@ _COMMANDS = {
     "inspect": "Validate an NWB file.",
     "metadata": "Write the metadata of recordings to a YAML file for editing.",
     "repack": "Rewrite an NWB file with other chunks, compression or backend.",
+    "verify": "Compare an NWB file with the hashes of its writing, and with its source files.",
 }
 
 
@@ -51,5 +55,6 @@ def _debug_option(command: Any) -> Any:
 @click.pass_context
 def app(ctx: click.Context, debug: bool) -> None:
     """Convert calcium- and voltage-imaging recordings to NWB files."""
+    escape_foreign_output()
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        say_lines(ctx.get_help())

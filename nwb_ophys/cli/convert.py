@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say_lines
 from nwb_ophys.storage import DEFAULT_BACKEND
 
 
@@ -37,6 +37,13 @@ from nwb_ophys.storage import DEFAULT_BACKEND
     f"such as .zarr, or else {DEFAULT_BACKEND}]",
 )
 @shared.storage
+@click.option(
+    "--hash-sources",
+    is_flag=True,
+    help="Hash every byte of the source files for the record in the file, not only samples of "
+    "large files; see 'nwb-ophys verify'.",
+)
+@shared.resume
 @shared.no_progress
 @shared.debug
 def convert(
@@ -58,6 +65,8 @@ def convert(
     workers: int | None,
     verify: bool,
     plan: bool,
+    hash_sources: bool,
+    resume: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -74,40 +83,42 @@ def convert(
           --option sampling_frequency=30
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
+    if not plan:
+        shared.lock_at_once(output)
     from nwb_ophys.opening import edited_metadata, joined_files, open_recording
     from nwb_ophys.storage import backend_of_name, backend_of_path, plan_nwbfile, reserved
 
-    with nullcontext() if plan else reserved(output, overwrite=overwrite, append=append):
-        there = backend_of_path(output.expanduser()) if append else None
-        storage = shared.configuration(
-            configuration_file,
-            backend or (None if there is None else there.name),
-            compression,
-            chunk_mb,
-            buffer_gb,
-            default_backend=backend_of_name(output),
-        )
-        given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
-        recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
-        edits = shared.pairs(settings, "--set")
-        metadata = edited_metadata(
-            recording.converter, metadata_file, edits, recording.conversion_options
-        )
-        if plan:
-            nwbfile = recording.converter.create_nwbfile(metadata, recording.conversion_options)
-            click.echo(plan_nwbfile(nwbfile, storage).to_yaml(), nl=False)
-            return
-        click.echo("".join(f"{line}\n" for line in joined_files(recording)), nl=False)
-        written = recording.converter.run_conversion(
-            output,
-            metadata=metadata,
-            overwrite=overwrite,
-            append=append,
-            backend=backend,
-            progress=not no_progress,
-            configuration=storage,
-            workers=workers,
-            verify=verify,
-            conversion_options=recording.conversion_options,
-        )
+    context = click.get_current_context()
+    if not plan:
+        context.with_resource(reserved(output, overwrite=overwrite, append=append))
+    there = backend_of_path(output.expanduser()) if append else None
+    kept = backend or (None if there is None else there.name)
+    sizes = (compression, chunk_mb, buffer_gb)
+    by_name = backend_of_name(output)
+    storage = shared.configuration(configuration_file, kept, *sizes, default_backend=by_name)
+    given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
+    recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
+    context.call_on_close(recording.converter.close)
+    edits = shared.pairs(settings, "--set")
+    chosen = recording.conversion_options
+    metadata = edited_metadata(recording.converter, metadata_file, edits, chosen)
+    if plan:
+        nwbfile = recording.converter.create_nwbfile(metadata, chosen)
+        say_lines(plan_nwbfile(nwbfile, storage).to_yaml())
+        return
+    shared.say("\n".join(joined_files(recording)))
+    written = recording.converter.run_conversion(
+        output,
+        metadata=metadata,
+        overwrite=overwrite,
+        append=append,
+        backend=backend,
+        progress=not no_progress,
+        configuration=storage,
+        workers=workers,
+        verify=verify,
+        hash_sources=hash_sources,
+        resume=resume,
+        conversion_options=chosen,
+    )
     shared.say_written(written, recording.converter.interfaces)

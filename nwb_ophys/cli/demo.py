@@ -21,4 +21,4 @@ def demo(folder: Path, overwrite: bool, debug: bool) -> None:
     """
     from nwb_ophys.cli.demo_recording import run_demo
 
-    run_demo(folder, overwrite=overwrite, say=click.echo)
+    run_demo(folder, overwrite=overwrite, say=shared.say)

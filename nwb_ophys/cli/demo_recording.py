@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from nwb_ophys.errors import OutputExistsError
+from nwb_ophys.errors import OutputError, OutputExistsError
 from nwb_ophys.opening import edited_metadata, open_recording, summarise_file
-from nwb_ophys.storage import check_folder
+from nwb_ophys.storage import check_folder, check_target
 from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p
 
+_DESCRIPTION = "Simulated cells, written by nwb-ophys demo."
 _SUBJECT = {
     "NWBFile.session_start_time": "2024-05-17T14:03:21.250000+02:00",
     "Subject.subject_id": "demo-mouse",
     "Subject.species": "Mus musculus",
     "Subject.sex": "U",
     "Subject.age": "P90D",
-    "NWBFile.session_description": "Simulated cells, written by nwb-ophys demo.",
+    "NWBFile.session_description": _DESCRIPTION,
     # An abbreviation of the Allen Mouse Brain Atlas, as archives want it.
     "Ophys.ImagingPlane.0.location": "VISp",
 }
@@ -45,22 +47,38 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
     OutputExistsError
         When the folder is not empty and ``overwrite`` is False.
     OutputError
-        When the folder cannot be made or is a file.
+        When the folder cannot be made or is a file, or holds such files that are not a demo's.
     """
     raw, rois, target = folder / "movie_00001.tif", folder / "suite2p", folder / "session.nwb"
     _check_place(folder)
-    if folder.exists() and any(folder.iterdir()):
+    is_new = not folder.exists()
+    if not is_new and any(folder.iterdir()):
         if not overwrite:
             raise OutputExistsError(
                 f"The folder '{folder}' is not empty; choose another folder or use overwrite=True."
             )
-        for path in (raw, target):
-            path.unlink(missing_ok=True)
-        shutil.rmtree(rois, ignore_errors=True)
+        _check_demo(target, [raw, rois])
+        _remove(raw, rois)
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _convert_simulation(raw, rois, target, overwrite=overwrite, say=say)
+    except BaseException:
+        _remove(raw, rois)
+        with suppress(OSError):  # it is not empty
+            if is_new:
+                folder.rmdir()
+        raise
+    say(summarise_file(target))
+    say(f"\nCheck it with: nwb-ophys inspect {target}")
+    return target
+
+
+def _convert_simulation(
+    raw: Path, rois: Path, target: Path, *, overwrite: bool, say: Callable[[str], object]
+) -> None:
     recording = simulate_recording(num_samples=300, num_rows=96, num_columns=128, num_cells=12)
     write_scanimage(raw, recording.movie, sampling_frequency=recording.sampling_frequency)
-    write_suite2p(folder, [recording])
+    write_suite2p(rois.parent, [recording])
     say(f"Wrote {raw}: {recording.num_samples} frames of 96 x 128 pixels, in ScanImage's format")
     say(f"Wrote {rois}: {recording.num_cells} ROIs with traces, in Suite2p's format")
     command = f"nwb-ophys convert {raw} {rois} -o {target}"
@@ -71,9 +89,30 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
     converter.run_conversion(
         target, metadata=edited_metadata(converter, None, _SUBJECT), overwrite=overwrite
     )
-    say(summarise_file(target))
-    say(f"\nCheck it with: nwb-ophys inspect {target}")
-    return target
+
+
+def _remove(raw: Path, rois: Path) -> None:
+    raw.unlink(missing_ok=True)
+    shutil.rmtree(rois, ignore_errors=True)
+
+
+def _check_demo(target: Path, raw: list[Path]) -> None:
+    """Check that the raw files in a folder are those of a demo, before they are replaced.
+
+    Raises
+    ------
+    OutputError
+        When there are raw files, and no NWB file beside them states that it is a demo's.
+    """
+    there = [path for path in raw if path.exists()]
+    is_demo = target.is_file() and _DESCRIPTION.encode() in target.read_bytes()
+    if there and not is_demo:
+        raise OutputError(
+            f"'{there[0]}' is not known to be of a demo, since '{target}' is not a demo's. It is "
+            "left as it is; choose another folder, or remove it yourself."
+        )
+    if target.exists():
+        check_target(target, overwrite=True)
 
 
 def _check_place(folder: Path) -> None:

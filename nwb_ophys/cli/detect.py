@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say
 
 
 @click.command()
@@ -35,8 +36,8 @@ def detect(paths: tuple[Path, ...], every_file: bool, debug: bool) -> None:
             option = "" if are_alone else option_asking_for(candidate.row)
             how = f"; skipped unless --option {option}=true" if option else ""
             what = f"{candidate.format} ({candidate.kind}): {candidate.evidence}"
-            click.echo(f"{candidate.path}: {what}{how}")
+            say(f"{candidate.path}: {what}{how}")
         rows = [(path, row) for path, row in likeliest(found) if not option_asking_for(row)]
         for recordings in group(rows, given=[path]):
             for line in recordings.describe():
-                click.echo(f"  {line}")
+                say(f"  {line}")

@@ -2,75 +2,72 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import threading
+import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from nwb_ophys.cli.flags import with_flags
+from nwb_ophys.cli.signals import Signals
+from nwb_ophys.cli.terminal import say
 from nwb_ophys.errors import MetadataError, NwbOphysError
 
-_INTERRUPTED = "Interrupted. No incomplete file was left."
+_NAME = "nwb-ophys"
+_COMPLETION = "_NWB_OPHYS_COMPLETE"
+_NOBODY_READS = 128 + 13  # as after SIGPIPE
 
 
-@contextmanager
-def _ended_as_interrupted() -> Iterator[list[int]]:
-    """Clean up after SIGTERM, which schedulers of clusters send, as after Ctrl-C.
-
-    Yields
-    ------
-    list of int
-        The signals received.
-    """
-    received: list[int] = []
-
-    def end(number: int, _: Any) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    previous = signal.signal(signal.SIGTERM, end)
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-@contextmanager
-def report(*, debug: bool) -> Iterator[None]:
-    """Print errors and warnings on stderr, and exit after an error.
+def run(arguments: list[str], signals: Signals) -> int:
+    """Run a command, print errors and warnings on stderr, and return the exit code.
 
     Each takes one line; several errors of metadata take a line each.
 
     Parameters
     ----------
-    debug : bool
-        Whether errors are raised, with their tracebacks, instead of printed.
+    arguments : list of str
+        With ``--debug``, errors are raised, with their tracebacks, instead of printed.
+    signals : Signals
     """
-    with warnings.catch_warnings(), _ended_as_interrupted() as received:
+    debug = "--debug" in arguments
+    with warnings.catch_warnings():
         if not debug:
             warnings.simplefilter("ignore")
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = _show_warning
         try:
-            yield
-        except click.ClickException as error:
-            _say(f"Error: {error.format_message()}")
-            sys.exit(2)
-        except (KeyboardInterrupt, click.Abort):
-            _say("Terminated. No incomplete file was left." if received else _INTERRUPTED)
-            sys.exit(128 + received[0] if received else 130)
-        except Exception as error:
-            if debug:
-                raise
-            sys.exit(_explain(error))
+            code = signals.guarded(lambda: _invoke(arguments))
+        except BaseException as error:
+            return _outcome(error, signals, debug=debug)
+    return signals.say() if signals.received else code
+
+
+def _invoke(arguments: list[str]) -> int:
+    """Run a command without the handling of errors by click, which prints an empty line."""
+    from nwb_ophys.cli.app import app
+
+    if _COMPLETION in os.environ:
+        app.main(args=arguments, prog_name=_NAME, standalone_mode=False)
+    try:
+        with app.make_context(_NAME, list(arguments)) as context:
+            code = app.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _outcome(error: BaseException, signals: Signals, *, debug: bool) -> int:
+    """Print the error and return the exit code, or raise it."""
+    if signals.received or isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return signals.say()
+    if isinstance(error, click.ClickException):
+        _say(f"Error: {error.format_message()}")
+        return 2
+    if isinstance(error, BrokenPipeError):  # of the output, as in nwb-ophys formats | head
+        return _NOBODY_READS
+    if debug or not isinstance(error, Exception):
+        raise error
+    return _explain(error)
 
 
 def _explain(error: Exception) -> int:
@@ -96,7 +93,7 @@ def _explain(error: Exception) -> int:
 
 def _say(text: str) -> None:
     # A message may hold line breaks; each is printed on one line.
-    click.echo(" ".join(text.split()), err=True)
+    say(" ".join(text.split()), err=True)
 
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:

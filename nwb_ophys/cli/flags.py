@@ -14,7 +14,7 @@ import functools
 import re
 
 # Arguments of functions that are flags of commands, rather than --option.
-SWITCHES = ("overwrite", "append", "all_in_one", "verify", "every_file")
+SWITCHES = ("overwrite", "append", "resume", "all_in_one", "verify", "every_file")
 VALUES = ("backend", "chunk_mb", "buffer_gb", "compression", "format", "stub", "workers")
 
 _VALUE = r""""[^"]*"|'[^']*'|\[[^\]]*\]|…|[\w*][\w.+:*-]*[\w*]|[\w*]"""
@@ -24,6 +24,7 @@ _PYTHON_ONLY = re.compile(r"\b(?:set_aligned_[\w*]+|temporally_align)\(\)")
 _METADATA = re.compile(rf"""metadata((?:\["[^"\]]+"\]|\[\d+\])+) ?= ?({_VALUE})""")
 # Quotes before a name mean that the text is a user's own.
 _ARGUMENT = re.compile(rf"""(?<![\w.'"$-])(?<!--option )(?<!--set )([a-z]\w*)=({_VALUE})""")
+_REQUEST = re.compile(r"\b(?:[Gg]ive|[Ww]ith|[Uu]se|[Ss]et) [a-z]\w*_")
 _STEP = re.compile(r"\[\"?([^\]\"]+)\"?\]")
 
 
@@ -38,7 +39,8 @@ def with_flags(message: str) -> str:
     message = _PYTHON_ONLY.sub(r"\g<0> in Python", message)
     message = _METADATA.sub(_setting, message)
     message = _ARGUMENT.sub(_flag, message)
-    return _bare_names().sub(_options, message) if "_" in message else message
+    # The names of all options are known only when every format has been imported.
+    return _bare_names().sub(_options, message) if _REQUEST.search(message) else message
 
 
 def _setting(match: re.Match[str]) -> str:
@@ -89,7 +91,7 @@ def _option_names() -> frozenset[str]:
 
     from nwb_ophys.formats import builtin_rows
 
-    names = {"files", "as_volume"}
+    names = {"files", "as_volume", "allow_outside"}
     for row in builtin_rows():
         cls = row.load()
         names |= {field.name for part in (cls.Source, cls.Options) for field in attrs.fields(part)}

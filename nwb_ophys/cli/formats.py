@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say
 
 
 @click.command()
@@ -17,4 +18,4 @@ def formats(debug: bool) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
-        click.echo("  ".join([*cells, row[-1]]).rstrip())
+        say("  ".join([*cells, row[-1]]).rstrip())

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say, say_lines
 
 
 @click.command()
@@ -47,13 +48,14 @@ def metadata(
 
     given = shared.pairs(options, "--option")
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
+    click.get_current_context().call_on_close(recording.converter.close)
     edits = shared.pairs(settings, "--set")
     edited = edited_metadata(
         recording.converter, metadata_file, edits, recording.conversion_options
     )
     document = describe_recording(recording.converter, edited)
     if output is None:
-        click.echo(document, nl=False)
+        say_lines(document)
         return
     write_text(output, document, overwrite=overwrite)
-    click.echo(f"{output}: edit this file and pass it to 'nwb-ophys convert --metadata'.")
+    say(f"{output}: edit this file and pass it to 'nwb-ophys convert --metadata'.")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nwb_ophys.errors import ArgumentError, OptionError, OutputError
+from nwb_ophys.cli.terminal import say_lines
+from nwb_ophys.errors import ArgumentError, OptionError, OutputError, OutsideFolderError
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
 paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -54,6 +56,33 @@ all_in_one = click.option(
 )
 
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+
+allow_outside = click.option(
+    "--allow-outside",
+    multiple=True,
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Folder in which files may lie that PATH names or links to, beyond its own folder; may be "
+    "given several times.",
+)
+
+
+@contextmanager
+def with_own_flag() -> Iterator[None]:
+    """Name ``--allow-outside`` in errors of commands that have this flag in place of an option."""
+    try:
+        yield
+    except OutsideFolderError as error:
+        text = str(error).replace("--option allow_outside=", "--allow-outside ")
+        raise OutsideFolderError(text) from error
+
+
+resume = click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on where an earlier run of the same command was killed; keep what is written when "
+    "this run is interrupted.",
+)
 
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 
@@ -165,6 +194,26 @@ def configuration(
 debug = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 
 
+def lock_at_once(output: Path) -> None:
+    """Lock the file that a command writes until the command ends, before slow imports.
+
+    Parameters
+    ----------
+    output : pathlib.Path
+        If its folder does not allow new files, nothing is locked; the command says so later.
+
+    Raises
+    ------
+    OutputBusyError
+        When another process is writing the file; names the process.
+    """
+    from nwb_ophys.storage.locking import locked
+
+    place = Path(os.path.realpath(output.expanduser()))
+    if place.parent.is_dir() and os.access(place.parent, os.W_OK | os.X_OK):
+        click.get_current_context().with_resource(locked(place))
+
+
 def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
     """Return texts of the form KEY=VALUE as a dictionary.
 
@@ -182,10 +231,23 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
     return found
 
 
+def say(text: str) -> None:
+    """Print lines; a reader that has ended, as ``| head`` does, does not stop the command.
+
+    Parameters
+    ----------
+    text : str
+        Nothing is printed if it is empty.
+    """
+    with suppress(BrokenPipeError):
+        if text:
+            say_lines(text)
+
+
 def say_written(path: Path, streams: Iterable[str]) -> None:
     """Print the streams of a written file, a summary of its contents, and the next step."""
     from nwb_ophys.opening import summarise_file
 
-    click.echo(f"{path}: {', '.join(streams)}")
-    click.echo(summarise_file(path))
-    click.echo(f"Check it with: nwb-ophys inspect {path}")
+    say(f"{path}: {', '.join(streams)}")
+    say(summarise_file(path))
+    say(f"Check it with: nwb-ophys inspect {path}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.terminal import say_lines
 
 
 @click.command()
@@ -23,14 +24,17 @@ from nwb_ophys.cli import options as shared
     type=shared.backend_names,
     help="Backend of the new file.  [default: that of the suffix of the output, or else of PATH]",
 )
+@shared.allow_outside
 @shared.storage
 @shared.overwrite
+@shared.resume
 @shared.no_progress
 @shared.debug
 def repack(
     path: Path,
     output: Path,
     backend: str | None,
+    allow_outside: tuple[Path, ...],
     compression: str | None,
     chunk_mb: float | None,
     buffer_gb: float | None,
@@ -39,6 +43,7 @@ def repack(
     verify: bool,
     plan: bool,
     overwrite: bool,
+    resume: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -53,6 +58,8 @@ def repack(
       nwb-ophys repack session.nwb -o smaller.nwb --compression gzip:9
       nwb-ophys repack session.nwb -o session.nwb.zarr --backend zarr
     """  # noqa: D301
+    if not plan:
+        shared.lock_at_once(output)
     from nwb_ophys.storage import backend_for_repack, plan_repack, size_of
     from nwb_ophys.storage import repack as rewrite
 
@@ -65,15 +72,18 @@ def repack(
         default_backend=backend_for_repack(path, output),
     )
     if plan:
-        click.echo(plan_repack(path, storage).to_yaml(), nl=False)
+        say_lines(plan_repack(path, storage).to_yaml())
         return
-    written = rewrite(
-        path,
-        output,
-        configuration=storage,
-        workers=workers,
-        overwrite=overwrite,
-        progress=not no_progress,
-        verify=verify,
-    )
-    click.echo(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")
+    with shared.with_own_flag():
+        written = rewrite(
+            path,
+            output,
+            configuration=storage,
+            workers=workers,
+            overwrite=overwrite,
+            progress=not no_progress,
+            verify=verify,
+            resume=resume,
+            allow_outside=allow_outside,
+        )
+    shared.say(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")

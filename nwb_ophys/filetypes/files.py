@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nwb_ophys.documents import DocumentError, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+from nwb_ophys.outside import check_file
 
 COPY_AGAIN = "copy it again from where it was recorded"
 
@@ -29,6 +31,7 @@ def require_file(
     """
     if path.is_dir():
         raise folder_error(f"'{path}' is a folder; give {kind}.")
+    check_file(path)
     if not path.is_file():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path. It must be {kind}.")
 
@@ -52,6 +55,28 @@ def unreadable_file(path: Path, kind: str, error: object) -> CorruptSourceError:
         f"'{path}' cannot be read as {kind}: {error}. It may be truncated or damaged; "
         f"{COPY_AGAIN}.{no_part}"
     )
+
+
+def read_small_file(path: Path, kind: str, max_bytes: int) -> bytes:
+    """Return the bytes of a file that is read as a whole.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    kind : str
+        The expected file with its article, such as ``"an index of NDTiff"``.
+    max_bytes : int
+        Largest size of such a file.
+
+    Raises
+    ------
+    CorruptSourceError
+        When the file is larger.
+    """
+    try:
+        return read_limited(path, max_bytes)
+    except DocumentError as error:
+        raise unreadable_file(path, kind, error) from None
 
 
 def closed_file(path: Path) -> SourceError:

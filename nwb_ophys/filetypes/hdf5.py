@@ -1,4 +1,4 @@
-"""Outlines of HDF5 files: names, shapes and types, by which formats recognise their files."""
+"""HDF5 files: opened with checks, and their outlines, by which formats recognise their files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,42 @@ import attrs
 import h5py
 import numpy as np
 
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files
+from nwb_ophys.trial import is_tried_damaged
+
+__all__ = [
+    "Outline",
+    "check_complete",
+    "check_named_files",
+    "is_damaged_hdf5",
+    "open_hdf5",
+    "read_hdf5_outline",
+]
 
 _DEPTH = 3
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAX_ENTRIES = 2000
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading, after the other files that it names were checked.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Raises
+    ------
+    OutsideFolderError, SpecialFileError, CorruptSourceError
+        See :func:`nwb_ophys.storage.backends.hdf5_parts.check_named_files`.
+    OSError
+        If it is not a whole HDF5 file.
+    """
+    check_file(path)
+    check_named_files(path)
+    return h5py.File(path, "r")
 
 
 @attrs.frozen
@@ -48,8 +79,9 @@ def read_hdf5_outline(path: Path) -> Outline | None:
     path : pathlib.Path
     """
     try:
-        if not path.is_file() or not h5py.is_hdf5(path):
+        if not path.is_file() or not h5py.is_hdf5(path) or is_tried_damaged(path):
             return None
+        check_file(path)
         with h5py.File(path, "r") as file:
             outline = Outline(frozenset(), {}, dict(file.attrs))
             groups: set[str] = set()

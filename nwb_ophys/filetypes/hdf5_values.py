@@ -8,7 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.hdf5 import check_complete, open_hdf5
+from nwb_ophys.filetypes.hdf5_claims import check_stored
+from nwb_ophys.trial import try_hdf5
 
 _NONE = (b"NoneType", "NoneType", b"None", "None", b"", "")
 
@@ -36,8 +39,9 @@ class Hdf5Values:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        try_hdf5(path)
         try:
-            self.file = h5py.File(path, "r")
+            self.file = open_hdf5(path)
         except OSError as error:
             raise _not_whole(path, error) from error
 
@@ -63,7 +67,13 @@ class Hdf5Values:
             if place not in self.file:
                 return None
             stored = self.file[place]
-            return None if isinstance(stored, h5py.Dataset) and _is_none(stored) else stored
+            if isinstance(stored, h5py.Dataset):
+                if _is_none(stored):
+                    return None
+                check_complete(check_stored(stored), self.path)
+            return stored
+        except SourceError:
+            raise
         except (OSError, RuntimeError, KeyError, UnicodeError) as error:
             raise _not_whole(self.path, error) from error
 

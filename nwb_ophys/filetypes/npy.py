@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from nwb_ophys.errors import CorruptSourceError, UnsafePickleError
 from nwb_ophys.filetypes.files import COPY_AGAIN, require_file, unreadable_file
 from nwb_ophys.filetypes.pickles import load_pickle, unsafe_pickle
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
+from nwb_ophys.outside import check_file
+
+# An array of this size never compresses so well.
+_LARGE_MEMBER, _DENSEST_MEMBER = 1 << 27, 200
 
 
 @attrs.frozen(kw_only=True)
@@ -44,15 +49,23 @@ class NpyHeader:
 def read_npy_header(path: Path) -> NpyHeader | None:
     """Read the header of a ``.npy`` file of plain numbers; return None if it has none."""
     try:
+        check_file(path)
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, is_fortran, dtype = read(file)
-            found = NpyHeader(shape=shape, dtype=dtype, is_fortran=is_fortran, offset=file.tell())
-    except (OSError, ValueError, EOFError, KeyError):
+            return _read_header(file)
+    except OSError:
+        return None
+
+
+def _read_header(file: Any) -> NpyHeader | None:
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, is_fortran, dtype = read(file)
+        found = NpyHeader(shape=shape, dtype=dtype, is_fortran=is_fortran, offset=file.tell())
+    except Exception:  # NumPy parses the header as Python, whose errors are of many classes
         return None
     return None if found.dtype.hasobject else found
 
@@ -88,6 +101,27 @@ def load_npy_movie(path: Path, *, allow_truncated: bool = False) -> NDArray[Any]
     report_truncated(path, count, header.shape[0], allow=allow_truncated, reason=evidence)
     shape = (count, *header.shape[1:])
     return np.memmap(path, header.dtype, "r", offset=header.offset, shape=shape)
+
+
+def check_npz(path: Path) -> None:
+    """Check that the arrays of a ``.npz`` file fit into their members, before one is inflated.
+
+    Raises
+    ------
+    ValueError, OSError, zipfile.BadZipFile
+        With the member and its sizes; or when the file is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            size, packed = member.file_size, member.compress_size
+            if size > max(_LARGE_MEMBER, packed * _DENSEST_MEMBER):
+                raise ValueError(f"'{member.filename}' claims {size} bytes, compressed to {packed}")
+            with archive.open(member) as file:
+                header = _read_header(file)
+            if header is not None and header.num_bytes > size:
+                raise ValueError(
+                    f"'{member.filename}' claims the shape {header.shape}, but has {size} bytes"
+                )
 
 
 def _load_objects(path: Path, *, is_trusted: bool) -> NDArray[Any]:

@@ -61,6 +61,47 @@ def trust_pickles_argument() -> Any:
     )
 
 
+def allow_outside_argument() -> Any:
+    """Declare the source argument that all formats have: folders beyond that of the recording."""
+    return argument(
+        "Folder, or list of folders, in which files may lie that the recording names or links to, "
+        "beyond its own folder.",
+        default=None,
+    )
+
+
+@functools.cache
+def with_common_arguments(cls: type) -> type:
+    """Return a class of source arguments with those that all formats have.
+
+    Parameters
+    ----------
+    cls : type
+        The arguments of one format, an attrs class.
+    """
+    if "allow_outside" in {each.name for each in attrs.fields(cls)}:
+        return cls
+    namespace = {
+        "__annotations__": {"allow_outside": "Path | list[Path] | None"},
+        "__module__": __name__,
+        "__doc__": cls.__doc__,
+        "allow_outside": allow_outside_argument(),
+    }
+    return attrs.frozen(kw_only=True)(type(cls.__name__, (cls,), namespace))
+
+
+def as_paths(value: Any) -> list[Path]:
+    """Return an argument that is a path, a list of paths or None as a list of paths."""
+    given = value if isinstance(value, (list, tuple)) else [value]
+    return [Path(each).expanduser() for each in given if isinstance(each, (str, Path))]
+
+
+def paths_in(value: Any) -> list[Path]:
+    """Return the paths in a checked argument, which may be of any other type."""
+    given = value if isinstance(value, (list, tuple)) else [value]
+    return [each for each in given if isinstance(each, Path)]
+
+
 @attrs.frozen(kw_only=True)
 class StubOptions:
     """Conversion options that write only the beginning of a recording."""

@@ -18,15 +18,21 @@ from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
     arguments_signature,
+    as_paths,
     bind_positional,
     parse_arguments,
     path_argument,
+    paths_in,
+    with_common_arguments,
 )
+from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
+from nwb_ophys.interfaces.door import guard
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
+from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.metadata import (
     DeepDict,
     FullMetadata,
@@ -35,6 +41,13 @@ from nwb_ophys.metadata import (
     start_reported,
     unowned,
     without_impossible,
+)
+from nwb_ophys.outside import (
+    Reach,
+    check_links_in,
+    reading_from,
+    reading_within_reach,
+    require_ordinary,
 )
 from nwb_ophys.paths import PathProbe
 
@@ -47,11 +60,16 @@ _FORMER_NAMES = {
 }
 
 
+# Methods that may open files of the recording again.
+_READING = {"describe", "made_from"}
+
+
 class Detectable:
     """Base class of formats that are detected; by default no path matches."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        guard(cls)
         for former in _FORMER_NAMES.keys() & cls.__dict__.keys():
             present = _FORMER_NAMES[former]
             warnings.warn(
@@ -224,7 +242,7 @@ class NoArguments:
     """Arguments of an interface without arguments."""
 
 
-class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
+class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
     """Base class of all interfaces: one extractor and its metadata, convertible to NWB.
 
     A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, declares its
@@ -269,14 +287,26 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         super().__init_subclass__(**kwargs)
         if "Source" in cls.__dict__:
             # For help() and editors, which show the arguments.
-            cls.__signature__ = arguments_signature(cls.Source)  # type: ignore[attr-defined]
+            common = with_common_arguments(cls.Source)
+            cls.__signature__ = arguments_signature(common)  # type: ignore[attr-defined]
+        for name in _READING & cls.__dict__.keys():
+            setattr(cls, name, reading_within_reach(cls.__dict__[name]))
+
+    _reach: Reach | None = None
 
     def __init__(self, *args: Any, **source: Any) -> None:
         name = type(self).__name__
-        source = bind_positional(type(self).Source, args, source, name)
-        self.source: Any = parse_arguments(type(self).Source, source, name, SourceArgumentError)
-        self._check_paths()
-        self.extractor: Any = self.open(self.source)
+        cls = with_common_arguments(type(self).Source)
+        source = bind_positional(cls, args, source, name)
+        parsed: Any = parse_arguments(cls, source, name, SourceArgumentError)
+        fields = [each.name for each in attrs.fields(type(self).Source)]
+        self.source: Any = type(self).Source(**{each: getattr(parsed, each) for each in fields})
+        self.allow_outside = as_paths(parsed.allow_outside)
+        given = [path for each in fields for path in paths_in(getattr(parsed, each))]
+        with reading_from(given, self.allow_outside) as self._reach, witnessed() as witness:
+            self._check_paths()
+            self.extractor: Any = self.open(self.source)
+        self.witness = witness
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"
@@ -285,6 +315,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         for path in paths_of(self):
             if not path.exists():
                 raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+            require_ordinary(path)
+            if path.is_dir():
+                check_links_in(path)
 
     # --- what a format states -------------------------------------------------------------------
 
@@ -368,7 +401,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
         **source
             Further arguments that the user gave, which choose among the parts.
         """
-        return streams_of(cls.parts(path, **source), source, as_volume)
+        given = [path, *(each for value in source.values() for each in paths_in(value))]
+        with reading_from(given, as_paths(source.get("allow_outside"))):
+            return streams_of(cls.parts(path, **source), source, as_volume)
 
     @classmethod
     def class_of(cls, arguments: Mapping[str, Any]) -> type:
@@ -389,7 +424,8 @@ class BaseOphysInterface(Detectable, TimeAlignment, Convertible):
     @classmethod
     def get_source_schema(cls) -> dict[str, Any]:
         """Return the JSON schema of the source arguments."""
-        return arguments_schema(cls.Source, f"Source arguments of {cls.__name__}")
+        common = with_common_arguments(cls.Source)
+        return arguments_schema(common, f"Source arguments of {cls.__name__}")
 
     def get_conversion_options_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the conversion options."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,10 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.interfaces.closing import empty
+from nwb_ophys.interfaces.provenance import ConversionProvenance
+from nwb_ophys.interfaces.source_facts import source_facts
+from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.metadata import (
     Contents,
     FullMetadata,
@@ -54,6 +60,9 @@ class Prepared:
 
 class Convertible(ABC):
     """Base class of everything that can be written to an NWB file."""
+
+    notes: Sequence[str] = ()
+    """Notes that were given when the source was found, for the record in the file."""
 
     @abstractmethod
     def prepare(
@@ -103,6 +112,8 @@ class Convertible(ABC):
         configuration: BackendConfiguration | None = None,
         workers: int | None = None,
         verify: bool = False,
+        hash_sources: bool = False,
+        resume: bool = False,
         conversion_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Path | NWBFile:
@@ -130,7 +141,14 @@ class Convertible(ABC):
             Number of threads that read, encode and store. All usable cores by default; 0 does
             everything in the caller's thread.
         verify : bool
-            Whether everything that was written in chunks is read back and compared.
+            Whether everything that was written is read back and compared.
+        hash_sources : bool
+            Whether every byte of the source files is hashed for the record in the file, which
+            reads them a second time. By default samples of large files are.
+        resume : bool
+            Whether the conversion goes on where an earlier run of the same conversion was killed.
+            Where sources or settings differ, it starts again and warns why. If this run is
+            interrupted, what it wrote is kept for a later run.
         conversion_options : Mapping, optional
             Options of a converter: for each stream its own. An interface takes them by name.
         **options
@@ -149,6 +167,7 @@ class Convertible(ABC):
             workers=workers,
             progress=progress,
             verify=verify,
+            resume=resume,
         )
         given = {**(conversion_options or {}), **options}
         joins_file = append or nwbfile is not None
@@ -159,14 +178,53 @@ class Convertible(ABC):
             return _join(prepared, nwbfile)
         if append and nwbfile is not None:
             raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
-        with reserved(nwbfile_path, overwrite=overwrite, append=append):
+        with reserved(nwbfile_path, overwrite=overwrite, append=append) as path:
             prepared = self.prepare(metadata, given, joins_file=joins_file)
-            with target(nwbfile_path, how) as place:
+            if nwbfile is None:  # an object may hold data of other sources
+                facts = partial(source_facts, self, prepared.options, path)
+                how = attrs.evolve(how, source_facts=facts)
+            with (
+                self.recorded(prepared, how, whole=hash_sources) as recorded,
+                target(path, recorded) as place,
+            ):
                 joined = place.nwbfile if nwbfile is None else nwbfile
                 filled = _start(prepared) if joined is None else _join(prepared, joined)
                 complete_tables_without_masks(filled)
                 place.write(filled)
+                if joined is None:
+                    empty(filled)
         return place.path
+
+    @contextmanager
+    def recorded(
+        self, prepared: Prepared, how: WriteOptions, *, whole: bool = False
+    ) -> Iterator[WriteOptions]:
+        """Give settings of a write with the provenance of a conversion, which is then recorded.
+
+        Parameters
+        ----------
+        prepared : Prepared
+        how : WriteOptions
+        whole : bool
+            Whether every byte of the source files is hashed.
+        """
+        streams = self.stated_streams()
+        options = prepared.options if set(prepared.options) <= set(streams) else {}
+        if set(streams) == {""}:
+            options = {"": prepared.options}
+        with witnessed() as witness:
+            witness.notes.extend(self.notes)
+            provenance = ConversionProvenance(
+                streams, options, prepared.metadata, witness, whole=whole
+            )
+            try:
+                yield attrs.evolve(how, provenance=provenance)
+            finally:
+                provenance.close()
+
+    def stated_streams(self) -> Mapping[str, Any]:
+        """Return the interfaces by the name of the stream; one of its own has none."""
+        return {"": self}
 
     def create_nwbfile(
         self,

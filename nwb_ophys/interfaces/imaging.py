@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -29,6 +29,7 @@ from nwb_ophys.metadata import (
     merge_description,
     with_suffix,
 )
+from nwb_ophys.outside import Reach, within_reach
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +49,12 @@ class ImagingOptions(StubOptions):
     iterator_options: dict[str, Any] | None = iterator_options_argument(
         "buffer_gb or buffer_shape, and chunk_mb or chunk_shape, of the data.", shapes=True
     )
+
+
+def _opened_within(reach: Reach | None, opening: Callable[[], Any]) -> Any:
+    """Open a source in another thread, which does not know what the user allowed."""
+    with within_reach(reach):
+        return opening()
 
 
 class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWriter):
@@ -80,7 +87,8 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
     def __init__(self, *args: Any, **source: Any) -> None:
         super().__init__(*args, **source)
         if self.opens_again:
-            self.extractor.open_again = functools.partial(type(self).open, self.source)
+            opening = functools.partial(type(self).open, self.source)
+            self.extractor.open_again = functools.partial(_opened_within, self._reach, opening)
 
     def get_metadata(self, **options: Any) -> DeepDict:
         """Return the metadata that the files state, with defaults for the rest; edit it freely.

@@ -21,9 +21,12 @@ class ArrayLike(GenericDataChunkIterator):  # type: ignore[misc]
         Whether blocks may be read by several threads at once.
     source_label : str
         Name of the source of the data, for messages.
+    is_dense : bool
+        Whether chunks of zeros are stored like all others.
     """
 
     reads_in_parallel: bool = False
+    is_dense: bool = True
     source_label: str
 
     def __init__(self, **options: Any) -> None:

@@ -46,6 +46,8 @@ class RoiImageMaskIterator(ArrayLike):
         When there are no ROIs.
     """
 
+    is_dense = False
+
     def __init__(self, rois: Rois, **iterator_options: Any) -> None:
         if rois.images is None:
             raise ArgumentError(

@@ -11,6 +11,7 @@ import numpy as np
 from nwb_ophys.documents import DocumentError, dump_yaml, read_document
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata.deepdict import DeepDict
+from nwb_ophys.outside import require_ordinary
 
 
 def load_metadata(path: str | Path) -> DeepDict:
@@ -27,6 +28,7 @@ def load_metadata(path: str | Path) -> DeepDict:
         When the file is absent, is not valid YAML or JSON, or does not hold a dictionary.
     """
     file = Path(path)
+    require_ordinary(file)
     if not file.is_file():
         fault = "is a folder; give a file" if file.is_dir() else "does not exist; check the path"
         raise MetadataError(f"The metadata file '{path}' {fault}.")

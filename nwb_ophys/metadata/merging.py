@@ -9,6 +9,7 @@ from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata.datetimes import without_unset_clocks
 from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata
 from nwb_ophys.metadata.defaults import default_entry
+from nwb_ophys.metadata.unused import warn_of_unused
 
 
 def fill_metadata(
@@ -33,6 +34,8 @@ def fill_metadata(
     full = FullMetadata(merge_metadata(defaults, given))
     full.owner = owner
     full.keep_origin(defaults, given)
+    if given:
+        warn_of_unused(full, defaults)
     return full
 
 

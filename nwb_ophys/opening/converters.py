@@ -7,7 +7,7 @@ classes are attributes of this module, made from the rows when they are first us
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SourceError
 from nwb_ophys.formats import builtin_rows
 from nwb_ophys.opening.grouping import group
-from nwb_ophys.opening.recordings import is_wanted, open_all, parse_request
+from nwb_ophys.opening.recordings import is_wanted, open_all, parse_request, reading_recordings
 from nwb_ophys.registry import FormatRow, detect, get_format, likeliest, option_asking_for
 
 
@@ -54,6 +54,18 @@ class RecordingConverter(OphysConverter):
         requests = {name: parse_request(name, source[name]) for name in options & set(source)}
         default = all(map(option_asking_for, rows))
         wanted = [row for row in rows if is_wanted(option_asking_for(row), requests, default)]
+        with reading_recordings([Path(path)], source):
+            interfaces = self._opened(path, wanted, requests, source)
+        super().__init__(interfaces)
+
+    def _opened(
+        self,
+        path: str | Path,
+        wanted: Sequence[FormatRow],
+        requests: Mapping[str, bool],
+        source: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Return the interfaces of all streams of the wanted formats."""
         found = self._found(path, [row.name for row in wanted])
         requested = {option: True for option, is_requested in requests.items() if is_requested}
         for option in requested:
@@ -61,9 +73,7 @@ class RecordingConverter(OphysConverter):
                 # Raises an error that says which files are missing.
                 self._found(path, [r.name for r in wanted if option_asking_for(r) == option])
         given = {name: value for name, value in source.items() if requests.get(name, True)}
-        super().__init__(
-            open_all(group(found), given | requested, with_options=False, all_in_one=True)
-        )
+        return open_all(group(found), given | requested, with_options=False, all_in_one=True)
 
     @classmethod
     def _found(cls, path: str | Path, names: Sequence[str]) -> list[tuple[Path, FormatRow]]:

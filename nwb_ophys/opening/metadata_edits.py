@@ -17,6 +17,7 @@ from nwb_ophys.metadata import DeepDict, archive_subject, dump_metadata, load_me
 from nwb_ophys.metadata.deepdict import implied_links
 from nwb_ophys.metadata.links import links_of_keys
 from nwb_ophys.opening.texts import read_text
+from nwb_ophys.outside import check_output
 
 
 def edited_metadata(
@@ -107,6 +108,7 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
         If the file cannot be written.
     """
     path = Path(path)
+    check_output(path)
     if path.is_dir():
         raise OutputError(f"'{path}' is a folder; give the name of a file, such as metadata.yaml.")
     if path.exists() and not overwrite:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import attrs
 
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError, SourceNotFoundError
-from nwb_ophys.interfaces.arguments import arguments_schema, path_argument
+from nwb_ophys.filetypes.hdf5 import check_named_files
+from nwb_ophys.interfaces.arguments import arguments_schema, as_paths, path_argument
+from nwb_ophys.interfaces.conversion import Convertible
 from nwb_ophys.interfaces.grouping import warn_of_grouping
+from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.opening.grouping import (
     FoundRecordings,
     group,
@@ -24,6 +28,14 @@ from nwb_ophys.opening.grouping import (
 from nwb_ophys.opening.only_samples import as_recorded
 from nwb_ophys.opening.sessions import check_one_session
 from nwb_ophys.opening.texts import distinct_name, parse_options, read_text
+from nwb_ophys.outside import (
+    check_links_in,
+    links_leading_out,
+    reading_from,
+    remedy,
+    require_ordinary,
+)
+from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import (
     FormatRow,
     detect,
@@ -33,6 +45,7 @@ from nwb_ophys.registry import (
     option_asking_for,
     unrecognised,
 )
+from nwb_ophys.storage import check_store
 
 
 def requested_rows(
@@ -135,6 +148,8 @@ def _warn_of_grouping(path: Path, row: FormatRow) -> None:
     )
 
 
+_MOST_LINKS = 5
+
 _AS_VOLUME = {
     "type": "boolean",
     "description": "Write the planes of volumes as one series, or as one series each.",
@@ -192,9 +207,12 @@ def open_recording(
     OptionError
         If no stream knows an option.
     """
-    found, given = _found([Path(path) for path in paths], format_names, options or {})
-    interfaces = open_all(found, given, all_in_one=all_in_one)
+    places = [Path(path) for path in paths]
+    with witnessed() as witness, reading_recordings(places, options or {}):
+        found, given = _found([Path(path) for path in paths], format_names, options or {})
+        interfaces = open_all(found, given, all_in_one=all_in_one)
     converter = OphysConverter(interfaces)
+    converter.notes = witness.notes
     schemas = {
         name: arguments_schema(interface.Options, "")["properties"]
         for name, interface in interfaces.items()
@@ -234,11 +252,14 @@ def open(
     OptionError
         If no format of the path knows a hint.
     """
-    found, given = _found([Path(path)], [] if format is None else [format], hints)
-    interfaces = open_all(found, given, with_options=False, all_in_one=all_in_one)
-    if len(interfaces) == 1:
-        return next(iter(interfaces.values()))
-    return OphysConverter(interfaces)
+    with witnessed() as witness, reading_recordings([Path(path)], hints):
+        found, given = _found([Path(path)], [] if format is None else [format], hints)
+        interfaces = open_all(found, given, with_options=False, all_in_one=all_in_one)
+    only = next(iter(interfaces.values())) if len(interfaces) == 1 else None
+    opened = OphysConverter(interfaces) if only is None else only
+    if isinstance(opened, Convertible):  # not a class of another package
+        opened.notes = witness.notes
+    return opened
 
 
 def open_all(
@@ -288,6 +309,59 @@ def open_all(
     if not all_in_one:
         check_one_session(recordings, by_recording)
     return interfaces
+
+
+@contextmanager
+def reading_recordings(paths: Sequence[Path], given: Mapping[str, Any]) -> Iterator[None]:
+    """Refuse, within the block, files outside of the given paths that the user did not allow.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        Files and folders that the user gave.
+    given : Mapping
+        Source arguments and options, among them ``allow_outside``.
+
+    Raises
+    ------
+    OutsideFolderError, SpecialFileError, CorruptSourceError
+        If a path, a link in a folder, or a name in an HDF5 file leads to such a file.
+    """
+    own = [path.expanduser() for path in paths]
+    named = [value for name, value in given.items() if name.endswith("_path")]
+    allowed = given.get("allow_outside")
+    if isinstance(allowed, str):
+        allowed = read_text(allowed, {"type": ["string", "array"]})
+    for path in own:
+        require_ordinary(path)
+    with reading_from([*own, *as_paths(named)], as_paths(allowed)):
+        for path in own:
+            if path.is_dir():
+                check_links_in(path)
+                if PathProbe(path).is_zarr:
+                    check_store(path)
+            else:
+                check_named_files(path)
+                _warn_of_links_beside(path)
+        yield
+
+
+def _warn_of_links_beside(file: Path) -> None:
+    """Name the links beside a given file that lead elsewhere, so that no part is lost unnoticed."""
+    links = [
+        link
+        for link in links_leading_out(file.parent, depth=0)
+        if link.suffix == file.suffix and link.name != file.name
+    ]
+    if links:
+        names = ", ".join(repr(link.name) for link in links[:_MOST_LINKS])
+        warnings.warn(
+            f"Links beside '{file}' lead to other folders and are not read: {names}"
+            f"{', …' * (len(links) > _MOST_LINKS)}. If they belong to the recording, "
+            f"{remedy(links[0])}.",
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def _found(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.errors import as_sentence
+from nwb_ophys.errors import as_sentence, printable
 from nwb_ophys.opening.recordings import Recording
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 
@@ -83,11 +83,11 @@ def summarise_file(path: str | Path) -> str:
         A line with the size of the file, then a line for each series and table.
     """
     path = Path(path)
-    first = f"Wrote {path} ({_size(path) / 1e6:.1f} MB)"
+    first = f"Wrote {printable(str(path))} ({_size(path) / 1e6:.1f} MB)"
     try:
-        return "\n".join([f"{first}:", *_contents(path)])
+        return "\n".join([f"{first}:", *map(printable, _contents(path))])
     except Exception as error:  # of extensions in a file of another author; the file is written
-        return f"{first}; its contents cannot be listed: {as_sentence(error)}"
+        return f"{first}; its contents cannot be listed: {printable(as_sentence(error))}"
 
 
 def _contents(path: Path) -> list[str]:

@@ -9,10 +9,20 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import SourceNotFoundError
+from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
 from nwb_ophys.formats import builtin_rows
+from nwb_ophys.outside import (
+    current_reach,
+    leads_back,
+    links_leading_out,
+    reach_of,
+    remedy,
+    require_ordinary,
+    within_reach,
+)
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, described, formats, get_format
+from nwb_ophys.trial import was_found_damaged
 
 
 @attrs.frozen
@@ -77,11 +87,19 @@ def candidates_of(probe: PathProbe, rows: Iterable[FormatRow]) -> list[Candidate
 
     found = []
     for row in rows:
-        evidence = row.load().matches(probe) if row.is_ours else _asked(row, probe.path)
+        evidence = _evidence(row, probe) if row.is_ours else _asked(row, probe.path)
         if evidence:
             key = path_argument(row.load().Source) or "file_path"
             found.append(Candidate(row, {key: probe.path}, evidence))
     return found
+
+
+def _evidence(row: FormatRow, probe: PathProbe) -> str | None:
+    """Return the evidence of a format, or None if it cannot read the path to the end."""
+    try:
+        return row.load().matches(probe)  # type: ignore[no-any-return]
+    except CorruptSourceError:  # another format may read the path; else it is in the last error
+        return None
 
 
 def likeliest(candidates: Iterable[Candidate]) -> list[tuple[Path, FormatRow]]:
@@ -158,10 +176,16 @@ def detect(
     path = Path(path).expanduser()
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    require_ordinary(path)
     if isinstance(format_names, str):
         format_names = [format_names]
     rows = formats().values() if format_names is None else map(get_format, format_names)
-    probe, known = PathProbe(path, reads_every_file=every_file), usable(rows)
+    reach = current_reach() or reach_of([path])
+    with within_reach(reach):
+        return _detected(PathProbe(path, reads_every_file=every_file), usable(rows), every_file)
+
+
+def _detected(probe: PathProbe, known: list[FormatRow], every_file: bool) -> list[Candidate]:
     found = candidates_of(probe, known)
     if not probe.is_folder:
         return found
@@ -171,11 +195,11 @@ def detect(
     looked_at = files if every_file else sample_of_many(names, files)
     if len(looked_at) < len(files):
         warnings.warn(
-            f"Detection opened {len(looked_at)} of {len(files):,} files in '{path}' that may be "
-            "recordings. A conversion opens all of them; for detection "
+            f"Detection opened {len(looked_at)} of {len(files):,} files in '{probe.path}' that may "
+            "be recordings. A conversion opens all of them; for detection "
             "use detect() with every_file=True (on the command line --every-file).",
             UserWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     chosen = set(map(id, looked_at))
     damaged: list[Path] = []
@@ -188,7 +212,20 @@ def detect(
             found += own
             damaged += [] if own else _damaged(mine, known)
     _warn_of_damaged(damaged)
+    _warn_of_links(probe.path)
     return found
+
+
+def _warn_of_links(folder: Path) -> None:
+    links = list(links_leading_out(folder))
+    if links:
+        warnings.warn(
+            f"Links in '{folder}' lead out of it and are not followed: "
+            f"{_some([repr(str(link)) for link in links])}. A conversion refuses them; if they "
+            f"belong to the recording, {remedy(links[0])}.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 @attrs.frozen(eq=False)
@@ -220,19 +257,13 @@ def _below(probe: PathProbe, rows: Sequence[FormatRow], depth: int) -> list[_Fil
     for folder in probe.folders():
         # A Zarr group may be a recording; its arrays, and the chunks in them, are not.
         is_part = folder.is_zarr_array or (probe.is_zarr and folder.is_zarr)
-        if is_part or folder.path.name in derived or _leads_back(folder.path):
+        if is_part or folder.path.name in derived or leads_back(folder.path):
             continue
         here = candidates_of(folder, rows)
         found.append(_Folder(here))
         if depth > 1 and not folder.is_zarr:
             found += _below(folder, _not_found(rows, here), depth - 1)
     return found
-
-
-def _leads_back(folder: Path) -> bool:
-    """Return whether a folder is a symbolic link to a folder that contains it."""
-    here = folder.parent.resolve()
-    return folder.is_symlink() and folder.resolve() in (here, *here.parents)
 
 
 def _of_ending(path: Path, rows: Sequence[FormatRow]) -> list[FormatRow]:
@@ -242,7 +273,12 @@ def _of_ending(path: Path, rows: Sequence[FormatRow]) -> list[FormatRow]:
 def _damaged(probe: PathProbe, known: Sequence[FormatRow]) -> list[Path]:
     """Return the file if it has the ending of a format of this package but is damaged."""
     rows = [row for row in _of_ending(probe.path, known) if row.is_ours]
-    is_damaged = probe.is_file and any(row.load().is_damaged(probe) for row in rows)
+    try:
+        is_damaged = probe.is_file and (
+            was_found_damaged(probe.path) or any(row.load().is_damaged(probe) for row in rows)
+        )
+    except CorruptSourceError:
+        is_damaged = True
     return [probe.path] if is_damaged else []
 
 
@@ -254,7 +290,7 @@ def _warn_of_damaged(files: Sequence[Path]) -> None:
             "reason, open the file alone and name its format (format=, on the command line "
             "--format).",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

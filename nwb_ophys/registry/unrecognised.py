@@ -6,15 +6,24 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from nwb_ophys.errors import NwbOphysError, SourceArgumentError, UnknownFormatError, as_sentence
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    NwbOphysError,
+    SourceArgumentError,
+    UnknownFormatError,
+    as_sentence,
+)
+from nwb_ophys.filetypes.hdf5 import check_named_files
 from nwb_ophys.formats.foreign import foreign_refusal
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, formats
+from nwb_ophys.trial import try_hdf5, was_found_damaged
 
 _MOST_ENDINGS = 4
 _MOST_FAULTS = 3
 _MOST_NAMES = 8
 _RATE = "sampling_frequency"
+_HDF5 = (".h5", ".hdf5", ".hdf", ".mat", ".mesc", ".nwb")
 _TEXTS = (".xml", ".json")
 # Formats near a path that are described; of more, only the names are listed.
 _MOST_DESCRIBED = 3
@@ -38,8 +47,16 @@ def unrecognised(path: Path) -> UnknownFormatError:
     Returns
     -------
     UnknownFormatError
+
+    Raises
+    ------
+    OutsideFolderError, SpecialFileError, CorruptSourceError
+        If an HDF5 file names other files that are not read, or are absent.
     """
     probe = PathProbe(path)
+    # A movie behind a link to another file is not recognised; the link may be the reason.
+    for file in probe.files(*_HDF5)[:_MOST_FILES]:
+        check_named_files(file)
     ours = [row for row in formats().values() if row.is_ours]
     describe = _about_folder if probe.is_folder else _about_file
     return UnknownFormatError(describe(probe, ours))
@@ -100,19 +117,42 @@ def _reasons_within(probe: PathProbe, ours: list[FormatRow], depth: int) -> Iter
 
 def _reason(probe: PathProbe, ours: list[FormatRow]) -> str | None:
     """Return why a file or folder cannot be read, if a format knows it."""
+    try:
+        if was_found_damaged(probe.path):
+            try_hdf5(probe.path)
+    except CorruptSourceError as error:
+        return str(error)
+    faults = []
     for row in ours:
-        reason = row.load().refusal(probe)
+        try:
+            reason = row.load().refusal(probe)
+        except CorruptSourceError as error:
+            faults.append(str(error))
+            continue
         if reason is not None:
             return str(reason)
-    return foreign_refusal(probe) or _damage(probe, ours) or _encoding_fault(probe)
+    reason = foreign_refusal(probe) or _damage(probe, ours) or _encoding_fault(probe)
+    return reason or next(iter([*faults, *_faults_of_matches(probe, ours)]), None)
+
+
+def _faults_of_matches(probe: PathProbe, ours: list[FormatRow]) -> Iterator[str]:
+    """Yield the errors of formats that could not read a path far enough to recognise it."""
+    for row in ours:
+        try:
+            row.load().matches(probe)
+        except CorruptSourceError as error:
+            yield str(error)
 
 
 def _damage(probe: PathProbe, ours: list[FormatRow]) -> str | None:
     """Return the error with which a format opens a file that is damaged."""
     name = probe.path.name.lower()
     for row in ours if probe.is_file else ():
-        if not name.endswith(row.file_suffixes) or not row.load().is_damaged(probe):
-            continue
+        try:
+            if not name.endswith(row.file_suffixes) or not row.load().is_damaged(probe):
+                continue
+        except CorruptSourceError as error:
+            return str(error)
         # Many files do not state their rate, which is of no matter here.
         rate = {_RATE: 1.0} if _RATE in row.load().get_source_schema()["properties"] else {}
         try:

@@ -144,7 +144,15 @@ class Rois:
         """The image masks, read block by block; None without ROIs."""
         if not self.ids:
             return None
-        return ImageMasks(len(self), self.stored_pixels("image"), self._read_image)
+        return ImageMasks(len(self), self.stored_pixels("image"), self._twin()._read_image)
+
+    def _twin(self) -> Rois:
+        """Return an equal object that keeps nothing yet.
+
+        What this object keeps refers to the twin, because a circle of references would leave the
+        files of the source open until Python collects it.
+        """
+        return attrs.evolve(self)
 
     @functools.cached_property
     def image_centroids(self) -> NDArray[np.int64] | None:
@@ -329,7 +337,7 @@ class Rois:
         return attrs.evolve(
             self,
             ids=self.background_ids,
-            whole=self,
+            whole=self._twin(),
             are_background=True,
             known_traces=self.background_traces,
         )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         backend_of_path,
         get_backend,
     )
+    from nwb_ophys.storage.backends.zarr_parts import check_store
+    from nwb_ophys.storage.completeness import check_complete
     from nwb_ophys.storage.configuration import DatasetConfiguration
     from nwb_ophys.storage.debris import Debris, remove_debris, size_of
     from nwb_ophys.storage.files import (
@@ -55,7 +57,9 @@ __all__ = [
     "backend_for_repack",
     "backend_of_name",
     "backend_of_path",
+    "check_complete",
     "check_folder",
+    "check_store",
     "check_target",
     "configuration_of_file",
     "create_nwbfile",
@@ -76,6 +80,8 @@ _MODULES = {
         *("BACKENDS", "DEFAULT_BACKEND", "NO_BACKEND", "BackendName"),
         *("backend_of_name", "backend_of_path", "get_backend"),
     ),
+    "backends.zarr_parts": ("check_store",),
+    "completeness": ("check_complete",),
     "configuration": ("DatasetConfiguration",),
     "debris": ("Debris", "remove_debris", "shown_size", "size_of"),
     "files": (

@@ -7,6 +7,7 @@ import errno
 import functools
 import os
 import shutil
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ _AT_FDCWD = -100
 _NO_REPLACE, _EXCHANGE = 1, 2
 # Errors of systems and file systems without this call.
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+# The last file that this thread completed; an interrupt may arrive just after that.
+_COMPLETED: ContextVar[Path | None] = ContextVar("_COMPLETED", default=None)
 
 Identity = tuple[int, ...] | None
 
@@ -56,7 +60,17 @@ def replace_target(partial: Path, target: Path, before: Identity) -> None:
     """
     if before is None:
         _place_new(partial, target)
-        return
+    else:
+        _place_over(partial, target, before)
+    _COMPLETED.set(target)
+
+
+def last_completed() -> Path | None:
+    """Return the last target that this thread completed, or None."""
+    return _COMPLETED.get()
+
+
+def _place_over(partial: Path, target: Path, before: Identity) -> None:
     if fingerprint(target) != before:
         raise OutputError(
             f"'{target}' was changed by another process meanwhile; it is left as that process "

@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import ArgumentError, SourceNotFoundError
+from nwb_ophys.outside import require_ordinary
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
 from nwb_ophys.storage.compression import KEEP_FILTERS, parse_compression
 
@@ -312,6 +313,7 @@ def _read_yaml(path: str | Path) -> Any:
     from nwb_ophys.documents import DocumentError, read_document
 
     file = Path(path).expanduser()
+    require_ordinary(file)
     if not file.is_file():
         raise SourceNotFoundError(f"'{path}' is not a file; check the path of the configuration.")
     try:

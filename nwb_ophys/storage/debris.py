@@ -91,12 +91,23 @@ def clear_target(target: Path, lock: Lock) -> None:
         size = shown_size(sum(each.num_bytes for each in removed))
         left = f"its incomplete file of {size} was removed"
     elif resumable:
-        left = "its incomplete file is kept, to be resumed"
+        left = "its incomplete file can be resumed"
     if any(each.restored for each in done):
         left += ", and the former file is in its place again"
     by = lock.left_by
     killed = "killed" if by is None else f"killed (process {by.pid} on '{by.host}')"
     warnings.warn(f"An earlier run was {killed} while it wrote '{target}'; {left}.", stacklevel=2)
+
+
+def sweep(lock: Lock) -> None:
+    """Remove what an interrupted clean-up of this process left, unless it can be resumed."""
+    if not lock.is_held:  # a child after a fork
+        return
+    found = [name for name in _beside(lock.names) if name.kind != "lock"]
+    resumable = {name.unique for name in found if name.kind == "resume"}
+    for name in found:
+        if name.kind == "partial" and name.unique not in resumable:
+            _done(_judged(name, None))
 
 
 def remove_debris(folder: str | Path, *, dry_run: bool = False) -> list[Debris]:

@@ -12,16 +12,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
+import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.storage.backends.base import Sink
 from nwb_ophys.storage.budget import COPIES
 from nwb_ophys.storage.error_context import while_reading, while_writing
 from nwb_ophys.storage.grid import Selection, Shape, block_shape, grid, size_of, whole
+from nwb_ophys.storage.hashes import digest
 from nwb_ophys.storage.planning import PlannedDataset
-from nwb_ophys.storage.progress import ProgressCounter
+from nwb_ophys.storage.progress import Counter
 from nwb_ophys.storage.threads import Flag, Workers
-from nwb_ophys.storage.verification import Verification
 
 _LARGEST_BLOCK = 32_000_000
 # Small chunks are stored in batches; each batch costs Python as much time as one large chunk.
@@ -36,24 +37,30 @@ class FillTask:
 
     planned: PlannedDataset
     sink: Sink
-    verification: Verification | None = None
 
     @property
     def is_sparse(self) -> bool:
         """True where chunks of zeros are neither made nor stored."""
         return self.planned.source.is_sparse and self.sink.zero_is_implied
 
+    def is_committed(self, corner: Shape) -> bool:
+        """Return whether an earlier run committed a chunk."""
+        progress = self.sink.progress
+        return progress is not None and progress.is_committed(corner)
+
     @property
     def takes_byte_planes(self) -> bool:
-        """True where chunks may be byte planes; a verification needs values for its checksums."""
+        """True where chunks may be byte planes; a verification needs values for its hashes."""
         is_as_stored = self.planned.source.dtype == self.sink.dtype
-        return self.sink.shuffles and is_as_stored and self.verification is None
+        digests = self.sink.digests
+        needs_values = digests is not None and digests.from_values
+        return self.sink.shuffles and is_as_stored and not needs_values
 
-    def put(self, corner: Shape, values: NDArray[Any]) -> None:
-        """Store a chunk."""
-        if self.verification is not None:
-            self.verification.note(self.planned, self.sink, corner, values)
-        self.sink.put(corner, values)
+    def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
+        """Store a chunk whose bytes are shuffled already."""
+        if self.sink.digests is not None:
+            self.sink.digests.note(corner, digest(planes))
+        self.sink.put_byte_planes(corner, planes)
 
 
 @attrs.frozen
@@ -74,8 +81,7 @@ def fill(
     *,
     workers: int,
     budget: int,
-    counter: ProgressCounter,
-    verification: Verification | None = None,
+    counter: Counter,
 ) -> None:
     """Fill declared datasets.
 
@@ -86,10 +92,8 @@ def fill(
         Number of threads that encode; 0 does everything in the caller's thread.
     budget : int
         Number of bytes of all blocks in flight.
-    counter : ProgressCounter
+    counter : Counter
         Counts finished chunks, in the caller's thread.
-    verification : Verification, optional
-        Records checksums of the chunks.
 
     Raises
     ------
@@ -97,13 +101,12 @@ def fill(
         If a block cannot be read or stored; names the dataset, the frames and the source. All
         threads have ended by then.
     """
-    if verification is not None:
-        tasks = [attrs.evolve(task, verification=verification) for task in tasks]
     crew = _Crew(workers, budget, counter)
     with crew:
         for task in tasks:
             for job in _jobs(task, workers, budget):
-                crew.do(job)
+                for left in _uncommitted(job):
+                    crew.do(left)
         crew.finish()
 
 
@@ -132,6 +135,24 @@ def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:
         yield _Job(task, bounds, num_bytes=num_bytes, is_read_ahead=ahead)
 
 
+def _uncommitted(job: _Job) -> Iterator[_Job]:
+    """Yield the parts of a job whose chunks an earlier run did not commit."""
+    progress = job.task.sink.progress
+    if progress is None or not progress.has_committed:
+        yield job
+        return
+    done, total = progress.num_committed(job.bounds)
+    if not done:
+        yield job
+    elif done < total:
+        # One layer of chunks along the first axis at a time.
+        for first in grid(job.bounds[:1], job.task.planned.chunk_shape[:1]):
+            bounds = (*first, *job.bounds[1:])
+            done, total = progress.num_committed(bounds)
+            if done < total:
+                yield attrs.evolve(job, bounds=bounds)
+
+
 def _decodings(block: Shape, chunk: Shape | None, shape: Shape) -> float:
     """Return how often each chunk of a source is decoded, on average, when reading in blocks."""
     times = 1.0
@@ -147,7 +168,7 @@ class _Crew:
     Call :meth:`finish` at the end of the ``with`` block; see :class:`Workers`.
     """
 
-    def __init__(self, workers: int, budget: int, counter: ProgressCounter) -> None:
+    def __init__(self, workers: int, budget: int, counter: Counter) -> None:
         self._budget, self._counter = budget, counter
         self._stop = Flag()
         self._in_hand = 0
@@ -241,8 +262,11 @@ def _store(job: _Job, stop: Flag) -> None:
             slice(step.start - first, step.stop - first)
             for step, first in zip(cell, start, strict=True)
         )
+        corner = tuple(step.start for step in cell)
+        if job.task.is_committed(corner):
+            continue
         with while_writing(planned, cell):
-            job.task.put(tuple(step.start for step in cell), block[within])
+            job.task.sink.put(corner, block[within])
 
 
 def _store_nonzero(job: _Job, stop: Flag) -> None:
@@ -250,7 +274,7 @@ def _store_nonzero(job: _Job, stop: Flag) -> None:
     first = job.bounds[0]
     as_planes = job.task.takes_byte_planes
     given = (first.start, first.stop, planned.chunk_shape, as_planes)
-    put = job.task.sink.put_byte_planes if as_planes else job.task.put
+    put = job.task.put_byte_planes if as_planes else job.task.sink.put
     with while_reading(planned, job.bounds):
         chunks = planned.source.nonzero_chunks(*given)
     while not stop.is_set():
@@ -258,5 +282,7 @@ def _store_nonzero(job: _Job, stop: Flag) -> None:
             found = next(chunks, None)
         if found is None:
             return
+        if job.task.is_committed(found[0]):
+            continue
         with while_writing(planned, job.bounds):
             put(*found)

@@ -54,15 +54,23 @@ def _with_context(
     where = f"'{planned.location}', frames {first.start} to {first.stop - 1}"
     is_ours = isinstance(error, NwbOphysError)
     reason = str(error) if is_ours else f"{type(error).__name__}: {error}".removesuffix(": ")
-    located = _class_of(kind, type(error))(f"{where}: {what}: {reason}")
+    located = combined_class(kind, type(error))(f"{where}: {what}: {reason}")
     for name in ("errno", "strerror", "filename"):  # callers recognise a full disk by these
         if isinstance(error, OSError) and isinstance(located, OSError):
             setattr(located, name, getattr(error, name))
     return located
 
 
-def _class_of(kind: type[NwbOphysError], original: type[Exception]) -> type[Exception]:
-    """Return a class that is caught as an error of this package and as the original class."""
+def combined_class(kind: type[NwbOphysError], original: type[Exception]) -> type[Exception]:
+    """Return a class that is caught as an error of this package and as the original class.
+
+    Parameters
+    ----------
+    kind : type
+        Class of this package.
+    original : type
+        If it is of this package, too, it is returned itself.
+    """
     if issubclass(original, NwbOphysError):
         return original
     if issubclass(original, StopIteration):  # a generator on the way would end silently

@@ -16,7 +16,8 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError, NwbOphysError, OutputError, OutputExistsError
-from nwb_ophys.storage.atomic import fingerprint, remove, replace_target
+from nwb_ophys.outside import check_output
+from nwb_ophys.storage.atomic import fingerprint, replace_target
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     DEFAULT_BACKEND,
@@ -25,7 +26,7 @@ from nwb_ophys.storage.backends.registry import (
     backend_of_path,
     get_backend,
 )
-from nwb_ophys.storage.debris import clear_target
+from nwb_ophys.storage.debris import clear_target, sweep
 from nwb_ophys.storage.disk_errors import (
     disk_error,
     disk_errors,
@@ -38,6 +39,7 @@ from nwb_ophys.storage.hdmf.records import detached_records
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.locking import locked
 from nwb_ophys.storage.replaceable import reason_to_keep
+from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.threads import blosc_without_lock
 from nwb_ophys.storage.write import WriteOptions, filled_at_the_end
 
@@ -72,6 +74,7 @@ def check_target(
         When the folder is absent, or what is there is no NWB file and so is not replaced.
     """
     target = Path(os.path.realpath(Path(path).expanduser()))
+    check_output(target)
     check_folder(target.parent)
     try:
         target.stat()
@@ -124,8 +127,14 @@ def reserved(
     place = Path(os.path.realpath(Path(path).expanduser()))
     check_folder(place.parent)
     with locked(place) as lock:
+        is_outermost = not lock.is_cleared
         clear_target(place, lock)
-        yield check_target(path, overwrite=overwrite, append=append, remedy=remedy)
+        try:
+            yield check_target(path, overwrite=overwrite, append=append, remedy=remedy)
+        except BaseException:
+            if is_outermost:
+                sweep(lock)
+            raise
 
 
 def _is_meant_as_folder(target: Path, overwrite: bool) -> bool:
@@ -167,9 +176,15 @@ class Target:
     """
 
     def __init__(
-        self, path: Path, partial: Path, storage: Backend, how: WriteOptions, io: Any = None
+        self,
+        path: Path,
+        partial: Path,
+        storage: Backend,
+        how: WriteOptions,
+        resumption: Resumption,
+        io: Any = None,
     ) -> None:
-        self.path = path
+        self.path, self._resumption = path, resumption
         self.nwbfile: NWBFile | None = None
         self.is_written = False
         self._partial, self._storage, self._how, self._io = partial, storage, how, io
@@ -194,7 +209,9 @@ class Target:
             self._opened_for(nwbfile) as io,
             restored_after_write(nwbfile),
             detached_records(nwbfile) as records,
-            filled_at_the_end(io, self._storage, self._how, records=records),
+            filled_at_the_end(
+                io, self._storage, self._how, records=records, resumption=self._resumption
+            ),
         ):
             io.write(nwbfile)
         self.is_written = True
@@ -256,14 +273,18 @@ def _written(path: str | Path, place: Path, how: WriteOptions) -> Iterator[Targe
     stored = backend_of_path(place) if how.append else None
     how = _with_backend(how, place, stored)
     storage = get_backend(str(how.backend))  # which says so when its package is missing
-    with replacing(place, storage) as partial:
+    appended = [] if stored is None else [place]
+    resumption = Resumption(
+        place, storage, is_wanted=how.resume, sources=how.source_facts, appended=appended
+    )
+    with replacing(place, storage, resumption) as partial:
         if stored is None:
-            offered = Target(place, partial, storage, how)
+            offered = Target(place, partial, storage, how, resumption)
             yield offered
         else:
             storage.copy(place, partial)
             with closed_at_the_end(_opened(storage, partial, path), place) as io:
-                offered = Target(place, partial, storage, how, io)
+                offered = Target(place, partial, storage, how, resumption, io)
                 offered.nwbfile = _read(io, path)
                 yield offered
         if not offered.is_written:
@@ -375,8 +396,15 @@ def _read(io: Any, path: str | Path) -> NWBFile:
 
 
 @contextmanager
-def replacing(target: Path, storage: Backend) -> Iterator[Path]:
+def replacing(target: Path, storage: Backend, resumption: Resumption) -> Iterator[Path]:
     """Give a path to write to that becomes the target at the end, or vanishes on any error.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+    storage : Backend
+    resumption : Resumption
+        May complete the file of an earlier run instead, and keep this one for a later run.
 
     Yields
     ------
@@ -390,20 +418,18 @@ def replacing(target: Path, storage: Backend) -> Iterator[Path]:
         process has written the target meanwhile.
     """
     partial = HiddenNames.beside(target).partial(storage.suffix)
-    before, pid = fingerprint(target), os.getpid()
-    try:
+    before = fingerprint(target)
+    with resumption.cleaned_at_the_end(partial):
         with blosc_without_lock(), disk_errors(target, partial), same_folder(target):
             yield partial
+        complete = resumption.complete_file(partial)
         try:
-            flush(partial)
-            replace_target(partial, target, before)
+            flush(complete)
+            replace_target(complete, target, before)
         except OSError as error:
             if isinstance(error, NwbOphysError):
                 raise
             raise output_error(error, target, partial) from error
-    finally:
-        if os.getpid() == pid:  # not a child after a fork, which leaves the block by an error
-            remove(partial)
 
 
 @contextmanager
@@ -418,6 +444,8 @@ def creation_errors(partial: Path, target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if isinstance(error, NwbOphysError):
+            raise
         raise output_error(error, target, partial) from error
 
 

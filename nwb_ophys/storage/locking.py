@@ -13,7 +13,9 @@ import json
 import os
 import socket
 import stat
+import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -138,11 +140,17 @@ class Lock:
         """Whether the debris beside the target has been removed."""
         self._place = names.folder / target
         self._file: io.FileIO | None = None
+        self._thread = threading.get_ident()
 
     @property
     def is_held(self) -> bool:
         """True while this process holds the lock."""
         return self._file is not None
+
+    @property
+    def is_held_here(self) -> bool:
+        """True while this thread holds the lock; a context may be copied to another one."""
+        return self.is_held and self._thread == threading.get_ident()
 
     def acquire(self) -> None:
         """Take the lock at once.
@@ -235,15 +243,18 @@ class Lock:
         """Remove the lock file and unlock it; do nothing if the lock is not held."""
         if self._file is None:
             return
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # an interrupted release has closed the file
             if fcntl is not None and _is_at(self._file, self.path):
                 self.path.unlink()
         self._file.close()
         if fcntl is None:  # Windows removes no open file
             with suppress(OSError):
                 self.path.unlink()
-        _HELD.discard(self)
         self._file = None
+
+    def __del__(self) -> None:
+        # An interrupt may arrive just before the release.
+        self.release()
 
     def forget(self) -> None:
         """Close the lock in a child after a fork, which must not keep it locked."""
@@ -253,14 +264,13 @@ class Lock:
 
 
 # A fork copies open files, and with them locks; the child finds here what it has to close.
-_HELD: set[Lock] = set()
-_HELD_HERE: ContextVar[tuple[Lock, ...]] = ContextVar("_HELD_HERE", default=())
+_HELD: weakref.WeakSet[Lock] = weakref.WeakSet()
+_HELD_HERE: ContextVar[tuple[weakref.ref[Lock], ...]] = ContextVar("_HELD_HERE", default=())
 
 
 def _forget_all() -> None:
     for lock in tuple(_HELD):
         lock.forget()
-    _HELD.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -286,19 +296,19 @@ def locked(target: Path) -> Iterator[Lock]:
         See :meth:`Lock.acquire`.
     """
     names = HiddenNames.beside(target)
-    outer = [lock for lock in _HELD_HERE.get() if lock.is_held and lock.path == names.lock]
-    if outer:
-        yield outer[0]
-        return
+    for lock in (reference() for reference in _HELD_HERE.get()):
+        if lock is not None and lock.is_held_here and lock.path == names.lock:
+            yield lock
+            return
     lock = Lock(names, target.name)
     before = _HELD_HERE.get()
     try:
         lock.acquire()
-        _HELD_HERE.set((*before, lock))
+        _HELD_HERE.set((*before, weakref.ref(lock)))
         yield lock
     finally:
-        _HELD_HERE.set(before)
         to_the_end(lock.release)
+        _HELD_HERE.set(before)
 
 
 def stated_target(path: Path) -> str | None:

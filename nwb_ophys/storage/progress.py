@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
+from nwb_ophys.errors import printable
 from nwb_ophys.storage.grid import Selection, size_of
 from nwb_ophys.storage.planning import PlannedDataset
 
@@ -40,6 +41,13 @@ class WriteProgress:
 ProgressCallback = Callable[[WriteProgress], None]
 
 
+class Counter(Protocol):
+    """Counter of the written parts of datasets."""
+
+    def add(self, planned: PlannedDataset, bounds: Selection) -> None:
+        """Count a written part of a dataset."""
+
+
 class ProgressCounter:
     """Counter of the written values of each dataset, which reports to a callback.
 
@@ -56,6 +64,12 @@ class ProgressCounter:
         self._callback = callback
         self._total = sum(each.configuration.num_bytes for each in planned)
         self._done: dict[str, int] = {each.location: 0 for each in planned}
+
+    def skip(self, planned: PlannedDataset, num_values: int) -> None:
+        """Count values that an earlier run wrote; the next report includes them."""
+        if num_values:
+            planned.source.report_written(num_values)
+            self._done[planned.location] += num_values * planned.source.dtype.itemsize
 
     def add(self, planned: PlannedDataset, bounds: Selection) -> None:
         """Count a written part of a dataset."""
@@ -104,7 +118,8 @@ class ProgressBar:
 
             self._bar = tqdm(total=progress.total_bytes, unit="B", unit_scale=True, leave=False)
         self._bar.set_description(
-            f"{progress.location} {progress.frames}/{progress.num_frames} frames", refresh=False
+            f"{printable(progress.location)} {progress.frames}/{progress.num_frames} frames",
+            refresh=False,
         )
         self._bar.update(progress.num_bytes - self._done)
         self._done = progress.num_bytes

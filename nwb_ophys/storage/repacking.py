@@ -6,7 +6,7 @@ The module is not named ``repack``: as an attribute of the package, that is the 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
+from nwb_ophys.outside import reading_from, require_ordinary
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     BACKENDS,
@@ -26,11 +27,15 @@ from nwb_ophys.storage.backends.registry import (
     get_backend,
 )
 from nwb_ophys.storage.budget import Budget
+from nwb_ophys.storage.completeness import check_sources
 from nwb_ophys.storage.encoding import num_bytes
 from nwb_ophys.storage.files import closed_at_the_end, creation_errors, replacing, reserved
 from nwb_ophys.storage.hdmf.internals import root_of
+from nwb_ophys.storage.identity import file_facts
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
+from nwb_ophys.storage.record import CopyRecorder, Provenance
+from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
 from nwb_ophys.storage.write import WriteOptions, fill_planned, filled_at_the_end
 
@@ -45,6 +50,8 @@ def repack(
     overwrite: bool = False,
     progress: bool | ProgressCallback | None = None,
     verify: bool = False,
+    resume: bool = False,
+    allow_outside: Sequence[str | Path] = (),
 ) -> Path:
     """Copy an NWB file with other settings; every value, attribute, link and reference stays.
 
@@ -65,8 +72,10 @@ def repack(
         :func:`backend_for_repack`.
     configuration : BackendConfiguration, optional
         Settings of the datasets. Chunks that are not stated stay as they are.
-    workers, overwrite, progress, verify
+    workers, overwrite, progress, verify, resume
         See :func:`nwb_ophys.write_nwbfile`.
+    allow_outside : sequence of path-like
+        Folders in which files may lie that the source names, beyond the folder of the source.
 
     Returns
     -------
@@ -84,48 +93,88 @@ def repack(
     stated = None if configuration is None else configuration.backend
     storage = get_backend(backend or stated or backend_for_repack(source, target))
     options = WriteOptions(
-        configuration=configuration, workers=workers, progress=progress, verify=verify
+        configuration=configuration,
+        workers=workers,
+        progress=progress,
+        verify=verify,
+        resume=resume,
+        source_facts=lambda: file_facts([Path(source).expanduser().resolve()]),
     )
     remedy = "overwrite=True to replace it"
+    is_copied = storage is origin and storage.copies_datasets
     with (
+        reading_from([Path(source).expanduser()], allow_outside),
         reserved(target, overwrite=overwrite, remedy=remedy) as path,
-        _opened(source, origin) as read,
-        replacing(path, storage) as partial,
+        _opened(source, origin, follows_links=not is_copied) as read,
     ):
-        if storage is origin and storage.copies_datasets:
-            _copy(read, partial, path, storage, options)
-        else:
-            _export(source, read, partial, path, storage, options)
-            _check_nothing_is_missing(source, read, origin, partial, storage)
+        check_sources(origin.stored_datasets(read))
+        resumption = Resumption(path, storage, is_wanted=resume, sources=options.source_facts)
+        with replacing(path, storage, resumption) as partial:
+            if is_copied:
+                _copy(read, partial, path, storage, options, resumption)
+            else:
+                _export(source, read, origin, partial, path, storage, options, resumption)
+                complete = resumption.complete_file(partial)
+                _check_nothing_is_missing(source, read, origin, complete, storage)
     return path
 
 
-def _copy(read: Any, partial: Path, target: Path, storage: Backend, options: WriteOptions) -> None:
-    """Copy a file as it is stored, and fill the datasets whose settings may change."""
-    configuration = options.configuration or BackendConfiguration(backend=storage.name)
-    planned = _planned(storage.stored_datasets(read), configuration, storage)
-    declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
-    with creation_errors(partial, target):
-        created = storage.create(partial)
-    with closed_at_the_end(created, target) as file:
-        storage.copy_except(root_of(read), file, declared)
-        fill_planned(planned, storage, file, options, Budget.of(configuration.buffer_gb))
-
-
-def _export(
-    source: str | Path,
+def _copy(
     read: Any,
     partial: Path,
     target: Path,
     storage: Backend,
     options: WriteOptions,
+    resumption: Resumption,
+) -> None:
+    """Copy a file as it is stored, and fill the datasets whose settings may change."""
+    configuration = options.configuration or BackendConfiguration(backend=storage.name)
+    planned = _planned(storage.stored_datasets(read), configuration, storage)
+    budget = Budget.of(configuration.buffer_gb)
+    if resumption.adopts(planned, None):
+        with resumption.root(None) as file:
+            recorder = _recorder(storage, file, read, storage)
+            hashes = fill_planned(planned, storage, file, options, budget, resumption)
+            recorder.create(file, hashes)
+        return
+    declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
+    with creation_errors(partial, target):
+        created = storage.create(partial)
+    with closed_at_the_end(created, target) as file:
+        recorder = _recorder(storage, file, read, storage)
+        storage.copy_except(root_of(read), file, declared)
+        recorder.create(file, fill_planned(planned, storage, file, options, budget, resumption))
+
+
+def _recorder(storage: Backend, root: Any, read: Any, origin: Backend) -> CopyRecorder:
+    """Return the writer of the record of a copy."""
+    provenance = Provenance("repack")
+    return CopyRecorder(storage, provenance, root, lambda: origin.objects(root_of(read)))
+
+
+def _export(
+    source: str | Path,
+    read: Any,
+    origin: Backend,
+    partial: Path,
+    target: Path,
+    storage: Backend,
+    options: WriteOptions,
+    resumption: Resumption,
 ) -> None:
     """Read a file with hdmf as objects, and write them with a backend."""
     with creation_errors(partial, target):
         created = storage.open(partial, "w", manager=read.manager)
     with (
         closed_at_the_end(created, target) as io,
-        filled_at_the_end(io, storage, options, find_source=stored_source_of),
+        filled_at_the_end(
+            io,
+            storage,
+            options,
+            find_source=stored_source_of,
+            recorder=_recorder(storage, root_of(io), read, origin),
+            resumption=resumption,
+        ),
         _export_errors(source, storage),
     ):
         io.export(src_io=read, write_args={"link_data": False})
@@ -246,6 +295,7 @@ def _origin(source: str | Path) -> Backend:
     path = Path(source).expanduser()
     if not path.exists():
         raise SourceNotFoundError(f"'{source}' does not exist; check the path.")
+    require_ordinary(path)
     origin = backend_of_path(path)
     if origin is None:
         raise SourceError(f"'{source}' is {NO_BACKEND}; choose an NWB file.")
@@ -253,11 +303,13 @@ def _origin(source: str | Path) -> Backend:
 
 
 @contextmanager
-def _opened(source: str | Path, origin: Backend) -> Iterator[Any]:
+def _opened(source: str | Path, origin: Backend, *, follows_links: bool = True) -> Iterator[Any]:
     path = Path(source).expanduser()
     try:
         is_nwb = origin.neurodata_type(path) == "NWBFile"
-        read = origin.open(path, "r") if is_nwb else None
+        read = origin.open(path, "r", follows_links=follows_links) if is_nwb else None
+    except NwbOphysError:
+        raise
     except Exception as error:  # backends raise errors of many classes
         raise SourceError(f"'{source}' cannot be read as an NWB file: {_reason(error)}") from error
     if read is None:  # hdmf would copy any file, whether NWB or not

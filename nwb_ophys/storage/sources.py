@@ -31,6 +31,8 @@ class Source(Protocol):
         Whether several threads may read at once; otherwise only the caller's thread reads.
     is_sparse : bool
         Whether :meth:`nonzero_chunks` yields the chunks, so that no block need be read.
+    skips_zeros : bool
+        Whether chunks of zeros may be left out, which readers take from the fill value.
     is_stored : bool
         Whether the source is a dataset of a file, whose dtype is kept.
     slowest_axis : int
@@ -44,6 +46,7 @@ class Source(Protocol):
     label: str
     in_parallel: bool
     is_sparse: bool
+    skips_zeros: bool
     is_stored: bool
     slowest_axis: int
     chunk_shape: Shape | None
@@ -79,6 +82,7 @@ class ArraySource:
 
     largest_block: Shape | None = None
     is_sparse = False
+    skips_zeros = False
     is_stored = False
 
     def __init__(self, values: Any, label: str, *, in_parallel: bool = True) -> None:

@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import attrs
-from hdmf.build import GroupBuilder
+from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 
 from nwb_ophys.errors import ArgumentError
@@ -18,14 +18,18 @@ from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.encoding import Scratch
 from nwb_ophys.storage.engine import FillTask, fill
 from nwb_ophys.storage.flushing import Flusher
+from nwb_ophys.storage.hashes import BlockDigests, BlockGrid, DatasetHash
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.iterators import fresh_iterator
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
 from nwb_ophys.storage.hdmf.records import reattach
+from nwb_ophys.storage.identity import VOLATILE
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCounter
+from nwb_ophys.storage.record import Provenance, Recorder
+from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
-from nwb_ophys.storage.verification import Verification
+from nwb_ophys.storage.verification import Resources, check_written
 
 
 def _check_configuration(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
@@ -64,7 +68,15 @@ class WriteOptions:
         True shows a bar on a terminal. A function is called with a :class:`WriteProgress` after
         each block, in the caller's thread.
     verify : bool
-        Whether everything that was written in chunks is read back and compared.
+        Whether everything that was written is read back and compared.
+    provenance : Provenance, optional
+        Origin of what is written, for the record in the file.
+    resume : bool
+        Whether the write goes on where an earlier run of the same write was killed, and is kept
+        for a later run when it is interrupted.
+    source_facts : callable, optional
+        Return facts on all data, such as size and time of their files, by which an earlier run of
+        the same write is recognised. By default each dataset is asked for its own files.
 
     Raises
     ------
@@ -81,6 +93,9 @@ class WriteOptions:
     workers: int | None = None
     progress: bool | ProgressCallback | None = attrs.field(default=None, validator=_check_progress)
     verify: bool = False
+    provenance: Provenance | None = None
+    resume: bool = False
+    source_facts: Callable[[], Mapping[str, str]] | None = None
 
     @contextmanager
     def reporting(self) -> Iterator[ProgressCallback | None]:
@@ -115,6 +130,9 @@ def filled_at_the_end(
     options: WriteOptions,
     find_source: Callable[[Any], Source | None] = source_of,
     records: Mapping[str, Any] | None = None,
+    recorder: Recorder | None = None,
+    *,
+    resumption: Resumption,
 ) -> Iterator[None]:
     """Let an IO object only declare the datasets it writes in the block, and fill them at its end.
 
@@ -128,13 +146,21 @@ def filled_at_the_end(
         Return the source of data, or None for data that hdmf writes itself.
     records : mapping, optional
         Detached data by the id of their object.
+    recorder : Recorder, optional
+        Writes the record of the file; by default that of a new write.
+    resumption : Resumption
+        May complete the file of an earlier run instead.
     """
     configuration = options.configuration
     if configuration is None:
         configuration = BackendConfiguration(backend=storage.name)
     planned: list[PlannedDataset] = []
+    given: dict[str, Any] = {}
+    recorder = recorder or Recorder(
+        storage, options.provenance or Provenance(), root_of(io), checks=options.verify
+    )
 
-    def declare(root: GroupBuilder) -> None:
+    def declare(root: GroupBuilder) -> bool:
         reattach(root, records or {})
         planned.extend(
             plan_datasets(
@@ -145,11 +171,26 @@ def filled_at_the_end(
                 find_source=find_source,
             )
         )
-        _declare(root, planned, storage, io, configuration.compression)
+        given.update((name, each.data) for name, each in dataset_builders(root))
+        is_new = not resumption.adopts(planned, root, io.get_written)
+        if is_new:
+            _declare(root, planned, storage, io.get_written, configuration.compression)
+        else:  # these stay as the earlier run wrote them
+            for name in VOLATILE:
+                given.pop(name, None)
+        recorder.declare(root)
+        return is_new
 
     io.before_writing = declare
-    yield
-    fill_planned(planned, storage, root_of(io), options, Budget.of(configuration.buffer_gb))
+    try:
+        yield
+        budget = Budget.of(configuration.buffer_gb)
+        with resumption.root(root_of(io)) as root:
+            hashes = fill_planned(planned, storage, root, options, budget, resumption)
+            recorder.write(root, hashes, given)
+    finally:
+        # The function refers to the files of the sources, and the IO object to itself.
+        io.before_writing = None
 
 
 def fill_planned(
@@ -158,8 +199,9 @@ def fill_planned(
     root: Any,
     options: WriteOptions,
     budget: Budget,
-) -> None:
-    """Fill declared datasets, and verify them if asked.
+    resumption: Resumption,
+) -> dict[str, DatasetHash]:
+    """Fill declared datasets, verify them if asked, and return the hashes of their values.
 
     Parameters
     ----------
@@ -169,36 +211,53 @@ def fill_planned(
         Open root group of the file.
     options : WriteOptions
     budget : Budget
+    resumption : Resumption
+        Commits the chunks, and knows those that an earlier run committed.
     """
-    verification = Verification() if options.verify else None
     growing = storage.single_file(root)
     with (
         options.reporting() as report,
         Flusher(growing, is_needed=options.num_workers > 0) as flusher,
     ):
         tools = SinkTools(scratch=Scratch(), flusher=flusher)
-        tasks = [FillTask(each, storage.sink(root, each.configuration, tools)) for each in planned]
-        fill(
-            tasks,
-            workers=options.num_workers,
-            budget=budget.num_bytes,
-            counter=ProgressCounter(planned, report),
-            verification=verification,
-        )
-    if verification is not None:
-        verification.check({task.planned.location: task.sink for task in tasks})
+        tasks = [_task(each, storage, root, tools, options) for each in planned]
+        with resumption.committing(root, tasks, ProgressCounter(planned, report)) as counter:
+            fill(tasks, workers=options.num_workers, budget=budget.num_bytes, counter=counter)
+    digests = {task.planned.location: digests_of(task) for task in tasks}
+    if options.verify:
+        stored = {location: storage.stored_source(root[location]) for location in digests}
+        of_blocks = {location: each.hash(group_size=1) for location, each in digests.items()}
+        check_written(stored, of_blocks, Resources(workers=options.num_workers, budget=budget))
+    return {location: each.hash() for location, each in digests.items()}
+
+
+def _task(
+    planned: PlannedDataset, storage: Backend, root: Any, tools: SinkTools, options: WriteOptions
+) -> FillTask:
+    sink = storage.sink(root, planned.configuration, tools)
+    grid = BlockGrid.of(
+        planned.source.shape, planned.chunk_shape, sink.dtype, is_shuffled=sink.shuffles
+    )
+    sink.skips_zeros = planned.source.is_sparse or planned.source.skips_zeros
+    sink.digests = BlockDigests(grid, from_values=options.verify)
+    return FillTask(planned, sink)
+
+
+def digests_of(task: FillTask) -> BlockDigests:
+    """Return the hashes of the blocks of a task that are stored so far."""
+    assert task.sink.digests is not None
+    return task.sink.digests
 
 
 def _declare(
     root: GroupBuilder,
     planned: list[PlannedDataset],
     storage: Backend,
-    io: Any,
+    is_written: Callable[[DatasetBuilder], bool],
     compression: str | None,
 ) -> None:
     """Replace planned data by placeholders, and other lazy data by a new pass over them."""
     by_location = {each.location: each for each in planned}
-    is_written = io.get_written
     for location, builder in dataset_builders(root):
         if not is_written(builder):
             storage.check(location, builder)

@@ -21,6 +21,7 @@ def write_nwbfile(
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
     verify: bool = False,
+    resume: bool = False,
 ) -> Path:
     """Write any ``NWBFile`` to a new file, which appears only when it is complete.
 
@@ -45,6 +46,10 @@ def write_nwbfile(
     verify : bool
         Whether everything that was written in chunks is read back and compared before the file
         appears.
+    resume : bool
+        Whether the write goes on where an earlier run of the same write was killed. Without it, or
+        where source or plan differ, everything is written from the start. If this run is
+        interrupted, what it wrote is kept for a later run.
 
     Returns
     -------
@@ -68,6 +73,7 @@ def write_nwbfile(
         workers=workers,
         progress=progress,
         verify=verify,
+        resume=resume,
     )
     with target(path, how) as place:
         complete_tables_without_masks(nwbfile)

@@ -34,13 +34,22 @@ def test_help_and_version(run):
     for arguments in ([], ["--help"], ["-h"]):
         told = run(*arguments)
         assert told.code == 0
-        for command in ("convert", "demo", "detect", "formats", "inspect", "metadata", "repack"):
+        for command in (
+            "clean",
+            "convert",
+            "demo",
+            "detect",
+            "formats",
+            "inspect",
+            "metadata",
+            "repack",
+        ):
             assert f"  {command}" in told.out
     assert run("--version").out == f"nwb-ophys, version {nwb_ophys.__version__}\n"
 
 
 @pytest.mark.parametrize(
-    "command", ["convert", "demo", "detect", "formats", "inspect", "metadata", "repack"]
+    "command", ["clean", "convert", "demo", "detect", "formats", "inspect", "metadata", "repack"]
 )
 def test_help_of_each_command(run, command):
     told = run(command, "--help")
@@ -193,3 +202,26 @@ def test_demo_replaces_only_what_is_its_own(run, tmp_path):
     (folder / "mine.txt").write_text("precious")
     assert run("demo", folder, "--overwrite").code == 0
     assert (folder / "mine.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["movie_00001.tif", "suite2p/plane0/F.npy", "session.nwb"])
+def test_demo_never_replaces_files_of_a_user(run, tmp_path, name):
+    """Fault: the demo deleted a Suite2p folder of the user."""
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    told = run("demo", tmp_path, "--overwrite")
+    assert told.is_mistake("It is left as it is")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_interrupted_demo_leaves_nothing(run, tmp_path, monkeypatch):
+    from nwb_ophys.cli import demo_recording
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo_recording, "open_recording", interrupt)
+    told = run("demo", tmp_path / "demo")
+    assert (told.code, told.err) == (130, "Interrupted. No incomplete file was left.\n")
+    assert list(tmp_path.iterdir()) == []

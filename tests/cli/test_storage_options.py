@@ -126,9 +126,9 @@ def test_workers_and_verify_are_handed_on(run, raw, command, monkeypatch):
 
     handed = []
 
-    def fill(tasks, *, workers, verification, **options):
-        handed.append((workers, verification is not None))
-        right(tasks, workers=workers, verification=verification, **options)
+    def fill(tasks, *, workers, **options):
+        handed.append((workers, all(task.sink.digests.from_values for task in tasks)))
+        right(tasks, workers=workers, **options)
 
     assert run("convert", *MOVIE_OF, "-o", "made.nwb").code == 0
     right = write.fill

@@ -36,6 +36,18 @@ def _expected(defaults, given):
     }
 
 
+def _without_none_in_lists(value, is_in_list=False):
+    if isinstance(value, dict):
+        return {
+            key: _without_none_in_lists(item, is_in_list)
+            for key, item in value.items()
+            if not (is_in_list and item is None)
+        }
+    if isinstance(value, list):
+        return [_without_none_in_lists(item, True) for item in value if item is not None]
+    return value
+
+
 def _stated(value):
     if isinstance(value, dict):
         return {key: _stated(item) for key, item in value.items() if item is not None}
@@ -54,13 +66,22 @@ def _types(value):
     return {type(one) for one in _dicts_within(value)}
 
 
-@given(DICTS, DICTS)
+@given(DICTS, DICTS.map(_without_none_in_lists))
 def test_merge_is_the_callers_over_the_defaults(defaults, stated):
     before = copy.deepcopy((defaults, stated))
     merged = merge_metadata(defaults, stated)
     assert merged == _expected(defaults, stated)
     assert (defaults, stated) == before
     assert _types(merged) == {DeepDict}
+
+
+@given(st.lists(LEAVES, max_size=4), st.lists(LEAVES, max_size=4))
+def test_none_in_a_list_is_the_default_at_its_place(defaults, stated):
+    merged = merge_metadata({"a": defaults}, {"a": stated})["a"]
+    padded = defaults + [None] * len(stated)
+    assert merged == [
+        one if one is not None else default for one, default in zip(stated, padded, strict=False)
+    ]
 
 
 @given(DICTS, DICTS)

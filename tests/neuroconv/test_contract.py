@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
-import numpy as np
 import pytest
 from neuroconv.tools.testing.data_interface_mixins import (
     ImagingExtractorInterfaceTestMixin,
@@ -50,11 +48,6 @@ REAL: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-# Recordings with measured times; roiextractors reads the rate from these, and the header states the
-# rate that was set: 32.7454 Hz, not 32.7485 Hz, and 15 Hz, not 14.9 Hz.
-MEASURED = ("scanimage", "miniscope")
-
-
 class _OfEveryInterface:
     """Attributes and steps that the mixins need, for one format."""
 
@@ -92,15 +85,6 @@ class _OfEveryInterface:
     def closed_afterwards(self) -> Iterator[None]:
         yield
         _close(self.__dict__.pop("interface", None))
-
-    def check_read_nwb(self, nwbfile_path: str) -> None:
-        if self.real not in MEASURED:
-            super().check_read_nwb(nwbfile_path=nwbfile_path)
-            return
-        extractor = self.interface.imaging_extractor
-        rate = 1 / np.median(np.diff(self.interface.get_timestamps()))
-        with mock.patch.object(extractor, "get_sampling_frequency", return_value=rate):
-            super().check_read_nwb(nwbfile_path=nwbfile_path)
 
     def check_extracted_metadata(self, metadata: Any) -> None:
         assert metadata["Ophys"]["Device"]

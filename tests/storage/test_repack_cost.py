@@ -60,7 +60,8 @@ def _peak(source, target, backend, is_contiguous):
 def test_memory_does_not_grow_with_the_recording(tmp_path, backend, chunks):
     values = np.ones((4_000, 64, 64), "i2")
     peaks = []
-    for number in (800, 800, 4_000):  # the first also imports
+    # The first also imports; how many blocks are in flight depends on the threads, too.
+    for number in (800, 800, 800, 4_000):
         source = series(tmp_path / f"{number}.nwb", values[:number], chunks=chunks)
         peaks.append(_peak(source, tmp_path / f"{len(peaks)}", backend, chunks is None))
-    assert peaks[2] < peaks[1] * 1.3
+    assert peaks[3] < max(peaks[1:3]) * 1.3

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import zarr
 
+_RECORD = "/scratch/nwb_ophys_record"
 _SPEC = ("specifications", ".specloc")
 
 
@@ -108,12 +109,22 @@ def _zarr_facts(root):
 
 
 def differences(one, other) -> list[str]:
-    """Return the locations at which two files differ, with both objects."""
+    """Return the locations at which two files differ, with both objects.
+
+    The other file may have a record of its own writing, in ``scratch``.
+    """
+    own = {place for place in {*other} - {*one} if place.startswith(_RECORD)}
+    if own and "/scratch" not in one and set(_below_scratch(other)) == own:
+        own.add("/scratch")
     return [
         f"{place}: {_short(one.get(place), other.get(place))}"
-        for place in sorted({*one, *other})
+        for place in sorted({*one, *other} - own)
         if one.get(place) != other.get(place)
     ]
+
+
+def _below_scratch(facts):
+    return [place for place in facts if place.startswith("/scratch/")]
 
 
 def _short(one, other):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.filetypes.frames.values import first_value
 from nwb_ophys.metadata import CommonFacts
 
@@ -51,6 +51,6 @@ class FrameFacts:
 def _parsed(value: bytes) -> Any:
     text = value.decode("utf-8", "replace")
     try:
-        return json.loads(text)
+        return parse_source_json(text)
     except ValueError:
         return text

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from nwb_ophys.documents import parse_source_json
 
 _LONGEST = 1 << 24
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)? ?([+-]\d\d):?(\d\d)?")
@@ -26,7 +27,7 @@ def read_json(file: BinaryIO, length: int) -> dict[str, Any] | None:
 def parse_json(text: bytes) -> dict[str, Any] | None:
     """Return the JSON object of a text; None if it is damaged or another JSON value."""
     try:
-        found = json.loads(text.rstrip(b"\0").decode("utf-8", "replace"))
+        found = parse_source_json(text.rstrip(b"\0"))
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError, as_sentence
 from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.filetypes.matlab.variables import (
     ForeignObject,
     MatlabFile,
@@ -23,6 +24,7 @@ from nwb_ophys.filetypes.matlab.variables import (
     SparseColumns,
 )
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.trial import is_tried_damaged
 
 # Fields by name, with the shape where it is known without reading the values.
 Fields = dict[str, tuple[int, ...] | None]
@@ -58,14 +60,14 @@ def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
         return None
     try:
         if h5py.is_hdf5(path):
-            return _hdf5_outline(path)
+            return None if is_tried_damaged(path) else _hdf5_outline(path)
         return _level5_outline(path)
     except (OSError, RuntimeError, KeyError, ValueError, struct.error, zlib.error):
         return None
 
 
 def _hdf5_outline(path: Path) -> dict[str, Fields]:
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         # Groups named # hold variables that others refer to, possibly very many.
         names = [name for name in file if not name.startswith("#")][:_MOST_VARIABLES]
         outline = {ROOT: _fields(file, names)}
@@ -133,7 +135,10 @@ def read_matlab_objects(path: Path) -> dict[str, str]:
     if path.suffix.lower() != ".mat" or not path.is_file():
         return {}
     try:
-        found = _hdf5_objects(path) if h5py.is_hdf5(path) else _level5_objects(path)
+        if h5py.is_hdf5(path):
+            found = {} if is_tried_damaged(path) else _hdf5_objects(path)
+        else:
+            found = _level5_objects(path)
     except (OSError, RuntimeError, KeyError, ValueError, struct.error, zlib.error):
         return {}
     return {name: kind for name, kind in found.items() if kind not in _OWN_CLASSES}
@@ -141,7 +146,7 @@ def read_matlab_objects(path: Path) -> dict[str, str]:
 
 def _hdf5_objects(path: Path) -> dict[str, str]:
     found = {}
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         for name in [name for name in file if not name.startswith("#")][:_MOST_VARIABLES]:
             attributes = file[name].attrs
             if int(attributes.get("MATLAB_object_decode", 0)) == 3:

@@ -16,7 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, as_sentence
+from nwb_ophys.filetypes.hdf5 import check_complete, open_hdf5
+from nwb_ophys.filetypes.hdf5_claims import check_stored
+from nwb_ophys.filetypes.matlab.claims import check_level5
 from nwb_ophys.optional import require_package
+from nwb_ophys.outside import check_file
+from nwb_ophys.trial import try_hdf5
 
 
 class StoredArray:
@@ -197,8 +202,10 @@ class MatlabFile:
         try:
             if path.is_dir():
                 raise OSError("it is a folder.")
+            check_file(path)
             if h5py.is_hdf5(path):
-                self._file = h5py.File(path, "r")
+                try_hdf5(path)
+                self._file = open_hdf5(path)
                 self.variables = MatlabStruct(self._file)
             else:
                 self.variables = MatlabStruct(_load_level5(path, extra, names))
@@ -212,12 +219,14 @@ class MatlabFile:
 
 
 def _load_level5(path: Path, extra: str, names: Sequence[str] | None) -> dict[str, Any]:
+    check_file(path)
     with path.open("rb") as file:
         head = file.read(128)
     if not head.startswith(b"MATLAB") or head[126:128] not in (b"IM", b"MI"):
         raise CorruptSourceError(
             f"'{path}' is not a whole MATLAB file: it has neither MATLAB's header nor HDF5's."
         )
+    check_level5(path, names)
     reader = require_package("scipy.io", extra)
     try:
         return dict(reader.loadmat(path, variable_names=names))
@@ -271,7 +280,7 @@ def _elements_of(stored: Any) -> list[Any] | None:
 
 
 def _referred(dataset: h5py.Dataset) -> list[Any]:
-    return [dataset.file[reference] for reference in np.ravel(dataset[()])]
+    return [dataset.file[reference] for reference in np.ravel(check_stored(dataset)[()])]
 
 
 def _as_struct(stored: Any) -> MatlabStruct:
@@ -288,7 +297,9 @@ def _rows_of_text(stored: Any) -> list[str]:
         return [str(row) for row in stored.reshape(-1)]
     if not isinstance(stored, h5py.Dataset) or "MATLAB_empty" in stored.attrs:
         return []
-    codes = np.atleast_2d(stored[()]).T if stored.dtype.kind == "u" else np.zeros((0, 0))
+    codes = (
+        np.atleast_2d(check_stored(stored)[()]).T if stored.dtype.kind == "u" else np.zeros((0, 0))
+    )
     return ["".join(chr(code) for code in row) for row in codes]
 
 
@@ -300,10 +311,13 @@ def _class_of(stored: Any) -> str:
 
 
 def _value_of_hdf5(stored: h5py.Group | h5py.Dataset) -> Any:
+    check_stored(stored)
     kind = stored.attrs.get("MATLAB_class", b"")
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
     if "MATLAB_object_decode" in stored.attrs and int(stored.attrs["MATLAB_object_decode"]) == 3:
         return ForeignObject(kind)
+    if isinstance(stored, h5py.Dataset):
+        check_complete(stored)
     if isinstance(stored, h5py.Group):
         rows = stored.attrs.get("MATLAB_sparse")
         return MatlabStruct(stored) if rows is None else _sparse(stored, int(rows))
@@ -317,8 +331,8 @@ def _value_of_hdf5(stored: h5py.Group | h5py.Dataset) -> Any:
 
 
 def _sparse(group: h5py.Group, num_rows: int) -> SparseColumns:
-    bounds = np.ravel(group["jc"][()]).astype(np.int64)
+    bounds = np.ravel(check_stored(group["jc"])[()]).astype(np.int64)
     # A matrix without weights lacks these datasets.
-    rows = np.ravel(group["ir"][()]) if "ir" in group else np.zeros(0)
-    weights = np.ravel(group["data"][()]) if "data" in group else np.zeros(0)
+    rows = np.ravel(check_stored(group["ir"])[()]) if "ir" in group else np.zeros(0)
+    weights = np.ravel(check_stored(group["data"])[()]) if "data" in group else np.zeros(0)
     return SparseColumns(weights, rows.astype(np.int64), bounds, (num_rows, len(bounds) - 1))

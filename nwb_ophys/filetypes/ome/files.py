@@ -20,6 +20,7 @@ from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_later_tiff, insp
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.table import read_page_table
+from nwb_ophys.outside import check_file, named_file
 
 # Page of a plane that a truncated file lacks; -1 is a plane without a page.
 _LOST = -2
@@ -102,7 +103,7 @@ def read_ome(path: Path) -> OmeRecording:
     document = _document(path)
     uuid = document.uuid
     if document.metadata_file is not None:
-        other = path.parent / document.metadata_file
+        other = named_file(path, document.metadata_file)
         if not other.is_file():
             raise SourceNotFoundError(
                 f"'{path}' refers to the metadata in '{other.name}', which is missing; copy that "
@@ -189,6 +190,7 @@ def _document(path: Path, is_tiff: bool = True) -> OmeDocument:
 
 @functools.lru_cache(maxsize=2)
 def _read_cached(path: Path, is_tiff: bool, size: int, changed: int) -> OmeDocument:
+    check_file(path)
     text = _text(path) if is_tiff else path.read_text(encoding="utf-8", errors="replace")
     return parse_ome_xml(path, text)
 
@@ -215,7 +217,7 @@ def _find_files(path: Path, document: OmeDocument, uuid: str | None) -> dict[str
     missing = []
     renamed: dict[str, Path] | None = None
     for key, block in blocks.items():
-        named = path.parent / block.file_name if block.file_name else None
+        named = named_file(path, block.file_name) if block.file_name else None
         if named is not None and named.is_file():
             found[key] = named
         elif not key or (block.uuid is not None and block.uuid == uuid):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from math import prod
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, shown
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.ome.model import (
     LENGTHS,
@@ -21,9 +21,11 @@ from nwb_ophys.filetypes.ome.model import (
     OmeImage,
     OmeInstrument,
 )
+from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
 from nwb_ophys.metadata import possible_number
 
-Element = ElementTree.Element
+MAX_CHANNELS, MAX_PLANES = 4096, 8_000_000
+"""Sizes of an image, for which memory is needed before its pages are counted."""
 
 
 def parse_ome_xml(path: Path, text: str) -> OmeDocument:
@@ -45,9 +47,8 @@ def parse_ome_xml(path: Path, text: str) -> OmeDocument:
         If the text is not OME-XML, or lacks the sizes or the order of an image.
     """
     try:
-        # Bytes, since the parser refuses a str that declares its encoding.
-        root = ElementTree.fromstring(text.strip().rstrip("\0").encode())
-    except ElementTree.ParseError as error:
+        root = parse_xml(text.strip().rstrip("\0"))
+    except XmlError as error:
         raise CorruptSourceError(
             f"'{path}': its OME-XML cannot be parsed ({error}); {COPY_AGAIN}."
         ) from error
@@ -95,8 +96,8 @@ def _quantity(
     return None if value is None or factor is None else value * factor
 
 
-def _image(path: Path, element: Element, instruments: Mapping[str | None, Element]) -> OmeImage:
-    pixels = _child(element, "Pixels")
+def _pixels_of(path: Path, pixels: Element | None) -> tuple[Element, dict[str, int], str]:
+    """Return the element with its sizes and the order of its planes, which are checked."""
     try:
         if pixels is None:
             raise KeyError("Pixels")
@@ -111,6 +112,17 @@ def _image(path: Path, element: Element, instruments: Mapping[str | None, Elemen
             f"'{path}': its OME-XML has the order XY{order} and the sizes {sizes}; the order must "
             "have X, Y, C, Z and T once each, and sizes must be at least 1."
         )
+    if prod(sizes[axis] for axis in "CZT") > MAX_PLANES or sizes["C"] > MAX_CHANNELS:
+        raise CorruptSourceError(
+            f"'{path}': its OME-XML claims the sizes {shown(sizes)}, but a recording has at most "
+            f"{MAX_CHANNELS:,} channels and {MAX_PLANES:,} planes in all; correct the OME-XML, or "
+            "read it as a plain TIFF stack."
+        )
+    return pixels, sizes, order
+
+
+def _image(path: Path, element: Element, instruments: Mapping[str | None, Element]) -> OmeImage:
+    pixels, sizes, order = _pixels_of(path, _child(element, "Pixels"))
     instrument = instruments.get(_reference(element, "InstrumentRef"))
     channels = [_channel(each, instrument) for each in _children(pixels, "Channel")]
     channels += [OmeChannel()] * (sizes["C"] - len(channels))
@@ -235,11 +247,13 @@ class _Planes:
 
     def __init__(self, sizes: Mapping[str, int], elements: list[Element]) -> None:
         shape = (sizes["C"], sizes["T"], sizes["Z"])
-        self.delta_t, self.exposure = np.full(shape, np.nan), np.full(shape, np.nan)
+        # Without elements, the arrays take no memory.
+        empty = np.broadcast_to(np.nan, shape)
+        self.delta_t, self.exposure = (empty.copy() if elements else empty for _ in range(2))
         self.stage: tuple[float, float, float] | None = None
         for element in elements:
             place = tuple(int(_number(element, f"The{axis}") or 0) for axis in "CTZ")
-            if any(index >= size for index, size in zip(place, shape, strict=True)):
+            if any(not 0 <= index < size for index, size in zip(place, shape, strict=True)):
                 continue  # the image has no such plane
             for name, values in (("DeltaT", self.delta_t), ("ExposureTime", self.exposure)):
                 seconds = _quantity(element, name, TIMES, "s")

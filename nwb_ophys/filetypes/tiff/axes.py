@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from math import prod
-from xml.etree import ElementTree
 
 import attrs
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.filetypes.tiff.imagej import IMAGEJ_MARK, imagej_values
 from nwb_ophys.filetypes.tiff.table import PageTable
+from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
 
 OME_MARK, SHAPED_MARK = "<OME", '"shape":'
 
@@ -68,6 +68,9 @@ def read_stated_axes(table: PageTable) -> StatedAxes:
     return StatedAxes()
 
 
+_MOST_DIGITS = 19
+
+
 def _stated(kind: str, sizes: Mapping[str, int], order: Sequence[str]) -> StatedAxes:
     """Return the axes in the given order, without axes of length 1."""
     axes = "".join(axis for axis in order if sizes[axis] > 1)
@@ -81,7 +84,7 @@ def _imagej_axes(description: str, num_pages: int) -> StatedAxes:
 
     def number(key: str) -> int:
         text = values.get(key, "1")
-        return max(int(text), 1) if text.isdigit() else 1
+        return max(int(text), 1) if text.isdigit() and len(text) < _MOST_DIGITS else 1
 
     sizes = {"C": number("channels"), "Z": number("slices"), "T": number("frames")}
     # A plain stack has "slices" too, which may mean time or depth; only a hyperstack is clear.
@@ -98,7 +101,7 @@ def _imagej_axes(description: str, num_pages: int) -> StatedAxes:
 def _shaped_axes(description: str, table: PageTable) -> StatedAxes:
     """Parse the JSON that tifffile writes: the shape of the array and possibly its axes."""
     try:
-        values = json.loads(description)
+        values = parse_source_json(description)
         shape = [int(size) for size in values["shape"]]
     except (ValueError, TypeError):
         return StatedAxes()
@@ -133,8 +136,8 @@ def _shaped_axes(description: str, table: PageTable) -> StatedAxes:
 def _ome_axes(description: str, num_pages: int) -> StatedAxes:
     """Parse OME-XML; its axes are reliable only if the pages lie in the stated order."""
     try:
-        root = ElementTree.fromstring(description.strip())
-    except ElementTree.ParseError as error:
+        root = parse_xml(description.strip())
+    except XmlError as error:
         return StatedAxes(kind="OME", unclear=f"its OME-XML cannot be parsed ({error})")
     all_pixels = [element for element in root.iter() if _local_name(element) == "Pixels"]
     if len(all_pixels) != 1:
@@ -169,7 +172,7 @@ def _ome_axes(description: str, num_pages: int) -> StatedAxes:
     )
 
 
-def _check_plane_order(pixels: ElementTree.Element, sizes: Mapping[str, int], order: str) -> str:
+def _check_plane_order(pixels: Element, sizes: Mapping[str, int], order: str) -> str:
     """Return how the pages deviate from the stated order; empty if they follow it."""
     strides = {axis: prod(sizes[a] for a in order[i + 1 :]) for i, axis in enumerate(order)}
     for element in pixels:
@@ -183,6 +186,6 @@ def _check_plane_order(pixels: ElementTree.Element, sizes: Mapping[str, int], or
     return ""
 
 
-def _local_name(element: ElementTree.Element) -> str:
+def _local_name(element: Element) -> str:
     """Return the name of an XML element without its namespace."""
     return element.tag.rpartition("}")[2]

@@ -16,6 +16,7 @@ from nwb_ophys.extractors.ranges import check_range
 from nwb_ophys.filetypes.tiff.imagej import calibration_of_tiffs
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
+from nwb_ophys.timing import rate_of_times
 
 
 class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -136,7 +137,22 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         return self._num_samples
 
     def get_sampling_frequency(self) -> float:
-        """Return the number of samples per second, in Hz.
+        """Return the number of samples per second in Hz, measured where the files state times.
+
+        Raises
+        ------
+        SourceArgumentError
+            For a single sample without a stated rate.
+        """
+        return rate_of_times(self._all_times, self.get_nominal_rate())
+
+    @functools.cached_property
+    def _all_times(self) -> npt.NDArray[np.float64] | None:
+        """Times of all samples, if the files state them; reading them may take long."""
+        return self.get_native_timestamps()
+
+    def get_nominal_rate(self) -> float:
+        """Return the number of samples per second in Hz that the headers state.
 
         Raises
         ------

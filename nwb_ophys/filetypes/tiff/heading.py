@@ -11,6 +11,7 @@ from typing import BinaryIO
 import attrs
 
 from nwb_ophys.filetypes.tiff.pages import IMAGE_DESCRIPTION
+from nwb_ophys.outside import check_file
 
 MAKE, MODEL, SOFTWARE = 271, 272, 305
 _TEXT_TYPES = (1, 2)  # BYTE, which some use for text, and ASCII
@@ -79,6 +80,7 @@ def read_tiff_heading(path: Path) -> TiffHeading | None:
         A TIFF 6.0 or BigTIFF file, of which a few blocks are read.
     """
     try:
+        check_file(path)
         with path.open("rb") as file:
             return _read(file)
     except (OSError, struct.error, ValueError):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, closed_file
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_later_tiff
+from nwb_ophys.filetypes.tiff.embedded import check_embedded_sizes
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.truncation import nothing_complete
 from nwb_ophys.memory import release_map
@@ -155,6 +156,7 @@ class TiffPageReader:
         table = self.sources[file].table
         with self._tiffs.lend(file) as tiff:
             try:
+                check_embedded_sizes(tiff, pages, table.compression)
                 if table.is_uniform:
                     out[...] = tiff.asarray(key=pages.tolist()).reshape(out.shape)
                 else:
@@ -208,12 +210,19 @@ class ManyTiffsReader(TiffPageReader):
         Number of pages of each file that are counted.
     allow_truncated : bool
         Whether files may be truncated after these pages.
+    check : callable, optional
+        Takes each file before its pages are read, and raises if it is not the one of its name.
     """
 
     def __init__(
-        self, paths: Sequence[Path], num_pages: Sequence[int], *, allow_truncated: bool = False
+        self,
+        paths: Sequence[Path],
+        num_pages: Sequence[int],
+        *,
+        allow_truncated: bool = False,
+        check: Callable[[TiffSource], None] | None = None,
     ) -> None:
-        sources = _LazySources(paths, num_pages, allow_truncated)
+        sources = _LazySources(paths, num_pages, allow_truncated, check)
         sources[len(sources) - 1]
         self._paths = list(paths)
         self._begin(sources, num_pages)
@@ -289,8 +298,13 @@ class _LazySources(Sequence[TiffSource]):
     """Files that are checked on access; may be used from several threads at once."""
 
     def __init__(
-        self, paths: Sequence[Path], num_pages: Sequence[int], allow_truncated: bool
+        self,
+        paths: Sequence[Path],
+        num_pages: Sequence[int],
+        allow_truncated: bool,
+        check: Callable[[TiffSource], None] | None,
     ) -> None:
+        self._check = check
         self._allow_truncated = allow_truncated
         self._paths = paths
         self._num_pages = num_pages
@@ -311,6 +325,8 @@ class _LazySources(Sequence[TiffSource]):
             )
         if index:
             check_alike(self._first, source)
+        if self._check is not None:
+            self._check(source)
         return source
 
     def __len__(self) -> int:

@@ -21,8 +21,11 @@ from nwb_ophys.filetypes.tiff.pages import (
     read_chain,
 )
 from nwb_ophys.filetypes.truncation import nothing_complete
+from nwb_ophys.filetypes.xml import MAX_TREE_BYTES
+from nwb_ophys.outside import check_file
 
 NUMBER_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
+_HEADING_BYTES = 1024
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -59,6 +62,8 @@ class PageTable:
         Smallest number of pages that the file lacks; these and all later pages are left out.
     loss : str
         Evidence that the file is truncated; empty if it is complete.
+    heading : bytes
+        Beginning of the first ImageDescription.
     """
 
     path: Path
@@ -78,6 +83,7 @@ class PageTable:
     lost_directory: int = 0
     num_lost: int = 0
     loss: str = ""
+    heading: bytes = attrs.field(default=b"", repr=False)
 
     @property
     def is_truncated(self) -> bool:
@@ -107,6 +113,10 @@ class PageTable:
         """Return the ImageDescription of one page as text; negative pages count from the end."""
         (text,) = self.read_descriptions(np.array([page % self.num_pages], np.int64))
         return text.rstrip(b"\x00").decode("utf-8", errors="replace")
+
+
+_MOST_SEGMENTS = 1 << 22
+_MOST_PIXELS = 1 << 30
 
 
 @attrs.frozen(eq=False)
@@ -144,12 +154,16 @@ def read_page_table(path: Path) -> PageTable:
     SourceError
         If pages differ in shape, dtype or compression; the message names the first such page.
     """
+    check_file(path)
     with path.open("rb", buffering=0) as file:
         file_size = os.fstat(file.fileno()).st_size
         chain = read_chain(file, path, file_size)
         scalars = {code: chain.scalars(code) for code in (*tag.SHAPE_TAGS, *tag.CODING_TAGS)}
         page_sizes = _page_sizes(scalars)
         segments = _read_segments(file, chain, page_sizes, file_size)
+        description = chain.columns.get(tag.IMAGE_DESCRIPTION, None)
+        places = _description_places(path, description, chain, file_size)
+        heading = _read_heading(file, places)
     num_complete, loss = _complete_pages(path, file_size, chain, segments, page_sizes)
     num_lost = max(chain.num_pages + bool(chain.problem) - num_complete, 0)
     scalars = {code: values[:num_complete] for code, values in scalars.items()}
@@ -157,9 +171,8 @@ def read_page_table(path: Path) -> PageTable:
     for code, name in tag.SHAPE_TAGS.items():
         _check_equal(path, scalars[code], name)
     first = {code: int(values[0]) for code, values in scalars.items()}
-    description = chain.columns.get(tag.IMAGE_DESCRIPTION, None)
-    places = _description_places(description, chain, file_size)
     dtype = _pixel_dtype(first, chain.structure)
+    _check_claim(path, first, segments)
     return PageTable(
         path=path,
         file_size=file_size,
@@ -178,7 +191,50 @@ def read_page_table(path: Path) -> PageTable:
         lost_directory=chain.lost_directory,
         num_lost=num_lost,
         loss=loss,
+        heading=heading,
     )
+
+
+# Bytes of pixels that a byte of compressed data can hold at most.
+_LZW, _PACKBITS, _DEFLATE, _OLD_DEFLATE = 5, 32773, 8, 32946
+_MOST_DENSE = {_LZW: 2800, _PACKBITS: 128, _DEFLATE: 1100, _OLD_DEFLATE: 1100}
+_DENSEST = 40_000
+_LARGE_PAGE = 1 << 26
+
+
+def _check_claim(path: Path, first: dict[int, int], segments: _Segments) -> None:
+    """Refuse pages or tiles that are far larger than the file has bytes for."""
+    bits = first[tag.BITS_PER_SAMPLE] * first[tag.SAMPLES_PER_PIXEL]
+    rows, columns = first[tag.IMAGE_LENGTH], first[tag.IMAGE_WIDTH]
+    claimed = rows * columns * bits // 8
+    if not 0 < rows <= _MOST_PIXELS or not 0 < columns <= _MOST_PIXELS:
+        raise CorruptSourceError(
+            f"'{path}' is damaged: its pages claim to have {rows} rows and {columns} columns. To "
+            f"repair it, {COPY_AGAIN}."
+        )
+    stored = int(segments.sizes.min())
+    held = stored * _MOST_DENSE.get(first[tag.COMPRESSION], _DENSEST)
+    if claimed > max(held, _LARGE_PAGE):
+        raise CorruptSourceError(
+            f"'{path}' is damaged: its pages claim to have {rows} rows and {columns} columns "
+            f"({claimed} bytes), but the file holds {stored} bytes of a page. To repair it, "
+            f"{COPY_AGAIN}."
+        )
+    tile = (first[tag.TILE_LENGTH], first[tag.TILE_WIDTH])
+    if tile[0] * tile[1] * bits // 8 > max(4 * claimed, _LARGE_PAGE):
+        raise CorruptSourceError(
+            f"'{path}' is damaged: its tiles claim to have {tile[0]} rows and {tile[1]} columns, "
+            f"but a page has {rows} and {columns}. To repair it, {COPY_AGAIN}."
+        )
+
+
+def _read_heading(file: BinaryIO, places: tuple[Integers, Integers]) -> bytes:
+    """Return the beginning of the first description while the file is open."""
+    offsets, sizes = places
+    if not len(offsets) or not sizes[0]:
+        return b""
+    file.seek(int(offsets[0]))
+    return file.read(min(int(sizes[0]), _HEADING_BYTES))
 
 
 def _is_direct(first: dict[int, int], scalars: dict[int, Integers], segments: _Segments) -> bool:
@@ -209,6 +265,7 @@ def _read_segments(
     is_tiled = tag.TILE_OFFSETS in chain.columns
     offsets = chain.columns.get(tag.TILE_OFFSETS if is_tiled else tag.STRIP_OFFSETS, absent)
     counts = chain.columns.get(tag.TILE_BYTE_COUNTS if is_tiled else tag.STRIP_BYTE_COUNTS, absent)
+    _check_num_segments(file, offsets, counts, file_size)
     starts = offsets.values.copy()
     sizes = np.where(counts.counts == 1, counts.values, 0)
     in_one_piece = (offsets.counts == 1) & (not is_tiled)
@@ -228,6 +285,22 @@ def _read_segments(
         in_one_piece[page] = is_gapless and not is_tiled and sizes[page] == page_sizes[page]
     ends[(offsets.counts == 0) | (starts < 0)] = -1
     return _Segments(starts=starts, sizes=sizes, ends=ends, in_one_piece=in_one_piece)
+
+
+def _check_num_segments(
+    file: BinaryIO, offsets: TagColumn, counts: TagColumn, file_size: int
+) -> None:
+    """Refuse more strips or tiles than the file has bytes for their positions."""
+    stated = np.maximum(offsets.counts, counts.counts)
+    stated = np.where(stated > 1, stated, 0)
+    # Each position has two bytes or more, and so has each size.
+    too_many = (stated > _MOST_SEGMENTS) | (np.cumsum(stated) * 4 > file_size)
+    if too_many.any():
+        page = int(np.argmax(too_many))
+        raise CorruptSourceError(
+            f"'{file.name}' is damaged: page {page} claims to have {int(stated[page])} strips or "
+            f"tiles, but the file has {file_size} bytes. To repair it, {COPY_AGAIN}."
+        )
 
 
 def _absent_column(num_pages: int) -> TagColumn:
@@ -304,7 +377,7 @@ def _check_equal(path: Path, values: Integers, name: str) -> None:
 
 
 def _description_places(
-    column: TagColumn | None, chain: DirectoryChain, file_size: int
+    path: Path, column: TagColumn | None, chain: DirectoryChain, file_size: int
 ) -> tuple[Integers, Integers]:
     """Return file positions and sizes of the ImageDescriptions."""
     if column is None:
@@ -312,7 +385,14 @@ def _description_places(
     # Texts that fit into the IFD itself are too short to be useful.
     is_external = column.counts > (8 if chain.structure.is_big else 4)
     is_external &= (column.values > 0) & (column.values <= file_size - column.counts)
-    return np.where(is_external, column.values, 0), np.where(is_external, column.counts, 0)
+    sizes = np.where(is_external, column.counts, 0)
+    if (sizes > MAX_TREE_BYTES).any():
+        page = int(np.argmax(sizes))
+        raise CorruptSourceError(
+            f"'{path}' is damaged: page {page} claims a description of {sizes[page]} bytes, "
+            f"but at most {MAX_TREE_BYTES >> 20} MB are read. To repair it, {COPY_AGAIN}."
+        )
+    return np.where(is_external, column.values, 0), sizes
 
 
 def _pixel_dtype(first: dict[int, int], structure: TiffStructure) -> np.dtype | None:

@@ -19,6 +19,7 @@ from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
 from nwb_ophys.formats.bruker.contents import LineScan
 from nwb_ophys.formats.bruker.layout import TIMES
+from nwb_ophys.formats.bruker.own_names import check_own_name
 from nwb_ophys.formats.bruker.reader import files_and_pages, open_prairie_recording
 
 # Lines of successive images follow each other if the gap differs from a line by less than this.
@@ -69,7 +70,9 @@ class BrukerLineScanExtractor(LineScanExtractor):
         self.channel, self.channel_name = list(self.line_scan.layout.channels.items())[channel]
         files, pages = files_and_pages(self.line_scan.layout, self.channel)
         folder = self.file_path.parent
-        self._reader = ManyTiffsReader([folder / name for name in files], list(files.values()))
+        self._reader = ManyTiffsReader(
+            [folder / name for name in files], list(files.values()), check=check_own_name
+        )
         first = dict(zip(files, self._reader.first_pages.tolist(), strict=False))
         self._pages = [first[name] + page for name, page in pages]
         self._period = _line_period(self.line_scan, self._reader.rows)

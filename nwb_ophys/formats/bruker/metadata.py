@@ -40,7 +40,7 @@ def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) ->
         "scan_line_rate": 1 / line_period if line_period else None,
         "comments": _series_text(recording),
     }
-    rate = extractor.get_sampling_frequency()
+    rate = extractor.get_nominal_rate()
     common = _common(extractor, recording, extractor.layout, plane_index, imaging_rate=rate)
     return _with_ophys(common, TwoPhotonSeries=[series])
 

@@ -21,7 +21,9 @@ from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
 from nwb_ophys.formats.bruker.contents import Contents, Section, contents_of
 from nwb_ophys.formats.bruker.layout import PrairieLayout
 from nwb_ophys.formats.bruker.lost_images import without_lost_images
+from nwb_ophys.formats.bruker.own_names import check_own_name
 from nwb_ophys.formats.bruker.xml import FrameFile, PrairieRecording, read_prairie_xml
+from nwb_ophys.outside import named_elsewhere
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -51,6 +53,9 @@ def open_prairie_recording(xml_path: Path, allow_truncated: bool = False) -> Con
     recording = _match_file_case(recording, present)
     frames = [frame for cycle in recording.cycles for frame in cycle.frames]
     named = {file.file_name for frame in frames for file in frame.files}
+    present |= {
+        name for name in named_elsewhere(xml_path, named) if (xml_path.parent / name).is_file()
+    }
     if allow_truncated:
         recording = without_lost_images(recording, present)
     contents = contents_of(recording, present, allow_truncated)
@@ -170,6 +175,7 @@ class BrukerTiffExtractor(TiffFramesExtractor):
             [path.parent / name for name in names],
             list(files.values()),
             allow_truncated=allow_truncated,
+            check=check_own_name,
         )
         if not section.name:  # other positions may have the other pages
             _warn_unused_pages(path, reader, list(files.values()))

@@ -13,12 +13,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
-from xml.etree import ElementTree
 
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.filetypes.xml import read_xml
+from nwb_ophys.filetypes.xml import iterate_xml, read_xml
 
 Settings = dict[tuple[str, ...], str]
 """Values by key and indices, such as ``("positionCurrent", "ZAxis", "0")``."""
@@ -188,7 +187,7 @@ def read_prairie_xml(path: Path) -> PrairieRecording:
     def parse(file: IO[bytes]) -> PrairieRecording:
         parser = _Parser(path)
         # Frame by frame, since the file of a long recording has hundreds of MB.
-        for event, element in ElementTree.iterparse(file, events=("start", "end")):
+        for event, element in iterate_xml(file):
             parser.handle(event, element)
         return parser.result()
 

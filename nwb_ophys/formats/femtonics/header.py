@@ -7,7 +7,6 @@ one dataset per channel (``Channel_0``). Metadata are attributes; texts are UTF-
 from __future__ import annotations
 
 import datetime
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,12 @@ import numpy as np
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
+from nwb_ophys.filetypes.hdf5 import open_hdf5
+from nwb_ophys.filetypes.hdf5_claims import check_stored
+from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
 from nwb_ophys.metadata import is_unset_clock, possible_number
 from nwb_ophys.paths import natural_order
+from nwb_ophys.trial import try_hdf5
 
 # Files contain both the micro sign and the Greek letter mu.
 _METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "\u00b5m": 1e-6, "\u03bcm": 1e-6, "nm": 1e-9}
@@ -153,8 +156,9 @@ def open_mesc(path: Path) -> h5py.File:
         When it is truncated, or is not an HDF5 file.
     """
     require_file(path, "a .mesc file")
+    try_hdf5(path)
     try:
-        return h5py.File(path, "r")
+        return open_hdf5(path)
     except OSError as error:
         raise unreadable_file(path, "a MESc file (HDF5)", error) from error
 
@@ -219,6 +223,7 @@ def _channels(group: h5py.Group, parameters: Any) -> tuple[Channel, ...]:
     for dataset in _numbered_names(group, "Channel_"):
         if not isinstance(group[dataset], h5py.Dataset):
             continue
+        check_stored(group[dataset])
         name = _text(group, f"{dataset}_Name") or dataset
         taken = {channel.name for channel in found}
         prefix = f"{dataset}_Conversion_"
@@ -301,12 +306,12 @@ def _position(group: h5py.Group) -> tuple[float, float, float] | None:
     return (x, y, z)
 
 
-def _parameters(group: h5py.Group) -> ElementTree.Element | None:
+def _parameters(group: h5py.Group) -> Element | None:
     value = _attribute(group, "MeasurementParamsXML")
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     try:
-        return ElementTree.fromstring(text) if isinstance(text, str) else None
-    except ElementTree.ParseError:
+        return parse_xml(text) if isinstance(text, str) else None
+    except XmlError:
         return None
 
 

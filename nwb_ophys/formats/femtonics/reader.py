@@ -19,6 +19,7 @@ from nwb_ophys.extractors.calibration import Calibration, checked_calibration
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.filetypes.hdf5 import check_complete
 from nwb_ophys.formats.femtonics.header import TIME_STEP, Channel, Unit, open_mesc, read_header
 
 
@@ -84,6 +85,7 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
         try:
             self._frames = self._file[self.channel.dataset]
             _check_shape(file_path, self._file[self.unit.session][self.unit.name], self._frames)
+            check_complete(self._frames, file_path)
         except BaseException:
             self._file.close()
             raise

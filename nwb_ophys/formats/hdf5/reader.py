@@ -18,9 +18,12 @@ from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.extractors.calibration import calibration_of_attributes
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
-from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+from nwb_ophys.filetypes.hdf5 import check_complete, read_hdf5_outline
+from nwb_ophys.filetypes.hdf5 import open_hdf5 as open_checked
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
+from nwb_ophys.trial import try_hdf5
 
 # Name that CaImAn gives to the dataset.
 USUAL_NAME = "mov"
@@ -183,8 +186,9 @@ def open_hdf5(path: Path) -> h5py.File:
     CorruptSourceError
         When it is truncated, or is not an HDF5 file.
     """
+    try_hdf5(path)
     try:
-        return h5py.File(path, "r")
+        return open_checked(path)
     except OSError as error:
         raise unreadable_file(path, "an HDF5 file", error) from error
 
@@ -303,6 +307,7 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         self._file = open_hdf5(movie.path)
         self._dataset = self._file[movie.name]
         _load_filters(self._dataset, movie)
+        check_complete(check_stored(self._dataset), movie.path)
         self.calibration = calibration_of_attributes(
             self._dataset.attrs,
             f"'{movie.name}' in '{movie.path}'",

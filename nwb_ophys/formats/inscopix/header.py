@@ -8,7 +8,6 @@ Checked against files that Inscopix's own package ``isx`` 2.1 writes and reads.
 from __future__ import annotations
 
 import datetime
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -20,9 +19,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.documents import parse_source_json
+from nwb_ophys.errors import CorruptSourceError, shown
 from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.outside import check_file
 
 MOVIE, CELL_SET = 0, 1
 
@@ -38,6 +39,8 @@ _KINDS = {
 }
 _FORMATS = {MOVIE: "inscopix", CELL_SET: "inscopix-cells"}
 _LENGTH_BYTES = 8
+# A header of a few samples or pixels may have no data beside it.
+_MOST_UNCHECKED = 10_000_000
 _EPOCH = datetime.datetime(1970, 1, 1)
 # Errors of arithmetic with a value of the JSON that is no number.
 _NOT_A_NUMBER = (
@@ -166,6 +169,7 @@ def other_kind(path: Path) -> str | None:
 def _read_json(path: Path) -> tuple[dict[str, Any], int] | None:
     """Return the JSON object at the end of a file, and the number of bytes before it."""
     try:
+        check_file(path)
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(size - _LENGTH_BYTES, 0))
@@ -180,7 +184,7 @@ def _read_json(path: Path) -> tuple[dict[str, Any], int] | None:
     if text[:1] != b"{" or text[-1:] != b"\0":
         return None
     try:
-        content = json.loads(text[:-1])
+        content = parse_source_json(text[:-1])
     except ValueError:
         return None
     return (content, begin) if isinstance(content, dict) else None
@@ -255,6 +259,13 @@ def _check(header: IsxdHeader) -> None:
         raise ValueError(
             f"The header states {header.num_times} samples of {header.frame_shape} pixels."
         )
+    rows, columns = header.frame_shape
+    for claimed, what in ((header.num_times, "samples"), (rows * columns, "pixels in a frame")):
+        if claimed > max(header.data_bytes, _MOST_UNCHECKED):
+            raise CorruptSourceError(
+                f"'{header.path}' claims {shown(claimed)} {what}, but has {header.data_bytes} "
+                f"bytes of data. To repair it, {COPY_AGAIN}."
+            )
     _ = header.valid_samples
     try:
         rate = 1 / header.period

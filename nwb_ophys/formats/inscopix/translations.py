@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.inscopix.header import IsxdHeader
+from nwb_ophys.outside import check_file
 
 _COLUMNS = ("translationX", "translationY")
 
@@ -37,6 +38,7 @@ def read_translations(path: Path, header: IsxdHeader) -> NDArray[np.float64]:
         When it does not have a row for each frame.
     """
     try:
+        check_file(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [
                 {(key or "").strip(): value for key, value in row.items()}

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 from nwb_ophys.filetypes.hdf5_values import Hdf5Values
-from nwb_ophys.filetypes.npy import load_npy
+from nwb_ophys.filetypes.npy import check_npz, load_npy
 from nwb_ophys.formats.memmap.names import MapLayout, caiman_map
 from nwb_ophys.interfaces.registered import Registration, describe_shifts
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.writers.motion import OriginalFiles
 
@@ -181,6 +182,8 @@ def _read_hdf5(path: Path) -> _Stored | None:
 
 def _read_npz(path: Path) -> _Stored | None:
     try:
+        check_file(path)
+        check_npz(path)
         with np.load(path, allow_pickle=False) as content:
             names = [name for name in (*_NAMES, "shifts") if name in content.files]
             if not names:

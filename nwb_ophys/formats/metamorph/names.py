@@ -12,18 +12,21 @@ from pathlib import Path
 
 import attrs
 
+from nwb_ophys.filetypes.files import read_small_file
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.formats.metamorph.tags import UIC2, read_tags
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe, natural_order
 
 STACK_SUFFIX, COMPANION_SUFFIX = ".stk", ".nd"
 COMPANION_MARK = b"NDInfoFile"
 _PARTS = re.compile(
-    r"(?P<base>.+?)(?:_w(?P<wave>\d+)(?P<name>.*?))?(?:_s(?P<stage>\d+))?(?:_t(?P<time>\d+))?$",
-    re.IGNORECASE,
+    r"(?P<base>.+?)(?:_w(?P<wave>\d+)(?P<name>.*?))?(?:_s(?P<stage>\d+))?(?:_t(?P<time>\d+))?\Z",
+    re.IGNORECASE | re.DOTALL,
 )
 _NUMBER = re.compile(r"\d+$")
+_LONGEST = 1 << 24
 _LINE = re.compile(r'"([^"]+)"\s*,\s*"?([^"\r\n]*)"?')
 
 
@@ -72,7 +75,8 @@ def companion_of(path: Path) -> Path | None:
 
 def read_companion(path: Path) -> Mapping[str, str]:
     """Return the values of an ``.nd`` file by their names."""
-    return dict(_LINE.findall(path.read_bytes().decode("latin-1")))
+    check_file(path)
+    return dict(_LINE.findall(read_small_file(path, "an .nd file", _LONGEST).decode("latin-1")))
 
 
 def is_metamorph(path: Path) -> bool:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.tiff.pages import MAXIMAL_TAGS, TiffStructure, read_structure
+from nwb_ophys.outside import check_file
 
 UIC1, UIC2, UIC3 = 33628, 33629, 33630
 _LONG, _RATIONAL = 4, 5
@@ -102,6 +103,7 @@ def read_tags(path: Path) -> MetaMorphTags | None:
     CorruptSourceError
         If it is not a TIFF file, or the tags lie beyond its end.
     """
+    check_file(path)
     with path.open("rb") as file:
         structure = read_structure(file, path)
         entries = _entries(file, structure)

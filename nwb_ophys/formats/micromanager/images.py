@@ -8,7 +8,6 @@ with the key ``Summary`` and, for each image, ``FrameKey-TIME-CHANNEL-SLICE`` (v
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping
@@ -17,10 +16,12 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.frames.values import first_positive, first_value
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe, natural_order
 
 METADATA_NAME = "metadata.txt"
@@ -223,14 +224,15 @@ def _some(names: list[str]) -> str:
 
 def _read_content(path: Path) -> Mapping[str, Any]:
     """Return the JSON object of ``metadata.txt``, closed if the acquisition did not close it."""
+    check_file(path)
     with path.open("rb") as file:
         text = file.read(_MOST_BYTES).decode("utf-8", "replace").strip()
     try:
-        found = json.loads(text)
+        found = parse_source_json(text, max_bytes=_MOST_BYTES)
     except ValueError as error:
         # Micro-Manager writes the last bracket when the acquisition ends.
         try:
-            found = json.loads(text.rstrip().rstrip(",") + "}")
+            found = parse_source_json(text.rstrip().rstrip(",") + "}", max_bytes=_MOST_BYTES)
         except ValueError:
             raise CorruptSourceError(
                 f"'{path}' is truncated or damaged ({error}); {COPY_AGAIN}, or move it away to "

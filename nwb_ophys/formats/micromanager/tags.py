@@ -8,7 +8,6 @@ layout: https://micro-manager.org/Micro-Manager_File_Formats, section Image file
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
@@ -18,12 +17,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.frames.values import read_json
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.tiff.pages import Integers, TiffStructure, read_structure
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
 
 FRAME_TAG = 51123
@@ -45,6 +46,7 @@ def read_summary(path: Path) -> dict[str, Any] | None:
         None if the file has no summary or cannot be read.
     """
     try:
+        check_file(path)
         with path.open("rb") as file:
             head = file.read(SUMMARY_POSITION + 8)
             order = {b"II": "<", b"MM": ">"}.get(head[:2])
@@ -117,7 +119,7 @@ class FrameTags:
         """Return the metadata of one frame; empty if it has none."""
         (text,) = self.texts(np.array([page]))
         try:
-            found = json.loads(text.rstrip(b"\0").decode("utf-8", "replace")) if text else {}
+            found = parse_source_json(text.rstrip(b"\0")) if text else {}
         except ValueError as error:
             raise CorruptSourceError(
                 f"'{self.path}': the Micro-Manager metadata of page {page} are damaged ({error}); "
@@ -133,7 +135,7 @@ def read_summary_text(head: bytes) -> dict[str, Any] | None:
     if match is None:
         return None
     try:
-        found, _ = json.JSONDecoder().raw_decode(text, match.end())
+        found = parse_source_json(text, start=match.end())
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

@@ -49,6 +49,7 @@ def open_movie(folder: Path) -> ZarrVariable:
             f"'{folder}' has no {MOVIE_STORES[0]} with the movie that Minian registered. Give the "
             "folder of its intermediate results."
         )
+    movie.check_complete()
     frames = movie.coordinate("frame")
     if frames is not None and frames.shape != movie.shape[:1]:
         raise CorruptSourceError(
@@ -140,6 +141,7 @@ def read_shifts(store: Path, movie: ZarrVariable) -> NDArray[Any] | None:
             f"'{store}' has shifts of the shape {motion.shape} along {', '.join(order)}; they must "
             "be along height and width."
         )
+    motion.check_complete()
     values = motion[:][:, [order.index("width"), order.index("height")]]
     if own is not None and frames is not None:
         place = np.searchsorted(own, frames).clip(max=max(len(own) - 1, 0))

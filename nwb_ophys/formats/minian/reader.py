@@ -130,18 +130,6 @@ def check_frames(
         raise CorruptSourceError(f"'{variable.store}' is of other frames than the other traces.")
 
 
-def warn_of_missing_chunks(variable: ZarrVariable) -> None:
-    """Warn of absent chunks, which Zarr reads as zeros."""
-    missing, total = variable.num_missing_chunks()
-    if missing:
-        warnings.warn(
-            f"{missing} of {total} chunks of '{variable.store}' have no file and are read as "
-            "zeros; the folder may be incomplete.",
-            UserWarning,
-            stacklevel=5,
-        )
-
-
 # Bytes of dense footprints that are searched for pixels at a time.
 _BLOCK_BYTES = 64_000_000
 
@@ -196,7 +184,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         image = self._open("max_proj", _FIELD)
         if image is not None:
             self._check_field(image)
-            warn_of_missing_chunks(image)
+            image.check_complete()
             self._summary_images["maximum_projection"] = image[:]
         self._native_times = sample_times(
             self.folder_path, frames, self.get_num_samples(), sampling_frequency, timestamps_path
@@ -227,7 +215,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
                 check_frames(variable, own_frames, frames, len(next(iter(traces.values()))))
             else:
                 frames = own_frames
-            warn_of_missing_chunks(variable)
+            variable.check_complete()
             traces[kind] = TraceView(variable, self._columns(variable))
             self._labelled.append((variable, unit_labels(variable)))
         if not traces:
@@ -271,12 +259,12 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         trace = self._open("f", ("frame",))
         if self._background is not None:
             self._check_field(self._background)
-            warn_of_missing_chunks(self._background)
+            self._background.check_complete()
         self._background_ids = [] if self._background is trace is None else ["background0"]
         if trace is None:
             return
         check_frames(trace, frame_numbers(trace), frames, self.get_num_samples())
-        warn_of_missing_chunks(trace)
+        trace.check_complete()
         if self._background is None:
             warnings.warn(
                 f"'{self.folder_path}' has the background's trace in f.zarr, but no b.zarr: the "

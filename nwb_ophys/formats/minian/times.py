@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.outside import check_file
 from nwb_ophys.timing import LONGEST_S
 
 _TABLE = "timeStamps.csv"
@@ -117,11 +118,15 @@ def _times_of(path: Path, frames: NDArray[Any] | None, num_samples: int) -> NDAr
 def _read_table(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the numbers of frames and their times in seconds."""
     try:
+        check_file(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-        if not rows:
+            table = csv.DictReader(file)
+            values = [(int(row[_COLUMNS[0]]), float(row[_COLUMNS[1]])) for row in table]
+        if not values:
             raise ValueError("The table has no rows.")
-        values = [(int(row[_COLUMNS[0]]), float(row[_COLUMNS[1]])) for row in rows]
+        large = [number for number, _ in values if abs(number) >= 1 << 63]
+        if large:
+            raise ValueError(f"The number of a frame has {len(str(large[0]))} digits.")
         wrong = [number for number, time in values if not abs(time) / 1e3 <= LONGEST_S]
         if wrong:
             raise ValueError(f"The time of frame {wrong[0]} is not possible.")

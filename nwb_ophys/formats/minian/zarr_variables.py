@@ -6,7 +6,6 @@ attribute ``_ARRAY_DIMENSIONS`` (``dimension_names`` in Zarr format 3) names the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.zarr_claims import check_chunks, check_header
+from nwb_ophys.outside import check_file
+from nwb_ophys.storage import check_complete
 
 _HEADERS = (".zarray", "zarr.json")
 
@@ -30,7 +33,8 @@ def read_zarr_shape(folder: Path) -> tuple[int, ...] | None:
     """
     for name in _HEADERS:
         try:
-            shape = json.loads((folder / name).read_text(encoding="utf-8"))["shape"]
+            check_file(folder / name)
+            shape = parse_source_json(read_limited(folder / name))["shape"]
             return tuple(int(size) for size in shape)
         except (OSError, ValueError, LookupError, TypeError):
             continue
@@ -91,6 +95,16 @@ class ZarrVariable:
         """Return a coordinate of the variable; None where the store lacks it."""
         array = _open(self.store / name)
         return None if array is None else _read(self.store / name, array, ...)
+
+    def check_complete(self) -> None:
+        """Check that all chunks have a file, in whose place Zarr would read zeros.
+
+        Raises
+        ------
+        CorruptSourceError
+            Names the frames of those that have none.
+        """
+        check_complete(self.array)
 
     def num_missing_chunks(self) -> tuple[int, int]:
         """Return the number of chunks without a file, which Zarr reads as zeros, and of all chunks.
@@ -155,6 +169,7 @@ def _open(folder: Path) -> Any:
     if not any((folder / name).is_file() for name in _HEADERS):
         return None
     try:
+        check_header(folder)
         return zarr.open_array(str(folder), mode="r")
     except Exception as error:  # a damaged header can raise anything
         raise CorruptSourceError(
@@ -164,6 +179,8 @@ def _open(folder: Path) -> Any:
 
 def _read(folder: Path, array: Any, selection: Any) -> NDArray[Any]:
     try:
+        parts = (slice(None),) * array.ndim if selection is ... else selection
+        check_chunks(folder, array, parts)
         return np.asarray(array[selection])
     except Exception as error:  # a damaged chunk can raise anything
         raise CorruptSourceError(

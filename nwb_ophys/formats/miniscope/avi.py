@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.optional import require_package
+from nwb_ophys.outside import check_file
 
+_MOST_PIXELS = 1 << 26
 _REMEDY = "copy it again from the acquisition computer"
 
 
@@ -71,6 +73,7 @@ def read_avi_outline(path: Path, allow_truncated: bool = False) -> AviOutline:
     """
     if not path.is_file():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    check_file(path)
     size = path.stat().st_size
     header: dict[str, Any] = {}
     sizes: list[int] = []
@@ -89,6 +92,11 @@ def read_avi_outline(path: Path, allow_truncated: bool = False) -> AviOutline:
         raise nothing_complete(path, reason=lost)
     if not {"codec", "rows", "columns"} <= header.keys():
         raise CorruptSourceError(f"'{path}' has no header of a video stream; {_REMEDY}.")
+    if header["rows"] < 1 or not 1 <= header["columns"] <= _MOST_PIXELS // header["rows"]:
+        raise CorruptSourceError(
+            f"'{path}' claims frames of {header['rows']} x {header['columns']} pixels, which no "
+            f"camera records; {_REMEDY}."
+        )
     header.pop("stream")
     stated = header.pop("length", 0)
     if lost:
@@ -156,7 +164,7 @@ def _read_riff(
                 if lost:
                     break
         elif name == b"idx1":
-            index = file.read(length)
+            index = file.read(min(length, end - where))
     stream = header.get("stream", b"00")
     if index is not None:
         entries = np.frombuffer(index[: len(index) // 16 * 16], dtype="<u4").reshape(-1, 4)

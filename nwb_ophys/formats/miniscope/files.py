@@ -9,7 +9,6 @@ Miniscope_DAQ writes one folder with ``msCam1.avi``, …, ``timestamp.dat`` and
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,8 +17,10 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.documents import DocumentError, parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.metadata import common_facts
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe, natural_order
 
 SETTINGS, TIMES = "metaData.json", "timeStamps.csv"
@@ -240,7 +241,8 @@ def read_settings(path: Path) -> Mapping[str, Any]:
         When the file does not hold a JSON object.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        check_file(path)
+        found = parse_source_json(read_limited(path).decode("utf-8-sig"))
     except OSError:
         return {}
     except ValueError as error:
@@ -257,8 +259,9 @@ def read_settings(path: Path) -> Mapping[str, Any]:
 def read_old_settings(path: Path) -> Mapping[str, Any]:
     """Return the contents of a ``settings_and_notes.dat``: a line of names, then one of values."""
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError:
+        check_file(path)
+        text = read_limited(path).decode("utf-8-sig", "replace")
+    except (OSError, DocumentError):
         return {}
     lines = [line.split("\t") for line in text.splitlines() if line.strip()]
     if len(lines) < 2 or lines[0][0].strip() != "animal":

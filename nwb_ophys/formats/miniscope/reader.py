@@ -35,6 +35,7 @@ from nwb_ophys.formats.miniscope.files import (
 )
 from nwb_ophys.formats.miniscope.times import Times, read_times, reconcile, stated_rate
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.timing import rate_of_times
 
 _EXTRA = "miniscope"
 
@@ -170,8 +171,8 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         return sum(length for _, length, _ in self._samples)
 
     def get_sampling_frequency(self) -> float:
-        """Return the frames per second in Hz, as given, as stated, or measured from the times."""
-        return float(self._rate)  # type: ignore[arg-type]
+        """Return the frames per second in Hz: measured from the times, as given, or as stated."""
+        return rate_of_times(self._native_times, float(self._rate))  # type: ignore[arg-type]
 
     def get_dtype(self) -> np.dtype[Any]:
         """Return uint8: a Miniscope records shades of grey."""

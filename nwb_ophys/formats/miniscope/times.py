@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.filetypes.files import read_small_file
 from nwb_ophys.formats.miniscope.avi import AviOutline
 from nwb_ophys.formats.miniscope.files import Device
 from nwb_ophys.metadata import possible_number
+from nwb_ophys.outside import check_file
 from nwb_ophys.timing import HIGHEST_RATE, LOWEST_RATE
 
 Times = NDArray[np.float64]
@@ -22,6 +24,7 @@ Times = NDArray[np.float64]
 _RATE = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(?:FPS|Hz)?\s*$", re.IGNORECASE)
 # Milliseconds of 30 years, and more frames than a recording can have.
 _LARGEST = 1e12
+_LONGEST = 1 << 28
 
 
 def read_times(device: Device, num_frames: int, camera_number: int | None = None) -> Times | None:
@@ -75,7 +78,9 @@ def _check_numbers(path: Path, numbers: NDArray[np.float64], num_frames: int) ->
 
 def _columns(path: Path, separator: str, names: Sequence[str]) -> list[NDArray[np.float64]]:
     """Read columns of numbers by their names, without a last line that is cut off."""
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    check_file(path)
+    content = read_small_file(path, "a table of times", _LONGEST)
+    lines = content.decode("utf-8-sig", "replace").splitlines()
     heading = [name.strip() for name in lines[0].split(separator)] if lines else []
     missing = [name for name in names if name not in heading]
     if missing:

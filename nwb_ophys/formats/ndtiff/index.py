@@ -10,7 +10,6 @@ Source of the layout: https://github.com/micro-manager/NDTiffStorage.
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,11 +17,13 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
-from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.filetypes.files import COPY_AGAIN, read_small_file
 from nwb_ophys.filetypes.frames.values import read_json
 from nwb_ophys.filetypes.tiff.folders import first_heading
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
 
 NDTIFF_MARK, SUMMARY_MARK = 483729, 2355492
@@ -34,6 +35,7 @@ AXES = ("time", "z", "channel", *POSITION_AXES)
 _NUMBERS = struct.Struct("<I4iI2i")
 _LENGTH = struct.Struct("<I")
 _LONGEST_TEXT = 1 << 16
+_LONGEST_INDEX = 1 << 28
 # Bytes per pixel by pixel type: 8, 16, 10, 12, 14 and 11 bits. Type 2 is RGB.
 _PIXEL_BYTES = {0: 1, 1: 2, 3: 2, 4: 2, 5: 2, 6: 2}
 _RGB = 2
@@ -194,6 +196,7 @@ def read_ndtiff(path: Path, allow_truncated: bool = False) -> NDTiffDataset:
 def read_ndtiff_summary(path: Path) -> dict[str, Any] | None:
     """Return the metadata of the acquisition from the header of a TIFF file; None without them."""
     try:
+        check_file(path)
         with path.open("rb") as file:
             head = file.read(28)
             order = {b"II": "<", b"MM": ">"}.get(head[:2])
@@ -212,7 +215,8 @@ def read_ndtiff_summary(path: Path) -> dict[str, Any] | None:
 
 def _entries(index: Path) -> Iterator[NDTiffImage]:
     """Yield the images of an index, entry by entry."""
-    data = index.read_bytes()
+    check_file(index)
+    data = read_small_file(index, "an index of NDTiff", _LONGEST_INDEX)
     position, number = 0, 0
     while position < len(data):
         try:
@@ -220,7 +224,7 @@ def _entries(index: Path) -> Iterator[NDTiffImage]:
             name, position = _text(data, position)
             numbers = _NUMBERS.unpack_from(data, position)
             position += _NUMBERS.size
-            image = _image(json.loads(axes), name, numbers)
+            image = _image(parse_source_json(axes), name, numbers)
         except (struct.error, ValueError) as error:
             raise CorruptSourceError(
                 f"'{index}' is truncated or damaged: entry {number}, after {number} complete "

@@ -28,6 +28,7 @@ from nwb_ophys.formats.ndtiff.index import (
     Position,
     read_ndtiff,
 )
+from nwb_ophys.outside import check_file
 from nwb_ophys.paths import natural_order
 
 _LONGEST_METADATA = 1 << 24
@@ -206,6 +207,7 @@ def _reader(
 
 def _source(path: Path, image: NDTiffImage, offsets: npt.NDArray[np.int64]) -> TiffSource:
     """Return the images of a file at some offsets."""
+    check_file(path)
     with path.open("rb") as file:
         order = ">" if file.read(2) == b"MM" else "<"
     nothing = np.zeros(len(offsets), np.int64)

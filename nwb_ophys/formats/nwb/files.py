@@ -6,7 +6,6 @@ are JSON.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +13,11 @@ from typing import Any, TypeVar
 import attrs
 import h5py
 
+from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.filetypes.hdf5 import open_hdf5
+from nwb_ophys.outside import check_file
+from nwb_ophys.trial import is_tried_damaged, try_hdf5
 
 Result = TypeVar("Result")
 
@@ -85,9 +88,9 @@ def read_nwb(path: Path, read: Callable[[Any], Result | None]) -> Result | None:
     try:
         if path.is_dir():
             return read(_ZarrGroup(path)) if (path / ".zgroup").is_file() else None
-        if not path.is_file() or not h5py.is_hdf5(path):
+        if not path.is_file() or not h5py.is_hdf5(path) or is_tried_damaged(path):
             return None
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return read(_Hdf5Group(file))
     except (OSError, RuntimeError, KeyError, ValueError):
         return None
@@ -145,6 +148,7 @@ def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: 
     SourceError
         When the file does not contain its pixels or masks.
     """
+    try_hdf5(path)
     listed = list_nwb(path)
     if listed is None:
         raise CorruptSourceError(
@@ -273,7 +277,8 @@ class _ZarrGroup:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        check_file(path)
+        found = parse_source_json(read_limited(path))
     except OSError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -14,8 +14,10 @@ from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
 from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
+from nwb_ophys.storage import check_complete
 from nwb_ophys.timing import usable_rate
 
 
@@ -65,7 +67,7 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         super().__init__()
         self._io, self.nwbfile, self._given_rate = io, nwbfile, sampling_frequency
         self.series = object_at(self.nwbfile, chosen.path)
-        self._data = self.series.data
+        self._data = check_stored(self.series.data)
         self._shape = tuple(int(size) for size in self._data.shape)
         self._plane = plane_index
         num_planes = self._shape[3] if len(self._shape) == 4 else 1
@@ -77,6 +79,12 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
                 raise
         self.is_volumetric = len(self._shape) == 4 and plane_index is None
         self._check_times()
+        try:
+            for each in (self._data, self.series.timestamps):
+                check_complete(each)
+        except CorruptSourceError:
+            self.close()
+            raise
 
     def _check_times(self) -> None:
         times = self.series.timestamps if self._given_rate is None else None

@@ -11,13 +11,14 @@ import attrs
 import numpy as np
 from hdmf.build import DatasetBuilder, GroupBuilder
 
-from nwb_ophys.errors import CorruptSourceError, as_sentence
+from nwb_ophys.errors import CorruptSourceError, SourceError, as_sentence
 from nwb_ophys.metadata import models
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 from nwb_ophys.timing import usable_rate
 
 # A new file has its own identifier and its own record of the program that wrote it.
 _NOT_COPIED = {"identifier", "was_generated_by"}
+_MOST_SHOWN = 300
 _LINKS = {"device", "model", "optical_channel", "imaging_plane"}
 
 
@@ -41,18 +42,44 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
             warnings.simplefilter("ignore")
             backend = backend_of_path(path)
             io = get_backend(backend.name if backend else DEFAULT_BACKEND).open(path, "r")
-            _complete_rates(io.read_builder())
+            root = io.read_builder()
+            _check_columns(path, root)
+            _complete_rates(root)
             return io, io.read()
     except ImportError:
+        raise
+    except SourceError:
+        if io is not None:
+            io.close()
         raise
     except Exception as error:  # a damaged file can raise anything
         if io is not None:
             io.close()
+        reason = "Its links lead in a circle." * isinstance(error, RecursionError)
         raise CorruptSourceError(
-            f"'{path}' cannot be read as NWB: {as_sentence(error)} It may be damaged; check "
-            "it with "
-            "nwb-ophys inspect."
+            f"'{path}' cannot be read as NWB: {reason or _reason(error)} It may be damaged; check "
+            "it with nwb-ophys inspect."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the last cause that pynwb states, behind all that it writes of the object."""
+    text = " ".join(as_sentence(error).rpartition("due to: ")[2].split())
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 2]}…."
+
+
+def _check_columns(path: Path, group: GroupBuilder) -> None:
+    """Raise if a table lists a column that is not there."""
+    members = {*group.datasets, *group.groups, *group.links}
+    listed = [str(name) for name in np.ravel(group.attributes.get("colnames", ()))]
+    missing = [name for name in listed if name not in members]
+    if missing:
+        raise CorruptSourceError(
+            f"'{path}' is damaged: its table '{group.name}' lists the column '{missing[0]}', which "
+            "is not there. Copy the file again from where it was written."
+        )
+    for inner in group.groups.values():
+        _check_columns(path, inner)
 
 
 def _complete_rates(group: GroupBuilder) -> None:

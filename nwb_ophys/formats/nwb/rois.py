@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
 from nwb_ophys.formats.nwb.tables import (
     field_shape,
@@ -27,6 +28,7 @@ from nwb_ophys.formats.nwb.tables import (
 from nwb_ophys.formats.nwb.traces import traces_of
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
+from nwb_ophys.storage import check_complete
 
 
 class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
@@ -94,6 +96,8 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
             )
             self._roi_ids = list(range(len(self._roi_ids)))
         self._mask = mask_name(table)
+        for each in table.columns:
+            check_complete(each.data, is_sparse=each.name == "image_mask")
         if is_of_suite2p(table):
             warnings.warn(
                 f"'{self._io.source}' was written by Suite2p, which calls the row x: masks and "
@@ -107,7 +111,8 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         if self._mask != "image_mask":
             self._pixels = pixels_of(table, self._mask, found)
             found = self._pixels.field_shape
-        assert found is not None  # images have a size
+        if found is None:
+            raise ValueError("its masks state no size of the image")
         self._frame_shape = field_of(found)  # its own inverse
         self._traces, self.series, self._clock = traces_of(self.nwbfile, table, self._given_rate)
         for key, (values, description) in properties_of(table).items():
@@ -158,7 +163,7 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         """Return masks, (rows, columns[, planes], ROIs)."""
         indices = self._indices(roi_ids)
         if self._pixels is None:
-            column = self.table[self._mask].data
+            column = check_stored(self.table[self._mask].data)
             found = np.array([np.asarray(column[index]) for index in indices])
             found = found.reshape(len(indices), *field_of(self._frame_shape))
             return np.moveaxis(np.swapaxes(found, 1, 2), 0, -1)

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.rois.pixel_lists import PixelLists
+from nwb_ophys.storage import check_complete
 
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
 # Columns that become properties of another name, and columns that follow from the masks.
@@ -141,7 +143,7 @@ def properties_of(table: Any) -> dict[str, tuple[NDArray[Any], str]]:
         if name in _MASKS or name in _LEFT_OUT:
             continue
         column = table[name]
-        data = column.data
+        data = check_stored(column.data)
         is_plain = type(column).__name__ in ("VectorData", "EnumData") and not _refers(data)
         if not is_plain:
             left_out.append(name)
@@ -211,11 +213,12 @@ def _text(value: Any) -> str:
 
 def summary_images(nwbfile: Any, frame_shape: Sequence[int]) -> dict[str, NDArray[Any]]:
     """Return the gray images in processing modules that have the size of the field."""
-    return {
-        name: np.asarray(image.data[:]).T
-        for name, image in _gray_images(nwbfile).items()
-        if tuple(np.shape(image.data))[::-1] == tuple(frame_shape)
-    }
+    found = {}
+    for name, image in _gray_images(nwbfile).items():
+        if tuple(np.shape(image.data))[::-1] == tuple(frame_shape):
+            check_complete(image.data)
+            found[name] = np.asarray(image.data[:]).T
+    return found
 
 
 def _gray_images(nwbfile: Any) -> dict[str, Any]:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
 from nwb_ophys.rois.traces import TraceView, with_rois_in_columns
+from nwb_ophys.storage import check_complete
 from nwb_ophys.timing import usable_rate
 
 _KINDS = ("neuropil", "deconvolved", "denoised", "baseline", "background")
@@ -92,6 +94,8 @@ def traces_of(
     clock: TraceClock | None = None
     length = 0
     for one in _series_of(nwbfile, table):
+        for each in (one.data, one.timestamps, one.rois.data):
+            check_complete(each)
         own = _clock(one, given_rate)
         data = _columns_of_all(one, len(table.id), given_rate)
         if clock is None:
@@ -144,7 +148,7 @@ def _clock(series: Any, given_rate: float | None) -> TraceClock:
 def _columns_of_all(series: Any, num_rois: int, given_rate: float | None) -> Any:
     """Return the traces with a column for each ROI of the table, in its order."""
     rois = np.asarray(series.rois.data[:], dtype=np.int64)
-    data = series.data
+    data = check_stored(series.data)
     if len(data.shape) == 1:
         data = np.asarray(data[:])[:, np.newaxis]
     num_times = None

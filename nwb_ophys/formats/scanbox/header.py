@@ -22,8 +22,10 @@ from nwb_ophys.errors import (
 )
 from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.files import unreadable_file
+from nwb_ophys.filetypes.matlab.claims import check_level5
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
+from nwb_ophys.outside import check_file
 
 # Scanbox 1 does not state the number of columns.
 _COLUMNS_OF_VERSION_1 = 796
@@ -169,7 +171,9 @@ def _num_columns(path: Path, info: Any, rows: int) -> int:
 
 def _read_info(path: Path) -> Any:
     read = require_package("scipy.io", "scanbox").loadmat
+    check_level5(path, ["info"])
     try:
+        check_file(path)
         found = read(path, squeeze_me=True, struct_as_record=False, variable_names=["info"])
     except NotImplementedError as error:
         raise CorruptSourceError(

@@ -83,7 +83,7 @@ class ScanImageImagingInterface(ImagingInterface):
                 "ImagingPlane": [
                     {
                         "imaging_rate": header.sampling_frequency
-                        and self.extractor.get_sampling_frequency(),
+                        and self.extractor.get_nominal_rate(),
                         "description": self._depths(),
                         **self._place(),
                         "optical_channel": [{"name": camel_case(self.extractor.channel_name)}],

@@ -177,7 +177,8 @@ class ScanImageExtractor(TiffFramesExtractor):
     ) -> npt.NDArray[np.float64] | None:
         """Read the stated time of the last plane of each sample.
 
-        Each call reads the description of one page per sample from the files.
+        Each call reads the description of one page per sample from the files, unless the times of
+        all samples were read before.
 
         Parameters
         ----------
@@ -194,7 +195,10 @@ class ScanImageExtractor(TiffFramesExtractor):
         CorruptSourceError
             If the first frame states a time and another one does not.
         """
-        pages = self._sample_pages(self._sample_range(start_sample, end_sample))[:, -1]
+        samples = self._sample_range(start_sample, end_sample)
+        if "_all_times" in self.__dict__:
+            return None if self._all_times is None else self._all_times[samples]
+        pages = self._sample_pages(samples)[:, -1]
         files, local = self._reader.locate(pages)
         has_times = self._statements_of(0, np.zeros(1, np.int64))[0].time is not None
         times = np.empty(len(pages), np.float64)
@@ -214,7 +218,7 @@ class ScanImageExtractor(TiffFramesExtractor):
             return None
         check_order(self.file_paths[0], pages, times, "time in seconds", "frameTimestamps")
         if not self.metadata.is_volumetric:
-            warn_of_other_rate(self.file_paths[0], times, self.get_sampling_frequency())
+            warn_of_other_rate(self.file_paths[0], times, self.get_nominal_rate())
         return times
 
     def get_series(

@@ -8,7 +8,6 @@ scanned. Source: https://docs.scanimage.org/Concepts/MROI+Imaging.html and files
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.scanimage.header import ScanImageMetadata
 from nwb_ophys.formats.scanimage.text import read_region_text
@@ -119,7 +119,7 @@ def first_rows(
 def _stated_regions(path: Path) -> list[Mapping[str, Any]]:
     """Return the enabled regions in the JSON of a file."""
     try:
-        groups = json.loads(read_region_text(path) or "{}")
+        groups = parse_source_json(read_region_text(path) or "{}")
         group = groups.get("RoiGroups", {}).get("imagingRoiGroup") or {}
         regions = [each for each in _listed(group.get("rois")) if _is_enabled(each)]
         found: list[Mapping[str, Any]] = [{**each, "scanfields": _fields(each)} for each in regions]

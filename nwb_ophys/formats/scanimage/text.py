@@ -23,6 +23,7 @@ from nwb_ophys.formats.scanimage.generations import (
     stated_version,
 )
 from nwb_ophys.optional import require_package
+from nwb_ophys.outside import check_file
 
 MAGIC_NUMBER = 117637889
 _ARTIST = 315
@@ -102,6 +103,7 @@ def _unknown_header(path: Path, text: str) -> SourceError:
 
 def _read_static_texts(path: Path) -> tuple[str, str]:
     """Return the settings and the regions before the first page; empty if the file has none."""
+    check_file(path)
     with path.open("rb") as file:
         head = file.read(32)
         if head[:4] != b"II\x2b\x00" or len(head) < 32:

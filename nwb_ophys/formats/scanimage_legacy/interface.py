@@ -66,7 +66,7 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
                 "ImagingPlane": [
                     {
                         "description": _place(header),
-                        "imaging_rate": self.extractor.get_sampling_frequency(),
+                        "imaging_rate": self.extractor.get_nominal_rate(),
                         "optical_channel": [{"name": camel_case(self.extractor.channel_name)}],
                     }
                 ],

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, UnsafePickleError
 from nwb_ophys.filetypes.pickles import admitted, load_pickle, unsafe_pickle
+from nwb_ophys.outside import check_file
 
 
 class SparseState:
@@ -93,6 +94,7 @@ def load_sima_pickle(path: Path, *, is_trusted: bool = False) -> Any:
     """
     find = _Names()
     try:
+        check_file(path)
         with path.open("rb") as file:
             # Texts and arrays of Python 2 are bytes, which Latin 1 maps one to one.
             return load_pickle(file, encoding="latin1", find_other=find, is_trusted=is_trusted)

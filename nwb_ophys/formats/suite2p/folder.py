@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError, shown
 from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.matlab.structs import matlab_refusal
 from nwb_ophys.filetypes.npy import load_npy
@@ -26,6 +26,7 @@ MOVIE_FILES = ("ops.npy", "data.bin")
 
 # Settings that no other file of a plane states: the rate in Hz, and the size of the movie.
 _NUMBERS = ("fs", "Ly", "Lx")
+_MOST_PIXELS = 1 << 26
 
 _MOST_LISTED = 4
 
@@ -417,9 +418,14 @@ def check_ops(path: Path, ops: Mapping[str, Any]) -> None:
         is_number = value.ndim == 0 and value.dtype.kind in "iuf"
         if not is_number or not 0 <= value < np.inf or (key != "nframes" and not value):
             raise CorruptSourceError(
-                f"'{path}' states {key} = {ops[key]!r}; it must be a number above 0. Correct it, "
-                "or run Suite2p again."
+                f"'{path}' states {key} = {shown(ops[key])}; it must be a number above 0. Correct "
+                "it, or run Suite2p again."
             )
+    if float(ops["Ly"]) * float(ops["Lx"]) > _MOST_PIXELS:
+        raise CorruptSourceError(
+            f"'{path}' states fields of {ops['Ly']} x {ops['Lx']} pixels; no image of Suite2p is "
+            "so large. Correct Ly and Lx, or run Suite2p again."
+        )
     check_stated_rate(path, float(ops["fs"]), "fs")
 
 

@@ -12,6 +12,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.formats.suite2p.folder import num_frames_of_traces, raw_file_names, read_ops
+from nwb_ophys.outside import check_file
 
 _FILES = {"chan1": "data.bin", "chan2": "data_chan2.bin"}
 _PIXEL = np.dtype("<i2")
@@ -159,6 +160,7 @@ def _count_frames(path: Path, ops: dict[str, Any]) -> int:
 
 
 def _map(path: Path, ops: dict[str, Any], allow_truncated: bool) -> NDArray[Any]:
+    check_file(path)
     if not path.is_file():
         raise SourceError(
             f"'{path}' is absent. Suite2p deletes or moves its movies by its settings; ops.npy "

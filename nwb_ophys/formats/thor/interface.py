@@ -79,7 +79,7 @@ class ThorImagingInterface(ImagingInterface):
                 "Device": [{"description": _device_text(stated)}],
                 "ImagingPlane": [
                     {
-                        "imaging_rate": self.extractor.get_sampling_frequency(),
+                        "imaging_rate": self.extractor.get_nominal_rate(),
                         # 0 if ThorImage did not control the laser.
                         "excitation_lambda": laser if laser and 200 < laser < 3000 else None,
                         "description": _plane_text(stated),

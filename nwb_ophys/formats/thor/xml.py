@@ -6,13 +6,12 @@ import math
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import attrs
 
 from nwb_ophys.errors import SourceError, SourceNotFoundError
 from nwb_ophys.extractors.ranges import check_stated_rate
-from nwb_ophys.filetypes.xml import read_xml
+from nwb_ophys.filetypes.xml import parse_xml, read_xml
 from nwb_ophys.metadata import is_unset_clock
 
 NAME = "Experiment.xml"
@@ -172,7 +171,7 @@ def read_experiment(path: Path) -> ThorExperiment:
         raise SourceNotFoundError(
             f"'{path}' does not exist; ThorImage writes it next to the images. Copy it there."
         )
-    root = read_xml(path, lambda file: ElementTree.parse(file).getroot())
+    root = read_xml(path, parse_xml)
     if root.tag != "ThorImageExperiment":
         raise SourceError(
             f"'{path}' is not a file of ThorImage: its root is <{root.tag}>, not "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,11 +16,15 @@ from hdmf.data_utils import DataIO
 from numpy.typing import NDArray
 
 from nwb_ophys.storage.backends.registry import BACKENDS, BackendRow
+from nwb_ophys.storage.checkpoints import CommitSteps, NoSteps
 from nwb_ophys.storage.encoding import Scratch, chunk_bytes, is_all_zero
 from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.grid import Selection, Shape, tile_shape
+from nwb_ophys.storage.hashes import BlockDigests, digest
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders
+from nwb_ophys.storage.journal import ChunkProgress
 from nwb_ophys.storage.sources import ArraySource, Source
+from nwb_ophys.storage.stored_objects import StoredObject
 
 if TYPE_CHECKING:
     from nwb_ophys.storage.configuration import DatasetConfiguration
@@ -37,6 +43,15 @@ class WrapperSettings:
     """Description of filters that only another backend has."""
 
 
+def package_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of the packages that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[package.replace("-", "_")] = metadata.version(package)
+    return found
+
+
 def stated_chunk_shape(settings: Mapping[str, Any]) -> Shape | None:
     """Return the shape of chunks that the settings of a wrapper state, or None."""
     chunks = settings.get("chunks")  # True leaves the choice to the package of the backend
@@ -51,14 +66,23 @@ class Sink(Protocol):
     dtype : numpy.dtype
         Dtype of the stored values.
     zero_is_implied : bool
-        Whether a chunk of zeros need not be stored, since a reader gets zeros for it.
+        Whether a reader gets zeros for a chunk that is not stored.
+    skips_zeros : bool
+        Whether chunks of zeros are not stored, which the source must have as well.
     shuffles : bool
         Whether the bytes of values are shuffled before they are encoded.
+    digests : BlockDigests or None
+        Takes the hashes of the stored chunks; a chunk of zeros need not be noted.
+    progress : ChunkProgress or None
+        Takes the stored bytes of the chunks, and knows those that an earlier run committed.
     """
 
     dtype: np.dtype[Any]
     zero_is_implied: bool
+    skips_zeros: bool
     shuffles: bool
+    digests: BlockDigests | None
+    progress: ChunkProgress | None
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk; several threads may call this at once."""
@@ -68,6 +92,9 @@ class Sink(Protocol):
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return stored values, as a reader gets them."""
+
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return the stored bytes of a chunk, or None if it is not stored."""
 
 
 @attrs.frozen(kw_only=True)
@@ -116,10 +143,14 @@ class Backend(ABC):
         return None
 
     @abstractmethod
-    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
+    def open(
+        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+    ) -> Any:
         """Return a pynwb IO object with a builder hook; ``mode`` is ``w``, ``r`` or ``r+``.
 
-        Its types come from a build manager, or from the file and pynwb if there is none.
+        Its types come from a build manager, or from the file and pynwb if there is none. The other
+        files that a file names are checked before it is read, those of links only if the caller
+        follows them.
         """
 
     @abstractmethod
@@ -209,11 +240,51 @@ class Backend(ABC):
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Sink:
         """Open a declared dataset."""
 
+    def commit_steps(self, root: Any, undo: Path, locations: list[str]) -> CommitSteps:
+        """Return the steps that make an interrupted write of an open file resumable.
+
+        Parameters
+        ----------
+        root : object
+            Open root group.
+        undo : pathlib.Path
+            Name of a file for the steps.
+        locations : list of str
+            The datasets that are filled.
+        """
+        return NoSteps()
+
+    @abstractmethod
+    def reopen(self, path: Path, undo: Path) -> AbstractContextManager[Any]:
+        """Open the root group of an incomplete file, in the state of its last commit.
+
+        Parameters
+        ----------
+        path, undo : pathlib.Path
+            The incomplete file, and the file of its steps.
+        """
+
     # --- reading and copying --------------------------------------------------------------------
 
     @abstractmethod
     def holds(self, data: Any) -> bool:
         """Return whether data are an open dataset of this backend."""
+
+    @abstractmethod
+    def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
+        """Check that all values of an open dataset of this backend were written.
+
+        Parameters
+        ----------
+        data : object
+        is_sparse : bool
+            Whether chunks of zeros may be absent.
+
+        Raises
+        ------
+        CorruptSourceError
+            If a part is absent, in whose place readers get fill values; names the part.
+        """
 
     @abstractmethod
     def stored_source(self, dataset: Any) -> Source:
@@ -222,6 +293,32 @@ class Backend(ABC):
     def stored_datasets(self, io: Any) -> Iterator[tuple[str, DatasetBuilder]]:
         """Yield each dataset of an open file, with its path."""
         return dataset_builders(io.read_builder())
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the packages that write files of this backend."""
+
+    @abstractmethod
+    def open_root(self, path: Path) -> AbstractContextManager[Any]:
+        """Open a file for reading, without its schemas, and give its root group."""
+
+    @abstractmethod
+    def objects(self, root: Any) -> Iterator[StoredObject]:
+        """Yield each group and dataset of an open file once; links are not followed."""
+
+    @abstractmethod
+    def read_text(self, root: Any, location: str) -> str:
+        """Return the text in a dataset of an open file."""
+
+    @abstractmethod
+    def write_text(self, root: Any, location: str, text: str) -> None:
+        """Replace the text in a dataset of an open file."""
+
+    def create_text(
+        self, root: Any, location: str, text: str, attributes: Mapping[str, Any]
+    ) -> None:
+        """Add a text to an open file, for backends that copy single datasets."""
+        raise NotImplementedError
 
     @abstractmethod
     def copy(self, source: Path, target: Path) -> None:
@@ -287,6 +384,8 @@ class ChunkSink(ABC):
     """
 
     shuffles: bool
+    digests: BlockDigests | None = None
+    progress: ChunkProgress | None = None
 
     def __init__(self, dataset: Any, fill_value: Any, tools: SinkTools) -> None:
         self._tools = tools
@@ -294,6 +393,8 @@ class ChunkSink(ABC):
         self._chunks: Shape = dataset.chunks
         is_zero = fill_value is not None and not np.any(fill_value != np.zeros((), self.dtype))
         self.zero_is_implied = is_zero
+        # Only of sparse sources: elsewhere an absent chunk is a chunk that was lost.
+        self.skips_zeros = False
         self._padding = None if is_zero else fill_value
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
@@ -306,9 +407,28 @@ class ChunkSink(ABC):
             scratch=self._tools.scratch,
             padding=self._padding,
         )
-        if not (self.zero_is_implied and is_all_zero(stored)):
+        if not (self.skips_zeros and self.zero_is_implied and is_all_zero(stored)):
+            self._note(corner, values, stored)
             self.put_byte_planes(corner, stored)
+
+    def _note(self, corner: Shape, values: NDArray[Any], stored: NDArray[np.uint8]) -> None:
+        """Hash the bytes of a chunk while they are in the cache; else the values."""
+        if self.digests is None:
+            return
+        grid = self.digests.grid
+        is_padded = self._padding is not None and values.shape != self._chunks
+        as_encoded = self.dtype == grid.dtype and not is_padded and not self.digests.from_values
+        self.digests.note(corner, digest(stored) if as_encoded else grid.digest_of(values))
 
     @abstractmethod
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
         """Encode and store a chunk whose bytes are in C order, and shuffled if ``shuffles``."""
+
+    @abstractmethod
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return the stored bytes of a chunk, or None if it is not stored."""
+
+    def _note_stored(self, corner: Shape, stored: Any) -> None:
+        """Note a chunk that was stored, for the journal; its bytes are None if not known."""
+        if self.progress is not None:
+            self.progress.note(corner, stored)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import functools
 import importlib
 import math
-import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,15 @@ from nwb_ophys.storage.backends.base import (
     SinkTools,
     StoredSource,
     WrapperSettings,
+    package_versions,
     stated_chunk_shape,
 )
+from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
-from nwb_ophys.storage.backends.hdf5_files import check_disk, open_for_writing
+from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
+from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
+from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files, lacks_chunks
+from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
 from nwb_ophys.storage.compression import (
     BLOSC_BLOCK,
     BLOSC_LEVEL,
@@ -46,11 +50,15 @@ from nwb_ophys.storage.compression import (
     required_package,
 )
 from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.copying import copy_file
 from nwb_ophys.storage.encoding import chunk_bytes, num_bytes, unshuffled
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside, shape_of
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
+from nwb_ophys.storage.stored_objects import StoredObject
+from nwb_ophys.storage.undo import restore
+from nwb_ophys.trial import try_hdf5
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # More than the metadata of an empty NWB file has.
@@ -104,18 +112,21 @@ class Hdf5Backend(Backend):
     default_compression = "gzip"
     copies_datasets = True
 
-    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
+    def open(
+        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+    ) -> Any:
         """Return a ``pynwb.NWBHDF5IO`` with a builder hook."""
         if mode != "w":
             _load_plugins()
+            # Files that this process has just written are read again without a trial.
+            if mode != "r" or ".partial" not in path.name:
+                try_hdf5(path)
+                # A file that is added to keeps its links, and nothing is read through them.
+                check_named_files(path, follows_links=follows_links, in_full=mode == "r")
         if mode == "r":
             return _io_class()(str(path), mode=mode, manager=manager)
-        file = open_for_writing(path, mode)
-        try:
+        with closed_on_error(open_for_writing(path, mode)) as file:
             return _io_class()(str(path), file=file, mode=mode, manager=manager)
-        except BaseException:
-            file.close()
-            raise
 
     def recognises(self, path: Path) -> bool:
         """Return whether the path is a file with the signature of HDF5."""
@@ -123,6 +134,7 @@ class Hdf5Backend(Backend):
 
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
+        try_hdf5(path)
         with h5py.File(path, "r") as file:
             kind = file.attrs.get("neurodata_type")
         return kind.decode() if isinstance(kind, bytes) else kind
@@ -230,9 +242,24 @@ class Hdf5Backend(Backend):
         """Open a declared dataset of an open file."""
         return Hdf5Sink(root, configuration, tools)
 
+    def commit_steps(self, root: Any, undo: Path, locations: list[str]) -> Hdf5Commits:
+        """Return the steps that make an interrupted write of an open file resumable."""
+        return Hdf5Commits(root, undo, locations)
+
+    def reopen(self, path: Path, undo: Path) -> AbstractContextManager[Any]:
+        """Open an incomplete file, in the state of its last commit."""
+        _load_plugins()
+        restore(path, undo)
+        try_hdf5(path)
+        return open_for_writing(path, "r+")
+
     def holds(self, data: Any) -> bool:
         """Return whether data are an ``h5py.Dataset``."""
         return isinstance(data, h5py.Dataset)
+
+    def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
+        """Check that all chunks, and the sources of a virtual dataset, are there."""
+        check_complete(data, is_sparse=is_sparse)
 
     def stored_source(self, dataset: Any) -> Hdf5Source:
         """Return an open dataset as a source."""
@@ -250,9 +277,39 @@ class Hdf5Backend(Backend):
         """Copy an open file to an empty one, as it is stored; see :class:`Hdf5Copy`."""
         Hdf5Copy(source, target, declared).run()
 
+    def versions(self) -> dict[str, str]:
+        """Return the versions of HDF5 and h5py."""
+        return {"hdf5": h5py.version.hdf5_version, **package_versions(["h5py"])}
+
+    def open_root(self, path: Path) -> h5py.File:
+        """Open a file for reading, without its schemas."""
+        _load_plugins()
+        try_hdf5(path)
+        check_named_files(path, follows_links=False)
+        return h5py.File(path, "r")
+
+    def objects(self, root: Any) -> Iterator[StoredObject]:
+        """Yield each group and dataset of an open file once; links are not followed."""
+        return hdf5_objects(root)
+
+    def read_text(self, root: Any, location: str) -> str:
+        """Return the text in a dataset of an open file."""
+        return str(root[location].asstr()[()])
+
+    def write_text(self, root: Any, location: str, text: str) -> None:
+        """Replace the text in a dataset of an open file."""
+        root[location][()] = text
+
+    def create_text(
+        self, root: Any, location: str, text: str, attributes: Mapping[str, Any]
+    ) -> None:
+        """Add a text to an open file."""
+        dataset = root.create_dataset(location, data=text, dtype=h5py.string_dtype())
+        dataset.attrs.update(attributes)
+
     def copy(self, source: Path, target: Path) -> None:
         """Copy the file."""
-        shutil.copyfile(source, target)
+        copy_file(source, target)
 
 
 def _stated_compression(settings: dict[str, Any]) -> str | None:
@@ -335,7 +392,7 @@ def _filters(compression: Compression, itemsize: int, shuffle: bool) -> dict[str
         level = compression.level or _STORED_LEVEL
         return {"compression": "gzip", "compression_opts": level, "shuffle": shuffle}
     if compression.name == "none":
-        return {"shuffle": False}
+        return {"shuffle": False, "fletcher32": True}
     plugin = required_package("hdf5plugin", compression.name)
     required_package("numcodecs", compression.name)
     if compression.name == "zstd":
@@ -344,7 +401,8 @@ def _filters(compression: Compression, itemsize: int, shuffle: bool) -> dict[str
         settings = plugin.LZ4(nbytes=_LZ4_BLOCK)
     else:
         settings = plugin.Blosc(cname="zstd", clevel=BLOSC_LEVEL, shuffle=int(shuffle))
-    return {**settings, "shuffle": shuffle and not compression.shuffles_itself}
+    shuffles = shuffle and not compression.shuffles_itself
+    return {**settings, "shuffle": shuffles, "fletcher32": True}
 
 
 class Hdf5Sink(ChunkSink):
@@ -365,6 +423,7 @@ class Hdf5Sink(ChunkSink):
             compression = parse_compression(configuration.compression or "none")
             self._encode = _encoder(compression, self.dtype.itemsize, bool(configuration.shuffle))
         self.shuffles = self._encode is not None and bool(dataset.shuffle)
+        self._has_checksum = bool(dataset.fletcher32)
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk."""
@@ -372,14 +431,29 @@ class Hdf5Sink(ChunkSink):
             cell = cell_at(corner, values.shape, self._dataset.shape)
             self._dataset[cell] = values[inside(cell)]
             check_disk(self._root)
+            if self.digests is not None:
+                self.digests.note(corner, self.digests.grid.digest_of(values[inside(cell)]))
+            self._note_stored(corner, None)
             return
         super().put(corner, values)
 
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
         """Encode and store a chunk whose bytes are shuffled already."""
         assert self._encode is not None
-        self._dataset.id.write_direct_chunk(corner, self._encode(planes))
+        encoded = self._encode(planes)
+        if self._has_checksum:
+            encoded = b"".join((encoded, fletcher32(encoded)))
+        self._dataset.id.write_direct_chunk(corner, encoded)
         check_disk(self._root)
+        self._note_stored(corner, encoded)
+
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return the bytes of a chunk, read without HDF5; the file does not change meanwhile."""
+        return self._stored.read(corner)
+
+    @functools.cached_property
+    def _stored(self) -> StoredChunks:
+        return StoredChunks(self._dataset)
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return stored values, decoded by the filters of HDF5."""
@@ -400,6 +474,7 @@ class Hdf5Source(StoredSource):
         super().__init__(dataset, dataset.file.filename, in_parallel=in_parallel)
         self._corners = _stored_corners(dataset)
         self.is_sparse = self._corners is not None
+        self.skips_zeros = lacks_chunks(dataset)
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return a block."""
@@ -493,6 +568,8 @@ def _decoder(dataset: h5py.Dataset) -> Callable[[bytes], NDArray[np.uint8]] | No
     properties = dataset.id.get_create_plist()
     filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
     shuffle, deflate = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
+    has_checksum = filters[-1:] == [h5py.h5z.FILTER_FLETCHER32]
+    filters = filters[:-1] if has_checksum else filters
     if tuple(filters) not in ((), (shuffle,), (deflate,), (shuffle, deflate)):
         return None
     size = num_bytes(dataset.chunks, dataset.dtype)
@@ -500,7 +577,22 @@ def _decoder(dataset: h5py.Dataset) -> Callable[[bytes], NDArray[np.uint8]] | No
     is_deflated = deflate in filters
 
     def decode(stored: bytes) -> NDArray[np.uint8]:
-        raw = isal_zlib.decompress(stored, _ZLIB_WINDOW, size) if is_deflated else stored
+        data = _checked(stored) if has_checksum else stored
+        raw = isal_zlib.decompress(data, _ZLIB_WINDOW, size) if is_deflated else data
         return unshuffled(raw, itemsize)
 
     return decode
+
+
+def _checked(stored: bytes) -> memoryview:
+    """Return the bytes of a chunk without their checksum.
+
+    Raises
+    ------
+    OSError
+        If the checksum differs; as HDF5 does.
+    """
+    data = memoryview(stored)[:-CHECKSUM_BYTES]
+    if fletcher32(data) != stored[-CHECKSUM_BYTES:]:
+        raise OSError("The checksum of a chunk (Fletcher-32) differs; the chunk is damaged.")
+    return data

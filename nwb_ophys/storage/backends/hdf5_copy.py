@@ -141,6 +141,9 @@ class Hdf5Copy:
         if location in self._declared:
             settings = settings_of(self._declared[location])
             parent.create_dataset(name, item.shape, **{**settings, "dtype": item.dtype})
+        elif item.is_virtual or item.external:
+            # The copy may lie in another folder, where it would not find these files.
+            parent.create_dataset(name, data=item[()], dtype=item.dtype, maxshape=item.maxshape)
         elif item.id.get_type().detect_class(h5py.h5t.REFERENCE):
             made = h5py.h5d.create(
                 parent.id,

@@ -14,7 +14,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -235,6 +236,17 @@ def open_for_writing(path: Path, mode: str, guard: Guard | None = None) -> h5py.
         # HDF5 would look for the sources of virtual datasets through the same Python object.
         return h5py.File(path, mode)
     return WrittenFile(path, mode, guard)
+
+
+@contextmanager
+def closed_on_error(file: h5py.File) -> Iterator[h5py.File]:
+    """Close an open file if the block raises an error."""
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        raise
 
 
 def check_disk(root: Any) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
-import json
 import os
 import re
-import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,21 @@ from hdmf.spec import RefSpec
 from isal import igzip
 from numpy.typing import NDArray
 
+from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import MissingPackageError, OutputError
+from nwb_ophys.outside import Reach, current_reach, reach_of, within_reach
 from nwb_ophys.storage.backends.base import (
     Backend,
     ChunkSink,
     SinkTools,
     StoredSource,
     WrapperSettings,
+    package_versions,
     stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
+from nwb_ophys.storage.backends.zarr_objects import zarr_objects
+from nwb_ophys.storage.backends.zarr_parts import check_complete, check_reference, check_store
 from nwb_ophys.storage.compression import (
     BLOSC_BLOCK,
     BLOSC_LEVEL,
@@ -43,14 +47,17 @@ from nwb_ophys.storage.compression import (
     required_package,
 )
 from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.copying import copy_folder
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.sources import unwrapped
+from nwb_ophys.storage.stored_objects import StoredObject
 
 # Metadata, and chunks of formats 2 and 3; a killed writer leaves partial ones.
 _PART_OF_STORE = re.compile(
-    r"\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*(\.[0-9a-f]{32}\.partial)?|c"
+    r"(\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*)"
+    r"(\.[0-9a-f]{32}\.partial)?|c"
 )
 _FILTER_SETTINGS = ("compressor", "filters")
 # zlib writes the header of a gzip file for windows above 16.
@@ -74,9 +81,22 @@ def _hdmf_zarr() -> Any:
     return hdmf_zarr
 
 
+class _CheckedReferences:
+    """Mixin for the IO class of hdmf-zarr that checks where a reference leads before it follows."""
+
+    reach: Reach | None = None
+
+    def resolve_ref(self, zarr_ref: Any) -> Any:
+        """Return the name and the object that a reference names."""
+        with within_reach(self.reach):
+            check_reference(Path(self.source), zarr_ref)  # type: ignore[attr-defined]
+        return super().resolve_ref(zarr_ref)  # type: ignore[misc]
+
+
 @functools.cache
 def _io_class() -> type:
-    return type("HookedNWBZarrIO", (BuilderHook, _hdmf_zarr().NWBZarrIO), {})
+    bases = (_CheckedReferences, BuilderHook, _hdmf_zarr().NWBZarrIO)
+    return type("HookedNWBZarrIO", bases, {})
 
 
 def _is_own_wrapper(given: Any) -> bool:
@@ -95,13 +115,18 @@ class ZarrBackend(Backend):
         """Check that hdmf-zarr is installed."""
         _hdmf_zarr()
 
-    def open(self, path: Path, mode: str, manager: Any = None) -> Any:
+    def open(
+        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+    ) -> Any:
         """Return an ``hdmf_zarr.NWBZarrIO`` with a builder hook.
 
         References and other objects are stored as JSON, which every version of hdmf-zarr reads.
         By default it stores pickles, which numcodecs does not decode since version 0.15.2.
         """
+        if mode != "w":
+            check_store(path)
         io = _io_class()(str(path), mode=mode, manager=manager)
+        io.reach = current_reach() or reach_of([path])
         set_object_codec(io, importlib.import_module("numcodecs").JSON)
         return io
 
@@ -116,9 +141,9 @@ class ZarrBackend(Backend):
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
         if (path / "zarr.json").is_file():  # format 3
-            attributes = json.loads((path / "zarr.json").read_bytes()).get("attributes", {})
+            attributes = parse_source_json(read_limited(path / "zarr.json")).get("attributes", {})
         elif (path / ".zattrs").is_file():
-            attributes = json.loads((path / ".zattrs").read_bytes())
+            attributes = parse_source_json(read_limited(path / ".zattrs"))
         else:
             attributes = {}
         return attributes.get("neurodata_type")
@@ -224,17 +249,51 @@ class ZarrBackend(Backend):
         """Open a declared dataset of an open file."""
         return ZarrSink(root[configuration.location], configuration, tools)
 
+    @contextmanager
+    def reopen(self, path: Path, undo: Path) -> Iterator[Any]:
+        """Open an incomplete store, without the chunks that were being written."""
+        for torn in path.rglob("*.partial"):
+            torn.unlink()
+        yield importlib.import_module("zarr").open_group(str(path), mode="r+")
+
     def holds(self, data: Any) -> bool:
         """Return whether data are an array of Zarr."""
         return type(data).__module__.startswith("zarr.")
+
+    def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
+        """Check that all chunks have a file."""
+        if not is_sparse:
+            check_complete(data)
 
     def stored_source(self, dataset: Any) -> ZarrSource:
         """Return an open array as a source."""
         return ZarrSource(dataset)
 
+    def versions(self) -> dict[str, str]:
+        """Return the versions of hdmf-zarr, Zarr and its codecs."""
+        return package_versions(["hdmf-zarr", "zarr", "numcodecs"])
+
+    def open_root(self, path: Path) -> AbstractContextManager[Any]:
+        """Open a store for reading, without its schemas."""
+        _hdmf_zarr()
+        check_store(path)
+        return nullcontext(importlib.import_module("zarr").open_group(str(path), mode="r"))
+
+    def objects(self, root: Any) -> Iterator[StoredObject]:
+        """Yield each group and array of an open store once; links are not followed."""
+        return zarr_objects(root)
+
+    def read_text(self, root: Any, location: str) -> str:
+        """Return the text in an array of an open store."""
+        return str(np.asarray(root[location][...]).reshape(())[()])
+
+    def write_text(self, root: Any, location: str, text: str) -> None:
+        """Replace the text in an array of an open store."""
+        root[location][...] = text
+
     def copy(self, source: Path, target: Path) -> None:
         """Copy the folder."""
-        shutil.copytree(source, target)
+        copy_folder(source, target)
 
 
 def _gzip_encoder(level: int | None) -> Callable[[Any], bytes]:
@@ -278,6 +337,7 @@ class ZarrSource(StoredSource):
     def __init__(self, array: Any) -> None:
         path = getattr(array.store, "path", "a Zarr store")
         super().__init__(array, str(path), in_parallel=True)
+        self.skips_zeros = bool(array.nchunks_initialized < array.nchunks)
 
 
 class ZarrSink(ChunkSink):
@@ -299,10 +359,19 @@ class ZarrSink(ChunkSink):
 
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
         """Encode and store a chunk whose bytes are in C order, and shuffled if ``shuffles``."""
-        index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
-        store, key = self._array.chunk_store, self._array._chunk_key(index)
-        store[key] = self._encoded(planes)
+        store, key = self._array.chunk_store, self._key(corner)
+        encoded = self._encoded(planes)
+        store[key] = encoded
         self._tools.flusher.add(str(Path(store.path) / key))
+        self._note_stored(corner, encoded)
+
+    def stored_bytes(self, corner: Shape) -> bytes | None:
+        """Return the contents of the file of a chunk."""
+        return self._array.chunk_store.get(self._key(corner))  # type: ignore[no-any-return]
+
+    def _key(self, corner: Shape) -> str:
+        index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
+        return self._array._chunk_key(index)  # type: ignore[no-any-return]
 
     def _encoded(self, stored: NDArray[np.uint8]) -> Any:
         encoded: Any = stored

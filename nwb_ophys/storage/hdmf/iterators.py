@@ -27,8 +27,9 @@ _STARTED = "_nwb_ophys_started"
 class IteratorSource:
     """A random-access iterator of hdmf as a source; reading does not advance the iterator.
 
-    The attributes ``reads_in_parallel``, ``source_label``, ``slowest_axis``, ``is_sparse`` and
-    ``nonzero_chunks()`` of the iterator are used where it has them.
+    The attributes ``reads_in_parallel``, ``source_label``, ``slowest_axis``, ``is_sparse``,
+    ``is_dense`` and ``nonzero_chunks()`` of the iterator are used where it has them. All chunks of
+    dense data are stored, so that one that is absent is one that was lost.
 
     Parameters
     ----------
@@ -46,6 +47,7 @@ class IteratorSource:
         self.in_parallel = bool(getattr(data, "reads_in_parallel", False))
         self.label = str(getattr(data, "source_label", type(data).__name__))
         self.is_sparse = bool(getattr(data, "is_sparse", False))
+        self.skips_zeros = not getattr(data, "is_dense", False)
         self.slowest_axis = int(getattr(data, "slowest_axis", 0))
 
     def read(self, selection: Selection) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from pynwb import NWBFile
 from nwb_ophys.storage.grid import Shape
 from nwb_ophys.storage.hdmf.internals import forget_fields, forget_file, settings_of
 
-BeforeWriting = Callable[[GroupBuilder], None]
+BeforeWriting = Callable[[GroupBuilder], bool]
 
 
 class Placeholder(AbstractDataChunkIterator):  # type: ignore[misc]
@@ -58,15 +58,15 @@ class Placeholder(AbstractDataChunkIterator):  # type: ignore[misc]
 class BuilderHook:
     """Mixin for an IO class of hdmf that calls ``before_writing`` with the tree of builders.
 
-    The callback may change the tree.
+    The callback may change the tree, and returns whether it is to be written.
     """
 
     before_writing: BeforeWriting | None = None
 
     def write_builder(self, builder: GroupBuilder, **options: Any) -> None:
         """Write a tree of builders."""
-        if self.before_writing is not None:
-            self.before_writing(builder)
+        if self.before_writing is not None and not self.before_writing(builder):
+            return
         super().write_builder(builder, **options)  # type: ignore[misc]
 
 

@@ -330,23 +330,21 @@ def test_damages_are_named(tmp_path, damage):
         MinianSegmentationInterface(folder)
 
 
-def test_missing_chunks_are_told_of(tmp_path):
+def test_missing_chunks_of_footprints_are_told_of(tmp_path):
     folder = _write(tmp_path)
-    (folder / "C.zarr/C/0.0").unlink()
     for chunk in (folder / "A.zarr/A").glob("2.*"):
         chunk.unlink()
-    with pytest.warns(UserWarning, match=r"1 of 1 chunks of '.*C\.zarr' have no file"):
-        extractor = MinianExtractor(folder)
+    extractor = MinianExtractor(folder)
     with pytest.warns(UserWarning, match=r"1 of 5 units .*unit_id \[2\].* 4 of its 20 chunks"):
         extractor.get_roi_image_masks()
 
 
-@pytest.mark.parametrize("name", ["b", "max_proj"])
-def test_a_missing_chunk_of_an_image_is_told_of(tmp_path, name):
-    """Fault: the background's footprint was zeros without a word."""
+@pytest.mark.parametrize("name", ["b", "max_proj", "C"])
+def test_a_missing_chunk_is_not_read_as_zeros(tmp_path, name):
+    """Fault: traces and the background's footprint were zeros, at best with a note."""
     folder = _write(tmp_path)
     (folder / f"{name}.zarr/{name}/0.0").unlink()
-    with pytest.warns(UserWarning, match=rf"1 of 1 chunks of '.*{name}\.zarr' have no file"):
+    with pytest.raises(CorruptSourceError, match=rf"{name}\.zarr/{name}' lacks 1 of 1 chunks"):
         MinianExtractor(folder)
 
 

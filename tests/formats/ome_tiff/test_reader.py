@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
+from nwb_ophys.filetypes.ome import xml
 from nwb_ophys.filetypes.ome.xml import parse_ome_xml
 from nwb_ophys.formats.ome_tiff.reader import OmeTiffExtractor
 from nwb_ophys.testing import write_ome_tiff, write_tiff
@@ -363,9 +363,8 @@ def test_the_xml_is_parsed_once_for_all_channels_and_planes(tmp_path, monkeypatc
     volumes = np.arange(6 * 5 * 7 * 3, dtype="uint16").reshape(6, 5, 7, 3)
     (path,) = write_ome_tiff(tmp_path, {"A": volumes, "B": volumes})
     parsed = []
-    parse = ElementTree.XML
-    monkeypatch.setattr(ElementTree, "XML", lambda text: parsed.append(1) or parse(text))
-    monkeypatch.setattr(ElementTree, "fromstring", lambda text: parsed.append(1) or parse(text))
+    parse = xml.parse_xml
+    monkeypatch.setattr(xml, "parse_xml", lambda text: parsed.append(1) or parse(text))
     for name in "AB":
         for plane in range(3):
             OmeTiffExtractor(path, name, plane_index=plane).close()

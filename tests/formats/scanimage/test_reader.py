@@ -196,7 +196,7 @@ def test_pages_are_found_by_hand(
         assert times is not None
         np.testing.assert_allclose(times, last[start:end], atol=1e-9)
         rate = 7.5 if planes > 1 else 30.0
-        assert extractor.get_sampling_frequency() == rate * len(which)
+        assert extractor.get_nominal_rate() == rate * len(which)
 
 
 def real_cases() -> list[tuple[str, dict[str, Any]]]:

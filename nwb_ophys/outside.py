@@ -1,0 +1,368 @@
+"""Folders in which the files of a recording may lie, and kinds of files that are never opened.
+
+A recording may come from anybody. Its files name other files, and its folder may hold links, so
+each file that is opened is checked here: a pipe, a device or a socket is refused, because opening
+it may wait forever, and so is a file outside of the recording's folder that the user did not allow.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from nwb_ophys.errors import OutputError, OutsideFolderError, SpecialFileError
+
+Result = TypeVar("Result")
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe (FIFO)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_STORE = (".zgroup", ".zarray", "zarr.json")
+# Levels of subfolders of a recording in which links are looked for.
+_DEPTH = 3
+
+
+@attrs.frozen
+class Reach:
+    """Folders in which the files of a recording may lie.
+
+    Attributes
+    ----------
+    folders : tuple of str
+        Folders of the given paths, links resolved.
+    allowed : tuple of str
+        Further folders that the user allowed, links resolved.
+    """
+
+    folders: tuple[str, ...]
+    allowed: tuple[str, ...] = ()
+
+    def holds(self, path: str | Path) -> bool:
+        """Return whether a file lies in one of the folders, links resolved."""
+        real = os.path.realpath(path)
+        if any(_is_within(real, folder) for folder in (*self.folders, *self.allowed)):
+            return True
+        home = _annex_home(real)
+        return home is not None and any(_is_within(folder, home) for folder in self.folders)
+
+
+_REACH: ContextVar[Reach | None] = ContextVar("reach", default=None)
+
+
+def current_reach() -> Reach | None:
+    """Return the folders of the recording that is read now; None outside of a recording."""
+    return _REACH.get()
+
+
+def reach_of(paths: Iterable[str | Path]) -> Reach:
+    """Return the folders of given paths, and no others."""
+    folders = (folder for path in paths for folder in _folders_of(Path(path)))
+    return Reach(tuple(dict.fromkeys(folders)))
+
+
+@contextmanager
+def reading_from(
+    paths: Iterable[str | Path], allow_outside: Iterable[str | Path] = ()
+) -> Iterator[Reach]:
+    """Refuse, within the block, files that lie outside of the folders of some paths.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        Files and folders of a recording. Paths that the user gave may be links themselves. In a
+        block within another one they were found, so that they must lie in its folders.
+    allow_outside : iterable of path-like
+        Further folders in which files may lie.
+    """
+    outer, given = _REACH.get(), [Path(path) for path in paths]
+    if outer is not None:
+        for path in given:
+            check_file(path)
+    folders = (folder for path in given for folder in _folders_of(path))
+    allowed = (os.path.realpath(Path(folder).expanduser()) for folder in allow_outside)
+    before = outer or Reach(())
+    reach = Reach(
+        tuple(dict.fromkeys((*before.folders, *folders))),
+        tuple(dict.fromkeys((*before.allowed, *allowed))),
+    )
+    token = _REACH.set(reach)
+    try:
+        yield reach
+    finally:
+        _REACH.reset(token)
+
+
+@contextmanager
+def within_reach(reach: Reach | None) -> Iterator[None]:
+    """Read, within the block, from the folders of a former :func:`reading_from`."""
+    token = _REACH.set(reach)
+    try:
+        yield
+    finally:
+        _REACH.reset(token)
+
+
+def reading_within_reach(method: Callable[[Any], Result]) -> Callable[[Any], Result]:
+    """Return a method that reads files from where its object was allowed to open them.
+
+    Parameters
+    ----------
+    method : callable
+        Of a class whose objects keep their :class:`Reach` as ``_reach``.
+    """
+
+    @functools.wraps(method)
+    def reading(self: Any) -> Result:
+        with within_reach(self._reach):
+            return method(self)
+
+    return reading
+
+
+def _folders_of(path: Path) -> tuple[str, ...]:
+    """Return the folder of a given path as it is written, and the folder to which it leads."""
+    if path.is_dir():
+        return (os.path.realpath(path),)
+    return (os.path.realpath(path.parent), str(Path(os.path.realpath(path)).parent))
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _annex_home(real: str) -> str | None:
+    """Return the data set whose git-annex stores a file: DataLad keeps links in place of files."""
+    home, marked, rest = real.partition(f"{os.sep}.git{os.sep}")
+    return home if marked and f"annex{os.sep}objects{os.sep}" in rest else None
+
+
+def check_file(path: str | Path) -> None:
+    """Check a file that is about to be opened; one that is absent passes.
+
+    Raises
+    ------
+    SpecialFileError
+        If it is a pipe, a socket or a device.
+    OutsideFolderError
+        If it is a link that leads out of the folders of the recording.
+    """
+    try:
+        own = os.lstat(path)
+    except (OSError, ValueError):  # absent, or no name of a file
+        return
+    if stat.S_ISLNK(own.st_mode):
+        _check_link(Path(path))
+    elif not (stat.S_ISREG(own.st_mode) or stat.S_ISDIR(own.st_mode)):
+        raise special_file(path)
+
+
+def _check_link(link: Path) -> None:
+    require_ordinary(link)
+    reach = _REACH.get()
+    if reach is not None and link.exists() and not reach.holds(link):
+        raise _leading_out(link, reach.folders)
+
+
+def require_ordinary(path: str | Path) -> None:
+    """Raise if a path is a pipe, a socket or a device, or a link to one.
+
+    Raises
+    ------
+    SpecialFileError
+    """
+    if is_special(path):
+        raise special_file(path)
+
+
+def is_special(path: str | Path) -> bool:
+    """Return whether a path leads to a pipe, a socket or a device; False where nothing is."""
+    try:
+        return stat.S_IFMT(Path(path).stat().st_mode) in _KINDS
+    except (OSError, ValueError):
+        return False
+
+
+def check_output(path: str | Path) -> None:
+    """Check that a file may be written at a path, which is no pipe, socket or device.
+
+    Raises
+    ------
+    OutputError
+    """
+    if is_special(path):
+        raise OutputError(f"'{path}' is {_kind(path)}, not a file; give the name of a file.")
+
+
+def special_file(path: str | Path) -> SpecialFileError:
+    """Return the error for a path that is neither a file nor a folder."""
+    return SpecialFileError(f"'{path}' is {_kind(path)}, which is not opened; give a file.")
+
+
+def _kind(path: str | Path) -> str:
+    return _KINDS.get(stat.S_IFMT(Path(path).stat().st_mode), "neither a file nor a folder")
+
+
+def named_file(
+    by: str | Path, name: str | Path, *, of: str = "", place: str | Path | None = None
+) -> Path:
+    """Return the path of a file that another file names; refuse names that lead out.
+
+    Parameters
+    ----------
+    by : path-like
+        The file that names it; the name is relative to the folder of this file.
+    name : str or path-like
+        The name as it is stated, which may be absolute.
+    of : str
+        The part of the file that states the name, such as ``'mov'``, for the message.
+    place : path-like, optional
+        Where the file is, if the name is not relative to the folder of ``by``.
+
+    Raises
+    ------
+    OutsideFolderError
+        If it lies outside of the folders of the recording.
+    SpecialFileError
+        If it is a pipe, a socket or a device.
+    """
+    path = Path(by).parent / name if place is None else Path(place)
+    reach = _REACH.get() or reach_of([by])
+    if not reach.holds(path):
+        where = f"{of} in '{by}'" if of else f"'{by}'"
+        raise OutsideFolderError(
+            f"{where} names '{name}', which lies outside of the folder '{_shown(reach.folders)}', "
+            f"and is not read. If it belongs to the recording, {remedy(path)}."
+        )
+    require_ordinary(path)
+    return path
+
+
+def named_elsewhere(by: str | Path, names: Iterable[str]) -> list[str]:
+    """Return the names of files with folders that a file states, after they were checked.
+
+    Parameters
+    ----------
+    by : path-like
+        The file that names them.
+    names : iterable of str
+        Relative to the folder of this file, or absolute.
+
+    Raises
+    ------
+    OutsideFolderError, SpecialFileError
+        See :func:`named_file`.
+    """
+    found = [name for name in names if "/" in name or os.sep in name or name == ".."]
+    for name in found:
+        named_file(by, name)
+    return found
+
+
+def _leading_out(link: str | Path, folders: Sequence[str]) -> OutsideFolderError:
+    real = os.path.realpath(link)
+    return OutsideFolderError(
+        f"'{link}' is a link to '{real}', which lies outside of the folder '{_shown(folders)}', "
+        f"and is not read. If it belongs to the recording, {remedy(real)}; otherwise remove the "
+        "link."
+    )
+
+
+def remedy(path: str | Path) -> str:
+    """Return the argument that allows a file outside of the recording's folder, for messages."""
+    real = Path(os.path.realpath(path))
+    folder = real if real.is_dir() else real.parent
+    return f"give allow_outside='{folder}' (on the command line --option allow_outside={folder})"
+
+
+def _shown(folders: Sequence[str]) -> str:
+    return folders[-1] if folders else "."
+
+
+def check_links_in(folder: Path) -> None:
+    """Refuse a folder that holds links which lead out of the folders of the recording.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Its subfolders are searched as well, three levels deep; a Zarr store in full.
+
+    Raises
+    ------
+    OutsideFolderError
+        Names the first link.
+    SpecialFileError
+        Names the first pipe, socket or device in a Zarr store, whose files are all read.
+    """
+    reach = _REACH.get() or reach_of([folder])
+    for link in links_leading_out(folder, reach):
+        raise _leading_out(link, reach.folders)
+
+
+def links_leading_out(
+    folder: Path, reach: Reach | None = None, depth: int = _DEPTH
+) -> Iterator[Path]:
+    """Yield the links in a folder and its subfolders that lead out of it, in order of their names.
+
+    Links to folders that contain them, which searches do not follow, and links without a target
+    are left out.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    reach : Reach, optional
+        The folders in which the targets may lie; by default those of the recording that is read
+        now, or else the folder itself.
+    depth : int
+        Levels of subfolders that are searched; those of a Zarr store are always.
+    """
+    allowed = reach or _REACH.get() or reach_of([folder])
+    yield from _leading_out_below(str(folder), allowed, depth, in_store=False)
+
+
+def _leading_out_below(folder: str, reach: Reach, depth: int, in_store: bool) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
+    except OSError:  # no permission
+        return
+    in_store = in_store or any(entry.name in _STORE for entry in entries)
+    subfolders = []
+    for entry in entries:
+        # Hidden files are no part of a recording, except the headers of a Zarr store.
+        if entry.name.startswith(".") and not in_store:
+            continue
+        if in_store:  # whose files are all read
+            require_ordinary(entry.path)
+        if entry.is_symlink():
+            if leads_out(entry.path, reach):
+                yield Path(entry.path)
+        elif entry.is_dir():
+            subfolders.append(entry.path)
+    if depth > 0 or in_store:
+        for subfolder in subfolders:
+            yield from _leading_out_below(subfolder, reach, depth - 1, in_store)
+
+
+def leads_out(link: str | Path, reach: Reach) -> bool:
+    """Return whether a link leads to a file or folder that lies outside of the allowed folders."""
+    if not Path(link).exists():
+        return False
+    return not (leads_back(link) or reach.holds(link))
+
+
+def leads_back(link: str | Path) -> bool:
+    """Return whether a path is a link to a folder that contains it."""
+    if not Path(link).is_symlink():
+        return False
+    return _is_within(os.path.realpath(Path(link).parent), os.path.realpath(link))

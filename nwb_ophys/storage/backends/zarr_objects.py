@@ -1,0 +1,86 @@
+"""Objects of a Zarr store for their hashes: attributes, links, texts and references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from nwb_ophys.storage.stored_objects import StoredObject, plain
+
+# hdmf-zarr's own notes on dimensions and types.
+_NOTES = ("_ARRAY_DIMENSIONS", "zarr_dtype", ".specloc")
+
+
+def zarr_objects(root: Any) -> Iterator[StoredObject]:
+    """Yield each group and array of a store; links are not followed."""
+    waiting: list[Any] = [root]
+    while waiting:
+        group = waiting.pop()
+        try:
+            inner = [item for _, item in group.groups()]
+            arrays = [array for _, array in group.arrays()]
+            waiting.extend(reversed(inner))
+            yield _group(group)
+        except Exception as error:  # of zarr, about damaged metadata
+            yield StoredObject.unreadable(_path(group), error)
+            continue
+        for array in arrays:
+            try:
+                yield _array(array)
+            except Exception as error:
+                yield StoredObject.unreadable(_path(array), error)
+
+
+def _group(group: Any) -> StoredObject:
+    given = dict(group.attrs)
+    links = {
+        str(link.get("name")): f"{link.get('source')}:{link.get('path')}"
+        for link in given.pop("zarr_link", [])
+    }
+    return StoredObject(path=_path(group), attributes=_attributes(given), links=links)
+
+
+def _path(item: Any) -> str:
+    return str(item.path).strip("/")
+
+
+def _attributes(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: plain(value, _reference) for name, value in given.items() if name not in _NOTES}
+
+
+def _reference(value: Any) -> Any:
+    """Return what hdmf-zarr stores for a reference as the path of its object."""
+    if not isinstance(value, dict):
+        return value
+    if value.get("dtype") == "object" and isinstance(value.get("value"), dict):
+        value = value["value"]
+    if {"source", "path"} <= value.keys():
+        return {"reference": value["path"]}
+    return value
+
+
+def _array(array: Any) -> StoredObject:
+    given = dict(array.attrs)
+    is_scalar = given.get("zarr_dtype") == "scalar"
+    dtype = np.dtype(array.dtype)
+
+    def read(part: slice | None) -> Any:
+        values = array[...] if part is None else array[part]
+        if is_scalar:
+            values = np.asarray(values).reshape(())
+        if dtype.kind != "O":
+            return values
+        found = np.empty(np.shape(values), object)
+        for index in np.ndindex(found.shape):
+            found[index] = plain(np.asarray(values)[index], _reference)
+        return found
+
+    return StoredObject(
+        path=_path(array),
+        attributes=_attributes(given),
+        shape=() if is_scalar else tuple(array.shape),
+        dtype=dtype,
+        read=read,
+    )

@@ -1,0 +1,144 @@
+"""Parts of Zarr stores that lie elsewhere, or that were never written."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.outside import (
+    check_links_in,
+    current_reach,
+    named_file,
+    reach_of,
+    reading_from,
+    within_reach,
+)
+from nwb_ophys.storage.backends.ranges import positions
+
+_ATTRIBUTES = {".zattrs", "zarr.json"}
+
+
+def check_store(store: Path) -> None:
+    """Check that a Zarr store holds files only, and no link or reference that leads out of it.
+
+    Parameters
+    ----------
+    store : pathlib.Path
+
+    Raises
+    ------
+    OutsideFolderError
+        If a link or a reference in attributes leads out of the folders of the recording.
+    SpecialFileError
+        If a file is a pipe, a socket or a device, which Zarr would wait for.
+    """
+    within = nullcontext() if current_reach() is not None else reading_from([store])
+    with within:
+        check_links_in(store)
+        for folder, _, names in os.walk(store):
+            for name in _ATTRIBUTES.intersection(names):
+                for reference in _references(_json(Path(folder, name))):
+                    check_reference(store, reference)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # the reader says what is wrong
+        return None
+
+
+def _references(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the references in attributes, which have a store and the path of an object."""
+    remaining = [value]
+    while remaining:
+        each = remaining.pop()
+        if isinstance(each, dict):
+            if isinstance(each.get("source"), str) and isinstance(each.get("path"), str):
+                yield each
+            remaining += each.values()
+        elif isinstance(each, list):
+            remaining += each
+
+
+def check_reference(store: Path, reference: Mapping[str, Any]) -> None:
+    """Check the store that a link or a reference names, before it is followed.
+
+    Parameters
+    ----------
+    store : pathlib.Path
+        The store with the reference.
+    reference : Mapping
+        The other store as ``source``, relative to this one; ``.`` for this one.
+    """
+    source = reference.get("source")
+    name = str(reference.get("path") if source is None else source)
+    if name == ".":
+        return
+    place = os.path.normpath(store / name)
+    other = named_file(store, name, of=f"The reference to '{reference.get('path')}'", place=place)
+    if other.is_dir() and not other.samefile(store):
+        with within_reach(current_reach() or reach_of([store])):
+            check_links_in(other)
+
+
+def check_complete(array: Any, path: Path | None = None) -> None:
+    """Check that all chunks of a Zarr array were written, so that no fill value is read as data.
+
+    Parameters
+    ----------
+    array : zarr.Array
+    path : pathlib.Path, optional
+        Folder of the array; by default that of its store.
+
+    Raises
+    ------
+    CorruptSourceError
+        If a chunk has no file; names the frames.
+    """
+    root = getattr(array.chunk_store, "path", None)
+    folder = Path(str(root), array.path) if path is None and root is not None else path
+    if folder is None or not folder.is_dir() or 0 in array.shape:
+        return
+    counts = [math.ceil(n / size) for n, size in zip(array.shape, array.chunks, strict=True)]
+    total = math.prod(counts)
+    lacking = _steps_without_file(folder, counts)
+    if not lacking:
+        return
+    missing = sum(lacking.values())
+    where = positions(sorted(lacking), array.chunks[0], array.shape[0])
+    raise CorruptSourceError(
+        f"'{folder}' lacks {missing} of {total} chunks, {where} along its first axis; Zarr would "
+        "read fill values in their place. Copy the folder again from where it was recorded; if its "
+        "program leaves out chunks of one value, write it again with write_empty_chunks=True."
+    )
+
+
+def _steps_without_file(folder: Path, counts: Sequence[int]) -> dict[int, int]:
+    """Return the number of absent chunks by their index along the first axis."""
+    try:
+        header = json.loads((folder / ".zarray").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # of format 3, whose chunks lie in a folder ``c``
+        header = {"dimension_separator": "/"}
+    separator = header.get("dimension_separator", ".")
+    base = folder / "c" if (folder / "c").is_dir() else folder
+    if separator == ".":
+        present = {path.name for path in base.iterdir()}
+    else:
+        present = {
+            Path(where, name).relative_to(base).as_posix()
+            for where, _, names in os.walk(base)
+            for name in names
+        }
+    found: dict[int, int] = {}
+    for index in itertools.product(*map(range, counts)):
+        if separator.join(map(str, index)) not in present:
+            found[index[0]] = found.get(index[0], 0) + 1
+    return found

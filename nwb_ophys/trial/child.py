@@ -1,0 +1,223 @@
+"""The process that opens HDF5 files first, so that a damaged one cannot take the caller with it.
+
+A process of its own runs this file. It imports h5py and nothing of this package, reads the path
+of a file per line, and answers ``.`` while it makes progress and at the end a JSON list of the
+members that have a name but cannot be opened. A damaged file makes the library of HDF5 crash or run
+for ever, which ends this process and no other. Other errors that h5py raises are of no interest
+here: the caller meets them as well.
+"""
+
+from __future__ import annotations
+
+import collections
+import faulthandler
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+# The process ends itself if it makes no progress for so long, in case its parent was killed.
+_ORPHAN_SECONDS = 900
+_PROGRESS_SECONDS = 0.2
+_MOST_SECONDS = 10.0
+# Values of datasets are read if they are texts, lists or references, whose parts lie in several
+# places of the file, or few numbers. The others are read block by block by the caller.
+_MOST_PART_BYTES = 64_000_000
+_MOST_NUMBER_BYTES = 1_000_000
+_MOST_REFERENCES = 100_000
+_MEMORY_BYTES = 2_000_000_000
+
+
+class Progress:
+    """Reports of progress, at most five per second, and the time that the walk may take.
+
+    Parameters
+    ----------
+    report : callable
+        Takes no arguments.
+    """
+
+    def __init__(self, report: Callable[[], None]) -> None:
+        self._report, self._first = report, time.monotonic()
+        self._last = self._first
+
+    @property
+    def is_enough(self) -> bool:
+        """Return whether the walk took its time; the rest of a huge file stays untouched."""
+        return time.monotonic() - self._first > _MOST_SECONDS
+
+    def __call__(self, *_: Any) -> bool | None:
+        """Report progress; return True, which ends a visit of chunks, where it is enough."""
+        now = time.monotonic()
+        if now - self._last > _PROGRESS_SECONDS:
+            self._last = now
+            self._report()
+        return True if now - self._first > _MOST_SECONDS else None
+
+
+def walk(path: str, progress: Progress) -> list[str]:
+    """Touch everything in an HDF5 file that a reader touches before it reads blocks of data.
+
+    Parameters
+    ----------
+    path : str
+    progress : Progress
+        Called after each object and each chunk.
+
+    Returns
+    -------
+    list of str
+        Places of members that cannot be opened, or whose own members cannot be listed.
+    """
+    import h5py
+
+    lost: list[str] = []
+    with suppress(Exception), h5py.File(path, "r") as file:
+        seen: set[Any] = set()
+        pending: collections.deque[Any] = collections.deque([file["/"]])
+        while pending and not progress.is_enough:
+            found = pending.popleft()
+            with suppress(Exception):
+                key = _address(found)
+                if key in seen:
+                    continue
+                seen.add(key)
+            progress()
+            _touch_attributes(found, progress, lost)
+            with suppress(Exception):
+                if isinstance(found, h5py.Dataset):
+                    _touch_dataset(found, progress)
+                elif isinstance(found, h5py.Group):
+                    pending += _children(found, progress, lost)
+    return lost
+
+
+def _address(found: Any) -> Any:
+    import h5py
+
+    info = h5py.h5o.get_info(found.id)
+    return info.fileno, info.addr
+
+
+def _children(group: Any, progress: Progress, lost: list[str]) -> Iterator[Any]:
+    """Yield the objects of a group; soft links, and links to other files, are not followed."""
+    import h5py
+
+    try:
+        names = sorted(group, key=lambda each: each.startswith("#"))
+    except Exception:
+        lost.append(f"{group.name}/…".replace("//", "/"))
+        return
+    # References of MATLAB lie in a group of their own, and may be millions.
+    for name in names:
+        if progress():
+            return
+        try:
+            is_own = isinstance(group.get(name, getlink=True), h5py.HardLink)
+            child = group[name] if is_own else None
+        except TypeError:  # a link or an object that only other programs know
+            continue
+        except Exception:
+            lost.append(f"{group.name}/{name}".replace("//", "/"))
+            continue
+        if child is not None:
+            yield child
+
+
+def _touch_attributes(found: Any, progress: Progress, lost: list[str]) -> None:
+    try:
+        for name in found.attrs:
+            if progress():
+                return
+            with suppress(Exception):
+                found.attrs[name]
+    except Exception:
+        lost.append(f"the attributes of {found.name}")
+
+
+def _touch_dataset(dataset: Any, progress: Progress) -> None:
+    """Touch type, shape, settings and index of a dataset, and the values if they are in parts."""
+    plist = dataset.id.get_create_plist()
+    for number in range(plist.get_nfilters()):
+        plist.get_filter(number)
+    for value in ("shape", "dtype", "maxshape", "chunks", "fillvalue", "is_virtual", "external"):
+        with suppress(Exception):
+            getattr(dataset, value)
+    with suppress(Exception):
+        if dataset.chunks is not None:
+            dataset.id.chunk_iter(progress)
+    if dataset.is_virtual or dataset.external or not dataset.size:
+        return
+    is_in_parts = dataset.dtype.hasobject
+    most = _MOST_PART_BYTES if is_in_parts else _MOST_NUMBER_BYTES
+    if dataset.size * dataset.dtype.itemsize <= most:
+        values = dataset[()]
+        progress()
+        if is_in_parts:
+            _touch_references(dataset, values, progress)
+
+
+def _touch_references(dataset: Any, values: Any, progress: Progress) -> None:
+    import h5py
+
+    if h5py.check_ref_dtype(dataset.dtype) is not h5py.Reference:
+        return
+    values = [values] if isinstance(values, h5py.Reference) else values.ravel()[:_MOST_REFERENCES]
+    for reference in values:
+        if progress():
+            return
+        with suppress(Exception):
+            dataset.file[reference].name  # noqa: B018
+
+
+def _limit() -> None:
+    """Keep a damaged file from filling the memory, and a crash from leaving a core file."""
+    with suppress(Exception):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        used = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        most = used + _MEMORY_BYTES
+        if hard == resource.RLIM_INFINITY or most < hard:
+            resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    if sys.platform == "win32":
+        import ctypes
+
+        ctypes.windll.kernel32.SetErrorMode(0x0001 | 0x0002)  # no dialog after a crash
+
+
+def main() -> None:
+    """Answer the paths on the standard input until it ends."""
+    import signal
+
+    import h5py  # noqa: F401  imported before the first answer, which says that the process works
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller, which then ends this
+    _limit()
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        _answer("ready")
+        for line in sys.stdin:
+            faulthandler.dump_traceback_later(_ORPHAN_SECONDS, exit=True, file=nowhere)
+            lost = walk(json.loads(line), Progress(lambda: _go_on(nowhere)))
+            faulthandler.cancel_dump_traceback_later()
+            _answer(json.dumps(lost))
+    # The library itself may run for ever while it ends.
+    os._exit(0)
+
+
+def _go_on(nowhere: Any) -> None:
+    faulthandler.dump_traceback_later(_ORPHAN_SECONDS, exit=True, file=nowhere)
+    _answer(".")
+
+
+def _answer(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
