@@ -20,7 +20,6 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
     ├── OutputError (OSError)                   the target cannot be written or appended to
     │   ├── OutputBusyError (BlockingIOError)   another process or thread is writing the target
     │   └── DiskError                           the disk refuses it: full, read-only, faulty …
-    │       └── NoSpaceError                    the free space is too small; found before writing
     └── MemoryLimitError (MemoryError)          the data do not fit into the memory available
 """
 
@@ -124,10 +123,6 @@ class DiskError(OutputError):
 
     def __reduce__(self) -> tuple[type[OutputError], tuple[str]]:
         return OutputError, (str(self),)
-
-
-class NoSpaceError(DiskError):
-    """A target for which the space is too small; the message gives both sizes."""
 
 
 class MemoryLimitError(NwbOphysError, MemoryError):

@@ -17,8 +17,8 @@ from nwb_ophys.errors import DiskError, NwbOphysError, OutputError, shown_size
 
 # Reading never fails with these.
 _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-# HDF5 states number and words of the system's error.
-_NUMBER = re.compile(r"\berrno = (\d+)")
+# HDF5 states the number of the system's error, and so does the error of a folder that is copied.
+_NUMBER = re.compile(r"(?:\berrno = |\[Errno )(\d+)")
 _INNARDS = re.compile(r"\s*\((?:file |unable to ).*\)\s*$", re.DOTALL)
 
 
