@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import gc
 import hashlib
-import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import h5py
@@ -16,7 +17,9 @@ from hdmf.data_utils import DataChunkIterator
 from pynwb import NWBFile, TimeSeries
 
 from nwb_ophys.errors import DiskError
+from nwb_ophys.opening import write_text
 from nwb_ophys.storage import append_to_nwbfile, create_nwbfile, repack
+from nwb_ophys.storage.backends import hdf5_files
 
 from .setting import rounds
 
@@ -78,11 +81,9 @@ def _num_open():
 
 
 def _handles():
-    found = []
-    for number in os.listdir("/proc/self/fd") if Path("/proc/self/fd").is_dir() else ():
-        link = Path("/proc/self/fd") / number
-        found += [os.readlink(link)] if link.is_symlink() else []
-    return [name for name in found if "session.nwb" in name]
+    folder = Path("/proc/self/fd")
+    links = [link for link in folder.iterdir() if link.is_symlink()] if folder.is_dir() else []
+    return [link for link in links if "session.nwb" in str(link.readlink())]
 
 
 @pytest.mark.parametrize("backend", ["hdf5", "zarr"])
@@ -116,3 +117,39 @@ def test_a_write_stopped_at_any_size_is_one_plain_error_and_leaves_nothing(tmp_p
         assert _handles() == []
     _do(act, target, backend, source)
     assert target.exists()
+
+
+@pytest.mark.parametrize("size", [1, 100, 4_000])
+def test_a_text_file_stopped_at_any_size_leaves_the_former_one(tmp_path, size):
+    target = tmp_path / "metadata.yaml"
+    target.write_text("former")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(DiskError, match=r"metadata\.yaml' cannot be written: File too large"):
+            write_text(target, "x" * 5_000, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["metadata.yaml"]
+    assert target.read_text() == "former"
+
+
+def test_an_interrupt_within_the_methods_that_hdf5_calls_arrives_later(tmp_path, monkeypatch):
+    """An exception there would be an error of the disk for HDF5."""
+    raised = []
+    write_at = hdf5_files.write_at
+
+    def interrupted(*given):
+        if not raised:
+            raised.append(1)
+            signal.raise_signal(signal.SIGINT)
+        return write_at(*given)
+
+    monkeypatch.setattr(hdf5_files, "write_at", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        create_nwbfile(new_file(movie=MOVIE), tmp_path / "a.nwb")
+        for _ in range(100):
+            time.sleep(0.01)
+    assert raised
+    assert gc.isenabled()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
