@@ -7,11 +7,15 @@ from typing import Any
 
 from nwb_ophys.certification.report import Difference, counted, in_words, listed, ranges
 from nwb_ophys.storage.backends.base import Backend
+from nwb_ophys.storage.budget import COPIES
 from nwb_ophys.storage.encoding import num_bytes
 from nwb_ophys.storage.hashes import dtype_text
 from nwb_ophys.storage.record import Known, Record, is_record
 from nwb_ophys.storage.stored_objects import StoredObject, reason_of
 from nwb_ophys.storage.verification import HashDifference, Resources, compare_with_hashes
+
+# Hashes of more blocks would take hundreds of megabytes.
+_MOST_BLOCKS = 10_000_000
 
 
 class RecordedComparison:
@@ -37,6 +41,7 @@ class RecordedComparison:
         self.others: list[str] = []
         """Datasets that no record states."""
         self.num_datasets = self.num_objects = self.num_bytes = 0
+        self._too_large: list[str] = []
         self._in_blocks: dict[str, StoredObject] = {}
 
     def run(self, resources: Resources) -> None:
@@ -105,6 +110,11 @@ class RecordedComparison:
     def _compare_blocks(self, resources: Resources) -> None:
         sources = {}
         for location in self._in_blocks:
+            blocks = self._known.datasets[location].grid
+            needed = COPIES * num_bytes(blocks.block_shape, blocks.dtype)
+            if needed > resources.budget.num_bytes or len(blocks) > _MOST_BLOCKS:
+                self._too_large.append(location)
+                continue
             try:
                 sources[location] = self._storage.stored_source(self._root[location])
             except Exception as error:
@@ -115,6 +125,11 @@ class RecordedComparison:
 
     def not_compared(self) -> Iterator[str]:
         """Yield sentences about what could not be compared."""
+        if self._too_large:
+            yield (
+                f"not compared, since their blocks need more memory than buffer_gb allows: "
+                f"{listed(self._too_large, 5)}"
+            )
         if self.others:
             yield (
                 f"not written by nwb_ophys: {counted(len(self.others), 'dataset')}, not compared: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,9 @@ def verify(
     with how.reporting() as report:
         resources = Resources(workers=how.num_workers, budget=Budget.of(buffer_gb), report=report)
         try:
-            opened = storage.open_root(place)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the report names what cannot be read
+                opened = storage.open_root(place)
         except Exception as error:  # of the backend, about a damaged file
             raise SourceError(f"'{path}' cannot be read: {reason_of(error)}") from error
         with opened as root:

@@ -177,8 +177,12 @@ class SourceComparison:
             self._reasons.append(f"the source could not be opened again: {reason}")
             self.not_compared.append(f"not compared with the source: {reason}")
             return
-        self._reasons.extend(_other_channels(planned.interfaces))
-        self._compare(record, planned, resources)
+        try:
+            self._reasons.extend(_other_channels(planned.interfaces))
+            self._compare(record, planned, resources)
+        finally:
+            for interface in planned.interfaces.values():
+                interface.close()
 
     def _compare(self, record: Record, planned: Replanned, resources: Resources) -> None:
         passes, compared = [], []

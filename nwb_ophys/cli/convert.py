@@ -84,21 +84,21 @@ def convert(
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
     if not plan:
-        shared.lock_at_once(output)
+        shared.reserve(output, overwrite=overwrite, append=append)
     from nwb_ophys.opening import edited_metadata, joined_files, open_recording
-    from nwb_ophys.storage import backend_of_name, backend_of_path, plan_nwbfile, reserved
+    from nwb_ophys.storage import backend_of_name, plan_nwbfile
 
-    context = click.get_current_context()
-    if not plan:
-        context.with_resource(reserved(output, overwrite=overwrite, append=append))
-    there = backend_of_path(output.expanduser()) if append else None
-    kept = backend or (None if there is None else there.name)
-    sizes = (compression, chunk_mb, buffer_gb)
-    by_name = backend_of_name(output)
-    storage = shared.configuration(configuration_file, kept, *sizes, default_backend=by_name)
+    storage = shared.configuration(
+        configuration_file,
+        backend or (_stored_backend(output) if append else None),
+        compression,
+        chunk_mb,
+        buffer_gb,
+        default_backend=backend_of_name(output),
+    )
     given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
-    context.call_on_close(recording.converter.close)
+    click.get_current_context().call_on_close(recording.converter.close)
     edits = shared.pairs(settings, "--set")
     chosen = recording.conversion_options
     metadata = edited_metadata(recording.converter, metadata_file, edits, chosen)
@@ -122,3 +122,11 @@ def convert(
         conversion_options=chosen,
     )
     shared.say_written(written, recording.converter.interfaces)
+
+
+def _stored_backend(output: Path) -> str | None:
+    """Return the name of the backend of an existing file, or None."""
+    from nwb_ophys.storage import backend_of_path
+
+    there = backend_of_path(output.expanduser())
+    return None if there is None else there.name

@@ -214,6 +214,27 @@ def lock_at_once(output: Path) -> None:
         click.get_current_context().with_resource(locked(place))
 
 
+def reserve(output: Path, *, overwrite: bool, append: bool) -> None:
+    """Lock and check the file that a command writes, until the command ends.
+
+    Parameters
+    ----------
+    output : pathlib.Path
+    overwrite, append : bool
+        Whether an existing file may be replaced, or added to.
+
+    Raises
+    ------
+    OutputBusyError, OutputExistsError, OutputError
+        See :func:`nwb_ophys.storage.reserved`.
+    """
+    lock_at_once(output)
+    from nwb_ophys.storage import reserved
+
+    context = click.get_current_context()
+    context.with_resource(reserved(output, overwrite=overwrite, append=append))
+
+
 def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
     """Return texts of the form KEY=VALUE as a dictionary.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nwb_ophys.documents import DocumentError, read_limited
-from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError, as_sentence
 from nwb_ophys.outside import check_file
 
 COPY_AGAIN = "copy it again from where it was recorded"
@@ -52,7 +52,7 @@ def unreadable_file(path: Path, kind: str, error: object) -> CorruptSourceError:
         "truncated file" in str(error)
     )
     return CorruptSourceError(
-        f"'{path}' cannot be read as {kind}: {error}. It may be truncated or damaged; "
+        f"'{path}' cannot be read as {kind}: {as_sentence(error)} It may be truncated or damaged; "
         f"{COPY_AGAIN}.{no_part}"
     )
 

@@ -115,12 +115,12 @@ def check_npz(path: Path) -> None:
         for member in archive.infolist():
             size, packed = member.file_size, member.compress_size
             if size > max(_LARGE_MEMBER, packed * _DENSEST_MEMBER):
-                raise ValueError(f"'{member.filename}' claims {size} bytes, compressed to {packed}")
+                raise ValueError(f"'{member.filename}' claims {size} bytes, packed to {packed}.")
             with archive.open(member) as file:
                 header = _read_header(file)
             if header is not None and header.num_bytes > size:
                 raise ValueError(
-                    f"'{member.filename}' claims the shape {header.shape}, but has {size} bytes"
+                    f"'{member.filename}' claims the shape {header.shape}, but has {size} bytes."
                 )
 
 

@@ -65,7 +65,7 @@ def parse_xml(source: IO[bytes] | bytes | str) -> Element:
     """
     content = source if isinstance(source, (bytes, str)) else source.read(MAX_TREE_BYTES + 1)
     if len(content) > MAX_TREE_BYTES:
-        raise XmlLimitError(f"it has more than {MAX_TREE_BYTES >> 20} MB")
+        raise XmlLimitError(f"it has more than {MAX_TREE_BYTES >> 20} MB.")
     # A str is decoded already, whatever encoding it declares.
     encoding = "utf-8" if isinstance(content, str) else None
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
@@ -146,7 +146,7 @@ class _Parser:
             raise XmlError(str(error)) from error
         self._num_fed += len(block)
         if self._num_fed - self._expat.CurrentByteIndex > MAX_TOKEN_BYTES:
-            raise XmlLimitError(f"it has a tag or a comment of more than {MAX_TOKEN_BYTES:,} bytes")
+            raise XmlLimitError(f"it has a tag or comment of more than {MAX_TOKEN_BYTES:,} bytes.")
 
     def root(self) -> Element:
         """Return the root element after the end of the file."""
@@ -155,9 +155,9 @@ class _Parser:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise XmlLimitError(f"its elements are nested deeper than {MAX_DEPTH} levels")
+            raise XmlLimitError(f"its elements are nested deeper than {MAX_DEPTH} levels.")
         if len(attributes) > MAX_ATTRIBUTES:
-            raise XmlLimitError(f"an element has more than {MAX_ATTRIBUTES} attributes")
+            raise XmlLimitError(f"an element has more than {MAX_ATTRIBUTES} attributes.")
         size, names = 1, attributes
         if attributes:
             size += len(attributes) + sum(map(len, attributes.values())) // _NODE_TEXT
@@ -196,14 +196,14 @@ class _Parser:
             self._refuse_declaration()
 
     def _refuse_entity(self, name: str, *_: Any) -> None:
-        raise XmlError(f"undefined entity &{name};")
+        raise XmlError(f"Undefined entity &{name};.")
 
     def _refuse_declaration(self, *_: Any) -> None:
-        raise XmlLimitError("it declares entities or attributes of its own (<!DOCTYPE … [ … ]>)")
+        raise XmlLimitError("it declares entities or attributes of its own (<!DOCTYPE … [ … ]>).")
 
 
 def _too_many_nodes() -> XmlLimitError:
-    return XmlLimitError(f"it has more than {MAX_NODES:,} elements and attributes")
+    return XmlLimitError(f"it has more than {MAX_NODES:,} elements and attributes.")
 
 
 def read_xml(path: Path, parse: Callable[[IO[bytes]], Result]) -> Result:

@@ -47,7 +47,7 @@ def check_header(folder: Path) -> None:
     digits = "".join(each for each in str(header["dtype"]) if each.isdigit())
     itemsize = int(digits or 1)
     if min(shape, default=0) < 0 or min(chunks, default=1) < 1 or itemsize > _MOST_ITEM:
-        raise ValueError(f"it claims the shape {shape} in chunks of {chunks}, {header['dtype']}")
+        raise ValueError(f"it claims the shape {shape} in chunks of {chunks}, {header['dtype']}.")
     claimed = math.prod(chunks) * itemsize
     if claimed > _LARGE_CHUNK:
         stored = max(
@@ -56,7 +56,7 @@ def check_header(folder: Path) -> None:
         if claimed > stored * _DENSEST_CHUNK:
             raise ValueError(
                 f"it claims chunks of the shape {chunks} ({claimed} bytes), but the largest has "
-                f"{stored} bytes"
+                f"{stored} bytes."
             )
     number = math.prod(-(-size // step) for size, step in zip(shape, chunks, strict=True))
     if number <= _MANY_CHUNKS:
@@ -64,7 +64,7 @@ def check_header(folder: Path) -> None:
     present = sum(1 for _ in _files(folder))
     # Zarr lists all chunks; a writer may leave out some of them, but not nearly all.
     if number > _MOST_ABSENT * (present + 10):
-        raise ValueError(f"it claims {number} chunks, but the folder has {present} of them")
+        raise ValueError(f"it claims {number} chunks, but the folder has {present} of them.")
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -99,7 +99,7 @@ def check_chunks(folder: Path, array: Any, selection: tuple[Any, ...]) -> None:
                 if size is not None and size > max(expected, _LARGE):
                     raise ValueError(
                         f"the chunk '{chunk.name}' inflates to more than the {expected} bytes of "
-                        "its shape"
+                        "its shape."
                     )
                 break
 

@@ -52,8 +52,8 @@ class NoSteps:
 class Checkpoints:
     """Commits of one write, in a thread of their own.
 
-    A commit flushes the file, adds the finished chunks to the journal, and prepares the return to
-    this state, in that order. If the disk refuses the journal, the write goes on without it.
+    A commit flushes the file, prepares the return to this state, and adds the finished chunks to
+    the journal, in that order. If the disk refuses the journal, the write goes on without it.
 
     Parameters
     ----------
@@ -148,15 +148,18 @@ class Checkpoints:
             return 0.0
         self._begin()
         waited = self._steps.flush()
-        if not self._journal.is_open:
+        waited += self._steps.arm(self._number + 1)
+        line = {"commit": self._number + 1, "time": time.time(), "chunks": chunks}
+        if self._journal.is_open:
+            self._journal.append(line)
+        else:
             header = self._header()
             if header is None:
                 self._turn_off()
                 return waited
-            self._journal.create({**header, "has_undo": self._steps.has_undo})
-        self._journal.append({"commit": self._number + 1, "time": time.time(), "chunks": chunks})
+            self._journal.create({**header, "has_undo": self._steps.has_undo}, line)
         self._number += 1
-        return waited + self._steps.arm(self._number)
+        return waited
 
     def _begin(self) -> None:
         if not self._has_begun:

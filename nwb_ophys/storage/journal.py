@@ -225,10 +225,10 @@ class JournalFile:
         self.path = path
         self._handle: int | None = None
 
-    def create(self, header: Mapping[str, Any]) -> None:
-        """Begin a new journal."""
+    def create(self, header: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+        """Begin a new journal with its first commit."""
         self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        self.append({"format": FORMAT, **header})
+        self.append({"format": FORMAT, **header}, first)
         _flush_names(self.path.parent)
 
     def continue_from(self, length: int) -> None:
@@ -242,13 +242,13 @@ class JournalFile:
         """Return whether there is a journal."""
         return self._handle is not None
 
-    def append(self, contents: Mapping[str, Any]) -> None:
-        """Add a line, and put it on the disk."""
+    def append(self, *contents: Mapping[str, Any]) -> None:
+        """Add lines, and put them on the disk."""
         assert self._handle is not None
-        text = json.dumps(contents, separators=(",", ":")).encode()
-        line = memoryview(b"%016x %s\n" % (checksum(text), text))
-        while line:
-            line = line[os.write(self._handle, line) :]
+        texts = [json.dumps(each, separators=(",", ":")).encode() for each in contents]
+        left = memoryview(b"".join(b"%016x %s\n" % (checksum(text), text) for text in texts))
+        while left:
+            left = left[os.write(self._handle, left) :]
         os.fsync(self._handle)
 
     def close(self) -> None:
@@ -283,20 +283,17 @@ class Journal:
         found = cls._read(path)
         if found is None or not found.header["has_undo"]:
             return found
-        # A kill may come after the last commit and before the return to it is prepared.
+        # A kill may come after the return to a commit is prepared and before its line is written.
         number = undo_number(undo_of(path))
-        is_last = number is not None and found.num_commits - 1 <= number <= found.num_commits
-        return cls._read(path, number) if is_last else None
+        return found if number in (found.num_commits, found.num_commits + 1) else None
 
     @classmethod
-    def _read(cls, path: Path, most: int | None = None) -> Journal | None:
+    def _read(cls, path: Path) -> Journal | None:
         header: Mapping[str, Any] = {}
         count = length = 0
         for contents, end in _lines(path):
             if not header:
                 header = contents
-            elif count == most:
-                break
             else:
                 count += 1
             length = end

@@ -156,6 +156,15 @@ def test_workers_do_not_change_the_report(path, workers):
     assert verify(path, workers=workers).differences == verify(path).differences
 
 
+def test_blocks_beyond_the_buffer_are_named_not_compared(path):
+    report = verify(path, buffer_gb=1e-6)
+    assert report.is_equal
+    (line,) = [each for each in report.not_compared if MOVIE in each]
+    assert line.startswith(
+        "not compared, since their blocks need more memory than buffer_gb allows"
+    )
+
+
 # --- records of several writes ------------------------------------------------------------------
 
 

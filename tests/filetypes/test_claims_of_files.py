@@ -67,7 +67,7 @@ def test_members_of_npz_files(tmp_path):
     content = (tmp_path / "a.npy").read_bytes()
     for member, what in {
         content.replace(b"(10, 10)", b"(10,999)"): "claims the shape",
-        content + bytes(1 << 28): "bytes, compressed to",
+        content + bytes(1 << 28): "bytes, packed to",
     }.items():
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("a.npy", member)

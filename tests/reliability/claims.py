@@ -132,7 +132,14 @@ def _convert(arguments: list[str], place: Path) -> dict[str, Any]:
         "code": code,
         "err": err.getvalue()[-4000:],
         "seconds": time.perf_counter() - start,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "cpu_seconds": sum(
+            use.ru_utime + use.ru_stime
+            for use in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        ),
+        "megabytes": max(
+            resource.getrusage(each).ru_maxrss / 1024
+            for each in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        ),
         "is_named": any(each in err.getvalue() for each in names),
         "is_written": Path("out.nwb").exists(),
     }

@@ -1,8 +1,8 @@
-"""The harness of corruption: seeded damage to recordings of all formats, and the judgement of each run.
+"""The harness of corruption: seeded damage to recordings of all formats, and its consequences.
 
-As a script it is one worker: it reads the folder of the originals and of its work, then one case per
-line, and answers one line of JSON per case. :class:`Pool` runs workers, ends those that hang, and
-notes those that crash.
+As a script it is one worker: it reads the folder of the originals and of its work, then one case
+per line, and answers one line of JSON per case. :class:`Pool` runs workers, ends those that hang,
+and notes those that crash.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,18 @@ REAL: dict[str, tuple[str, dict[str, Any]]] = {
 # --- the originals ------------------------------------------------------------------------------
 
 
-def write_originals(folder: Path, data: Path | None) -> dict[str, dict[str, Any]]:
+def write_originals(
+    folder: Path, data: Path | None, real: Collection[str] | None = None
+) -> dict[str, dict[str, Any]]:
     """Write a sample of each format and copy the real recordings, each to a folder of its own.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    data : pathlib.Path or None
+        Folder of the real recordings; None for samples alone.
+    real : collection of str, optional
+        Names of the real recordings to copy; by default all.
 
     Returns
     -------
@@ -97,6 +107,8 @@ def write_originals(folder: Path, data: Path | None) -> dict[str, dict[str, Any]
             "paths": dict(zip(list(paths)[1:], others, strict=True)),
         }  # fmt: skip
     for name, (pattern, options) in REAL.items() if data is not None else ():
+        if real is not None and f"real-{name}" not in real:
+            continue
         origin = next(iter(sorted(data.glob(pattern))))
         home = folder / f"real-{name}"
         home.mkdir()
@@ -321,6 +333,8 @@ KINDS = {
     "cut": _cut, "swap": _swap, "remove": _remove, "swap_files": _swap_files, "copy": _copy,
     "rename": _rename, "text": _edit_text, "hdf5_remove": _hdf5_remove,
 }  # fmt: skip
+# Files that programs write only if they were asked to compute them; no other member refers to them.
+_OPTIONAL = ("/spks.npy", "/signals_0.pkl")
 # How often each kind occurs; members are few in most recordings.
 WEIGHTS = {"flip_head": 4, "flip_any": 3, "zero": 3, "truncate": 2, "text": 4, "hdf5_remove": 2}
 
@@ -434,8 +448,8 @@ class Worker:
         lost = [place for place in was if place not in shapes and not _is_fact(place)]
         lost += [f"{p} {was[p]} {shapes[p]}" for p in was if p in shapes and was[p] != shapes[p]]
         if lost and not said:
-            if done.startswith("hdf5_remove") and "nwb" not in name:
-                # Programs leave out what they did not compute; no other member refers to it.
+            is_optional = done.startswith("hdf5_remove") and "nwb" not in name
+            if is_optional or any(each in done for each in _OPTIONAL):
                 return {"class": "absent", "said": "; ".join(lost)}
             return {"class": "missing", "said": "; ".join(lost)}
         if lost or said:
@@ -450,8 +464,9 @@ def _options(one: dict[str, Any], home: Path) -> dict[str, Any]:
 def _is_fact(place: str) -> bool:
     """Return whether a dataset is a fact of the metadata and no structure of the data."""
     return place.startswith("general/") or place.count("/") == 0 or place.endswith(
-        ("/starting_time", "/timestamps", "/dimension", "/pmt_gain", "/scan_line_rate", "/exposure_time",
-         "/num_samples", "/field_of_view", "/binning", "/power", "/control", "/control_description")
+        ("/starting_time", "/timestamps", "/dimension", "/pmt_gain", "/scan_line_rate",
+         "/exposure_time", "/num_samples", "/field_of_view", "/binning", "/power", "/control",
+         "/control_description")
     )  # fmt: skip
 
 
@@ -463,8 +478,7 @@ def work(originals: str, folder: str) -> None:
     worker = Worker(Path(originals), Path(folder), recordings)
     import nwb_ophys.opening  # noqa: F401
 
-    with open("/proc/self/statm", encoding="ascii") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
+    used = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, used + MEMORY_BYTES))
     for line in sys.stdin:
         try:

@@ -17,8 +17,8 @@ from .claims import CASES
 from .setting import rounds
 
 SECONDS, MEGABYTES = 10, 500
-# The short setting tries every third case.
-NAMES = sorted(CASES)[:: rounds(3, 1)]
+# The short setting tries every fifth case.
+NAMES = sorted(CASES)[:: rounds(5, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,8 @@ def test_a_claim_is_refused_by_name(outcomes, name):
     said = outcome["err"]
     assert "Traceback" not in said
     assert "unexpected" not in said
-    assert outcome["seconds"] < SECONDS
+    # The time of a quiet machine, whatever else runs on this one.
+    assert outcome["cpu_seconds"] < SECONDS
     assert outcome["megabytes"] < MEGABYTES
     if outcome["code"] == 0:
         assert outcome["may_read"], outcome

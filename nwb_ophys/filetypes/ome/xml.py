@@ -50,7 +50,7 @@ def parse_ome_xml(path: Path, text: str) -> OmeDocument:
         root = parse_xml(text.strip().rstrip("\0"))
     except XmlError as error:
         raise CorruptSourceError(
-            f"'{path}': its OME-XML cannot be parsed ({error}); {COPY_AGAIN}."
+            f"'{path}': its OME-XML cannot be parsed ({str(error).rstrip('.')}); {COPY_AGAIN}."
         ) from error
     if _name(root) != "OME":
         raise CorruptSourceError(

@@ -95,6 +95,9 @@ def _imagej_axes(description: str, num_pages: int) -> StatedAxes:
     stated = _stated("ImageJ", sizes, order[::-1] if sorted(order) == list("CTZ") else "TZC")
     if num_pages > stated.num_images:
         return attrs.evolve(stated, unclear=f"it states {stated.num_images} images, but has more")
+    if number("images") > stated.num_images:  # a size was lost
+        unclear = f"it states {number('images')} images, but sizes of {stated.num_images}"
+        return attrs.evolve(stated, num_images=number("images"), unclear=unclear)
     return stated
 
 
@@ -138,7 +141,8 @@ def _ome_axes(description: str, num_pages: int) -> StatedAxes:
     try:
         root = parse_xml(description.strip())
     except XmlError as error:
-        return StatedAxes(kind="OME", unclear=f"its OME-XML cannot be parsed ({error})")
+        reason = str(error).rstrip(".")
+        return StatedAxes(kind="OME", unclear=f"its OME-XML cannot be parsed ({reason})")
     all_pixels = [element for element in root.iter() if _local_name(element) == "Pixels"]
     if len(all_pixels) != 1:
         return StatedAxes(

@@ -75,6 +75,7 @@ class BrukerLineScanExtractor(LineScanExtractor):
         )
         first = dict(zip(files, self._reader.first_pages.tolist(), strict=False))
         self._pages = [first[name] + page for name, page in pages]
+        _check_pixels(self.line_scan, self._reader)
         self._period = _line_period(self.line_scan, self._reader.rows)
         self._kept: tuple[int, npt.NDArray[Any]] | None = None
 
@@ -189,6 +190,19 @@ def _choose(path: Path, line_scan_index: int | None) -> LineScan:
         )
     check_index("line_scan_index", line_scan_index or 0, len(found))
     return found[line_scan_index or 0]
+
+
+def _check_pixels(scan: LineScan, reader: ManyTiffsReader) -> None:
+    """Warn if the images have another number of pixels than the lines of the scan."""
+    stated = scan.recording.number("pixelsPerLine")
+    if stated and stated != reader.columns:
+        warnings.warn(
+            f"'{reader.paths[0]}' has {reader.columns} pixels per line, but "
+            f"'{scan.recording.path.name}' states {stated:g}; the image may be another one of the "
+            "recording, under a wrong name.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _line_period(line_scan: LineScan, num_lines: int) -> float:

@@ -22,7 +22,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError, as_sentence
 from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 from nwb_ophys.filetypes.hdf5_values import Hdf5Values
 from nwb_ophys.filetypes.npy import check_npz, load_npy
@@ -192,8 +192,9 @@ def _read_npz(path: Path) -> _Stored | None:
             texts = {name: _texts_of(content, name) for name in (*_MAP_NAMES, "fname")}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise CorruptSourceError(
-            f"'{path}' cannot be read as a .npz file of arrays: {error}. It may be damaged, or "
-            "hold Python objects; save shifts_rig, or x_shifts_els and y_shifts_els, as arrays."
+            f"'{path}' cannot be read as a .npz file of arrays: {as_sentence(error)} It may be "
+            "damaged, or hold Python objects; save shifts_rig, or x_shifts_els and y_shifts_els, as "
+            "arrays."
         ) from error
     maps = [text for name in _MAP_NAMES for text in texts[name]]
     return _Stored(

@@ -112,7 +112,7 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
             self._pixels = pixels_of(table, self._mask, found)
             found = self._pixels.field_shape
         if found is None:
-            raise ValueError("its masks state no size of the image")
+            raise ValueError("Its masks state no size of the image.")
         self._frame_shape = field_of(found)  # its own inverse
         self._traces, self.series, self._clock = traces_of(self.nwbfile, table, self._given_rate)
         for key, (values, description) in properties_of(table).items():

@@ -56,8 +56,8 @@ _COMBINED = "combined"
 # Parts of ops.npy, of which a plane always has the first two.
 _PARTS_OF_OPS = ("db.npy", "settings.npy", "reg_outputs.npy", "detect_outputs.npy")
 _TRACES = ("F", "Fneu", "spks")
-_ALWAYS = ("F.npy", "iscell.npy")
-_SOMETIMES = ("Fneu.npy", "spks.npy", "redcell.npy", "Fneu_chan2.npy")
+_ALWAYS = ("F.npy", "Fneu.npy", "iscell.npy")
+_SOMETIMES = ("spks.npy", "redcell.npy", "Fneu_chan2.npy")
 _PLANE = re.compile(r"plane\d+|combined")
 
 
@@ -295,8 +295,8 @@ def missing_planes(folder: Path | PathProbe) -> list[str]:
 def lacking_files(folder: Path | PathProbe, planes: Sequence[str]) -> dict[str, list[str]]:
     """Return the result files that each of some planes lacks, by the plane.
 
-    Suite2p always writes the fluorescence and the flags of cells; other files are missing where
-    another plane has them.
+    Suite2p always writes the fluorescence, of cells and around them, and the flags of cells; other
+    files are missing where another plane has them.
 
     Parameters
     ----------

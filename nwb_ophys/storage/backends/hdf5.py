@@ -285,6 +285,7 @@ class Hdf5Backend(Backend):
         """Open a file for reading, without its schemas."""
         _load_plugins()
         try_hdf5(path)
+        try_hdf5(path)
         check_named_files(path, follows_links=False)
         return h5py.File(path, "r")
 

@@ -307,3 +307,10 @@ def test_the_combined_view_is_read_only_without_its_planes(folder):
     assert "is Suite2p's view of all planes in one image" in note
     with pytest.warns(UserWarning, match="view of all planes"):
         assert nwb_ophys.open(combined).extractor.get_num_rois() == 6
+
+
+def test_the_neuropil_that_no_plane_has(folder):
+    for plane in folder.glob("plane?"):
+        (plane / "Fneu.npy").unlink()
+    (note,) = _notes(folder)
+    assert "plane0 lacks Fneu.npy; plane1 lacks Fneu.npy; plane2 lacks Fneu.npy." in note
