@@ -18,7 +18,8 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
     ├── MissingPackageError (ImportError)       an optional package is absent; names the pip install
     ├── OutputExistsError (FileExistsError)     the target exists, without overwrite or append
     ├── OutputError (OSError)                   the target cannot be written or appended to
-    │   └── OutputBusyError (BlockingIOError)   another process or thread is writing the target
+    │   ├── OutputBusyError (BlockingIOError)   another process or thread is writing the target
+    │   └── DiskError                           the disk refuses it: full, read-only, faulty …
     └── MemoryLimitError (MemoryError)          the data do not fit into the memory available
 """
 
@@ -101,8 +102,43 @@ class OutputBusyError(OutputError, BlockingIOError):
     """A target that another process or thread is writing; the message names it."""
 
 
+class DiskError(OutputError):
+    """A target that the disk refuses: it is full, read-only, faulty or over a quota.
+
+    ``errno`` and ``strerror`` are number and words of the system's error.
+
+    Parameters
+    ----------
+    message : str
+    number : int
+    words : str
+    """
+
+    def __init__(self, message: str, number: int, words: str) -> None:
+        super().__init__(message)
+        self.errno, self.strerror = number, words
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[type[OutputError], tuple[str]]:
+        return OutputError, (str(self),)
+
+
 class MemoryLimitError(NwbOphysError, MemoryError):
     """Data that do not fit into the memory available; the message gives both sizes."""
+
+
+def shown_size(num_bytes: float) -> str:
+    """Return a number of bytes for messages.
+
+    Parameters
+    ----------
+    num_bytes : float
+    """
+    if num_bytes < 1e5:
+        return f"{num_bytes:,.0f} bytes"
+    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:,.1f} GB"
 
 
 _MOST_SHOWN = 120

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import shutil
+import uuid
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from nwb_ophys.metadata.deepdict import implied_links
 from nwb_ophys.metadata.links import links_of_keys
 from nwb_ophys.opening.texts import read_text
 from nwb_ophys.outside import check_output
+from nwb_ophys.storage.disk_errors import output_error
 
 
 def edited_metadata(
@@ -98,7 +102,7 @@ _SUGGESTED: Mapping[str, Mapping[str, Any]] = {
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
-    """Write a text file.
+    """Write a text file; a former file stays until the new one is whole.
 
     Raises
     ------
@@ -111,12 +115,22 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
     check_output(path)
     if path.is_dir():
         raise OutputError(f"'{path}' is a folder; give the name of a file, such as metadata.yaml.")
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"'{path}' already exists; use overwrite=True to replace it.")
+    place = path.resolve()
+    partial = place.with_name(f".{place.name[:40]}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        path.write_text(text, encoding="utf-8")
+        if path.exists() and not overwrite:
+            raise OutputExistsError(f"'{path}' already exists; use overwrite=True to replace it.")
+        partial.write_text(text, encoding="utf-8")
+        if place.exists():
+            shutil.copymode(place, partial)
+        partial.replace(place)
     except OSError as error:
-        raise OutputError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+        if isinstance(error, OutputExistsError):
+            raise
+        raise output_error(error, path, partial) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nwb_ophys.errors import shown_size
     from nwb_ophys.storage.backends.registry import (
         BACKENDS,
         DEFAULT_BACKEND,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from nwb_ophys.storage.backends.zarr_parts import check_store
     from nwb_ophys.storage.completeness import check_complete
     from nwb_ophys.storage.configuration import DatasetConfiguration
-    from nwb_ophys.storage.debris import Debris, remove_debris, shown_size, size_of
+    from nwb_ophys.storage.debris import Debris, remove_debris, size_of
     from nwb_ophys.storage.files import (
         Target,
         append_to_nwbfile,

@@ -16,7 +16,12 @@ from pathlib import Path
 
 import attrs
 
-from nwb_ophys.errors import NwbOphysError, OutputBusyError, SourceNotFoundError
+from nwb_ophys.errors import (
+    NwbOphysError,
+    OutputBusyError,
+    SourceNotFoundError,
+    shown_size,
+)
 from nwb_ophys.storage.atomic import remove, rename_new
 from nwb_ophys.storage.backends.registry import BACKENDS, backend_of_path
 from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
@@ -103,11 +108,6 @@ def sweep(lock: Lock) -> None:
     for name in found:
         if name.kind == "partial" and name.unique not in resumable:
             _done(_judged(name, None))
-
-
-def shown_size(num_bytes: int) -> str:
-    """Return a number of bytes for messages."""
-    return f"{num_bytes:,} bytes" if num_bytes < 100_000 else f"{num_bytes / 1e6:,.1f} MB"
 
 
 def remove_debris(folder: str | Path, *, dry_run: bool = False) -> list[Debris]:

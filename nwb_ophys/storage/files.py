@@ -7,7 +7,6 @@ over the target at the end. An existing file is appended to in a copy.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +27,12 @@ from nwb_ophys.storage.backends.registry import (
     get_backend,
 )
 from nwb_ophys.storage.debris import clear_target, sweep
+from nwb_ophys.storage.disk_errors import (
+    disk_error,
+    disk_errors,
+    output_error,
+    same_folder,
+)
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.hdmf.placeholders import restored_after_write
 from nwb_ophys.storage.hdmf.records import detached_records
@@ -71,8 +76,12 @@ def check_target(
     target = Path(os.path.realpath(Path(path).expanduser()))
     check_output(target)
     check_folder(target.parent)
-    if not target.exists():
+    try:
+        target.stat()
+    except FileNotFoundError:
         return target
+    except OSError as error:  # the name is too long, or the disk is faulty
+        raise disk_error(error.errno or 0, target) from error
     if _is_meant_as_folder(target, overwrite):
         raise OutputError(
             f"'{path}' is a folder, not an NWB file; give the name of a file in it that ends in "
@@ -411,7 +420,7 @@ def replacing(target: Path, storage: Backend, resumption: Resumption) -> Iterato
     partial = HiddenNames.beside(target).partial(storage.suffix)
     before = fingerprint(target)
     with resumption.cleaned_at_the_end(partial):
-        with blosc_without_lock():
+        with blosc_without_lock(), disk_errors(target, partial), same_folder(target):
             yield partial
         complete = resumption.complete_file(partial)
         try:
@@ -420,7 +429,7 @@ def replacing(target: Path, storage: Backend, resumption: Resumption) -> Iterato
         except OSError as error:
             if isinstance(error, NwbOphysError):
                 raise
-            raise OutputError(f"'{target}' cannot be written: {error}") from error
+            raise output_error(error, target, partial) from error
 
 
 @contextmanager
@@ -435,11 +444,9 @@ def creation_errors(partial: Path, target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error).replace(str(partial), str(target))
-        # h5py has the words of the system amid those of HDF5's inner workings.
-        inner = re.search(r"error message = '([^']+)'", reason)
-        reason = inner[1] if inner else reason
-        raise OutputError(f"'{target}' cannot be written: {reason}.") from error
+        if isinstance(error, NwbOphysError):
+            raise
+        raise output_error(error, target, partial) from error
 
 
 @contextmanager
@@ -460,4 +467,4 @@ def closed_at_the_end(io: Any, target: Path) -> Iterator[Any]:
     try:
         io.close()
     except (OSError, RuntimeError) as error:  # RuntimeError is what h5py makes of HDF5's
-        raise OutputError(f"'{target}' cannot be written: {error}") from error
+        raise output_error(error, target) from error

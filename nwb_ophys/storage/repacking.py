@@ -28,6 +28,7 @@ from nwb_ophys.storage.backends.registry import (
 )
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.completeness import check_sources
+from nwb_ophys.storage.disk_errors import disk_errors
 from nwb_ophys.storage.encoding import num_bytes
 from nwb_ophys.storage.files import closed_at_the_end, creation_errors, replacing, reserved
 from nwb_ophys.storage.hdmf.internals import root_of
@@ -176,6 +177,7 @@ def _export(
             resumption=resumption,
         ),
         _export_errors(source, storage),
+        disk_errors(target, partial),
     ):
         io.export(src_io=read, write_args={"link_data": False})
 

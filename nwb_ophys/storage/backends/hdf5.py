@@ -35,6 +35,7 @@ from nwb_ophys.storage.backends.base import (
 )
 from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
+from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files, lacks_chunks
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
@@ -122,7 +123,10 @@ class Hdf5Backend(Backend):
                 try_hdf5(path)
                 # A file that is added to keeps its links, and nothing is read through them.
                 check_named_files(path, follows_links=follows_links, in_full=mode == "r")
-        return _io_class()(str(path), mode=mode, manager=manager)
+        if mode == "r":
+            return _io_class()(str(path), mode=mode, manager=manager)
+        with closed_on_error(open_for_writing(path, mode)) as file:
+            return _io_class()(str(path), file=file, mode=mode, manager=manager)
 
     def recognises(self, path: Path) -> bool:
         """Return whether the path is a file with the signature of HDF5."""
@@ -236,7 +240,7 @@ class Hdf5Backend(Backend):
 
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Hdf5Sink:
         """Open a declared dataset of an open file."""
-        return Hdf5Sink(root[configuration.location], configuration, tools)
+        return Hdf5Sink(root, configuration, tools)
 
     def commit_steps(self, root: Any, undo: Path, locations: list[str]) -> Hdf5Commits:
         """Return the steps that make an interrupted write of an open file resumable."""
@@ -247,7 +251,7 @@ class Hdf5Backend(Backend):
         _load_plugins()
         restore(path, undo)
         try_hdf5(path)
-        return h5py.File(path, "r+")  # type: ignore[no-any-return]
+        return open_for_writing(path, "r+")
 
     def holds(self, data: Any) -> bool:
         """Return whether data are an ``h5py.Dataset``."""
@@ -267,7 +271,7 @@ class Hdf5Backend(Backend):
 
     def create(self, path: Path) -> h5py.File:
         """Return a new file without contents."""
-        return h5py.File(path, "w")
+        return open_for_writing(path, "w")
 
     def copy_except(self, source: Any, target: Any, declared: Mapping[str, Any]) -> None:
         """Copy an open file to an empty one, as it is stored; see :class:`Hdf5Copy`."""
@@ -410,10 +414,11 @@ class Hdf5Sink(ChunkSink):
     """
 
     def __init__(
-        self, dataset: h5py.Dataset, configuration: DatasetConfiguration, tools: SinkTools
+        self, root: h5py.File, configuration: DatasetConfiguration, tools: SinkTools
     ) -> None:
+        dataset = root[configuration.location]
         super().__init__(dataset, dataset.fillvalue, tools)
-        self._dataset = dataset
+        self._root, self._dataset = root, dataset
         self._encode = None
         if not _keeps_filters(configuration):
             compression = parse_compression(configuration.compression or "none")
@@ -426,6 +431,7 @@ class Hdf5Sink(ChunkSink):
         if self._encode is None:
             cell = cell_at(corner, values.shape, self._dataset.shape)
             self._dataset[cell] = values[inside(cell)]
+            check_disk(self._root)
             if self.digests is not None:
                 self.digests.note(corner, self.digests.grid.digest_of(values[inside(cell)]))
             self._note_stored(corner, None)
@@ -439,6 +445,7 @@ class Hdf5Sink(ChunkSink):
         if self._has_checksum:
             encoded = b"".join((encoded, fletcher32(encoded)))
         self._dataset.id.write_direct_chunk(corner, encoded)
+        check_disk(self._root)
         self._note_stored(corner, encoded)
 
     def stored_bytes(self, corner: Shape) -> bytes | None:

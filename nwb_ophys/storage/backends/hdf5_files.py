@@ -1,0 +1,369 @@
+"""HDF5 files that are written, on a disk that may be full.
+
+The HDF5 library does not survive every error of the disk: a dataset that is closed while the disk
+refuses its data crashes the process later, and a file that is closed so stays open. For this reason
+HDF5 writes through a Python object, which keeps the first error and accepts everything after it in
+memory, so that HDF5 can close the file. The functions that fill and close the file raise the error.
+"""
+
+from __future__ import annotations
+
+import _thread
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import h5py
+
+# Parts of a doomed file that HDF5 may read again; chunks of movies are dropped.
+_MOST_KEPT = 64 << 20
+_CHANGES = os.O_RDWR | getattr(os, "O_BINARY", 0)
+_FLAGS = {"w": _CHANGES | os.O_CREAT | os.O_TRUNC, "r+": _CHANGES}
+_RETRY_SECONDS = 0.01
+
+
+def read_at(descriptor: int, size: int, start: int) -> bytes:
+    """Read up to ``size`` bytes of an open file from a position; fewer at its end."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, start)
+    os.lseek(descriptor, start, os.SEEK_SET)  # Windows
+    return os.read(descriptor, size)
+
+
+def write_at(descriptor: int, data: memoryview | bytes, start: int) -> int:
+    """Write bytes to an open file from a position; return how many the system took."""
+    if hasattr(os, "pwrite"):
+        return os.pwrite(descriptor, data, start)
+    os.lseek(descriptor, start, os.SEEK_SET)  # Windows
+    return os.write(descriptor, data)
+
+
+class Guard(Protocol):
+    """Takes note of the bytes of a file before they change."""
+
+    def before_change(self, start: int, stop: int) -> None:
+        """Secure the bytes of a range."""
+
+
+class DiskFile:
+    """File of the system as HDF5 needs it; its methods never fail because of what is written.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    mode : {"w", "r+"}
+    guard : Guard, optional
+        Secures bytes before they change.
+    """
+
+    def __init__(self, path: Path, mode: str, guard: Guard | None = None) -> None:
+        self.error: OSError | None = None
+        self._guard = guard
+        self._position = 0
+        self._kept: list[tuple[int, bytes]] = []
+        self._num_kept = 0
+        self._descriptor = os.open(path, _FLAGS[mode], 0o666)
+        self._size = os.fstat(self._descriptor).st_size
+
+    def check(self) -> None:
+        """Raise the first error of the disk, if there was one.
+
+        Raises
+        ------
+        OSError
+            A new object with the number of the error.
+        """
+        if self.error is not None:
+            raise OSError(self.error.errno, self.error.strerror) from self.error
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    # --- called by HDF5 -------------------------------------------------------------------------
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Set the position, from the start or from the end."""
+        self._position = offset + (self._size if whence == os.SEEK_END else 0)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read bytes; those behind the end are zeros."""
+        start, view = self._position, memoryview(buffer)
+        found = 0
+        while found < len(view):
+            part = read_at(self._descriptor, len(view) - found, start + found)
+            stop = found + len(part) if part else len(view)
+            view[found:stop] = part or bytes(stop - found)
+            found = stop
+        for offset, kept in self._kept:
+            first, last = max(start, offset), min(start + len(view), offset + len(kept))
+            if first < last:
+                view[first - start : last - start] = kept[first - offset : last - offset]
+        self._position = start + len(view)
+        return len(view)
+
+    def write(self, data: Any) -> int:
+        """Write bytes, or keep them in memory after an error."""
+        start, view = self._position, memoryview(data)
+        stop = start + len(view)
+        if self.error is None:
+            try:
+                self._write(start, view)
+            except OSError as error:
+                self.error = error
+        if self.error is not None and self._num_kept + len(view) <= _MOST_KEPT:
+            self._kept.append((start, bytes(view)))
+            self._num_kept += len(view)
+        self._position, self._size = stop, max(self._size, stop)
+        return len(view)
+
+    def _write(self, start: int, view: memoryview) -> None:
+        if self._guard is not None:
+            self._guard.before_change(start, start + len(view))
+        done = 0
+        while done < len(view):
+            done += write_at(self._descriptor, view[done:], start + done)
+
+    def truncate(self, size: int) -> int:
+        """Set the size of the file."""
+        if self.error is None and size != self._size:
+            try:
+                if self._guard is not None:
+                    self._guard.before_change(size, self._size)
+                os.ftruncate(self._descriptor, size)
+            except OSError as error:
+                self.error = error
+        self._size = size
+        return size
+
+    def flush(self) -> None:
+        """Do nothing: no byte is buffered here."""
+
+
+_CALLED_BY_HDF5 = frozenset(
+    method.__code__
+    for method in (
+        *(DiskFile.seek, DiskFile.tell, DiskFile.readinto),
+        *(DiskFile.write, DiskFile.truncate, DiskFile.flush),
+    )
+)
+
+
+class WrittenFile(h5py.File):  # type: ignore[misc]
+    """Open HDF5 file that is written through a :class:`DiskFile`.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    mode : {"w", "r+"}
+    guard : Guard, optional
+        Secures bytes before they change.
+    """
+
+    def __init__(self, path: Path, mode: str, guard: Guard | None = None) -> None:
+        self.disk = DiskFile(path, mode, guard)
+        self._is_reported = False
+        _CALM.begin()
+        self._is_calm = True
+        try:
+            super().__init__(_opened(self.disk, path, mode))
+        except BaseException:
+            self._end()
+            raise
+        self._signals = _DeferredSignals()
+
+    def flush(self) -> None:
+        """Pass everything on to the system.
+
+        Raises
+        ------
+        OSError
+            If the disk has refused a part.
+        """
+        super().flush()
+        self.disk.check()
+
+    def close(self) -> None:
+        """Close the file.
+
+        Raises
+        ------
+        OSError
+            If the disk has refused a part; only the first time.
+        """
+        try:
+            super().close()
+        finally:
+            if not self.id.valid:
+                self._signals.restore()
+                self._end()
+        if not self._is_reported:
+            self._is_reported = True
+            self.disk.check()
+
+    def _end(self) -> None:
+        self.disk.close()
+        if self._is_calm:
+            self._is_calm = False
+            _CALM.end()
+
+
+def open_for_writing(path: Path, mode: str, guard: Guard | None = None) -> h5py.File:
+    """Open a file to write it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    mode : {"w", "r+"}
+    guard : Guard, optional
+        Secures bytes before they change.
+    """
+    if mode == "r+" and guard is None and _is_in_parts(path):
+        # HDF5 would look for the sources of virtual datasets through the same Python object.
+        return h5py.File(path, mode)
+    return WrittenFile(path, mode, guard)
+
+
+@contextmanager
+def closed_on_error(file: h5py.File) -> Iterator[h5py.File]:
+    """Close an open file if the block raises an error."""
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        raise
+
+
+def check_disk(root: Any) -> None:
+    """Raise the error of the disk, if it has refused a part of an open file.
+
+    Raises
+    ------
+    OSError
+        With the number of the system's error.
+    """
+    if isinstance(root, WrittenFile):
+        root.disk.check()
+        _CALM.collect()
+
+
+def _opened(disk: DiskFile, path: Path, mode: str) -> Any:
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_libver_bounds(h5py.h5f.LIBVER_EARLIEST, h5py.h5f.LIBVER_LATEST)
+    access.set_fileobj_driver(h5py.h5fd.fileobj_driver, disk)
+    name = os.fsencode(path)
+    if mode == "w":
+        return h5py.h5f.create(name, h5py.h5f.ACC_TRUNC, fapl=access)
+    return h5py.h5f.open(name, h5py.h5f.ACC_RDWR, fapl=access)
+
+
+def _is_in_parts(path: Path) -> bool:
+    """Return whether a file has virtual datasets."""
+
+    def is_virtual(_: str, item: Any) -> bool | None:
+        return (isinstance(item, h5py.Dataset) and item.is_virtual) or None
+
+    with h5py.File(path, "r") as file:
+        return bool(file.visititems(is_virtual))
+
+
+class _Calm:
+    """Pause of the garbage collector, which may close HDF5 objects.
+
+    HDF5 is not to be called while it calls the methods of a :class:`DiskFile`.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_open = 0
+        self._was_enabled = False
+
+    def begin(self) -> None:
+        """Begin the pause, unless another file has begun it."""
+        with self._lock:
+            if self._num_open == 0:
+                self._was_enabled = gc.isenabled()
+                gc.disable()
+            self._num_open += 1
+
+    def end(self) -> None:
+        """End the pause when the last file is closed."""
+        with self._lock:
+            self._num_open -= 1
+            if self._num_open == 0 and self._was_enabled:
+                gc.enable()
+
+    def collect(self) -> None:
+        """Do what the collector would have done meanwhile."""
+        if not self._was_enabled:
+            return
+        due = zip((2, 1, 0), reversed(gc.get_count()), reversed(gc.get_threshold()), strict=True)
+        generation = next((each for each, count, most in due if 0 < most < count), None)
+        if generation is not None:
+            gc.collect(generation)
+
+
+_CALM = _Calm()
+
+
+class _DeferredSignals:
+    """Handlers that postpone an interrupt until HDF5 has left the methods of a :class:`DiskFile`.
+
+    An exception in one of them would be an error of the disk for HDF5.
+    """
+
+    def __init__(self) -> None:
+        self._previous: dict[int, Any] = {}
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._previous[number] = handler
+                signal.signal(number, _deferring(handler))
+
+    def restore(self) -> None:
+        """Put the former handlers back."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        while self._previous:
+            signal.signal(*self._previous.popitem())
+
+
+def _deferring(handler: Callable[[int, FrameType | None], Any]) -> Callable[..., None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if _is_called_by_hdf5(frame):
+            _thread.start_new_thread(_raise_again, (number,))
+        else:
+            handler(number, frame)
+
+    return handle
+
+
+def _is_called_by_hdf5(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code in _CALLED_BY_HDF5:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _raise_again(number: int) -> None:
+    time.sleep(_RETRY_SECONDS)
+    signal.raise_signal(number)

@@ -1,0 +1,195 @@
+"""Errors of the disk in plain words: the target, the reason of the system, and the next step.
+
+HDF5 and hdmf report a full disk as errors of many classes, with the inner workings of HDF5 in their
+text. The number of the system's error is in the text, or in an error further down the chain.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nwb_ophys.errors import DiskError, NwbOphysError, OutputError, shown_size
+
+# Reading never fails with these.
+_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+# HDF5 states the number of the system's error, and so does the error of a folder that is copied.
+_NUMBER = re.compile(r"(?:\berrno = |\[Errno )(\d+)")
+_INNARDS = re.compile(r"\s*\((?:file |unable to ).*\)\s*$", re.DOTALL)
+
+
+@contextmanager
+def disk_errors(target: Path, written: Path | None = None) -> Iterator[None]:
+    """Turn the errors of the disk that refuses a target into one plain error.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        File or folder that the user asked for.
+    written : pathlib.Path, optional
+        File or folder that is written to; by default the target.
+
+    Raises
+    ------
+    DiskError
+        For an error of the disk. All other errors pass.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DiskError):
+            raise
+        number = _number_of(error, {target, written or target})
+        if number is None:
+            raise
+        raise disk_error(number, target) from error
+
+
+@contextmanager
+def same_folder(target: Path) -> Iterator[None]:
+    """Check at the end of the block that the folder of a target is the one it was.
+
+    Zarr makes missing folders again, and the chunks stored before would be missing.
+
+    Raises
+    ------
+    DiskError
+        When the folder was removed or replaced.
+    """
+    before = _identity(target.parent)
+    try:
+        yield
+    except Exception as error:
+        if _identity(target.parent) == before:
+            raise
+        raise _vanished(target) from error
+    if _identity(target.parent) != before:
+        raise _vanished(target)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _vanished(target: Path) -> DiskError:
+    words = f"The folder '{target.parent}' was removed or replaced meanwhile"
+    return DiskError(f"'{target}' cannot be written: {words}.", errno.ENOENT, words)
+
+
+def disk_error(number: int, target: Path) -> DiskError:
+    """Return the error for a target that the disk refuses.
+
+    Parameters
+    ----------
+    number : int
+        Number of the system's error.
+    target : pathlib.Path
+    """
+    words = os.strerror(number)
+    step = _next_step(number, target)
+    return DiskError(f"'{target}' cannot be written: {words}.{step}", number, words)
+
+
+def output_error(error: BaseException, target: Path, written: Path | None = None) -> OutputError:
+    """Return the error for a target that cannot be created, closed or put in its place.
+
+    Parameters
+    ----------
+    error : BaseException
+        Error of the system, or of HDF5.
+    target, written : pathlib.Path
+        File that the user asked for, and the file that was written to instead.
+    """
+    number = next(filter(None, map(_stated_number, _chain(error))), None)
+    if number is not None:
+        return disk_error(number, target)
+    text = _INNARDS.sub("", str(error)).replace(str(written or target), str(target))
+    return OutputError(f"'{target}' cannot be written: {' '.join(text.split()).rstrip('.')}.")
+
+
+def longest_name(folder: Path) -> int | None:
+    """Return the number of bytes that a name in a folder may have, or None if it is not known."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _next_step(number: int, target: Path) -> str:
+    folder = target.parent
+    if number == errno.ENOSPC:
+        return f" Free some space on the file system of '{folder}', or choose another folder."
+    if number == errno.EDQUOT:
+        return f" Remove files of yours from the file system of '{folder}', or choose another one."
+    if number == errno.EFBIG:
+        limit = largest_file()
+        if limit is None:
+            return f" Choose a folder on another file system than that of '{folder}'."
+        return f" This process may write files of at most {shown_size(limit)} (ulimit -f)."
+    if number == errno.EIO:
+        return f" The disk of '{folder}' may be faulty; choose another folder."
+    if number == errno.ENAMETOOLONG:
+        limit = longest_name(folder)
+        most = "" if limit is None else f" of at most {limit} bytes"
+        return f" Choose a shorter name{most}."
+    return ""
+
+
+def largest_file() -> int | None:
+    """Return the number of bytes that a file of this process may have, or None if any."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _number_of(error: BaseException, written: set[Path]) -> int | None:
+    """Return the number of the system's error that lies behind an error, if it is of the target."""
+    is_ours = isinstance(error, NwbOphysError)
+    if is_ours and not isinstance(error, OutputError):
+        return None
+    for each in [error] if is_ours else _chain(error):
+        number = _stated_number(each)
+        if number is not None and _is_of(each, number, written):
+            return number
+    return None
+
+
+def _stated_number(error: BaseException) -> int | None:
+    """Return the number of the system's error, of the error itself or in the words of HDF5."""
+    number = getattr(error, "errno", None) if isinstance(error, OSError) else None
+    stated = _NUMBER.search(str(error))
+    return number or (int(stated[1]) if stated else None)
+
+
+def _is_of(error: BaseException, number: int, written: set[Path]) -> bool:
+    """Return whether an error of the system concerns what is written, not some other file."""
+    names = [getattr(error, name, None) for name in ("filename", "filename2")]
+    paths = [
+        Path(os.fsdecode(name)).absolute()
+        for name in names
+        if isinstance(name, (str, bytes, os.PathLike))
+    ]
+    if paths:
+        return any(written & {path, *path.parents} for path in paths)
+    return number in _OF_WRITING or any(str(path) in str(error) for path in written)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those that led to it; hdmf raises its own in their place."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        each = each.__cause__ or each.__context__

@@ -1,0 +1,159 @@
+"""Harness of the disk: a write stopped at any size is one plain error and leaves nothing."""
+
+from __future__ import annotations
+
+import datetime
+import gc
+import hashlib
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hdmf.data_utils import DataChunkIterator
+from pynwb import NWBFile, TimeSeries
+
+from nwb_ophys.errors import DiskError
+from nwb_ophys.opening import write_text
+from nwb_ophys.storage import append_to_nwbfile, create_nwbfile, repack
+from nwb_ophys.storage.backends import hdf5_files
+
+from .setting import rounds
+
+resource = pytest.importorskip("resource")
+
+MOVIE = np.random.default_rng(0).integers(0, 60_000, (40, 32, 32)).astype("u2")
+SUFFIX = {"hdf5": ".nwb", "zarr": ".nwb.zarr"}
+ACTS = ("new", "overwrite", "append", "repack")
+INNARDS = ("H5FD", "errno", "0x", "buf =", "refcount", "ref count")
+
+
+def _data():
+    return {
+        "movie": MOVIE,
+        "by_frames": DataChunkIterator(data=MOVIE, buffer_size=3),
+        "trace": np.arange(2_000.0),
+    }
+
+
+def _add(nwbfile):
+    for name, values in _data().items():
+        nwbfile.add_acquisition(TimeSeries(name=f"{name}_2", data=values, unit="a", rate=1.0))
+
+
+def new_file(**data):
+    """Return an ``NWBFile`` with a series of each name."""
+    start = datetime.datetime(2024, 5, 17, 12, tzinfo=datetime.timezone.utc)
+    nwbfile = NWBFile(session_description="d", identifier="i", session_start_time=start)
+    for name, values in data.items():
+        nwbfile.add_acquisition(TimeSeries(name=name, data=values, unit="a", rate=1.0))
+    return nwbfile
+
+
+def _do(act, target, backend, source):
+    if act == "append":
+        append_to_nwbfile(target, _add)
+    elif act == "repack":
+        repack(source, target, backend=backend)
+    else:
+        create_nwbfile(new_file(**_data()), target, backend=backend, overwrite=act == "overwrite")
+
+
+def _files(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).digest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _largest(path):
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return max(file.stat().st_size for file in files)
+
+
+def _num_open():
+    gc.collect()
+    return h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+
+
+def _handles():
+    folder = Path("/proc/self/fd")
+    links = [link for link in folder.iterdir() if link.is_symlink()] if folder.is_dir() else []
+    return [link for link in links if "session.nwb" in str(link.readlink())]
+
+
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+@pytest.mark.parametrize("act", ACTS)
+def test_a_write_stopped_at_any_size_is_one_plain_error_and_leaves_nothing(tmp_path, backend, act):
+    """Fault: HDF5 crashed the process at most of these sizes, and kept the file open at others."""
+    source = tmp_path / f"source{SUFFIX[backend]}"
+    create_nwbfile(new_file(**_data()), source, backend=backend)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    target = folder / f"session{SUFFIX[backend]}"
+    if act in ("overwrite", "append"):
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+    before, num_open = _files(folder), _num_open()
+    most = _largest(source) * 9 // 10  # a repacked file may be a little smaller
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in np.geomspace(200, most, rounds(10, 60)).astype(int):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), limits[1]))
+        try:
+            with pytest.raises(DiskError) as caught:
+                _do(act, target, backend, source)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        message = str(caught.value)
+        assert message.startswith(f"'{target}' cannot be written: File too large. ")
+        assert not [word for word in INNARDS if word in message]
+        assert "\n" not in message
+        del caught
+        assert _files(folder) == before
+        assert _num_open() == num_open
+        assert _handles() == []
+    _do(act, target, backend, source)
+    assert target.exists()
+
+
+@pytest.mark.parametrize("size", [1, 100, 4_000])
+def test_a_text_file_stopped_at_any_size_leaves_the_former_one(tmp_path, size):
+    target = tmp_path / "metadata.yaml"
+    target.write_text("former")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(DiskError, match=r"metadata\.yaml' cannot be written: File too large"):
+            write_text(target, "x" * 5_000, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["metadata.yaml"]
+    assert target.read_text() == "former"
+
+
+def test_an_interrupt_within_the_methods_that_hdf5_calls_arrives_later(tmp_path, monkeypatch):
+    """An exception there would be an error of the disk for HDF5."""
+    raised = []
+    write_at = hdf5_files.write_at
+
+    def interrupted(*given):
+        if not raised:
+            raised.append(1)
+            signal.raise_signal(signal.SIGINT)
+        return write_at(*given)
+
+    monkeypatch.setattr(hdf5_files, "write_at", interrupted)
+
+    def write_and_wait():
+        create_nwbfile(new_file(movie=MOVIE), tmp_path / "a.nwb")
+        for _ in range(100):
+            time.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_wait()
+    assert raised
+    assert gc.isenabled()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
