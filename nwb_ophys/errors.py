@@ -192,12 +192,12 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def as_sentence(error: BaseException) -> str:
+def as_sentence(error: object) -> str:
     """Return the message of an error, with one full stop at its end.
 
     Parameters
     ----------
-    error : BaseException
-        Error of this package or of another one, whose message may or may not end with a stop.
+    error : BaseException or str
+        Error of any package, or its message, which may or may not end with a stop.
     """
     return f"{str(error).rstrip('.')}."
