@@ -16,10 +16,11 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "numpydoc",
+    "myst_parser",
     "generated_tables",
     "markdown_pages",
 ]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "benchmarks"]
 
 html_theme = "alabaster"
 html_theme_options = {"description": nwb_ophys.__doc__.splitlines()[0], "page_width": "70rem"}

@@ -107,6 +107,7 @@ def test_every_public_name_is_in_the_reference():
 def test_the_documentation_builds_without_warnings(tmp_path):
     pytest.importorskip("sphinx")
     pytest.importorskip("numpydoc")
+    pytest.importorskip("myst_parser")
     build = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "dummy"]
     done = subprocess.run(
         [*build, "-d", str(tmp_path / "doctrees"), str(DOCS), str(tmp_path / "out")],
