@@ -45,7 +45,7 @@ from nwb_ophys.registry import (
     option_asking_for,
     unrecognised,
 )
-from nwb_ophys.storage import check_store
+from nwb_ophys.storage.backends.zarr_parts import check_store
 
 
 def requested_rows(

@@ -13,7 +13,6 @@ from nwb_ophys.errors import (
     UnknownFormatError,
     as_sentence,
 )
-from nwb_ophys.filetypes.hdf5 import check_named_files
 from nwb_ophys.formats.foreign import foreign_refusal
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, formats
@@ -53,6 +52,8 @@ def unrecognised(path: Path) -> UnknownFormatError:
     OutsideFolderError, SpecialFileError, CorruptSourceError
         If an HDF5 file names other files that are not read, or are absent.
     """
+    from nwb_ophys.filetypes.hdf5 import check_named_files
+
     probe = PathProbe(path)
     # A movie behind a link to another file is not recognised; the link may be the reason.
     for file in probe.files(*_HDF5)[:_MOST_FILES]:

@@ -144,7 +144,7 @@ class Rois:
         """The image masks, read block by block; None without ROIs."""
         if not self.ids:
             return None
-        return ImageMasks(len(self), self.stored_pixels("image"), self._twin()._read_image)
+        return ImageMasks(len(self), self.stored_pixels("image"), self._twin().read_image)
 
     def _twin(self) -> Rois:
         """Return an equal object that keeps nothing yet.
@@ -209,7 +209,7 @@ class Rois:
             return read(background_ids=list(ids))
         return getattr(self.source, f"get_roi_{form}_masks")(roi_ids=list(ids))
 
-    def _read_image(self, index: int) -> NDArray[Any]:
+    def read_image(self, index: int) -> NDArray[Any]:
         """Return the image of one ROI, (columns, rows[, planes])."""
         masks = np.asarray(self._masks("image", [self.ids[index]]))
         if masks.ndim == 3 and masks.shape == self._volume():

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         backend_of_path,
         get_backend,
     )
-    from nwb_ophys.storage.backends.zarr_parts import check_store
     from nwb_ophys.storage.completeness import check_complete
     from nwb_ophys.storage.configuration import DatasetConfiguration
     from nwb_ophys.storage.debris import Debris, remove_debris, size_of
@@ -59,7 +58,6 @@ __all__ = [
     "backend_of_path",
     "check_complete",
     "check_folder",
-    "check_store",
     "check_target",
     "configuration_of_file",
     "create_nwbfile",
@@ -80,7 +78,6 @@ _MODULES = {
         *("BACKENDS", "DEFAULT_BACKEND", "NO_BACKEND", "BackendName"),
         *("backend_of_name", "backend_of_path", "get_backend"),
     ),
-    "backends.zarr_parts": ("check_store",),
     "completeness": ("check_complete",),
     "configuration": ("DatasetConfiguration",),
     "debris": ("Debris", "remove_debris", "shown_size", "size_of"),

@@ -29,6 +29,10 @@ from .conftest import VALUES, new_file
 PACKAGE = Path(nwb_ophys.__file__).parent
 # Private attributes that are neither of hdmf nor of the object's own class, with their reasons.
 OTHER_PACKAGES = {
+    # Of Python; they are documented.
+    ("_exit", "cli/signals.py"),
+    ("_exit", "trial/child.py"),
+    ("_getframe", "cli/__init__.py"),
     ("_chunk_key", "storage/backends/zarr.py"),  # of zarr.Array; tested below
     ("_parent_segmentation", "rois/pixel_sources.py"),  # of roiextractors
 }
