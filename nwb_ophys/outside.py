@@ -310,7 +310,7 @@ def check_links_in(folder: Path) -> None:
 
 
 def links_leading_out(
-    folder: Path, reach: Reach | None = None, depth: int = _DEPTH
+    folder: Path, reach: Reach | None = None, depth: int = _DEPTH, *, in_stores: bool = True
 ) -> Iterator[Path]:
     """Yield the links in a folder and its subfolders that lead out of it, in order of their names.
 
@@ -325,18 +325,27 @@ def links_leading_out(
         now, or else the folder itself.
     depth : int
         Levels of subfolders that are searched; those of a Zarr store are always.
+    in_stores : bool
+        Whether Zarr stores, which may hold a file per chunk, are searched.
     """
     allowed = reach or _REACH.get() or reach_of([folder])
-    yield from _leading_out_below(str(folder), allowed, depth, in_store=False)
+    store = False if in_stores else None
+    yield from _leading_out_below(str(folder), allowed, depth, store)
 
 
-def _leading_out_below(folder: str, reach: Reach, depth: int, in_store: bool) -> Iterator[Path]:
+def _leading_out_below(
+    folder: str, reach: Reach, depth: int, in_store: bool | None
+) -> Iterator[Path]:
+    """Yield the links; ``in_store`` is None where stores are not searched."""
     try:
         with os.scandir(folder) as listed:
             entries = sorted(listed, key=lambda entry: entry.name)
     except OSError:  # no permission
         return
-    in_store = in_store or any(entry.name in _STORE for entry in entries)
+    is_store = any(entry.name in _STORE for entry in entries)
+    if is_store and in_store is None:
+        return
+    in_store = in_store or is_store if in_store is not None else None
     subfolders = []
     for entry in entries:
         # Hidden files are no part of a recording, except the headers of a Zarr store.

@@ -401,7 +401,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         **source
             Further arguments that the user gave, which choose among the parts.
         """
-        given = [path, *(each for value in source.values() for each in paths_in(value))]
+        given = [*as_paths(path), *(one for each in source.values() for one in paths_in(each))]
         with reading_from(given, as_paths(source.get("allow_outside"))):
             return streams_of(cls.parts(path, **source), source, as_volume)
 

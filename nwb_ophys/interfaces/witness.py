@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 import attrs
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Witness:
     """Notes and opened files of one recording or conversion.
 
@@ -22,10 +23,13 @@ class Witness:
         Texts of the warnings for the user, each once.
     opened : set of str
         Names of the files that Python opened. Libraries in C open files without its knowledge.
+    thread : int
+        The thread whose warnings are noted.
     """
 
     notes: list[str] = attrs.field(factory=list)
     opened: set[str] = attrs.field(factory=set)
+    thread: int = 0
 
     def add(self, other: Witness) -> None:
         """Add what another witness noted."""
@@ -34,6 +38,7 @@ class Witness:
 
 
 _present: list[Witness] = []
+_LOCK = threading.RLock()
 _is_hooked: list[bool] = []
 
 
@@ -41,8 +46,23 @@ def _note_opened(event: str, arguments: tuple[Any, ...]) -> None:
     # Python calls this for every event of the process, so that it must be short.
     if event == "open" and _present and isinstance(arguments[0], (str, bytes, os.PathLike)):
         name = os.fsdecode(arguments[0])
-        for witness in _present:
+        for witness in tuple(_present):
             witness.opened.add(name)
+
+
+class _Noting:
+    """Replacement of ``warnings.showwarning`` that notes the warnings of a thread, too."""
+
+    def __init__(self, before: Any) -> None:
+        self.before = before
+
+    def __call__(self, message: Any, category: Any, *rest: Any, **named: Any) -> None:
+        if issubclass(category, UserWarning):
+            for witness in tuple(_present):
+                is_new = str(message) not in witness.notes
+                if is_new and witness.thread == threading.get_ident():
+                    witness.notes.append(str(message))
+        self.before(message, category, *rest, **named)
 
 
 @contextmanager
@@ -51,19 +71,17 @@ def witnessed() -> Iterator[Witness]:
     if not _is_hooked:
         _is_hooked.append(True)
         sys.addaudithook(_note_opened)
-    witness = Witness()
-    before = warnings.showwarning
-
-    def show(message: Any, category: Any, *rest: Any, **named: Any) -> None:
-        if issubclass(category, UserWarning) and str(message) not in witness.notes:
-            witness.notes.append(str(message))
-        before(message, category, *rest, **named)
-
-    warnings.showwarning = show
-    _present.append(witness)
+    witness = Witness(thread=threading.get_ident())
+    with _LOCK:
+        if not isinstance(warnings.showwarning, _Noting):
+            warnings.showwarning = _Noting(warnings.showwarning)
+        _present.append(witness)
     try:
         yield witness
     finally:
-        _present.remove(witness)
-        if warnings.showwarning is show:
-            warnings.showwarning = before
+        with _LOCK:
+            _present.remove(witness)
+            shown = warnings.showwarning
+            # Another thread may note its own warnings still.
+            if not _present and isinstance(shown, _Noting):
+                warnings.showwarning = shown.before

@@ -54,10 +54,14 @@ def _notes(own: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
 
 def _tables(ophys: Mapping[str, Any]) -> list[str]:
     """Return the names of the plane segmentations."""
-    entries = ophys["ImageSegmentation"].get("plane_segmentations") or []
-    return [entry["name"] for entry in entries if isinstance(entry, Mapping) and "name" in entry]
+    segmentation = ophys["ImageSegmentation"]
+    found = segmentation.get("plane_segmentations") if isinstance(segmentation, Mapping) else None
+    entries = found if isinstance(found, (list, tuple)) else ()
+    names = [entry.get("name") for entry in entries if isinstance(entry, Mapping)]
+    return [name for name in names if isinstance(name, str)]
 
 
 def _members(ophys: Mapping[str, Any], container: str, plane: str) -> Mapping[str, Any]:
-    members = (ophys.get(container) or {}).get(plane)
+    planes = ophys.get(container)
+    members = planes.get(plane) if isinstance(planes, Mapping) else None
     return members if isinstance(members, Mapping) else {}

@@ -217,7 +217,7 @@ def _detected(probe: PathProbe, known: list[FormatRow], every_file: bool) -> lis
 
 
 def _warn_of_links(folder: Path) -> None:
-    links = list(links_leading_out(folder))
+    links = list(links_leading_out(folder, in_stores=False))
     if links:
         warnings.warn(
             f"Links in '{folder}' lead out of it and are not followed: "

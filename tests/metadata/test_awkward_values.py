@@ -268,7 +268,9 @@ def _by_id(stored):
 
 
 def _ordered(nwbfile):
-    return sorted(nwbfile.objects.values(), key=lambda each: (type(each).__name__, _location(each)))
+    """Return the objects in one order, without the record that writing adds."""
+    found = [each for each in nwbfile.objects.values() if each.name != "nwb_ophys_record"]
+    return sorted(found, key=lambda each: (type(each).__name__, _location(each)))
 
 
 def _location(container):

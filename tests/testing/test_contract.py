@@ -142,7 +142,7 @@ def _failing(cls: Any, path: Path) -> str | None:
     [
         (lambda cls, path: "raw" if path.suffix == ".raw" else None, "'text.raw', which is no"),
         (lambda cls, path: "anything", "'empty', which is no recording, is not matched"),
-        (_failing, "must return None for 'empty', .* but raises FileNotFoundError"),
+        (_failing, "must return None for 'empty', .* but raises SourceError"),
         (lambda cls, path: None, "gives evidence in words"),
     ],
 )

@@ -188,7 +188,10 @@ def test_a_name_that_is_damaged(tmp_path):
     assert nwb_ophys.detect(path) == []
     with pytest.warns(UserWarning, match="No format with this ending recognises .*: cut off"):
         assert nwb_ophys.detect(path.parent) == []
-    with pytest.raises(CorruptSourceError, match=f"'{path}'"):
+    with (
+        pytest.warns(UserWarning, match="in it cannot be read and will be missing"),
+        pytest.raises(CorruptSourceError, match=f"'{path}'"),
+    ):
         CaimanExtractor(path)
 
 
