@@ -33,7 +33,8 @@ def _containers(metadata: Mapping[Any, Any]) -> Mapping[str, Any]:
 
 
 def _notes(own: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
-    tables = [*_tables(known), *(name for name in _tables(own) if name not in _tables(known))]
+    stated = _tables(known)
+    tables = list(dict.fromkeys((*stated, *_tables(own))))
     for container in BY_PLANE:
         planes = own.get(container)
         for plane, members in planes.items() if isinstance(planes, Mapping) else ():
@@ -45,7 +46,7 @@ def _notes(own: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
                     continue  # an option leaves the background out
                 names = ", ".join(f"'{name}'" for name in tables)
                 yield f"{path} is of a plane segmentation that is not there; there is {names}."
-            elif plane in _tables(known):
+            elif plane in stated:
                 there = _members(known, container, plane)
                 names = ", ".join(f"'{name}'" for name in there) or "none"
                 for name in members.keys() - there.keys():
