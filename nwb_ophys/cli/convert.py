@@ -44,6 +44,7 @@ from nwb_ophys.storage import DEFAULT_BACKEND
     "large files; see 'nwb-ophys verify'.",
 )
 @shared.resume
+@shared.no_space_check
 @shared.no_progress
 @shared.debug
 def convert(
@@ -67,6 +68,7 @@ def convert(
     plan: bool,
     hash_sources: bool,
     resume: bool,
+    no_space_check: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -119,6 +121,7 @@ def convert(
         verify=verify,
         hash_sources=hash_sources,
         resume=resume,
+        space_check=not no_space_check,
         conversion_options=chosen,
     )
     shared.say_written(written, recording.converter.interfaces)

@@ -84,6 +84,12 @@ resume = click.option(
     "this run is interrupted.",
 )
 
+no_space_check = click.option(
+    "--no-space-check",
+    is_flag=True,
+    help="Write even if the space seems too small, for file systems that state a wrong number.",
+)
+
 no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 
 

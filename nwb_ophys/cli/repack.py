@@ -28,6 +28,7 @@ from nwb_ophys.cli.terminal import say_lines
 @shared.storage
 @shared.overwrite
 @shared.resume
+@shared.no_space_check
 @shared.no_progress
 @shared.debug
 def repack(
@@ -44,6 +45,7 @@ def repack(
     plan: bool,
     overwrite: bool,
     resume: bool,
+    no_space_check: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -84,6 +86,7 @@ def repack(
             progress=not no_progress,
             verify=verify,
             resume=resume,
+            space_check=not no_space_check,
             allow_outside=allow_outside,
         )
     shared.say(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")

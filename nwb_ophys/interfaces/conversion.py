@@ -114,6 +114,7 @@ class Convertible(ABC):
         verify: bool = False,
         hash_sources: bool = False,
         resume: bool = False,
+        space_check: bool = True,
         conversion_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Path | NWBFile:
@@ -149,6 +150,9 @@ class Convertible(ABC):
             Whether the conversion goes on where an earlier run of the same conversion was killed.
             Where sources or settings differ, it starts again and warns why. If this run is
             interrupted, what it wrote is kept for a later run.
+        space_check : bool
+            Whether the space that the file needs is compared with the free space before it is
+            written. False is for file systems that state a wrong number.
         conversion_options : Mapping, optional
             Options of a converter: for each stream its own. An interface takes them by name.
         **options
@@ -168,6 +172,7 @@ class Convertible(ABC):
             progress=progress,
             verify=verify,
             resume=resume,
+            space_check=space_check,
         )
         given = {**(conversion_options or {}), **options}
         joins_file = append or nwbfile is not None

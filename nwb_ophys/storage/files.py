@@ -40,6 +40,7 @@ from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.locking import locked
 from nwb_ophys.storage.replaceable import reason_to_keep
 from nwb_ophys.storage.resuming import Resumption
+from nwb_ophys.storage.space import check_copy
 from nwb_ophys.storage.threads import blosc_without_lock
 from nwb_ophys.storage.write import WriteOptions, filled_at_the_end
 
@@ -282,6 +283,8 @@ def _written(path: str | Path, place: Path, how: WriteOptions) -> Iterator[Targe
             offered = Target(place, partial, storage, how, resumption)
             yield offered
         else:
+            if how.space_check:
+                check_copy(place)
             storage.copy(place, partial)
             with closed_at_the_end(_opened(storage, partial, path), place) as io:
                 offered = Target(place, partial, storage, how, resumption, io)

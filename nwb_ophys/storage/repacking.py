@@ -38,6 +38,7 @@ from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.storage.record import CopyRecorder, Provenance
 from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
+from nwb_ophys.storage.space import check_space
 from nwb_ophys.storage.write import WriteOptions, fill_planned, filled_at_the_end
 
 
@@ -52,6 +53,7 @@ def repack(
     progress: bool | ProgressCallback | None = None,
     verify: bool = False,
     resume: bool = False,
+    space_check: bool = True,
     allow_outside: Sequence[str | Path] = (),
 ) -> Path:
     """Copy an NWB file with other settings; every value, attribute, link and reference stays.
@@ -73,7 +75,7 @@ def repack(
         :func:`backend_for_repack`.
     configuration : BackendConfiguration, optional
         Settings of the datasets. Chunks that are not stated stay as they are.
-    workers, overwrite, progress, verify, resume
+    workers, overwrite, progress, verify, resume, space_check
         See :func:`nwb_ophys.write_nwbfile`.
     allow_outside : sequence of path-like
         Folders in which files may lie that the source names, beyond the folder of the source.
@@ -99,6 +101,7 @@ def repack(
         progress=progress,
         verify=verify,
         resume=resume,
+        space_check=space_check,
         source_facts=lambda: file_facts([Path(source).expanduser().resolve()]),
     )
     remedy = "overwrite=True to replace it"
@@ -142,6 +145,8 @@ def _copy(
     with creation_errors(partial, target):
         created = storage.create(partial)
     with closed_at_the_end(created, target) as file:
+        if options.space_check:
+            check_space(target, planned, storage, file)
         recorder = _recorder(storage, file, read, storage)
         storage.copy_except(root_of(read), file, declared)
         recorder.create(file, fill_planned(planned, storage, file, options, budget, resumption))

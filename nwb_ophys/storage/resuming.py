@@ -156,7 +156,7 @@ class Resumption:
         sources: Callable[[], Facts] | None = None,
         appended: Sequence[Path] = (),
     ) -> None:
-        self._target, self._storage, self._is_wanted = target, storage, is_wanted
+        self.target, self._storage, self._is_wanted = target, storage, is_wanted
         self._sources, self._appended = sources, appended
         self._earlier, is_lost = _find(target)
         self._partial: Path | None = None
@@ -171,7 +171,7 @@ class Resumption:
     def _mention(self) -> None:
         done, total = self._earlier[0].journal.share()
         warnings.warn(
-            f"{done * 100 // max(total, 1)} % of '{self._target}' are in the incomplete file of an "
+            f"{done * 100 // max(total, 1)} % of '{self.target}' are in the incomplete file of an "
             "earlier run, from which resume=True would go on. This run starts again, and removes "
             "that file at its end.",
             stacklevel=2,
@@ -222,10 +222,10 @@ class Resumption:
             each.remove()
 
     def _say_kept(self, error: BaseException | None) -> None:
-        _KEPT.set(self._target)
+        _KEPT.set(self.target)
         if isinstance(error, Exception):
             warnings.warn(
-                f"The part of '{self._target}' that was written is kept; run this again with "
+                f"The part of '{self.target}' that was written is kept; run this again with "
                 "resume=True to go on from there.",
                 stacklevel=2,
             )
@@ -314,7 +314,7 @@ class Resumption:
 
     def _start_again(self, reason: str) -> None:
         warnings.warn(
-            f"'{self._target}' is written from the start, since the earlier run cannot be resumed: "
+            f"'{self.target}' is written from the start, since the earlier run cannot be resumed: "
             f"{reason.rstrip('.')}.",
             stacklevel=2,
         )
@@ -340,7 +340,7 @@ class Resumption:
             with self._opened(self._adopted) as root:
                 yield root
         except RuntimeError as error:  # which h5py makes of errors of HDF5
-            raise OutputError(f"'{self._target}' cannot be written: {error}") from error
+            raise OutputError(f"'{self.target}' cannot be written: {error}") from error
 
     @contextmanager
     def committing(

@@ -29,6 +29,7 @@ from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCo
 from nwb_ophys.storage.record import Provenance, Recorder
 from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
+from nwb_ophys.storage.space import check_space
 from nwb_ophys.storage.verification import Resources, check_written
 
 
@@ -77,6 +78,9 @@ class WriteOptions:
     source_facts : callable, optional
         Return facts on all data, such as size and time of their files, by which an earlier run of
         the same write is recognised. By default each dataset is asked for its own files.
+    space_check : bool
+        Whether the space that the datasets need is compared with the free space before they are
+        written.
 
     Raises
     ------
@@ -96,6 +100,7 @@ class WriteOptions:
     provenance: Provenance | None = None
     resume: bool = False
     source_facts: Callable[[], Mapping[str, str]] | None = None
+    space_check: bool = True
 
     @contextmanager
     def reporting(self) -> Iterator[ProgressCallback | None]:
@@ -174,6 +179,8 @@ def filled_at_the_end(
         given.update((name, each.data) for name, each in dataset_builders(root))
         is_new = not resumption.adopts(planned, root, io.get_written)
         if is_new:
+            if options.space_check:
+                check_space(resumption.target, planned, storage, root_of(io))
             _declare(root, planned, storage, io.get_written, configuration.compression)
         else:  # these stay as the earlier run wrote them
             for name in VOLATILE:

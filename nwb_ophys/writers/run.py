@@ -22,6 +22,7 @@ def write_nwbfile(
     progress: ProgressCallback | None = None,
     verify: bool = False,
     resume: bool = False,
+    space_check: bool = True,
 ) -> Path:
     """Write any ``NWBFile`` to a new file, which appears only when it is complete.
 
@@ -50,6 +51,9 @@ def write_nwbfile(
         Whether the write goes on where an earlier run of the same write was killed. Without it, or
         where source or plan differ, everything is written from the start. If this run is
         interrupted, what it wrote is kept for a later run.
+    space_check : bool
+        Whether the space that the file needs is compared with the free space before it is written.
+        False is for file systems that state a wrong number.
 
     Returns
     -------
@@ -74,6 +78,7 @@ def write_nwbfile(
         progress=progress,
         verify=verify,
         resume=resume,
+        space_check=space_check,
     )
     with target(path, how) as place:
         complete_tables_without_masks(nwbfile)

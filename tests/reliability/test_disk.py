@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import gc
 import hashlib
+import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from pynwb import NWBFile, TimeSeries
 
 from nwb_ophys.errors import DiskError
 from nwb_ophys.opening import write_text
-from nwb_ophys.storage import append_to_nwbfile, create_nwbfile, repack
+from nwb_ophys.storage import WriteOptions, append_to_nwbfile, create_nwbfile, repack
 from nwb_ophys.storage.backends import hdf5_files
 
 from .setting import rounds
@@ -53,13 +55,16 @@ def new_file(**data):
     return nwbfile
 
 
-def _do(act, target, backend, source):
+def _do(act, target, backend, source, options=None):
     if act == "append":
-        append_to_nwbfile(target, _add)
+        append_to_nwbfile(target, _add, options=options)
     elif act == "repack":
-        repack(source, target, backend=backend)
+        check = options is None or options.space_check
+        repack(source, target, backend=backend, space_check=check)
     else:
-        create_nwbfile(new_file(**_data()), target, backend=backend, overwrite=act == "overwrite")
+        overwrite = act == "overwrite"
+        nwbfile = new_file(**_data())
+        create_nwbfile(nwbfile, target, backend=backend, overwrite=overwrite, options=options)
 
 
 def _files(folder):
@@ -117,6 +122,62 @@ def test_a_write_stopped_at_any_size_is_one_plain_error_and_leaves_nothing(tmp_p
         assert _handles() == []
     _do(act, target, backend, source)
     assert target.exists()
+
+
+@pytest.fixture(scope="module")
+def small_disk(tmp_path_factory):
+    """Mount a file system of 4 MB, where this user may."""
+    folder = tmp_path_factory.mktemp("disk")
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root may mount a file system")
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+@pytest.mark.parametrize("act", ACTS)
+def test_a_disk_that_gets_full_anywhere_is_one_plain_error(tmp_path, small_disk, backend, act):
+    source = tmp_path / f"source{SUFFIX[backend]}"
+    create_nwbfile(new_file(**_data()), source, backend=backend)
+    folder = small_disk / "out"
+    folder.mkdir()
+    target, ballast = folder / f"session{SUFFIX[backend]}", small_disk / "ballast"
+    if act in ("overwrite", "append"):
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+    before, num_open = _files(folder), _num_open()
+    unchecked = WriteOptions(space_check=False)
+    space, most = shutil.disk_usage(folder).free, _total(source) * 8 // 10
+    try:
+        for left in np.geomspace(4_096, most, rounds(10, 60)).astype(int):
+            ballast.write_bytes(bytes(space - int(left) // 4_096 * 4_096))
+            with pytest.raises(DiskError) as caught:
+                _do(act, target, backend, source, unchecked)
+            message = str(caught.value)
+            assert message.startswith(f"'{target}' cannot be written: No space left on device. ")
+            assert not [word for word in INNARDS if word in message]
+            assert "\n" not in message
+            del caught
+            assert _files(folder) == before
+            assert _num_open() == num_open
+            assert _handles() == []
+        ballast.write_bytes(bytes(space - 32_768))
+        with pytest.raises(DiskError, match=r"' has \S+ bytes free\. "):
+            _do(act, target, backend, source)
+        assert _files(folder) == before
+        ballast.unlink()
+        _do(act, target, backend, source)
+        assert target.exists()
+    finally:
+        shutil.rmtree(folder)
+        ballast.unlink(missing_ok=True)
+
+
+def _total(path):
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 @pytest.mark.parametrize("size", [1, 100, 4_000])

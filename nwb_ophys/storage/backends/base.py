@@ -287,6 +287,14 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def encoded_size(self, configuration: DatasetConfiguration, values: NDArray[Any]) -> int:
+        """Return the number of bytes of values that are encoded as one chunk."""
+
+    @abstractmethod
+    def stored_size(self, dataset: Any) -> int:
+        """Return the number of bytes that an open dataset takes in its file."""
+
+    @abstractmethod
     def stored_source(self, dataset: Any) -> Source:
         """Return an open dataset of this backend as a source."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import math
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -35,17 +34,16 @@ from nwb_ophys.storage.backends.base import (
 )
 from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
+from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
 from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files, lacks_chunks
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
 from nwb_ophys.storage.compression import (
-    BLOSC_BLOCK,
     BLOSC_LEVEL,
     KEEP_FILTERS,
     ZSTD_LEVEL,
     Compression,
-    isal_level,
     parse_compression,
     required_package,
 )
@@ -66,7 +64,6 @@ _HEAD_BYTES = 1_000_000
 _FILTER_SETTINGS = ("compression", "compression_opts", "shuffle", "fletcher32")
 # HDF5 stores a level with the deflate filter, and uses it for data that are added later.
 _STORED_LEVEL = 4
-_LZ4_BLOCK = 1 << 30
 _ZLIB_WINDOW = 15
 # Largest share of stored chunks with which the other chunks are skipped.
 _LARGEST_SPARSE_SHARE = 0.5
@@ -257,6 +254,18 @@ class Hdf5Backend(Backend):
         """Return whether data are an ``h5py.Dataset``."""
         return isinstance(data, h5py.Dataset)
 
+    def encoded_size(self, configuration: DatasetConfiguration, values: NDArray[Any]) -> int:
+        """Return the number of bytes of values that are encoded as one chunk."""
+        compression = parse_compression(configuration.compression or "none")
+        is_shuffled = bool(configuration.shuffle)
+        shuffle = is_shuffled and not compression.shuffles_itself
+        planes = chunk_bytes(values, values.shape, values.dtype, shuffle=shuffle)
+        return memoryview(encoder(compression, values.dtype.itemsize, is_shuffled)(planes)).nbytes
+
+    def stored_size(self, dataset: Any) -> int:
+        """Return the number of bytes of all stored chunks."""
+        return int(dataset.id.get_storage_size())
+
     def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
         """Check that all chunks, and the sources of a virtual dataset, are there."""
         check_complete(data, is_sparse=is_sparse)
@@ -330,57 +339,6 @@ def _keeps_filters(configuration: DatasetConfiguration) -> bool:
     return configuration.compression == KEEP_FILTERS
 
 
-def _encoder(compression: Compression, itemsize: int, shuffle: bool) -> Callable[[Any], Any]:
-    """Return the function that encodes the bytes of a chunk like the filters of HDF5.
-
-    Parameters
-    ----------
-    compression : Compression
-    itemsize : int
-        Bytes per value, for the shuffle of Blosc.
-    shuffle : bool
-        Whether Blosc shuffles; other codecs get bytes that are shuffled already.
-    """
-    if compression.name == "gzip":
-        return _deflate(compression.level)
-    if compression.name == "none":
-        return memoryview
-    codecs = required_package("numcodecs", compression.name)
-    if compression.name == "zstd":
-        zstd = codecs.Zstd(level=ZSTD_LEVEL)
-        return zstd.encode  # type: ignore[no-any-return]
-    if compression.name == "lz4":
-        return _lz4_block
-    mode = codecs.Blosc.SHUFFLE if shuffle else codecs.Blosc.NOSHUFFLE
-    blosc = codecs.Blosc(cname="zstd", clevel=BLOSC_LEVEL, shuffle=mode, blocksize=BLOSC_BLOCK)
-    return lambda values: blosc.encode(_as_items(values, itemsize))
-
-
-def _deflate(level: int | None) -> Callable[[Any], bytes]:
-    fast = isal_level(level)
-    if fast is not None:
-        return lambda values: isal_zlib.compress(values, fast)
-    assert level is not None
-    return lambda values: zlib.compress(values, level)
-
-
-def _lz4_block(values: Any) -> bytes:
-    """Return one block of LZ4 after the header of the HDF5 filter: sizes, big-endian."""
-    raw = memoryview(values).cast("B")
-    # numcodecs puts the size, little-endian, before the block.
-    block = required_package("numcodecs", "lz4").LZ4().encode(raw)[4:]
-    if len(block) >= len(raw):
-        block = raw  # the filter reads a block as long as its values as uncompressed values
-    header = len(raw).to_bytes(8, "big") + len(raw).to_bytes(4, "big")
-    return b"".join((header, len(block).to_bytes(4, "big"), block))
-
-
-def _as_items(values: Any, itemsize: int) -> NDArray[Any]:
-    """Return bytes as items, whose size Blosc needs for its shuffle."""
-    raw = np.frombuffer(values, dtype=np.uint8)
-    return raw.view(np.dtype((np.void, itemsize)))
-
-
 def _filters(compression: Compression, itemsize: int, shuffle: bool) -> dict[str, Any]:
     """Return the arguments of ``h5py.Group.create_dataset`` for the filters of a preset.
 
@@ -399,7 +357,7 @@ def _filters(compression: Compression, itemsize: int, shuffle: bool) -> dict[str
     if compression.name == "zstd":
         settings = plugin.Zstd(clevel=ZSTD_LEVEL)
     elif compression.name == "lz4":
-        settings = plugin.LZ4(nbytes=_LZ4_BLOCK)
+        settings = plugin.LZ4(nbytes=LZ4_BLOCK)
     else:
         settings = plugin.Blosc(cname="zstd", clevel=BLOSC_LEVEL, shuffle=int(shuffle))
     shuffles = shuffle and not compression.shuffles_itself
@@ -422,7 +380,7 @@ class Hdf5Sink(ChunkSink):
         self._encode = None
         if not _keeps_filters(configuration):
             compression = parse_compression(configuration.compression or "none")
-            self._encode = _encoder(compression, self.dtype.itemsize, bool(configuration.shuffle))
+            self._encode = encoder(compression, self.dtype.itemsize, bool(configuration.shuffle))
         self.shuffles = self._encode is not None and bool(dataset.shuffle)
         self._has_checksum = bool(dataset.fletcher32)
 

@@ -260,6 +260,23 @@ class ZarrBackend(Backend):
         """Return whether data are an array of Zarr."""
         return type(data).__module__.startswith("zarr.")
 
+    def encoded_size(self, configuration: DatasetConfiguration, values: NDArray[Any]) -> int:
+        """Return the number of bytes of values that are encoded as one chunk."""
+        compression = parse_compression(configuration.compression or "none")
+        itemsize = values.dtype.itemsize
+        codecs = _codecs(compression, itemsize, bool(configuration.shuffle))
+        encoded: Any = np.ascontiguousarray(values)
+        for codec in codecs["filters"] or ():
+            encoded = codec.encode(encoded)
+        if compression.name == "gzip":
+            return len(_gzip_encoder(compression.level)(encoded))
+        compressor = codecs["compressor"]
+        return memoryview(encoded if compressor is None else compressor.encode(encoded)).nbytes
+
+    def stored_size(self, dataset: Any) -> int:
+        """Return the number of bytes of all stored chunks and of the metadata."""
+        return int(dataset.nbytes_stored)
+
     def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
         """Check that all chunks have a file."""
         if not is_sparse:

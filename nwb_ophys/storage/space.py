@@ -1,0 +1,204 @@
+"""Space that the datasets of a file need, compared with the free space before they are written.
+
+Where the datasets fit without compression, no value is read. Otherwise small pieces of the largest
+datasets are encoded, and the write is refused only where that estimate does not fit either.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from nwb_ophys.errors import DiskError, shown_size
+from nwb_ophys.storage.backends.base import Backend
+from nwb_ophys.storage.backends.registry import BACKENDS
+from nwb_ophys.storage.compression import KEEP_FILTERS
+from nwb_ophys.storage.debris import size_of
+from nwb_ophys.storage.error_context import while_reading
+from nwb_ophys.storage.grid import Selection
+from nwb_ophys.storage.grid import size_of as num_values
+from nwb_ophys.storage.planning import PlannedDataset
+from nwb_ophys.storage.sources import unwrapped
+
+# Codecs enlarge noise by so much at most; HDF5 has an entry per chunk in an index.
+_LARGEST_GAIN = 1.001
+_BYTES_PER_CHUNK = 128
+# Each chunk of a folder is a file, which takes whole blocks of the disk.
+_DISK_BLOCK = 4096
+_MOST_PIECES = 16
+_SHARE_OF_PIECES = 0.01
+_SMALLEST_PIECE = 1 << 16
+# The pieces may compress better than the rest.
+_MARGIN = 1.05
+# File systems on which a copy may share the blocks of the original.
+_SHARING = {"bcachefs", "btrfs", "cifs", "nfs4", "ocfs2", "overlay", "smb3", "xfs", "zfs"}
+
+
+def check_space(
+    target: Path, planned: Sequence[PlannedDataset], storage: Backend, root: Any
+) -> None:
+    """Check that planned datasets fit on the disk.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        File that the user asked for.
+    planned : sequence of PlannedDataset
+    storage : Backend
+    root : object
+        Open root group of the file.
+
+    Raises
+    ------
+    DiskError
+        If they do not fit; the message gives the space that they need and the free space.
+    SourceError
+        If a piece of a dataset cannot be read.
+    """
+    free = free_space(target.parent)
+    if free is None:
+        return
+    is_folder = storage.single_file(root) is None
+    needs = [_Need(each, storage, is_folder) for each in planned]
+    needed = sum(need.most for need in needs)
+    for need in sorted(needs, key=lambda need: need.most, reverse=True):
+        if needed <= free:
+            return
+        needed += min(need.estimate(), need.most) - need.most
+    if needed > free:
+        raise _too_small(target, f"needs about {shown_size(needed)}", free)
+
+
+def check_copy(target: Path) -> None:
+    """Check that a copy of an existing file fits beside it, unless the two may share blocks.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        File or folder that is appended to, in a copy.
+
+    Raises
+    ------
+    DiskError
+        If it does not fit; the message gives both sizes.
+    """
+    free, size = free_space(target.parent), size_of(target)
+    if free is not None and size > free and not _may_share_blocks(target.parent):
+        raise _too_small(target, f"is appended to in a copy of {shown_size(size)}", free)
+
+
+def free_space(folder: Path) -> int | None:
+    """Return the number of bytes that this user may write to a folder, or None if not known."""
+    try:
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return None
+    return usage.free if usage.total else None  # some file systems state no numbers
+
+
+def _too_small(target: Path, need: str, free: int) -> DiskError:
+    return DiskError(
+        f"'{target}' {need}, but the file system of '{target.parent}' has {shown_size(free)} free. "
+        "Free some space, choose a folder on another disk, or use space_check=False "
+        "(--no-space-check) to write all the same.",
+        errno.ENOSPC,
+        os.strerror(errno.ENOSPC),
+    )
+
+
+@attrs.frozen
+class _Need:
+    """Space that one planned dataset needs."""
+
+    planned: PlannedDataset
+    storage: Backend
+    is_folder: bool
+    """Whether each chunk is a file."""
+
+    @property
+    def most(self) -> float:
+        """Number of bytes without compression."""
+        return self._stored(_LARGEST_GAIN)
+
+    def _stored(self, share: float) -> float:
+        """Return the number of bytes of all chunks that take a share of their values."""
+        chunk = math.prod(self.planned.chunk_shape) * self.planned.source.dtype.itemsize
+        size = chunk * share + _BYTES_PER_CHUNK
+        if self.is_folder:
+            size = math.ceil(size / _DISK_BLOCK) * _DISK_BLOCK
+        return math.prod(self._num_chunks) * size
+
+    @property
+    def _num_chunks(self) -> tuple[int, ...]:
+        """Number of chunks along each axis."""
+        pairs = zip(self.planned.source.shape, self.planned.chunk_shape, strict=True)
+        return tuple(-(-size // chunk) for size, chunk in pairs)
+
+    def estimate(self) -> float:
+        """Return the number of bytes, with a margin, from pieces that are encoded."""
+        compression = self.planned.configuration.compression
+        if compression == "none":
+            return self.most
+        configuration = self.planned.configuration
+        if compression == KEEP_FILTERS:
+            data = unwrapped(self.planned.given)
+            origin = next((each for each in BACKENDS.values() if each.holds(data)), None)
+            if origin is not None:
+                return origin.stored_size(data) * _MARGIN
+            # The codecs of HDF5 and Zarr differ less from the default than from no compression.
+            configuration = attrs.evolve(
+                configuration, compression=self.storage.default_compression
+            )
+        source, shares = self.planned.source, []
+        for piece in self._pieces():
+            with while_reading(self.planned, piece):
+                values = source.read(piece)
+            is_absent = (source.is_sparse or source.skips_zeros) and not np.any(values)
+            size = 0 if is_absent else self.storage.encoded_size(configuration, values)
+            shares.append(size / (num_values(piece) * source.dtype.itemsize))
+        return self._stored(float(np.mean(shares)) * _MARGIN)
+
+    def _pieces(self) -> Iterator[Selection]:
+        """Yield parts of chunks that are spread at random, together a hundredth of the values."""
+        chunk, source = self.planned.chunk_shape, self.planned.source
+        counts = self._num_chunks
+        total = math.prod(counts)
+        num_pieces = min(total, _MOST_PIECES)
+        entry = math.prod(chunk[1:]) * source.dtype.itemsize
+        size = math.prod(source.shape) * source.dtype.itemsize * _SHARE_OF_PIECES / num_pieces
+        length = min(max(int(max(size, _SMALLEST_PIECE) // entry), 1), chunk[0])
+        random = np.random.default_rng(0)  # steps of one length might meet one place of all frames
+        for part in range(num_pieces):
+            index = min(int((part + random.random()) * total / num_pieces), total - 1)
+            corner = [
+                i * step for i, step in zip(np.unravel_index(index, counts), chunk, strict=True)
+            ]
+            yield tuple(
+                slice(int(start), min(int(start) + step, stop))
+                for start, step, stop in zip(
+                    corner, (length, *chunk[1:]), source.shape, strict=True
+                )
+            )
+
+
+def _may_share_blocks(folder: Path) -> bool:
+    """Return whether the file system of a folder may let copies share blocks (Linux only)."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    kinds = {
+        Path(line.split()[4].replace("\\040", " ")): line.split(" - ", 1)[1].split()[0]
+        for line in lines
+    }
+    place = folder.resolve()
+    mounted = next((each for each in (place, *place.parents) if each in kinds), None)
+    return mounted is not None and kinds[mounted] in _SHARING
