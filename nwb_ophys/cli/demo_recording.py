@@ -10,6 +10,7 @@ from pathlib import Path
 from nwb_ophys.errors import OutputError, OutputExistsError
 from nwb_ophys.opening import edited_metadata, open_recording, summarise_file
 from nwb_ophys.storage import check_folder, check_target
+from nwb_ophys.storage.disk_errors import disk_errors
 from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p
 
 _DESCRIPTION = "Simulated cells, written by nwb-ophys demo."
@@ -77,8 +78,10 @@ def _convert_simulation(
     raw: Path, rois: Path, target: Path, *, overwrite: bool, say: Callable[[str], object]
 ) -> None:
     recording = simulate_recording(num_samples=300, num_rows=96, num_columns=128, num_cells=12)
-    write_scanimage(raw, recording.movie, sampling_frequency=recording.sampling_frequency)
-    write_suite2p(rois.parent, [recording])
+    with disk_errors(raw):
+        write_scanimage(raw, recording.movie, sampling_frequency=recording.sampling_frequency)
+    with disk_errors(rois):
+        write_suite2p(rois.parent, [recording])
     say(f"Wrote {raw}: {recording.num_samples} frames of 96 x 128 pixels, in ScanImage's format")
     say(f"Wrote {rois}: {recording.num_cells} ROIs with traces, in Suite2p's format")
     command = f"nwb-ophys convert {raw} {rois} -o {target}"

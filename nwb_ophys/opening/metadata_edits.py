@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.converter import OphysConverter
-from nwb_ophys.errors import OptionError, OutputError, OutputExistsError
+from nwb_ophys.errors import NwbOphysError, OptionError, OutputError, OutputExistsError
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.metadata import DeepDict, archive_subject, dump_metadata, load_metadata
 from nwb_ophys.metadata.deepdict import implied_links
@@ -112,12 +112,14 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
         If the file cannot be written.
     """
     path = Path(path)
-    check_output(path)
-    if path.is_dir():
-        raise OutputError(f"'{path}' is a folder; give the name of a file, such as metadata.yaml.")
     place = path.resolve()
     partial = place.with_name(f".{place.name[:40]}.{uuid.uuid4().hex[:8]}.partial")
     try:
+        check_output(path)
+        if path.is_dir():
+            raise OutputError(
+                f"'{path}' is a folder; give the name of a file, such as metadata.yaml."
+            )
         if path.exists() and not overwrite:
             raise OutputExistsError(f"'{path}' already exists; use overwrite=True to replace it.")
         partial.write_text(text, encoding="utf-8")
@@ -125,7 +127,7 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
             shutil.copymode(place, partial)
         partial.replace(place)
     except OSError as error:
-        if isinstance(error, OutputExistsError):
+        if isinstance(error, NwbOphysError):
             raise
         raise output_error(error, path, partial) from error
     finally:

@@ -156,9 +156,7 @@ def filled_at_the_end(
     resumption : Resumption
         May complete the file of an earlier run instead.
     """
-    configuration = options.configuration
-    if configuration is None:
-        configuration = BackendConfiguration(backend=storage.name)
+    configuration = options.configuration or BackendConfiguration(backend=storage.name)
     planned: list[PlannedDataset] = []
     given: dict[str, Any] = {}
     recorder = recorder or Recorder(

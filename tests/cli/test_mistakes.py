@@ -254,3 +254,47 @@ def test_a_disk_that_is_full(run, raw, monkeypatch):
     assert told.is_mistake("No space left on device")
     assert not (raw / "out.nwb").exists()
     assert not list(raw.glob(".*"))
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("convert", "suite2p", "-o", f"{LONG}.nwb", "--set", START),
+        ("convert", "suite2p", "-o", f"{LONG}.nwb.zarr", "--set", START),
+        ("metadata", "suite2p", "-o", f"{LONG}.yaml"),
+    ],
+    ids=["hdf5", "zarr", "metadata"],
+)
+def test_a_name_that_is_too_long(run, raw, arguments):
+    told = run(*arguments)
+    assert told.is_mistake("cannot be written: File name too long. Choose a shorter name")
+    assert not list(raw.glob("x*"))
+    assert not list(raw.glob(".*"))
+
+
+def test_a_demo_on_a_disk_that_is_full(run, tmp_path, monkeypatch):
+    import errno
+    import os
+
+    from nwb_ophys.cli import demo_recording
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(demo_recording, "write_scanimage", full)
+    told = run("demo", tmp_path / "demo")
+    assert told.is_mistake("movie_00001.tif' cannot be written: No space left on device. Free")
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_disk_that_is_too_small_is_named_with_the_flag(run, raw, monkeypatch):
+    from nwb_ophys.storage import space
+
+    monkeypatch.setattr(space, "free_space", lambda folder: 10)
+    told = run("convert", "suite2p", *TO, "--set", START)
+    assert told.is_mistake("has 10 bytes free.", "or use --no-space-check to write all the same.")
+    assert not list(raw.glob("*out*"))
+    assert run("convert", "suite2p", *TO, "--set", START, "--no-space-check").code == 0
