@@ -14,7 +14,7 @@ from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.npy import check_npz
 from nwb_ophys.filetypes.tiff.embedded import _READERS
-from nwb_ophys.filetypes.zarr_claims import _MEASURES
+from nwb_ophys.storage.backends.zarr_claims import _MEASURES
 
 
 def test_datasets_that_are_stored_pass(tmp_path):

@@ -244,7 +244,7 @@ def _by_uuid(folder: Path) -> dict[str, Path]:
         if file.suffix.lower() not in (".tif", ".tiff"):
             continue
         heading = read_tiff_heading(file)
-        match = re.search(r"<OME [^>]*\bUUID=\"([^\"]+)\"", heading.description if heading else "")
+        match = re.search(r"<OME [^<>]*\bUUID=\"([^\"]+)\"", heading.description if heading else "")
         if match:
             found[match[1]] = file
     return found
