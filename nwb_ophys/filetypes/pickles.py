@@ -34,7 +34,7 @@ _LONGEST_UNFOLDED_RANGE = 10_000
 _MOST_CONTAINERS, _BYTES_PER_CONTAINER = 300_000, 8
 _DEEPEST = 1000
 # Functions make at most so many bytes of what a pickle holds, which it may give to many of them.
-_MOST_MADE, _COPIES = 64_000_000, 8
+_MOST_MADE, _COPIES = 1_000_000, 16
 # Containers find an integer by its remainder of 2**61 - 1, which longer ones may all share, so that
 # each would be compared with all others.
 _MOST_LONG_INTEGERS = 1000

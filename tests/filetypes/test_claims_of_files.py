@@ -14,7 +14,7 @@ from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.npy import check_npz
 from nwb_ophys.filetypes.tiff.embedded import _READERS
-from nwb_ophys.storage.backends.zarr_claims import _MEASURES
+from nwb_ophys.storage.backends.inflated import MEASURES
 
 
 def test_datasets_that_are_stored_pass(tmp_path):
@@ -80,8 +80,8 @@ def test_sizes_to_which_chunks_inflate(codec):
     codecs = pytest.importorskip("numcodecs")
     data, most = bytes(3 << 20), 1 << 20
     packed = bytes(codecs.get_codec({"id": codec}).encode(data))
-    assert _MEASURES[codec](packed, most) > most
-    assert _MEASURES[codec](packed, 1 << 22) in (3 << 20, None)
+    assert MEASURES[codec](packed, most) > most
+    assert MEASURES[codec](packed, 1 << 22) in (3 << 20, None)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,10 @@ numcodecs decode it, so it is refused by its name, before Zarr makes the codec.
 
 from __future__ import annotations
 
-import bz2
 import itertools
-import lzma
 import math
-import struct
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +18,20 @@ import attrs
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceError, UnsafePickleError
+from nwb_ophys.storage.backends.inflated import (
+    DEFLATE_DENSEST,
+    DEFLATED,
+    HEADER_BYTES,
+    IN_HEADER,
+    MEASURES,
+    Measure,
+    zstd_size,
+)
 
 _LARGE = 1 << 26
 _LARGE_CHUNK, _DENSEST_CHUNK = 1 << 27, 200
-_DEFLATE_DENSEST = 1100
-_BLOCK = 1 << 20
 _MANY_CHUNKS, _MOST_ABSENT = 100_000, 10_000
 _MOST_ITEM = 1 << 16
-_HEADER_BYTES = 64
-_ZSTD_BLOCK, _ZSTD_DENSEST = 1 << 17, 1 << 17
-_MOST_WINDOW = 1 << 27
 _MOST_INFLATED = 1 << 26
 
 
@@ -133,7 +134,7 @@ def _check_codecs(folder: Path, codecs: tuple[str, ...]) -> None:
             "If you trust its author, write the store again with another codec, such as JSON."
         )
     # A chunk can be measured while one codec inflates it, but not what a second one makes of it.
-    inflating = [each for each in codecs if each in _MEASURES]
+    inflating = [each for each in codecs if each in MEASURES]
     if len(inflating) > 1 or (inflating and codecs[0] != inflating[0]):
         raise ValueError(f"its chunks are compressed by several codecs ({', '.join(codecs)}).")
     for name in _MANIFOLD.intersection(codecs):
@@ -173,33 +174,68 @@ def check_array_claims(folder: Path) -> None:
     """Check the header of an array and the size to which each of its chunks inflates.
 
     Chunks whose size is known only after they were inflated are checked up to a total of 64 MB.
+    The copies of headers in a ``.zmetadata`` of the folder, which Zarr reads in their place, are
+    checked as well.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Folder of the array.
+        Folder of an array or a group.
 
     Raises
     ------
     CorruptSourceError
         Names the array; an UnsafePickleError where its values are pickles.
     """
-    try:
-        check_header(folder)
+    with _naming(folder):
         claims = _read_claims(folder)
-        if claims is not None and (measure := _measure_of(claims)) is not None:
-            num_bytes = 0
-            for chunk in _files(folder):
-                _check_chunk(chunk, measure, claims)
-                num_bytes += chunk.stat().st_size * (measure not in _IN_HEADER)
-                if num_bytes > _MOST_INFLATED:
-                    break
+        if claims is not None:
+            _check_all(folder, claims)
+    for name, header in _consolidated(folder).items():
+        with _naming(folder / name):
+            claims = _claims_of_format_2(folder / name, header)
+            if claims != _read_claims(folder / name):  # which is checked by itself
+                _check_all(folder / name, claims)
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except SourceError:
         raise
     except Exception as error:  # a damaged header can raise anything
         raise CorruptSourceError(
             f"'{folder}' cannot be opened as a Zarr array: {error!r}. It may be damaged."
         ) from error
+
+
+def _consolidated(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the headers of arrays in a ``.zmetadata``, by the names of the arrays."""
+    path = folder / ".zmetadata"
+    if not path.is_file():
+        return {}
+    with _naming(folder):
+        headers = parse_source_json(read_limited(path))["metadata"]
+        return {
+            name.removesuffix(".zarray").rstrip("/"): header
+            for name, header in headers.items()
+            if name.endswith(".zarray")
+        }
+
+
+def _check_all(folder: Path, claims: _Claims) -> None:
+    _check_codecs(folder, claims.codecs)
+    _check_claims(folder, claims)
+    measure = _measure_of(claims)
+    if measure is None:
+        return
+    num_bytes = 0
+    for chunk in _files(folder):
+        _check_chunk(chunk, measure, claims)
+        num_bytes += chunk.stat().st_size * (measure not in IN_HEADER)
+        if num_bytes > _MOST_INFLATED:
+            return
 
 
 def check_chunks(folder: Path, array: Any, selection: tuple[Any, ...]) -> None:
@@ -229,11 +265,11 @@ def check_chunks(folder: Path, array: Any, selection: tuple[Any, ...]) -> None:
                 break
 
 
-def _measure_of(claims: _Claims) -> Callable[[bytes, int], int | None] | None:
-    return next((_MEASURES[each] for each in claims.codecs if each in _MEASURES), None)
+def _measure_of(claims: _Claims) -> Measure | None:
+    return next((MEASURES[each] for each in claims.codecs if each in MEASURES), None)
 
 
-def _check_chunk(chunk: Path, measure: Callable[[bytes, int], int | None], claims: _Claims) -> None:
+def _check_chunk(chunk: Path, measure: Measure, claims: _Claims) -> None:
     most = max(claims.chunk_bytes, _LARGE)
     size = measure(_content(chunk, measure, most), most)
     if size is not None and size > most:
@@ -243,18 +279,16 @@ def _check_chunk(chunk: Path, measure: Callable[[bytes, int], int | None], claim
         )
 
 
-def _content(chunk: Path, measure: Callable[[bytes, int], int | None], most: int) -> bytes:
+def _content(chunk: Path, measure: Measure, most: int) -> bytes:
     """Return the bytes of a chunk that are measured; none where it is too small to be a bomb."""
     with chunk.open("rb") as file:
-        head = file.read(_HEADER_BYTES)
-        states_size = measure is _zstd_size and len(head) > 4 and head[4] & 0xE0
-        if measure in _IN_HEADER or states_size:
+        head = file.read(HEADER_BYTES)
+        states_size = measure is zstd_size and len(head) > 4 and head[4] & 0xE0
+        if measure in IN_HEADER or states_size:
             return head
         size = chunk.stat().st_size
         return (
-            b""
-            if measure in _DEFLATED and size * _DEFLATE_DENSEST <= most
-            else (head + file.read())
+            b"" if measure in DEFLATED and size * DEFLATE_DENSEST <= most else (head + file.read())
         )
 
 
@@ -267,77 +301,6 @@ def _chunk_numbers(array: Any, selection: tuple[Any, ...]) -> Iterator[range]:
             stop = start + 1
         yield range(start // step, -(-stop // step))
 
-
-def _inflated_size(new: Callable[[], Any], data: bytes, most: int) -> int:
-    """Return the size of inflated data, or more than ``most`` as soon as it is exceeded.
-
-    Further streams may follow the first one, which the codecs inflate as well.
-    """
-    total = 0
-    while data:
-        decoder = new()
-        while data or not getattr(decoder, "needs_input", True):
-            part = decoder.decompress(data, _BLOCK)
-            total += len(part)
-            data = getattr(decoder, "unconsumed_tail", b"")
-            if total > most or decoder.eof or not (part or data):
-                break
-        data = decoder.unused_data if decoder.eof and total <= most else b""
-    return total
-
-
-def _deflated(window: int) -> Callable[[bytes, int], int | None]:
-    return lambda data, most: _inflated_size(lambda: zlib.decompressobj(window), data, most)
-
-
-def _lzma_size(data: bytes, most: int) -> int:
-    return _inflated_size(lambda: lzma.LZMADecompressor(memlimit=_MOST_WINDOW), data, most)
-
-
-def _bz2_size(data: bytes, most: int) -> int:
-    return _inflated_size(bz2.BZ2Decompressor, data, most)
-
-
-def _zstd_size(data: bytes, _: int) -> int | None:
-    """Return the size in the header of a frame, or else the most that its blocks hold."""
-    if data[:4] != b"\x28\xb5\x2f\xfd" or len(data) < 18:
-        return None
-    flag, is_single, dictionary = data[4] >> 6, data[4] >> 5 & 1, data[4] & 3
-    start = 5 + (not is_single) + (0, 1, 2, 4)[dictionary]
-    width = (is_single, 2, 4, 8)[flag]
-    if width:
-        return int.from_bytes(data[start : start + width], "little")
-    total = 0
-    while start + 3 <= len(data):
-        block = int.from_bytes(data[start : start + 3], "little")
-        is_last, kind, size = block & 1, block >> 1 & 3, block >> 3
-        total += size if kind < 2 else min(_ZSTD_BLOCK, size * _ZSTD_DENSEST)
-        start += 3 + (1 if kind == 1 else size)
-        if is_last:
-            break
-    return total * 4 // 5  # the last block of a frame, and some others, are not full
-
-
-def _stated_size(place: int) -> Callable[[bytes, int], int | None]:
-    def measure(data: bytes, _: int) -> int | None:
-        return struct.unpack_from("<I", data, place)[0] if len(data) >= place + 4 else None
-
-    return measure
-
-
-_DEFLATED = (_deflated(15), _deflated(31))
-_IN_HEADER = (_stated_size(4), _stated_size(0))
-
-_MEASURES: dict[str, Callable[[bytes, int], int | None]] = {
-    "blosc": _IN_HEADER[0],
-    "lz4": _IN_HEADER[1],
-    "zstd": _zstd_size,
-    "zlib": _DEFLATED[0],
-    "gzip": _DEFLATED[1],
-    "lzma": _lzma_size,
-    "bz2": _bz2_size,
-}
-"""The size to which a chunk inflates, by the name of the codec; None if it is not known."""
 
 # Codecs whose parameters choose the size of what a byte becomes; no program for microscopy uses it.
 _MANIFOLD = frozenset({"categorize"})

@@ -24,7 +24,7 @@ from nwb_ophys.outside import (
 from nwb_ophys.storage.backends.ranges import positions
 from nwb_ophys.storage.backends.zarr_claims import check_array_claims
 
-_ATTRIBUTES = {".zattrs", "zarr.json"}
+_ATTRIBUTES = {".zattrs", ".zmetadata", "zarr.json"}
 
 
 def check_store(store: Path) -> None:
