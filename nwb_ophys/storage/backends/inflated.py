@@ -60,7 +60,7 @@ def zstd_size(data: bytes, _: int) -> int | None:
     start = 5 + (not is_single) + (0, 1, 2, 4)[dictionary]
     width = (is_single, 2, 4, 8)[flag]
     if width:
-        return int.from_bytes(data[start : start + width], "little")
+        return int.from_bytes(data[start : start + width], "little") + 256 * (width == 2)
     total = 0
     while start + 3 <= len(data):
         block = int.from_bytes(data[start : start + 3], "little")
