@@ -758,6 +758,14 @@ def test_a_chunk_without_a_file_is_not_zeros(tmp_path, index):
     refused(store, CorruptSourceError, f"{DATA}' lacks 1 of {len(chunks)} chunks, positions")
 
 
+def test_a_folder_in_place_of_a_chunk_is_not_zeros(tmp_path):
+    store = _store(tmp_path / "recording/session.nwb.zarr")
+    chunks = _chunks(store)
+    chunks[1].unlink()
+    chunks[1].mkdir()
+    refused(store, CorruptSourceError, f"{DATA}' lacks 1 of {len(chunks)} chunks, positions")
+
+
 @pytest.mark.parametrize("name", ["C", "max_proj", "Y_fm_chk"])
 def test_a_chunk_of_minian_without_a_file_is_not_zeros(tmp_path, simulated, name):
     kind = "minian-movie" if name == "Y_fm_chk" else "minian"
