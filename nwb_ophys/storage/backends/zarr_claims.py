@@ -187,19 +187,31 @@ def check_array_claims(folder: Path) -> None:
     CorruptSourceError
         Names the array; an UnsafePickleError where its values are pickles.
     """
-    with _naming(folder):
+    with opening_array(folder):
         claims = _read_claims(folder)
         if claims is not None:
             _check_all(folder, claims)
     for name, header in _consolidated(folder).items():
-        with _naming(folder / name):
+        with opening_array(folder / name):
             claims = _claims_of_format_2(folder / name, header)
             if claims != _read_claims(folder / name):  # which is checked by itself
                 _check_all(folder / name, claims)
 
 
 @contextmanager
-def _naming(folder: Path) -> Iterator[None]:
+def opening_array(folder: Path) -> Iterator[None]:
+    """Name the array in errors that a damaged header leads to.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the array.
+
+    Raises
+    ------
+    CorruptSourceError
+        Errors of the sources themselves pass.
+    """
     try:
         yield
     except SourceError:
@@ -215,7 +227,7 @@ def _consolidated(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / ".zmetadata"
     if not path.is_file():
         return {}
-    with _naming(folder):
+    with opening_array(folder):
         headers = parse_source_json(read_limited(path))["metadata"]
         return {
             name.removesuffix(".zarray").rstrip("/"): header
