@@ -81,6 +81,9 @@ class WriteOptions:
     space_check : bool
         Whether the space that the datasets need is compared with the free space before they are
         written.
+    in_place : bool
+        Whether a file is appended to in its place, with a journal that undoes it after an error,
+        instead of in a copy.
 
     Raises
     ------
@@ -101,6 +104,7 @@ class WriteOptions:
     resume: bool = False
     source_facts: Callable[[], Mapping[str, str]] | None = None
     space_check: bool = True
+    in_place: bool = False
 
     @contextmanager
     def reporting(self) -> Iterator[ProgressCallback | None]:
@@ -178,7 +182,9 @@ def filled_at_the_end(
         is_new = not resumption.adopts(planned, root, io.get_written)
         if is_new:
             if options.space_check:
-                check_space(resumption.target, planned, storage, root_of(io))
+                check_space(
+                    resumption.target, planned, storage, root_of(io), in_place=options.in_place
+                )
             _declare(root, planned, storage, io.get_written, configuration.compression)
         else:  # these stay as the earlier run wrote them
             for name in VOLATILE:

@@ -53,6 +53,7 @@ from nwb_ophys.storage.encoding import chunk_bytes, num_bytes, unshuffled
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside, shape_of
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
+from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
 from nwb_ophys.storage.undo import restore
@@ -110,9 +111,17 @@ class Hdf5Backend(Backend):
     copies_datasets = True
 
     def open(
-        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+        self,
+        path: Path,
+        mode: str,
+        manager: Any = None,
+        *,
+        follows_links: bool = True,
+        guard: Any = None,
     ) -> Any:
         """Return a ``pynwb.NWBHDF5IO`` with a builder hook."""
+        if mode == "r":
+            check_whole(path)
         if mode != "w":
             _load_plugins()
             # Files that this process has just written are read again without a trial.
@@ -122,7 +131,7 @@ class Hdf5Backend(Backend):
                 check_named_files(path, follows_links=follows_links, in_full=mode == "r")
         if mode == "r":
             return _io_class()(str(path), mode=mode, manager=manager)
-        with closed_on_error(open_for_writing(path, mode)) as file:
+        with closed_on_error(open_for_writing(path, mode, guard)) as file:
             return _io_class()(str(path), file=file, mode=mode, manager=manager)
 
     def recognises(self, path: Path) -> bool:
@@ -292,8 +301,8 @@ class Hdf5Backend(Backend):
 
     def open_root(self, path: Path) -> h5py.File:
         """Open a file for reading, without its schemas."""
+        check_whole(path)
         _load_plugins()
-        try_hdf5(path)
         try_hdf5(path)
         check_named_files(path, follows_links=False)
         return h5py.File(path, "r")
