@@ -88,8 +88,8 @@ in_place = click.option(
     "--in-place",
     is_flag=True,
     help="With --append, change the file itself where there is no space for a copy. An error is "
-    "undone; after a kill the next run or 'nwb-ophys clean' undoes it, from a hidden journal beside "
-    "the file. Until then the file is damaged. Let nothing read or back it up meanwhile.",
+    "undone; after a kill the next run or 'nwb-ophys clean' undoes it, from a hidden journal "
+    "beside the file. Until then the file is damaged. Let nothing read or back it up meanwhile.",
 )
 
 no_space_check = click.option(

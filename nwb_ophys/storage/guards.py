@@ -30,7 +30,7 @@ _NUM_SAMPLES, _SAMPLE_BYTES = 64, 4096
 _LARGEST_SAMPLE = 1 << 20
 
 
-def digest(contents: bytes) -> str:
+def digest(contents: bytes | bytearray) -> str:
     """Return the hash of a sample."""
     return xxhash.xxh3_64_hexdigest(contents)
 
@@ -116,6 +116,8 @@ class FileGuard(_Guard):
             If they cannot be secured; they must not change then.
         """
         self._check()
+        if start >= self._size:
+            return
         with self._lock:
             blocks = range(start // BLOCK, -(-min(stop, self._size) // BLOCK))
             new = [block for block in blocks if block not in self._secured]

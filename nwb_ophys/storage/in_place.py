@@ -8,6 +8,7 @@ journal has samples of the file, too, so that it never changes another one.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import uuid
@@ -34,8 +35,8 @@ from nwb_ophys.storage.undo import (
     write_ranges,
 )
 
-# Zarr writes a file under its name with random digits and this suffix.
-_SUFFIX_OF_ZARR = ".partial"
+# A file of a store is written under its name with such an addition, and then renamed.
+_UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.partial")
 _PARTS = ("new", "file", "link", "folder")
 
 
@@ -275,7 +276,7 @@ def _restore_part(place: Path, head: Head, before: bytes) -> None:
     if place.is_dir():
         _remove(place)
     if not place.is_file() or place.is_symlink() or place.read_bytes() != before:
-        new = place.with_name(f"{place.name}.{uuid.uuid4().hex}{_SUFFIX_OF_ZARR}")
+        new = place.with_name(f"{place.name}.{uuid.uuid4().hex}.partial")
         new.write_bytes(before)
         flush(new)
         new.replace(place)
@@ -284,12 +285,13 @@ def _restore_part(place: Path, head: Head, before: bytes) -> None:
 
 
 def _remove_partials(place: Path) -> None:
-    """Remove the files that Zarr, or an earlier restoration, was writing under a name."""
+    """Remove the files that were to be renamed to this one."""
     if not place.parent.is_dir():
         return
     with os.scandir(place.parent) as entries:
         for entry in entries:
-            if entry.name.startswith(f"{place.name}.") and entry.name.endswith(_SUFFIX_OF_ZARR):
+            addition = entry.name.removeprefix(place.name)
+            if addition != entry.name and _UNFINISHED.fullmatch(addition):
                 Path(entry.path).unlink()
 
 

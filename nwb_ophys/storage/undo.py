@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -97,17 +98,31 @@ def records(path: Path) -> Iterator[tuple[Head, bytes]]:
         If the log cannot be read.
     """
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        while len(prefix := file.read(_PREFIX.size)) == _PREFIX.size:
-            magic, head_size, contents_size, checksum = _PREFIX.unpack(prefix)
-            if magic != _MAGIC or file.tell() + head_size + contents_size > size:
-                return
-            head, contents = file.read(head_size), file.read(contents_size)
-            if _checksum(head, contents) != checksum:
-                if file.tell() < size:
-                    raise DamagedLogError(f"'{path}' is damaged.")
-                return
-            yield json.loads(head), contents
+        start = 0
+        while (found := _record(file, start)) is not None:
+            head, contents, start = found
+            yield head, contents
+        file.seek(start)
+        rest = file.read()
+        places = (match.start() for match in re.finditer(re.escape(_MAGIC), rest))
+        if any(_record(file, start + place) is not None for place in places):
+            raise DamagedLogError(f"'{path}' is damaged.")
+
+
+def _record(file: BinaryIO, start: int) -> tuple[Head, bytes, int] | None:
+    """Return the head, the contents and the end of the record at a position, or None."""
+    size = os.fstat(file.fileno()).st_size
+    file.seek(start)
+    prefix = file.read(_PREFIX.size)
+    if len(prefix) < _PREFIX.size:
+        return None
+    magic, head_size, contents_size, checksum = _PREFIX.unpack(prefix)
+    if magic != _MAGIC or file.tell() + head_size + contents_size > size:
+        return None
+    text, contents = file.read(head_size), file.read(contents_size)
+    if _checksum(text, contents) != checksum:
+        return None
+    return json.loads(text), contents, file.tell()
 
 
 def _grouped(ranges: Iterable[Range]) -> Iterator[list[Range]]:
