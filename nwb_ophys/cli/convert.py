@@ -94,13 +94,12 @@ def convert(
     from nwb_ophys.opening import edited_metadata, joined_files, open_recording
     from nwb_ophys.storage import backend_of_name, plan_nwbfile
 
-    storage = shared.configuration(
-        configuration_file,
+    kept, default = (
         backend or (_stored_backend(output) if append else None),
-        compression,
-        chunk_mb,
-        buffer_gb,
-        default_backend=backend_of_name(output),
+        backend_of_name(output),
+    )
+    storage = shared.configuration(
+        configuration_file, kept, compression, chunk_mb, buffer_gb, default_backend=default
     )
     given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)

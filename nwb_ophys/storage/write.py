@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -112,6 +113,19 @@ class WriteOptions:
         with ProgressBar() as bar:
             yield self.progress if callable(self.progress) else bar if self.progress else None
 
+    def check_space(
+        self, target: Path, planned: list[PlannedDataset], storage: Backend, root: Any
+    ) -> None:
+        """Check that planned datasets fit on the disk, unless that is not wanted.
+
+        Raises
+        ------
+        DiskError, SourceError
+            See :func:`nwb_ophys.storage.space.check_space`.
+        """
+        if self.space_check:
+            check_space(target, planned, storage, root, in_place=self.in_place)
+
     @property
     def num_workers(self) -> int:
         """Number of threads.
@@ -181,10 +195,7 @@ def filled_at_the_end(
         given.update((name, each.data) for name, each in dataset_builders(root))
         is_new = not resumption.adopts(planned, root, io.get_written)
         if is_new:
-            if options.space_check:
-                check_space(
-                    resumption.target, planned, storage, root_of(io), in_place=options.in_place
-                )
+            options.check_space(resumption.target, planned, storage, root_of(io))
             _declare(root, planned, storage, io.get_written, configuration.compression)
         else:  # these stay as the earlier run wrote them
             for name in VOLATILE:
