@@ -94,12 +94,9 @@ def convert(
     from nwb_ophys.opening import edited_metadata, joined_files, open_recording
     from nwb_ophys.storage import backend_of_name, plan_nwbfile
 
-    kept, default = (
-        backend or (_stored_backend(output) if append else None),
-        backend_of_name(output),
-    )
+    default, stored = backend_of_name(output), _stored_backend(output) if append else None
     storage = shared.configuration(
-        configuration_file, kept, compression, chunk_mb, buffer_gb, default_backend=default
+        configuration_file, backend or stored, compression, chunk_mb, buffer_gb, default=default
     )
     given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)

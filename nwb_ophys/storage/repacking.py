@@ -38,7 +38,6 @@ from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.storage.record import CopyRecorder, Provenance
 from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
-from nwb_ophys.storage.space import check_space
 from nwb_ophys.storage.write import WriteOptions, fill_planned, filled_at_the_end
 
 
@@ -145,8 +144,7 @@ def _copy(
     with output_errors(target, partial):
         created = storage.create(partial)
     with closed_at_the_end(created, target) as file:
-        if options.space_check:
-            check_space(target, planned, storage, file)
+        options.check_space(target, planned, storage, file)
         recorder = _recorder(storage, file, read, storage)
         storage.copy_except(root_of(read), file, declared)
         recorder.create(file, fill_planned(planned, storage, file, options, budget, resumption))
