@@ -25,7 +25,7 @@ FORMAT = "nwb_ophys undo 1"
 
 # Metadata of HDF5 lie close together, and a larger block takes fewer waits for the disk.
 BLOCK = 1 << 16
-_NUM_SAMPLES, _SAMPLE_BYTES = 64, 4096
+_NUM_SAMPLES, SAMPLE_BYTES = 64, 4096
 # Files of a folder that are larger are no samples.
 _LARGEST_SAMPLE = 1 << 20
 
@@ -141,12 +141,12 @@ class FileGuard(_Guard):
 def _head_of_file(file: BinaryIO) -> Head:
     status = os.fstat(file.fileno())
     size = status.st_size
-    last = max(size - _SAMPLE_BYTES, 0)
+    last = max(size - SAMPLE_BYTES, 0)
     starts = {last * number // (_NUM_SAMPLES - 1) for number in range(_NUM_SAMPLES)}
     samples = []
     for start in sorted(starts):
         file.seek(start)
-        contents = file.read(_SAMPLE_BYTES)
+        contents = file.read(SAMPLE_BYTES)
         samples.append((start, len(contents), digest(contents)))
     return {"is_folder": False, "size": size, "time": status.st_mtime_ns, "samples": samples}
 

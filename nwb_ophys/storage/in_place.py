@@ -22,7 +22,7 @@ from nwb_ophys.errors import ArgumentError, CorruptSourceError, OutputError
 from nwb_ophys.storage.atomic import note_completed
 from nwb_ophys.storage.disk_errors import output_errors
 from nwb_ophys.storage.flushing import flush, flush_names
-from nwb_ophys.storage.guards import FORMAT, digest, guard_of
+from nwb_ophys.storage.guards import FORMAT, SAMPLE_BYTES, digest, guard_of
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.locking import current_holder
 from nwb_ophys.storage.threads import to_the_end
@@ -172,11 +172,11 @@ def misfit(target: Path, journal: Path) -> str | None:
         fits = _folder_fits if is_folder else _file_fits
         if is_folder != head["is_folder"] or not fits(target, journal, head):
             return "it is the journal of another file"
-    except DamagedLogError:
-        return "it is damaged"
     except OSError as error:
-        return error.strerror or str(error)
-    except (ValueError, TypeError, LookupError):
+        if not isinstance(error, DamagedLogError):
+            return error.strerror or str(error)
+        return "it is damaged"
+    except Exception:  # whatever a stranger wrote into it
         return "it is damaged"
     return None
 
@@ -195,20 +195,22 @@ def head_of(journal: Path) -> Head | None:
 
 def _file_fits(target: Path, journal: Path, head: Head) -> bool:
     """Return whether the restored file has the samples of the journal."""
-    found = {}
+    found, end = {}, target.stat().st_size
     with target.open("rb") as file:
         for start, size, _ in head["samples"]:
             file.seek(start)
-            found[start] = bytearray(file.read(size).ljust(size, b"\0"))
+            found[start] = bytearray(file.read(min(size, SAMPLE_BYTES)).ljust(size, b"\0"))
     for start, before in ranges_in(journal):
         stop = start + len(before)
         if start < 0 or stop > head["size"]:
             return False
+        end = max(end, stop)
         for first, sample in found.items():
             low, high = max(start, first), min(stop, first + len(sample))
             if low < high:
                 sample[low - first : high - first] = before[low - start : high - start]
-    return all(digest(found[start]) == stated for start, _, stated in head["samples"])
+    are_right = all(digest(found[start]) == stated for start, _, stated in head["samples"])
+    return are_right and int(head["size"]) <= end and isinstance(head["time"], int)
 
 
 def _restore_file(target: Path, journal: Path) -> None:
@@ -226,6 +228,8 @@ def _folder_fits(target: Path, journal: Path, head: Head) -> bool:
     for each, before in records(journal):
         kind = next((part for part in _PARTS if part in each), None)
         if kind is not None and not _is_within(target, each[kind]):
+            return False
+        if kind == "file" and not (isinstance(each["mode"], int) and isinstance(each["time"], int)):
             return False
         if kind == "file" and each[kind] in wanted:
             found[each[kind]] = digest(before)
@@ -246,16 +250,31 @@ def _is_within(folder: Path, name: str) -> bool:
     return top in (real, *real.parents)
 
 
+def _check_within(folder: Path, head: Head) -> None:
+    """Check a part just before it is restored, since a link may have been restored before it.
+
+    Raises
+    ------
+    ValueError
+        If it is not within the folder.
+    """
+    for name in (head[part] for part in _PARTS if part in head):
+        if not _is_within(folder, name):
+            raise ValueError(f"'{name}' leads out of '{folder}'")
+
+
 def _restore_folder(target: Path, journal: Path) -> None:
     """Remove what is new, and then write what was there."""
     changed = {target}
     for head, _ in records(journal):
+        _check_within(target, head)
         if "new" in head:
             place = target / head["new"]
             _remove(place)
             _remove_partials(place)
             changed.add(place.parent)
     for head, before in records(journal):
+        _check_within(target, head)
         if "folder" in head:
             (target / head["folder"]).mkdir(parents=True, exist_ok=True)
         elif "file" in head:

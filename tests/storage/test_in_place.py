@@ -29,7 +29,7 @@ from nwb_ophys.storage import (
     space,
 )
 from nwb_ophys.storage.backends import hdf5_files
-from nwb_ophys.storage.guards import BLOCK, FileGuard, FolderGuard
+from nwb_ophys.storage.guards import BLOCK, FORMAT, FileGuard, FolderGuard
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.locking import locked
 from nwb_ophys.storage.undo import UndoLog, records
@@ -390,6 +390,33 @@ class TestJournals:
             with pytest.raises(OutputError, match="the journal of another file"):
                 in_place.restore_target(folder, journal)
             assert (outside / "mine").read_text() == "mine"
+
+    def test_a_link_that_it_restores_leads_nowhere(self, tmp_path):
+        folder, outside = tmp_path / "a.nwb.zarr", tmp_path / "outside"
+        folder.mkdir()
+        outside.mkdir()
+        journal = HiddenNames.beside(folder).undo
+        guard = FolderGuard(folder, journal)
+        guard._log.add({"link": "a", "to": str(outside)})
+        guard._log.add({"file": "a/theirs", "mode": 0o600, "time": 0}, b"theirs")
+        guard._log.sync()
+        guard.end()
+        with pytest.raises(OutputError, match="'a/theirs' leads out of"):
+            in_place.restore_target(folder, journal)
+        assert list(outside.iterdir()) == []
+
+    @pytest.mark.parametrize("head", [[], {"format": 1}, {"size": 10**15}, {"samples": 3}, {}])
+    def test_any_other_contents_are_damage(self, tmp_path, head):
+        path, journal = tmp_path / "a.nwb", HiddenNames.beside(tmp_path / "a.nwb").undo
+        path.write_bytes(b"contents")
+        good = {"format": FORMAT, "is_folder": False, "size": 8, "time": 0, "samples": []}
+        log = UndoLog(journal)
+        log.add(good | head if head else head)
+        log.place()
+        log.close()
+        with pytest.raises(OutputError, match="cannot be restored from"):
+            in_place.restore_target(path, journal)
+        assert path.read_bytes() == b"contents"
 
     def test_a_link_is_no_journal(self, tmp_path, target, old):
         journal = _killed(target)
