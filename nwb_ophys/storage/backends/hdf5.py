@@ -37,7 +37,12 @@ from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
 from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
-from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files, lacks_chunks
+from nwb_ophys.storage.backends.hdf5_parts import (
+    check_complete,
+    check_named_files,
+    lacks_chunks,
+    stored_chunks,
+)
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
 from nwb_ophys.storage.compression import (
     BLOSC_LEVEL,
@@ -490,12 +495,21 @@ class Hdf5Source(StoredSource):
 
     def _chunk(self, corner: Shape) -> NDArray[Any]:
         identifier, chunk_shape = self._values.id, self._values.chunks
-        if identifier.get_chunk_info_by_coord(corner).byte_offset is None:
+        index = tuple(i // step for i, step in zip(corner, chunk_shape, strict=True))
+        if not self._is_stored[index]:
             return np.broadcast_to(np.asarray(self._values.fillvalue, self.dtype), chunk_shape)
         mask, stored = identifier.read_direct_chunk(corner)
         if mask or self._decode is None:  # this chunk was written without one of the filters
             return self._padded(corner)
         return self._decode(stored).view(self.dtype).reshape(chunk_shape)
+
+    @functools.cached_property
+    def _is_stored(self) -> NDArray[np.bool_]:
+        """Whether each chunk is stored.
+
+        HDF5 goes through all chunks to find one, which takes minutes for 100,000 chunks.
+        """
+        return stored_chunks(self._values)
 
     def _padded(self, corner: Shape) -> NDArray[Any]:
         chunk = np.zeros(self._values.chunks, self.dtype)
