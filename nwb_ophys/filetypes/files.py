@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from nwb_ophys.documents import DocumentError, read_limited
@@ -104,4 +106,27 @@ def check_not_shortened(
         raise error(
             f"'{path}' has become shorter since it was opened: it has {size} bytes instead of "
             f"{num_bytes}. Do not change a recording while it is converted."
+        )
+
+
+def warn_of_absent(path: Path, names: Sequence[str], program: str, *, stacklevel: int = 2) -> None:
+    """Warn of parts that a program normally writes, and that a file or folder lacks.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    names : sequence of str
+        The absent parts; no warning without any.
+    program : str
+    stacklevel : int
+        As for :func:`warnings.warn`, seen from the caller.
+    """
+    if names:
+        them, were = ("it", "was") if len(names) == 1 else ("them", "were")
+        warnings.warn(
+            f"'{path}' has no {', no '.join(names)}, which {program} normally writes; the "
+            f"conversion goes on without {them}. If {'they' if were == 'were' else 'it'} {were} "
+            f"lost, copy the output of {program} again.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
         )

@@ -183,6 +183,15 @@ class SimaFolder:
             )
         return found
 
+    def absent_signals(self) -> list[str]:
+        """Return the files of signals of the channels before the last one that has signals.
+
+        ROIs without any signals have not been extracted, or have lost the file of the first.
+        """
+        numbers = [self.channel_index(channel) for channel in self.signals]
+        expected = range(max(numbers, default=1))
+        return [self.signals_file(index) for index in expected if index not in numbers]
+
     def missing_sequences(self) -> str | None:
         """Return which signals are of fewer sequences than the dataset has, in words, or None."""
         counts = {
