@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.documents import parse_source_json, read_limited
+from nwb_ophys.storage.backends.blosc_chunks import blosc_fault
 
 _LARGE = 1 << 26
 _LARGE_CHUNK, _DENSEST_CHUNK = 1 << 27, 200
@@ -87,7 +88,8 @@ def check_chunks(folder: Path, array: Any, selection: tuple[Any, ...]) -> None:
         With the name of the chunk.
     """
     codec = getattr(array, "compressor", None) if (folder / ".zarray").is_file() else None
-    measure = _MEASURES.get(getattr(codec, "codec_id", ""))
+    codec_id = getattr(codec, "codec_id", "")
+    measure = _MEASURES.get(codec_id)
     if measure is None:
         return
     expected = math.prod(array.chunks) * array.dtype.itemsize
@@ -95,7 +97,11 @@ def check_chunks(folder: Path, array: Any, selection: tuple[Any, ...]) -> None:
         for separator in "./":
             chunk = folder / separator.join(map(str, place))
             if chunk.is_file():
-                size = measure(chunk.read_bytes(), max(expected, _LARGE))
+                data = chunk.read_bytes()
+                fault = blosc_fault(data, len(data)) if codec_id == "blosc" else ""
+                if fault:
+                    raise ValueError(f"the chunk '{chunk.name}' {fault}.")
+                size = measure(data, max(expected, _LARGE))
                 if size is not None and size > max(expected, _LARGE):
                     raise ValueError(
                         f"the chunk '{chunk.name}' inflates to more than the {expected} bytes of "

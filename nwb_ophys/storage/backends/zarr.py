@@ -32,6 +32,7 @@ from nwb_ophys.storage.backends.base import (
     package_versions,
     stated_chunk_shape,
 )
+from nwb_ophys.storage.backends.blosc_chunks import check_blosc_chunks
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import check_complete, check_reference, check_store
@@ -125,6 +126,7 @@ class ZarrBackend(Backend):
         """
         if mode != "w":
             check_store(path)
+            check_blosc_chunks(path)
         io = _io_class()(str(path), mode=mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
         set_object_codec(io, importlib.import_module("numcodecs").JSON)

@@ -479,3 +479,11 @@ def test_signals_that_are_lost(tmp_path):
     (folder / "signals_1.pkl").unlink()
     with pytest.warns(UserWarning, match=r"has no signals_0\.pkl, which SIMA normally writes"):
         SimaSegmentationInterface.parts(folder)
+
+
+def test_signals_whose_name_is_damaged_are_named(tmp_path):
+    folder = write_sample(tmp_path, simulate_recording(num_samples=12))["folder_path"]
+    path = folder / "signals_0.pkl"
+    path.write_bytes(path.read_bytes().replace(b"spikes_fits", b"spikes_fitz"))
+    with pytest.warns(UserWarning, match="signals under names .*'spikes_fitz' under"):
+        SimaSegmentationInterface.parts(folder)

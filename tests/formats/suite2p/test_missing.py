@@ -335,6 +335,9 @@ def test_spikes_that_the_settings_state(folder, settings, is_missed):
 
 
 def test_the_last_plane_that_the_settings_count(folder):
+    for plane in folder.glob("plane?"):
+        ops = np.load(plane / "ops.npy", allow_pickle=True).item()
+        np.save(plane / "ops.npy", {**ops, "nplanes": 3})
     shutil.rmtree(folder / "plane2")
     (note,) = _notes(folder)
     assert note.startswith(f"'{folder}' has no folder plane2, although")
@@ -344,8 +347,7 @@ def test_parts_of_the_settings_with_the_images(folder):
     for plane in folder.glob("plane?"):
         ops = np.load(plane / "ops.npy", allow_pickle=True).item()
         np.save(plane / "db.npy", ops)
-        np.save(plane / "settings.npy", {})
+        np.save(plane / "settings.npy", {"run": {"do_registration": 1}})
         (plane / "ops.npy").unlink()
-        np.save(plane / "reg_outputs.npy", {})
     (note,) = _notes(folder)
-    assert "plane0 lacks detect_outputs.npy; plane1 lacks detect_outputs.npy" in note
+    assert "plane0 lacks reg_outputs.npy, detect_outputs.npy; plane1 lacks reg_" in note
