@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.bitshuffle import check_bitshuffled
 from nwb_ophys.filetypes.files import COPY_AGAIN
 
 _LARGE = 1 << 26
@@ -25,7 +26,9 @@ _MOST_CHUNKS_CHECKED = 10_000
 
 
 def check_stored(dataset: Any) -> Any:
-    """Return a dataset, after comparing its claims with the file; this reads no data.
+    """Return a dataset, after comparing its claims with the file.
+
+    Of the data, only chunks of bitshuffle are read.
 
     Parameters
     ----------
@@ -47,6 +50,8 @@ def check_stored(dataset: Any) -> Any:
         raise _too_large(dataset, f"the shape {shape} ({num_bytes} bytes)")
     if dataset.chunks is not None:
         _check_chunks(dataset)
+        if dataset.id.get_storage_size() <= _LARGE:  # movies are checked while they are read
+            check_bitshuffled(dataset)
     return dataset
 
 
