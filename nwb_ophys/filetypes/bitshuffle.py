@@ -69,7 +69,7 @@ def check_bitshuffled(dataset: Any, selection: Any = None) -> None:
         return
     plist, itemsize = dataset.id.get_create_plist(), dataset.dtype.itemsize
     number = plist.get_nfilters()
-    last = plist.get_filter(number - 1) if number else (0, 0, (), b"")
+    last: tuple[Any, ...] = plist.get_filter(number - 1) if number else (0, 0, (), b"")
     if last[0] != _FILTER:
         return
     settings = last[2]

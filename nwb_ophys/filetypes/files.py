@@ -59,6 +59,22 @@ def unreadable_file(path: Path, kind: str, error: object) -> CorruptSourceError:
     )
 
 
+def misplaced_file(path: Path, other: str | None) -> CorruptSourceError:
+    """Return the error for a file whose OME-XML states that it is another one of its recording.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    other : str or None
+        Name of the other file; None if it is unknown.
+    """
+    return CorruptSourceError(
+        f"'{path}' contains the images of {repr(other) if other else 'another file'} of the "
+        "recording, as its OME-XML states: files were swapped, renamed or copied over each other. "
+        f"Give them back their names, or {COPY_AGAIN}."
+    )
+
+
 def read_small_file(path: Path, kind: str, max_bytes: int) -> bytes:
     """Return the bytes of a file that is read as a whole.
 
