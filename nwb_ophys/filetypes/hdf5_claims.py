@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.bitshuffle import check_bitshuffled
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.storage.backends.hdf5_filters import check_filters
 
@@ -26,7 +27,9 @@ _MOST_CHUNKS_CHECKED = 10_000
 
 
 def check_stored(dataset: Any) -> Any:
-    """Return a dataset, after comparing its claims with the file; this reads no data.
+    """Return a dataset, after comparing its claims with the file.
+
+    Of the data, only chunks of bitshuffle are read.
 
     Parameters
     ----------
@@ -49,6 +52,8 @@ def check_stored(dataset: Any) -> Any:
     if dataset.chunks is not None:
         _check_chunks(dataset)
         check_filters(dataset)
+        if dataset.id.get_storage_size() <= _LARGE:  # movies are checked while they are read
+            check_bitshuffled(dataset)
     return dataset
 
 

@@ -122,6 +122,23 @@ def output_error(error: BaseException, target: Path, written: Path | None = None
     return OutputError(f"'{target}' cannot be written: {' '.join(text.split()).rstrip('.')}.")
 
 
+@contextmanager
+def output_errors(target: Path, written: Path | None = None) -> Iterator[None]:
+    """Name the target and the reason of the system when a file cannot be created or changed.
+
+    Raises
+    ------
+    OutputError
+        See :func:`output_error`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, NwbOphysError):
+            raise
+        raise output_error(error, target, written) from error
+
+
 def longest_name(folder: Path) -> int | None:
     """Return the number of bytes that a name in a folder may have, or None if it is not known."""
     try:

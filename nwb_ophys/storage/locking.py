@@ -144,6 +144,11 @@ class Lock:
         self._thread = threading.get_ident()
 
     @property
+    def target(self) -> Path:
+        """Path of the target."""
+        return self._place
+
+    @property
     def is_held(self) -> bool:
         """True while this process holds the lock."""
         return self._file is not None

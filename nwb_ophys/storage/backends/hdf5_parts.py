@@ -18,6 +18,8 @@ from typing import Any
 
 import attrs
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.outside import current_reach, named_file, reading_from, require_ordinary
@@ -361,6 +363,21 @@ def lacks_chunks(dataset: h5py.Dataset) -> bool:
         return False
     sizes = zip(dataset.shape, dataset.chunks, strict=True)
     return bool(dataset.id.get_num_chunks() < math.prod(-(-size // step) for size, step in sizes))
+
+
+def stored_chunks(dataset: h5py.Dataset) -> NDArray[np.bool_]:
+    """Return whether each chunk of a dataset was written, with one axis for each of the dataset."""
+    sizes = zip(dataset.shape, dataset.chunks, strict=True)
+    found = np.zeros([-(-size // step) for size, step in sizes], bool)
+
+    def see(chunk: Any) -> None:
+        places = zip(chunk.chunk_offset, dataset.chunks, strict=True)
+        index = tuple(offset // step for offset, step in places)
+        if all(i < count for i, count in zip(index, found.shape, strict=True)):
+            found[index] = True
+
+    dataset.id.chunk_iter(see)
+    return found
 
 
 def _check_chunks(dataset: h5py.Dataset, path: Path) -> None:

@@ -32,7 +32,9 @@ from nwb_ophys.storage.backends.base import (
     package_versions,
     stated_chunk_shape,
 )
+from nwb_ophys.storage.backends.blosc_chunks import check_blosc_chunks
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
+from nwb_ophys.storage.backends.zarr_guarded import guarded_store
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import check_complete, check_reference, check_store
 from nwb_ophys.storage.compression import (
@@ -51,6 +53,7 @@ from nwb_ophys.storage.copying import copy_folder
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
+from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
 
@@ -117,16 +120,26 @@ class ZarrBackend(Backend):
         _hdmf_zarr()
 
     def open(
-        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+        self,
+        path: Path,
+        mode: str,
+        manager: Any = None,
+        *,
+        follows_links: bool = True,
+        guard: Any = None,
     ) -> Any:
         """Return an ``hdmf_zarr.NWBZarrIO`` with a builder hook.
 
         References and other objects are stored as JSON, which every version of hdmf-zarr reads.
         By default it stores pickles, which numcodecs does not decode since version 0.15.2.
         """
+        if mode == "r":
+            check_whole(path)
         if mode != "w":
             check_store(path)
-        io = _io_class()(str(path), mode=mode, manager=manager)
+            check_blosc_chunks(path)
+        store = str(path) if guard is None else guarded_store(path, guard)
+        io = _io_class()(store, mode=mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
         set_object_codec(io, importlib.import_module("numcodecs").JSON)
         return io
@@ -299,6 +312,7 @@ class ZarrBackend(Backend):
     def open_root(self, path: Path) -> AbstractContextManager[Any]:
         """Open a store for reading, without its schemas."""
         _hdmf_zarr()
+        check_whole(path)
         check_store(path)
         return nullcontext(importlib.import_module("zarr").open_group(str(path), mode="r"))
 

@@ -18,6 +18,7 @@ import attrs
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceError, UnsafePickleError
+from nwb_ophys.storage.backends.blosc_chunks import fault_of_file
 from nwb_ophys.storage.backends.inflated import (
     DEFLATE_DENSEST,
     DEFLATED,
@@ -282,6 +283,9 @@ def _measure_of(claims: _Claims) -> Measure | None:
 
 
 def _check_chunk(chunk: Path, measure: Measure, claims: _Claims) -> None:
+    fault = fault_of_file(chunk) if claims.codecs[:1] == ("blosc",) else ""
+    if fault:
+        raise ValueError(f"the chunk '{chunk.name}' {fault}.")
     most = max(claims.chunk_bytes, _LARGE)
     size = measure(_content(chunk, measure, most), most)
     if size is not None and size > most:
