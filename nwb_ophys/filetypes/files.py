@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from nwb_ophys.documents import DocumentError, read_limited
@@ -57,6 +59,22 @@ def unreadable_file(path: Path, kind: str, error: object) -> CorruptSourceError:
     )
 
 
+def misplaced_file(path: Path, other: str | None) -> CorruptSourceError:
+    """Return the error for a file whose OME-XML states that it is another one of its recording.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    other : str or None
+        Name of the other file; None if it is unknown.
+    """
+    return CorruptSourceError(
+        f"'{path}' contains the images of {repr(other) if other else 'another file'} of the "
+        "recording, as its OME-XML states: files were swapped, renamed or copied over each other. "
+        f"Give them back their names, or {COPY_AGAIN}."
+    )
+
+
 def read_small_file(path: Path, kind: str, max_bytes: int) -> bytes:
     """Return the bytes of a file that is read as a whole.
 
@@ -104,4 +122,27 @@ def check_not_shortened(
         raise error(
             f"'{path}' has become shorter since it was opened: it has {size} bytes instead of "
             f"{num_bytes}. Do not change a recording while it is converted."
+        )
+
+
+def warn_of_absent(path: Path, names: Sequence[str], program: str, *, stacklevel: int = 2) -> None:
+    """Warn of parts that a program normally writes, and that a file or folder lacks.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    names : sequence of str
+        The absent parts; no warning without any.
+    program : str
+    stacklevel : int
+        As for :func:`warnings.warn`, seen from the caller.
+    """
+    if names:
+        them, were = ("it", "was") if len(names) == 1 else ("them", "were")
+        warnings.warn(
+            f"'{path}' has no {', no '.join(names)}, which {program} normally writes; the "
+            f"conversion goes on without {them}. If {'they' if were == 'were' else 'it'} {were} "
+            f"lost, copy the output of {program} again.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,22 @@ def load_npy_movie(path: Path, *, allow_truncated: bool = False) -> NDArray[Any]
     return np.memmap(path, header.dtype, "r", offset=header.offset, shape=shape)
 
 
+def check_characters(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an array, after a check that its texts consist of characters of Unicode.
+
+    NumPy and Python accept some numbers that are no characters, and fail when they are encoded.
+
+    Raises
+    ------
+    ValueError
+    """
+    if values.dtype.kind == "U" and values.size:
+        codes = np.frombuffer(values.astype(values.dtype.newbyteorder("=")).tobytes(), np.uint32)
+        if codes.max(initial=0) > sys.maxunicode:
+            raise ValueError("its text has characters that do not exist.")
+    return values
+
+
 def check_npz(path: Path) -> None:
     """Check that the arrays of a ``.npz`` file fit into their members, before one is inflated.
 
@@ -137,7 +154,7 @@ def _load_objects(path: Path, *, is_trusted: bool) -> NDArray[Any]:
         except ValueError:
             dtype = None
         if dtype is None or not dtype.hasobject:
-            return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+            return check_characters(np.load(path, allow_pickle=False))
         found = load_pickle(file, is_trusted=is_trusted)
     if not isinstance(found, np.ndarray):
         raise UnsafePickleError("holds no array.")
@@ -167,7 +184,7 @@ def load_npy(path: Path, *, allow_pickle: bool = False, is_trusted: bool = False
     require_file(path, "a .npy file", folder_error=CorruptSourceError)
     try:
         if not allow_pickle:
-            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+            return check_characters(np.load(path, mmap_mode="r", allow_pickle=False))
         return _load_objects(path, is_trusted=is_trusted)
     except UnsafePickleError as error:
         raise unsafe_pickle(path, error) from None

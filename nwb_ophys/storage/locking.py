@@ -26,6 +26,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import OutputBusyError, OutputError
+from nwb_ophys.storage.disk_errors import disk_error
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.threads import to_the_end
 
@@ -199,9 +200,9 @@ class Lock:
         try:
             return _opened(self.path)
         except OSError as error:
-            raise OutputError(
-                f"'{self._place}' cannot be written: {error.strerror or error}."
-            ) from error
+            if error.errno is not None:
+                raise disk_error(error.errno, Path(self._place)) from error
+            raise OutputError(f"'{self._place}' cannot be written: {error}.") from error
 
     def _state_holder(self) -> None:
         assert self._file is not None

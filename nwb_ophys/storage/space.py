@@ -16,6 +16,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from nwb_ophys.errors import DiskError, shown_size
 from nwb_ophys.storage.backends.base import Backend
@@ -175,7 +176,7 @@ class _Need:
         for piece in self._pieces():
             with while_reading(self.planned, piece):
                 values = source.read(piece)
-            is_absent = (source.is_sparse or source.skips_zeros) and not np.any(values)
+            is_absent = (source.is_sparse or source.skips_zeros) and not _has_any(values)
             size = 0 if is_absent else self.storage.encoded_size(configuration, values)
             shares.append(size / (num_values(piece) * source.dtype.itemsize))
         return self._stored(float(np.mean(shares)) * _MARGIN)
@@ -216,3 +217,8 @@ def _may_share_blocks(folder: Path) -> bool:
     place = folder.resolve()
     mounted = next((each for each in (place, *place.parents) if each in kinds), None)
     return mounted is not None and kinds[mounted] in _SHARING
+
+
+def _has_any(values: NDArray[Any]) -> bool:
+    """Return whether a value is not zero; records have no truth in NumPy, but bytes."""
+    return bool(np.any(values.view("u1") if values.dtype.names else values))

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import collections
 import faulthandler
+import importlib
 import json
+import math
 import os
 import sys
 import time
@@ -30,6 +32,12 @@ _MOST_PART_BYTES = 64_000_000
 _MOST_NUMBER_BYTES = 1_000_000
 _MOST_REFERENCES = 100_000
 _MEMORY_BYTES = 2_000_000_000
+_DEEPEST = 210  # levels of groups; a file with more is refused when it is searched for links
+# Filters whose codecs end with an error on damaged data: gzip, shuffle, fletcher32, bzip2, LZF,
+# Blosc, LZ4 and Zstandard. Others, such as bitshuffle and szip, may crash on any chunk.
+_STURDY = frozenset({1, 2, 3, 307, 32000, 32001, 32004, 32015})
+_MOST_SECONDS_OF_OTHERS = 60.0
+_MOST_CHUNK_BYTES = 256_000_000
 
 
 class Progress:
@@ -44,11 +52,12 @@ class Progress:
     def __init__(self, report: Callable[[], None]) -> None:
         self._report, self._first = report, time.monotonic()
         self._last = self._first
+        self.most_seconds = _MOST_SECONDS
 
     @property
     def is_enough(self) -> bool:
         """Return whether the walk took its time; the rest of a huge file stays untouched."""
-        return time.monotonic() - self._first > _MOST_SECONDS
+        return time.monotonic() - self._first > self.most_seconds
 
     def __call__(self, *_: Any) -> bool | None:
         """Report progress; return True, which ends a visit of chunks, where it is enough."""
@@ -56,7 +65,7 @@ class Progress:
         if now - self._last > _PROGRESS_SECONDS:
             self._last = now
             self._report()
-        return True if now - self._first > _MOST_SECONDS else None
+        return True if now - self._first > self.most_seconds else None
 
 
 def walk(path: str, progress: Progress) -> list[str]:
@@ -78,9 +87,9 @@ def walk(path: str, progress: Progress) -> list[str]:
     lost: list[str] = []
     with suppress(Exception), h5py.File(path, "r") as file:
         seen: set[Any] = set()
-        pending: collections.deque[Any] = collections.deque([file["/"]])
+        pending: collections.deque[tuple[Any, int]] = collections.deque([(file["/"], 0)])
         while pending and not progress.is_enough:
-            found = pending.popleft()
+            found, depth = pending.popleft()
             with suppress(Exception):
                 key = _address(found)
                 if key in seen:
@@ -91,8 +100,8 @@ def walk(path: str, progress: Progress) -> list[str]:
             with suppress(Exception):
                 if isinstance(found, h5py.Dataset):
                     _touch_dataset(found, progress)
-                elif isinstance(found, h5py.Group):
-                    pending += _children(found, progress, lost)
+                elif isinstance(found, h5py.Group) and depth < _DEEPEST:
+                    pending += ((child, depth + 1) for child in _children(found, progress, lost))
     return lost
 
 
@@ -152,6 +161,7 @@ def _touch_dataset(dataset: Any, progress: Progress) -> None:
             dataset.id.chunk_iter(progress)
     if dataset.is_virtual or dataset.external or not dataset.size:
         return
+    _touch_chunks(dataset, progress)
     is_in_parts = dataset.dtype.hasobject
     most = _MOST_PART_BYTES if is_in_parts else _MOST_NUMBER_BYTES
     if dataset.size * dataset.dtype.itemsize <= most:
@@ -159,6 +169,28 @@ def _touch_dataset(dataset: Any, progress: Progress) -> None:
         progress()
         if is_in_parts:
             _touch_references(dataset, values, progress)
+
+
+def _touch_chunks(dataset: Any, progress: Progress) -> None:
+    """Decode one chunk of a dataset, and all of them where a filter may crash on each."""
+    import h5py
+
+    plist = dataset.id.get_create_plist()
+    numbers = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
+    chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
+    if not numbers or not 0 < chunk_bytes <= _MOST_CHUNK_BYTES:
+        return
+    if not all(map(h5py.h5z.filter_avail, numbers)):
+        with suppress(ImportError):
+            importlib.import_module("hdf5plugin")  # registers its filters
+    is_sturdy = numbers <= _STURDY
+    if not is_sturdy:
+        progress.most_seconds = _MOST_SECONDS_OF_OTHERS
+    for place in dataset.iter_chunks():
+        with suppress(Exception):
+            dataset[place]
+        if progress() or is_sturdy:
+            return
 
 
 def _touch_references(dataset: Any, values: Any, progress: Progress) -> None:

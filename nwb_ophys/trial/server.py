@@ -80,6 +80,8 @@ class TrialProcess:
             raise CannotStartError("This program has no Python of its own to start.")
         # Without threads of numerical libraries, whose memory would count.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        # Large pieces of memory lie apart, so that a codec that leaves its own crashes at once.
+        environment |= {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_MMAP_MAX_": "20000"}
         command = [sys.executable, "-c", _CODE, str(_CHILD), *filter(None, sys.path)]
         try:
             return subprocess.Popen(  # noqa: S603 - this Python, with code of this package

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +23,20 @@ def _data() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one, since files are flushed to the disk."""
+    memory = Path("/dev/shm")
+    if not IS_LONG or not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="nwb_ophys-") as place:
+        yield Path(place)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="the limits of the harness need POSIX")
-def test_no_damage_gets_through(tmp_path: Path) -> None:
-    originals, work = tmp_path / "originals", tmp_path / "work"
+def test_no_damage_gets_through(folder: Path) -> None:
+    originals, work = folder / "originals", folder / "work"
     originals.mkdir()
     work.mkdir()
     recordings = write_originals(originals, _data(), None if IS_LONG else _SMALL)

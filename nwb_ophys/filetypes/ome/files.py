@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
-from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.filetypes.files import COPY_AGAIN, misplaced_file
 from nwb_ophys.filetypes.ome.model import OmeBlock, OmeDocument, OmeImage
 from nwb_ophys.filetypes.ome.xml import parse_ome_xml
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_later_tiff, inspect_tiff
@@ -21,6 +21,9 @@ from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.table import read_page_table
 from nwb_ophys.outside import check_file, named_file
+
+OWN_UUID = re.compile(r"<OME [^<>]*\bUUID=\"([^\"]+)\"")
+"""The UUID that a file states for itself in its OME-XML."""
 
 # Page of a plane that a truncated file lacks; -1 is a plane without a page.
 _LOST = -2
@@ -219,6 +222,7 @@ def _find_files(path: Path, document: OmeDocument, uuid: str | None) -> dict[str
     for key, block in blocks.items():
         named = named_file(path, block.file_name) if block.file_name else None
         if named is not None and named.is_file():
+            _check_own_uuid(named, block, blocks.values())
             found[key] = named
         elif not key or (block.uuid is not None and block.uuid == uuid):
             found[key] = path
@@ -237,17 +241,27 @@ def _find_files(path: Path, document: OmeDocument, uuid: str | None) -> dict[str
     return found or {"": path}
 
 
+def _check_own_uuid(file: Path, block: OmeBlock, blocks: Iterable[OmeBlock]) -> None:
+    """Raise if a file states the UUID of another file of the recording.
+
+    UUIDs of no file of the recording pass: programs that copy files may write new ones.
+    """
+    own = None if block.uuid is None else _own_uuid(file)
+    others = {each.uuid: each.file_name for each in blocks if each.uuid is not None}
+    if own in others and own != block.uuid:
+        raise misplaced_file(file, others[own])
+
+
+def _own_uuid(file: Path) -> str | None:
+    heading = read_tiff_heading(file)
+    match = OWN_UUID.search(heading.description if heading else "")
+    return match[1] if match else None
+
+
 def _by_uuid(folder: Path) -> dict[str, Path]:
     """Return the OME-TIFF files of a folder by UUID, to find files that were renamed."""
-    found = {}
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in (".tif", ".tiff"):
-            continue
-        heading = read_tiff_heading(file)
-        match = re.search(r"<OME [^>]*\bUUID=\"([^\"]+)\"", heading.description if heading else "")
-        if match:
-            found[match[1]] = file
-    return found
+    files = [each for each in sorted(folder.iterdir()) if each.suffix.lower() in (".tif", ".tiff")]
+    return {uuid: file for file in files if (uuid := _own_uuid(file)) is not None}
 
 
 def _enter(

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.errors import SourceError
+from nwb_ophys.filetypes.files import misplaced_file
 from nwb_ophys.filetypes.tiff.checks import TiffSource
 from nwb_ophys.filetypes.tiff.table import PageTable, read_page_table
 
-_OWN = re.compile(rb"<OME\b[^>]*\sUUID=[\"']([^\"']+)[\"']")
-_LISTED_IN = re.compile(rb"<BinaryOnly\b[^>]*\sMetadataFile=[\"']([^\"']+)[\"']")
+_OWN = re.compile(rb"<OME\b[^<>]*\sUUID=[\"']([^\"']+)[\"']")
+_LISTED_IN = re.compile(rb"<BinaryOnly\b[^<>]*\sMetadataFile=[\"']([^\"']+)[\"']")
 _LISTED = re.compile(rb"<UUID\s+FileName=[\"']([^\"']+)[\"']\s*>\s*([^<\s]+)")
 
 
@@ -44,21 +44,13 @@ def check_own_name(source: TiffSource) -> None:
         return
     name = table.path.name
     if listed_in is not None and listed_in[1].decode(errors="replace") == name:
-        raise _misplaced(table.path, "another file")
+        raise misplaced_file(table.path, None)
     names = dict(_names_beside(table, listed_in))
     expected = names.get(name)
     if expected is None or expected == own[1]:
         return
     true_name = next((each for each, uuid in names.items() if uuid == own[1]), None)
-    raise _misplaced(table.path, "another file" if true_name is None else f"'{true_name}'")
-
-
-def _misplaced(path: Path, other: str) -> CorruptSourceError:
-    return CorruptSourceError(
-        f"'{path}' contains the images of {other} of the recording, as its OME-XML states: files "
-        "were swapped, renamed or copied over each other. Give them back their names, or "
-        f"{COPY_AGAIN}."
-    )
+    raise misplaced_file(table.path, true_name)
 
 
 def _names_beside(table: PageTable, listed_in: re.Match[bytes] | None) -> Mapping[str, bytes]:

@@ -35,11 +35,14 @@ class CaimanSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
+        from nwb_ophys.filetypes.files import warn_of_absent
         from nwb_ophys.formats.caiman.reader import CaimanExtractor
         from nwb_ophys.optional import require_package
 
         require_package("scipy", "caiman")
-        return CaimanExtractor(source.file_path, source.sampling_frequency)
+        extractor = CaimanExtractor(source.file_path, source.sampling_frequency)
+        warn_of_absent(source.file_path, extractor.absent_parts(), "CaImAn", stacklevel=5)
+        return extractor
 
     def describe(self) -> Mapping[str, Any]:
         """Return a description of the components; the file states nothing about the microscope."""

@@ -32,6 +32,14 @@ from nwb_ophys.rois.traces import Response, SummedTraces, TransposedTraces
 _TRACES = ("C", "YrA", "F_dff", "S")
 _KINDS = {"F_dff": "dff", "C": "denoised", "S": "deconvolved"}
 
+# CaImAn saves all attributes of its estimates, those that are None as a text. Files of other
+# programs have only some of them.
+_ALWAYS = (
+    *("b", "C", "f", "S", "YrA", "F_dff", "idx_components", "idx_components_bad"),
+    *("SNR_comp", "r_values", "cnn_preds"),
+)
+_MARKS = ("W", "b0", "bl", "c1", "ecc", "g", "lam", "neurons_sn", "noisyC", "sn")
+
 _QUALITIES = {
     "SNR_comp": ("snr", "Signal-to-noise ratio of the component."),
     "r_values": ("r_values", "Correlation in space of the component with the movie."),
@@ -287,6 +295,14 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
 
     def _set(self, key: str, values: NDArray[Any], description: str) -> None:
         self.set_property(key, values, self._roi_ids, description=description)
+
+    def absent_parts(self) -> list[str]:
+        """Return attributes that are not even None in a file with most others of CaImAn's."""
+        names = set(self._file.file["estimates"])
+        if len(names.intersection(_MARKS)) < len(_MARKS) // 2:
+            return []
+        residuals = {"YrA"} if "R" in names else set()
+        return [f"estimates/{name}" for name in _ALWAYS if name not in names | residuals]
 
     def _warn_of_left_out(self) -> None:
         if self._left_out:

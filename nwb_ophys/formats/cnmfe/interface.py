@@ -49,11 +49,14 @@ class CnmfeSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
+        from nwb_ophys.filetypes.files import warn_of_absent
         from nwb_ophys.formats.cnmfe.reader import CnmfeExtractor
 
-        return CnmfeExtractor(
+        extractor = CnmfeExtractor(
             source.file_path, source.sampling_frequency, source.output_struct_name
         )
+        warn_of_absent(source.file_path, extractor.absent_parts, "CNMF-E", stacklevel=5)
+        return extractor
 
     def describe(self) -> Mapping[str, Any]:
         """Return descriptions of components, traces and images; the microscope is not stated."""

@@ -42,6 +42,10 @@ _CIATAH_TRACES = {
     "peaks": "extractedPeaks",
 }
 _IMAGES = {"correlation": "Cn", "pnr": "PNR"}
+# Properties of CNMF-E's class of all versions, and of versions that have any of them. A struct
+# without the settings was made of some of them.
+_ALWAYS = ("S", "Cn")
+_TOGETHER = ("PNR", "ids")
 _RATES = ("Fs", "options/Fs", "inputOptions/Fs")
 
 
@@ -60,6 +64,8 @@ class CnmfeExtractor(PixelRois):
     ----------
     movie_path : str
         Path of the movie on the computer on which CNMF-E ran; empty if it is not stated.
+    absent_parts : list of str
+        Parts that CNMF-E writes and the file lacks.
 
     Raises
     ------
@@ -99,6 +105,7 @@ class CnmfeExtractor(PixelRois):
             if found is not None:
                 self._summary_images[image] = found
         self._set_numbers(output)
+        self.absent_parts = _absent(output) if is_own else []
         self.movie_path = output.text("file") or ""
 
     def _traces_of(
@@ -167,6 +174,15 @@ class CnmfeExtractor(PixelRois):
             values = np.asarray(numbers).reshape(-1).astype(np.int64)
             if len(values) and (field == "ids" or values.any()):
                 self.set_property(key, values, self._roi_ids, description=description)
+
+
+def _absent(output: MatlabStruct) -> list[str]:
+    """Return the properties of CNMF-E's class that a struct with its settings lacks."""
+    if output.get("options") is None:
+        return []
+    present = set(output.names)
+    together = _TOGETHER if present.intersection((*_TOGETHER, "tags")) else ()
+    return [name for name in (*_ALWAYS, *together) if name not in present]
 
 
 def _field_of(output: MatlabStruct, weights: Any) -> tuple[int, int] | None:

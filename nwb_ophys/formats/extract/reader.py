@@ -51,6 +51,8 @@ class ExtractExtractor(PixelRois):
         Version of EXTRACT.
     trace_option : str or None
         EXTRACT's ``trace_output_option``.
+    absent_parts : list of str
+        Parts that EXTRACT writes and the file lacks.
 
     Raises
     ------
@@ -91,6 +93,7 @@ class ExtractExtractor(PixelRois):
             if found is not None:
                 self._summary_images[image] = found
         self._set_acceptance(output)
+        self.absent_parts = [] if is_old else _absent(output, config)
 
     def _set_acceptance(self, output: MatlabStruct) -> None:
         """Set which cells passed EXTRACT's final check of quality as a property.
@@ -117,6 +120,28 @@ class ExtractExtractor(PixelRois):
             described["is_bad"] = (failed, what)
         for key, (values, description) in described.items():
             self.set_property(key, values, self._roi_ids, description=description)
+
+
+def _absent(output: MatlabStruct, config: MatlabStruct) -> list[str]:
+    """Return the images, checks and settings that EXTRACT writes since version 1.0.
+
+    A struct with cells and traces alone was made of EXTRACT's output, and lacks nothing.
+    """
+    info, settings = output.get("info"), config.get("config")
+    if info is None and settings is None:
+        return []
+    check = "info/cellcheck"
+    expected = [*_IMAGES.values(), check, f"{check}/is_bad"]
+    absent = [path for path in expected if output.get(path) is None]
+    if info is None:
+        absent = ["info"]
+    elif check in absent:
+        absent.remove(f"{check}/is_bad")
+    if settings is None:
+        absent.append("config")
+    elif config.get("config/preprocess") is None:
+        absent.append("config/preprocess (whether the traces are dF/F)")
+    return absent
 
 
 def _field_of(output: MatlabStruct) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ one dataset per channel (``Channel_0``). Metadata are attributes; texts are UTF-
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +119,14 @@ class Header:
     path : pathlib.Path
     vendor : str
     units : tuple of Unit
+    lost : tuple of str
+        Sessions, units and channels that the file counts but does not have, in words.
     """
 
     path: Path
     vendor: str
     units: tuple[Unit, ...]
+    lost: tuple[str, ...] = ()
 
     @property
     def movies(self) -> tuple[Unit, ...]:
@@ -180,11 +184,28 @@ def read_header(path: Path) -> Header:
             for name in _numbered_names(file[session], "MUnit_")
         ]
         vendor = _text(file, "Vendor").split(" http")[0]
+        lost = list(_lost(file))
     if not units:
         raise SourceError(
             f"'{path}' has no measurement unit of MESc (MSession_0/MUnit_0, …); give another file."
         )
-    return Header(path, vendor, tuple(units))
+    return Header(path, vendor, tuple(units), tuple(lost))
+
+
+def _lost(file: h5py.File) -> Iterator[str]:
+    """Yield the sessions, units and channels that their groups count but do not have."""
+    counted = ("VecMSessionsSize", "VecMUnitsSize", "VecChannelsSize")
+    prefixes = ("MSession_", "MUnit_", "Channel_")
+    pending = [(file, 0)]
+    while pending:
+        group, level = pending.pop(0)
+        names = _numbered_names(group, prefixes[level])
+        stated = _number(group, counted[level])
+        if stated is not None and stated > len(names):
+            place = group.name.strip("/")
+            yield f"{place or 'it'} states {stated:.0f} {prefixes[level][:-1]} and has {len(names)}"
+        if level < 2:
+            pending += [(group[name], level + 1) for name in names]
 
 
 def _numbered_names(group: Any, prefix: str) -> list[str]:

@@ -129,6 +129,7 @@ class FemtonicsImagingInterface(ImagingInterface):
         header = read_header(path)
         asked = {"session": source.get("session_name"), "name": source.get("munit_name")}
         _warn_of_others(header, asked)
+        _warn_of_lost(header)
         chosen = [
             unit
             for unit in header.movies
@@ -158,6 +159,17 @@ def _warn_of_others(header: Any, asked: Mapping[str, Any]) -> None:
     if others and header.movies and not any(asked.values()):
         warnings.warn(
             f"{', '.join(others)} of '{header.path}' are not movies over time and are left out.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_lost(header: Any) -> None:
+    if header.lost:
+        warnings.warn(
+            f"'{header.path}' lacks parts that it counts: {'; '.join(header.lost)}. The conversion "
+            "goes on without them; if they were not deleted in MESc, copy the file again from "
+            "where it was recorded.",
             UserWarning,
             stacklevel=4,
         )

@@ -17,6 +17,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceErro
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.extractors.calibration import calibration_of_attributes
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate
+from nwb_ophys.filetypes.bitshuffle import check_bitshuffled
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import check_complete, read_hdf5_outline
 from nwb_ophys.filetypes.hdf5 import open_hdf5 as open_checked
@@ -318,6 +319,7 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
     def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
         if not self._file:
             raise closed_file(self.movie.path)
+        check_bitshuffled(self._dataset, selection)
         try:
             return self._dataset[selection]
         except (OSError, RuntimeError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.filetypes.files import warn_of_absent
 from nwb_ophys.formats.minian.stores import MOTION_STORE, MOVIE_STORES
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
@@ -100,6 +101,11 @@ class MinianSegmentationInterface(SegmentationInterface):
                 UserWarning,
                 stacklevel=5,
             )
+        # Minian always saves these, if not into this folder.
+        absent = [store for store in ("b.zarr", "max_proj.zarr") if store not in names]
+        if "f.zarr" in names and "b.zarr" in absent:
+            absent.remove("b.zarr")  # which the note above names
+        warn_of_absent(path, absent, "Minian", stacklevel=5)
         if MOTION_STORE in names and not names & {*MOVIE_STORES}:
             warnings.warn(
                 f"'{path}' contains the shifts of the registered movie, {MOTION_STORE}, but not "

@@ -26,7 +26,9 @@ SERIES = ("TwoPhotonSeries", "OnePhotonSeries")
 TABLES = ("PlaneSegmentation",)
 # Levels of groups to visit: acquisition, modules, and containers in modules.
 _DEPTH = 4
-_SEARCHED_GROUPS = ("acquisition", "processing", "analysis", "stimulus", "scratch")
+SEARCHED_GROUPS = ("acquisition", "processing", "analysis", "stimulus", "scratch")
+"""Groups of a file that hold its objects."""
+
 _EXTERNAL = "external_file"
 _MOST_LISTED = 5
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
@@ -197,14 +199,14 @@ def _list(root: Any) -> tuple[NwbObject, ...] | None:
         return None
     found: list[NwbObject] = []
     for name, group in root.groups():
-        if name in _SEARCHED_GROUPS:
+        if name in SEARCHED_GROUPS:
             _visit(group, name, found, _DEPTH)
     return tuple(found)
 
 
 def _external_files(root: Any) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    pending = [(name, group) for name, group in root.groups() if name in _SEARCHED_GROUPS]
+    pending = [(name, group) for name, group in root.groups() if name in SEARCHED_GROUPS]
     while pending:
         path, group = pending.pop(0)
         if group.shape(_EXTERNAL) not in (None, (0,)):
@@ -249,6 +251,12 @@ class _Hdf5Group:
             if is_own and isinstance(child := self.group[name], h5py.Group):
                 yield name, _Hdf5Group(child)
 
+    def members(self) -> Iterator[tuple[str, _Hdf5Group]]:
+        """Yield the groups and datasets within, as groups of attributes."""
+        for name in self.group:
+            if isinstance(self.group.get(name, getlink=True), h5py.HardLink):
+                yield name, _Hdf5Group(self.group[name])
+
     def shape(self, name: str) -> tuple[int, ...] | None:
         child = self.group.get(name)
         return tuple(child.shape or ()) if isinstance(child, h5py.Dataset) else None
@@ -268,6 +276,13 @@ class _ZarrGroup:
         for child in sorted(self.folder.iterdir()):
             if (child / ".zgroup").is_file():
                 yield child.name, _ZarrGroup(child)
+
+    def members(self) -> Iterator[tuple[str, _ZarrGroup | None]]:
+        """Yield the groups and arrays within; None where a folder has lost its header."""
+        for child in sorted(self.folder.iterdir()):
+            if child.is_dir() and not child.name.startswith("."):
+                is_whole = any((child / name).is_file() for name in (".zgroup", ".zarray"))
+                yield child.name, _ZarrGroup(child) if is_whole else None
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         array = _json(self.folder / name / ".zarray")

@@ -17,6 +17,7 @@ from nwb_ophys.formats.nwb.files import (
     unique_names,
 )
 from nwb_ophys.formats.nwb.left_out import warn_of_left_out
+from nwb_ophys.formats.nwb.lost import warn_of_lost
 from nwb_ophys.formats.nwb.objects import (
     open_nwb,
     plane_of,
@@ -109,6 +110,7 @@ class NwbImagingInterface(ImagingInterface):
         movies = _movies(list_nwb(path))
         if movies:
             warn_of_left_out(path)
+            warn_of_lost(path)
         # A series may be chosen by its name or by its path.
         asked = source.get("series_name")
         chosen = [each for each in movies if asked in (None, each.name, each.path)]

@@ -10,6 +10,7 @@ import attrs
 
 from nwb_ophys.formats.nwb.files import SERIES, TABLES, NwbObject, choose, list_nwb, unique_names
 from nwb_ophys.formats.nwb.left_out import warn_of_left_out
+from nwb_ophys.formats.nwb.lost import warn_of_lost
 from nwb_ophys.formats.nwb.objects import (
     open_nwb,
     plane_of,
@@ -100,6 +101,7 @@ class NwbSegmentationInterface(SegmentationInterface):
         listed = list_nwb(path)
         if not any(each.kind in SERIES and each.has_data for each in listed or ()):
             warn_of_left_out(path)  # else the format of the movies warns
+            warn_of_lost(path)
         argument = "plane_segmentation_name"
         if source.get(argument) is not None:
             return [Part(arguments={"file_path": path})]

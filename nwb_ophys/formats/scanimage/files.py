@@ -7,6 +7,7 @@ frames, else ``<stem>_<acquisition>.tif``, numbered from 1 with at least five di
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -28,6 +29,7 @@ from nwb_ophys.formats.scanimage.header import ScanImageMetadata
 
 NUMBERED_FILE = re.compile(r"(?P<prefix>.+_)(?P<number>\d+)")
 NUMBERED_ACQUISITION = re.compile(r".+_\d+_")
+_GOES_ON = re.compile(r"^endOfAcquisition = 0\s*$", re.MULTILINE)
 GIVE_FILES = "To read only some files, give file_paths"
 
 
@@ -43,12 +45,15 @@ class RecordedFile:
         ScanImage's numbers of its first and last frame, from 1; None if not stated.
     epoch : datetime or None
         Date and time of timestamp 0 of the recording.
+    goes_on : bool
+        Whether its last frame states that it is not the last one of the acquisition.
     """
 
     source: TiffSource
     first_frame: int | None
     last_frame: int | None
     epoch: datetime | None
+    goes_on: bool = False
 
     @property
     def path(self) -> Path:
@@ -75,8 +80,33 @@ def _recorded(source: TiffSource) -> RecordedFile:
     texts = [source.table.read_description(page) for page in (0, -1)]
     first, last = (frame_statement(text).number for text in texts)
     return RecordedFile(
-        source=source, first_frame=first, last_frame=last, epoch=parse_epoch(texts[0])
+        source=source,
+        first_frame=first,
+        last_frame=last,
+        epoch=parse_epoch(texts[0]),
+        goes_on=_GOES_ON.search(texts[1]) is not None,
     )
+
+
+def _warn_of_lost_files(files: Sequence[RecordedFile], metadata: ScanImageMetadata) -> None:
+    """Warn of files that a divided grab must have before or after those that were found."""
+    first, last = files[0], files[-1]
+    if not _is_divided_grab(metadata):
+        return
+    lost = []
+    if first.first_frame is not None and first.first_frame > metadata.average_factor:
+        lost.append(f"'{first.path}' begins with frame {first.first_frame}: earlier files")
+    num_frames = last.source.table.num_pages // max(len(metadata.channel_numbers), 1)
+    is_full = num_frames >= metadata.frames_per_file and not last.source.table.is_truncated
+    if last.goes_on and is_full:
+        lost.append(f"'{last.path}' has all of its {num_frames} frames, but goes on: later files")
+    for each in lost:
+        warnings.warn(
+            f"{each} of this recording are missing, or have other names, and are left out. Copy "
+            "them into its folder with the names that ScanImage gave them.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def continues(before: RecordedFile, after: RecordedFile, metadata: ScanImageMetadata) -> bool:
@@ -119,6 +149,7 @@ def find_recording(
     given = inspect_recorded_file(path, allow_truncated)
     siblings = _numbered_siblings(path, metadata)
     if not siblings:
+        _warn_of_lost_files([given], metadata)
         return [given]
     number = _file_number(path)
     # Names identify the files of one grab; in other modes a file may be a separate recording,
@@ -133,6 +164,7 @@ def find_recording(
             f"'{first.path}' begins with frame {first.first_frame}: earlier files of this "
             f"recording are missing in '{path.parent}'. Copy them there. {GIVE_FILES}."
         )
+    _warn_of_lost_files(files, metadata)
     return files
 
 

@@ -15,6 +15,14 @@ from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.formats.sima.pickles import load_sima_pickle
 from nwb_ophys.formats.sima.rois import roi_field, roi_pixels
 
+TRACES = {
+    "raw": "raw",
+    "demixed_raw": "demixed",
+    "spikes": "deconvolved",
+    "spikes_fits": "denoised",
+}
+"""Kinds of traces by SIMA's names of the signals."""
+
 
 @attrs.frozen(kw_only=True)
 class SimaPart:
@@ -183,6 +191,28 @@ class SimaFolder:
             )
         return found
 
+    def absent_signals(self) -> list[str]:
+        """Return the files of signals of the channels before the last one that has signals.
+
+        ROIs without any signals have not been extracted, or have lost the file of the first.
+        """
+        numbers = [self.channel_index(channel) for channel in self.signals]
+        expected = range(max(numbers, default=1))
+        return [self.signals_file(index) for index in expected if index not in numbers]
+
+    def unknown_signals(self) -> list[str]:
+        """Return values with the form of signals under names that SIMA does not write, in words."""
+        found = []
+        for channel, extractions in self.signals.items():
+            file = self.signals_file(self.channel_index(channel))
+            for label, entry in extractions.items():
+                raw = entry.get("raw") if isinstance(entry, dict) else None
+                form = _form(raw)
+                if form:
+                    names = [n for n in entry if n not in TRACES and _form(entry[n]) == form]
+                    found += [f"'{name}' under '{label}' in {file}" for name in names]
+        return found
+
     def missing_sequences(self) -> str | None:
         """Return which signals are of fewer sequences than the dataset has, in words, or None."""
         counts = {
@@ -257,6 +287,14 @@ class SimaFolder:
             return image[np.newaxis] if image.ndim == 2 else image
         is_whole = isinstance(images, np.ndarray) and images.ndim == 4
         return images[..., channel] if is_whole and channel < images.shape[-1] else None
+
+
+def _form(signals: Any) -> list[tuple[int, ...]]:
+    """Return the shapes of the signals of all sequences; empty for other values."""
+    if not isinstance(signals, (list, tuple)):
+        return []
+    arrays = [each for each in signals if isinstance(each, np.ndarray) and each.ndim == 2]
+    return [each.shape for each in arrays] if len(arrays) == len(signals) else []
 
 
 def _in_words(part: SimaPart) -> str:

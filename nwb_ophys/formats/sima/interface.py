@@ -130,6 +130,7 @@ class SimaSegmentationInterface(SegmentationInterface):
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each set of ROIs, and for each extraction of signals and sequence."""
+        from nwb_ophys.filetypes.files import warn_of_absent
         from nwb_ophys.formats.sima.folder import SimaFolder
 
         # ROIs without signals have few of these arguments, so the folder chooses, not streams_of.
@@ -144,6 +145,16 @@ class SimaSegmentationInterface(SegmentationInterface):
                 UserWarning,
                 stacklevel=5,
             )
+        unknown = folder.unknown_signals()
+        if unknown:
+            warnings.warn(
+                f"'{path}' holds signals under names that SIMA does not write: "
+                f"{', '.join(unknown)}. They are left out; the file may be damaged, so copy it "
+                "again.",
+                UserWarning,
+                stacklevel=5,
+            )
+        warn_of_absent(path, folder.absent_signals(), "SIMA", stacklevel=5)
         return [
             Part(arguments={"folder_path": path, **part.arguments}, labels=_labels(part))
             for part in folder.select(**asked) or [folder.choose(**asked)]

@@ -19,19 +19,12 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.formats.sima.folder import SimaFolder, SimaPart
+from nwb_ophys.formats.sima.folder import TRACES, SimaFolder, SimaPart
 from nwb_ophys.formats.sima.rois import roi_pixels
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import Response
 
-# Kinds of traces by SIMA's names of the signals.
-_TRACES = {
-    "raw": "raw",
-    "demixed_raw": "demixed",
-    "spikes": "deconvolved",
-    "spikes_fits": "denoised",
-}
 _IMAGES = {"time_averages": "mean", "time_std": "std", "time_kurtosis": "kurtosis"}
 
 
@@ -86,7 +79,7 @@ class SimaExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore
                 UserWarning,
                 stacklevel=4,
             )
-        for name, kind in _TRACES.items():
+        for name, kind in TRACES.items():
             if entry.get(name) is None:
                 continue
             signals = np.asarray(entry[name][self.part.sequence or 0])

@@ -29,6 +29,7 @@ _NUMBERS = ("fs", "Ly", "Lx")
 _MOST_PIXELS = 1 << 26
 
 _MOST_LISTED = 4
+_MOST_PLANES = 1000
 
 _SECOND_CHANNEL: dict[tuple[str, ...], str] = {
     ROI_FILES: "F_chan2.npy",
@@ -57,7 +58,8 @@ _COMBINED = "combined"
 _PARTS_OF_OPS = ("db.npy", "settings.npy", "reg_outputs.npy", "detect_outputs.npy")
 _TRACES = ("F", "Fneu", "spks")
 _ALWAYS = ("F.npy", "Fneu.npy", "iscell.npy")
-_SOMETIMES = ("spks.npy", "redcell.npy", "Fneu_chan2.npy")
+_SPIKES = "spks.npy"
+_SOMETIMES = (_SPIKES, "redcell.npy", "Fneu_chan2.npy")
 _PLANE = re.compile(r"plane\d+|combined")
 
 
@@ -286,17 +288,32 @@ def trace_shape(folder: Path, name: str) -> tuple[int, ...]:
 
 
 def missing_planes(folder: Path | PathProbe) -> list[str]:
-    """Return the planes between the first and the last one that have no folder."""
-    names = [each.path.name for each in PathProbe.of(folder).folders()]
+    """Return the planes before the last one, and those that the settings count, without a folder.
+
+    The folders of a mesoscope's recording count its planes and regions together.
+    """
+    probe = PathProbe.of(folder)
+    names = [each.path.name for each in probe.folders()]
     numbers = {int(name[5:]) for name in names if re.fullmatch(r"plane\d+", name)}
-    return [f"plane{number}" for number in range(max(numbers, default=0)) if number not in numbers]
+    stated = [_stated(probe.path / name).get("nplanes") for name in plane_names(probe)[:1]]
+    counts = [int(each) for each in stated if isinstance(each, (int, np.integer))]
+    last = max([*numbers, *(min(count, _MOST_PLANES) - 1 for count in counts)], default=0)
+    return [f"plane{number}" for number in range(last + 1) if number not in numbers]
+
+
+def _stated(plane: Path) -> Mapping[str, Any]:
+    """Return the settings of a plane; empty where they are damaged, as its reader raises."""
+    try:
+        return read_ops(plane)
+    except SourceError:
+        return {}
 
 
 def lacking_files(folder: Path | PathProbe, planes: Sequence[str]) -> dict[str, list[str]]:
     """Return the result files that each of some planes lacks, by the plane.
 
-    Suite2p always writes the fluorescence, of cells and around them, and the flags of cells; other
-    files are missing where another plane has them.
+    Suite2p always writes the fluorescence, of cells and around them, and the flags of cells, and
+    the spikes if its settings say so; other files are missing where another plane has them.
 
     Parameters
     ----------
@@ -311,7 +328,30 @@ def lacking_files(folder: Path | PathProbe, planes: Sequence[str]) -> dict[str, 
         plane: [name for name in expected if name not in _result_files(probe.within(plane))]
         for plane in planes
     }
+    for plane, names in missing.items():
+        if _SPIKES not in {*names, *_result_files(probe.within(plane))}:
+            names += [_SPIKES] * _has_spikes(probe.path / plane)
+        names += _lacking_parts(probe.within(plane))
     return {plane: names for plane, names in missing.items() if names}
+
+
+def _lacking_parts(plane: PathProbe) -> list[str]:
+    """Return the parts with the images that a plane lacks, which has neither the whole of them."""
+    if "ops.npy" in plane.file_names or reads_matlab_file(plane):
+        return []
+    run = _stated(plane.path).get("run")
+    is_registered = isinstance(run, dict) and bool(run.get("do_registration"))
+    registration, detection = _PARTS_OF_OPS[2:]
+    expected = [registration] * is_registered + [detection]
+    return [name for name in expected if name not in plane.file_names]
+
+
+def _has_spikes(plane: Path) -> bool:
+    """Return whether the settings of a plane state that its spikes were computed."""
+    ops = _stated(plane)
+    run = ops.get("run")
+    stated = ops.get("spikedetect", run.get("do_deconvolution") if isinstance(run, dict) else None)
+    return isinstance(stated, (bool, int, np.bool_, np.integer)) and bool(stated)
 
 
 def channel_in_words(channel: str, ops: dict[str, Any]) -> str:

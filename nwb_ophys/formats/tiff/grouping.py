@@ -23,6 +23,8 @@ from nwb_ophys.paths import PathProbe
 
 Headings = Mapping[Path, TiffHeading | None]
 _MOST_LISTED = 4
+# Later first numbers are those of a choice that the user made, or no count of files.
+_LATEST_FIRST = 5
 
 
 def group_folder(probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
@@ -212,12 +214,19 @@ def _pattern(series: NamedSeries) -> str:
 
 
 def _notes(series: NamedSeries) -> tuple[str, ...]:
-    gap = series.gap
-    if gap is None:
-        return ()
+    """Return notes of numbers that are missing; programs begin to count with 0 or 1."""
+    names = f"'{series.paths[0].name}' to '{series.paths[-1].name}'"
     where = f"'{series.paths[0].parent}'"
-    return (
-        f"Of the files '{series.paths[0].name}' to '{series.paths[-1].name}' in {where}, the "
-        f"numbers between {gap[0]} and {gap[1]} are missing; the files are joined as if there "
-        "was no gap.",
-    )
+    notes = []
+    if len(series.numbers) > 1 and 1 < series.numbers[0] <= _LATEST_FIRST:
+        notes.append(
+            f"The numbers of the files {names} in {where} begin with {series.numbers[0]}; files "
+            "before may be missing."
+        )
+    if series.gap is not None:
+        first, last = series.gap
+        notes.append(
+            f"Of the files {names} in {where}, the numbers between {first} and {last} are missing; "
+            "the files are joined as if there was no gap."
+        )
+    return tuple(notes)

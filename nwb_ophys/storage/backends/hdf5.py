@@ -36,6 +36,7 @@ from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
 from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
+from nwb_ophys.storage.backends.hdf5_filters import check_filters
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.backends.hdf5_parts import (
     check_complete,
@@ -283,6 +284,8 @@ class Hdf5Backend(Backend):
     def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
         """Check that all chunks, and the sources of a virtual dataset, are there."""
         check_complete(data, is_sparse=is_sparse)
+        if is_sparse and data.chunks is not None:  # no format has checked the dataset before
+            check_filters(data)
 
     def stored_source(self, dataset: Any) -> Hdf5Source:
         """Return an open dataset as a source."""

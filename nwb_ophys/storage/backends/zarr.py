@@ -32,6 +32,7 @@ from nwb_ophys.storage.backends.base import (
     package_versions,
     stated_chunk_shape,
 )
+from nwb_ophys.storage.backends.blosc_chunks import check_blosc_chunks
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
 from nwb_ophys.storage.backends.zarr_guarded import guarded_store
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
@@ -61,6 +62,7 @@ _PART_OF_STORE = re.compile(
     r"(\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*)"
     r"(\.[0-9a-f]{32}\.partial)?|c"
 )
+_HEADERS = frozenset({".zarray", "zarr.json"})
 _FILTER_SETTINGS = ("compressor", "filters")
 # zlib writes the header of a gzip file for windows above 16.
 _GZIP_WINDOW = 31
@@ -135,6 +137,7 @@ class ZarrBackend(Backend):
             check_whole(path)
         if mode != "w":
             check_store(path)
+            check_blosc_chunks(path)
         store = str(path) if guard is None else guarded_store(path, guard)
         io = _io_class()(store, mode=mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
@@ -166,9 +169,14 @@ class ZarrBackend(Backend):
 
     def strangers(self, path: Path) -> Iterator[Path]:
         """Yield the files that are neither metadata nor chunks, wherever they lie in the store."""
+        arrays: set[str] = set()  # and the folders of their chunks
         for folder, folders, names in os.walk(path):
+            is_array = not _HEADERS.isdisjoint(names) or folder.rpartition(os.sep)[0] in arrays
+            arrays.update([folder] if is_array else [])
             for name in [*names, *(each for each in folders if (Path(folder) / each).is_symlink())]:
-                if not _PART_OF_STORE.fullmatch(name):
+                found = _PART_OF_STORE.fullmatch(name)
+                is_chunk = name[0] in "c0123456789"
+                if found is None or (is_chunk and not is_array):
                     yield Path(folder) / name
 
     def single_file(self, root: Any) -> Path | None:

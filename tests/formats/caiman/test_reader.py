@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import h5py
 import numpy as np
 import pytest
@@ -379,8 +381,33 @@ def test_no_background_in_any_form(tmp_path, value, trace):
     extractor = CaimanExtractor(path)
     assert extractor.get_background_ids() == []
     assert extractor.get_background_image_masks().shape == (*RECORDING.field_shape, 0)
-    tables = CaimanSegmentationInterface(path).create_nwbfile(START).processing["ophys"]
+    is_lost = value is None or trace is None  # CaImAn writes both, if only as None
+    expected = (
+        pytest.warns(UserWarning, match="has no estimates/[bf]") if is_lost else nullcontext()
+    )
+    with expected:
+        interface = CaimanSegmentationInterface(path)
+    tables = interface.create_nwbfile(START).processing["ophys"]
     assert list(tables["ImageSegmentation"].plane_segmentations) == ["PlaneSegmentation"]
+
+
+@pytest.mark.parametrize(
+    "name", ["C", "S", "F_dff", "f", "SNR_comp", "r_values", "cnn_preds", "idx_components"]
+)
+def test_what_caiman_always_writes_is_missed(tmp_path, name):
+    path = _write(tmp_path, accepted=[1])
+    CaimanSegmentationInterface(path)
+    _edit(path, **{f"estimates__{name}": None})
+    with pytest.warns(UserWarning, match=f"has no estimates/{name}, which CaImAn normally writes"):
+        CaimanSegmentationInterface(path)
+
+
+def test_a_file_of_another_program_misses_nothing(tmp_path):
+    path = _write(tmp_path)
+    with h5py.File(path, "r+") as file:
+        for name in set(file["estimates"]) - {"A", "C", "b", "f"}:
+            del file["estimates"][name]
+    CaimanSegmentationInterface(path)
 
 
 def test_a_trace_of_a_background_that_is_not_there(tmp_path):

@@ -305,3 +305,13 @@ def test_tags_are_a_column_and_no_acceptance(tmp_path, opened, tags):
         assert extractor.get_property("cnmfe_tags", range(5)).tolist() == tags
     else:
         assert "cnmfe_tags" not in extractor.get_property_keys()
+
+
+@pytest.mark.parametrize("name", ["S", "Cn", "PNR", "ids"])
+def test_what_cnmfe_always_writes_is_missed(tmp_path, name):
+    path = write_cnmfe(tmp_path / "a.mat", RECORDING)
+    CnmfeSegmentationInterface(path)
+    with h5py.File(path, "r+") as file:
+        del file["results"][name]
+    with pytest.warns(UserWarning, match=f"has no {name}, which CNMF-E normally writes"):
+        CnmfeSegmentationInterface(path)

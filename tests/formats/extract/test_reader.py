@@ -367,3 +367,16 @@ def test_a_sparse_matrix_without_any_image_has_no_field(tmp_path):
     _edit(path, output__info=None)
     with pytest.raises(CorruptSourceError, match="how many rows and columns the field has"):
         ExtractExtractor(path, 7.5)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["info", "info/summary_image", "info/max_image", "info/cellcheck/is_bad", "config/preprocess"],
+)
+def test_what_extract_always_writes_is_missed(tmp_path, place):
+    path = write_extract(tmp_path / "a.mat", RECORDING, bad=[1])
+    ExtractSegmentationInterface(path, sampling_frequency=7.5)
+    with h5py.File(path, "r+") as file:
+        del file["output"][place]
+    with pytest.warns(UserWarning, match=f"has no {place}.*, which EXTRACT normally writes"):
+        ExtractSegmentationInterface(path, sampling_frequency=7.5)

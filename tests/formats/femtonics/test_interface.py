@@ -321,3 +321,22 @@ def test_a_conversion_without_a_type_is_linear(path):
 def _interface(path: Path) -> nwb_ophys.FemtonicsImagingInterface:
     arguments = {"munit_name": "MUnit_0", "channel_name": "UG"}
     return nwb_ophys.FemtonicsImagingInterface(file_path=path, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("MSession_0/MUnit_0", "MSession_0 states 2 MUnit and has 1"),
+        ("MSession_0/MUnit_1/Channel_1", "MSession_0/MUnit_1 states 2 Channel and has 1"),
+    ],
+)
+def test_parts_that_the_file_counts_are_missed(tmp_path, place, said):
+    path = tmp_path / "a.mesc"
+    for _ in range(2):
+        movie = {name: np.ones((3, 8, 8), np.uint16) for name in ("UG", "UR")}
+        write_femtonics(path, movie)
+    nwb_ophys.FemtonicsImagingInterface.parts(path)
+    with h5py.File(path, "r+") as file:
+        del file[place]
+    with pytest.warns(UserWarning, match=f"lacks parts that it counts: {said}"):
+        nwb_ophys.FemtonicsImagingInterface.parts(path)

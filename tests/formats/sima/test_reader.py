@@ -7,6 +7,7 @@ written as SIMA 1.3 pickles them.
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceErro
 from nwb_ophys.formats.sima.folder import SimaFolder
 from nwb_ophys.formats.sima.pickles import load_sima_pickle
 from nwb_ophys.formats.sima.reader import SimaExtractor
-from nwb_ophys.formats.sima.sample import dump_sima_pickle
+from nwb_ophys.formats.sima.sample import dump_sima_pickle, write_sample
 from nwb_ophys.opening import open_recording
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.testing import simulate_recording, write_sima
@@ -467,3 +468,22 @@ def test_signals_of_fewer_sequences(tmp_path):
     words = "has 3 sequences, but signals 'auto_ROIs' in signals_0.pkl of 2. Those of the other"
     with pytest.warns(UserWarning, match=words):
         assert len(SimaSegmentationInterface.streams(folder)) == 2
+
+
+def test_signals_that_are_lost(tmp_path):
+    folder = write_sample(tmp_path, simulate_recording(num_samples=12))["folder_path"]
+    assert SimaSegmentationInterface.parts(folder)
+    shutil.move(folder / "signals_0.pkl", folder / "signals_1.pkl")
+    with pytest.warns(UserWarning, match=r"has no signals_0\.pkl, which SIMA normally writes"):
+        SimaSegmentationInterface.parts(folder)
+    (folder / "signals_1.pkl").unlink()
+    with pytest.warns(UserWarning, match=r"has no signals_0\.pkl, which SIMA normally writes"):
+        SimaSegmentationInterface.parts(folder)
+
+
+def test_signals_whose_name_is_damaged_are_named(tmp_path):
+    folder = write_sample(tmp_path, simulate_recording(num_samples=12))["folder_path"]
+    path = folder / "signals_0.pkl"
+    path.write_bytes(path.read_bytes().replace(b"spikes_fits", b"spikes_fitz"))
+    with pytest.warns(UserWarning, match="signals under names .*'spikes_fitz' under"):
+        SimaSegmentationInterface.parts(folder)

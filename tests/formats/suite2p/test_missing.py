@@ -314,3 +314,40 @@ def test_the_neuropil_that_no_plane_has(folder):
         (plane / "Fneu.npy").unlink()
     (note,) = _notes(folder)
     assert "plane0 lacks Fneu.npy; plane1 lacks Fneu.npy; plane2 lacks Fneu.npy." in note
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_missed"),
+    [
+        ({"spikedetect": True}, True),
+        ({"spikedetect": False}, False),
+        ({"run": {"do_deconvolution": True}}, True),
+        ({"run": {"do_deconvolution": False}}, False),
+    ],
+)
+def test_spikes_that_the_settings_state(folder, settings, is_missed):
+    for plane in folder.glob("plane?"):
+        ops = np.load(plane / "ops.npy", allow_pickle=True).item()
+        np.save(plane / "ops.npy", {**ops, **settings})
+        (plane / "spks.npy").unlink()
+    notes = [note for note in _notes(folder) if "spks.npy" in note]
+    assert len(notes) == is_missed
+
+
+def test_the_last_plane_that_the_settings_count(folder):
+    for plane in folder.glob("plane?"):
+        ops = np.load(plane / "ops.npy", allow_pickle=True).item()
+        np.save(plane / "ops.npy", {**ops, "nplanes": 3})
+    shutil.rmtree(folder / "plane2")
+    (note,) = _notes(folder)
+    assert note.startswith(f"'{folder}' has no folder plane2, although")
+
+
+def test_parts_of_the_settings_with_the_images(folder):
+    for plane in folder.glob("plane?"):
+        ops = np.load(plane / "ops.npy", allow_pickle=True).item()
+        np.save(plane / "db.npy", ops)
+        np.save(plane / "settings.npy", {"run": {"do_registration": 1}})
+        (plane / "ops.npy").unlink()
+    (note,) = _notes(folder)
+    assert "plane0 lacks reg_outputs.npy, detect_outputs.npy; plane1 lacks reg_" in note
