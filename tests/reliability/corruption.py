@@ -430,17 +430,17 @@ class Worker:
     def run(self, case: dict[str, Any]) -> dict[str, Any]:
         """Return the result of a case: its ``class``, and what was done and said."""
         if case["name"] not in self.whole:
-            self.whole[case["name"]] = self._converted(case["name"])
+            self.whole[case["name"]] = self.converted(case["name"])
         whole = self.whole[case["name"]]
-        with self._copy(case["name"]) as home:
+        with self.copied(case["name"]) as home:
             chance = random.Random(case["seed"])
             done, files = damage(home, case["kind"], chance)
             is_named = chance.random() < 0.5
-            result = self._judged(case["name"], home, files, whole, is_named)
+            result = self.judged(case["name"], home, files, whole, is_named)
         return {**result, "done": done, "named": is_named}
 
     @contextlib.contextmanager
-    def _copy(self, name: str) -> Iterator[Path]:
+    def copied(self, name: str) -> Iterator[Path]:
         home = Path(tempfile.mkdtemp(dir=self.work)) / "data"
         shutil.copytree(self.originals / name, home)
         try:
@@ -448,14 +448,15 @@ class Worker:
         finally:
             shutil.rmtree(home.parent, ignore_errors=True)
 
-    def _converted(self, name: str) -> Any:
-        with self._copy(name) as home:
+    def converted(self, name: str) -> Any:
+        """Return shapes, values and notes of the conversion of a whole recording."""
+        with self.copied(name) as home:
             one = self.recordings[name]
             output = home.parent / "out.nwb"
             notes = convert(home / one["path"], one["format"], _options(one, home), output)
             return *tree_of(output), [note.replace(str(home), "") for note in notes]
 
-    def _judged(
+    def judged(
         self, name: str, home: Path, files: list[Path], whole: Any, is_named: bool
     ) -> dict[str, Any]:
         from nwb_ophys.errors import NwbOphysError
