@@ -28,6 +28,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_finish() -> None:
+    """Keep the collector from going through all imported modules whenever a test needs it."""
+    gc.collect()
+    gc.freeze()
+
+
 def _find_data() -> Path | None:
     stated = os.environ.get("NWB_OPHYS_TEST_DATA")
     folder = Path(stated) if stated else Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -9,6 +9,7 @@ import click
 from nwb_ophys.cli import options as shared
 from nwb_ophys.cli.terminal import say_lines
 from nwb_ophys.storage import DEFAULT_BACKEND
+from nwb_ophys.storage.in_place import check_in_place
 
 
 @click.command()
@@ -44,6 +45,7 @@ from nwb_ophys.storage import DEFAULT_BACKEND
     "large files; see 'nwb-ophys verify'.",
 )
 @shared.resume
+@shared.in_place
 @shared.no_space_check
 @shared.no_progress
 @shared.debug
@@ -68,6 +70,7 @@ def convert(
     plan: bool,
     hash_sources: bool,
     resume: bool,
+    in_place: bool,
     no_space_check: bool,
     no_progress: bool,
     debug: bool,
@@ -85,18 +88,15 @@ def convert(
           --option sampling_frequency=30
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
+    check_in_place(in_place=in_place, append=append, resume=resume)
     if not plan:
         shared.reserve(output, overwrite=overwrite, append=append)
     from nwb_ophys.opening import edited_metadata, joined_files, open_recording
     from nwb_ophys.storage import backend_of_name, plan_nwbfile
 
+    default, stored = backend_of_name(output), _stored_backend(output) if append else None
     storage = shared.configuration(
-        configuration_file,
-        backend or (_stored_backend(output) if append else None),
-        compression,
-        chunk_mb,
-        buffer_gb,
-        default_backend=backend_of_name(output),
+        configuration_file, backend or stored, compression, chunk_mb, buffer_gb, default=default
     )
     given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
@@ -121,6 +121,7 @@ def convert(
         verify=verify,
         hash_sources=hash_sources,
         resume=resume,
+        in_place=in_place,
         space_check=not no_space_check,
         conversion_options=chosen,
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nwb_ophys.errors import OutputError, OutputExistsError
 from nwb_ophys.opening import edited_metadata, open_recording, summarise_file
 from nwb_ophys.storage import check_folder, check_target
+from nwb_ophys.storage.atomic import remove
 from nwb_ophys.storage.disk_errors import disk_errors
+from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p
 
 _DESCRIPTION = "Simulated cells, written by nwb-ophys demo."
@@ -59,12 +60,11 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
                 f"The folder '{folder}' is not empty; choose another folder or use overwrite=True."
             )
         _check_demo(target, [raw, rois])
-        _remove(raw, rois)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        _convert_simulation(raw, rois, target, overwrite=overwrite, say=say)
+        with _replaced(raw, rois):
+            _convert_simulation(raw, rois, target, overwrite=overwrite, say=say)
     except BaseException:
-        _remove(raw, rois)
         with suppress(OSError):  # it is not empty
             if is_new:
                 folder.rmdir()
@@ -94,9 +94,23 @@ def _convert_simulation(
     )
 
 
-def _remove(raw: Path, rois: Path) -> None:
-    raw.unlink(missing_ok=True)
-    shutil.rmtree(rois, ignore_errors=True)
+@contextmanager
+def _replaced(*paths: Path) -> Iterator[None]:
+    """Allow new files within the block; after an error the former ones are in their place again."""
+    aside = {path: HiddenNames.beside(path).replaced() for path in paths if path.exists()}
+    try:
+        for path, place in aside.items():
+            path.rename(place)
+        yield
+    except BaseException:
+        for path in paths:
+            if path not in aside or aside[path].exists():
+                remove(path)
+            if path in aside and not path.exists():
+                aside[path].rename(path)
+        raise
+    for place in aside.values():
+        remove(place)
 
 
 def _check_demo(target: Path, raw: list[Path]) -> None:

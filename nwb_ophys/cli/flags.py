@@ -14,7 +14,7 @@ import functools
 import re
 
 # Arguments of functions that are flags of commands, rather than --option.
-SWITCHES = ("overwrite", "append", "resume", "all_in_one", "verify", "every_file")
+SWITCHES = ("overwrite", "append", "in_place", "resume", "all_in_one", "verify", "every_file")
 VALUES = ("backend", "chunk_mb", "buffer_gb", "compression", "format", "stub", "workers")
 
 _VALUE = r""""[^"]*"|'[^']*'|\[[^\]]*\]|…|[\w*][\w.+:*-]*[\w*]|[\w*]"""

@@ -84,6 +84,14 @@ resume = click.option(
     "this run is interrupted.",
 )
 
+in_place = click.option(
+    "--in-place",
+    is_flag=True,
+    help="With --append, change the file itself where there is no space for a copy. An error is "
+    "undone; after a kill the next run or 'nwb-ophys clean' undoes it, from a hidden journal "
+    "beside the file. Until then the file is damaged. Let nothing read or back it up meanwhile.",
+)
+
 no_space_check = click.option(
     "--no-space-check",
     is_flag=True,
@@ -169,7 +177,7 @@ def configuration(
     chunk_mb: float | None,
     buffer_gb: float | None,
     *,
-    default_backend: str | None = None,
+    default: str | None = None,
 ) -> Any:
     """Return the configuration of a file; options override the values of the YAML file.
 
@@ -180,11 +188,11 @@ def configuration(
     """
     from nwb_ophys.storage import BackendConfiguration
 
-    default = backend or default_backend or DEFAULT_BACKEND
+    preferred = backend or default or DEFAULT_BACKEND
     if path is None:
-        base = BackendConfiguration(backend=default)
+        base = BackendConfiguration(backend=preferred)
     else:
-        base = BackendConfiguration.from_yaml(path, default_backend=default)
+        base = BackendConfiguration.from_yaml(path, default_backend=preferred)
     if backend not in (None, base.backend):
         raise ArgumentError(
             f"'{path}' is for backend '{base.backend}', but '{backend}' was requested; make a "

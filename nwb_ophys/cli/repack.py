@@ -71,7 +71,7 @@ def repack(
         compression,
         chunk_mb,
         buffer_gb,
-        default_backend=backend_for_repack(path, output),
+        default=backend_for_repack(path, output),
     )
     if plan:
         say_lines(plan_repack(path, storage).to_yaml())

@@ -16,6 +16,7 @@ import numpy as np
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.bitshuffle import check_bitshuffled
 from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.storage.backends.hdf5_filters import check_filters
 
 _LARGE = 1 << 26
 _LARGE_CHUNK = 1 << 27
@@ -50,6 +51,7 @@ def check_stored(dataset: Any) -> Any:
         raise _too_large(dataset, f"the shape {shape} ({num_bytes} bytes)")
     if dataset.chunks is not None:
         _check_chunks(dataset)
+        check_filters(dataset)
         if dataset.id.get_storage_size() <= _LARGE:  # movies are checked while they are read
             check_bitshuffled(dataset)
     return dataset

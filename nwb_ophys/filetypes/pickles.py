@@ -28,6 +28,16 @@ FindOther = Callable[[str, str], Any]
 # Most objects that a pickle may hold, each counted as often as it is referred to.
 _MOST_OBJECTS = 50_000_000
 _LONGEST_RANGE = 10_000_000
+_LONGEST_UNFOLDED_RANGE = 10_000
+# Containers and calls take up to 500 bytes of memory each, and 1 byte of the file at least. Arrays
+# and scalars of NumPy, of which recordings have the most, take 10 bytes of the file for each.
+_MOST_CONTAINERS, _BYTES_PER_CONTAINER = 300_000, 8
+_DEEPEST = 1000
+# Functions make at most so many bytes of what a pickle holds, which it may give to many of them.
+_MOST_MADE, _COPIES = 1_000_000, 16
+# Containers find an integer by its remainder of 2**61 - 1, which longer ones may all share, so that
+# each would be compared with all others.
+_MOST_LONG_INTEGERS = 1000
 # Renamed modules of Python 2 and NumPy.
 _MODULES = {
     "__builtin__": "builtins",
@@ -73,6 +83,7 @@ def load_pickle(
         _check_instructions(content)
     unpickler = _Unpickler(io.BytesIO(content), encoding=encoding)
     unpickler.find_other, unpickler.is_trusted = find_other, is_trusted
+    unpickler.most_made = _MOST_MADE + _COPIES * len(content)
     return _without_standins(unpickler.load())
 
 
@@ -105,13 +116,20 @@ def _instructions() -> tuple[list[int | None], frozenset[int], frozenset[int]]:
     return sizes, frozenset(b"ci"), frozenset(b"pqr")
 
 
+# The instructions ]})lt(1-3 of a tuple)d, those of sets, and the calls RioNEWOBJ(_EX).
+_MAKING = frozenset(b"]})lt\x85\x86\x87d\x8f\x91Rio\x81\x92")
+# Most bytes of the argument of the instructions I, L, LONG1 and LONG4 for an integer of 64 bits.
+_INTEGERS = {0x49: 22, 0x4C: 23, 0x8A: 10, 0x8B: 13}
+
+
 def _check_instructions(content: bytes) -> None:
     """Raise for instructions of no plain data, and for places in memory that cannot be filled.
 
     The unpickler reserves a table of as many places as the largest number that the pickle states.
     """
     sizes, names, places = _instructions()
-    end, position = len(content), 0
+    end, position, containers, integers = len(content), 0, 0, 0
+    most_containers = _MOST_CONTAINERS + end // _BYTES_PER_CONTAINER
     while position < end:
         code = content[position]
         size = sizes[code]
@@ -120,6 +138,10 @@ def _check_instructions(content: bytes) -> None:
             raise UnsafePickleError(f"has the instruction {bytes([code])!r}, which no data needs.")
         if code == 0x2E:  # the end of the pickle
             return
+        if code in _MAKING:
+            containers += 1
+            if containers > most_containers:
+                raise UnsafePickleError("holds more containers than plain data has.")
         start = position
         if size >= 0:
             position += size
@@ -131,6 +153,10 @@ def _check_instructions(content: bytes) -> None:
             position += width + int.from_bytes(content[position : position + width], "little")
         if code in places and _place(content[start:position]) > end:
             raise UnsafePickleError("reserves more memory than the file can fill.")
+        if code in _INTEGERS and position - start > _INTEGERS[code]:
+            integers += 1
+            if integers > _MOST_LONG_INTEGERS:
+                raise UnsafePickleError("holds more integers of many digits than plain data has.")
 
 
 def _place(argument: bytes) -> int:
@@ -158,18 +184,44 @@ class _Unpickler(pickle.Unpickler):
 
     find_other: FindOther | None = None
     is_trusted = False
+    most_made = _MOST_MADE
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what a name means, or raise if plain data has no such name."""
         present = _MODULES.get(module, module)
         found = self.find_other(present, name) if self.find_other is not None else None
-        if found is None:
-            found = _plain_name(present, name)
-        if found is None and self.is_trusted:
+        if found is not None:
+            return found
+        found = _plain_name(present, name)
+        if found is not None:
+            return self._counted(found)
+        if self.is_trusted:
             return super().find_class(module, name)
-        if found is None:
-            raise UnsafePickleError(f"names '{module}.{name}', which is not plain data.")
-        return found
+        raise UnsafePickleError(f"names '{module}.{name}', which is not plain data.")
+
+    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            made = function(*arguments)
+            self.count(_made_bytes(made))
+            if type(made) is _Array:
+                made.count = self.count
+            return made
+
+        return call
+
+    def count(self, num_bytes: int) -> None:
+        """Raise if the functions that the pickle calls make too many bytes in all."""
+        self.most_made -= num_bytes
+        if self.most_made < 0 and not self.is_trusted:
+            raise UnsafePickleError("makes more data of its content than plain data has.")
+
+
+def _made_bytes(made: Any) -> int:
+    if isinstance(made, (str, bytes, bytearray)):
+        return len(made)
+    if isinstance(made, (list, tuple, set, frozenset, dict)):
+        return 40 * len(made)
+    return made.nbytes if isinstance(made, (np.ndarray, np.generic)) else 0
 
 
 def _plain_name(module: str, name: str) -> Callable[..., Any] | None:
@@ -206,7 +258,8 @@ def _collection(kind: type) -> Callable[..., Any]:
 
     def make(items: Iterable[Any] = ()) -> Any:
         containers = (list, tuple, set, frozenset, dict, range)
-        _require(isinstance(items, containers), kind.__name__)
+        is_long = isinstance(items, range) and len(items) > _LONGEST_UNFOLDED_RANGE
+        _require(isinstance(items, containers) and not is_long, kind.__name__)
         return kind(items)
 
     return make
@@ -217,6 +270,7 @@ def _scalar(kind: type) -> Callable[..., Any]:
 
     def make(value: Any = None) -> Any:
         _require(isinstance(value, (int, float, str, type(None))), kind.__name__)
+        _require(not (kind is int and isinstance(value, str) and len(value) > 20), "int")
         return kind() if value is None else kind(value)
 
     return make
@@ -360,6 +414,8 @@ def _resolved(dtype: Any, depth: int = 0) -> np.dtype[Any]:
 class _Array(np.ndarray[Any, Any]):
     """Array whose state is checked before NumPy takes it."""
 
+    count: Callable[[int], None]
+
     def __setstate__(self, state: Any) -> None:
         _require(isinstance(state, tuple) and len(state) in (4, 5), "numpy.ndarray")
         shape, dtype, is_fortran, content = state[-4:]
@@ -376,6 +432,7 @@ class _Array(np.ndarray[Any, Any]):
         else:
             _require(isinstance(content, bytes), "numpy.ndarray")
             _require(len(content) == count * found.itemsize, "numpy.ndarray")
+        self.count(len(content))
         checked: Any = (1, tuple(shape), found, bool(is_fortran), content)
         super().__setstate__(checked)
 
@@ -430,6 +487,8 @@ def _without_standins(root: Any) -> Any:
             raise UnsafePickleError("has a container that contains itself.")
         elif key not in counts:
             unfinished.add(key)
+            if len(unfinished) > _DEEPEST:
+                raise UnsafePickleError("is nested deeper than plain data is.")
             found = _children(item)
             stack.append((item, found))
             stack += [(each, None) for each in found if _is_container(each)]
@@ -439,6 +498,7 @@ def _without_standins(root: Any) -> Any:
 def _plain(item: Any, plain: dict[int, Any]) -> Any:
     """Return an object without stand-ins; containers that can change are changed in place."""
     if type(item) is _Array:
+        vars(item).clear()  # which would keep all that the unpickler made
         item = item.view(np.ndarray)
     if type(item) is _Dtype:
         return item.resolve()

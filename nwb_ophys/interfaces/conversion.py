@@ -15,7 +15,7 @@ from pynwb import NWBFile
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.interfaces.closing import empty
 from nwb_ophys.interfaces.provenance import ConversionProvenance
-from nwb_ophys.interfaces.source_facts import source_facts
+from nwb_ophys.interfaces.source_facts import check_other_sources, source_facts
 from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.metadata import (
     Contents,
@@ -25,6 +25,7 @@ from nwb_ophys.metadata import (
     join_contents,
 )
 from nwb_ophys.storage import BackendConfiguration, WriteOptions, reserved, target
+from nwb_ophys.storage.in_place import check_in_place
 from nwb_ophys.writers.session import make_nwbfile, state_session, warn_of_other_session
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
@@ -115,6 +116,7 @@ class Convertible(ABC):
         hash_sources: bool = False,
         resume: bool = False,
         space_check: bool = True,
+        in_place: bool = False,
         conversion_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Path | NWBFile:
@@ -153,6 +155,12 @@ class Convertible(ABC):
         space_check : bool
             Whether the space that the file needs is compared with the free space before it is
             written. False is for file systems that state a wrong number.
+        in_place : bool
+            Whether ``append=True`` changes the file itself instead of a copy of it, where there is
+            no space for a copy. An error undoes the changes. After a kill or a power failure the
+            next write of the file does, or ``nwb-ophys clean``, from a hidden journal beside it;
+            until then the file is damaged, and without its journal it stays so. Whoever reads or
+            copies the file meanwhile gets a mixture.
         conversion_options : Mapping, optional
             Options of a converter: for each stream its own. An interface takes them by name.
         **options
@@ -173,7 +181,9 @@ class Convertible(ABC):
             verify=verify,
             resume=resume,
             space_check=space_check,
+            in_place=in_place,
         )
+        check_in_place(in_place=in_place, append=append, resume=resume)
         given = {**(conversion_options or {}), **options}
         joins_file = append or nwbfile is not None
         if nwbfile_path is None:
@@ -184,6 +194,8 @@ class Convertible(ABC):
         if append and nwbfile is not None:
             raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
         with reserved(nwbfile_path, overwrite=overwrite, append=append) as path:
+            if in_place:
+                check_other_sources(self, path)
             prepared = self.prepare(metadata, given, joins_file=joins_file)
             if nwbfile is None:  # an object may hold data of other sources
                 facts = partial(source_facts, self, prepared.options, path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import ArgumentError
 from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.storage.identity import UnknownSourceError, file_facts, origins_of, text_of
 
@@ -41,6 +42,31 @@ def source_facts(source: Any, options: Mapping[str, Any], target: Path) -> dict[
     for name, value in options.items():
         found[f"the option '{name}'"] = text_of(value)
     return found
+
+
+def check_other_sources(source: Any, target: Path) -> None:
+    """Check that no stream is read from the file that is changed in its place.
+
+    Parameters
+    ----------
+    source : Convertible
+        An interface or a converter.
+    target : pathlib.Path
+        Links followed.
+
+    Raises
+    ------
+    ArgumentError
+        If one is; names it.
+    """
+    for name, interface in _streams(source):
+        stated, _ = origins_of(dict(_arguments(interface)))
+        for path in {each.resolve() for each in [*stated, *paths_of(interface)]}:
+            if target in (path, *path.parents):
+                raise ArgumentError(
+                    f"The stream '{name}' is read from '{target}', which cannot be changed in its "
+                    "place meanwhile; leave out in_place=True, so that a copy is appended to."
+                )
 
 
 def _streams(source: Any, path: str = "") -> Iterator[tuple[str, Any]]:

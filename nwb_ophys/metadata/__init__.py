@@ -42,7 +42,7 @@ from nwb_ophys.metadata.links import check_links
 from nwb_ophys.metadata.merging import fill_metadata, merge_description, merge_metadata
 from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.naming import camel_case, with_suffix
-from nwb_ophys.metadata.plausible import possible_number, without_impossible
+from nwb_ophys.metadata.plausible import possible_number, possible_wavelength, without_impossible
 from nwb_ophys.metadata.schema import (
     images_schema,
     imaging_schema,
@@ -105,6 +105,7 @@ __all__ = [
     "parse_datetime",
     "parse_model",
     "possible_number",
+    "possible_wavelength",
     "segmentation_schema",
     "start_reported",
     "trace_entry",

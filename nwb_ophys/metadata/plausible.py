@@ -125,6 +125,11 @@ def _warn(source: str, name: str, value: Any, limits: _Range) -> None:
         )
 
 
+def possible_wavelength(value: Any) -> float | None:
+    """Return a wavelength of light in nm if an instrument can have it; else None."""
+    return float(value) if _WAVELENGTH.has(value) else None
+
+
 def possible_number(value: Any, least: float = 0.0, most: float = 1e15) -> float | None:
     """Return a number of a header if it is above a limit; else None.
 

@@ -64,6 +64,8 @@ def archive_subject(subject: Mapping[str, Any], path: str = _PATH) -> ArchiveSub
             continue
         where, before = f'{path}["{key}"] is {shown(value)}', dict(fields)
         try:
+            if len(str(value)) > _LONGEST:
+                raise ValueError(f"It has more than {_LONGEST} characters.")
             turned = turn(value, fields)
         except ValueError as reason:
             faults.append(f"{where}; write {wanted}. {reason}".rstrip())
@@ -98,6 +100,10 @@ _NOT_STATED = {"", "-", "?", "n/a", "n.a.", "na", "none", "not known", "unknown"
 
 def _is_unknown(value: str) -> bool:
     return value.strip().lower() in _NOT_STATED
+
+
+# The time that a search for numbers in a text takes grows with the square of its length.
+_LONGEST = 500
 
 
 # --- ages -----------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from nwb_ophys.metadata.deepdict import implied_links
 from nwb_ophys.metadata.links import links_of_keys
 from nwb_ophys.opening.texts import read_text
 from nwb_ophys.outside import check_output
+from nwb_ophys.storage.atomic import rename_new
 from nwb_ophys.storage.disk_errors import output_error
 
 
@@ -121,11 +122,18 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
                 f"'{path}' is a folder; give the name of a file, such as metadata.yaml."
             )
         if path.exists() and not overwrite:
-            raise OutputExistsError(f"'{path}' already exists; use overwrite=True to replace it.")
+            raise FileExistsError
         partial.write_text(text, encoding="utf-8")
-        if place.exists():
-            shutil.copymode(place, partial)
-        partial.replace(place)
+        if not overwrite:
+            rename_new(partial, place)
+        else:
+            if place.exists():
+                shutil.copymode(place, partial)
+            partial.replace(place)
+    except FileExistsError as error:  # perhaps made by another process meanwhile
+        raise OutputExistsError(
+            f"'{path}' already exists; use overwrite=True to replace it."
+        ) from error
     except OSError as error:
         if isinstance(error, NwbOphysError):
             raise

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import sys
 import warnings
+from collections.abc import Callable
 from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -24,7 +29,7 @@ def formats() -> dict[str, FormatRow]:
             interface=f"{point.module}:{point.attr}",
             origin=point.dist.name if point.dist is not None else point.value.split(".")[0],
         )
-        for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
+        for point in _points(entry_points, _state_of_path())
     }
     ours = {row.name: row for row in builtin_rows()}
     for name in others.keys() & ours.keys():
@@ -35,6 +40,28 @@ def formats() -> dict[str, FormatRow]:
             stacklevel=2,
         )
     return {name: row for name, row in others.items() if name not in ours} | ours
+
+
+@functools.lru_cache(maxsize=2)
+def _points(read: Callable[..., Any], _state: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the entry points of formats, in order of their names.
+
+    The files of all installed packages are read for them, which takes 10 ms, so that the result
+    is kept until the path changes.
+    """
+    return tuple(sorted(read(group=ENTRY_POINT_GROUP), key=lambda point: point.name))
+
+
+def _state_of_path() -> tuple[Any, ...]:
+    """Return the folders that Python imports from, with the times at which each was changed."""
+    return tuple((place, _time_of_change(place)) for place in sys.path)
+
+
+def _time_of_change(place: str) -> int | None:
+    try:
+        return Path(place).stat().st_mtime_ns
+    except (OSError, ValueError):
+        return None
 
 
 def get_format(name: str) -> FormatRow:

@@ -62,6 +62,11 @@ def replace_target(partial: Path, target: Path, before: Identity) -> None:
         _place_new(partial, target)
     else:
         _place_over(partial, target, before)
+    note_completed(target)
+
+
+def note_completed(target: Path) -> None:
+    """Note that this thread completed a target."""
     _COMPLETED.set(target)
 
 

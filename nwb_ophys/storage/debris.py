@@ -2,7 +2,8 @@
 
 Files of a living process are never touched, since it holds the lock of its target. Of the others,
 only those are removed that have both a name and contents such as a write makes. The former folder
-of a target that was replaced is never removed: it returns to its place if the target is absent.
+of a target that was replaced is never removed: it returns to its place if the target is absent. A
+file whose append in place was killed returns to its state before.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from nwb_ophys.errors import (
 from nwb_ophys.storage.atomic import remove, rename_new
 from nwb_ophys.storage.backends.registry import BACKENDS, backend_of_path
 from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
+from nwb_ophys.storage.in_place import head_of, misfit, restore_target
 from nwb_ophys.storage.locking import Lock, current_holder, stated_target
 from nwb_ophys.storage.threads import to_the_end
 
@@ -67,7 +69,8 @@ def size_of(path: Path) -> int:
 def clear_target(target: Path, lock: Lock) -> None:
     """Remove the debris beside a target whose lock this process holds, and warn that it did.
 
-    Incomplete files with a journal beside them stay, since they may be resumed.
+    Incomplete files with a journal beside them stay, since they may be resumed. A file whose append
+    in place was killed returns to its state before.
 
     Parameters
     ----------
@@ -75,16 +78,23 @@ def clear_target(target: Path, lock: Lock) -> None:
         Links followed.
     lock : Lock
         Held. Its second call does nothing, since the incomplete file is that of this process then.
+
+    Raises
+    ------
+    OutputError
+        If a file whose append in place was killed cannot be restored.
     """
     if lock.is_cleared:
         return
     lock.is_cleared = True
+    is_undone = _undone(target, lock)
     found = [name for name in _beside(lock.names) if name.kind != "lock"]
     resumable = {name.unique for name in found if name.kind == "resume"}
     judged = [_judged(name, target) for name in found if name.unique not in resumable]
     done = [_done(each) for each in judged]
     removed = [each for each in done if each.is_removed]
-    if lock.left_by is None and not removed and not any(each.restored for each in done):
+    is_restored = is_undone or any(each.restored for each in done)
+    if lock.left_by is None and not removed and not is_restored:
         return
     left = "it left no incomplete file"
     if removed:
@@ -92,17 +102,28 @@ def clear_target(target: Path, lock: Lock) -> None:
         left = f"its incomplete file of {size} was removed"
     elif resumable:
         left = "its incomplete file can be resumed"
-    if any(each.restored for each in done):
+    if is_undone:
+        left = "its append in place was undone, and the file is as it was before"
+    elif is_restored:
         left += ", and the former file is in its place again"
     by = lock.left_by
     killed = "killed" if by is None else f"killed (process {by.pid} on '{by.host}')"
     warnings.warn(f"An earlier run was {killed} while it wrote '{target}'; {left}.", stacklevel=2)
 
 
+def _undone(target: Path, lock: Lock) -> bool:
+    """Undo an append in place that was killed, and return whether there was one."""
+    is_there = os.path.lexists(lock.names.undo)
+    if is_there:
+        to_the_end(lambda: restore_target(target, lock.names.undo))
+    return is_there
+
+
 def sweep(lock: Lock) -> None:
     """Remove what an interrupted clean-up of this process left, unless it can be resumed."""
     if not lock.is_held:  # a child after a fork
         return
+    _undone(lock.target, lock)
     found = [name for name in _beside(lock.names) if name.kind != "lock"]
     resumable = {name.unique for name in found if name.kind == "resume"}
     for name in found:
@@ -191,9 +212,19 @@ def _cleaned(names: HiddenNames) -> list[Debris]:
 def _target_of(found: list[HiddenName]) -> Path | None:
     """Return the target, from a hidden name or from the text of the lock."""
     for name in found:
-        stated = name.target or (stated_target(name.path) if name.kind == "lock" else None)
+        stated = name.target or _stated_target(name)
         if stated is not None and name.names.is_of(stated):
             return name.names.folder / stated
+    return None
+
+
+def _stated_target(name: HiddenName) -> str | None:
+    """Return the name of the target in a lock or a journal."""
+    if name.kind == "lock":
+        return stated_target(name.path)
+    with suppress(OSError, ValueError):
+        head = head_of(name.path) if name.kind == "undo" else None
+        return None if head is None else str(head.get("target"))
     return None
 
 
@@ -209,7 +240,11 @@ def _judged(name: HiddenName, target: Path | None) -> Debris:
             return attrs.evolve(judged, restored=target)
         former = "a file" if target is None else f"'{target}'"
         return attrs.evolve(judged, reason=f"it holds the former contents of {former}")
-    if name.kind in ("lock", "resume"):
+    if name.kind == "undo" and name.path == name.names.undo:
+        reason = "the name of its file is not known" if target is None else None
+        reason = reason or misfit(target, name.path)  # type: ignore[arg-type]
+        return attrs.evolve(judged, restored=None if reason else target, reason=reason or "")
+    if name.kind in ("lock", "resume", "undo"):
         ours = name.path.is_file() and not name.path.is_symlink()
     else:
         ours = any(backend.may_be_incomplete(name.path) for backend in BACKENDS.values())
@@ -221,7 +256,9 @@ def _judged(name: HiddenName, target: Path | None) -> Debris:
 def _done(judged: Debris) -> Debris:
     """Remove or restore a file as judged; a refusal of the system is the reason why it stays."""
     try:
-        if judged.restored is not None:
+        if judged.restored is not None and judged.path == HiddenNames.beside(judged.restored).undo:
+            restore_target(judged.restored, judged.path)
+        elif judged.restored is not None:
             rename_new(judged.path, judged.restored)
         elif judged.is_removed:
             remove(judged.path)

@@ -115,6 +115,23 @@ def output_error(error: BaseException, target: Path, written: Path | None = None
     return OutputError(f"'{target}' cannot be written: {' '.join(text.split()).rstrip('.')}.")
 
 
+@contextmanager
+def output_errors(target: Path, written: Path | None = None) -> Iterator[None]:
+    """Name the target and the reason of the system when a file cannot be created or changed.
+
+    Raises
+    ------
+    OutputError
+        See :func:`output_error`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, NwbOphysError):
+            raise
+        raise output_error(error, target, written) from error
+
+
 def longest_name(folder: Path) -> int | None:
     """Return the number of bytes that a name in a folder may have, or None if it is not known."""
     try:
@@ -134,6 +151,10 @@ def _next_step(number: int, target: Path) -> str:
         if limit is None:
             return f" Choose a folder on another file system than that of '{folder}'."
         return f" This process may write files of at most {shown_size(limit)} (ulimit -f)."
+    if number == errno.ESTALE:
+        return f" The server of '{folder}' gave up the file; run the command again."
+    if number == errno.EROFS:
+        return " Choose a folder on a file system that may be written to."
     if number == errno.EIO:
         return f" The disk of '{folder}' may be faulty; choose another folder."
     if number == errno.ENAMETOOLONG:
@@ -182,7 +203,9 @@ def _is_of(error: BaseException, number: int, written: set[Path]) -> bool:
     ]
     if paths:
         return any(written & {path, *path.parents} for path in paths)
-    return number in _OF_WRITING or any(str(path) in str(error) for path in written)
+    # An error while data are stored is of this package already, with that of the system.
+    is_of_output = isinstance(error, OutputError) or number in _OF_WRITING
+    return is_of_output or any(str(path) in str(error) for path in written)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -56,8 +56,9 @@ def _with_context(
     reason = str(error) if is_ours else f"{type(error).__name__}: {error}".removesuffix(": ")
     located = combined_class(kind, type(error))(f"{where}: {what}: {reason}")
     for name in ("errno", "strerror", "filename"):  # callers recognise a full disk by these
-        if isinstance(error, OSError) and isinstance(located, OSError):
-            setattr(located, name, getattr(error, name))
+        value = getattr(error, name, None)
+        if value is not None and isinstance(error, OSError) and isinstance(located, OSError):
+            setattr(located, name, value)  # None would take the place of the message
     return located
 
 

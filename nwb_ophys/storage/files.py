@@ -1,7 +1,8 @@
 """Create, replace and append to a file so that it is either whole or untouched.
 
 Everything is written to a partial file beside the target, which is flushed to the disk and renamed
-over the target at the end. An existing file is appended to in a copy.
+over the target at the end. An existing file is appended to in a copy, or else in its place with a
+journal from which it returns to its state before.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import ArgumentError, NwbOphysError, OutputError, OutputExistsError
+from nwb_ophys.errors import ArgumentError, OutputError, OutputExistsError
 from nwb_ophys.outside import check_output
 from nwb_ophys.storage.atomic import fingerprint, replace_target
 from nwb_ophys.storage.backends.base import Backend
@@ -31,12 +32,14 @@ from nwb_ophys.storage.disk_errors import (
     disk_error,
     disk_errors,
     output_error,
+    output_errors,
     same_folder,
 )
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.hdmf.placeholders import restored_after_write
 from nwb_ophys.storage.hdmf.records import detached_records
 from nwb_ophys.storage.hidden_names import HiddenNames
+from nwb_ophys.storage.in_place import changed_in_place, check_in_place
 from nwb_ophys.storage.locking import locked
 from nwb_ophys.storage.replaceable import reason_to_keep
 from nwb_ophys.storage.resuming import Resumption
@@ -179,7 +182,7 @@ class Target:
     def __init__(
         self,
         path: Path,
-        partial: Path,
+        partial: Path | None,
         storage: Backend,
         how: WriteOptions,
         resumption: Resumption,
@@ -222,12 +225,17 @@ class Target:
         if nwbfile is self.nwbfile:
             yield self._io
             return
+        if self._partial is None:
+            raise OutputError(
+                f"'{self.path}' is appended to in its place; add to the NWBFile read from it, and "
+                "write that."
+            )
         if nwbfile.container_source is not None:
             raise OutputError(
                 f"The NWBFile belongs to the file '{nwbfile.container_source}'; append to that "
                 "file, or copy that file with repack()."
             )
-        with creation_errors(self._partial, self.path):
+        with output_errors(self.path, self._partial):
             io = self._storage.open(self._partial, "w")
         with closed_at_the_end(io, self.path):
             yield io
@@ -257,6 +265,7 @@ def target(path: str | Path, how: WriteOptions) -> Iterator[Target]:
         When overwriting and appending are asked for together, or another backend than that of the
         file that is appended to.
     """
+    check_in_place(in_place=how.in_place, append=how.append, resume=how.resume)
     if how.overwrite and how.append:
         raise ArgumentError(
             "overwrite=True and append=True are given; choose overwrite or append, not both."
@@ -278,6 +287,10 @@ def _written(path: str | Path, place: Path, how: WriteOptions) -> Iterator[Targe
     resumption = Resumption(
         place, storage, is_wanted=how.resume, sources=how.source_facts, appended=appended
     )
+    if how.in_place and stored is not None:
+        with _written_in_place(path, place, storage, how, resumption) as offered:
+            yield offered
+        return
     with replacing(place, storage, resumption) as partial:
         if stored is None:
             offered = Target(place, partial, storage, how, resumption)
@@ -290,8 +303,31 @@ def _written(path: str | Path, place: Path, how: WriteOptions) -> Iterator[Targe
                 offered = Target(place, partial, storage, how, resumption, io)
                 offered.nwbfile = _read(io, path)
                 yield offered
-        if not offered.is_written:
-            raise OutputError(f"Nothing was written to '{path}'; call write() of the target.")
+        _check_written(offered, path)
+
+
+@contextmanager
+def _written_in_place(
+    path: str | Path, place: Path, storage: Backend, how: WriteOptions, resumption: Resumption
+) -> Iterator[Target]:
+    """Offer a file that is appended to in its place, and is as it was before after any error."""
+    with (
+        changed_in_place(place) as guard,
+        blosc_without_lock(),
+        disk_errors(place),
+        same_folder(place),
+    ):
+        with closed_at_the_end(_opened(storage, place, path, guard), place) as io:
+            offered = Target(place, None, storage, how, resumption, io)
+            offered.nwbfile = _read(io, path)
+            yield offered
+        _check_written(offered, path)
+    resumption.remove_earlier()
+
+
+def _check_written(offered: Target, path: str | Path) -> None:
+    if not offered.is_written:
+        raise OutputError(f"Nothing was written to '{path}'; call write() of the target.")
 
 
 def _with_backend(how: WriteOptions, path: Path, stored: Backend | None) -> WriteOptions:
@@ -383,9 +419,11 @@ def append_to_nwbfile(
     return place.path
 
 
-def _opened(storage: Backend, copy: Path, path: str | Path) -> Any:
+def _opened(storage: Backend, copy: Path, path: str | Path, guard: Any = None) -> Any:
     try:
-        return storage.open(copy, "r+")
+        return storage.open(copy, "r+", guard=guard)
+    except OutputError:
+        raise
     except Exception as error:  # whatever the backend finds wrong with a file
         reason = str(error).replace(str(copy), str(path))
         raise OutputError(f"'{path}' cannot be read as an NWB file: {reason}") from error
@@ -426,30 +464,9 @@ def replacing(target: Path, storage: Backend, resumption: Resumption) -> Iterato
         with blosc_without_lock(), disk_errors(target, partial), same_folder(target):
             yield partial
         complete = resumption.complete_file(partial)
-        try:
+        with output_errors(target, partial):
             flush(complete)
             replace_target(complete, target, before)
-        except OSError as error:
-            if isinstance(error, NwbOphysError):
-                raise
-            raise output_error(error, target, partial) from error
-
-
-@contextmanager
-def creation_errors(partial: Path, target: Path) -> Iterator[None]:
-    """Name the target and the reason of the system when a partial file cannot be created.
-
-    Raises
-    ------
-    OutputError
-        When the folder does not allow a new file.
-    """
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, NwbOphysError):
-            raise
-        raise output_error(error, target, partial) from error
 
 
 @contextmanager

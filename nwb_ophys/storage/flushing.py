@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from nwb_ophys.storage.threads import Flag, Workers
@@ -35,6 +36,16 @@ def flush(path: Path) -> None:
         for _ in files:
             workers.next_done()
         workers.close()
+
+
+def flush_names(folder: Path) -> None:
+    """Put the names in a folder on the disk, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _flush_file(file: Path) -> None:

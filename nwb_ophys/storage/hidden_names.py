@@ -18,7 +18,8 @@ _MOST_CHARACTERS = 40
 
 _PATTERN = re.compile(
     r"(?P<stem>\.(?P<start>.{1,40})\.(?P<digits>[0-9a-f]{8}))"
-    r"(?:\.lock|\.(?P<unique>[0-9a-f]{8})\.(?P<kind>partial|replaced|resume)\b.*)",
+    r"(?:\.(?P<single>lock|undo(?:\.new)?)"
+    r"|\.(?P<unique>[0-9a-f]{8})\.(?P<kind>partial|replaced|resume)\b.*)",
     re.DOTALL,
 )
 
@@ -53,6 +54,11 @@ class HiddenNames:
         """Path of the file that a process locks while it writes the target."""
         return self.folder / f"{self.stem}.lock"
 
+    @property
+    def undo(self) -> Path:
+        """Path of the journal from which the target returns to its state before an append."""
+        return self.folder / f"{self.stem}.undo"
+
     def partial(self, suffix: str) -> Path:
         """Return a new path for an incomplete file; pynwb warns of other suffixes than its own."""
         return self.folder / f"{self.stem}.{uuid.uuid4().hex[:8]}.partial{suffix}"
@@ -76,8 +82,8 @@ class HiddenName:
     names : HiddenNames
         Names beside the target.
     unique : str or None
-        Digits that the files of one write share; None for a lock.
-    kind : {"lock", "partial", "replaced", "resume"}
+        Digits that the files of one write share; None for a lock, and for a journal of an append.
+    kind : {"lock", "undo", "partial", "replaced", "resume"}
     target : str or None
         Name of the target, unless it is too long to follow from the hidden name.
     """
@@ -102,6 +108,6 @@ class HiddenName:
             path=path,
             names=HiddenNames(path.parent, match["stem"]),
             unique=match["unique"],
-            kind=match["kind"] or "lock",
+            kind=match["kind"] or match["single"].removesuffix(".new"),
             target=start if is_whole else None,
         )

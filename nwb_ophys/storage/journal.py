@@ -24,6 +24,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from nwb_ophys.storage.flushing import flush_names
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hashes import DIGEST_BYTES, BlockDigests
 from nwb_ophys.storage.undo import undo_number
@@ -229,7 +230,7 @@ class JournalFile:
         """Begin a new journal with its first commit."""
         self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self.append({"format": FORMAT, **header}, first)
-        _flush_names(self.path.parent)
+        flush_names(self.path.parent)
 
     def continue_from(self, length: int) -> None:
         """Continue an earlier journal after its first bytes; the rest is torn."""
@@ -320,16 +321,6 @@ class Journal:
             total += num_bytes
             done += num_bytes * counts.get(location, 0) // max(num_chunks, 1)
         return done, total
-
-
-def _flush_names(folder: Path) -> None:
-    """Put the names in a folder on the disk, where the system can."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _lines(path: Path) -> Iterator[tuple[Mapping[str, Any], int]]:

@@ -26,6 +26,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import OutputBusyError, OutputError
+from nwb_ophys.storage.disk_errors import disk_error
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.threads import to_the_end
 
@@ -143,6 +144,11 @@ class Lock:
         self._thread = threading.get_ident()
 
     @property
+    def target(self) -> Path:
+        """Path of the target."""
+        return self._place
+
+    @property
     def is_held(self) -> bool:
         """True while this process holds the lock."""
         return self._file is not None
@@ -194,9 +200,9 @@ class Lock:
         try:
             return _opened(self.path)
         except OSError as error:
-            raise OutputError(
-                f"'{self._place}' cannot be written: {error.strerror or error}."
-            ) from error
+            if error.errno is not None:
+                raise disk_error(error.errno, Path(self._place)) from error
+            raise OutputError(f"'{self._place}' cannot be written: {error}.") from error
 
     def _state_holder(self) -> None:
         assert self._file is not None

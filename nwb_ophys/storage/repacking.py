@@ -28,9 +28,9 @@ from nwb_ophys.storage.backends.registry import (
 )
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.completeness import check_sources
-from nwb_ophys.storage.disk_errors import disk_errors
+from nwb_ophys.storage.disk_errors import disk_errors, output_errors
 from nwb_ophys.storage.encoding import num_bytes
-from nwb_ophys.storage.files import closed_at_the_end, creation_errors, replacing, reserved
+from nwb_ophys.storage.files import closed_at_the_end, replacing, reserved
 from nwb_ophys.storage.hdmf.internals import root_of
 from nwb_ophys.storage.identity import file_facts
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
@@ -38,7 +38,6 @@ from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.storage.record import CopyRecorder, Provenance
 from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
-from nwb_ophys.storage.space import check_space
 from nwb_ophys.storage.write import WriteOptions, fill_planned, filled_at_the_end
 
 
@@ -142,11 +141,10 @@ def _copy(
             recorder.create(file, hashes)
         return
     declared = {each.location: storage.declare(each.configuration, each.given) for each in planned}
-    with creation_errors(partial, target):
+    with output_errors(target, partial):
         created = storage.create(partial)
     with closed_at_the_end(created, target) as file:
-        if options.space_check:
-            check_space(target, planned, storage, file)
+        options.check_space(target, planned, storage, file)
         recorder = _recorder(storage, file, read, storage)
         storage.copy_except(root_of(read), file, declared)
         recorder.create(file, fill_planned(planned, storage, file, options, budget, resumption))
@@ -169,7 +167,7 @@ def _export(
     resumption: Resumption,
 ) -> None:
     """Read a file with hdmf as objects, and write them with a backend."""
-    with creation_errors(partial, target):
+    with output_errors(target, partial):
         created = storage.open(partial, "w", manager=read.manager)
     with (
         closed_at_the_end(created, target) as io,

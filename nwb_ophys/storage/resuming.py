@@ -218,7 +218,12 @@ class Resumption:
             remove(own)
         if own != partial:
             remove(partial)
-        for each in self._earlier if error is None else ():
+        if error is None:
+            self.remove_earlier()
+
+    def remove_earlier(self) -> None:
+        """Remove the incomplete files of earlier runs that this run made useless."""
+        for each in self._earlier:
             each.remove()
 
     def _say_kept(self, error: BaseException | None) -> None:
@@ -248,6 +253,8 @@ class Resumption:
         is_written : callable
             Return whether a dataset is in the file already.
         """
+        if self._partial is None:  # a file that is appended to in its place
+            return False
         is_long = sum(each.configuration.num_bytes for each in planned) >= LEAST_BYTES
         if not (is_long or self._is_wanted):
             return False

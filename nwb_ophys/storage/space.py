@@ -16,6 +16,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from nwb_ophys.errors import DiskError, shown_size
 from nwb_ophys.storage.backends.base import Backend
@@ -38,12 +39,19 @@ _SHARE_OF_PIECES = 0.01
 _SMALLEST_PIECE = 1 << 16
 # The pieces may compress better than the rest.
 _MARGIN = 1.05
+# Metadata that an append changes, and with them what lies close to them.
+_LARGEST_JOURNAL = 4 << 20
 # File systems on which a copy may share the blocks of the original.
 _SHARING = {"bcachefs", "btrfs", "cifs", "nfs4", "ocfs2", "overlay", "smb3", "xfs", "zfs"}
 
 
 def check_space(
-    target: Path, planned: Sequence[PlannedDataset], storage: Backend, root: Any
+    target: Path,
+    planned: Sequence[PlannedDataset],
+    storage: Backend,
+    root: Any,
+    *,
+    in_place: bool = False,
 ) -> None:
     """Check that planned datasets fit on the disk.
 
@@ -55,6 +63,8 @@ def check_space(
     storage : Backend
     root : object
         Open root group of the file.
+    in_place : bool
+        Whether the file is changed in its place, with a journal that takes space too.
 
     Raises
     ------
@@ -69,6 +79,8 @@ def check_space(
     is_folder = storage.single_file(root) is None
     needs = [_Need(each, storage, is_folder) for each in planned]
     needed = sum(need.most for need in needs)
+    if in_place:
+        needed += min(size_of(target), _LARGEST_JOURNAL)
     for need in sorted(needs, key=lambda need: need.most, reverse=True):
         if needed <= free:
             return
@@ -92,7 +104,8 @@ def check_copy(target: Path) -> None:
     """
     free, size = free_space(target.parent), size_of(target)
     if free is not None and size > free and not _may_share_blocks(target.parent):
-        raise _too_small(target, f"is appended to in a copy of {shown_size(size)}", free)
+        need = f"is appended to in a copy of {shown_size(size)}"
+        raise _too_small(target, need, free, "append with in_place=True (--in-place)")
 
 
 def free_space(folder: Path) -> int | None:
@@ -104,10 +117,12 @@ def free_space(folder: Path) -> int | None:
     return usage.free if usage.total else None  # some file systems state no numbers
 
 
-def _too_small(target: Path, need: str, free: int) -> DiskError:
+def _too_small(
+    target: Path, need: str, free: int, remedy: str = "choose a folder on another disk"
+) -> DiskError:
     return DiskError(
         f"'{target}' {need}, but the file system of '{target.parent}' has {shown_size(free)} free. "
-        "Free some space, choose a folder on another disk, or use space_check=False "
+        f"Free some space, {remedy}, or use space_check=False "
         "(--no-space-check) to write all the same.",
         errno.ENOSPC,
         os.strerror(errno.ENOSPC),
@@ -161,7 +176,7 @@ class _Need:
         for piece in self._pieces():
             with while_reading(self.planned, piece):
                 values = source.read(piece)
-            is_absent = (source.is_sparse or source.skips_zeros) and not np.any(values)
+            is_absent = (source.is_sparse or source.skips_zeros) and not _has_any(values)
             size = 0 if is_absent else self.storage.encoded_size(configuration, values)
             shares.append(size / (num_values(piece) * source.dtype.itemsize))
         return self._stored(float(np.mean(shares)) * _MARGIN)
@@ -202,3 +217,8 @@ def _may_share_blocks(folder: Path) -> bool:
     place = folder.resolve()
     mounted = next((each for each in (place, *place.parents) if each in kinds), None)
     return mounted is not None and kinds[mounted] in _SHARING
+
+
+def _has_any(values: NDArray[Any]) -> bool:
+    """Return whether a value is not zero; records have no truth in NumPy, but bytes."""
+    return bool(np.any(values.view("u1") if values.dtype.names else values))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -81,6 +82,9 @@ class WriteOptions:
     space_check : bool
         Whether the space that the datasets need is compared with the free space before they are
         written.
+    in_place : bool
+        Whether a file is appended to in its place, with a journal that undoes it after an error,
+        instead of in a copy.
 
     Raises
     ------
@@ -101,12 +105,26 @@ class WriteOptions:
     resume: bool = False
     source_facts: Callable[[], Mapping[str, str]] | None = None
     space_check: bool = True
+    in_place: bool = False
 
     @contextmanager
     def reporting(self) -> Iterator[ProgressCallback | None]:
         """Give the function that reports progress; a bar is closed when the block ends."""
         with ProgressBar() as bar:
             yield self.progress if callable(self.progress) else bar if self.progress else None
+
+    def check_space(
+        self, target: Path, planned: list[PlannedDataset], storage: Backend, root: Any
+    ) -> None:
+        """Check that planned datasets fit on the disk, unless that is not wanted.
+
+        Raises
+        ------
+        DiskError, SourceError
+            See :func:`nwb_ophys.storage.space.check_space`.
+        """
+        if self.space_check:
+            check_space(target, planned, storage, root, in_place=self.in_place)
 
     @property
     def num_workers(self) -> int:
@@ -177,8 +195,7 @@ def filled_at_the_end(
         given.update((name, each.data) for name, each in dataset_builders(root))
         is_new = not resumption.adopts(planned, root, io.get_written)
         if is_new:
-            if options.space_check:
-                check_space(resumption.target, planned, storage, root_of(io))
+            options.check_space(resumption.target, planned, storage, root_of(io))
             _declare(root, planned, storage, io.get_written, configuration.compression)
         else:  # these stay as the earlier run wrote them
             for name in VOLATILE:

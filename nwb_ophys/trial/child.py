@@ -32,6 +32,7 @@ _MOST_PART_BYTES = 64_000_000
 _MOST_NUMBER_BYTES = 1_000_000
 _MOST_REFERENCES = 100_000
 _MEMORY_BYTES = 2_000_000_000
+_DEEPEST = 210  # levels of groups; a file with more is refused when it is searched for links
 # Filters whose codecs end with an error on damaged data: gzip, shuffle, fletcher32, bzip2, LZF,
 # Blosc, LZ4 and Zstandard. Others, such as bitshuffle and szip, may crash on any chunk.
 _STURDY = frozenset({1, 2, 3, 307, 32000, 32001, 32004, 32015})
@@ -86,9 +87,9 @@ def walk(path: str, progress: Progress) -> list[str]:
     lost: list[str] = []
     with suppress(Exception), h5py.File(path, "r") as file:
         seen: set[Any] = set()
-        pending: collections.deque[Any] = collections.deque([file["/"]])
+        pending: collections.deque[tuple[Any, int]] = collections.deque([(file["/"], 0)])
         while pending and not progress.is_enough:
-            found = pending.popleft()
+            found, depth = pending.popleft()
             with suppress(Exception):
                 key = _address(found)
                 if key in seen:
@@ -99,8 +100,8 @@ def walk(path: str, progress: Progress) -> list[str]:
             with suppress(Exception):
                 if isinstance(found, h5py.Dataset):
                     _touch_dataset(found, progress)
-                elif isinstance(found, h5py.Group):
-                    pending += _children(found, progress, lost)
+                elif isinstance(found, h5py.Group) and depth < _DEEPEST:
+                    pending += ((child, depth + 1) for child in _children(found, progress, lost))
     return lost
 
 

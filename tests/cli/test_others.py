@@ -215,6 +215,25 @@ def test_demo_never_replaces_files_of_a_user(run, tmp_path, name):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("step", ["write_scanimage", "write_suite2p", "open_recording"])
+def test_a_demo_that_fails_leaves_the_former_one(run, tmp_path, monkeypatch, step):
+    """Fault: the former raw files were deleted before the new ones were written."""
+    from nwb_ophys.cli import demo_recording
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    assert run("demo", tmp_path).code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with monkeypatch.context() as patch:
+        patch.setattr(demo_recording, step, fail)
+        assert run("demo", tmp_path, "--overwrite").is_mistake("No space left on device")
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert after == before
+    assert run("demo", tmp_path, "--overwrite").code == 0
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(before)
+
+
 def test_an_interrupted_demo_leaves_nothing(run, tmp_path, monkeypatch):
     from nwb_ophys.cli import demo_recording
 

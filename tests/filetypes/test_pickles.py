@@ -190,6 +190,25 @@ def _endless() -> list[Any]:
     return content
 
 
+def _copies(function: bytes, argument: Any, number: int) -> bytes:
+    """Return a pickle that gives one argument to a function many times."""
+    given = pickle.dumps(argument, 2)[2:-1]
+    once = function + b"p9\n0" + given + b"\x85p8\n0"
+    return b"\x80\x02" + once + b"(" + b"h\x09h\x08R" * number + b"l."
+
+
+def _arrays(num_bytes: int, number: int) -> bytes:
+    """Return a pickle of many arrays that share the bytes of their content."""
+    one = pickle.dumps(np.zeros(num_bytes, "u1").tobytes(), 3)[2:-1]
+    kept = one + b"p8\n0"
+    dtype = b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xff"
+    dtype += b"J\xff\xff\xff\xffK\x00tbp7\n0"
+    make = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR"
+    size = b"J" + num_bytes.to_bytes(4, "little")
+    array = make + b"(K\x01(" + size + b"tg7\nI00\ng8\ntb"
+    return b"\x80\x03" + kept + dtype + b"(" + array * number + b"l."
+
+
 UNBOUNDED = {
     "shared lists": pickle.dumps(_bomb(60)),
     "itself": pickle.dumps(_endless()),
@@ -203,6 +222,18 @@ UNBOUNDED = {
     "text of shared lists": pickle.dumps(_Call(str, _bomb(60))),
     "persistent": b"\x80\x02X\x01\x00\x00\x00aQ.",
     "extension": b"\x80\x02\x82\x01.",
+    "long range": pickle.dumps(_Call(list, range(10**6))),
+    "many ranges": pickle.dumps([_Call(list, range(9_999)) for _ in range(1_000)]),
+    "copies of a text as bytes": _copies(b"c_codecs\nencode\n", "a" * 1_000, 20_000),
+    "copies of a text as a path": _copies(b"cpathlib\nPosixPath\n", "a" * 1_000, 20_000),
+    "copies of a list": _copies(b"cbuiltins\ntuple\n", [1] * 5_000, 300),
+    "arrays of one content": _arrays(200_000, 100),
+    "many containers": b"\x80\x02(" + b"]" * 400_000 + b"l.",
+    "nested lists": b"\x80\x02" + b"]" * 5_000 + b"a" * 4_999 + b".",
+    "nested tuples": b"\x80\x02)" + b"\x85" * 5_000 + b".",
+    "integers of one remainder": pickle.dumps({n * (2**61 - 1) << 8 for n in range(1_100)}),
+    "integers of many digits": b"(" + b"L18446744073709551616000L\n" * 1_100 + b"l.",
+    "an integer of a text": b"c__builtin__\nint\n(V" + b"9" * 30 + b"\ntR.",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,44 @@ def recording() -> SimulatedRecording:
     return simulate_recording(num_samples=40, num_rows=24, num_columns=34, num_cells=3)
 
 
-@pytest.fixture(params=sorted(formats()))
-def sample(request: pytest.FixtureRequest, tmp_path: Path, recording: SimulatedRecording) -> Sample:
-    return sample_of(request.param, tmp_path, recording)
+ROWS = formats()
+
+
+@pytest.fixture(scope="session")
+def written_samples() -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Folder and source arguments of the samples that tests have copied, by format."""
+    return {}
+
+
+@pytest.fixture(params=sorted(ROWS))
+def sample(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    recording: SimulatedRecording,
+    written_samples: dict[str, tuple[Path, dict[str, Any]]],
+) -> Sample:
+    """Copy of the sample of each format, which the test may change."""
+    row = ROWS[request.param]
+    if row.name not in written_samples:
+        folder = tmp_path_factory.mktemp("sample")
+        written_samples[row.name] = folder, write_sample(row, folder, recording)
+    folder, source = written_samples[row.name]
+    copied = shutil.copytree(folder, tmp_path / "source", symlinks=True)
+    moved = {name: _moved(value, folder, copied) for name, value in source.items()}
+    return Sample(row, row.load(), moved, recording)
+
+
+def _moved(value: Any, folder: Path, copied: Path) -> Any:
+    """Return a source argument with its paths in the copy."""
+    if isinstance(value, list):
+        return [_moved(each, folder, copied) for each in value]
+    return copied / value.relative_to(folder) if isinstance(value, Path) else value
 
 
 def sample_of(name: str, tmp_path: Path, recording: SimulatedRecording) -> Sample:
     """Write the sample of a format into a folder of its own."""
-    row = formats()[name]
+    row = ROWS[name]
     folder = tmp_path / "source"
     folder.mkdir()
     return Sample(row, row.load(), write_sample(row, folder, recording), recording)

@@ -328,6 +328,22 @@ def test_the_start_is_asked_for_in_the_document(tmp_path, recording):
     assert "\n  session_start_time: null  # Start of the session" in document
 
 
+def test_a_text_that_appears_meanwhile_is_not_replaced(tmp_path, monkeypatch):
+    """Fault: two processes that made the same file lost the edits of one."""
+    path = tmp_path / "a.yaml"
+    write = Path.write_text
+
+    def write_late(self, text, **options):
+        write(path, "mine")
+        return write(self, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", write_late)
+    with pytest.raises(OutputExistsError, match="already exists; use overwrite=True"):
+        write_text(path, "theirs")
+    assert path.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_text_that_cannot_be_written_is_named(tmp_path):
     path = tmp_path / "absent" / "a.yaml"
     with pytest.raises(OutputError, match=r"a\.yaml' cannot be written: No such file or directory"):

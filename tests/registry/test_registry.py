@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 import textwrap
 from importlib.metadata import EntryPoint
@@ -77,6 +78,27 @@ def holograph(tmp_path: Path) -> Path:
     path = tmp_path / "recording.holo"
     path.write_text("holo 5 3 4")
     return path
+
+
+def test_a_package_that_is_installed_meanwhile_is_found(tmp_path, monkeypatch):
+    site = tmp_path / "installed"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+    assert "holograph" not in formats()
+    info = site / "holo_rig-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: holo-rig\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[nwb_ophys.formats]\nholograph = holo_rig:Reader\n")
+    assert formats()["holograph"].origin == "holo-rig"
+    shutil.rmtree(info)
+    assert "holograph" not in formats()
+
+
+def test_the_installed_packages_are_read_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr(rows, "entry_points", lambda group: calls.append(group) or ())
+    assert formats() == formats()
+    assert calls == ["nwb_ophys.formats"]
 
 
 # --- our own ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import attrs
 import h5py
 import numpy as np
 import pytest
@@ -29,7 +30,8 @@ resource = pytest.importorskip("resource")
 
 MOVIE = np.random.default_rng(0).integers(0, 60_000, (40, 32, 32)).astype("u2")
 SUFFIX = {"hdf5": ".nwb", "zarr": ".nwb.zarr"}
-ACTS = ("new", "overwrite", "append", "repack")
+ACTS = ("new", "overwrite", "append", "append in place", "repack")
+OF_A_FILE = ("overwrite", "append", "append in place")
 INNARDS = ("H5FD", "errno", "0x", "buf =", "refcount", "ref count")
 
 
@@ -56,7 +58,11 @@ def new_file(**data):
 
 
 def _do(act, target, backend, source, options=None):
-    if act == "append":
+    if act == "append in place":
+        append_to_nwbfile(
+            target, _add, options=attrs.evolve(options or WriteOptions(), in_place=True)
+        )
+    elif act == "append":
         append_to_nwbfile(target, _add, options=options)
     elif act == "repack":
         check = options is None or options.space_check
@@ -65,6 +71,10 @@ def _do(act, target, backend, source, options=None):
         overwrite = act == "overwrite"
         nwbfile = new_file(**_data())
         create_nwbfile(nwbfile, target, backend=backend, overwrite=overwrite, options=options)
+
+
+def _rounds(act):
+    return rounds(10 if act != "append in place" else 4, 60)
 
 
 def _files(folder):
@@ -100,12 +110,12 @@ def test_a_write_stopped_at_any_size_is_one_plain_error_and_leaves_nothing(tmp_p
     folder = tmp_path / "out"
     folder.mkdir()
     target = folder / f"session{SUFFIX[backend]}"
-    if act in ("overwrite", "append"):
+    if act in OF_A_FILE:
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
     before, num_open = _files(folder), _num_open()
     most = _largest(source) * 9 // 10  # a repacked file may be a little smaller
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for size in np.geomspace(200, most, rounds(10, 60)).astype(int):
+    for size in np.geomspace(200, most, _rounds(act)).astype(int):
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), limits[1]))
         try:
             with pytest.raises(DiskError) as caught:
@@ -145,13 +155,13 @@ def test_a_disk_that_gets_full_anywhere_is_one_plain_error(tmp_path, small_disk,
     folder = small_disk / "out"
     folder.mkdir()
     target, ballast = folder / f"session{SUFFIX[backend]}", small_disk / "ballast"
-    if act in ("overwrite", "append"):
+    if act in OF_A_FILE:
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
     before, num_open = _files(folder), _num_open()
     unchecked = WriteOptions(space_check=False)
     space, most = shutil.disk_usage(folder).free, _total(source) * 8 // 10
     try:
-        for left in np.geomspace(4_096, most, rounds(10, 60)).astype(int):
+        for left in np.geomspace(4_096, most, _rounds(act)).astype(int):
             ballast.write_bytes(bytes(space - int(left) // 4_096 * 4_096))
             with pytest.raises(DiskError) as caught:
                 _do(act, target, backend, source, unchecked)

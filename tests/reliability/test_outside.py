@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 import pytest
 
+from nwb_ophys import Hdf5ImagingInterface
 from nwb_ophys.errors import (
     CorruptSourceError,
     NwbOphysError,
@@ -757,6 +758,14 @@ def test_a_chunk_without_a_file_is_not_zeros(tmp_path, index):
     refused(store, CorruptSourceError, f"{DATA}' lacks 1 of {len(chunks)} chunks, positions")
 
 
+def test_a_folder_in_place_of_a_chunk_is_not_zeros(tmp_path):
+    store = _store(tmp_path / "recording/session.nwb.zarr")
+    chunks = _chunks(store)
+    chunks[1].unlink()
+    chunks[1].mkdir()
+    refused(store, CorruptSourceError, f"{DATA}' lacks 1 of {len(chunks)} chunks, positions")
+
+
 @pytest.mark.parametrize("name", ["C", "max_proj", "Y_fm_chk"])
 def test_a_chunk_of_minian_without_a_file_is_not_zeros(tmp_path, simulated, name):
     kind = "minian-movie" if name == "Y_fm_chk" else "minian"
@@ -903,3 +912,47 @@ def test_commands_name_their_own_flag(tmp_path):
     with h5py.File(output) as file:
         assert not file["more"].external
         assert np.all(file["more"][:] == SECRET)
+
+
+# --- damage that ends a search for links --------------------------------------------------------
+
+
+def _damage(path: Path, name: str) -> None:
+    """Overwrite the header of an object, so that HDF5 cannot open it."""
+    with h5py.File(path) as file:
+        address = h5py.h5o.get_info(file[name].id).addr
+    content = bytearray(path.read_bytes())
+    content[address : address + 4] = b"\xff" * 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("case", ["external link", "raw file", "virtual dataset"])
+@pytest.mark.parametrize("kind", ["dataset", "group"])
+def test_a_damaged_object_hides_no_name_of_a_file(tmp_path, case, kind):
+    """Fault: the search for names ended at it, so that HDF5 followed all that come after it."""
+    place = Place(tmp_path)
+    {
+        "external link": external_link("../private/secret.h5"),
+        "raw file": raw_file("../private/secret.raw"),
+        "virtual dataset": virtual("../private/secret.h5"),
+    }[case](place)
+    with h5py.File(place.file, "a") as file:
+        if kind == "dataset":
+            file["a"] = np.arange(10)
+        else:
+            file["a/b"] = np.arange(10)
+    _damage(place.file, "a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with in_time(), pytest.raises(OutsideFolderError, match="outside of the folder"):
+            Hdf5ImagingInterface(place.file, sampling_frequency=30.0)
+
+
+def test_groups_nested_without_end_are_refused(tmp_path):
+    path = tmp_path / "deep.h5"
+    with h5py.File(path, "w") as file:
+        file["mov"] = MOVIE
+        group = file
+        for _ in range(1_000):
+            group = group.create_group("a")
+    refused(path, CorruptSourceError, r"deep\.h5' is not read: its groups are nested deeper than")

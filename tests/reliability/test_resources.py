@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import gc
 import multiprocessing
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner
+from hdmf.data_utils import GenericDataChunkIterator
+from pynwb import NWBFile, TimeSeries
 
-from nwb_ophys import NumpyImagingInterface, OphysConverter
+from nwb_ophys import NumpyImagingInterface, OphysConverter, write_nwbfile
 from nwb_ophys.cli.app import app
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import OutputBusyError, SourceError
 from nwb_ophys.registry import formats
+from nwb_ophys.storage import append_to_nwbfile
 from nwb_ophys.testing import simulate_recording
 from nwb_ophys.testing.samples import write_sample
 
@@ -164,6 +171,103 @@ def test_a_process_converts_after_a_fork(tmp_path):
         process.join(60)
         assert process.exitcode == 0
         _check(path, tmp_path / f"{index}.nwb")
+
+
+class _Slow(GenericDataChunkIterator):
+    """A movie of which every block takes a moment to read."""
+
+    def __init__(self, started: threading.Event) -> None:
+        self.started = started
+        super().__init__(buffer_shape=(1, 12, 10), chunk_shape=(1, 12, 10))
+
+    def _get_data(self, selection: Any) -> np.ndarray:
+        self.started.set()
+        time.sleep(0.05)
+        return np.full([each.stop - each.start for each in selection], 7, "u2")
+
+    def _get_maxshape(self) -> tuple[int, ...]:
+        return (40, 12, 10)
+
+    def _get_dtype(self) -> np.dtype:
+        return np.dtype("u2")
+
+
+def _write_slowly(target: Path, started: threading.Event) -> None:
+    start = datetime.datetime(2024, 5, 17, 12, tzinfo=datetime.timezone.utc)
+    nwbfile = NWBFile(session_description="d", identifier="i", session_start_time=start)
+    nwbfile.add_acquisition(TimeSeries(name="a", data=_Slow(started), unit="a", rate=1.0))
+    write_nwbfile(nwbfile, target, workers=2)
+
+
+def _refused(path: Path, target: Path) -> None:
+    with pytest.raises(OutputBusyError):
+        _convert(path, target)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+def test_a_process_forked_while_a_thread_writes(tmp_path, backend):
+    """The child neither waits for locks of the thread nor takes its target."""
+    path, started = _movie(tmp_path), threading.Event()
+    target = tmp_path / f"slow.nwb{'.zarr' if backend == 'zarr' else ''}"
+    context = multiprocessing.get_context("fork")
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(_write_slowly, target, started)
+        assert started.wait(30)
+        work = [(_convert, tmp_path / "forked.nwb"), (_refused, target)]
+        processes = [context.Process(target=act, args=(path, place)) for act, place in work]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(60)
+            is_alive = process.is_alive()
+            process.kill()
+            assert not is_alive
+            assert process.exitcode == 0
+        writing.result(60)
+    _check(path, tmp_path / "forked.nwb")
+    if backend == "hdf5":
+        with h5py.File(target) as file:
+            assert (file["acquisition/a/data"][()] == 7).all()
+    left = {each.name for each in tmp_path.iterdir()}
+    assert left == {path.name, target.name, "forked.nwb"}
+
+
+def test_of_two_threads_with_one_target_one_is_refused(tmp_path):
+    path, target, started = _movie(tmp_path), tmp_path / "slow.nwb", threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(_write_slowly, target, started)
+        assert started.wait(30)
+        _refused(path, target)
+        _convert(path, tmp_path / "other.nwb")
+        writing.result(60)
+    _check(path, tmp_path / "other.nwb")
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, "slow.nwb", "other.nwb"}
+
+
+def test_threads_append_to_one_file_one_after_the_other(tmp_path):
+    path, target = _movie(tmp_path), tmp_path / "a.nwb"
+    _convert(path, target)
+
+    def append(number: int) -> bool:
+        def add(nwbfile: NWBFile) -> None:
+            series = TimeSeries(name=f"s{number}", data=np.arange(9), unit="a", rate=1.0)
+            nwbfile.add_acquisition(series)
+
+        try:
+            append_to_nwbfile(target, add)
+        except OutputBusyError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        added = list(pool.map(append, range(4)))
+    with h5py.File(target) as file:
+        found = [f"s{number}" in file["acquisition"] for number in range(4)]
+    assert found == added
+    assert any(added)
+    _check(path, target)
 
 
 _SCRIPT = """

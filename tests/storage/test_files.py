@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 import stat
 from pathlib import Path
 
@@ -353,6 +354,46 @@ def _store_with_link(path):
     (path / "raw").symlink_to(path.parent / "elsewhere")
 
 
+def _store_with_a_number(path):
+    """Write a store with a file that has the name of a chunk, where no array is."""
+    create_nwbfile(new_file(a=VALUES), path, backend="zarr")
+    (path / "acquisition" / "20240517").write_text("notes of the day")
+
+
+def _checkout(path):
+    create_nwbfile(new_file(a=VALUES), path, backend="zarr")
+    (path / ".git" / "objects").mkdir(parents=True)
+    (path / ".git" / "HEAD").write_text("ref: refs/heads/main")
+
+
+def _with_a_hidden_file(path):
+    path.mkdir()
+    (path / ".keep").write_text("")
+
+
+def _with_an_nwb_file(path):
+    path.mkdir()
+    create_nwbfile(new_file(a=VALUES), path / "a.nwb")
+
+
+def _link_to_a_folder(path):
+    (path.parent / "elsewhere").mkdir()
+    (path.parent / "elsewhere" / "a.txt").write_text("mine")
+    path.symlink_to(path.parent / "elsewhere")
+
+
+def _link_to_a_text(path):
+    (path.parent / "a.txt").write_text("mine")
+    path.symlink_to(path.parent / "a.txt")
+
+
+def _socket(path):
+    folder = os.open(path.parent, os.O_RDONLY)  # names of sockets are short
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(f"/proc/self/fd/{folder}/{path.name}")
+    os.close(folder)
+
+
 def _fifo(path):
     os.mkfifo(path)
 
@@ -366,6 +407,13 @@ NOT_NWB = {
     "a Zarr movie": (_as_store, "a Zarr folder whose root states nothing of NWB"),
     "raw files in a store": (_store_with_raw_files, "also holds 'acquisition/raw.tif'"),
     "a link in a store": (_store_with_link, "also holds 'raw'"),
+    "a file with the name of a chunk": (_store_with_a_number, "also holds 'acquisition/20240517'"),
+    "a checkout": (_checkout, "also holds '.git/HEAD'"),
+    "a hidden file": (_with_a_hidden_file, "is a folder that holds '.keep'"),
+    "a folder with an NWB file": (_with_an_nwb_file, "is a folder that holds 'a.nwb'"),
+    "a link to a folder": (_link_to_a_folder, "is a folder"),
+    "a link to a text": (_link_to_a_text, "it holds 4 bytes of another kind"),
+    "a socket": (_socket, "is a socket"),
     "a pipe": (_fifo, "is a named pipe"),
 }
 
@@ -376,7 +424,7 @@ def test_what_merely_has_the_name_is_never_replaced(tmp_path, backend, make, sai
     """Fault: --overwrite deleted any folder and file whose name ends in .nwb."""
     path = tmp_path / name
     make(path)
-    before = None if path.is_fifo() else snapshot(tmp_path)
+    before = None if path.is_fifo() or path.is_socket() else snapshot(tmp_path)
     for act in (create_nwbfile, nwb_ophys.write_nwbfile):
         with pytest.raises(OutputError, match=said):
             act(new_file(a=VALUES), path, backend=backend, overwrite=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import threading
 from pathlib import Path
@@ -18,10 +20,12 @@ from pynwb import NWBHDF5IO, TimeSeries
 from nwb_ophys import BackendConfiguration, DatasetConfiguration, repack, write_nwbfile
 from nwb_ophys.errors import (
     ArgumentError,
+    DiskError,
     MemoryLimitError,
     OutputError,
     OutputExistsError,
     SourceError,
+    SourceNotFoundError,
 )
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.storage import WriteOptions, append_to_nwbfile
@@ -349,6 +353,45 @@ def test_an_error_of_the_disk_keeps_its_number_and_crosses_processes(tmp_path, m
     again = pickle.loads(pickle.dumps(caught.value))
     assert type(again) is OutputError
     assert str(again) == str(caught.value)
+
+
+def _raising(error):
+    def fail():
+        raise error
+
+    return fail
+
+
+def test_an_error_of_a_source_without_a_number_keeps_its_message(tmp_path):
+    """Fault: the line was '[Errno None] None: None'."""
+    lost = SourceNotFoundError("'a.tif' does not exist; check the path.")
+    lazy = Lazy(np.arange(100), before_reading=_raising(lost))
+    with pytest.raises(SourceNotFoundError, match=r"failed: 'a\.tif' does not exist; check"):
+        write_nwbfile(new_file(a=lazy), tmp_path / "a.nwb")
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EACCES, errno.EROFS])
+def test_any_error_of_the_system_while_data_are_stored_is_one_of_the_disk(
+    tmp_path, monkeypatch, number
+):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("nwb_ophys.storage.backends.hdf5_files.write_at", fail)
+    with pytest.raises(DiskError) as caught:
+        write_nwbfile(new_file(a=np.arange(100_000)), tmp_path / "a.nwb")
+    message = str(caught.value)
+    assert message.startswith(f"'{tmp_path}/a.nwb' cannot be written: {os.strerror(number)}.")
+    assert "[Errno" not in message
+    assert caught.value.errno == number
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_reading_is_none_of_the_disk(tmp_path):
+    stale = OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+    lazy = Lazy(np.arange(100), before_reading=_raising(stale))
+    with pytest.raises(SourceError, match="reading Lazy failed: OSError"):
+        write_nwbfile(new_file(a=lazy), tmp_path / "a.nwb")
 
 
 def test_an_error_is_told_before_more_is_read(tmp_path, monkeypatch):

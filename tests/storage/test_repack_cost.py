@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+import h5py
 import numpy as np
 import pytest
 
@@ -65,3 +66,33 @@ def test_memory_does_not_grow_with_the_recording(tmp_path, backend, chunks):
         source = series(tmp_path / f"{number}.nwb", values[:number], chunks=chunks)
         peaks.append(_peak(source, tmp_path / f"{len(peaks)}", backend, chunks is None))
     assert peaks[3] < max(peaks[1:3]) * 1.3
+
+
+def test_hdf5_is_asked_once_for_the_places_of_all_chunks(tmp_path):
+    """Fault: HDF5 goes through all chunks to find one, 5 ms each with 100,000 chunks."""
+    values = np.arange(4_000, dtype=np.uint16).reshape(1_000, 4)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        settings = {"chunks": (2, 3), "maxshape": (None, 4), "compression": "gzip"}
+        dataset = file.create_dataset("a", (1_200, 4), "u2", **settings)
+        dataset[:500] = values[:500]
+        dataset[1_190:] = 7
+        dataset.resize((1_000, 4))
+        source = Hdf5Source(dataset)
+        source._values = _Counting(dataset)
+        found = source.read((slice(0, 1_000), slice(0, 4)))
+        assert source._values.id.calls.count("chunk_iter") == 1
+        assert "get_chunk_info_by_coord" not in source._values.id.calls
+    assert (found[:500] == values[:500]).all()
+    assert not found[500:].any()
+
+
+class _Counting:
+    """Dataset of which the calls of its identifier are counted."""
+
+    def __init__(self, wrapped):
+        self._wrapped, self.calls = wrapped, []
+        self.id = self if isinstance(wrapped, h5py.h5d.DatasetID) else _Counting(wrapped.id)
+
+    def __getattr__(self, name):
+        self.calls.append(name)
+        return getattr(self._wrapped, name)

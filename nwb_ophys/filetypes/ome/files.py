@@ -22,6 +22,9 @@ from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.table import read_page_table
 from nwb_ophys.outside import check_file, named_file
 
+OWN_UUID = re.compile(r"<OME [^<>]*\bUUID=\"([^\"]+)\"")
+"""The UUID that a file states for itself in its OME-XML."""
+
 # Page of a plane that a truncated file lacks; -1 is a plane without a page.
 _LOST = -2
 
@@ -251,7 +254,7 @@ def _check_own_uuid(file: Path, block: OmeBlock, blocks: Iterable[OmeBlock]) -> 
 
 def _own_uuid(file: Path) -> str | None:
     heading = read_tiff_heading(file)
-    match = re.search(r"<OME [^>]*\bUUID=\"([^\"]+)\"", heading.description if heading else "")
+    match = OWN_UUID.search(heading.description if heading else "")
     return match[1] if match else None
 
 

@@ -2,11 +2,13 @@
 
 ImageJ states a calibration of the values by the number of a function (``cf``) and its coefficients
 (``c0``, ``c1``, ...). It stores signed 16-bit images as unsigned numbers with the straight line
-``c0=-32768``, ``c1=1``.
+``c0=-32768``, ``c1=1``. The interval of frames is ``finterval``, in the unit ``tunit``, which is
+left out for seconds; ``fps`` is only the speed at which ImageJ shows the frames.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ from nwb_ophys.extractors.calibration import (
     common_calibration,
 )
 from nwb_ophys.filetypes.tiff.table import PageTable
+from nwb_ophys.timing import usable_rate
 
 IMAGEJ_MARK = "ImageJ="
 _STRAIGHT_LINE, _NONE = 0, 20
@@ -36,6 +39,14 @@ _FUNCTIONS = {
     10: "Rodbard",
     21: "uncalibrated optical density",
 }
+_SECONDS = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 1e-3),
+    **dict.fromkeys(("us", "usec", "\u00b5s", "\u03bcs", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+}
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 # ImageJ's unit of values that have no unit.
 _GRAY = "gray value"
 
@@ -44,6 +55,33 @@ def imagej_values(description: str) -> dict[str, str]:
     """Return the values of a description by their keys, in lower case."""
     pairs = (line.split("=", 1) for line in description.splitlines() if "=" in line)
     return {key.strip().lower(): value.strip() for key, value in pairs}
+
+
+def imagej_unit(text: str) -> str:
+    """Return a unit without quotes and escapes, as ImageJ writes the micro sign."""
+    plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    # Programs write the micro sign with bytes of several encodings.
+    return plain.replace("\u00c2\u00b5", "\u00b5").strip('" ')
+
+
+def imagej_rate(values: Mapping[str, str]) -> float | None:
+    """Return the rate of frames in Hz that follows from the interval of a description.
+
+    Parameters
+    ----------
+    values : mapping of str to str
+        Values of the description.
+
+    Returns
+    -------
+    float or None
+        None where no possible interval is stated, or its unit is unknown.
+    """
+    interval = _number(values.get("finterval"))
+    seconds = _SECONDS.get(imagej_unit(values.get("tunit", "sec")).lower())
+    if interval is None or seconds is None or interval <= 0:
+        return None
+    return usable_rate(1 / (interval * seconds))
 
 
 def calibration_of_tiffs(tables: Iterable[PageTable], dtype: np.dtype | None) -> Calibration | None:

@@ -7,15 +7,14 @@ tags are those of a printer, which say nothing about a microscope.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from nwb_ophys.filetypes.tiff.imagej import IMAGEJ_MARK, imagej_unit, imagej_values
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
 
 _X_RESOLUTION, _Y_RESOLUTION = 282, 283
-_MARK = "ImageJ="
 _METRES = {
     "m": 1.0,
     "meter": 1.0,
@@ -30,7 +29,6 @@ _METRES = {
     "nm": 1e-9,
     "inch": 0.0254,
 }
-_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 def imagej_pixel_size(path: Path) -> tuple[float | None, float | None, float | None]:
@@ -49,9 +47,9 @@ def imagej_pixel_size(path: Path) -> tuple[float | None, float | None, float | N
     tifffile = require_package("tifffile", "tiff")
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
-        if not page.description.startswith(_MARK):
+        if not page.description.startswith(IMAGEJ_MARK):
             return None, None, None
-        values = _values(page.description)
+        values = imagej_values(page.description)
         resolutions = [
             page.tags[tag].value if tag in page.tags else (0, 0)
             for tag in (_X_RESOLUTION, _Y_RESOLUTION)
@@ -62,17 +60,9 @@ def imagej_pixel_size(path: Path) -> tuple[float | None, float | None, float | N
     return x, y, None if spacing is None or unit is None else spacing * unit
 
 
-def _values(description: str) -> Mapping[str, str]:
-    pairs = (line.split("=", 1) for line in description.splitlines() if "=" in line)
-    return {key.strip().lower(): value.strip() for key, value in pairs}
-
-
 def _factor(values: Mapping[str, str], axis: str) -> float | None:
     """Return the unit of an axis in metres; None if it is unknown, such as ``pixel``."""
-    stated = values.get(f"{axis}unit", values.get("unit", ""))
-    text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), stated)
-    # Programs write the micro sign with bytes of several encodings.
-    text = text.replace("\u00c2\u00b5", "\u00b5").strip('" ')
+    text = imagej_unit(values.get(f"{axis}unit", values.get("unit", "")))
     return _METRES.get(text, _METRES.get(text.lower()) if len(text) > 2 else None)
 
 

@@ -173,6 +173,7 @@ def read_page_table(path: Path) -> PageTable:
     first = {code: int(values[0]) for code, values in scalars.items()}
     dtype = _pixel_dtype(first, chain.structure)
     _check_claim(path, first, segments)
+    _check_shared(path, segments, file_size)
     return PageTable(
         path=path,
         file_size=file_size,
@@ -200,10 +201,11 @@ _LZW, _PACKBITS, _DEFLATE, _OLD_DEFLATE = 5, 32773, 8, 32946
 _MOST_DENSE = {_LZW: 2800, _PACKBITS: 128, _DEFLATE: 1100, _OLD_DEFLATE: 1100}
 _DENSEST = 40_000
 _LARGE_PAGE = 1 << 26
+_SLACK = 1 << 20
 
 
 def _check_claim(path: Path, first: dict[int, int], segments: _Segments) -> None:
-    """Refuse pages or tiles that are far larger than the file has bytes for."""
+    """Refuse pages or tiles that are far larger than the file has bytes for, or share its bytes."""
     bits = first[tag.BITS_PER_SAMPLE] * first[tag.SAMPLES_PER_PIXEL]
     rows, columns = first[tag.IMAGE_LENGTH], first[tag.IMAGE_WIDTH]
     claimed = rows * columns * bits // 8
@@ -225,6 +227,16 @@ def _check_claim(path: Path, first: dict[int, int], segments: _Segments) -> None
         raise CorruptSourceError(
             f"'{path}' is damaged: its tiles claim to have {tile[0]} rows and {tile[1]} columns, "
             f"but a page has {rows} and {columns}. To repair it, {COPY_AGAIN}."
+        )
+
+
+def _check_shared(path: Path, segments: _Segments, file_size: int) -> None:
+    """Refuse pages whose pixels take up far more bytes than the file has."""
+    claimed = int(segments.sizes.sum(dtype=np.float64))
+    if claimed > 2 * file_size + _SLACK:
+        raise CorruptSourceError(
+            f"'{path}' is damaged: its {len(segments.sizes)} pages claim {claimed} bytes of pixels "
+            f"in all, but the file has {file_size} bytes. To repair it, {COPY_AGAIN}."
         )
 
 

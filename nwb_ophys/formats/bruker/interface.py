@@ -28,9 +28,9 @@ _OTHER_XML = re.compile(
 )
 # Prairie View writes these beside the images.
 _BESIDE_XML = (".xml", ".env", ".csv", ".txt", ".dat")
-_IMAGE = re.compile(rb"<File\s[^>]*?filename=\"([^\"]+)\"")
-_LINE_SCAN = re.compile(rb"<Sequence\s[^>]*?type=\"[^\"]*line\s?scan", re.IGNORECASE)
-_MARK = re.compile(rb"<PVScan\s[^>]*?version=\"([\d.]*)")
+_IMAGE = re.compile(rb"<File\s[^<>]*?filename=\"([^\"]+)\"")
+_LINE_SCAN = re.compile(rb"<Sequence\s[^<>]*?type=\"[^\"]*line\s?scan", re.IGNORECASE)
+_MARK = re.compile(rb"<PVScan\s[^<>]*?version=\"([\d.]*)")
 
 
 @attrs.frozen(kw_only=True)

@@ -19,8 +19,8 @@ from nwb_ophys.filetypes.files import misplaced_file
 from nwb_ophys.filetypes.tiff.checks import TiffSource
 from nwb_ophys.filetypes.tiff.table import PageTable, read_page_table
 
-_OWN = re.compile(rb"<OME\b[^>]*\sUUID=[\"']([^\"']+)[\"']")
-_LISTED_IN = re.compile(rb"<BinaryOnly\b[^>]*\sMetadataFile=[\"']([^\"']+)[\"']")
+_OWN = re.compile(rb"<OME\b[^<>]*\sUUID=[\"']([^\"']+)[\"']")
+_LISTED_IN = re.compile(rb"<BinaryOnly\b[^<>]*\sMetadataFile=[\"']([^\"']+)[\"']")
 _LISTED = re.compile(rb"<UUID\s+FileName=[\"']([^\"']+)[\"']\s*>\s*([^<\s]+)")
 
 

@@ -30,7 +30,7 @@ from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
-from nwb_ophys.metadata import camel_case
+from nwb_ophys.metadata import camel_case, possible_wavelength
 from nwb_ophys.paths import PathProbe
 
 
@@ -77,7 +77,7 @@ class MetaMorphImagingInterface(ImagingInterface):
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the files: start, rate, pixel size, wavelength."""
         extractor, facts = self.extractor, self.extractor.facts
-        wavelength = facts.get("wavelength")
+        wavelength = possible_wavelength(facts.get("wavelength"))
         channel = parse_name(extractor.file_paths[0]).channel
         x, y = facts.get("pixel size") or (None, None)
         step = facts.get("distance of planes")

@@ -21,7 +21,7 @@ from nwb_ophys.timing import HIGHEST_RATE, LOWEST_RATE
 
 Times = NDArray[np.float64]
 
-_RATE = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(?:FPS|Hz)?\s*$", re.IGNORECASE)
+_RATE = re.compile(r"(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(?:FPS|Hz)?", re.IGNORECASE)
 # Milliseconds of 30 years, and more frames than a recording can have.
 _LARGEST = 1e12
 _LONGEST = 1 << 28
@@ -181,5 +181,6 @@ def _warn(message: str) -> None:
 def stated_rate(settings: dict[str, Any] | Any) -> float | None:
     """Return the stated frames per second in Hz, as in ``30FPS`` or ``20.00``, or None."""
     stated = settings.get("frameRate")
-    match = _RATE.match(str(stated)) if isinstance(stated, (str, int, float)) else None
+    is_scalar = isinstance(stated, (str, int, float))
+    match = _RATE.fullmatch(str(stated).strip()) if is_scalar else None
     return possible_number(match[1], LOWEST_RATE, HIGHEST_RATE) if match else None

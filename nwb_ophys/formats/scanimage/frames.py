@@ -24,7 +24,7 @@ FRAME_NUMBER = re.compile(r"^(?:frameNumbers|Frame Number|Frame Tag) = *(\d+)", 
 TIMESTAMP = re.compile(
     r"^(?:frameTimestamps_sec|frameTimestamps|Frame Timestamp\(s\)) = *([-+.\deE]+)", re.MULTILINE
 )
-_EPOCH = re.compile(r"^(?:epoch|scanimage\.SI\d?\.acqStartTime) = \[([^\]]*)\]", re.MULTILINE)
+_EPOCH = re.compile(r"^(?:epoch|scanimage\.SI\d?\.acqStartTime) = \[([^\]\n]*)\]", re.MULTILINE)
 _CLOCK = re.compile(
     r"^scanimage\.SI4\.triggerClockTimeFirst = "
     r"'(\d+)-(\d+)-(\d{4}) (\d+):(\d+):(\d+(?:\.\d+)?)'",

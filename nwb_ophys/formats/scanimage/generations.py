@@ -13,11 +13,11 @@ from collections.abc import Mapping
 
 #: A line of a header that is read, of any generation.
 PROPERTY = re.compile(
-    r"^(?:scanimage\.)?((?:SI|(?<=scanimage\.)SI[45])\.[\w.]+) = (.*?)\s*$", re.MULTILINE
+    r"^(?:scanimage\.)?((?:SI|(?<=scanimage\.)SI[45])\.[\w.]+) = (.*)$", re.MULTILINE
 )
 #: A line that only ScanImage writes, also in generations whose header is not read.
 OWN_LINE = re.compile(
-    r"^(?:(?:scanimage\.)?SI\d*\.\w+|scanimage\.\w+[\w.]* =|frameNumbers = \d"
+    r"^(?:(?:scanimage\.)?SI\d*\.\w+|scanimage\.\w[\w.]* =|frameNumbers = \d"
     r"|Frame (?:Number|Tag) = *\d)",
     re.MULTILINE,
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.filetypes.files import require_file, unreadable_file
+from nwb_ophys.filetypes.files import COPY_AGAIN, require_file, unreadable_file
 from nwb_ophys.formats.scanimage.generations import (
     OLD_NAMES,
     OWN_LINE,
@@ -27,6 +27,8 @@ from nwb_ophys.outside import check_file
 
 MAGIC_NUMBER = 117637889
 _ARTIST = 315
+# The parser takes a time that grows with the square of the length, 0.1 s at this one.
+_LONGEST_VALUE = 40_000
 
 
 def read_header_texts(path: Path) -> tuple[str, str]:
@@ -132,7 +134,8 @@ class HeaderProperties:
     """
 
     def __init__(self, path: Path, header: str) -> None:
-        self.path, self._texts = path, dict(PROPERTY.findall(header))
+        self.path = path
+        self._texts = {name: value.rstrip() for name, value in PROPERTY.findall(header)}
         self._prefix = generation_of(header)
         self._parse = require_package("tifffile", "tiff").matlabstr2py
 
@@ -149,6 +152,11 @@ class HeaderProperties:
     def value(self, name: str) -> Any:
         """Return a property as a Python value; None if it is absent or an empty array."""
         text = next((self._texts[n] for n in self.spelled(name) if n in self._texts), "")
+        if len(text) > _LONGEST_VALUE:
+            raise CorruptSourceError(
+                f"'{self.path}' is damaged: its ScanImage header states {len(text)} characters for "
+                f"{self.spelled(name)[0]}. To repair it, {COPY_AGAIN}."
+            )
         value = self._parse(text) if text not in ("", "[]", "''") else None
         return None if isinstance(value, list) and not self._flat(value) else value
 

@@ -20,7 +20,7 @@ from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.paths import PathProbe
 
-_VERSION = re.compile(rb"<Software\s[^>]*?version=\"([\d.]*)")
+_VERSION = re.compile(rb"<Software\s[^<>]*?version=\"([\d.]*)")
 
 # ThorImage does not state its name, but its OME-XML names files by its own pattern.
 _FILE_NAMES = re.compile(r'FileName="Chan[A-Z]_\d+_\d+_\d+_\d+\.tif')

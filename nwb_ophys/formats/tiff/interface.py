@@ -39,7 +39,8 @@ class TiffSource:
         "TIFF file; list of TIFF files in order of time; or folder of TIFF files, sorted by number."
     )
     sampling_frequency: float = argument(
-        "Rate of frames, or of volumes, in Hz; a TIFF file does not state it."
+        "Rate of frames, or of volumes, in Hz; a plain TIFF file does not state it, and the "
+        "interval of an ImageJ file is only compared with it."
     )
     dimension_order: Literal["ZCT", "ZTC", "CZT", "CTZ", "TCZ", "TZC"] | None = argument(
         "Order of planes (Z), channels (C) and time (T) in the pages, fastest first.", default=None

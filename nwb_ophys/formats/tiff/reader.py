@@ -11,9 +11,11 @@ import numpy as np
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.extractors.ranges import check_count, check_index, check_rate
+from nwb_ophys.filetypes.ome.times import select_rate
 from nwb_ophys.filetypes.tiff.axes import StatedAxes
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiffs
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
+from nwb_ophys.filetypes.tiff.imagej import imagej_rate, imagej_values
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 
@@ -99,7 +101,8 @@ class TiffStackExtractor(TiffFramesExtractor):
     file_paths : path or iterable of paths
         The files in the order of time; pages are counted over all files.
     sampling_frequency : float
-        Samples (volumes if there are several planes) per second, in Hz.
+        Samples (volumes if there are several planes) per second, in Hz. A UserWarning names the
+        rate that follows from ImageJ's interval of frames, if it is another one.
     dimension_order : str, optional
         The letters C (channel), Z (plane) and T (time), fastest first; ``"CZT"`` by default. Only
         T is required.
@@ -139,13 +142,17 @@ class TiffStackExtractor(TiffFramesExtractor):
         plane_index: int | None = None,
         allow_truncated: bool = False,
     ) -> None:
-        check_rate(sampling_frequency)
+        check_rate(sampling_frequency)  # before any file is read
         reader = TiffPageReader(_inspect_all(file_paths, allow_truncated))
         layout, pages = _arrange(reader, num_channels, num_planes, dimension_order)
         check_index("channel_index", channel_index, layout.num_channels)
         if plane_index is not None:
             check_index("plane_index", plane_index, layout.num_planes)
             pages = pages[:, :, plane_index : plane_index + 1]
+        first = reader.sources[0]
+        select_rate(
+            first.table.path, sampling_frequency, _stated_rate(first, layout), None, "finterval"
+        )
         self.layout = layout
         self.file_paths = [source.table.path for source in reader.sources]
         self._pages = np.ascontiguousarray(pages[channel_index])
@@ -225,6 +232,16 @@ def _arrange(
         axes=(stated.axes or "I") + "YX",
     )
     return layout, pages
+
+
+def _stated_rate(source: TiffSource, layout: TiffLayout) -> float | None:
+    """Return the rate of samples in Hz that follows from ImageJ's interval of frames."""
+    if source.stated.kind != "ImageJ":
+        return None
+    # Without stated axes, ImageJ counts each page as a frame.
+    is_of_pages = not source.stated.axes and layout.num_samples < layout.num_pages
+    values = imagej_values(source.table.read_description(0))
+    return None if is_of_pages else imagej_rate(values)
 
 
 def _check_order(dimension_order: str | None) -> str:

@@ -144,13 +144,19 @@ class Backend(ABC):
 
     @abstractmethod
     def open(
-        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+        self,
+        path: Path,
+        mode: str,
+        manager: Any = None,
+        *,
+        follows_links: bool = True,
+        guard: Any = None,
     ) -> Any:
         """Return a pynwb IO object with a builder hook; ``mode`` is ``w``, ``r`` or ``r+``.
 
         Its types come from a build manager, or from the file and pynwb if there is none. The other
         files that a file names are checked before it is read, those of links only if the caller
-        follows them.
+        follows them. A guard of the file is called before each change, with mode ``r+``.
         """
 
     @abstractmethod

@@ -75,13 +75,17 @@ def check_blosc_chunks(store: Path) -> None:
                 _check_chunk(Path(where, name))
 
 
-def _check_chunk(chunk: Path) -> None:
+def fault_of_file(chunk: Path) -> str:
+    """Return how the header of a chunk in a file contradicts itself, as `blosc_fault` does."""
     try:
         with chunk.open("rb") as file:
-            head, stored = file.read(_HEAD_BYTES), os.fstat(file.fileno()).st_size
+            return blosc_fault(file.read(_HEAD_BYTES), os.fstat(file.fileno()).st_size)
     except OSError:  # which Zarr raises as well
-        return
-    fault = blosc_fault(head, stored)
+        return ""
+
+
+def _check_chunk(chunk: Path) -> None:
+    fault = fault_of_file(chunk)
     if fault:
         raise CorruptSourceError(
             f"'{chunk}' is damaged: it {fault}. Copy the store again from where it was recorded."

@@ -36,8 +36,14 @@ from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
 from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
+from nwb_ophys.storage.backends.hdf5_filters import check_filters
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
-from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files, lacks_chunks
+from nwb_ophys.storage.backends.hdf5_parts import (
+    check_complete,
+    check_named_files,
+    lacks_chunks,
+    stored_chunks,
+)
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
 from nwb_ophys.storage.compression import (
     BLOSC_LEVEL,
@@ -53,6 +59,7 @@ from nwb_ophys.storage.encoding import chunk_bytes, num_bytes, unshuffled
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside, shape_of
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
+from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
 from nwb_ophys.storage.undo import restore
@@ -110,9 +117,17 @@ class Hdf5Backend(Backend):
     copies_datasets = True
 
     def open(
-        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+        self,
+        path: Path,
+        mode: str,
+        manager: Any = None,
+        *,
+        follows_links: bool = True,
+        guard: Any = None,
     ) -> Any:
         """Return a ``pynwb.NWBHDF5IO`` with a builder hook."""
+        if mode == "r":
+            check_whole(path)
         if mode != "w":
             _load_plugins()
             # Files that this process has just written are read again without a trial.
@@ -122,7 +137,7 @@ class Hdf5Backend(Backend):
                 check_named_files(path, follows_links=follows_links, in_full=mode == "r")
         if mode == "r":
             return _io_class()(str(path), mode=mode, manager=manager)
-        with closed_on_error(open_for_writing(path, mode)) as file:
+        with closed_on_error(open_for_writing(path, mode, guard)) as file:
             return _io_class()(str(path), file=file, mode=mode, manager=manager)
 
     def recognises(self, path: Path) -> bool:
@@ -269,6 +284,8 @@ class Hdf5Backend(Backend):
     def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
         """Check that all chunks, and the sources of a virtual dataset, are there."""
         check_complete(data, is_sparse=is_sparse)
+        if is_sparse and data.chunks is not None:  # no format has checked the dataset before
+            check_filters(data)
 
     def stored_source(self, dataset: Any) -> Hdf5Source:
         """Return an open dataset as a source."""
@@ -292,8 +309,8 @@ class Hdf5Backend(Backend):
 
     def open_root(self, path: Path) -> h5py.File:
         """Open a file for reading, without its schemas."""
+        check_whole(path)
         _load_plugins()
-        try_hdf5(path)
         try_hdf5(path)
         check_named_files(path, follows_links=False)
         return h5py.File(path, "r")
@@ -481,12 +498,21 @@ class Hdf5Source(StoredSource):
 
     def _chunk(self, corner: Shape) -> NDArray[Any]:
         identifier, chunk_shape = self._values.id, self._values.chunks
-        if identifier.get_chunk_info_by_coord(corner).byte_offset is None:
+        index = tuple(i // step for i, step in zip(corner, chunk_shape, strict=True))
+        if not self._is_stored[index]:
             return np.broadcast_to(np.asarray(self._values.fillvalue, self.dtype), chunk_shape)
         mask, stored = identifier.read_direct_chunk(corner)
         if mask or self._decode is None:  # this chunk was written without one of the filters
             return self._padded(corner)
         return self._decode(stored).view(self.dtype).reshape(chunk_shape)
+
+    @functools.cached_property
+    def _is_stored(self) -> NDArray[np.bool_]:
+        """Whether each chunk is stored.
+
+        HDF5 goes through all chunks to find one, which takes minutes for 100,000 chunks.
+        """
+        return stored_chunks(self._values)
 
     def _padded(self, corner: Shape) -> NDArray[Any]:
         chunk = np.zeros(self._values.chunks, self.dtype)

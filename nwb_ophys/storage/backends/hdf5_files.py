@@ -18,9 +18,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
+
+from nwb_ophys.errors import OutputBusyError, OutputError
+from nwb_ophys.storage.guards import FileGuard
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 # Parts of a doomed file that HDF5 may read again; chunks of movies are dropped.
 _MOST_KEPT = 64 << 20
@@ -45,11 +53,25 @@ def write_at(descriptor: int, data: memoryview | bytes, start: int) -> int:
     return os.write(descriptor, data)
 
 
-class Guard(Protocol):
-    """Takes note of the bytes of a file before they change."""
+def _lock_readers_out(descriptor: int, path: Path) -> None:
+    """Lock an open file as HDF5 does, so that no reader of HDF5 sees it change.
 
-    def before_change(self, start: int, stop: int) -> None:
-        """Secure the bytes of a range."""
+    Raises
+    ------
+    OutputBusyError
+        If a reader has it open.
+    """
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputBusyError(
+            f"'{path}' is open, here or in another program, which would see it change in its "
+            "place; close it there, or leave out in_place=True, so that a copy is appended to."
+        ) from error
+    except OSError:  # a file system without locks
+        return
 
 
 class DiskFile:
@@ -59,17 +81,23 @@ class DiskFile:
     ----------
     path : pathlib.Path
     mode : {"w", "r+"}
-    guard : Guard, optional
+    guard : FileGuard, optional
         Secures bytes before they change.
     """
 
-    def __init__(self, path: Path, mode: str, guard: Guard | None = None) -> None:
+    def __init__(self, path: Path, mode: str, guard: FileGuard | None = None) -> None:
         self.error: OSError | None = None
         self._guard = guard
         self._position = 0
         self._kept: list[tuple[int, bytes]] = []
         self._num_kept = 0
         self._descriptor = os.open(path, _FLAGS[mode], 0o666)
+        if guard is not None:
+            try:
+                _lock_readers_out(self._descriptor, path)
+            except BaseException:
+                self.close()
+                raise
         self._size = os.fstat(self._descriptor).st_size
 
     def check(self) -> None:
@@ -170,11 +198,11 @@ class WrittenFile(h5py.File):  # type: ignore[misc]
     ----------
     path : pathlib.Path
     mode : {"w", "r+"}
-    guard : Guard, optional
+    guard : FileGuard, optional
         Secures bytes before they change.
     """
 
-    def __init__(self, path: Path, mode: str, guard: Guard | None = None) -> None:
+    def __init__(self, path: Path, mode: str, guard: FileGuard | None = None) -> None:
         self.disk = DiskFile(path, mode, guard)
         self._is_reported = False
         _CALM.begin()
@@ -222,18 +250,23 @@ class WrittenFile(h5py.File):  # type: ignore[misc]
             _CALM.end()
 
 
-def open_for_writing(path: Path, mode: str, guard: Guard | None = None) -> h5py.File:
+def open_for_writing(path: Path, mode: str, guard: FileGuard | None = None) -> h5py.File:
     """Open a file to write it.
 
     Parameters
     ----------
     path : pathlib.Path
     mode : {"w", "r+"}
-    guard : Guard, optional
+    guard : FileGuard, optional
         Secures bytes before they change.
     """
-    if mode == "r+" and guard is None and _is_in_parts(path):
+    if mode == "r+" and _is_in_parts(path):
         # HDF5 would look for the sources of virtual datasets through the same Python object.
+        if guard is not None:
+            raise OutputError(
+                f"'{path}' has virtual datasets, with which a file cannot be changed in its place; "
+                "leave out in_place=True, so that it is appended to in a copy."
+            )
         return h5py.File(path, mode)
     return WrittenFile(path, mode, guard)
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import attrs
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.outside import current_reach, named_file, reading_from, require_ordinary
@@ -28,6 +30,7 @@ _LINK, _RAW, _VIRTUAL = "link", "raw file", "source"
 _PREFIXES = {_LINK: "HDF5_EXT_PREFIX", _RAW: "HDF5_EXTFILE_PREFIX", _VIRTUAL: "HDF5_VDS_PREFIX"}
 _BLOCK = "%b"
 _MOST_BLOCKS = 100_000
+_DEEPEST = 200  # levels of groups; HDF5 takes a time that grows with their square
 _HDF5_FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 
@@ -187,28 +190,98 @@ def named_files_of(path: Path) -> tuple[NamedFile, ...]:
 def _read_named_files(path: str, inode: int, size: int, changed: int) -> tuple[NamedFile, ...]:
     """Walk an HDF5 file; cached, since a conversion opens its files several times."""
     found: list[NamedFile] = []
-    with suppress(*_HDF5_FAULTS), h5py.File(path, "r") as file:
-        links: list[bytes] = []
-        datasets: list[bytes] = []
-
-        def see_link(name: bytes, info: Any) -> None:
-            if info.type == h5py.h5l.TYPE_EXTERNAL:
-                links.append(name)
-
-        def see_object(name: bytes, info: Any) -> None:
-            if info.type == h5py.h5o.TYPE_DATASET:
-                datasets.append(name)
-
-        # Both visit each group once, so that circles of links end.
-        file.id.links.visit(see_link, info=True)
+    with h5py.File(path, "r") as file:
+        try:
+            links, datasets = _visit(file.id, path)
+        except _HDF5_FAULTS as error:
+            if isinstance(error, CorruptSourceError):
+                raise
+            links, datasets = _walk(file.id, path)
         for link in links:
-            name = file.id.links.get_val(link)[0]
-            found.append(NamedFile(_LINK, _text(link), os.fsdecode(name)))
-        h5py.h5o.visit(file.id, see_object, info=True)
+            with suppress(*_HDF5_FAULTS):
+                name = file.id.links.get_val(link)[0]
+                found.append(NamedFile(_LINK, _text(link), os.fsdecode(name)))
         for dataset in datasets:
             with suppress(*_HDF5_FAULTS):
                 found += _of_dataset(h5py.h5d.open(file.id, dataset), _text(dataset))
     return tuple(dict.fromkeys(found))
+
+
+def _visit(root: Any, path: str) -> tuple[list[bytes], list[bytes]]:
+    """Return the paths of the external links and of the datasets; fails at a damaged object."""
+    links: list[bytes] = []
+    datasets: list[bytes] = []
+
+    # A result other than None ends a visit.
+    def see_link(name: bytes, info: Any) -> bool | None:
+        if info.type == h5py.h5l.TYPE_EXTERNAL:
+            links.append(name)
+        return name.count(b"/") >= _DEEPEST or None
+
+    def see_object(name: bytes, info: Any) -> None:
+        if info.type == h5py.h5o.TYPE_DATASET:
+            datasets.append(name)
+
+    # Both visit each group once, so that circles of links end.
+    if root.links.visit(see_link, info=True):
+        raise _too_deep(path)
+    h5py.h5o.visit(root, see_object, info=True)
+    return links, datasets
+
+
+def _walk(root: Any, path: str) -> tuple[list[bytes], list[bytes]]:
+    """Return the same as :func:`_visit`, but leave out damaged objects, which nobody can read.
+
+    Raises
+    ------
+    CorruptSourceError
+        If a group cannot be listed, since it may hold links that nobody sees.
+    """
+    links: list[bytes] = []
+    datasets: list[bytes] = []
+    seen: set[tuple[int, int]] = set()
+    waiting: list[bytes] = [b"."]
+    while waiting:
+        place = waiting.pop()
+        if place.count(b"/") >= _DEEPEST:
+            raise _too_deep(path)
+        try:
+            found = h5py.h5o.open(root, place)
+            about = h5py.h5o.get_info(found)
+        except _HDF5_FAULTS:
+            continue
+        if (about.fileno, about.addr) in seen:
+            continue
+        seen.add((about.fileno, about.addr))
+        if about.type == h5py.h5o.TYPE_DATASET:
+            datasets.append(place)
+        elif about.type == h5py.h5o.TYPE_GROUP:
+            for name, kind in _members(found, place, path):
+                inner = name if place == b"." else place + b"/" + name
+                if kind == h5py.h5l.TYPE_EXTERNAL:
+                    links.append(inner)
+                elif kind == h5py.h5l.TYPE_HARD:
+                    waiting.append(inner)
+    return links, datasets
+
+
+def _members(group: Any, place: bytes, path: str) -> list[tuple[bytes, int]]:
+    found: list[tuple[bytes, int]] = []
+    try:
+        group.links.iterate(lambda name, info: found.append((name, info.type)), info=True)
+    except _HDF5_FAULTS:
+        raise CorruptSourceError(
+            f"'{path}' is damaged: its group '{_text(place)}' cannot be listed, so that links to "
+            "other files may be in it. Copy the file again from where it was recorded."
+        ) from None
+    return found
+
+
+def _too_deep(path: str) -> CorruptSourceError:
+    return CorruptSourceError(
+        f"'{path}' is not read: its groups are nested deeper than {_DEEPEST} levels, which no "
+        "recording needs."
+    )
 
 
 def _text(name: bytes | str) -> str:
@@ -290,6 +363,21 @@ def lacks_chunks(dataset: h5py.Dataset) -> bool:
         return False
     sizes = zip(dataset.shape, dataset.chunks, strict=True)
     return bool(dataset.id.get_num_chunks() < math.prod(-(-size // step) for size, step in sizes))
+
+
+def stored_chunks(dataset: h5py.Dataset) -> NDArray[np.bool_]:
+    """Return whether each chunk of a dataset was written, with one axis for each of the dataset."""
+    sizes = zip(dataset.shape, dataset.chunks, strict=True)
+    found = np.zeros([-(-size // step) for size, step in sizes], bool)
+
+    def see(chunk: Any) -> None:
+        places = zip(chunk.chunk_offset, dataset.chunks, strict=True)
+        index = tuple(offset // step for offset, step in places)
+        if all(i < count for i, count in zip(index, found.shape, strict=True)):
+            found[index] = True
+
+    dataset.id.chunk_iter(see)
+    return found
 
 
 def _check_chunks(dataset: h5py.Dataset, path: Path) -> None:

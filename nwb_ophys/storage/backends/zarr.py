@@ -34,6 +34,7 @@ from nwb_ophys.storage.backends.base import (
 )
 from nwb_ophys.storage.backends.blosc_chunks import check_blosc_chunks
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
+from nwb_ophys.storage.backends.zarr_guarded import guarded_store
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import check_complete, check_reference, check_store
 from nwb_ophys.storage.compression import (
@@ -52,6 +53,7 @@ from nwb_ophys.storage.copying import copy_folder
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
+from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
 
@@ -60,6 +62,7 @@ _PART_OF_STORE = re.compile(
     r"(\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*)"
     r"(\.[0-9a-f]{32}\.partial)?|c"
 )
+_HEADERS = frozenset({".zarray", "zarr.json"})
 _FILTER_SETTINGS = ("compressor", "filters")
 # zlib writes the header of a gzip file for windows above 16.
 _GZIP_WINDOW = 31
@@ -117,17 +120,26 @@ class ZarrBackend(Backend):
         _hdmf_zarr()
 
     def open(
-        self, path: Path, mode: str, manager: Any = None, *, follows_links: bool = True
+        self,
+        path: Path,
+        mode: str,
+        manager: Any = None,
+        *,
+        follows_links: bool = True,
+        guard: Any = None,
     ) -> Any:
         """Return an ``hdmf_zarr.NWBZarrIO`` with a builder hook.
 
         References and other objects are stored as JSON, which every version of hdmf-zarr reads.
         By default it stores pickles, which numcodecs does not decode since version 0.15.2.
         """
+        if mode == "r":
+            check_whole(path)
         if mode != "w":
             check_store(path)
             check_blosc_chunks(path)
-        io = _io_class()(str(path), mode=mode, manager=manager)
+        store = str(path) if guard is None else guarded_store(path, guard)
+        io = _io_class()(store, mode=mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
         set_object_codec(io, importlib.import_module("numcodecs").JSON)
         return io
@@ -157,9 +169,14 @@ class ZarrBackend(Backend):
 
     def strangers(self, path: Path) -> Iterator[Path]:
         """Yield the files that are neither metadata nor chunks, wherever they lie in the store."""
+        arrays: set[str] = set()  # and the folders of their chunks
         for folder, folders, names in os.walk(path):
+            is_array = not _HEADERS.isdisjoint(names) or folder.rpartition(os.sep)[0] in arrays
+            arrays.update([folder] if is_array else [])
             for name in [*names, *(each for each in folders if (Path(folder) / each).is_symlink())]:
-                if not _PART_OF_STORE.fullmatch(name):
+                found = _PART_OF_STORE.fullmatch(name)
+                is_chunk = name[0] in "c0123456789"
+                if found is None or (is_chunk and not is_array):
                     yield Path(folder) / name
 
     def single_file(self, root: Any) -> Path | None:
@@ -295,6 +312,7 @@ class ZarrBackend(Backend):
     def open_root(self, path: Path) -> AbstractContextManager[Any]:
         """Open a store for reading, without its schemas."""
         _hdmf_zarr()
+        check_whole(path)
         check_store(path)
         return nullcontext(importlib.import_module("zarr").open_group(str(path), mode="r"))
 

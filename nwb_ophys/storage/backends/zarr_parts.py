@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.outside import (
     check_links_in,
@@ -21,8 +22,9 @@ from nwb_ophys.outside import (
     within_reach,
 )
 from nwb_ophys.storage.backends.ranges import positions
+from nwb_ophys.storage.backends.zarr_claims import check_array_claims
 
-_ATTRIBUTES = {".zattrs", "zarr.json"}
+_ATTRIBUTES = {".zattrs", ".zmetadata", "zarr.json"}
 
 
 def check_store(store: Path) -> None:
@@ -38,6 +40,8 @@ def check_store(store: Path) -> None:
         If a link or a reference in attributes leads out of the folders of the recording.
     SpecialFileError
         If a file is a pipe, a socket or a device, which Zarr would wait for.
+    CorruptSourceError
+        If an array claims more than its chunks hold, or holds pickles.
     """
     within = nullcontext() if current_reach() is not None else reading_from([store])
     with within:
@@ -46,11 +50,12 @@ def check_store(store: Path) -> None:
             for name in _ATTRIBUTES.intersection(names):
                 for reference in _references(_json(Path(folder, name))):
                     check_reference(store, reference)
+            check_array_claims(Path(folder))
 
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_source_json(read_limited(path))
     except (OSError, ValueError, RecursionError):  # the reader says what is wrong
         return None
 
@@ -130,7 +135,8 @@ def _steps_without_file(folder: Path, counts: Sequence[int]) -> dict[int, int]:
     separator = header.get("dimension_separator", ".")
     base = folder / "c" if (folder / "c").is_dir() else folder
     if separator == ".":
-        present = {path.name for path in base.iterdir()}
+        with os.scandir(base) as entries:
+            present = {entry.name for entry in entries if not entry.is_dir()}
     else:
         present = {
             Path(where, name).relative_to(base).as_posix()

@@ -53,6 +53,22 @@ class Long:
 
 
 @attrs.frozen
+class Wavelength:
+    """Wavelength of all planes, a fraction per plane behind tag 33630."""
+
+    def get(self, folder: Path) -> Any:
+        """Return the fraction of the first plane as a pair."""
+        return Long(33630, 0, is_fraction=True).get(folder)
+
+    def put(self, folder: Path, value: Any) -> None:
+        """Replace the fractions of all planes."""
+        with tifffile.TiffFile(only(folder, FILE), is_stk=False) as tiff:
+            num_planes = tiff.pages[0].tags[33630].count
+        for plane in range(num_planes):
+            Long(33630, 2 * plane, is_fraction=True).put(folder, value)
+
+
+@attrs.frozen
 class Units:
     """Text of the unit of the calibration, of the same number of letters."""
 
@@ -77,6 +93,10 @@ def _fraction(pair: Any) -> float:
     return pair[0] / pair[1]
 
 
+def _nanometres(pair: Any) -> str:
+    return f"the wavelength {pair[0] / pair[1]:g} nm" if pair[1] else "the wavelength"
+
+
 def _of_midnight(milliseconds: int) -> datetime:
     return datetime(2021, 3, 4) + timedelta(milliseconds=milliseconds)
 
@@ -94,6 +114,7 @@ def _waves(folder: Path, recording: Any) -> dict[str, Any]:
 
 
 ZERO_PAIRS = ((0, 1000), (5, 0), (0, 0), (4294967295, 1))
+NO_LIGHT = (*ZERO_PAIRS, (5, 1000), (99, 1), (20001, 1))
 
 FACTS = (
     Fact(header="UIC2 time", at=Long(33629, 6 * 5 + 3), file="Series.time.5",
@@ -103,6 +124,9 @@ FACTS = (
          possible=(54245200, 100), meant=_of_midnight, impossible=(4294967295,)),
     Fact(header="UIC2 date", at=Long(33629, 2), file="NWBFile.session_start_time",
          possible=(2458000,), meant=_day, impossible=()),
+    Fact(header="UIC3 wavelength", at=Wavelength(), file="ImagingPlane.description",
+         possible=((4880, 10), (910, 1), (1217, 2)), meant=_nanometres, within=True,
+         impossible=NO_LIGHT),
     *(
         Fact(header="calibration", at=Long(33628, position, is_fraction=True, is_behind=True),
              file=f"ImagingPlane.grid_spacing.{axis}", possible=((750, 1000), (13, 20)),
@@ -116,6 +140,6 @@ TABLES = (
         format="metamorph",
         facts=FACTS,
         sample=_waves,
-        constant=("Device.description", "ImagingPlane.description", "ImagingPlane.imaging_rate"),
+        constant=("Device.description", "ImagingPlane.imaging_rate"),
     ),
 )
