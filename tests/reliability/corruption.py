@@ -429,15 +429,24 @@ class Worker:
 
     def run(self, case: dict[str, Any]) -> dict[str, Any]:
         """Return the result of a case: its ``class``, and what was done and said."""
-        if case["name"] not in self.whole:
-            self.whole[case["name"]] = self.converted(case["name"])
-        whole = self.whole[case["name"]]
+        whole = self.whole_of(case["name"])
         with self.copied(case["name"]) as home:
             chance = random.Random(case["seed"])
             done, files = damage(home, case["kind"], chance)
             is_named = chance.random() < 0.5
             result = self.judged(case["name"], home, files, whole, is_named)
         return {**result, "done": done, "named": is_named}
+
+    def whole_of(self, name: str) -> Any:
+        """Return shapes, values and notes of a whole recording, which one worker converts."""
+        if name not in self.whole:
+            shared = self.work / f"{name}.json"
+            if not shared.exists():
+                own = self.work / f"{name}.{os.getpid()}"
+                own.write_text(json.dumps(self.converted(name)), encoding="utf-8")
+                own.replace(shared)
+            self.whole[name] = json.loads(shared.read_text(encoding="utf-8"))
+        return self.whole[name]
 
     @contextlib.contextmanager
     def copied(self, name: str) -> Iterator[Path]:

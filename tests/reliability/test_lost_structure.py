@@ -28,11 +28,10 @@ def worker(tmp_path_factory) -> Worker:
 
 def _judged(worker: Worker, name: str, damage: Callable[[Path], list[Path]]) -> dict[str, str]:
     """Return the result of a conversion after damage, which returns the damaged files."""
-    if name not in worker.whole:
-        worker.whole[name] = worker.converted(name)
+    whole = worker.whole_of(name)
     with worker.copied(name) as home:
         files = damage(home)
-        result: dict[str, str] = worker.judged(name, home, files, worker.whole[name], True)
+        result: dict[str, str] = worker.judged(name, home, files, whole, True)
     return result
 
 
