@@ -30,7 +30,7 @@ from typing import Any
 import psutil
 
 SECONDS = 10.0
-_WALL_SECONDS = 90.0
+_WALL_SECONDS = 300.0
 MEMORY_BYTES = 3_000_000_000
 _BLOCK = 4096
 _START = "2024-05-17T14:30:00+02:00"

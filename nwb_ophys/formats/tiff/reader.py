@@ -191,9 +191,9 @@ def _warn_of_unused_bytes(source: TiffSource) -> None:
     unused = table.file_size - used - _DIRECTORY_BYTES * table.num_pages
     if unused >= max(page_bytes, _MOST_UNUSED):
         warnings.warn(
-            f"'{table.path}' has {unused} bytes that belong to none of its {table.num_pages} "
-            f"pages of {page_bytes} bytes: further pages may be lost, since the list of pages ends "
-            "too early. Compare the number of frames with that of the recording.",
+            f"'{table.path}' has {unused} bytes beside its {table.num_pages} pages of {page_bytes} "
+            "bytes: its list of pages may end too early, and further pages be lost. Compare the "
+            "number of frames with that of the recording.",
             UserWarning,
             stacklevel=4,
         )
