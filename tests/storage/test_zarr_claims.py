@@ -206,7 +206,7 @@ def test_chunks_of_several_codecs_pass(tmp_path):
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_a_chunk_that_a_later_codec_inflates_beyond_its_shape(tmp_path, depth):
-    folder = _array(tmp_path / "a", compressor=SEVERAL[0], filters=SEVERAL[1] * depth)
+    folder = _array(tmp_path / "a", compressor=SEVERAL[0], filters=SEVERAL[1])
     packed = BOMB
     for codec in [numcodecs.Zlib(1)] * depth:
         packed = bytes(codec.encode(packed))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceError, UnsafePickleError
@@ -200,6 +201,7 @@ def check_array_claims(folder: Path) -> None:
         with opening_array(folder / name):
             claims = _claims_of_format_2(folder / name, header)
             if claims != _read_claims(folder / name):
+                _check_codecs(folder / name, claims)
                 _check_own(folder / name)
                 _check_all(folder / name, claims)
 
@@ -317,7 +319,7 @@ def _check_stages(chunk: Path, claims: _Claims) -> None:
         if measure is not None:
             _compare(chunk, measure(data, max(claims.chunk_bytes, _LARGE)), claims)
         decoded = get_codec(dict(stated)).decode(data)
-        if decoded is None or getattr(decoded, "dtype", None) == object:
+        if decoded is None or getattr(decoded, "dtype", None) == np.dtype(object):
             return  # texts and the like, which no codec inflates further
         data = bytes(memoryview(decoded).cast("B"))
 
