@@ -18,6 +18,7 @@ from nwb_ophys.errors import (
 )
 from nwb_ophys.outside import reading_from, require_ordinary
 from nwb_ophys.storage import NO_BACKEND, backend_of_path
+from nwb_ophys.storage.in_place import check_whole
 
 _ERRORS = ("PYNWB_VALIDATION", "ERROR")
 
@@ -66,7 +67,7 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
     Raises
     ------
     SourceNotFoundError, CorruptSourceError
-        When it does not exist, or is not an NWB file.
+        When it does not exist, is not an NWB file, or is in the middle of an append in place.
     MissingPackageError
         When the NWB Inspector is not installed.
     """
@@ -74,6 +75,7 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     require_ordinary(path)
+    check_whole(path)
     try:
         import nwbinspector
     except ImportError as error:

@@ -14,6 +14,7 @@ from nwb_ophys.errors import SourceError, SourceNotFoundError
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import DEFAULT_BUFFER_GB
+from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.record import records_of
 from nwb_ophys.storage.stored_objects import reason_of
 from nwb_ophys.storage.verification import Resources
@@ -61,6 +62,7 @@ def verify(
     for each in (place, *given):
         if not each.exists():
             raise SourceNotFoundError(f"'{each}' does not exist; check the path.")
+    check_whole(place)
     storage = backend_of_path(place)
     if storage is None:
         raise SourceError(f"'{path}' is {NO_BACKEND}; choose an NWB file.")

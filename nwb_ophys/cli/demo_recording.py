@@ -78,9 +78,9 @@ def _convert_simulation(
     raw: Path, rois: Path, target: Path, *, overwrite: bool, say: Callable[[str], object]
 ) -> None:
     recording = simulate_recording(num_samples=300, num_rows=96, num_columns=128, num_cells=12)
-    with disk_errors(raw):
+    with disk_errors(raw, reads_nothing=True):
         write_scanimage(raw, recording.movie, sampling_frequency=recording.sampling_frequency)
-    with disk_errors(rois):
+    with disk_errors(rois, reads_nothing=True):
         write_suite2p(rois.parent, [recording])
     say(f"Wrote {raw}: {recording.num_samples} frames of 96 x 128 pixels, in ScanImage's format")
     say(f"Wrote {rois}: {recording.num_cells} ROIs with traces, in Suite2p's format")

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 
 from nwb_ophys.errors import DiskError, NwbOphysError, OutputError, shown_size
 
@@ -23,7 +24,9 @@ _INNARDS = re.compile(r"\s*\((?:file |unable to ).*\)\s*$", re.DOTALL)
 
 
 @contextmanager
-def disk_errors(target: Path, written: Path | None = None) -> Iterator[None]:
+def disk_errors(
+    target: Path, written: Path | None = None, *, reads_nothing: bool = False
+) -> Iterator[None]:
     """Turn the errors of the disk that refuses a target into one plain error.
 
     Parameters
@@ -32,6 +35,8 @@ def disk_errors(target: Path, written: Path | None = None) -> Iterator[None]:
         File or folder that the user asked for.
     written : pathlib.Path, optional
         File or folder that is written to; by default the target.
+    reads_nothing : bool
+        Whether the block opens no other files, so that any error of the system is of the target.
 
     Raises
     ------
@@ -44,6 +49,8 @@ def disk_errors(target: Path, written: Path | None = None) -> Iterator[None]:
         if isinstance(error, DiskError):
             raise
         number = _number_of(error, {target, written or target})
+        if number is None and reads_nothing and isinstance(error, OSError):
+            number = error.errno
         if number is None:
             raise
         raise disk_error(number, target) from error
@@ -153,8 +160,6 @@ def _next_step(number: int, target: Path) -> str:
         return f" This process may write files of at most {shown_size(limit)} (ulimit -f)."
     if number == errno.ESTALE:
         return f" The server of '{folder}' gave up the file; run the command again."
-    if number == errno.EROFS:
-        return " Choose a folder on a file system that may be written to."
     if number == errno.EIO:
         return f" The disk of '{folder}' may be faulty; choose another folder."
     if number == errno.ENAMETOOLONG:
@@ -204,8 +209,13 @@ def _is_of(error: BaseException, number: int, written: set[Path]) -> bool:
     if paths:
         return any(written & {path, *path.parents} for path in paths)
     # An error while data are stored is of this package already, with that of the system.
-    is_of_output = isinstance(error, OutputError) or number in _OF_WRITING
+    is_of_output = isinstance(error, OutputError) or number in _OF_WRITING or _in_writing(error)
     return is_of_output or any(str(path) in str(error) for path in written)
+
+
+def _in_writing(error: BaseException) -> bool:
+    """Return whether an error comes from the function with which Zarr writes a file."""
+    return any(frame.f_code.co_name == "_tofile" for frame, _ in walk_tb(error.__traceback__))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

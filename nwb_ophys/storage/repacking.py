@@ -33,6 +33,7 @@ from nwb_ophys.storage.encoding import num_bytes
 from nwb_ophys.storage.files import closed_at_the_end, replacing, reserved
 from nwb_ophys.storage.hdmf.internals import root_of
 from nwb_ophys.storage.identity import file_facts
+from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.storage.record import CopyRecorder, Provenance
@@ -310,6 +311,7 @@ def _origin(source: str | Path) -> Backend:
 @contextmanager
 def _opened(source: str | Path, origin: Backend, *, follows_links: bool = True) -> Iterator[Any]:
     path = Path(source).expanduser()
+    check_whole(path)
     try:
         is_nwb = origin.neurodata_type(path) == "NWBFile"
         read = origin.open(path, "r", follows_links=follows_links) if is_nwb else None

@@ -164,6 +164,44 @@ def main(folder: str, *words: str) -> None:
             print(json.dumps(outcome), flush=True)
 
 
+# --- pickles and patterns ---------------------------------------------------------------------
+
+
+def _pickle_case(name: str, content: Callable[[], bytes]) -> None:
+    @case("suite2p", f"pickle, {name}")
+    def build(path: Path) -> None:
+        header = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }".ljust(117) + b"\n"
+        head = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
+        (path / "plane0/ops.npy").write_bytes(head + content())
+
+
+_pickle_case("ranges that unfold", lambda: b"\x80\x04(" + _RANGE * 30 + b"t.")
+_pickle_case("lists in lists", lambda: b"\x80\x04" + b"]" * 2_000_000 + b"a" * 1_999_999 + b".")
+_pickle_case("tuples in tuples", lambda: b"\x80\x04)" + b"\x85" * 2_000_000 + b".")
+_pickle_case("integers of one remainder", lambda: b"\x80\x04\x8f(" + b"".join(
+    b"\x8a\x0a" + (n * (2**61 - 1)).to_bytes(10, "little") for n in range(1, 60_000)
+) + b"\x90.")  # fmt: skip
+_RANGE = (
+    b"\x8c\x08builtins\x8c\x04list\x93\x8c\x08builtins\x8c\x05range\x93"
+    + b"J"
+    + struct.pack("<i", 9_999_999)
+    + b"\x85R\x85R"
+)
+
+
+@case("scanimage", "a channel list of 2 MB")
+def _(path: Path) -> None:
+    lines = "SI.VERSION_MAJOR = 2020\nSI.hChannels.channelSave = [" + "1;" * 1_000_000 + "]\n"
+    text = f"{lines}SI.hRoiManager.scanFrameRate = 30\n"
+    tifffile.imwrite(path, np.zeros((6, 16, 16), "u2"), description=text, metadata=None)
+
+
+@case("scanimage", "spaces without end after a property", may_read=True)
+def _(path: Path) -> None:
+    text = "SI.VERSION_MAJOR = 2020\nSI.hChannels.channelSave = 1" + " " * 4_000_000 + "x\n"
+    tifffile.imwrite(path, np.zeros((6, 16, 16), "u2"), description=text, metadata=None)
+
+
 # --- TIFF -------------------------------------------------------------------------------------
 
 WIDTH, LENGTH, BITS, COMPRESSION, DESCRIPTION = 256, 257, 258, 259, 270
@@ -363,6 +401,27 @@ def _jpeg_of(width: int, height: int) -> bytes:
     return bytes(packed)
 
 
+def _zstd_of_zeros(blocks: int) -> bytes:
+    """Return a frame of Zstandard that states no size, of blocks of 128 kB of zeros."""
+    zeros = (1 << 17 << 3 | 2).to_bytes(3, "little") + b"\0"
+    return b"\x28\xb5\x2f\xfd\x00\x58" + zeros * blocks + b"\1\0\0"
+
+
+@case("tiff", "thousands of pages that share one image")
+def _(path: Path) -> None:
+    tifffile.imwrite(path, np.zeros((1, 1024, 1024), "u2"), metadata=None)
+    content = bytearray(path.read_bytes())
+    (start,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, start)
+    end = start + 2 + 12 * count
+    directory = bytes(content[start:end])
+    for _ in range(20_000):
+        struct.pack_into("<I", content, end, len(content))
+        content += directory + bytes(4)
+        end = len(content) - 4
+    path.write_bytes(content)
+
+
 _bomb_case("deflate", 8, lambda: deflated_zeros(1 << 30))
 _bomb_case("LZW", 5, lambda: imagecodecs.lzw_encode(_zeros(600)))
 _bomb_case("zstd", 50000, lambda: imagecodecs.zstd_encode(_zeros(2000)))
@@ -371,6 +430,13 @@ _bomb_case("packbits", 32773, lambda: imagecodecs.packbits_encode(_zeros(1)) * 6
 _bomb_case("JPEG", 7, lambda: _jpeg_of(65_500, 65_500))
 _bomb_case("WebP", 50001, lambda: imagecodecs.webp_encode(np.zeros((16000, 16000, 3), "u1")))
 _bomb_case("PNG", 34933, lambda: imagecodecs.png_encode(np.zeros((30_000, 30_000), "u1")))
+_bomb_case("JPEG XL", 50002, lambda: imagecodecs.jpegxl_encode(
+    np.zeros((16_000, 16_000), "u1"), effort=1))  # fmt: skip
+_bomb_case("JPEG XL with frames", 50002, lambda: imagecodecs.jpegxl_encode(
+    np.zeros((600, 1024, 1024), "u1"), effort=1))  # fmt: skip
+_bomb_case("JPEG XR", 22610, lambda: imagecodecs.jpegxr_encode(np.zeros((16_000, 16_000), "u1")))
+_bomb_case("LERC", 34887, lambda: imagecodecs.lerc_encode(np.zeros((30_000, 30_000), "u1")))
+_bomb_case("zstd without its size", 50000, lambda: _zstd_of_zeros(16_000))
 _bomb_case("JPEG 2000", 34712, lambda: imagecodecs.jpeg2k_encode(
     np.zeros((9000, 9000), "u1"), reversible=False, level=100))  # fmt: skip
 

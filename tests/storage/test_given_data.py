@@ -30,6 +30,7 @@ from nwb_ophys.errors import (
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.storage import WriteOptions, append_to_nwbfile
 from nwb_ophys.storage.backends.hdf5 import Hdf5Source
+from nwb_ophys.storage.disk_errors import disk_errors
 from nwb_ophys.tools import add_plane_segmentation
 
 from .conftest import new_file
@@ -385,6 +386,36 @@ def test_any_error_of_the_system_while_data_are_stored_is_one_of_the_disk(
     assert "[Errno" not in message
     assert caught.value.errno == number
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO])
+@pytest.mark.parametrize("place", [".zattrs", ".zarray", "/0"])
+def test_an_error_of_the_system_while_zarr_writes_a_file(tmp_path, monkeypatch, number, place):
+    """Fault: such an error has no name of a file, and was printed as a number."""
+    write = zarr.DirectoryStore._tofile
+
+    def _tofile(content, path):
+        if place in path:
+            raise OSError(number, os.strerror(number))
+        write(content, path)
+
+    monkeypatch.setattr(zarr.DirectoryStore, "_tofile", staticmethod(_tofile))
+    target = tmp_path / "a.nwb.zarr"
+    with pytest.raises(DiskError) as caught:
+        write_nwbfile(new_file(a=np.arange(100_000)), target, backend="zarr")
+    assert str(caught.value).startswith(f"'{target}' cannot be written: {os.strerror(number)}.")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_any_error_of_the_system_is_of_the_target_where_nothing_is_read(tmp_path):
+    def fail(**how):
+        with disk_errors(tmp_path / "a", **how):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(DiskError, match=r"/a' cannot be written: Input/output error\."):
+        fail(reads_nothing=True)
+    with pytest.raises(OSError, match=r"^\[Errno 5\]"):
+        fail()
 
 
 def test_an_error_of_reading_is_none_of_the_disk(tmp_path):

@@ -17,6 +17,7 @@ import pytest
 import zarr
 from pynwb import NWBHDF5IO, TimeSeries
 
+from nwb_ophys import verify
 from nwb_ophys.errors import ArgumentError, CorruptSourceError, DiskError, OutputError
 from nwb_ophys.inspection import inspect_file
 from nwb_ophys.storage import (
@@ -24,6 +25,7 @@ from nwb_ophys.storage import (
     append_to_nwbfile,
     create_nwbfile,
     in_place,
+    plan_repack,
     remove_debris,
     reserved,
     space,
@@ -212,7 +214,7 @@ class TestKills:
     def test_at_each_change(self, target, old, backend, monkeypatch):
         owner, name = (hdf5_files, "write_at") if backend == "hdf5" else (os, "replace")
         original = getattr(owner, name)
-        for number in (0, 1, 2, 5, 9, 20):
+        for number in (0, 1, 5, 12):
             left = [number]
 
             def act(left=left):
@@ -260,9 +262,9 @@ class TestKills:
         )
         with pytest.raises(CorruptSourceError, match="in the middle of an append in place"):
             in_place.check_whole(target)
-        (finding,) = inspect_file(target)
-        assert finding.is_error
-        assert reason in finding.message
+        for read_it in (inspect_file, verify, plan_repack):
+            with pytest.raises(CorruptSourceError, match="in the middle of an append in place"):
+                read_it(target)
         with locked(target):
             assert "being appended to in place by another thread" in in_place.interruption(target)
         remove_debris(target.parent)
@@ -274,7 +276,7 @@ class TestKills:
         if backend == "zarr":
             steps = ("_remove", "_restore_part", "flush_names", "remove_undo")
         for step in steps:
-            for number in (0, 1, 3):
+            for number in (0, 2):
                 left = [number]
 
                 def act(step=step, left=left, journal=journal):

@@ -44,12 +44,12 @@ def check_embedded_sizes(tiff: Any, pages: Integers, compression: int) -> None:
             file.seek(start)
             size = read_size(file.read(count))
             if size is None:
-                raise ValueError("its compressed data do not state the size of an image")
+                raise ValueError("its compressed data do not state the size of an image.")
             if math.prod(size) > 4 * expected:
                 shape = " x ".join(map(str, size))
                 raise ValueError(
                     f"its compressed data claim the shape {shape}, but page {number} has "
-                    f"{page.imagelength} rows and {page.imagewidth} columns"
+                    f"{page.imagelength} rows and {page.imagewidth} columns."
                 )
 
 
@@ -136,7 +136,7 @@ def _jpeg_xl_size(data: bytes) -> tuple[int, ...] | None:
         if bits.read(1):
             bits.read(3)  # the orientation
             if bits.read(1) or bits.read(1) or bits.read(1):
-                raise ValueError("its compressed data hold an animation or a preview")
+                raise ValueError("its compressed data hold an animation or a preview.")
         if bits.read(1):  # floating point
             bits.choose((32, 0), (16, 0), (24, 0), (1, 6))
             bits.read(4)

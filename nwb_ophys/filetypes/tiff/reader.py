@@ -166,8 +166,9 @@ class TiffPageReader:
                 raise
             # The errors of the codecs have no common base class.
             except Exception as error:
+                why = str(error).rstrip(".")
                 raise CorruptSourceError(
-                    f"'{table.path}': pages {pages[0]} to {pages[-1]} cannot be decoded ({error}); "
+                    f"'{table.path}': pages {pages[0]} to {pages[-1]} cannot be decoded ({why}); "
                     f"the file is damaged. To repair it, {COPY_AGAIN}."
                 ) from error
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.documents import parse_source_json, read_limited
-from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.npy import check_characters
 from nwb_ophys.outside import check_file
 from nwb_ophys.storage import check_complete
-from nwb_ophys.storage.backends.zarr_claims import check_chunks, check_header
+from nwb_ophys.storage.backends.zarr_claims import check_chunks, check_header, opening_array
 
 _HEADERS = (".zarray", "zarr.json")
 
@@ -169,15 +169,9 @@ def _open(folder: Path) -> Any:
 
     if not any((folder / name).is_file() for name in _HEADERS):
         return None
-    try:
+    with opening_array(folder):
         check_header(folder)
         return zarr.open_array(str(folder), mode="r")
-    except SourceError:
-        raise
-    except Exception as error:  # a damaged header can raise anything
-        raise CorruptSourceError(
-            f"'{folder}' cannot be opened as a Zarr array: {error!r}. It may be damaged."
-        ) from error
 
 
 def _read(folder: Path, array: Any, selection: Any) -> NDArray[Any]:

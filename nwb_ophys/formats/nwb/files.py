@@ -17,6 +17,7 @@ from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.outside import check_file
+from nwb_ophys.storage.in_place import check_whole, interruption
 from nwb_ophys.trial import is_tried_damaged, try_hdf5
 
 Result = TypeVar("Result")
@@ -108,9 +109,9 @@ def list_external(path: Path) -> dict[str, list[str]]:
 
 def nwb_refusal(path: Path) -> str | None:
     """Return why an NWB file has no movie and no ROIs to convert; None for other files."""
-    listed = list_nwb(path)
-    if listed is None or any(each.has_data for each in listed):
-        return None
+    reason, listed = interruption(path), list_nwb(path)
+    if reason or listed is None or any(each.has_data for each in listed):
+        return reason
     start = f"'{path}' is an NWB file"
     for series, files in list_external(path).items():
         name = series.rpartition("/")[2]
@@ -150,6 +151,7 @@ def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: 
     SourceError
         When the file does not contain its pixels or masks.
     """
+    check_whole(path)
     try_hdf5(path)
     listed = list_nwb(path)
     if listed is None:
