@@ -260,7 +260,7 @@ def _check_within(folder: Path, head: Head) -> None:
     """
     for name in (head[part] for part in _PARTS if part in head):
         if not _is_within(folder, name):
-            raise ValueError(f"'{name}' leads out of '{folder}'")
+            raise ValueError(f"'{name}' leads out of '{folder}'.")
 
 
 def _restore_folder(target: Path, journal: Path) -> None:
