@@ -16,6 +16,7 @@ import numpy as np
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.bitshuffle import check_bitshuffled
 from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.filetypes.filter_settings import check_filter_settings
 from nwb_ophys.storage.backends.hdf5_filters import check_filters
 
 _LARGE = 1 << 26
@@ -52,6 +53,7 @@ def check_stored(dataset: Any) -> Any:
     if dataset.chunks is not None:
         _check_chunks(dataset)
         check_filters(dataset)
+        check_filter_settings(dataset)
         if dataset.id.get_storage_size() <= _LARGE:  # movies are checked while they are read
             check_bitshuffled(dataset)
     return dataset

@@ -30,7 +30,7 @@ from typing import Any
 import psutil
 
 SECONDS = 10.0
-_WALL_SECONDS = 90.0
+_WALL_SECONDS = 300.0
 MEMORY_BYTES = 3_000_000_000
 _BLOCK = 4096
 _START = "2024-05-17T14:30:00+02:00"
@@ -429,18 +429,27 @@ class Worker:
 
     def run(self, case: dict[str, Any]) -> dict[str, Any]:
         """Return the result of a case: its ``class``, and what was done and said."""
-        if case["name"] not in self.whole:
-            self.whole[case["name"]] = self._converted(case["name"])
-        whole = self.whole[case["name"]]
-        with self._copy(case["name"]) as home:
+        whole = self.whole_of(case["name"])
+        with self.copied(case["name"]) as home:
             chance = random.Random(case["seed"])
             done, files = damage(home, case["kind"], chance)
             is_named = chance.random() < 0.5
-            result = self._judged(case["name"], home, files, whole, is_named)
+            result = self.judged(case["name"], home, files, whole, is_named)
         return {**result, "done": done, "named": is_named}
 
+    def whole_of(self, name: str) -> Any:
+        """Return shapes, values and notes of a whole recording, which one worker converts."""
+        if name not in self.whole:
+            shared = self.work / f"{name}.json"
+            if not shared.exists():
+                own = self.work / f"{name}.{os.getpid()}"
+                own.write_text(json.dumps(self.converted(name)), encoding="utf-8")
+                own.replace(shared)
+            self.whole[name] = json.loads(shared.read_text(encoding="utf-8"))
+        return self.whole[name]
+
     @contextlib.contextmanager
-    def _copy(self, name: str) -> Iterator[Path]:
+    def copied(self, name: str) -> Iterator[Path]:
         home = Path(tempfile.mkdtemp(dir=self.work)) / "data"
         shutil.copytree(self.originals / name, home)
         try:
@@ -448,14 +457,15 @@ class Worker:
         finally:
             shutil.rmtree(home.parent, ignore_errors=True)
 
-    def _converted(self, name: str) -> Any:
-        with self._copy(name) as home:
+    def converted(self, name: str) -> Any:
+        """Return shapes, values and notes of the conversion of a whole recording."""
+        with self.copied(name) as home:
             one = self.recordings[name]
             output = home.parent / "out.nwb"
             notes = convert(home / one["path"], one["format"], _options(one, home), output)
             return *tree_of(output), [note.replace(str(home), "") for note in notes]
 
-    def _judged(
+    def judged(
         self, name: str, home: Path, files: list[Path], whole: Any, is_named: bool
     ) -> dict[str, Any]:
         from nwb_ophys.errors import NwbOphysError

@@ -17,6 +17,7 @@ import zarr
 import nwb_ophys
 from nwb_ophys.errors import CorruptSourceError, NwbOphysError
 from nwb_ophys.filetypes.bitshuffle import bitshuffle_fault, check_bitshuffled
+from nwb_ophys.filetypes.filter_settings import check_filter_settings
 from nwb_ophys.storage.backends.blosc_chunks import blosc_fault, check_blosc_chunks
 
 from .setting import rounds
@@ -34,6 +35,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "bitshuffle": dict(hdf5plugin.Bitshuffle(cname="lz4")),
     "bitshuffle-zstd": dict(hdf5plugin.Bitshuffle(cname="zstd")),
 }
+FILTER_NAMES = {"szip": "szip", "scaleoffset": "scale-offset"}
 FRAMES = np.random.default_rng(0).poisson(50, (8, 64, 64)).astype(np.uint16)
 
 
@@ -107,6 +109,31 @@ def test_damaged_settings_of_filters_are_errors_by_name_or_data(movie):
         for _ in range(chance.choice((1, 1, 2, 4))):
             content[chance.choice(changed)] = chance.randrange(256)
         _check(path.with_name(f"movie{seed}.h5"), content)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", ">u2", "i4"])
+@pytest.mark.parametrize("name", ["szip", "scaleoffset", "gzip"])
+def test_settings_that_do_not_follow_from_the_dataset(tmp_path, name, dtype):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        frames = FRAMES.astype(dtype)
+        file.create_dataset("mov", data=frames, chunks=(2, 64, 64), fillvalue=3, **FILTERS[name])
+    with h5py.File(path, "r") as file:
+        check_filter_settings(file["mov"])
+        plist = file["mov"].id.get_create_plist()
+        stated = plist.get_filter(plist.get_nfilters() - 1)[2]
+    if name == "gzip":
+        return
+    # The number of pixels per line, and that of elements in a chunk.
+    damaged = struct.pack(f"<{len(stated)}I", *stated)
+    content = path.read_bytes()
+    place = content.index(damaged) + (12 if name == "szip" else 8)
+    path.write_bytes(content[:place] + b"\xff\xff" + content[place + 2 :])
+    with (
+        h5py.File(path, "r") as file,
+        pytest.raises(CorruptSourceError, match=f"a.h5' is damaged: .*{FILTER_NAMES[name]}"),
+    ):
+        check_filter_settings(file["mov"])
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd", "none"])

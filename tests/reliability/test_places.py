@@ -40,13 +40,13 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> tuple[str, np.ndarray | None]:
-    """Return the error or the notes of opening a recording, and its frames."""
+    """Return the error or the notes of opening a recording, and the frames of its first movie."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             opened = nwb_ophys.open(path)
-            movies = getattr(opened, "interfaces", {"": opened}).values()
-            frames = np.concatenate([movie.extractor.get_series() for movie in movies])
+            movies = list(getattr(opened, "interfaces", {"": opened}).values())
+            frames = movies[0].extractor.get_series()
         except NwbOphysError as error:
             return str(error), None
     return " ".join(str(each.message) for each in caught), np.squeeze(frames)

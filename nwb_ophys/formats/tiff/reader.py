@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 
@@ -82,6 +83,11 @@ def tiff_layout(
     sources = _inspect_all(file_paths, allow_truncated)
     reader = TiffPageReader(sources)
     return _arrange(reader, num_channels, num_planes, dimension_order)[0]
+
+
+# Bytes of a directory with its values, and of what else programs write beside the pages.
+_DIRECTORY_BYTES = 1024
+_MOST_UNUSED = 16_384
 
 
 class TiffStackExtractor(TiffFramesExtractor):
@@ -165,7 +171,32 @@ def _inspect_all(
     paths = [file_paths] if isinstance(file_paths, str | PathLike) else list(file_paths)
     if not paths:
         raise SourceArgumentError("file_paths is empty; give at least one TIFF file.")
-    return inspect_tiffs(paths, allow_truncated=allow_truncated)
+    sources = inspect_tiffs(paths, allow_truncated=allow_truncated)
+    for source in sources:
+        _warn_of_unused_bytes(source)
+    return sources
+
+
+def _warn_of_unused_bytes(source: TiffSource) -> None:
+    """Warn if a file has room for pages that its chain of directories does not reach.
+
+    Only of files without compression whose description states no axes: the others state the number
+    of their pages, or it is unknown how many bytes a page takes.
+    """
+    table = source.table
+    if not table.is_direct or table.dtype is None or source.stated.axes or table.is_truncated:
+        return
+    page_bytes = table.rows * table.columns * table.samples_per_pixel * table.dtype.itemsize
+    used = table.num_pages * page_bytes + int(table.description_sizes.sum())
+    unused = table.file_size - used - _DIRECTORY_BYTES * table.num_pages
+    if unused >= max(page_bytes, _MOST_UNUSED):
+        warnings.warn(
+            f"'{table.path}' has {unused} bytes beside its {table.num_pages} pages of {page_bytes} "
+            "bytes: its list of pages may end too early, and further pages be lost. Compare the "
+            "number of frames with that of the recording.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _arrange(

@@ -62,7 +62,7 @@ _PART_OF_STORE = re.compile(
     r"(\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*)"
     r"(\.[0-9a-f]{32}\.partial)?|c"
 )
-_HEADERS = frozenset({".zarray", "zarr.json"})
+_HEADERS = (".zarray", "zarr.json")
 _FILTER_SETTINGS = ("compressor", "filters")
 # zlib writes the header of a gzip file for windows above 16.
 _GZIP_WINDOW = 31
@@ -171,7 +171,8 @@ class ZarrBackend(Backend):
         """Yield the files that are neither metadata nor chunks, wherever they lie in the store."""
         arrays: set[str] = set()  # and the folders of their chunks
         for folder, folders, names in os.walk(path):
-            is_array = not _HEADERS.isdisjoint(names) or folder.rpartition(os.sep)[0] in arrays
+            has_header = any(each.startswith(_HEADERS) for each in names)  # or a partial one
+            is_array = has_header or folder.rpartition(os.sep)[0] in arrays
             arrays.update([folder] if is_array else [])
             for name in [*names, *(each for each in folders if (Path(folder) / each).is_symlink())]:
                 found = _PART_OF_STORE.fullmatch(name)
