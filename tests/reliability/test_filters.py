@@ -18,7 +18,8 @@ import nwb_ophys
 from nwb_ophys.errors import CorruptSourceError, NwbOphysError
 from nwb_ophys.filetypes.bitshuffle import bitshuffle_fault, check_bitshuffled
 from nwb_ophys.filetypes.filter_settings import check_filter_settings
-from nwb_ophys.storage.backends.blosc_chunks import blosc_fault, check_blosc_chunks
+from nwb_ophys.storage.backends.blosc_chunks import blosc_fault
+from nwb_ophys.storage.backends.zarr_parts import check_store
 
 from .setting import rounds
 
@@ -177,10 +178,10 @@ def test_chunks_of_blosc_with_a_damaged_header(codec):
 
 def test_a_store_with_a_damaged_chunk_is_refused_by_name(tmp_path):
     zarr.save_array(str(tmp_path / "a.zarr"), FRAMES, compressor=numcodecs.Blosc("lz4"))
-    check_blosc_chunks(tmp_path)
+    check_store(tmp_path)
     chunk = tmp_path / "a.zarr" / "0.0.0"
     content = bytearray(chunk.read_bytes())
     content[15] ^= 0x24
     chunk.write_bytes(content)
-    with pytest.raises(CorruptSourceError, match=r"0\.0\.0' is damaged: it has \d+ bytes, but"):
-        check_blosc_chunks(tmp_path)
+    with pytest.raises(CorruptSourceError, match=r"chunk '0\.0\.0' has \d+ bytes, but"):
+        check_store(tmp_path)

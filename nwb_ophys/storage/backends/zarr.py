@@ -32,7 +32,6 @@ from nwb_ophys.storage.backends.base import (
     package_versions,
     stated_chunk_shape,
 )
-from nwb_ophys.storage.backends.blosc_chunks import check_blosc_chunks
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
 from nwb_ophys.storage.backends.zarr_guarded import guarded_store
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
@@ -137,7 +136,6 @@ class ZarrBackend(Backend):
             check_whole(path)
         if mode != "w":
             check_store(path)
-            check_blosc_chunks(path)
         store = str(path) if guard is None else guarded_store(path, guard)
         io = _io_class()(store, mode=mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
