@@ -36,7 +36,6 @@ _DEEPEST = 210  # levels of groups; a file with more is refused when it is searc
 # Filters whose codecs end with an error on damaged data: gzip, shuffle, fletcher32, bzip2, LZF,
 # Blosc, LZ4 and Zstandard. Others, such as bitshuffle and szip, may crash on any chunk.
 _STURDY = frozenset({1, 2, 3, 307, 32000, 32001, 32004, 32015})
-_MOST_SECONDS_OF_OTHERS = 60.0
 _MOST_CHUNK_BYTES = 256_000_000
 
 
@@ -52,12 +51,11 @@ class Progress:
     def __init__(self, report: Callable[[], None]) -> None:
         self._report, self._first = report, time.monotonic()
         self._last = self._first
-        self.most_seconds = _MOST_SECONDS
 
     @property
     def is_enough(self) -> bool:
         """Return whether the walk took its time; the rest of a huge file stays untouched."""
-        return time.monotonic() - self._first > self.most_seconds
+        return time.monotonic() - self._first > _MOST_SECONDS
 
     def __call__(self, *_: Any) -> bool | None:
         """Report progress; return True, which ends a visit of chunks, where it is enough."""
@@ -65,7 +63,7 @@ class Progress:
         if now - self._last > _PROGRESS_SECONDS:
             self._last = now
             self._report()
-        return True if now - self._first > self.most_seconds else None
+        return True if now - self._first > _MOST_SECONDS else None
 
 
 def walk(path: str, progress: Progress) -> list[str]:
@@ -184,8 +182,6 @@ def _touch_chunks(dataset: Any, progress: Progress) -> None:
         with suppress(ImportError):
             importlib.import_module("hdf5plugin")  # registers its filters
     is_sturdy = numbers <= _STURDY
-    if not is_sturdy:
-        progress.most_seconds = _MOST_SECONDS_OF_OTHERS
     for place in dataset.iter_chunks():
         with suppress(Exception):
             dataset[place]
