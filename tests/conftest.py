@@ -23,9 +23,12 @@ settings.register_profile(
 settings.load_profile("nwb_ophys")
 
 
-# A shell starts background jobs with SIGINT ignored, which every process of a test would inherit.
+# A shell starts background jobs with SIGINT ignored, and nohup with SIGHUP ignored, which every
+# process of a test would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_finish() -> None:

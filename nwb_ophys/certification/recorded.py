@@ -116,7 +116,7 @@ class RecordedComparison:
                 self._too_large.append(location)
                 continue
             try:
-                sources[location] = self._storage.stored_source(self._root[location])
+                sources[location] = self._storage.checked_source(self._root[location])
             except Exception as error:
                 self._add(location, f"it cannot be read: {reason_of(error)}")
         hashes = {location: self._known.datasets[location] for location in sources}

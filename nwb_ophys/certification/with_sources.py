@@ -226,7 +226,7 @@ class SourceComparison:
             return None
         if dataset.chunks is None:
             return ArraySource(dataset, f"'{location}'", in_parallel=False)
-        return self._storage.stored_source(dataset)
+        return self._storage.checked_source(dataset)
 
     def _add(self, location: str, message: str) -> None:
         self.differences.append(Difference(location=location, message=message))

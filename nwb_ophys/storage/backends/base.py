@@ -304,6 +304,10 @@ class Backend(ABC):
     def stored_source(self, dataset: Any) -> Source:
         """Return an open dataset of this backend as a source."""
 
+    def checked_source(self, dataset: Any) -> Source:
+        """Return an open dataset as a source that checks stored chunks before it decodes them."""
+        return self.stored_source(dataset)
+
     def stored_datasets(self, io: Any) -> Iterator[tuple[str, DatasetBuilder]]:
         """Yield each dataset of an open file, with its path."""
         return dataset_builders(io.read_builder())

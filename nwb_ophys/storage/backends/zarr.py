@@ -33,6 +33,7 @@ from nwb_ophys.storage.backends.base import (
     stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
+from nwb_ophys.storage.backends.zarr_claims import check_chunks_of
 from nwb_ophys.storage.backends.zarr_guarded import guarded_store
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import check_complete, check_reference, check_store
@@ -304,15 +305,23 @@ class ZarrBackend(Backend):
         """Return an open array as a source."""
         return ZarrSource(dataset)
 
+    def checked_source(self, dataset: Any) -> ZarrSource:
+        """Return an open array as a source that checks chunks before Zarr decodes them."""
+        return CheckedZarrSource(dataset)
+
     def versions(self) -> dict[str, str]:
         """Return the versions of hdmf-zarr, Zarr and its codecs."""
         return package_versions(["hdmf-zarr", "zarr", "numcodecs"])
 
     def open_root(self, path: Path) -> AbstractContextManager[Any]:
-        """Open a store for reading, without its schemas."""
+        """Open a store for reading, without its schemas.
+
+        One damaged chunk does not keep the other arrays from being read: `objects`, `read_text`
+        and `checked_source` check the chunks of an array when they read it.
+        """
         _hdmf_zarr()
         check_whole(path)
-        check_store(path)
+        check_store(path, chunks=False)
         return nullcontext(importlib.import_module("zarr").open_group(str(path), mode="r"))
 
     def objects(self, root: Any) -> Iterator[StoredObject]:
@@ -321,6 +330,7 @@ class ZarrBackend(Backend):
 
     def read_text(self, root: Any, location: str) -> str:
         """Return the text in an array of an open store."""
+        check_chunks_of(root[location])
         return str(np.asarray(root[location][...]).reshape(())[()])
 
     def write_text(self, root: Any, location: str, text: str) -> None:
@@ -374,6 +384,15 @@ class ZarrSource(StoredSource):
         path = getattr(array.store, "path", "a Zarr store")
         super().__init__(array, str(path), in_parallel=True)
         self.skips_zeros = bool(array.nchunks_initialized < array.nchunks)
+
+
+class CheckedZarrSource(ZarrSource):
+    """An array of a Zarr store whose chunks are checked before they are decoded."""
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        """Return values; a chunk that contradicts itself raises a ValueError with its name."""
+        check_chunks_of(self._values, selection)
+        return super().read(selection)
 
 
 class ZarrSink(ChunkSink):

@@ -179,7 +179,7 @@ def _files(folder: Path) -> Iterator[Path]:
     return (each for each in folder.rglob("*") if each.name[:1].isdigit() and each.is_file())
 
 
-def check_array_claims(folder: Path) -> None:
+def check_array_claims(folder: Path, *, chunks: bool = True) -> None:
     """Check the header of an array and the size to which each of its chunks inflates.
 
     Chunks whose size is known only after they were inflated are checked up to a total of 64 MB.
@@ -190,27 +190,29 @@ def check_array_claims(folder: Path) -> None:
     ----------
     folder : pathlib.Path
         Folder of an array or a group.
+    chunks : bool
+        Whether the chunks are checked as well as the headers.
 
     Raises
     ------
     CorruptSourceError
         Names the array; an UnsafePickleError where its values are pickles.
     """
-    _check_own(folder)
+    _check_own(folder, chunks)
     for name, header in _consolidated(folder).items():
         with opening_array(folder / name):
             claims = _claims_of_format_2(folder / name, header)
             if claims != _read_claims(folder / name):
                 _check_codecs(folder / name, claims)
-                _check_own(folder / name)
-                _check_all(folder / name, claims)
+                _check_own(folder / name, chunks)
+                _check_all(folder / name, claims, chunks)
 
 
-def _check_own(folder: Path) -> None:
+def _check_own(folder: Path, chunks: bool) -> None:
     with opening_array(folder):
         claims = _read_claims(folder)
         if claims is not None:
-            _check_all(folder, claims)
+            _check_all(folder, claims, chunks)
 
 
 @contextmanager
@@ -251,11 +253,11 @@ def _consolidated(folder: Path) -> dict[str, dict[str, Any]]:
         }
 
 
-def _check_all(folder: Path, claims: _Claims) -> None:
+def _check_all(folder: Path, claims: _Claims, chunks: bool) -> None:
     _check_codecs(folder, claims)
     _check_claims(folder, claims)
     measure = _measure_of(claims)
-    if measure is None:
+    if measure is None or not chunks:
         return
     num_bytes = 0
     for chunk in _files(folder):
@@ -291,6 +293,20 @@ def check_chunks(folder: Path, array: Any, selection: tuple[Any, ...]) -> None:
             if chunk.is_file():
                 _check_chunk(chunk, measure, claims)
                 break
+
+
+def check_chunks_of(array: Any, selection: tuple[Any, ...] | None = None) -> None:
+    """Check the chunks of an open array of a store in a folder, or those of a selection.
+
+    Raises
+    ------
+    ValueError
+        With the name of the chunk.
+    """
+    root = getattr(array.chunk_store, "path", None)
+    if root is not None:
+        everything = (slice(None),) * len(array.shape)
+        check_chunks(Path(str(root), array.path), array, selection or everything)
 
 
 def _measure_of(claims: _Claims) -> Measure | None:

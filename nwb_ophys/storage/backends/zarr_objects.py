@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nwb_ophys.storage.backends.zarr_claims import check_chunks_of
 from nwb_ophys.storage.stored_objects import StoredObject, plain
 
 # hdmf-zarr's own notes on dimensions and types.
@@ -67,6 +68,8 @@ def _array(array: Any) -> StoredObject:
     dtype = np.dtype(array.dtype)
 
     def read(part: slice | None) -> Any:
+        rest = (slice(None),) * (len(array.shape) - 1)
+        check_chunks_of(array, None if part is None else (part, *rest))
         values = array[...] if part is None else array[part]
         if is_scalar:
             values = np.asarray(values).reshape(())

@@ -27,12 +27,14 @@ from nwb_ophys.storage.backends.zarr_claims import check_array_claims
 _ATTRIBUTES = {".zattrs", ".zmetadata", "zarr.json"}
 
 
-def check_store(store: Path) -> None:
+def check_store(store: Path, *, chunks: bool = True) -> None:
     """Check that a Zarr store holds files only, and no link or reference that leads out of it.
 
     Parameters
     ----------
     store : pathlib.Path
+    chunks : bool
+        Whether the chunks of arrays are checked; else whoever reads them does that.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def check_store(store: Path) -> None:
             for name in _ATTRIBUTES.intersection(names):
                 for reference in _references(_json(Path(folder, name))):
                     check_reference(store, reference)
-            check_array_claims(Path(folder))
+            check_array_claims(Path(folder), chunks=chunks)
 
 
 def _json(path: Path) -> Any:
