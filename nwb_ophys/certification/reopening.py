@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 import numpy as np
-from pynwb import get_manager
+from pynwb import NWBFile, get_manager
 
 from nwb_ophys.certification.raw_files import RawFiles
 from nwb_ophys.converter import OphysConverter
@@ -45,14 +45,22 @@ class Replanned:
     interfaces : dict of str to BaseOphysInterface
     set_times : bool
         Whether the user had set times, which the sources do not have.
+    nwbfile : pynwb.NWBFile
+        Everything that this record and those before it make.
     """
 
     sources: dict[str, Source]
     interfaces: dict[str, Any]
     set_times: bool
+    nwbfile: NWBFile
 
 
-def replan(contents: Mapping[str, Any], files: RawFiles, options: Mapping[str, Any]) -> Replanned:
+def replan(
+    contents: Mapping[str, Any],
+    files: RawFiles,
+    options: Mapping[str, Any],
+    before: NWBFile | None = None,
+) -> Replanned:
     """Open the sources of a record again, and plan what they make.
 
     Parameters
@@ -63,6 +71,9 @@ def replan(contents: Mapping[str, Any], files: RawFiles, options: Mapping[str, A
         The source files, matched with the record.
     options : Mapping
         Source arguments of the user, which replace those of the record.
+    before : pynwb.NWBFile, optional
+        What the earlier records of the file make, to which this one was appended: it may lack a
+        start of the session, and link to planes of theirs.
 
     Raises
     ------
@@ -73,18 +84,25 @@ def replan(contents: Mapping[str, Any], files: RawFiles, options: Mapping[str, A
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the conversion gave these notes
         interfaces = {str(each["name"]): _reopened(each, files, options) for each in streams}
-        chosen = {str(each["name"]): dict(each.get("options") or {}) for each in streams}
+        chosen: Any = {str(each["name"]): dict(each.get("options") or {}) for each in streams}
         metadata = contents.get("metadata")
         if set(interfaces) == {""}:
-            prepared = interfaces[""].prepare(metadata, chosen[""])
+            source: Any = interfaces[""]
+            chosen = chosen[""]
         else:
-            prepared = OphysConverter(interfaces).prepare(metadata, chosen)
-        nwbfile = prepared.new_nwbfile()
+            source = OphysConverter(interfaces)
+        prepared = source.prepare(metadata, chosen, joins_file=before is not None)
+        known = set() if before is None else {name for name, _ in _numbers_of(before)}
+        nwbfile = prepared.new_nwbfile() if before is None else before
         prepared.add_to(nwbfile)
         complete_tables_without_masks(nwbfile)
-        sources = dict(_numbers_of(nwbfile))
-    set_times = any(each.get("times_are_set") for each in streams)
-    return Replanned(sources=sources, interfaces=interfaces, set_times=set_times)
+        sources = {name: each for name, each in _numbers_of(nwbfile) if name not in known}
+    return Replanned(
+        sources=sources,
+        interfaces=interfaces,
+        set_times=any(each.get("times_are_set") for each in streams),
+        nwbfile=nwbfile,
+    )
 
 
 def _reopened(stream: Mapping[str, Any], files: RawFiles, options: Mapping[str, Any]) -> Any:

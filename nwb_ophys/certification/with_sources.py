@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+from pynwb import NWBFile
 
 from nwb_ophys.certification.raw_files import RawFiles, RecordedFile, recorded_files
 from nwb_ophys.certification.reopening import Replanned, replan
@@ -142,14 +143,20 @@ class SourceComparison:
         self.not_compared: list[str] = []
         self.compared: list[str] = []
         self._reasons: list[str] = []
+        self._interfaces: list[Any] = []
+        self._planned: NWBFile | None = None
 
     def run(self, resources: Resources) -> None:
         """Compare everything."""
         with_sources = [each for each in self._records if each.contents.get("streams")]
         if not with_sources:
             self._reasons.append("the record of the file states no sources")
-        for record in with_sources:
-            self._of_record(record, resources)
+        try:
+            for record in with_sources:
+                self._of_record(record, resources)
+        finally:
+            for interface in self._interfaces:
+                interface.close()
         written = {name for each in self._records for name in each.datasets}
         others = sorted(
             name
@@ -171,18 +178,16 @@ class SourceComparison:
         self._files.match(recorded)
         self._reasons.extend(_left_out(record.contents))
         try:
-            planned = replan(record.contents, self._files, self._options)
+            planned = replan(record.contents, self._files, self._options, self._planned)
         except Exception as error:  # of any reader, about whatever the sources hold
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             self._reasons.append(f"the source could not be opened again: {reason}")
             self.not_compared.append(f"not compared with the source: {reason}")
             return
-        try:
-            self._reasons.extend(_other_channels(planned.interfaces))
-            self._compare(record, planned, resources)
-        finally:
-            for interface in planned.interfaces.values():
-                interface.close()
+        self._planned = planned.nwbfile
+        self._interfaces.extend(planned.interfaces.values())
+        self._reasons.extend(_other_channels(planned.interfaces))
+        self._compare(record, planned, resources)
 
     def _compare(self, record: Record, planned: Replanned, resources: Resources) -> None:
         passes, compared = [], []

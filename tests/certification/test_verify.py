@@ -16,12 +16,19 @@ import pytest
 import zarr
 from pynwb import TimeSeries, validate
 
-from nwb_ophys import OphysConverter, TiffImagingInterface, repack, verify, write_nwbfile
+from nwb_ophys import (
+    OphysConverter,
+    Suite2pSegmentationInterface,
+    TiffImagingInterface,
+    repack,
+    verify,
+    write_nwbfile,
+)
 from nwb_ophys.errors import SourceError, SourceNotFoundError
 from nwb_ophys.inspection import inspect_file
 from nwb_ophys.storage import append_to_nwbfile, backend_of_path
 from nwb_ophys.storage.record import Record, records_of
-from nwb_ophys.testing import simulate_recording, write_tiff
+from nwb_ophys.testing import simulate_recording, write_suite2p, write_tiff
 
 METADATA = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
 MOVIE = "acquisition/TwoPhotonSeries/data"
@@ -383,6 +390,27 @@ def test_an_appended_stream_is_compared_too(raw, path):
     assert report.is_equal
     assert report.answer.is_yes, str(report.answer)
     assert len([name for name in report.compared_with_source if name.endswith("/data")]) == 2
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_rois_that_were_appended_without_a_start_are_compared_too(raw, path, in_place):
+    """They take the start from the file, and the imaging plane of its movie."""
+    recording = simulate_recording(num_samples=40, num_rows=24, num_columns=34, num_cells=3)
+    analysis = write_suite2p(raw, recording)
+    Suite2pSegmentationInterface(analysis).run_conversion(
+        path, append=True, in_place=in_place, progress=False
+    )
+    report = verify(path, raw)
+    assert report.is_equal
+    assert report.answer.is_yes, str(report.answer)
+    assert "processing/ophys/ImageSegmentation/PlaneSegmentation/image_mask" in (
+        report.compared_with_source
+    )
+    fluorescence = next(raw.rglob("F.npy"))
+    np.save(fluorescence, np.load(fluorescence) + 1)
+    report = verify(path, raw)
+    assert not report.answer.is_yes
+    assert any("RoiResponseSeries" in each.location for each in report.differences)
 
 
 @pytest.mark.parametrize(
