@@ -19,7 +19,7 @@ from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
 from nwb_ophys.formats.bruker.contents import LineScan
 from nwb_ophys.formats.bruker.layout import TIMES
-from nwb_ophys.formats.bruker.own_names import check_own_name
+from nwb_ophys.formats.bruker.own_names import check_not_listed, check_own_name
 from nwb_ophys.formats.bruker.reader import files_and_pages, open_prairie_recording
 
 # Lines of successive images follow each other if the gap differs from a line by less than this.
@@ -143,6 +143,7 @@ class BrukerLineScanExtractor(LineScanExtractor):
         for name in self._source_names():
             path = self.file_path.parent / name
             if path.is_file():
+                check_not_listed(path)
                 pixels = ManyTiffsReader([path], [1]).read(np.zeros(1, np.int64))[0]
                 found[path.stem.removeprefix(self.file_path.stem).strip("-_") or path.stem] = pixels
             else:

@@ -53,6 +53,29 @@ def check_own_name(source: TiffSource) -> None:
     raise misplaced_file(table.path, true_name)
 
 
+def check_not_listed(path: Path) -> None:
+    """Check that a file which no list of images names is not one of the listed files.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Such as the image on which a line was drawn.
+
+    Raises
+    ------
+    CorruptSourceError
+        If the file is an image of the recording; names both.
+    """
+    table = read_page_table(path)
+    own = _OWN.search(table.heading)
+    if own is None:
+        return
+    names = dict(_names_beside(table, _LISTED_IN.search(table.heading)))
+    true_name = next((each for each, uuid in names.items() if uuid == own[1]), path.name)
+    if true_name != path.name:
+        raise misplaced_file(path, true_name)
+
+
 def _names_beside(table: PageTable, listed_in: re.Match[bytes] | None) -> Mapping[str, bytes]:
     """Return the UUIDs by name, from the file itself or from the file that it refers to."""
     if listed_in is None:

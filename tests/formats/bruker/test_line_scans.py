@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import warnings
 
 import numpy as np
@@ -100,6 +101,16 @@ def test_the_real_line_scan_is_lines_over_time(real, tmp_path, name):
             np.testing.assert_array_equal(image.data[:].T, source)
         plane = nwbfile.imaging_planes["ImagingPlaneCh1"]
         assert plane.grid_spacing[:] == pytest.approx([0.294698390910515e-6] * 2)
+
+
+def test_a_line_scan_in_place_of_its_image_is_refused(real, tmp_path):
+    copied = shutil.copytree(real, tmp_path / real.name)
+    data = copied / f"{real.name}_Cycle00001_Ch1_000001.ome.tif"
+    image = copied / f"{real.name}-Cycle00001_Ch2Source.tif"
+    shutil.copyfile(data, image)
+    session = _quiet(nwb_ophys.open, copied)
+    with pytest.raises(SourceError, match=f"{image.name}' .*{data.name}"):
+        _quiet(session.run_conversion, tmp_path / "a.nwb", metadata=METADATA, progress=False)
 
 
 def test_what_is_said_of_the_real_line_scan(real):
