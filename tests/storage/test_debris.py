@@ -205,6 +205,19 @@ def test_a_lock_that_was_left_is_cleaned(tmp_path):
     assert _hidden(tmp_path) == []
 
 
+def test_a_copy_that_was_killed_before_the_header_of_an_array_is_debris(tmp_path):
+    target = tmp_path / "a.nwb.zarr"
+    write_nwbfile(new_file(a=VALUES), target, backend="zarr")
+    partial = HiddenNames.beside(target).partial(".nwb.zarr")
+    (partial / "acquisition/a/data").mkdir(parents=True)
+    (partial / "acquisition/a/data/0.0.0").write_bytes(b"begun")
+    with (
+        pytest.warns(UserWarning, match="An earlier run was killed"),
+        reserved(target, append=True),
+    ):
+        assert not partial.exists()
+
+
 def test_only_a_folder_can_be_cleaned(tmp_path):
     (tmp_path / "a.nwb").touch()
     for path in (tmp_path / "absent", tmp_path / "a.nwb"):

@@ -155,12 +155,13 @@ def _positions(cycles: Sequence[Cycle]) -> list[list[Cycle]]:
     """Return the cycles of each position, each with its own frames only."""
     last_places: list[_Place] = []
     found: list[list[Cycle]] = []
-    for cycle in cycles:
+    for cycle in filter(lambda each: each.frames, cycles):
         frames: dict[int, list[Frame]] = {}
+        lowest, highest, number = _depths(cycle)  # once, since a cycle may have 100,000 frames
         for frame in cycle.frames:
             # The planes of a volume belong together, wherever the stage drifts to.
             first = cycle.frames[0] if cycle.kind == "volume" else frame
-            place = _place(cycle, first.stage or ())
+            place = _Place(first.stage or (), lowest, highest, number)
             frames.setdefault(_index_of(place, last_places), []).append(frame)
         for index, own in frames.items():
             if index == len(found):
@@ -169,12 +170,15 @@ def _positions(cycles: Sequence[Cycle]) -> list[list[Cycle]]:
     return found
 
 
-def _place(cycle: Cycle, stage: Sequence[float]) -> _Place:
-    """Return the place of a cycle; the focus may move within a time series."""
+def _depths(cycle: Cycle) -> tuple[Sequence[float], Sequence[float], int]:
+    """Return the lowest and the highest depth, and the number of depths, of a cycle.
+
+    The focus may move within a time series, of which only the first depth counts.
+    """
     depths = [frame.z for frame in cycle.frames]
     if cycle.kind != "volume":
-        return _Place(stage, depths[0], depths[0], 1)
-    return _Place(stage, min(depths), max(depths), len(depths))
+        return depths[0], depths[0], 1
+    return min(depths), max(depths), len(depths)
 
 
 def _index_of(place: _Place, last_places: list[_Place]) -> int:

@@ -162,9 +162,14 @@ class ZarrBackend(Backend):
         return attributes.get("neurodata_type")
 
     def may_be_incomplete(self, path: Path) -> bool:
-        """Return whether the path is a folder that holds nothing but parts of a store."""
+        """Return whether the path is a folder that holds nothing but parts of a store.
+
+        A store that was being copied may have chunks without the header of their array.
+        """
         is_folder = path.is_dir() and not path.is_symlink()
-        return is_folder and next(self.strangers(path), None) is None
+        return is_folder and not any(
+            _PART_OF_STORE.fullmatch(each.name) is None for each in self.strangers(path)
+        )
 
     def strangers(self, path: Path) -> Iterator[Path]:
         """Yield the files that are neither metadata nor chunks, wherever they lie in the store."""

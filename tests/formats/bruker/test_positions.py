@@ -10,6 +10,8 @@ import pytest
 import nwb_ophys
 from nwb_ophys import BrukerImagingInterface
 from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.formats.bruker.contents import _positions
+from nwb_ophys.formats.bruker.xml import Cycle, Frame
 from nwb_ophys.testing import write_bruker
 
 METADATA = {"NWBFile": {"session_start_time": "2024-05-17T14:03:21+00:00"}}
@@ -171,3 +173,30 @@ def test_a_byte_of_another_encoding_is_read(tmp_path):
     movie = BrukerImagingInterface(folder)
     np.testing.assert_array_equal(movie.extractor.get_series(), _movie(3, 12, 9))
     assert movie.get_metadata()["NWBFile"]["notes"] == "Größe 25 µm"
+
+
+def test_the_depths_of_a_long_cycle_are_read_once():
+    """A cycle may have 100,000 frames; its depths must not be gathered for each of them."""
+    num_reads = 0
+
+    class Counted(Frame):
+        @property
+        def z(self):
+            nonlocal num_reads
+            num_reads += 1
+            return (3.0,)
+
+        @z.setter
+        def z(self, value):
+            raise AssertionError
+
+    frames = []
+    for index in range(500):
+        frame = object.__new__(Counted)
+        for name, value in (("index", index), ("stage", (1.0, 2.0)), ("files", ())):
+            object.__setattr__(frame, name, value)
+        frames.append(frame)
+    cycle = Cycle(number=1, type="TSeries Timed Element", frames=tuple(frames))
+    (position,) = _positions([cycle])
+    assert len(position[0].frames) == 500
+    assert num_reads <= 2 * 500
