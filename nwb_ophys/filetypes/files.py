@@ -138,11 +138,11 @@ def warn_of_absent(path: Path, names: Sequence[str], program: str, *, stacklevel
         As for :func:`warnings.warn`, seen from the caller.
     """
     if names:
-        them, were = ("it", "was") if len(names) == 1 else ("them", "were")
+        them, they_were = ("it", "it was") if len(names) == 1 else ("them", "they were")
         warnings.warn(
             f"'{path}' has no {', no '.join(names)}, which {program} normally writes; the "
-            f"conversion goes on without {them}. If {'they' if were == 'were' else 'it'} {were} "
-            f"lost, copy the output of {program} again.",
+            f"conversion goes on without {them}. If {they_were} lost, copy the output of "
+            f"{program} again.",
             UserWarning,
             stacklevel=stacklevel + 1,
         )

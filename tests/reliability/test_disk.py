@@ -122,16 +122,20 @@ def test_a_write_stopped_at_any_size_is_one_plain_error_and_leaves_nothing(tmp_p
                 _do(act, target, backend, source)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        message = str(caught.value)
-        assert message.startswith(f"'{target}' cannot be written: File too large. ")
-        assert not [word for word in INNARDS if word in message]
-        assert "\n" not in message
+        _check_plain(str(caught.value), f"'{target}' cannot be written: File too large. ")
         del caught
         assert _files(folder) == before
         assert _num_open() == num_open
         assert _handles() == []
     _do(act, target, backend, source)
     assert target.exists()
+
+
+def _check_plain(message, start):
+    """Check that a message is one line in the words of this package."""
+    assert message.startswith(start)
+    assert not [word for word in INNARDS if word in message]
+    assert "\n" not in message
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +169,9 @@ def test_a_disk_that_gets_full_anywhere_is_one_plain_error(tmp_path, small_disk,
             ballast.write_bytes(bytes(space - int(left) // 4_096 * 4_096))
             with pytest.raises(DiskError) as caught:
                 _do(act, target, backend, source, unchecked)
-            message = str(caught.value)
-            assert message.startswith(f"'{target}' cannot be written: No space left on device. ")
-            assert not [word for word in INNARDS if word in message]
-            assert "\n" not in message
+            _check_plain(
+                str(caught.value), f"'{target}' cannot be written: No space left on device. "
+            )
             del caught
             assert _files(folder) == before
             assert _num_open() == num_open

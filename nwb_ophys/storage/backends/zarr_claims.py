@@ -130,8 +130,7 @@ def check_header(folder: Path) -> None:
     """
     claims = _read_claims(folder)
     if claims is not None:
-        _check_codecs(folder, claims)
-        _check_claims(folder, claims)
+        _check_all(folder, claims, chunks=False)
 
 
 def _check_codecs(folder: Path, claims: _Claims) -> None:
