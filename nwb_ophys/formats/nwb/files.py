@@ -222,6 +222,11 @@ def has_pixels(series: Any) -> bool:
     return len(shape) in (3, 4) and 0 not in shape[1:]
 
 
+def lacks_frames(series: Any) -> bool:
+    """Return whether a group of a series has lost its frames: neither pixels nor names of files."""
+    return not {"data", _EXTERNAL} & set(series.names())
+
+
 def has_masks(table: Any) -> bool:
     """Return whether a group of a table of ROIs contains masks."""
     return any(table.shape(mask) is not None for mask in _MASKS)
@@ -257,6 +262,10 @@ class _Hdf5Group:
             if isinstance(self.group.get(name, getlink=True), h5py.HardLink):
                 yield name, _Hdf5Group(self.group[name])
 
+    def names(self) -> list[str]:
+        """Return the names of all members, links included."""
+        return list(self.group)
+
     def shape(self, name: str) -> tuple[int, ...] | None:
         child = self.group.get(name)
         return tuple(child.shape or ()) if isinstance(child, h5py.Dataset) else None
@@ -283,6 +292,11 @@ class _ZarrGroup:
             if child.is_dir() and not child.name.startswith("."):
                 is_whole = any((child / name).is_file() for name in (".zgroup", ".zarray"))
                 yield child.name, _ZarrGroup(child) if is_whole else None
+
+    def names(self) -> list[str]:
+        """Return the names of all members, links included."""
+        links = self.attributes().get("zarr_link", ())
+        return [name for name, _ in self.members()] + [str(each.get("name")) for each in links]
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         array = _json(self.folder / name / ".zarray")

@@ -1,4 +1,4 @@
-"""Objects of NWB files that damage has taken away, or whose type it has taken away."""
+"""Objects of NWB files that damage has taken away, or whose type or members it has taken away."""
 
 from __future__ import annotations
 
@@ -7,91 +7,117 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.formats.nwb.files import SEARCHED_GROUPS, read_nwb
+import attrs
 
-# Containers whose members all have a type.
-_OPENED = {"ProcessingModule", "ImageSegmentation", "Fluorescence", "DfOverF", "Images"}
+from nwb_ophys.formats.nwb.files import SEARCHED_GROUPS, SERIES, TABLES, lacks_frames, read_nwb
+from nwb_ophys.formats.nwb.recorded import differences
+
+# Containers whose members all have a type; NWB allows some of them to be empty.
+_FILLED = {"ImageSegmentation", "Fluorescence", "DfOverF", "Images"}
+_OPENED = {"ProcessingModule", *_FILLED}
+_WITH_UNIT = {*SERIES, "RoiResponseSeries"}
 _UNTYPED = {"stimulus"}
+# Groups that each NWB file has, be they empty.
+_REQUIRED_GROUPS = ("acquisition", "processing")
 _MOST_LISTED = 5
 
 
 def warn_of_lost(path: Path) -> None:
-    """Warn of objects without a type, and of those that the record of the file states.
+    """Warn of objects without a type, of absent members, and of differences from the record.
 
     Parameters
     ----------
     path : pathlib.Path
         An NWB file.
     """
-    untyped = read_nwb(path, lambda root: list(_without_type(root))) or []
-    _warn(path, untyped, "which cannot be read: damage has taken away their type or header")
-    absent = [each for each in _absent(path) if not _is_within(each, untyped)]
-    _warn(path, absent, "although the record of its conversion states them: they were removed")
-
-
-def _warn(path: Path, places: list[str], what: str) -> None:
-    if not places:
-        return
-    has = "has" if "cannot" in what else "has no"
-    shown = ", ".join(f"'{place}'" for place in places[:_MOST_LISTED])
-    more = f" and {len(places) - _MOST_LISTED} more" * (len(places) > _MOST_LISTED)
-    warnings.warn(
-        f"'{path}' {has} {shown}{more}, {what}. The conversion goes on without them; copy the file "
-        "again if you can.",
-        UserWarning,
-        stacklevel=7,
+    found = read_nwb(path, _Structure.of) or _Structure()
+    absent, changed = differences(path)
+    _warn(
+        f"'{path}' has",
+        [f"'{place}'" for place in found.untyped],
+        "which cannot be read: damage has taken away their type or header. " + _WITHOUT,
     )
+    _warn(
+        f"'{path}' has no",
+        found.lacking,
+        "which NWB requires: damage may have taken them away. " + _WITHOUT,
+    )
+    _warn(
+        f"'{path}' has no",
+        [f"'{place}'" for place in absent if not _is_within(place, found.untyped)],
+        "although the record of its conversion states them: they were removed. " + _WITHOUT,
+    )
+    _warn(
+        f"'{path}' has other attributes, links or values than the record of its conversion states "
+        "in",
+        [f"'{place or '/'}'" for place in changed if not _is_within(place, found.untyped)],
+        "and they are converted as they are. List the differences with nwb-ophys verify; copy the "
+        "file again if nobody changed it.",
+    )
+
+
+_WITHOUT = "The conversion goes on without them; copy the file again if you can."
+
+
+def _warn(start: str, listed: list[str], end: str) -> None:
+    if listed:
+        more = f" and {len(listed) - _MOST_LISTED} more" * (len(listed) > _MOST_LISTED)
+        shown = ", ".join(listed[:_MOST_LISTED])
+        warnings.warn(f"{start} {shown}{more}, {end}", UserWarning, stacklevel=7)
 
 
 def _is_within(place: str, others: list[str]) -> bool:
     return any(place == other or place.startswith(f"{other}/") for other in others)
 
 
-def _without_type(root: Any) -> Iterator[str]:
-    """Yield the members of containers that have no type."""
-    for name, group in root.members():
-        if name in SEARCHED_GROUPS and name not in _UNTYPED:
-            yield from _of_container(group, name)
+@attrs.frozen
+class _Structure:
+    """Faults in the structure of a file.
+
+    Attributes
+    ----------
+    untyped : list of str
+        Places of the members of containers that have no type.
+    lacking : list of str
+        Members that NWB requires and the file lacks, in words.
+    """
+
+    untyped: list[str] = attrs.field(factory=list)
+    lacking: list[str] = attrs.field(factory=list)
+
+    @classmethod
+    def of(cls, root: Any) -> _Structure:
+        """Return the faults of a file."""
+        found = cls()
+        members = dict(root.members())
+        found.lacking.extend(f"group '{each}'" for each in _REQUIRED_GROUPS if each not in members)
+        for name, group in members.items():
+            if name in SEARCHED_GROUPS and name not in _UNTYPED and group is not None:
+                found._add_members(group, name)
+        return found
+
+    def _add_members(self, group: Any, prefix: str) -> None:
+        for name, member in group.members():
+            place = f"{prefix}/{name}"
+            stated = {} if member is None else member.attributes()
+            kind = stated.get("neurodata_type")
+            if not kind or "namespace" not in stated:
+                self.untyped.append(place)
+                continue
+            self.lacking.extend(f"{each} of '{place}'" for each in _absent_members(member, kind))
+            if kind in _OPENED:
+                self._add_members(member, place)
 
 
-def _of_container(group: Any, prefix: str) -> Iterator[str]:
-    for name, member in group.members():
-        place = f"{prefix}/{name}"
-        stated = {} if member is None else member.attributes()
-        kind = stated.get("neurodata_type")
-        if not kind or "namespace" not in stated:
-            yield place
-        elif kind in _OPENED:
-            yield from _of_container(member, place)
-
-
-def _absent(path: Path) -> list[str]:
-    """Return the places of objects that the records of a file state and the file lacks."""
-    from nwb_ophys.storage import backend_of_path
-    from nwb_ophys.storage.record import Known, records_of
-
-    storage = backend_of_path(path)
-    if storage is None:
-        return []
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with storage.open_root(path) as root:
-                known = Known.of(records_of(root, storage).values())
-                stated = {*known.attributes, *known.datasets, *known.values}
-                return _outermost(
-                    place
-                    for place in stated
-                    if place.split("/")[0] in SEARCHED_GROUPS and place not in root
-                )
-    except Exception:  # of any library, about a damaged file, whose reading raises with words
-        return []
-
-
-def _outermost(places: Iterator[str]) -> list[str]:
-    """Return the places that lie within no other."""
-    found: list[str] = []
-    for place in sorted(places):
-        if not found or not place.startswith(f"{found[-1]}/"):
-            found.append(place)
-    return found
+def _absent_members(group: Any, kind: str) -> Iterator[str]:
+    """Yield the members that an object of a type must have and lacks, in words."""
+    if kind in _FILLED and not group.names():
+        yield "members"
+    if kind in TABLES and "id" not in group.names():
+        yield "'id'"
+    if kind in SERIES and lacks_frames(group):
+        yield "'data'"
+    if kind in _WITH_UNIT:
+        data = dict(group.members()).get("data")
+        if data is not None and "unit" not in data.attributes():
+            yield "the attribute 'unit' of 'data'"
