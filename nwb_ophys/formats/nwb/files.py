@@ -247,6 +247,11 @@ def _visit(group: Any, prefix: str, found: list[NwbObject], depth: int) -> None:
 class _Hdf5Group:
     group: Any
 
+    @property
+    def is_group(self) -> bool:
+        """Whether the object is a group, and no dataset."""
+        return isinstance(self.group, h5py.Group)
+
     def attributes(self) -> Mapping[str, Any]:
         return self.group.attrs  # type: ignore[no-any-return]
 
@@ -277,6 +282,11 @@ class _Hdf5Group:
 @attrs.frozen
 class _ZarrGroup:
     folder: Path
+
+    @property
+    def is_group(self) -> bool:
+        """Whether the object is a group, and no array."""
+        return (self.folder / ".zgroup").is_file()
 
     def attributes(self) -> Mapping[str, Any]:
         return _json(self.folder / ".zattrs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ _WITH_UNIT = {*SERIES, "RoiResponseSeries"}
 _UNTYPED = {"stimulus"}
 # Groups that each NWB file has, be they empty.
 _REQUIRED_GROUPS = ("acquisition", "processing")
+# The first version of NWB whose data state an offset.
+_WITH_OFFSETS = (2, 5)
 _MOST_LISTED = 5
 
 
@@ -91,22 +94,38 @@ class _Structure:
         found = cls()
         members = dict(root.members())
         found.lacking.extend(f"group '{each}'" for each in _REQUIRED_GROUPS if each not in members)
+        version = re.match(r"(\d+)\.(\d+)", str(root.attributes().get("nwb_version", "")))
+        has_offsets = version is not None and (*map(int, version.groups()),) >= _WITH_OFFSETS
         for name, group in members.items():
+            if name in (*SEARCHED_GROUPS, "general"):
+                found.untyped.extend(_without_header(group, name))
             if name in SEARCHED_GROUPS and name not in _UNTYPED and group is not None:
-                found._add_members(group, name)
+                found._add_members(group, name, has_offsets)
         return found
 
-    def _add_members(self, group: Any, prefix: str) -> None:
+    def _add_members(self, group: Any, prefix: str, has_offsets: bool) -> None:
         for name, member in group.members():
-            place = f"{prefix}/{name}"
-            stated = {} if member is None else member.attributes()
+            if member is None:
+                continue
+            place, stated = f"{prefix}/{name}", member.attributes()
             kind = stated.get("neurodata_type")
             if not kind or "namespace" not in stated:
                 self.untyped.append(place)
                 continue
-            self.lacking.extend(f"{each} of '{place}'" for each in _absent_members(member, kind))
+            absent = [*_absent_members(member, kind), *_absent_attributes(member, kind, has_offsets)]
+            self.lacking.extend(f"{each} of '{place}'" for each in absent)
             if kind in _OPENED:
-                self._add_members(member, place)
+                self._add_members(member, place, has_offsets)
+
+
+def _without_header(group: Any, place: str) -> Iterator[str]:
+    """Yield the places within a group at which headers were lost, as Zarr has in files."""
+    if group is None:
+        yield place
+        return
+    for name, member in group.members():
+        if member is None or member.is_group:
+            yield from _without_header(member, f"{place}/{name}")
 
 
 def _absent_members(group: Any, kind: str) -> Iterator[str]:
@@ -117,7 +136,21 @@ def _absent_members(group: Any, kind: str) -> Iterator[str]:
         yield "'id'"
     if kind in SERIES and lacks_frames(group):
         yield "'data'"
-    if kind in _WITH_UNIT:
-        data = dict(group.members()).get("data")
-        if data is not None and "unit" not in data.attributes():
-            yield "the attribute 'unit' of 'data'"
+
+
+def _absent_attributes(group: Any, kind: str, has_offsets: bool) -> Iterator[str]:
+    """Yield the attributes that a series must have, or that all writers write with others it has.
+
+    Where a writer states the scale of data, it states all of it, defaults included.
+    """
+    data = dict(group.members()).get("data") if kind in _WITH_UNIT else None
+    if data is None:
+        return
+    stated = {*data.attributes()}
+    scale = {"conversion", "resolution"} | ({"offset"} if has_offsets else set())
+    absent = {"unit"} - stated
+    if len(scale - stated) == 1 and scale & stated:
+        absent |= scale - stated
+    yield from (f"the attribute '{name}' of 'data'" for name in sorted(absent))
+    if "comments" in group.attributes() and "description" not in group.attributes():
+        yield "the attribute 'description'"
