@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def originals(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def judge(originals, tmp_path) -> Iterator[Any]:
+def judge(originals, tmp_path) -> Callable[..., list[Any]]:
     """Return a function that judges some removals from one of the files."""
 
     def copied(origin: Path) -> Path:
@@ -62,7 +62,7 @@ def judge(originals, tmp_path) -> Iterator[Any]:
             found.append((removal.label, *judged(copied(origin), removal, whole, output)))
         return found
 
-    yield judge
+    return judge
 
 
 @pytest.mark.parametrize("name", ["foreign", "hdf5", "zarr"])

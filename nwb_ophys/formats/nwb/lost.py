@@ -112,7 +112,10 @@ class _Structure:
             if not kind or "namespace" not in stated:
                 self.untyped.append(place)
                 continue
-            absent = [*_absent_members(member, kind), *_absent_attributes(member, kind, has_offsets)]
+            absent = [
+                *_absent_members(member, kind),
+                *_absent_attributes(member, kind, has_offsets),
+            ]
             self.lacking.extend(f"{each} of '{place}'" for each in absent)
             if kind in _OPENED:
                 self._add_members(member, place, has_offsets)

@@ -37,18 +37,27 @@ def differences(path: Path) -> tuple[list[str], list[str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with storage.open_root(path) as root:
-                known = Known.of(records_of(root, storage).values())
-                if not known.attributes:
+                records = [each for each in records_of(root, storage).values() if _is_whole(each)]
+                if not records:
                     return [], []
-                return _compared(known, storage.objects(root))
+                # pynwb exports files to another backend, which spells references in another way.
+                own = {*storage.versions()}
+                is_exported = not any(own <= {*each.contents["versions"]} for each in records)
+                return _compared(Known.of(records), storage.objects(root), is_exported)
     except Exception:  # of any library, about a damaged file, whose reading raises with words
         return [], []
 
 
-def _compared(known: Any, objects: Iterable[Any]) -> tuple[list[str], list[str]]:
+def _is_whole(record: Any) -> bool:
+    return not isinstance(record, str)  # else the reason for which it cannot be read
+
+
+def _compared(known: Any, objects: Iterable[Any], is_exported: bool) -> tuple[list[str], list[str]]:
     seen, changed = set(), []
     for each in objects:
         seen.add(each.path)
+        if is_exported and (each.links or "'reference'" in str(each.attributes)):
+            continue
         if _is_read(each.path) and _differs(each, known):
             changed.append(each.path)
     stated = {*known.attributes, *known.datasets, *known.values} - seen
