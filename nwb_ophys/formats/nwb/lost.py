@@ -17,7 +17,11 @@ from nwb_ophys.formats.nwb.recorded import differences
 _FILLED = {"ImageSegmentation", "Fluorescence", "DfOverF", "Images"}
 _OPENED = {"ProcessingModule", *_FILLED}
 _WITH_UNIT = {*SERIES, "RoiResponseSeries"}
-_UNTYPED = {"stimulus"}
+_TOP = {*SEARCHED_GROUPS} - {"stimulus"}
+# Groups with facts of the recording that have a type.
+_TYPED_FACTS = re.compile(
+    r"general/(subject|devices/(?!models$)[^/]+|devices/models/[^/]+|optophysiology/[^/]+(/[^/]+)?)"
+)
 # Groups that each NWB file has, be they empty.
 _REQUIRED_GROUPS = ("acquisition", "processing")
 # The first version of NWB whose data state an offset.
@@ -44,6 +48,11 @@ def warn_of_lost(path: Path) -> None:
         f"'{path}' has no",
         found.lacking,
         "which NWB requires: damage may have taken them away. " + _WITHOUT,
+    )
+    _warn(
+        f"'{path}' has the links",
+        [f"'{place}'" for place in found.broken],
+        "whose targets are absent: damage may have taken them away. " + _WITHOUT,
     )
     _warn(
         f"'{path}' has no",
@@ -83,52 +92,63 @@ class _Structure:
         Places of the members of containers that have no type.
     lacking : list of str
         Members that NWB requires and the file lacks, in words.
+    broken : list of str
+        Places of links within the file whose target is absent.
     """
 
     untyped: list[str] = attrs.field(factory=list)
     lacking: list[str] = attrs.field(factory=list)
+    broken: list[str] = attrs.field(factory=list)
+    _has_offsets: bool = False
+    _seen: set[Any] = attrs.field(factory=set)
 
     @classmethod
     def of(cls, root: Any) -> _Structure:
         """Return the faults of a file."""
-        found = cls()
+        version = re.match(r"(\d+)\.(\d+)", str(root.attributes().get("nwb_version", "")))
+        found = cls(
+            has_offsets=version is not None and (*map(int, version.groups()),) >= _WITH_OFFSETS
+        )
         members = dict(root.members())
         found.lacking.extend(f"group '{each}'" for each in _REQUIRED_GROUPS if each not in members)
-        version = re.match(r"(\d+)\.(\d+)", str(root.attributes().get("nwb_version", "")))
-        has_offsets = version is not None and (*map(int, version.groups()),) >= _WITH_OFFSETS
-        for name, group in members.items():
-            if name in (*SEARCHED_GROUPS, "general"):
-                found.untyped.extend(_without_header(group, name))
-            if name in SEARCHED_GROUPS and name not in _UNTYPED and group is not None:
-                found._add_members(group, name, has_offsets)
+        for name in (*SEARCHED_GROUPS, "general"):
+            if name in members:
+                found._visit(members[name], name)
         return found
 
-    def _add_members(self, group: Any, prefix: str, has_offsets: bool) -> None:
+    def _visit(self, group: Any, place: str) -> None:
+        """Add the faults of a group and of all within; a group is visited once."""
+        if group is None:  # a folder without a header
+            self.untyped.append(place)
+            return
+        if group.identity in self._seen:
+            return
+        self._seen.add(group.identity)
+        self.broken.extend(f"{place}/{name}" for name in group.broken_links())
+        has_types = place in _TOP or group.attributes().get("neurodata_type") in _OPENED
         for name, member in group.members():
+            inner = f"{place}/{name}"
             if member is None:
+                self.untyped.append(inner)
                 continue
-            place, stated = f"{prefix}/{name}", member.attributes()
-            kind = stated.get("neurodata_type")
-            if not kind or "namespace" not in stated:
-                self.untyped.append(place)
+            must_have_type = has_types or (member.is_group and _TYPED_FACTS.fullmatch(inner))
+            if must_have_type and not _has_type(member.attributes()):
+                self.untyped.append(inner)
                 continue
-            absent = [
-                *_absent_members(member, kind),
-                *_absent_attributes(member, kind, has_offsets),
-            ]
-            self.lacking.extend(f"{each} of '{place}'" for each in absent)
-            if kind in _OPENED:
-                self._add_members(member, place, has_offsets)
+            if has_types:
+                self._add_lacking(member, inner)
+            if member.is_group:
+                self._visit(member, inner)
+
+    def _add_lacking(self, member: Any, place: str) -> None:
+        kind = member.attributes()["neurodata_type"]
+        absent = [*_absent_members(member, kind)]
+        absent += _absent_attributes(member, kind, self._has_offsets)
+        self.lacking.extend(f"{each} of '{place}'" for each in absent)
 
 
-def _without_header(group: Any, place: str) -> Iterator[str]:
-    """Yield the places within a group at which headers were lost, as Zarr has in files."""
-    if group is None:
-        yield place
-        return
-    for name, member in group.members():
-        if member is None or member.is_group:
-            yield from _without_header(member, f"{place}/{name}")
+def _has_type(stated: Any) -> bool:
+    return bool(stated.get("neurodata_type")) and "namespace" in stated
 
 
 def _absent_members(group: Any, kind: str) -> Iterator[str]:

@@ -28,7 +28,7 @@ def differences(path: Path) -> tuple[list[str], list[str]]:
         An NWB file.
     """
     from nwb_ophys.storage import backend_of_path
-    from nwb_ophys.storage.record import Known, records_of
+    from nwb_ophys.storage.record import Known, Record, records_of
 
     storage = backend_of_path(path)
     if storage is None:
@@ -37,7 +37,7 @@ def differences(path: Path) -> tuple[list[str], list[str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with storage.open_root(path) as root:
-                records = [each for each in records_of(root, storage).values() if _is_whole(each)]
+                records = [r for r in records_of(root, storage).values() if isinstance(r, Record)]
                 if not records:
                     return [], []
                 # pynwb exports files to another backend, which spells references in another way.
@@ -46,10 +46,6 @@ def differences(path: Path) -> tuple[list[str], list[str]]:
                 return _compared(Known.of(records), storage.objects(root), is_exported)
     except Exception:  # of any library, about a damaged file, whose reading raises with words
         return [], []
-
-
-def _is_whole(record: Any) -> bool:
-    return not isinstance(record, str)  # else the reason for which it cannot be read
 
 
 def _compared(known: Any, objects: Iterable[Any], is_exported: bool) -> tuple[list[str], list[str]]:

@@ -98,8 +98,10 @@ def traces_of(
     traces: dict[str, Any] = {}
     series: dict[str, Any] = {}
     found = [(one, *_checked(one, table, given_rate)) for one in _series_of(nwbfile, table)]
-    stating = [(data, clock) for _, data, clock in found if clock.is_known]
-    first, clock = next(iter(stating or [each[1:] for each in found]), (None, None))
+    if not found:
+        return traces, series, None
+    stating = [each for each in found if each[2].is_known]
+    _, first, clock = (stating or found)[0]
     for one, data, own in found:
         fault = None
         if stating and not own.is_known:

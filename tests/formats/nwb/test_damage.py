@@ -11,10 +11,13 @@ from pathlib import Path
 import h5py
 import pytest
 from pynwb import NWBHDF5IO, TimeSeries
+from pynwb.testing.mock.file import mock_NWBFile
+from pynwb.testing.mock.ophys import mock_ImagingPlane, mock_TwoPhotonSeries
 
 import nwb_ophys
 from nwb_ophys import NwbSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.formats.nwb.lost import warn_of_lost
 from nwb_ophys.formats.nwb.sample import write_nwb, write_segmentation_sample
 from nwb_ophys.simulation.recording import simulate_recording
 from nwb_ophys.storage import get_backend
@@ -265,3 +268,39 @@ def test_a_script_that_lost_the_name_of_its_file_is_left_out(written):
     with pytest.warns(UserWarning, match=r"The script in 'general/source_script' of '.*' is left"):
         metadata = NwbSegmentationInterface(written).get_metadata()
     assert "source_script" not in metadata["NWBFile"]
+
+
+def test_a_link_without_its_target_is_named(tmp_path):
+    path = tmp_path / "a.nwb"
+    nwbfile = mock_NWBFile()
+    model = nwbfile.create_device_model(name="Model", manufacturer="Maker")
+    device = nwbfile.create_device(name="Scope", model=model)
+    plane = mock_ImagingPlane(nwbfile=nwbfile, device=device)
+    mock_TwoPhotonSeries(nwbfile=nwbfile, imaging_plane=plane)
+    with NWBHDF5IO(path, "w") as io:
+        io.write(nwbfile)
+    assert _notes(path) == []
+    with h5py.File(path, "r+") as file:
+        del file["general/devices/models/Model"]
+    (note,) = _notes(path)
+    assert note.startswith(f"'{path}' has the links 'general/devices/Scope/model', whose targets")
+
+
+@pytest.mark.parametrize("place", ["ImagingPlane/Green", "ImagingPlane"])
+def test_a_fact_that_lost_its_type_is_named(tmp_path, place):
+    path = write_segmentation_sample(tmp_path, simulate_recording(num_samples=4))["file_path"]
+    place = f"general/optophysiology/{place}"
+    with h5py.File(path, "r+") as file:
+        file.copy(file[place], f"{place}2")
+        file[f"{place}2"].attrs["object_id"] = str(uuid.uuid4())
+        del file[f"{place}2"].attrs["neurodata_type"]
+    (note,) = _notes(path)
+    assert note.startswith(f"'{path}' has '{place}2', which cannot be read: damage")
+
+
+def test_links_in_a_circle_end(tmp_path):
+    path = write_segmentation_sample(tmp_path, simulate_recording(num_samples=4))["file_path"]
+    with h5py.File(path, "r+") as file:
+        for number in range(40):
+            file[f"processing/ophys/circle{number}"] = file["processing/ophys"]
+    warn_of_lost(path)
