@@ -30,6 +30,7 @@ SEARCHED_GROUPS = ("acquisition", "processing", "analysis", "stimulus", "scratch
 """Groups of a file that hold its objects."""
 
 _EXTERNAL = "external_file"
+_HEADERS = (".zgroup", ".zarray")
 _MOST_LISTED = 5
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
 
@@ -222,6 +223,11 @@ def has_pixels(series: Any) -> bool:
     return len(shape) in (3, 4) and 0 not in shape[1:]
 
 
+def lacks_frames(series: Any) -> bool:
+    """Return whether a group of a series has lost its frames: neither pixels nor names of files."""
+    return not {"data", _EXTERNAL} & set(series.names())
+
+
 def has_masks(table: Any) -> bool:
     """Return whether a group of a table of ROIs contains masks."""
     return any(table.shape(mask) is not None for mask in _MASKS)
@@ -242,6 +248,16 @@ def _visit(group: Any, prefix: str, found: list[NwbObject], depth: int) -> None:
 class _Hdf5Group:
     group: Any
 
+    @property
+    def is_group(self) -> bool:
+        """Whether the object is a group, and no dataset."""
+        return isinstance(self.group, h5py.Group)
+
+    @property
+    def identity(self) -> Any:
+        """Number that tells the objects of a file apart, whichever link leads to them."""
+        return h5py.h5o.get_info(self.group.id).addr
+
     def attributes(self) -> Mapping[str, Any]:
         return self.group.attrs  # type: ignore[no-any-return]
 
@@ -257,6 +273,19 @@ class _Hdf5Group:
             if isinstance(self.group.get(name, getlink=True), h5py.HardLink):
                 yield name, _Hdf5Group(self.group[name])
 
+    def names(self) -> list[str]:
+        """Return the names of all members, links included."""
+        return list(self.group)
+
+    def broken_links(self) -> list[str]:
+        """Return the names of links within the file whose target is absent."""
+        return [
+            name
+            for name in self.group
+            if isinstance(self.group.get(name, getlink=True), h5py.SoftLink)
+            and self.group.get(name) is None
+        ]
+
     def shape(self, name: str) -> tuple[int, ...] | None:
         child = self.group.get(name)
         return tuple(child.shape or ()) if isinstance(child, h5py.Dataset) else None
@@ -268,6 +297,17 @@ class _Hdf5Group:
 @attrs.frozen
 class _ZarrGroup:
     folder: Path
+
+    @property
+    def is_group(self) -> bool:
+        """Whether the object is a group, and no array."""
+        return (self.folder / ".zgroup").is_file()
+
+    @property
+    def identity(self) -> Any:
+        """Number that tells the objects of a store apart, whichever link leads to them."""
+        status = self.folder.stat()
+        return status.st_dev, status.st_ino
 
     def attributes(self) -> Mapping[str, Any]:
         return _json(self.folder / ".zattrs")
@@ -281,8 +321,17 @@ class _ZarrGroup:
         """Yield the groups and arrays within; None where a folder has lost its header."""
         for child in sorted(self.folder.iterdir()):
             if child.is_dir() and not child.name.startswith("."):
-                is_whole = any((child / name).is_file() for name in (".zgroup", ".zarray"))
+                is_whole = any((child / name).is_file() for name in _HEADERS)
                 yield child.name, _ZarrGroup(child) if is_whole else None
+
+    def names(self) -> list[str]:
+        """Return the names of all members, links included."""
+        links = self.attributes().get("zarr_link", ())
+        return [name for name, _ in self.members()] + [str(each.get("name")) for each in links]
+
+    def broken_links(self) -> list[str]:
+        """Return no names: a store with a link without a target cannot be opened."""
+        return []
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         array = _json(self.folder / name / ".zarray")

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.formats.nwb.files import SERIES, TABLES, has_masks, has_pixels, read_nwb
+from nwb_ophys.formats.nwb.files import (
+    SERIES,
+    TABLES,
+    has_masks,
+    has_pixels,
+    lacks_frames,
+    read_nwb,
+)
 
 # Groups that hold objects, and types of containers whose objects are looked at one by one.
 _PLACES = ("acquisition", "stimulus", "processing", "analysis", "scratch", "intervals")
@@ -61,7 +68,8 @@ def _objects(group: Any, prefix: str) -> Iterator[str]:
     for name, child in group.groups():
         path, kind = f"{prefix}/{name}", child.attributes().get("neurodata_type")
         is_copied = (
-            (kind in SERIES and has_pixels(child))
+            # Frames that damage took away are named by another note.
+            (kind in SERIES and (has_pixels(child) or lacks_frames(child)))
             or (kind in TABLES and has_masks(child))
             or kind in _WITH_ROIS
         )

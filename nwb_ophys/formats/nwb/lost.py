@@ -1,97 +1,179 @@
-"""Objects of NWB files that damage has taken away, or whose type it has taken away."""
+"""Objects of NWB files that damage has taken away, or whose type or members it has taken away."""
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.formats.nwb.files import SEARCHED_GROUPS, read_nwb
+import attrs
 
-# Containers whose members all have a type.
-_OPENED = {"ProcessingModule", "ImageSegmentation", "Fluorescence", "DfOverF", "Images"}
-_UNTYPED = {"stimulus"}
+from nwb_ophys.formats.nwb.files import SEARCHED_GROUPS, SERIES, TABLES, lacks_frames, read_nwb
+from nwb_ophys.formats.nwb.recorded import differences
+
+# Containers whose members all have a type; NWB allows some of them to be empty.
+_FILLED = {"ImageSegmentation", "Fluorescence", "DfOverF", "Images"}
+_OPENED = {"ProcessingModule", *_FILLED}
+_WITH_UNIT = {*SERIES, "RoiResponseSeries"}
+_TOP = {*SEARCHED_GROUPS} - {"stimulus"}
+# Groups with facts of the recording that have a type.
+_TYPED_FACTS = re.compile(
+    r"general/(subject|devices/(?!models$)[^/]+|devices/models/[^/]+|optophysiology/[^/]+(/[^/]+)?)"
+)
+# Groups that each NWB file has, be they empty.
+_REQUIRED_GROUPS = ("acquisition", "processing")
+# The first version of NWB whose data state an offset.
+_WITH_OFFSETS = (2, 5)
 _MOST_LISTED = 5
 
 
 def warn_of_lost(path: Path) -> None:
-    """Warn of objects without a type, and of those that the record of the file states.
+    """Warn of objects without a type, of absent members, and of differences from the record.
 
     Parameters
     ----------
     path : pathlib.Path
         An NWB file.
     """
-    untyped = read_nwb(path, lambda root: list(_without_type(root))) or []
-    _warn(path, untyped, "which cannot be read: damage has taken away their type or header")
-    absent = [each for each in _absent(path) if not _is_within(each, untyped)]
-    _warn(path, absent, "although the record of its conversion states them: they were removed")
-
-
-def _warn(path: Path, places: list[str], what: str) -> None:
-    if not places:
-        return
-    has = "has" if "cannot" in what else "has no"
-    shown = ", ".join(f"'{place}'" for place in places[:_MOST_LISTED])
-    more = f" and {len(places) - _MOST_LISTED} more" * (len(places) > _MOST_LISTED)
-    warnings.warn(
-        f"'{path}' {has} {shown}{more}, {what}. The conversion goes on without them; copy the file "
-        "again if you can.",
-        UserWarning,
-        stacklevel=7,
+    found = read_nwb(path, _Structure.of) or _Structure()
+    absent, changed = differences(path)
+    _warn(
+        f"'{path}' has",
+        [f"'{place}'" for place in found.untyped],
+        "which cannot be read: damage has taken away their type or header. " + _WITHOUT,
     )
+    _warn(
+        f"'{path}' has no",
+        found.lacking,
+        "which NWB requires: damage may have taken them away. " + _WITHOUT,
+    )
+    _warn(
+        f"'{path}' has the links",
+        [f"'{place}'" for place in found.broken],
+        "whose targets are absent: damage may have taken them away. " + _WITHOUT,
+    )
+    _warn(
+        f"'{path}' has no",
+        [f"'{place}'" for place in absent if not _is_within(place, found.untyped)],
+        "although the record of its conversion states them: they were removed. " + _WITHOUT,
+    )
+    _warn(
+        f"'{path}' has other attributes, links or values than the record of its conversion states "
+        "in",
+        [f"'{place or '/'}'" for place in changed if not _is_within(place, found.untyped)],
+        "and they are converted as they are. List the differences with nwb-ophys verify; copy the "
+        "file again if nobody changed it.",
+    )
+
+
+_WITHOUT = "The conversion goes on without them; copy the file again if you can."
+
+
+def _warn(start: str, listed: list[str], end: str) -> None:
+    if listed:
+        more = f" and {len(listed) - _MOST_LISTED} more" * (len(listed) > _MOST_LISTED)
+        shown = ", ".join(listed[:_MOST_LISTED])
+        warnings.warn(f"{start} {shown}{more}, {end}", UserWarning, stacklevel=7)
 
 
 def _is_within(place: str, others: list[str]) -> bool:
     return any(place == other or place.startswith(f"{other}/") for other in others)
 
 
-def _without_type(root: Any) -> Iterator[str]:
-    """Yield the members of containers that have no type."""
-    for name, group in root.members():
-        if name in SEARCHED_GROUPS and name not in _UNTYPED:
-            yield from _of_container(group, name)
+@attrs.frozen
+class _Structure:
+    """Faults in the structure of a file.
+
+    Attributes
+    ----------
+    untyped : list of str
+        Places of the members of containers that have no type.
+    lacking : list of str
+        Members that NWB requires and the file lacks, in words.
+    broken : list of str
+        Places of links within the file whose target is absent.
+    """
+
+    untyped: list[str] = attrs.field(factory=list)
+    lacking: list[str] = attrs.field(factory=list)
+    broken: list[str] = attrs.field(factory=list)
+    _has_offsets: bool = False
+    _seen: set[Any] = attrs.field(factory=set)
+
+    @classmethod
+    def of(cls, root: Any) -> _Structure:
+        """Return the faults of a file."""
+        version = re.match(r"(\d+)\.(\d+)", str(root.attributes().get("nwb_version", "")))
+        found = cls(
+            has_offsets=version is not None and (*map(int, version.groups()),) >= _WITH_OFFSETS
+        )
+        members = dict(root.members())
+        found.lacking.extend(f"group '{each}'" for each in _REQUIRED_GROUPS if each not in members)
+        for name in (*SEARCHED_GROUPS, "general"):
+            if name in members:
+                found._visit(members[name], name)
+        return found
+
+    def _visit(self, group: Any, place: str) -> None:
+        """Add the faults of a group and of all within; a group is visited once."""
+        if group is None:  # a folder without a header
+            self.untyped.append(place)
+            return
+        if group.identity in self._seen:
+            return
+        self._seen.add(group.identity)
+        self.broken.extend(f"{place}/{name}" for name in group.broken_links())
+        has_types = place in _TOP or group.attributes().get("neurodata_type") in _OPENED
+        for name, member in group.members():
+            inner = f"{place}/{name}"
+            if member is None:
+                self.untyped.append(inner)
+                continue
+            must_have_type = has_types or (member.is_group and _TYPED_FACTS.fullmatch(inner))
+            if must_have_type and not _has_type(member.attributes()):
+                self.untyped.append(inner)
+                continue
+            if has_types:
+                self._add_lacking(member, inner)
+            if member.is_group:
+                self._visit(member, inner)
+
+    def _add_lacking(self, member: Any, place: str) -> None:
+        kind = member.attributes()["neurodata_type"]
+        absent = [*_absent_members(member, kind)]
+        absent += _absent_attributes(member, kind, self._has_offsets)
+        self.lacking.extend(f"{each} of '{place}'" for each in absent)
 
 
-def _of_container(group: Any, prefix: str) -> Iterator[str]:
-    for name, member in group.members():
-        place = f"{prefix}/{name}"
-        stated = {} if member is None else member.attributes()
-        kind = stated.get("neurodata_type")
-        if not kind or "namespace" not in stated:
-            yield place
-        elif kind in _OPENED:
-            yield from _of_container(member, place)
+def _has_type(stated: Any) -> bool:
+    return bool(stated.get("neurodata_type")) and "namespace" in stated
 
 
-def _absent(path: Path) -> list[str]:
-    """Return the places of objects that the records of a file state and the file lacks."""
-    from nwb_ophys.storage import backend_of_path
-    from nwb_ophys.storage.record import Known, records_of
-
-    storage = backend_of_path(path)
-    if storage is None:
-        return []
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with storage.open_root(path) as root:
-                known = Known.of(records_of(root, storage).values())
-                stated = {*known.attributes, *known.datasets, *known.values}
-                return _outermost(
-                    place
-                    for place in stated
-                    if place.split("/")[0] in SEARCHED_GROUPS and place not in root
-                )
-    except Exception:  # of any library, about a damaged file, whose reading raises with words
-        return []
+def _absent_members(group: Any, kind: str) -> Iterator[str]:
+    """Yield the members that an object of a type must have and lacks, in words."""
+    if kind in _FILLED and not group.names():
+        yield "members"
+    if kind in TABLES and "id" not in group.names():
+        yield "'id'"
+    if kind in SERIES and lacks_frames(group):
+        yield "'data'"
 
 
-def _outermost(places: Iterator[str]) -> list[str]:
-    """Return the places that lie within no other."""
-    found: list[str] = []
-    for place in sorted(places):
-        if not found or not place.startswith(f"{found[-1]}/"):
-            found.append(place)
-    return found
+def _absent_attributes(group: Any, kind: str, has_offsets: bool) -> Iterator[str]:
+    """Yield the attributes that a series must have, or that all writers write with others it has.
+
+    Where a writer states the scale of data, it states all of it, defaults included.
+    """
+    data = dict(group.members()).get("data") if kind in _WITH_UNIT else None
+    if data is None:
+        return
+    stated = {*data.attributes()}
+    scale = {"conversion", "resolution"} | ({"offset"} if has_offsets else set())
+    absent = {"unit"} - stated
+    if len(scale - stated) == 1 and scale & stated:
+        absent |= scale - stated
+    yield from (f"the attribute '{name}' of 'data'" for name in sorted(absent))
+    if "comments" in group.attributes() and "description" not in group.attributes():
+        yield "the attribute 'description'"

@@ -149,6 +149,15 @@ def session_of(nwbfile: Any) -> dict[str, Any]:
     session["session_start_time"] = nwbfile.session_start_time.isoformat()
     if session.get("timestamps_reference_time") == session["session_start_time"]:
         del session["timestamps_reference_time"]
+    if "source_script" in session and "source_script_file_name" not in session:
+        del session["source_script"]
+        warnings.warn(
+            f"The script in 'general/source_script' of '{nwbfile.container_source}' is left out, "
+            "because the attribute 'file_name', which NWB requires, is absent. Copy the file again "
+            "if you can.",
+            UserWarning,
+            stacklevel=4,
+        )
     subject = nwbfile.subject
     return {
         "NWBFile": session,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.hdf5_claims import check_stored
+from nwb_ophys.formats.nwb.files import TABLES
 from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
 from nwb_ophys.rois.traces import TraceView, with_rois_in_columns
 from nwb_ophys.storage import check_complete
@@ -33,6 +34,11 @@ class TraceClock:
     rate: float | None
     starting_time: float = 0.0
     timestamps: NDArray[np.float64] | None = attrs.field(default=None, eq=False)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the file states a rate or the times of the samples."""
+        return self.rate is not None or self.timestamps is not None
 
     def times(self, num_samples: int) -> NDArray[np.float64] | None:
         """Return the time of each sample where the times do not follow from the rate alone."""
@@ -86,40 +92,60 @@ def traces_of(
 ) -> tuple[dict[str, Any], dict[str, Any], TraceClock | None]:
     """Return the traces of the ROIs of a table by kind, their series, and their clock.
 
-    Traces with another clock than the first are left out with a warning: a segmentation has one
-    clock. A rate that the user gives holds for all.
+    Traces with another clock than the first that states one are left out with a warning: a
+    segmentation has one clock. A rate that the user gives holds for all.
     """
     traces: dict[str, Any] = {}
     series: dict[str, Any] = {}
-    clock: TraceClock | None = None
-    length = 0
-    for one in _series_of(nwbfile, table):
-        for each in (one.data, one.timestamps, one.rois.data):
-            check_complete(each)
-        own = _clock(one, given_rate)
-        data = _columns_of_all(one, len(table.id), given_rate)
-        if clock is None:
-            clock, length = own, data.shape[0]
-        if not own.same(clock) or data.shape[0] != length:
-            warnings.warn(
-                f"The traces '{one.parent.name}/{one.name}' of '{table.name}' are of other times "
-                f"than the first ({data.shape[0]} samples, {length}), and are left out.",
-                UserWarning,
-                stacklevel=4,
-            )
+    found = [(one, *_checked(one, table, given_rate)) for one in _series_of(nwbfile, table)]
+    if not found:
+        return traces, series, None
+    stating = [each for each in found if each[2].is_known]
+    _, first, clock = (stating or found)[0]
+    for one, data, own in found:
+        fault = None
+        if stating and not own.is_known:
+            fault = "state neither a rate nor times, which the others do"
+        elif not own.same(clock) or data.shape[0] != first.shape[0]:
+            fault = f"are of other times than the first ({data.shape[0]} samples, {first.shape[0]})"
+        if fault is None:
+            kind = _kind(one, set(traces))
+            traces[kind], series[kind] = data, one
             continue
-        kind = _kind(one, set(traces))
-        traces[kind], series[kind] = data, one
+        warnings.warn(
+            f"The traces '{one.parent.name}/{one.name}' of '{table.name}' {fault}, and are left "
+            "out.",
+            UserWarning,
+            stacklevel=4,
+        )
     return traces, series, clock
 
 
+def _checked(one: Any, table: Any, given_rate: float | None) -> tuple[Any, TraceClock]:
+    """Return the traces of a series, with a column for each ROI of its table, and their clock."""
+    for each in (one.data, one.timestamps, one.rois.data):
+        check_complete(each)
+    clock = _clock(one, given_rate)
+    return _columns_of_all(one, len(table.id), given_rate), clock
+
+
 def _series_of(nwbfile: Any, table: Any) -> list[Any]:
-    """Return the series of traces of a table, plain fluorescence first, the others by name."""
-    found = [
-        one
-        for one in nwbfile.objects.values()
-        if type(one).__name__ == "RoiResponseSeries" and one.rois.table is table
-    ]
+    """Return the series of traces of a table, plain fluorescence first, the others by name.
+
+    Warns of series of no table, which belong to none of the segmentations of the file.
+    """
+    every = [o for o in nwbfile.objects.values() if type(o).__name__ == "RoiResponseSeries"]
+    lost = [one for one in every if getattr(one.rois.table, "neurodata_type", "") not in TABLES]
+    if lost:
+        names = ", ".join(f"'{one.parent.name}/{one.name}'" for one in lost)
+        warnings.warn(
+            f"The traces {names} of '{nwbfile.container_source}' refer to no table of ROIs (the "
+            "attribute 'table' of their 'rois'), and are left out: damage may have taken the "
+            "reference away. Copy the file again if you can.",
+            UserWarning,
+            stacklevel=5,
+        )
+    found = [one for one in every if one.rois.table is table]
     return sorted(found, key=lambda one: (_kind(one, set()) != "raw", one.parent.name, one.name))
 
 
