@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 from hdmf.build import DatasetBuilder, GroupBuilder, ObjectMapper
+from hdmf.query import HDMFDataset
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
@@ -32,6 +33,7 @@ from nwb_ophys.storage.backends.hdf5_parts import stored_chunks
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES
 from nwb_ophys.storage.encoding import unshuffled
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, inside
+from nwb_ophys.storage.hdmf.internals import replace_dataset
 
 # Decoded chunks that are kept, since readers ask for frames that share a chunk.
 _KEPT_BYTES = 1 << 25
@@ -342,7 +344,10 @@ def _check_datasets(builder: Any, seen: set[int]) -> None:
         return
     seen.add(id(builder))
     if isinstance(builder, DatasetBuilder):
-        builder["data"] = checked(builder.data)
+        if isinstance(builder.data, HDMFDataset):
+            replace_dataset(builder.data, checked(builder.data.dataset))
+        else:
+            builder["data"] = checked(builder.data)
         return
     for inner in (*builder.datasets.values(), *builder.groups.values()):
         _check_datasets(inner, seen)
