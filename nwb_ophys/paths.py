@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -102,6 +103,17 @@ class PathProbe:
     def file_names(self) -> frozenset[str]:
         """Names of the files in the folder; empty if the path is a file."""
         return self._entries[0]
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Sizes in bytes of the files in the folder, by name; without files that have gone."""
+        found = {}
+        with suppress(OSError), os.scandir(self.path) as entries:
+            for entry in entries:
+                if entry.name in self.file_names:
+                    with suppress(OSError):
+                        found[entry.name] = entry.stat().st_size
+        return found
 
     @property
     def folder_names(self) -> frozenset[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
-from nwb_ophys.paths import PathProbe, sample_of_names
+from nwb_ophys.paths import PathProbe, sample_of_names, without_digits
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
 # Headers of a folder that detection reads; files with other names are read first.
@@ -56,10 +56,32 @@ def some_headings(probe: PathProbe) -> list[tuple[Path, TiffHeading]]:
 
 def _read_some(probe: PathProbe) -> list[tuple[Path, TiffHeading]]:
     names = probe.names(*TIFF_SUFFIXES)
-    sample = names if probe.reads_every_file else sample_of_names(names, _FEW_HEADINGS)
+    sample = (
+        _of_each_size(probe, names)
+        if probe.reads_every_file
+        else sample_of_names(names, _FEW_HEADINGS)
+    )
     paths = [probe.path if probe.is_file else probe.path / name for name in sample]
     headings = ((path, probe.read_once(read_tiff_heading, path)) for path in paths)
     return [(path, heading) for path, heading in headings if heading is not None]
+
+
+def _of_each_size(probe: PathProbe, names: list[str]) -> list[str]:
+    """Return the names without files of the same series and size as others.
+
+    A program that writes a file per image writes headers of one size, of which two are read.
+    """
+    if len(names) <= _FEW_HEADINGS:
+        return names
+    sizes = probe.sizes
+    last: dict[tuple[str, int], str] = {}
+    first: dict[tuple[str, int], str] = {}
+    for name, series in zip(names, without_digits("\0".join(names)).split("\0"), strict=True):
+        key = (series, sizes.get(name, -1))
+        first.setdefault(key, name)
+        last[key] = name
+    kept = {*first.values(), *last.values()}
+    return [name for name in names if name in kept]
 
 
 def in_words(probe: PathProbe) -> str:

@@ -45,7 +45,7 @@ def check_own_name(source: TiffSource) -> None:
     name = table.path.name
     if listed_in is not None and listed_in[1].decode(errors="replace") == name:
         raise misplaced_file(table.path, None)
-    names = dict(_names_beside(table, listed_in))
+    names = _names_beside(table, listed_in)
     expected = names.get(name)
     if expected is None or expected == own[1]:
         return
@@ -70,7 +70,7 @@ def check_not_listed(path: Path) -> None:
     own = _OWN.search(table.heading)
     if own is None:
         return
-    names = dict(_names_beside(table, _LISTED_IN.search(table.heading)))
+    names = _names_beside(table, _LISTED_IN.search(table.heading))
     true_name = next((each for each, uuid in names.items() if uuid == own[1]), path.name)
     if true_name != path.name:
         raise misplaced_file(path, true_name)
