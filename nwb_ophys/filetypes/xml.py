@@ -16,6 +16,8 @@ from typing import IO, Any, TypeVar
 from xml.etree import ElementTree
 from xml.parsers import expat
 
+import attrs
+
 from nwb_ophys.filetypes.files import unreadable_file
 from nwb_ophys.outside import check_file
 
@@ -40,6 +42,8 @@ MAX_TREE_BYTES = 1 << 26
 """Length of a text whose elements are all kept."""
 
 _BLOCK = 1 << 16
+_LARGE_BLOCK = 1 << 20
+_MOST_REPEATED = 1 << 21
 _NODE_TEXT = 64
 _LARGEST_REPAIRED = 1 << 29
 _ENCODING = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")
@@ -96,24 +100,150 @@ def iterate_xml(file: IO[bytes], *, encoding: str | None = None) -> Iterator[tup
         When the text is not XML or exceeds a limit.
     """
     parser = _Parser(encoding, keeps_events=True)
-    kept: list[list[int]] = []  # nodes of each open element, and of its children
     while True:
         block = file.read(_BLOCK)
-        parser.feed(block)
-        while parser.events:
-            event, element, size = parser.events.popleft()
-            yield event, element
-            if event == "start":
-                kept.append([size, 0])
-                continue
-            own, inner = kept.pop()
-            is_cleared = (own > 1 or inner) and not element.attrib and not len(element)
-            left = 1 if is_cleared else own + inner
-            parser.num_nodes -= own + inner - left
-            if kept:
-                kept[-1][1] += left
+        yield from parser.events_of(block)
         if not block:
             return
+
+
+@attrs.frozen
+class Repeated:
+    """An element with new attributes, whose other content was parsed before.
+
+    Attributes
+    ----------
+    attributes : dict of str to str
+        Attributes of the element.
+    children : list of dict of str to str
+        Attributes of the elements at its beginning, which are empty.
+    rest : bytes
+        Text after these elements, up to and including the end of the element.
+    """
+
+    attributes: dict[str, str]
+    children: list[dict[str, str]]
+    rest: bytes
+
+
+def iterate_repeated(
+    file: IO[bytes], tag: str, *, within: str, first: str
+) -> Iterator[tuple[str, Any]]:
+    """Yield the events of :func:`iterate_xml`, and parse elements of equal texts only once.
+
+    A recording has a hundred thousand elements with the same settings in each.
+
+    Parameters
+    ----------
+    file : binary file
+    tag : str
+        Name of the elements that are repeated.
+    within : str
+        Name of the element that holds them.
+    first : str
+        Name of the elements at their beginning, which differ.
+
+    Yields
+    ------
+    tuple of (str, object)
+        The events of :func:`iterate_xml`; ``("rest", bytes)`` after the end of an element whose
+        content from there on may be repeated; and ``("repeated", Repeated)`` for one with the same
+        rest as an element before, which replaces the events of all of its elements.
+
+    Raises
+    ------
+    XmlError
+        When the text is not XML or exceeds a limit. Lines in its message are not counted right.
+    """
+    parser = _Parser(None, keeps_events=True)
+    opening, closing = b"<" + tag.encode(), b"</" + tag.encode() + b">"
+    repeats = _Repeats(tag, first)
+    buffer = block = b""
+    while True:
+        block = file.read(_LARGE_BLOCK)
+        buffer, position = buffer + block, 0
+        while (start := buffer.find(opening, position)) >= 0:
+            end = buffer.find(closing, start) + len(closing)
+            if end < start:
+                break
+            between = buffer[position:start]
+            if between.strip(b" \t\r\n") or not parser.is_between_elements:
+                yield from parser.events_of(between)
+            holder = parser.innermost(within)
+            found = repeats.find(buffer, start, end) if holder is not None else None
+            if found is not None and repeats.has(found.rest):
+                parser.count_cleared(holder)
+                yield "repeated", found
+            else:
+                yield from parser.events_of(buffer[start:end])
+                if found is not None and parser.innermost(within) is holder:
+                    repeats.add(found.rest)
+                    if repeats.has(found.rest):
+                        yield "rest", found.rest
+            position = end
+        buffer = buffer[position:]
+        if not block or len(buffer) > MAX_TOKEN_BYTES:
+            yield from parser.events_of(buffer)
+            buffer = b""
+        if not block:
+            yield from parser.events_of(b"")
+            return
+
+
+class _Repeats:
+    """Texts at the end of elements that were parsed before, up to a number of bytes."""
+
+    def __init__(self, tag: str, first: str) -> None:
+        attribute = rb" (?!xml)[A-Za-z]\w*=\"[ !#-%'-;=-~]*\""  # printable, without entities
+        space = rb"[ \t\r\n]*"
+        child = b"<" + first.encode() + b"(?:" + attribute + b")+ ?/>" + space
+        self._pattern = re.compile(
+            b"<" + tag.encode() + b"((?:" + attribute + b")+)>" + space + b"((?:" + child + b")+)"
+        )
+        self._attributes = re.compile(' ([A-Za-z]\\w*)="([^"]*)"')
+        self._nested = (b"<" + first.encode(), b"<" + tag.encode())
+        self._known: set[bytes] = set()
+        self._num_bytes = 0
+
+    def find(self, buffer: bytes, start: int, end: int) -> Repeated | None:
+        """Return the parts of an element; None if it has to be parsed."""
+        found = self._pattern.match(buffer, start, end)
+        if found is None:
+            return None
+        own, *children = (
+            self._attributes.findall(text.decode("ascii"))
+            for text in (found[1], *found[2].split(b"/>")[:-1])
+        )
+        if any(len(dict(pairs)) < len(pairs) for pairs in (own, *children)):
+            return None
+        return Repeated(dict(own), list(map(dict, children)), buffer[found.end() : end])
+
+    def has(self, rest: bytes) -> bool:
+        """Return whether an element with this text at its end was parsed before."""
+        return rest in self._known
+
+    def add(self, rest: bytes) -> None:
+        """Note the text at the end of an element, unless it has further elements that differ."""
+        self._num_bytes += len(rest)
+        if self._num_bytes <= _MOST_REPEATED and not any(each in rest for each in self._nested):
+            self._known.add(rest)
+
+
+@attrs.define(eq=False)
+class _Open:
+    """An open element: its name, its own nodes and those of its elements."""
+
+    tag: str
+    own: int
+    inner: int = 0
+
+
+class _Names(dict[str, str]):
+    """Names as ElementTree has them, with the namespace in braces."""
+
+    def __missing__(self, name: str) -> str:
+        found = self[name] = f"{{{name}" if "}" in name else name
+        return found
 
 
 class _Parser:
@@ -125,7 +255,9 @@ class _Parser:
         self._keeps_events = keeps_events
         self._depth = 0
         self._num_fed = 0
-        self._names: dict[str, str] = {}
+        self._has_sections = False
+        self._open: list[_Open] = []
+        self._names = _Names()
         self._builder = ElementTree.TreeBuilder()
         self._expat = expat.ParserCreate(encoding, "}")
         self._expat.buffer_text = True
@@ -135,6 +267,7 @@ class _Parser:
         self._expat.StartDoctypeDeclHandler = self._check_declarations
         self._expat.EntityDeclHandler = self._refuse_declaration
         self._expat.AttlistDeclHandler = self._refuse_declaration
+        self._expat.StartCdataSectionHandler = self._section
         # An entity of an external document type, which is not opened.
         self._expat.SkippedEntityHandler = self._refuse_entity
 
@@ -147,6 +280,39 @@ class _Parser:
         self._num_fed += len(block)
         if self._num_fed - self._expat.CurrentByteIndex > MAX_TOKEN_BYTES:
             raise XmlLimitError(f"it has a tag or comment of more than {MAX_TOKEN_BYTES:,} bytes.")
+
+    def events_of(self, block: bytes) -> Iterator[tuple[str, Element]]:
+        """Parse the next bytes and yield their events; the caller may clear elements that end."""
+        self.feed(block)
+        while self.events:
+            event, element, size = self.events.popleft()
+            yield event, element
+            if event == "start":
+                self._open.append(_Open(element.tag, size))
+                continue
+            ended = self._open.pop()
+            own, inner = ended.own, ended.inner
+            is_cleared = (own > 1 or inner) and not element.attrib and not len(element)
+            left = 1 if is_cleared else own + inner
+            self.num_nodes -= own + inner - left
+            if self._open:
+                self._open[-1].inner += left
+
+    @property
+    def is_between_elements(self) -> bool:
+        """Return whether no tag, comment or section has begun and not ended."""
+        return not self._has_sections and self._expat.CurrentByteIndex == self._num_fed
+
+    def innermost(self, tag: str) -> _Open | None:
+        """Return the innermost open element if it has this name, between its elements."""
+        if not self._open or self._open[-1].tag != tag or not self.is_between_elements:
+            return None
+        return self._open[-1]
+
+    def count_cleared(self, holder: _Open) -> None:
+        """Count an element that was not parsed like one that was cleared."""
+        self._count(1)
+        holder.inner += 1
 
     def root(self) -> Element:
         """Return the root element after the end of the file."""
@@ -161,15 +327,18 @@ class _Parser:
         size, names = 1, attributes
         if attributes:
             size += len(attributes) + sum(map(len, attributes.values())) // _NODE_TEXT
-            names = {self._name(key): value for key, value in attributes.items()}
-        self._count(size)
-        element = self._builder.start(self._name(name), names)
+            if "}" in "".join(attributes):
+                names = {self._names[key]: value for key, value in attributes.items()}
+        self.num_nodes += size
+        if self.num_nodes > MAX_NODES:
+            raise _too_many_nodes()
+        element = self._builder.start(self._names[name], names)
         if self._keeps_events:
             self.events.append(("start", element, size))
 
     def _end(self, name: str) -> None:
         self._depth -= 1
-        element = self._builder.end(self._name(name))
+        element = self._builder.end(self._names[name])
         if self._keeps_events:
             self.events.append(("end", element, 0))
 
@@ -183,12 +352,8 @@ class _Parser:
         if self.num_nodes > MAX_NODES:
             raise _too_many_nodes()
 
-    def _name(self, name: str) -> str:
-        """Return a name as ElementTree has it, with its namespace in braces."""
-        found = self._names.get(name)
-        if found is None:
-            found = self._names[name] = f"{{{name}" if "}" in name else name
-        return found
+    def _section(self) -> None:
+        self._has_sections = True
 
     def _check_declarations(self, *doctype: Any) -> None:
         *_, has_declarations = doctype

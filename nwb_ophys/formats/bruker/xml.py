@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.filetypes.xml import iterate_xml, read_xml
+from nwb_ophys.filetypes.xml import (
+    Repeated,
+    XmlError,
+    XmlLimitError,
+    iterate_repeated,
+    iterate_xml,
+    read_xml,
+)
 
 Settings = dict[tuple[str, ...], str]
 """Values by key and indices, such as ``("positionCurrent", "ZAxis", "0")``."""
@@ -185,13 +193,38 @@ def read_prairie_xml(path: Path) -> PrairieRecording:
     """
 
     def parse(file: IO[bytes]) -> PrairieRecording:
-        parser = _Parser(path)
-        # Frame by frame, since the file of a long recording has hundreds of MB.
-        for event, element in iterate_xml(file):
-            parser.handle(event, element)
-        return parser.result()
+        try:
+            return _parsed(path, iterate_repeated(file, "Frame", within="Sequence", first="File"))
+        except XmlLimitError:
+            raise
+        except XmlError:  # parsed once more as a whole, so that the message names the right line
+            file.seek(0)
+            return _parsed(path, iterate_xml(file))
 
     return read_xml(path, parse)
+
+
+def _parsed(path: Path, events: Iterable[tuple[str, Any]]) -> PrairieRecording:
+    parser = _Parser(path)
+    # Frame by frame, since the file of a long recording has hundreds of MB.
+    for event, element in events:
+        parser.handle(event, element)
+    return parser.result()
+
+
+@attrs.frozen
+class _State:
+    """Settings of a frame as far as they are kept: depths, position of the stage, facts."""
+
+    z: tuple[float, ...]
+    stage: tuple[float, float] | None
+    facts: Settings
+
+    @classmethod
+    def of(cls, settings: Settings) -> _State:
+        """Return the state of all settings of a frame."""
+        facts = {key: value for key, value in settings.items() if key[0] in FACTS}
+        return cls(_positions(settings), _stage(settings), facts)
 
 
 class _Parser:
@@ -210,8 +243,17 @@ class _Parser:
         self.descriptions: Settings = {}
         self.frames: list[Frame] = []
         self.cycles: list[Cycle] = []
+        self.own: Settings = {}
+        self.known: dict[bytes, Settings] = {}
+        self.states: dict[bytes, _State] = {}
 
     def handle(self, event: str, element: Any) -> None:
+        if event == "repeated":
+            self._repeat_frame(element)
+            return
+        if event == "rest":
+            self.known[element] = self.own
+            return
         if event == "start":
             self._start(element)
             return
@@ -219,7 +261,9 @@ class _Parser:
         above = self.stack[-1] if self.stack else ""
         if element.tag == "PVStateShard" and above in ("PVScan", "Sequence"):
             kept = self.common if above == "PVScan" else self.of_cycle
-            kept |= self._settings(element)
+            if changed := self._settings(element):
+                kept |= changed
+                self.states.clear()
             element.clear()
         elif element.tag == "PVLinescanDefinition":
             self.line = _line_text(element)
@@ -243,17 +287,22 @@ class _Parser:
         for shard in element.iterfind("PVStateShard"):
             own |= self._settings(shard)
         everything = self.common | self.of_cycle | own
+        self.own = own
         self.first = self.first or everything
         self.first_of_cycle = self.first_of_cycle or everything
-        self._update_facts(everything)
-        self.frames.append(self._frame(element, everything))
+        files = [file.attrib for file in element.iterfind("File")]
+        self._add_frame(element.attrib, files, _State.of(everything))
         element.clear()
 
-    def _update_facts(self, settings: Settings) -> None:
-        """Keep the facts of the latest frame; frames with the same facts share one dictionary."""
-        facts = {key: value for key, value in settings.items() if key[0] in FACTS}
-        if facts != self.facts:
-            self.facts = facts
+    def _repeat_frame(self, frame: Repeated) -> None:
+        """Add a frame with the settings of one that was parsed before."""
+        state = self.states.get(frame.rest)
+        if state is None or not self.first_of_cycle:
+            everything = self.common | self.of_cycle | self.known[frame.rest]
+            self.first_of_cycle = self.first_of_cycle or everything
+            if state is None:
+                state = self.states[frame.rest] = _State.of(everything)
+        self._add_frame(frame.attributes, frame.children, state)
 
     def _end_cycle(self, element: Any) -> None:
         number = _int(element.get("cycle"), len(self.cycles) + 1)
@@ -262,34 +311,45 @@ class _Parser:
         if cycle.kind == "line" or not self.cycles or self.cycles[-1].kind != cycle.kind:
             cycle = attrs.evolve(cycle, settings=self.first_of_cycle)
         self.cycles.append(cycle)
+        if self.of_cycle:
+            self.states.clear()
         self.frames, self.of_cycle, self.first_of_cycle, self.line = [], {}, {}, ""
         element.clear()
 
-    def _frame(self, element: Any, settings: Settings) -> Frame:
-        files = tuple(self._file(file) for file in element.iterfind("File"))
-        return Frame(
-            index=_int(element.get("index"), len(self.frames) + 1),
-            relative_time=_float(element.get("relativeTime")),
-            absolute_time=_float(element.get("absoluteTime")),
-            z=_positions(settings),
-            stage=_stage(settings),
-            facts=self.facts,
-            files=tuple(sorted(files, key=lambda file: file.channel)),
+    def _add_frame(
+        self, attributes: Mapping[str, str], files: Sequence[Mapping[str, str]], state: _State
+    ) -> None:
+        if state.facts != self.facts:  # frames with the same facts share one dictionary
+            self.facts = state.facts
+        own = [self._file(file) for file in files]
+        if len(own) > 1:
+            own.sort(key=lambda file: file.channel)
+        self.frames.append(
+            Frame(
+                index=_int(attributes.get("index"), len(self.frames) + 1),
+                relative_time=_float(attributes.get("relativeTime")),
+                absolute_time=_float(attributes.get("absoluteTime")),
+                z=state.z,
+                stage=state.stage,
+                facts=self.facts,
+                files=tuple(own),
+            )
         )
 
-    def _file(self, element: Any) -> FrameFile:
-        name, channel = element.get("filename"), _int(element.get("channel"), 0)
+    def _file(self, attributes: Mapping[str, str]) -> FrameFile:
+        name, channel = attributes.get("filename"), _int(attributes.get("channel"), 0)
         if not name or not channel:
             raise CorruptSourceError(
                 f"'{self.path}': a <File> of frame {len(self.frames) + 1} of cycle "
                 f"{len(self.cycles) + 1} lacks its filename or channel; copy the file again."
             )
+        stated = attributes.get("channelName")
         return FrameFile(
             channel=channel,
-            channel_name=(element.get("channelName") or f"Ch{channel}").strip(),
+            channel_name=sys.intern(stated.strip()) if stated else f"Ch{channel}",
             file_name=name,
-            page=_int(element.get("page"), 0) or None,
-            source=element.get("source", ""),
+            page=_int(attributes.get("page"), 0) or None,
+            source=attributes.get("source", ""),
         )
 
     def _settings(self, shard: Any) -> Settings:
