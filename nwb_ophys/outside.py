@@ -167,6 +167,14 @@ def check_file(path: str | Path) -> None:
         raise special_file(path)
 
 
+def is_ordinary_file(path: str | Path) -> bool:
+    """Return whether a path is a file itself, and no link; one look at it is enough then."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def _check_link(link: Path) -> None:
     require_ordinary(link)
     reach = _REACH.get()

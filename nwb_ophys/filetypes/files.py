@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nwb_ophys.documents import DocumentError, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError, as_sentence
-from nwb_ophys.outside import check_file
+from nwb_ophys.outside import check_file, is_ordinary_file
 
 COPY_AGAIN = "copy it again from where it was recorded"
 
@@ -31,6 +31,8 @@ def require_file(
     SourceNotFoundError
         If nothing is at the path.
     """
+    if is_ordinary_file(path):
+        return
     if path.is_dir():
         raise folder_error(f"'{path}' is a folder; give {kind}.")
     check_file(path)

@@ -70,6 +70,7 @@ CODING_TAGS = (
     TILE_WIDTH,
     TILE_LENGTH,
 )
+SEGMENT_TAGS = (STRIP_OFFSETS, STRIP_BYTE_COUNTS, TILE_OFFSETS, TILE_BYTE_COUNTS)
 UNCOMPRESSED = 1
 
 
@@ -309,15 +310,8 @@ def _collect_columns(
     columns: dict[int, TagColumn],
 ) -> None:
     """Enter the tags of some pages, of shape (pages, tags), into the columns of all pages."""
-    arrays = (
-        STRIP_OFFSETS,
-        STRIP_BYTE_COUNTS,
-        TILE_OFFSETS,
-        TILE_BYTE_COUNTS,
-        IMAGE_DESCRIPTION,
-    )
     codes = tags["code"]
-    for code in (*TAG_DEFAULTS, *arrays):
+    for code in (*TAG_DEFAULTS, *SEGMENT_TAGS, IMAGE_DESCRIPTION):
         matches = codes == code
         present = matches.any(axis=1)
         if not present.any():

@@ -225,13 +225,39 @@ class ManyTiffsReader(TiffPageReader):
     ) -> None:
         sources = _LazySources(paths, num_pages, allow_truncated, check)
         sources[len(sources) - 1]
-        self._paths = list(paths)
+        self._paths = paths
         self._begin(sources, num_pages)
 
     @property
     def paths(self) -> list[Path]:
         """Paths of all files; none is opened for them."""
-        return self._paths
+        return list(self._paths)
+
+
+class FilesIn(Sequence[Path]):
+    """Paths of files in one folder, made when they are asked for: a path takes 300 bytes.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    names : sequence of str
+        Names of the files, or their paths relative to the folder.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self._folder, self._names = folder, names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> FilesIn: ...
+    def __getitem__(self, index: int | slice) -> Path | FilesIn:
+        if isinstance(index, slice):
+            return FilesIn(self._folder, self._names[index])
+        return self._folder / self._names[index]
 
 
 class _OpenMaps:

@@ -13,6 +13,8 @@ import numpy as np
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.tiff import pages as tag
+from nwb_ophys.filetypes.tiff.kept_tables import KeptTables, Patterns, identity_of
+from nwb_ophys.filetypes.tiff.page_table import PageTable
 from nwb_ophys.filetypes.tiff.pages import (
     DirectoryChain,
     Integers,
@@ -26,93 +28,6 @@ from nwb_ophys.outside import check_file
 
 NUMBER_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 _HEADING_BYTES = 1024
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class PageTable:
-    """The pages of one TIFF file: their common shape and the positions of their pixels.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    file_size : int
-        Size of the file in bytes when it was read.
-    rows, columns : int
-        Shape of every page in pixels.
-    samples_per_pixel, depth : int
-        1 and 1 for images of one number per pixel.
-    dtype : numpy.dtype or None
-        Type of a pixel in the byte order of the file; None if numpy has no such type.
-    compression : int
-        Value of the Compression tag, 1 for none.
-    is_direct : bool
-        Whether the pixels of each page are uncompressed and contiguous.
-    is_uniform : bool
-        Whether all pages are encoded alike, so that a block can be decoded in one call.
-    data_offsets : numpy.ndarray of int64, shape (pages,)
-        File position of the first pixel of each page, in bytes.
-    description_offsets, description_sizes : numpy.ndarray of int64, shape (pages,)
-        File position and size in bytes of the ImageDescription; size 0 if there is none.
-    first_directory : int
-        File position of the directory of the first page.
-    lost_directory : int
-        Stated position of the directory at which the chain of a truncated file ends; 0 if none.
-    num_lost : int
-        Smallest number of pages that the file lacks; these and all later pages are left out.
-    loss : str
-        Evidence that the file is truncated; empty if it is complete.
-    heading : bytes
-        Beginning of the first ImageDescription.
-    """
-
-    path: Path
-    file_size: int
-    rows: int
-    columns: int
-    samples_per_pixel: int
-    depth: int
-    dtype: np.dtype | None
-    compression: int
-    is_direct: bool
-    is_uniform: bool
-    data_offsets: Integers
-    description_offsets: Integers
-    description_sizes: Integers
-    first_directory: int = 0
-    lost_directory: int = 0
-    num_lost: int = 0
-    loss: str = ""
-    heading: bytes = attrs.field(default=b"", repr=False)
-
-    @property
-    def is_truncated(self) -> bool:
-        """Return whether pages at the end are missing."""
-        return bool(self.loss)
-
-    @property
-    def num_pages(self) -> int:
-        """Number of pages."""
-        return len(self.data_offsets)
-
-    def head(self, num_pages: int) -> PageTable:
-        """Return the table of the first pages."""
-        names = ("data_offsets", "description_offsets", "description_sizes")
-        return attrs.evolve(self, **{name: getattr(self, name)[:num_pages] for name in names})
-
-    def read_descriptions(self, pages: Integers) -> list[bytes]:
-        """Return the ImageDescription of some pages, without reading the rest of them."""
-        texts = []
-        with self.path.open("rb", buffering=0) as file:
-            for page in pages:
-                file.seek(int(self.description_offsets[page]))
-                texts.append(file.read(int(self.description_sizes[page])))
-        return texts
-
-    def read_description(self, page: int) -> str:
-        """Return the ImageDescription of one page as text; negative pages count from the end."""
-        (text,) = self.read_descriptions(np.array([page % self.num_pages], np.int64))
-        return text.rstrip(b"\x00").decode("utf-8", errors="replace")
 
 
 _MOST_SEGMENTS = 1 << 22
@@ -156,14 +71,75 @@ def read_page_table(path: Path) -> PageTable:
     """
     check_file(path)
     with path.open("rb", buffering=0) as file:
-        file_size = os.fstat(file.fileno()).st_size
-        chain = read_chain(file, path, file_size)
-        scalars = {code: chain.scalars(code) for code in (*tag.SHAPE_TAGS, *tag.CODING_TAGS)}
-        page_sizes = _page_sizes(scalars)
-        segments = _read_segments(file, chain, page_sizes, file_size)
-        description = chain.columns.get(tag.IMAGE_DESCRIPTION, None)
-        places = _description_places(path, description, chain, file_size)
-        heading = _read_heading(file, places)
+        state = os.fstat(file.fileno())
+        head = file.read(16)
+        head = head[:8] if head[2:4] in _CLASSIC else head
+
+        def read_at(size: int, position: int) -> bytes:
+            file.seek(position)
+            return file.read(size)
+
+        known = _PATTERNS.find(path, head, state.st_size, read_at)
+        if known is not None:
+            return known
+        identity = identity_of(path, state)
+        kept = _KEPT.get(identity)
+        if kept is not None:
+            return kept if kept.path == path else attrs.evolve(kept, path=path)
+        file.seek(0)
+        table, places = _read_table(file, path, state.st_size)
+        _KEPT.keep(identity, table)
+        _PATTERNS.add(table, head, places, read_at)
+        return table
+
+
+_CLASSIC = (b"\x2a\x00", b"\x00\x2a")
+_KEPT = KeptTables()
+_PATTERNS = Patterns()
+
+
+def _read_table(
+    file: BinaryIO, path: Path, file_size: int
+) -> tuple[PageTable, list[tuple[int, int]]]:
+    """Return the table of a file, and number and position of the bytes that a page is read from."""
+    chain = read_chain(file, path, file_size)
+    scalars = {code: chain.scalars(code) for code in (*tag.SHAPE_TAGS, *tag.CODING_TAGS)}
+    page_sizes = _page_sizes(scalars)
+    segments = _read_segments(file, chain, page_sizes, file_size)
+    description = chain.columns.get(tag.IMAGE_DESCRIPTION, None)
+    places = _description_places(path, description, chain, file_size)
+    heading = _read_heading(file, places)
+    table = _checked_table(path, file_size, chain, scalars, page_sizes, segments, places, heading)
+    return table, _places_read(file, chain) if table.num_pages == 1 else []
+
+
+def _places_read(file: BinaryIO, chain: DirectoryChain) -> list[tuple[int, int]]:
+    """Return number and position of the bytes on which the table of a file of one page depends."""
+    structure = chain.structure
+    file.seek(structure.first_offset)
+    (num_tags,) = structure.count_format.unpack(file.read(structure.count_format.size))
+    frame = structure.count_format.size + structure.offset_format.size
+    found = [(frame + num_tags * structure.tag_dtype.itemsize, structure.first_offset)]
+    for code in tag.SEGMENT_TAGS:
+        column = chain.columns.get(code)
+        if column is not None and column.counts[0] > 1:
+            size = int(column.counts[0] * tag.TYPE_SIZES[min(int(column.types[0]), 18)])
+            if size > structure.offset_format.size:
+                found.append((size, int(column.values[0])))
+    return found
+
+
+def _checked_table(
+    path: Path,
+    file_size: int,
+    chain: DirectoryChain,
+    scalars: dict[int, Integers],
+    page_sizes: Integers,
+    segments: _Segments,
+    places: tuple[Integers, Integers],
+    heading: bytes,
+) -> PageTable:
+    """Return the table of the complete pages."""
     num_complete, loss = _complete_pages(path, file_size, chain, segments, page_sizes)
     num_lost = max(chain.num_pages + bool(chain.problem) - num_complete, 0)
     scalars = {code: values[:num_complete] for code, values in scalars.items()}

@@ -158,11 +158,13 @@ def _positions(cycles: Sequence[Cycle]) -> list[list[Cycle]]:
     for cycle in filter(lambda each: each.frames, cycles):
         frames: dict[int, list[Frame]] = {}
         lowest, highest, number = _depths(cycle)  # once, since a cycle may have 100,000 frames
+        # The planes of a volume belong together, wherever the stage drifts to.
+        is_volume, stage, index = cycle.kind == "volume", cycle.frames[0].stage, -1
         for frame in cycle.frames:
-            # The planes of a volume belong together, wherever the stage drifts to.
-            first = cycle.frames[0] if cycle.kind == "volume" else frame
-            place = _Place(first.stage or (), lowest, highest, number)
-            frames.setdefault(_index_of(place, last_places), []).append(frame)
+            if index < 0 or not (is_volume or frame.stage == stage):
+                stage = frame.stage
+                index = _index_of(_Place(stage or (), lowest, highest, number), last_places)
+            frames.setdefault(index, []).append(frame)
         for index, own in frames.items():
             if index == len(found):
                 found.append([])

@@ -199,15 +199,14 @@ def _complete(
     absent: list[str] = []
     lacking = []
     for number, sample in enumerate(samples):
-        missing = [
-            file.file_name
-            for frame in sample
-            for file in frame.files
-            if file.file_name not in present
-        ]
-        absent += missing
-        is_whole = all({file.channel for file in frame.files} == channels for frame in sample)
-        if missing or not is_whole or len(sample) < size:
+        is_whole = len(sample) == size
+        for frame in sample:
+            for file in frame.files:
+                if file.file_name not in present:
+                    absent.append(file.file_name)
+                    is_whole = False
+            is_whole = is_whole and _channels_in(frame) == channels
+        if not is_whole:
             lacking.append(number)
     if not lacking:
         return samples
@@ -230,6 +229,10 @@ def _complete(
         stacklevel=2,
     )
     return samples[:-1]
+
+
+def _channels_in(frame: Frame) -> set[int]:
+    return {file.channel for file in frame.files}
 
 
 def _incomplete_reason(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ def _counted(number: int, noun: str) -> str:
 
 def _beside(xml: Path, contents: Contents) -> Iterator[str]:
     """Yield a sentence for the files of the recording that are not converted."""
-    names = sorted(path.name for path in xml.parent.iterdir())
+    names = sorted(os.listdir(xml.parent))  # noqa: PTH208 - faster than paths
     own = [name for name in names if name.startswith(f"{xml.stem}_")]
     for what, pattern in _BESIDE.items():
         found = [name for name in own if pattern.search(name)]

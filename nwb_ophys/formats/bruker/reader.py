@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import warnings
 from os import PathLike
 from pathlib import Path
@@ -17,7 +18,7 @@ from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index, check_stated_rate
 from nwb_ophys.filetypes.files import require_file
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
-from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
+from nwb_ophys.filetypes.tiff.reader import FilesIn, ManyTiffsReader
 from nwb_ophys.formats.bruker.contents import Contents, Section, contents_of
 from nwb_ophys.formats.bruker.layout import PrairieLayout
 from nwb_ophys.formats.bruker.lost_images import without_lost_images
@@ -48,11 +49,11 @@ def open_prairie_recording(xml_path: Path, allow_truncated: bool = False) -> Con
         When the folder contains images of the recording that the XML file does not name.
     """
     require_file(xml_path, "the XML file of the recording")
-    recording = _read_once(xml_path)
-    present = frozenset(path.name for path in xml_path.parent.iterdir())
-    recording = _match_file_case(recording, present)
-    frames = [frame for cycle in recording.cycles for frame in cycle.frames]
-    named = {file.file_name for frame in frames for file in frame.files}
+    recording, named = _read_once(xml_path)
+    present = frozenset(os.listdir(xml_path.parent))  # noqa: PTH208 - faster than paths
+    if not named <= present:
+        recording = _match_file_case(recording, present)
+        named = _file_names(recording)
     present |= {
         name for name in named_elsewhere(xml_path, named) if (xml_path.parent / name).is_file()
     }
@@ -75,22 +76,30 @@ def open_prairie_recording(xml_path: Path, allow_truncated: bool = False) -> Con
     return contents
 
 
-def _read_once(path: Path) -> PrairieRecording:
-    """Read an XML file; cached, since each channel and plane needs it."""
+def _read_once(path: Path) -> tuple[PrairieRecording, frozenset[str]]:
+    """Read an XML file and the names in it; cached, since each channel and plane needs it."""
     state = path.stat()
     return _read_cached(path, state.st_size, state.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=1)
-def _read_cached(path: Path, size: int, changed: int) -> PrairieRecording:
-    return read_prairie_xml(path)
+def _read_cached(path: Path, size: int, changed: int) -> tuple[PrairieRecording, frozenset[str]]:
+    recording = read_prairie_xml(path)
+    return recording, _file_names(recording)
+
+
+def _file_names(recording: PrairieRecording) -> frozenset[str]:
+    """Return the names of the files of all frames."""
+    return frozenset(
+        file.file_name
+        for cycle in recording.cycles
+        for frame in cycle.frames
+        for file in frame.files
+    )
 
 
 def _match_file_case(recording: PrairieRecording, present: frozenset[str]) -> PrairieRecording:
     """Use the names in the folder for files whose letter case changed when they were copied."""
-    files = [f for cycle in recording.cycles for frame in cycle.frames for f in frame.files]
-    if all(file.file_name in present for file in files):
-        return recording
     by_lower = {name.lower(): name for name in present}
 
     def named(file: FrameFile) -> FrameFile:
@@ -172,7 +181,7 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         files, pages = files_and_pages(self.layout, self.channel)
         names = list(files)
         reader = ManyTiffsReader(
-            [path.parent / name for name in names],
+            FilesIn(path.parent, names),
             list(files.values()),
             allow_truncated=allow_truncated,
             check=check_own_name,
@@ -182,11 +191,12 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         first = dict(zip(names, reader.first_pages.tolist(), strict=False))
         numbers = [first[name] + page for name, page in pages]
         self._pages = np.array(numbers, np.int64).reshape(-1, num_planes)[:, list(planes)]
-        self._stated_times = self.layout.times(plane_index)
+        times = self.layout.times()
+        self._stated_times = times if plane_index is None else self.layout.times(plane_index)
         super().__init__(
             reader,
             # The rate of volumes, since bidirectional sweeps visit a plane at uneven intervals.
-            sampling_frequency=_rate(self.recording, self.layout, self.layout.times()),
+            sampling_frequency=_rate(self.recording, self.layout, times),
             num_samples=len(self._pages),
             num_planes=len(planes),
         )

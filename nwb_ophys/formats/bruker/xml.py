@@ -12,6 +12,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
 
@@ -306,7 +307,7 @@ class _Parser:
 
     def _end_cycle(self, element: Any) -> None:
         number = _int(element.get("cycle"), len(self.cycles) + 1)
-        frames = tuple(sorted(self.frames, key=lambda frame: frame.index))
+        frames = tuple(sorted(self.frames, key=attrgetter("index")))
         cycle = Cycle(number=number, type=element.get("type", ""), frames=frames, line=self.line)
         if cycle.kind == "line" or not self.cycles or self.cycles[-1].kind != cycle.kind:
             cycle = attrs.evolve(cycle, settings=self.first_of_cycle)
