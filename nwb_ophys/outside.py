@@ -67,7 +67,7 @@ def current_reach() -> Reach | None:
 
 def reach_of(paths: Iterable[str | Path]) -> Reach:
     """Return the folders of given paths, and no others."""
-    folders = (folder for path in paths for folder in _folders_of(Path(path)))
+    folders = _folders_of_all(map(Path, paths))
     return Reach(tuple(dict.fromkeys(folders)))
 
 
@@ -89,7 +89,7 @@ def reading_from(
     if outer is not None:
         for path in given:
             check_file(path)
-    folders = (folder for path in given for folder in _folders_of(path))
+    folders = _folders_of_all(given)
     allowed = (os.path.realpath(Path(folder).expanduser()) for folder in allow_outside)
     before = outer or Reach(())
     reach = Reach(
@@ -128,6 +128,32 @@ def reading_within_reach(method: Callable[[Any], Result]) -> Callable[[Any], Res
             return method(self)
 
     return reading
+
+
+def _folders_of_all(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield the folders of given paths; the folder of many files is looked up once."""
+    known: set[Path] = set()
+    for path in paths:
+        if not is_ordinary_file(path):
+            yield from _folders_of(path)
+        elif path.parent not in known:
+            known.add(path.parent)
+            yield from _folders_of(path)
+
+
+def resolved(paths: Iterable[Path]) -> set[Path]:
+    """Return paths with their links resolved; the folder of many files is resolved once."""
+    folders: dict[Path, Path] = {}
+    found = set()
+    for path in paths:
+        if not is_ordinary_file(path):
+            found.add(path.resolve())
+            continue
+        folder = path.parent
+        if folder not in folders:
+            folders[folder] = folder.resolve()
+        found.add(folders[folder] / path.name)
+    return found
 
 
 def _folders_of(path: Path) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from nwb_ophys.errors import SourceError, UnknownFormatError
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut, warn_of_grouping
 from nwb_ophys.interfaces.streams import streams_of
+from nwb_ophys.outside import resolved
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import FormatRow, formats, is_generic, option_asking_for
 
@@ -87,7 +88,7 @@ def recognise(
         if path.is_file():
             for place, row in own:
                 for each in _grouping(row, place, None, ()).groups:
-                    covered |= _resolved(each.files)
+                    covered |= resolved(each.files)
     _leave_out_strays(unknown, [place for own in found.values() for place, _ in own])
     in_order = [each for path in paths for each in found.pop(path, ())]
     return list(dict.fromkeys(in_order))
@@ -202,8 +203,8 @@ def _of_format(
         if path.resolve() in covered or (joins and not covered.isdisjoint(path.resolve().parents)):
             continue
         found = _grouping(row, path, pattern, movie_names)
-        new = [g for g in found.groups if not covered.issuperset(_resolved(g.files))]
-        covered |= {path.resolve()} | {f for g in new for f in _resolved(g.files)}
+        new = [g for g in found.groups if not covered.issuperset(resolved(g.files))]
+        covered |= {path.resolve()} | {f for g in new for f in resolved(g.files)}
         if new:
             yield FoundRecordings(path=path, row=row, groups=tuple(new), left_out=found.left_out)
 
@@ -306,10 +307,6 @@ def _is_stray(row: FormatRow, group: FileGroup) -> bool:
 
 def _place(path: Path) -> Path:
     return (path if path.is_dir() else path.parent).resolve()
-
-
-def _resolved(files: Iterable[Path]) -> set[Path]:
-    return {file.resolve() for file in files}
 
 
 def _listed(files: Sequence[Path]) -> str:
