@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.lengths import length_comparisons
+from benchmarks.many_files import many_files_comparisons
 from benchmarks.model import Comparison
 from benchmarks.movies import movie_comparisons
 from benchmarks.raw_files import raw_file_comparisons
@@ -16,6 +17,7 @@ CASES = {
     "d": "ROIs",
     "e": "Length",
     "f": "Start of the program",
+    "g": "Many files",
 }
 
 
@@ -27,6 +29,7 @@ def all_comparisons() -> list[Comparison]:
         *segmentation_comparisons(),
         *length_comparisons(),
         *starting_comparisons(),
+        *many_files_comparisons(),
     ]
 
 

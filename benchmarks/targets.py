@@ -129,4 +129,12 @@ TARGETS = [
         bound=0.25,
         at_most=True,
     ),
+    Target(
+        text="Bruker, 50,000 frames: open and metadata, seconds",
+        key="g-bruker",
+        of="nwb_ophys",
+        bound=1.5,
+        goal=0.5,
+        at_most=True,
+    ),
 ]

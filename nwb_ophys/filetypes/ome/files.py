@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -157,13 +157,12 @@ def find_pages(
         for path in paths
     ]
     sources = [source for source in found if source is not None]
-    paths_found = [source.table.path for source in sources]
+    index_of = {source.table.path: index for index, source in enumerate(sources)}
     firsts = np.concatenate([[0], np.cumsum([source.table.num_pages for source in sources])])
     sizes = [image.sizes[axis] for axis in reversed(image.order)]
     flat = np.full(int(np.prod(sizes)), -1, np.int64)
     for block in blocks:
-        path = recording.files.get(_key(block), recording.path)
-        index = paths_found.index(path) if path in paths_found else None
+        index = index_of.get(recording.files.get(_key(block), recording.path))
         if index is None:
             _enter(flat, block, image, None, 0)
         else:
@@ -218,11 +217,12 @@ def _find_files(path: Path, document: OmeDocument, uuid: str | None) -> dict[str
     blocks = {_key(block): block for image in document.images for block in image.blocks}
     found: dict[str, Path] = {}
     missing = []
+    listed = {each.uuid: each.file_name for each in blocks.values() if each.uuid is not None}
     renamed: dict[str, Path] | None = None
     for key, block in blocks.items():
         named = named_file(path, block.file_name) if block.file_name else None
         if named is not None and named.is_file():
-            _check_own_uuid(named, block, blocks.values())
+            _check_own_uuid(named, block, listed)
             found[key] = named
         elif not key or (block.uuid is not None and block.uuid == uuid):
             found[key] = path
@@ -241,15 +241,14 @@ def _find_files(path: Path, document: OmeDocument, uuid: str | None) -> dict[str
     return found or {"": path}
 
 
-def _check_own_uuid(file: Path, block: OmeBlock, blocks: Iterable[OmeBlock]) -> None:
-    """Raise if a file states the UUID of another file of the recording.
+def _check_own_uuid(file: Path, block: OmeBlock, listed: Mapping[str, str | None]) -> None:
+    """Raise if a file states the UUID of another file of the recording, listed with its name.
 
     UUIDs of no file of the recording pass: programs that copy files may write new ones.
     """
     own = None if block.uuid is None else _own_uuid(file)
-    others = {each.uuid: each.file_name for each in blocks if each.uuid is not None}
-    if own in others and own != block.uuid:
-        raise misplaced_file(file, others[own])
+    if own is not None and own in listed and own != block.uuid:
+        raise misplaced_file(file, listed[own])
 
 
 def _own_uuid(file: Path) -> str | None:

@@ -102,7 +102,8 @@ def _with_ome_xml(files: list[Path]) -> list[Path]:
     """Return the files of a folder that have OME-XML, and say which have not."""
     headings = {file: read_tiff_heading(file) for file in files}
     own = [f for f in files if (h := headings[f]) is not None and "<OME" in h.description[:4096]]
-    others = [file.name for file in files if file not in own]
+    used = set(own)
+    others = [file.name for file in files if file not in used]
     if others and own:
         warnings.warn(
             f"Of {len(files)} TIFF files in '{files[0].parent}' {len(others)} have no OME-XML and "

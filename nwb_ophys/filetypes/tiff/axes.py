@@ -9,7 +9,7 @@ import attrs
 
 from nwb_ophys.documents import parse_source_json
 from nwb_ophys.filetypes.tiff.imagej import IMAGEJ_MARK, imagej_values
-from nwb_ophys.filetypes.tiff.table import PageTable
+from nwb_ophys.filetypes.tiff.page_table import PageTable
 from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
 
 OME_MARK, SHAPED_MARK = "<OME", '"shape":'

@@ -14,8 +14,9 @@ import numpy as np
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN, require_file
 from nwb_ophys.filetypes.tiff.axes import StatedAxes, read_stated_axes
+from nwb_ophys.filetypes.tiff.page_table import PageTable
 from nwb_ophys.filetypes.tiff.pages import UNCOMPRESSED
-from nwb_ophys.filetypes.tiff.table import PageTable, read_page_table
+from nwb_ophys.filetypes.tiff.table import read_page_table
 from nwb_ophys.filetypes.truncation import (
     NothingCompleteError,
     report_truncated,

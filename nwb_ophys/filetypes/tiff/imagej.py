@@ -20,7 +20,7 @@ from nwb_ophys.extractors.calibration import (
     checked_calibration,
     common_calibration,
 )
-from nwb_ophys.filetypes.tiff.table import PageTable
+from nwb_ophys.filetypes.tiff.page_table import PageTable
 from nwb_ophys.timing import usable_rate
 
 IMAGEJ_MARK = "ImageJ="

@@ -65,7 +65,8 @@ class NamedSeries:
     def gap(self) -> tuple[int, int] | None:
         """Two neighbouring values of the counter between which others are missing, or None."""
         steps = [b - a for a, b in zip(self.numbers, self.numbers[1:], strict=False)]
-        at = next((index for index, step in enumerate(steps) if step > min(steps)), None)
+        smallest = min(steps, default=0)
+        at = next((index for index, step in enumerate(steps) if step > smallest), None)
         return None if at is None else (self.numbers[at], self.numbers[at + 1])
 
 

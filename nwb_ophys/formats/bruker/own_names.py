@@ -17,7 +17,8 @@ import numpy as np
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import misplaced_file
 from nwb_ophys.filetypes.tiff.checks import TiffSource
-from nwb_ophys.filetypes.tiff.table import PageTable, read_page_table
+from nwb_ophys.filetypes.tiff.page_table import PageTable
+from nwb_ophys.filetypes.tiff.table import read_page_table
 
 _OWN = re.compile(rb"<OME\b[^<>]*\sUUID=[\"']([^\"']+)[\"']")
 _LISTED_IN = re.compile(rb"<BinaryOnly\b[^<>]*\sMetadataFile=[\"']([^\"']+)[\"']")

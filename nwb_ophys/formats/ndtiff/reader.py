@@ -19,9 +19,9 @@ from nwb_ophys.filetypes.ome.times import select_image
 from nwb_ophys.filetypes.tiff.axes import StatedAxes
 from nwb_ophys.filetypes.tiff.checks import TiffSource
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
+from nwb_ophys.filetypes.tiff.page_table import PageTable
 from nwb_ophys.filetypes.tiff.pages import UNCOMPRESSED
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
-from nwb_ophys.filetypes.tiff.table import PageTable
 from nwb_ophys.formats.ndtiff.index import (
     NDTiffDataset,
     NDTiffImage,

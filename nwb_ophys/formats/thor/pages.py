@@ -16,9 +16,9 @@ from nwb_ophys.filetypes.tiff.checks import (
     inspect_tiff,
     inspect_tiffs,
 )
+from nwb_ophys.filetypes.tiff.page_table import PageTable
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader, TiffPageReader
-from nwb_ophys.filetypes.tiff.table import PageTable
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.formats.thor.xml import NAME, ThorExperiment
 

@@ -48,9 +48,10 @@ def group_folder(probe: PathProbe, movie_names: Collection[str] = ()) -> Groupin
     paths = [path for path, each in headings.items() if _is_plain(each, probe)] or list(headings)
     named = {path.name: path for path in paths}
     chosen = [named[name] for name in movie_names if name in named]
+    used = set(chosen)
     if chosen:
         reason = "not among the files that the analysis beside it has read"
-        others = tuple(LeftOut(path, reason) for path in paths if path not in chosen)
+        others = tuple(LeftOut(path, reason) for path in paths if path not in used)
         return Grouping(groups=(FileGroup.of_files(chosen),), left_out=others)
     return group_plain(probe.path, {path: headings[path] for path in paths})
 

@@ -21,7 +21,7 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.filetypes.tiff.table import PageTable
+from nwb_ophys.filetypes.tiff.page_table import PageTable
 from nwb_ophys.formats.scanimage.reader import ScanImageExtractor, sample_pages, scanimage_metadata
 
 EPOCH = "[2024  2 29 23 59 59.500]"
