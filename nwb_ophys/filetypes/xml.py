@@ -171,7 +171,7 @@ def iterate_repeated(
                 yield from parser.events_of(between)
             holder = parser.innermost(within)
             found = repeats.find(buffer, start, end) if holder is not None else None
-            if found is not None and repeats.has(found.rest):
+            if holder is not None and found is not None and repeats.has(found.rest):
                 parser.count_cleared(holder)
                 yield "repeated", found
             else:
