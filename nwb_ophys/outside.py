@@ -373,7 +373,7 @@ def _leading_out_below(
     """Yield the links; ``in_store`` is None where stores are not searched."""
     try:
         with os.scandir(folder) as listed:
-            entries = sorted(listed, key=lambda entry: entry.name)
+            entries = list(listed)
     except OSError:  # no permission
         return
     is_store = any(entry.name in _STORE for entry in entries)
@@ -381,7 +381,9 @@ def _leading_out_below(
         return
     in_store = in_store or is_store if in_store is not None else None
     subfolders = []
-    for entry in entries:
+    if not in_store:  # of a folder of 100,000 files, only the others are sorted
+        entries = [entry for entry in entries if not entry.is_file(follow_symlinks=False)]
+    for entry in sorted(entries, key=lambda entry: entry.name):
         # Hidden files are no part of a recording, except the headers of a Zarr store.
         if entry.name.startswith(".") and not in_store:
             continue

@@ -24,6 +24,7 @@ _NUMBER = re.compile(r"\d+")
 _NUMBERS_AND_OTHERS = re.compile(r"(\d+)")
 _MOST_DIGITS = 20
 # Far faster than a regular expression.
+_DIGITS_ALIKE = str.maketrans("123456789", "000000000")
 _WITHOUT_DIGITS = str.maketrans("", "", "0123456789")
 
 
@@ -86,6 +87,8 @@ class PathProbe:
                     for entry in entries:
                         if entry.name.startswith("."):
                             hidden.add(entry.name)
+                        elif entry.is_file(follow_symlinks=False):
+                            files.add(entry.name)
                         elif not self._is_left_out(entry):
                             (folders if _is_folder(entry) else files).add(entry.name)
             except OSError:  # no permission: the folder counts as empty
@@ -263,6 +266,8 @@ def in_natural_order(names: Iterable[str]) -> list[str]:
     One search for the numbers of all names is several times as fast as one search per name.
     """
     unsorted = list(names)
+    if len(set("\0".join(unsorted).translate(_DIGITS_ALIKE).split("\0"))) == 1:
+        return sorted(unsorted)  # numbers of as many digits, at the same places
     pieces = _NUMBERS_AND_OTHERS.split("\0".join(unsorted))  # no name contains a zero byte
     pieces[1::2] = [number.zfill(_MOST_DIGITS) for number in pieces[1::2]]
     padded = "".join(pieces).split("\0")

@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -107,8 +107,7 @@ def iterate_xml(file: IO[bytes], *, encoding: str | None = None) -> Iterator[tup
             return
 
 
-@attrs.frozen
-class Repeated:
+class Repeated(NamedTuple):
     """An element with new attributes, whose other content was parsed before.
 
     Attributes
@@ -210,13 +209,17 @@ class _Repeats:
         found = self._pattern.match(buffer, start, end)
         if found is None:
             return None
-        own, *children = (
-            self._attributes.findall(text.decode("ascii"))
-            for text in (found[1], *found[2].split(b"/>")[:-1])
-        )
-        if any(len(dict(pairs)) < len(pairs) for pairs in (own, *children)):
+        own = self._attributes_in(found[1])
+        texts = found[2].split(b"/>")
+        children = [self._attributes_in(text) for text in texts[:-1]]
+        if own is None or None in children:
             return None
-        return Repeated(dict(own), list(map(dict, children)), buffer[found.end() : end])
+        return Repeated(own, children, buffer[found.end() : end])  # type: ignore[arg-type]
+
+    def _attributes_in(self, text: bytes) -> dict[str, str] | None:
+        """Return the attributes of a tag; None if one has several values."""
+        found = dict(self._attributes.findall(text.decode("ascii")))
+        return found if text.count(b'"') == 2 * len(found) else None
 
     def has(self, rest: bytes) -> bool:
         """Return whether an element with this text at its end was parsed before."""

@@ -63,8 +63,10 @@ def _counted(number: int, noun: str) -> str:
 
 def _beside(xml: Path, contents: Contents) -> Iterator[str]:
     """Yield a sentence for the files of the recording that are not converted."""
-    names = sorted(os.listdir(xml.parent))  # noqa: PTH208 - faster than paths
-    own = [name for name in names if name.startswith(f"{xml.stem}_")]
+    names = os.listdir(xml.parent)  # noqa: PTH208 - faster than paths
+    start = f"{xml.stem}_"
+    texts = (name for name in names if name[-4:].lower() in (".csv", ".xml"))
+    own = sorted(name for name in texts if name.startswith(start))
     for what, pattern in _BESIDE.items():
         found = [name for name in own if pattern.search(name)]
         if found:
