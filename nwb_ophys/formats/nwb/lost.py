@@ -16,6 +16,8 @@ from nwb_ophys.formats.nwb.recorded import differences
 # Containers whose members all have a type; NWB allows some of them to be empty.
 _FILLED = {"ImageSegmentation", "Fluorescence", "DfOverF", "Images"}
 _OPENED = {"ProcessingModule", *_FILLED}
+# Objects in other files that are read with the file.
+_FOLLOWED = {"Images", "GrayscaleImage"}
 _WITH_UNIT = {*SERIES, "RoiResponseSeries"}
 _TOP = {*SEARCHED_GROUPS} - {"stimulus"}
 # Groups with facts of the recording that have a type.
@@ -48,6 +50,11 @@ def warn_of_lost(path: Path) -> None:
         f"'{path}' has no",
         found.lacking,
         "which NWB requires: damage may have taken them away. " + _WITHOUT,
+    )
+    _warn(
+        f"'{path}' has",
+        [f"'{place}'" for place in found.elsewhere],
+        "which are links to objects in other files, and are not copied. Convert those files, too.",
     )
     _warn(
         f"'{path}' has the links",
@@ -93,12 +100,15 @@ class _Structure:
     lacking : list of str
         Members that NWB requires and the file lacks, in words.
     broken : list of str
-        Places of links within the file whose target is absent.
+        Places of links whose target is absent.
+    elsewhere : list of str
+        Places of objects that are links to other files.
     """
 
     untyped: list[str] = attrs.field(factory=list)
     lacking: list[str] = attrs.field(factory=list)
     broken: list[str] = attrs.field(factory=list)
+    elsewhere: list[str] = attrs.field(factory=list)
     _has_offsets: bool = False
     _seen: set[Any] = attrs.field(factory=set)
 
@@ -126,6 +136,9 @@ class _Structure:
         self._seen.add(group.identity)
         self.broken.extend(f"{place}/{name}" for name in group.broken_links())
         has_types = place in _TOP or group.attributes().get("neurodata_type") in _OPENED
+        if has_types:
+            linked = (name for name, kind in group.links_to_files() if kind not in _FOLLOWED)
+            self.elsewhere.extend(f"{place}/{name}" for name in linked)
         for name, member in group.members():
             inner = f"{place}/{name}"
             if member is None:

@@ -286,6 +286,25 @@ def test_a_link_without_its_target_is_named(tmp_path):
     assert note.startswith(f"'{path}' has the links 'general/devices/Scope/model', whose targets")
 
 
+def test_a_movie_in_another_file_is_named(tmp_path):
+    recording = simulate_recording(num_samples=4)
+    movie, rois = tmp_path / "movie.nwb", tmp_path / "rois.nwb"
+    write_nwb(movie, recording.movie)
+    write_nwb(rois, recording=recording)
+    with NWBHDF5IO(movie, "r") as inner, NWBHDF5IO(rois, "a", manager=inner.manager) as outer:
+        nwbfile = outer.read()
+        nwbfile.add_acquisition(inner.read().acquisition["TwoPhotonSeries"])
+        outer.write(nwbfile)
+    (note,) = _notes(rois)
+    assert note == (
+        f"'{rois}' has '{_MOVIE}', which are links to objects in other files, and are not copied. "
+        "Convert those files, too."
+    )
+    movie.unlink()
+    (note,) = _notes(rois)
+    assert note.startswith(f"'{rois}' has the links '{_MOVIE}', whose targets are absent")
+
+
 @pytest.mark.parametrize("place", ["ImagingPlane/Green", "ImagingPlane"])
 def test_a_fact_that_lost_its_type_is_named(tmp_path, place):
     path = write_segmentation_sample(tmp_path, simulate_recording(num_samples=4))["file_path"]
