@@ -250,7 +250,7 @@ class _Hdf5Group:
 
     @property
     def is_group(self) -> bool:
-        """Whether the object is a group, and no dataset."""
+        """Return whether the object is a group, and no dataset."""
         return isinstance(self.group, h5py.Group)
 
     @property
@@ -318,7 +318,7 @@ class _ZarrGroup:
 
     @property
     def is_group(self) -> bool:
-        """Whether the object is a group, and no array."""
+        """Return whether the object is a group, and no array."""
         return (self.folder / ".zgroup").is_file()
 
     @property

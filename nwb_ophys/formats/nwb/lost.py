@@ -13,7 +13,7 @@ import attrs
 from nwb_ophys.formats.nwb.files import SEARCHED_GROUPS, SERIES, TABLES, lacks_frames, read_nwb
 from nwb_ophys.formats.nwb.recorded import differences
 
-# Containers whose members all have a type; NWB allows some of them to be empty.
+# Containers that NWB requires to have members, and all containers whose members have a type.
 _FILLED = {"ImageSegmentation", "Fluorescence", "DfOverF", "Images"}
 _OPENED = {"ProcessingModule", *_FILLED}
 # Objects in other files that are read with the file.
