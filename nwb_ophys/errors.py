@@ -201,3 +201,26 @@ def as_sentence(error: object) -> str:
         Error of any package, or its message, which may or may not end with a stop.
     """
     return f"{str(error).rstrip('.')}."
+
+
+def error_within(error: BaseException) -> NwbOphysError | None:
+    """Return the error of this package that another package caught and replaced by its own.
+
+    Parameters
+    ----------
+    error : BaseException
+        Error of any package.
+
+    Returns
+    -------
+    NwbOphysError or None
+        The first one among its causes.
+    """
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        if isinstance(found, NwbOphysError):
+            return found
+        seen.add(id(found))
+        found = found.__cause__ or found.__context__
+    return None

@@ -14,10 +14,10 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.filetypes.bitshuffle import check_bitshuffled
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.filter_settings import check_filter_settings
 from nwb_ophys.storage.backends.hdf5_filters import check_filters
+from nwb_ophys.storage.backends.hdf5_reading import checked
 
 _LARGE = 1 << 26
 _LARGE_CHUNK = 1 << 27
@@ -30,12 +30,15 @@ _MOST_CHUNKS_CHECKED = 10_000
 def check_stored(dataset: Any) -> Any:
     """Return a dataset, after comparing its claims with the file.
 
-    Of the data, only chunks of bitshuffle are read.
-
     Parameters
     ----------
     dataset : h5py.Dataset or object
         Other objects are returned as they are.
+
+    Returns
+    -------
+    h5py.Dataset or object
+        Where the dataset has chunks, one that checks each chunk when it is read.
 
     Raises
     ------
@@ -54,9 +57,7 @@ def check_stored(dataset: Any) -> Any:
         _check_chunks(dataset)
         check_filters(dataset)
         check_filter_settings(dataset)
-        if dataset.id.get_storage_size() <= _LARGE:  # movies are checked while they are read
-            check_bitshuffled(dataset)
-    return dataset
+    return checked(dataset)
 
 
 def _check_chunks(dataset: h5py.Dataset) -> None:

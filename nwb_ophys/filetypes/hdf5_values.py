@@ -68,9 +68,10 @@ class Hdf5Values:
                 return None
             stored = self.file[place]
             if isinstance(stored, h5py.Dataset):
+                stored = check_stored(stored)
                 if _is_none(stored):
                     return None
-                check_complete(check_stored(stored), self.path)
+                check_complete(stored, self.path)
             return stored
         except SourceError:
             raise

@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import CorruptSourceError, NwbOphysError, SourceError
+from nwb_ophys.errors import CorruptSourceError, NwbOphysError, SourceError, error_within
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.paths import PathProbe
@@ -106,6 +106,9 @@ def source_errors(
     except Exception as error:
         if needs_reader and not _was_reading(error.__traceback__):
             raise
+        own = error_within(error)
+        if isinstance(own, SourceError):
+            raise own from error
         raise _with_source(error, [str(path) for path in paths()]) from error
 
 

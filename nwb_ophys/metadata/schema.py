@@ -124,10 +124,16 @@ def parse_model(model: type[Model], value: Any, path: str) -> Model:
         # As an entry of a list, in which None is the mark of an unknown value.
         key = model.__name__
         value = merge_metadata({}, {key: [value]})[key][0]
-    faults = faults_of(value, model_schema(model), path)
+    faults = faults_of(value, _schema_of(model), path)
     if faults:
         raise MetadataError(*faults)
     return model(**value)
+
+
+@cache
+def _schema_of(model: type) -> dict[str, Any]:
+    """Return the JSON schema of a model, made once; no caller receives or changes it."""
+    return model_schema(model)
 
 
 def validate(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> None:

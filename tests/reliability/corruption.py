@@ -23,6 +23,7 @@ import threading
 import time
 import traceback
 import warnings
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,7 @@ def damage(home: Path, kind: str, chance: random.Random) -> tuple[str, list[Path
 def _wanted(kind: str, files: list[Path]) -> list[Path]:
     if kind == "text":
         return [p for p in files if p.suffix.lower() in _TEXTS or p.name in _TEXTS]
-    if kind == "hdf5_remove":
+    if kind.startswith("hdf5_"):
         return [p for p in files if p.open("rb").read(4) == b"\x89HDF" or _is_matlab_hdf5(p)]
     if kind in ("swap_files", "rename", "copy", "remove"):
         # Nothing counts plain files with a number each, so that the last one is not missed.
@@ -347,6 +348,40 @@ def _hdf5_remove(path: Path, _: Any, chance: random.Random) -> tuple[str]:
     return (f"without {name} {attribute}",)
 
 
+def _hdf5_short(path: Path, _: Any, chance: random.Random) -> tuple[str]:
+    """Store numbers in compressed chunks of which a later one holds too few, or too many."""
+    import h5py
+
+    with h5py.File(path, "r+") as file:
+        names: list[str] = []
+        file.visititems(
+            lambda name, item: names.append(name) if _is_divisible(item) else None  # type: ignore[func-returns-value]
+        )
+        if not names:
+            return ("unchanged",)
+        name = chance.choice(names)
+        values, attributes = file[name][()], dict(file[name].attrs)
+        del file[name]
+        chunks = (-(-len(values) // 2), *values.shape[1:])
+        made = file.create_dataset(name, data=values, chunks=chunks, compression="gzip")
+        made.attrs.update(attributes)
+        whole = made[: chunks[0]].tobytes()
+        length = chance.choice((0, 1, len(whole) // 2, len(whole) - 1, 2 * len(whole)))
+        corner = (chunks[0], *(0 for _ in values.shape[1:]))
+        made.id.write_direct_chunk(corner, zlib.compress((2 * whole)[:length]))
+    return (f"with {length} of {len(whole)} bytes in a chunk of {name}",)
+
+
+def _is_divisible(item: Any) -> bool:
+    """Return whether an object is a dataset of numbers that two chunks can hold."""
+    import h5py
+
+    return isinstance(item, h5py.Dataset) and bool(
+        item.shape and len(item) > 1 and item.size and item.dtype.kind in "biufV"
+        and not item.dtype.hasobject and not item.is_virtual
+    )  # fmt: skip
+
+
 def _is_unknowable(file: Any, name: str, attribute: str) -> bool:
     """Return whether a file without a member is a whole file, which nothing in it contradicts.
 
@@ -362,9 +397,18 @@ KINDS = {
     "noise": _noise, "truncate": _truncate, "append": _append, "empty": _empty, "double": _double,
     "cut": _cut, "swap": _swap, "remove": _remove, "swap_files": _swap_files, "copy": _copy,
     "rename": _rename, "text": _edit_text, "hdf5_remove": _hdf5_remove,
+    "hdf5_short": _hdf5_short,
 }  # fmt: skip
 # How often each kind occurs; members are few in most recordings.
-WEIGHTS = {"flip_head": 4, "flip_any": 3, "zero": 3, "truncate": 2, "text": 4, "hdf5_remove": 2}
+WEIGHTS = {
+    "flip_head": 4,
+    "flip_any": 3,
+    "zero": 3,
+    "truncate": 2,
+    "text": 4,
+    "hdf5_remove": 2,
+    "hdf5_short": 2,
+}
 
 
 # --- one run ------------------------------------------------------------------------------------
@@ -434,7 +478,7 @@ class Worker:
             chance = random.Random(case["seed"])
             done, files = damage(home, case["kind"], chance)
             is_named = chance.random() < 0.5
-            result = self.judged(case["name"], home, files, whole, is_named)
+            result = self.judged(case["name"], home, files, whole, is_named, done)
         return {**result, "done": done, "named": is_named}
 
     def whole_of(self, name: str) -> Any:
@@ -466,7 +510,7 @@ class Worker:
             return *tree_of(output), [note.replace(str(home), "") for note in notes]
 
     def judged(
-        self, name: str, home: Path, files: list[Path], whole: Any, is_named: bool
+        self, name: str, home: Path, files: list[Path], whole: Any, is_named: bool, done: str
     ) -> dict[str, Any]:
         from nwb_ophys.errors import NwbOphysError
 
@@ -498,7 +542,9 @@ class Worker:
             return {"class": "missing", "said": "; ".join(lost)}
         if lost or said:
             return {"class": "noted", "said": " | ".join([*said, *lost])}
-        return {"class": "same" if values == were else "other values", "said": ""}
+        is_wrong = values != were and "bytes in a chunk" in done
+        other = "missing" if is_wrong else "other values"
+        return {"class": "same" if values == were else other, "said": ""}
 
 
 def _options(one: dict[str, Any], home: Path) -> dict[str, Any]:

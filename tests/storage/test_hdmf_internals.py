@@ -18,6 +18,7 @@ from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.build import DatasetBuilder
 from hdmf.common import VectorData
 from hdmf.data_utils import DataChunkIterator, GenericDataChunkIterator
+from hdmf.query import HDMFDataset
 from pynwb import NWBHDF5IO
 
 import nwb_ophys
@@ -74,6 +75,7 @@ def column():
             "hdmf/internals.py",
         ),
         (lambda: DatasetBuilder("a", 1), "_DatasetBuilder__dtype", "hdmf/internals.py"),
+        (lambda: HDMFDataset(VALUES), "_HDMFDataset__dataset", "hdmf/internals.py"),
         (new_file, "_AbstractContainer__container_source", "hdmf/internals.py"),
         (lambda: H5DataIO(VALUES), "io_settings", "hdmf/internals.py"),
         (Blocks, "_get_data", "hdmf/iterators.py"),

@@ -11,6 +11,7 @@ import pytest
 from nwb_ophys import BackendConfiguration, DatasetConfiguration, repack
 from nwb_ophys.errors import MemoryLimitError
 from nwb_ophys.storage.backends.hdf5 import Hdf5Source
+from nwb_ophys.storage.backends.hdf5_reading import ChunkReader
 
 from .conftest import read
 from .specimens import DATA, series
@@ -21,13 +22,13 @@ def test_a_chunk_is_decoded_about_once_where_memory_allows(tmp_path, monkeypatch
     values = np.arange(900 * 64 * 64, dtype="i2").reshape(900, 64, 64)
     source = series(tmp_path / "a.nwb", values, chunks=(300, 16, 16), compression="gzip")
     decoded = []
-    whole_chunk = Hdf5Source._chunk
+    whole_chunk = ChunkReader.chunk
 
     def counted(self, corner):
         decoded.append(corner)
         return whole_chunk(self, corner)
 
-    monkeypatch.setattr(Hdf5Source, "_chunk", counted)
+    monkeypatch.setattr(ChunkReader, "chunk", counted)
     entry = DatasetConfiguration(location=DATA, chunk_shape=(19, 64, 64))
     for buffer_gb, most in ((0.5, 1.0), (0.01, 3.0)):
         decoded.clear()
@@ -78,11 +79,13 @@ def test_hdf5_is_asked_once_for_the_places_of_all_chunks(tmp_path):
         dataset[:500] = values[:500]
         dataset[1_190:] = 7
         dataset.resize((1_000, 4))
-        source = Hdf5Source(dataset)
-        source._values = _Counting(dataset)
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        source = Hdf5Source(file["a"])
+        reader = source._values._chunk_reader
+        reader._dataset = _Counting(reader._dataset)
         found = source.read((slice(0, 1_000), slice(0, 4)))
-        assert source._values.id.calls.count("chunk_iter") == 1
-        assert "get_chunk_info_by_coord" not in source._values.id.calls
+        assert reader._dataset.id.calls.count("chunk_iter") == 1
+        assert "get_chunk_info_by_coord" not in reader._dataset.id.calls
     assert (found[:500] == values[:500]).all()
     assert not found[500:].any()
 

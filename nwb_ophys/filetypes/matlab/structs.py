@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError, as_sentence
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.hdf5 import open_hdf5
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.matlab.variables import (
     ForeignObject,
     MatlabFile,
@@ -84,7 +85,7 @@ def _fields(group: h5py.Group, names: list[str]) -> Fields:
         item = group.get(name)
         is_dataset = isinstance(item, h5py.Dataset) and item.shape is not None
         if is_dataset and "MATLAB_empty" in item.attrs:  # the stored values are the shape
-            fields[name] = tuple(int(size) for size in np.ravel(item[()]))
+            fields[name] = tuple(int(size) for size in np.ravel(check_stored(item)[()]))
         else:
             fields[name] = tuple(int(size) for size in item.shape[::-1]) if is_dataset else None
     return fields

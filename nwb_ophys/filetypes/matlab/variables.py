@@ -311,7 +311,7 @@ def _class_of(stored: Any) -> str:
 
 
 def _value_of_hdf5(stored: h5py.Group | h5py.Dataset) -> Any:
-    check_stored(stored)
+    stored = check_stored(stored)
     kind = stored.attrs.get("MATLAB_class", b"")
     kind = kind.decode() if isinstance(kind, bytes) else str(kind)
     if "MATLAB_object_decode" in stored.attrs and int(stored.attrs["MATLAB_object_decode"]) == 3:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.hdf5_values import Hdf5Values
 
 #: Places of the field, (rows, columns[, planes]), in the order in which they are asked.
@@ -79,7 +80,7 @@ class EstimatesFile(Hdf5Values):
         return _sparse(dense)
 
     def _part(self, place: str, name: str) -> NDArray[Any]:
-        stored = self.file.get(f"{place}/{name}")
+        stored = check_stored(self.file.get(f"{place}/{name}"))
         if not isinstance(stored, h5py.Dataset):
             raise CorruptSourceError(
                 f"'{self.path}' is not CaImAn's output: it has no {place}/{name}. Give the HDF5 "

@@ -20,13 +20,14 @@ from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.hdf5 import check_complete
+from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.femtonics.header import TIME_STEP, Channel, Unit, open_mesc, read_header
 
 
 class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
     """One channel of a measurement unit; frames are read on demand.
 
-    `get_series` may be called from several threads at once; HDF5 reads one at a time.
+    `get_series` may be called from several threads at once.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
             self._delay = (self.unit.start - first).total_seconds()
         self._file = open_mesc(file_path)
         try:
-            self._frames = self._file[self.channel.dataset]
+            self._frames = check_stored(self._file[self.channel.dataset])
             _check_shape(file_path, self._file[self.unit.session][self.unit.name], self._frames)
             check_complete(self._frames, file_path)
         except BaseException:

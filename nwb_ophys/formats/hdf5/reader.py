@@ -17,7 +17,6 @@ from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceErro
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.extractors.calibration import calibration_of_attributes
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate
-from nwb_ophys.filetypes.bitshuffle import check_bitshuffled
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import check_complete, read_hdf5_outline
 from nwb_ophys.filetypes.hdf5 import open_hdf5 as open_checked
@@ -263,8 +262,9 @@ def _load_filters(dataset: h5py.Dataset, movie: Hdf5Movie) -> None:
 class Hdf5MovieExtractor(AxesImagingExtractor):
     """One channel of a movie in an HDF5 file, of a plane or of volumes.
 
-    Reads only the requested samples. HDF5 lets only one thread read at a time, so `get_series`
-    must not be called from several threads at once.
+    Reads only the requested samples. Several threads may call `get_series` at once where
+    `reads_in_parallel` is true: chunks are then decoded outside of HDF5, which lets only one thread
+    read at a time.
 
     Parameters
     ----------
@@ -279,6 +279,8 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
     movie : Hdf5Movie
     calibration : Calibration or None
         Linear calibration that the attributes of the dataset state.
+    reads_in_parallel : bool
+        Whether several threads may call `get_series` at once.
 
     Raises
     ------
@@ -308,7 +310,9 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         self._file = open_hdf5(movie.path)
         self._dataset = self._file[movie.name]
         _load_filters(self._dataset, movie)
-        check_complete(check_stored(self._dataset), movie.path)
+        self._dataset = check_stored(self._dataset)
+        self.reads_in_parallel = getattr(self._dataset, "reads_in_parallel", False)
+        check_complete(self._dataset, movie.path)
         self.calibration = calibration_of_attributes(
             self._dataset.attrs,
             f"'{movie.name}' in '{movie.path}'",
@@ -319,7 +323,6 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
     def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
         if not self._file:
             raise closed_file(self.movie.path)
-        check_bitshuffled(self._dataset, selection)
         try:
             return self._dataset[selection]
         except (OSError, RuntimeError) as error:

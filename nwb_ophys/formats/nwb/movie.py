@@ -14,7 +14,6 @@ from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index
-from nwb_ophys.filetypes.bitshuffle import check_bitshuffled
 from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
 from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
@@ -144,7 +143,6 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         selection: tuple[Any, ...] = (slice(first, max(first, last)),)
         if self._plane is not None and len(self._shape) == 4:
             selection += (slice(None), slice(None), self._plane)
-        check_bitshuffled(self._data, selection)
         return np.swapaxes(np.asarray(self._data[selection]), 1, 2)
 
     def get_planes(
@@ -153,7 +151,6 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
         """Return some planes of volumes, (samples, rows, columns, planes)."""
         first, last, _ = slice(start_sample, end_sample).indices(self._shape[0])
         selection = (slice(first, max(first, last)), slice(None), slice(None), planes)
-        check_bitshuffled(self._data, selection)
         return np.swapaxes(np.asarray(self._data[selection]), 1, 2)
 
     def get_native_timestamps(

@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 from hdmf.build import DatasetBuilder, GroupBuilder
 
-from nwb_ophys.errors import CorruptSourceError, SourceError, as_sentence
+from nwb_ophys.errors import CorruptSourceError, SourceError, as_sentence, error_within
 from nwb_ophys.metadata import models
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 from nwb_ophys.timing import usable_rate
@@ -55,6 +55,9 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
     except Exception as error:  # a damaged file can raise anything
         if io is not None:
             io.close()
+        own = error_within(error)
+        if own is not None:
+            raise own from error
         reason = "Its links lead in a circle." * isinstance(error, RecursionError)
         raise CorruptSourceError(
             f"'{path}' cannot be read as NWB: {reason or _reason(error)} It may be damaged; check "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ import numpy as np
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.build import DatasetBuilder
 from hdmf.data_utils import DataIO
-from isal import isal_zlib
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import MissingPackageError
@@ -42,9 +41,9 @@ from nwb_ophys.storage.backends.hdf5_parts import (
     check_complete,
     check_named_files,
     lacks_chunks,
-    stored_chunks,
 )
-from nwb_ophys.storage.checksums import CHECKSUM_BYTES, fletcher32
+from nwb_ophys.storage.backends.hdf5_reading import CheckedReading, check_chunks, checked
+from nwb_ophys.storage.checksums import fletcher32
 from nwb_ophys.storage.compression import (
     BLOSC_LEVEL,
     KEEP_FILTERS,
@@ -55,12 +54,12 @@ from nwb_ophys.storage.compression import (
 )
 from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.copying import copy_file
-from nwb_ophys.storage.encoding import chunk_bytes, num_bytes, unshuffled
-from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside, shape_of
+from nwb_ophys.storage.encoding import chunk_bytes, num_bytes
+from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.in_place import check_whole
-from nwb_ophys.storage.sources import unwrapped
+from nwb_ophys.storage.sources import SMALL_BYTES, unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
 from nwb_ophys.storage.undo import restore
 from nwb_ophys.trial import try_hdf5
@@ -107,7 +106,7 @@ def _io_class() -> type:
     # Importing pynwb takes most of a second.
     from pynwb import NWBHDF5IO
 
-    return type("HookedNWBHDF5IO", (BuilderHook, NWBHDF5IO), {})
+    return type("HookedNWBHDF5IO", (CheckedReading, BuilderHook, NWBHDF5IO), {})
 
 
 class Hdf5Backend(Backend):
@@ -286,6 +285,8 @@ class Hdf5Backend(Backend):
         check_complete(data, is_sparse=is_sparse)
         if is_sparse and data.chunks is not None:  # no format has checked the dataset before
             check_filters(data)
+            if num_bytes(data.shape, data.dtype) < SMALL_BYTES:  # copied as it is stored
+                check_chunks(data)
 
     def stored_source(self, dataset: Any) -> Hdf5Source:
         """Return an open dataset as a source."""
@@ -321,7 +322,7 @@ class Hdf5Backend(Backend):
 
     def read_text(self, root: Any, location: str) -> str:
         """Return the text in a dataset of an open file."""
-        return str(root[location].asstr()[()])
+        return str(checked(root[location]).asstr()[()])
 
     def write_text(self, root: Any, location: str, text: str) -> None:
         """Replace the text in a dataset of an open file."""
@@ -437,35 +438,17 @@ class Hdf5Sink(ChunkSink):
 
 
 class Hdf5Source(StoredSource):
-    """A dataset of an HDF5 file as a source.
-
-    Chunks are decoded outside of the HDF5 library where possible: h5py lets one thread at a time
-    into the library.
-    """
+    """A dataset of an HDF5 file as a source, whose chunks are decoded in several threads."""
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         _check_filters(dataset)
-        self._decode = _decoder(dataset)
-        in_parallel = self._decode is not None
-        super().__init__(dataset, dataset.file.filename, in_parallel=in_parallel)
+        # Whole chunks are asked for, once each.
+        values = checked(dataset, kept_bytes=0)
+        in_parallel = getattr(values, "reads_in_parallel", False)
+        super().__init__(values, dataset.file.filename, in_parallel=in_parallel)
         self._corners = _stored_corners(dataset)
         self.is_sparse = self._corners is not None
         self.skips_zeros = lacks_chunks(dataset)
-
-    def read(self, selection: Selection) -> NDArray[Any]:
-        """Return a block."""
-        if self._decode is None or self.chunk_shape is None:
-            return super().read(selection)
-        values = np.empty(shape_of(selection), self.dtype)
-        outer = tuple(
-            slice(step.start // size * size, step.stop)
-            for step, size in zip(selection, self.chunk_shape, strict=True)
-        )
-        for cell in grid(outer, self.chunk_shape):
-            corner = tuple(step.start for step in cell)
-            target, part = _overlap(selection, corner, self.chunk_shape)
-            values[target] = self._chunk(corner)[part]
-        return values
 
     def nonzero_chunks(
         self, start: int, stop: int, chunk_shape: Shape, as_byte_planes: bool
@@ -496,30 +479,6 @@ class Hdf5Source(StoredSource):
             found |= {tuple(step.start for step in cell) for cell in cells}
         return sorted(corner for corner in found if start <= corner[0] < stop)
 
-    def _chunk(self, corner: Shape) -> NDArray[Any]:
-        identifier, chunk_shape = self._values.id, self._values.chunks
-        index = tuple(i // step for i, step in zip(corner, chunk_shape, strict=True))
-        if not self._is_stored[index]:
-            return np.broadcast_to(np.asarray(self._values.fillvalue, self.dtype), chunk_shape)
-        mask, stored = identifier.read_direct_chunk(corner)
-        if mask or self._decode is None:  # this chunk was written without one of the filters
-            return self._padded(corner)
-        return self._decode(stored).view(self.dtype).reshape(chunk_shape)
-
-    @functools.cached_property
-    def _is_stored(self) -> NDArray[np.bool_]:
-        """Whether each chunk is stored.
-
-        HDF5 goes through all chunks to find one, which takes minutes for 100,000 chunks.
-        """
-        return stored_chunks(self._values)
-
-    def _padded(self, corner: Shape) -> NDArray[Any]:
-        chunk = np.zeros(self._values.chunks, self.dtype)
-        cell = cell_at(corner, chunk.shape, self.shape)
-        chunk[inside(cell)] = self._values[cell]
-        return chunk
-
 
 def _stored_corners(dataset: h5py.Dataset) -> NDArray[np.int64] | None:
     """Return the corners of the stored chunks if most chunks are zeros and not stored, or None."""
@@ -532,52 +491,3 @@ def _stored_corners(dataset: h5py.Dataset) -> NDArray[np.int64] | None:
     corners: list[Shape] = []
     dataset.id.chunk_iter(lambda chunk: corners.append(chunk.chunk_offset))
     return np.array(corners, np.int64).reshape(-1, dataset.ndim)
-
-
-def _overlap(
-    selection: Selection, corner: Shape, chunk_shape: Shape
-) -> tuple[Selection, Selection]:
-    """Return the overlap of a chunk and a selection, as parts of the selection and the chunk."""
-    target, part = [], []
-    for step, first, size in zip(selection, corner, chunk_shape, strict=True):
-        start, stop = max(step.start, first), min(step.stop, first + size)
-        target.append(slice(start - step.start, stop - step.start))
-        part.append(slice(start - first, stop - first))
-    return tuple(target), tuple(part)
-
-
-def _decoder(dataset: h5py.Dataset) -> Callable[[bytes], NDArray[np.uint8]] | None:
-    """Return the function that reverses the filters of a dataset, or None if only HDF5 can."""
-    if dataset.chunks is None:
-        return None
-    properties = dataset.id.get_create_plist()
-    filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
-    shuffle, deflate = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
-    has_checksum = filters[-1:] == [h5py.h5z.FILTER_FLETCHER32]
-    filters = filters[:-1] if has_checksum else filters
-    if tuple(filters) not in ((), (shuffle,), (deflate,), (shuffle, deflate)):
-        return None
-    size = num_bytes(dataset.chunks, dataset.dtype)
-    itemsize = dataset.dtype.itemsize if shuffle in filters else 1
-    is_deflated = deflate in filters
-
-    def decode(stored: bytes) -> NDArray[np.uint8]:
-        data = _checked(stored) if has_checksum else stored
-        raw = isal_zlib.decompress(data, _ZLIB_WINDOW, size) if is_deflated else data
-        return unshuffled(raw, itemsize)
-
-    return decode
-
-
-def _checked(stored: bytes) -> memoryview:
-    """Return the bytes of a chunk without their checksum.
-
-    Raises
-    ------
-    OSError
-        If the checksum differs; as HDF5 does.
-    """
-    data = memoryview(stored)[:-CHECKSUM_BYTES]
-    if fletcher32(data) != stored[-CHECKSUM_BYTES:]:
-        raise OSError("The checksum of a chunk (Fletcher-32) differs; the chunk is damaged.")
-    return data

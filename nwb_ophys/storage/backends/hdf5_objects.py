@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from nwb_ophys.storage.backends.hdf5_reading import checked
 from nwb_ophys.storage.stored_objects import StoredObject, plain
 
 # The place of the cached schemas; other backends state it in another way.
@@ -99,7 +100,7 @@ def _dataset(item: h5py.Dataset, file: h5py.File) -> StoredObject:
     attributes = _attributes(item, file)
     if item.shape is None:
         return StoredObject(path=_path(item), attributes=attributes)
-    dtype = item.dtype
+    dtype, item = item.dtype, checked(item)
 
     def read(part: slice | None) -> Any:
         values = item[()] if part is None else item[part]

@@ -52,15 +52,29 @@ def _bz2_size(data: bytes, most: int) -> int:
     return _inflated_size(bz2.BZ2Decompressor, data, most)
 
 
+def zstd_stated_size(head: bytes) -> int | None:
+    """Return the size in the header of a frame; None where it states none, or is no header."""
+    start, width = _zstd_header(head)
+    if not width or len(head) < start + width:
+        return None
+    return int.from_bytes(head[start : start + width], "little") + 256 * (width == 2)
+
+
+def _zstd_header(head: bytes) -> tuple[int, int]:
+    """Return place and width of the size in the header of a frame; the width is 0 without one."""
+    if head[:4] != b"\x28\xb5\x2f\xfd" or len(head) < 5:
+        return 0, 0
+    flag, is_single, dictionary = head[4] >> 6, head[4] >> 5 & 1, head[4] & 3
+    return 5 + (not is_single) + (0, 1, 2, 4)[dictionary], (is_single, 2, 4, 8)[flag]
+
+
 def zstd_size(data: bytes, _: int) -> int | None:
     """Return the size in the header of a frame, or else the most that its blocks hold."""
-    if data[:4] != b"\x28\xb5\x2f\xfd" or len(data) < 18:
+    start, width = _zstd_header(data)
+    if not start or len(data) < 18:
         return None
-    flag, is_single, dictionary = data[4] >> 6, data[4] >> 5 & 1, data[4] & 3
-    start = 5 + (not is_single) + (0, 1, 2, 4)[dictionary]
-    width = (is_single, 2, 4, 8)[flag]
     if width:
-        return int.from_bytes(data[start : start + width], "little") + 256 * (width == 2)
+        return zstd_stated_size(data)
     total = 0
     while start + 3 <= len(data):
         block = int.from_bytes(data[start : start + 3], "little")

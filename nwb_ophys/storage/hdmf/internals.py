@@ -11,6 +11,7 @@ from typing import Any
 from hdmf.build import DatasetBuilder
 from hdmf.container import AbstractContainer, Data
 from hdmf.data_utils import DataIO
+from hdmf.query import HDMFDataset
 
 
 def root_of(io: Any) -> Any:
@@ -26,6 +27,11 @@ def set_object_codec(io: Any, codec: type) -> None:
 def replace_data(owner: Data, values: Any) -> None:
     """Replace the data of an object of hdmf, such as a column; its property is read-only."""
     owner._Data__data = values
+
+
+def replace_dataset(wrapper: HDMFDataset, dataset: Any) -> None:
+    """Replace the dataset in a wrapper, as which hdmf reads records and references."""
+    wrapper._HDMFDataset__dataset = dataset
 
 
 def forget_fields(builder: DatasetBuilder) -> None:

@@ -19,6 +19,7 @@ from nwb_ophys.errors import (
     SourceNotFoundError,
 )
 from nwb_ophys.formats.hdf5.reader import Hdf5MovieExtractor, find_hdf5_movie
+from nwb_ophys.storage.backends.hdf5_reading import ChunkReader
 from nwb_ophys.testing import write_hdf5
 
 RANDOM = np.random.default_rng(0)
@@ -169,17 +170,17 @@ def test_only_what_is_asked_for_is_read(path, monkeypatch):
     """A movie in chunks: a sample is read with the chunks that it is in."""
     write_hdf5(path, MOVIE, chunks=(4, 7, 9), compression="gzip")
     extractor = opened(path)
-    asked = []
-    getitem = h5py.Dataset.__getitem__
+    decoded = []
+    read_chunk = ChunkReader._read_chunk
     monkeypatch.setattr(
-        h5py.Dataset,
-        "__getitem__",
-        lambda self, selection: asked.append(selection) or getitem(self, selection),
+        ChunkReader,
+        "_read_chunk",
+        lambda self, corner: decoded.append(corner) or read_chunk(self, corner),
     )
     np.testing.assert_array_equal(extractor.get_series(5, 6), MOVIE[5:6])
-    assert asked == [(slice(5, 6), slice(None), slice(None))]
-    # HDF5 has one lock for all threads.
-    assert not getattr(extractor, "reads_in_parallel", False)
+    assert decoded
+    assert all(first == 4 for first, _, _ in decoded)
+    assert extractor.reads_in_parallel
     extractor.close()
 
 
@@ -240,7 +241,7 @@ def test_a_damaged_chunk_is_named(path):
     path.write_bytes(content)
     extractor = opened(path)
     np.testing.assert_array_equal(extractor.get_series(0, 4), MOVIE[:4])
-    with pytest.raises(CorruptSourceError, match=r"'mov' in .* cannot be read"):
+    with pytest.raises(CorruptSourceError, match=r"movie.hdf5' .* '/mov', the chunk at \(4, "):
         extractor.get_series(3, 5)
     extractor.close()
     with pytest.raises(SourceError, match="was closed"):
