@@ -47,9 +47,9 @@ def warn_of_lost(path: Path) -> None:
         "which cannot be read: damage has taken away their type or header. " + _WITHOUT,
     )
     _warn(
-        f"'{path}' has no",
+        f"'{path}' lacks",
         found.lacking,
-        "which NWB requires: damage may have taken them away. " + _WITHOUT,
+        "which NWB requires or all its writers state: damage may have taken them away. " + _WITHOUT,
     )
     _warn(
         f"'{path}' has",
@@ -120,7 +120,9 @@ class _Structure:
             has_offsets=version is not None and (*map(int, version.groups()),) >= _WITH_OFFSETS
         )
         members = dict(root.members())
-        found.lacking.extend(f"group '{each}'" for each in _REQUIRED_GROUPS if each not in members)
+        found.lacking.extend(
+            f"the group '{each}'" for each in _REQUIRED_GROUPS if each not in members
+        )
         for name in (*SEARCHED_GROUPS, "general"):
             if name in members:
                 found._visit(members[name], name)
@@ -165,13 +167,15 @@ def _has_type(stated: Any) -> bool:
 
 
 def _absent_members(group: Any, kind: str) -> Iterator[str]:
-    """Yield the members that an object of a type must have and lacks, in words."""
+    """Yield the members that a group of a type must have and lacks, in words."""
     if kind in _FILLED and not group.names():
-        yield "members"
+        yield "the members"
     if kind in TABLES and "id" not in group.names():
-        yield "'id'"
+        yield "the ids"
+    if kind in TABLES and "colnames" not in group.attributes():
+        yield "the attribute 'colnames'"
     if kind in SERIES and lacks_frames(group):
-        yield "'data'"
+        yield "the data"
 
 
 def _absent_attributes(group: Any, kind: str, has_offsets: bool) -> Iterator[str]:
