@@ -16,13 +16,13 @@ from hdmf.backends.hdf5.h5_utils import H5DataIO
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.npy import check_npz
 from nwb_ophys.filetypes.tiff.checks import inspect_tiff
 from nwb_ophys.filetypes.tiff.embedded import _READERS
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.filetypes.tiff.table import read_page_table
 from nwb_ophys.storage import repack
+from nwb_ophys.storage.backends.hdf5_claims import check_stored
 from nwb_ophys.storage.backends.inflated import MEASURES
 
 
@@ -262,11 +262,18 @@ def test_repack_refuses_chunks_that_inflate_beyond_their_shape(tmp_path):
     nwbfile.add_acquisition(TimeSeries(name="a", data=data, unit="a", rate=1.0))
     with NWBHDF5IO(path, "w") as io:
         io.write(nwbfile)
-    noise = np.random.default_rng(0).bytes(1 << 18)
     with h5py.File(path, "a") as file:
-        bomb = zlib.compress(noise + bytes(80_000_000), 1)
+        bomb = zlib.compress(bytes(8_000_000))
         file["acquisition/a/data"].id.write_direct_chunk((0, 0, 0), bomb, 0)
     for target in (tmp_path / "b.nwb", tmp_path / "b.nwb.zarr"):
         with pytest.raises(CorruptSourceError, match=r"'[^']*/a\.nwb' .* to more than 8192"):
             repack(path, target)
         assert not target.exists()
+
+
+def test_a_long_list_of_texts_is_no_claim(tmp_path):
+    """Fault: a text takes 16 bytes of a chunk, twice the size of its pointer in memory."""
+    texts = [f"roi {number}" for number in range(40_000)]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("a", data=texts, dtype=h5py.string_dtype(), chunks=(40_000,))
+        assert check_stored(data)[39_999] == b"roi 39999"

@@ -16,9 +16,9 @@ import zarr
 
 import nwb_ophys
 from nwb_ophys.errors import CorruptSourceError, NwbOphysError
-from nwb_ophys.filetypes.filter_settings import check_filter_settings
 from nwb_ophys.storage.backends.bitshuffle_chunks import bitshuffle_fault
 from nwb_ophys.storage.backends.blosc_chunks import blosc_fault
+from nwb_ophys.storage.backends.hdf5_filters import check_filter_settings
 from nwb_ophys.storage.backends.hdf5_reading import checked
 from nwb_ophys.storage.backends.zarr_parts import check_store
 

@@ -144,7 +144,9 @@ def test_a_chunk_that_decodes_to_another_size(tmp_path, monkeypatch, name, size,
         movie = checked(file["mov"])
         assert not movie[:4].any()
         for chosen in (slice(4, 6), [4, 5], -1):
-            with pytest.raises(CorruptSourceError, match=r"a.h5' .*'/mov', the chunk at \(4, 0, 0"):
+            with pytest.raises(
+                CorruptSourceError, match=r"a.h5' .*\(4, 0, 0\) of its dataset '/mov'"
+            ):
                 movie[chosen]
 
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError, as_sentence
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.hdf5 import open_hdf5
-from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.matlab.variables import (
     ForeignObject,
     MatlabFile,
@@ -25,6 +24,7 @@ from nwb_ophys.filetypes.matlab.variables import (
     SparseColumns,
 )
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.storage.backends.hdf5_claims import check_stored
 from nwb_ophys.trial import is_tried_damaged
 
 # Fields by name, with the shape where it is known without reading the values.

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.hdf5_values import Hdf5Values
+from nwb_ophys.storage.backends.hdf5_claims import check_stored
 
 #: Places of the field, (rows, columns[, planes]), in the order in which they are asked.
 DIMS = ("params/data/dims", "dims", "estimates/dims")

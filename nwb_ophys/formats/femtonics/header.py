@@ -18,10 +18,10 @@ import numpy as np
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import open_hdf5
-from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
 from nwb_ophys.metadata import is_unset_clock, possible_number
 from nwb_ophys.paths import natural_order
+from nwb_ophys.storage.backends.hdf5_claims import check_stored
 from nwb_ophys.trial import try_hdf5
 
 # Files contain both the micro sign and the Greek letter mu.

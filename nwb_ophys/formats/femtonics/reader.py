@@ -20,8 +20,8 @@ from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.hdf5 import check_complete
-from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.femtonics.header import TIME_STEP, Channel, Unit, open_mesc, read_header
+from nwb_ophys.storage.backends.hdf5_claims import check_stored
 
 
 class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]

@@ -14,10 +14,10 @@ from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index
-from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
 from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
 from nwb_ophys.storage import check_complete
+from nwb_ophys.storage.backends.hdf5_claims import check_stored
 from nwb_ophys.timing import usable_rate
 
 

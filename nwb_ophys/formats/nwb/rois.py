@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
 from nwb_ophys.formats.nwb.tables import (
     field_shape,
@@ -29,6 +28,7 @@ from nwb_ophys.formats.nwb.traces import traces_of
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
 from nwb_ophys.storage import check_complete
+from nwb_ophys.storage.backends.hdf5_claims import check_stored
 
 
 class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.storage import check_complete
+from nwb_ophys.storage.backends.hdf5_claims import check_stored
 
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
 # Columns that become properties of another name, and columns that follow from the masks.
@@ -81,7 +81,8 @@ def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> PixelList
         When pixels lie beyond the field, or do not follow one another.
     """
     index = table[mask]
-    ends, target = np.asarray(index.data[:], dtype=np.int64), index.target.data
+    ends, target = np.asarray(check_stored(index.data)[:], dtype=np.int64), index.target.data
+    check_stored(getattr(target, "dataset", target))  # hdmf wraps records
     names = ("x", "y", "z")[: 3 if mask == "voxel_mask" else 2]
     columns = _columns(target, names)
     if len(ends) != len(table.id) or (len(ends) and ends[-1] != len(columns[-1])):

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.filetypes.hdf5_claims import check_stored
 from nwb_ophys.formats.nwb.files import TABLES
 from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
 from nwb_ophys.rois.traces import TraceView, with_rois_in_columns
 from nwb_ophys.storage import check_complete
+from nwb_ophys.storage.backends.hdf5_claims import check_stored
 from nwb_ophys.timing import usable_rate
 
 _KINDS = ("neuropil", "deconvolved", "denoised", "baseline", "background")

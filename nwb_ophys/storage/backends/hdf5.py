@@ -31,11 +31,11 @@ from nwb_ophys.storage.backends.base import (
     package_versions,
     stated_chunk_shape,
 )
+from nwb_ophys.storage.backends.hdf5_claims import check_chunk_claims
 from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
 from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
-from nwb_ophys.storage.backends.hdf5_filters import check_filters
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.backends.hdf5_parts import (
     check_complete,
@@ -284,7 +284,7 @@ class Hdf5Backend(Backend):
         """Check that all chunks, and the sources of a virtual dataset, are there."""
         check_complete(data, is_sparse=is_sparse)
         if is_sparse and data.chunks is not None:  # no format has checked the dataset before
-            check_filters(data)
+            check_chunk_claims(data)
             if num_bytes(data.shape, data.dtype) < SMALL_BYTES:  # copied as it is stored
                 check_chunks(data)
 

@@ -31,19 +31,19 @@ _SMALL = 1 << 20
 
 
 class DamagedChunkError(ValueError):
-    """A chunk that contradicts itself or its shape; the text continues "the chunk"."""
+    """A chunk that contradicts itself or its shape; the message is about "it"."""
 
 
 def _sized(data: Any, size: int) -> Any:
     """Return data that have the size of their chunk."""
     if len(data) != size:
-        raise DamagedChunkError(f"decodes to {len(data)} bytes instead of {size}")
+        raise DamagedChunkError(f"It decodes to {len(data)} bytes instead of {size}.")
     return data
 
 
 def _refuse(fault: str) -> None:
     if fault:
-        raise DamagedChunkError(fault)
+        raise DamagedChunkError(f"It {fault}.")
 
 
 def _inflate(data: Any, size: int) -> bytes:
@@ -62,11 +62,11 @@ def _bounded(decoder: Any, data: Any, size: int, fault: Any) -> bytes:
         if not decoder.eof:
             rest = decoder.decompress(getattr(decoder, "unconsumed_tail", b""), 1)
     except fault as error:
-        raise DamagedChunkError(f"cannot be decoded ({error})") from error
+        raise DamagedChunkError(f"It cannot be decoded ({error}).") from error
     if rest:
-        raise DamagedChunkError(f"decodes to more than {size} bytes")
+        raise DamagedChunkError(f"It decodes to more than {size} bytes.")
     if not decoder.eof and len(found) == size:
-        raise DamagedChunkError("ends before its checksum")
+        raise DamagedChunkError("It ends before its checksum.")
     return _sized(found, size)  # type: ignore[no-any-return]
 
 
@@ -77,47 +77,47 @@ def checksum_removed(data: Any) -> memoryview:
     """
     view = memoryview(data)
     if len(view) < CHECKSUM_BYTES:
-        raise DamagedChunkError(f"has {len(view)} bytes, fewer than a checksum")
+        raise DamagedChunkError(f"It has {len(view)} bytes, fewer than a checksum.")
     found, stated = fletcher32(view[:-CHECKSUM_BYTES]), bytes(view[-CHECKSUM_BYTES:])
     if stated not in (found, bytes((found[1], found[0], found[3], found[2]))):
-        raise DamagedChunkError("has another checksum (Fletcher-32) than its bytes")
+        raise DamagedChunkError("It has another checksum (Fletcher-32) than its bytes.")
     return view[:-CHECKSUM_BYTES]
 
 
 def _check_zstd(data: Any, size: int) -> None:
     stated = zstd_stated_size(bytes(data[:32]))
     if stated is not None and stated != size:
-        raise DamagedChunkError(f"states {stated} bytes instead of {size}")
+        raise DamagedChunkError(f"It states {stated} bytes instead of {size}.")
     if stated is None and (MEASURES["zstd"](data, size) or 0) > max(2 * size, _SMALL):
-        raise DamagedChunkError(f"decodes to more than {size} bytes")
+        raise DamagedChunkError(f"It decodes to more than {size} bytes.")
 
 
 def _check_blosc(data: Any, size: int) -> None:
     _refuse(blosc_fault(data, len(data)))
     stated = MEASURES["blosc"](data, size)
     if stated != size:
-        raise DamagedChunkError(f"states {stated} bytes instead of {size}")
+        raise DamagedChunkError(f"It states {stated} bytes instead of {size}.")
 
 
 def _lz4_blocks(data: Any, size: int) -> list[tuple[memoryview, int]]:
     """Return the blocks of a chunk of the filter LZ4, each with its decoded size."""
     if len(data) < _LZ4_HEADER.size:
-        raise DamagedChunkError(f"has {len(data)} bytes, fewer than a header")
+        raise DamagedChunkError(f"It has {len(data)} bytes, fewer than a header.")
     total, block = _LZ4_HEADER.unpack_from(data)
     if total != size:
-        raise DamagedChunkError(f"states {total} bytes instead of {size}")
+        raise DamagedChunkError(f"It states {total} bytes instead of {size}.")
     if not block:
-        raise DamagedChunkError("states blocks of 0 bytes")
+        raise DamagedChunkError("It states blocks of 0 bytes.")
     found, view, place = [], memoryview(data), _LZ4_HEADER.size
     for start in range(0, size, block):
         if place + _LENGTH.size > len(view):
-            raise DamagedChunkError("ends before its last block")
+            raise DamagedChunkError("It ends before its last block.")
         length = _LENGTH.unpack_from(view, place)[0]
         place += _LENGTH.size
         found.append((view[place : place + length], min(block, size - start)))
         place += length
     if place > len(view):
-        raise DamagedChunkError("ends within its last block")
+        raise DamagedChunkError("It ends within its last block.")
     return found
 
 
@@ -131,18 +131,18 @@ def lzf_size(data: Any) -> int:
             continue
         is_long = control >> 5 == 7
         if place + 1 + is_long >= len(view):
-            raise DamagedChunkError("ends within a reference")
+            raise DamagedChunkError("It ends within a reference.")
         total += (control >> 5) + 2 + (view[place + 1] if is_long else 0)
         place += 2 + is_long
     if place > len(view):
-        raise DamagedChunkError("ends within its last bytes")
+        raise DamagedChunkError("It ends within its last bytes.")
     return total
 
 
 def _check_lzf(data: Any, size: int) -> None:
     found = lzf_size(data)
     if found != size:
-        raise DamagedChunkError(f"decodes to {found} bytes instead of {size}")
+        raise DamagedChunkError(f"It decodes to {found} bytes instead of {size}.")
 
 
 def check_chunk(number: int, settings: tuple[int, ...], data: Any, size: int, item: int) -> None:
@@ -167,7 +167,7 @@ def check_chunk(number: int, settings: tuple[int, ...], data: Any, size: int, it
     if number == BITSHUFFLE:
         if len(settings) > 2 and settings[2] != item:
             raise DamagedChunkError(
-                f"has elements of {settings[2]} bytes for bitshuffle, but its dataset of {item}"
+                f"It has elements of {settings[2]} bytes for bitshuffle, its dataset of {item}."
             )
         if len(settings) > 4 and settings[4] in _BITSHUFFLE_COMPRESSIONS:
             _refuse(bitshuffle_fault(data, size // item, item))
@@ -227,7 +227,7 @@ def _decoded(decode: Callable[[Any], Any], data: Any, size: int) -> Any:
     try:
         found = decode(data)
     except (RuntimeError, ValueError) as error:
-        raise DamagedChunkError(f"cannot be decoded ({error})") from error
+        raise DamagedChunkError(f"It cannot be decoded ({error}).") from error
     return _sized(found, size)
 
 

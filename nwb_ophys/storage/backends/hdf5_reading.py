@@ -206,9 +206,9 @@ class ChunkReader:
             if is_raw_edge:  # a setting of HDF5, which h5py does not show
                 return None
             raise CorruptSourceError(
-                f"'{self._dataset.file.filename}' is damaged: in its dataset "
-                f"'{self._dataset.name}', the chunk at {corner} {error}. Copy the file again from "
-                "where it was recorded."
+                f"'{self._dataset.file.filename}' is damaged: the chunk at {corner} of its dataset "
+                f"'{self._dataset.name}' is not whole. {error} Copy the file again from where it "
+                "was recorded."
             ) from error
         return decoded if self.can_decode and not (is_raw_edge and decoded is not None) else None
 
@@ -230,10 +230,10 @@ class ChunkReader:
                 data = stage.decode(data, stage.size)
             else:
                 if len(data) != stage.size:
-                    raise DamagedChunkError(f"has {len(data)} bytes instead of {stage.size}")
+                    raise DamagedChunkError(f"It has {len(data)} bytes instead of {stage.size}.")
                 data = unshuffled(data, stage.settings[0])
         if len(data) != self._size:
-            raise DamagedChunkError(f"has {len(data)} bytes instead of {self._size}")
+            raise DamagedChunkError(f"It has {len(data)} bytes instead of {self._size}.")
         return np.frombuffer(data, np.uint8)
 
 
@@ -272,7 +272,7 @@ class CheckedDataset(h5py.Dataset):  # type: ignore[misc]
 
     @property
     def reads_in_parallel(self) -> bool:
-        """Whether several threads decode chunks at once."""
+        """Return whether several threads decode chunks at once."""
         return self._chunk_reader.can_decode
 
     def __getitem__(self, args: Any, new_dtype: Any = None) -> Any:

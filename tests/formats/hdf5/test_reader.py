@@ -241,7 +241,7 @@ def test_a_damaged_chunk_is_named(path):
     path.write_bytes(content)
     extractor = opened(path)
     np.testing.assert_array_equal(extractor.get_series(0, 4), MOVIE[:4])
-    with pytest.raises(CorruptSourceError, match=r"movie.hdf5' .* '/mov', the chunk at \(4, "):
+    with pytest.raises(CorruptSourceError, match=r"movie.hdf5' .*the chunk at \(4, "):
         extractor.get_series(3, 5)
     extractor.close()
     with pytest.raises(SourceError, match="was closed"):

@@ -14,9 +14,7 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.filetypes.files import COPY_AGAIN
-from nwb_ophys.filetypes.filter_settings import check_filter_settings
-from nwb_ophys.storage.backends.hdf5_filters import check_filters
+from nwb_ophys.storage.backends.hdf5_filters import check_filter_settings, check_filters
 from nwb_ophys.storage.backends.hdf5_reading import checked
 
 _LARGE = 1 << 26
@@ -54,14 +52,28 @@ def check_stored(dataset: Any) -> Any:
     if num_bytes > _LARGE and num_bytes > dataset.id.get_storage_size() * _DENSEST:
         raise _too_large(dataset, f"the shape {shape} ({num_bytes} bytes)")
     if dataset.chunks is not None:
-        _check_chunks(dataset)
-        check_filters(dataset)
-        check_filter_settings(dataset)
+        check_chunk_claims(dataset)
     return checked(dataset)
 
 
-def _check_chunks(dataset: h5py.Dataset) -> None:
-    claimed = math.prod(dataset.chunks) * dataset.dtype.itemsize
+def check_chunk_claims(dataset: h5py.Dataset) -> None:
+    """Compare the shape of chunks with their stored sizes, and check their filters.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        One with chunks.
+
+    Raises
+    ------
+    CorruptSourceError
+        Names the dataset.
+    """
+    check_filters(dataset)
+    check_filter_settings(dataset)
+    # A text or a reference is stored as length, address and index.
+    itemsize = dataset.dtype.itemsize * (2 if dataset.dtype.hasobject else 1)
+    claimed = math.prod(dataset.chunks) * itemsize
     number = dataset.id.get_num_chunks()
     if not number:
         return
@@ -89,5 +101,5 @@ def _too_large(
     return CorruptSourceError(
         f"'{dataset.file.filename}' is damaged or not completely written: its dataset "
         f"'{dataset.name}' claims {what}, but the file {holds} ({dataset.id.get_storage_size()} "
-        f"bytes in all). To repair it, {COPY_AGAIN}."
+        f"bytes in all). Copy the file again from where it was recorded."
     )
