@@ -140,8 +140,8 @@ def _series_of(nwbfile: Any, table: Any) -> list[Any]:
         names = ", ".join(f"'{one.parent.name}/{one.name}'" for one in lost)
         warnings.warn(
             f"The traces {names} of '{nwbfile.container_source}' refer to no table of ROIs (the "
-            f"attribute 'table' of their 'rois'), and are not written with '{table.name}': damage may "
-            "have taken the reference away. Copy the file again if you can.",
+            f"attribute 'table' of their 'rois'), and are not written with '{table.name}': damage "
+            "may have taken the reference away. Copy the file again if you can.",
             UserWarning,
             stacklevel=5,
         )
