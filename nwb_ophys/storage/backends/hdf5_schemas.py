@@ -46,7 +46,7 @@ def _texts(catalog: NamespaceCatalog, namespace: str) -> Mapping[str, str]:
 
     texts: dict[str, str] = {}
 
-    class Texts(SpecWriter):
+    class Texts(SpecWriter):  # type: ignore[misc]
         """Writer that keeps the texts."""
 
         def write_spec(self, spec: Any, path: str) -> None:
