@@ -176,6 +176,16 @@ def _absent_members(group: Any, kind: str) -> Iterator[str]:
         yield "the attribute 'colnames'"
     if kind in SERIES and lacks_frames(group):
         yield "the data"
+    # Movies without times are refused; traces may have those of a movie.
+    if kind == "RoiResponseSeries" and not _has_times(group):
+        yield "the rate or the timestamps"
+
+
+def _has_times(series: Any) -> bool:
+    """Return whether a group of a series states a rate or timestamps."""
+    start = dict(series.members()).get("starting_time")
+    has_rate = start is not None and "rate" in start.attributes()
+    return has_rate or "timestamps" in {*series.names()} - {*series.broken_links()}
 
 
 def _absent_attributes(group: Any, kind: str, has_offsets: bool) -> Iterator[str]:

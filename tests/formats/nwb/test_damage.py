@@ -111,6 +111,8 @@ def _drop(place: str, attribute: str = ""):
         (_drop(f"{_MOVIE}/data"), f"the data of '{_MOVIE}'"),
         (_drop(f"{_TABLE}/id"), f"the ids of '{_TABLE}'"),
         (_drop(_TABLE, "colnames"), f"the attribute 'colnames' of '{_TABLE}'"),
+        (_drop(f"{_TRACES}/starting_time"), f"the rate or the timestamps of '{_TRACES}'"),
+        (_drop(f"{_TRACES}/starting_time", "rate"), f"the rate or the timestamps of '{_TRACES}'"),
         (_drop(_TRACES), "the members of 'processing/ophys/Fluorescence'"),
         (_drop("processing"), "the group 'processing'"),
         (_drop("acquisition"), "the group 'acquisition'"),
