@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 import numpy as np
-from pynwb import NWBFile, get_manager
+from pynwb import NWBFile
 
 from nwb_ophys.certification.raw_files import RawFiles
 from nwb_ophys.converter import OphysConverter
@@ -24,6 +24,7 @@ from nwb_ophys.interfaces import BaseOphysInterface
 from nwb_ophys.metadata import alternatives, type_hints
 from nwb_ophys.opening.texts import parse_options
 from nwb_ophys.registry import formats
+from nwb_ophys.storage.hdmf.managers import make_manager
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, restored_after_write
 from nwb_ophys.storage.hdmf.records import data_of, detached_records, reattach
 from nwb_ophys.storage.sources import ArraySource, Source, is_fillable, source_of, unwrapped
@@ -161,7 +162,7 @@ def _argument(
 def _numbers_of(nwbfile: Any) -> Iterator[tuple[str, Source]]:
     """Yield the datasets of numbers of an ``NWBFile`` in memory, as sources."""
     with restored_after_write(nwbfile), detached_records(nwbfile) as records:
-        root = get_manager().build(nwbfile, source="verify", root=True)
+        root = make_manager().build(nwbfile, source="verify", root=True)
         reattach(root, records)
         for location, builder in dataset_builders(root):
             data = data_of(builder)

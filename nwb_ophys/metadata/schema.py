@@ -124,7 +124,8 @@ def parse_model(model: type[Model], value: Any, path: str) -> Model:
         # As an entry of a list, in which None is the mark of an unknown value.
         key = model.__name__
         value = merge_metadata({}, {key: [value]})[key][0]
-    faults = faults_of(value, _schema_of(model), path)
+    # mypy looks for the hash of instances, which mutable models lack.
+    faults = faults_of(value, _schema_of(model), path)  # type: ignore[arg-type]
     if faults:
         raise MetadataError(*faults)
     return model(**value)

@@ -36,6 +36,7 @@ from nwb_ophys.storage.disk_errors import (
     same_folder,
 )
 from nwb_ophys.storage.flushing import flush
+from nwb_ophys.storage.hdmf.managers import make_manager
 from nwb_ophys.storage.hdmf.placeholders import restored_after_write
 from nwb_ophys.storage.hdmf.records import detached_records
 from nwb_ophys.storage.hidden_names import HiddenNames
@@ -217,7 +218,7 @@ class Target:
                 io, self._storage, self._how, records=records, resumption=self._resumption
             ),
         ):
-            io.write(nwbfile)
+            self._storage.write_nwbfile(io, nwbfile)
         self.is_written = True
 
     @contextmanager
@@ -236,7 +237,7 @@ class Target:
                 "file, or copy that file with repack()."
             )
         with output_errors(self.path, self._partial):
-            io = self._storage.open(self._partial, "w")
+            io = self._storage.open(self._partial, "w", make_manager())
         with closed_at_the_end(io, self.path):
             yield io
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import attrs
 from hdmf.build import DatasetBuilder
-from pynwb import NWBFile, get_manager
+from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage.backends.base import Backend, WrapperSettings
@@ -21,6 +21,7 @@ from nwb_ophys.storage.configuration import (
     FileConfiguration,
 )
 from nwb_ophys.storage.grid import Shape, default_chunk_shape
+from nwb_ophys.storage.hdmf.managers import make_manager
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, restored_after_write
 from nwb_ophys.storage.hdmf.records import data_of, detached_records, reattach
 from nwb_ophys.storage.sources import Source, source_of
@@ -125,7 +126,7 @@ def plan_nwbfile(nwbfile: NWBFile, general: _Configuration) -> _Configuration:
     backend = get_backend(general.backend)
     with restored_after_write(nwbfile), detached_records(nwbfile) as records:
         source = nwbfile.container_source or "plan"
-        root = get_manager().build(nwbfile, source=source, root=True)
+        root = make_manager().build(nwbfile, source=source, root=True)
         reattach(root, records)
     planned = plan_datasets(dataset_builders(root), general, backend)
     return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})

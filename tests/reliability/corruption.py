@@ -510,7 +510,7 @@ class Worker:
             return *tree_of(output), [note.replace(str(home), "") for note in notes]
 
     def judged(
-        self, name: str, home: Path, files: list[Path], whole: Any, is_named: bool, done: str
+        self, name: str, home: Path, files: list[Path], whole: Any, is_named: bool, done: str = ""
     ) -> dict[str, Any]:
         from nwb_ophys.errors import NwbOphysError
 

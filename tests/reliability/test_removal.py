@@ -68,7 +68,7 @@ def judge(originals, tmp_path) -> Callable[..., list[Any]]:
 @pytest.mark.parametrize("name", ["foreign", "hdf5", "zarr"])
 def test_no_member_is_lost_without_a_word(judge, name):
     found = judge(name, 3, rounds(14, 1))
-    assert len(found) > 8
+    assert len(found) >= 8
     wrong = [each for each in found if each[1] in _WRONG]
     if name == "foreign":
         wrong = [each for each in wrong if not _UNKNOWABLE.match(each[0])]

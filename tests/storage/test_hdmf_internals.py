@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numcodecs.blosc
 import numpy as np
+import pynwb
 import pytest
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.build import DatasetBuilder
@@ -116,6 +117,18 @@ def test_the_lock_of_numcodecs():
         f"numcodecs {numcodecs.__version__}: blosc no longer has use_threads, used in "
         "nwb_ophys/storage/threads.py"
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_TypeMap__ns_dt_to_container_cls",
+        "_TypeMap__mapper_cls",
+        "_TypeMap__class_generator_manager",
+    ],
+)
+def test_the_state_of_a_map_of_types(name):
+    check(pynwb.get_type_map(), name, "hdmf/internals.py")
 
 
 def test_a_wrapper_reads_its_settings_from_the_dictionary():

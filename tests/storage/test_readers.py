@@ -23,7 +23,8 @@ TRACES = np.random.default_rng(1).normal(0, 1, (333, 77))
 def path(request, tmp_path_factory):
     """File that needs no plug-in, with axes that are no multiples of the chunks."""
     movie = Lazy(MOVIE, chunk_shape=(7, 40, 30), buffer_shape=(21, 40, 30))
-    traces = Lazy(TRACES, chunk_shape=(50, 10), buffer_shape=(50, 70))
+    # Large enough for bytes that are stored without compression.
+    traces = Lazy(TRACES, chunk_shape=(300, 70), buffer_shape=(300, 70))
     folder = tmp_path_factory.mktemp("readers")
     configuration = BackendConfiguration(compression=request.param)
     target = folder / "session.nwb"

@@ -225,7 +225,7 @@ def has_pixels(series: Any) -> bool:
 
 def lacks_frames(series: Any) -> bool:
     """Return whether a group of a series has lost its frames: neither pixels nor names of files."""
-    return not {"data", _EXTERNAL} & set(series.names())
+    return not {"data", _EXTERNAL} & ({*series.names()} - {*series.broken_links()})
 
 
 def has_masks(table: Any) -> bool:
@@ -250,7 +250,7 @@ class _Hdf5Group:
 
     @property
     def is_group(self) -> bool:
-        """Whether the object is a group, and no dataset."""
+        """Return whether the object is a group, and no dataset."""
         return isinstance(self.group, h5py.Group)
 
     @property
@@ -263,14 +263,13 @@ class _Hdf5Group:
 
     def groups(self) -> Iterator[tuple[str, _Hdf5Group]]:
         for name in self.group:
-            is_own = isinstance(self.group.get(name, getlink=True), h5py.HardLink)
-            if is_own and isinstance(child := self.group[name], h5py.Group):
+            if _is_hard(self.group, name) and isinstance(child := self.group[name], h5py.Group):
                 yield name, _Hdf5Group(child)
 
     def members(self) -> Iterator[tuple[str, _Hdf5Group]]:
         """Yield the groups and datasets within, as groups of attributes."""
         for name in self.group:
-            if isinstance(self.group.get(name, getlink=True), h5py.HardLink):
+            if _is_hard(self.group, name):
                 yield name, _Hdf5Group(self.group[name])
 
     def names(self) -> list[str]:
@@ -278,13 +277,28 @@ class _Hdf5Group:
         return list(self.group)
 
     def broken_links(self) -> list[str]:
-        """Return the names of links within the file whose target is absent."""
-        return [
-            name
+        """Return the names of links whose target is absent."""
+        is_hard = {name: _is_hard(self.group, name) for name in self.group}
+        return [name for name, own in is_hard.items() if not own and self._target(name) is None]
+
+    def links_to_files(self) -> list[tuple[str, str | None]]:
+        """Return the names and types of the objects that are links to other files."""
+        targets = {
+            name: self._target(name)
             for name in self.group
-            if isinstance(self.group.get(name, getlink=True), h5py.SoftLink)
-            and self.group.get(name) is None
+            if isinstance(self.group.get(name, getlink=True), h5py.ExternalLink)
+        }
+        return [
+            (name, target.attrs.get("neurodata_type"))
+            for name, target in targets.items()
+            if target is not None
         ]
+
+    def _target(self, name: str) -> Any:
+        try:
+            return self.group.get(name)
+        except (OSError, RuntimeError, ValueError):
+            return None
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         child = self.group.get(name)
@@ -294,13 +308,17 @@ class _Hdf5Group:
         return [str(text) for text in self.group[name].asstr()[:].ravel()]
 
 
+def _is_hard(group: Any, name: str) -> bool:
+    return isinstance(group.get(name, getlink=True), h5py.HardLink)
+
+
 @attrs.frozen
 class _ZarrGroup:
     folder: Path
 
     @property
     def is_group(self) -> bool:
-        """Whether the object is a group, and no array."""
+        """Return whether the object is a group, and no array."""
         return (self.folder / ".zgroup").is_file()
 
     @property
@@ -332,6 +350,11 @@ class _ZarrGroup:
     def broken_links(self) -> list[str]:
         """Return no names: a store with a link without a target cannot be opened."""
         return []
+
+    def links_to_files(self) -> list[tuple[str, str | None]]:
+        """Return the names of the objects that are links to other stores."""
+        links = self.attributes().get("zarr_link", ())
+        return [(str(each.get("name")), None) for each in links if each.get("source") != "."]
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         array = _json(self.folder / name / ".zarray")

@@ -13,9 +13,11 @@ import attrs
 from nwb_ophys.formats.nwb.files import SEARCHED_GROUPS, SERIES, TABLES, lacks_frames, read_nwb
 from nwb_ophys.formats.nwb.recorded import differences
 
-# Containers whose members all have a type; NWB allows some of them to be empty.
+# Containers that NWB requires to have members, and all containers whose members have a type.
 _FILLED = {"ImageSegmentation", "Fluorescence", "DfOverF", "Images"}
 _OPENED = {"ProcessingModule", *_FILLED}
+# Objects in other files that are read with the file.
+_FOLLOWED = {"Images", "GrayscaleImage"}
 _WITH_UNIT = {*SERIES, "RoiResponseSeries"}
 _TOP = {*SEARCHED_GROUPS} - {"stimulus"}
 # Groups with facts of the recording that have a type.
@@ -45,9 +47,14 @@ def warn_of_lost(path: Path) -> None:
         "which cannot be read: damage has taken away their type or header. " + _WITHOUT,
     )
     _warn(
-        f"'{path}' has no",
+        f"'{path}' lacks",
         found.lacking,
-        "which NWB requires: damage may have taken them away. " + _WITHOUT,
+        "which NWB requires or all its writers state: damage may have taken them away. " + _WITHOUT,
+    )
+    _warn(
+        f"'{path}' has",
+        [f"'{place}'" for place in found.elsewhere],
+        "which are links to objects in other files, and are not copied. Convert those files, too.",
     )
     _warn(
         f"'{path}' has the links",
@@ -93,12 +100,15 @@ class _Structure:
     lacking : list of str
         Members that NWB requires and the file lacks, in words.
     broken : list of str
-        Places of links within the file whose target is absent.
+        Places of links whose target is absent.
+    elsewhere : list of str
+        Places of objects that are links to other files.
     """
 
     untyped: list[str] = attrs.field(factory=list)
     lacking: list[str] = attrs.field(factory=list)
     broken: list[str] = attrs.field(factory=list)
+    elsewhere: list[str] = attrs.field(factory=list)
     _has_offsets: bool = False
     _seen: set[Any] = attrs.field(factory=set)
 
@@ -110,7 +120,9 @@ class _Structure:
             has_offsets=version is not None and (*map(int, version.groups()),) >= _WITH_OFFSETS
         )
         members = dict(root.members())
-        found.lacking.extend(f"group '{each}'" for each in _REQUIRED_GROUPS if each not in members)
+        found.lacking.extend(
+            f"the group '{each}'" for each in _REQUIRED_GROUPS if each not in members
+        )
         for name in (*SEARCHED_GROUPS, "general"):
             if name in members:
                 found._visit(members[name], name)
@@ -126,6 +138,9 @@ class _Structure:
         self._seen.add(group.identity)
         self.broken.extend(f"{place}/{name}" for name in group.broken_links())
         has_types = place in _TOP or group.attributes().get("neurodata_type") in _OPENED
+        if has_types:
+            linked = (name for name, kind in group.links_to_files() if kind not in _FOLLOWED)
+            self.elsewhere.extend(f"{place}/{name}" for name in linked)
         for name, member in group.members():
             inner = f"{place}/{name}"
             if member is None:
@@ -152,13 +167,25 @@ def _has_type(stated: Any) -> bool:
 
 
 def _absent_members(group: Any, kind: str) -> Iterator[str]:
-    """Yield the members that an object of a type must have and lacks, in words."""
+    """Yield the members that a group of a type must have and lacks, in words."""
     if kind in _FILLED and not group.names():
-        yield "members"
+        yield "the members"
     if kind in TABLES and "id" not in group.names():
-        yield "'id'"
+        yield "the ids"
+    if kind in TABLES and "colnames" not in group.attributes():
+        yield "the attribute 'colnames'"
     if kind in SERIES and lacks_frames(group):
-        yield "'data'"
+        yield "the data"
+    # Movies without times are refused; traces may have those of a movie.
+    if kind == "RoiResponseSeries" and not _has_times(group):
+        yield "the rate or the timestamps"
+
+
+def _has_times(series: Any) -> bool:
+    """Return whether a group of a series states a rate or timestamps."""
+    start = dict(series.members()).get("starting_time")
+    has_rate = start is not None and "rate" in start.attributes()
+    return has_rate or "timestamps" in {*series.names()} - {*series.broken_links()}
 
 
 def _absent_attributes(group: Any, kind: str, has_offsets: bool) -> Iterator[str]:

@@ -37,7 +37,7 @@ class TraceClock:
 
     @property
     def is_known(self) -> bool:
-        """Whether the file states a rate or the times of the samples."""
+        """Return whether the file states a rate or the times of the samples."""
         return self.rate is not None or self.timestamps is not None
 
     def times(self, num_samples: int) -> NDArray[np.float64] | None:
@@ -132,7 +132,7 @@ def _checked(one: Any, table: Any, given_rate: float | None) -> tuple[Any, Trace
 def _series_of(nwbfile: Any, table: Any) -> list[Any]:
     """Return the series of traces of a table, plain fluorescence first, the others by name.
 
-    Warns of series of no table, which belong to none of the segmentations of the file.
+    Warns of series that refer to no table, and so belong to no segmentation of the file.
     """
     every = [o for o in nwbfile.objects.values() if type(o).__name__ == "RoiResponseSeries"]
     lost = [one for one in every if getattr(one.rois.table, "neurodata_type", "") not in TABLES]
@@ -140,8 +140,8 @@ def _series_of(nwbfile: Any, table: Any) -> list[Any]:
         names = ", ".join(f"'{one.parent.name}/{one.name}'" for one in lost)
         warnings.warn(
             f"The traces {names} of '{nwbfile.container_source}' refer to no table of ROIs (the "
-            "attribute 'table' of their 'rois'), and are left out: damage may have taken the "
-            "reference away. Copy the file again if you can.",
+            f"attribute 'table' of their 'rois'), and are not written with '{table.name}': damage "
+            "may have taken the reference away. Copy the file again if you can.",
             UserWarning,
             stacklevel=5,
         )

@@ -159,6 +159,10 @@ class Backend(ABC):
         follows them. A guard of the file is called before each change, with mode ``r+``.
         """
 
+    def write_nwbfile(self, io: Any, nwbfile: Any) -> None:
+        """Write an ``NWBFile`` and the schemas of its types with an object of :meth:`open`."""
+        io.write(nwbfile)
+
     @abstractmethod
     def recognises(self, path: Path) -> bool:
         """Return whether a file or folder is of this backend."""

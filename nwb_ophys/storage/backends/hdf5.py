@@ -43,6 +43,7 @@ from nwb_ophys.storage.backends.hdf5_parts import (
     lacks_chunks,
 )
 from nwb_ophys.storage.backends.hdf5_reading import CheckedReading, check_chunks, checked
+from nwb_ophys.storage.backends.hdf5_schemas import store_schemas
 from nwb_ophys.storage.checksums import fletcher32
 from nwb_ophys.storage.compression import (
     BLOSC_LEVEL,
@@ -138,6 +139,11 @@ class Hdf5Backend(Backend):
             return _io_class()(str(path), mode=mode, manager=manager)
         with closed_on_error(open_for_writing(path, mode, guard)) as file:
             return _io_class()(str(path), file=file, mode=mode, manager=manager)
+
+    def write_nwbfile(self, io: Any, nwbfile: Any) -> None:
+        """Write an ``NWBFile``, and the schemas of its types that the file does not have."""
+        io.write(nwbfile, cache_spec=False)
+        store_schemas(root_of(io), io.manager.namespace_catalog)
 
     def recognises(self, path: Path) -> bool:
         """Return whether the path is a file with the signature of HDF5."""

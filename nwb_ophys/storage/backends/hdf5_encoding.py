@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from isal import isal_zlib
 from numpy.typing import NDArray
 
 from nwb_ophys.storage.compression import (
@@ -18,6 +17,7 @@ from nwb_ophys.storage.compression import (
     isal_level,
     required_package,
 )
+from nwb_ophys.storage.deflate import zlib_stream
 
 LZ4_BLOCK = 1 << 30
 
@@ -51,7 +51,7 @@ def encoder(compression: Compression, itemsize: int, shuffle: bool) -> Callable[
 def _deflate(level: int | None) -> Callable[[Any], bytes]:
     fast = isal_level(level)
     if fast is not None:
-        return lambda values: isal_zlib.compress(values, fast)
+        return lambda values: zlib_stream(values, fast)
     assert level is not None
     return lambda values: zlib.compress(values, level)
 

@@ -17,7 +17,6 @@ import numpy as np
 from hdmf.build import DatasetBuilder
 from hdmf.data_utils import DataIO
 from hdmf.spec import RefSpec
-from isal import igzip
 from numpy.typing import NDArray
 
 from nwb_ophys.documents import parse_source_json, read_limited
@@ -50,6 +49,7 @@ from nwb_ophys.storage.compression import (
 )
 from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.copying import copy_folder
+from nwb_ophys.storage.deflate import gzip_stream
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
@@ -351,8 +351,7 @@ def _gzip_encoder(level: int | None) -> Callable[[Any], bytes]:
     """Return the function that encodes bytes as a gzip file, which Zarr stores."""
     fast = isal_level(level)
     if fast is not None:
-        # With the default mtime, the present time, equal chunks would differ.
-        return lambda values: igzip.compress(values, fast, mtime=0)
+        return lambda values: gzip_stream(values, fast)
     assert level is not None
     return lambda values: _zlib_gzip(values, level)
 

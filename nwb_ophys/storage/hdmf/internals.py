@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hdmf.build import DatasetBuilder
+from hdmf.build import DatasetBuilder, TypeMap
 from hdmf.container import AbstractContainer, Data
 from hdmf.data_utils import DataIO
 from hdmf.query import HDMFDataset
+
+TypeMapState = tuple[tuple[Any, ...], ...]
+"""Everything that a copy of a map of types takes from it."""
 
 
 def root_of(io: Any) -> Any:
@@ -56,3 +59,19 @@ def settings_of(wrapper: DataIO) -> dict[str, Any]:
     """
     settings: dict[str, Any] = wrapper.io_settings
     return settings
+
+
+def state_of(type_map: TypeMap) -> TypeMapState:
+    """Return the namespaces, classes, mappers and generators of a map of types.
+
+    Two states are equal if nothing was registered in between.
+    """
+    catalog = type_map.namespace_catalog
+    classes = type_map._TypeMap__ns_dt_to_container_cls
+    return (
+        tuple((name, id(catalog.get_namespace(name))) for name in catalog.namespaces),
+        tuple((name, *types.items()) for name, types in classes.items()),
+        tuple(type_map._TypeMap__mapper_cls.items()),
+        tuple(type_map._TypeMap__class_generator_manager.custom_generators),
+        tuple(type_map.type_config.paths),
+    )

@@ -108,11 +108,14 @@ def _drop(place: str, attribute: str = ""):
         (_drop(f"{_MOVIE}/data", "offset"), f"the attribute 'offset' of 'data' of '{_MOVIE}'"),
         (_drop(f"{_TRACES}/data", "conversion"), f"'conversion' of 'data' of '{_TRACES}'"),
         (_drop(f"{_TRACES}", "description"), f"the attribute 'description' of '{_TRACES}'"),
-        (_drop(f"{_MOVIE}/data"), f"'data' of '{_MOVIE}'"),
-        (_drop(f"{_TABLE}/id"), f"'id' of '{_TABLE}'"),
-        (_drop(_TRACES), "members of 'processing/ophys/Fluorescence'"),
-        (_drop("processing"), "group 'processing'"),
-        (_drop("acquisition"), "group 'acquisition'"),
+        (_drop(f"{_MOVIE}/data"), f"the data of '{_MOVIE}'"),
+        (_drop(f"{_TABLE}/id"), f"the ids of '{_TABLE}'"),
+        (_drop(_TABLE, "colnames"), f"the attribute 'colnames' of '{_TABLE}'"),
+        (_drop(f"{_TRACES}/starting_time"), f"the rate or the timestamps of '{_TRACES}'"),
+        (_drop(f"{_TRACES}/starting_time", "rate"), f"the rate or the timestamps of '{_TRACES}'"),
+        (_drop(_TRACES), "the members of 'processing/ophys/Fluorescence'"),
+        (_drop("processing"), "the group 'processing'"),
+        (_drop("acquisition"), "the group 'acquisition'"),
     ],
 )
 def test_a_member_that_must_be_there_is_missed(tmp_path, change, named):
@@ -122,8 +125,8 @@ def test_a_member_that_must_be_there_is_missed(tmp_path, change, named):
     with h5py.File(path, "r+") as file:
         change(file)
     (note,) = _notes(path)
-    assert note.startswith(f"'{path}' has no ")
-    assert f"{named}, which NWB requires: damage may have taken them away." in note
+    assert note.startswith(f"'{path}' lacks ")
+    assert f"{named}, which NWB requires or all its writers state: damage may have" in note
 
 
 def test_what_other_authors_need_not_write_is_not_missed(tmp_path):
@@ -284,6 +287,25 @@ def test_a_link_without_its_target_is_named(tmp_path):
         del file["general/devices/models/Model"]
     (note,) = _notes(path)
     assert note.startswith(f"'{path}' has the links 'general/devices/Scope/model', whose targets")
+
+
+def test_a_movie_in_another_file_is_named(tmp_path):
+    recording = simulate_recording(num_samples=4)
+    movie, rois = tmp_path / "movie.nwb", tmp_path / "rois.nwb"
+    write_nwb(movie, recording.movie)
+    write_nwb(rois, recording=recording)
+    with NWBHDF5IO(movie, "r") as inner, NWBHDF5IO(rois, "a", manager=inner.manager) as outer:
+        nwbfile = outer.read()
+        nwbfile.add_acquisition(inner.read().acquisition["TwoPhotonSeries"])
+        outer.write(nwbfile)
+    (note,) = _notes(rois)
+    assert note == (
+        f"'{rois}' has '{_MOVIE}', which are links to objects in other files, and are not copied. "
+        "Convert those files, too."
+    )
+    movie.unlink()
+    (note,) = _notes(rois)
+    assert note.startswith(f"'{rois}' has the links '{_MOVIE}', whose targets are absent")
 
 
 @pytest.mark.parametrize("place", ["ImagingPlane/Green", "ImagingPlane"])
