@@ -30,6 +30,7 @@ def write_plots(folder: Path, results: Results) -> dict[str, str]:
         "d": _rois,
         "e": _length,
         "f": _start,
+        "g": lambda _: None,  # a single number each
     }
     written = {}
     for letter in sorted({key[0] for key in results["comparisons"]}):

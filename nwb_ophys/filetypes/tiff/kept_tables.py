@@ -33,7 +33,7 @@ _SETTLED_NS = 100_000_000
 Identity = tuple[str, int, int, int, int, int]
 
 
-def identity_of(path: Path, state: os.stat_result) -> Identity | None:
+def fingerprint(path: Path, state: os.stat_result) -> Identity | None:
     """Return what changes with the contents of a file; None while it may just have changed.
 
     Parameters

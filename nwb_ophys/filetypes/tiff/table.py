@@ -13,7 +13,7 @@ import numpy as np
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.tiff import pages as tag
-from nwb_ophys.filetypes.tiff.kept_tables import KeptTables, Patterns, identity_of
+from nwb_ophys.filetypes.tiff.kept_tables import KeptTables, Patterns, fingerprint
 from nwb_ophys.filetypes.tiff.page_table import PageTable
 from nwb_ophys.filetypes.tiff.pages import (
     DirectoryChain,
@@ -82,7 +82,7 @@ def read_page_table(path: Path) -> PageTable:
         known = _PATTERNS.find(path, head, state.st_size, read_at)
         if known is not None:
             return known
-        identity = identity_of(path, state)
+        identity = fingerprint(path, state)
         kept = _KEPT.get(identity)
         if kept is not None:
             return kept if kept.path == path else attrs.evolve(kept, path=path)
