@@ -1,4 +1,4 @@
-"""Folders of many files: few headers are read, and nothing grows with the square of their number."""
+"""Folders of many files: few headers are read, and no time grows with the square of the number."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from nwb_ophys.filetypes.tiff import folders
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.tiff.names import NamedSeries, named_series
 from nwb_ophys.filetypes.tiff.reader import FilesIn
+from nwb_ophys.filetypes.tiff.table import read_page_table
 from nwb_ophys.outside import SpecialFileError, reach_of, resolved
 from nwb_ophys.paths import PathProbe, in_natural_order, natural_order
 
@@ -114,8 +115,6 @@ def test_a_pipe_among_many_files_is_left_out(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "frame_020.tif")
     assert "frame_020.tif" not in PathProbe(tmp_path).names(".tif")
     with pytest.raises(SpecialFileError):
-        from nwb_ophys.filetypes.tiff.table import read_page_table
-
         read_page_table(tmp_path / "frame_020.tif")
 
 
