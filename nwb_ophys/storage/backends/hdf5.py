@@ -31,7 +31,7 @@ from nwb_ophys.storage.backends.base import (
     package_versions,
     stated_chunk_shape,
 )
-from nwb_ophys.storage.backends.hdf5_claims import check_chunk_claims
+from nwb_ophys.storage.backends.hdf5_claims import check_chunk_claims, check_shape_claim
 from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
@@ -290,6 +290,7 @@ class Hdf5Backend(Backend):
         """Check that all chunks, and the sources of a virtual dataset, are there."""
         check_complete(data, is_sparse=is_sparse)
         if is_sparse and data.chunks is not None:  # no format has checked the dataset before
+            check_shape_claim(data)
             check_chunk_claims(data)
             if num_bytes(data.shape, data.dtype) < SMALL_BYTES:  # copied as it is stored
                 check_chunks(data)

@@ -45,15 +45,33 @@ def check_stored(dataset: Any) -> Any:
     """
     if not isinstance(dataset, h5py.Dataset):
         return dataset
-    shape = dataset.shape or ()
-    num_bytes = math.prod(shape) * dataset.dtype.itemsize
     if dataset.is_virtual or dataset.external is not None:
         return dataset
-    if num_bytes > _LARGE and num_bytes > dataset.id.get_storage_size() * _DENSEST:
-        raise _too_large(dataset, f"the shape {shape} ({num_bytes} bytes)")
+    check_shape_claim(dataset, _LARGE)
     if dataset.chunks is not None:
         check_chunk_claims(dataset)
     return checked(dataset)
+
+
+def check_shape_claim(dataset: h5py.Dataset, least: int = 1 << 40) -> None:
+    """Compare the shape of a dataset with the bytes that its file holds.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+    least : int
+        Smaller claims pass, in bytes. The default is for copies of datasets of which most chunks
+        may be absent, and are passed over.
+
+    Raises
+    ------
+    CorruptSourceError
+        Names the dataset.
+    """
+    shape = dataset.shape or ()
+    num_bytes = math.prod(shape) * dataset.dtype.itemsize
+    if num_bytes > least and num_bytes > dataset.id.get_storage_size() * _DENSEST:
+        raise _too_large(dataset, f"the shape {shape} ({num_bytes} bytes)")
 
 
 def check_chunk_claims(dataset: h5py.Dataset) -> None:

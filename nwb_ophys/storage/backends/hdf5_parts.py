@@ -334,14 +334,22 @@ def check_complete(
     layout = dataset.id.get_create_plist().get_layout()
     if layout == h5py.h5d.VIRTUAL:
         _check_virtual(dataset, file, is_sparse, (*within, _identity(dataset)))
-    elif layout == h5py.h5d.CHUNKED and not is_sparse:
-        _check_chunks(dataset, file)
-    elif layout == h5py.h5d.CONTIGUOUS and not (is_sparse or dataset.external):
-        _check_allocated(dataset, file)
+    elif layout == h5py.h5d.CHUNKED:
+        _check_chunks(dataset, file, is_sparse)
+    elif not dataset.external:
+        _check_allocated(dataset, file, is_sparse)
 
 
-def _check_allocated(dataset: h5py.Dataset, file: Path) -> None:
-    if int(dataset.id.get_storage_size()) == 0:
+def _check_allocated(dataset: h5py.Dataset, file: Path, is_sparse: bool) -> None:
+    size = int(dataset.id.get_storage_size())
+    needed = math.prod(dataset.shape) * int(dataset.id.get_type().get_size())
+    if size not in (0, needed) and not dataset.dtype.hasobject:
+        raise CorruptSourceError(
+            f"'{_name(dataset)}' in '{file}' has the shape {dataset.shape}, which takes {needed} "
+            f"bytes, but {size} bytes of values; its shape is damaged. Copy the file again from "
+            "where it was recorded."
+        )
+    if size == 0 and not is_sparse:
         raise CorruptSourceError(
             f"'{_name(dataset)}' in '{file}' has the shape {dataset.shape}, but its values were "
             "never written; HDF5 would read fill values. Copy the file again from where it was "
@@ -380,10 +388,15 @@ def stored_chunks(dataset: h5py.Dataset) -> NDArray[np.bool_]:
     return found
 
 
-def _check_chunks(dataset: h5py.Dataset, path: Path) -> None:
+def _check_chunks(dataset: h5py.Dataset, path: Path, is_sparse: bool) -> None:
     counts = [math.ceil(n / size) for n, size in zip(dataset.shape, dataset.chunks, strict=True)]
     total, stored = math.prod(counts), dataset.id.get_num_chunks()
-    if stored >= total:
+    if stored > total:
+        raise CorruptSourceError(
+            f"'{_name(dataset)}' in '{path}' has {stored} chunks, but its shape {dataset.shape} "
+            f"only {total}; its shape is damaged. Copy the file again from where it was recorded."
+        )
+    if stored == total or is_sparse:
         return
     per_step, seen = total // counts[0], [0] * counts[0]
 
