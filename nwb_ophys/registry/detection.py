@@ -159,7 +159,9 @@ def detect(
         Names of the formats to detect; by default all.
     every_file : bool
         Whether to open every file that may be a recording. By default at most 100 are opened; of
-        files whose names differ only in numbers, the first and the last are opened first.
+        files whose names differ only in numbers, the first and the last are opened first. Of
+        TIFF files whose names differ only in numbers and which have one size, a thousand are
+        opened.
 
     Returns
     -------

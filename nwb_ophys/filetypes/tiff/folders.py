@@ -13,6 +13,8 @@ from nwb_ophys.paths import PathProbe, sample_of_names, without_digits
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
 # Headers of a folder that detection reads; files with other names are read first.
 _FEW_HEADINGS = 12
+# Files of one series and size, of which no more headers are read.
+_MANY_ALIKE = 1000
 
 
 def tiff_files(path: Path | list[Path]) -> list[Path]:
@@ -67,20 +69,22 @@ def _read_some(probe: PathProbe) -> list[tuple[Path, TiffHeading]]:
 
 
 def _of_each_size(probe: PathProbe, names: list[str]) -> list[str]:
-    """Return the names without files of the same series and size as others.
+    """Return the names, without some of very many of the same series and size.
 
-    A program that writes a file per image writes headers of one size, of which two are read.
+    A program that writes a file per image writes headers of one size; a thousand of them are read,
+    evenly spread.
     """
-    if len(names) <= _FEW_HEADINGS:
+    if len(names) <= _MANY_ALIKE:
         return names
     sizes = probe.sizes
-    last: dict[tuple[str, int], str] = {}
-    first: dict[tuple[str, int], str] = {}
+    alike: dict[tuple[str, int], list[str]] = {}
     for name, series in zip(names, without_digits("\0".join(names)).split("\0"), strict=True):
-        key = (series, sizes.get(name, -1))
-        first.setdefault(key, name)
-        last[key] = name
-    kept = {*first.values(), *last.values()}
+        alike.setdefault((series, sizes.get(name, -1)), []).append(name)
+    kept: set[str] = set()
+    for group in alike.values():
+        number = min(len(group), _MANY_ALIKE)
+        step = (len(group) - 1) / max(number - 1, 1)
+        kept.update(group[round(turn * step)] for turn in range(number))
     return [name for name in names if name in kept]
 
 
