@@ -451,17 +451,17 @@ def tree_of(path: Path) -> tuple[dict[str, list[int]], str]:
     import h5py
 
     found: dict[str, list[int]] = {}
-    values = hashlib.sha256()
+    values: list[str] = []  # in any order, since a damaged header may state other names
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             found[name] = list(item.shape or ())
             if name.startswith(("acquisition", "processing")) and item.dtype.kind in "iuf":
-                values.update(item[()].tobytes())
+                values.append(hashlib.sha256(item[()].tobytes()).hexdigest())
 
     with h5py.File(path, "r") as file:
         file.visititems(visit)
-    return found, values.hexdigest()
+    return found, hashlib.sha256(" ".join(sorted(values)).encode()).hexdigest()
 
 
 class Worker:

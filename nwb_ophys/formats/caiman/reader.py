@@ -298,7 +298,9 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
 
     def absent_parts(self) -> list[str]:
         """Return attributes that are not even None in a file with most others of CaImAn's."""
-        names = set(self._file.file["estimates"])
+        estimates = self._file.file["estimates"]
+        # A damaged name may be that of a link that leads nowhere.
+        names = {name for name in estimates if estimates.get(name) is not None}
         if len(names.intersection(_MARKS)) < len(_MARKS) // 2:
             return []
         residuals = {"YrA"} if "R" in names else set()

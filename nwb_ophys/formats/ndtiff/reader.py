@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.choices import index_of_name
+from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.frames.facts import FrameFacts
 from nwb_ophys.filetypes.frames.grid import FrameGrid, frame_grid, rate_and_times
 from nwb_ophys.filetypes.frames.values import acquisition_start, elapsed_ms, first_value, parse_json
@@ -155,7 +156,14 @@ def ndtiff_frames(
     for image in data.images:
         if image.position == position:
             key = (image.time, int(image.axes.get("z", 0)))
-            found.setdefault(image.channel, {})[key] = image
+            own = found.setdefault(image.channel, {})
+            if key in own:
+                raise CorruptSourceError(
+                    f"'{data.index_path}': the images with the axes {dict(own[key].axes)} and "
+                    f"{dict(image.axes)} are of one time and plane; an axis may be damaged. To "
+                    f"repair it, {COPY_AGAIN}."
+                )
+            own[key] = image
     channels = sorted(found, key=lambda channel: natural_order(str(channel)))
     return {_channel_text(channel, data.summary): found[channel] for channel in channels}
 

@@ -376,7 +376,10 @@ def test_a_sparse_matrix_without_any_image_has_no_field(tmp_path):
 def test_what_extract_always_writes_is_missed(tmp_path, place):
     path = write_extract(tmp_path / "a.mat", RECORDING, bad=[1])
     ExtractSegmentationInterface(path, sampling_frequency=7.5)
-    with h5py.File(path, "r+") as file:
-        del file["output"][place]
-    with pytest.warns(UserWarning, match=f"has no {place}.*, which EXTRACT normally writes"):
-        ExtractSegmentationInterface(path, sampling_frequency=7.5)
+    for is_link in (False, True):  # damage may turn a field into a link that leads nowhere
+        with h5py.File(path, "r+") as file:
+            file["output"].pop(place, None)
+            if is_link:
+                file["output"][place] = h5py.SoftLink("/nowhere")
+        with pytest.warns(UserWarning, match=f"has no {place}.*, which EXTRACT normally writes"):
+            ExtractSegmentationInterface(path, sampling_frequency=7.5)

@@ -184,6 +184,13 @@ def test_an_image_that_was_saved_twice(tmp_path):
     assert movie[:, 0, 0].tolist() == [3, 2]
 
 
+def test_an_axis_whose_name_is_damaged(tmp_path):
+    """Fault: an image without a time took the place of the first one."""
+    folder = _write(tmp_path, [({"time": 0}, 1), ({"thme": 1}, 2), ({"time": 2}, 3)])
+    with pytest.raises(CorruptSourceError, match=r"\{'thme': 1\} are of one time and plane"):
+        NDTiffImagingInterface(folder, sampling_frequency=1.0)
+
+
 def test_an_unknown_axis_is_refused_unless_it_has_one_value(tmp_path):
     folder = _write(tmp_path / "a", [({"time": t, "angle": t % 2}, t) for t in range(4)])
     with pytest.raises(
