@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.hdf5 import check_complete, open_hdf5
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
 from nwb_ophys.trial import try_hdf5
@@ -76,7 +77,10 @@ class Hdf5Values:
         except SourceError:
             raise
         except (OSError, RuntimeError, KeyError, UnicodeError) as error:
-            raise _not_whole(self.path, error) from error
+            raise CorruptSourceError(
+                f"'{self.path}' is not a whole HDF5 file: its member '{place}' cannot be opened. "
+                f"To repair it, {COPY_AGAIN}."
+            ) from error
 
     def array(self, place: str) -> h5py.Dataset | None:
         """Return a dataset of numbers with axes, or None."""
