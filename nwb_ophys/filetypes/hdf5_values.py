@@ -73,6 +73,8 @@ class Hdf5Values:
                 if _is_none(stored):
                     return None
                 check_complete(stored, self.path)
+            elif not isinstance(stored, h5py.Group):  # damage may make a type of a dataset
+                raise KeyError(place)
             return stored
         except SourceError:
             raise

@@ -83,7 +83,7 @@ def _fields(group: h5py.Group, names: list[str]) -> Fields:
     fields: Fields = {}
     for name in names:
         item = group.get(name)
-        if item is None:  # a link that leads nowhere
+        if not isinstance(item, (h5py.Group, h5py.Dataset)):  # damage made it something else
             continue
         is_dataset = isinstance(item, h5py.Dataset) and item.shape is not None
         if is_dataset and "MATLAB_empty" in item.attrs:  # the stored values are the shape

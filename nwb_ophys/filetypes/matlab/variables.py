@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, as_sentence
+from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.hdf5 import check_complete, open_hdf5
 from nwb_ophys.filetypes.matlab.claims import check_level5
 from nwb_ophys.optional import require_package
@@ -241,6 +242,11 @@ def _damaged(path: Path, error: Exception) -> CorruptSourceError:
 def _value(stored: Any) -> Any:
     if isinstance(stored, (h5py.Group, h5py.Dataset)):
         return _value_of_hdf5(stored)
+    if isinstance(stored, h5py.Datatype):  # damage may make a type of a dataset
+        raise CorruptSourceError(
+            f"'{stored.file.filename}' is damaged: its member '{stored.name}' is not a dataset. "
+            f"To repair it, {COPY_AGAIN}."
+        )
     if isinstance(stored, np.ndarray) and stored.dtype.names and stored.size == 1:
         record = stored.reshape(-1)[0]
         name = type(stored).__name__

@@ -209,7 +209,11 @@ def _lost(file: h5py.File) -> Iterator[str]:
 
 
 def _numbered_names(group: Any, prefix: str) -> list[str]:
-    found = [name for name in group if name.startswith(prefix)]
+    """Return the names of members of the kind that the prefix has, which damage may change."""
+    kind = h5py.Dataset if prefix == "Channel_" else h5py.Group
+    found = [
+        name for name in group if name.startswith(prefix) and isinstance(group.get(name), kind)
+    ]
     return sorted(found, key=natural_order)
 
 
@@ -242,8 +246,6 @@ def _channels(group: h5py.Group, parameters: Any) -> tuple[Channel, ...]:
     """Return the channels in the order of the numbers of their datasets."""
     found: list[Channel] = []
     for dataset in _numbered_names(group, "Channel_"):
-        if not isinstance(group[dataset], h5py.Dataset):
-            continue
         check_stored(group[dataset])
         name = _text(group, f"{dataset}_Name") or dataset
         taken = {channel.name for channel in found}

@@ -400,10 +400,11 @@ def test_what_caiman_always_writes_is_missed(tmp_path, name):
     _edit(path, **{f"estimates__{name}": None})
     with pytest.warns(UserWarning, match=f"has no estimates/{name}, which CaImAn normally writes"):
         CaimanSegmentationInterface(path)
-    # Damage may turn a dataset into a link that leads nowhere.
-    _edit(path, **{f"estimates__{name}": h5py.SoftLink("/nowhere")})
-    with pytest.raises(CorruptSourceError, match=f"its member 'estimates/{name}' cannot be opened"):
-        CaimanSegmentationInterface(path)
+    # Damage may turn a dataset into a link that leads nowhere, or into a type.
+    for other in (h5py.SoftLink("/nowhere"), np.dtype("f8")):
+        _edit(path, **{f"estimates__{name}": other})
+        with pytest.raises(CorruptSourceError, match=f"member 'estimates/{name}' cannot be opened"):
+            CaimanSegmentationInterface(path)
 
 
 def test_a_file_of_another_program_misses_nothing(tmp_path):

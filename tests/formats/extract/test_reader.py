@@ -376,10 +376,11 @@ def test_a_sparse_matrix_without_any_image_has_no_field(tmp_path):
 def test_what_extract_always_writes_is_missed(tmp_path, place):
     path = write_extract(tmp_path / "a.mat", RECORDING, bad=[1])
     ExtractSegmentationInterface(path, sampling_frequency=7.5)
-    for is_link in (False, True):  # damage may turn a field into a link that leads nowhere
+    # Damage may turn a field into a link that leads nowhere.
+    for other in (None, h5py.SoftLink("/nowhere")):
         with h5py.File(path, "r+") as file:
             file["output"].pop(place, None)
-            if is_link:
-                file["output"][place] = h5py.SoftLink("/nowhere")
+            if other is not None:
+                file["output"][place] = other
         with pytest.warns(UserWarning, match=f"has no {place}.*, which EXTRACT normally writes"):
             ExtractSegmentationInterface(path, sampling_frequency=7.5)

@@ -340,3 +340,14 @@ def test_parts_that_the_file_counts_are_missed(tmp_path, place, said):
         del file[place]
     with pytest.warns(UserWarning, match=f"lacks parts that it counts: {said}"):
         nwb_ophys.FemtonicsImagingInterface.parts(path)
+
+
+def test_a_channel_that_damage_made_something_else(tmp_path):
+    """Fault: a dataset without its layout is a type of HDF5, and was passed over."""
+    path = tmp_path / "a.mesc"
+    write_femtonics(path, {name: np.ones((3, 8, 8), np.uint16) for name in ("UG", "UR")})
+    with h5py.File(path, "r+") as file:
+        del file["MSession_0/MUnit_0/Channel_1"]
+        file["MSession_0/MUnit_0/Channel_1"] = np.dtype("u2")
+    with pytest.warns(UserWarning, match="MSession_0/MUnit_0 states 2 Channel and has 1"):
+        nwb_ophys.FemtonicsImagingInterface.parts(path)
