@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,19 @@ def check_npz(path: Path) -> None:
                 )
 
 
+def _warn_of_rest(path: Path) -> None:
+    """Warn of bytes behind the array that the header states, whose shape may be damaged."""
+    header, size = read_npy_header(path), path.stat().st_size
+    if header is not None and size > header.num_bytes:
+        warnings.warn(
+            f"'{path}' has {size} bytes, but its header states the shape {header.shape}, which "
+            f"takes {header.num_bytes}; the {size - header.num_bytes} bytes behind it are not "
+            f"read. If the array was larger, {COPY_AGAIN}.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def _load_objects(path: Path, *, is_trusted: bool) -> NDArray[Any]:
     """Load a file that may hold Python objects."""
     with path.open("rb") as file:
@@ -182,6 +196,7 @@ def load_npy(path: Path, *, allow_pickle: bool = False, is_trusted: bool = False
         When it holds more than plain data and is not trusted.
     """
     require_file(path, "a .npy file", folder_error=CorruptSourceError)
+    _warn_of_rest(path)
     try:
         if not allow_pickle:
             return check_characters(np.load(path, mmap_mode="r", allow_pickle=False))
