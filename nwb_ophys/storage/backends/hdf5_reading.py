@@ -210,7 +210,7 @@ class ChunkReader:
                 f"'{self._dataset.name}' is not whole. {error} Copy the file again from where it "
                 "was recorded."
             ) from error
-        return decoded if self.can_decode and not (is_raw_edge and decoded is not None) else None
+        return decoded if self.can_decode and not is_raw_edge else None
 
     def _is_cut(self, corner: Shape) -> bool:
         ends = zip(corner, self._chunk_shape, self._dataset.shape, strict=True)
