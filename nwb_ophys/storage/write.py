@@ -241,7 +241,10 @@ def fill_planned(
         options.reporting() as report,
         Flusher(growing, is_needed=options.num_workers > 0) as flusher,
     ):
-        tools = SinkTools(scratch=Scratch(), flusher=flusher)
+        scratch = Scratch(
+            sum(each.configuration.num_bytes for each in planned if not each.source.is_sparse)
+        )
+        tools = SinkTools(scratch=scratch, flusher=flusher)
         tasks = [_task(each, storage, root, tools, options) for each in planned]
         with resumption.committing(root, tasks, ProgressCounter(planned, report)) as counter:
             fill(tasks, workers=options.num_workers, budget=budget.num_bytes, counter=counter)
