@@ -125,6 +125,10 @@ class _BlockSink:
         """Return None: nothing is stored."""
         return None
 
+    def stored_length(self, corner: Shape) -> int | None:
+        """Return None: nothing is stored."""
+        return None
+
 
 @attrs.frozen(kw_only=True)
 class BlockPass:

@@ -96,6 +96,9 @@ class Sink(Protocol):
     def stored_bytes(self, corner: Shape) -> bytes | None:
         """Return the stored bytes of a chunk, or None if it is not stored."""
 
+    def stored_length(self, corner: Shape) -> int | None:
+        """Return the number of stored bytes of a chunk, or None if it is not stored."""
+
 
 @attrs.frozen(kw_only=True)
 class SinkTools:
@@ -124,6 +127,8 @@ class Backend(ABC):
     default_compression: str
     ignored_warnings: tuple[str, ...] = ()
     """Beginnings of the warnings that a copy into this backend raises without need."""
+    is_shareable = False
+    """Whether several processes may fill one incomplete file, each with :meth:`open_shared`."""
     copies_datasets = False
     """Whether :meth:`copy_except` copies single datasets and types as they are stored."""
 
@@ -273,6 +278,23 @@ class Backend(ABC):
         path, undo : pathlib.Path
             The incomplete file, and the file of its steps.
         """
+
+    def open_shared(self, path: Path) -> Any:
+        """Return the root group of an incomplete file that other processes fill, too."""
+        raise NotImplementedError
+
+    def shared_unit(self, root: Any, configuration: DatasetConfiguration) -> Shape:
+        """Return the shape of what only one process may write at a time, in an open file.
+
+        Parameters
+        ----------
+        root : object
+            Open root group.
+        configuration : DatasetConfiguration
+            Of a declared dataset.
+        """
+        assert configuration.chunk_shape is not None
+        return configuration.chunk_shape
 
     # --- reading and copying --------------------------------------------------------------------
 
@@ -449,6 +471,11 @@ class ChunkSink(ABC):
     @abstractmethod
     def stored_bytes(self, corner: Shape) -> bytes | None:
         """Return the stored bytes of a chunk, or None if it is not stored."""
+
+    def stored_length(self, corner: Shape) -> int | None:
+        """Return the number of stored bytes of a chunk, or None if it is not stored."""
+        stored = self.stored_bytes(corner)
+        return None if stored is None else len(stored)
 
     def _note_stored(self, corner: Shape, stored: Any) -> None:
         """Note a chunk that was stored, for the journal; its bytes are None if not known."""

@@ -112,6 +112,7 @@ class ZarrBackend(Backend):
     """NWB in a Zarr folder, written with hdmf-zarr."""
 
     default_compression = "blosc"
+    is_shareable = True  # each chunk is a file, which appears whole
     # Of arrays of texts, although hdmf-zarr copies their codec.
     ignored_warnings = ("missing object_codec",)
 
@@ -280,6 +281,10 @@ class ZarrBackend(Backend):
             torn.unlink()
         yield importlib.import_module("zarr").open_group(str(path), mode="r+")
 
+    def open_shared(self, path: Path) -> Any:
+        """Return the root group of an incomplete store, whose chunks other processes write, too."""
+        return importlib.import_module("zarr").open_group(str(path), mode="r+")
+
     def holds(self, data: Any) -> bool:
         """Return whether data are an array of Zarr."""
         return type(data).__module__.startswith("zarr.")
@@ -427,6 +432,13 @@ class ZarrSink(ChunkSink):
     def stored_bytes(self, corner: Shape) -> bytes | None:
         """Return the contents of the file of a chunk."""
         return self._array.chunk_store.get(self._key(corner))  # type: ignore[no-any-return]
+
+    def stored_length(self, corner: Shape) -> int | None:
+        """Return the size of the file of a chunk."""
+        try:
+            return (Path(self._array.chunk_store.path) / self._key(corner)).stat().st_size
+        except FileNotFoundError:
+            return None
 
     def _key(self, corner: Shape) -> str:
         index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
