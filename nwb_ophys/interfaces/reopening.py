@@ -180,6 +180,7 @@ class OpenedConversion:
         self.sources = {}
         empty(self._nwbfile)
         close_all([self._source])
+        self._source = self._nwbfile = None
 
 
 @attrs.frozen(kw_only=True)

@@ -60,6 +60,8 @@ _PATIENCE_FOR_SCHEDULER = 10.0
 _PATIENCE_FOR_WORKERS = 60.0
 LONGEST_WITHOUT_WORKERS = 300.0
 """Seconds without any worker after which a conversion fails."""
+LONGEST_WITHOUT_SCHEDULER = 60.0
+"""Seconds without the scheduler after which a conversion fails."""
 # Longest wait of the caller's thread, so that it notices Ctrl-C on every system.
 _PATIENCE = 0.2
 _CHECKS_EVERY = 2.0
@@ -386,6 +388,36 @@ def _too_large(
     )
 
 
+def _error_of(block: _Block, error: BaseException) -> Exception:
+    """Return the error of a block in plain words."""
+    if isinstance(error, NwbOphysError):
+        return error
+    if type(error).__name__ == "KilledWorker":
+        died: Any = error
+        return OutputError(
+            f"{block.where}: {died.allowed_failures + 1} workers died while they had this block "
+            f"in hand, the last one at '{died.last_worker.address}'. Their logs may say why, such "
+            "as a lack of memory."
+        )
+    if not isinstance(error, Exception) or type(error).__name__ == "FutureCancelledError":
+        return OutputError(f"{block.where}: the cluster lost the block; run this again.")
+    reason = as_sentence(f"{type(error).__name__}: {error}")
+    return OutputError(f"{block.where}: a worker failed: {reason}")
+
+
+async def _fetch(client: Any, future: Any, done: queue.SimpleQueue[Any]) -> None:
+    """Hand over the result or the error of a block, in the thread of the client.
+
+    If the worker that has the result dies before, the block is filled once more.
+    """
+    try:
+        result = await client.gather(future, asynchronous=True)
+    except BaseException as error:
+        done.put((future, None, error))
+    else:
+        done.put((future, result, None))
+
+
 class _Run:
     """Blocks of one conversion on a cluster: a few are submitted at any time.
 
@@ -405,7 +437,7 @@ class _Run:
         # Its operations lock in C, where no interrupt can arrive.
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._number = 0
-        self._checked = self._with_workers = time.monotonic()
+        self._checked = self._with_workers = self._in_touch = time.monotonic()
 
     def fill(self, blocks: Iterator[_Block], threads: int) -> None:
         """Fill all blocks."""
@@ -449,50 +481,21 @@ class _Run:
             pure=False,
         )
         self._submitted[future] = block
-        future.add_done_callback(self._done.put)
+        self._client.loop.add_callback(_fetch, self._client, future, self._done)
 
     def _collect(self) -> None:
-        """Take the results of finished blocks, or wait a moment for one."""
-        found = []
-        with suppress(queue.Empty):
-            found.append(self._done.get(timeout=_PATIENCE))
-            while True:
-                found.append(self._done.get_nowait())
-        if not found:
+        """Take the result of a finished block, or wait a moment for one."""
+        try:
+            future, filled, error = self._done.get(timeout=_PATIENCE)
+        except queue.Empty:
             self._check_cluster()
             return
-        for future in found:
-            self._check_future(future)
-        for future, result in zip(found, self._gathered(found), strict=True):
-            self._take(self._submitted.pop(future), result)
-
-    def _gathered(self, futures: Sequence[Any]) -> Sequence[FilledBlock]:
-        return self._client.gather(list(futures))  # type: ignore[no-any-return]
-
-    def _take(self, block: _Block, filled: FilledBlock) -> None:
+        block = self._submitted.pop(future)
+        if error is not None:
+            raise _error_of(block, error) from error
         block.ledger.receive(filled.entries)
         self._opener.report(filled.opened, filled.notes)
         self._counter.add(block.ledger.task.planned, block.bounds)
-
-    def _check_future(self, future: Any) -> None:
-        """Raise the error of a block."""
-        if future.status == "finished":
-            return
-        block = self._submitted[future]
-        if future.status != "error":
-            raise OutputError(f"{block.where}: the cluster lost the block; run this again.")
-        error = future.exception()
-        if type(error).__name__ == "KilledWorker":
-            raise OutputError(
-                f"{block.where}: {error.allowed_failures + 1} workers died while they filled this "
-                f"block, the last one at '{error.last_worker.address}'. Their logs may say why, "
-                "such as a lack of memory."
-            ) from error
-        if isinstance(error, NwbOphysError):
-            raise error
-        raise OutputError(
-            f"{block.where}: a worker failed: {type(error).__name__}: {error}"
-        ) from error
 
     def _check_cluster(self) -> None:
         """Check from time to time that the cluster is there, and count its threads.
@@ -506,9 +509,14 @@ class _Run:
         if now - self._checked < _CHECKS_EVERY:
             return
         self._checked = now
-        lost = any(each.status in ("lost", "cancelled") for each in self._submitted)
-        if lost or self._client.status != "running":
-            raise OutputError("The scheduler of the cluster has ended or lost the blocks.")
+        # A block whose worker died is lost for a moment, until it is filled once more.
+        lost = any(each.status == "lost" for each in self._submitted)
+        if not lost and self._client.status == "running":
+            self._in_touch = now
+        elif now - self._in_touch > LONGEST_WITHOUT_SCHEDULER:
+            raise OutputError("The scheduler of the cluster has ended, or lost the blocks.")
+        if self._client.status != "running":
+            return
         threads = sum(self._client.nthreads().values())
         if threads:
             self._with_workers, self._threads = now, threads

@@ -7,6 +7,7 @@ Nothing here knows how orders and results travel; see :mod:`nwb_ophys.storage.cl
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -368,6 +369,11 @@ class _StopOrGone(Flag):
         super().__init__()
         self._path = path
 
+    @property
+    def was_set(self) -> bool:
+        """True after :meth:`set`, also while the file is there."""
+        return super().is_set()
+
     def is_set(self) -> bool:
         """Return whether the flag is set."""
         return super().is_set() or not self._path.exists()
@@ -437,6 +443,8 @@ class BlockFiller:
         finally:
             if opened is not None:
                 opened.close()
+            del opened
+            gc.collect()  # builders refer to each other in circles, which keep maps of files open
 
     def fill(self, location: str, bounds: Selection) -> FilledBlock:
         """Fill one block of a dataset.
@@ -448,7 +456,7 @@ class BlockFiller:
             or the block cannot be read or stored.
         """
         with self._lock:
-            opened = self._open_once()
+            opened = self._open_once()  # not after the end: the flag stays set
             planned, root, tools = self._planned[location], self._root, self._tools
         assert tools is not None
         itemsize = planned.source.dtype.itemsize
@@ -468,7 +476,7 @@ class BlockFiller:
 
     def _await_file(self) -> None:
         until = time.monotonic() + _PATIENCE_AT_FIRST
-        while self._stop.is_set() and time.monotonic() < until:
+        while not self._stop.was_set and self._stop.is_set() and time.monotonic() < until:
             time.sleep(_PAUSE)
         self._check_not_stopped()
 
