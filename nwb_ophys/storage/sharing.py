@@ -456,7 +456,8 @@ class BlockFiller:
             or the block cannot be read or stored.
         """
         with self._lock:
-            opened = self._open_once()  # not after the end: the flag stays set
+            opened = self._open_once()
+            self._check_not_stopped()
             planned, root, tools = self._planned[location], self._root, self._tools
         assert tools is not None
         itemsize = planned.source.dtype.itemsize
