@@ -18,6 +18,7 @@ from nwb_ophys.storage.grid import grid, whole
 from nwb_ophys.storage.hdmf.iterators import IteratorSource
 from nwb_ophys.storage.sharing import BlockFiller, Helper, Ledger, order_of
 from nwb_ophys.storage.write import WriteOptions
+
 from .conftest import VALUES, Lazy, new_file, read, snapshot
 
 LOCATION = "acquisition/movie/data"
@@ -178,7 +179,7 @@ def test_a_worker_does_not_make_a_store_again_that_is_gone(tmp_path):
     first, second = list(grid(whole(VALUES.shape), (50, 5, 4)))
     filler.fill(LOCATION, first)
     shutil.rmtree(orders[0].path)
-    with pytest.raises(OutputError, match="does not see .*: the write has ended"):
+    with pytest.raises(OutputError, match=r"does not see .*: the write has ended"):
         filler.fill(LOCATION, second)
     filler.close()
     assert not orders[0].path.exists()
