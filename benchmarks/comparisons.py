@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.clusters import cluster_comparisons
 from benchmarks.lengths import length_comparisons
 from benchmarks.many_files import many_files_comparisons
 from benchmarks.model import Comparison
@@ -18,6 +19,7 @@ CASES = {
     "e": "Length",
     "f": "Start of the program",
     "g": "Many files",
+    "j": "Cluster",
 }
 
 
@@ -30,6 +32,7 @@ def all_comparisons() -> list[Comparison]:
         *length_comparisons(),
         *starting_comparisons(),
         *many_files_comparisons(),
+        *cluster_comparisons(),
     ]
 
 

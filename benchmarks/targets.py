@@ -137,4 +137,12 @@ TARGETS = [
         goal=0.5,
         at_most=True,
     ),
+    Target(
+        text="Movie to Zarr by a cluster: speed of two workers over one worker's",
+        key="j-cluster",
+        of="nwb_ophys, 1 worker of a cluster",
+        to="nwb_ophys, 2 workers of a cluster",
+        bound=1.7,
+        goal=1.9,
+    ),
 ]

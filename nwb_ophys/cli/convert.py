@@ -47,6 +47,12 @@ from nwb_ophys.storage.in_place import check_in_place
 )
 @shared.resume
 @shared.in_place
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Scheduler of Dask, such as tcp://scheduler:8786, whose workers fill the large datasets "
+    "of a new Zarr store. All machines need the same folders.",
+)
 @shared.no_space_check
 @shared.no_progress
 @shared.debug
@@ -73,6 +79,7 @@ def convert(
     hash_sources: bool,
     resume: bool,
     in_place: bool,
+    cluster: str | None,
     no_space_check: bool,
     no_progress: bool,
     debug: bool,
@@ -126,6 +133,7 @@ def convert(
         hash_sources=hash_sources,
         resume=resume,
         in_place=in_place,
+        cluster=cluster,
         space_check=not no_space_check,
         conversion_options=chosen,
     )

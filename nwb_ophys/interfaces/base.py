@@ -307,6 +307,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
             self._check_paths()
             self.extractor: Any = self.open(self.source)
         self.witness = witness
+        self._as_opened = self.extractor
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"

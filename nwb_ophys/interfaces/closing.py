@@ -25,6 +25,7 @@ class Closeable:
         if not isinstance(self.extractor, ClosedExtractor):
             close_all((self.extractor, getattr(self.extractor, "parent", None)))
             self.extractor = ClosedExtractor(paths_of(self))
+            vars(self).pop("_as_opened", None)
 
     def __enter__(self) -> Any:
         return self

@@ -15,6 +15,7 @@ from pynwb import NWBFile
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.interfaces.closing import empty
 from nwb_ophys.interfaces.provenance import ConversionProvenance
+from nwb_ophys.interfaces.reopening import opener_of
 from nwb_ophys.interfaces.source_facts import check_other_sources, source_facts
 from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.metadata import (
@@ -23,8 +24,10 @@ from nwb_ophys.metadata import (
     check_duplicates,
     check_links,
     join_contents,
+    unowned,
 )
 from nwb_ophys.storage import BackendConfiguration, WriteOptions, reserved, target
+from nwb_ophys.storage.cluster import ClusterExecutor, check_cluster, connected
 from nwb_ophys.storage.in_place import check_in_place
 from nwb_ophys.writers.session import make_nwbfile, state_session, warn_of_other_session
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
@@ -118,6 +121,7 @@ class Convertible(ABC):
         space_check: bool = True,
         in_place: bool = False,
         zarr_format: int | None = None,
+        cluster: Any = None,
         conversion_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Path | NWBFile:
@@ -165,6 +169,10 @@ class Convertible(ABC):
         zarr_format : {2, 3}, optional
             Format of a Zarr store to insist on. By default the installed hdmf-zarr decides:
             version 0.13 writes format 2, and 0.14 format 3.
+        cluster : str or distributed.Client, optional
+            Scheduler of Dask, such as ``tcp://scheduler:8786``, whose workers fill the large
+            datasets of a new Zarr store. Each opens the sources itself and writes its own chunks,
+            so that all machines need the same folders.
         conversion_options : Mapping, optional
             Options of a converter: for each stream its own. An interface takes them by name.
         **options
@@ -189,32 +197,33 @@ class Convertible(ABC):
             in_place=in_place,
         )
         check_in_place(in_place=in_place, append=append, resume=resume)
-        given, joins_file = {**(conversion_options or {}), **options}, append or nwbfile is not None
+        given = {**(conversion_options or {}), **options}
+        joins_file = append or nwbfile is not None
+        if cluster is not None:
+            stated = backend or getattr(configuration, "backend", None)
+            check_cluster(nwbfile_path, append=append, backend=stated, is_new=nwbfile is None)
         if nwbfile_path is None:
-            prepared = self.prepare(metadata, given, joins_file=joins_file)
-            if nwbfile is None:
-                raise ArgumentError("Give nwbfile_path, the file to write, or nwbfile, an object.")
-            return _join(prepared, nwbfile)
+            return self._added_to(nwbfile, self.prepare(metadata, given, joins_file=joins_file))
         if append and nwbfile is not None:
             raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
-        with reserved(nwbfile_path, overwrite=overwrite, append=append) as path:
+        with (
+            connected(cluster) as client,
+            reserved(nwbfile_path, overwrite=overwrite, append=append) as path,
+        ):
             if in_place:
                 check_other_sources(self, path)
             prepared = self.prepare(metadata, given, joins_file=joins_file)
             if nwbfile is None:  # an object may hold data of other sources
                 facts = partial(source_facts, self, prepared.options, path)
-                how = attrs.evolve(how, source_facts=facts)
-            with (
-                self.recorded(prepared, how, whole=hash_sources) as recorded,
-                target(path, recorded) as place,
-            ):
-                joined = place.nwbfile if nwbfile is None else nwbfile
-                filled = _start(prepared) if joined is None else _join(prepared, joined)
-                complete_tables_without_masks(filled)
-                place.write(filled)
-                if joined is None:
-                    empty(filled)
-        return place.path
+                executor = _executor(client, prepared, metadata, path)
+                how = attrs.evolve(how, source_facts=facts, executor=executor)
+            with self.recorded(prepared, how, whole=hash_sources) as recorded:
+                return _written(prepared, path, recorded, nwbfile)
+
+    def _added_to(self, nwbfile: NWBFile | None, prepared: Prepared) -> NWBFile:
+        if nwbfile is None:
+            raise ArgumentError("Give nwbfile_path, the file to write, or nwbfile, an object.")
+        return _join(prepared, nwbfile)
 
     @contextmanager
     def recorded(
@@ -294,6 +303,28 @@ def join_file(metadata: FullMetadata, nwbfile: NWBFile) -> FullMetadata:
     joined = join_contents(metadata, contents)
     joined.joins = nwbfile
     return joined
+
+
+def _executor(
+    client: Any, prepared: Prepared, metadata: Mapping[str, Any] | None, path: Path
+) -> ClusterExecutor | None:
+    """Return the executor of a conversion by the workers of a cluster; without a client, None."""
+    if client is None:
+        return None
+    opener = opener_of(prepared.source, unowned(metadata), prepared.options, path)
+    return ClusterExecutor(client, opener)
+
+
+def _written(prepared: Prepared, path: Path, how: WriteOptions, nwbfile: NWBFile | None) -> Path:
+    """Write a prepared conversion, with the contents of an object if one is given."""
+    with target(path, how) as place:
+        joined = place.nwbfile if nwbfile is None else nwbfile
+        filled = _start(prepared) if joined is None else _join(prepared, joined)
+        complete_tables_without_masks(filled)
+        place.write(filled)
+        if joined is None:
+            empty(filled)
+    return place.path
 
 
 def _start(prepared: Prepared) -> NWBFile:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,6 +48,12 @@ def _note_opened(event: str, arguments: tuple[Any, ...]) -> None:
         name = os.fsdecode(arguments[0])
         for witness in tuple(_present):
             witness.opened.add(name)
+
+
+def note_elsewhere(opened: Iterable[str]) -> None:
+    """Note files that another process opened, as those that are opened here."""
+    for witness in tuple(_present):
+        witness.opened.update(opened)
 
 
 class _Noting:

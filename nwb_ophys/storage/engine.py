@@ -19,7 +19,7 @@ from nwb_ophys.storage.backends.base import Sink
 from nwb_ophys.storage.budget import COPIES
 from nwb_ophys.storage.error_context import while_reading, while_writing
 from nwb_ophys.storage.grid import Selection, Shape, block_shape, grid, size_of, whole
-from nwb_ophys.storage.hashes import digest
+from nwb_ophys.storage.hashes import BlockDigests, BlockGrid, digest
 from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.progress import Counter
 from nwb_ophys.storage.threads import Flag, Workers
@@ -61,6 +61,23 @@ class FillTask:
         if self.sink.digests is not None:
             self.sink.digests.note(corner, digest(planes))
         self.sink.put_byte_planes(corner, planes)
+
+
+def open_task(planned: PlannedDataset, sink: Sink, *, from_values: bool) -> FillTask:
+    """Return the task of filling an open dataset, which notes the hashes of its chunks.
+
+    Parameters
+    ----------
+    planned : PlannedDataset
+    sink : Sink
+    from_values : bool
+        Whether values are hashed as they were read; see :class:`BlockDigests`.
+    """
+    source = planned.source
+    grid = BlockGrid.of(source.shape, planned.chunk_shape, sink.dtype, is_shuffled=sink.shuffles)
+    sink.skips_zeros = source.is_sparse or source.skips_zeros
+    sink.digests = BlockDigests(grid, from_values=from_values)
+    return FillTask(planned, sink)
 
 
 @attrs.frozen
@@ -108,6 +125,42 @@ def fill(
                 for left in _uncommitted(job):
                     crew.do(left)
         crew.finish()
+
+
+def fill_block(task: FillTask, bounds: Selection, stop: Flag) -> None:
+    """Read one block of a dataset and store its chunks, all in the caller's thread.
+
+    Parameters
+    ----------
+    task : FillTask
+    bounds : tuple of slice
+        Whole chunks, clipped at the edges of the dataset.
+    stop : Flag
+        Asked before each chunk; those that are left are not stored once it is set.
+
+    Raises
+    ------
+    SourceError, OutputError
+        If the block cannot be read or stored; names the dataset, the frames and the source.
+    """
+    _store(_Job(task, bounds), stop)
+
+
+def block_of(planned: PlannedDataset, unit: Shape, num_bytes: int) -> Shape:
+    """Return the shape of the blocks in which one process reads and stores a dataset.
+
+    Parameters
+    ----------
+    planned : PlannedDataset
+    unit : tuple of int
+        Shape of what is stored at once, such as a chunk; blocks consist of whole ones.
+    num_bytes : int
+        Most bytes of a block; exceeded only to hold one unit.
+    """
+    source = planned.source
+    most = min(num_bytes, max(_LARGEST_BLOCK, size_of(whole(unit)) * source.dtype.itemsize))
+    values = most // source.dtype.itemsize
+    return block_shape(source.shape, unit, source.largest_block, values, source.slowest_axis)
 
 
 def _jobs(task: FillTask, workers: int, budget: int) -> Iterator[_Job]:

@@ -86,6 +86,19 @@ class Flusher:
         if self._thread is not None:
             self._whole.put(path)
 
+    def finish(self) -> None:
+        """Flush the complete files that are left, and end the thread.
+
+        Raises
+        ------
+        OSError
+            If the disk refused one of the files.
+        """
+        self.__exit__(None)
+        with suppress(queue.Empty):
+            while True:
+                _flush_data(Path(self._whole.get_nowait()))
+
     def __enter__(self) -> Flusher:
         if self._thread is not None:
             self._thread.start()

@@ -164,6 +164,13 @@ class ChunkProgress:
             known = (UNKNOWN, 0) if stored is None else (_length(stored), checksum(stored))
             self._stored[self._index(corner)] = known
 
+    def receive(self, entries: Entries) -> None:
+        """Note chunks that another process stored; :meth:`finish` follows."""
+        if self.is_recording:
+            pairs = zip(entries.size.tolist(), entries.checksum.tolist(), strict=True)
+            known = dict(zip(entries.index.tolist(), pairs, strict=True))
+            self._stored.update(known)
+
     def finish(self, bounds: Selection) -> None:
         """Note that all chunks within bounds are stored, or need not be."""
         if self.is_recording:

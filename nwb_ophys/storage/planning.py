@@ -124,12 +124,28 @@ def plan_nwbfile(nwbfile: NWBFile, general: _Configuration) -> _Configuration:
         Settings of the file, and of single datasets.
     """
     backend = get_backend(general.backend)
+    planned = plan_datasets(_builders_of(nwbfile), general, backend)
+    return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
+
+
+def sources_of(nwbfile: NWBFile) -> dict[str, Source]:
+    """Return the sources of the datasets of an ``NWBFile`` that the engine fills, by location.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+        Unchanged afterwards.
+    """
+    found = ((location, source_of(data_of(each))) for location, each in _builders_of(nwbfile))
+    return {location: source for location, source in found if source is not None}
+
+
+def _builders_of(nwbfile: NWBFile) -> list[tuple[str, DatasetBuilder]]:
     with restored_after_write(nwbfile), detached_records(nwbfile) as records:
         source = nwbfile.container_source or "plan"
         root = make_manager().build(nwbfile, source=source, root=True)
         reattach(root, records)
-    planned = plan_datasets(dataset_builders(root), general, backend)
-    return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
+    return list(dataset_builders(root))
 
 
 def plan_datasets(

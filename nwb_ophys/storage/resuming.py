@@ -203,6 +203,11 @@ class Resumption:
         """Return the file that becomes the target: that of this run, or of an earlier one."""
         return partial if self._adopted is None else self._adopted.partial
 
+    @property
+    def filled_file(self) -> Path:
+        """The incomplete file that is filled: that of this run, or of an earlier one."""
+        return self.target if self._partial is None else self.complete_file(self._partial)
+
     def _clean(self, partial: Path, error: BaseException | None) -> None:
         own = self.complete_file(partial)
         is_kept = (

@@ -128,6 +128,10 @@ class _BlockSink:
     def finish(self) -> None:
         """Do nothing: nothing is stored."""
 
+    def stored_length(self, corner: Shape) -> int | None:
+        """Return None: nothing is stored."""
+        return None
+
 
 @attrs.frozen(kw_only=True)
 class BlockPass:

@@ -17,11 +17,11 @@ from nwb_ophys.memory import usable_cores
 from nwb_ophys.storage.backends.base import Backend, SinkTools
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.encoding import Scratch
-from nwb_ophys.storage.engine import FillTask, fill
+from nwb_ophys.storage.engine import FillTask, fill, open_task
 from nwb_ophys.storage.error_context import while_writing
 from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.grid import whole
-from nwb_ophys.storage.hashes import BlockDigests, BlockGrid, DatasetHash
+from nwb_ophys.storage.hashes import BlockDigests, DatasetHash
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.iterators import fresh_iterator
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
@@ -31,6 +31,7 @@ from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, pla
 from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCounter
 from nwb_ophys.storage.record import Provenance, Recorder
 from nwb_ophys.storage.resuming import Resumption
+from nwb_ophys.storage.sharing import Executor, SharedFile, divided
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.space import check_space
 from nwb_ophys.storage.verification import Resources, check_written
@@ -89,6 +90,8 @@ class WriteOptions:
     in_place : bool
         Whether a file is appended to in its place, with a journal that undoes it after an error,
         instead of in a copy.
+    executor : Executor, optional
+        Fills large datasets in other processes.
 
     Raises
     ------
@@ -111,6 +114,7 @@ class WriteOptions:
     source_facts: Callable[[], Mapping[str, str]] | None = None
     space_check: bool = True
     in_place: bool = False
+    executor: Executor | None = None
 
     @contextmanager
     def reporting(self) -> Iterator[ProgressCallback | None]:
@@ -130,6 +134,17 @@ class WriteOptions:
         """
         if self.space_check:
             check_space(target, planned, storage, root, in_place=self.in_place)
+
+    def shared(self, storage: Backend, root: Any, resumption: Resumption) -> SharedFile:
+        """Return the incomplete file that an executor fills."""
+        configuration = self.configuration or BackendConfiguration(backend=storage.name)
+        return SharedFile(
+            path=resumption.filled_file,
+            storage=storage,
+            root=root,
+            buffer_gb=configuration.buffer_gb,
+            from_values=self.verify,
+        )
 
     @property
     def num_workers(self) -> int:
@@ -250,30 +265,28 @@ def fill_planned(
             sum(each.configuration.num_bytes for each in planned if not each.source.is_sparse)
         )
         tools = SinkTools(scratch=scratch, flusher=flusher)
-        tasks = [_task(each, storage, root, tools, options) for each in planned]
+        tasks = [
+            open_task(
+                each,
+                storage.sink(root, each.configuration, tools),
+                from_values=options.verify,
+            )
+            for each in planned
+        ]
+        near, far = divided(tasks, options.executor)
         with resumption.committing(root, tasks, ProgressCounter(planned, report)) as counter:
-            fill(tasks, workers=options.num_workers, budget=budget.num_bytes, counter=counter)
-            for task in tasks:
+            fill(near, workers=options.num_workers, budget=budget.num_bytes, counter=counter)
+            for task in near:
                 with while_writing(task.planned, whole(task.planned.source.shape)):
                     task.sink.finish()
+            if far and options.executor is not None:
+                options.executor.fill(far, options.shared(storage, root, resumption), counter)
     digests = {task.planned.location: digests_of(task) for task in tasks}
     if options.verify:
         stored = {location: storage.stored_source(root[location]) for location in digests}
         of_blocks = {location: each.hash(group_size=1) for location, each in digests.items()}
         check_written(stored, of_blocks, Resources(workers=options.num_workers, budget=budget))
     return {location: each.hash() for location, each in digests.items()}
-
-
-def _task(
-    planned: PlannedDataset, storage: Backend, root: Any, tools: SinkTools, options: WriteOptions
-) -> FillTask:
-    sink = storage.sink(root, planned.configuration, tools)
-    grid = BlockGrid.of(
-        planned.source.shape, planned.chunk_shape, sink.dtype, is_shuffled=sink.shuffles
-    )
-    sink.skips_zeros = planned.source.is_sparse or planned.source.skips_zeros
-    sink.digests = BlockDigests(grid, from_values=options.verify)
-    return FillTask(planned, sink)
 
 
 def digests_of(task: FillTask) -> BlockDigests:

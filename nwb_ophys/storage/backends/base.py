@@ -99,6 +99,9 @@ class Sink(Protocol):
     def finish(self) -> None:
         """Complete what was stored; called once, when no thread stores chunks any more."""
 
+    def stored_length(self, corner: Shape) -> int | None:
+        """Return the number of stored bytes of a chunk, or None if it is not stored."""
+
 
 @attrs.frozen(kw_only=True)
 class SinkTools:
@@ -127,6 +130,8 @@ class Backend(ABC):
     default_compression: str
     ignored_warnings: tuple[str, ...] = ()
     """Beginnings of the warnings that a copy into this backend raises without need."""
+    is_shareable = False
+    """Whether several processes may fill one incomplete file, each with :meth:`open_shared`."""
     copies_datasets = False
     """Whether :meth:`copy_except` copies single datasets and types as they are stored."""
 
@@ -281,6 +286,31 @@ class Backend(ABC):
         path, undo : pathlib.Path
             The incomplete file, and the file of its steps.
         """
+
+    def open_shared(self, path: Path) -> Any:
+        """Return the root group of an incomplete file that other processes fill, too."""
+        raise NotImplementedError
+
+    def shared_sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Sink:
+        """Open a declared dataset of an open file, of which other processes fill other parts."""
+        return self.sink(root, configuration, tools)
+
+    def remove_torn(self, path: Path) -> None:
+        """Remove the parts of an incomplete file that a killed process left half-written."""
+        return None
+
+    def shared_unit(self, root: Any, configuration: DatasetConfiguration) -> Shape:
+        """Return the shape of what only one process may write at a time, in an open file.
+
+        Parameters
+        ----------
+        root : object
+            Open root group.
+        configuration : DatasetConfiguration
+            Of a declared dataset.
+        """
+        assert configuration.chunk_shape is not None
+        return configuration.chunk_shape
 
     # --- reading and copying --------------------------------------------------------------------
 
@@ -461,6 +491,11 @@ class ChunkSink(ABC):
     def finish(self) -> None:
         """Complete what was stored; nothing is left to do where chunks need no index."""
         return None
+
+    def stored_length(self, corner: Shape) -> int | None:
+        """Return the number of stored bytes of a chunk, or None if it is not stored."""
+        stored = self.stored_bytes(corner)
+        return None if stored is None else len(stored)
 
     def _note_stored(self, corner: Shape, stored: Any) -> None:
         """Note a chunk that was stored, for the journal; its bytes are None if not known."""

@@ -247,6 +247,13 @@ class ZarrSink(ChunkSink):
         """Return the contents of the file of a chunk."""
         return self._array.chunk_store.get(self._key(corner))  # type: ignore[no-any-return]
 
+    def stored_length(self, corner: Shape) -> int | None:
+        """Return the size of the file of a chunk."""
+        try:
+            return (Path(self._array.chunk_store.path) / self._key(corner)).stat().st_size
+        except FileNotFoundError:
+            return None
+
     def _key(self, corner: Shape) -> str:
         index = tuple(start // size for start, size in zip(corner, self._chunks, strict=True))
         return self._array._chunk_key(index)  # type: ignore[no-any-return]

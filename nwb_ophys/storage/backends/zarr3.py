@@ -202,6 +202,16 @@ class Zarr3Backend(ZarrFolder):
         """Open a declared dataset of an open file."""
         return Zarr3Sink(root[configuration.location], configuration, tools)
 
+    def shared_sink(
+        self, root: Any, configuration: DatasetConfiguration, tools: SinkTools
+    ) -> Zarr3Sink:
+        """Open a declared dataset, to which other processes add other shards."""
+        return Zarr3Sink(root[configuration.location], configuration, tools, is_shared=True)
+
+    def shared_unit(self, root: Any, configuration: DatasetConfiguration) -> Shape:
+        """Return the shape of the shards of a declared dataset."""
+        return tuple(root[configuration.location].shards)
+
     def holds(self, data: Any) -> bool:
         """Return whether data are an array of Zarr of format 3."""
         if not type(data).__module__.startswith(("zarr.", "hdmf_zarr.")):
@@ -272,7 +282,14 @@ def _compressor(name: str, codec: Any, itemsize: int) -> Any:
 class Zarr3Sink(ChunkSink):
     """An open array of a Zarr store in shards that takes chunks."""
 
-    def __init__(self, array: Any, configuration: DatasetConfiguration, tools: SinkTools) -> None:
+    def __init__(
+        self,
+        array: Any,
+        configuration: DatasetConfiguration,
+        tools: SinkTools,
+        *,
+        is_shared: bool = False,
+    ) -> None:
         super().__init__(array, array.fill_value, tools)
         self._array = array
         self.dtype = np.dtype(array.dtype).newbyteorder("<")
@@ -286,7 +303,7 @@ class Zarr3Sink(ChunkSink):
         )
         folder = array_folder(array)
         assert folder is not None
-        self._shards = ShardFiles(folder, layout, self._before_change)
+        self._shards = ShardFiles(folder, layout, self._before_change, is_shared=is_shared)
 
     def _before_change(self, name: str) -> None:
         guard = getattr(self._array.store, "guard", None)
@@ -304,6 +321,10 @@ class Zarr3Sink(ChunkSink):
     def stored_bytes(self, corner: Shape) -> bytes | None:
         """Return the encoded bytes of a chunk."""
         return self._shards.read(corner)
+
+    def stored_length(self, corner: Shape) -> int | None:
+        """Return the size of a chunk in the file of its shard."""
+        return self._shards.length(corner)
 
     def finish(self) -> None:
         """Complete the shards of which some chunks are not stored, as those of zeros."""

@@ -109,6 +109,7 @@ class ZarrFolder(Backend):
     """NWB in a Zarr folder, of either format."""
 
     default_compression = "blosc"
+    is_shareable = True  # each chunk or shard is a file, which appears whole
     filter_settings: tuple[str, ...]
     """Names of the settings in a ``ZarrDataIO`` that are codecs."""
     links_attribute: str
@@ -159,9 +160,17 @@ class ZarrFolder(Backend):
     @contextmanager
     def reopen(self, path: Path, undo: Path) -> Iterator[Any]:
         """Open an incomplete store, without the chunks that were being written."""
+        self.remove_torn(path)
+        yield self.open_shared(path)
+
+    def remove_torn(self, path: Path) -> None:
+        """Remove the files of chunks and shards that were being written."""
         for torn in path.rglob("*.partial"):
             torn.unlink()
-        yield importlib.import_module("zarr").open_group(str(path), mode="r+")
+
+    def open_shared(self, path: Path) -> Any:
+        """Return the root group of an incomplete store, whose chunks other processes write, too."""
+        return importlib.import_module("zarr").open_group(str(path), mode="r+")
 
     def encoded_size(self, configuration: DatasetConfiguration, values: NDArray[Any]) -> int:
         """Return the number of bytes of values that are encoded as one chunk."""

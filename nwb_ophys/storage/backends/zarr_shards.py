@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -100,6 +101,9 @@ class ShardFiles:
         With the index first.
     before_change : callable, optional
         Called with the name of a shard within the folder before its file is made.
+    is_shared : bool
+        Whether other processes add other shards. A shard then gets its name when it is complete,
+        so that two processes never write the same file.
     """
 
     def __init__(
@@ -107,11 +111,15 @@ class ShardFiles:
         folder: Path,
         layout: ShardLayout,
         before_change: Callable[[str], None] | None = None,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self._base, self._layout, self._before_change = folder / "c", layout, before_change
+        self._is_shared = is_shared
         self._lock = threading.Lock()
         self._open: dict[Shape, _Shard] = {}
         self._complete: set[Shape] = set()
+        self._last: tuple[Shape, Index] | None = None
 
     def put(self, corner: Shape, encoded: Any) -> Path | None:
         """Store an encoded chunk by the lowest index of its values.
@@ -134,7 +142,18 @@ class ShardFiles:
             if not shard.note(position, entry):
                 return None
             self._finish(number, shard)
-        return shard.file
+        return self._file(number)
+
+    def length(self, corner: Shape) -> int | None:
+        """Return the size of an encoded chunk in the file of a complete shard, or None."""
+        number, position = self._place_of(corner)
+        if self._last is None or self._last[0] != number or self._last[1][position, 0] == ABSENT:
+            try:
+                self._last = (number, read_index(self._file(number), self._layout)[0])
+            except (FileNotFoundError, ValueError):
+                return None
+        start, size = self._last[1][position].tolist()
+        return None if start == ABSENT else int(size)
 
     def read(self, corner: Shape) -> bytes | None:
         """Return an encoded chunk, or None if it is not stored."""
@@ -151,13 +170,16 @@ class ShardFiles:
     def finish(self) -> None:
         """Complete the indices of shards of which some chunks are not stored."""
         with self._lock:
-            for number in self._layout.every_shard():
+            # The others may be those of other processes.
+            for number in list(self._open) if self._is_shared else self._layout.every_shard():
                 is_there = number in self._open or self._file(number).is_file()
                 if is_there and number not in self._complete:
                     self._finish(number, self._shard(number))
 
     def _finish(self, number: Shape, shard: _Shard) -> None:
         shard.complete()
+        if self._is_shared:
+            shard.file.replace(self._file(number))
         self._complete.add(number)
         self._open.pop(number, None)  # so that memory does not grow with the array
 
@@ -170,7 +192,10 @@ class ShardFiles:
         shard = self._open.get(number)
         if shard is None:
             num_chunks = len(self._layout.positions_in(number))
-            shard = _Shard(self._file(number), self._layout, num_chunks)
+            file = self._file(number)
+            if self._is_shared:
+                file = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
+            shard = _Shard(file, self._layout, num_chunks)
             if shard.is_new:
                 if self._before_change is not None:
                     self._before_change("/".join(map(str, ("c", *number))))

@@ -1,0 +1,382 @@
+"""One recording written by the workers of a Dask cluster, each in a process of its own."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import distributed
+import numpy as np
+import psutil
+import pytest
+import zarr
+
+import nwb_ophys
+from nwb_ophys import cli
+from nwb_ophys.errors import ArgumentError, OutputError, SourceError
+from nwb_ophys.storage import cluster as clusters
+from nwb_ophys.storage import sharing
+from nwb_ophys.storage.record import Record
+
+START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
+DATA = "acquisition/TwoPhotonSeries/data"
+SHAPE = (122, 64, 48)
+# Differs between two runs of the same conversion.
+_RANDOM = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_FAULTY = """
+import os
+from pathlib import Path
+import attrs
+import numpy as np
+from nwb_ophys import NumpyImagingInterface
+from nwb_ophys.interfaces.arguments import argument
+
+class Faulty(NumpyImagingInterface):
+    @attrs.frozen(kw_only=True)
+    class Source(NumpyImagingInterface.Source):
+        client: int = argument("Process that writes the file.")
+        fault: str = argument("What a worker does.")
+
+    @classmethod
+    def open(cls, source):
+        fields = attrs.fields(NumpyImagingInterface.Source)
+        given = {each.name: getattr(source, each.name) for each in fields}
+        extractor = super().open(NumpyImagingInterface.Source(**given))
+        if os.getpid() != source.client:
+            read = extractor.get_series
+            def get_series(start_sample=None, end_sample=None):
+                values = read(start_sample, end_sample)
+                if end_sample - start_sample > 1 and start_sample <= 50 < end_sample:
+                    if source.fault == "die":
+                        os._exit(1)
+                    raise OSError(5, "the disk is broken")
+                return values + 1 if source.fault == "change" else values
+            extractor.get_series = get_series
+        return extractor
+"""
+
+
+class Cluster:
+    """A scheduler and workers of one thread each, as programs of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        self.folder, self.workers = folder, []
+        (folder / "faulty.py").write_text(_FAULTY)
+        paths = [str(folder), *(each for each in sys.path if each)]
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+        }
+        port = self.address.rpartition(":")[2]
+        self.scheduler = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", port)
+        self.complete()
+
+    def _start(self, program: str, *arguments: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", f"distributed.cli.{program}", *arguments, "--no-dashboard"]
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(command, env=self._environment, cwd="/", stdout=log, stderr=log)
+
+    def complete(self) -> None:
+        """Start workers until there are two."""
+        self.workers = [each for each in self.workers if each.poll() is None]
+        while len(self.workers) < 2:
+            scratch = str(self.folder / f"worker-{time.monotonic_ns()}")
+            given = ("--nthreads", "1", "--no-nanny", "--local-directory", scratch)
+            self.workers.append(self._start("dask_worker", self.address, *given))
+        with distributed.Client(self.address, timeout=30, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=30)
+
+    def close(self) -> None:
+        for each in (*self.workers, self.scheduler):
+            each.kill()
+            each.wait()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def cluster(running, monkeypatch):
+    running.complete()
+    monkeypatch.syspath_prepend(str(running.folder))
+    yield running
+    for each in running.workers:  # a test that failed may have stopped one
+        each.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """Let workers fill datasets of any size, in many blocks."""
+    monkeypatch.setattr(sharing, "LEAST_BYTES", 1)
+    monkeypatch.setattr(clusters, "_SMALLEST_BLOCK", 1)
+
+
+@pytest.fixture
+def movie(tmp_path):
+    path = tmp_path / "movie.npy"
+    np.save(path, np.random.default_rng(0).poisson(40, SHAPE).astype(np.uint16))
+    return path
+
+
+def _convert(movie, target, cls=nwb_ophys.NumpyImagingInterface, source=None, **options):
+    source = {"timeseries": movie, "sampling_frequency": 30.0, **(source or {})}
+    given = {"metadata": START, "progress": False, "backend": "zarr", **options}
+    given.setdefault("iterator_options", {"chunk_shape": (4, 48, 64)})
+    with cls(**source) as interface:
+        return interface.run_conversion(target, **given)
+
+
+def _files(store):
+    return {
+        path.relative_to(store).as_posix(): _RANDOM.sub(b"random", path.read_bytes())
+        for path in Path(store).rglob("*")
+        if path.is_file()
+    }
+
+
+_OF_THE_RUN = ("scratch/", "file_create_date/", "identifier/", "general/source_script/")
+
+
+def _assert_equal(store, expected):
+    """Assert that two stores have the same files and bytes, and the same records."""
+    found, wanted = _files(store), _files(expected)
+    assert set(found) == set(wanted)
+    for name, content in wanted.items():
+        if not name.startswith(_OF_THE_RUN):
+            assert found[name] == content, name
+    records = [_record(each) for each in (store, expected)]
+    assert records[0].datasets == records[1].datasets
+    assert records[0].values.keys() == records[1].values.keys()
+    kept = ("action", "versions", "streams", "source_files", "notes", "metadata")
+    texts = [json.dumps({k: each.contents.get(k) for k in kept}).encode() for each in records]
+    assert _RANDOM.sub(b"", texts[0]) == _RANDOM.sub(b"", texts[1])
+
+
+def _record(store):
+    root = zarr.open(str(store), mode="r")
+    return Record.from_text(str(np.asarray(root["scratch/nwb_ophys_record"][...]).reshape(())[()]))
+
+
+def _assert_nothing_is_left(cluster, folder, *names):
+    assert sorted(each.name for each in folder.iterdir()) == sorted(names)
+    with distributed.Client(cluster.address, set_as_default=False) as client:
+        plugins = client.run(lambda dask_worker: list(dask_worker.plugins))
+        client.run(gc.collect)  # Dask may keep the traceback of an error
+    assert not [name for each in plugins.values() for name in each if "nwb" in name]
+    for each in cluster.workers:
+        opened = [file.path for file in psutil.Process(each.pid).open_files()]
+        assert not [path for path in opened if path.startswith(str(folder))]
+
+
+# --- equal stores ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_cluster_writes_the_store_that_one_process_writes(cluster, movie, tmp_path, verify):
+    """In blocks that do not divide the movie, counted here; nothing is left on the workers."""
+    local = _convert(movie, tmp_path / "local.nwb.zarr", verify=verify)
+    frames = []
+    options = {"verify": verify, "progress": lambda progress: frames.append(progress.frames)}
+    far = _convert(movie, tmp_path / "far.nwb.zarr", cluster=cluster.address, **options)
+    _assert_equal(far, local)
+    assert np.array_equal(
+        zarr.open(str(far), mode="r")[DATA][...], np.load(movie).transpose(0, 2, 1)
+    )
+    assert len(frames) > 10
+    assert frames == sorted(frames)
+    assert frames[-1] == SHAPE[0]
+    _assert_nothing_is_left(cluster, tmp_path, "movie.npy", local.name, far.name)
+
+
+def test_a_converter_is_opened_again_with_all_its_streams(cluster, movie, tmp_path, monkeypatch):
+    """From relative paths, with a stub, times that the user set, and a client of the user."""
+    monkeypatch.chdir(tmp_path)
+    second = tmp_path / "second.npy"
+    np.save(second, np.arange(40 * 64 * 48, dtype=np.int16).reshape(40, 64, 48))
+
+    def write(target, client=None):
+        streams = {
+            "first": nwb_ophys.NumpyImagingInterface("movie.npy", sampling_frequency=30.0),
+            "second": nwb_ophys.NumpyImagingInterface("second.npy", sampling_frequency=10.0),
+        }
+        streams["first"].set_aligned_timestamps(np.sort(np.random.default_rng(1).random(SHAPE[0])))
+        options = {"first": {"stub": 50}, "second": {"iterator_options": {"chunk_mb": 0.01}}}
+        with nwb_ophys.OphysConverter(streams) as converter:
+            return converter.run_conversion(
+                tmp_path / target,
+                metadata=START,
+                conversion_options=options,
+                progress=False,
+                cluster=client,
+            )
+
+    local = write("local.nwb.zarr")
+    with distributed.Client(cluster.address, set_as_default=False) as client:
+        far = write("far.nwb.zarr", client)
+        assert client.status == "running"
+    _assert_equal(far, local)
+
+
+def test_the_command_line_takes_the_address_of_a_scheduler(cluster, movie, tmp_path, capsys):
+    arguments = [str(movie), "-o", str(tmp_path / "a.nwb.zarr"), "--no-progress"]
+    arguments += ["--option", "sampling_frequency=30", "--cluster", cluster.address]
+    arguments += ["--set", f"NWBFile.session_start_time={START['NWBFile']['session_start_time']}"]
+    for name, code in (("a.nwb.zarr", 0), ("a.nwb", 2)):
+        arguments[2] = str(tmp_path / name)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["convert", *arguments])
+        assert ended.value.code == code
+    assert capsys.readouterr().err == (
+        "Error: A file of the backend 'hdf5' is written by one process, so that no cluster can "
+        "fill it; use --backend zarr.\n"
+    )
+    assert not (tmp_path / "a.nwb").exists()
+
+
+# --- workers that die, and interruptions ----------------------------------------------------------
+
+
+def test_a_worker_that_is_killed_costs_its_blocks_only(cluster, movie, tmp_path):
+    local = _convert(movie, tmp_path / "local.nwb.zarr")
+    victim, reports = cluster.workers[0], []
+
+    def follow(progress):
+        reports.append(progress.frames)
+        if len(reports) == 2:  # it holds blocks that it does not finish
+            victim.send_signal(signal.SIGSTOP)
+            threading.Timer(0.5, victim.kill).start()
+
+    far = _convert(movie, tmp_path / "far.nwb.zarr", cluster=cluster.address, progress=follow)
+    assert victim.wait(10) == -signal.SIGKILL
+    assert len(reports) > 8
+    _assert_equal(far, local)
+
+
+def test_a_block_that_kills_workers_is_named(cluster, movie, tmp_path):
+    import faulty
+
+    given = {"client": os.getpid(), "fault": "die"}
+    target = tmp_path / "far.nwb.zarr"
+    # A worker holds the block that kills it, and the next one.
+    with pytest.raises(OutputError, match=rf"'{DATA}', frames (48|52) to 5\d: 2 workers died"):
+        _convert(movie, target, faulty.Faulty, given, cluster=cluster.address)
+    cluster.complete()
+    _assert_nothing_is_left(cluster, tmp_path, "movie.npy")
+
+
+def test_an_error_of_a_worker_is_that_of_a_local_write(cluster, movie, tmp_path):
+    import faulty
+
+    given = {"client": os.getpid(), "fault": "raise"}
+    target = tmp_path / "far.nwb.zarr"
+    with pytest.raises(SourceError, match=rf"'{DATA}', frames 48 to .*: reading .*broken"):
+        _convert(movie, target, faulty.Faulty, given, cluster=cluster.address)
+    _assert_nothing_is_left(cluster, tmp_path, "movie.npy")
+
+
+def test_values_that_a_worker_reads_otherwise_are_an_error(cluster, movie, tmp_path):
+    import faulty
+
+    given = {"client": os.getpid(), "fault": "change"}
+    with pytest.raises(SourceError, match=r"worker at 'tcp://.*' reads other values"):
+        _convert(movie, tmp_path / "a.zarr", faulty.Faulty, given, cluster=cluster.address)
+    _assert_nothing_is_left(cluster, tmp_path, "movie.npy")
+
+
+def test_an_interrupted_write_leaves_nothing_and_can_be_resumed(cluster, movie, tmp_path):
+    local = _convert(movie, tmp_path / "local.nwb.zarr")
+    target, frames = tmp_path / "far.nwb.zarr", []
+
+    def interrupt(progress):
+        if progress.frames > 40:
+            raise KeyboardInterrupt
+
+    given = {"cluster": cluster.address, "progress": interrupt}
+    with pytest.raises(KeyboardInterrupt):
+        _convert(movie, target, **given)
+    _assert_nothing_is_left(cluster, tmp_path, "movie.npy", local.name)
+    with pytest.raises(KeyboardInterrupt):
+        _convert(movie, target, resume=True, **given)
+    assert len(list(tmp_path.iterdir())) == 4  # the incomplete store and its journal
+    given["progress"] = lambda progress: frames.append(progress.frames)
+    far = _convert(movie, target, resume=True, **given)
+    assert frames[0] > 40
+    _assert_equal(far, local)
+    _assert_nothing_is_left(cluster, tmp_path, "movie.npy", local.name, far.name)
+
+
+def test_a_cluster_without_workers_is_an_error(cluster, movie, tmp_path, monkeypatch):
+    monkeypatch.setattr(clusters, "_PATIENCE_FOR_WORKERS", 0.2)
+    monkeypatch.setattr(clusters, "LONGEST_WITHOUT_WORKERS", 0.2)
+    monkeypatch.setattr(clusters, "_CHECKS_EVERY", 0.1)
+    target = tmp_path / "far.nwb.zarr"
+
+    first, last = cluster.workers
+    first.kill()
+    first.wait()
+    with pytest.raises(OutputError, match="has had no workers for"):
+        _convert(movie, target, cluster=cluster.address, progress=lambda _: last.kill())
+    with pytest.raises(OutputError, match="has no workers; start some"):
+        _convert(movie, target, cluster=cluster.address)
+    assert [each.name for each in tmp_path.iterdir()] == ["movie.npy"]
+
+
+def test_workers_of_another_version_are_named(cluster, movie, tmp_path, monkeypatch):
+    versions = sharing.comparable_versions
+    monkeypatch.setattr(
+        clusters, "comparable_versions", lambda storage: {**versions(storage), "nwb_ophys": "9"}
+    )
+    expected = r"worker at 'tcp://127.0.0.1:\d+' has nwb-ophys .* this program has nwb-ophys 9;"
+    with pytest.raises(OutputError, match=expected):
+        _convert(movie, tmp_path / "a.zarr", cluster=cluster.address)
+
+
+# --- what a cluster cannot do ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"backend": "hdf5"}, "backend 'hdf5' is written by one process.*use backend='zarr'"),
+        ({"append": True}, "cluster= fills a new file; leave out append=True"),
+        ({"cluster": 5}, "cluster is 5; it must be the address of a scheduler"),
+    ],
+)
+def test_other_choices_are_refused(movie, tmp_path, given, message):
+    with pytest.raises(ArgumentError, match=message):
+        _convert(movie, tmp_path / "a.nwb", **{"cluster": "tcp://127.0.0.1:1", **given})
+    assert [each.name for each in tmp_path.iterdir()] == ["movie.npy"]
+
+
+def test_a_scheduler_that_does_not_answer_is_named(movie, tmp_path, monkeypatch):
+    monkeypatch.setattr(clusters, "_PATIENCE_FOR_SCHEDULER", 0.3)
+    for address in ("tcp://127.0.0.1:1", "nonsense://a"):
+        with pytest.raises(OutputError, match=f"No scheduler of Dask answers at '{address}'"):
+            _convert(movie, tmp_path / "a.zarr", cluster=address)
+
+
+def test_an_interface_that_was_changed_is_refused(cluster, movie, tmp_path):
+    """Workers would write what the files hold, without the change."""
+    with nwb_ophys.NumpyImagingInterface(movie, sampling_frequency=30.0) as interface:
+        interface.extractor = interface.extractor.slice_samples(0, 100)
+        with pytest.raises(ArgumentError, match="another extractor than the one that it opened"):
+            interface.run_conversion(
+                tmp_path / "a.zarr", metadata=START, cluster=cluster.address, progress=False
+            )
