@@ -31,6 +31,8 @@ def write_plots(folder: Path, results: Results) -> dict[str, str]:
         "e": _length,
         "f": _start,
         "g": lambda _: None,  # a single number each
+        "h": lambda _: None,
+        "i": lambda _: None,
     }
     written = {}
     for letter in sorted({key[0] for key in results["comparisons"]}):
