@@ -66,8 +66,7 @@ def served(folder: Path, *, delays: bool = True) -> Iterator[tuple[str, Traffic]
         pass
 
     Handler.folder, Handler.traffic, Handler.delays = folder, traffic, delays
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -76,6 +75,13 @@ def served(folder: Path, *, delays: bool = True) -> Iterator[tuple[str, Traffic]
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Print nothing: clients leave without reading the answer."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -15,6 +15,7 @@ from benchmarks.session import new_nwbfile
 from benchmarks.sources import (
     FIELD_SHAPE,
     SAMPLING_FREQUENCY,
+    dim_field,
     load_noise,
     make_noise,
     movie_extractor,
@@ -23,10 +24,12 @@ from benchmarks.sources import (
 
 WRITERS = ("neuroconv", "nwb_ophys")
 #: Names of the files of each writer.
-NAMES = ("recording", "lists")
+NAMES = ("recording", "bright", "lists")
 
 #: Frames of the movie at full scale: 300 MB.
 NUM_FRAMES = 570
+#: Frames of the bright movie, and its photons per photon of the other.
+NUM_BRIGHT, BRIGHTNESS = 285, 50
 NUM_ROIS = 500
 NUM_SAMPLES = 20_000
 #: ROIs with pixel masks, and times, of the second file.
@@ -38,7 +41,7 @@ _TABLE = "processing/ophys/ImageSegmentation/PlaneSegmentation"
 
 @frozen(kw_only=True)
 class Place:
-    """Where a file is, and the datasets in it.
+    """Path of a file, and of the datasets in it.
 
     Attributes
     ----------
@@ -123,6 +126,17 @@ def _dense_rois(movie: NDArray[Any], scale: float) -> Any:
     )
 
 
+def _bright(folder: Path, scale: float) -> tuple[Any, Any, str]:
+    """Return a movie with so many photons that its low bytes are noise, of 7.8 bits."""
+    random = np.random.default_rng(4)
+    field = BRIGHTNESS * dim_field()
+    shape = (num_frames(scale, NUM_BRIGHT), *FIELD_SHAPE)
+    movie = np.stack([random.poisson(field).astype(np.int16) for _ in range(shape[0])])
+    extractor = movie_extractor(movie)
+    extractor.set_times(_irregular(len(movie)))
+    return extractor, None, ""
+
+
 def _lists(folder: Path, scale: float) -> tuple[Any, Any, str]:
     """Return a movie of few pixels and many times, and ROIs with lists of pixels."""
     from benchmarks.masks import RoiMaskList
@@ -134,7 +148,11 @@ def _lists(folder: Path, scale: float) -> tuple[Any, Any, str]:
     return extractor, RoiMaskList(max(10, round(NUM_LISTED * scale))), "pixel"
 
 
-_CONTENTS: dict[str, Callable[..., Any]] = {"recording": _recording, "lists": _lists}
+_CONTENTS: dict[str, Callable[..., Any]] = {
+    "recording": _recording,
+    "bright": _bright,
+    "lists": _lists,
+}
 
 
 # --- writers ----------------------------------------------------------------------------------
@@ -146,7 +164,8 @@ def _write_with_neuroconv(path: Path, movie: Any, rois: Any, mask_type: str) -> 
 
     nwbfile = new_nwbfile()
     add_imaging_to_nwbfile(movie, nwbfile)
-    add_segmentation_to_nwbfile(rois, nwbfile)  # writes masks in the form of their source
+    if rois is not None:
+        add_segmentation_to_nwbfile(rois, nwbfile)  # writes masks in the form of their source
     configure_and_write_nwbfile(nwbfile, str(path), backend="hdf5")
 
 
@@ -156,7 +175,8 @@ def _write_with_nwb_ophys(path: Path, movie: Any, rois: Any, mask_type: str) -> 
 
     nwbfile = new_nwbfile()
     tools.add_imaging(movie, nwbfile)
-    tools.add_segmentation(rois, nwbfile, mask_type=mask_type)
+    if rois is not None:
+        tools.add_segmentation(rois, nwbfile, mask_type=mask_type)
     nwb_ophys.write_nwbfile(nwbfile, path)
 
 
@@ -167,6 +187,7 @@ def _check_equal(folder: Path) -> None:
     """Raise a ValueError if a dataset that is read differs between the writers."""
     read = {
         "recording": ("movie", "times", "masks", "traces"),
+        "bright": ("movie", "times"),
         "lists": ("movie", "times", "pixels"),
     }
     for name, parts in read.items():

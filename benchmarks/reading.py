@@ -28,8 +28,9 @@ _FRAMES = 19
 
 _WITH_H5PY = (
     "neuroconv and nwb_ophys have written the same contents with their defaults: a movie of 570 "
-    "frames, 500 ROIs with image masks and a trace of 20,000 samples; and in another file pixel "
-    "masks of 2,000 ROIs, and a movie of 1,000,000 times. Opening the file with h5py and reading "
+    "frames, 500 ROIs with image masks and a trace of 20,000 samples; in another file a movie with "
+    "50 times as many photons, whose low bytes are noise of 7.8 bits; and in a third pixel masks "
+    "of 2,000 ROIs, and a movie of 1,000,000 times. Opening the file with h5py and reading "
     "are timed; places are random, the same for both. The file is in the system's memory. The "
     "processor time is that of all threads."
 )
@@ -149,6 +150,7 @@ class Access:
 ACCESSES = {
     "open": Access(title="Reading with pynwb, and the first frame", read=_pynwb, times=5),
     "movie": Access(title="Whole movie", read=_movie, is_remote=False),
+    "bright": Access(title="Whole bright movie", read=_movie, name="bright", is_remote=False),
     "frame": Access(title="One frame", read=_frame, times=20),
     "pixel": Access(title="One pixel over time", read=_pixel),
     "region": Access(title="64 × 64 pixels over time", read=_region, is_remote=False),
