@@ -6,13 +6,16 @@ import itertools
 import math
 from collections.abc import Iterator
 
-DEFAULT_CHUNK_MB = 4.0
+_CHUNK_MB = 4.0
+# HDF5 before 2.0 caches chunks of up to 1 MiB. A larger chunk is decoded again for each value that
+# is read alone, and for the pixels of each ROI.
+_LIST_CHUNK_MB = 1.0
 
 Shape = tuple[int, ...]
 Selection = tuple[slice, ...]
 
 
-def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float = DEFAULT_CHUNK_MB) -> Shape:
+def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float | None = None) -> Shape:
     """Return chunks of at most ``chunk_mb`` for data that propose none.
 
     Parameters
@@ -20,17 +23,22 @@ def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float = DEFAULT_C
     shape : tuple of int
     itemsize : int
         Bytes per value.
-    chunk_mb : float
-        Size in units of 1e6 bytes.
+    chunk_mb : float, optional
+        Size in units of 1e6 bytes; 1 for data of one axis and 4 for others by default.
 
     Returns
     -------
     tuple of int
-        A table of two axes is cut by the same factor along both, so that a row and a column take
-        equally long to read. With other numbers of axes, entries of the first axis stay whole
-        where they fit.
+        Data of one axis are cut into parts of equal length. A table of two axes is cut by the same
+        factor along both, so that a row and a column take equally long to read. With more axes,
+        entries of the first axis stay whole where they fit.
     """
+    if chunk_mb is None:
+        chunk_mb = _LIST_CHUNK_MB if len(shape) == 1 else _CHUNK_MB
     values = max(int(chunk_mb * 1e6 // itemsize), 1)
+    if len(shape) == 1:
+        num_chunks = max(math.ceil(shape[0] / values), 1)
+        return (math.ceil(shape[0] / num_chunks),)
     if len(shape) == 2:
         factor = min(math.sqrt(values / max(math.prod(shape), 1)), 1.0)
         rows = min(max(int(shape[0] * factor), 1), shape[0])
