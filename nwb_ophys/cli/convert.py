@@ -92,7 +92,7 @@ def convert(
     if not plan:
         shared.reserve(output, overwrite=overwrite, append=append)
     from nwb_ophys.opening import edited_metadata, joined_files, open_recording
-    from nwb_ophys.storage import backend_of_name, plan_nwbfile
+    from nwb_ophys.storage import backend_of_name, estimate_nwbfile, plan_nwbfile
 
     default, stored = backend_of_name(output), _stored_backend(output) if append else None
     storage = shared.configuration(
@@ -107,6 +107,7 @@ def convert(
     if plan:
         nwbfile = recording.converter.create_nwbfile(metadata, chosen)
         say_lines(plan_nwbfile(nwbfile, storage).to_yaml())
+        say_lines(f"# {estimate_nwbfile(nwbfile, storage, workers)}")
         return
     shared.say("\n".join(joined_files(recording)))
     written = recording.converter.run_conversion(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Iterator
 
 _CHUNK_MB = 4.0
@@ -105,6 +106,31 @@ def grid(bounds: Selection, step: Shape) -> Iterator[Selection]:
             slice(start, min(start + size, bound.stop))
             for start, size, bound in zip(corner, step, bounds, strict=True)
         )
+
+
+def grid_shape(shape: Shape, step: Shape) -> Shape:
+    """Return the number of cells of a grid along each axis."""
+    return tuple(-(-size // cell) for size, cell in zip(shape, step, strict=True))
+
+
+def spread_corners(shape: Shape, step: Shape, most: int) -> Iterator[Shape]:
+    """Yield the corners of up to ``most`` different cells of a grid, in random order.
+
+    The cells in C order are divided into parts of equal length, and each part gives one of its
+    cells: at random, since steps of one length might meet one place of all frames. The cells and
+    their order are the same in each call.
+    """
+    counts = grid_shape(shape, step)
+    total = math.prod(counts)
+    number = min(total, most)
+    places = random.Random(0)  # noqa: S311
+    for part in places.sample(range(number), number):
+        index = places.randrange(part * total // number, (part + 1) * total // number)
+        corner = []
+        for count, cell in zip(reversed(counts), reversed(step), strict=True):
+            index, position = divmod(index, count)
+            corner.append(position * cell)
+        yield tuple(reversed(corner))
 
 
 def cell_at(corner: Shape, size: Shape, shape: Shape) -> Selection:

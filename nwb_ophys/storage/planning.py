@@ -123,13 +123,26 @@ def plan_nwbfile(nwbfile: NWBFile, general: _Configuration) -> _Configuration:
     general : BackendConfiguration
         Settings of the file, and of single datasets.
     """
+    planned = planned_nwbfile(nwbfile, general)
+    return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
+
+
+def planned_nwbfile(nwbfile: NWBFile, general: FileConfiguration) -> list[PlannedDataset]:
+    """Plan the datasets of an ``NWBFile``, with their sources.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+        Unchanged afterwards.
+    general : BackendConfiguration
+        Settings of the file, and of single datasets.
+    """
     backend = get_backend(general.backend)
     with restored_after_write(nwbfile), detached_records(nwbfile) as records:
         source = nwbfile.container_source or "plan"
         root = make_manager().build(nwbfile, source=source, root=True)
         reattach(root, records)
-    planned = plan_datasets(dataset_builders(root), general, backend)
-    return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
+    return plan_datasets(dataset_builders(root), general, backend)
 
 
 def plan_datasets(
