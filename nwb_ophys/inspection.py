@@ -25,6 +25,10 @@ _ERRORS = ("PYNWB_VALIDATION", "ERROR")
 # The Inspector's ranking, most severe first.
 _RANKS = (*_ERRORS, "CRITICAL", "BEST_PRACTICE_VIOLATION", "BEST_PRACTICE_SUGGESTION")
 
+# Zarr format that the NWB Inspector 0.7 does not know, and what its checks say of it.
+_UNKNOWN_FORMAT = 3
+_FAILURE = f"Zarr format {_UNKNOWN_FORMAT}"
+
 
 @attrs.frozen(kw_only=True)
 class Finding:
@@ -62,7 +66,8 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
     Returns
     -------
     list of Finding
-        Most severe first.
+        Most severe first. One of them says so if some checks of the NWB Inspector cannot read a
+        store of Zarr format 3.
 
     Raises
     ------
@@ -88,6 +93,9 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
         if any(finding.importance == "ERROR" for finding in findings):
             return findings
         messages = list(nwbinspector.inspect_nwbfile(nwbfile_path=str(path), skip_validate=True))
+    messages, unread = _without_failures(path, messages)
+    if unread:
+        findings.append(_unread_finding(unread, nwbinspector.__version__))
     findings += [
         Finding(
             importance=message.importance.name,
@@ -97,6 +105,28 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
         for message in messages
     ]
     return sorted(findings, key=lambda finding: _RANKS.index(finding.importance))
+
+
+def _without_failures(path: Path, messages: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the messages of the Inspector, and apart those of its failures to read a format.
+
+    Every other failure is one of the file.
+    """
+    storage = backend_of_path(path)
+    if storage is None or storage.zarr_format != _UNKNOWN_FORMAT:
+        return messages, []
+    failures = [each for each in messages if _FAILURE in str(each.message)]
+    return [each for each in messages if each not in failures], failures
+
+
+def _unread_finding(failures: list[Any], version: str) -> Finding:
+    return Finding(
+        importance="BEST_PRACTICE_SUGGESTION",
+        location="/",
+        message=f"The NWB Inspector {version} does not know Zarr format {_UNKNOWN_FORMAT}: "
+        f"{len(failures)} of its checks failed ({_last_line(failures[0])}). Repack the file to "
+        "HDF5 to have it checked in full.",
+    )
 
 
 def _validate(path: Path) -> list[Finding]:

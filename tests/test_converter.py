@@ -310,7 +310,7 @@ def test_subclass_with_streams(first, tmp_path, backend):
         np.testing.assert_array_equal(_movies_of(io.read())["TwoPhotonSeries"], first.movie)
     with pytest.raises(SourceArgumentError, match="streams: movie, rois"):
         Rig(film={"file_path": tiff})
-    with pytest.raises(SourceArgumentError, match="needs the argument 'sampling_frequency'"):
+    with pytest.raises(SourceArgumentError, match="needs sampling_frequency"):
         Rig(movie={"file_path": tiff})
     # Not all of its streams need be there.
     assert list(Rig(rois={"folder_path": folder}).interfaces) == ["rois"]

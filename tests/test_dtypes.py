@@ -83,7 +83,7 @@ def _datasets(path: Path) -> dict[str, Any]:
         import zarr
 
         found: dict[str, Any] = {}
-        zarr.open(str(path), "r").visititems(
+        zarr.open(str(path), mode="r").visititems(
             lambda name, item: found.update({name: item[...]}) if hasattr(item, "dtype") else None
         )
         return found

@@ -36,7 +36,7 @@ def test_a_fault_is_found_after_files_without_fault(path: Path, backend: str) ->
     import zarr
 
     assert not any(_faults(path, backend))
-    with h5py.File(path, "r+") if backend == "hdf5" else zarr.open(str(path), "r+") as root:
+    with h5py.File(path, "r+") if backend == "hdf5" else zarr.open(str(path), mode="r+") as root:
         del root["session_description"]
     for faults in _faults(path, backend):
         assert [each for each in faults if "session_description" in each]

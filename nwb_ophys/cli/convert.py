@@ -37,6 +37,7 @@ from nwb_ophys.storage.in_place import check_in_place
     help="Backend of the file.  [default: that of --configuration, or of the suffix of the output "
     f"such as .zarr, or else {DEFAULT_BACKEND}]",
 )
+@shared.zarr_format
 @shared.storage
 @click.option(
     "--hash-sources",
@@ -61,6 +62,7 @@ def convert(
     append: bool,
     all_in_one: bool,
     backend: str | None,
+    zarr_format: int | None,
     compression: str | None,
     chunk_mb: float | None,
     buffer_gb: float | None,
@@ -94,9 +96,10 @@ def convert(
     from nwb_ophys.opening import edited_metadata, joined_files, open_recording
     from nwb_ophys.storage import backend_of_name, estimate_nwbfile, plan_nwbfile
 
-    default, stored = backend_of_name(output), _stored_backend(output) if append else None
+    default = backend_of_name(output)
+    named = backend or (_stored_backend(output) if append else None)
     storage = shared.configuration(
-        configuration_file, backend or stored, compression, chunk_mb, buffer_gb, default=default
+        *(configuration_file, named, compression, chunk_mb, buffer_gb, default, zarr_format)
     )
     given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
@@ -116,6 +119,7 @@ def convert(
         overwrite=overwrite,
         append=append,
         backend=backend,
+        zarr_format=zarr_format,
         progress=not no_progress,
         configuration=storage,
         workers=workers,

@@ -121,6 +121,14 @@ class OutputPath(click.Path):
 
 backend_names = click.Choice(list(BACKENDS))
 
+zarr_format = click.option(
+    "--zarr-format",
+    type=click.Choice(["2", "3"]),
+    callback=lambda ctx, param, value: None if value is None else int(value),
+    help="Format of a Zarr store; an error if the installed packages do not write it.  [default: 3 "
+    "with hdmf-zarr 0.14 or later, else 2]",
+)
+
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 
 _STORAGE = (
@@ -177,17 +185,19 @@ def configuration(
     compression: str | None,
     chunk_mb: float | None,
     buffer_gb: float | None,
-    *,
     default: str | None = None,
+    zarr_format: int | None = None,
 ) -> Any:
     """Return the configuration of a file; options override the values of the YAML file.
 
     Raises
     ------
     ArgumentError
-        When the YAML file states another backend than the option.
+        When the YAML file states another backend than the option, or the backend has no format.
+    MissingPackageError
+        When the installed packages do not write the format.
     """
-    from nwb_ophys.storage import BackendConfiguration
+    from nwb_ophys.storage import BackendConfiguration, get_backend
 
     preferred = backend or default or DEFAULT_BACKEND
     if path is None:
@@ -199,6 +209,8 @@ def configuration(
             f"'{path}' is for backend '{base.backend}', but '{backend}' was requested; make a "
             "configuration for that backend with --plan."
         )
+    if zarr_format is not None:
+        get_backend(base.backend, zarr_format)
     given = {"compression": compression, "chunk_mb": chunk_mb, "buffer_gb": buffer_gb}
     for name, value in given.items():
         if value is not None:  # Setting it overrides the entries of single datasets too.

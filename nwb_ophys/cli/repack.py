@@ -24,6 +24,7 @@ from nwb_ophys.cli.terminal import say_lines
     type=shared.backend_names,
     help="Backend of the new file.  [default: that of the suffix of the output, or else of PATH]",
 )
+@shared.zarr_format
 @shared.allow_outside
 @shared.storage
 @shared.overwrite
@@ -35,6 +36,7 @@ def repack(
     path: Path,
     output: Path,
     backend: str | None,
+    zarr_format: int | None,
     allow_outside: tuple[Path, ...],
     compression: str | None,
     chunk_mb: float | None,
@@ -72,6 +74,7 @@ def repack(
         chunk_mb,
         buffer_gb,
         default=backend_for_repack(path, output),
+        zarr_format=zarr_format,
     )
     if plan:
         say_lines(plan_repack(path, storage).to_yaml())
@@ -80,6 +83,7 @@ def repack(
         written = rewrite(
             path,
             output,
+            zarr_format=zarr_format,
             configuration=storage,
             workers=workers,
             overwrite=overwrite,

@@ -140,10 +140,10 @@ class Detectable:
         return None
 
     is_generic: ClassVar[bool] = False
-    """Whether any program may write such files, so that they may be results of an analysis.
+    """Whether any program may write such files: in a folder, the movie of a program goes first."""
 
-    In a folder they are left out beside a movie of an acquisition program.
-    """
+    movies_need: ClassVar[tuple[str, ...]] = ()
+    """Arguments that movies of this format need, and images do not."""
 
     joins_subfolders: ClassVar[bool] = False
     """Whether a folder of this format holds the recordings of its subfolders, too."""

@@ -117,6 +117,7 @@ class Convertible(ABC):
         resume: bool = False,
         space_check: bool = True,
         in_place: bool = False,
+        zarr_format: int | None = None,
         conversion_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Path | NWBFile:
@@ -161,6 +162,9 @@ class Convertible(ABC):
             next write of the file does, or ``nwb-ophys clean``, from a hidden journal beside it;
             until then the file is damaged, and without its journal it stays so. Whoever reads or
             copies the file meanwhile gets a mixture.
+        zarr_format : {2, 3}, optional
+            Format of a Zarr store to insist on. By default the installed hdmf-zarr decides:
+            version 0.13 writes format 2, and 0.14 format 3.
         conversion_options : Mapping, optional
             Options of a converter: for each stream its own. An interface takes them by name.
         **options
@@ -173,6 +177,7 @@ class Convertible(ABC):
         """
         how = WriteOptions(
             backend=backend,
+            zarr_format=zarr_format,
             overwrite=overwrite,
             append=append,
             configuration=configuration,
@@ -184,8 +189,7 @@ class Convertible(ABC):
             in_place=in_place,
         )
         check_in_place(in_place=in_place, append=append, resume=resume)
-        given = {**(conversion_options or {}), **options}
-        joins_file = append or nwbfile is not None
+        given, joins_file = {**(conversion_options or {}), **options}, append or nwbfile is not None
         if nwbfile_path is None:
             prepared = self.prepare(metadata, given, joins_file=joins_file)
             if nwbfile is None:

@@ -53,6 +53,9 @@ class ImagesInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, StillsWrite
         """Return the JSON schema of the metadata."""
         return with_neuroconv_keys(images_schema())
 
+    def shift_to_session_start(self, delay: float) -> None:
+        """Do nothing: images have no times."""
+
     def add_to_nwbfile(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any] | None = None, **options: Any
     ) -> NWBFile:

@@ -20,8 +20,9 @@ _OF_MOVIES = ("sampling_frequency", "allow_truncated")
 def as_recorded(interface: Any, row: FormatRow, given: Mapping[str, Any]) -> Any:
     """Return an interface of images for a recording with one sample, else the same interface.
 
-    Only the headers of acquisition programs say that there was one sample. A movie with one sample
-    stays a movie if the user gives an option of movies.
+    Only the headers of acquisition programs say that there was one sample; one sample in files of
+    other formats is an image if nobody states a rate. A movie with one sample stays a movie if the
+    user gives an option of movies.
 
     Parameters
     ----------
@@ -31,14 +32,15 @@ def as_recorded(interface: Any, row: FormatRow, given: Mapping[str, Any]) -> Any
     given : Mapping
         Options that the user gave.
     """
-    is_movie = isinstance(interface, ImagingInterface) and is_recorded(row)
-    if not is_movie or interface.states_movies:
+    if not isinstance(interface, ImagingInterface) or interface.states_movies:
+        return interface
+    has_rate = getattr(interface.extractor, "stated_rate", True) is not None
+    if has_rate and not is_recorded(row):
         return interface
     of_movies = {*_OF_MOVIES, *(each.name for each in attrs.fields(interface.Options))} - {"stub"}
     if not of_movies.isdisjoint(given) or interface.extractor.get_num_samples() != 1:
         return interface
     is_stack = len(interface.extractor.get_sample_shape()) > 2
-    has_rate = getattr(interface.extractor, "stated_rate", True) is not None
     option = (
         f"photon_series_type={interface.photon_series_type}"
         if has_rate

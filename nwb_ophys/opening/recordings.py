@@ -391,7 +391,9 @@ def _found(
     return without_incomplete(
         recordings,
         by_user,
-        lambda each: _missing(each.row, {**_stated_beside(each, recordings), **given}),
+        lambda each: _missing(
+            each.row, {**_stated_beside(each, recordings), **given}, each.row.load().movies_need
+        ),
     ), given
 
 
@@ -403,11 +405,12 @@ def _stated_beside(found: FoundRecordings, all_found: Sequence[FoundRecordings])
     return dict(found.row.load().stated_beside(found.path, others))
 
 
-def _missing(row: FormatRow, given: Mapping[str, Any]) -> str | None:
-    """Return the first required argument of a format that is not given."""
+def _missing(row: FormatRow, given: Mapping[str, Any], further: Sequence[str] = ()) -> str | None:
+    """Return the first required or further argument of a format that is not given."""
     cls = row.load()
     known = {*given, _path_of(cls)}
-    return next((each for each in cls.get_source_schema()["required"] if each not in known), None)
+    needed = [*cls.get_source_schema()["required"], *further]
+    return next((each for each in needed if each not in known), None)
 
 
 def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hdmf.build import DatasetBuilder
 
-from nwb_ophys.storage.backends.registry import BACKENDS
+from nwb_ophys.storage.backends.registry import all_backends
 from nwb_ophys.storage.sources import unwrapped
 
 
@@ -27,7 +27,7 @@ def check_complete(data: Any, *, is_sparse: bool = False) -> None:
         If a part is absent; names the dataset and the part.
     """
     inner = unwrapped(data)
-    backend = next((backend for backend in BACKENDS.values() if backend.holds(inner)), None)
+    backend = next((backend for backend in all_backends() if backend.holds(inner)), None)
     if backend is not None:
         backend.check_complete(inner, is_sparse=is_sparse)
 

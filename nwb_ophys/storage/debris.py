@@ -24,7 +24,7 @@ from nwb_ophys.errors import (
     shown_size,
 )
 from nwb_ophys.storage.atomic import remove, rename_new
-from nwb_ophys.storage.backends.registry import BACKENDS, backend_of_path
+from nwb_ophys.storage.backends.registry import all_backends, backend_of_path
 from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
 from nwb_ophys.storage.in_place import head_of, misfit, restore_target
 from nwb_ophys.storage.locking import Lock, current_holder, stated_target
@@ -247,7 +247,7 @@ def _judged(name: HiddenName, target: Path | None) -> Debris:
     if name.kind in ("lock", "resume", "undo"):
         ours = name.path.is_file() and not name.path.is_symlink()
     else:
-        ours = any(backend.may_be_incomplete(name.path) for backend in BACKENDS.values())
+        ours = any(backend.may_be_incomplete(name.path) for backend in all_backends())
     if not ours:
         return attrs.evolve(judged, reason="its contents are not those of an incomplete file")
     return attrs.evolve(judged, is_removed=True)

@@ -18,6 +18,8 @@ from nwb_ophys.errors import DiskError, NwbOphysError, OutputError, shown_size
 
 # Reading never fails with these.
 _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+# Functions of Zarr 2 and 3 that write a file.
+_WRITING = {"_tofile", "_put"}
 # HDF5 states the number of the system's error, and so does the error of a folder that is copied.
 _NUMBER = re.compile(r"(?:\berrno = |\[Errno )(\d+)")
 _INNARDS = re.compile(r"\s*\((?:file |unable to ).*\)\s*$", re.DOTALL)
@@ -214,8 +216,8 @@ def _is_of(error: BaseException, number: int, written: set[Path]) -> bool:
 
 
 def _in_writing(error: BaseException) -> bool:
-    """Return whether an error comes from the function with which Zarr writes a file."""
-    return any(frame.f_code.co_name == "_tofile" for frame, _ in walk_tb(error.__traceback__))
+    """Return whether an error comes from a function with which Zarr 2 or 3 writes a file."""
+    return any(frame.f_code.co_name in _WRITING for frame, _ in walk_tb(error.__traceback__))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

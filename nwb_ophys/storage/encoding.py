@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,30 +22,31 @@ _PACKABLE = (1, 2, 4)
 # Sizes of values that shifts make from their bytes.
 _SHIFTABLE = (2, 4, 8)
 _FAST_ITEM = 2
-_WORTH_IMPORTING = 1 << 30
+# OpenCV saves the time of its import over some 300 MB.
+_WORTH_IMPORTING = 600_000_000
 # Most chunks that are not all zeros have another value in these first bytes.
 _FIRST_BYTES = 4096
 
 Bytes = NDArray[np.uint8]
-
-
-class _Transposed:
-    """Number of bytes that this process transposed; threads may lose some."""
-
-    num_bytes = 0
-
-
-_transposed = _Transposed()
+Transpose = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 class Scratch(threading.local):
-    """Memory of a thread that is reused for each chunk.
+    """Memory of a thread that is reused for each chunk, and the function that transposes frames.
 
     The system clears new memory of some megabytes first, and all threads wait for that.
+
+    Parameters
+    ----------
+    num_bytes : int
+        Bytes of all chunks together; for many, OpenCV is imported where it is installed, which
+        transposes values of one and two bytes two to four times as fast as NumPy.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, num_bytes: int = 0) -> None:
         self._memory: Bytes = np.empty(0, np.uint8)
+        is_worth_it = num_bytes >= _WORTH_IMPORTING or "cv2" in sys.modules
+        self.transpose = _opencv_transpose() if is_worth_it else None
 
     def take(self, size: int) -> Bytes:
         """Return memory, whose contents last until the next call in this thread."""
@@ -75,7 +77,7 @@ def chunk_bytes(
         Put the first bytes of all values first, then their second bytes, and so on, like the
         shuffle filters of HDF5 and numcodecs.
     scratch : Scratch, optional
-        Memory for the bytes; by default new memory.
+        Memory for the bytes, and the function that transposes; by default new memory, and NumPy.
     padding : scalar, optional
         Value beyond the edges of the dataset, by default zero; a reader sees it if the dataset
         grows.
@@ -95,15 +97,16 @@ def chunk_bytes(
     count, itemsize = values.size, dtype.itemsize
     size = count * itemsize
     stored = np.empty(size, np.uint8) if scratch is None else scratch.take(size)
+    transpose = None if scratch is None else scratch.transpose
     if not shuffle or itemsize == 1:
-        _copy_in_order(values, stored.view(dtype).reshape(1, count))
+        _copy_in_order(values, stored.view(dtype).reshape(1, count), transpose)
         return stored
     planes = stored.reshape(itemsize, count)
-    _copy_in_order(values, planes)
+    _copy_in_order(values, planes, transpose)
     return planes
 
 
-def _copy_in_order(values: NDArray[Any], planes: NDArray[Any]) -> None:
+def _copy_in_order(values: NDArray[Any], planes: NDArray[Any], transpose: Transpose | None) -> None:
     """Copy values in C order, as values into one plane or as bytes into one plane per byte."""
     num_planes = len(planes)
     if values.ndim > 2 and values.shape[-1] == 1:  # volumes are cut into planes of depth 1
@@ -112,7 +115,7 @@ def _copy_in_order(values: NDArray[Any], planes: NDArray[Any]) -> None:
         *leading, columns, rows = values.shape
         target = planes.reshape(num_planes, -1, columns, rows)
         for position, index in enumerate(np.ndindex(*leading)):
-            _copy_transposed(values[index], target[:, position])
+            _copy_transposed(values[index], target[:, position], transpose)
         return
     for start, piece in _pieces(values):
         ordered = np.ascontiguousarray(piece).reshape(-1)
@@ -149,11 +152,12 @@ def _is_transposed(values: NDArray[Any]) -> bool:
     )
 
 
-def _copy_transposed(frame: NDArray[Any], planes: NDArray[Any]) -> None:
+def _copy_transposed(
+    frame: NDArray[Any], planes: NDArray[Any], transpose: Transpose | None
+) -> None:
     """Copy a frame of (columns, rows), contiguous along its columns, to (…, columns, rows)."""
     itemsize, (columns, rows) = frame.dtype.itemsize, frame.shape
-    transpose = _fast_transpose(frame.nbytes) if itemsize <= _FAST_ITEM else None
-    if transpose is None:
+    if transpose is None or itemsize > _FAST_ITEM:
         _copy_by_words(frame, planes)
         return
     slab = max(_PIECE_BYTES // (rows * itemsize), 1)
@@ -194,20 +198,8 @@ def _copy_by_words(frame: NDArray[Any], planes: NDArray[Any]) -> None:
         _split(np.ascontiguousarray(frame[words_end:]), planes[:, words_end:])
 
 
-def _fast_transpose(num_bytes: int) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
-    """Return the function of OpenCV, where it is installed and so much is transposed that it pays.
-
-    It is two to four times as fast as NumPy for values of one and two bytes. The import takes as
-    long as it saves for some 600 MB.
-    """
-    _transposed.num_bytes += num_bytes
-    if _transposed.num_bytes < _WORTH_IMPORTING:
-        return None
-    return _opencv_transpose()
-
-
 @functools.cache
-def _opencv_transpose() -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+def _opencv_transpose() -> Transpose | None:
     try:
         return importlib.import_module("cv2").transpose  # type: ignore[no-any-return]
     except ImportError:

@@ -25,6 +25,7 @@ from nwb_ophys.storage.backends.registry import (
     NWB_SUFFIXES,
     backend_of_name,
     backend_of_path,
+    check_appendable,
     get_backend,
 )
 from nwb_ophys.storage.debris import clear_target, sweep
@@ -283,7 +284,9 @@ def _written(path: str | Path, place: Path, how: WriteOptions) -> Iterator[Targe
     """Offer the place for one file whose target is reserved."""
     stored = backend_of_path(place) if how.append else None
     how = _with_backend(how, place, stored)
-    storage = get_backend(str(how.backend))  # which says so when its package is missing
+    storage = stored or get_backend(str(how.backend), how.zarr_format)
+    if stored is not None:
+        check_appendable(stored, path, how.zarr_format)
     appended = [] if stored is None else [place]
     resumption = Resumption(
         place, storage, is_wanted=how.resume, sources=how.source_facts, appended=appended

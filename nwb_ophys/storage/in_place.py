@@ -307,10 +307,12 @@ def _remove_partials(place: Path) -> None:
     """Remove the files that were to be renamed to this one."""
     if not place.parent.is_dir():
         return
+    # Some writers put the addition in the place of the suffix.
+    starts = {place.name, place.stem}
     with os.scandir(place.parent) as entries:
         for entry in entries:
-            addition = entry.name.removeprefix(place.name)
-            if addition != entry.name and _UNFINISHED.fullmatch(addition):
+            additions = {entry.name.removeprefix(each) for each in starts} - {entry.name}
+            if any(map(_UNFINISHED.fullmatch, additions)):
                 Path(entry.path).unlink()
 
 

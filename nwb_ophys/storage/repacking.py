@@ -19,9 +19,9 @@ from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.outside import reading_from, require_ordinary
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
-    BACKENDS,
     DEFAULT_BACKEND,
     NO_BACKEND,
+    all_backends,
     backend_of_name,
     backend_of_path,
     get_backend,
@@ -47,6 +47,7 @@ def repack(
     target: str | Path,
     *,
     backend: str | None = None,
+    zarr_format: int | None = None,
     configuration: BackendConfiguration | None = None,
     workers: int | None = None,
     overwrite: bool = False,
@@ -73,6 +74,9 @@ def repack(
     backend : str, optional
         Name of the backend of the new file; by default that of the configuration, or else of
         :func:`backend_for_repack`.
+    zarr_format : {2, 3}, optional
+        Format of a Zarr store to insist on; by default that which the installed packages write.
+        They read both formats if they write format 3.
     configuration : BackendConfiguration, optional
         Settings of the datasets. Chunks that are not stated stay as they are.
     workers, overwrite, progress, verify, resume, space_check
@@ -94,7 +98,7 @@ def repack(
     """
     origin = _origin(source)
     stated = None if configuration is None else configuration.backend
-    storage = get_backend(backend or stated or backend_for_repack(source, target))
+    storage = get_backend(backend or stated or backend_for_repack(source, target), zarr_format)
     options = WriteOptions(
         configuration=configuration,
         workers=workers,
@@ -252,7 +256,7 @@ def stored_source_of(value: Any) -> Source | None:
         The data of a builder that was read.
     """
     data = unwrapped(value)
-    backend = next((backend for backend in BACKENDS.values() if backend.holds(data)), None)
+    backend = next((backend for backend in all_backends() if backend.holds(data)), None)
     if backend is None or not is_fillable(data.shape, data.dtype):
         return None
     if num_bytes(data.shape, np.dtype(data.dtype)) < SMALL_BYTES:

@@ -125,6 +125,9 @@ class _BlockSink:
         """Return None: nothing is stored."""
         return None
 
+    def finish(self) -> None:
+        """Do nothing: nothing is stored."""
+
 
 @attrs.frozen(kw_only=True)
 class BlockPass:

@@ -18,7 +18,9 @@ from nwb_ophys.storage.backends.base import Backend, SinkTools
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.encoding import Scratch
 from nwb_ophys.storage.engine import FillTask, fill
+from nwb_ophys.storage.error_context import while_writing
 from nwb_ophys.storage.flushing import Flusher
+from nwb_ophys.storage.grid import whole
 from nwb_ophys.storage.hashes import BlockDigests, BlockGrid, DatasetHash
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.iterators import fresh_iterator
@@ -59,6 +61,8 @@ class WriteOptions:
     backend : str, optional
         Backend of a new file. When None, the backend of the configuration, the backend that the
         name of the file tells, or else HDF5. A file that is appended to keeps its own.
+    zarr_format : {2, 3}, optional
+        The format of stores to insist on. When None, the installed packages decide.
     overwrite, append : bool
         Whether an existing file may be replaced, or added to. Without either it is an error.
     configuration : BackendConfiguration, optional
@@ -93,6 +97,7 @@ class WriteOptions:
     """
 
     backend: str | None = None
+    zarr_format: int | None = None
     overwrite: bool = False
     append: bool = False
     configuration: BackendConfiguration | None = attrs.field(
@@ -241,10 +246,16 @@ def fill_planned(
         options.reporting() as report,
         Flusher(growing, is_needed=options.num_workers > 0) as flusher,
     ):
-        tools = SinkTools(scratch=Scratch(), flusher=flusher)
+        scratch = Scratch(
+            sum(each.configuration.num_bytes for each in planned if not each.source.is_sparse)
+        )
+        tools = SinkTools(scratch=scratch, flusher=flusher)
         tasks = [_task(each, storage, root, tools, options) for each in planned]
         with resumption.committing(root, tasks, ProgressCounter(planned, report)) as counter:
             fill(tasks, workers=options.num_workers, budget=budget.num_bytes, counter=counter)
+            for task in tasks:
+                with while_writing(task.planned, whole(task.planned.source.shape)):
+                    task.sink.finish()
     digests = {task.planned.location: digests_of(task) for task in tasks}
     if options.verify:
         stored = {location: storage.stored_source(root[location]) for location in digests}
@@ -288,7 +299,7 @@ def _declare(
             each = by_location[location]
             declared = storage.declare(each.configuration, given)
             if each.source.is_stored:  # hdmf would apply the dtype of the schema
-                settings_of(declared)["dtype"] = each.source.dtype
+                settings_of(declared)["dtype"] = storage.stored_dtype(each.source.dtype)
             put(builder, declared)
         elif isinstance(given, (DataIO, AbstractDataChunkIterator)) and not is_written(builder):
             data = fresh_iterator(unwrapped(given), location)

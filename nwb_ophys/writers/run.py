@@ -16,6 +16,7 @@ def write_nwbfile(
     path: str | Path,
     *,
     backend: str = DEFAULT_BACKEND,
+    zarr_format: int | None = None,
     configuration: BackendConfiguration | None = None,
     workers: int | None = None,
     overwrite: bool = False,
@@ -33,6 +34,9 @@ def write_nwbfile(
         empty list of pixels per ROI, because pynwb could not read the table otherwise.
     path : path-like
     backend : {"hdf5", "zarr"}
+    zarr_format : {2, 3}, optional
+        Format of a Zarr store to insist on. By default the installed hdmf-zarr decides: version
+        0.13 writes format 2, and 0.14 format 3, with the chunks of large datasets in shards.
     configuration : BackendConfiguration, optional
         How the datasets are stored. By default the data decide: byte-shuffled, with gzip in HDF5
         and Blosc in Zarr.
@@ -72,6 +76,7 @@ def write_nwbfile(
     """
     how = WriteOptions(
         backend=backend,
+        zarr_format=zarr_format,
         overwrite=overwrite,
         configuration=configuration,
         workers=workers,

@@ -50,7 +50,7 @@ def target(raw, backend) -> Path:
 def facts(path, location):
     """Return chunks, compression and level of a dataset of either backend."""
     if Path(path).is_dir():
-        array = zarr.open(str(path), "r")[location]
+        array = zarr.open(str(path), mode="r")[location]
         codec = array.compressor
         return array.chunks, codec and codec.codec_id, getattr(codec, "level", None)
     with h5py.File(path) as file:
@@ -438,7 +438,7 @@ def test_repacking_in_place(run, made):
 )
 @pytest.mark.parametrize("more", [(), ("--plan",), ("--backend", "zarr")])
 def test_repacking_what_is_no_nwb_file(run, raw, source, words, more):
-    zarr.open(str(raw / "store.zarr"), "w")["a"] = np.zeros((300, 300))
+    zarr.open(str(raw / "store.zarr"), mode="w")["a"] = np.zeros((300, 300))
     assert run("convert", *MOVIE_OF, "-o", "whole.nwb").code == 0
     (raw / "cut.nwb").write_bytes((raw / "whole.nwb").read_bytes()[:30_000])
     before = listing(raw)

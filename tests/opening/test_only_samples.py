@@ -9,9 +9,10 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
+import tifffile
 from pynwb import NWBHDF5IO
 
-from nwb_ophys.errors import OptionError, SourceArgumentError
+from nwb_ophys.errors import OptionError
 from nwb_ophys.formats import builtin_rows
 from nwb_ophys.opening import open_recording
 from nwb_ophys.opening.grouping import is_recorded
@@ -24,8 +25,8 @@ RECORDED = [row.name for row in builtin_rows() if is_recorded(row) and row.sampl
 OF_MOVIES = ["inscopix", "nwb"]
 # The XML file of Prairie View states what is no movie; its own tests cover it.
 OF_OTHERS = ["bruker"]
-# The error says that its files state no rate of a single sample.
-WITHOUT_RATE = ["metamorph"]
+# Files of these formats state no rate of a single sample.
+WITHOUT_RATE = ["metamorph", "ndtiff"]
 START = {"NWBFile": {"session_start_time": "2024-05-17T14:00:00+02:00"}}
 SAID = "which is no movie; it is written as images"
 
@@ -53,9 +54,7 @@ def _converted(out: Path, path: Path, **options: Any) -> Any:
     return NWBHDF5IO(out, "r")
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in RECORDED if n not in OF_MOVIES + WITHOUT_RATE + OF_OTHERS]
-)
+@pytest.mark.parametrize("name", [n for n in RECORDED if n not in OF_MOVIES + OF_OTHERS])
 def test_a_single_sample_is_written_as_an_image(tmp_path: Path, name: str) -> None:
     path, pixels = _snapshot(tmp_path / "in", name)
     with warnings.catch_warnings(record=True) as caught:
@@ -70,13 +69,13 @@ def test_a_single_sample_is_written_as_an_image(tmp_path: Path, name: str) -> No
         assert nwbfile.imaging_planes
 
 
-@pytest.mark.parametrize("name", [n for n in RECORDED if n not in WITHOUT_RATE + OF_OTHERS])
+@pytest.mark.parametrize("name", [n for n in RECORDED if n not in OF_OTHERS])
 def test_who_asks_for_a_series_gets_a_series(tmp_path: Path, name: str) -> None:
     path, pixels = _snapshot(tmp_path / "in", name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         kind = get_format(name).load().photon_series_type
-        rate = {"sampling_frequency": 2.0} if name == "ndtiff" else {}
+        rate = {"sampling_frequency": 2.0} if name in WITHOUT_RATE else {}
         io = _converted(tmp_path / "a.nwb", path, photon_series_type=kind, **rate)
     with io:
         (series,) = io.read().acquisition.values()
@@ -92,13 +91,32 @@ def test_files_that_state_a_movie_keep_it(tmp_path: Path, name: str) -> None:
         assert series.data.shape[0] == 1
 
 
-@pytest.mark.parametrize("name", WITHOUT_RATE)
-def test_a_single_sample_without_a_rate_is_refused(tmp_path: Path, name: str) -> None:
-    recording = simulate_recording(num_samples=20)
-    one = attrs.evolve(recording, movie=recording.movie[:1], timestamps=recording.timestamps[:1])
-    arguments = write_sample(get_format(name), tmp_path, one)
-    with pytest.raises(SourceArgumentError, match="give sampling_frequency"):
-        open_recording([next(iter(arguments.values()))])
+@pytest.mark.parametrize("suffix", ["stack", "image"])
+@pytest.mark.parametrize("program", ["plain", "imagej", "ome"])
+def test_one_sample_without_a_rate_in_files_of_any_program_is_written_as_images(
+    tmp_path: Path, program: str, suffix: str
+) -> None:
+    """Fault: a z-stack in an OME-TIFF, ImageJ or plain TIFF file was refused without a rate."""
+    pixels = np.random.default_rng(0).integers(0, 2000, (4, 12, 14)).astype("u2")
+    pixels = pixels if suffix == "stack" else pixels[:1]
+    path = tmp_path / ("a.ome.tif" if program == "ome" else "a.tif")
+    if program == "plain":
+        tifffile.imwrite(path, pixels, photometric="minisblack", metadata=None)
+        options = {"num_planes": len(pixels)}
+    else:
+        tifffile.imwrite(path, pixels, metadata={"axes": "ZYX"}, **{program: True})
+        options = {}
+    with pytest.warns(UserWarning, match=SAID):
+        io = _converted(tmp_path / "a.nwb", path, **options)
+    with io:
+        (container,) = io.read().acquisition.values()
+        read = [image.data[:].T for image in container.images.values()]
+        np.testing.assert_array_equal(read, pixels)
+    kind = get_format("ome-tiff" if program == "ome" else "tiff").load().photon_series_type
+    with _converted(tmp_path / "b.nwb", path, sampling_frequency=2.0, **options) as io:
+        (series,) = io.read().acquisition.values()
+        assert series.neurodata_type == kind
+        assert series.rate == 2.0
 
 
 def test_an_option_of_movies_for_an_image_of_prairie_view_is_refused(tmp_path: Path) -> None:

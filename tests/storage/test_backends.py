@@ -12,30 +12,56 @@ from hdmf.data_utils import DataIO
 
 import nwb_ophys
 from nwb_ophys import storage
-from nwb_ophys.errors import ArgumentError
+from nwb_ophys.errors import ArgumentError, MissingPackageError
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND, backend_of_name, get_backend
 from nwb_ophys.storage.backends.base import Backend, WrapperSettings
-from nwb_ophys.storage.backends.registry import NO_BACKEND, ROWS
+from nwb_ophys.storage.backends.registry import (
+    NO_BACKEND,
+    NWB_SUFFIXES,
+    ROWS,
+    all_backends,
+    written_format,
+)
 
 STORAGE = Path(nwb_ophys.__file__).parent / "storage"
 BACKEND_WORDS = re.compile(r"h5py|zarr|H5DataIO|[\"']hdf5[\"']", re.IGNORECASE)
 
 
 def test_rows_are_the_backends():
-    assert [row.name for row in ROWS] == list(BACKENDS) == ["hdf5", "zarr"]
+    assert list(BACKENDS) == ["hdf5", "zarr"]
+    assert [(row.name, row.zarr_format) for row in ROWS] == [
+        ("hdf5", None),
+        ("zarr", 2),
+        ("zarr", 3),
+    ]
     assert len(BACKENDS) == 2
     assert DEFAULT_BACKEND == "hdf5"
-    assert tuple(row.suffix for row in ROWS) == (".nwb", ".nwb.zarr")
+    assert tuple(row.suffix for row in ROWS) == (".nwb", ".nwb.zarr", ".nwb.zarr")
+    assert NWB_SUFFIXES == (".nwb", ".nwb.zarr", ".zarr")
     assert NO_BACKEND == "neither an HDF5 file nor a Zarr folder"
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_row_leads_to_its_backend(row):
-    backend = get_backend(row.name)
-    assert isinstance(backend, Backend)
-    assert backend is BACKENDS[row.name]
-    assert (backend.name, backend.suffix) == (row.name, row.suffix)
-    assert type(backend).__module__ == f"nwb_ophys.storage.backends.{row.name}"
+def test_each_row_has_a_backend():
+    found = list(all_backends())
+    modules = ["hdf5", "zarr", "zarr3"]
+    for row, backend, module in zip(ROWS, found, modules, strict=True):
+        assert isinstance(backend, Backend)
+        assert (backend.name, backend.suffix) == (row.name, row.suffix)
+        assert backend.zarr_format == row.zarr_format
+        assert type(backend).__module__ == f"nwb_ophys.storage.backends.{module}"
+    assert get_backend("hdf5") is BACKENDS["hdf5"] is found[0]
+    assert get_backend("zarr") is BACKENDS["zarr"] is found[written_format() - 1]
+
+
+def test_the_installed_packages_write_one_format():
+    here = written_format()
+    assert get_backend("zarr", here) is get_backend("zarr")
+    with pytest.raises(MissingPackageError, match=rf"writing Zarr format {5 - here} is not poss"):
+        get_backend("zarr", 5 - here)
+    with pytest.raises(ArgumentError, match="zarr_format is 4; it must be 2 or 3"):
+        get_backend("zarr", 4)
+    with pytest.raises(ArgumentError, match="format 3 was requested, but the backend is 'hdf5'"):
+        get_backend("hdf5", 3)
 
 
 def test_unknown_names():
@@ -97,17 +123,18 @@ def test_no_other_file_of_storage_names_a_backend():
     files = [p for p in STORAGE.rglob("*.py") if p.relative_to(STORAGE).parts[0] not in rooms]
     assert len(files) > 10
     for path in files:
-        found = [line for line in code_of(path) if BACKEND_WORDS.search(line)]
+        # The argument of users, which is handed down to the rows.
+        lines = [line.replace("zarr_format", "") for line in code_of(path)]
+        found = [line for line in lines if BACKEND_WORDS.search(line)]
         assert not found, f"{path.name}: {found}"
 
 
 def test_backends_do_not_know_each_other():
-    for row in ROWS:
-        others = [other.name for other in ROWS if other is not row]
-        text = (STORAGE / "backends" / f"{row.name}.py").read_text(encoding="utf-8")
-        for other in others:
-            assert f"backends.{other}" not in text
-            assert f'"{other}"' not in text
+    modules = [row.implementation.partition(":")[0] for row in ROWS]
+    for row, module in zip(ROWS, modules, strict=True):
+        text = (STORAGE / "backends" / f"{module}.py").read_text(encoding="utf-8")
+        assert not any(f"backends.{other} import" in text for other in modules)
+        assert not any(f'"{other.name}"' in text for other in ROWS if other.name != row.name)
 
 
 def test_public_names():

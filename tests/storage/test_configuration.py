@@ -51,7 +51,7 @@ def rois_of(traces):
 def facts(path, location):
     """Return chunks, compression and level of a dataset of either backend."""
     if Path(path).is_dir():
-        array = zarr.open(str(path), "r")[location]
+        array = zarr.open(str(path), mode="r")[location]
         codec = array.compressor
         return array.chunks, codec and codec.codec_id, getattr(codec, "level", None)
     with h5py.File(path) as file:

@@ -109,7 +109,7 @@ def test_readers_see_the_values_chunk_by_chunk(tmp_path, backend):
     path = nwb_ophys.repack(source, tmp_path / "b", configuration=configuration, workers=2)
     if backend == "zarr":
         zarr = pytest.importorskip("zarr")
-        np.testing.assert_array_equal(zarr.open(str(path), "r")[DATA][:], values)
+        np.testing.assert_array_equal(zarr.open(str(path), mode="r")[DATA][:], values)
         chunk = (path / DATA / "0.0.0").read_bytes()
         assert gzip.decompress(chunk)[1000:60_000] in chunk  # low bytes, as they are
         return

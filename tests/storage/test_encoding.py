@@ -19,11 +19,12 @@ ORDERS = {
 
 @pytest.fixture(params=["numpy", "opencv"])
 def transposer(request, monkeypatch):
-    """Both ways to transpose; OpenCV comes into use after a number of bytes."""
+    """Both ways to transpose."""
     if request.param == "opencv":
         pytest.importorskip("cv2")
-    enough = 0 if request.param == "opencv" else 1 << 62
-    monkeypatch.setattr(encoding, "_WORTH_IMPORTING", enough)
+    else:
+        monkeypatch.setattr(encoding, "_opencv_transpose", lambda: None)
+    monkeypatch.setattr(encoding, "_WORTH_IMPORTING", 0)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -50,19 +51,15 @@ def test_unshuffling_reverses_a_shuffle(itemsize, count):
     assert unshuffled(raw.T.tobytes(), itemsize).tobytes() == raw.tobytes()
 
 
-def test_opencv_comes_into_use_when_it_pays(monkeypatch):
-    pytest.importorskip("cv2")
-    used = []
-    plain = encoding._opencv_transpose()
-    monkeypatch.setattr(encoding, "_opencv_transpose", lambda: used.append(1) or plain)
-    monkeypatch.setattr(encoding._transposed, "num_bytes", 0)
-    monkeypatch.setattr(encoding, "_WORTH_IMPORTING", 500_000)
-    values = np.swapaxes(np.zeros((1, 300, 400), np.int16), 1, 2)
-    numbers = []
-    for _ in range(4):
-        chunk_bytes(values, values.shape, values.dtype, shuffle=True)
-        numbers.append(len(used))
-    assert numbers == [0, 0, 1, 2]
+@pytest.mark.parametrize("is_imported", [False, True])
+def test_opencv_is_imported_when_it_pays_or_used_if_it_is_there(monkeypatch, is_imported):
+    def transpose(frame):
+        return frame.T.copy()
+
+    monkeypatch.setattr(encoding, "_opencv_transpose", lambda: transpose)
+    monkeypatch.setattr(encoding.sys, "modules", {"cv2": None} if is_imported else {})
+    assert Scratch(10_000_000_000).transpose is transpose
+    assert Scratch(300_000_000).transpose is (transpose if is_imported else None)
 
 
 def test_without_opencv(monkeypatch):

@@ -139,7 +139,7 @@ def test_chunks_of_zeros_are_not_stored(target, backend):
         with h5py.File(target) as file:
             assert file[LOCATION].id.get_num_chunks() == 2
     else:
-        assert zarr.open(str(target), "r")[LOCATION].nchunks_initialized == 2
+        assert zarr.open(str(target), mode="r")[LOCATION].nchunks_initialized == 2
 
 
 def test_zeros_are_stored_where_they_are_not_the_fill_value(tmp_path):
@@ -205,7 +205,7 @@ def test_each_preset_is_what_zarr_reads(tmp_path, preset):
     path = write_nwbfile(
         new_file(a=lazy), tmp_path / "a.zarr", backend="zarr", configuration=configuration
     )
-    array = zarr.open(str(path), "r")[LOCATION]
+    array = zarr.open(str(path), mode="r")[LOCATION]
     assert same_bytes(array[:], NOISE)
     name = preset.partition(":")[0]
     codec = "none" if array.compressor is None else array.compressor.codec_id

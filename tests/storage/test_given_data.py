@@ -63,7 +63,7 @@ class Lazy(GenericDataChunkIterator):
 def stored(path, location):
     """Return values as h5py or zarr reads them."""
     if Path(path).is_dir():
-        return zarr.open(str(path), "r")[location][...]
+        return zarr.open(str(path), mode="r")[location][...]
     with h5py.File(path) as file:
         return file[location][...]
 
@@ -193,7 +193,7 @@ def test_a_dataset_that_may_grow(tmp_path):
 def test_the_fill_value_of_a_wrapper_is_that_in_zarr(tmp_path):
     given = H5DataIO(np.zeros(100), fillvalue=-1.0, chunks=(60,))
     path = write_nwbfile(new_file(a=given), tmp_path / "a.zarr", backend="zarr")
-    array = zarr.open(str(path), "r")[DATA]
+    array = zarr.open(str(path), mode="r")[DATA]
     assert array.fill_value == -1.0
     np.testing.assert_array_equal(array[:], np.zeros(100))
 
@@ -527,7 +527,7 @@ def test_iterators_without_random_access_are_compressed(tmp_path, backend, prese
             assert file[DATA].compression == expected
             assert file[DATA].shuffle == (preset != "none")
     elif preset is not None:
-        compressor = zarr.open(str(path), "r")[DATA].compressor
+        compressor = zarr.open(str(path), mode="r")[DATA].compressor
         assert (compressor is None) == (preset == "none")
 
 

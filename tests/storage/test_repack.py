@@ -137,8 +137,8 @@ def test_an_extension_that_is_not_installed_is_kept(tmp_path):
     copy = repack(source, tmp_path / "b.nwb")
     assert differences(facts_of(source), facts_of(copy)) == []
     there = repack(source, tmp_path / "c.nwb.zarr", backend="zarr")
-    assert zarr.open(str(there), "r")["acquisition/m"].attrs["neurodata_type"] == "Mine"
-    assert "mine" in zarr.open(str(there), "r")["specifications"]
+    assert zarr.open(str(there), mode="r")["acquisition/m"].attrs["neurodata_type"] == "Mine"
+    assert "mine" in zarr.open(str(there), mode="r")["specifications"]
 
 
 def test_what_hdmf_would_lose_on_the_way_to_zarr_is_named(tmp_path):

@@ -112,7 +112,7 @@ def test_pickles_of_minian_are_not_decoded(tmp_path, permissive, capsys, name):
 def _array(path: Path, shape=(40, 30), chunks=(20, 30), **how: object) -> Path:
     import zarr
 
-    array = zarr.open_array(str(path), "w", shape=shape, chunks=chunks, dtype="u2", **how)
+    array = zarr.open_array(str(path), mode="w", shape=shape, chunks=chunks, dtype="u2", **how)
     array[...] = 7
     return path
 
@@ -143,7 +143,7 @@ def test_a_chunk_that_inflates_beyond_its_shape(tmp_path, name):
     _change(folder, packed, compressor=compressor, filters=filters)
     with pytest.raises(CorruptSourceError, match="inflates to more than the 1200 bytes"):
         check_array_claims(folder)
-    array = zarr.open_array(str(folder), "r")
+    array = zarr.open_array(str(folder), mode="r")
     with pytest.raises(ValueError, match="inflates to more"):
         check_chunks(folder, array, (slice(None), slice(None)))
 
@@ -159,7 +159,7 @@ def test_chunks_of_their_shape_pass(tmp_path, name):
     }
     folder = _array(tmp_path / "a", **how)
     check_array_claims(folder)
-    array = zarr.open_array(str(folder), "r")
+    array = zarr.open_array(str(folder), mode="r")
     check_chunks(folder, array, (slice(None), 3))
     assert (array[...] == 7).all()
 
@@ -197,7 +197,7 @@ def test_chunks_of_several_codecs_pass(tmp_path):
 
     folder = _array(tmp_path / "a", compressor=SEVERAL[0], filters=SEVERAL[1])
     check_array_claims(folder)
-    array = zarr.open_array(str(folder), "r")
+    array = zarr.open_array(str(folder), mode="r")
     check_chunks(folder, array, (slice(None), 3))
     assert (array[...] == 7).all()
     _array(tmp_path / "b", compressor=None, filters=[numcodecs.Zlib(1), numcodecs.Delta("u1")])

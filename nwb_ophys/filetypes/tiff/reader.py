@@ -17,6 +17,7 @@ from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, closed_file
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_later_tiff
 from nwb_ophys.filetypes.tiff.embedded import check_embedded_sizes
+from nwb_ophys.filetypes.tiff.lzw import LZW, lzw_decoder
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.truncation import nothing_complete
 from nwb_ophys.memory import release_map
@@ -158,7 +159,7 @@ class TiffPageReader:
             try:
                 check_embedded_sizes(tiff, pages, table.compression)
                 if table.is_uniform:
-                    out[...] = tiff.asarray(key=pages.tolist()).reshape(out.shape)
+                    _decode_alike(tiff, pages, table.compression, out)
                 else:
                     for index, page in enumerate(pages.tolist()):
                         out[index] = tiff.pages.get(page, aspage=True).asarray()
@@ -195,6 +196,25 @@ class TiffPageReader:
             self._is_closed = True
             self._maps.close()
         self._tiffs.close()
+
+
+def _decode_alike(tiff: Any, pages: Integers, compression: int, out: npt.NDArray[Any]) -> None:
+    """Decode pages that are all encoded alike."""
+    left = list(range(len(pages)))
+    decode = lzw_decoder(tiff) if compression == LZW else None
+    if decode is not None:
+        left = [at for at in left if not _put(decode(tiff.pages.get(int(pages[at]))), out[at])]
+    if left:
+        found = tiff.asarray(key=pages[left].tolist())
+        out[left] = found.reshape(len(left), *out.shape[1:])
+
+
+def _put(found: npt.NDArray[Any] | None, out: npt.NDArray[Any]) -> bool:
+    """Copy a page; return whether it has the shape and dtype of the page table."""
+    if found is None or found.shape != out.shape or found.dtype != out.dtype:
+        return False
+    out[...] = found
+    return True
 
 
 class ManyTiffsReader(TiffPageReader):

@@ -8,10 +8,12 @@ values, version 4 a flat ``Key`` per value, such as ``micronsPerPixel_XAxis``.
 
 from __future__ import annotations
 
+import gc
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
@@ -207,10 +209,23 @@ def read_prairie_xml(path: Path) -> PrairieRecording:
 
 def _parsed(path: Path, events: Iterable[tuple[str, Any]]) -> PrairieRecording:
     parser = _Parser(path)
-    # Frame by frame, since the file of a long recording has hundreds of MB.
-    for event, element in events:
-        parser.handle(event, element)
+    with _without_garbage_collection():
+        # Frame by frame, since the file of a long recording has hundreds of MB.
+        for event, element in events:
+            parser.handle(event, element)
     return parser.result()
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Pause the search for cycles, which goes over all frames again and again and finds none."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @attrs.frozen

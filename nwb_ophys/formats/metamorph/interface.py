@@ -83,7 +83,7 @@ class MetaMorphImagingInterface(ImagingInterface):
         step = facts.get("distance of planes")
         z = None if step is None else step * 1e-6
         plane = {
-            "imaging_rate": extractor.get_nominal_rate(),
+            "imaging_rate": extractor.stated_rate,
             "description": None
             if wavelength is None
             else f"MetaMorph states the wavelength {wavelength:g} nm.",

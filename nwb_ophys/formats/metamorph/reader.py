@@ -67,8 +67,7 @@ class MetaMorphExtractor(TiffFramesExtractor):
     Raises
     ------
     SourceArgumentError
-        If an argument is out of range, if no rate is stated or given, or if a single file is a
-        z-stack.
+        If an argument is out of range, or if no rate of several samples is stated or given.
     CorruptSourceError
         If a file is truncated.
     SourceError
@@ -111,10 +110,15 @@ class MetaMorphExtractor(TiffFramesExtractor):
             num_planes=self._pages.shape[1],
         )
 
-    def _rate(self, path: Path, times: Any, given: float | None) -> float:
-        """Return the user's rate, else the mean rate of the times, which are kept if used."""
+    def _rate(self, path: Path, times: Any, given: float | None) -> float | None:
+        """Return the user's rate, else the mean rate of the times, which are kept if used.
+
+        None for a single sample, which may be an image or a z-stack and needs no rate.
+        """
         stated = sample_times(path, times, "times of creation")
         rate = select_rate(path, given, mean_rate(stated), None, "the times of creation")
+        if rate is None and len(times) == 1:
+            return None
         if rate is None:
             raise SourceArgumentError(
                 f"'{path}' states no times of its planes that increase; give sampling_frequency, "
@@ -177,12 +181,12 @@ def metamorph_tags(path: Path) -> MetaMorphTags:
 def planes_per_sample(
     paths: Sequence[Path], tags: Sequence[MetaMorphTags], planes: str | None
 ) -> int:
-    """Return the number of planes of a sample: 1 if the planes of a file are samples.
+    """Return the number of planes of a sample: 1 if the planes of a file are samples over time.
+
+    The planes of a single file are over time, unless it states distances in z.
 
     Raises
     ------
-    SourceArgumentError
-        If a single file is a z-stack and the user does not say how to read it.
     SourceError
         If the planes have different wavelengths.
     """
@@ -200,14 +204,7 @@ def planes_per_sample(
         return first.num_planes
     companion = companion_of(path)
     does_z = companion is not None and read_companion(companion).get("DoZSeries", "") == "TRUE"
-    if first.num_planes == 1 or not (first.is_over_z or does_z):
-        return 1
-    step = "" if first.z_step is None else f", {first.z_step:g} µm apart"
-    raise SourceArgumentError(
-        f"'{path}' is a z-stack of {first.num_planes} planes{step}, which is not a movie. Give "
-        "planes='z' and sampling_frequency to write it as one volume, or planes='time' to read its "
-        "planes as samples over time."
-    )
+    return first.num_planes if first.is_over_z or does_z else 1
 
 
 def first_creation(path: Path, created: Any) -> float:

@@ -1,7 +1,6 @@
 """List the series and ROI tables of NWB files of any origin, from their attributes alone.
 
-Listing needs neither pynwb nor, for Zarr, any package: the attributes of a Zarr store (format 2)
-are JSON.
+Listing needs neither pynwb nor, for Zarr, any package: the attributes of a Zarr store are JSON.
 """
 
 from __future__ import annotations
@@ -91,7 +90,10 @@ def read_nwb(path: Path, read: Callable[[Any], Result | None]) -> Result | None:
     """
     try:
         if path.is_dir():
-            return read(_ZarrGroup(path)) if (path / ".zgroup").is_file() else None
+            root = next(
+                (each for each in (_ZarrGroup(path), _Zarr3Group(path)) if each.is_group), None
+            )
+            return None if root is None else read(root)
         if not path.is_file() or not h5py.is_hdf5(path) or is_tried_damaged(path):
             return None
         with open_hdf5(path) as file:
@@ -314,12 +316,19 @@ def _is_hard(group: Any, name: str) -> bool:
 
 @attrs.frozen
 class _ZarrGroup:
+    """A group of a Zarr store, or an array, of format 2."""
+
     folder: Path
 
     @property
     def is_group(self) -> bool:
         """Return whether the object is a group, and no array."""
         return (self.folder / ".zgroup").is_file()
+
+    @property
+    def has_header(self) -> bool:
+        """Return whether the folder is that of a group or an array."""
+        return any((self.folder / name).is_file() for name in _HEADERS)
 
     @property
     def identity(self) -> Any:
@@ -332,20 +341,24 @@ class _ZarrGroup:
 
     def groups(self) -> Iterator[tuple[str, _ZarrGroup]]:
         for child in sorted(self.folder.iterdir()):
-            if (child / ".zgroup").is_file():
-                yield child.name, _ZarrGroup(child)
+            group = attrs.evolve(self, folder=child)
+            if group.is_group:
+                yield child.name, group
 
     def members(self) -> Iterator[tuple[str, _ZarrGroup | None]]:
         """Yield the groups and arrays within; None where a folder has lost its header."""
         for child in sorted(self.folder.iterdir()):
             if child.is_dir() and not child.name.startswith("."):
-                is_whole = any((child / name).is_file() for name in _HEADERS)
-                yield child.name, _ZarrGroup(child) if is_whole else None
+                member = attrs.evolve(self, folder=child)
+                yield child.name, member if member.has_header else None
+
+    def links(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the links within."""
+        yield from self.attributes().get("zarr_link", ())
 
     def names(self) -> list[str]:
         """Return the names of all members, links included."""
-        links = self.attributes().get("zarr_link", ())
-        return [name for name, _ in self.members()] + [str(each.get("name")) for each in links]
+        return [name for name, _ in self.members()] + [str(e.get("name")) for e in self.links()]
 
     def broken_links(self) -> list[str]:
         """Return no names: a store with a link without a target cannot be opened."""
@@ -353,8 +366,7 @@ class _ZarrGroup:
 
     def links_to_files(self) -> list[tuple[str, str | None]]:
         """Return the names of the objects that are links to other stores."""
-        links = self.attributes().get("zarr_link", ())
-        return [(str(each.get("name")), None) for each in links if each.get("source") != "."]
+        return [(str(e.get("name")), None) for e in self.links() if e.get("source") != "."]
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         array = _json(self.folder / name / ".zarray")
@@ -362,6 +374,36 @@ class _ZarrGroup:
 
     def texts(self, name: str) -> list[str]:
         return []  # encoded by a package that detection does not import
+
+
+@attrs.frozen
+class _Zarr3Group(_ZarrGroup):
+    """The same of format 3, whose headers hold the attributes."""
+
+    @property
+    def is_group(self) -> bool:
+        """Return whether the object is a group, and no array."""
+        return self._header().get("node_type") == "group"
+
+    @property
+    def has_header(self) -> bool:
+        """Return whether the folder is that of a group or an array."""
+        return (self.folder / "zarr.json").is_file()
+
+    def attributes(self) -> Mapping[str, Any]:
+        found = self._header().get("attributes")
+        return found if isinstance(found, dict) else {}
+
+    def links(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the links within."""
+        yield from self.attributes().get("_LINKS", ())
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        array = _json(self.folder / name / "zarr.json")
+        return tuple(array["shape"]) if "shape" in array else None
+
+    def _header(self) -> Mapping[str, Any]:
+        return _json(self.folder / "zarr.json")
 
 
 def _json(path: Path) -> dict[str, Any]:

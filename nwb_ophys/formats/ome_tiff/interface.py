@@ -73,7 +73,7 @@ class OmeTiffImagingInterface(ImagingInterface):
                 "ImagingPlane": [
                     {
                         "description": _place(image),
-                        "imaging_rate": self.extractor.get_nominal_rate(),
+                        "imaging_rate": self.extractor.stated_rate,
                         "excitation_lambda": channel.excitation,
                         "indicator": channel.fluor,
                         "optical_channel": [

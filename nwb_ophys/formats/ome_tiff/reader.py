@@ -108,12 +108,17 @@ class OmeTiffExtractor(TiffFramesExtractor):
             num_planes=self._pages.shape[1],
         )
 
-    def _rate(self, path: Path, given: float | None) -> float:
-        """Return the rate that the user gives, else the measured, else the planned rate."""
+    def _rate(self, path: Path, given: float | None) -> float | None:
+        """Return the rate that the user gives, else the measured, else the planned rate.
+
+        None for a single sample, which may be an image or a z-stack and needs no rate.
+        """
         increment = self.image.time_increment
         planned = None if increment is None else 1 / increment
         measured = mean_rate(self._stated_times)
         rate = select_rate(path, given, measured, planned, "the DeltaT of its planes")
+        if rate is None and len(self._pages) == 1:
+            return None
         if rate is None:
             raise SourceArgumentError(
                 f"'{path}': its OME-XML states neither TimeIncrement nor the DeltaT of all planes; "

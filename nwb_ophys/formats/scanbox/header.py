@@ -1,7 +1,8 @@
 """Read the ``.mat`` file of a Scanbox recording, and derive sizes, channels and rates from it.
 
 Source of the layout: https://scanbox.org/2016/09/02/reading-scanbox-files-in-python/ and the fields
-of real files.
+of real files. The frames of the regions of a mesoscope take turns, as Scanbox's own sbxsplit.m
+reads them.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class ScanboxHeader:
         Numbers of the saved photomultipliers.
     num_planes : int
         Frames per volume; 1 for a single plane.
+    num_regions : int
+        Regions that the frames of a mesoscope alternate between; 1 for a single one.
     frame_rate : float or None
         Frames per second in Hz, counting all planes.
     line_rate : float or None
@@ -63,6 +66,7 @@ class ScanboxHeader:
     num_columns: int
     channels: tuple[int, ...]
     num_planes: int
+    num_regions: int
     frame_rate: float | None
     line_rate: float | None
     frames_requested: int
@@ -78,9 +82,22 @@ class ScanboxHeader:
         return self.num_rows * self.num_columns * len(self.channels) * 2
 
     @property
+    def frames_per_sample(self) -> int:
+        """Frames from a sample to the next one of the same region."""
+        return self.num_planes * self.num_regions
+
+    @property
     def sampling_frequency(self) -> float | None:
-        """Samples (frames, or volumes of several planes) per second in Hz."""
-        return None if self.frame_rate is None else self.frame_rate / self.num_planes
+        """Samples (frames, or volumes of several planes) of a region per second in Hz."""
+        return None if self.frame_rate is None else self.frame_rate / self.frames_per_sample
+
+    def region_corner(self, region: int) -> tuple[float, float] | None:
+        """Return the settings of both galvanometers for a region, in their own unit, if stated."""
+        mesoscope = getattr(self.info, "mesoscope", None)
+        both = [np.atleast_1d(getattr(mesoscope, f"galvo_{name}", ())) for name in "ab"]
+        if any(each.shape != (self.num_regions,) or each.dtype.kind not in "iuf" for each in both):
+            return None
+        return float(both[0][region]), float(both[1][region])
 
 
 def scanbox_files(path: Path) -> tuple[Path, Path]:
@@ -114,12 +131,20 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
     CorruptSourceError
         When it cannot be read, was not written by Scanbox, or is inconsistent.
     SourceError
-        When it states a scan of several regions.
+        When it states a scan of several regions in several planes.
     MissingPackageError
         When scipy is not installed.
     """
     info = _read_info(path)
-    _check_kind_of_scan(path, info)
+    _warn_of_line_scan(path, info)
+    num_planes, num_regions = _num_planes(path, info), _num_regions(info)
+    if num_planes > 1 and num_regions > 1:
+        raise SourceError(
+            f"'{path}' states a scan of {num_regions} regions (mesoscope.galvo_a) in {num_planes} "
+            "planes. The order of its frames is not known, so they are not read. Split the file "
+            "into one per region with Scanbox (sbxsplit), set mesoscope.enabled to 0 in their "
+            ".mat files, and convert those."
+        )
     rows = _whole(path, info, "recordsPerBuffer")
     # In a bidirectional scan a record is two lines, forwards and backwards.
     rows *= 2 if _is_bidirectional(path, info) else 1
@@ -143,7 +168,8 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
         num_rows=rows,
         num_columns=columns,
         channels=_channels(path, info),
-        num_planes=_num_planes(path, info),
+        num_planes=num_planes,
+        num_regions=num_regions,
         frame_rate=None if line_rate is None else line_rate / lines,
         line_rate=line_rate,
         frames_requested=requested,
@@ -297,18 +323,14 @@ def _stated_period(info: Any) -> int:
     return max(int(values[2]), 0)
 
 
-def _check_kind_of_scan(path: Path, info: Any) -> None:
-    """Refuse a scan of several regions, whose layout is not known; warn of a line scan."""
+def _num_regions(info: Any) -> int:
+    """Return the number of regions that a mesoscope visits, one frame each."""
     mesoscope = getattr(info, "mesoscope", None)
-    if struct_number(mesoscope, "enabled"):
-        fields = ", ".join(getattr(mesoscope, "_fieldnames", ()))
-        raise SourceError(
-            f"'{path}' states a scan of regions by a mesoscope (mesoscope.enabled; its fields: "
-            f"{fields}). The frames of the regions lie in one .sbx file in an order that is not "
-            "known for certain, so they are not read. Split the file into one per region with "
-            "Scanbox (sbxsplit), set mesoscope.enabled to 0 in their .mat files, and convert "
-            "those."
-        )
+    is_enabled = bool(struct_number(mesoscope, "enabled"))
+    return max(np.atleast_1d(getattr(mesoscope, "galvo_a", ())).size, 1) if is_enabled else 1
+
+
+def _warn_of_line_scan(path: Path, info: Any) -> None:
     if struct_number(info, "area_line") == 0:
         warnings.warn(
             f"'{path}' states a line scan (area_line is 0): rows of its frames are then times at "

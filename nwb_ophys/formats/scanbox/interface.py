@@ -33,6 +33,9 @@ class ScanboxSource:
     plane_index: int | None = argument(
         "Index of a plane, from 0; whole volumes if not given.", default=None
     )
+    region_index: int | None = argument(
+        "Index of a region of a mesoscope, from 0; optional if there is only one.", default=None
+    )
     sampling_frequency: float | None = argument(
         "Rate of frames, or of volumes, in Hz; read from the .mat file if not given.",
         default=None,
@@ -60,7 +63,7 @@ class ScanboxImagingInterface(ImagingInterface):
         settings = ScanboxSettings.of(header)
         spacing = settings.grid_spacing(self.extractor.is_volumetric)
         plane = {
-            "description": settings.description(self.source.plane_index),
+            "description": settings.description(self.source.plane_index, self.source.region_index),
             "excitation_lambda": settings.wavelength,
             "imaging_rate": self.extractor.get_sampling_frequency(),
             "grid_spacing": spacing,
@@ -83,6 +86,11 @@ class ScanboxImagingInterface(ImagingInterface):
     def channel_names(self) -> Sequence[str]:
         """Return the names of all saved channels."""
         return self.extractor.metadata.channel_names  # type: ignore[no-any-return]
+
+    def position_name(self) -> str:
+        """Return the region of a mesoscope; empty if there is only one."""
+        several = self.extractor.metadata.num_regions > 1
+        return f"Region{self.source.region_index}" if several else ""
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -122,17 +130,20 @@ class ScanboxImagingInterface(ImagingInterface):
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:
-        """Yield every saved channel."""
+        """Yield every saved channel of every region."""
         from nwb_ophys.formats.scanbox.header import read_scanbox_header, scanbox_files
 
         header = read_scanbox_header(scanbox_files(path)[1])
-        for channel in header.channel_names:
-            chosen = {"channel_name": channel} if len(header.channels) > 1 else {}
-            yield Part(
-                arguments={"file_path": path, **chosen},
-                channel=channel,
-                num_planes=header.num_planes,
-            )
+        for region in range(header.num_regions):
+            place = {"region_index": region} if header.num_regions > 1 else {}
+            for channel in header.channel_names:
+                chosen = {"channel_name": channel} if len(header.channels) > 1 else {}
+                yield Part(
+                    arguments={"file_path": path, **place, **chosen},
+                    position=f"Region{region}" if place else "",
+                    channel=channel,
+                    num_planes=header.num_planes,
+                )
 
 
 @attrs.frozen
@@ -190,8 +201,8 @@ class ScanboxSettings:
         between = self._between_planes() if is_volumetric else None
         return [value * 1e-6 for value in (*size, between) if value is not None]
 
-    def description(self, plane: int | None) -> str | None:
-        """Return a description of the position of the objective and the depth of the planes."""
+    def description(self, plane: int | None, region: int | None) -> str | None:
+        """Return a description of the objective's position, the planes' depth and the region."""
         knobby = getattr(getattr(self._config, "knobby", None), "pos", None)
         x, y, z, turn = (
             possible_number(struct_number(knobby, axis), least=-1e6, most=1e6) for axis in "xyza"
@@ -209,6 +220,12 @@ class ScanboxSettings:
         elif len(depths):
             listed = ", ".join(f"{depth:g}" for depth in depths)
             sentences.append(f"Planes at {listed} µm of the tunable lens.")
+        corner = None if region is None else self.header.region_corner(region)
+        if corner is not None and self.header.num_regions > 1:
+            sentences.append(
+                f"Region {region} of {self.header.num_regions} of a mesoscope, at galvo_a = "
+                f"{corner[0]:g} and galvo_b = {corner[1]:g}, in the units of Scanbox."
+            )
         return " ".join(sentences) or None
 
     def _depths(self) -> Sequence[float]:

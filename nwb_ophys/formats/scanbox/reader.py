@@ -35,6 +35,8 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         The saved channel, such as "PMT0"; needed if there are several.
     plane_index : int, optional
         The plane to read, from 0; volumes of all planes by default.
+    region_index : int, optional
+        The region of a mesoscope to read, from 0; needed if there are several.
     sampling_frequency : float, optional
         Samples per second in Hz; replaces the rate from the header.
     allow_truncated : bool
@@ -61,6 +63,7 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         file_path: str | PathLike[str],
         channel_name: str | None = None,
         plane_index: int | None = None,
+        region_index: int | None = None,
         sampling_frequency: float | None = None,
         allow_truncated: bool = False,
     ) -> None:
@@ -73,9 +76,16 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         self.channel_name = header.channel_names[self._channel]
         if plane_index is not None:
             check_index("plane_index", plane_index, header.num_planes)
+        if region_index is None and header.num_regions > 1:
+            raise SourceArgumentError(
+                f"'{header.path}' states {header.num_regions} regions of a mesoscope; give "
+                f"region_index, from 0 to {header.num_regions - 1}."
+            )
+        self._region = region_index or 0
+        check_index("region_index", self._region, header.num_regions)
         self._plane = plane_index
         self._num_frames = _count_frames(self.file_path, header, allow_truncated)
-        self._num_samples = self._num_frames // header.num_planes
+        self._num_samples = self._num_frames // header.frames_per_sample
         self.is_volumetric = header.num_planes > 1 and plane_index is None
         rate = sampling_frequency or header.sampling_frequency
         if rate is None:
@@ -117,17 +127,19 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         first, last = check_range(start_sample, end_sample, self._num_samples)
         header = self.metadata
         shape = (header.num_rows, header.num_columns)
-        # The file has the axes sample, plane, row, column and channel.
-        frames = self._pixels().reshape(-1, header.num_planes, *shape, len(header.channels))
+        # The file has the axes sample, plane or region, row, column and channel.
+        frames = self._pixels().reshape(-1, header.frames_per_sample, *shape, len(header.channels))
+        if header.num_regions > 1:
+            frames = frames[:, self._region : self._region + 1]
         stored = frames[first:last, planes, ..., self._channel]
         pixels = np.empty(stored.shape, np.uint16)
         np.subtract(_BRIGHTEST, stored, out=pixels)
         return pixels.transpose(0, 2, 3, 1)
 
     def _pixels(self) -> npt.NDArray[np.uint16]:
-        """Map the frames of all complete volumes into memory."""
+        """Map the frames of all complete samples into memory."""
         header = self.metadata
-        size = self._num_samples * header.num_planes * header.frame_bytes
+        size = self._num_samples * header.frames_per_sample * header.frame_bytes
         check_not_shortened(self.file_path, size)
         return np.memmap(self.file_path, "<u2", mode="r", shape=size // 2)
 
@@ -155,8 +167,20 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
 
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
-    ) -> None:
-        """Return None: Scanbox files have no times."""
+    ) -> npt.NDArray[np.float64] | None:
+        """Return the times of a region of a mesoscope, whose first frame is a later frame.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (samples,), or None
+            In seconds from the first frame of the file; None for the first or only region, since
+            Scanbox files have no times.
+        """
+        if not self._region:
+            return None
+        samples = np.arange(*check_range(start_sample, end_sample, self._num_samples))
+        delay = self._region / self.metadata.num_regions
+        return np.asarray((samples + delay) / self._sampling_frequency)
 
 
 def _count_frames(path: Path, header: ScanboxHeader, allow_truncated: bool) -> int:
@@ -178,17 +202,17 @@ def _count_frames(path: Path, header: ScanboxHeader, allow_truncated: bool) -> i
             allow=allow_truncated,
             reason=evidence,
         )
-    left = count % header.num_planes
-    if count < header.num_planes:
+    several = header.frames_per_sample
+    whole, parts = ("round", "regions") if header.num_regions > 1 else ("volume", "planes")
+    if count < several:
         raise CorruptSourceError(
-            f"'{path}' has {count} frames, less than one volume of {header.num_planes} planes; "
-            "there is nothing to convert."
+            f"'{path}' has {count} frames, less than one {whole} of {several} {parts}; there is "
+            "nothing to convert."
         )
-    if left:
+    if count % several:
         warnings.warn(
-            f"'{path}' has {count} frames: {count // header.num_planes} volumes of "
-            f"{header.num_planes} planes and {left} frames of an incomplete volume, which are "
-            "left out.",
+            f"'{path}' has {count} frames: {count // several} {whole}s of {several} {parts} and "
+            f"{count % several} frames of an incomplete {whole}, which are left out.",
             UserWarning,
             stacklevel=3,
         )

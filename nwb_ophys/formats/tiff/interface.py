@@ -38,9 +38,11 @@ class TiffSource:
     file_path: Path | list[Path] = argument(
         "TIFF file; list of TIFF files in order of time; or folder of TIFF files, sorted by number."
     )
-    sampling_frequency: float = argument(
+    sampling_frequency: float | None = argument(
         "Rate of frames, or of volumes, in Hz; a plain TIFF file does not state it, and the "
-        "interval of an ImageJ file is only compared with it."
+        "interval of an ImageJ file is only compared with it. Only a single image or z-stack "
+        "needs none.",
+        default=None,
     )
     dimension_order: Literal["ZCT", "ZTC", "CZT", "CTZ", "TCZ", "TZC"] | None = argument(
         "Order of planes (Z), channels (C) and time (T) in the pages, fastest first.", default=None
@@ -59,6 +61,7 @@ class TiffImagingInterface(ImagingInterface):
 
     Source = TiffSource
     is_generic = True
+    movies_need = ("sampling_frequency",)
     has_volumes = True
     joined_by_names = True
 

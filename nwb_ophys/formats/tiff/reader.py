@@ -100,9 +100,10 @@ class TiffStackExtractor(TiffFramesExtractor):
     ----------
     file_paths : path or iterable of paths
         The files in the order of time; pages are counted over all files.
-    sampling_frequency : float
+    sampling_frequency : float or None
         Samples (volumes if there are several planes) per second, in Hz. A UserWarning names the
-        rate that follows from ImageJ's interval of frames, if it is another one.
+        rate that follows from ImageJ's interval of frames, if it is another one. Only a single
+        sample, which may be an image or a z-stack, needs none.
     dimension_order : str, optional
         The letters C (channel), Z (plane) and T (time), fastest first; ``"CZT"`` by default. Only
         T is required.
@@ -120,7 +121,8 @@ class TiffStackExtractor(TiffFramesExtractor):
     Raises
     ------
     SourceArgumentError
-        If an argument is of a wrong type or out of range.
+        If an argument is of a wrong type or out of range, or if there are several samples and no
+        sampling_frequency.
     SourceNotFoundError, CorruptSourceError, MissingPackageError
         If a file does not exist, is truncated or cannot be decoded.
     SourceError
@@ -133,7 +135,7 @@ class TiffStackExtractor(TiffFramesExtractor):
     def __init__(
         self,
         file_paths: AnyPath | Iterable[AnyPath],
-        sampling_frequency: float,
+        sampling_frequency: float | None = None,
         *,
         dimension_order: str | None = None,
         num_channels: int | None = None,
@@ -142,7 +144,8 @@ class TiffStackExtractor(TiffFramesExtractor):
         plane_index: int | None = None,
         allow_truncated: bool = False,
     ) -> None:
-        check_rate(sampling_frequency)  # before any file is read
+        if sampling_frequency is not None:
+            check_rate(sampling_frequency)  # before any file is read
         reader = TiffPageReader(_inspect_all(file_paths, allow_truncated))
         layout, pages = _arrange(reader, num_channels, num_planes, dimension_order)
         check_index("channel_index", channel_index, layout.num_channels)
@@ -150,9 +153,16 @@ class TiffStackExtractor(TiffFramesExtractor):
             check_index("plane_index", plane_index, layout.num_planes)
             pages = pages[:, :, plane_index : plane_index + 1]
         first = reader.sources[0]
-        select_rate(
-            first.table.path, sampling_frequency, _stated_rate(first, layout), None, "finterval"
-        )
+        if sampling_frequency is not None:
+            stated = _stated_rate(first, layout)
+            select_rate(first.table.path, sampling_frequency, stated, None, "finterval")
+        elif layout.num_samples > 1:
+            raise SourceArgumentError(
+                f"'{first.table.path}' (format tiff) needs sampling_frequency, the rate of its "
+                f"{layout.num_samples} samples (frames, or volumes) in Hz, which a plain TIFF "
+                "file does not state. Give it as sampling_frequency=..., on the command line with "
+                "--option sampling_frequency=VALUE."
+            )
         self.layout = layout
         self.file_paths = [source.table.path for source in reader.sources]
         self._pages = np.ascontiguousarray(pages[channel_index])

@@ -15,7 +15,7 @@ from hdmf.build import DatasetBuilder
 from hdmf.data_utils import DataIO
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.backends.registry import BACKENDS, BackendRow
+from nwb_ophys.storage.backends.registry import BackendRow, all_backends
 from nwb_ophys.storage.checkpoints import CommitSteps, NoSteps
 from nwb_ophys.storage.encoding import Scratch, chunk_bytes, is_all_zero
 from nwb_ophys.storage.flushing import Flusher
@@ -96,6 +96,9 @@ class Sink(Protocol):
     def stored_bytes(self, corner: Shape) -> bytes | None:
         """Return the stored bytes of a chunk, or None if it is not stored."""
 
+    def finish(self) -> None:
+        """Complete what was stored; called once, when no thread stores chunks any more."""
+
 
 @attrs.frozen(kw_only=True)
 class SinkTools:
@@ -129,11 +132,12 @@ class Backend(ABC):
 
     def __init__(self, row: BackendRow) -> None:
         self.name, self.suffix, self.file_kind = row.name, row.suffix, row.file_kind
+        self.zarr_format = row.zarr_format
 
     # --- packages and files ---------------------------------------------------------------------
 
     def require(self) -> None:
-        """Check that the packages of the backend are installed.
+        """Check that packages are installed that write files of the backend.
 
         Raises
         ------
@@ -208,7 +212,7 @@ class Backend(ABC):
         own = self.own_settings(given)
         if own is not None:
             return own
-        others = (BACKENDS[name] for name in BACKENDS if name != self.name)
+        others = (other for other in all_backends() if other.name != self.name)
         found = (other.portable_settings(given) for other in others)
         return next((settings for settings in found if settings is not None), WrapperSettings())
 
@@ -231,6 +235,10 @@ class Backend(ABC):
     def can_fill(self, dtype: np.dtype[Any]) -> bool:
         """Return whether the engine can fill datasets of a dtype after hdmf declared them."""
         return True
+
+    def stored_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """Return the dtype as which a backend stores values of a dtype, byte order included."""
+        return dtype
 
     def check(self, location: str, builder: DatasetBuilder) -> None:
         """Check that readers will understand a dataset.
@@ -449,6 +457,10 @@ class ChunkSink(ABC):
     @abstractmethod
     def stored_bytes(self, corner: Shape) -> bytes | None:
         """Return the stored bytes of a chunk, or None if it is not stored."""
+
+    def finish(self) -> None:
+        """Complete what was stored; nothing is left to do where chunks need no index."""
+        return None
 
     def _note_stored(self, corner: Shape, stored: Any) -> None:
         """Note a chunk that was stored, for the journal; its bytes are None if not known."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import struct
-from pathlib import Path
+from collections.abc import Callable
 
 _HEADER = struct.Struct("<4B3I")
 _UNCOMPRESSED = 2
@@ -57,14 +56,20 @@ def blosc_fault(head: bytes, stored: int) -> str:
     return ""
 
 
-def fault_of_file(chunk: Path) -> str:
-    """Return how the header of a chunk in a file contradicts itself, as `blosc_fault` does."""
+def fault_of_stored(read: Callable[[int], bytes], stored: int) -> str:
+    """Return how the header of a stored chunk contradicts itself, as `blosc_fault` does.
+
+    Parameters
+    ----------
+    read : callable
+        Return the first bytes of the chunk.
+    stored : int
+        Number of bytes of the chunk.
+    """
     try:
-        with chunk.open("rb", buffering=0) as file:
-            stored = os.fstat(file.fileno()).st_size
-            head = file.read(_HEAD_BYTES)
-            if len(head) < min(size_of_header(head), stored):
-                head += file.read(min(size_of_header(head), stored) - len(head))
-            return blosc_fault(head, stored)
+        head = read(_HEAD_BYTES)
+        if len(head) < min(size_of_header(head), stored):
+            head = read(size_of_header(head))
+        return blosc_fault(head, stored)
     except OSError:  # which Zarr raises as well
         return ""

@@ -10,11 +10,12 @@ import functools
 import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.storage.backends.zarr_installed import written_format
 
 if TYPE_CHECKING:
     from nwb_ophys.storage.backends.base import Backend
@@ -39,6 +40,9 @@ class BackendRow:
         Noun phrase for a file of the backend, for messages.
     implementation : str
         ``module:class``, the module in this folder.
+    zarr_format : int, optional
+        Format of the stores of the backend. Backends that differ in it alone share their name; the
+        installed packages write one of the formats.
     """
 
     name: str
@@ -46,6 +50,7 @@ class BackendRow:
     own_suffixes: tuple[str, ...] = ()
     file_kind: str
     implementation: str
+    zarr_format: int | None = None
 
 
 ROWS = (
@@ -58,67 +63,150 @@ ROWS = (
         own_suffixes=(".zarr",),
         file_kind="a Zarr folder",
         implementation="zarr:ZarrBackend",
+        zarr_format=2,
+    ),
+    BackendRow(
+        name="zarr",
+        suffix=".nwb.zarr",
+        own_suffixes=(".zarr",),
+        file_kind="a Zarr folder",
+        implementation="zarr3:Zarr3Backend",
+        zarr_format=3,
     ),
 )
 
 DEFAULT_BACKEND = ROWS[0].name
 """Name of the backend of a new file for which neither the user nor the path names one."""
 
-NWB_SUFFIXES = tuple(suffix for row in ROWS for suffix in (row.suffix, *row.own_suffixes))
+NWB_SUFFIXES = tuple(
+    dict.fromkeys(suffix for row in ROWS for suffix in (row.suffix, *row.own_suffixes))
+)
 """Suffixes of the NWB files and stores of all backends."""
 
-NO_BACKEND = f"neither {' nor '.join(row.file_kind for row in ROWS)}"
+NO_BACKEND = f"neither {' nor '.join(dict.fromkeys(row.file_kind for row in ROWS))}"
 """Description of a file that no backend recognises, for messages."""
 
-_ROWS_BY_NAME = {row.name: row for row in ROWS}
+_NAMES = tuple(dict.fromkeys(row.name for row in ROWS))
 
 
 @functools.cache
-def _backend(name: str) -> Backend:
-    row = _ROWS_BY_NAME[name]
+def _backend(row: BackendRow) -> Backend:
     module, _, class_name = row.implementation.partition(":")
     implementation = importlib.import_module(f"{__package__}.{module}")
     backend: Backend = getattr(implementation, class_name)(row)
     return backend
 
 
+def _row_of(name: str, zarr_format: int | None = None) -> BackendRow:
+    """Return the row of a name; of several formats, that which the installed packages write."""
+    rows = [row for row in ROWS if row.name == name]
+    wanted = zarr_format or written_format()
+    return next((row for row in rows if row.zarr_format == wanted), rows[0])
+
+
+def all_backends() -> Iterator[Backend]:
+    """Yield the backends of all rows, those that cannot write here as well."""
+    return map(_backend, ROWS)
+
+
 class _Backends(Mapping[str, "Backend"]):
     """The backends by name; a backend is imported when it is first asked for."""
 
     def __getitem__(self, name: str) -> Backend:
-        return _backend(name)
+        if name not in _NAMES:
+            raise KeyError(name)
+        return _backend(_row_of(name))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_ROWS_BY_NAME)
+        return iter(_NAMES)
 
     def __len__(self) -> int:
-        return len(_ROWS_BY_NAME)
+        return len(_NAMES)
 
 
 BACKENDS: Mapping[str, Backend] = _Backends()
 
 
-def get_backend(name: str) -> Backend:
-    """Return the backend of a name.
+def get_backend(name: str, zarr_format: int | None = None) -> Backend:
+    """Return the backend of a name, which the installed packages can write.
+
+    Parameters
+    ----------
+    name : str
+    zarr_format : {2, 3}, optional
+        The format to insist on; by default that which the installed packages write.
 
     Raises
     ------
     ArgumentError
-        If no backend has that name; the message lists the names.
+        If no backend has that name or format; the message lists the names.
     MissingPackageError
-        If the package of the backend is not installed.
+        If the package of the backend is not installed, or writes another format.
     """
-    if not isinstance(name, str) or name not in _ROWS_BY_NAME:
+    if not isinstance(name, str) or name not in _NAMES:
         known = ", ".join(repr(known) for known in BACKENDS)
         raise ArgumentError(f"backend is {name!r}; it must be one of {known}.")
-    backend = BACKENDS[name]
+    backend = _backend(_row_of(name, zarr_format))
+    check_format(backend, zarr_format)
     backend.require()
     return backend
 
 
+def check_format(backend: Backend, zarr_format: Any) -> None:
+    """Check that a backend has the format on which the user insists.
+
+    Raises
+    ------
+    ArgumentError
+        If it has another one, or none.
+    """
+    if zarr_format is None:
+        return
+    formats = [row.zarr_format for row in ROWS if row.zarr_format is not None]
+    if zarr_format not in formats or isinstance(zarr_format, bool):
+        listed = " or ".join(map(str, formats))
+        raise ArgumentError(f"zarr_format is {zarr_format!r}; it must be {listed}.")
+    if backend.zarr_format is None:
+        raise ArgumentError(
+            f"Zarr format {zarr_format} was requested, but the backend is '{backend.name}'; choose "
+            f"the backend '{_name_of(zarr_format)}', or leave out the format."
+        )
+
+
+def check_appendable(stored: Backend, path: str | Path, zarr_format: Any) -> None:
+    """Check that the installed packages can append to a file, and in the format of the user.
+
+    Parameters
+    ----------
+    stored : Backend
+        Backend of the file.
+    path : path-like
+    zarr_format : {2, 3}, optional
+        The format to insist on.
+
+    Raises
+    ------
+    ArgumentError
+        If the file is of another format.
+    MissingPackageError
+        If the installed packages only read the file.
+    """
+    check_format(stored, zarr_format)
+    if zarr_format not in (None, stored.zarr_format):
+        raise ArgumentError(
+            f"'{path}' is of Zarr format {stored.zarr_format}, in which it is appended to; repack "
+            f"it to have it in format {zarr_format}."
+        )
+    stored.require()
+
+
+def _name_of(zarr_format: int) -> str:
+    return next(row.name for row in ROWS if row.zarr_format == zarr_format)
+
+
 def backend_of_path(path: Path) -> Backend | None:
     """Return the backend that recognises a file or folder, or None."""
-    return next((backend for backend in BACKENDS.values() if backend.recognises(path)), None)
+    return next((backend for backend in all_backends() if backend.recognises(path)), None)
 
 
 def backend_of_name(path: str | Path) -> str | None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceError, UnsafePickleError
-from nwb_ophys.storage.backends.blosc_chunks import fault_of_file
+from nwb_ophys.storage.backends.blosc_chunks import fault_of_stored
 from nwb_ophys.storage.backends.inflated import (
     DEFLATE_DENSEST,
     DEFLATED,
@@ -29,12 +29,21 @@ from nwb_ophys.storage.backends.inflated import (
     Measure,
     zstd_size,
 )
+from nwb_ophys.storage.backends.zarr_places import (
+    ABSENT,
+    ShardLayout,
+    StoredChunk,
+    array_folder,
+    read_index,
+    shown,
+)
 
 _LARGE = 1 << 26
 _LARGE_CHUNK, _DENSEST_CHUNK = 1 << 27, 200
 _MANY_CHUNKS, _MOST_ABSENT = 100_000, 10_000
 _MOST_ITEM = 1 << 16
 _MOST_INFLATED = 1 << 26
+_SHARDING = "sharding_indexed"
 
 
 @attrs.frozen(kw_only=True)
@@ -52,6 +61,8 @@ class _Claims:
     separator : str
     decoders : tuple of dict
         Settings of the codecs, in the same order; empty for format 3.
+    layout : ShardLayout or None
+        Shards of the array; their chunks are those of ``chunks``.
     """
 
     shape: tuple[int, ...]
@@ -61,6 +72,7 @@ class _Claims:
     base: Path
     separator: str
     decoders: tuple[dict[str, Any], ...] = ()
+    layout: ShardLayout | None = None
 
     @property
     def chunk_bytes(self) -> int:
@@ -93,24 +105,77 @@ def _claims_of_format_2(folder: Path, header: dict[str, Any]) -> _Claims:
 
 
 def _claims_of_format_3(folder: Path, header: dict[str, Any]) -> _Claims:
-    codecs = [str(each["name"]) for each in header.get("codecs", ())]
+    codecs = list(header.get("codecs", ()))
     keys = header.get("chunk_key_encoding", {})
     is_old = keys.get("name") == "v2"
     separator = keys.get("configuration", {}).get("separator", "." if is_old else "/")
-    grid = header["chunk_grid"]["configuration"]["chunk_shape"]
-    bits = "".join(each for each in str(header["data_type"]) if each.isdigit())
+    shape, grid = (
+        _sizes(header["shape"]),
+        _sizes(_configuration(header["chunk_grid"])["chunk_shape"]),
+    )
+    layout = None
+    if any(each["name"] == _SHARDING for each in codecs):
+        codecs, layout = _sharded(codecs, shape, grid)
     return _Claims(
-        shape=tuple(int(size) for size in header["shape"]),
-        chunks=tuple(int(size) for size in grid),
-        itemsize=max(int(bits or 8) // 8, 1),
-        codecs=tuple(each.removeprefix("numcodecs.") for each in reversed(codecs)),
+        shape=shape,
+        chunks=grid if layout is None else layout.chunks,
+        itemsize=_itemsize_of_format_3(header["data_type"]),
+        codecs=tuple(str(each["name"]).removeprefix("numcodecs.") for each in reversed(codecs)),
         base=folder if is_old else folder / "c",
         separator=str(separator),
+        layout=layout,
     )
+
+
+def _sharded(
+    codecs: list[dict[str, Any]], shape: tuple[int, ...], grid: tuple[int, ...]
+) -> tuple[list[dict[str, Any]], ShardLayout]:
+    """Return the codecs of the chunks in shards, and the layout of the shards."""
+    stated = _configuration(codecs[0])
+    inner, index = stated["codecs"], stated.get("index_codecs", ())
+    chunks, names = _sizes(stated["chunk_shape"]), [str(each["name"]) for each in index]
+    if len(codecs) > 1 or any(each["name"] == _SHARDING for each in inner):
+        raise ValueError("its shards are encoded by further codecs, or lie within shards.")
+    if names and names != ["bytes", "crc32c"]:
+        raise ValueError(f"the indices of its shards are encoded by {', '.join(names)}.")
+    fits = len(grid) == len(chunks) == len(shape) and min((*chunks, *grid), default=1) > 0
+    if not fits or any(size % step for size, step in zip(grid, chunks, strict=True)):
+        raise ValueError(f"its shards of the shape {list(grid)} do not hold chunks of {chunks}.")
+    is_first = stated.get("index_location", "end") == "start"
+    return list(inner), ShardLayout(
+        shape=shape, chunks=chunks, shards=grid, is_index_first=is_first
+    )
+
+
+def _configuration(part: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = part["configuration"]
+    return found
+
+
+def _sizes(given: Any) -> tuple[int, ...]:
+    return tuple(int(size) for size in given)
+
+
+def _itemsize_of_format_3(dtype: Any) -> int:
+    """Return the number of bytes of a value, whose type is a name or has settings."""
+    if isinstance(dtype, dict):
+        stated = dtype.get("configuration", {})
+        fields = stated.get("fields")
+        if fields is not None:
+            kinds = (e["data_type"] if isinstance(e, dict) else e[1] for e in fields)
+            return sum(map(_itemsize_of_format_3, kinds))
+        return max(int(stated.get("length_bytes", 8)), 1)
+    return max(int("".join(each for each in str(dtype) if each.isdigit()) or 8) // 8, 1)
 
 
 def _itemsize(dtype: Any) -> int:
     return int("".join(each for each in str(dtype) if each.isdigit()) or 1)
+
+
+def layout_of(folder: Path) -> ShardLayout | None:
+    """Return the layout of the shards of an array in a folder; None for one without shards."""
+    claims = _read_claims(folder)
+    return None if claims is None else claims.layout
 
 
 def check_header(folder: Path) -> None:
@@ -157,9 +222,8 @@ def _check_claims(folder: Path, claims: _Claims) -> None:
         )
     claimed = claims.chunk_bytes
     if claimed > _LARGE_CHUNK:
-        stored = max(
-            (each.stat().st_size for each in itertools.islice(_files(folder), 100)), default=0
-        )
+        some = itertools.islice(_stored(folder, claims), 100)
+        stored = max((each.size for each in some), default=0)
         if claimed > stored * _DENSEST_CHUNK:
             raise ValueError(
                 f"it claims chunks of the shape {chunks} ({claimed} bytes), but the largest has "
@@ -168,14 +232,28 @@ def _check_claims(folder: Path, claims: _Claims) -> None:
     number = math.prod(-(-size // step) for size, step in zip(shape, chunks, strict=True))
     if number <= _MANY_CHUNKS:
         return
-    present = sum(1 for _ in _files(folder))
+    present = sum(1 for _ in _stored(folder, claims))
     # Zarr lists all chunks; a writer may leave out some of them, but not nearly all.
     if number > _MOST_ABSENT * (present + 10):
         raise ValueError(f"it claims {number} chunks, but the folder has {present} of them.")
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (each for each in folder.rglob("*") if each.name[:1].isdigit() and each.is_file())
+    """Yield the files of chunks or shards; that of an array without axes has no number."""
+    found = (each for each in folder.rglob("*") if each.name[:1].isdigit() or each.name == "c")
+    return (each for each in found if each.is_file())
+
+
+def _stored(folder: Path, claims: _Claims) -> Iterator[StoredChunk]:
+    """Yield the chunks that are stored, those in shards by the indices of the shards."""
+    for file in _files(folder):
+        if claims.layout is None:
+            yield StoredChunk.of_file(file)
+            continue
+        index, _ = read_index(file, claims.layout)
+        for position, (start, size) in enumerate(index.tolist()):
+            if start != ABSENT or size != ABSENT:
+                yield StoredChunk(file, start, size, f"{position} of {shown(file)}")
 
 
 def check_array_claims(folder: Path, *, chunks: bool = True) -> None:
@@ -200,7 +278,9 @@ def check_array_claims(folder: Path, *, chunks: bool = True) -> None:
     _check_own(folder, chunks)
     for name, header in _consolidated(folder).items():
         with opening_array(folder / name):
-            claims = _claims_of_format_2(folder / name, header)
+            is_later = header.get("zarr_format") == 3
+            read = _claims_of_format_3 if is_later else _claims_of_format_2
+            claims = read(folder / name, header)
             if claims != _read_claims(folder / name):
                 _check_codecs(folder / name, claims)
                 _check_own(folder / name, chunks)
@@ -239,16 +319,21 @@ def opening_array(folder: Path) -> Iterator[None]:
 
 
 def _consolidated(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the headers of arrays in a ``.zmetadata``, by the names of the arrays."""
-    path = folder / ".zmetadata"
-    if not path.is_file():
-        return {}
+    """Return the copies of headers of arrays in a folder, by the names of the arrays."""
     with opening_array(folder):
-        headers = parse_source_json(read_limited(path))["metadata"]
+        if (folder / ".zmetadata").is_file():
+            copies = parse_source_json(read_limited(folder / ".zmetadata"))["metadata"]
+            return {
+                name.removesuffix(".zarray").rstrip("/"): header
+                for name, header in copies.items()
+                if name.endswith(".zarray")
+            }
+        if not (folder / "zarr.json").is_file():
+            return {}
+        header = parse_source_json(read_limited(folder / "zarr.json"))
+        copies = (header.get("consolidated_metadata") or {}).get("metadata", {})
         return {
-            name.removesuffix(".zarray").rstrip("/"): header
-            for name, header in headers.items()
-            if name.endswith(".zarray")
+            name: header for name, header in copies.items() if header.get("node_type") == "array"
         }
 
 
@@ -259,10 +344,10 @@ def _check_all(folder: Path, claims: _Claims, chunks: bool) -> None:
     if measure is None or not chunks:
         return
     num_bytes = 0
-    for chunk in _files(folder):
+    for chunk in _stored(folder, claims):
         _check_chunk(chunk, measure, claims)
         is_inflated = measure not in IN_HEADER or len(claims.codecs) > 1
-        num_bytes += chunk.stat().st_size * is_inflated
+        num_bytes += chunk.size * is_inflated
         if num_bytes > _MOST_INFLATED:
             return
 
@@ -286,12 +371,28 @@ def check_chunks(folder: Path, array: Any, selection: tuple[Any, ...]) -> None:
     measure = None if claims is None else _measure_of(claims)
     if claims is None or measure is None:
         return
+    indices: dict[Path, list[list[int]]] = {}
     for place in itertools.product(*_chunk_numbers(array, selection)):
-        for separator in (claims.separator, "."):
-            chunk = claims.base / separator.join(map(str, place))
-            if chunk.is_file():
-                _check_chunk(chunk, measure, claims)
-                break
+        chunk = _chunk_at(place, claims, indices)
+        if chunk is not None:
+            _check_chunk(chunk, measure, claims)
+
+
+def _chunk_at(
+    place: tuple[int, ...], claims: _Claims, indices: dict[Path, list[list[int]]]
+) -> StoredChunk | None:
+    """Return the chunk with a number along each axis, if it is stored; keep indices of shards."""
+    if claims.layout is None:
+        files = (claims.base / each.join(map(str, place)) for each in (claims.separator, "."))
+        return next((StoredChunk.of_file(each) for each in files if each.is_file()), None)
+    shard, position = claims.layout.place_of(place)
+    file = claims.base / claims.separator.join(map(str, shard))
+    if file not in indices:
+        indices[file] = read_index(file, claims.layout)[0].tolist() if file.is_file() else []
+    if not indices[file] or indices[file][position] == [ABSENT, ABSENT]:
+        return None
+    start, size = indices[file][position]
+    return StoredChunk(file, start, size, f"{position} of {shown(file)}")
 
 
 def check_chunks_of(array: Any, selection: tuple[Any, ...] | None = None) -> None:
@@ -302,18 +403,19 @@ def check_chunks_of(array: Any, selection: tuple[Any, ...] | None = None) -> Non
     ValueError
         With the name of the chunk.
     """
-    root = getattr(array.chunk_store, "path", None)
-    if root is not None:
+    folder = array_folder(array)
+    if folder is not None:
         everything = (slice(None),) * len(array.shape)
-        check_chunks(Path(str(root), array.path), array, selection or everything)
+        check_chunks(folder, array, selection or everything)
 
 
 def _measure_of(claims: _Claims) -> Measure | None:
     return next((MEASURES[each] for each in claims.codecs if each in MEASURES), None)
 
 
-def _check_chunk(chunk: Path, measure: Measure, claims: _Claims) -> None:
-    fault = fault_of_file(chunk) if claims.codecs[:1] == ("blosc",) else ""
+def _check_chunk(chunk: StoredChunk, measure: Measure, claims: _Claims) -> None:
+    is_blosc = claims.codecs[:1] == ("blosc",)
+    fault = fault_of_stored(chunk.read, chunk.size) if is_blosc else ""
     if fault:
         raise ValueError(f"the chunk '{chunk.name}' {fault}.")
     is_single = sum(each in MEASURES for each in claims.codecs) == 1
@@ -324,11 +426,11 @@ def _check_chunk(chunk: Path, measure: Measure, claims: _Claims) -> None:
         _check_stages(chunk, claims)
 
 
-def _check_stages(chunk: Path, claims: _Claims) -> None:
+def _check_stages(chunk: StoredChunk, claims: _Claims) -> None:
     """Decode a chunk codec by codec, and measure what each makes of it before it does."""
     from numcodecs import get_codec
 
-    data = chunk.read_bytes()
+    data = chunk.read()
     for stated in claims.decoders:
         measure = MEASURES.get(str(stated["id"]))
         if measure is not None:
@@ -339,7 +441,7 @@ def _check_stages(chunk: Path, claims: _Claims) -> None:
         data = bytes(memoryview(decoded).cast("B"))
 
 
-def _compare(chunk: Path, size: int | None, claims: _Claims) -> None:
+def _compare(chunk: StoredChunk, size: int | None, claims: _Claims) -> None:
     if size is not None and size > max(claims.chunk_bytes, _LARGE):
         raise ValueError(
             f"the chunk '{chunk.name}' inflates to more than the {claims.chunk_bytes} bytes of its "
@@ -347,17 +449,14 @@ def _compare(chunk: Path, size: int | None, claims: _Claims) -> None:
         )
 
 
-def _content(chunk: Path, measure: Measure, most: int) -> bytes:
+def _content(chunk: StoredChunk, measure: Measure, most: int) -> bytes:
     """Return the bytes of a chunk that are measured; none where it is too small to be a bomb."""
-    with chunk.open("rb") as file:
-        head = file.read(HEADER_BYTES)
-        states_size = measure is zstd_size and len(head) > 4 and head[4] & 0xE0
-        if measure in IN_HEADER or states_size:
-            return head
-        size = chunk.stat().st_size
-        return (
-            b"" if measure in DEFLATED and size * DEFLATE_DENSEST <= most else (head + file.read())
-        )
+    head = chunk.read(HEADER_BYTES)
+    states_size = measure is zstd_size and len(head) > 4 and head[4] & 0xE0
+    if measure in IN_HEADER or states_size:
+        return head
+    is_small = measure in DEFLATED and chunk.size * DEFLATE_DENSEST <= most
+    return b"" if is_small else chunk.read()
 
 
 def _chunk_numbers(array: Any, selection: tuple[Any, ...]) -> Iterator[range]:

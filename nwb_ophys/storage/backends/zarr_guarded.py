@@ -59,3 +59,73 @@ class _Guarded:
 @functools.cache
 def _store_class() -> type:
     return type("GuardedStore", (_Guarded, importlib.import_module("zarr").DirectoryStore), {})
+
+
+def guarded_local_store(path: Path, guard: FolderGuard) -> Any:
+    """Return a store of Zarr 3 in a folder that calls a guard before each change.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    guard : FolderGuard
+    """
+    store = _local_store_class()(path)
+    store.guard = guard
+    return store
+
+
+class _GuardedLocal:
+    """Mixin for ``zarr.storage.LocalStore``, with all methods that change files."""
+
+    guard: FolderGuard
+
+    def with_read_only(self, read_only: bool = False) -> Any:
+        """Return the same store for reading only, or for writing."""
+        store = super().with_read_only(read_only)  # type: ignore[misc]
+        store.guard = self.guard
+        return store
+
+    async def set(self, key: str, value: Any) -> None:
+        """Write a file."""
+        self.guard.before_change(key)
+        await super().set(key, value)  # type: ignore[misc]
+
+    async def set_if_not_exists(self, key: str, value: Any) -> None:
+        """Write a file, unless it is there."""
+        self.guard.before_change(key)
+        await super().set_if_not_exists(key, value)  # type: ignore[misc]
+
+    def set_sync(self, key: str, value: Any) -> None:
+        """Write a file."""
+        self.guard.before_change(key)
+        super().set_sync(key, value)  # type: ignore[misc]
+
+    async def delete(self, key: str) -> None:
+        """Remove a file or folder."""
+        self.guard.before_change(key)
+        await super().delete(key)  # type: ignore[misc]
+
+    def delete_sync(self, key: str) -> None:
+        """Remove a file or folder."""
+        self.guard.before_change(key)
+        super().delete_sync(key)  # type: ignore[misc]
+
+    async def delete_dir(self, prefix: str) -> None:
+        """Remove a folder."""
+        self.guard.before_change(prefix)
+        await super().delete_dir(prefix)  # type: ignore[misc]
+
+    async def clear(self) -> None:
+        """Remove everything."""
+        self.guard.before_change("")
+        await super().clear()  # type: ignore[misc]
+
+    async def move(self, dest_root: Any) -> None:
+        """Refuse to move the folder, of which nobody asked."""
+        raise NotImplementedError
+
+
+@functools.cache
+def _local_store_class() -> type:
+    local = importlib.import_module("zarr.storage").LocalStore
+    return type("GuardedLocalStore", (_GuardedLocal, local), {})

@@ -11,7 +11,12 @@ from nwb_ophys.storage.backends.zarr_claims import check_chunks_of
 from nwb_ophys.storage.stored_objects import StoredObject, plain
 
 # hdmf-zarr's own notes on dimensions and types.
-_NOTES = ("_ARRAY_DIMENSIONS", "zarr_dtype", ".specloc")
+_NOTES = ("_ARRAY_DIMENSIONS", "zarr_dtype", "_DTYPE", "_REFERENCE_FIELDS", ".specloc")
+# Where hdmf-zarr keeps links, in formats 2 and 3.
+_LINKS = ("zarr_link", "_LINKS")
+_REFERENCES = "object_reference"
+# Objects of NumPy, and its texts of any length.
+_OBJECTS = "OT"
 
 
 def zarr_objects(root: Any) -> Iterator[StoredObject]:
@@ -38,7 +43,8 @@ def _group(group: Any) -> StoredObject:
     given = dict(group.attrs)
     links = {
         str(link.get("name")): f"{link.get('source')}:{link.get('path')}"
-        for link in given.pop("zarr_link", [])
+        for name in _LINKS
+        for link in given.pop(name, [])
     }
     return StoredObject(path=_path(group), attributes=_attributes(given), links=links)
 
@@ -57,6 +63,8 @@ def _reference(value: Any) -> Any:
         return value
     if value.get("dtype") == "object" and isinstance(value.get("value"), dict):
         value = value["value"]
+    if isinstance(value.get("_REFERENCE"), dict):  # of format 3
+        value = value["_REFERENCE"]
     if {"source", "path"} <= value.keys():
         return {"reference": value["path"]}
     return value
@@ -65,6 +73,7 @@ def _reference(value: Any) -> Any:
 def _array(array: Any) -> StoredObject:
     given = dict(array.attrs)
     is_scalar = given.get("zarr_dtype") == "scalar"
+    is_path = given.get("_DTYPE") == _REFERENCES
     dtype = np.dtype(array.dtype)
 
     def read(part: slice | None) -> Any:
@@ -73,11 +82,12 @@ def _array(array: Any) -> StoredObject:
         values = array[...] if part is None else array[part]
         if is_scalar:
             values = np.asarray(values).reshape(())
-        if dtype.kind != "O":
+        if dtype.kind not in _OBJECTS:
             return values
         found = np.empty(np.shape(values), object)
         for index in np.ndindex(found.shape):
-            found[index] = plain(np.asarray(values)[index], _reference)
+            value = np.asarray(values)[index]
+            found[index] = {"reference": value} if is_path else plain(value, _reference)
         return found
 
     return StoredObject(

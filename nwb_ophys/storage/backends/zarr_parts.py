@@ -11,6 +11,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.outside import (
@@ -22,7 +24,13 @@ from nwb_ophys.outside import (
     within_reach,
 )
 from nwb_ophys.storage.backends.ranges import positions
-from nwb_ophys.storage.backends.zarr_claims import check_array_claims
+from nwb_ophys.storage.backends.zarr_claims import check_array_claims, layout_of
+from nwb_ophys.storage.backends.zarr_places import (
+    ABSENT,
+    ShardLayout,
+    array_folder,
+    read_sound_index,
+)
 
 _ATTRIBUTES = {".zattrs", ".zmetadata", "zarr.json"}
 
@@ -108,17 +116,16 @@ def check_complete(array: Any, path: Path | None = None) -> None:
     Raises
     ------
     CorruptSourceError
-        If a chunk has no file; names the frames.
+        If a chunk is not stored; names the frames.
     """
-    root = getattr(array.chunk_store, "path", None)
-    folder = Path(str(root), array.path) if path is None and root is not None else path
-    if folder is None or not folder.is_dir() or 0 in array.shape:
-        return
-    counts = [math.ceil(n / size) for n, size in zip(array.shape, array.chunks, strict=True)]
-    total = math.prod(counts)
-    lacking = _steps_without_file(folder, counts)
+    folder = array_folder(array) if path is None else path
+    try:
+        lacking = absent_chunks(array, path)
+    except ValueError as error:
+        raise CorruptSourceError(f"'{folder}' is damaged: {error}") from error
     if not lacking:
         return
+    total = math.prod(_counts(array))
     missing = sum(lacking.values())
     where = positions(sorted(lacking), array.chunks[0], array.shape[0])
     raise CorruptSourceError(
@@ -128,14 +135,52 @@ def check_complete(array: Any, path: Path | None = None) -> None:
     )
 
 
+def _counts(array: Any) -> list[int]:
+    return [math.ceil(n / size) for n, size in zip(array.shape, array.chunks, strict=True)]
+
+
+def absent_chunks(array: Any, path: Path | None = None) -> dict[int, int]:
+    """Return the number of chunks that are not stored by their index along the first axis.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        One in no folder counts as complete.
+    path : pathlib.Path, optional
+        Folder of the array; by default that of its store.
+
+    Raises
+    ------
+    ValueError
+        If the index of a shard is damaged.
+    """
+    folder = array_folder(array) if path is None else path
+    if folder is None or not folder.is_dir() or 0 in array.shape or not array.shape:
+        return {}
+    layout = layout_of(folder)
+    if layout is not None:
+        return _absent_in_shards(folder, layout)
+    return _steps_without_file(folder, _counts(array))
+
+
+def _absent_in_shards(folder: Path, layout: ShardLayout) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for number in layout.every_shard():
+        inside = layout.positions_in(number)
+        file = folder.joinpath("c", *map(str, number))
+        if file.is_file():
+            index = read_sound_index(file, layout)
+            inside = inside[(index[inside] == ABSENT).all(axis=1)]
+        first = number[0] * layout.per_shard[0]
+        steps = np.unravel_index(inside, layout.per_shard)[0] + first
+        for step, count in zip(*np.unique(steps, return_counts=True), strict=True):
+            found[int(step)] = found.get(int(step), 0) + int(count)
+    return found
+
+
 def _steps_without_file(folder: Path, counts: Sequence[int]) -> dict[int, int]:
     """Return the number of absent chunks by their index along the first axis."""
-    try:
-        header = json.loads((folder / ".zarray").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # of format 3, whose chunks lie in a folder ``c``
-        header = {"dimension_separator": "/"}
-    separator = header.get("dimension_separator", ".")
-    base = folder / "c" if (folder / "c").is_dir() else folder
+    separator, base = _keys(folder)
     if separator == ".":
         with os.scandir(base) as entries:
             present = {entry.name for entry in entries if not entry.is_dir()}
@@ -150,3 +195,13 @@ def _steps_without_file(folder: Path, counts: Sequence[int]) -> dict[int, int]:
         if separator.join(map(str, index)) not in present:
             found[index[0]] = found.get(index[0], 0) + 1
     return found
+
+
+def _keys(folder: Path) -> tuple[str, Path]:
+    """Return the separator in the names of chunks, and the folder in which they lie."""
+    try:
+        header = json.loads((folder / ".zarray").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # of format 3, whose chunks lie in a folder ``c``
+        header = {"dimension_separator": "/"}
+    base = folder / "c" if (folder / "c").is_dir() else folder
+    return header.get("dimension_separator", "."), base

@@ -27,6 +27,19 @@ def set_object_codec(io: Any, codec: type) -> None:
     io._ZarrIO__codec_cls = codec
 
 
+class RootByItsHeaders:
+    """Mixin for the ``NWBZarrIO`` of Zarr 3 that ignores the copies of headers in the root.
+
+    hdmf-zarr opens a store to change it by the copies, in which new arrays are not found.
+    """
+
+    def _open_file(self, store: Any, mode: str, storage_options: Any = None) -> Any:
+        """Return the open root group."""
+        import zarr
+
+        return zarr.open_group(store, mode=mode, use_consolidated=False)
+
+
 def replace_data(owner: Data, values: Any) -> None:
     """Replace the data of an object of hdmf, such as a column; its property is read-only."""
     owner._Data__data = values

@@ -15,6 +15,7 @@ from nwb_ophys import MetaMorphImagingInterface
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.formats.metamorph.names import MetaMorphName, parse_name
 from nwb_ophys.formats.metamorph.tags import read_tags
+from nwb_ophys.interfaces import ImagesInterface
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import write_metamorph
@@ -70,10 +71,16 @@ def test_only_one_format_recognises_a_stack(tmp_path, movie):
 
 def test_a_z_stack_is_no_movie_unless_the_user_says_so(tmp_path, movie):
     path = write_metamorph(tmp_path / "a.stk", movie, z_step_um=0.5)
-    with pytest.raises(SourceArgumentError, match=r"z-stack of 12 planes, 0\.5 µm apart"):
-        nwb_ophys.open(path)
-    with pytest.raises(SourceArgumentError, match="z-stack"):
-        MetaMorphImagingInterface(path)
+    with pytest.warns(UserWarning, match="a single z-stack, which is no movie"):
+        images = nwb_ophys.open(path)
+    assert isinstance(images, ImagesInterface)
+    np.testing.assert_array_equal(
+        images.extractor.get_series(), movie.transpose(1, 2, 0)[np.newaxis]
+    )
+    (plane,) = images.describe()["Ophys"]["ImagingPlane"]
+    assert plane["grid_spacing"] == pytest.approx([0.65e-6, 0.65e-6, 0.5e-6])
+    with pytest.raises(SourceArgumentError, match="to write it as a movie, give sampling_freq"):
+        MetaMorphImagingInterface(path).extractor.get_sampling_frequency()
     volume = nwb_ophys.open(path, planes="z", sampling_frequency=1.0)
     np.testing.assert_array_equal(
         volume.extractor.get_series(), movie.transpose(1, 2, 0)[np.newaxis]
@@ -268,8 +275,9 @@ def test_stage_positions_are_streams_with_the_names_of_the_companion(tmp_path):
 def test_a_companion_that_states_z_makes_a_stack_of_planes(tmp_path, movie):
     path = write_metamorph(tmp_path / "e.stk", movie)
     (tmp_path / "e.nd").write_text('"NDInfoFile", Version 1.0\n"DoZSeries", TRUE\n')
-    with pytest.raises(SourceArgumentError, match="z-stack of 12 planes, which is not a movie"):
-        nwb_ophys.open(path)
+    with pytest.warns(UserWarning, match="a single z-stack, which is no movie"):
+        images = nwb_ophys.open(path)
+    assert images.extractor.get_sample_shape() == (5, 7, 12)
 
 
 def test_files_of_other_lengths_are_refused(tmp_path, movie):

@@ -215,7 +215,7 @@ def _change(path: Path, place: str, name: str) -> None:
         attributes.write_text(json.dumps(stated), encoding="utf-8")
     else:
         zarr = pytest.importorskip("zarr")
-        zarr.open(str(path), "r+")[place][...] = 7
+        zarr.open(str(path), mode="r+")[place][...] = 7
 
 
 @pytest.mark.parametrize(

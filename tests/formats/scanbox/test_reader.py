@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import warnings
@@ -13,6 +14,7 @@ import pytest
 import scipy.io
 from roiextractors import SbxImagingExtractor
 
+from nwb_ophys import ScanboxImagingInterface
 from nwb_ophys.errors import (
     CorruptSourceError,
     MissingPackageError,
@@ -320,13 +322,51 @@ def test_two_numbers_of_planes(path):
     np.testing.assert_array_equal(extractor.get_series(), stack)
 
 
-def test_regions_of_a_mesoscope(path):
-    info = {"mesoscope": {"enabled": 1, "galvo_a": np.array([0, 300])}}
-    write_scanbox(path, MOVIE, info=info)
-    with pytest.raises(SourceError, match=r"mesoscope\.enabled; its fields: enabled, galvo_a"):
+def _mesoscope(num_regions):
+    galvo_a, galvo_b = np.arange(num_regions) * 300, np.arange(num_regions) * 20
+    return {"mesoscope": {"enabled": 1, "galvo_a": galvo_a, "galvo_b": galvo_b}}
+
+
+@pytest.mark.parametrize("num_regions", [2, 3])
+def test_regions_of_a_mesoscope_take_turns(path, num_regions):
+    write_scanbox(path, MOVIE, sampling_frequency=30, info=_mesoscope(num_regions))
+    whole = len(MOVIE) // num_regions * num_regions
+    incomplete = pytest.warns(UserWarning, match="of an incomplete round, which are left out")
+    with incomplete if whole < len(MOVIE) else contextlib.nullcontext():
+        streams = ScanboxImagingInterface.streams(path)
+        movies = [ScanboxImagingInterface(**arguments) for arguments in streams.values()]
+    assert list(streams) == [f"Region{index}" for index in range(num_regions)]
+    for index, movie in enumerate(movies):
+        extractor = movie.extractor
+        np.testing.assert_array_equal(extractor.get_series(), MOVIE[index:whole:num_regions])
+        np.testing.assert_array_equal(extractor.get_series(1, 2)[0], MOVIE[index + num_regions])
+        assert extractor.get_sampling_frequency() == pytest.approx(30 / num_regions)
+        expected = np.arange(index, whole, num_regions) / 30
+        np.testing.assert_allclose(movie.get_timestamps(), expected)
+        (plane,) = movie.get_metadata()["Ophys"]["ImagingPlane"]
+        assert f"Region {index} of {num_regions} of a mesoscope" in plane["description"]
+        assert f"galvo_a = {index * 300} and galvo_b = {index * 20}" in plane["description"]
+        assert plane["name"].endswith(f"Region{index}")
+
+
+def test_a_region_of_a_mesoscope_must_be_chosen(path):
+    write_scanbox(path, MOVIE, info=_mesoscope(2))
+    with pytest.raises(SourceArgumentError, match="2 regions of a mesoscope; give region_index"):
         ScanboxExtractor(path)
-    write_scanbox(path, MOVIE, info={"mesoscope": {"enabled": 0}})
+    with pytest.raises(SourceArgumentError, match="region_index"):
+        ScanboxExtractor(path, region_index=2)
+
+
+@pytest.mark.parametrize("info", [{"mesoscope": {"enabled": 0}}, _mesoscope(1)])
+def test_one_region_is_a_movie(path, info):
+    write_scanbox(path, MOVIE, info=info)
     np.testing.assert_array_equal(ScanboxExtractor(path).get_series(), MOVIE)
+
+
+def test_regions_in_several_planes_are_refused(path):
+    write_scanbox(path, MOVIE, info={**_mesoscope(2), "otwave": np.arange(3), "volscan": 1})
+    with pytest.raises(SourceError, match=r"2 regions \(mesoscope\.galvo_a\) in 3 planes"):
+        ScanboxExtractor(path)
 
 
 def test_a_line_scan(path):

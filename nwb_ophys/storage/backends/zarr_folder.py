@@ -1,0 +1,245 @@
+"""Parts that the backends of both Zarr formats share: folders, wrappers, references, checks."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hdmf.data_utils import DataIO
+from numpy.typing import NDArray
+
+from nwb_ophys.outside import Reach, within_reach
+from nwb_ophys.storage.backends.base import (
+    Backend,
+    StoredSource,
+    WrapperSettings,
+    package_versions,
+    stated_chunk_shape,
+)
+from nwb_ophys.storage.backends.zarr_claims import check_chunks_of
+from nwb_ophys.storage.backends.zarr_codecs import encoded_size
+from nwb_ophys.storage.backends.zarr_installed import require_format
+from nwb_ophys.storage.backends.zarr_objects import zarr_objects
+from nwb_ophys.storage.backends.zarr_parts import (
+    absent_chunks,
+    check_complete,
+    check_reference,
+    check_store,
+)
+from nwb_ophys.storage.backends.zarr_places import store_folder
+from nwb_ophys.storage.compression import KEEP_FILTERS
+from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.copying import copy_folder
+from nwb_ophys.storage.grid import Selection
+from nwb_ophys.storage.hdmf.internals import settings_of
+from nwb_ophys.storage.in_place import check_whole
+from nwb_ophys.storage.stored_objects import StoredObject
+
+# Metadata, and chunks of formats 2 and 3; a killed writer leaves partial ones, and Zarr 3 puts
+# "partial" in the place of a suffix.
+_PART_OF_STORE = re.compile(
+    r"(\.z(attrs|group|array|metadata)|zarr(\.json)?|(c[./])?\d+(\.\d+)*|c)"
+    r"\.[0-9a-f]{32}\.partial|"
+    r"\.z(attrs|group|array|metadata)|zarr\.json|(c[./])?\d+(\.\d+)*|c"
+)
+_HEADERS = (".zarray", "zarr.")
+
+
+class CheckedReferences:
+    """Mixin for the IO class of hdmf-zarr that checks where a reference leads before it follows."""
+
+    reach: Reach | None = None
+
+    def resolve_ref(self, zarr_ref: Any) -> Any:
+        """Return the name and the object that a reference names."""
+        reference = _as_mapping(zarr_ref)
+        if reference is not None:
+            with within_reach(self.reach):
+                check_reference(Path(self.source), reference)  # type: ignore[attr-defined]
+        return super().resolve_ref(zarr_ref)  # type: ignore[misc]
+
+
+def _as_mapping(reference: Any) -> Any:
+    """Return a reference as a mapping; None for one that is a path in the same store."""
+    if isinstance(reference, np.ndarray):
+        reference = reference[()]
+    if not isinstance(reference, str):
+        return reference
+    try:
+        found = json.loads(reference)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def hdmf_zarr(number: int, act: str) -> Any:
+    """Return the package ``hdmf_zarr``.
+
+    Parameters
+    ----------
+    number : int
+        The format that it must write.
+    act : str
+        What is to be done, for the message.
+
+    Raises
+    ------
+    MissingPackageError
+        If it is not installed, or writes another format; names the ``pip install`` that helps.
+    """
+    require_format(number, act)
+    return importlib.import_module("hdmf_zarr")
+
+
+def is_own_wrapper(given: Any) -> bool:
+    """Return whether data are in a ``ZarrDataIO``."""
+    package = sys.modules.get("hdmf_zarr")  # without it nobody has made such a wrapper
+    return package is not None and isinstance(given, package.ZarrDataIO)
+
+
+class ZarrFolder(Backend):
+    """NWB in a Zarr folder, of either format."""
+
+    default_compression = "blosc"
+    filter_settings: tuple[str, ...]
+    """Names of the settings in a ``ZarrDataIO`` that are codecs."""
+    links_attribute: str
+    """Name of the attribute in which hdmf-zarr keeps the links of a group."""
+
+    def may_be_incomplete(self, path: Path) -> bool:
+        """Return whether the path is a folder that holds nothing but parts of a store.
+
+        A store that was being copied may have chunks without the header of their array.
+        """
+        is_folder = path.is_dir() and not path.is_symlink()
+        return is_folder and not any(
+            _PART_OF_STORE.fullmatch(each.name) is None for each in self.strangers(path)
+        )
+
+    def strangers(self, path: Path) -> Iterator[Path]:
+        """Yield the files that are neither metadata nor chunks, wherever they lie in the store."""
+        arrays: set[str] = set()  # and the folders of their chunks
+        for folder, folders, names in os.walk(path):
+            has_header = any(each.startswith(_HEADERS) for each in names)  # or a partial one
+            is_array = has_header or folder.rpartition(os.sep)[0] in arrays
+            arrays.update([folder] if is_array else [])
+            for name in [*names, *(each for each in folders if (Path(folder) / each).is_symlink())]:
+                found = _PART_OF_STORE.fullmatch(name)
+                is_chunk = name[0] in "c0123456789"
+                if found is None or (is_chunk and not is_array):
+                    yield Path(folder) / name
+
+    def single_file(self, root: Any) -> Path | None:
+        """Return None: each chunk is a file."""
+        return None
+
+    def contents(self, group: Any) -> dict[str, Any]:
+        """Return the items of an open group by name: the group's own groups, None for others."""
+        links = [link["name"] for link in group.attrs.get(self.links_attribute, [])]
+        return dict.fromkeys([*links, *group.array_keys()]) | dict(group.groups())
+
+    def own_settings(self, given: DataIO) -> WrapperSettings | None:
+        """Return the settings in a ``ZarrDataIO``."""
+        if not is_own_wrapper(given):
+            return None
+        settings = settings_of(given)
+        return WrapperSettings(
+            chunk_shape=stated_chunk_shape(settings),
+            compression=KEEP_FILTERS if settings.keys() & set(self.filter_settings) else None,
+        )
+
+    @contextmanager
+    def reopen(self, path: Path, undo: Path) -> Iterator[Any]:
+        """Open an incomplete store, without the chunks that were being written."""
+        for torn in path.rglob("*.partial"):
+            torn.unlink()
+        yield importlib.import_module("zarr").open_group(str(path), mode="r+")
+
+    def encoded_size(self, configuration: DatasetConfiguration, values: NDArray[Any]) -> int:
+        """Return the number of bytes of values that are encoded as one chunk."""
+        return encoded_size(configuration, values)
+
+    def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
+        """Check that all chunks are stored."""
+        if not is_sparse:
+            check_complete(data)
+
+    def stored_source(self, dataset: Any) -> ZarrSource:
+        """Return an open array as a source."""
+        return ZarrSource(dataset)
+
+    def checked_source(self, dataset: Any) -> ZarrSource:
+        """Return an open array as a source that checks chunks before Zarr decodes them."""
+        return CheckedZarrSource(dataset)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of hdmf-zarr, Zarr and its codecs."""
+        return package_versions(["hdmf-zarr", "zarr", "numcodecs"])
+
+    def open_root(self, path: Path) -> AbstractContextManager[Any]:
+        """Open a store for reading, without its schemas.
+
+        One damaged chunk does not keep the other arrays from being read: `objects`, `read_text`
+        and `checked_source` check the chunks of an array when they read it.
+        """
+        self.require_reading(path)
+        check_whole(path)
+        check_store(path, chunks=False)
+        return nullcontext(self.opened_root(path))
+
+    def opened_root(self, path: Path) -> Any:
+        """Return the root group of a store, open for reading."""
+        return importlib.import_module("zarr").open_group(str(path), mode="r")
+
+    def require_reading(self, path: Path) -> None:
+        """Check that packages are installed that read a store of this format.
+
+        Raises
+        ------
+        MissingPackageError
+            If they are not; names the ``pip install`` that helps.
+        """
+        assert self.zarr_format is not None
+        require_format(self.zarr_format, f"'{path}' cannot be read:")
+
+    def objects(self, root: Any) -> Iterator[StoredObject]:
+        """Yield each group and array of an open store once; links are not followed."""
+        return zarr_objects(root)
+
+    def read_text(self, root: Any, location: str) -> str:
+        """Return the text in an array of an open store."""
+        check_chunks_of(root[location])
+        return str(np.asarray(root[location][...]).reshape(())[()])
+
+    def write_text(self, root: Any, location: str, text: str) -> None:
+        """Replace the text in an array of an open store."""
+        root[location][...] = text
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy the folder."""
+        copy_folder(source, target)
+
+
+class ZarrSource(StoredSource):
+    """An array of a Zarr store as a source."""
+
+    def __init__(self, array: Any) -> None:
+        super().__init__(array, str(store_folder(array) or "a Zarr store"), in_parallel=True)
+        self.skips_zeros = bool(absent_chunks(array))
+
+
+class CheckedZarrSource(ZarrSource):
+    """An array of a Zarr store whose chunks are checked before they are decoded."""
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        """Return values; a chunk that contradicts itself raises a ValueError with its name."""
+        check_chunks_of(self._values, selection)
+        return super().read(selection)

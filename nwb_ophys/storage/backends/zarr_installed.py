@@ -1,0 +1,58 @@
+"""The Zarr formats that the installed packages read and write, and words where they do not."""
+
+from __future__ import annotations
+
+import functools
+from importlib import metadata
+
+from nwb_ophys.errors import MissingPackageError
+
+# hdmf-zarr writes format 3 from this version on, and reads format 2 only.
+_FIRST_OF_FORMAT_3 = (0, 14)
+_HINTS = {
+    2: 'pip install "hdmf-zarr<0.14"',
+    3: 'pip install "hdmf-zarr>=0.14", with Python 3.12 or later',
+}
+
+
+@functools.cache
+def written_format() -> int:
+    """Return the format that the installed hdmf-zarr writes; 2 where there is none."""
+    version = _version()
+    if version is None:
+        return 2
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return 3 if numbers >= _FIRST_OF_FORMAT_3 else 2
+
+
+def _version() -> str | None:
+    try:
+        return metadata.version("hdmf-zarr")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def require_format(number: int, act: str) -> None:
+    """Check that the installed packages can do something with a format.
+
+    Parameters
+    ----------
+    number : int
+    act : str
+        What is to be done, as in ``writing``, for the message.
+
+    Raises
+    ------
+    MissingPackageError
+        If hdmf-zarr is absent, or too old or too new; names the ``pip install`` that helps.
+    """
+    version = _version()
+    if version is None:
+        raise MissingPackageError(
+            'The backend "zarr" needs the package hdmf-zarr: pip install "nwb-ophys[zarr]".'
+        )
+    if written_format() != number:
+        raise MissingPackageError(
+            f"{act} Zarr format {number} is not possible with hdmf-zarr {version}, which writes "
+            f"format {written_format()}; install another version: {_HINTS[number]}."
+        )
