@@ -8,6 +8,7 @@ from benchmarks.many_files import many_files_comparisons
 from benchmarks.model import Comparison
 from benchmarks.movies import movie_comparisons
 from benchmarks.raw_files import raw_file_comparisons
+from benchmarks.reading import reading_comparisons
 from benchmarks.segmentation import segmentation_comparisons
 from benchmarks.starting import starting_comparisons
 
@@ -19,6 +20,8 @@ CASES = {
     "e": "Length",
     "f": "Start of the program",
     "g": "Many files",
+    "h": "Reading with h5py",
+    "i": "Reading over HTTP",
     "j": "Cluster",
 }
 
@@ -32,6 +35,7 @@ def all_comparisons() -> list[Comparison]:
         *length_comparisons(),
         *starting_comparisons(),
         *many_files_comparisons(),
+        *reading_comparisons(),
         *cluster_comparisons(),
     ]
 

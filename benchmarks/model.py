@@ -9,6 +9,11 @@ from typing import Any
 from attrs import field, frozen
 
 
+def quantity_of(part: str, quantity: str) -> str:
+    """Return the name of a quantity of one part of a job."""
+    return f"{quantity} of {part}"
+
+
 @frozen(kw_only=True)
 class Setup:
     """Folder of the sources and path of the output of a contender.
@@ -36,7 +41,7 @@ class Job:
     ----------
     run : callable
         Called without arguments, with all imports and sources ready. If it writes no file, it may
-        return the bytes of its result.
+        return the bytes of its result, or a dictionary of measured quantities.
     num_bytes : int, optional
         Number of uncompressed bytes, for the throughput.
     """
@@ -82,6 +87,9 @@ class Comparison:
         Writes the missing source files, called once with (folder, scale).
     least_rounds : int
         Number of rounds below which the results are a trial.
+    parts : dict of str to str
+        Titles of the parts of the job, whose quantities the job returns under the names of
+        :func:`quantity_of`. The report then has a row for each part.
     """
 
     key: str
@@ -90,6 +98,7 @@ class Comparison:
     contenders: list[Contender] = field(repr=False)
     make_sources: Callable[[Path, float], None] | None = None
     least_rounds: int = 5
+    parts: dict[str, str] = field(factory=dict, repr=False)
 
     @property
     def case(self) -> str:

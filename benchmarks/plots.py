@@ -31,6 +31,8 @@ def write_plots(folder: Path, results: Results) -> dict[str, str]:
         "e": _length,
         "f": _start,
         "g": lambda _: None,  # a single number each
+        "h": lambda _: None,
+        "i": lambda _: None,
         "j": lambda _: None,
     }
     written = {}

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.comparisons import CASES, all_comparisons
 from benchmarks.model import Comparison
+from benchmarks.parts import parts_table
 from benchmarks.results import Results, median, throughput
 from benchmarks.targets import TARGETS, Target
 
@@ -90,6 +91,8 @@ def _goal(target: Target) -> str:
 
 def _table(results: Results, comparison: Comparison) -> list[str]:
     measured = results["comparisons"][comparison.key]
+    if comparison.parts:
+        return [*parts_table(results, comparison), "", _rounds_line(measured)]
     columns = [column for column in _COLUMNS if _has(results, comparison, column)]
     lines = [f"| | {' | '.join(name for name, _ in columns)} |", f"|{'---|' * (len(columns) + 1)}"]
     for name, values in measured["contenders"].items():
@@ -98,9 +101,13 @@ def _table(results: Results, comparison: Comparison) -> list[str]:
         else:
             cells = [cell(results, comparison.key, name) for _, cell in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [*lines, "", _rounds_line(measured)]
+
+
+def _rounds_line(measured: Any) -> str:
     rounds = {len(v["seconds"]) for v in measured["contenders"].values() if "seconds" in v}
     shown = " to ".join(str(number) for number in sorted({min(rounds), max(rounds)}))
-    return [*lines, "", f"Rounds: {shown}"]
+    return f"Rounds: {shown}"
 
 
 def _has(results: Results, comparison: Comparison, column: Column) -> bool:

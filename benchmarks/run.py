@@ -25,28 +25,31 @@ def measure(job: Job, target: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``seconds`` until the job returns; ``seconds_on_disk`` until the operating system has
-        also written everything to the disk; ``peak`` and ``above``, resident memory in bytes, in
-        total and above the level before; ``own_above``, the latter without mapped files;
-        ``peak_of_process``, since its start; ``size`` of the result and ``num_bytes`` of the
-        source.
+        ``seconds`` until the job returns; ``processor_seconds`` of all threads meanwhile;
+        ``seconds_on_disk`` until the operating system has also written everything to the disk;
+        ``peak`` and ``above``, resident memory in bytes, in total and above the level before;
+        ``own_above``, the latter without mapped files; ``peak_of_process``, since its start;
+        ``size`` of the result and ``num_bytes`` of the source; and the quantities that the job
+        itself returns, which replace these.
     """
     gc.collect()
     os.sync()  # so that earlier files are not written to the disk meanwhile
     with PeakMemory() as memory:
-        start = time.perf_counter()
-        size = job.run()
-        seconds = time.perf_counter() - start
+        start, used = time.perf_counter(), time.process_time()
+        given = job.run()
+        seconds, used = time.perf_counter() - start, time.process_time() - used
     os.sync()
     return {
         "seconds": seconds,
+        "processor_seconds": used,
         "seconds_on_disk": time.perf_counter() - start,
         "peak": memory.peak,
         "above": memory.peak - memory.level,
         "own_above": memory.own_above,
         "peak_of_process": peak_of_process(),
-        "size": size_of(target) if target.exists() else size if isinstance(size, int) else None,
+        "size": size_of(target) if target.exists() else given if isinstance(given, int) else None,
         "num_bytes": job.num_bytes,
+        **(given if isinstance(given, dict) else {}),
     }
 
 

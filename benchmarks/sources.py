@@ -30,14 +30,19 @@ def make_noise(folder: Path, scale: float) -> None:
     if path.exists():
         return
     random = np.random.default_rng(0)
-    rows, columns = np.mgrid[: FIELD_SHAPE[0], : FIELD_SHAPE[1]]
-    field = 60 + 40 * np.sin(rows / 23) * np.cos(columns / 31)
+    field = dim_field()
     shape = (num_frames(scale), *FIELD_SHAPE)
     movie = np.lib.format.open_memmap(path, "w+", dtype=np.int16, shape=shape)
     for start in range(0, shape[0], _BATCH):
         size = min(_BATCH, shape[0] - start)
         movie[start : start + size] = random.poisson(field, (size, *FIELD_SHAPE))
     movie.flush()
+
+
+def dim_field() -> NDArray[np.float64]:
+    """Return the mean number of photons of each pixel: dim cells on a dark field."""
+    rows, columns = np.mgrid[: FIELD_SHAPE[0], : FIELD_SHAPE[1]]
+    return 60 + 40 * np.sin(rows / 23) * np.cos(columns / 31)
 
 
 def load_noise(folder: Path, count: int | None = None) -> NDArray[np.int16]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from benchmarks.model import quantity_of
 from benchmarks.results import Results, median
 
 _MOVIE, _ZARR = "a-movie-hdf5", "b-movie-zarr"
@@ -128,6 +129,18 @@ TARGETS = [
         to="neuroconv",
         bound=0.25,
         at_most=True,
+    ),
+    *(
+        Target(
+            text=f"{movie} read with h5py: processor time of neuroconv's file over that of ours",
+            key="h-reading",
+            of="neuroconv",
+            to="nwb_ophys",
+            quantity=quantity_of(part, "processor_seconds"),
+            bound=2,
+            goal=3,
+        )
+        for part, movie in (("movie", "Movie"), ("bright", "Bright movie"))
     ),
     Target(
         text="Bruker, 50,000 frames: open and metadata, seconds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -101,7 +102,7 @@ def convert(
     if not plan:
         shared.reserve(output, overwrite=overwrite, append=append)
     from nwb_ophys.opening import edited_metadata, joined_files, open_recording
-    from nwb_ophys.storage import backend_of_name, plan_nwbfile
+    from nwb_ophys.storage import backend_of_name
 
     default = backend_of_name(output)
     named = backend or (_stored_backend(output) if append else None)
@@ -115,8 +116,7 @@ def convert(
     chosen = recording.conversion_options
     metadata = edited_metadata(recording.converter, metadata_file, edits, chosen)
     if plan:
-        nwbfile = recording.converter.create_nwbfile(metadata, chosen)
-        say_lines(plan_nwbfile(nwbfile, storage).to_yaml())
+        _say_plan(recording.converter.create_nwbfile(metadata, chosen), storage, workers)
         return
     shared.say("\n".join(joined_files(recording)))
     written = recording.converter.run_conversion(
@@ -138,6 +138,14 @@ def convert(
         conversion_options=chosen,
     )
     shared.say_written(written, recording.converter.interfaces)
+
+
+def _say_plan(nwbfile: Any, storage: Any, workers: int | None) -> None:
+    """Print how the datasets would be stored, and an estimate of size and time."""
+    from nwb_ophys.storage import estimate_nwbfile, plan_nwbfile
+
+    say_lines(plan_nwbfile(nwbfile, storage).to_yaml())
+    say_lines(f"# {estimate_nwbfile(nwbfile, storage, workers)}")
 
 
 def _stored_backend(output: Path) -> str | None:

@@ -166,7 +166,8 @@ _STORAGE = (
     click.option(
         "--plan",
         is_flag=True,
-        help="Print how each dataset would be stored, without writing anything.",
+        help="Print how each dataset would be stored and, before a conversion, an estimate of size "
+        "and time; write nothing.",
     ),
 )
 

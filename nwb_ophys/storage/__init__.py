@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nwb_ophys.storage.completeness import check_complete
     from nwb_ophys.storage.configuration import DatasetConfiguration
     from nwb_ophys.storage.debris import Debris, remove_debris, size_of
+    from nwb_ophys.storage.estimating import WriteEstimate, estimate_nwbfile
     from nwb_ophys.storage.files import (
         Target,
         append_to_nwbfile,
@@ -50,6 +51,7 @@ __all__ = [
     "Debris",
     "ProgressBar",
     "Target",
+    "WriteEstimate",
     "WriteOptions",
     "WriteProgress",
     "append_to_nwbfile",
@@ -61,6 +63,7 @@ __all__ = [
     "check_target",
     "configuration_of_file",
     "create_nwbfile",
+    "estimate_nwbfile",
     "get_backend",
     "plan_nwbfile",
     "plan_of",
@@ -81,6 +84,7 @@ _MODULES = {
     "completeness": ("check_complete",),
     "configuration": ("DatasetConfiguration",),
     "debris": ("Debris", "remove_debris", "shown_size", "size_of"),
+    "estimating": ("WriteEstimate", "estimate_nwbfile"),
     "files": (
         *("Target", "append_to_nwbfile", "check_folder", "check_target"),
         *("create_nwbfile", "reserved", "target"),

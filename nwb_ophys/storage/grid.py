@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Iterator
 
-DEFAULT_CHUNK_MB = 4.0
+_CHUNK_MB = 4.0
+# HDF5 before 2.0 caches chunks of up to 1 MiB. A larger chunk is decoded again for each value that
+# is read alone, and for the pixels of each ROI.
+_LIST_CHUNK_MB = 1.0
 
 Shape = tuple[int, ...]
 Selection = tuple[slice, ...]
 
 
-def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float = DEFAULT_CHUNK_MB) -> Shape:
+def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float | None = None) -> Shape:
     """Return chunks of at most ``chunk_mb`` for data that propose none.
 
     Parameters
@@ -20,17 +24,22 @@ def default_chunk_shape(shape: Shape, itemsize: int, chunk_mb: float = DEFAULT_C
     shape : tuple of int
     itemsize : int
         Bytes per value.
-    chunk_mb : float
-        Size in units of 1e6 bytes.
+    chunk_mb : float, optional
+        Size in units of 1e6 bytes; 1 for data of one axis and 4 for others by default.
 
     Returns
     -------
     tuple of int
-        A table of two axes is cut by the same factor along both, so that a row and a column take
-        equally long to read. With other numbers of axes, entries of the first axis stay whole
-        where they fit.
+        Data of one axis are cut into parts of equal length. A table of two axes is cut by the same
+        factor along both, so that a row and a column take equally long to read. With more axes,
+        entries of the first axis stay whole where they fit.
     """
+    if chunk_mb is None:
+        chunk_mb = _LIST_CHUNK_MB if len(shape) == 1 else _CHUNK_MB
     values = max(int(chunk_mb * 1e6 // itemsize), 1)
+    if len(shape) == 1:
+        num_chunks = max(math.ceil(shape[0] / values), 1)
+        return (math.ceil(shape[0] / num_chunks),)
     if len(shape) == 2:
         factor = min(math.sqrt(values / max(math.prod(shape), 1)), 1.0)
         rows = min(max(int(shape[0] * factor), 1), shape[0])
@@ -97,6 +106,31 @@ def grid(bounds: Selection, step: Shape) -> Iterator[Selection]:
             slice(start, min(start + size, bound.stop))
             for start, size, bound in zip(corner, step, bounds, strict=True)
         )
+
+
+def grid_shape(shape: Shape, step: Shape) -> Shape:
+    """Return the number of cells of a grid along each axis."""
+    return tuple(-(-size // cell) for size, cell in zip(shape, step, strict=True))
+
+
+def spread_corners(shape: Shape, step: Shape, most: int) -> Iterator[Shape]:
+    """Yield the corners of up to ``most`` different cells of a grid, in random order.
+
+    The cells in C order are divided into parts of equal length, and each part gives one of its
+    cells: at random, since steps of one length might meet one place of all frames. The cells and
+    their order are the same in each call.
+    """
+    counts = grid_shape(shape, step)
+    total = math.prod(counts)
+    number = min(total, most)
+    places = random.Random(0)  # noqa: S311
+    for part in places.sample(range(number), number):
+        index = places.randrange(part * total // number, (part + 1) * total // number)
+        corner = []
+        for count, cell in zip(reversed(counts), reversed(step), strict=True):
+            index, position = divmod(index, count)
+            corner.append(position * cell)
+        yield tuple(reversed(corner))
 
 
 def cell_at(corner: Shape, size: Shape, shape: Shape) -> Selection:

@@ -123,9 +123,21 @@ def plan_nwbfile(nwbfile: NWBFile, general: _Configuration) -> _Configuration:
     general : BackendConfiguration
         Settings of the file, and of single datasets.
     """
-    backend = get_backend(general.backend)
-    planned = plan_datasets(_builders_of(nwbfile), general, backend)
+    planned = planned_nwbfile(nwbfile, general)
     return attrs.evolve(general, datasets={each.location: each.configuration for each in planned})
+
+
+def planned_nwbfile(nwbfile: NWBFile, general: FileConfiguration) -> list[PlannedDataset]:
+    """Plan the datasets of an ``NWBFile``, with their sources.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+        Unchanged afterwards.
+    general : BackendConfiguration
+        Settings of the file, and of single datasets.
+    """
+    return plan_datasets(_builders_of(nwbfile), general, get_backend(general.backend))
 
 
 def sources_of(nwbfile: NWBFile) -> dict[str, Source]:

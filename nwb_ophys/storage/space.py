@@ -16,7 +16,6 @@ from typing import Any
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
 from nwb_ophys.errors import DiskError, shown_size
 from nwb_ophys.storage.backends.base import Backend
@@ -24,9 +23,10 @@ from nwb_ophys.storage.backends.registry import all_backends
 from nwb_ophys.storage.compression import KEEP_FILTERS
 from nwb_ophys.storage.debris import size_of
 from nwb_ophys.storage.error_context import while_reading
-from nwb_ophys.storage.grid import Selection
+from nwb_ophys.storage.grid import Selection, cell_at, grid_shape, spread_corners
 from nwb_ophys.storage.grid import size_of as num_values
 from nwb_ophys.storage.planning import PlannedDataset
+from nwb_ophys.storage.sampling import configuration_to_encode, has_any
 from nwb_ophys.storage.sources import unwrapped
 
 # Codecs enlarge noise by so much at most; HDF5 has an entry per chunk in an index.
@@ -149,34 +149,28 @@ class _Need:
         size = chunk * share + _BYTES_PER_CHUNK
         if self.is_folder:
             size = math.ceil(size / _DISK_BLOCK) * _DISK_BLOCK
-        return math.prod(self._num_chunks) * size
+        return self._num_chunks * size
 
     @property
-    def _num_chunks(self) -> tuple[int, ...]:
-        """Number of chunks along each axis."""
-        pairs = zip(self.planned.source.shape, self.planned.chunk_shape, strict=True)
-        return tuple(-(-size // chunk) for size, chunk in pairs)
+    def _num_chunks(self) -> int:
+        return math.prod(grid_shape(self.planned.source.shape, self.planned.chunk_shape))
 
     def estimate(self) -> float:
         """Return the number of bytes, with a margin, from pieces that are encoded."""
         compression = self.planned.configuration.compression
         if compression == "none":
             return self.most
-        configuration = self.planned.configuration
+        configuration = configuration_to_encode(self.planned, self.storage)
         if compression == KEEP_FILTERS:
             data = unwrapped(self.planned.given)
             origin = next((each for each in all_backends() if each.holds(data)), None)
             if origin is not None:
                 return origin.stored_size(data) * _MARGIN
-            # The codecs of HDF5 and Zarr differ less from the default than from no compression.
-            configuration = attrs.evolve(
-                configuration, compression=self.storage.default_compression
-            )
         source, shares = self.planned.source, []
         for piece in self._pieces():
             with while_reading(self.planned, piece):
                 values = source.read(piece)
-            is_absent = (source.is_sparse or source.skips_zeros) and not _has_any(values)
+            is_absent = (source.is_sparse or source.skips_zeros) and not has_any(values)
             size = 0 if is_absent else self.storage.encoded_size(configuration, values)
             shares.append(size / (num_values(piece) * source.dtype.itemsize))
         return self._stored(float(np.mean(shares)) * _MARGIN)
@@ -184,24 +178,12 @@ class _Need:
     def _pieces(self) -> Iterator[Selection]:
         """Yield parts of chunks that are spread at random, together a hundredth of the values."""
         chunk, source = self.planned.chunk_shape, self.planned.source
-        counts = self._num_chunks
-        total = math.prod(counts)
-        num_pieces = min(total, _MOST_PIECES)
+        num_pieces = min(self._num_chunks, _MOST_PIECES)
         entry = math.prod(chunk[1:]) * source.dtype.itemsize
         size = math.prod(source.shape) * source.dtype.itemsize * _SHARE_OF_PIECES / num_pieces
         length = min(max(int(max(size, _SMALLEST_PIECE) // entry), 1), chunk[0])
-        random = np.random.default_rng(0)  # steps of one length might meet one place of all frames
-        for part in range(num_pieces):
-            index = min(int((part + random.random()) * total / num_pieces), total - 1)
-            corner = [
-                i * step for i, step in zip(np.unravel_index(index, counts), chunk, strict=True)
-            ]
-            yield tuple(
-                slice(int(start), min(int(start) + step, stop))
-                for start, step, stop in zip(
-                    corner, (length, *chunk[1:]), source.shape, strict=True
-                )
-            )
+        for corner in spread_corners(source.shape, chunk, num_pieces):
+            yield cell_at(corner, (length, *chunk[1:]), source.shape)
 
 
 def _may_share_blocks(folder: Path) -> bool:
@@ -217,8 +199,3 @@ def _may_share_blocks(folder: Path) -> bool:
     place = folder.resolve()
     mounted = next((each for each in (place, *place.parents) if each in kinds), None)
     return mounted is not None and kinds[mounted] in _SHARING
-
-
-def _has_any(values: NDArray[Any]) -> bool:
-    """Return whether a value is not zero; records have no truth in NumPy, but bytes."""
-    return bool(np.any(values.view("u1") if values.dtype.names else values))

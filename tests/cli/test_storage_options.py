@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pynwb
 import pytest
+import tifffile
 import zarr
 
 from nwb_ophys.documents import dump_yaml, parse_yaml
@@ -156,6 +158,40 @@ def test_a_plan_is_printed_and_nothing_is_written(run, raw, target, backend):
     head, row, *_ = shown.out.splitlines()
     assert head.startswith("# dataset")
     assert row.startswith(f"# {MOVIE}")
+
+
+@pytest.mark.parametrize(("compression", "less"), [("none", 1.0), ("gzip", 0.9)])
+def test_a_plan_ends_with_an_estimate(run, raw, target, backend, compression, less):
+    before = listing(raw)
+    options = ("--backend", backend, "--compression", compression, "--workers", "1")
+    shown = run("convert", *MOVIE_OF, "-o", target, *options, "--chunk-mb", "0.01", "--plan")
+    assert (shown.code, shown.err, listing(raw)) == (0, "", before)
+    last = shown.out.splitlines()[-1]
+    found = re.fullmatch(
+        r"# about ([\d,]+) bytes, less than a second with 1 worker, from all 10 blocks", last
+    )
+    assert found, last
+    assert float(found[1].replace(",", "")) <= less * 60 * 34 * 24 * 2
+
+
+def test_a_plan_of_a_damaged_movie_is_printed_and_names_the_damage(run, raw, recording):
+    path = raw / "damaged.tif"
+    tifffile.imwrite(path, recording.movie, photometric="minisblack", compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        places = [(page.dataoffsets[0], page.databytecounts[0]) for page in file.pages]
+    with path.open("r+b") as file:
+        for start, size in places[30:]:
+            file.seek(start)
+            file.write(b"\xff" * size)
+    before = listing(raw)
+    rate = ("--option", "sampling_frequency=30")
+    shown = run("convert", path, "-o", "a.nwb", *rate, *START, "--plan", "--chunk-mb", "0.01")
+    assert shown.code == 2
+    assert f"'{MOVIE}', frames" in shown.err
+    assert "damaged.tif" in shown.err
+    assert "Traceback" not in shown.err
+    assert MOVIE in parse_yaml(shown.out)["datasets"]
+    assert listing(raw) == before
 
 
 def test_a_plan_with_options_is_what_is_written(run, raw, target, backend):

@@ -548,6 +548,30 @@ def test_timestamps_are_in_chunks_of_one_axis(tmp_path):
     assert chunks == (20_000,)
 
 
+def test_long_timestamps_are_in_chunks_that_hdf5_caches(tmp_path):
+    times = np.cumsum(np.random.default_rng(0).random(300_000))
+    imaging = ArrayImagingExtractor(np.zeros((300_000, 1, 1), np.uint8), 30.0)
+    imaging.set_times(times)
+    nwbfile = new_file()
+    add_photon_series(imaging, nwbfile, None)
+    path = write_nwbfile(nwbfile, tmp_path / "a.nwb")
+    found, chunks = read(path, "acquisition/TwoPhotonSeries/timestamps")
+    assert np.array_equal(found, times)
+    assert chunks == (100_000,)
+
+
+@pytest.mark.parametrize("itemsize", [8, 12])
+def test_the_pixels_of_an_roi_are_in_a_chunk_that_hdf5_caches(itemsize):
+    # HDF5 before 2.0 caches 1 MiB, of 521 chunks at most.
+    chunk = default_chunk_shape((3_000_000,), itemsize)
+    assert 0.9e6 < chunk[0] * itemsize <= 1 << 20
+
+
+def test_frames_that_propose_no_chunks_stay_whole():
+    assert default_chunk_shape((100, 1024, 1024), 2) == (1, 1024, 1024)
+    assert default_chunk_shape((512, 512), 4) == (512, 512)
+
+
 def test_a_backend_is_kept_in_repacking_where_none_is_stated(tmp_path):
     path = write_nwbfile(new_file(a=np.zeros((300, 200))), tmp_path / "a.zarr", backend="zarr")
     again = repack(path, tmp_path / "b.zarr")
@@ -568,6 +592,15 @@ def test_default_chunks_are_within_the_data_and_the_size(shape, itemsize, chunk_
     assert len(chunk) == len(shape)
     assert all(1 <= step <= size for step, size in zip(chunk, shape, strict=True))
     assert math.prod(chunk) * itemsize <= max(chunk_mb * 1e6, itemsize)
+
+
+@given(size=st.integers(1, 10**7), itemsize=st.sampled_from([1, 2, 4, 8, 12]))
+def test_lists_are_cut_into_equal_parts(size, itemsize):
+    (chunk,) = default_chunk_shape((size,), itemsize)
+    assert chunk * itemsize <= 1e6
+    num_chunks = math.ceil(size / chunk)
+    assert num_chunks == math.ceil(size / (1_000_000 // itemsize))
+    assert num_chunks * chunk - size < num_chunks  # one value less in some parts at most
 
 
 @given(rows=st.integers(1000, 10**6), columns=st.integers(1000, 10**5))
