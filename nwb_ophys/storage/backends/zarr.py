@@ -30,6 +30,7 @@ from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
 from nwb_ophys.storage.backends.zarr_codecs import ChunkEncoder, codecs_of
 from nwb_ophys.storage.backends.zarr_folder import (
     CheckedReferences,
+    IteratedByBlocks,
     ZarrFolder,
     hdmf_zarr,
     is_own_wrapper,
@@ -58,7 +59,8 @@ def _io_class() -> type:
 def _reading_class() -> type:
     """Return the class with which hdmf-zarr 0.14 reads the format."""
     package = importlib.import_module("hdmf_zarr.nwb_zarrv2")
-    return type("CheckedNWBZarrV2IO", (CheckedReferences, EntireStore, package.NWBZarrV2IO), {})
+    mixins = (CheckedReferences, IteratedByBlocks, EntireStore)
+    return type("CheckedNWBZarrV2IO", (*mixins, package.NWBZarrV2IO), {})
 
 
 def _hdmf_zarr() -> Any:
@@ -198,13 +200,6 @@ class ZarrBackend(ZarrFolder):
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> ZarrSink:
         """Open a declared dataset of an open file."""
         return ZarrSink(root[configuration.location], configuration, tools)
-
-    def holds(self, data: Any) -> bool:
-        """Return whether data are an array of Zarr of format 2."""
-        if not type(data).__module__.startswith(("zarr.", "hdmf_zarr.")):
-            return False
-        # Only Zarr 3 has arrays of several formats.
-        return getattr(getattr(data, "metadata", None), "zarr_format", 2) == 2
 
     def stored_size(self, dataset: Any) -> int:
         """Return the number of bytes of all stored chunks and of the metadata."""

@@ -27,6 +27,7 @@ from nwb_ophys.storage.backends.base import (
 from nwb_ophys.storage.backends.zarr_codecs import ChunkEncoder, codecs_of
 from nwb_ophys.storage.backends.zarr_folder import (
     CheckedReferences,
+    IteratedByBlocks,
     ZarrFolder,
     hdmf_zarr,
     is_own_wrapper,
@@ -78,7 +79,7 @@ class _WithEveryChunk:
 
 @functools.cache
 def _io_class() -> type:
-    mixins = (CheckedReferences, RootByItsHeaders, _WithEveryChunk, BuilderHook)
+    mixins = (CheckedReferences, IteratedByBlocks, RootByItsHeaders, _WithEveryChunk, BuilderHook)
     return type("HookedNWBZarrIO", (*mixins, _hdmf_zarr().NWBZarrIO), {})
 
 
@@ -201,12 +202,6 @@ class Zarr3Backend(ZarrFolder):
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Zarr3Sink:
         """Open a declared dataset of an open file."""
         return Zarr3Sink(root[configuration.location], configuration, tools)
-
-    def holds(self, data: Any) -> bool:
-        """Return whether data are an array of Zarr of format 3."""
-        if not type(data).__module__.startswith(("zarr.", "hdmf_zarr.")):
-            return False
-        return getattr(getattr(data, "metadata", None), "zarr_format", 2) == 3
 
     def stored_size(self, dataset: Any) -> int:
         """Return the number of bytes of all shards and of the metadata."""
