@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 
 import h5py
@@ -15,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pynwb import TimeSeries
 
-from nwb_ophys import write_nwbfile
+from nwb_ophys import verify, write_nwbfile
 from nwb_ophys.errors import ArgumentError, MissingPackageError
-from nwb_ophys.storage import BackendConfiguration, append_to_nwbfile, create_nwbfile
+from nwb_ophys.storage import BackendConfiguration, append_to_nwbfile, create_nwbfile, repack
 from nwb_ophys.storage.backends.zarr_places import array_folder
 
 from .conftest import DATA, VALUES, in_chunks, new_file
@@ -176,6 +177,18 @@ def test_an_append_adds_to_the_store(store):
     nwbfile = pynwb.read_nwb(str(store))
     assert np.array_equal(nwbfile.acquisition["a"].data[:], VALUES)
     assert np.array_equal(nwbfile.acquisition["b"].data[:], VALUES[::-1])
+
+
+def test_names_are_no_urls(tmp_path):
+    """Fault: Zarr 3 takes a text for a URL, and wrote to a folder whose name ended before ``#``."""
+    for name in ("ä µ #1?.nwb.zarr", "memory:x.nwb.zarr", "100 %41.nwb.zarr"):
+        path = create_nwbfile(new_file(a=VALUES), tmp_path / name, backend="zarr")
+        append_to_nwbfile(path, lambda nwbfile: nwbfile.add_lab_meta_data([]))
+        assert np.array_equal(zarr.open_group(path, mode="r")[DATA][...], VALUES)
+        assert verify(path).differences == ()
+        repack(path, tmp_path / "b.nwb", overwrite=True)
+        assert [each.name for each in tmp_path.iterdir() if each.name != "b.nwb"] == [name]
+        shutil.rmtree(path)
 
 
 def test_nothing_warns(tmp_path):

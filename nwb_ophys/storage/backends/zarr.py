@@ -35,7 +35,7 @@ from nwb_ophys.storage.backends.zarr_folder import (
     hdmf_zarr,
     is_own_wrapper,
 )
-from nwb_ophys.storage.backends.zarr_guarded import guarded_store
+from nwb_ophys.storage.backends.zarr_guarded import guarded_store, local_store
 from nwb_ophys.storage.backends.zarr_later import EntireStore, Group2, is_later
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import check_store
@@ -107,7 +107,7 @@ class ZarrBackend(ZarrFolder):
 
     def _opened_later(self, path: Path, manager: Any) -> Any:
         """Return the object with which hdmf-zarr 0.14 reads a store."""
-        io = _reading_class()(str(path), mode="r-", manager=manager)
+        io = _reading_class()(local_store(path), mode="r-", manager=manager)
         io.reach = current_reach() or reach_of([path])
         return io
 

@@ -193,7 +193,11 @@ class ZarrFolder(Backend):
         """Open an incomplete store, without the chunks that were being written."""
         for torn in path.rglob("*.partial"):
             torn.unlink()
-        yield importlib.import_module("zarr").open_group(str(path), mode="r+")
+        yield self.reopened_root(path)
+
+    def reopened_root(self, path: Path) -> Any:
+        """Return the root group of a store, open for changes."""
+        return importlib.import_module("zarr").open_group(str(path), mode="r+")
 
     def encoded_size(self, configuration: DatasetConfiguration, values: NDArray[Any]) -> int:
         """Return the number of bytes of values that are encoded as one chunk."""
