@@ -119,12 +119,12 @@ def test_a_store_of_format_2_without_a_part_is_refused(format_2, tmp_path):
 
 def test_a_store_of_format_2_is_not_appended_to(format_2, capsys, tmp_path):
     before = {each: each.read_bytes() for each in format_2.rglob("*") if each.is_file()}
-    with pytest.raises(MissingPackageError, match="writing Zarr format 2 is not possible"):
+    with pytest.raises(MissingPackageError, match="writes Zarr format 3, not format 2"):
         append_to_nwbfile(format_2, lambda nwbfile: None)
     source = write_nwb(tmp_path / "source.nwb", np.ones((4, 6, 5), "u2"))
     command = ("convert", source, "-o", format_2, "--append")
     code, text = _ended(capsys, *command, "--no-progress")
-    assert (code, "writing Zarr format 2 is not possible" in text) == (2, True)
+    assert (code, "writes Zarr format 3, not format 2" in text) == (2, True)
     code, text = _ended(capsys, *command, "--zarr-format", "3")
     assert (code, "is of Zarr format 2, in which it is appended to" in text) == (2, True)
     assert before == {each: each.read_bytes() for each in format_2.rglob("*") if each.is_file()}
@@ -142,7 +142,7 @@ def test_the_option(tmp_path, capsys):
     for command in ("convert", "repack"):
         before = target.exists()
         code, text = _ended(capsys, command, source, "-o", target, "--zarr-format", "2")
-        assert (code, "writing Zarr format 2 is not possible" in text) == (2, True)
+        assert (code, "writes Zarr format 3, not format 2" in text) == (2, True)
         plan = ("--plan", "--zarr-format", "2")
         assert _ended(capsys, command, source, "-o", target, *plan)[0] == 2
         code, text = _ended(capsys, command, source, "-o", tmp_path / "b.nwb", "--zarr-format", "3")

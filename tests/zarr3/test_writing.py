@@ -199,7 +199,9 @@ def test_nothing_warns(tmp_path):
 
 def test_a_format_that_is_not_installed(tmp_path):
     path = tmp_path / "a.nwb.zarr"
-    with pytest.raises(MissingPackageError, match=r'format 2 is not possible.*"hdmf-zarr<0.14"'):
+    with pytest.raises(
+        MissingPackageError, match=r'writes Zarr format 3, not format 2.*"hdmf-zarr<0.14"'
+    ):
         write_nwbfile(new_file(a=VALUES), path, backend="zarr", zarr_format=2)
     with pytest.raises(ArgumentError, match="but the backend is 'hdf5'"):
         write_nwbfile(new_file(a=VALUES), tmp_path / "a.nwb", zarr_format=3)

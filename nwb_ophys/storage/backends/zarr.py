@@ -64,7 +64,7 @@ def _reading_class() -> type:
 
 
 def _hdmf_zarr() -> Any:
-    return hdmf_zarr(2, "writing")
+    return hdmf_zarr(2)
 
 
 class ZarrBackend(ZarrFolder):

@@ -59,7 +59,7 @@ async def _others() -> None:
 
 
 def _hdmf_zarr() -> Any:
-    return hdmf_zarr(3, "writing")
+    return hdmf_zarr(3)
 
 
 @contextmanager

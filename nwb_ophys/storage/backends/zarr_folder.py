@@ -112,22 +112,15 @@ def _array_class() -> type:
     return type("ArrayByBlocks", (kind,), {"__iter__": _by_blocks})
 
 
-def hdmf_zarr(number: int, act: str) -> Any:
-    """Return the package ``hdmf_zarr``.
-
-    Parameters
-    ----------
-    number : int
-        The format that it must write.
-    act : str
-        What is to be done, for the message.
+def hdmf_zarr(number: int) -> Any:
+    """Return the package ``hdmf_zarr``, of a version that writes a format.
 
     Raises
     ------
     MissingPackageError
         If it is not installed, or writes another format; names the ``pip install`` that helps.
     """
-    require_format(number, act)
+    require_format(number)
     return importlib.import_module("hdmf_zarr")
 
 
@@ -252,7 +245,7 @@ class ZarrFolder(Backend):
             If they are not; names the ``pip install`` that helps.
         """
         assert self.zarr_format is not None
-        require_format(self.zarr_format, f"'{path}' cannot be read:")
+        require_format(self.zarr_format, path)
 
     def objects(self, root: Any) -> Iterator[StoredObject]:
         """Yield each group and array of an open store once; links are not followed."""
