@@ -140,7 +140,7 @@ def _validate(path: Path) -> list[Finding]:
         with storage.open(path, "r") as io:
             io.read()
             errors = _validation_errors(io)
-    except (OutsideFolderError, SpecialFileError):
+    except (OutsideFolderError, SpecialFileError, MissingPackageError):
         raise
     except Exception as error:  # pynwb raises errors of many types for files that are not NWB
         return [_root_finding("ERROR", f"The file cannot be read as NWB: {error}")]

@@ -104,8 +104,11 @@ def _stored_schemas(root: Any) -> Any:
     """Return the names and the texts of the schemas in an open file; None without any."""
     if root is None or ".specloc" not in root.attrs:
         return None
-    found: dict[str, Any] = {}
-    root[root.attrs[".specloc"]].visititems(lambda name, each: found.update({name: each}))
+    group, found = root[root.attrs[".specloc"]], {}
+    if hasattr(group, "visititems"):
+        group.visititems(lambda name, each: found.update({name: each}))
+    else:  # of Zarr 3
+        found = dict(group.members(max_depth=None))
     return tuple((name, str(each[()])) for name, each in found.items() if hasattr(each, "dtype"))
 
 

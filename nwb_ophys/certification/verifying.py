@@ -10,7 +10,7 @@ from typing import Any
 from nwb_ophys.certification.recorded import RecordedComparison
 from nwb_ophys.certification.report import FileReport
 from nwb_ophys.certification.with_sources import SourceComparison
-from nwb_ophys.errors import SourceError, SourceNotFoundError
+from nwb_ophys.errors import MissingPackageError, SourceError, SourceNotFoundError
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import DEFAULT_BUFFER_GB
@@ -72,6 +72,8 @@ def verify(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the report names what cannot be read
                 opened = storage.open_root(place)
+        except MissingPackageError:
+            raise
         except Exception as error:  # of the backend, about a damaged file
             raise SourceError(f"'{path}' cannot be read: {reason_of(error)}") from error
         with opened as root:

@@ -48,6 +48,7 @@ from nwb_ophys.storage.journal import checksum as checksum_of
 from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.progress import Counter, ProgressCounter
 from nwb_ophys.storage.record import versions
+from nwb_ophys.storage.threads import to_the_end
 from nwb_ophys.storage.undo import remove_undo
 
 # A smaller write has no journal, unless it is to be resumed.
@@ -209,6 +210,8 @@ class Resumption:
         return self.target if self._partial is None else self.complete_file(self._partial)
 
     def _clean(self, partial: Path, error: BaseException | None) -> None:
+        if error is not None:
+            to_the_end(self._storage.settle)
         own = self.complete_file(partial)
         is_kept = (
             self._is_wanted

@@ -49,7 +49,7 @@ def new_file(**data):
 def read(path, name):
     """Return a dataset of a file of either backend, with its properties."""
     if Path(path).is_dir():
-        array = zarr.open(str(path), mode="r")[name]
+        array = zarr.open(Path(path), mode="r")[name]
         return array[:], array.chunks
     with h5py.File(path, "r") as file:
         return file[name][()], file[name].chunks

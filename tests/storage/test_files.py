@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import socket
@@ -17,8 +18,10 @@ import zarr
 from hdmf_zarr import NWBZarrIO
 
 import nwb_ophys
+from nwb_ophys.cli import main
 from nwb_ophys.errors import (
     ArgumentError,
+    MissingPackageError,
     NwbOphysError,
     OutputError,
     OutputExistsError,
@@ -498,6 +501,38 @@ def test_a_private_file_stays_private(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     create_nwbfile(new_file(a=VALUES), path, overwrite=True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("command", ["inspect", "verify", "repack", "convert"])
+def test_a_store_of_format_3_is_named_where_zarr_2_is_installed(tmp_path, capsys, command):
+    store, target = tmp_path / "a.nwb.zarr", tmp_path / "b.nwb"
+    typed = {"namespace": "core", "neurodata_type": "NWBFile", "nwb_version": "2.9.0"}
+    series = {"namespace": "core", "neurodata_type": "TwoPhotonSeries"}
+    places = (("", typed), ("acquisition", {}), ("acquisition/TwoPhotonSeries", series))
+    for place, attributes in places:
+        (store / place).mkdir()
+        header = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        (store / place / "zarr.json").write_text(json.dumps(header))
+    (store / places[-1][0] / "data").mkdir()
+    array = {"zarr_format": 3, "node_type": "array", "shape": [9, 5, 4]}
+    (store / places[-1][0] / "data/zarr.json").write_text(json.dumps(array))
+    given = [store, *(["-o", target] if command in ("repack", "convert") else [])]
+    with pytest.raises(SystemExit) as ended:
+        main([command, *map(str, given)])
+    out, err = capsys.readouterr()
+    assert ended.value.code == 2
+    assert f"'{store}' is of Zarr format 3, which hdmf-zarr" in err
+    assert 'Install another version: pip install "hdmf-zarr>=0.14", in Python 3.12' in err
+    assert "Traceback" not in out + err
+    assert not target.exists()
+    before = snapshot(tmp_path)
+    with pytest.raises(
+        MissingPackageError, match=r"a\.nwb\.zarr' cannot be appended to: .*format 3"
+    ):
+        append_to_nwbfile(store, lambda nwbfile: None)
+    with pytest.raises(ArgumentError, match="is of Zarr format 3, in which it is appended to"):
+        append_to_nwbfile(store, lambda nwbfile: None, options=WriteOptions(zarr_format=2))
+    assert snapshot(tmp_path) == before
 
 
 def test_long_and_foreign_names_are_as_good_as_any(tmp_path, backend):

@@ -171,7 +171,7 @@ def _open(folder: Path) -> Any:
         return None
     with opening_array(folder):
         check_header(folder)
-        return zarr.open_array(str(folder), mode="r")
+        return zarr.open_array(folder, mode="r")  # Zarr 3 takes a text for a URL
 
 
 def _read(folder: Path, array: Any, selection: Any) -> NDArray[Any]:

@@ -40,8 +40,8 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
         with warnings.catch_warnings():
             # The reader cannot mend outdated types in another author's file, so their warnings go.
             warnings.simplefilter("ignore")
-            backend = backend_of_path(path)
-            io = get_backend(backend.name if backend else DEFAULT_BACKEND).open(path, "r")
+            backend = backend_of_path(path) or get_backend(DEFAULT_BACKEND)
+            io = backend.open(path, "r")
             root = io.read_builder()
             _check_columns(path, root)
             _complete_rates(root)

@@ -263,6 +263,10 @@ class Backend(ABC):
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Sink:
         """Open a declared dataset."""
 
+    def settle(self) -> None:
+        """Wait until no thread of the backend's package writes any more, after an interrupt."""
+        return None
+
     def commit_steps(self, root: Any, undo: Path, locations: list[str]) -> CommitSteps:
         """Return the steps that make an interrupted write of an open file resumable.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from nwb_ophys.errors import ArgumentError
+from nwb_ophys.errors import ArgumentError, MissingPackageError
 from nwb_ophys.storage.backends.zarr_installed import written_format
 
 if TYPE_CHECKING:
@@ -197,7 +197,10 @@ def check_appendable(stored: Backend, path: str | Path, zarr_format: Any) -> Non
             f"'{path}' is of Zarr format {stored.zarr_format}, in which it is appended to; repack "
             f"it to have it in format {zarr_format}."
         )
-    stored.require()
+    try:
+        stored.require()
+    except MissingPackageError as error:
+        raise MissingPackageError(f"'{path}' cannot be appended to: {error}") from None
 
 
 def _name_of(zarr_format: int) -> str:

@@ -30,11 +30,12 @@ from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
 from nwb_ophys.storage.backends.zarr_codecs import ChunkEncoder, codecs_of
 from nwb_ophys.storage.backends.zarr_folder import (
     CheckedReferences,
+    IteratedByBlocks,
     ZarrFolder,
     hdmf_zarr,
     is_own_wrapper,
 )
-from nwb_ophys.storage.backends.zarr_guarded import guarded_store
+from nwb_ophys.storage.backends.zarr_guarded import guarded_store, local_store
 from nwb_ophys.storage.backends.zarr_later import EntireStore, Group2, is_later
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import check_store
@@ -58,11 +59,12 @@ def _io_class() -> type:
 def _reading_class() -> type:
     """Return the class with which hdmf-zarr 0.14 reads the format."""
     package = importlib.import_module("hdmf_zarr.nwb_zarrv2")
-    return type("CheckedNWBZarrV2IO", (CheckedReferences, EntireStore, package.NWBZarrV2IO), {})
+    mixins = (CheckedReferences, IteratedByBlocks, EntireStore)
+    return type("CheckedNWBZarrV2IO", (*mixins, package.NWBZarrV2IO), {})
 
 
 def _hdmf_zarr() -> Any:
-    return hdmf_zarr(2, "writing")
+    return hdmf_zarr(2)
 
 
 class ZarrBackend(ZarrFolder):
@@ -105,7 +107,7 @@ class ZarrBackend(ZarrFolder):
 
     def _opened_later(self, path: Path, manager: Any) -> Any:
         """Return the object with which hdmf-zarr 0.14 reads a store."""
-        io = _reading_class()(str(path), mode="r-", manager=manager)
+        io = _reading_class()(local_store(path), mode="r-", manager=manager)
         io.reach = current_reach() or reach_of([path])
         return io
 
@@ -198,13 +200,6 @@ class ZarrBackend(ZarrFolder):
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> ZarrSink:
         """Open a declared dataset of an open file."""
         return ZarrSink(root[configuration.location], configuration, tools)
-
-    def holds(self, data: Any) -> bool:
-        """Return whether data are an array of Zarr of format 2."""
-        if not type(data).__module__.startswith(("zarr.", "hdmf_zarr.")):
-            return False
-        # Only Zarr 3 has arrays of several formats.
-        return getattr(getattr(data, "metadata", None), "zarr_format", 2) == 2
 
     def stored_size(self, dataset: Any) -> int:
         """Return the number of bytes of all stored chunks and of the metadata."""

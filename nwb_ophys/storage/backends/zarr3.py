@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ from nwb_ophys.storage.backends.base import (
 from nwb_ophys.storage.backends.zarr_codecs import ChunkEncoder, codecs_of
 from nwb_ophys.storage.backends.zarr_folder import (
     CheckedReferences,
+    IteratedByBlocks,
     ZarrFolder,
     hdmf_zarr,
     is_own_wrapper,
 )
-from nwb_ophys.storage.backends.zarr_guarded import guarded_local_store
+from nwb_ophys.storage.backends.zarr_guarded import guarded_local_store, local_store
 from nwb_ophys.storage.backends.zarr_parts import check_store
 from nwb_ophys.storage.backends.zarr_places import ShardLayout, array_folder
 from nwb_ophys.storage.backends.zarr_shards import ShardFiles, shard_shape
@@ -46,10 +48,18 @@ from nwb_ophys.storage.sources import unwrapped
 # Of Zarr, about what hdmf-zarr stores in each file, and what other programs may not know; and of
 # hdmf-zarr, which copies small arrays of format 2 without their codecs.
 _KNOWN_WARNINGS = ("Consolidated metadata is currently not", "The data type", "Could not map codec")
+# Seconds to wait for Zarr after an interrupt.
+_PATIENCE = 5.0
+
+
+async def _others() -> None:
+    """Wait for all other tasks of the event loop."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _hdmf_zarr() -> Any:
-    return hdmf_zarr(3, "writing")
+    return hdmf_zarr(3)
 
 
 @contextmanager
@@ -78,7 +88,7 @@ class _WithEveryChunk:
 
 @functools.cache
 def _io_class() -> type:
-    mixins = (CheckedReferences, RootByItsHeaders, _WithEveryChunk, BuilderHook)
+    mixins = (CheckedReferences, IteratedByBlocks, RootByItsHeaders, _WithEveryChunk, BuilderHook)
     return type("HookedNWBZarrIO", (*mixins, _hdmf_zarr().NWBZarrIO), {})
 
 
@@ -110,7 +120,7 @@ class Zarr3Backend(ZarrFolder):
             check_whole(path)
         if mode != "w":
             check_store(path)
-        store = str(path) if guard is None else guarded_local_store(path, guard)
+        store = local_store(path) if guard is None else guarded_local_store(path, guard)
         # "r-" is hdmf-zarr's mode "r" without the copies.
         io = _io_class()(store, mode="r-" if mode == "r" else mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
@@ -147,6 +157,12 @@ class Zarr3Backend(ZarrFolder):
             compression=None if foreign else compression,
             foreign=" and ".join(foreign) or None,
         )
+
+    def settle(self) -> None:
+        """Wait for the thread in which Zarr 3 writes; an interrupt ends the caller's wait only."""
+        sync = importlib.import_module("zarr.core.sync").sync
+        with suppress(Exception):
+            sync(_others(), timeout=_PATIENCE)
 
     def stored_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype in little-endian order, in which the codec for bytes stores values."""
@@ -212,12 +228,6 @@ class Zarr3Backend(ZarrFolder):
         """Return the shape of the shards of a declared dataset."""
         return tuple(root[configuration.location].shards)
 
-    def holds(self, data: Any) -> bool:
-        """Return whether data are an array of Zarr of format 3."""
-        if not type(data).__module__.startswith(("zarr.", "hdmf_zarr.")):
-            return False
-        return getattr(getattr(data, "metadata", None), "zarr_format", 2) == 3
-
     def stored_size(self, dataset: Any) -> int:
         """Return the number of bytes of all shards and of the metadata."""
         folder = array_folder(dataset)
@@ -227,7 +237,12 @@ class Zarr3Backend(ZarrFolder):
     def opened_root(self, path: Path) -> Any:
         """Open a store by the headers of its arrays, not by the copies of them in its root."""
         zarr = importlib.import_module("zarr")
-        return zarr.open_group(str(path), mode="r", use_consolidated=False)
+        return zarr.open_group(local_store(path), mode="r", use_consolidated=False)
+
+    def reopened_root(self, path: Path) -> Any:
+        """Return the root group of a store, open for changes."""
+        zarr = importlib.import_module("zarr")
+        return zarr.open_group(local_store(path), mode="r+", use_consolidated=False)
 
 
 def _stated_shards(shards: Any, chunks: Shape, location: str) -> Shape | None:

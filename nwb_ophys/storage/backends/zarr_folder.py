@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -40,6 +41,7 @@ from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.copying import copy_folder
 from nwb_ophys.storage.grid import Selection
 from nwb_ophys.storage.hdmf.internals import settings_of
+from nwb_ophys.storage.hdmf.placeholders import dataset_builders
 from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.stored_objects import StoredObject
 
@@ -80,22 +82,45 @@ def _as_mapping(reference: Any) -> Any:
     return found if isinstance(found, dict) else None
 
 
-def hdmf_zarr(number: int, act: str) -> Any:
-    """Return the package ``hdmf_zarr``.
+class IteratedByBlocks:
+    """Mixin for the IO classes of Zarr 3 whose arrays are iterated block by block.
 
-    Parameters
-    ----------
-    number : int
-        The format that it must write.
-    act : str
-        What is to be done, for the message.
+    hdmf iterates over tables of records, and Zarr 3 needs milliseconds to read a single one.
+    """
+
+    def read_builder(self) -> Any:
+        """Return the builders of everything in the store."""
+        root = super().read_builder()  # type: ignore[misc]
+        kind = importlib.import_module("hdmf_zarr.utils").HDMFZarrArray
+        for _, builder in dataset_builders(root):
+            if type(builder.data) is kind and builder.data.ndim:
+                builder.data.__class__ = _array_class()
+        return root
+
+
+def _by_blocks(array: Any) -> Iterator[Any]:
+    """Yield the entries of an array along its first axis."""
+    length, step = array.shape[0], max(array.chunks[0], 1)
+    for start in range(0, length, step):
+        yield from array[start : start + step]
+
+
+@functools.cache
+def _array_class() -> type:
+    kind = importlib.import_module("hdmf_zarr.utils").HDMFZarrArray
+    # hdmf-zarr itself gives its class to open arrays, which a further base would not allow.
+    return type("ArrayByBlocks", (kind,), {"__iter__": _by_blocks})
+
+
+def hdmf_zarr(number: int) -> Any:
+    """Return the package ``hdmf_zarr``, of a version that writes a format.
 
     Raises
     ------
     MissingPackageError
         If it is not installed, or writes another format; names the ``pip install`` that helps.
     """
-    require_format(number, act)
+    require_format(number)
     return importlib.import_module("hdmf_zarr")
 
 
@@ -170,6 +195,10 @@ class ZarrFolder(Backend):
 
     def open_shared(self, path: Path) -> Any:
         """Return the root group of an incomplete store, whose chunks other processes write, too."""
+        return self.reopened_root(path)
+
+    def reopened_root(self, path: Path) -> Any:
+        """Return the root group of a store, open for changes."""
         return importlib.import_module("zarr").open_group(str(path), mode="r+")
 
     def encoded_size(self, configuration: DatasetConfiguration, values: NDArray[Any]) -> int:
@@ -180,6 +209,14 @@ class ZarrFolder(Backend):
         """Check that all chunks are stored."""
         if not is_sparse:
             check_complete(data)
+
+    def holds(self, data: Any) -> bool:
+        """Return whether data are an array of Zarr in the format."""
+        zarr = sys.modules.get("zarr")  # without it nobody has opened such an array
+        if zarr is None or not isinstance(data, zarr.Array):
+            return False
+        # Zarr 2 has arrays of format 2 only.
+        return getattr(getattr(data, "metadata", None), "zarr_format", 2) == self.zarr_format
 
     def stored_source(self, dataset: Any) -> ZarrSource:
         """Return an open array as a source."""
@@ -217,7 +254,7 @@ class ZarrFolder(Backend):
             If they are not; names the ``pip install`` that helps.
         """
         assert self.zarr_format is not None
-        require_format(self.zarr_format, f"'{path}' cannot be read:")
+        require_format(self.zarr_format, path)
 
     def objects(self, root: Any) -> Iterator[StoredObject]:
         """Yield each group and array of an open store once; links are not followed."""

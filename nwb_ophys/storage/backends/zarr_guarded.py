@@ -61,6 +61,18 @@ def _store_class() -> type:
     return type("GuardedStore", (_Guarded, importlib.import_module("zarr").DirectoryStore), {})
 
 
+def local_store(path: Path) -> Any:
+    """Return a store of Zarr 3 in a folder.
+
+    Zarr 3 takes a text for a URL, and would cut a name with ``#`` or ``?``.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    """
+    return importlib.import_module("zarr.storage").LocalStore(path.absolute())
+
+
 def guarded_local_store(path: Path, guard: FolderGuard) -> Any:
     """Return a store of Zarr 3 in a folder that calls a guard before each change.
 
@@ -69,7 +81,7 @@ def guarded_local_store(path: Path, guard: FolderGuard) -> Any:
     path : pathlib.Path
     guard : FolderGuard
     """
-    store = _local_store_class()(path)
+    store = _local_store_class()(path.absolute())
     store.guard = guard
     return store
 

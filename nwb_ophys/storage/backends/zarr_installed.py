@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from importlib import metadata
+from pathlib import Path
 
 from nwb_ophys.errors import MissingPackageError
 
@@ -11,7 +12,7 @@ from nwb_ophys.errors import MissingPackageError
 _FIRST_OF_FORMAT_3 = (0, 14)
 _HINTS = {
     2: 'pip install "hdmf-zarr<0.14"',
-    3: 'pip install "hdmf-zarr>=0.14", with Python 3.12 or later',
+    3: 'pip install "hdmf-zarr>=0.14", in Python 3.12 or later',
 }
 
 
@@ -32,14 +33,14 @@ def _version() -> str | None:
         return None
 
 
-def require_format(number: int, act: str) -> None:
-    """Check that the installed packages can do something with a format.
+def require_format(number: int, path: Path | None = None) -> None:
+    """Check that the installed packages write a format, and so read it as well.
 
     Parameters
     ----------
     number : int
-    act : str
-        What is to be done, as in ``writing``, for the message.
+    path : pathlib.Path, optional
+        A store that is to be read, for the message.
 
     Raises
     ------
@@ -51,8 +52,13 @@ def require_format(number: int, act: str) -> None:
         raise MissingPackageError(
             'The backend "zarr" needs the package hdmf-zarr: pip install "nwb-ophys[zarr]".'
         )
-    if written_format() != number:
+    if written_format() == number:
+        return
+    step = f"Install another version: {_HINTS[number]}."
+    if path is not None:
         raise MissingPackageError(
-            f"{act} Zarr format {number} is not possible with hdmf-zarr {version}, which writes "
-            f"format {written_format()}; install another version: {_HINTS[number]}."
+            f"'{path}' is of Zarr format {number}, which hdmf-zarr {version} does not read. {step}"
         )
+    raise MissingPackageError(
+        f"hdmf-zarr {version} writes Zarr format {written_format()}, not format {number}. {step}"
+    )

@@ -131,7 +131,8 @@ class Group2:
         if _is_of_objects(header["dtype"]):
             return ObjectArray(self.store, place, header)
         zarr = importlib.import_module("zarr")
-        return zarr.open_array(str(self.store.root), path=place, mode="r", zarr_format=2)
+        # Zarr takes a text for a URL.
+        return zarr.open_array(self.store.root, path=place, mode="r", zarr_format=2)
 
 
 @attrs.frozen

@@ -6,6 +6,7 @@ hdmf has no public way to any of these. Nothing else in the package touches them
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hdmf.build import DatasetBuilder, TypeMap
@@ -34,10 +35,15 @@ class RootByItsHeaders:
     """
 
     def _open_file(self, store: Any, mode: str, storage_options: Any = None) -> Any:
-        """Return the open root group."""
+        """Return the open root group; Zarr 3 takes a text for a URL."""
         import zarr
 
-        return zarr.open_group(store, mode=mode, use_consolidated=False)
+        place = Path(store) if isinstance(store, str) else store
+        return zarr.open_group(place, mode=mode, use_consolidated=False)
+
+    def _open_file_consolidated(self, store: Any, mode: str, storage_options: Any = None) -> Any:
+        """Return the open root group of a store to which a link leads."""
+        return self._open_file(store, mode)
 
 
 def replace_data(owner: Data, values: Any) -> None:
