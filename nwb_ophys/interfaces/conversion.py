@@ -200,8 +200,7 @@ class Convertible(ABC):
         given = {**(conversion_options or {}), **options}
         joins_file = append or nwbfile is not None
         if cluster is not None:
-            stated = backend or getattr(configuration, "backend", None)
-            check_cluster(nwbfile_path, append=append, backend=stated, is_new=nwbfile is None)
+            check_cluster(nwbfile_path, how, is_new=nwbfile is None)
         if nwbfile_path is None:
             return self._added_to(nwbfile, self.prepare(metadata, given, joins_file=joins_file))
         if append and nwbfile is not None:

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -37,22 +37,23 @@ from nwb_ophys.storage.backends.registry import (
     backend_of_name,
     get_backend,
 )
+from nwb_ophys.storage.block_filler import BlockFiller, Helper, check_versions
 from nwb_ophys.storage.engine import FillTask, block_of
 from nwb_ophys.storage.grid import Selection, Shape, size_of, whole
 from nwb_ophys.storage.progress import Counter
 from nwb_ophys.storage.sharing import (
-    BlockFiller,
     FilledBlock,
     FillOrder,
-    Helper,
     Ledger,
     Opener,
     SharedFile,
-    check_versions,
     comparable_versions,
     order_of,
 )
 from nwb_ophys.storage.threads import to_the_end
+
+if TYPE_CHECKING:
+    from nwb_ophys.storage.write import WriteOptions
 
 _EXTRA = "cluster"
 # Seconds in which a scheduler must answer, and a first worker must be there.
@@ -76,22 +77,13 @@ _LONGEST_STOP = 600.0
 # --- the door -------------------------------------------------------------------------------------
 
 
-def check_cluster(
-    path: str | Path | None,
-    *,
-    append: bool = False,
-    backend: str | None = None,
-    is_new: bool = True,
-) -> None:
+def check_cluster(path: str | Path | None, how: WriteOptions, *, is_new: bool) -> None:
     """Check that a cluster can write a file, before it is connected.
 
     Parameters
     ----------
     path : path-like or None
-    append : bool
-        Whether an existing file is added to.
-    backend : str, optional
-        Backend that the user chose; by default that of the name.
+    how : WriteOptions
     is_new : bool
         Whether the contents are those of the sources alone.
 
@@ -105,10 +97,11 @@ def check_cluster(
             "cluster= fills a new file with the data of the sources; give nwbfile_path, and no "
             "nwbfile object."
         )
-    if append:
+    if how.append:
         raise ArgumentError("cluster= fills a new file; leave out append=True, or cluster=.")
-    name = backend or backend_of_name(path) or DEFAULT_BACKEND
-    if not get_backend(name).is_shareable:
+    stated = how.backend or (how.configuration and how.configuration.backend)
+    name = str(stated or backend_of_name(path) or DEFAULT_BACKEND)
+    if not get_backend(name, how.zarr_format).is_shareable:
         other = next(each for each in BACKENDS if BACKENDS[each].is_shareable)
         raise ArgumentError(
             f"A file of the backend '{name}' is written by one process, so that no cluster can "
@@ -180,11 +173,13 @@ class WorkerFacts:
     block_bytes: int
 
 
-def worker_facts(backend: str, buffer_gb: float, dask_worker: Any) -> WorkerFacts:
+def worker_facts(
+    backend: str, zarr_format: int | None, buffer_gb: float, dask_worker: Any
+) -> WorkerFacts:
     """Return the facts on the worker on which this runs."""
     helper = _helper(dask_worker)
     return WorkerFacts(
-        versions=comparable_versions(get_backend(backend)),
+        versions=comparable_versions(get_backend(backend, zarr_format)),
         threads=helper.threads,
         block_bytes=helper.block_bytes(buffer_gb),
     )
@@ -341,7 +336,7 @@ class ClusterExecutor:
             raise OutputError(
                 f"The scheduler at '{address}' has no workers; start some and run this again."
             ) from error
-        given = (file.storage.name, file.buffer_gb)
+        given = (file.storage.name, file.storage.zarr_format, file.buffer_gb)
         found = self._client.run(worker_facts, *given, on_error="return")
         wanted = comparable_versions(file.storage)
         for worker, facts in found.items():
@@ -365,28 +360,21 @@ def _unusable(name: str, error: BaseException, wanted: Mapping[str, str]) -> Exc
 
 
 def _block_shape(ledger: Ledger, workers: Mapping[str, WorkerFacts]) -> Shape:
-    """Return blocks that fit into the memory of each worker, and are enough for all threads."""
+    """Return blocks that are enough for all threads, after a check of the memory of each worker."""
     planned = ledger.task.planned
+    chunk = size_of(whole(planned.chunk_shape)) * planned.source.dtype.itemsize
+    for address, facts in workers.items():
+        if chunk > facts.block_bytes:
+            raise MemoryLimitError(
+                f"A chunk of '{planned.location}', {planned.chunk_shape}, has {shown_size(chunk)}, "
+                f"but the memory of the worker at '{address}' allows "
+                f"{shown_size(facts.block_bytes)} for each of its {facts.threads} threads; give it "
+                "more memory or fewer threads, or choose smaller chunks or a larger buffer_gb."
+            )
     threads = sum(each.threads for each in workers.values())
     even = planned.configuration.num_bytes // (threads * _BLOCKS_PER_THREAD)
     most = min(each.block_bytes for each in workers.values())
-    shape = block_of(planned, ledger.unit, min(most, max(even, _SMALLEST_BLOCK)))
-    needed = size_of(whole(shape)) * planned.source.dtype.itemsize
-    for address, facts in workers.items():
-        if needed > max(facts.block_bytes, 1):
-            raise _too_large(address, facts, needed, planned.location, ledger.unit)
-    return shape
-
-
-def _too_large(
-    address: str, facts: WorkerFacts, needed: int, location: str, unit: Shape
-) -> Exception:
-    return MemoryLimitError(
-        f"A block of '{location}', {unit}, has {shown_size(needed)}, but the memory of the worker "
-        f"at '{address}' allows {shown_size(facts.block_bytes)} for each of its {facts.threads} "
-        "threads; give it more memory or fewer threads, or choose smaller chunks or a larger "
-        "buffer_gb."
-    )
+    return block_of(planned, ledger.unit, min(most, max(even, _SMALLEST_BLOCK)))
 
 
 def _error_of(block: _Block, error: BaseException) -> Exception:

@@ -23,6 +23,8 @@ import zarr
 import nwb_ophys
 from nwb_ophys import cli
 from nwb_ophys.errors import ArgumentError, OutputError, SourceError
+from nwb_ophys.interfaces.reopening import opener_of
+from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.storage import cluster as clusters
 from nwb_ophys.storage import sharing
 from nwb_ophys.storage.record import Record
@@ -380,3 +382,12 @@ def test_an_interface_that_was_changed_is_refused(cluster, movie, tmp_path):
             interface.run_conversion(
                 tmp_path / "a.zarr", metadata=START, cluster=cluster.address, progress=False
             )
+
+
+def test_files_and_notes_of_workers_are_those_of_the_conversion(movie, tmp_path):
+    with nwb_ophys.NumpyImagingInterface(movie, sampling_frequency=30.0) as interface:
+        opener = opener_of(interface, START, {}, tmp_path / "a.zarr")
+        with pytest.warns(UserWarning, match="frame 3 is dark"), witnessed() as witness:
+            opener.report(frozenset(["/far/frame.tif"]), ["frame 3 is dark"])
+    assert "/far/frame.tif" in witness.opened
+    assert witness.notes == ["frame 3 is dark"]

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from nwb_ophys.errors import MemoryLimitError, OutputError, SourceError
-from nwb_ophys.storage import create_nwbfile, sharing
+from nwb_ophys.storage import block_filler, create_nwbfile, sharing
+from nwb_ophys.storage.block_filler import BlockFiller, Helper
 from nwb_ophys.storage.grid import grid, whole
 from nwb_ophys.storage.hdmf.iterators import IteratorSource
-from nwb_ophys.storage.sharing import BlockFiller, Helper, Ledger, order_of
+from nwb_ophys.storage.sharing import Ledger, order_of
 from nwb_ophys.storage.write import WriteOptions
 
 from .conftest import VALUES, Lazy, new_file, read, snapshot
@@ -83,7 +84,7 @@ class Here:
 def _small(monkeypatch):
     monkeypatch.setattr(sharing, "LEAST_BYTES", 1)
     monkeypatch.setattr(sharing, "PATIENCE", 0.3)
-    monkeypatch.setattr(sharing, "_PATIENCE_AT_FIRST", 0.1)
+    monkeypatch.setattr(block_filler, "_PATIENCE_AT_FIRST", 0.1)
 
 
 def _write(path, executor, **options):
@@ -201,7 +202,7 @@ def test_nothing_is_filled_after_the_end(tmp_path):
 def test_memory_is_bounded_per_process(monkeypatch):
     helper = Helper(name="The worker at 'a'", threads=4, memory_limit=48_000_000)
     monkeypatch.setattr("nwb_ophys.storage.budget.available_memory", lambda: 10**12)
-    monkeypatch.setattr(sharing, "available_memory", lambda: 10**12)
+    monkeypatch.setattr(block_filler, "available_memory", lambda: 10**12)
     assert helper.block_bytes(0.5) == 2_000_000
     assert helper.block_bytes(0.012) == 1_000_000
     assert attrs.evolve(helper, memory_limit=None).block_bytes(0.12) == 10_000_000
