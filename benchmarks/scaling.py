@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.memory import PeakMemory
 from benchmarks.ours import write_movie
@@ -34,8 +35,7 @@ TINY = {"hdf5": (10_000, 100_000), "zarr": (10_000, 30_000)}
 
 def large_chunks(backend: str, workers: int, count: int, folder: Path) -> dict[str, float]:
     """Write a movie of `count` frames in chunks of 10 MB."""
-    random = np.random.default_rng(0)
-    block = np.stack([random.poisson(dim_field()).astype(np.int16) for _ in range(_BLOCK)])
+    block = _noise(_BLOCK)
     run = write_movie(repeating_extractor(block, count), folder / "movie", backend, workers)
     return _measured(run) | {"bytes": count * block[0].nbytes}
 
@@ -81,6 +81,59 @@ def store_alone(backend: str, size: int, count: int, folder: Path) -> dict[str, 
     return _measured(commit)
 
 
+def encoded(compression: str, folder: Path) -> dict[str, float]:
+    """Encode chunks of 10 MB as HDF5 stores them."""
+    from nwb_ophys.storage import DatasetConfiguration, get_backend
+
+    chunk = _noise(19)
+    how = DatasetConfiguration(
+        location="data",
+        shape=chunk.shape,
+        dtype=chunk.dtype,
+        chunk_shape=chunk.shape,
+        compression=compression,
+        shuffle=True,
+    )
+    storage = get_backend("hdf5")
+    storage.encoded_size(how, chunk)  # imports the codec
+    sizes: list[int] = []
+    found = _measured(lambda: sizes.extend(storage.encoded_size(how, chunk) for _ in range(5)))
+    return found | {"bytes": 5 * chunk.nbytes, "stored": sum(sizes)}
+
+
+def read_tiff(compression: str, folder: Path) -> dict[str, float]:
+    """Read a TIFF file in blocks of 10 MB, in one thread."""
+    import tifffile
+
+    import nwb_ophys
+
+    path, block = folder / "movie.tif", _noise(_BLOCK)
+    codec = None if compression == "none" else compression
+    tifffile.imwrite(path, block, photometric="minisblack", compression=codec)
+    extractor = nwb_ophys.open(path, sampling_frequency=30.0).extractor
+    buffer = np.array(extractor.get_series(0, 19))
+
+    def run() -> None:
+        for start in range(19, _BLOCK, 19):
+            series = extractor.get_series(start, start + 19)
+            np.copyto(buffer[: len(series)], series)  # it may be a view of the file
+
+    found = _measured(run)
+    return found | {"bytes": block[19:].nbytes}
+
+
+def index_of(count: int, folder: Path) -> dict[str, float]:
+    """Return the bytes of a file beside its chunks, of which there are `count`."""
+    store_alone("hdf5", _TINY_BYTES, count, folder)
+    size = (folder / "a.h5").stat().st_size
+    return {"bytes": size - count * _TINY_BYTES}
+
+
+def _noise(count: int) -> NDArray[np.int16]:
+    random = np.random.default_rng(0)
+    return np.stack([random.poisson(dim_field()).astype(np.int16) for _ in range(count)])
+
+
 def _measured(run: Callable[[], Any]) -> dict[str, float]:
     with PeakMemory() as memory:
         start, used = time.perf_counter(), time.process_time()
@@ -92,6 +145,10 @@ def _measured(run: Callable[[], Any]) -> dict[str, float]:
 _CASES: dict[str, Callable[..., dict[str, float]]] = {
     "large": large_chunks,
     "tiny": tiny_chunks,
+    "alone": store_alone,
+    "encode": lambda compression, _, __, folder: encoded(compression, folder),
+    "read": lambda compression, _, __, folder: read_tiff(compression, folder),
+    "index": lambda _, __, count, folder: index_of(count, folder),
 }
 
 
@@ -127,6 +184,11 @@ def _print_tables(folder: str | None) -> None:
                 )
             found = _in_process(folder, "alone", backend, _TINY_BYTES, count)
             _print_tiny(backend, count, "store alone", found)
+    _print_rates(folder)
+
+
+def _print_rates(folder: str | None) -> None:
+    """Print the tables of single steps."""
     print("\nEncoded chunks of 4 MB, stored by one thread\n")
     print("| backend | s | MB/s | processor s | MB per processor s |\n|---|---|---|---|---|")
     for backend in TINY:
@@ -140,6 +202,22 @@ def _print_tables(folder: str | None) -> None:
             f"{stored / used:,.0f}",
         )
         print(f"| {backend} | {' | '.join(cells)} |", flush=True)
+
+    print("\nChunks of 10 MB, encoded for HDF5\n")
+    print("| compression | MB per processor s | size |\n|---|---|---|")
+    for compression in ("gzip", "gzip:9", "zstd", "blosc", "lz4"):
+        found = _in_process(folder, "encode", compression, 0, 0)
+        rate = found["bytes"] / found["processor"] / 1e6
+        print(
+            f"| {compression} | {rate:,.0f} | {found['stored'] / found['bytes']:.3f} |", flush=True
+        )
+    print("\nTIFF files, read in one thread\n")
+    print("| compression | MB per processor s |\n|---|---|")
+    for compression in ("none", "lzw", "zlib"):
+        found = _in_process(folder, "read", compression, 0, 0)
+        print(f"| {compression} | {found['bytes'] / found['processor'] / 1e6:,.0f} |", flush=True)
+    index = _in_process(folder, "index", "hdf5", 0, 20_000)["bytes"]
+    print(f"\nIndex of HDF5: {index / 20_000:.0f} bytes per chunk")
 
 
 def _print_tiny(backend: str, count: int, how: Any, found: dict[str, float]) -> None:
@@ -162,10 +240,7 @@ def main() -> None:
         return
     name, backend, number, count = given.case
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        if name == "alone":
-            found = store_alone(backend, int(number), int(count), Path(folder))
-        else:
-            found = _CASES[name](backend, int(number), int(count), Path(folder))
+        found = _CASES[name](backend, int(number), int(count), Path(folder))
     print(json.dumps(found))
 
 
