@@ -514,7 +514,8 @@ def test_a_store_of_format_3_is_named_where_zarr_2_is_installed(tmp_path, capsys
         header = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         (store / place / "zarr.json").write_text(json.dumps(header))
     (store / places[-1][0] / "data").mkdir()
-    array = {"zarr_format": 3, "node_type": "array", "shape": [9, 5, 4]}
+    array = {"zarr_format": 3, "node_type": "array", "shape": [9, 5, 4], "data_type": "uint16"}
+    array["chunk_grid"] = {"name": "regular", "configuration": {"chunk_shape": [9, 5, 4]}}
     (store / places[-1][0] / "data/zarr.json").write_text(json.dumps(array))
     given = [store, *(["-o", target] if command in ("repack", "convert") else [])]
     with pytest.raises(SystemExit) as ended:

@@ -19,9 +19,10 @@ from nwb_ophys.formats.nwb.sample import write_segmentation_sample
 from nwb_ophys.simulation.recording import simulate_recording
 from nwb_ophys.storage import check_complete, create_nwbfile, repack
 from nwb_ophys.storage.backends.zarr_claims import layout_of
+from nwb_ophys.storage.backends.zarr_parts import absent_chunks
 from nwb_ophys.storage.backends.zarr_places import ABSENT, checksum, read_index
 
-from .conftest import START, VALUES, in_chunks
+from .conftest import DATA, START, VALUES, in_chunks, new_file
 
 MOVIE = "acquisition/TwoPhotonSeries/data"
 
@@ -136,6 +137,23 @@ def test_absent_chunks_of_zeros_stay_absent_in_a_copy(tmp_path, small_shards):
     after = nwb_ophys.open(tmp_path / "c.nwb.zarr", format="nwb-segmentation").extractor
     for roi in before.get_roi_ids():
         assert np.array_equal(before.get_roi_image_masks([roi]), after.get_roi_image_masks([roi]))
+
+
+def test_shards_of_which_some_chunks_are_absent_are_complete(tmp_path, small_shards):
+    """The index of such a shard has its checksum when all chunks that exist are stored."""
+    source = tmp_path / "a.nwb"
+    create_nwbfile(new_file(a=VALUES), source)
+    with h5py.File(source, "r+") as file:
+        attributes = dict(file[DATA].attrs)
+        del file[DATA]
+        stored = file.create_dataset(DATA, (100, 40, 30), "u2", chunks=(10, 40, 15))
+        stored[20:50, :, 10:20] = 3
+        stored.attrs.update(attributes)
+        values = stored[()]
+    repack(source, tmp_path / "b.nwb.zarr", verify=True)
+    array = zarr.open_group(tmp_path / "b.nwb.zarr", mode="r")[DATA]
+    assert np.array_equal(array[...], values)
+    assert sum(absent_chunks(array).values()) == 20 - 6
 
 
 @pytest.mark.parametrize("is_header", [True, False])

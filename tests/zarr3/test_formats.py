@@ -165,6 +165,26 @@ def test_an_inspection_says_what_the_inspector_cannot_read(store):
     assert any(each.is_error for each in inspect_file(store))
 
 
+def test_no_table_is_read_one_row_at_a_time(format_2, tmp_path, monkeypatch):
+    """Fault: hdmf iterates over records, each of which Zarr 3 took milliseconds to read."""
+    import hdmf_zarr.utils
+
+    reads, read = [], hdmf_zarr.utils.HDMFZarrArray.__getitem__
+
+    def counting(self, key):
+        reads.append(self.path)
+        return read(self, key)
+
+    monkeypatch.setattr(hdmf_zarr.utils.HDMFZarrArray, "__getitem__", counting)
+    new = repack(format_2, tmp_path / "new.nwb.zarr")
+    place = "processing/ophys/ImageSegmentation/rois/pixel_mask"
+    assert zarr.open_group(new, mode="r")[place].shape == (9000,)
+    assert 0 < reads.count(place) < 20
+    reads.clear()
+    repack(new, tmp_path / "new.nwb")
+    assert reads.count(place) < 20
+
+
 # --- kills --------------------------------------------------------------------------------------
 
 
