@@ -24,8 +24,15 @@ from nwb_ophys.metadata import (
     check_links,
     join_contents,
 )
-from nwb_ophys.storage import BackendConfiguration, WriteOptions, reserved, target
+from nwb_ophys.storage import (
+    BackendConfiguration,
+    WriteOptions,
+    final_path,
+    reserved,
+    target,
+)
 from nwb_ophys.storage.in_place import check_in_place
+from nwb_ophys.storage.remote_targets import check_resumable
 from nwb_ophys.writers.session import make_nwbfile, state_session, warn_of_other_session
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
@@ -125,7 +132,7 @@ class Convertible(ABC):
         Parameters
         ----------
         nwbfile_path : path-like, optional
-            Path of the file.
+            Path of the file, or a URL such as ``s3://bucket/session.nwb``.
         nwbfile : pynwb.NWBFile, optional
             An object to add to. It is written to ``nwbfile_path`` where that is given.
         metadata : Mapping, optional
@@ -183,7 +190,7 @@ class Convertible(ABC):
             space_check=space_check,
             in_place=in_place,
         )
-        check_in_place(in_place=in_place, append=append, resume=resume)
+        _check_how(how, nwbfile_path)
         given = {**(conversion_options or {}), **options}
         joins_file = append or nwbfile is not None
         if nwbfile_path is None:
@@ -210,7 +217,7 @@ class Convertible(ABC):
                 place.write(filled)
                 if joined is None:
                     empty(filled)
-        return place.path
+        return final_path(nwbfile_path, place.path)
 
     @contextmanager
     def recorded(
@@ -290,6 +297,13 @@ def join_file(metadata: FullMetadata, nwbfile: NWBFile) -> FullMetadata:
     joined = join_contents(metadata, contents)
     joined.joins = nwbfile
     return joined
+
+
+def _check_how(how: WriteOptions, path: str | Path | None) -> None:
+    """Check that the settings of a write fit together, and fit its target."""
+    check_in_place(in_place=how.in_place, append=how.append, resume=how.resume)
+    if path is not None:
+        check_resumable(path, resume=how.resume)
 
 
 def _start(prepared: Prepared) -> NWBFile:

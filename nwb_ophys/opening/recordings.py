@@ -45,6 +45,7 @@ from nwb_ophys.registry import (
     option_asking_for,
     unrecognised,
 )
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage.backends.zarr_parts import check_store
 
 
@@ -207,9 +208,9 @@ def open_recording(
     OptionError
         If no stream knows an option.
     """
-    places = [Path(path) for path in paths]
+    places = [as_path(path) for path in paths]
     with witnessed() as witness, reading_recordings(places, options or {}):
-        found, given = _found([Path(path) for path in paths], format_names, options or {})
+        found, given = _found(places, format_names, options or {})
         interfaces = open_all(found, given, all_in_one=all_in_one)
     converter = OphysConverter(interfaces)
     converter.notes = witness.notes
@@ -252,8 +253,8 @@ def open(
     OptionError
         If no format of the path knows a hint.
     """
-    with witnessed() as witness, reading_recordings([Path(path)], hints):
-        found, given = _found([Path(path)], [] if format is None else [format], hints)
+    with witnessed() as witness, reading_recordings([as_path(path)], hints):
+        found, given = _found([as_path(path)], [] if format is None else [format], hints)
         interfaces = open_all(found, given, with_options=False, all_in_one=all_in_one)
     only = next(iter(interfaces.values())) if len(interfaces) == 1 else None
     opened = OphysConverter(interfaces) if only is None else only

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         check_folder,
         check_target,
         create_nwbfile,
+        final_path,
         reserved,
         target,
     )
@@ -61,6 +62,7 @@ __all__ = [
     "check_target",
     "configuration_of_file",
     "create_nwbfile",
+    "final_path",
     "get_backend",
     "plan_nwbfile",
     "plan_of",
@@ -83,7 +85,7 @@ _MODULES = {
     "debris": ("Debris", "remove_debris", "shown_size", "size_of"),
     "files": (
         *("Target", "append_to_nwbfile", "check_folder", "check_target"),
-        *("create_nwbfile", "reserved", "target"),
+        *("create_nwbfile", "final_path", "reserved", "target"),
     ),
     "planning": ("BackendConfiguration", "plan_nwbfile"),
     "progress": ("ProgressBar", "WriteProgress"),

@@ -124,6 +124,8 @@ class Backend(ABC):
     default_compression: str
     ignored_warnings: tuple[str, ...] = ()
     """Beginnings of the warnings that a copy into this backend raises without need."""
+    headings: tuple[str, ...] = ()
+    """Names of the files in a folder of this backend by which readers recognise it."""
     copies_datasets = False
     """Whether :meth:`copy_except` copies single datasets and types as they are stored."""
 

@@ -114,6 +114,7 @@ class ZarrBackend(Backend):
     default_compression = "blosc"
     # Of arrays of texts, although hdmf-zarr copies their codec.
     ignored_warnings = ("missing object_codec",)
+    headings = (".zattrs", ".zgroup", ".zmetadata", "zarr.json")
 
     def require(self) -> None:
         """Check that hdmf-zarr is installed."""
