@@ -45,7 +45,7 @@ from nwb_ophys.registry import (
     option_asking_for,
     unrecognised,
 )
-from nwb_ophys.remote.paths import as_path
+from nwb_ophys.remote.paths import RemotePath, as_path, check_given, not_read
 from nwb_ophys.storage.backends.zarr_parts import check_store
 
 
@@ -377,12 +377,16 @@ def _found(
     chosen = [get_format(name) for name in names]
     paths = [path.expanduser() for path in paths]
     for path in paths:
+        check_given(path)
         if not path.exists():
             raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     if names:
         rows = list(zip(paths, chosen if len(chosen) > 1 else chosen * len(paths), strict=True))
     else:
         rows = recognise(paths, _recognised)
+    for path, row in rows:
+        if isinstance(path, RemotePath) and not getattr(row.load(), "reads_ranges", False):
+            raise not_read(path)
     rows, given = requested_rows(rows, given, are_named=bool(names))
     pattern = None
     if any(row.is_ours and row.load().joined_by_names for _, row in rows):

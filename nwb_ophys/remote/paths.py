@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.remote.reading import RangeFile, check_no_folder, status
 
 # Two letters at least: one letter is a drive of Windows. pathlib leaves one slash of the two.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+(?:::[A-Za-z0-9+.\-]+)*):(/+)([^/].*)", re.DOTALL)
@@ -56,30 +58,68 @@ class RemotePath(type(Path())):  # type: ignore[misc]
         return self
 
     def stat(self, **_: Any) -> os.stat_result:
-        """Refuse to read.
+        """Return size and time of the object.
 
         Raises
         ------
+        FileNotFoundError
+            If there is no object of this name.
         SourceError
+            If the store cannot be read.
         """
-        raise not_read(self)
+        return status(self)
 
     def exists(self, **_: Any) -> bool:
-        """Refuse to read."""
-        raise not_read(self)
+        """Return whether there is an object of this name; folders do not count."""
+        try:
+            self.stat()
+        except FileNotFoundError:
+            return False
+        return True
 
-    def open(self, *_: Any, **__: Any) -> Any:
-        """Refuse to read."""
-        raise not_read(self)
+    def is_file(self, **_: Any) -> bool:
+        """Return whether there is an object of this name."""
+        return self.exists()
 
-    is_file = is_dir = exists
+    def is_dir(self, **_: Any) -> bool:
+        """Return False: folders of stores are not read."""
+        return False
+
+    def is_symlink(self) -> bool:
+        """Return False: stores have no links."""
+        return False
+
+    def open(self, mode: str = "r", *_: Any, **__: Any) -> Any:
+        """Open the object for reading its bytes by ranges."""
+        if mode != "rb":
+            raise NotImplementedError(f"'{self}' can be read as bytes only.")
+        return RangeFile(self)
+
+    def iterdir(self) -> Iterator[RemotePath]:
+        """Yield nothing: folders of stores are not listed."""
+        return iter(())
+
+    def glob(self, pattern: str, **_: Any) -> Iterator[RemotePath]:
+        """Yield nothing: folders of stores are not listed."""
+        return iter(())
+
+
+def check_given(path: Path) -> None:
+    """Check that a path that the user gave is not a folder of a store.
+
+    Raises
+    ------
+    SourceError
+    """
+    if isinstance(path, RemotePath):
+        check_no_folder(path)
 
 
 def not_read(path: RemotePath) -> SourceError:
     """Return the error for a source that is read from a disk only."""
     return SourceError(
-        f"'{path}' is in an object store, and files are read from a disk only. Download it first, "
-        "with the tool of the store, and give the path of the copy."
+        f"'{path}' is in an object store, and its format is read from a disk only. Download it "
+        "first, with the tool of the store, and give the path of the copy."
     )
 
 

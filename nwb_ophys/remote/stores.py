@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from nwb_ophys.errors import MissingPackageError, NwbOphysError
 from nwb_ophys.optional import require_package
-from nwb_ophys.remote.paths import RemotePath
+
+if TYPE_CHECKING:
+    from nwb_ophys.remote.paths import RemotePath
 
 Result = TypeVar("Result")
 
@@ -68,9 +70,8 @@ def open_store(remote: RemotePath) -> Store:
         If fsspec or the package of the store is not installed.
     """
     fsspec = require_package("fsspec", "remote")
-    options = {"use_listings_cache": False, "skip_instance_cache": True}
     try:
-        fs, path = fsspec.core.url_to_fs(remote.url, **options)
+        fs, path = fsspec.core.url_to_fs(remote.url, use_listings_cache=False)
     except ImportError as error:
         raise MissingPackageError(
             f"'{remote}' cannot be opened: {error}. Install that package, as with pip install "

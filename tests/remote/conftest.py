@@ -14,6 +14,7 @@ import boto3
 import fsspec.config
 import numpy as np
 import pytest
+import s3fs
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -58,6 +59,7 @@ class FaultyStore:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, str]] = []
+        self.ranges: list[str] = []
         self._store = DomainDispatcherApplication(create_backend_app)
 
     def fail(self, method: str, query: str = "", path: str = "", **how: Any) -> Fault:
@@ -77,6 +79,7 @@ class FaultyStore:
         self.requests.append(
             (environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"])
         )
+        self.ranges.append(environ.get("HTTP_RANGE", ""))
         for fault in self.faults:
             if fault.take(environ):
                 if fault.waits is not None:
@@ -155,6 +158,7 @@ def bucket(server: tuple[FaultyStore, str], monkeypatch: pytest.MonkeyPatch, req
     monkeypatch.setitem(fsspec.config.conf, "s3", settings)
     monkeypatch.setattr(stores, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(uploads, "PART_BYTES", PART_BYTES)
+    s3fs.S3FileSystem.clear_instance_cache()
     client = boto3.client("s3", endpoint_url=endpoint)
     name = f"bucket-{abs(hash(request.node.nodeid)):x}"
     client.create_bucket(Bucket=name)
