@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
-from nwb_ophys.remote.reading import RangeFile, check_no_folder, status
+from nwb_ophys.remote.reading import RangeFile, check_no_folder, is_folder, names_in, status
 
 # Two letters at least: one letter is a drive of Windows. pathlib leaves one slash of the two.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+(?:::[A-Za-z0-9+.\-]+)*):(/+)([^/].*)", re.DOTALL)
@@ -82,26 +83,32 @@ class RemotePath(type(Path())):  # type: ignore[misc]
         return self.exists()
 
     def is_dir(self, **_: Any) -> bool:
-        """Return False: folders of stores are not read."""
-        return False
+        """Return whether objects lie below this path."""
+        return is_folder(self)
 
     def is_symlink(self) -> bool:
         """Return False: stores have no links."""
         return False
 
-    def open(self, mode: str = "r", *_: Any, **__: Any) -> Any:
-        """Open the object for reading its bytes by ranges."""
+    def open(self, mode: str = "r", buffering: int = -1, *_: Any, **__: Any) -> Any:
+        """Open the object for reading its bytes by ranges; by small ones without a buffer."""
         if mode != "rb":
             raise NotImplementedError(f"'{self}' can be read as bytes only.")
-        return RangeFile(self)
+        return RangeFile(self, is_scattered=buffering == 0)
 
     def iterdir(self) -> Iterator[RemotePath]:
-        """Yield nothing: folders of stores are not listed."""
-        return iter(())
+        """Yield the objects and folders in this folder."""
+        for names in names_in(self):
+            yield from (self / name for name in sorted(names))
 
     def glob(self, pattern: str, **_: Any) -> Iterator[RemotePath]:
-        """Yield nothing: folders of stores are not listed."""
-        return iter(())
+        """Yield the objects and folders in this folder whose names match a pattern."""
+        return (each for each in self.iterdir() if fnmatch.fnmatchcase(each.name, pattern))
+
+
+def opened_by_ranges(path: Path) -> Any:
+    """Return an object of a store as a file of which few bytes are read; other paths unchanged."""
+    return path.open("rb", 0) if isinstance(path, RemotePath) else path
 
 
 def check_given(path: Path) -> None:

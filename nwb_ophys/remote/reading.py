@@ -8,6 +8,7 @@ import io
 import os
 import stat
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.errors import SourceError
@@ -20,6 +21,14 @@ BLOCK_BYTES = 4 << 20
 """Size of a block that is requested for smaller reads; ``MOST_BLOCKS`` of all files are kept."""
 
 MOST_BLOCKS = 16
+
+SMALL_BYTES = 1 << 16
+"""Size of a block of a file of which few bytes are read at distant places."""
+
+MOST_SMALL_BLOCKS = 256
+
+# Their pages are no lists of files.
+_WITHOUT_FOLDERS = ("http", "https")
 
 # Facts about an object are asked for again after this time.
 _SECONDS = 30
@@ -41,10 +50,45 @@ def status(path: RemotePath) -> os.stat_result:
     return found
 
 
+def is_folder(path: RemotePath) -> bool:
+    """Return whether objects lie below a path, in a store whose folders can be listed."""
+    if path.protocol in _WITHOUT_FOLDERS:
+        return False
+    info = _info(path, int(time.monotonic() // _SECONDS))
+    return info is not None and info["type"] == "directory"
+
+
+def names_in(path: RemotePath) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names of the objects and of the folders in a folder of a store.
+
+    Raises
+    ------
+    SourceError
+        If the folder cannot be listed.
+    """
+    return _names_in(path, int(time.monotonic() // _SECONDS))
+
+
+@functools.lru_cache(maxsize=64)
+def _names_in(path: RemotePath, _: int) -> tuple[frozenset[str], frozenset[str]]:
+    store = open_store(path)
+    with store_errors(path, SourceError, doing="cannot be listed"):
+        found = retried(lambda: store.fs.ls(store.path, detail=True))
+    names: dict[bool, set[str]] = {True: set(), False: set()}
+    for each in found:
+        name = str(each["name"]).rstrip("/").rpartition("/")[2]
+        names[each["type"] == "directory"].add(name)
+    return frozenset(names[False]), frozenset(names[True])
+
+
 @functools.lru_cache(maxsize=256)
-def _status(path: RemotePath, _: int) -> os.stat_result | None:
+def _info(path: RemotePath, _: int) -> dict[str, Any] | None:
     with store_errors(path, SourceError):
-        info = open_store(path).info()
+        return open_store(path).info()
+
+
+def _status(path: RemotePath, now: int) -> os.stat_result | None:
+    info = _info(path, now)
     if info is None or info["type"] == "directory":
         return None
     if info.get("size") is None:
@@ -65,10 +109,20 @@ def check_no_folder(path: RemotePath) -> None:
     Raises
     ------
     SourceError
+
+    Warns
+    -----
+    UserWarning
+        If the files beside it cannot be listed.
     """
-    with store_errors(path, SourceError):
-        info = open_store(path).info()
-    if info is not None and info["type"] == "directory":
+    if path.protocol in _WITHOUT_FOLDERS:
+        warnings.warn(
+            f"The files beside '{path}' cannot be listed. If it is a recording of several files, "
+            "give all of them.",
+            UserWarning,
+            stacklevel=3,
+        )
+    if is_folder(path):
         raise SourceError(
             f"'{path}' is a folder in an object store, and folders are read from a disk only. Give "
             "the URL of a file, or download the folder first, with the tool of the store."
@@ -94,10 +148,15 @@ class RangeFile(io.RawIOBase):
     Parameters
     ----------
     path : RemotePath
+    is_scattered : bool
+        Whether what is read are few bytes at distant places, as in the directories of a TIFF
+        file, of which smaller blocks are requested.
     """
 
-    def __init__(self, path: RemotePath) -> None:
+    def __init__(self, path: RemotePath, *, is_scattered: bool = False) -> None:
         super().__init__()
+        self._block_bytes = SMALL_BYTES if is_scattered else BLOCK_BYTES
+        self._block = _small_block if is_scattered else _block
         self._path, self._position = path, 0
         found = status(path)
         self._size, self._identity = found.st_size, (found.st_size, found.st_mtime_ns)
@@ -134,27 +193,37 @@ class RangeFile(io.RawIOBase):
         if stop <= start:
             return 0
         self._position = stop
-        if stop - start >= BLOCK_BYTES:  # a chunk, which is read once
-            buffer[: stop - start] = _read(self._path, start, stop)
+        if stop - start >= self._block_bytes:  # a chunk, which is read once
+            buffer[: stop - start] = read_range(self._path, start, stop)
             return stop - start
-        for index in range(start // BLOCK_BYTES, (stop - 1) // BLOCK_BYTES + 1):
-            first = index * BLOCK_BYTES
-            block = _block(self._path, self._identity, index)
+        size = self._block_bytes
+        for index in range(start // size, (stop - 1) // size + 1):
+            first = index * size
+            block = self._block(self._path, self._identity, size, index)
             part = block[max(start - first, 0) : stop - first]
             begin = max(first - start, 0)
             buffer[begin : begin + len(part)] = part
         return stop - start
 
 
-@functools.lru_cache(maxsize=MOST_BLOCKS)
-def _block(path: RemotePath, identity: tuple[int, int], index: int) -> bytes:
-    """Return a block of an object; some of the last ones are kept, for all files of the process."""
-    start = index * BLOCK_BYTES
-    return _read(path, start, min(start + BLOCK_BYTES, identity[0]))
+def _read_block(path: RemotePath, identity: tuple[int, int], size: int, index: int) -> bytes:
+    start = index * size
+    return read_range(path, start, min(start + size, identity[0]))
 
 
-def _read(path: RemotePath, start: int, stop: int) -> bytes:
+# Some of the last blocks are kept, for all files of the process.
+_block = functools.lru_cache(maxsize=MOST_BLOCKS)(_read_block)
+_small_block = functools.lru_cache(maxsize=MOST_SMALL_BLOCKS)(_read_block)
+
+
+def read_range(path: RemotePath, start: int, stop: int) -> bytes:
     """Return bytes of an object.
+
+    Parameters
+    ----------
+    path : RemotePath
+    start, stop : int
+        Positions of the first byte, and after the last.
 
     Raises
     ------

@@ -86,7 +86,8 @@ class FaultyStore:
                     fault.waits.wait(20)
                     continue
                 if fault.cuts:
-                    environ["wsgi.input"].read(1000)
+                    if environ["REQUEST_METHOD"] == "PUT":
+                        environ["wsgi.input"].read(1000)
                     _cut(environ["werkzeug.socket"])
                     raise ConnectionResetError
                 environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

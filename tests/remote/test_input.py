@@ -9,18 +9,19 @@ import fsspec
 import h5py
 import numpy as np
 import pytest
+import tifffile
 
 import nwb_ophys
 from nwb_ophys.cli import main
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.registry import formats
 from nwb_ophys.remote import reading
-from nwb_ophys.testing import simulate_recording
+from nwb_ophys.testing import simulate_recording, write_scanimage
 from nwb_ophys.testing.samples import write_sample
 
 from .conftest import KEY, METADATA, SECRET
 
-FORMATS = ("hdf5", "nwb", "nwb-segmentation")
+FORMATS = ("hdf5", "nwb", "nwb-segmentation", "tiff", "scanimage", "ome-tiff")
 # Written anew by each conversion.
 _VOLATILE = re.compile(
     r"identifier|file_create_date|general/source_script|scratch/.*|specifications/.*"
@@ -30,7 +31,9 @@ _VOLATILE = re.compile(
 @pytest.fixture(autouse=True)
 def _no_blocks_of_before():
     reading._block.cache_clear()
-    reading._status.cache_clear()
+    reading._small_block.cache_clear()
+    reading._info.cache_clear()
+    reading._names_in.cache_clear()
 
 
 def _contents(path):
@@ -64,8 +67,9 @@ def _converted(source, target, hints):
         opened.close()
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("store", ["s3", "memory"])
+@pytest.mark.parametrize(
+    ("name", "store"), [*((name, "s3") for name in FORMATS), ("nwb", "memory"), ("tiff", "memory")]
+)
 def test_contents_are_those_of_the_file_on_the_disk(bucket, name, store, tmp_path):
     (tmp_path / "raw").mkdir()
     recording = simulate_recording(num_samples=20, num_rows=24, num_columns=34, num_cells=3)
@@ -173,3 +177,78 @@ def test_from_store_to_store_on_the_command_line(bucket, nwb, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["detect", f"{bucket.url}/copy.nwb"])
     assert "nwb (imaging)" in capsys.readouterr().out
+
+
+def _put_all(bucket, files):
+    for each in files:
+        bucket.put(f"run/{each.name}", each.read_bytes())
+    return f"{bucket.url}/run"
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_pages_of_a_tiff_file_are_read_in_few_requests(bucket, movie, tmp_path, compression):
+    path = tmp_path / "movie.tif"
+    values = np.load(movie)
+    with tifffile.TiffWriter(path) as writer:
+        for frame in values:
+            writer.write(frame, compression=compression, contiguous=False, metadata=None)
+    url = _put_all(bucket, [path])
+    bucket.app.ranges.clear()
+    written = _converted(f"{url}/movie.tif", tmp_path / "a.nwb", {"sampling_frequency": 30.0})
+    with h5py.File(written) as file:
+        stored = file["acquisition/TwoPhotonSeries/data"][:]
+    np.testing.assert_array_equal(stored, values.transpose(0, 2, 1))
+    if compression is None:  # a table of pages, the pixels, and the hash of the source
+        assert len([each for each in bucket.app.ranges if each]) < 2 * len(values)
+
+
+def test_files_of_one_movie_are_joined(bucket, movie, tmp_path):
+    """A file stands for the recording to which it belongs, in a store as on a disk."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    values = np.load(movie)[:30]
+    for number in range(3):
+        tifffile.imwrite(folder / f"movie_{number}.tif", values[number * 10 : number * 10 + 10])
+    url = _put_all(bucket, folder.iterdir())
+    hints = {"sampling_frequency": 30.0}
+    local = _converted(folder / "movie_1.tif", tmp_path / "a.nwb", hints)
+    remote = _converted(f"{url}/movie_1.tif", tmp_path / "b.nwb", hints)
+    assert _is_same(local, remote)
+    with h5py.File(remote) as file:
+        assert len(file["acquisition/TwoPhotonSeries/data"]) == 30
+
+
+def test_files_of_one_acquisition_are_joined(bucket, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    recording = simulate_recording(num_samples=20, num_rows=24, num_columns=34, num_cells=3)
+    files = write_scanimage(folder, recording.movie, frames_per_file=8)
+    assert len(files) == 3
+    url = _put_all(bucket, files)
+    local = _converted(files[0], tmp_path / "a.nwb", {})
+    remote = _converted(f"{url}/{files[0].name}", tmp_path / "b.nwb", {})
+    assert _is_same(local, remote)
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(bucket, movie, tmp_path):
+    """Files of the same recording would be missing otherwise."""
+    path = tmp_path / "movie_1.tif"
+    tifffile.imwrite(path, np.load(movie)[:10])
+    url = _put_all(bucket, [path])
+    bucket.app.fail("GET", query="list-type", status=403, code="AccessDenied")
+    with pytest.raises(SourceError, match="denies access"):
+        nwb_ophys.open(f"{url}/movie_1.tif", sampling_frequency=30.0)
+
+
+def test_other_formats_are_refused(bucket, tmp_path):
+    recording = simulate_recording(num_samples=5, num_rows=24, num_columns=34, num_cells=3)
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    write_sample(formats()["bruker"], folder, recording)
+    url = _put_all(bucket, [each for each in folder.rglob("*") if each.is_file()])
+    for each in sorted(bucket.keys)[::3]:
+        with pytest.raises(NwbOphysError) as caught:
+            nwb_ophys.open(f"{bucket.url}/{each}")
+        assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(SourceError, match="is a folder in an object store"):
+        nwb_ophys.open(url)
