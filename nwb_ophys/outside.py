@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import attrs
 
 from nwb_ophys.errors import OutputError, OutsideFolderError, SpecialFileError
+from nwb_ophys.remote.paths import as_path
 
 Result = TypeVar("Result")
 
@@ -270,7 +271,7 @@ def named_file(
     SpecialFileError
         If it is a pipe, a socket or a device.
     """
-    path = Path(by).parent / name if place is None else Path(place)
+    path = as_path(by).parent / name if place is None else Path(place)
     reach = _REACH.get() or reach_of([by])
     if not reach.holds(path):
         where = f"{of} in '{by}'" if of else f"'{by}'"

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.outside import Reach, check_file, current_reach, is_special, leads_out, reach_of
+from nwb_ophys.remote.paths import RemotePath
+from nwb_ophys.remote.reading import names_in
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -81,6 +83,8 @@ class PathProbe:
         files: set[str] = set()
         folders: set[str] = set()
         hidden: set[str] = set()
+        if isinstance(self.path, RemotePath):
+            return _remote_entries(self.path) if self.is_folder else (frozenset(),) * 3
         if self.is_folder:
             try:
                 with os.scandir(self.path) as entries:
@@ -236,6 +240,14 @@ class PathProbe:
         Returns no bytes if the file cannot be read.
         """
         return self.read_once(_head, path)
+
+
+def _remote_entries(
+    folder: RemotePath,
+) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    files, folders = names_in(folder)
+    hidden = frozenset(name for name in files | folders if name.startswith("."))
+    return files - hidden, folders - hidden, hidden
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -13,8 +13,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nwb_ophys"
 # Rooms of one storey do not import each other; a room imports only from storeys below.
 STOREYS = (
     {"errors"},
+    {"optional"},
+    {"remote"},
     {"dtypes", "outside"},
-    {"documents", "memory", "timing", "optional", "paths", "trial"},
+    {"documents", "memory", "timing", "paths", "trial"},
     {"rois", "metadata", "storage"},
     {"extractors"},
     {"filetypes"},

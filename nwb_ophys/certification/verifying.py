@@ -11,6 +11,7 @@ from nwb_ophys.certification.recorded import RecordedComparison
 from nwb_ophys.certification.report import FileReport
 from nwb_ophys.certification.with_sources import SourceComparison
 from nwb_ophys.errors import MissingPackageError, SourceError, SourceNotFoundError
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import DEFAULT_BUFFER_GB
@@ -58,7 +59,7 @@ def verify(
         If the file or a source does not exist, or the file has no record.
     """
     how = WriteOptions(workers=workers, progress=progress)
-    place, given = Path(path).expanduser(), _as_paths(sources)
+    place, given = as_path(path).expanduser(), _as_paths(sources)
     for each in (place, *given):
         if not each.exists():
             raise SourceNotFoundError(f"'{each}' does not exist; check the path.")
@@ -117,4 +118,4 @@ def _report(
 
 def _as_paths(sources: str | Path | Sequence[str | Path]) -> list[Path]:
     given = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    return [Path(each).expanduser() for each in given]
+    return [as_path(each).expanduser() for each in given]

@@ -12,6 +12,7 @@ import click
 
 from nwb_ophys.cli.terminal import say_lines
 from nwb_ophys.errors import ArgumentError, OptionError, OutputError, OutsideFolderError
+from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
 paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -109,6 +110,8 @@ class OutputPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, unless it names a folder that does not exist."""
+        if is_url(value):
+            return as_path(value)
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         is_folder = str(value).endswith(("/", os.sep)) and not path.exists()
         if is_folder and path.suffix != ".zarr":
@@ -236,6 +239,8 @@ def lock_at_once(output: Path) -> None:
     """
     from nwb_ophys.storage.locking import locked
 
+    if is_url(output):
+        return
     place = Path(os.path.realpath(output.expanduser()))
     if place.parent.is_dir() and os.access(place.parent, os.W_OK | os.X_OK):
         click.get_current_context().with_resource(locked(place))
@@ -256,7 +261,11 @@ def reserve(output: Path, *, overwrite: bool, append: bool) -> None:
         See :func:`nwb_ophys.storage.reserved`.
     """
     lock_at_once(output)
-    from nwb_ophys.storage import reserved
+    from nwb_ophys.storage import check_target, reserved
+
+    if is_url(output):
+        check_target(output, overwrite=overwrite, append=append)
+        return
 
     context = click.get_current_context()
     context.with_resource(reserved(output, overwrite=overwrite, append=append))
@@ -297,5 +306,7 @@ def say_written(path: Path, streams: Iterable[str]) -> None:
     from nwb_ophys.opening import summarise_file
 
     say(f"{path}: {', '.join(streams)}")
+    if is_url(path):
+        return
     say(summarise_file(path))
     say(f"Check it with: nwb-ophys inspect {path}")

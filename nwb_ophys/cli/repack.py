@@ -8,6 +8,7 @@ import click
 
 from nwb_ophys.cli import options as shared
 from nwb_ophys.cli.terminal import say_lines
+from nwb_ophys.remote.paths import is_url
 
 
 @click.command()
@@ -93,4 +94,7 @@ def repack(
             space_check=not no_space_check,
             allow_outside=allow_outside,
         )
+    if is_url(written):
+        shared.say(f"{written}: written, from {size_of(path) / 1e6:.1f} MB")
+        return
     shared.say(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")

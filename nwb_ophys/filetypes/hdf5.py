@@ -11,6 +11,7 @@ import numpy as np
 
 from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.storage.backends.hdf5_opening import is_hdf5, read_hdf5
 from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files
 from nwb_ophys.trial import is_tried_damaged
 
@@ -44,7 +45,7 @@ def open_hdf5(path: Path) -> h5py.File:
     """
     check_file(path)
     check_named_files(path)
-    return h5py.File(path, "r")
+    return read_hdf5(path)
 
 
 @attrs.frozen
@@ -79,10 +80,10 @@ def read_hdf5_outline(path: Path) -> Outline | None:
     path : pathlib.Path
     """
     try:
-        if not path.is_file() or not h5py.is_hdf5(path) or is_tried_damaged(path):
+        if not path.is_file() or not is_hdf5(path) or is_tried_damaged(path):
             return None
         check_file(path)
-        with h5py.File(path, "r") as file:
+        with read_hdf5(path) as file:
             outline = Outline(frozenset(), {}, dict(file.attrs))
             groups: set[str] = set()
             _visit(file, "", groups, outline.datasets, _DEPTH)

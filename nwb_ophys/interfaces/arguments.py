@@ -23,6 +23,7 @@ from nwb_ophys.metadata import (
     type_hints,
     validate,
 )
+from nwb_ophys.remote.paths import as_path
 
 Arguments = TypeVar("Arguments")
 
@@ -93,7 +94,7 @@ def with_common_arguments(cls: type) -> type:
 def as_paths(value: Any) -> list[Path]:
     """Return an argument that is a path, a list of paths or None as a list of paths."""
     given = value if isinstance(value, (list, tuple)) else [value]
-    return [Path(each).expanduser() for each in given if isinstance(each, (str, Path))]
+    return [as_path(each).expanduser() for each in given if isinstance(each, (str, Path))]
 
 
 def paths_in(value: Any) -> list[Path]:
@@ -256,7 +257,9 @@ def _converted(value: Any, hint: Any) -> Any:
     """Convert a text to a path, and an integer to a float, where the type hint asks for one."""
     kinds = alternatives(hint)
     if Path in kinds and isinstance(value, str):
-        return Path(value).expanduser()
+        return as_path(value).expanduser()
+    if Path in kinds and isinstance(value, Path):
+        return as_path(value)
     if Path in kinds and isinstance(value, (list, tuple)):
         return [_converted(item, hint) for item in value]
     if kinds == (float,) and isinstance(value, int) and not isinstance(value, bool):

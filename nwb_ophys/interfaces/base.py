@@ -50,6 +50,7 @@ from nwb_ophys.outside import (
     require_ordinary,
 )
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.remote.paths import RemotePath, not_read
 
 # Attributes of version 0.1 that formats of other packages may still define.
 _FORMER_NAMES = {
@@ -138,6 +139,9 @@ class Detectable:
         probe : PathProbe
         """
         return None
+
+    reads_ranges: ClassVar[bool] = False
+    """Whether files are read in object stores, by ranges of their bytes."""
 
     is_generic: ClassVar[bool] = False
     """Whether any program may write such files: in a folder, the movie of a program goes first."""
@@ -314,6 +318,8 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
 
     def _check_paths(self) -> None:
         for path in paths_of(self):
+            if isinstance(path, RemotePath) and not self.reads_ranges:
+                raise not_read(path)
             if not path.exists():
                 raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
             require_ordinary(path)

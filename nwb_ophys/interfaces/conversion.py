@@ -26,9 +26,16 @@ from nwb_ophys.metadata import (
     join_contents,
     unowned,
 )
-from nwb_ophys.storage import BackendConfiguration, WriteOptions, reserved, target
+from nwb_ophys.storage import (
+    BackendConfiguration,
+    WriteOptions,
+    final_path,
+    reserved,
+    target,
+)
 from nwb_ophys.storage.cluster import ClusterExecutor, check_cluster, connected
 from nwb_ophys.storage.in_place import check_in_place
+from nwb_ophys.storage.remote_targets import check_resumable
 from nwb_ophys.writers.session import make_nwbfile, state_session, warn_of_other_session
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
@@ -130,7 +137,7 @@ class Convertible(ABC):
         Parameters
         ----------
         nwbfile_path : path-like, optional
-            Path of the file.
+            Path of the file, or a URL such as ``s3://bucket/session.nwb``.
         nwbfile : pynwb.NWBFile, optional
             An object to add to. It is written to ``nwbfile_path`` where that is given.
         metadata : Mapping, optional
@@ -196,7 +203,7 @@ class Convertible(ABC):
             space_check=space_check,
             in_place=in_place,
         )
-        check_in_place(in_place=in_place, append=append, resume=resume)
+        _check_how(how, nwbfile_path)
         given = {**(conversion_options or {}), **options}
         joins_file = append or nwbfile is not None
         if cluster is not None:
@@ -217,7 +224,8 @@ class Convertible(ABC):
                 executor = _executor(client, prepared, metadata, path)
                 how = attrs.evolve(how, source_facts=facts, executor=executor)
             with self.recorded(prepared, how, whole=hash_sources) as recorded:
-                return _written(prepared, path, recorded, nwbfile)
+                written = _written(prepared, path, recorded, nwbfile)
+        return final_path(nwbfile_path, written)
 
     def _added_to(self, nwbfile: NWBFile | None, prepared: Prepared) -> NWBFile:
         if nwbfile is None:
@@ -324,6 +332,13 @@ def _written(prepared: Prepared, path: Path, how: WriteOptions, nwbfile: NWBFile
         if joined is None:
             empty(filled)
     return place.path
+
+
+def _check_how(how: WriteOptions, path: str | Path | None) -> None:
+    """Check that the settings of a write fit together, and fit its target."""
+    check_in_place(in_place=how.in_place, append=how.append, resume=how.resume)
+    if path is not None:
+        check_resumable(path, resume=how.resume)
 
 
 def _start(prepared: Prepared) -> NWBFile:

@@ -18,6 +18,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.interfaces.witness import Witness
+from nwb_ophys.remote.paths import RemotePath, as_path, is_url
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.command import present_command
 from nwb_ophys.storage.file_hashes import BackgroundHashes, Sampling, is_system_file
@@ -31,7 +32,10 @@ _QUOTED_PATH = re.compile(r"'((?:/|~|[A-Za-z]:[\\/])[^'\n]*)'")
 
 def _absolute(path: str | Path) -> Path:
     """Return an absolute path without following links."""
-    return Path(os.path.normpath(Path(path).expanduser().absolute()))
+    given = as_path(path)
+    if isinstance(given, RemotePath):
+        return given
+    return Path(os.path.normpath(given.expanduser().absolute()))
 
 
 class Shortener:
@@ -44,7 +48,8 @@ class Shortener:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        folders = [_absolute(path).parent for path in paths]
+        places = [_absolute(path) for path in paths]
+        folders = [path.parent for path in places if not isinstance(path, RemotePath)]
         common = Path(os.path.commonpath(folders)) if folders else None
         # A common folder this high would leave the names of homes in the paths.
         homes = {Path(Path.home().anchor), Path.home().parent}
@@ -63,6 +68,8 @@ class Shortener:
 
     def argument(self, text: str) -> str:
         """Return an argument of a command with its path shortened."""
+        if is_url(text):  # which may hold a password or a signature
+            return self.path(text)
         key, equals, value = text.partition("=")
         if equals and key:
             return f"{key}={self.argument(value)}" if _is_path(value) else text
@@ -187,7 +194,7 @@ class ConversionProvenance(Provenance):
         if isinstance(value, float) and not math.isfinite(value):
             return None if math.isnan(value) else str(value)
         if isinstance(value, PurePath):
-            return {"path": self._shortener.path(Path(value))}
+            return {"path": self._shortener.path(str(value))}
         if isinstance(value, Mapping):
             return {str(key): self._plain(item) for key, item in value.items()}
         if isinstance(value, np.ndarray) and value.size > _LARGEST_ARRAY:
@@ -270,7 +277,7 @@ def _source_files(interfaces: Any) -> Iterator[SourceFile]:
     for interface in interfaces:
         paths = _paths_of(interface)
         pages = getattr(getattr(interface, "extractor", None), "pages_of_files", ())
-        for path in [*paths, *(Path(each) for each in pages)]:
+        for path in [*paths, *(as_path(each) for each in pages)]:
             absolute = _absolute(path)
             if not absolute.is_dir():
                 stated[absolute] = True

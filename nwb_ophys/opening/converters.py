@@ -17,6 +17,7 @@ from nwb_ophys.formats import builtin_rows
 from nwb_ophys.opening.grouping import group
 from nwb_ophys.opening.recordings import is_wanted, open_all, parse_request, reading_recordings
 from nwb_ophys.registry import FormatRow, detect, get_format, likeliest, option_asking_for
+from nwb_ophys.remote.paths import as_path
 
 
 class RecordingConverter(OphysConverter):
@@ -54,7 +55,7 @@ class RecordingConverter(OphysConverter):
         requests = {name: parse_request(name, source[name]) for name in options & set(source)}
         default = all(map(option_asking_for, rows))
         wanted = [row for row in rows if is_wanted(option_asking_for(row), requests, default)]
-        with reading_recordings([Path(path)], source):
+        with reading_recordings([as_path(path)], source):
             interfaces = self._opened(path, wanted, requests, source)
         super().__init__(interfaces)
 

@@ -45,6 +45,7 @@ from nwb_ophys.registry import (
     option_asking_for,
     unrecognised,
 )
+from nwb_ophys.remote.paths import RemotePath, as_path, check_given, not_read
 from nwb_ophys.storage.backends.zarr_parts import check_store
 
 
@@ -207,9 +208,9 @@ def open_recording(
     OptionError
         If no stream knows an option.
     """
-    places = [Path(path) for path in paths]
+    places = [as_path(path) for path in paths]
     with witnessed() as witness, reading_recordings(places, options or {}):
-        found, given = _found([Path(path) for path in paths], format_names, options or {})
+        found, given = _found(places, format_names, options or {})
         interfaces = open_all(found, given, all_in_one=all_in_one)
     converter = OphysConverter(interfaces)
     converter.notes = witness.notes
@@ -252,8 +253,8 @@ def open(
     OptionError
         If no format of the path knows a hint.
     """
-    with witnessed() as witness, reading_recordings([Path(path)], hints):
-        found, given = _found([Path(path)], [] if format is None else [format], hints)
+    with witnessed() as witness, reading_recordings([as_path(path)], hints):
+        found, given = _found([as_path(path)], [] if format is None else [format], hints)
         interfaces = open_all(found, given, with_options=False, all_in_one=all_in_one)
     only = next(iter(interfaces.values())) if len(interfaces) == 1 else None
     opened = OphysConverter(interfaces) if only is None else only
@@ -376,12 +377,16 @@ def _found(
     chosen = [get_format(name) for name in names]
     paths = [path.expanduser() for path in paths]
     for path in paths:
+        check_given(path)
         if not path.exists():
             raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     if names:
         rows = list(zip(paths, chosen if len(chosen) > 1 else chosen * len(paths), strict=True))
     else:
         rows = recognise(paths, _recognised)
+    for path, row in rows:
+        if isinstance(path, RemotePath) and not getattr(row.load(), "reads_ranges", False):
+            raise not_read(path)
     rows, given = requested_rows(rows, given, are_named=bool(names))
     pattern = None
     if any(row.is_ours and row.load().joined_by_names for _, row in rows):

@@ -22,6 +22,7 @@ from nwb_ophys.outside import (
 )
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, described, formats, get_format
+from nwb_ophys.remote.paths import as_path, check_given
 from nwb_ophys.trial import was_found_damaged
 
 
@@ -175,7 +176,8 @@ def detect(
     UnknownFormatError
         If no format has one of the names.
     """
-    path = Path(path).expanduser()
+    path = as_path(path).expanduser()
+    check_given(path)
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     require_ordinary(path)

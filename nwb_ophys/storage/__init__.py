@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         check_folder,
         check_target,
         create_nwbfile,
+        final_path,
         reserved,
         target,
     )
@@ -64,6 +65,7 @@ __all__ = [
     "configuration_of_file",
     "create_nwbfile",
     "estimate_nwbfile",
+    "final_path",
     "get_backend",
     "plan_nwbfile",
     "plan_of",
@@ -87,7 +89,7 @@ _MODULES = {
     "estimating": ("WriteEstimate", "estimate_nwbfile"),
     "files": (
         *("Target", "append_to_nwbfile", "check_folder", "check_target"),
-        *("create_nwbfile", "reserved", "target"),
+        *("create_nwbfile", "final_path", "reserved", "target"),
     ),
     "planning": ("BackendConfiguration", "plan_nwbfile"),
     "progress": ("ProgressBar", "WriteProgress"),

@@ -65,8 +65,8 @@ def replace_target(partial: Path, target: Path, before: Identity) -> None:
     note_completed(target)
 
 
-def note_completed(target: Path) -> None:
-    """Note that this thread completed a target."""
+def note_completed(target: Path | None) -> None:
+    """Note that this thread completed a target; None if it has completed nothing."""
     _COMPLETED.set(target)
 
 

@@ -31,6 +31,7 @@ from nwb_ophys.errors import (
     shown_size,
 )
 from nwb_ophys.optional import require_package
+from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.storage.backends.registry import (
     BACKENDS,
     DEFAULT_BACKEND,
@@ -96,6 +97,11 @@ def check_cluster(path: str | Path | None, how: WriteOptions, *, is_new: bool) -
         raise ArgumentError(
             "cluster= fills a new file with the data of the sources; give nwbfile_path, and no "
             "nwbfile object."
+        )
+    if isinstance(as_path(path), RemotePath):
+        raise ArgumentError(
+            f"cluster= fills a folder that all machines see, but '{as_path(path)}' is in an object "
+            "store. Give a folder, and upload it with the tool of the object store."
         )
     if how.append:
         raise ArgumentError("cluster= fills a new file; leave out append=True, or cluster=.")

@@ -14,6 +14,8 @@ from pathlib import Path
 import attrs
 import xxhash
 
+from nwb_ophys.errors import SourceError
+
 _PIECE = 1 << 16
 # Files of no more bytes in total are hashed whole.
 _WHOLE_BYTES = 64_000_000
@@ -75,7 +77,8 @@ def file_hash(path: Path, sampling: Sampling) -> str:
     """
     state = xxhash.xxh3_128()
     with path.open("rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         if sampling.is_whole(size):
             while part := file.read(_READ_BYTES):
                 state.update(part)
@@ -109,7 +112,7 @@ class BackgroundHashes:
                 return
             try:
                 self._found[path] = file_hash(path, self._sampling)
-            except OSError:
+            except (OSError, SourceError):
                 self._found[path] = None
 
     def stop(self) -> None:

@@ -18,6 +18,7 @@ from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError, OutputError, OutputExistsError
 from nwb_ophys.outside import check_output
+from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.storage.atomic import fingerprint, replace_target
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
@@ -43,6 +44,11 @@ from nwb_ophys.storage.hdmf.records import detached_records
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.in_place import changed_in_place, check_in_place
 from nwb_ophys.storage.locking import locked
+from nwb_ophys.storage.remote_targets import (
+    check_remote_target,
+    check_resumable,
+    uploaded,
+)
 from nwb_ophys.storage.replaceable import reason_to_keep
 from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.space import check_copy
@@ -70,7 +76,7 @@ def check_target(
     Returns
     -------
     pathlib.Path
-        Where the file will be, links followed.
+        Where the file will be, links followed; the path of a URL as it is.
 
     Raises
     ------
@@ -79,7 +85,11 @@ def check_target(
     OutputError
         When the folder is absent, or what is there is no NWB file and so is not replaced.
     """
-    target = Path(os.path.realpath(Path(path).expanduser()))
+    given = as_path(path)
+    if isinstance(given, RemotePath):
+        check_remote_target(given, overwrite=overwrite, append=append)
+        return given
+    target = Path(os.path.realpath(given.expanduser()))
     check_output(target)
     check_folder(target.parent)
     try:
@@ -113,6 +123,9 @@ def reserved(
     Call it before any work is done. Debris of a process that was killed while it wrote the same
     file is removed, with a warning. Blocks for the same file may be nested.
 
+    The file of a URL is written to a temporary folder, and uploaded when the block ends. Others may
+    write it meanwhile; then it is left as they wrote it.
+
     Parameters
     ----------
     path, overwrite, append, remedy
@@ -121,7 +134,7 @@ def reserved(
     Yields
     ------
     pathlib.Path
-        Where the file will be, links followed.
+        Where the file will be, links followed, or its place in a temporary folder.
 
     Raises
     ------
@@ -130,7 +143,12 @@ def reserved(
     OutputExistsError, OutputError
         See :func:`check_target`.
     """
-    place = Path(os.path.realpath(Path(path).expanduser()))
+    given = as_path(path)
+    if isinstance(given, RemotePath):
+        with uploaded(given, overwrite=overwrite, append=append) as temporary:
+            yield temporary
+        return
+    place = Path(os.path.realpath(given.expanduser()))
     check_folder(place.parent)
     with locked(place) as lock:
         is_outermost = not lock.is_cleared
@@ -141,6 +159,20 @@ def reserved(
             if is_outermost:
                 sweep(lock)
             raise
+
+
+def final_path(given: str | Path, place: Path) -> Path:
+    """Return the path of a written file, which for a URL is not where it was written.
+
+    Parameters
+    ----------
+    given : path-like
+        As the user gave it.
+    place : pathlib.Path
+        As :func:`reserved` gave it.
+    """
+    path = as_path(given)
+    return path if isinstance(path, RemotePath) else place
 
 
 def _is_meant_as_folder(target: Path, overwrite: bool) -> bool:
@@ -272,11 +304,13 @@ def target(path: str | Path, how: WriteOptions) -> Iterator[Target]:
         raise ArgumentError(
             "overwrite=True and append=True are given; choose overwrite or append, not both."
         )
+    check_resumable(path, resume=how.resume)
     with (
         reserved(path, overwrite=how.overwrite, append=how.append) as place,
         _written(path, place, how) as offered,
     ):
         yield offered
+    offered.path = final_path(path, place)
 
 
 @contextmanager

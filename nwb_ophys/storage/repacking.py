@@ -17,6 +17,7 @@ from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.outside import reading_from, require_ordinary
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     DEFAULT_BACKEND,
@@ -30,13 +31,14 @@ from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.completeness import check_sources
 from nwb_ophys.storage.disk_errors import disk_errors, output_errors
 from nwb_ophys.storage.encoding import num_bytes
-from nwb_ophys.storage.files import closed_at_the_end, replacing, reserved
+from nwb_ophys.storage.files import closed_at_the_end, final_path, replacing, reserved
 from nwb_ophys.storage.hdmf.internals import root_of
 from nwb_ophys.storage.identity import file_facts
 from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.storage.record import CopyRecorder, Provenance
+from nwb_ophys.storage.remote_targets import check_resumable
 from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
 from nwb_ophys.storage.write import WriteOptions, fill_planned, filled_at_the_end
@@ -108,6 +110,7 @@ def repack(
         space_check=space_check,
         source_facts=lambda: file_facts([Path(source).expanduser().resolve()]),
     )
+    check_resumable(target, resume=resume)
     remedy = "overwrite=True to replace it"
     is_copied = storage is origin and storage.copies_datasets
     with (
@@ -124,7 +127,7 @@ def repack(
                 _export(source, read, origin, partial, path, storage, options, resumption)
                 complete = resumption.complete_file(partial)
                 _check_nothing_is_missing(source, read, origin, complete, storage)
-    return path
+    return final_path(target, path)
 
 
 def _copy(
@@ -302,7 +305,7 @@ def plan_repack(
 
 
 def _origin(source: str | Path) -> Backend:
-    path = Path(source).expanduser()
+    path = as_path(source).expanduser()
     if not path.exists():
         raise SourceNotFoundError(f"'{source}' does not exist; check the path.")
     require_ordinary(path)
@@ -314,7 +317,7 @@ def _origin(source: str | Path) -> Backend:
 
 @contextmanager
 def _opened(source: str | Path, origin: Backend, *, follows_links: bool = True) -> Iterator[Any]:
-    path = Path(source).expanduser()
+    path = as_path(source).expanduser()
     check_whole(path)
     try:
         is_nwb = origin.neurodata_type(path) == "NWBFile"

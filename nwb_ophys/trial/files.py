@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.trial.server import CannotStartError, TrialProcess, TrialResult
 
 SWITCH = "NWB_OPHYS_TRIAL"
@@ -90,7 +91,7 @@ def try_hdf5(path: str | Path) -> None:
     UserWarning
         When members of the file cannot be opened; names them.
     """
-    path = Path(path)
+    path = as_path(path)
     fault = _result(path).fault
     if fault:
         raise CorruptSourceError(
@@ -125,6 +126,8 @@ def was_found_damaged(path: Path) -> bool:
 
 def _result(path: Path) -> TrialResult:
     if os.environ.get(SWITCH, "").strip().lower() in ("0", "false", "no", "off"):
+        return TrialResult()
+    if isinstance(path, RemotePath):  # another process would read it a second time
         return TrialResult()
     try:
         found = path.stat()

@@ -367,6 +367,11 @@ def test_other_choices_are_refused(movie, tmp_path, given, message):
     assert [each.name for each in tmp_path.iterdir()] == ["movie.npy"]
 
 
+def test_an_object_store_is_refused(movie):
+    with pytest.raises(ArgumentError, match="'memory://a.zarr' is in an object store"):
+        _convert(movie, "memory://a.zarr", cluster="tcp://127.0.0.1:1")
+
+
 def test_a_scheduler_that_does_not_answer_is_named(movie, tmp_path, monkeypatch):
     monkeypatch.setattr(clusters, "_PATIENCE_FOR_SCHEDULER", 0.3)
     for address in ("tcp://127.0.0.1:1", "nonsense://a"):

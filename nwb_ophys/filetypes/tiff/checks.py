@@ -23,6 +23,7 @@ from nwb_ophys.filetypes.truncation import (
     warn_of_later_files,
 )
 from nwb_ophys.optional import require_package
+from nwb_ophys.remote.paths import as_path, opened_by_ranges
 
 
 @attrs.frozen(kw_only=True)
@@ -78,7 +79,7 @@ def inspect_tiff(
     MissingPackageError
         If tifffile or the package for its compression is not installed.
     """
-    file_path = Path(path)
+    file_path = as_path(path)
     require_file(file_path, "a TIFF file")
     tifffile = require_package("tifffile", "tiff")
     table = read_page_table(file_path)
@@ -86,7 +87,7 @@ def inspect_tiff(
     _check_codec(table, tifffile.TIFF, tifffile.COMPRESSION)
     dtype = table.dtype
     if dtype is None:
-        with tifffile.TiffFile(file_path) as tiff:
+        with tifffile.TiffFile(opened_by_ranges(file_path)) as tiff:
             dtype = tiff.pages.first.dtype
     if dtype is None:
         raise SourceError(
@@ -125,7 +126,7 @@ def inspect_tiffs(
     SourceError
         As for :func:`inspect_tiff`.
     """
-    files = [Path(path) for path in paths]
+    files = [as_path(path) for path in paths]
     sources: list[TiffSource] = []
     for index, path in enumerate(files):
         source = inspect_later_tiff(

@@ -13,6 +13,7 @@ from pathlib import Path
 from nwb_ophys.filetypes.tiff.imagej import IMAGEJ_MARK, imagej_unit, imagej_values
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
+from nwb_ophys.remote.paths import opened_by_ranges
 
 _X_RESOLUTION, _Y_RESOLUTION = 282, 283
 _METRES = {
@@ -45,7 +46,7 @@ def imagej_pixel_size(path: Path) -> tuple[float | None, float | None, float | N
         None where the file does not state a length in a known unit.
     """
     tifffile = require_package("tifffile", "tiff")
-    with tifffile.TiffFile(path) as tiff:
+    with tifffile.TiffFile(opened_by_ranges(path)) as tiff:
         page = tiff.pages.first
         if not page.description.startswith(IMAGEJ_MARK):
             return None, None, None

@@ -18,10 +18,13 @@ from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, closed_fi
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_later_tiff
 from nwb_ophys.filetypes.tiff.embedded import check_embedded_sizes
 from nwb_ophys.filetypes.tiff.lzw import LZW, lzw_decoder
+from nwb_ophys.filetypes.tiff.page_table import PageTable
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.truncation import nothing_complete
 from nwb_ophys.memory import release_map
 from nwb_ophys.optional import require_package
+from nwb_ophys.remote.paths import RemotePath, opened_by_ranges
+from nwb_ophys.remote.reading import read_range
 
 # A recording of thousands of files must not use up the file handles of the process (often 1024).
 MAXIMAL_OPEN_FILES = 64
@@ -133,6 +136,9 @@ class TiffPageReader:
     def _copy_direct(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
         """Copy uncompressed pages from a memory map into ``out``, of shape (pages, ...)."""
         table = self.sources[file].table
+        if isinstance(table.path, RemotePath):
+            self._copy_ranges(table.path, table, pages, out)
+            return
         with self._lock:
             pixels = self._maps.get(file)
         offsets = table.data_offsets[pages]
@@ -151,6 +157,21 @@ class TiffPageReader:
             for index, offset in enumerate(offsets.tolist()):
                 out[index] = np.ndarray(out.shape[1:], dtype, pixels.data, offset, strides)
         release_map(pixels)
+
+    def _copy_ranges(
+        self, path: RemotePath, table: PageTable, pages: Integers, out: npt.NDArray[Any]
+    ) -> None:
+        """Copy uncompressed pages of an object in a store, of which near ones are one request."""
+        self._check_open()
+        assert table.dtype is not None  # a table is direct only with a dtype
+        size = self.rows * self.columns * table.dtype.itemsize
+        offsets = table.data_offsets[pages].tolist()
+        for first, stop in _near_ranges(offsets, size):
+            start = offsets[first]
+            data = read_range(path, start, offsets[stop - 1] + size)
+            for index in range(first, stop):
+                values = np.frombuffer(data, np.uint8, size, offsets[index] - start)
+                out[index] = values.view(table.dtype).reshape(out.shape[1:])
 
     def _decode(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
         """Decode pages with tifffile into ``out``, of shape (pages, rows, columns)."""
@@ -184,7 +205,9 @@ class TiffPageReader:
     def _open_tiff(self, file: int) -> Any:
         """Open a file with tifffile."""
         self._check_open()
-        return require_package("tifffile", "tiff").TiffFile(self.sources[file].table.path)
+        return require_package("tifffile", "tiff").TiffFile(
+            opened_by_ranges(self.sources[file].table.path)
+        )
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -215,6 +238,24 @@ def _put(found: npt.NDArray[Any] | None, out: npt.NDArray[Any]) -> bool:
         return False
     out[...] = found
     return True
+
+
+# Pages of a store with no more bytes between them are read together, up to this size.
+_NEAR_BYTES = 1 << 16
+_MOST_BYTES = 1 << 24
+
+
+def _near_ranges(offsets: Sequence[int], size: int) -> Iterator[tuple[int, int]]:
+    """Yield first and last index, plus one, of pages that are read in one request."""
+    first = 0
+    for index in range(1, len(offsets) + 1):
+        is_near = index < len(offsets) and (
+            0 <= offsets[index] - offsets[index - 1] - size <= _NEAR_BYTES
+            and offsets[index] + size - offsets[first] <= _MOST_BYTES
+        )
+        if not is_near:
+            yield first, index
+            first = index
 
 
 class ManyTiffsReader(TiffPageReader):

@@ -25,6 +25,7 @@ from nwb_ophys.filetypes.tiff.pages import (
 from nwb_ophys.filetypes.truncation import nothing_complete
 from nwb_ophys.filetypes.xml import MAX_TREE_BYTES
 from nwb_ophys.outside import check_file
+from nwb_ophys.remote.paths import RemotePath
 
 NUMBER_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 _HEADING_BYTES = 1024
@@ -71,7 +72,7 @@ def read_page_table(path: Path) -> PageTable:
     """
     check_file(path)
     with path.open("rb", buffering=0) as file:
-        state = os.fstat(file.fileno())
+        state = path.stat() if isinstance(path, RemotePath) else os.fstat(file.fileno())
         head = file.read(16)
         head = head[:8] if head[2:4] in _CLASSIC else head
 

@@ -49,6 +49,7 @@ class Hdf5ImagingInterface(ImagingInterface):
     """One channel of a movie that is a dataset of an HDF5 file."""
 
     Source = Hdf5Source
+    reads_ranges = True
     is_generic = True
     has_volumes = True
 

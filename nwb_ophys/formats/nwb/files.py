@@ -16,6 +16,7 @@ from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.outside import check_file
+from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
 from nwb_ophys.storage.in_place import check_whole, interruption
 from nwb_ophys.trial import is_tried_damaged, try_hdf5
 
@@ -94,7 +95,7 @@ def read_nwb(path: Path, read: Callable[[Any], Result | None]) -> Result | None:
                 (each for each in (_ZarrGroup(path), _Zarr3Group(path)) if each.is_group), None
             )
             return None if root is None else read(root)
-        if not path.is_file() or not h5py.is_hdf5(path) or is_tried_damaged(path):
+        if not path.is_file() or not is_hdf5(path) or is_tried_damaged(path):
             return None
         with open_hdf5(path) as file:
             return read(_Hdf5Group(file))

@@ -56,6 +56,7 @@ class NwbImagingInterface(ImagingInterface):
     """A one- or two-photon series in an NWB file."""
 
     Source = NwbImagingSource
+    reads_ranges = True
     states_movies = True
     has_volumes = True
     # NWB files in a folder of recordings are usually results of their conversion, not sources.

@@ -45,6 +45,7 @@ class NwbSegmentationInterface(SegmentationInterface):
     """A plane segmentation in an NWB file, with the traces of its ROIs."""
 
     Source = NwbSegmentationSource
+    reads_ranges = True
     # NWB files in a folder of recordings are usually results of their conversion, not sources.
     searched_in_folders = False
 

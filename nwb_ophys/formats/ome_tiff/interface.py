@@ -51,6 +51,7 @@ class OmeTiffImagingInterface(ImagingInterface):
     """One channel of an OME-TIFF recording: one plane, or volumes."""
 
     Source = OmeTiffSource
+    reads_ranges = True
     is_generic = True
     has_volumes = True
 

@@ -18,6 +18,7 @@ from nwb_ophys.filetypes.ome.times import (
 )
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
+from nwb_ophys.remote.paths import as_path
 
 AnyPath = str | PathLike[str]
 
@@ -79,7 +80,7 @@ class OmeTiffExtractor(TiffFramesExtractor):
         sampling_frequency: float | None = None,
         allow_truncated: bool = False,
     ) -> None:
-        recording = read_ome(Path(file_path))
+        recording = read_ome(as_path(file_path))
         document = recording.document
         index = select_image(recording.path, document.image_names, image_index)
         self.num_images = len(document.images)

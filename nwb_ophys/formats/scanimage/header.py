@@ -15,6 +15,7 @@ from nwb_ophys.formats.scanimage.generations import stated_version
 from nwb_ophys.formats.scanimage.stacks import Stack, averaged_frames, stack_of
 from nwb_ophys.formats.scanimage.text import HeaderProperties, read_header_texts
 from nwb_ophys.metadata import possible_number
+from nwb_ophys.remote.paths import as_path
 
 _FARTHEST_UM = 1e6
 
@@ -153,7 +154,7 @@ def scanimage_metadata(path: str | PathLike[str]) -> ScanImageMetadata:
         If the file is missing, is not a TIFF, is not from ScanImage 4 or later, or if the
         numbers of channels and planes in its header are missing or inconsistent.
     """
-    file_path = Path(path)
+    file_path = as_path(path)
     header, description = read_header_texts(file_path)
     return parse_header(file_path, header, description)
 

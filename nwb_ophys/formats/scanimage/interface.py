@@ -59,6 +59,7 @@ class ScanImageImagingInterface(ImagingInterface):
     """One channel of one region of a ScanImage recording: one plane, or volumes."""
 
     Source = ScanImageSource
+    reads_ranges = True
     has_volumes = True
 
     @classmethod

@@ -39,6 +39,7 @@ from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_header, 
 from nwb_ophys.formats.scanimage.regions import Region, first_rows, read_regions
 from nwb_ophys.formats.scanimage.text import read_header_texts
 from nwb_ophys.metadata import common_header
+from nwb_ophys.remote.paths import as_path
 
 __all__ = ["ScanImageExtractor", "ScanImageMetadata", "scanimage_metadata"]
 
@@ -341,13 +342,13 @@ def _open_files(
     if (file_path is None) == (file_paths is None):
         raise SourceArgumentError("Give either file_path or file_paths, and not both.")
     if file_path is not None:
-        path = Path(file_path)
+        path = as_path(file_path)
         files = find_recording(path, scanimage_metadata(path), allow_truncated)
     else:
         assert file_paths is not None
         if isinstance(file_paths, str | PathLike):
             raise SourceArgumentError("file_paths must be a list; give a single file as file_path.")
-        paths = [Path(path) for path in file_paths]
+        paths = [as_path(path) for path in file_paths]
         if not paths:
             raise SourceArgumentError("file_paths is empty; give at least one file.")
         for path in paths:

@@ -24,6 +24,7 @@ from nwb_ophys.formats.scanimage.generations import (
 )
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
+from nwb_ophys.remote.paths import opened_by_ranges
 
 MAGIC_NUMBER = 117637889
 _ARTIST = 315
@@ -58,7 +59,7 @@ def read_header_texts(path: Path) -> tuple[str, str]:
     require_file(path, "a TIFF file of ScanImage")
     tifffile = require_package("tifffile", "tiff")
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with tifffile.TiffFile(opened_by_ranges(path)) as tiff:
             page = tiff.pages.first
             software, description = page.software, page.description
     except (tifffile.TiffFileError, IndexError, struct.error) as error:
@@ -76,7 +77,7 @@ def read_region_text(path: Path) -> str:
     if "{" in text:
         return text
     tifffile = require_package("tifffile", "tiff")
-    with tifffile.TiffFile(path) as tiff:
+    with tifffile.TiffFile(opened_by_ranges(path)) as tiff:
         tag = tiff.pages.first.tags.get(_ARTIST)
         return str(tag.value) if tag is not None else ""
 

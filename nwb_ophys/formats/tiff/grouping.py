@@ -60,7 +60,10 @@ def group_file(probe: PathProbe) -> Grouping:
     """Return the movie that a plain TIFF file belongs to: the files that differ in one counter."""
     folder = PathProbe(probe.path.parent)
     own = folder.path / probe.path.name
-    series = next(s for s in named_series(folder.files(*TIFF_SUFFIXES)) if own in s.paths)
+    beside = folder.files(*TIFF_SUFFIXES)
+    if own not in beside:  # in a store whose folders cannot be listed
+        beside = [own]
+    series = next(s for s in named_series(beside) if own in s.paths)
     headings = {path: read_tiff_heading(path) for path in series.paths}
     kind = _kind(headings[own], folder)
     plain = [path for path, heading in headings.items() if _kind(heading, folder) == kind]

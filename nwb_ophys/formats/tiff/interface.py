@@ -60,6 +60,7 @@ class TiffImagingInterface(ImagingInterface):
     """One channel of a movie in plain multi-page TIFF files."""
 
     Source = TiffSource
+    reads_ranges = True
     is_generic = True
     movies_need = ("sampling_frequency",)
     has_volumes = True

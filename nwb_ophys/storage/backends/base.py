@@ -132,6 +132,8 @@ class Backend(ABC):
     """Beginnings of the warnings that a copy into this backend raises without need."""
     is_shareable = False
     """Whether several processes may fill one incomplete file, each with :meth:`open_shared`."""
+    headings: tuple[str, ...] = ()
+    """Names of the files in a folder of this backend by which readers recognise it."""
     copies_datasets = False
     """Whether :meth:`copy_except` copies single datasets and types as they are stored."""
 

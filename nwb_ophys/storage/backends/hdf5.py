@@ -22,6 +22,7 @@ from hdmf.data_utils import DataIO
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import MissingPackageError
+from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.base import (
     Backend,
     ChunkSink,
@@ -37,6 +38,7 @@ from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
 from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
+from nwb_ophys.storage.backends.hdf5_opening import is_hdf5, read_hdf5
 from nwb_ophys.storage.backends.hdf5_parts import (
     check_complete,
     check_named_files,
@@ -136,6 +138,8 @@ class Hdf5Backend(Backend):
                 # A file that is added to keeps its links, and nothing is read through them.
                 check_named_files(path, follows_links=follows_links, in_full=mode == "r")
         if mode == "r":
+            if isinstance(path, RemotePath):
+                return _io_class()(str(path), file=read_hdf5(path), mode=mode, manager=manager)
             return _io_class()(str(path), mode=mode, manager=manager)
         with closed_on_error(open_for_writing(path, mode, guard)) as file:
             return _io_class()(str(path), file=file, mode=mode, manager=manager)
@@ -147,12 +151,12 @@ class Hdf5Backend(Backend):
 
     def recognises(self, path: Path) -> bool:
         """Return whether the path is a file with the signature of HDF5."""
-        return path.is_file() and bool(h5py.is_hdf5(path))
+        return path.is_file() and is_hdf5(path)
 
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
         try_hdf5(path)
-        with h5py.File(path, "r") as file:
+        with read_hdf5(path) as file:
             kind = file.attrs.get("neurodata_type")
         return kind.decode() if isinstance(kind, bytes) else kind
 
@@ -321,7 +325,7 @@ class Hdf5Backend(Backend):
         _load_plugins()
         try_hdf5(path)
         check_named_files(path, follows_links=False)
-        return h5py.File(path, "r")
+        return read_hdf5(path)
 
     def objects(self, root: Any) -> Iterator[StoredObject]:
         """Yield each group and dataset of an open file once; links are not followed."""

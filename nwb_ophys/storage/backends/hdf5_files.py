@@ -355,6 +355,16 @@ class _Calm:
 _CALM = _Calm()
 
 
+@contextmanager
+def calm() -> Iterator[None]:
+    """Pause the garbage collector while HDF5 calls a Python object."""
+    _CALM.begin()
+    try:
+        yield
+    finally:
+        _CALM.end()
+
+
 class _DeferredSignals:
     """Handlers that postpone an interrupt until HDF5 has left the methods of a :class:`DiskFile`.
 

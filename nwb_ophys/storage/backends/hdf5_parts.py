@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.outside import current_reach, named_file, reading_from, require_ordinary
+from nwb_ophys.storage.backends.hdf5_opening import is_hdf5, read_hdf5
 from nwb_ophys.storage.backends.ranges import positions
 from nwb_ophys.trial import is_tried_damaged
 
@@ -178,7 +179,7 @@ def named_files_of(path: Path) -> tuple[NamedFile, ...]:
     """Return all other files that an HDF5 file names; empty if it cannot be opened."""
     try:
         require_ordinary(path)
-        if not (path.is_file() and h5py.is_hdf5(path)) or is_tried_damaged(path):
+        if not (path.is_file() and is_hdf5(path)) or is_tried_damaged(path):
             return ()
         state = path.stat()
         return _read_named_files(str(path), state.st_ino, state.st_size, state.st_mtime_ns)
@@ -190,7 +191,7 @@ def named_files_of(path: Path) -> tuple[NamedFile, ...]:
 def _read_named_files(path: str, inode: int, size: int, changed: int) -> tuple[NamedFile, ...]:
     """Walk an HDF5 file; cached, since a conversion opens its files several times."""
     found: list[NamedFile] = []
-    with h5py.File(path, "r") as file:
+    with read_hdf5(path) as file:
         try:
             links, datasets = _visit(file.id, path)
         except _HDF5_FAULTS as error:

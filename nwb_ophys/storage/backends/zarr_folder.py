@@ -134,6 +134,7 @@ class ZarrFolder(Backend):
     """NWB in a Zarr folder, of either format."""
 
     default_compression = "blosc"
+    headings = (".zattrs", ".zgroup", ".zmetadata", "zarr.json")
     is_shareable = True  # each chunk or shard is a file, which appears whole
     filter_settings: tuple[str, ...]
     """Names of the settings in a ``ZarrDataIO`` that are codecs."""

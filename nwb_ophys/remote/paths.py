@@ -1,0 +1,185 @@
+"""Paths of objects in stores, which are URLs."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.remote.reading import RangeFile, check_no_folder, is_folder, names_in, status
+
+# Two letters at least: one letter is a drive of Windows. pathlib leaves one slash of the two.
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+(?:::[A-Za-z0-9+.\-]+)*):(/+)([^/].*)", re.DOTALL)
+_USER = re.compile(r"^[^/@]*@")
+_LOCAL = ("file", "local")
+# URLs with a password or a signature, by the path that is shown in their place.
+_WHOLE: dict[str, str] = {}
+
+
+class RemotePath(type(Path())):  # type: ignore[misc]
+    """Path of an object in a store, whose text is its URL without credentials.
+
+    It has the methods of a path that read. All that opens a file by its name finds nothing, so that
+    code which does not know stores fails instead of reading something else.
+    """
+
+    def __str__(self) -> str:
+        return _with_two_slashes(super().__str__().replace(os.sep, "/"))
+
+    def __fspath__(self) -> str:
+        return str(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    @property
+    def url(self) -> str:
+        """URL with everything that the user stated, which is never shown or recorded."""
+        return _WHOLE.get(str(self), str(self))
+
+    @property
+    def protocol(self) -> str:
+        """Beginning of the URL, such as ``s3``."""
+        return str(self).partition(":")[0]
+
+    def expanduser(self) -> RemotePath:
+        """Return the path unchanged."""
+        return self
+
+    def resolve(self, strict: bool = False) -> RemotePath:
+        """Return the path unchanged: stores have no links."""
+        return self
+
+    def absolute(self) -> RemotePath:
+        """Return the path unchanged."""
+        return self
+
+    def stat(self, **_: Any) -> os.stat_result:
+        """Return size and time of the object.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no object of this name.
+        SourceError
+            If the store cannot be read.
+        """
+        return status(self)
+
+    def exists(self, **_: Any) -> bool:
+        """Return whether there is an object of this name; folders do not count."""
+        try:
+            self.stat()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_file(self, **_: Any) -> bool:
+        """Return whether there is an object of this name."""
+        return self.exists()
+
+    def is_dir(self, **_: Any) -> bool:
+        """Return whether objects lie below this path."""
+        return is_folder(self)
+
+    def is_symlink(self) -> bool:
+        """Return False: stores have no links."""
+        return False
+
+    def open(self, mode: str = "r", buffering: int = -1, *_: Any, **__: Any) -> Any:
+        """Open the object for reading its bytes by ranges; by small ones without a buffer."""
+        if mode != "rb":
+            raise NotImplementedError(f"'{self}' can be read as bytes only.")
+        return RangeFile(self, is_scattered=buffering == 0)
+
+    def iterdir(self) -> Iterator[RemotePath]:
+        """Yield the objects and folders in this folder."""
+        for names in names_in(self):
+            yield from (self / name for name in sorted(names))
+
+    def glob(self, pattern: str, **_: Any) -> Iterator[RemotePath]:
+        """Yield the objects and folders in this folder whose names match a pattern."""
+        return (each for each in self.iterdir() if fnmatch.fnmatchcase(each.name, pattern))
+
+
+def opened_by_ranges(path: Path) -> Any:
+    """Return an object of a store as a file of which few bytes are read; other paths unchanged."""
+    return path.open("rb", 0) if isinstance(path, RemotePath) else path
+
+
+def check_given(path: Path) -> None:
+    """Check that a path that the user gave is not a folder of a store.
+
+    Raises
+    ------
+    SourceError
+    """
+    if isinstance(path, RemotePath):
+        check_no_folder(path)
+
+
+def not_read(path: RemotePath) -> SourceError:
+    """Return the error for a source that is read from a disk only."""
+    return SourceError(
+        f"'{path}' is in an object store, and its format is read from a disk only. Download it "
+        "first, with the tool of the store, and give the path of the copy."
+    )
+
+
+def _with_two_slashes(text: str) -> str:
+    protocol, colon, rest = text.partition(":")
+    return f"{protocol}{colon}//{rest.lstrip('/')}"
+
+
+def as_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path of the disk, or of an object in a store if it is a URL.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Raises
+    ------
+    SourceArgumentError
+        For a URL that joins several file systems.
+    """
+    if isinstance(path, RemotePath):
+        return path
+    found = _URL.fullmatch(os.fspath(path))
+    if found is None or (found[2] == "/" and not _is_known(found[1])):
+        return Path(path)
+    protocol, _, rest = found.groups()
+    if "::" in protocol:
+        shown = shown_url(f"{protocol}://{rest}")
+        raise SourceArgumentError(f"'{shown}' joins several file systems; give one URL.")
+    if protocol.lower() in _LOCAL:
+        return Path(f"/{rest.lstrip('/')}")
+    shown = shown_url(f"{protocol}://{rest}")
+    remote = RemotePath(shown)
+    if shown != f"{protocol}://{rest}":
+        _WHOLE[str(remote)] = f"{protocol}://{rest}"
+    return remote
+
+
+def is_url(text: str | os.PathLike[str]) -> bool:
+    """Return whether a path is that of an object in a store."""
+    return isinstance(as_path(text), RemotePath)
+
+
+def shown_url(url: str) -> str:
+    """Return a URL without user, password and query, which may hold a signature."""
+    protocol, _, rest = url.partition("://")
+    return f"{protocol}://{_USER.sub('', rest).partition('?')[0]}"
+
+
+def _is_known(protocol: str) -> bool:
+    """Return whether fsspec knows a protocol; a folder may have a name that ends in a colon."""
+    try:
+        from fsspec import available_protocols
+    except ImportError:
+        return False
+    return protocol in available_protocols()

@@ -1,0 +1,175 @@
+"""Stores of objects, opened with fsspec, and their errors without credentials."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from nwb_ophys.errors import MissingPackageError, NwbOphysError
+from nwb_ophys.optional import require_package
+
+if TYPE_CHECKING:
+    from nwb_ophys.remote.paths import RemotePath
+
+Result = TypeVar("Result")
+
+ATTEMPTS = 4
+"""Number of attempts of a request, beside those that the package of the store makes itself."""
+
+# Seconds before the second attempt; twice as many before each further one.
+_FIRST_PAUSE = 0.5
+
+_FINAL = (
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+    NotImplementedError,
+    ImportError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)
+"""Errors that another attempt does not change."""
+
+
+@attrs.frozen
+class Store:
+    """The store of one object or folder of objects.
+
+    Attributes
+    ----------
+    remote : RemotePath
+    fs : fsspec.AbstractFileSystem
+    path : str
+        Path of the object in the store.
+    """
+
+    remote: RemotePath
+    fs: Any
+    path: str
+
+    def info(self, path: str | None = None) -> dict[str, Any] | None:
+        """Return facts about an object, among them its size; None if it does not exist."""
+        with suppress(FileNotFoundError):
+            return dict(retried(lambda: self.fs.info(path or self.path)))
+        return None
+
+
+def open_store(remote: RemotePath) -> Store:
+    """Return the store of an object.
+
+    Raises
+    ------
+    MissingPackageError
+        If fsspec or the package of the store is not installed.
+    """
+    fsspec = require_package("fsspec", "remote")
+    try:
+        fs, path = fsspec.core.url_to_fs(remote.url, use_listings_cache=False)
+    except ImportError as error:
+        raise MissingPackageError(
+            f"'{remote}' cannot be opened: {error}. Install that package, as with pip install "
+            "s3fs for s3:// or pip install gcsfs for gs://."
+        ) from None
+    return Store(remote, fs, str(path).rstrip("/"))
+
+
+@contextmanager
+def store_errors(
+    remote: RemotePath, kind: type[NwbOphysError], *, doing: str = "cannot be read"
+) -> Iterator[None]:
+    """Replace the errors of a store by one that names the URL, and holds no credentials.
+
+    Parameters
+    ----------
+    remote : RemotePath
+    kind : type
+        Class of the error that is raised.
+    doing : str
+        The end of a sentence of which the URL is the subject.
+    """
+    try:
+        yield
+    except NwbOphysError:
+        raise
+    except Exception as error:
+        # Without a cause: texts of other packages may hold keys, tokens and signed URLs.
+        reason = reason_of(error)
+    else:
+        return
+    raise kind(f"'{remote}' {doing}: {reason}.") from None
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the reason of a store's error in words, of which no text comes from the store."""
+    name, code = type(error).__name__, _code_of(error)
+    if "Credential" in name or "Token" in name:
+        return f"the credentials are missing or incomplete ({code or name}); set them as the " + (
+            "package of the store asks"
+        )
+    if isinstance(error, PermissionError):
+        return f"the store denies access{_in_brackets(code)}; check the credentials and their " + (
+            "permissions"
+        )
+    if isinstance(error, FileNotFoundError):
+        return f"the store has no such bucket or object{_in_brackets(code)}; check the URL"
+    if isinstance(error, (NotImplementedError, AttributeError)):
+        return f"this kind of store cannot do that ({name}); use another one"
+    if isinstance(error, (ValueError, TypeError)):
+        return f"the URL or the settings of the store are wrong ({code or name}); check them"
+    return f"the store failed or could not be reached ({code or name}), also after " + (
+        f"{ATTEMPTS} attempts; run this again later"
+    )
+
+
+def _in_brackets(code: str) -> str:
+    return f" ({code})" if code else ""
+
+
+def _code_of(error: BaseException) -> str:
+    """Return the code of an error of botocore, such as ``NoSuchBucket``."""
+    found: BaseException | None = error
+    for _ in range(10):
+        response = getattr(found, "response", None)
+        if isinstance(response, dict):
+            code = str(response.get("Error", {}).get("Code", ""))
+            return code if code.isalnum() and len(code) <= 60 else ""
+        found = None if found is None else found.__cause__ or found.__context__
+    return ""
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether another attempt may succeed."""
+    name = type(error).__name__
+    is_final = isinstance(error, (*_FINAL, NwbOphysError)) or "Credential" in name
+    return not is_final and not name.startswith(("Param", "Invalid", "Unknown", "Profile"))
+
+
+def retried(action: Callable[[], Result], is_stopped: Callable[[], bool] = lambda: False) -> Result:
+    """Return the result of a request, which is repeated after transient errors.
+
+    Parameters
+    ----------
+    action : callable
+    is_stopped : callable
+        Returns whether no further attempt is wanted.
+
+    Raises
+    ------
+    Exception
+        The error of the last attempt.
+    """
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return action()
+        except Exception as error:
+            if not is_transient(error) or is_stopped():
+                raise
+        time.sleep(_FIRST_PAUSE * 2**attempt)
+    return action()

@@ -1,0 +1,61 @@
+"""Opening of HDF5 files for reading, which lie on a disk or in an object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from nwb_ophys.remote.paths import RemotePath, as_path
+from nwb_ophys.remote.reading import RangeFile
+from nwb_ophys.storage.backends.hdf5_files import calm
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_LAST_START = 1 << 13
+
+
+class _CalmFile(RangeFile):
+    """Object that HDF5 reads, and which nothing must call meanwhile, such as the collector."""
+
+    def readinto(self, buffer: Any) -> int:
+        """Read bytes into a buffer, and return their number."""
+        with calm():
+            return super().readinto(buffer)
+
+
+def read_hdf5(path: str | Path) -> h5py.File:
+    """Open an HDF5 file for reading.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Raises
+    ------
+    OSError
+        If it is not a whole HDF5 file.
+    """
+    place = as_path(path)
+    return h5py.File(_CalmFile(place) if isinstance(place, RemotePath) else path, "r")
+
+
+def is_hdf5(path: Path) -> bool:
+    """Return whether a file has the signature of HDF5 where HDF5 looks for it."""
+    if not isinstance(path, RemotePath):
+        return bool(h5py.is_hdf5(path))
+    with path.open("rb") as file:
+        for start in _starts():
+            file.seek(start)
+            if file.read(len(_SIGNATURE)) == _SIGNATURE:
+                return True
+    return False
+
+
+def _starts() -> Iterator[int]:
+    yield 0
+    start = 512
+    while start <= _LAST_START:
+        yield start
+        start *= 2

@@ -1,0 +1,311 @@
+"""Upload of a complete file or folder to a store, under whose name it appears at the end.
+
+A large object is uploaded in parts, and the store joins them when all are there. Of a folder, the
+objects by which readers recognise it are put last. After an error or an interrupt the parts and
+objects that were uploaded are removed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.errors import OutputError
+from nwb_ophys.remote.stores import Store, retried
+from nwb_ophys.storage.threads import Flag, Workers
+
+PART_BYTES = 16 << 20
+"""Size of a part; one of a file of more than 140 GB is larger, since S3 allows 10,000 parts."""
+
+NUM_THREADS = 8
+"""Number of objects of a folder that are uploaded at once, each in parts of ``PART_BYTES``."""
+
+_MOST_PARTS = 9_000
+_MOST_JOBS = 4 * NUM_THREADS
+_MOST_REMOVED = 1_000
+_MEGABYTE = 1 << 20
+
+
+class Stopped(Exception):  # noqa: N818
+    """The upload was stopped by an interrupt."""
+
+
+def part_size(size: int) -> int:
+    """Return the number of bytes of the parts of a file, a whole number of megabytes."""
+    return max(PART_BYTES, -(-size // (_MOST_PARTS * _MEGABYTE)) * _MEGABYTE)
+
+
+@attrs.define
+class Digests:
+    """MD5 sums of an object, of which stores state one."""
+
+    size: int = 0
+    whole: Any = attrs.field(factory=lambda: hashlib.md5(usedforsecurity=False))
+    parts: list[bytes] = attrs.field(factory=list)
+
+    def add(self, part: bytes) -> None:
+        """Add the next part."""
+        self.size += len(part)
+        self.whole.update(part)
+        self.parts.append(hashlib.md5(part, usedforsecurity=False).digest())
+
+    def agree_with(self, info: dict[str, Any]) -> bool:
+        """Return whether a store states the sum of these bytes, or states none.
+
+        The tag of an object in S3 is the MD5 sum of its bytes, or of the sums of its parts.
+        """
+        stated = str(info.get("ETag") or "").strip('"').lower()
+        joined = hashlib.md5(b"".join(self.parts), usedforsecurity=False).hexdigest()
+        if stated and stated not in (self.whole.hexdigest(), f"{joined}-{len(self.parts)}"):
+            return False
+        sum_of_gcs = info.get("md5Hash")
+        return not sum_of_gcs or sum_of_gcs == base64.b64encode(self.whole.digest()).decode()
+
+
+@attrs.frozen
+class Upload:
+    """The upload of one file or folder.
+
+    Attributes
+    ----------
+    store : Store
+        Of the object or folder that is written.
+    local : pathlib.Path
+    check : callable
+        Called just before the object of a file appears; raises if it must not.
+    last : tuple of str
+        Names of the objects by which a folder is recognised.
+    is_complete : Flag
+        Set when the object is in its place.
+    """
+
+    store: Store
+    local: Path
+    check: Callable[[], None]
+    last: tuple[str, ...] = ()
+    is_complete: Flag = attrs.field(factory=Flag)
+
+    def run(self) -> None:
+        """Upload everything, in other threads; this thread waits and may be interrupted."""
+        if self.local.is_dir():
+            self._put_folder()
+        else:
+            self._in_threads([(self.local, self.store.path)], 1, check=self.check)
+
+    def _put_folder(self) -> None:
+        own = [self.local / name for name in self.last if (self.local / name).is_file()]
+        others = (each for each in self.files() if each not in own)
+        try:
+            self._in_threads(((each, self._path_of(each)) for each in others), NUM_THREADS)
+            for each in own:
+                self._in_threads([(each, self._path_of(each))], 1)
+        except BaseException:
+            self.remove(self._path_of(each) for each in (*own, *self.files()))
+            raise
+
+    def files(self) -> Iterator[Path]:
+        """Yield the files of the folder and of its subfolders."""
+        return _files_in(self.local)
+
+    def _path_of(self, file: Path) -> str:
+        return f"{self.store.path}/{file.relative_to(self.local).as_posix()}"
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Remove objects, those by which a folder is recognised first; some may be absent."""
+
+        def remove_many(many: list[str]) -> None:
+            try:
+                retried(lambda: self.store.fs.rm(many))
+            except FileNotFoundError:
+                for path in many:
+                    with suppress(FileNotFoundError):
+                        retried(partial(self.store.fs.rm_file, path))
+
+        remaining = iter(paths)
+        with Workers(1, remove_many, Flag(), "nwb-ophys-remove") as worker:
+            while many := list(itertools.islice(remaining, _MOST_REMOVED)):
+                worker.submit(many)
+                worker.next_done()
+            worker.close()
+
+    def _in_threads(
+        self,
+        jobs: Iterable[tuple[Path, str]],
+        count: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        stop = Flag()  # set when the threads end: by an error, an interrupt, or at last
+
+        def put(job: tuple[Path, str]) -> None:
+            put_file(self.store, *job, stop=stop, check=check)
+            if job[0] == self.local:
+                self.is_complete.set()
+
+        with Workers(count, put, stop, "nwb-ophys-upload") as workers:
+            waiting = 0
+            for job in jobs:
+                workers.submit(job)
+                waiting += 1
+                if waiting >= _MOST_JOBS:
+                    workers.next_done()
+                    waiting -= 1
+            for _ in range(waiting):
+                workers.next_done()
+            workers.close()
+
+
+def put_file(
+    store: Store, local: Path, path: str, *, stop: Flag, check: Callable[[], None] = lambda: None
+) -> None:
+    """Upload a file and compare its size and its checksum with those that the store states.
+
+    Parameters
+    ----------
+    store : Store
+    local : pathlib.Path
+    path : str
+        Path of the object in the store.
+    stop : Flag
+        The upload ends, and is aborted, when it is set.
+    check : callable
+        Called just before the object appears.
+
+    Raises
+    ------
+    OutputError
+        If the object is not the same; it is removed.
+    Stopped
+    """
+    size = local.stat().st_size
+    if size <= PART_BYTES or _is_memory(store):
+        digests = Digests()
+        data = local.read_bytes()
+        digests.add(data)
+        check()
+        retried(lambda: store.fs.pipe_file(path, data), stop.is_set)
+    else:
+        digests = _put_in_parts(store, local, path, part_size(size), stop, check)
+    _compare(store, local, path, digests)
+
+
+def _is_memory(store: Store) -> bool:
+    """Return whether objects lie in the memory of the process, where there are no parts."""
+    protocol = store.fs.protocol
+    return "memory" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+
+def try_upload(store: Store) -> None:
+    """Begin an upload in parts and abort it, so that a store which refuses it says so."""
+    file = begin(store, store.path, b"0", PART_BYTES)
+    try:
+        _add_last_part(file)
+    finally:
+        _discard(file)
+
+
+def _put_in_parts(
+    store: Store, local: Path, path: str, part: int, stop: Flag, check: Callable[[], None]
+) -> Digests:
+    digests = Digests()
+    file: Any = None
+    try:
+        with local.open("rb") as source:
+            while data := source.read(part):
+                if stop.is_set():
+                    raise Stopped
+                digests.add(data)
+                if file is None:
+                    file = retried(partial(begin, store, path, data, part), stop.is_set)
+                else:
+                    _add_part(file, data, stop)
+        retried(lambda: _add_last_part(file), stop.is_set)
+        check()
+        file.close()
+        file.commit()
+    except BaseException:
+        if file is not None:
+            _discard(file)
+        raise
+    return digests
+
+
+def begin(store: Store, path: str, data: bytes, part: int) -> Any:
+    """Return an upload in parts with its first bytes, which ``commit`` or ``discard`` ends.
+
+    Raises
+    ------
+    OutputError
+        If files of the store appear before they are complete.
+    """
+    file = store.fs.open(path, "wb", block_size=part, autocommit=False)
+    try:
+        if not (hasattr(file, "commit") and hasattr(file, "discard")):
+            raise OutputError(
+                f"'{store.remote}' cannot be written: its store shows files before they are "
+                "complete. Write to a folder, and copy the file from there."
+            )
+        file.write(data)
+    except BaseException:
+        with suppress(Exception):
+            _discard(file)
+        raise
+    return file
+
+
+def _discard(file: Any) -> None:
+    try:
+        retried(file.discard)
+    finally:
+        file.closed = True  # or its end would send the rest
+
+
+def _add_part(file: Any, data: bytes, stop: Flag) -> None:
+    try:
+        file.write(data)
+    except Exception:  # the bytes stay in the buffer of the file
+        retried(file.flush, stop.is_set)
+
+
+def _add_last_part(file: Any) -> None:
+    file.forced = False  # set by an attempt that failed
+    file.flush(force=True)
+
+
+def _compare(store: Store, local: Path, path: str, digests: Digests) -> None:
+    info = retried(lambda: store.fs.info(path))
+    # The tag of an encrypted object is another one.
+    if info["size"] == digests.size and (
+        digests.agree_with(info) or _holds_same_bytes(store, local, path)
+    ):
+        return
+    with suppress(Exception):
+        store.fs.rm_file(path)
+    raise OutputError(
+        f"'{store.remote}' was not stored as it was sent: the store states {info['size']:,} bytes "
+        f"of {digests.size:,}, or holds other ones. It was removed; run this again."
+    )
+
+
+def _holds_same_bytes(store: Store, local: Path, path: str) -> bool:
+    with local.open("rb") as mine, store.fs.open(path, "rb", block_size=PART_BYTES) as theirs:
+        while data := mine.read(PART_BYTES):
+            if theirs.read(len(data)) != data:
+                return False
+    return True
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and its subfolders."""
+    for each in folder.iterdir():
+        if each.is_dir():
+            yield from _files_in(each)
+        else:
+            yield each

@@ -1,0 +1,75 @@
+"""URLs as paths."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+import nwb_ophys
+from nwb_ophys.errors import SourceError
+from nwb_ophys.remote.paths import RemotePath, as_path, is_url
+
+
+@pytest.mark.parametrize("given", ["s3://bucket/a b/x.nwb", Path("s3://bucket/a b/x.nwb")])
+def test_a_url_is_a_path(given):
+    path = as_path(given)
+    assert isinstance(path, RemotePath)
+    assert str(path) == path.url == "s3://bucket/a b/x.nwb"
+    assert (path.name, path.suffix, path.protocol) == ("x.nwb", ".nwb", "s3")
+    assert str(path.parent) == "s3://bucket/a b"
+    assert str(path.parent / "y.nwb") == "s3://bucket/a b/y.nwb"
+    assert path == as_path(str(path))
+    assert hash(path) == hash(as_path(str(path)))
+
+
+@pytest.mark.parametrize(
+    "given", ["a.nwb", "/tmp/a.nwb", r"C:\data\a.nwb", "C:/a.nwb", "run:/a.nwb", "a:b", "x:1/a.nwb"]
+)
+def test_other_paths_are_those_of_the_disk(given):
+    assert not is_url(given)
+    assert as_path(given) == Path(given)
+
+
+def test_a_url_of_a_file_is_a_path_of_the_disk():
+    assert as_path("file:///tmp/a.nwb") == Path("/tmp/a.nwb")
+
+
+def test_credentials_are_not_in_the_text():
+    path = as_path("https://me:pass@host/a.nwb?X-Amz-Signature=123")
+    assert str(path) == "https://host/a.nwb"
+    assert "pass" not in repr(path)
+    assert path.url == "https://me:pass@host/a.nwb?X-Amz-Signature=123"
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda url: nwb_ophys.open(url, sampling_frequency=1.0),
+        lambda url: nwb_ophys.NumpyImagingInterface(url, sampling_frequency=1.0),
+    ],
+)
+@pytest.mark.parametrize("as_given", [str, Path])
+def test_a_format_that_is_not_read_by_ranges_is_refused(read, as_given):
+    memory = fsspec.filesystem("memory")
+    with memory.open("/raw/a.npy", "wb") as file:
+        np.save(file, np.zeros((3, 4, 5), np.uint16))
+    try:
+        with pytest.raises(SourceError, match=r"^'memory://raw/a\.npy' .* Download it first"):
+            read(as_given("memory://raw/a.npy"))
+    finally:
+        memory.rm("/raw", recursive=True)
+
+
+def test_fsspec_is_imported_for_urls_only():
+    code = (
+        "import sys; from nwb_ophys.cli import main\n"
+        "try: main(['detect', 'setup.cfg'])\n"
+        "except SystemExit: print('fsspec' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
