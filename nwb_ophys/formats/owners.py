@@ -14,7 +14,7 @@ from nwb_ophys.filetypes.tiff.folders import (
     tiff_files,
 )
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
-from nwb_ophys.interfaces.base import Detectable
+from nwb_ophys.interfaces.detectable import Detectable
 from nwb_ophys.paths import PathProbe, without_digits
 
 

@@ -1,8 +1,8 @@
 """Group what detection found, or what the user gave, into recordings: each once, with its files.
 
-This step lies between detection and opening. It goes by what the files say: each format groups
-its own files (:meth:`~nwb_ophys.interfaces.base.Detectable.group`), by headers and companion files
-first, by names only where files state nothing.
+This step lies between detection and opening. It goes by what the files say: each format groups its
+own files (:meth:`~nwb_ophys.interfaces.detectable.Detectable.group`), by headers and companion
+files first, by names only where files state nothing.
 """
 
 from __future__ import annotations

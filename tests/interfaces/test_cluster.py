@@ -368,7 +368,7 @@ def test_other_choices_are_refused(movie, tmp_path, given, message):
 
 
 def test_an_object_store_is_refused(movie):
-    with pytest.raises(ArgumentError, match="'memory://a.zarr' is in an object store"):
+    with pytest.raises(ArgumentError, match=r"'memory://a\.zarr' is in an object store"):
         _convert(movie, "memory://a.zarr", cluster="tcp://127.0.0.1:1")
 
 
