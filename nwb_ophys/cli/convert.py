@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -94,7 +95,7 @@ def convert(
     if not plan:
         shared.reserve(output, overwrite=overwrite, append=append)
     from nwb_ophys.opening import edited_metadata, joined_files, open_recording
-    from nwb_ophys.storage import backend_of_name, estimate_nwbfile, plan_nwbfile
+    from nwb_ophys.storage import backend_of_name
 
     default = backend_of_name(output)
     named = backend or (_stored_backend(output) if append else None)
@@ -108,9 +109,7 @@ def convert(
     chosen = recording.conversion_options
     metadata = edited_metadata(recording.converter, metadata_file, edits, chosen)
     if plan:
-        nwbfile = recording.converter.create_nwbfile(metadata, chosen)
-        say_lines(plan_nwbfile(nwbfile, storage).to_yaml())
-        say_lines(f"# {estimate_nwbfile(nwbfile, storage, workers)}")
+        _say_plan(recording.converter.create_nwbfile(metadata, chosen), storage, workers)
         return
     shared.say("\n".join(joined_files(recording)))
     written = recording.converter.run_conversion(
@@ -131,6 +130,14 @@ def convert(
         conversion_options=chosen,
     )
     shared.say_written(written, recording.converter.interfaces)
+
+
+def _say_plan(nwbfile: Any, storage: Any, workers: int | None) -> None:
+    """Print the plan of a file as YAML, and an estimate as a comment below it."""
+    from nwb_ophys.storage import estimate_nwbfile, plan_nwbfile
+
+    say_lines(plan_nwbfile(nwbfile, storage).to_yaml())
+    say_lines(f"# {estimate_nwbfile(nwbfile, storage, workers)}")
 
 
 def _stored_backend(output: Path) -> str | None:
