@@ -141,7 +141,7 @@ def convert(
 
 
 def _say_plan(nwbfile: Any, storage: Any, workers: int | None) -> None:
-    """Print how the datasets would be stored, and an estimate of size and time."""
+    """Print the plan of a file as YAML, and an estimate as a comment below it."""
     from nwb_ophys.storage import estimate_nwbfile, plan_nwbfile
 
     say_lines(plan_nwbfile(nwbfile, storage).to_yaml())

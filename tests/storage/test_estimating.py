@@ -112,19 +112,21 @@ def test_the_size_depends_on_the_compression(tmp_path, compression):
 
 
 def test_the_size_of_masks_is_that_of_their_pixels(tmp_path):
-    recording = simulate_recording(num_samples=40, num_rows=200, num_columns=220, num_cells=30)
+    recording = simulate_recording(num_samples=40, num_rows=300, num_columns=310, num_cells=30)
     interface = Suite2pSegmentationInterface(write_suite2p(tmp_path, recording))
     metadata = interface.get_metadata()
     metadata["NWBFile"]["session_start_time"] = START
     nwbfile = interface.create_nwbfile(metadata)
-    configuration = BackendConfiguration()
-    found = estimate_nwbfile(nwbfile, configuration)
+    planned = estimating.planned_nwbfile(nwbfile, BackendConfiguration())
+    (masks,) = (each for each in planned if each.location.endswith("image_mask"))
+    (sample,) = estimating._measure_all([masks], get_backend("hdf5"))
     path = write_nwbfile(nwbfile, tmp_path / "a.nwb")
-    planned = BackendConfiguration.from_nwbfile(nwbfile)
-    stored = sum(stored_size(path, each.location) for each in planned)
-    assert any("image_mask" in each.location for each in planned)
-    assert found.num_bytes == pytest.approx(stored, rel=0.2)
-    assert sum(each.num_bytes for each in planned) > 10 * stored  # masks are mostly zeros
+    stored = stored_size(path, masks.location)
+    assert sample.num_bytes == pytest.approx(stored, rel=0.15)
+    assert (len(sample.blocks), sample.num_blocks) == (12, len(recording.pixel_masks))
+    # Chunks of zeros are not stored, and count as nothing.
+    with h5py.File(path) as file:
+        assert file[masks.location].id.get_num_chunks() < 30 * 9 / 2
 
 
 def test_all_blocks_of_a_short_movie_are_measured(tmp_path):
