@@ -93,6 +93,8 @@ class ZarrBackend(ZarrFolder):
         References and other objects are stored as JSON, which every version of hdmf-zarr reads.
         By default it stores pickles, which numcodecs does not decode since version 0.15.2.
         """
+        if not is_later():
+            _hdmf_zarr()  # which says so when it is absent
         if mode == "r":
             check_whole(path)
         if mode != "w":

@@ -17,6 +17,7 @@ import numpy as np
 from hdmf.data_utils import DataIO
 from numpy.typing import NDArray
 
+from nwb_ophys.errors import MissingPackageError
 from nwb_ophys.outside import Reach, within_reach
 from nwb_ophys.storage.backends.base import (
     Backend,
@@ -121,7 +122,12 @@ def hdmf_zarr(number: int) -> Any:
         If it is not installed, or writes another format; names the ``pip install`` that helps.
     """
     require_format(number)
-    return importlib.import_module("hdmf_zarr")
+    try:
+        return importlib.import_module("hdmf_zarr")
+    except ImportError as error:
+        raise MissingPackageError(
+            'The backend "zarr" needs the package hdmf-zarr: pip install "nwb-ophys[zarr]".'
+        ) from error
 
 
 def is_own_wrapper(given: Any) -> bool:
