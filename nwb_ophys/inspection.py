@@ -17,7 +17,7 @@ from nwb_ophys.errors import (
     SpecialFileError,
 )
 from nwb_ophys.outside import reading_from, require_ordinary
-from nwb_ophys.remote.paths import as_path
+from nwb_ophys.remote.paths import as_path, require_disk
 from nwb_ophys.storage import NO_BACKEND, backend_of_path
 from nwb_ophys.storage.in_place import check_whole
 
@@ -78,6 +78,7 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
         When the NWB Inspector is not installed.
     """
     path = as_path(path)
+    require_disk(path, "inspect")
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     require_ordinary(path)

@@ -11,7 +11,7 @@ from nwb_ophys.certification.recorded import RecordedComparison
 from nwb_ophys.certification.report import FileReport
 from nwb_ophys.certification.with_sources import SourceComparison
 from nwb_ophys.errors import MissingPackageError, SourceError, SourceNotFoundError
-from nwb_ophys.remote.paths import as_path
+from nwb_ophys.remote.paths import as_path, require_disk
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import DEFAULT_BUFFER_GB
@@ -61,6 +61,7 @@ def verify(
     how = WriteOptions(workers=workers, progress=progress)
     place, given = as_path(path).expanduser(), _as_paths(sources)
     for each in (place, *given):
+        require_disk(each, "verify")
         if not each.exists():
             raise SourceNotFoundError(f"'{each}' does not exist; check the path.")
     check_whole(place)

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 
-from nwb_ophys.errors import MetadataError, NwbOphysError, OptionError, SourceArgumentError
+from nwb_ophys.errors import (
+    MetadataError,
+    NwbOphysError,
+    OptionError,
+    SourceArgumentError,
+    SourceNotFoundError,
+)
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     alternatives,
@@ -23,7 +29,8 @@ from nwb_ophys.metadata import (
     type_hints,
     validate,
 )
-from nwb_ophys.remote.paths import as_path
+from nwb_ophys.outside import check_links_in, require_ordinary
+from nwb_ophys.remote.paths import RemotePath, as_path, not_read
 
 Arguments = TypeVar("Arguments")
 
@@ -95,6 +102,31 @@ def as_paths(value: Any) -> list[Path]:
     """Return an argument that is a path, a list of paths or None as a list of paths."""
     given = value if isinstance(value, (list, tuple)) else [value]
     return [as_path(each).expanduser() for each in given if isinstance(each, (str, Path))]
+
+
+def check_paths(paths: Iterable[Path], *, reads_ranges: bool) -> None:
+    """Check that the files and folders of a source exist and may be read.
+
+    Parameters
+    ----------
+    paths : iterable of pathlib.Path
+    reads_ranges : bool
+        Whether files are read in object stores.
+
+    Raises
+    ------
+    SourceNotFoundError, SpecialFileError, OutsideFolderError
+    SourceError
+        If a file is in an object store and its format is read from a disk only.
+    """
+    for path in paths:
+        if isinstance(path, RemotePath) and not reads_ranges:
+            raise not_read(path)
+        if not path.exists():
+            raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+        require_ordinary(path)
+        if path.is_dir():
+            check_links_in(path)
 
 
 def paths_in(value: Any) -> list[Path]:

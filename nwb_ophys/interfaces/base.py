@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import OptionError, SourceArgumentError, SourceNotFoundError
+from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
     arguments_signature,
     as_paths,
     bind_positional,
+    check_paths,
     parse_arguments,
     path_argument,
     paths_in,
@@ -42,12 +43,9 @@ from nwb_ophys.metadata import (
 )
 from nwb_ophys.outside import (
     Reach,
-    check_links_in,
     reading_from,
     reading_within_reach,
-    require_ordinary,
 )
-from nwb_ophys.remote.paths import RemotePath, not_read
 
 # Methods that may open files of the recording again.
 _READING = {"describe", "made_from"}
@@ -120,23 +118,13 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         self.allow_outside = as_paths(parsed.allow_outside)
         given = [path for each in fields for path in paths_in(getattr(parsed, each))]
         with reading_from(given, self.allow_outside) as self._reach, witnessed() as witness:
-            self._check_paths()
+            check_paths(paths_of(self), reads_ranges=self.reads_ranges)
             self.extractor: Any = self.open(self.source)
         self.witness = witness
         self._as_opened = self.extractor
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"
-
-    def _check_paths(self) -> None:
-        for path in paths_of(self):
-            if isinstance(path, RemotePath) and not self.reads_ranges:
-                raise not_read(path)
-            if not path.exists():
-                raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
-            require_ordinary(path)
-            if path.is_dir():
-                check_links_in(path)
 
     # --- what a format states -------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from nwb_ophys.errors import CorruptSourceError, NwbOphysError, SourceError, err
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage.error_context import combined_class
 
 READING = (
@@ -146,7 +147,7 @@ def _paths_in(args: tuple[Any, ...]) -> list[Path]:
     """Return the paths that the arguments of a method have."""
     for arg in args:
         if isinstance(arg, (str, Path)):
-            return [Path(arg)]
+            return [as_path(arg)]
         if isinstance(arg, PathProbe):
             return [arg.path]
         found = paths_of(arg) or paths_of(_Holder(arg))

@@ -122,12 +122,36 @@ def check_given(path: Path) -> None:
         check_no_folder(path)
 
 
-def not_read(path: RemotePath) -> SourceError:
-    """Return the error for a source that is read from a disk only."""
+def not_read(path: RemotePath, what: str = "its format is read from a disk only") -> SourceError:
+    """Return the error for a source that is read from a disk only.
+
+    Parameters
+    ----------
+    path : RemotePath
+    what : str
+        The end of a sentence that begins with the place of the source.
+    """
     return SourceError(
-        f"'{path}' is in an object store, and its format is read from a disk only. Download it "
-        "first, with the tool of the store, and give the path of the copy."
+        f"'{path}' is in an object store, and {what}. Download it first, with the tool of the "
+        "store, and give the path of the copy."
     )
+
+
+def require_disk(path: Path, command: str) -> None:
+    """Check that the file of a command is on a disk.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    command : str
+        Name of the command, for the message.
+
+    Raises
+    ------
+    SourceError
+    """
+    if isinstance(path, RemotePath):
+        raise not_read(path, f"{command} reads files on a disk only")
 
 
 def _with_two_slashes(text: str) -> str:

@@ -31,7 +31,7 @@ MOST_SMALL_BLOCKS = 256
 _WITHOUT_FOLDERS = ("http", "https")
 
 # Facts about an object are asked for again after this time.
-_SECONDS = 30
+_SECONDS = 5
 
 
 def status(path: RemotePath) -> os.stat_result:

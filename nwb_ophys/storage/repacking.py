@@ -17,7 +17,7 @@ from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.outside import reading_from, require_ordinary
-from nwb_ophys.remote.paths import as_path
+from nwb_ophys.remote.paths import as_path, require_disk
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     DEFAULT_BACKEND,
@@ -306,6 +306,7 @@ def plan_repack(
 
 def _origin(source: str | Path) -> Backend:
     path = as_path(source).expanduser()
+    require_disk(path, "repack")
     if not path.exists():
         raise SourceNotFoundError(f"'{source}' does not exist; check the path.")
     require_ordinary(path)

@@ -93,14 +93,30 @@ def test_an_extra_of_setup_cfg_has_what_the_row_requires(row, extras):
 
 
 def test_extras_are_of_formats_or_known(extras):
-    others = {"zarr", "compression", "inspect", "cluster", "all", "test", "bench", "docs", "lint"}
-    others.add("types")
+    others = {
+        "zarr",
+        "compression",
+        "inspect",
+        "cluster",
+        "remote",
+        "all",
+        "test",
+        "bench",
+        "docs",
+        "lint",
+        "types",
+    }
     assert set(extras) == {row.extra for row in ROWS} | others
 
 
 def test_all_has_every_extra_that_installs_something(extras):
     (everything,) = extras["all"]
-    wanted = {row.extra for row in ROWS if row.requires} | {"zarr", "compression", "inspect"}
+    wanted = {row.extra for row in ROWS if row.requires} | {
+        "zarr",
+        "compression",
+        "inspect",
+        "remote",
+    }
     assert everything.extras == wanted
 
 
