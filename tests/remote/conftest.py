@@ -14,7 +14,6 @@ import boto3
 import fsspec.config
 import numpy as np
 import pytest
-import s3fs
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -159,7 +158,6 @@ def bucket(server: tuple[FaultyStore, str], monkeypatch: pytest.MonkeyPatch, req
     monkeypatch.setitem(fsspec.config.conf, "s3", settings)
     monkeypatch.setattr(stores, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(uploads, "PART_BYTES", PART_BYTES)
-    s3fs.S3FileSystem.clear_instance_cache()
     client = boto3.client("s3", endpoint_url=endpoint)
     name = f"bucket-{abs(hash(request.node.nodeid)):x}"
     client.create_bucket(Bucket=name)
