@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.session import new_nwbfile
 from benchmarks.sources import (
+    BRIGHTNESS,
     FIELD_SHAPE,
     SAMPLING_FREQUENCY,
     dim_field,
@@ -28,8 +29,8 @@ NAMES = ("recording", "bright", "lists")
 
 #: Frames of the movie at full scale: 300 MB.
 NUM_FRAMES = 570
-#: Frames of the bright movie, and its photons per photon of the other.
-NUM_BRIGHT, BRIGHTNESS = 285, 50
+#: Frames of the bright movie.
+NUM_BRIGHT = 285
 NUM_ROIS = 500
 NUM_SAMPLES = 20_000
 #: ROIs with pixel masks, and times, of the second file.

@@ -15,7 +15,10 @@ FIELD_SHAPE = (512, 512)
 NUM_FRAMES = 2000
 SAMPLING_FREQUENCY = 30.0
 
-_NAME = "noise.npy"
+#: Frames of the bright movie at full scale, 314 MB, and its photons per photon of the other.
+NUM_BRIGHT, BRIGHTNESS = 600, 50
+
+_NAME, _BRIGHT = "noise.npy", "bright.npy"
 _BATCH = 50
 
 
@@ -26,12 +29,19 @@ def num_frames(scale: float, full: int = NUM_FRAMES) -> int:
 
 def make_noise(folder: Path, scale: float) -> None:
     """Write the movie to ``noise.npy``: dim cells on a dark field, with photon noise."""
-    path = folder / _NAME
+    _make_movie(folder / _NAME, dim_field(), num_frames(scale))
+
+
+def make_bright(folder: Path, scale: float) -> None:
+    """Write a movie to ``bright.npy`` whose photon noise fills 7.8 bits of the low bytes."""
+    _make_movie(folder / _BRIGHT, BRIGHTNESS * dim_field(), num_frames(scale, NUM_BRIGHT))
+
+
+def _make_movie(path: Path, field: NDArray[np.float64], count: int) -> None:
     if path.exists():
         return
     random = np.random.default_rng(0)
-    field = dim_field()
-    shape = (num_frames(scale), *FIELD_SHAPE)
+    shape = (count, *FIELD_SHAPE)
     movie = np.lib.format.open_memmap(path, "w+", dtype=np.int16, shape=shape)
     for start in range(0, shape[0], _BATCH):
         size = min(_BATCH, shape[0] - start)
@@ -49,6 +59,11 @@ def load_noise(folder: Path, count: int | None = None) -> NDArray[np.int16]:
     """Return the first `count` frames of the movie, or all of them, as an array in memory."""
     # Not a memory map, so that reading the file is not timed.
     return np.array(np.load(folder / _NAME, mmap_mode="r")[:count])
+
+
+def load_bright(folder: Path) -> NDArray[np.int16]:
+    """Return the bright movie as an array in memory."""
+    return np.load(folder / _BRIGHT)  # type: ignore[no-any-return]
 
 
 def movie_extractor(movie: NDArray[Any]) -> Any:
