@@ -27,7 +27,14 @@ def test_a_trial_run_writes_the_report(tmp_path):
         "f.png",
     }
     comparisons = json.loads((tmp_path / "out" / "results.json").read_text())["comparisons"]
-    assert set(comparisons) == {"a-movie-hdf5", "f-import", "f-help", "h-reading", "i-reading"}
+    assert set(comparisons) == {
+        "a-bright-hdf5",
+        "a-movie-hdf5",
+        "f-import",
+        "f-help",
+        "h-reading",
+        "i-reading",
+    }
     for comparison in comparisons.values():
         for name, measured in comparison["contenders"].items():
             assert measured.get("not_run") or measured["seconds"][0] > 0, name
