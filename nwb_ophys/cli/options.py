@@ -307,6 +307,7 @@ def say_written(path: Path, streams: Iterable[str]) -> None:
 
     say(f"{path}: {', '.join(streams)}")
     if is_url(path):
+        say(f"Wrote {path}. To check it, download it and give the copy to nwb-ophys inspect.")
         return
     say(summarise_file(path))
     say(f"Check it with: nwb-ophys inspect {path}")

@@ -252,3 +252,20 @@ def test_other_formats_are_refused(bucket, tmp_path):
         assert len(str(caught.value).splitlines()) == 1
     with pytest.raises(SourceError, match="is a folder in an object store"):
         nwb_ophys.open(url)
+
+
+def test_signatures_and_passwords_are_not_recorded(bucket, tmp_path, capsys):
+    recording = simulate_recording(num_samples=5, num_rows=24, num_columns=34, num_cells=3)
+    (path,) = write_sample(formats()["nwb"], tmp_path, recording).values()
+    bucket.put("a.nwb", path.read_bytes())
+    host = bucket.endpoint.replace("://", "://me:the-password@")
+    url = f"{host}/{bucket.name}/a.nwb?X-Amz-Signature=the-signature"
+    with pytest.raises(SystemExit) as end:
+        main(["convert", url, "-o", str(tmp_path / "b.nwb"), "--no-progress"])
+    assert end.value.code == 0
+    said = "".join(capsys.readouterr())
+    record = (tmp_path / "b.nwb").read_bytes()
+    assert b"nwb-ophys convert" in record
+    for secret in ("the-password", "the-signature"):
+        assert secret not in said
+        assert secret.encode() not in record
