@@ -10,13 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import attrs
-import h5py
 
 from nwb_ophys.errors import ArgumentError, DiskError, OutputError, OutputExistsError
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.remote.stores import Store, open_store, retried, store_errors
 from nwb_ophys.storage.atomic import last_completed, note_completed, remove
-from nwb_ophys.storage.backends.registry import BACKENDS, backend_of_path
+from nwb_ophys.storage.backends.registry import BACKENDS, all_backends, backend_of_path
 from nwb_ophys.storage.replaceable import reason_to_keep
 from nwb_ophys.storage.uploads import Upload, try_upload
 
@@ -134,16 +133,13 @@ def _reason_to_keep(found: Found) -> str | None:
     if found.paths:
         return _reason_to_keep_folder(found)
     try:
-        with (
-            retried(lambda: found.store.fs.open(found.store.path, "rb")) as opened,
-            h5py.File(opened, "r") as file,
-        ):
-            kind = file.attrs.get("neurodata_type")
+        with retried(lambda: found.store.fs.open(found.store.path, "rb")) as opened:
+            (backend,) = (each for each in all_backends() if not each.headings)
+            kind = backend.type_in_object(opened)
     except OSError:
         size = int((found.info or {}).get("size") or 0)
         return f"is not an NWB file: it holds {size:,} bytes of another kind" if size else None
-    is_nwb = kind in ("NWBFile", b"NWBFile")
-    return None if is_nwb else "is not an NWB file: its root states something else"
+    return None if kind == "NWBFile" else "is not an NWB file: its root states something else"
 
 
 def _reason_to_keep_folder(found: Found) -> str | None:

@@ -182,6 +182,21 @@ class Backend(ABC):
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type that a file of this backend states."""
 
+    def type_in_object(self, opened: Any) -> str | None:
+        """Return the neurodata type that a file in an object store states.
+
+        Parameters
+        ----------
+        opened : file-like
+            Binary, and with ``seek``.
+
+        Raises
+        ------
+        OSError
+            If it is no file of this backend, as no file is of a backend of folders.
+        """
+        raise OSError(f"{opened} is not {self.file_kind}")
+
     def was_nwb(self, path: Path) -> bool:
         """Return whether a file that cannot be opened is the rest of an NWB file."""
         return False

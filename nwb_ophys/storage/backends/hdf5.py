@@ -157,8 +157,12 @@ class Hdf5Backend(Backend):
         """Return the neurodata type of the root group."""
         try_hdf5(path)
         with read_hdf5(path) as file:
-            kind = file.attrs.get("neurodata_type")
-        return kind.decode() if isinstance(kind, bytes) else kind
+            return _type_of(file)
+
+    def type_in_object(self, opened: Any) -> str | None:
+        """Return the neurodata type of the root group of a file in an object store."""
+        with h5py.File(opened, "r") as file:
+            return _type_of(file)
 
     def was_nwb(self, path: Path) -> bool:
         """Return whether the first bytes, where HDF5 stores the root's attributes, state NWB."""
@@ -391,6 +395,11 @@ def _filters(compression: Compression, itemsize: int, shuffle: bool) -> dict[str
         settings = plugin.Blosc(cname="zstd", clevel=BLOSC_LEVEL, shuffle=int(shuffle))
     shuffles = shuffle and not compression.shuffles_itself
     return {**settings, "shuffle": shuffles, "fletcher32": True}
+
+
+def _type_of(root: h5py.Group) -> str | None:
+    kind = root.attrs.get("neurodata_type")
+    return kind.decode() if isinstance(kind, bytes) else kind
 
 
 class Hdf5Sink(ChunkSink):
