@@ -116,9 +116,9 @@ def _cut(row: Bytes) -> Iterator[Bytes]:
 
 def _shrunk(data: Bytes) -> float:
     """Return the part of their size to which bytes would shrink, from samples of them."""
-    steps = data.size // _SAMPLE_STEP
-    rows = data[: steps * _SAMPLE_STEP].reshape(steps, _SAMPLE_STEP)
-    sample = rows[:, :_SAMPLE_BYTES].reshape(-1) if steps > _FEWEST_STEPS else data
+    step = min(_SAMPLE_STEP, data.size // _FEWEST_STEPS | 1)
+    steps = data.size // step
+    sample = data[: steps * step].reshape(steps, step)[:, :_SAMPLE_BYTES].reshape(-1)
     counts = np.bincount(sample)
     counts = counts[counts > 0]
     if counts.size < 2**_LEAST_ENTROPY:
