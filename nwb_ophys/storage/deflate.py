@@ -25,6 +25,8 @@ _PIECE_BYTES = 1 << 19
 _SAMPLE_STEP, _SAMPLE_BYTES = 4703, 64
 _FEWEST_STEPS = 16
 _LEAST_ENTROPY = 7.6
+# Chunks of masks, of which so few bytes are not zero, have nothing to store.
+_SPARSE_STEP, _SPARSE_SHARE = 1021, 0.05
 # Bytes of a piece in whose middle repeats are searched; deflate finds them over 32 kB.
 _TRIAL_BYTES = 1 << 16
 # Largest part of its size by which a chunk grows, with a margin for what the samples do not show.
@@ -85,6 +87,9 @@ def _blocks(planes: Any, level: int) -> list[Any] | None:
     """Return the blocks of a stream without a last one, or None if nothing is stored."""
     rows = np.frombuffer(planes, np.uint8)
     if rows.size < _LEAST_CHUNK:
+        return None
+    few = rows[::_SPARSE_STEP]
+    if np.count_nonzero(few) < _SPARSE_SHARE * few.size:
         return None
     rows = rows.reshape(np.shape(planes) if np.ndim(planes) == 2 else (1, -1))
     pieces = [_Piece(data, _shrunk(data)) for row in rows for data in _cut(row)]
