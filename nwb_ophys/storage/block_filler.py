@@ -24,8 +24,7 @@ from nwb_ophys.memory import available_memory
 from nwb_ophys.storage.backends.base import SinkTools
 from nwb_ophys.storage.backends.registry import get_backend
 from nwb_ophys.storage.budget import COPIES, Budget
-from nwb_ophys.storage.encoding import Scratch
-from nwb_ophys.storage.engine import block_of, fill_block, open_task
+from nwb_ophys.storage.engine import block_of, fill_block, open_task, scratch_for
 from nwb_ophys.storage.error_context import while_writing
 from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.grid import Selection, grid, size_of, whole
@@ -244,8 +243,8 @@ class BlockFiller:
             self._opened = opened
             flusher = Flusher()
             flusher.__enter__()
-            sizes = [each.configuration.num_bytes for each in self._order.datasets.values()]
-            self._tools = SinkTools(scratch=Scratch(sum(sizes)), flusher=flusher)
+            scratch = scratch_for(self._planned.values())
+            self._tools = SinkTools(scratch=scratch, flusher=flusher)
         return self._opened
 
     def _check_versions(self) -> None:

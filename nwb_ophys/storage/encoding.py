@@ -21,7 +21,8 @@ _SMALLEST_FRAME = 1 << 16
 _PACKABLE = (1, 2, 4)
 # Sizes of values that shifts make from their bytes.
 _SHIFTABLE = (2, 4, 8)
-_FAST_ITEM = 2
+TRANSPOSED_FASTER = 2
+"""Largest size of values in bytes that OpenCV transposes faster than NumPy."""
 # OpenCV saves the time of its import over some 300 MB.
 _WORTH_IMPORTING = 600_000_000
 # Most chunks that are not all zeros have another value in these first bytes.
@@ -39,8 +40,8 @@ class Scratch(threading.local):
     Parameters
     ----------
     num_bytes : int
-        Bytes of all chunks together; for many, OpenCV is imported where it is installed, which
-        transposes values of one and two bytes two to four times as fast as NumPy.
+        Bytes of all values that may be transposed; for many, OpenCV is imported where it is
+        installed, which transposes values of one and two bytes two to four times as fast as NumPy.
     """
 
     def __init__(self, num_bytes: int = 0) -> None:
@@ -157,7 +158,7 @@ def _copy_transposed(
 ) -> None:
     """Copy a frame of (columns, rows), contiguous along its columns, to (…, columns, rows)."""
     itemsize, (columns, rows) = frame.dtype.itemsize, frame.shape
-    if transpose is None or itemsize > _FAST_ITEM:
+    if transpose is None or itemsize > TRANSPOSED_FASTER:
         _copy_by_words(frame, planes)
         return
     slab = max(_PIECE_BYTES // (rows * itemsize), 1)

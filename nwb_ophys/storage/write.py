@@ -16,8 +16,7 @@ from nwb_ophys.errors import ArgumentError
 from nwb_ophys.memory import usable_cores
 from nwb_ophys.storage.backends.base import Backend, SinkTools
 from nwb_ophys.storage.budget import Budget
-from nwb_ophys.storage.encoding import Scratch
-from nwb_ophys.storage.engine import FillTask, fill, open_task
+from nwb_ophys.storage.engine import FillTask, fill, open_task, scratch_for
 from nwb_ophys.storage.error_context import while_writing
 from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.grid import whole
@@ -261,10 +260,7 @@ def fill_planned(
         options.reporting() as report,
         Flusher(growing, is_needed=options.num_workers > 0) as flusher,
     ):
-        scratch = Scratch(
-            sum(each.configuration.num_bytes for each in planned if not each.source.is_sparse)
-        )
-        tools = SinkTools(scratch=scratch, flusher=flusher)
+        tools = SinkTools(scratch=scratch_for(planned), flusher=flusher)
         tasks = [
             open_task(
                 each,

@@ -39,13 +39,12 @@ from nwb_ophys.storage.backends.zarr_guarded import guarded_store, local_store
 from nwb_ophys.storage.backends.zarr_later import EntireStore, Group2, is_later
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import check_store
-from nwb_ophys.storage.compression import KEEP_FILTERS, parse_compression
+from nwb_ophys.storage.compression import KEEP_FILTERS, Compression, parse_compression
 from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
-from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
+from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder
 from nwb_ophys.storage.in_place import check_whole
-from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
 
 
@@ -74,10 +73,6 @@ class ZarrBackend(ZarrFolder):
     ignored_warnings = ("missing object_codec",)
     filter_settings = ("compressor", "filters")
     links_attribute = "zarr_link"
-
-    def require(self) -> None:
-        """Check that a version of hdmf-zarr is installed that writes the format."""
-        _hdmf_zarr()
 
     def open(
         self,
@@ -117,10 +112,6 @@ class ZarrBackend(ZarrFolder):
         """Check that hdmf-zarr is installed; every version reads the format."""
         if not is_later():
             super().require_reading(path)
-
-    def can_fill(self, dtype: np.dtype[Any]) -> bool:
-        """Return False for records: hdmf-zarr takes their fields from the values."""
-        return dtype.names is None
 
     def recognises(self, path: Path) -> bool:
         """Return whether the path is a folder that holds a Zarr group of format 2."""
@@ -179,25 +170,15 @@ class ZarrBackend(ZarrFolder):
         if configuration.compression != KEEP_FILTERS:
             compression = parse_compression(configuration.compression or "none")
             itemsize = configuration.dtype.itemsize  # type: ignore[union-attr]
-            settings.update(codecs_of(compression, itemsize, bool(configuration.shuffle)))
+            shuffle = bool(configuration.shuffle)
+            settings.update(self.codec_settings(compression, itemsize, shuffle))
         return wrapper
 
-    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
-        """Return data in a ``ZarrDataIO`` with the given settings, or with the given chunks."""
-        wrapper = self._wrapped(given, data)
-        kind = getattr(data, "dtype", None)
-        if compression is None or kind is None or np.dtype(kind).kind not in "iuf":
-            return wrapper
-        wrapper = wrapper if is_own_wrapper(wrapper) else _hdmf_zarr().ZarrDataIO(data=data)
-        codecs = codecs_of(parse_compression(compression), np.dtype(kind).itemsize, True)
-        settings_of(wrapper).update(codecs)
-        return wrapper
-
-    def _wrapped(self, given: Any, data: Any) -> Any:
-        if is_own_wrapper(given):
-            return given if data is unwrapped(given) else rewrapped(given, data)
-        chunks = self.wrapper_settings(given).chunk_shape
-        return data if chunks is None else _hdmf_zarr().ZarrDataIO(data=data, chunks=chunks)
+    def codec_settings(
+        self, compression: Compression, itemsize: int, shuffle: bool
+    ) -> dict[str, Any]:
+        """Return the settings of a ``ZarrDataIO`` for a preset."""
+        return codecs_of(compression, itemsize, shuffle)
 
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> ZarrSink:
         """Open a declared dataset of an open file."""

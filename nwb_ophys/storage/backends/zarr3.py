@@ -41,9 +41,8 @@ from nwb_ophys.storage.compression import KEEP_FILTERS, Compression, parse_compr
 from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.internals import RootByItsHeaders, settings_of
-from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
+from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder
 from nwb_ophys.storage.in_place import check_whole
-from nwb_ophys.storage.sources import unwrapped
 
 # Of Zarr, about what hdmf-zarr stores in each file, and what other programs may not know; and of
 # hdmf-zarr, which copies small arrays of format 2 without their codecs.
@@ -98,10 +97,6 @@ class Zarr3Backend(ZarrFolder):
     filter_settings = ("compressors", "filters", "serializer")
     links_attribute = "_LINKS"
 
-    def require(self) -> None:
-        """Check that a version of hdmf-zarr is installed that writes the format."""
-        _hdmf_zarr()
-
     def open(
         self,
         path: Path,
@@ -125,10 +120,6 @@ class Zarr3Backend(ZarrFolder):
         io = _io_class()(store, mode="r-" if mode == "r" else mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
         return io
-
-    def can_fill(self, dtype: np.dtype[Any]) -> bool:
-        """Return False for records: hdmf-zarr takes their fields from the values."""
-        return dtype.names is None
 
     def recognises(self, path: Path) -> bool:
         """Return whether the path is a folder that holds a Zarr group of format 3."""
@@ -192,27 +183,15 @@ class Zarr3Backend(ZarrFolder):
         settings["fill_value"] = dtype.type(0 if fill is None else fill)
         if configuration.compression != KEEP_FILTERS:
             compression = parse_compression(configuration.compression or "none")
-            codecs = _codecs(compression, dtype.itemsize, bool(configuration.shuffle))
-            settings.update(codecs)
+            shuffle = bool(configuration.shuffle)
+            settings.update(self.codec_settings(compression, dtype.itemsize, shuffle))
         return wrapper
 
-    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
-        """Return data in a ``ZarrDataIO`` with the given settings, or with the given chunks."""
-        wrapper = self._wrapped(given, data)
-        kind = getattr(data, "dtype", None)
-        if compression is None or kind is None or np.dtype(kind).kind not in "iuf":
-            return wrapper
-        wrapper = wrapper if is_own_wrapper(wrapper) else _hdmf_zarr().ZarrDataIO(data=data)
-        settings_of(wrapper).update(
-            _codecs(parse_compression(compression), np.dtype(kind).itemsize, True)
-        )
-        return wrapper
-
-    def _wrapped(self, given: Any, data: Any) -> Any:
-        if is_own_wrapper(given):
-            return given if data is unwrapped(given) else rewrapped(given, data)
-        chunks = self.wrapper_settings(given).chunk_shape
-        return data if chunks is None else _hdmf_zarr().ZarrDataIO(data=data, chunks=chunks)
+    def codec_settings(
+        self, compression: Compression, itemsize: int, shuffle: bool
+    ) -> dict[str, Any]:
+        """Return the settings of a ``ZarrDataIO`` for a preset."""
+        return _codecs(compression, itemsize, shuffle)
 
     def sink(self, root: Any, configuration: DatasetConfiguration, tools: SinkTools) -> Zarr3Sink:
         """Open a declared dataset of an open file."""

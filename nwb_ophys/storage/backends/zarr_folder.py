@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -37,13 +38,14 @@ from nwb_ophys.storage.backends.zarr_parts import (
     check_store,
 )
 from nwb_ophys.storage.backends.zarr_places import store_folder
-from nwb_ophys.storage.compression import KEEP_FILTERS
+from nwb_ophys.storage.compression import KEEP_FILTERS, Compression, parse_compression
 from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.copying import copy_folder
 from nwb_ophys.storage.grid import Selection
 from nwb_ophys.storage.hdmf.internals import settings_of
-from nwb_ophys.storage.hdmf.placeholders import dataset_builders
+from nwb_ophys.storage.hdmf.placeholders import dataset_builders, rewrapped
 from nwb_ophys.storage.in_place import check_whole
+from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
 
 # Metadata, and chunks of formats 2 and 3; a killed writer leaves partial ones, and Zarr 3 puts
@@ -169,6 +171,42 @@ class ZarrFolder(Backend):
                 is_chunk = name[0] in "c0123456789"
                 if found is None or (is_chunk and not is_array):
                     yield Path(folder) / name
+
+    def require(self) -> None:
+        """Check that a version of hdmf-zarr is installed that writes the format."""
+        self._package()
+
+    def _package(self) -> Any:
+        assert self.zarr_format is not None
+        return hdmf_zarr(self.zarr_format)
+
+    def can_fill(self, dtype: np.dtype[Any]) -> bool:
+        """Return False for records: hdmf-zarr takes their fields from the values."""
+        return dtype.names is None
+
+    @abstractmethod
+    def codec_settings(
+        self, compression: Compression, itemsize: int, shuffle: bool
+    ) -> dict[str, Any]:
+        """Return the settings of a ``ZarrDataIO`` for a preset."""
+
+    def wrap(self, given: Any, data: Any, compression: str | None) -> Any:
+        """Return data in a ``ZarrDataIO`` with the given settings, or with the given chunks."""
+        wrapper = self._wrapped(given, data)
+        kind = getattr(data, "dtype", None)
+        if compression is None or kind is None or np.dtype(kind).kind not in "iuf":
+            return wrapper
+        wrapper = wrapper if is_own_wrapper(wrapper) else self._package().ZarrDataIO(data=data)
+        preset = parse_compression(compression)
+        codecs = self.codec_settings(preset, np.dtype(kind).itemsize, shuffle=True)
+        settings_of(wrapper).update(codecs)
+        return wrapper
+
+    def _wrapped(self, given: Any, data: Any) -> Any:
+        if is_own_wrapper(given):
+            return given if data is unwrapped(given) else rewrapped(given, data)
+        chunks = self.wrapper_settings(given).chunk_shape
+        return data if chunks is None else self._package().ZarrDataIO(data=data, chunks=chunks)
 
     def single_file(self, root: Any) -> Path | None:
         """Return None: each chunk is a file."""
