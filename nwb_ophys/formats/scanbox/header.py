@@ -30,8 +30,12 @@ from nwb_ophys.outside import check_file
 
 # Scanbox 1 does not state the number of columns.
 _COLUMNS_OF_VERSION_1 = 796
-# Saved photomultipliers by the code ``channels``.
 _MOST_LINES = 100_000
+_SPLIT = (
+    "Split the file into one per region with Scanbox (sbxsplit), set mesoscope.enabled to 0 in "
+    "their .mat files, and convert those."
+)
+# Saved photomultipliers by the code ``channels``.
 _SAVED_CHANNELS = {1: (0, 1), 2: (0,), 3: (1,)}
 
 
@@ -131,19 +135,17 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
     CorruptSourceError
         When it cannot be read, was not written by Scanbox, or is inconsistent.
     SourceError
-        When it states a scan of several regions in several planes.
+        When it states a scan of regions whose frames are in an unknown order.
     MissingPackageError
         When scipy is not installed.
     """
     info = _read_info(path)
     _warn_of_line_scan(path, info)
-    num_planes, num_regions = _num_planes(path, info), _num_regions(info)
+    num_planes, num_regions = _num_planes(path, info), _num_regions(path, info)
     if num_planes > 1 and num_regions > 1:
         raise SourceError(
             f"'{path}' states a scan of {num_regions} regions (mesoscope.galvo_a) in {num_planes} "
-            "planes. The order of its frames is not known, so they are not read. Split the file "
-            "into one per region with Scanbox (sbxsplit), set mesoscope.enabled to 0 in their "
-            ".mat files, and convert those."
+            f"planes. The order of its frames is not known, so they are not read. {_SPLIT}"
         )
     rows = _whole(path, info, "recordsPerBuffer")
     # In a bidirectional scan a record is two lines, forwards and backwards.
@@ -323,11 +325,20 @@ def _stated_period(info: Any) -> int:
     return max(int(values[2]), 0)
 
 
-def _num_regions(info: Any) -> int:
+def _num_regions(path: Path, info: Any) -> int:
     """Return the number of regions that a mesoscope visits, one frame each."""
     mesoscope = getattr(info, "mesoscope", None)
-    is_enabled = bool(struct_number(mesoscope, "enabled"))
-    return max(np.atleast_1d(getattr(mesoscope, "galvo_a", ())).size, 1) if is_enabled else 1
+    if not struct_number(mesoscope, "enabled"):
+        return 1
+    count = np.atleast_1d(getattr(mesoscope, "galvo_a", ())).size
+    if not count:
+        fields = ", ".join(getattr(mesoscope, "_fieldnames", ()))
+        raise SourceError(
+            f"'{path}' states a scan of regions by a mesoscope (mesoscope.enabled; its fields: "
+            f"{fields}), but not its regions (galvo_a), so that the order of the frames is not "
+            f"known and they are not read. {_SPLIT}"
+        )
+    return count
 
 
 def _warn_of_line_scan(path: Path, info: Any) -> None:

@@ -363,6 +363,14 @@ def test_one_region_is_a_movie(path, info):
     np.testing.assert_array_equal(ScanboxExtractor(path).get_series(), MOVIE)
 
 
+@pytest.mark.parametrize("stated", [{}, {"roi": np.zeros((2, 2))}, {"galvo_a": np.empty(0)}])
+def test_regions_that_are_not_stated_are_refused(path, stated):
+    """Fault: the frames of all regions became one movie, without a word."""
+    write_scanbox(path, MOVIE, info={"mesoscope": {"enabled": 1, **stated}})
+    with pytest.raises(SourceError, match=r"mesoscope\.enabled; its fields: enabled"):
+        ScanboxExtractor(path)
+
+
 def test_regions_in_several_planes_are_refused(path):
     write_scanbox(path, MOVIE, info={**_mesoscope(2), "otwave": np.arange(3), "volscan": 1})
     with pytest.raises(SourceError, match=r"2 regions \(mesoscope\.galvo_a\) in 3 planes"):
