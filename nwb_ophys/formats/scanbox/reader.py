@@ -209,10 +209,10 @@ def _count_frames(path: Path, header: ScanboxHeader, allow_truncated: bool) -> i
             f"'{path}' has {count} frames, less than one {whole} of {several} {parts}; there is "
             "nothing to convert."
         )
-    if count % several:
+    if left := count % several:
         warnings.warn(
             f"'{path}' has {count} frames: {count // several} {whole}s of {several} {parts} and "
-            f"{count % several} frames of an incomplete {whole}, which are left out.",
+            f"{left} frame{'s' * (left != 1)} of an incomplete {whole}, which are left out.",
             UserWarning,
             stacklevel=3,
         )
