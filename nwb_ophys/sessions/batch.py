@@ -15,12 +15,9 @@ import click
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.memory import usable_cores
-from nwb_ophys.sessions.executors import dask_executor, run_in_executor
 from nwb_ophys.sessions.expansion import expand
-from nwb_ophys.sessions.processes import run_in_processes
-from nwb_ophys.sessions.running import Share
 from nwb_ophys.sessions.selection import Task, matching, parse_task, task_of_environment
-from nwb_ophys.sessions.session import Session
+from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.specification import (
     DEFAULTS_FILE,
     Source,
@@ -283,6 +280,10 @@ Engine = Callable[[Sequence[Session], Share], Iterator["SessionState | None"]]
 @contextmanager
 def _engine(executor: Any, jobs: int) -> Iterator[Engine]:
     """Give the function that converts sessions by an executor, or in processes without one."""
+    # Imported here, since plans and states need nothing that converts.
+    from nwb_ophys.sessions.executors import dask_executor, run_in_executor
+    from nwb_ophys.sessions.processes import run_in_processes
+
     if executor is None:
         yield lambda sessions, share: run_in_processes(sessions, share, jobs)
     elif isinstance(executor, Executor):

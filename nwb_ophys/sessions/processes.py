@@ -18,8 +18,8 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.sessions.running import Share, reason_of, run_session
-from nwb_ophys.sessions.session import Session
+from nwb_ophys.sessions.running import reason_of, run_session
+from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.states import FAILED, SessionState, read_state, state_path, write_state
 
 _POLL_SECONDS = 0.5

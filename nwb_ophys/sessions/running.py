@@ -25,7 +25,7 @@ from nwb_ophys.metadata import parse_datetime
 from nwb_ophys.metadata.dandi_names import dandi_path, modalities_of
 from nwb_ophys.opening import edited_metadata, open_recording
 from nwb_ophys.remote.paths import as_path, is_url
-from nwb_ophys.sessions.session import Session
+from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.states import (
     DONE,
     FAILED,
@@ -45,25 +45,6 @@ from nwb_ophys.storage.locking import Holder, locked
 
 # Seconds between two records of the progress, which a network file system bears.
 _SECONDS_PER_RECORD = 2.0
-
-
-@attrs.frozen(kw_only=True)
-class Share:
-    """Part of a machine that one session may use.
-
-    Attributes
-    ----------
-    workers : int or None
-        Threads that read and compress; None for one per core.
-    buffer_gb : float or None
-        Memory for data being read and compressed, in GB; None for the usual one.
-    overwrite : bool
-        Whether files may be replaced that no run of this batch wrote.
-    """
-
-    workers: int | None = None
-    buffer_gb: float | None = None
-    overwrite: bool = False
 
 
 def run_session(session: Session, share: Share) -> SessionState:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -89,4 +89,23 @@ class Session:
         except MetadataError:
             return f"{self.output}/…"
         part = "" if session else "_ses-…"
-        return str(Path(self.output, f"{name}{part}_ophys{self.suffix}"))
+        return f"{self.output.rstrip(os.sep)}{os.sep}{name}{part}_ophys{self.suffix}"
+
+
+@attrs.frozen(kw_only=True)
+class Share:
+    """Part of a machine that one session may use.
+
+    Attributes
+    ----------
+    workers : int or None
+        Threads that read and compress; None for one per core.
+    buffer_gb : float or None
+        Memory for data being read and compressed, in GB; None for the usual one.
+    overwrite : bool
+        Whether files may be replaced that no run of this batch wrote.
+    """
+
+    workers: int | None = None
+    buffer_gb: float | None = None
+    overwrite: bool = False

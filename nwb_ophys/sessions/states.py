@@ -31,6 +31,10 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.-]+")
 _MOST_CHARACTERS = 60
 
 
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(value)
+
+
 def _numbers(value: Any) -> tuple[int, ...] | None:
     return None if value is None else tuple(value)
 
@@ -79,8 +83,8 @@ class SessionState:
     before: tuple[int, ...] | None = attrs.field(default=None, converter=_numbers)
     written: tuple[int, ...] | None = attrs.field(default=None, converter=_numbers)
     reason: str = ""
-    warnings: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    findings: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    warnings: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    findings: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     started: float = 0.0
     seconds: float = 0.0
     num_bytes: int = 0
@@ -103,15 +107,15 @@ def state_path(session: Session) -> Path:
     folder in which the outputs of a template lie.
     """
     output = session.output
-    root = Path(output) if session.is_named_for_dandi else Path(output).parent
+    root = output if session.is_named_for_dandi else os.path.dirname(output)  # noqa: PTH120
     if is_url(output):
         # States of outputs in an object store lie in the current folder.
-        root = Path.cwd()
+        root = str(Path.cwd())
     words = _NOT_IN_A_NAME.sub("-", session.key).strip("-.")[-_MOST_CHARACTERS:]
     mark = xxhash.xxh64_hexdigest(
         f"{session.output}\n{session.key}".encode("utf-8", "surrogatepass")
     )
-    return root / FOLDER / f"{words}.{mark[:8]}.json"
+    return Path(root, FOLDER, f"{words}.{mark[:8]}.json")
 
 
 def read_state(path: Path, key: str) -> SessionState:

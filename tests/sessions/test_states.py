@@ -133,7 +133,8 @@ def test_a_run_that_ended_after_the_file_was_whole_is_kept(session):
 def test_a_file_that_is_whole_when_its_run_ends_early_is_known_as_its_own(lab, end, monkeypatch):
     from nwb_ophys.converter import OphysConverter
     from nwb_ophys.sessions import sessions_of
-    from nwb_ophys.sessions.running import Share, run_session
+    from nwb_ophys.sessions.running import run_session
+    from nwb_ophys.sessions.session import Share
 
     session = next(each for each in sessions_of(lab) if each.key == "S1/day1")
     convert = OphysConverter.run_conversion
