@@ -58,6 +58,18 @@ from nwb_ophys.errors import OptionError
 @click.option(
     "--overwrite", is_flag=True, help="Replace files that no run of this batch wrote, too."
 )
+@click.option(
+    "-o",
+    "--output",
+    metavar="FOLDER",
+    help="Folder of the files, or template of their names, in place of the specification's.",
+)
+@click.option(
+    "--data-folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Folder in which relative paths of recordings begin.  [default: that of SPECIFICATION]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the states as JSON.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema of specifications for editors.")
 @shared.no_progress
@@ -75,6 +87,8 @@ def batch(
     workers: int | None,
     buffer_gb: float | None,
     overwrite: bool,
+    output: str | None,
+    data_folder: Path | None,
     as_json: bool,
     schema: bool,
     no_progress: bool,
@@ -112,7 +126,8 @@ def batch(
     if dry_run + check + status > 1:
         raise OptionError("--dry-run, --check and --status exclude each other; give one of them.")
     part = task if task is not None else task_of_environment()
-    sessions = selected(sessions_of(specification), shared.pairs(only, "--only"), part)
+    found = sessions_of(specification, output=output, data_folder=data_folder)
+    sessions = selected(found, shared.pairs(only, "--only"), part)
     if check or dry_run or status:
         _say(sessions, check=check, dry_run=dry_run, retry_failed=retry_failed, as_json=as_json)
         return

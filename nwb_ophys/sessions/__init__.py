@@ -11,7 +11,7 @@ from nwb_ophys.sessions.batch import (
     states_of,
 )
 from nwb_ophys.sessions.session import Session
-from nwb_ophys.sessions.specification import read_specification, specification_schema
+from nwb_ophys.sessions.specification import specification_schema
 from nwb_ophys.sessions.states import SessionState
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "Session",
     "SessionState",
     "plan_sessions",
-    "read_specification",
     "run_planned",
     "run_sessions",
     "selected",

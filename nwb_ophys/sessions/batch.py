@@ -15,7 +15,9 @@ import click
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.memory import usable_cores
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.sessions.expansion import expand
+from nwb_ophys.sessions.neuroconv_specification import expand_neuroconv, is_of_neuroconv
 from nwb_ophys.sessions.selection import Task, matching, parse_task, task_of_environment
 from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.specification import (
@@ -84,13 +86,24 @@ class BatchResult:
         return ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
 
 
-def sessions_of(specification: str | Path | Mapping[str, Any]) -> list[Session]:
+def sessions_of(
+    specification: str | Path | Mapping[str, Any],
+    *,
+    output: str | Path | None = None,
+    data_folder: str | Path | None = None,
+) -> list[Session]:
     """Return the sessions of a specification.
 
     Parameters
     ----------
     specification : path-like or Mapping
-        A YAML or JSON file, or what it would hold; relative paths then begin in the current folder.
+        A YAML or JSON file of this package or of neuroconv, or what it would hold; relative paths
+        then begin in the current folder.
+    output : path-like, optional
+        Folder or template in place of the ``output`` of the specification. Files of a specification
+        of neuroconv lie beside it by default.
+    data_folder : path-like, optional
+        Folder in which relative paths of sources begin; by default that of the specification.
 
     Raises
     ------
@@ -100,12 +113,21 @@ def sessions_of(specification: str | Path | Mapping[str, Any]) -> list[Session]:
         When a file of metadata is wrong.
     """
     if isinstance(specification, Mapping):
-        path = Path.cwd() / "specification"
-        parsed = parse_specification(specification, path.name)
+        path, stated = Path.cwd() / "specification", specification
     else:
         path = Path(specification).expanduser().absolute()
-        parsed = read_specification(path)
-    return expand(parsed, path, _defaults(path.parent))
+        stated = read_specification(path)
+    place = None if output is None else as_path(output)
+    if isinstance(place, Path):
+        place = place.expanduser().absolute()
+    folder = path.parent if data_folder is None else Path(data_folder).expanduser().absolute()
+    if is_of_neuroconv(stated):
+        return expand_neuroconv(stated, path, folder, place or path.parent)
+    parsed = parse_specification(stated, path.name)
+    if place is not None:
+        entries = [attrs.evolve(each, output=None) for each in parsed.sessions]
+        parsed = attrs.evolve(parsed, output=str(place), sessions=entries)
+    return expand(parsed, path, _defaults(path.parent), folder)
 
 
 def _defaults(folder: Path) -> list[Source]:

@@ -69,7 +69,7 @@ class _Draft:
     settings: dict[str, Any] = attrs.field(factory=dict)
     formats: tuple[str, ...] = ()
     output: tuple[str, Path] | None = None
-    paths: tuple[tuple[str, ...], Path] | None = None
+    paths: tuple[str, ...] | None = None
     origins: dict[str, str] = attrs.field(factory=dict)
 
     def copy(self) -> _Draft:
@@ -95,7 +95,7 @@ class _Draft:
         if settings.output is not None:
             self.output, self.origins["output"] = (settings.output, folder), says("output")
         if settings.paths is not None:
-            self.paths = (tuple(_listed(settings.paths)), folder)
+            self.paths = tuple(_listed(settings.paths))
             self.origins["paths"] = says("paths")
         if settings.format is not None:
             self.formats = tuple(_listed(settings.format))
@@ -114,7 +114,10 @@ class _Draft:
 
 
 def expand(
-    specification: Specification, path: Path, defaults: Sequence[Source] = ()
+    specification: Specification,
+    path: Path,
+    defaults: Sequence[Source] = (),
+    data_folder: Path | None = None,
 ) -> list[Session]:
     """Return the sessions of a specification, in its order.
 
@@ -122,9 +125,11 @@ def expand(
     ----------
     specification : Specification
     path : pathlib.Path
-        The file of the specification; relative paths in it begin in its folder.
+        The file of the specification; the tables and metadata that it names lie in its folder.
     defaults : sequence of Source
         Settings of a lab, over which those of the specification win.
+    data_folder : pathlib.Path, optional
+        Folder in which relative paths of recordings begin; by default that of the specification.
 
     Raises
     ------
@@ -138,8 +143,9 @@ def expand(
     for index, entry in enumerate(specification.sessions):
         where = f"{path.name}, sessions[{index}]"
         merger = _Merger(sources, entry, path, where)
+        folder = data_folder or path.parent
         sessions += [
-            merger.session(found) for found in _found(entry, path, where, merger.templates)
+            merger.session(found) for found in _found(entry, path, folder, where, merger.templates)
         ]
         merger.warn()
     _check_keys(sessions)
@@ -161,9 +167,10 @@ def _check_keys(sessions: Sequence[Session]) -> None:
         raise SpecificationError(*faults)
 
 
-def _found(entry: Entry, path: Path, where: str, templates: Sequence[str]) -> list[_Found]:
+def _found(
+    entry: Entry, path: Path, folder: Path, where: str, templates: Sequence[str]
+) -> list[_Found]:
     """Return the sessions of an entry, whose fields the templates of names may use."""
-    folder = path.parent
     if entry.pattern is not None:
         found = [
             _Found(fields=match.fields, folder=match.path, match=match.path, where=where)
@@ -176,12 +183,14 @@ def _found(entry: Entry, path: Path, where: str, templates: Sequence[str]) -> li
             )
         return found
     if entry.table is not None:
-        table = read_table(_beside(entry.table, folder))
+        table = read_table(_beside(entry.table, path.parent))
+        if folder == path.parent:
+            folder = table.path.parent
         if not table.rows:
             raise SpecificationError(f"{where}: the table '{table.path}' has no rows.")
         _warn_of_columns(table, templates)
         return [
-            _Found(fields=_plain_of(row), folder=table.path.parent, row=row, where=row.where)
+            _Found(fields=_plain_of(row), folder=folder, row=row, where=row.where)
             for row in table.rows
         ]
     ids = {"subject_id": entry.subject_id, "session_id": entry.session_id}
@@ -358,7 +367,7 @@ def _add_row(draft: _Draft, found: _Found, row: Row, faults: list[str]) -> None:
         where, (section, dot, rest) = f"{row.where}, {column}", column.partition(".")
         if column in _PATHS:
             listed = tuple(part.strip() for part in text.split(_SEPARATOR) if part.strip())
-            draft.paths, draft.origins["paths"] = (listed, found.folder), where
+            draft.paths, draft.origins["paths"] = listed, where
         elif column == "output":
             draft.output, draft.origins["output"] = (text, found.folder), where
         elif column == "format":
@@ -384,9 +393,9 @@ def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...
             faults.append(f"{found.where} states no path of the recording; give it.")
             return ()
         return (str(found.match),)
-    listed, stated_in = draft.paths
-    # Names within the match of a pattern, and beside the file that states them otherwise.
-    folder = stated_in if found.match is None else found.match
+    listed = draft.paths
+    # Names lie within the match of a pattern, or else beside the specification or its table.
+    folder = found.folder if found.match is None else found.match
     paths: list[str] = []
     for text in listed:
         try:

@@ -23,7 +23,7 @@ from nwb_ophys.errors import (
 from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.metadata import parse_datetime
 from nwb_ophys.metadata.dandi_names import dandi_path, modalities_of
-from nwb_ophys.opening import edited_metadata, open_recording
+from nwb_ophys.opening import Recording, edited_metadata, open_recording
 from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.states import (
@@ -40,6 +40,7 @@ from nwb_ophys.sessions.states import (
     state_path,
     write_state,
 )
+from nwb_ophys.sessions.streams import open_streams
 from nwb_ophys.storage import BackendConfiguration, WriteProgress, size_of
 from nwb_ophys.storage.locking import Holder, locked
 
@@ -134,6 +135,20 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {as_sentence(error)}"
 
 
+def _opened(session: Session) -> Recording:
+    """Open the recording of a session."""
+    if session.streams:
+        return open_streams(session)
+    stub = session.settings.get("stub")
+    options = {**session.options, **({} if stub is None else {"stub": stub})}
+    return open_recording(
+        session.paths,
+        session.formats,
+        options,
+        all_in_one=bool(session.settings.get("all_in_one")),
+    )
+
+
 class _Run:
     """One conversion of a session, which records its state."""
 
@@ -147,15 +162,7 @@ class _Run:
         session = self._session
         if session.faults:
             raise MetadataError(*session.faults)
-        settings = dict(session.settings)
-        stub = settings.get("stub")
-        options = dict(session.options) | ({} if stub is None else {"stub": stub})
-        recording = open_recording(
-            session.paths,
-            session.formats,
-            options,
-            all_in_one=bool(settings.get("all_in_one")),
-        )
+        settings, recording = session.settings, _opened(session)
         converter, chosen = recording.converter, recording.conversion_options
         try:
             metadata = edited_metadata(converter, session.metadata, session.edits, chosen)

@@ -26,8 +26,11 @@ class Session:
         Files and folders of the recording, whole paths or URLs.
     formats : tuple of str
         Names of the formats; empty to detect them.
+    streams : Mapping of str to (str, Mapping)
+        Class and source arguments of each stream, where the specification names them; then no
+        format is detected.
     options : Mapping
-        Source arguments and conversion options by name.
+        Source arguments and conversion options by name; with ``streams``, options by stream.
     metadata : Mapping
         Metadata that the specification gives, without that of the files.
     edits : Mapping of str to str
@@ -49,6 +52,7 @@ class Session:
     key: str
     paths: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
+    streams: Mapping[str, tuple[str, Mapping[str, Any]]] = attrs.field(factory=dict)
     options: Mapping[str, Any] = attrs.field(factory=dict)
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
     edits: Mapping[str, str] = attrs.field(factory=dict)

@@ -130,22 +130,20 @@ def specification_schema() -> dict[str, Any]:
     return {"$schema": JSON_SCHEMA_DIALECT, "title": "Batch of nwb-ophys", **schema}
 
 
-def read_specification(path: str | Path) -> Specification:
-    """Read and check a specification.
+def read_specification(path: Path) -> Mapping[str, Any]:
+    """Read the dictionary of a specification.
 
     Parameters
     ----------
-    path : path-like
+    path : pathlib.Path
         ``.json`` is read as JSON, anything else as YAML.
 
     Raises
     ------
     SpecificationError
-        With a sentence for each wrong key.
+        When there is none.
     """
-    file = Path(path).expanduser()
-    stated = _mapping(file, "a specification has keys such as output and sessions")
-    return parse_specification(stated, file.name)
+    return _mapping(path, "a specification has keys such as output and sessions")
 
 
 def parse_specification(stated: Mapping[str, Any], name: str) -> Specification:
