@@ -32,6 +32,7 @@ from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.interfaces.witness import witnessed
+from nwb_ophys.listings import listed_once
 from nwb_ophys.metadata import (
     DeepDict,
     FullMetadata,
@@ -117,7 +118,11 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         self.source: Any = type(self).Source(**{each: getattr(parsed, each) for each in fields})
         self.allow_outside = as_paths(parsed.allow_outside)
         given = [path for each in fields for path in paths_in(getattr(parsed, each))]
-        with reading_from(given, self.allow_outside) as self._reach, witnessed() as witness:
+        with (
+            listed_once(),
+            reading_from(given, self.allow_outside) as self._reach,
+            witnessed() as witness,
+        ):
             check_paths(paths_of(self), reads_ranges=self.reads_ranges)
             self.extractor: Any = self.open(self.source)
         self.witness = witness
@@ -209,7 +214,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
             Further arguments that the user gave, which choose among the parts.
         """
         given = [*as_paths(path), *(one for each in source.values() for one in paths_in(each))]
-        with reading_from(given, as_paths(source.get("allow_outside"))):
+        with listed_once(), reading_from(given, as_paths(source.get("allow_outside"))):
             return streams_of(cls.parts(path, **source), source, as_volume)
 
     @classmethod

@@ -12,17 +12,18 @@ import gc
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.xml import (
     Repeated,
+    Shape,
     XmlError,
     XmlLimitError,
     iterate_repeated,
@@ -57,20 +58,30 @@ _FLAT_KEY = re.compile(r"(.+?)_(XAxis|YAxis|ZAxis|\d+)$")
 _Z = ("positionCurrent", "ZAxis")
 
 
-@attrs.frozen(kw_only=True)
-class FrameFile:
-    """File and page of the image of one channel of a frame."""
+# Frames and their files are tuples, which are made several times as fast as other objects: a long
+# recording has a hundred thousand of each.
+
+
+class FrameFile(NamedTuple):
+    """File and page of the image of one channel of a frame.
+
+    Attributes
+    ----------
+    channel : int
+    channel_name, file_name : str
+    page : int or None
+    source : str
+        Name of the image on which the line of a line scan was drawn; empty if there is none.
+    """
 
     channel: int
     channel_name: str
     file_name: str
     page: int | None
-    source: str = ""
-    """Name of the image on which the line of a line scan was drawn; empty if there is none."""
+    source: str
 
 
-@attrs.frozen(kw_only=True)
-class Frame:
+class Frame(NamedTuple):
     """One image of every channel.
 
     Attributes
@@ -93,8 +104,8 @@ class Frame:
     absolute_time: float | None
     z: tuple[float, ...]
     files: tuple[FrameFile, ...]
-    stage: tuple[float, float] | None = None
-    facts: Mapping[tuple[str, ...], str] = attrs.field(factory=dict, eq=False, repr=False)
+    stage: tuple[float, float] | None
+    facts: Mapping[tuple[str, ...], str]
 
 
 @attrs.frozen(kw_only=True)
@@ -243,6 +254,24 @@ class _State:
         return cls(_positions(settings), _stage(settings), facts)
 
 
+_Texts = tuple[str | None, ...]
+# Attributes of a frame and of a file.
+_OF_FRAME = ("index", "relativeTime", "absoluteTime")
+_OF_FILE = ("channel", "channelName", "filename", "page", "source")
+
+
+def _getter(names: Sequence[str], places: Mapping[str, int]) -> Callable[[_Texts], _Texts]:
+    """Return a function that gets the values of some attributes; the last value if one is absent.
+
+    Parameters
+    ----------
+    names : sequence of str
+    places : Mapping
+        Place of each attribute of a tag among the values.
+    """
+    return itemgetter(*(places.get(name, -1) for name in names))
+
+
 class _Parser:
     """Builder of a recording from the events of the XML parser."""
 
@@ -265,7 +294,7 @@ class _Parser:
 
     def handle(self, event: str, element: Any) -> None:
         if event == "repeated":
-            self._repeat_frame(element)
+            self._repeat_frames(element)
             return
         if event == "rest":
             self.known[element] = self.own
@@ -306,19 +335,34 @@ class _Parser:
         self.own = own
         self.first = self.first or everything
         self.first_of_cycle = self.first_of_cycle or everything
-        files = [file.attrib for file in element.iterfind("File")]
-        self._add_frame(element.attrib, files, _State.of(everything))
+        files = [tuple(map(file.get, _OF_FILE)) for file in element.iterfind("File")]
+        self._add_frame(tuple(map(element.get, _OF_FRAME)), files, _State.of(everything))
         element.clear()
 
-    def _repeat_frame(self, frame: Repeated) -> None:
-        """Add a frame with the settings of one that was parsed before."""
-        state = self.states.get(frame.rest)
+    def _repeat_frames(self, frames: Iterable[Repeated]) -> None:
+        """Add frames, each with the settings of one that was parsed before."""
+        shape: Shape | None = None
+        rest: bytes | None = None
+        for frame in frames:
+            if frame.shape is not shape:
+                shape = frame.shape
+                of_frame = _getter(_OF_FRAME, shape.attributes)
+                of_files = [_getter(_OF_FILE, child) for child in shape.children]
+            if frame.rest is not rest:
+                rest = frame.rest
+                state = self._state_after(rest)
+            values = (*frame.values, None)
+            self._add_frame(of_frame(values), [get(values) for get in of_files], state)
+
+    def _state_after(self, rest: bytes) -> _State:
+        """Return the state of a frame that has the settings of one that was parsed before."""
+        state = self.states.get(rest)
         if state is None or not self.first_of_cycle:
-            everything = self.common | self.of_cycle | self.known[frame.rest]
+            everything = self.common | self.of_cycle | self.known[rest]
             self.first_of_cycle = self.first_of_cycle or everything
             if state is None:
-                state = self.states[frame.rest] = _State.of(everything)
-        self._add_frame(frame.attributes, frame.children, state)
+                state = self.states[rest] = _State.of(everything)
+        return state
 
     def _end_cycle(self, element: Any) -> None:
         number = _int(element.get("cycle"), len(self.cycles) + 1)
@@ -332,41 +376,42 @@ class _Parser:
         self.frames, self.of_cycle, self.first_of_cycle, self.line = [], {}, {}, ""
         element.clear()
 
-    def _add_frame(
-        self, attributes: Mapping[str, str], files: Sequence[Mapping[str, str]], state: _State
-    ) -> None:
+    def _add_frame(self, texts: _Texts, files: Sequence[_Texts], state: _State) -> None:
+        """Add a frame with the texts of ``_OF_FRAME`` and, for each file, of ``_OF_FILE``."""
         if state.facts != self.facts:  # frames with the same facts share one dictionary
             self.facts = state.facts
-        own = [self._file(file) for file in files]
+        index, relative, absolute = texts
+        own = [self._file(*of_file) for of_file in files]
         if len(own) > 1:
-            own.sort(key=lambda file: file.channel)
+            own.sort(key=attrgetter("channel"))
         self.frames.append(
             Frame(
-                index=_int(attributes.get("index"), len(self.frames) + 1),
-                relative_time=_float(attributes.get("relativeTime")),
-                absolute_time=_float(attributes.get("absoluteTime")),
-                z=state.z,
-                stage=state.stage,
-                facts=self.facts,
-                files=tuple(own),
+                _int(index, len(self.frames) + 1),
+                _float(relative),
+                _float(absolute),
+                state.z,
+                tuple(own),
+                state.stage,
+                self.facts,
             )
         )
 
-    def _file(self, attributes: Mapping[str, str]) -> FrameFile:
-        name, channel = attributes.get("filename"), _int(attributes.get("channel"), 0)
-        if not name or not channel:
+    def _file(
+        self,
+        channel: str | None,
+        stated: str | None,
+        name: str | None,
+        page: str | None,
+        source: str | None,
+    ) -> FrameFile:
+        number = _int(channel, 0)
+        if not name or not number:
             raise CorruptSourceError(
                 f"'{self.path}': a <File> of frame {len(self.frames) + 1} of cycle "
                 f"{len(self.cycles) + 1} lacks its filename or channel; copy the file again."
             )
-        stated = attributes.get("channelName")
-        return FrameFile(
-            channel=channel,
-            channel_name=sys.intern(stated.strip()) if stated else f"Ch{channel}",
-            file_name=name,
-            page=_int(attributes.get("page"), 0) or None,
-            source=attributes.get("source", ""),
-        )
+        channel_name = sys.intern(stated.strip()) if stated else f"Ch{number}"
+        return FrameFile(number, channel_name, name, _int(page, 0) or None, source or "")
 
     def _settings(self, shard: Any) -> Settings:
         found: Settings = {}
