@@ -57,6 +57,15 @@ class NoArguments:
     """Arguments of an interface without arguments."""
 
 
+class _Signature:
+    """Signature of a class, made when help() or an editor asks for the arguments."""
+
+    def __get__(self, _: Any, cls: type[BaseOphysInterface]) -> inspect.Signature:
+        if cls.Source is NoArguments:
+            raise AttributeError("__signature__")
+        return arguments_signature(with_common_arguments(cls.Source))
+
+
 class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
     """Base class of all interfaces: one extractor and its metadata, convertible to NWB.
 
@@ -83,6 +92,8 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         When the source cannot be read.
     """
 
+    __signature__ = _Signature()
+
     Source: ClassVar[type] = NoArguments
     """attrs class of the source arguments, declared with :func:`argument`."""
 
@@ -100,10 +111,6 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "Source" in cls.__dict__:
-            # For help() and editors, which show the arguments.
-            common = with_common_arguments(cls.Source)
-            cls.__signature__ = arguments_signature(common)  # type: ignore[attr-defined]
         for name in _READING & cls.__dict__.keys():
             setattr(cls, name, reading_within_reach(cls.__dict__[name]))
 

@@ -77,16 +77,16 @@ def inspect_tiff(
     SourceError
         If pages differ in shape or dtype, or have several samples per pixel (RGB).
     MissingPackageError
-        If tifffile or the package for its compression is not installed.
+        If it is compressed, and tifffile or the package for its compression is not installed.
     """
     file_path = as_path(path)
     require_file(file_path, "a TIFF file")
-    tifffile = require_package("tifffile", "tiff")
     table = read_page_table(file_path)
     _check_samples(table)
-    _check_codec(table, tifffile.TIFF, tifffile.COMPRESSION)
+    _check_codec(table)
     dtype = table.dtype
     if dtype is None:
+        tifffile = require_package("tifffile", "tiff")
         with tifffile.TiffFile(opened_by_ranges(file_path)) as tiff:
             dtype = tiff.pages.first.dtype
     if dtype is None:
@@ -176,15 +176,16 @@ def _check_samples(table: PageTable) -> None:
         )
 
 
-def _check_codec(table: PageTable, constants: object, names: type) -> None:
+def _check_codec(table: PageTable) -> None:
     """Raise MissingPackageError or SourceError unless an installed package decodes the pixels."""
     if table.compression == UNCOMPRESSED:
         return
-    if table.compression in constants.DECOMPRESSORS:  # type: ignore[attr-defined]
+    tifffile = require_package("tifffile", "tiff")
+    if table.compression in tifffile.TIFF.DECOMPRESSORS:
         return
     require_package("imagecodecs", "tiff")
     try:
-        name = names(table.compression).name
+        name = tifffile.COMPRESSION(table.compression).name
     except ValueError:
         name = "unknown"
     raise SourceError(
