@@ -9,12 +9,13 @@ values, version 4 a flat ``Key`` per value, such as ``micronsPerPixel_XAxis``.
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -260,16 +261,53 @@ _OF_FRAME = ("index", "relativeTime", "absoluteTime")
 _OF_FILE = ("channel", "channelName", "filename", "page", "source")
 
 
-def _getter(names: Sequence[str], places: Mapping[str, int]) -> Callable[[_Texts], _Texts]:
-    """Return a function that gets the values of some attributes; the last value if one is absent.
+def _files(
+    channel: _Texts, stated: _Texts, name: _Texts, page: _Texts, source: _Texts
+) -> list[FrameFile] | None:
+    """Return files of a column of texts each; None if a file lacks its name or channel."""
+    numbers = _ints(channel)
+    if numbers is None or not all(numbers) or not all(name):
+        return None
+    return list(
+        map(
+            FrameFile,
+            numbers,
+            map(_channel_name, stated, numbers),
+            name,
+            [_int(text, 0) or None for text in page],
+            [text or "" for text in source],
+        )
+    )
 
-    Parameters
-    ----------
-    names : sequence of str
-    places : Mapping
-        Place of each attribute of a tag among the values.
-    """
-    return itemgetter(*(places.get(name, -1) for name in names))
+
+def _channel_name(stated: str | None, number: int) -> str:
+    return sys.intern(stated.strip()) if stated else f"Ch{number}"
+
+
+def _in_order(by_channel: Sequence[Sequence[FrameFile]]) -> Iterator[tuple[FrameFile, ...]]:
+    """Yield the files of each frame in the order of their channels."""
+    if len(by_channel) == 1:
+        yield from zip(*by_channel, strict=True)
+        return
+    for files in zip(*by_channel, strict=True):
+        yield tuple(sorted(files, key=attrgetter("channel")))
+
+
+def _ints(texts: _Texts) -> list[int] | None:
+    """Return a column of integers; None if one is missing or something else."""
+    try:
+        return list(map(int, texts))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+
+
+def _floats(texts: _Texts) -> list[float | None]:
+    """Return a column of finite numbers, with None for other texts."""
+    try:
+        numbers = list(map(float, texts))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return list(map(_float, texts))
+    return numbers if all(map(math.isfinite, numbers)) else list(map(_float, texts))  # type: ignore[return-value]
 
 
 class _Parser:
@@ -341,18 +379,44 @@ class _Parser:
 
     def _repeat_frames(self, frames: Iterable[Repeated]) -> None:
         """Add frames, each with the settings of one that was parsed before."""
-        shape: Shape | None = None
-        rest: bytes | None = None
-        for frame in frames:
-            if frame.shape is not shape:
-                shape = frame.shape
-                of_frame = _getter(_OF_FRAME, shape.attributes)
-                of_files = [_getter(_OF_FILE, child) for child in shape.children]
-            if frame.rest is not rest:
-                rest = frame.rest
-                state = self._state_after(rest)
-            values = (*frame.values, None)
-            self._add_frame(of_frame(values), [get(values) for get in of_files], state)
+        for shape, group in itertools.groupby(frames, key=attrgetter("shape")):
+            self._add_alike(shape, list(group))
+
+    def _add_alike(self, shape: Shape, frames: Sequence[Repeated]) -> None:
+        """Add frames with the same attributes, of which each column is converted at once."""
+        columns = list(zip(*(frame.values for frame in frames), strict=True))
+        absent = (None,) * len(frames)
+        own, *files = (
+            [columns[places[name]] if name in places else absent for name in names]
+            for places, names in (
+                (shape.attributes, _OF_FRAME),
+                *((places, _OF_FILE) for places in shape.children),
+            )
+        )
+        states = list(map(self._state_after, (frame.rest for frame in frames)))
+        by_channel = [_files(*texts) for texts in files]
+        if None in by_channel:
+            texts = zip(
+                zip(*own, strict=True),
+                zip(*(zip(*file, strict=True) for file in files), strict=True),
+                states,
+                strict=True,
+            )
+            for each in texts:
+                self._add_frame(*each)
+            return
+        index, relative, absolute = own
+        first = len(self.frames) + 1
+        self.frames += map(
+            Frame,
+            _ints(index) or [_int(text, first + i) for i, text in enumerate(index)],
+            _floats(relative),
+            _floats(absolute),
+            [state.z for state in states],
+            _in_order(by_channel),
+            [state.stage for state in states],
+            list(map(self._shared_facts, states)),
+        )
 
     def _state_after(self, rest: bytes) -> _State:
         """Return the state of a frame that has the settings of one that was parsed before."""
@@ -378,8 +442,6 @@ class _Parser:
 
     def _add_frame(self, texts: _Texts, files: Sequence[_Texts], state: _State) -> None:
         """Add a frame with the texts of ``_OF_FRAME`` and, for each file, of ``_OF_FILE``."""
-        if state.facts != self.facts:  # frames with the same facts share one dictionary
-            self.facts = state.facts
         index, relative, absolute = texts
         own = [self._file(*of_file) for of_file in files]
         if len(own) > 1:
@@ -392,9 +454,15 @@ class _Parser:
                 state.z,
                 tuple(own),
                 state.stage,
-                self.facts,
+                self._shared_facts(state),
             )
         )
+
+    def _shared_facts(self, state: _State) -> Settings:
+        """Return the facts of the next frame; frames with the same facts share one dictionary."""
+        if state.facts is not self.facts and state.facts != self.facts:
+            self.facts = state.facts
+        return self.facts
 
     def _file(
         self,
@@ -410,8 +478,8 @@ class _Parser:
                 f"'{self.path}': a <File> of frame {len(self.frames) + 1} of cycle "
                 f"{len(self.cycles) + 1} lacks its filename or channel; copy the file again."
             )
-        channel_name = sys.intern(stated.strip()) if stated else f"Ch{number}"
-        return FrameFile(number, channel_name, name, _int(page, 0) or None, source or "")
+        label = _channel_name(stated, number)
+        return FrameFile(number, label, name, _int(page, 0) or None, source or "")
 
     def _settings(self, shard: Any) -> Settings:
         found: Settings = {}
