@@ -22,6 +22,7 @@ from nwb_ophys.filetypes.truncation import (
     report_truncated,
     warn_of_later_files,
 )
+from nwb_ophys.listings import kept
 from nwb_ophys.optional import require_package
 from nwb_ophys.remote.paths import as_path, opened_by_ranges
 
@@ -80,6 +81,12 @@ def inspect_tiff(
         If it is compressed, and tifffile or the package for its compression is not installed.
     """
     file_path = as_path(path)
+    if allow_truncated:  # with a warning, which is repeated
+        return _inspected(file_path, reads_axes, allow_truncated)
+    return kept(_inspected, file_path, reads_axes, allow_truncated)
+
+
+def _inspected(file_path: Path, reads_axes: bool, allow_truncated: bool) -> TiffSource:
     require_file(file_path, "a TIFF file")
     table = read_page_table(file_path)
     _check_samples(table)
