@@ -141,7 +141,7 @@ def _validate(path: Path) -> list[Finding]:
     try:
         with storage.open(path, "r") as io:
             io.read()
-            errors = _validation_errors(io)
+            errors = validation_findings(io)
     except (OutsideFolderError, SpecialFileError, MissingPackageError):
         raise
     except Exception as error:  # pynwb raises errors of many types for files that are not NWB
@@ -149,7 +149,13 @@ def _validate(path: Path) -> list[Finding]:
     return errors
 
 
-def _validation_errors(io: Any) -> list[Finding]:
+def validation_findings(io: Any) -> list[Finding]:
+    """Return the findings of pynwb's validator for an open file.
+
+    Parameters
+    ----------
+    io : hdmf.backends.io.HDMFIO
+    """
     import pynwb
 
     try:

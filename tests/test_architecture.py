@@ -28,7 +28,7 @@ STOREYS = (
     {"registry"},
     {"converter", "tools", "inspection"},
     {"opening"},
-    {"certification"},
+    {"certification", "editing"},
     {"testing"},
     {"cli"},
     {"__main__"},

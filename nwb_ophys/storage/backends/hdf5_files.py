@@ -35,6 +35,7 @@ _MOST_KEPT = 64 << 20
 _CHANGES = os.O_RDWR | getattr(os, "O_BINARY", 0)
 _FLAGS = {"w": _CHANGES | os.O_CREAT | os.O_TRUNC, "r+": _CHANGES}
 _RETRY_SECONDS = 0.01
+_APPEND_TO_COPY = "close it there, or leave out in_place=True, so that a copy is appended to"
 
 
 def read_at(descriptor: int, size: int, start: int) -> bytes:
@@ -53,8 +54,15 @@ def write_at(descriptor: int, data: memoryview | bytes, start: int) -> int:
     return os.write(descriptor, data)
 
 
-def _lock_readers_out(descriptor: int, path: Path) -> None:
+def lock_readers_out(descriptor: int, path: Path, remedy: str) -> None:
     """Lock an open file as HDF5 does, so that no reader of HDF5 sees it change.
+
+    Parameters
+    ----------
+    descriptor : int
+    path : pathlib.Path
+    remedy : str
+        Next step for the user if a reader has the file open, for the message.
 
     Raises
     ------
@@ -68,7 +76,7 @@ def _lock_readers_out(descriptor: int, path: Path) -> None:
     except BlockingIOError as error:
         raise OutputBusyError(
             f"'{path}' is open, here or in another program, which would see it change in its "
-            "place; close it there, or leave out in_place=True, so that a copy is appended to."
+            f"place; {remedy}."
         ) from error
     except OSError:  # a file system without locks
         return
@@ -94,7 +102,7 @@ class DiskFile:
         self._descriptor = os.open(path, _FLAGS[mode], 0o666)
         if guard is not None:
             try:
-                _lock_readers_out(self._descriptor, path)
+                lock_readers_out(self._descriptor, path, _APPEND_TO_COPY)
             except BaseException:
                 self.close()
                 raise
@@ -170,13 +178,16 @@ class DiskFile:
         """Set the size of the file."""
         if self.error is None and size != self._size:
             try:
-                if self._guard is not None:
-                    self._guard.before_change(size, self._size)
-                os.ftruncate(self._descriptor, size)
+                self._truncate(size)
             except OSError as error:
                 self.error = error
         self._size = size
         return size
+
+    def _truncate(self, size: int) -> None:
+        if self._guard is not None:
+            self._guard.before_change(size, self._size)
+        os.ftruncate(self._descriptor, size)
 
     def flush(self) -> None:
         """Do nothing: no byte is buffered here."""
@@ -197,13 +208,22 @@ class WrittenFile(h5py.File):  # type: ignore[misc]
     Parameters
     ----------
     path : pathlib.Path
-    mode : {"w", "r+"}
+    mode : {"w", "r+", "r"}
     guard : FileGuard, optional
         Secures bytes before they change.
+    disk : DiskFile, optional
+        An open file to go through, which stays open.
     """
 
-    def __init__(self, path: Path, mode: str, guard: FileGuard | None = None) -> None:
-        self.disk = DiskFile(path, mode, guard)
+    def __init__(
+        self,
+        path: Path,
+        mode: str,
+        guard: FileGuard | None = None,
+        disk: DiskFile | None = None,
+    ) -> None:
+        self._owns_disk = disk is None
+        self.disk = DiskFile(path, mode, guard) if disk is None else disk
         self._is_reported = False
         _CALM.begin()
         self._is_calm = True
@@ -244,7 +264,8 @@ class WrittenFile(h5py.File):  # type: ignore[misc]
             self.disk.check()
 
     def _end(self) -> None:
-        self.disk.close()
+        if self._owns_disk:
+            self.disk.close()
         if self._is_calm:
             self._is_calm = False
             _CALM.end()
@@ -260,7 +281,7 @@ def open_for_writing(path: Path, mode: str, guard: FileGuard | None = None) -> h
     guard : FileGuard, optional
         Secures bytes before they change.
     """
-    if mode == "r+" and _is_in_parts(path):
+    if mode == "r+" and is_in_parts(path):
         # HDF5 would look for the sources of virtual datasets through the same Python object.
         if guard is not None:
             raise OutputError(
@@ -303,10 +324,11 @@ def _opened(disk: DiskFile, path: Path, mode: str) -> Any:
     name = os.fsencode(path)
     if mode == "w":
         return h5py.h5f.create(name, h5py.h5f.ACC_TRUNC, fapl=access)
-    return h5py.h5f.open(name, h5py.h5f.ACC_RDWR, fapl=access)
+    flags = h5py.h5f.ACC_RDONLY if mode == "r" else h5py.h5f.ACC_RDWR
+    return h5py.h5f.open(name, flags, fapl=access)
 
 
-def _is_in_parts(path: Path) -> bool:
+def is_in_parts(path: Path) -> bool:
     """Return whether a file has virtual datasets."""
 
     def is_virtual(_: str, item: Any) -> bool | None:
