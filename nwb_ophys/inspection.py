@@ -155,11 +155,16 @@ def validation_findings(io: Any) -> list[Finding]:
     Parameters
     ----------
     io : hdmf.backends.io.HDMFIO
+        With the schemas that the file was opened with. ``pynwb.validate`` would load them again,
+        which takes longer than the validation.
     """
-    import pynwb
+    from hdmf.validate import ValidatorMap
 
+    catalog, errors = io.manager.namespace_catalog, []
     try:
-        errors = pynwb.validate(io=io)
+        for name in _to_validate(catalog):
+            validator = ValidatorMap(catalog.get_namespace(name))
+            errors += validator.validate(io.read_builder())
     except Exception as error:  # the validator fails on empty datasets
         message = f"The file can be read, but pynwb's validator failed: {error}"
         return [_root_finding("CRITICAL", message)]
@@ -167,6 +172,18 @@ def validation_findings(io: Any) -> list[Finding]:
         Finding(importance="PYNWB_VALIDATION", location=str(error.location), message=str(error))
         for error in errors
     ]
+
+
+def _to_validate(catalog: Any) -> list[str]:
+    """Return the namespaces that no other one includes, as pynwb validates them."""
+    names = set(catalog.namespaces)
+    included = {
+        part["namespace"]
+        for name in names
+        for part in catalog.get_namespace(name).schema
+        if "namespace" in part
+    }
+    return sorted(names - included - {"hdmf-experimental"})
 
 
 def _root_finding(importance: str, message: str) -> Finding:

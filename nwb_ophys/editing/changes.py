@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -150,22 +151,21 @@ def _owner_of(contents: Contents, steps: Steps) -> Owner:
         If the field cannot be edited; says why.
     """
     key = ".".join(map(str, steps))
-    owner = contents.owners.get(steps[:-1])
+    owner, name = contents.owners.get(steps[:-1]), steps[-1]
+    if name == "name":
+        raise OptionError(
+            f"'{key}' is the name of an object, by which others refer to it; it is not edited."
+        )
     if owner is None:
         raise OptionError(
             f"'{key}' is a list or a group of objects, of which only single fields are edited; "
             "give the key of a field, such as Ophys.ImagingPlane.0.location."
         )
-    name = steps[-1]
-    if name == "name":
-        raise OptionError(
-            f"'{key}' is the name of an object, by which others refer to it; it is not edited."
-        )
     place = owner.places.get(name)
     if place is None:
         raise OptionError(f"'{key}' has no place in the schema with which the file was written.")
     if place.obstacle:
-        raise OptionError(f"'{key}' is {place.obstacle}; it is not edited.")
+        raise OptionError(f"'{key}' {place.obstacle}.")
     return owner
 
 
@@ -188,13 +188,11 @@ def _turn_subject(old: Mapping[str, Any], new: DeepDict) -> None:
 def _move_reference(old: Mapping[str, Any], new: DeepDict, edits: Mapping[str, Any]) -> None:
     """Let time zero of the timestamps follow the start of the session, where it was the start."""
     before, after = old["NWBFile"], new["NWBFile"]
-    is_moved = after.get(_START) != before.get(_START) and after.get(_START) is not None
-    if is_moved and before.get(_REFERENCE) == before.get(_START) and not _sets_reference(edits):
+    if f"NWBFile.{_REFERENCE}" in edits or before.get(_REFERENCE) != before.get(_START):
+        return
+    with suppress(MetadataError):  # the check of the start says what is wrong with it
+        parse_datetime(after.get(_START), "")
         after[_REFERENCE] = after[_START]
-
-
-def _sets_reference(edits: Mapping[str, Any]) -> bool:
-    return f"NWBFile.{_REFERENCE}" in edits
 
 
 def _path_of(steps: Steps) -> str:

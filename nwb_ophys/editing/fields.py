@@ -32,7 +32,7 @@ class FieldPlace:
     holder : hdmf.build.Builder or None
         What is stored at the location; None if nothing is.
     obstacle : str
-        Reason why the field cannot be edited; empty if it can.
+        End of a sentence that says why the field cannot be edited; empty if it can.
     """
 
     location: str
@@ -96,14 +96,16 @@ def place_of(mapper: ObjectMapper, builder: GroupBuilder, name: str) -> FieldPla
     if spec is None:
         return None
     if not isinstance(spec, (AttributeSpec, DatasetSpec)):
-        kind = "a link to another object" if isinstance(spec, LinkSpec) else "a list of objects"
-        return FieldPlace(location="", attribute=None, spec=spec, holder=None, obstacle=kind)
+        obstacle = "is a list of objects, of which only single fields are edited"
+        if isinstance(spec, LinkSpec):
+            obstacle = "is a link to another object, which is not edited"
+        return FieldPlace(location="", attribute=None, spec=spec, holder=None, obstacle=obstacle)
     steps = _steps_of(spec, mapper.spec)
     attribute = steps.pop() if isinstance(spec, AttributeSpec) else None
     holder, link = _walk(builder, steps)
-    obstacle = "a fact of the data, which are not edited" if name in _OF_DATA else ""
+    obstacle = "is a fact of the data, which are not edited" if name in _OF_DATA else ""
     if link is not None:
-        obstacle = f"stored in '{link.builder.path.partition('/')[2]}', to which a link leads"
+        obstacle = f"is stored in '{'/'.join(path_of(link.builder))}'; edit it there"
     location = "/".join([*path_of(builder), *steps])
     return FieldPlace(
         location=location, attribute=attribute, spec=spec, holder=holder, obstacle=obstacle

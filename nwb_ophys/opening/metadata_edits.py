@@ -258,7 +258,8 @@ def _set_in_list(
 
 
 def _not_an_entry(step: str, entries: list[Any], known: Sequence[str]) -> str:
-    reason = f": '{step}' is not an index; the list has length {len(entries)}, from 0"
+    kind = "an index" if step.isdigit() else "an index or a name"
+    reason = f": '{step}' is not {kind}; the list has length {len(entries)}, from 0"
     named = f": {_in_words(entries)}" if entries else ""
     keys = f", and its entries have {_no_such_key(step, known)}" if known else ""
     return f"{reason}{named}{keys if not step.isdigit() else ''}"

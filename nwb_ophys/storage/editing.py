@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from hdmf.build import DatasetBuilder, GroupBuilder
+from hdmf.build import BuildManager, DatasetBuilder, GroupBuilder, TypeMap
 from pynwb import NWBFile
 
 from nwb_ophys.errors import MissingPackageError, NwbOphysError, OutputError, SourceNotFoundError
@@ -85,6 +85,15 @@ class FileDraft:
     def __init__(self, path: Path, storage: Backend, draft: Draft) -> None:
         self.path, self.storage, self._draft = path, storage, draft
         self.is_accepted = False
+        self._types: TypeMap | None = None
+
+    def _opened(self, mode: str) -> Any:
+        """Return the open IO object of the draft; the schemas of the file are loaded once."""
+        manager = None if self._types is None else BuildManager(self._types)
+        with _readable(self.path):
+            io = self._draft.open(mode, manager)
+        self._types = io.manager.type_map
+        return io
 
     @contextmanager
     def reading(self) -> Iterator[tuple[Any, NWBFile]]:
@@ -95,8 +104,7 @@ class FileDraft:
         OutputError
             If the file cannot be read as NWB.
         """
-        with _readable(self.path):
-            io = self._draft.open("r")
+        io = self._opened("r")
         with closed_at_the_end(io, self.path):
             with _readable(self.path):
                 nwbfile = io.read()
@@ -119,8 +127,7 @@ class FileDraft:
         OutputError
             If a dataset has several names in the file.
         """
-        with _readable(self.path):
-            io = self._draft.open("r+")
+        io = self._opened("r+")
         with closed_at_the_end(io, self.path):
             root = root_of(io)
             places = {each.location for each in (*changes, *groups)}
@@ -214,7 +221,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise OutputError(
-            f"'{path}' cannot be read as an NWB file, and is left as it is: {reason_of(error)}."
+            f"'{path}' cannot be read as an NWB file, and is left as it is: {reason_of(error).rstrip('.')}."
         ) from error
 
 

@@ -122,8 +122,11 @@ class SinkTools:
 class Draft(Protocol):
     """A file with changes that are not on the disk yet; the caller holds its lock."""
 
-    def open(self, mode: str) -> Any:
-        """Return a pynwb IO object of the file with the changes; ``mode`` is ``r`` or ``r+``."""
+    def open(self, mode: str, manager: Any = None) -> Any:
+        """Return a pynwb IO object of the file with the changes; ``mode`` is ``r`` or ``r+``.
+
+        Its types come from a build manager, or from the file and pynwb if there is none.
+        """
 
     def commit(self, guard: Any) -> None:
         """Write the changes to the disk, each after a call of the guard of the file.

@@ -128,10 +128,10 @@ class Hdf5Draft:
         self._path, self._io_class = path, io_class
         self._disk = DraftedFile(path)
 
-    def open(self, mode: str) -> Any:
+    def open(self, mode: str, manager: Any = None) -> Any:
         """Return a pynwb IO object of the draft; ``mode`` is ``r`` or ``r+``."""
         with closed_on_error(WrittenFile(self._path, mode, disk=self._disk)) as file:
-            return self._io_class(str(self._path), file=file, mode=mode)
+            return self._io_class(str(self._path), file=file, mode=mode, manager=manager)
 
     def commit(self, guard: FileGuard) -> None:
         """Write the changes to the disk; see :meth:`DraftedFile.commit`."""

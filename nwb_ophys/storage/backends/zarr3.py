@@ -79,6 +79,11 @@ class _WithEveryChunk:
         with _every_chunk():
             super().write(*given, **options)  # type: ignore[misc]
 
+    def write_dataset(self, *given: Any, **options: Any) -> Any:
+        """Write a dataset, every chunk of it."""
+        with _every_chunk():
+            return super().write_dataset(*given, **options)  # type: ignore[misc]
+
     def export(self, *given: Any, **options: Any) -> None:
         """Write the contents of another file, every chunk of them."""
         with _every_chunk():

@@ -67,12 +67,12 @@ class ZarrDraft:
                 place.write_bytes(contents)
                 yield relative.as_posix(), contents
 
-    def open(self, mode: str) -> Any:
+    def open(self, mode: str, manager: Any = None) -> Any:
         """Return a pynwb IO object of the draft; ``mode`` is ``r`` or ``r+``."""
         if mode == "r" and self._is_changed:
             self._storage.consolidate(self._folder)
         self._is_changed = self._is_changed or mode != "r"
-        return self._storage.open(self._folder, mode)
+        return self._storage.open(self._folder, mode, manager)
 
     def commit(self, guard: FolderGuard) -> None:
         """Write the changes to the store.
@@ -109,19 +109,16 @@ class ZarrDraft:
         """Check that no array of which the draft has only the metadata gets other chunks."""
         for name in names:
             folder, _, file = name.rpartition("/")
-            while folder and folder not in self._partly_copied:
-                folder = folder.rpartition("/")[0]
-            is_header = file == ".zarray" or (file == "zarr.json" and not self._is_same(name))
-            if folder and (file not in _METADATA or is_header):
+            if folder in self._partly_copied and (file not in _METADATA or self._is_other(name)):
                 raise OutputError(f"'{folder}' of '{self._path}' is data, which are not edited.")
 
-    def _is_same(self, name: str) -> bool:
-        """Return whether the header of an array is the same but for attributes."""
-        if not (self._folder / name).is_file():
-            return False
+    def _is_other(self, name: str) -> bool:
+        """Return whether the metadata of an array differ in more than attributes."""
+        if not (self._folder / name).is_file() or name not in self._before:
+            return True
         texts = (self._before[name], (self._folder / name).read_bytes())
-        headers = [{**parse_source_json(text.decode()), "attributes": None} for text in texts]
-        return headers[0] == headers[1]
+        headers = [{**parse_source_json(text), "attributes": None} for text in texts]
+        return not name.endswith(".zattrs") and headers[0] != headers[1]
 
     def close(self) -> None:
         """Remove the draft."""
