@@ -73,7 +73,7 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
     Raises
     ------
     SourceNotFoundError, CorruptSourceError
-        When it does not exist, is not an NWB file, or is in the middle of an append in place.
+        When it does not exist, is not an NWB file, or is in the middle of a change in its place.
     MissingPackageError
         When the NWB Inspector is not installed.
     """
@@ -158,12 +158,12 @@ def validation_findings(io: Any) -> list[Finding]:
         With the schemas that the file was opened with. ``pynwb.validate`` would load them again,
         which takes longer than the validation.
     """
-    from hdmf.validate import ValidatorMap
+    from pynwb import validation
 
     catalog, errors = io.manager.namespace_catalog, []
     try:
         for name in _to_validate(catalog):
-            validator = ValidatorMap(catalog.get_namespace(name))
+            validator = validation.ValidatorMap(catalog.get_namespace(name))
             errors += validator.validate(io.read_builder())
     except Exception as error:  # the validator fails on empty datasets
         message = f"The file can be read, but pynwb's validator failed: {error}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 from hdmf.build import ObjectMapper
+from hdmf.build.warnings import DtypeConversionWarning
 
 from nwb_ophys.editing.contents import Contents, Owner, Steps
 from nwb_ophys.editing.fields import FieldPlace, plain
@@ -26,8 +27,7 @@ from nwb_ophys.opening.metadata_edits import set_in_metadata
 from nwb_ophys.writers.session import with_zone
 
 _START, _REFERENCE = "session_start_time", "timestamps_reference_time"
-_SESSION: Steps = ("NWBFile",)
-_SUBJECT: Steps = ("Subject",)
+_OBJECTS, _EXAMPLE = "an object or a group of objects", "Ophys.ImagingPlane.0.location"
 
 
 @attrs.frozen(kw_only=True)
@@ -110,8 +110,27 @@ def _edited(contents: Contents, edits: Mapping[str, Any]) -> DeepDict:
         if first == "Ophys" and kind in ophys and kind not in metadata["Ophys"]:
             there = ", ".join(metadata["Ophys"]) or "nothing of Ophys"
             raise OptionError(f"'{key}' names '{kind}', which the file lacks; it has {there}.")
+        before = _objects_in(metadata, contents)
         set_in_metadata(metadata, key, value, schema)
+        after = _objects_in(metadata, contents)
+        if any(after.get(steps) is not each for steps, each in before.items()):
+            raise OptionError(
+                f"'{key}' is {_OBJECTS}, of which only single fields are edited; give the key of a "
+                f"field, such as {_EXAMPLE}."
+            )
     return metadata
+
+
+def _objects_in(metadata: DeepDict, contents: Contents) -> dict[Steps, Any]:
+    """Return the dictionaries of the objects of a file by their keys in its metadata."""
+    found = {}
+    for steps in contents.owners:
+        place: Any = metadata
+        with suppress(KeyError, IndexError, TypeError):
+            for step in steps:
+                place = place[step]
+            found[steps] = place
+    return found
 
 
 def differences(old: Any, new: Any, steps: Steps = ()) -> Iterator[tuple[Steps, Any, Any]]:
@@ -158,8 +177,8 @@ def _owner_of(contents: Contents, steps: Steps) -> Owner:
         )
     if owner is None:
         raise OptionError(
-            f"'{key}' is a list or a group of objects, of which only single fields are edited; "
-            "give the key of a field, such as Ophys.ImagingPlane.0.location."
+            f"'{key}' is {_OBJECTS}, of which only single fields are edited; give the key of a "
+            f"field, such as {_EXAMPLE}."
         )
     place = owner.places.get(name)
     if place is None:
@@ -260,11 +279,12 @@ def _with_stored(change: FieldChange) -> FieldChange:
         value = value[0] if len(value) == 1 else value
     if isinstance(value, str):
         return attrs.evolve(change, stored=value, new=value, dtype="utf8")
-    stored, dtype = ObjectMapper.convert_dtype(place.spec, value)
+    with warnings.catch_warnings():
+        # An integer that is not negative becomes an unsigned one, which has the same value.
+        warnings.simplefilter("ignore", DtypeConversionWarning)
+        stored, dtype = ObjectMapper.convert_dtype(place.spec, value)
     if place.spec.dtype == "text":
         dtype = "utf8"
-    is_attribute = place.attribute is not None
-    stored = plain(stored) if is_attribute else stored
     return attrs.evolve(change, stored=stored, new=plain(value), dtype=dtype)
 
 

@@ -131,13 +131,16 @@ class _Reader:
         """Return the description of an object, and note where its fields are stored."""
         mapper = self._manager.type_map.get_map(container)
         builder = self._builder(container)
+        source = container.container_source
+        is_elsewhere = source != self._nwbfile.container_source
+        obstacle = f"lies in another file, '{source}'; edit that one" if is_elsewhere else ""
         found: dict[str, Any] = {"name": container.name}
         places: dict[str, FieldPlace] = {}
         for field in attrs.fields(model):
             place = place_of(mapper, builder, field.name)
             if place is None:
                 continue
-            places[field.name] = place
+            places[field.name] = attrs.evolve(place, obstacle=obstacle or place.obstacle)
             inner = self._inner(steps, container, field.name)
             value = place.value() if inner is None else inner
             if value is not None:

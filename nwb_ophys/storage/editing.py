@@ -7,13 +7,14 @@ beside the file, from which it returns to its state before, and the bytes that d
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
-from hdmf.build import BuildManager, DatasetBuilder, GroupBuilder, TypeMap
+from hdmf.build import Builder, BuildManager, DatasetBuilder, GroupBuilder, TypeMap
 from pynwb import NWBFile
 
 from nwb_ophys.errors import MissingPackageError, NwbOphysError, OutputError, SourceNotFoundError
@@ -86,6 +87,8 @@ class FileDraft:
         self.path, self.storage, self._draft = path, storage, draft
         self.is_accepted = False
         self._types: TypeMap | None = None
+        # hdmf knows a builder by its number, which a later one gets when it is freed.
+        self._builders: list[Builder] = []
 
     def _opened(self, mode: str) -> Any:
         """Return the open IO object of the draft; the schemas of the file are loaded once."""
@@ -106,7 +109,8 @@ class FileDraft:
         """
         io = self._opened("r")
         with closed_at_the_end(io, self.path):
-            with _readable(self.path):
+            with _readable(self.path), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of fields that are not edited
                 nwbfile = io.read()
             yield io, nwbfile
 
@@ -134,7 +138,7 @@ class FileDraft:
             before = _objects(self.storage, root, places)
             for group in groups:
                 parent, name = _parent_of(root, group.location)
-                io.write_group(parent, GroupBuilder(name, attributes=dict(group.attributes)))
+                self._add(io, parent, GroupBuilder(name, attributes=dict(group.attributes)))
             for change in sorted(changes, key=lambda each: each.attribute is not None):
                 self._write(io, change)
             self._write_record(io, changes, before, places, provenance)
@@ -142,11 +146,11 @@ class FileDraft:
     def _write(self, io: Any, change: StoredChange) -> None:
         root = root_of(io)
         if change.attribute is not None:
-            given = (root[change.location] if change.location else root).attrs
+            item = root[change.location] if change.location else root
             if change.value is None:
-                del given[change.attribute]
+                del item.attrs[change.attribute]
             else:
-                given[change.attribute] = change.value
+                self.storage.write_attribute(item, change.attribute, change.value)
             return
         parent, name = _parent_of(root, change.location)
         if name in parent:
@@ -155,7 +159,12 @@ class FileDraft:
         if change.value is not None:
             attributes = dict(change.attributes)
             builder = DatasetBuilder(name, change.value, attributes, dtype=change.dtype)
-            io.write_dataset(parent, builder)
+            self._add(io, parent, builder)
+
+    def _add(self, io: Any, parent: Any, builder: Builder) -> None:
+        self._builders.append(builder)
+        write = io.write_group if isinstance(builder, GroupBuilder) else io.write_dataset
+        write(parent, builder)
 
     def _write_record(
         self,
@@ -186,11 +195,11 @@ class FileDraft:
         contents |= {REMOVED: removed} if removed else {}
         record = Record(contents=contents, datasets={}, values=values, attributes=attributes)
         if GROUP not in root:
-            io.write_group(root, GroupBuilder(GROUP))
+            self._add(io, root, GroupBuilder(GROUP))
         name = free_name(set(root[GROUP]))
-        io.write_dataset(
-            root[GROUP], DatasetBuilder(name, record.to_text(), record_attributes(), dtype="utf8")
-        )
+        attributes_of_record = record_attributes()
+        builder = DatasetBuilder(name, record.to_text(), attributes_of_record, dtype="utf8")
+        self._add(io, root[GROUP], builder)
 
 
 def _is_removal(change: StoredChange) -> bool:
@@ -220,8 +229,9 @@ def _readable(path: Path) -> Iterator[None]:
     except (NwbOphysError, MemoryError):
         raise
     except Exception as error:
+        reason = reason_of(error).rstrip(".")
         raise OutputError(
-            f"'{path}' cannot be read as an NWB file, and is left as it is: {reason_of(error).rstrip('.')}."
+            f"'{path}' cannot be read as an NWB file, and is left as it is: {reason}."
         ) from error
 
 

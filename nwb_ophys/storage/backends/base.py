@@ -433,6 +433,10 @@ class Backend(ABC):
             If the file cannot be changed in its place, or another program has it open.
         """
 
+    def write_attribute(self, item: Any, name: str, value: Any) -> None:
+        """Set an attribute of an open group or dataset to a text or a number."""
+        item.attrs[name] = value
+
     def check_only_name(self, root: Any, location: str) -> None:
         """Check that a dataset of an open file is no link, and has no other name.
 

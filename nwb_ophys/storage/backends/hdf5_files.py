@@ -9,6 +9,7 @@ memory, so that HDF5 can close the file. The functions that fill and close the f
 from __future__ import annotations
 
 import _thread
+import functools
 import gc
 import os
 import signal
@@ -202,7 +203,48 @@ _CALLED_BY_HDF5 = frozenset(
 )
 
 
-class WrittenFile(h5py.File):  # type: ignore[misc]
+@functools.cache
+def _link_access() -> Any:
+    """Return the settings with which links to other files are followed."""
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_fapl_sec2()
+    links = h5py.h5p.create(h5py.h5p.LINK_ACCESS)
+    links.set_elink_fapl(access)
+    return links
+
+
+class _OtherFiles:
+    """Mixin for groups of a file behind a Python object, whose links lead to files of the system.
+
+    HDF5 would open the file of a link through the same object, and find this file again.
+    """
+
+    def __getitem__(self, name: Any) -> Any:
+        if not isinstance(name, (str, bytes)):  # a reference
+            return super().__getitem__(name)  # type: ignore[misc]
+        key = name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
+        opened = h5py.h5o.open(self.id, key, lapl=_link_access())  # type: ignore[attr-defined]
+        kind = h5py.h5i.get_type(opened)
+        if kind == h5py.h5i.GROUP:
+            return _LinkedGroup(opened)
+        return h5py.Dataset(opened) if kind == h5py.h5i.DATASET else h5py.Datatype(opened)
+
+    def get(self, name: Any, default: Any = None, **options: Any) -> Any:
+        """Return an object, or what the options ask for of it; the default if there is none."""
+        if any(options.values()):
+            return super().get(name, default, **options)  # type: ignore[misc]
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
+class _LinkedGroup(_OtherFiles, h5py.Group):  # type: ignore[misc]
+    """Group of a file behind a Python object, or of one to which a link leads from it."""
+
+
+class WrittenFile(_OtherFiles, h5py.File):  # type: ignore[misc]
     """Open HDF5 file that is written through a :class:`DiskFile`.
 
     Parameters

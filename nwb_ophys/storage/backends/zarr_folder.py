@@ -315,6 +315,10 @@ class ZarrFolder(Backend):
         """Replace the text in an array of an open store."""
         root[location][...] = text
 
+    def write_attribute(self, item: Any, name: str, value: Any) -> None:
+        """Set an attribute of an open group or array to a text or a number, which JSON has."""
+        item.attrs[name] = value.item() if isinstance(value, np.generic) else value
+
     def draft(self, path: Path) -> ZarrDraft:
         """Return a draft of an existing store: a copy without the chunks of large arrays."""
         check_whole(path)
