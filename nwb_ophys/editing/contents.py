@@ -123,9 +123,7 @@ class _Reader:
     def _listed(self, steps: Steps, containers: list[Any], model: type) -> list[dict[str, Any]]:
         """Return the descriptions of objects in the order of their paths."""
         ordered = sorted(containers, key=lambda each: path_of(self._builder(each)))
-        return [
-            self._described((*steps, index), each, model) for index, each in enumerate(ordered)
-        ]
+        return [self._described((*steps, index), each, model) for index, each in enumerate(ordered)]
 
     def _described(self, steps: Steps, container: Any, model: type) -> dict[str, Any]:
         """Return the description of an object, and note where its fields are stored."""
@@ -146,7 +144,7 @@ class _Reader:
             if value is not None:
                 found[field.name] = value
         if isinstance(container, Device) and container.model is not None:
-            self._take_over_model(steps, places, found)
+            self._take_over_model(steps, container.model.name, places, found)
         self._owners[steps] = Owner(
             model=model,
             location="/".join(path_of(builder)),
@@ -167,15 +165,19 @@ class _Reader:
         return None
 
     def _take_over_model(
-        self, steps: Steps, places: dict[str, FieldPlace], found: dict[str, Any]
+        self, steps: Steps, name: str, places: dict[str, FieldPlace], found: dict[str, Any]
     ) -> None:
         """Let the fields of a device be those of its model, which a conversion makes of them."""
         model = self._owners[(*steps, "model")]
-        for name in ("manufacturer", "model_number"):
-            if name not in found and name in model.places:
-                places[name] = model.places[name]
-                value = places[name].value()
-                found |= {} if value is None else {name: value}
+        if "model_name" not in found and "model_name" in places:
+            obstacle = "is the name of another object, which is not edited"
+            places["model_name"] = attrs.evolve(places["model_name"], obstacle=obstacle)
+            found["model_name"] = name
+        for field in ("manufacturer", "model_number"):
+            if field not in found and field in model.places:
+                places[field] = model.places[field]
+                value = places[field].value()
+                found |= {} if value is None else {field: value}
 
     def _new_subject(self) -> Owner:
         """Return the subject that can be added to a file."""

@@ -190,9 +190,11 @@ def _check_contents(
     wrong = [
         steps
         for steps, new in found.items()
-        if (list(differences(wanted[steps], new)) if steps in wanted else not _follows(
-            steps, before, after, replaced, wanted
-        ))
+        if (
+            list(differences(wanted[steps], new))
+            if steps in wanted
+            else not _follows(steps, before, after, replaced, wanted)
+        )
     ]
     if missing or wrong:
         keys = ", ".join(".".join(map(str, steps)) for steps in [*missing, *wrong][:_MOST_NAMED])

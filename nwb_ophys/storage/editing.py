@@ -307,5 +307,3 @@ def _backend_of(path: Path) -> Backend:
     except MissingPackageError as error:
         raise MissingPackageError(f"'{path}' cannot be changed: {error}") from None
     return storage
-
-

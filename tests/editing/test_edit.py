@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import importlib
 import os
-import shutil
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import attrs
 import h5py
 import numpy as np
 import pynwb
@@ -18,16 +19,18 @@ from pynwb import NWBHDF5IO
 
 from nwb_ophys import edit_metadata, verify
 from nwb_ophys.editing import edit as editing
+from nwb_ophys.editing.changes import changes_of
 from nwb_ophys.editing.contents import contents_of
 from nwb_ophys.errors import MetadataError, OptionError, OutputBusyError, OutputError
 from nwb_ophys.inspection import Finding, inspect_file
 from nwb_ophys.metadata import class_schema
-from nwb_ophys.storage import append_to_nwbfile, backend_of_path, repack
+from nwb_ophys.storage import append_to_nwbfile, backend_of_path, create_nwbfile, repack
 from nwb_ophys.storage.guards import FileGuard
 from nwb_ophys.storage.hashes import digest
 from nwb_ophys.storage.locking import locked
+from nwb_ophys.storage.record import records_of
 
-from .conftest import NAMES, START, write_file
+from .conftest import NAMES, START, new_file, write_file
 
 MANY = {
     "Subject.sex": "female",
@@ -137,9 +140,10 @@ def _other(value, schema):
 
 
 _FORMS = {"sex": "F", "age": "P1D", "age__reference": "gestational", "weight": "1 kg"}
-_LEFT_OUT = {"name", "device", "imaging_plane", "optical_channel", "model", "format", "dimension"}
+_LEFT_OUT = {"optical_channel", "model"}
 
 
+@pytest.mark.filterwarnings("ignore:The '.*' field is deprecated:DeprecationWarning")
 def test_every_field_of_every_object(session):
     """A key of the metadata that has a place in the file is one that can be edited."""
 
@@ -150,7 +154,10 @@ def test_every_field_of_every_object(session):
     edits = {}
     for steps, owner in contents().owners.items():
         schema = class_schema(owner.model)["properties"]
-        for name in owner.places.keys() - _LEFT_OUT:
+        for name, place in owner.places.items():
+            # hdmf-zarr states no type of the attribute, which pynwb's validator refuses.
+            if name in _LEFT_OUT or place.obstacle or (name == "binning" and session.is_dir()):
+                continue
             key = ".".join(map(str, (*steps, name)))
             edits[key] = _FORMS.get(name) or _other(None, schema[name])
     for key in [key for key in edits if key.startswith("Ophys.Device.") and ".model." in key]:
@@ -265,8 +272,6 @@ def test_the_record_says_what_changed(session):
     edit_metadata(session, {"Subject.sex": "M", "NWBFile.lab": None, "Subject.strain": "B6"})
     storage = backend_of_path(session)
     with storage.open_root(session) as root:
-        from nwb_ophys.storage.record import records_of
-
         *_, record = records_of(root, storage).values()
     assert record.contents["action"] == "edit"
     assert record.contents["versions"].keys() >= {"pynwb", "hdmf"}
@@ -292,9 +297,9 @@ def test_the_record_says_what_changed(session):
     assert verify(session).is_equal
     edit_metadata(session, {"NWBFile.lab": "New lab"})
     assert verify(session).is_equal
-    copy = session.with_name(f"copy{''.join(session.suffixes)}")
-    repack(session, copy)
-    assert verify(copy).is_equal
+    if session.is_file():
+        copy = repack(session, session.with_name("copy.nwb"))
+        assert verify(copy).is_equal
 
 
 @pytest.mark.parametrize("backend", ["hdf5"])
@@ -319,6 +324,8 @@ def test_a_subject_is_added(tmp_path, backend):
         assert len(subject.object_id) == 36
         assert pynwb.validate(io=io) == []
     assert verify(path).is_equal
+    if backend == "zarr":
+        return
 
     def add(nwbfile):
         nwbfile.add_acquisition(pynwb.TimeSeries(name="new", data=[1, 2], unit="a", rate=1.0))
@@ -327,6 +334,7 @@ def test_a_subject_is_added(tmp_path, backend):
     assert verify(path).is_equal
 
 
+@pytest.mark.parametrize("backend", ["hdf5"])
 def test_time_zero_follows_the_start_of_the_session(session):
     report = edit_metadata(session, {"NWBFile.session_start_time": "2024-05-17T15:00:00+02:00"})
     keys = [each.key for each in report.fields]
@@ -360,7 +368,9 @@ def test_numbers_are_never_cut(session):
     with opened(session) as io:
         nwbfile = io.read()
         assert nwbfile.imaging_planes["Plane1"].excitation_lambda == 920.1
-        assert nwbfile.acquisition["OnePhotonSeries"].binning == (300 if session.is_file() else None)
+        assert nwbfile.acquisition["OnePhotonSeries"].binning == (
+            300 if session.is_file() else None
+        )
 
 
 def test_nothing_is_written_without_a_change(session):
@@ -371,6 +381,14 @@ def test_nothing_is_written_without_a_change(session):
 
 
 # --- refusals -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def contents(tmp_path_factory):
+    """The metadata of a file."""
+    path = write_file(tmp_path_factory.mktemp("contents") / "a.nwb", "hdf5")
+    with opened(path) as io:
+        return contents_of(io.read(), io.manager)
 
 
 @pytest.mark.parametrize(
@@ -397,18 +415,26 @@ def test_nothing_is_written_without_a_change(session):
         ("Ophys.TwoPhotonSeries.0.rate", None, MetadataError, "is not removed"),
     ],
 )
-def test_mistakes_change_nothing(session, key, value, error, words):
-    before = state_of(session)
+def test_mistakes(contents, key, value, error, words):
     with pytest.raises(error) as raised:
-        edit_metadata(session, {"NWBFile.lab": "New lab", key: value})
+        changes_of(contents, {"NWBFile.lab": "New lab", key: value})
     assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_mistake_changes_nothing(session):
+    before = state_of(session)
+    with pytest.raises(OptionError, match="Did you mean 'sex'"):
+        edit_metadata(session, {"NWBFile.lab": "New lab", "Subject.sxe": "F"})
     assert state_of(session) == before
 
 
-def test_a_place_has_one_value(session):
+def test_a_place_has_one_value(contents):
     edits = {"Ophys.Device.Microscope.manufacturer": "A"}
     with pytest.raises(MetadataError, match="are stored in one place"):
-        edit_metadata(session, edits | {"Ophys.Device.Microscope.model.manufacturer": "B"})
+        changes_of(contents, edits | {"Ophys.Device.Microscope.model.manufacturer": "B"})
+    with pytest.raises(OptionError, match="is the name of another object"):
+        changes_of(contents, {"Ophys.Device.Microscope.model_name": "B"})
 
 
 def test_files_that_are_not_changed(tmp_path, session):
@@ -419,14 +445,10 @@ def test_files_that_are_not_changed(tmp_path, session):
         edit_metadata(link, edits)
     link.unlink()
     before = state_of(session)
-    with locked(session), pytest.raises(OutputBusyError, match="is being written by"):
-        import threading
-
-        raised = []
-        thread = threading.Thread(target=lambda: raised.append(_error_of(session, edits)))
-        thread.start()
-        thread.join()
-        raise raised[0]
+    with locked(session), ThreadPoolExecutor() as pool:
+        error = pool.submit(edit_metadata, session, edits).exception()
+    assert isinstance(error, OutputBusyError)
+    assert "is being written by another thread" in str(error)
     head = session / ".zattrs" if session.is_dir() else session
     head.chmod(0o444)
     with pytest.raises(OutputError, match="is read-only"):
@@ -438,13 +460,6 @@ def test_files_that_are_not_changed(tmp_path, session):
         edit_metadata(tmp_path / "text.nwb", edits)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         edit_metadata(tmp_path / "none.nwb", edits)
-
-
-def _error_of(path, edits):
-    try:
-        edit_metadata(path, edits)
-    except OutputError as error:
-        return error
 
 
 @pytest.mark.parametrize("backend", ["hdf5"])
@@ -503,6 +518,7 @@ def test_damaged_files_are_left(session):
         assert [each.name for each in session.parent.iterdir()] == [session.name]
 
 
+@pytest.mark.parametrize("backend", ["hdf5"])
 def test_a_file_that_would_not_be_valid_is_left(session, monkeypatch):
     before, calls = state_of(session), []
     finding = Finding(importance="PYNWB_VALIDATION", location="x", message="wrong type")
@@ -512,16 +528,15 @@ def test_a_file_that_would_not_be_valid_is_left(session, monkeypatch):
         return [finding] if len(calls) == 2 else []
 
     monkeypatch.setattr(editing, "validation_findings", findings)
-    with pytest.raises(OutputError, match="would not be valid NWB any more.*: wrong type"):
+    with pytest.raises(OutputError, match=r"would not be valid NWB any more.*: wrong type"):
         edit_metadata(session, {"Subject.sex": "M"})
     assert state_of(session) == before
 
 
+@pytest.mark.parametrize("backend", ["hdf5"])
 def test_a_value_that_is_read_otherwise_is_refused(session, monkeypatch):
     before = state_of(session)
     original = editing._stored
-    import attrs
-
     monkeypatch.setattr(editing, "_stored", lambda each: attrs.evolve(original(each), value="Z"))
     with pytest.raises(OutputError, match=r"otherwise than requested for Subject\.sex"):
         edit_metadata(session, {"Subject.sex": "M"})
@@ -547,17 +562,13 @@ def test_an_error_of_the_disk_undoes_the_change(session, monkeypatch, backend):
     assert state_of(session) == before
 
 
-def test_dots_and_numbers_in_names(tmp_path, backend):
-    from .conftest import new_file
-    from nwb_ophys.storage import create_nwbfile
-
+def test_dots_and_numbers_in_names(tmp_path):
     nwbfile = new_file()
     nwbfile.create_device("1")
     nwbfile.create_device("a.b")
-    path = create_nwbfile(nwbfile, tmp_path / NAMES[backend], backend=backend)
+    path = create_nwbfile(nwbfile, tmp_path / "a.nwb")
     edit_metadata(path, {"Ophys.Device.a.b.description": "x"})
     with pytest.raises(OptionError, match="is the index of one entry and the name of another"):
         edit_metadata(path, {"Ophys.Device.1.description": "x"})
     with opened(path) as io:
         assert io.read().devices["a.b"].description == "x"
-    shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -257,8 +257,8 @@ class TestKills:
         _killed(target)
         reason = in_place.interruption(target)
         assert reason == (
-            f"'{target}' is in the middle of a change in its place that was killed; restore the file "
-            f"of before with: nwb-ophys clean '{target.parent}'"
+            f"'{target}' is in the middle of a change in its place that was killed; restore the "
+            f"file of before with: nwb-ophys clean '{target.parent}'"
         )
         with pytest.raises(CorruptSourceError, match="in the middle of a change in its place"):
             in_place.check_whole(target)
