@@ -62,7 +62,7 @@ class FieldChange:
 
     @property
     def place(self) -> FieldPlace:
-        """Where the field is stored."""
+        """Place in which the field is stored."""
         return self.owner.places[self.steps[-1]]
 
 
@@ -268,9 +268,7 @@ def _with_stored(change: FieldChange) -> FieldChange:
         return change
     place, value = change.place, change.new
     field = attrs.fields_dict(change.owner.model)[change.steps[-1]]
-    if isinstance(field.converter, attrs.Converter):
-        value = field.converter.converter(value)
-    elif field.converter is not None:
+    if callable(field.converter):
         value = field.converter(value)
     if place.spec.dtype == "isodatetime":
         path = _path_of(change.steps)

@@ -134,7 +134,7 @@ class FileDraft:
         io = self._opened("r+")
         with closed_at_the_end(io, self.path):
             root = root_of(io)
-            places = {each.location for each in (*changes, *groups)}
+            places = {*(each.location for each in changes), *(each.location for each in groups)}
             before = _objects(self.storage, root, places)
             for group in groups:
                 parent, name = _parent_of(root, group.location)
@@ -278,7 +278,7 @@ def _check_given(path: Path) -> None:
     """Check that a path is that of a file or folder that may be changed."""
     if path.is_symlink():
         raise OutputError(
-            f"'{path}' is a symbolic link, and is left as it is; give the file that it leads to: "
+            f"'{path}' is a symbolic link, and is left as it is; give the file that it leads to, "
             f"'{os.path.realpath(path)}'."
         )
     if not path.exists():
@@ -287,8 +287,8 @@ def _check_given(path: Path) -> None:
     heads = [path, *_roots_in(path)]
     if not all(os.access(each, os.W_OK) and each.stat().st_mode & 0o222 for each in heads):
         raise OutputError(
-            f"'{path}' is read-only, and is left as it is; allow changes of it, such as with: "
-            f"chmod u+w '{path}'"
+            f"'{path}' is read-only, and is left as it is; allow changes of it, such as with "
+            f"chmod u+w '{path}', and run this again."
         )
 
 

@@ -134,7 +134,7 @@ def _is_array(header: Path) -> bool:
 
 
 def _small_files(folder: Path, header: Path) -> Iterator[str]:
-    """Yield the names of the files of an array, none of a large array of numbers."""
+    """Yield the names of the files of an array, but nothing for a large array of numbers."""
     files: list[tuple[Path, int]] = []
     stated = parse_source_json(read_limited(header))
     dtype = stated.get("dtype", stated.get("data_type"))
