@@ -29,7 +29,7 @@ STOREYS = (
     {"converter", "tools", "inspection"},
     {"opening"},
     {"sessions"},
-    {"certification"},
+    {"certification", "editing"},
     {"testing"},
     {"cli"},
     {"__main__"},

@@ -16,6 +16,7 @@ _COMMANDS = {
     "convert": "Convert recordings into an NWB file.",
     "demo": "Simulate a small recording and convert it.",
     "detect": "Detect the formats of files and folders.",
+    "edit": "Change metadata of an NWB file in its place.",
     "formats": "List the supported formats.",
     "inspect": "Validate an NWB file.",
     "metadata": "Write the metadata of recordings to a YAML file for editing.",

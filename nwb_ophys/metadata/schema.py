@@ -51,18 +51,26 @@ def images_schema() -> dict[str, Any]:
 
 def segmentation_schema() -> dict[str, Any]:
     """Return the JSON schema of the metadata of a segmentation interface."""
+    return _whole(_common_ophys() | _segmentation_ophys())
+
+
+def file_schema() -> dict[str, Any]:
+    """Return the JSON schema of the metadata that a file can have, of recordings of all kinds."""
+    kinds = (models.TwoPhotonSeries, models.OnePhotonSeries, models.Images)
+    lists = {kind.__name__: _list_of(kind) for kind in kinds}
+    return _whole(_common_ophys() | lists | _segmentation_ophys())
+
+
+def _segmentation_ophys() -> dict[str, Any]:
     traces = _by_plane(models.RoiResponseSeries, "Traces of a plane segmentation, by kind.")
     images = _by_plane(models.SummaryImage, "Images of a plane segmentation, by name.")
     images["properties"]["description"] = {"type": "string"}
-    return _whole(
-        _common_ophys()
-        | {
-            "ImageSegmentation": model_schema(models.ImageSegmentation),
-            "Fluorescence": traces,
-            "DfOverF": traces,
-            "SegmentationImages": images,
-        }
-    )
+    return {
+        "ImageSegmentation": model_schema(models.ImageSegmentation),
+        "Fluorescence": traces,
+        "DfOverF": traces,
+        "SegmentationImages": images,
+    }
 
 
 def _common_ophys() -> dict[str, Any]:
