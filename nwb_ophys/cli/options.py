@@ -56,6 +56,8 @@ all_in_one = click.option(
     help="Allow recordings of different subjects or days in one file.",
 )
 
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of text.")
+
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 
 allow_outside = click.option(
@@ -299,6 +301,21 @@ def say(text: str) -> None:
     with suppress(BrokenPipeError):
         if text:
             say_lines(f"{text}\n")
+
+
+def say_json(**fields: Any) -> None:
+    """Print an object of JSON; attrs classes in it become objects.
+
+    Parameters
+    ----------
+    **fields
+        The members of the object.
+    """
+    import json
+
+    import attrs
+
+    say_lines(json.dumps(fields, indent=2, default=attrs.asdict))
 
 
 def say_written(path: Path, streams: Iterable[str]) -> None:
