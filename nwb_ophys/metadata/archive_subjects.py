@@ -42,13 +42,13 @@ def findings_of_subject(forms: ArchiveSubject) -> Iterator[Finding]:
     yield from _of_forms(forms)
     yield from _of_missing(subject, forms.faulty)
     yield from findings_of_identifier("Subject.subject_id", subject.get("subject_id"), "sub", "M7")
-    if "species" not in forms.faulty:
-        yield from _of_species_form(stated_text(subject.get("species")))
-    if "age" not in forms.faulty:
-        yield from _of_age_range(stated_text(subject.get("age")))
-    yield from refused_by_upload(
-        {key: value for key, value in subject.items() if key not in forms.faulty}
-    )
+    accepted = {key: value for key, value in subject.items() if key not in forms.faulty}
+    yield from _of_species_form(stated_text(accepted.get("species")))
+    of_range = list(_of_age_range(stated_text(accepted.get("age"))))
+    if of_range:
+        yield from of_range
+        del accepted["age"]
+    yield from refused_by_upload(accepted)
     # Inspector, BEST_PRACTICE_SUGGESTION: check_description.
     if subject and is_no_description(subject.get("description")):
         message = "The subject has no description."
