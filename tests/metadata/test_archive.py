@@ -1,21 +1,12 @@
-"""Findings for the DANDI archive, against the NWB Inspector and, where it is there, dandi-cli.
-
-dandi-cli is not a requirement. To run its tests, install it in an environment of its own and name
-its program:
-
-    python -m venv /tmp/dandi && /tmp/dandi/bin/pip install dandi
-    NWB_OPHYS_DANDI=/tmp/dandi/bin/dandi pytest tests/metadata/test_archive.py
-"""
+"""Findings for the DANDI archive, against the NWB Inspector and dandi-cli (see conftest.py)."""
 
 from __future__ import annotations
 
 import copy
 import datetime
 import json
-import os
 import shlex
-import shutil
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +21,6 @@ from pynwb.ophys import ImagingPlane, OpticalChannel
 from nwb_ophys.metadata import DeepDict, Finding, archive_findings, imaging_schema
 from nwb_ophys.opening import set_in_metadata
 
-DANDI = os.environ.get("NWB_OPHYS_DANDI") or shutil.which("dandi")
-needs_dandi = pytest.mark.skipif(
-    DANDI is None, reason="needs dandi-cli; set NWB_OPHYS_DANDI to its program, see the docstring"
-)
 NOW = datetime.datetime(2025, 1, 1, tzinfo=datetime.timezone.utc)
 LINK = "http://purl.obolibrary.org/obo/NCBITaxon_"
 GOOD: dict[str, Any] = {
@@ -333,20 +320,9 @@ def dandiset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _environment(tmp_path: Path) -> dict[str, str]:
-    return os.environ | {"DANDI_NO_ET": "1", "DANDI_CACHE": "ignore", "HOME": str(tmp_path)}
-
-
-@needs_dandi
-def test_dandi_validate_refuses_what_is_required(dandiset: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [str(DANDI), "validate", "--format", "json", str(dandiset)],
-        capture_output=True,
-        text=True,
-        env=_environment(tmp_path),
-        check=False,
-    )
-    results = json.loads(done.stdout[done.stdout.index("[") :])
+def test_dandi_validate_refuses_what_is_required(dandi: Callable[..., str], dandiset: Path) -> None:
+    output = dandi("validate", "--format", "json", dandiset)
+    results = json.loads(output[output.index("[") :])
     refused: dict[str, set[str]] = {}
     for each in results:
         if each["severity"] == "ERROR" and each["id"].startswith(("NWBI", "pynwb")):
@@ -373,23 +349,14 @@ print(json.dumps(failed))
 """
 
 
-@needs_dandi
-def test_dandi_upload_reads_only_what_is_not_required(dandiset: Path, tmp_path: Path) -> None:
-    python = Path(str(DANDI)).parent / "python"
-    if not python.exists():
-        pytest.skip(f"{DANDI} has no Python beside it; see the docstring")
+def test_dandi_upload_reads_only_what_is_not_required(
+    dandi: Callable[..., str], dandiset: Path
+) -> None:
     accepted = {name for name, fault in FAULTS.items() if fault.importance == "advised"}
     of_upload = {name for name, fault in FAULTS.items() if fault.source == UPLOAD} | {"worm"}
     paths = {
         str(dandiset / _path_in_dandiset(name)): name
         for name in accepted | of_upload | set(NO_FAULTS)
     }
-    done = subprocess.run(
-        [str(python), "-c", READ, *paths],
-        capture_output=True,
-        text=True,
-        env=_environment(tmp_path),
-        check=True,
-    )
-    failed = json.loads(done.stdout.splitlines()[-1])
+    failed = json.loads(dandi("-c", READ, *paths, python=True).splitlines()[-1])
     assert {paths[path] for path in failed} == of_upload, failed

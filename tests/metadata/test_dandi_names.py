@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
+import pynwb
 import pytest
 from pynwb.device import Device
+from pynwb.file import Subject
 from pynwb.image import GrayscaleImage, ImageSeries
 from pynwb.ophys import Fluorescence
 
@@ -16,14 +19,14 @@ START = datetime.datetime(2024, 5, 17, 14, 30, tzinfo=datetime.timezone.utc)
 
 
 # Expected values are those of "dandi organize" of dandi-cli 0.81.
-@pytest.mark.parametrize(
-    ("subject", "session", "name"),
-    [
-        ("M7", "day1", "sub-M7/sub-M7_ses-day1_ophys.nwb"),
-        ("M_7 left", "2024.05/a", "sub-M-7-left/sub-M-7-left_ses-2024-05-a_ophys.nwb"),
-        ("Ä7", None, "sub-Ä7/sub-Ä7_ses-20240517T143000_ophys.nwb"),
-    ],
-)
+NAMES = [
+    ("M7", "day1", "sub-M7/sub-M7_ses-day1_ophys.nwb"),
+    ("M_7 left", "2024.05/a", "sub-M-7-left/sub-M-7-left_ses-2024-05-a_ophys.nwb"),
+    ("Ä7", None, "sub-Ä7/sub-Ä7_ses-20240517T143000_ophys.nwb"),
+]
+
+
+@pytest.mark.parametrize(("subject", "session", "name"), NAMES)
 def test_names(subject, session, name):
     assert str(dandi_path(subject, session, START)) == name
 
@@ -49,3 +52,36 @@ def test_modalities_are_those_of_groups_in_the_file():
     assert modalities_of([Device(name="d"), image]) == ()
     assert modalities_of([movie, Fluorescence(), image]) == ("image", "ophys")
     assert dandi_path("M7", "1", modalities=("ophys", "image")).name.endswith("_image+ophys.nwb")
+
+
+def _write(path, subject, session, start=START):
+    nwbfile = pynwb.NWBFile(
+        session_description="a", identifier="a", session_start_time=start, session_id=session
+    )
+    nwbfile.subject = Subject(subject_id=subject)
+    module = nwbfile.create_processing_module("ophys", "a")
+    module.add(Fluorescence())
+    with pynwb.NWBHDF5IO(path, "w") as io:
+        io.write(nwbfile)
+
+
+def _organized(dandi, folder):
+    """Return the name that "dandi organize" gives each file, by its name in the folder."""
+    lines = dandi("organize", "-f", "dry", "-d", folder.parent, *folder.glob("*.nwb")).splitlines()
+    pairs = [line.removeprefix("DRY: ").split(" -> ") for line in lines if " -> " in line]
+    return {Path(source).name: name for source, name in pairs}
+
+
+def test_names_are_those_of_dandi_organize(dandi, tmp_path):
+    (tmp_path / "all").mkdir()
+    for index, (subject, session, _) in enumerate(NAMES):
+        _write(tmp_path / "all" / f"{index}.nwb", subject, session)
+    expected = {f"{index}.nwb": name for index, (*_, name) in enumerate(NAMES)}
+    assert _organized(dandi, tmp_path / "all") == expected
+
+
+def test_the_name_at_midnight_is_that_of_dandi_organize(dandi, tmp_path):
+    (tmp_path / "one").mkdir()
+    midnight = START.replace(hour=0, minute=0)
+    _write(tmp_path / "one" / "0.nwb", "M7", None, midnight)
+    assert _organized(dandi, tmp_path / "one") == {"0.nwb": str(dandi_path("M7", None, midnight))}
