@@ -91,7 +91,8 @@ def inspect_file(
         When the NWB Inspector is not installed.
     """
     if archive not in (None, *_ARCHIVES):
-        raise ArgumentError(f"archive is {archive!r}; it must be one of {', '.join(_ARCHIVES)}.")
+        allowed = " or ".join(map(repr, _ARCHIVES))
+        raise ArgumentError(f"archive is {archive!r}; it must be {allowed}.")
     path = as_path(path)
     require_disk(path, "inspect")
     if not path.exists():

@@ -58,6 +58,6 @@ def check(
             say(f"{finding.importance:<8}  {finding.key}: {finding.message}")
             say(f"{'':<8}  {finding.cure}")
         advised = len(findings) - required
-        say(f"DANDI requires {required} and advises {advised} changes of the metadata.")
+        say(f"For the DANDI archive: {required} required, {advised} advised.")
     if required:
         raise click.exceptions.Exit(1)

@@ -47,13 +47,10 @@ def inspect(
         for finding in findings:
             say(f"{finding.importance:<25} {finding.location}: {finding.message}")
         others = len(findings) - errors - critical
+        if archive is None:
+            say("To apply the rules of the DANDI archive, add --for dandi.")
         say(f"{path}: {errors} errors, {critical} critical, {others} other findings.")
-        say(_last_line(archive, is_refused))
+        if archive:
+            say(f"DANDI would {'refuse' if is_refused else 'accept'} this file.")
     if is_refused:
         raise click.exceptions.Exit(1)
-
-
-def _last_line(archive: str | None, is_refused: bool) -> str:
-    if archive is None:
-        return "To apply the rules of the DANDI archive, add --for dandi."
-    return f"DANDI would {'refuse' if is_refused else 'accept'} this file."

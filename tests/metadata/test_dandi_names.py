@@ -11,7 +11,7 @@ import pytest
 from pynwb.device import Device
 from pynwb.file import Subject
 from pynwb.image import GrayscaleImage, ImageSeries
-from pynwb.ophys import Fluorescence
+from pynwb.ophys import Fluorescence, OpticalChannel
 
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata.dandi_names import dandi_path, modalities_of
@@ -56,8 +56,16 @@ def _write(path, subject, session, start=START):
         session_description="a", identifier="a", session_start_time=start, session_id=session
     )
     nwbfile.subject = Subject(subject_id=subject)
-    module = nwbfile.create_processing_module("ophys", "a")
-    module.add(Fluorescence())
+    channel = OpticalChannel(name="a", description="a", emission_lambda=520.0)
+    nwbfile.create_imaging_plane(
+        name="a",
+        optical_channel=channel,
+        description="a",
+        device=nwbfile.create_device("a"),
+        excitation_lambda=920.0,
+        indicator="a",
+        location="VISp",
+    )
     with pynwb.NWBHDF5IO(path, "w") as io:
         io.write(nwbfile)
 
