@@ -85,8 +85,11 @@ def test_names_are_those_of_dandi_organize(dandi, tmp_path):
     assert _organized(dandi, tmp_path / "all") == expected
 
 
-def test_the_name_at_midnight_is_that_of_dandi_organize(dandi, tmp_path):
-    (tmp_path / "one").mkdir()
-    midnight = START.replace(hour=0, minute=0)
-    _write(tmp_path / "one" / "0.nwb", "M7", None, midnight)
-    assert _organized(dandi, tmp_path / "one") == {"0.nwb": str(dandi_path("M7", None, midnight))}
+def test_names_at_midnight_are_those_of_dandi_organize(dandi, tmp_path):
+    (tmp_path / "days").mkdir()
+    # The names of a single session, and of sessions that are all alike, do not state it.
+    days = [START.replace(day=day, hour=0, minute=0) for day in (17, 18)]
+    for index, day in enumerate(days):
+        _write(tmp_path / "days" / f"{index}.nwb", "M7", None, day)
+    expected = {f"{index}.nwb": str(dandi_path("M7", None, day)) for index, day in enumerate(days)}
+    assert _organized(dandi, tmp_path / "days") == expected
