@@ -1,4 +1,4 @@
-"""What the DANDI archive requires and advises of metadata, said before anything is written.
+"""Findings of the DANDI archive on metadata, before anything is written.
 
 ``required`` is what makes the archive refuse a file: an error of ``dandi validate``, or of the
 metadata that ``dandi upload`` extracts (dandi-cli 0.81, dandischema 0.14). ``dandi validate`` runs
@@ -78,7 +78,7 @@ def _of_dates(
         yield required(_START, f"{shown_start}, in the future.", _EXAMPLE_START)
     if start <= _OLDEST:
         # Inspector, BEST_PRACTICE_SUGGESTION: check_session_start_time_old_date.
-        message = f"{shown_start}, before cameras were digital; check the date."
+        message = f"{shown_start}, before 1980; check the date."
         yield advised(_START, message, _EXAMPLE_START)
     if birth is not None and birth > start:
         # dandi upload computes an age below zero from the two and stores it.

@@ -1,4 +1,4 @@
-"""What the DANDI archive advises of devices, imaging planes and optical channels."""
+"""Findings of the DANDI archive on devices, imaging planes and optical channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the DANDI archive requires and advises of the subject; see :mod:`archive`."""
+"""Findings of the DANDI archive on the subject, and on identifiers; see ``archive.py``."""
 
 from __future__ import annotations
 
