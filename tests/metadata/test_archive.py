@@ -99,6 +99,7 @@ FAULTS = {
     "sex": _required("Subject.sex", "both", "check_subject_sex"),
     "no age": _required("Subject.age", None, "check_subject_age"),
     "age": _required("Subject.age", "adult", "check_subject_age"),
+    "equal": _required("Subject.age", "P3M/P3M", "check_subject_proper_age_range"),
     "equal ages": _required("Subject.age", "P12W/P84D", "check_subject_proper_age_range"),
     "fraction": _required("Subject.age", "P1.5Y2M", UPLOAD),
     "units": _required("Subject.age", "P3M/P100D", UPLOAD),
