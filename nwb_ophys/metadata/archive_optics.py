@@ -29,9 +29,15 @@ def findings_of_optics(ophys: Any, species: Any) -> Iterator[Finding]:
         for steps, plane in planes
         for inner, channel in _entries(plane, "optical_channel")
     ]
+    models = [
+        (f"{steps}.model", device["model"])
+        for steps, device in devices
+        if isinstance(device.get("model"), Mapping)
+    ]
     # Inspector, BEST_PRACTICE_SUGGESTION: check_description.
     for entries, noun, example in (
         (devices, "device", "Two-photon microscope with a resonant scanner."),
+        (models, "model of the device", "Two-photon microscope."),
         (planes, "imaging plane", "Layer 2/3, 200 um below the pia."),
         (channels, "optical channel", "Green channel."),
     ):
@@ -66,6 +72,8 @@ def _of_entries(
 ) -> Iterator[Finding]:
     """Yield a finding for each value of a field; one for all entries where it is the same in all.
 
+    Models are named one by one: a key without numbers would give a model to devices without one.
+
     Parameters
     ----------
     entries : list of (str, Mapping)
@@ -76,7 +84,7 @@ def _of_entries(
     """
     values = [each.get(field) for _, each in entries]
     # NaN does not equal itself.
-    if len({repr(value) for value in values}) == 1:
+    if len({repr(value) for value in values}) == 1 and not entries[0][0].endswith(".model"):
         entries = [(re.sub(r"\.\d+", "", entries[0][0]), entries[0][1])]
     for steps, entry in entries:
         found = said(entry.get(field))

@@ -45,7 +45,13 @@ GOOD: dict[str, Any] = {
         "description": "Trained on a wheel.",
     },
     "Ophys": {
-        "Device": [{"name": "Microscope", "description": "Two-photon microscope."}],
+        "Device": [
+            {
+                "name": "Microscope",
+                "description": "Two-photon microscope.",
+                "model": {"name": "Two", "manufacturer": "X", "description": "Resonant."},
+            }
+        ],
         "ImagingPlane": [
             {
                 "name": "ImagingPlane",
@@ -135,6 +141,12 @@ FAULTS = {
     "placeholder": _advised("NWBFile.session_description", "no description", None),
     "paper": _advised("NWBFile.related_publications", ["10.1234/abc"], "check_doi_publications"),
     "device": _advised("Ophys.Device.description", None, "check_description"),
+    "model": Fault(
+        {"Ophys.Device.model.description": None},
+        "Ophys.Device.0.model.description",
+        "advised",
+        "check_description",
+    ),
     "plane": _advised(f"{PLANE}.description", "Placeholder.", "check_description"),
     "channel": _advised(f"{CHANNEL}.description", " ", "check_description"),
     "excitation": _advised(f"{PLANE}.excitation_lambda", 0.92, "check_excitation_lambda_in_nm"),
@@ -184,7 +196,8 @@ def _nwbfile(metadata: dict[str, Any]) -> pynwb.NWBFile:
     nwbfile = pynwb.NWBFile(**_stated(metadata["NWBFile"]))
     nwbfile.subject = Subject(**_stated(metadata["Subject"]))
     (fields,), (plane,) = metadata["Ophys"]["Device"], metadata["Ophys"]["ImagingPlane"]
-    device = nwbfile.add_device(Device(**_stated(fields)))
+    model = nwbfile.create_device_model(**_stated(fields["model"]))
+    device = nwbfile.add_device(Device(**_stated(fields | {"model": model})))
     channels = [OpticalChannel(**channel) for channel in plane["optical_channel"]]
     rest = {"device": device, "optical_channel": channels}
     nwbfile.add_imaging_plane(ImagingPlane(**(plane | rest)))
