@@ -52,6 +52,7 @@ from nwb_ophys.metadata.schema import (
     line_scan_schema,
     parse_model,
     segmentation_schema,
+    session_schemas,
     validate,
 )
 from nwb_ophys.metadata.subjects import ArchiveSubject, archive_subject
@@ -113,6 +114,7 @@ __all__ = [
     "possible_wavelength",
     "refused_by_upload",
     "segmentation_schema",
+    "session_schemas",
     "start_reported",
     "trace_entry",
     "type_hints",
