@@ -51,8 +51,7 @@ def check(
     findings = check_recording(recording, metadata_file, shared.pairs(settings, "--set"))
     required = sum(finding.importance == "required" for finding in findings)
     if as_json:
-        places = [str(path) for path in paths]
-        shared.say_json(paths=places, accepted=not required, findings=findings)
+        shared.say_json({"paths": paths, "accepted": not required, "findings": findings})
     else:
         for finding in findings:
             say(f"{finding.importance:<8}  {finding.key}: {finding.message}")

@@ -39,10 +39,8 @@ def inspect(
     critical = sum(finding.importance == "CRITICAL" for finding in findings)
     is_refused = bool(errors or (archive and critical))
     if as_json:
-        refused = {"refused": is_refused} if archive else {}
-        shared.say_json(
-            path=str(path), archive=archive, valid=not errors, **refused, findings=findings
-        )
+        verdicts = {"valid": not errors} | ({"refused": is_refused} if archive else {})
+        shared.say_json({"path": path, "archive": archive, **verdicts, "findings": findings})
     else:
         for finding in findings:
             say(f"{finding.importance:<25} {finding.location}: {finding.message}")

@@ -303,19 +303,22 @@ def say(text: str) -> None:
             say_lines(f"{text}\n")
 
 
-def say_json(**fields: Any) -> None:
-    """Print an object of JSON; attrs classes in it become objects.
+def say_json(value: Any) -> None:
+    """Print a value as JSON.
 
     Parameters
     ----------
-    **fields
-        The members of the object.
+    value : Any
+        Objects of attrs classes in it become objects of JSON, and other objects texts.
     """
     import json
 
     import attrs
 
-    say_lines(json.dumps(fields, indent=2, default=attrs.asdict))
+    def plain(each: Any) -> Any:
+        return attrs.asdict(each) if attrs.has(type(each)) else str(each)
+
+    say(json.dumps(value, indent=2, default=plain))
 
 
 def say_written(path: Path, streams: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from nwb_ophys.opening.recordings import Recording
 
 def check_recording(
     recording: Recording,
-    metadata_file: str | Path | None = None,
+    metadata: str | Path | Mapping[str, Any] | None = None,
     edits: Mapping[str, str] | None = None,
 ) -> list[Finding]:
     """Return what the DANDI archive requires or advises of a recording and does not find.
@@ -25,8 +25,8 @@ def check_recording(
     ----------
     recording : Recording
         Of :func:`nwb_ophys.opening.open_recording`.
-    metadata_file : path-like, optional
-        A YAML or JSON file of metadata.
+    metadata : path-like or Mapping, optional
+        A YAML or JSON file of metadata, or the metadata themselves.
     edits : Mapping of str to str, optional
         Values by dotted keys, such as ``NWBFile.lab``.
 
@@ -36,8 +36,8 @@ def check_recording(
         See :func:`check_metadata_for_archive`.
     """
     options = recording.conversion_options
-    metadata = edited_metadata(recording.converter, metadata_file, edits or {}, options)
-    return check_metadata_for_archive(recording.converter, metadata, options)
+    edited = edited_metadata(recording.converter, metadata, edits or {}, options)
+    return check_metadata_for_archive(recording.converter, edited, options)
 
 
 def check_metadata_for_archive(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import json
 from pathlib import Path
@@ -51,6 +52,12 @@ def test_at_most_three_different_terms_are_suggested() -> None:
 
 def test_suggestions_are_terms() -> None:
     assert all(is_term(each) for text in brain_areas._COMMON.values() for each in text.split())
+
+
+def test_the_table_is_installed_with_the_package() -> None:
+    parser = configparser.ConfigParser()
+    parser.read(Path(__file__).resolve().parents[2] / "setup.cfg", encoding="utf-8")
+    assert parser["options.package_data"]["nwb_ophys.metadata"] == brain_areas._TABLE
 
 
 def test_the_table_has_the_terms_of_the_inspector() -> None:
