@@ -11,6 +11,7 @@ from nwb_ophys.cli.terminal import escape_foreign_output, say_lines
 
 _COMMANDS = {
     "batch": "Convert many sessions by a specification, and only the rest when run again.",
+    "check": "List what the DANDI archive requires or advises of recordings.",
     "clean": "Remove the hidden files that killed conversions left in a folder.",
     "completion": "Install the completion of commands for a shell.",
     "convert": "Convert recordings into an NWB file.",

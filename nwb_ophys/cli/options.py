@@ -56,6 +56,8 @@ all_in_one = click.option(
     help="Allow recordings of different subjects or days in one file.",
 )
 
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of text.")
+
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 
 allow_outside = click.option(
@@ -304,6 +306,25 @@ def say(text: str) -> None:
     with suppress(BrokenPipeError):
         if text:
             say_lines(f"{text}\n")
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON.
+
+    Parameters
+    ----------
+    value : Any
+        Objects of attrs classes in it become objects of JSON, and other objects texts.
+    """
+    import json
+
+    import attrs
+
+    def plain(each: Any) -> Any:
+        return attrs.asdict(each) if attrs.has(type(each)) else str(each)
+
+    with suppress(BrokenPipeError):
+        say_lines(json.dumps(value, indent=2, default=plain), always=True)
 
 
 def say_written(path: Path, streams: Iterable[str]) -> None:

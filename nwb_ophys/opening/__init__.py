@@ -1,5 +1,6 @@
 """Open everything at some paths, with arguments that may be given as text."""
 
+from nwb_ophys.opening.archive_check import check_metadata_for_archive, check_recording
 from nwb_ophys.opening.metadata_edits import (
     describe_recording,
     edited_metadata,
@@ -11,6 +12,8 @@ from nwb_ophys.opening.summary import joined_files, summarise_file
 
 __all__ = [
     "Recording",
+    "check_metadata_for_archive",
+    "check_recording",
     "describe_recording",
     "edited_metadata",
     "joined_files",
