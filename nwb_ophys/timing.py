@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nwb_ophys.dtypes import as_seconds
-from nwb_ophys.errors import MetadataError, SourceError
+from nwb_ophys.errors import MetadataError, OptionError, SourceError
 
 TOLERANCE = 1e-6
 """Largest error in seconds with which a constant rate may replace a time vector."""
@@ -23,6 +24,19 @@ _ROUNDING = 1e-6
 
 LONGEST_S = 1e9
 """Seconds that are longer than any recording."""
+
+UNITS: Mapping[str, float] = {
+    word: factor
+    for factor, words in (
+        (1.0, "s sec secs second seconds"),
+        (1e-3, "ms msec msecs millisecond milliseconds"),
+        (1e-6, "us \u00b5s \u03bcs usec usecs microsecond microseconds"),
+        (1e-9, "ns nsec nanosecond nanoseconds"),
+        (60.0, "min minute minutes"),
+    )
+    for word in words.split()
+}
+"""Seconds in each unit of time."""
 
 
 @attrs.frozen(kw_only=True)
@@ -232,6 +246,41 @@ def rate_of_times(times: ArrayLike | None, nominal_rate: float) -> float:
     is_rounding = abs(median * nominal_rate - 1) < _ROUNDING
     is_uneven = (np.abs(intervals - median) > median / 5).mean() > 0.25
     return nominal_rate if is_rounding or is_uneven or median <= 0 else 1 / median
+
+
+def seconds_per(given: str | None, stated: str | None, what: str) -> float | None:
+    """Return the seconds in the unit of some times.
+
+    Parameters
+    ----------
+    given : str or None
+        The unit that the user gives.
+    stated : str or None
+        The unit that the file states.
+    what : str
+        Name of the times, for messages.
+
+    Returns
+    -------
+    float or None
+        None where neither is known.
+
+    Raises
+    ------
+    OptionError
+        If a unit is unknown, or if the two differ.
+    """
+    factors = []
+    for unit in (given, stated):
+        if unit is not None and unit.lower() not in UNITS:
+            where = "unit" if unit is given else f"The unit of {what}"
+            remedy = "it must be" if unit is given else "give unit= with the right one of"
+            raise OptionError(f"{where} is '{unit}'; {remedy} s, ms, us, ns or min.")
+        if unit is not None:
+            factors.append(UNITS[unit.lower()])
+    if len(set(factors)) > 1:
+        raise OptionError(f"unit={given} is given, but {what} states the unit '{stated}'.")
+    return factors[0] if factors else None
 
 
 def regular_times(num_samples: int, rate: float, starting_time: float = 0.0) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from nwb_ophys.metadata.defaults import (
     calibration_fields,
     get_default_ophys_metadata,
     get_default_segmentation_metadata,
+    get_default_session_metadata,
     get_nwb_imaging_metadata,
     get_nwb_segmentation_metadata,
     image_entry,
@@ -49,6 +50,7 @@ from nwb_ophys.metadata.schema import (
     line_scan_schema,
     parse_model,
     segmentation_schema,
+    session_schema,
     validate,
 )
 from nwb_ophys.metadata.subjects import ArchiveSubject, archive_subject
@@ -87,6 +89,7 @@ __all__ = [
     "fits",
     "get_default_ophys_metadata",
     "get_default_segmentation_metadata",
+    "get_default_session_metadata",
     "get_nwb_imaging_metadata",
     "get_nwb_segmentation_metadata",
     "image_entry",
@@ -107,6 +110,7 @@ __all__ = [
     "possible_number",
     "possible_wavelength",
     "segmentation_schema",
+    "session_schema",
     "start_reported",
     "trace_entry",
     "type_hints",

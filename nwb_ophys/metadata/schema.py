@@ -24,6 +24,11 @@ Model = TypeVar("Model")
 _FIXED = {"NWBFile": models.Session, "Subject": models.Subject}
 
 
+def session_schema() -> dict[str, Any]:
+    """Return the JSON schema of the metadata of a session, without anything of a microscope."""
+    return _whole({})
+
+
 def imaging_schema(photon_series_type: str | None = None) -> dict[str, Any]:
     """Return the JSON schema of the metadata of an imaging interface.
 

@@ -8,9 +8,11 @@ from nwb_ophys.opening.metadata_edits import (
 )
 from nwb_ophys.opening.recordings import Recording, open, open_all, open_recording
 from nwb_ophys.opening.summary import joined_files, summarise_file
+from nwb_ophys.opening.times import apply_times
 
 __all__ = [
     "Recording",
+    "apply_times",
     "describe_recording",
     "edited_metadata",
     "joined_files",
