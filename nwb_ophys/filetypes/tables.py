@@ -207,8 +207,8 @@ def _split(path: Path, lines: Sequence[tuple[int, str]], delimiter: str | None) 
     for (number, _), row in zip(lines, rows, strict=True):
         if len(row) != width:
             raise CorruptSourceError(
-                f"'{path}', line {number} has {len(row)} values, but line {lines[0][0]} has "
-                f"{width}; correct the file."
+                f"'{path}', line {number} and line {lines[0][0]} differ in their number of values, "
+                f"{len(row)} and {width}; correct the file."
             )
     return rows
 

@@ -215,7 +215,7 @@ class _Hdf5(_Members):
 def _in_memory(path: Path) -> _Members:
     """Return the arrays of a ``.npy`` or ``.npz`` file, or the columns of a table."""
     with path.open("rb") as file:
-        head = file.read(8)
+        head = file.read(512)
     if head.startswith(b"\x93NUMPY"):
         array = load_npy(path)
         if array.dtype.names is not None:
@@ -223,6 +223,11 @@ def _in_memory(path: Path) -> _Members:
         return _Members(path, {"": array})
     if head.startswith(b"PK\x03\x04"):
         return _Members(path, _load_npz(path))
+    if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise CorruptSourceError(
+            f"'{path}' is not a file of numbers that can be read: give a table in a text file "
+            "(.csv, .tsv or .txt), or a .npy, .npz, MATLAB or HDF5 file."
+        )
     return _Columns(read_table(path))
 
 
@@ -251,12 +256,13 @@ def _chosen(members: _Members, name: str | None, names: re.Pattern[str]) -> Vect
             f"'{members.path}' has no {members.kind} '{name}'{_that_are_there(members)}"
         )
     values = members[name]
-    label = f"{members.kind} '{name}' of '{members.path}'" if name else f"array of '{members.path}'"
+    shown = name if index is None else f"{name}[{index}]"
+    label = f"{members.kind}{f' {shown!r}' if shown else ''} of '{members.path}'"
     if values.dtype.kind not in "biuf":
         raise SourceError(f"The {label} is of type {values.dtype}, not of numbers.")
     return Vector(
         label=label,
-        name=name if index is None else f"{name}[{index}]",
+        name=shown,
         values=_one_axis(values, index, label),
         unit=members.unit(name),
     )
@@ -284,7 +290,7 @@ def bare_name(name: str) -> str:
     return split_unit(name.rstrip("/").rpartition("/")[2])[0]
 
 
-_UNIT_BEHIND = re.compile(r"(.*?)\s*(?:[(\[]\s*([^)\]]+?)\s*[)\]]|[ _/]\s*(\w+))")
+_UNIT_BEHIND = re.compile(r"(.*?)\s*(?:[(\[]\s*([^)\]]+?)\s*[)\]]|[ _/]\s*([^\W\d_]+))")
 
 
 def split_unit(name: str) -> tuple[str, str | None]:

@@ -23,7 +23,7 @@ from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.metadata import DeepDict, get_default_session_metadata, session_schema
 from nwb_ophys.timing import seconds_per
-from nwb_ophys.writers.trials import add_trials
+from nwb_ophys.writers.trials import add_trials, check_column_names
 
 _SIDECAR_BYTES = 1 << 22
 _LIKE_START = re.compile(r"start|onset|begin|\bon\b|_on\b", re.IGNORECASE)
@@ -238,6 +238,7 @@ def _check_names(table: TextTable, others: Sequence[int]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SourceError(f"'{table.path}' has several columns '{twice}'; rename one.")
+    check_column_names([name for name in names if name not in ("id", "")])
     if {"id", ""} <= set(names):
         raise SourceError(f"'{table.path}' has a column without a name; name it, or remove it.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,12 @@ from nwb_ophys.opening.times_given import (
     parse_given,
     parse_trials,
 )
-from nwb_ophys.opening.times_of_streams import Target, targets_of
+from nwb_ophys.opening.times_of_streams import (
+    Target,
+    is_other_channel,
+    targets_of,
+    untimed_movies,
+)
 from nwb_ophys.outside import reading_from
 from nwb_ophys.timing import LONGEST_S, UNITS, seconds_per
 
@@ -102,6 +107,7 @@ def apply_times(
         _check_once(new)
         added = None if trials is None else _with_trials(source, trials)
         lines = [line for each in new for line in each.lines]
+        lines += _others_in_words(interfaces, {each.target.name for each in new})
         for each in new:
             each.target.interface.set_aligned_timestamps(each.times)
             each.target.interface.times_origin = each.origin
@@ -141,6 +147,23 @@ def _with_trials(source: Any, given: Any) -> Any:
         )
     arguments = parse_trials(given)
     return source.add_trials(arguments.pop("file_path"), **arguments)
+
+
+def _others_in_words(interfaces: Mapping[str, Any], timed: Collection[str]) -> list[str]:
+    """Return a line about the movies that keep the times of their files; warn of channels."""
+    if not timed:
+        return []
+    others = untimed_movies(interfaces, timed)
+    channels = [name for name in others if is_other_channel(interfaces, name, timed)]
+    if channels:
+        warnings.warn(
+            f"{listed(channels)} {'is another channel' if len(channels) == 1 else 'are channels'} "
+            "of a recording whose times are set, and keeps the times of its own file. Leave the "
+            "name of the stream out to set the times of all channels.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return [f"{listed(others)}: the times of the files are kept."] if others else []
 
 
 def _check_once(new: Iterable[_NewTimes]) -> None:
@@ -238,8 +261,8 @@ def _check_ascending(values: NDArray[np.float64], label: str) -> None:
         index = int(np.argmax(~np.isfinite(values)))
         number = int(np.count_nonzero(~np.isfinite(values)))
         raise SourceError(
-            f"The {label} has {counted(number, 'value')} that are not finite numbers, the first at "
-            f"index {index} of {values.size}. Every frame needs a time; correct the file."
+            f"The {label} has {counted(number, 'time')} without a finite number, the first at index "
+            f"{index} of {values.size}. Every frame needs a time; correct the file."
         )
     steps = np.diff(values)
     if (steps <= 0).any():
@@ -312,7 +335,9 @@ def _from_pulses(path: Path, parsed: GivenPulses, target: Target) -> tuple[Match
     if parsed.before is not None:
         inside &= pulses < parsed.before
     if not inside.all():
-        line += f" {counted(int(np.count_nonzero(~inside)), 'pulse')} outside of the given limits."
+        outside = counted(int(np.count_nonzero(~inside)), "further pulse")
+        line += f" {outside} outside of after and before."
+        hint += f" There are {outside} outside of after and before."
     found = match_pulses(
         pulses[inside],
         target.num_samples,

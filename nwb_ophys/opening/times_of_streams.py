@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import attrs
@@ -83,6 +83,17 @@ def targets_of(interfaces: Mapping[str, Any], stream: str | None, is_times: bool
             f"'{names[0]}=FILE' or with the key stream; give {flag} again for each other one."
         )
     return [_target(name, interfaces[name]) for name in names]
+
+
+def untimed_movies(interfaces: Mapping[str, Any], timed: Collection[str]) -> list[str]:
+    """Return the movies that are not among some streams."""
+    movies = [name for name in Relations.of(interfaces).movies if _has_times(interfaces[name])]
+    return [name for name in movies if name not in timed]
+
+
+def is_other_channel(interfaces: Mapping[str, Any], name: str, timed: Collection[str]) -> bool:
+    """Return whether a movie is a channel of a recording of which another one is among some."""
+    return any(_are_channels([interfaces[name], interfaces[each]]) for each in timed)
 
 
 def _has_times(interface: Any) -> bool:

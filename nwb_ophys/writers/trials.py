@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,7 @@ def add_trials(
             f"The file has {len(nwbfile.trials)} trials already, and NWB allows one table of them; "
             "leave the trials out, or write a new file."
         )
-    for name in columns or {}:
-        if not name or name in RESERVED or set(name) & set("/:"):
-            raise MetadataError(
-                f"A column of trials cannot have the name '{name}'; rename it. Names are not "
-                f"empty, have no '/' and ':', and are none of {', '.join(RESERVED)}."
-            )
+    check_column_names(columns or {})
     table = TimeIntervals(name="trials", description=description)
     numbers = range(len(start_times)) if ids is None else ids
     for number, start, stop in zip(numbers, start_times, stop_times, strict=True):
@@ -71,6 +66,22 @@ def add_trials(
         text = (descriptions or {}).get(name) or f"{name} of the trial."
         nwbfile.add_trial_column(name=name, description=text, data=_as_data(values))
     return nwbfile
+
+
+def check_column_names(names: Iterable[str]) -> None:
+    """Raise unless columns of trials may have some names.
+
+    Raises
+    ------
+    MetadataError
+        With the first wrong name.
+    """
+    for name in names:
+        if not name or name in RESERVED or set(name) & set("/:"):
+            raise MetadataError(
+                f"A further column of trials cannot have the name '{name}'; rename it. Names have "
+                f"no '/' and ':', and NWB uses {', '.join(RESERVED)} itself."
+            )
 
 
 def _as_data(values: ArrayLike) -> Any:
