@@ -270,17 +270,18 @@ def seconds_per(given: str | None, stated: str | None, what: str) -> float | Non
     OptionError
         If a unit is unknown, or if the two differ.
     """
-    factors = []
-    for unit in (given, stated):
-        if unit is not None and unit.lower() not in UNITS:
-            where = "unit" if unit is given else f"The unit of {what}"
-            remedy = "it must be" if unit is given else "give unit= with the right one of"
-            raise OptionError(f"{where} is '{unit}'; {remedy} s, ms, us, ns or min.")
-        if unit is not None:
-            factors.append(UNITS[unit.lower()])
-    if len(set(factors)) > 1:
+    chosen = None if given is None else UNITS.get(given.lower())
+    if given is not None and chosen is None:
+        raise OptionError(f"unit is '{given}'; it must be s, ms, us, ns or min.")
+    found = None if stated is None else UNITS.get(stated.lower())
+    if chosen is None and stated is not None and found is None:
+        raise OptionError(
+            f"The unit of {what} is '{stated}'; give unit= with the right one of s, ms, us, ns or "
+            "min."
+        )
+    if chosen is not None and found not in (None, chosen):
         raise OptionError(f"unit={given} is given, but {what} states the unit '{stated}'.")
-    return factors[0] if factors else None
+    return found if chosen is None else chosen
 
 
 def regular_times(num_samples: int, rate: float, starting_time: float = 0.0) -> NDArray[np.float64]:

@@ -224,6 +224,8 @@ class _Case:
             if len(runs) == 1:
                 first, _ = runs[0]
                 stop = first + self.wanted
+                if least > self.wanted and _missing_in(self.pulses[first:stop])[0].size:
+                    raise self._unclear(bounds, "Pulses may also be missing within them")
                 return self.pulses[first:stop], [self._unused(first, self.pulses.size - stop)]
             if runs:
                 raise self._unclear(bounds, f"{len(runs)} rows of trains have the right number")
@@ -246,10 +248,13 @@ class _Case:
             "after=SECONDS and before=SECONDS to choose"
         )
         ratio = self.pulses.size / max(self.wanted, 1)
-        if self.per_sample == 1 and round(ratio) > 1 and abs(ratio - round(ratio)) < 0.01 * ratio:
-            remedy = f"if {round(ratio)} pulses belong to each {self.noun}, give per_sample="
-            remedy += f"{round(ratio)}; else give extra=last or extra=first, or after=SECONDS and "
-            remedy += "before=SECONDS to choose"
+        is_whole = round(ratio) > 1 and abs(ratio - round(ratio)) < 0.01 * ratio
+        if is_whole and self.per_sample == 1 and not reason:
+            number = round(ratio)
+            remedy = (
+                f"if {number} pulses belong to each {self.noun}, give per_sample={number}; else "
+                "give extra=last or extra=first, or after=SECONDS and before=SECONDS to choose"
+            )
         why = f"{reason}, so that it" if reason else "It"
         return SourceError(
             f"There are {self.numbers}. {trains} {why} is not clear which belong to "

@@ -261,8 +261,8 @@ def _check_ascending(values: NDArray[np.float64], label: str) -> None:
         index = int(np.argmax(~np.isfinite(values)))
         number = int(np.count_nonzero(~np.isfinite(values)))
         raise SourceError(
-            f"The {label} has {counted(number, 'time')} without a finite number, the first at index "
-            f"{index} of {values.size}. Every frame needs a time; correct the file."
+            f"The {label} has {counted(number, 'time')} without a finite number, the first at "
+            f"index {index} of {values.size}. Every frame needs a time; correct the file."
         )
     steps = np.diff(values)
     if (steps <= 0).any():
