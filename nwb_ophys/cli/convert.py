@@ -106,10 +106,8 @@ def convert(
     if not plan:
         shared.reserve(output, overwrite=overwrite, append=append)
     from nwb_ophys.opening import apply_times, edited_metadata, joined_files, open_recording
-    from nwb_ophys.storage import backend_of_name
 
-    default = backend_of_name(output)
-    named = backend or (_stored_backend(output) if append else None)
+    named, default = _backends(output, backend, append=append)
     storage = shared.configuration(
         *(configuration_file, named, compression, chunk_mb, buffer_gb, default, zarr_format)
     )
@@ -153,9 +151,9 @@ def _say_plan(nwbfile: Any, storage: Any, workers: int | None) -> None:
     say_lines(f"# {estimate_nwbfile(nwbfile, storage, workers)}")
 
 
-def _stored_backend(output: Path) -> str | None:
-    """Return the name of the backend of an existing file, or None."""
-    from nwb_ophys.storage import backend_of_path
+def _backends(output: Path, backend: str | None, *, append: bool) -> tuple[str | None, str | None]:
+    """Return the backend that is given or that an existing file has, and that of a name."""
+    from nwb_ophys.storage import backend_of_name, backend_of_path
 
-    there = backend_of_path(output.expanduser())
-    return None if there is None else there.name
+    there = backend_of_path(output.expanduser()) if append and backend is None else None
+    return backend if there is None else there.name, backend_of_name(output)

@@ -414,13 +414,17 @@ def _matched_line(
     names = listed(target.name for target in targets) if targets[0].name else "The recording"
     target = targets[0]
     each = f", {found.per_sample} for each {target.noun}" if found.per_sample > 1 else ""
-    rate = f", {1 / float(np.median(np.diff(times))):.6g} Hz" if times.size > 1 else ""
+    rate = f", {_mean_rate(times):.6g} Hz on average" if times.size > 1 else ""
     verb = "have" if len(targets) > 1 else "has"
     return (
         f"{names} {verb} {counted(target.num_samples, target.noun)} at the times of "
         f"'{path.name}'{each}: {times[0]:.6g} s to {times[-1]:.6g} s after the start of the "
         f"session{rate}; {found.num_used} of {found.num_given} used."
     )
+
+
+def _mean_rate(times: NDArray[np.float64]) -> float:
+    return (times.size - 1) / float(times[-1] - times[0])
 
 
 def _check_rate(target: Target, times: NDArray[np.float64]) -> None:

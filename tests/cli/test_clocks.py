@@ -49,7 +49,7 @@ def test_what_was_matched_and_dropped_is_printed(convert, times):
         "threshold 500 (halfway)."
     )
     assert second.startswith("'tiff' has 40 frames at the times of 'daq.npy': ")
-    assert second.endswith(" Hz; 40 of 41 used.")
+    assert second.endswith(" Hz on average; 40 of 41 used.")
     assert third == (
         "trials: 2 trials of 'trials.csv' from 1 s to 2.5 s after the start of the session; "
         "further columns: 'side'."
