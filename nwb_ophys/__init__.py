@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from nwb_ophys.interfaces import argument as argument
     from nwb_ophys.opening import open as open
     from nwb_ophys.registry import detect as detect
+    from nwb_ophys.sessions import run_sessions as run_sessions
+    from nwb_ophys.sessions import sessions_of as sessions_of
     from nwb_ophys.storage import BackendConfiguration as BackendConfiguration
     from nwb_ophys.storage import DatasetConfiguration as DatasetConfiguration
     from nwb_ophys.storage import repack as repack
@@ -39,6 +41,8 @@ _HOMES = {
     "detect": "nwb_ophys.registry",
     "open": "nwb_ophys.opening",
     "repack": "nwb_ophys.storage",
+    "run_sessions": "nwb_ophys.sessions",
+    "sessions_of": "nwb_ophys.sessions",
     "verify": "nwb_ophys.certification",
     "write_nwbfile": "nwb_ophys.writers.run",
 }

@@ -28,6 +28,7 @@ STOREYS = (
     {"registry"},
     {"converter", "tools", "inspection"},
     {"opening"},
+    {"sessions"},
     {"certification"},
     {"testing"},
     {"cli"},

@@ -10,6 +10,7 @@ import click
 from nwb_ophys.cli.terminal import escape_foreign_output, say_lines
 
 _COMMANDS = {
+    "batch": "Convert many sessions by a specification, and only the rest when run again.",
     "clean": "Remove the hidden files that killed conversions left in a folder.",
     "convert": "Convert recordings into an NWB file.",
     "demo": "Simulate a small recording and convert it.",

@@ -20,8 +20,12 @@ from nwb_ophys.filetypes.tables import TextTable, read_table, typed_column
 from nwb_ophys.filetypes.vectors import split_unit
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.base import BaseOphysInterface
-from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
-from nwb_ophys.metadata import DeepDict, get_default_session_metadata, session_schema
+from nwb_ophys.metadata import (
+    JSON_SCHEMA_DIALECT,
+    DeepDict,
+    get_default_session_metadata,
+    session_schemas,
+)
 from nwb_ophys.timing import seconds_per
 from nwb_ophys.writers.trials import add_trials, check_column_names
 
@@ -99,7 +103,13 @@ class TrialsInterface(BaseOphysInterface):
 
     def get_metadata_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the metadata."""
-        return with_neuroconv_keys(session_schema())
+        return {
+            "$schema": JSON_SCHEMA_DIALECT,
+            "title": "Metadata",
+            "type": "object",
+            "properties": session_schemas(),
+            "additionalProperties": False,
+        }
 
     def shift_to_session_start(self, delay: float) -> None:
         """Do nothing: trials count from the start of the session."""

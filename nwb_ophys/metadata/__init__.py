@@ -50,7 +50,7 @@ from nwb_ophys.metadata.schema import (
     line_scan_schema,
     parse_model,
     segmentation_schema,
-    session_schema,
+    session_schemas,
     validate,
 )
 from nwb_ophys.metadata.subjects import ArchiveSubject, archive_subject
@@ -110,7 +110,7 @@ __all__ = [
     "possible_number",
     "possible_wavelength",
     "segmentation_schema",
-    "session_schema",
+    "session_schemas",
     "start_reported",
     "trace_entry",
     "type_hints",

@@ -24,11 +24,6 @@ Model = TypeVar("Model")
 _FIXED = {"NWBFile": models.Session, "Subject": models.Subject}
 
 
-def session_schema() -> dict[str, Any]:
-    """Return the JSON schema of the metadata of a session, without anything of a microscope."""
-    return _whole({})
-
-
 def imaging_schema(photon_series_type: str | None = None) -> dict[str, Any]:
     """Return the JSON schema of the metadata of an imaging interface.
 
@@ -94,14 +89,18 @@ def _by_plane(model: type, description: str) -> dict[str, Any]:
     }
 
 
+def session_schemas() -> dict[str, Any]:
+    """Return the JSON schemas of ``NWBFile`` and ``Subject``, which every recording has."""
+    return {name: model_schema(model) for name, model in _FIXED.items()}
+
+
 def _whole(ophys: dict[str, Any]) -> dict[str, Any]:
-    fixed = {name: model_schema(model) for name, model in _FIXED.items()}
     return {
         "$schema": JSON_SCHEMA_DIALECT,
         "title": "Metadata",
         "type": "object",
         "properties": {
-            **fixed,
+            **session_schemas(),
             "Ophys": {"type": "object", "properties": ophys, "additionalProperties": False},
         },
         "additionalProperties": False,

@@ -27,7 +27,7 @@ from nwb_ophys.storage.disk_errors import output_error
 
 def edited_metadata(
     converter: OphysConverter,
-    metadata_file: str | Path | None,
+    metadata_file: str | Path | Mapping[str, Any] | None,
     edits: Mapping[str, str],
     conversion_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> DeepDict:
@@ -36,14 +36,16 @@ def edited_metadata(
     Parameters
     ----------
     converter : OphysConverter
-    metadata_file : path-like, optional
-        A YAML or JSON file.
+    metadata_file : path-like or Mapping, optional
+        A YAML or JSON file, or the metadata themselves.
     edits : Mapping of str to str
         Values by dotted keys, such as ``NWBFile.lab``; see :func:`set_in_metadata`.
     conversion_options : Mapping, optional
         Options of each stream, of which some change the metadata.
     """
-    given = None if metadata_file is None else load_metadata(metadata_file)
+    given = (
+        load_metadata(metadata_file) if isinstance(metadata_file, (str, Path)) else metadata_file
+    )
     metadata = converter.complete_metadata(given, conversion_options)
     schema = converter.get_metadata_schema()
     for key, text in edits.items():

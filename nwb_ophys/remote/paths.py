@@ -191,6 +191,8 @@ def as_path(path: str | os.PathLike[str]) -> Path:
 
 def is_url(text: str | os.PathLike[str]) -> bool:
     """Return whether a path is that of an object in a store."""
+    if isinstance(text, str) and ":/" not in text:
+        return False
     return isinstance(as_path(text), RemotePath)
 
 
