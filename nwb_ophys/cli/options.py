@@ -50,6 +50,42 @@ settings = click.option(
     help="One metadata value, such as NWBFile.session_start_time=2024-05-17T14:30:00+02:00.",
 )
 
+_CLOCKS = (
+    click.option(
+        "--times",
+        "times",
+        multiple=True,
+        metavar="[STREAM=]FILE[::COLUMN][,KEY=VALUE...]",
+        help="File with a time for each frame: a table, .npy, MATLAB or HDF5. Keys: unit, zero, "
+        "per_sample, plane, extra. Several movies need the name of the stream, and may each have "
+        "times.",
+    ),
+    click.option(
+        "--pulses",
+        "pulses",
+        multiple=True,
+        metavar="[STREAM=]FILE[::CHANNEL][,KEY=VALUE...]",
+        help="File with a channel that has a pulse for each frame: its trace, with rate=HZ or "
+        "time=COLUMN, or the times of its pulses. Further keys: edge, threshold, bit, missing, "
+        "after, before, and those of --times.",
+    ),
+    click.option(
+        "--trials",
+        metavar="FILE[,KEY=VALUE...]",
+        help="Table with a line for each trial and the columns start_time and stop_time, in "
+        "seconds from the start of the session. Keys: start, stop, duration, unit, zero, "
+        "descriptions_path.",
+    ),
+)
+
+
+def clocks(command: Any) -> Any:
+    """Add the options for clocks and events that were recorded beside the imaging."""
+    for option in reversed(_CLOCKS):
+        command = option(command)
+    return command
+
+
 all_in_one = click.option(
     "--all-in-one",
     is_flag=True,
