@@ -102,8 +102,11 @@ class Contents:
 
     @property
     def is_complete(self) -> bool:
-        """Whether no sample was left out."""
-        return all(part.layout.is_complete for part in (*self.sections, *self.line_scans))
+        """Return whether all samples are there, none left out."""
+        layouts = [part.layout for part in self.sections] + [
+            scan.layout for scan in self.line_scans
+        ]
+        return all(layout.is_complete for layout in layouts)
 
 
 def contents_of(

@@ -100,7 +100,7 @@ class Frame(NamedTuple):
         Settings of ``FACTS`` at this frame.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # instead of the method of tuples
     relative_time: float | None
     absolute_time: float | None
     z: tuple[float, ...]
@@ -270,7 +270,7 @@ def _files(
         return None
     return list(
         map(
-            FrameFile,
+            FrameFile,  # type: ignore[arg-type]  # every name is a text here
             numbers,
             map(_channel_name, stated, numbers),
             name,
@@ -394,8 +394,8 @@ class _Parser:
             )
         )
         states = list(map(self._state_after, (frame.rest for frame in frames)))
-        by_channel = [_files(*texts) for texts in files]
-        if None in by_channel:
+        by_channel = [found for texts in files if (found := _files(*texts)) is not None]
+        if len(by_channel) < len(files):
             texts = zip(
                 zip(*own, strict=True),
                 zip(*(zip(*file, strict=True) for file in files), strict=True),
