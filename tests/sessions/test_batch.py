@@ -233,7 +233,11 @@ def test_ctrl_c_leaves_whole_files_and_sessions_that_wait(lab, capsys):
 
 
 def test_findings_of_the_archive_before_and_after(lab, capsys):
-    (lab.parent / "participants.tsv").write_text("participant_id\tsex\nS1\tF\n")
+    lines = (lab.parent / "participants.tsv").read_text().splitlines()
+    ids = [line.partition("\t")[0] for line in lines]
+    (lab.parent / "participants.tsv").write_text(
+        "\n".join(["participant_id\tsex", *(f"{each}\tF" for each in ids[1:])])
+    )
     assert batch(lab, "--dry-run", "--only", "subject_id=S1") == 0
     said = capsys.readouterr().out
     assert "required Subject.species: " in said
@@ -252,7 +256,7 @@ def test_findings_of_the_archive_before_and_after(lab, capsys):
 def test_times_and_trials_lie_within_the_match(lab):
     folder = lab.parent / "raw" / "tiff" / "T1"
     for session, step in (("day1", 0.1), ("day2", 0.2)):
-        times = "\n".join(["time (s)", *(f"{1 + step * index:.6f}" for index in range(12))])
+        times = "\n".join(["time (s)", *(f"{1 + step * index**1.1:.6f}" for index in range(12))])
         (folder / session / f"clock-{session}.csv").write_text(times)
         (folder / session / "trials.csv").write_text("start_time,stop_time,side\n1.5,1.8,left\n")
     lab.write_text(
@@ -266,7 +270,9 @@ def test_times_and_trials_lie_within_the_match(lab):
     assert [state.reason for state in result.states] == ["", ""]
     with h5py.File(result.states[1].output) as file:
         (series,) = (each for each in file["acquisition"].values() if "timestamps" in each)
-        assert series["timestamps"][:3].tolist() == pytest.approx([1.0, 1.2, 1.4])
+        assert series["timestamps"][:3].tolist() == pytest.approx(
+            [1.0, 1.2, 1 + 0.2 * 2**1.1], abs=1e-5
+        )
         assert file["intervals/trials/side"][0] == b"left"
     (folder / "day2" / "trials.csv").write_text("start_time,stop_time\n1.5,1.9\n")
     planned = plan_sessions(sessions_of(lab))
