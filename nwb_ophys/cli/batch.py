@@ -166,7 +166,7 @@ def _say(
     elif dry_run:
         planned = plan_sessions(sessions, retry_failed=retry_failed)
         if as_json:
-            shared.say_json([display.plan_of(each) for each in planned])
+            shared.say_json([display.plan_values(each) for each in planned])
         else:
             shared.say(display.plan_in_words(planned))
     else:

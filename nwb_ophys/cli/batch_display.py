@@ -1,4 +1,4 @@
-"""What ``nwb-ophys batch`` prints: bars or lines while it runs, and tables."""
+"""Output of ``nwb-ophys batch``: bars or lines while it runs, and tables."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def plan_in_words(planned: Sequence[Any]) -> str:
     return f"{_aligned(rows)}\n{len(planned)} sessions: {total}. Nothing was written."
 
 
-def plan_of(planned: Any) -> dict[str, Any]:
+def plan_values(planned: Any) -> dict[str, Any]:
     """Return what a run would do with a session as plain values."""
     return {
         "key": planned.session.key,

@@ -33,7 +33,7 @@ from nwb_ophys.sessions.states import (
     WAITING,
     SessionState,
     decided,
-    identity_of,
+    output_identity,
     read_state,
     settings_fingerprint,
     sources_fingerprint,
@@ -78,7 +78,7 @@ def _run_locked(session: Session, share: Share, path: Path) -> SessionState:
     decision = decided(session, before)
     if decision.act == "skip":
         return before
-    present = identity_of(before.output) if before.output else None
+    present = output_identity(before.output) if before.output else None
     # A process that was killed did not record what it wrote.
     is_newer = before.state == RUNNING and present != before.before
     state = SessionState(
@@ -170,7 +170,7 @@ class _Run:
             overwrite = self._may_replace(output)
             if not is_url(output):
                 Path(output).parent.mkdir(parents=True, exist_ok=True)
-            self._record(output=output, before=identity_of(output))
+            self._record(output=output, before=output_identity(output))
             converter.run_conversion(
                 as_path(output),
                 metadata=metadata,
@@ -205,7 +205,7 @@ class _Run:
 
     def _may_replace(self, output: str) -> bool:
         """Return whether a file of that name is replaced, if it is the one that a run wrote."""
-        present = None if is_url(output) else identity_of(output)
+        present = None if is_url(output) else output_identity(output)
         if present is None or self._share.overwrite:
             return True
         is_own = output == self.state.output and present == self.state.written
@@ -243,7 +243,7 @@ class _Run:
 
         A file that appeared under its name is whole, and is of this run whatever happened then.
         """
-        present = None if is_url(self.state.output) else identity_of(self.state.output)
+        present = None if is_url(self.state.output) else output_identity(self.state.output)
         is_written = present is not None and present != self.state.before
         changed = attrs.evolve(
             self.state,
@@ -262,7 +262,7 @@ def _ended(path: Path, state: SessionState) -> SessionState:
         output = state.output
         num_bytes = 0 if is_url(output) else size_of(Path(output))
         state = attrs.evolve(
-            state, written=identity_of(output), num_bytes=num_bytes, fraction=1.0, reason=""
+            state, written=output_identity(output), num_bytes=num_bytes, fraction=1.0, reason=""
         )
     write_state(path, state)
     return state

@@ -202,7 +202,7 @@ def _entries(path: str) -> Iterator[str]:
                     yield f"{each.path} {found.st_size} {found.st_mtime_ns}"
 
 
-def identity_of(path: str) -> tuple[int, ...] | None:
+def output_identity(path: str) -> tuple[int, ...] | None:
     """Return size and time of change of an output, in ns; None if it does not exist."""
     try:
         found = Path(path).stat()
@@ -225,7 +225,7 @@ def decided(session: Session, state: SessionState) -> Decision:
         return Decision("convert", "failed before")
     is_same = state.settings == settings_fingerprint(session)
     is_read_alike = state.sources == sources_fingerprint(session)
-    present = identity_of(state.output) if state.output else None
+    present = output_identity(state.output) if state.output else None
     if state.state == RUNNING:
         # The rename of the whole file is the last step of a conversion.
         is_whole = present is not None and present != state.before
@@ -241,7 +241,7 @@ def decided(session: Session, state: SessionState) -> Decision:
 
 @attrs.frozen
 class Decision:
-    """What a run does with a session, ``convert``, ``keep`` or ``skip``, and why."""
+    """Act of a run on a session, ``convert``, ``keep`` or ``skip``, and the reason in words."""
 
     act: str
     why: str
