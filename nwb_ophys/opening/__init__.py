@@ -9,9 +9,11 @@ from nwb_ophys.opening.metadata_edits import (
 )
 from nwb_ophys.opening.recordings import Recording, open, open_all, open_recording
 from nwb_ophys.opening.summary import joined_files, summarise_file
+from nwb_ophys.opening.times import apply_times
 
 __all__ = [
     "Recording",
+    "apply_times",
     "check_metadata_for_archive",
     "check_recording",
     "describe_recording",

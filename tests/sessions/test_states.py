@@ -112,6 +112,16 @@ def test_where_a_value_is_stated_is_no_setting(session):
     assert decided(moved, done(session)).act == "skip"
 
 
+def test_keys_of_a_later_version_change_no_fingerprint(session):
+    @attrs.frozen(kw_only=True)
+    class Later(Session):
+        more: tuple[str, ...] = ()
+
+    given = {each.name: getattr(session, each.name) for each in attrs.fields(Session)}
+    assert settings_fingerprint(Later(**given)) == settings_fingerprint(session)
+    assert settings_fingerprint(Later(**given, more=("a",))) != settings_fingerprint(session)
+
+
 def test_an_output_that_is_gone_is_written_again(session):
     state = done(session)
     Path(session.output).unlink()
