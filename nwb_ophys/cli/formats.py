@@ -9,12 +9,17 @@ from nwb_ophys.cli.terminal import say
 
 
 @click.command()
+@shared.as_json
 @shared.debug
-def formats(debug: bool) -> None:
+def formats(as_json: bool, debug: bool) -> None:
     """List the supported formats: kind, name, recognised files, and what to install."""
     from nwb_ophys.registry import format_table
 
     rows = format_table()
+    if as_json:
+        keys = [heading.lower() for heading in rows[0]]
+        shared.say_json([dict(zip(keys, row, strict=True)) for row in rows[1:]])
+        return
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import attrs
 import click
 
 from nwb_ophys.cli import options as shared
@@ -11,7 +14,7 @@ from nwb_ophys.cli.terminal import say
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@shared.paths
 @click.option(
     "--for",
     "archive",
@@ -22,33 +25,79 @@ from nwb_ophys.cli.terminal import say
 @shared.as_json
 @shared.debug
 def inspect(
-    path: Path, archive: str | None, allow_outside: tuple[Path, ...], as_json: bool, debug: bool
+    paths: tuple[Path, ...],
+    archive: str | None,
+    allow_outside: tuple[Path, ...],
+    as_json: bool,
+    debug: bool,
 ) -> None:
-    """Validate the NWB file PATH with pynwb and the NWB Inspector.
+    """Validate the NWB files PATHS with pynwb and the NWB Inspector.
 
-    The exit code is 1 if the file is not valid NWB or cannot be read. Recommendations of the
+    The exit code is 1 if a file is not valid NWB or cannot be read. Recommendations of the
     Inspector are listed but do not change the exit code. With --for dandi they have the
     importance that the DANDI archive gives them, and the exit code is also 1 if it would refuse
-    the file: with critical findings.
+    a file: with critical findings.
     """
     from nwb_ophys.inspection import inspect_file
 
-    with shared.with_own_flag():
-        findings = inspect_file(path, archive=archive, allow_outside=allow_outside)
-    errors = sum(finding.is_error for finding in findings)
-    critical = sum(finding.importance == "CRITICAL" for finding in findings)
-    is_refused = bool(errors or (archive and critical))
+    reports = []
+    for path in paths:
+        with shared.with_own_flag():
+            findings = inspect_file(path, archive=archive, allow_outside=allow_outside)
+        reports.append(_Report(path=path, archive=archive, findings=findings))
+        if not as_json:
+            reports[-1].say()
     if as_json:
-        verdicts = {"valid": not errors} | ({"refused": is_refused} if archive else {})
-        shared.say_json({"path": path, "archive": archive, **verdicts, "findings": findings})
-    else:
-        for finding in findings:
-            say(f"{finding.importance:<25} {finding.location}: {finding.message}")
-        others = len(findings) - errors - critical
-        if archive is None:
-            say("To apply the rules of the DANDI archive, add --for dandi.")
-        say(f"{path}: {errors} errors, {critical} critical, {others} other findings.")
-        if archive:
-            say(f"DANDI would {'refuse' if is_refused else 'accept'} this file.")
-    if is_refused:
+        values = [report.values() for report in reports]
+        shared.say_json(values[0] if len(values) == 1 else values)
+    if any(report.is_refused for report in reports):
         raise click.exceptions.Exit(1)
+
+
+@attrs.frozen(kw_only=True)
+class _Report:
+    """The findings on one file.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    archive : str or None
+    findings : sequence of nwb_ophys.inspection.Finding
+    """
+
+    path: Path
+    archive: str | None
+    findings: Sequence[Any]
+
+    @property
+    def num_errors(self) -> int:
+        return sum(finding.is_error for finding in self.findings)
+
+    @property
+    def num_critical(self) -> int:
+        return sum(finding.importance == "CRITICAL" for finding in self.findings)
+
+    @property
+    def is_refused(self) -> bool:
+        return bool(self.num_errors or (self.archive and self.num_critical))
+
+    def values(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        verdicts = {"valid": not self.num_errors}
+        verdicts |= {"refused": self.is_refused} if self.archive else {}
+        stated = {"path": self.path, "archive": self.archive}
+        return {**stated, **verdicts, "findings": self.findings}
+
+    def say(self) -> None:
+        """Print the report as lines."""
+        for finding in self.findings:
+            say(f"{finding.importance:<25} {finding.location}: {finding.message}")
+        if self.archive is None:
+            say("To apply the rules of the DANDI archive, add --for dandi.")
+        others = len(self.findings) - self.num_errors - self.num_critical
+        say(
+            f"{self.path}: {self.num_errors} errors, {self.num_critical} critical, {others} other "
+            "findings."
+        )
+        if self.archive:
+            say(f"DANDI would {'refuse' if self.is_refused else 'accept'} this file.")

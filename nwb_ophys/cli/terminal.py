@@ -74,7 +74,7 @@ def _show_traceback(kind: Any, error: Any, trace: Any) -> None:
 
 @attrs.frozen(kw_only=True)
 class Output:
-    """Where the lines of a command go.
+    """Destination of the lines of a command.
 
     Attributes
     ----------

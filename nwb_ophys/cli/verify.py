@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import click
 
 from nwb_ophys.cli import options as shared
@@ -19,6 +20,7 @@ from nwb_ophys.cli.terminal import say
     type=click.IntRange(min=0),
     help="Threads that read and compare; 0 uses the main thread only.  [default: one per core]",
 )
+@shared.as_json
 @shared.no_progress
 @shared.debug
 def verify(
@@ -26,6 +28,7 @@ def verify(
     sources: tuple[Path, ...],
     options: tuple[str, ...],
     workers: int | None,
+    as_json: bool,
     no_progress: bool,
     debug: bool,
 ) -> None:
@@ -53,7 +56,9 @@ def verify(
         workers=workers,
         progress=not no_progress,
     )
-    for line in report.lines():
+    if as_json:
+        shared.say_json({"equal": report.is_equal, **attrs.asdict(report)})
+    for line in () if as_json else report.lines():
         say(line)
     if not report.is_equal or (report.answer is not None and not report.answer.is_yes):
         raise click.exceptions.Exit(1)

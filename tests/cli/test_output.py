@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -99,3 +100,24 @@ def test_the_completion_of_bash_knows_commands_and_options(tmp_path):
         command = [sys.executable, "-c", script, words, position]
         said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         assert f"plain,{expected}" in said
+
+
+def test_what_programs_read_is_json(movie, capsys, tmp_path):
+    output = str(tmp_path / "a.nwb")
+    start = "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"
+    given = ["convert", movie, "-o", output, "--option", "sampling_frequency=30", "--set", start]
+    assert run(*given, "--quiet") == 0
+    assert run("detect", movie, "--json") == 0
+    (detected,) = json.loads(capsys.readouterr().out)
+    assert (detected["path"], detected["format"]) == (movie, "tiff")
+    assert run("formats", "--json") == 0
+    names = [each["name"] for each in json.loads(capsys.readouterr().out)]
+    assert "bruker" in names
+    assert run("verify", output, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["equal"]
+    assert run("inspect", output, "--json", "--quiet") == 0
+    assert json.loads(capsys.readouterr().out)["valid"]
+    assert run("inspect", output, output, "--json") == 0
+    assert [each["valid"] for each in json.loads(capsys.readouterr().out)] == [True, True]
+    assert run("inspect", output, output) == 0
+    assert capsys.readouterr().out.count(" errors, ") == 2
