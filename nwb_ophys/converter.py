@@ -15,7 +15,11 @@ from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.interfaces.base import BaseOphysInterface, stated_metadata
 from nwb_ophys.interfaces.closing import close_all
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
-from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys, without_neuroconv_keys
+from nwb_ophys.interfaces.neuroconv import (
+    with_closed_keys,
+    with_neuroconv_keys,
+    without_neuroconv_keys,
+)
 from nwb_ophys.interfaces.relations import Comparison, Relations
 from nwb_ophys.interfaces.trials import TrialsInterface
 from nwb_ophys.metadata import (
@@ -32,6 +36,7 @@ from nwb_ophys.metadata import (
     merge_metadata,
     session_schemas,
     start_reported,
+    to_lists,
     unowned,
 )
 from nwb_ophys.metadata.plane_links import link_background
@@ -225,12 +230,14 @@ class OphysConverter(Convertible):
         else:
             schema = self.get_metadata_schema()
         also = faults_of_kinds(full, full.composition)
-        check_metadata(full, without_neuroconv_keys(schema), also=also, joins_file=joins_file)
+        check_metadata(full, with_closed_keys(schema), also=also, joins_file=joins_file)
 
     def _full_metadata(
         self,
         metadata: Mapping[str, Any] | None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        among_others: bool = False,
     ) -> FullMetadata:
         """Return the user's metadata, filled with that of all streams, each asked once."""
         if isinstance(metadata, FullMetadata) and metadata.owner is self:
@@ -238,6 +245,7 @@ class OphysConverter(Convertible):
         composition = self._compose(options or {})
         is_own = type(self).get_metadata is OphysConverter.get_metadata
         stated = composition.metadata if is_own else self.get_metadata()
+        metadata = to_lists(metadata, stated, among_others=among_others)
         if isinstance(metadata, Mapping) and options and not fits(metadata, composition):
             adapters = {
                 name: functools.partial(_adapted, interface, options.get(name, {}))
@@ -321,7 +329,7 @@ class OphysConverter(Convertible):
             The same.
         """
         options = self._checked_options(conversion_options)
-        full = join_file(self._full_metadata(metadata, options), nwbfile)
+        full = join_file(self._full_metadata(metadata, options, among_others=True), nwbfile)
         self.temporally_align(full, options)
         relations = Relations.of(self.interfaces)
         clocks = Comparison(relations, full, full.composition, options).clocks()

@@ -23,6 +23,14 @@ from nwb_ophys.cli.terminal import say, say_lines
 @shared.settings
 @shared.options
 @shared.all_in_one
+@click.option(
+    "--style",
+    type=click.Choice(["lists", "neuroconv"]),
+    default="lists",
+    show_default=True,
+    help="Form of the document: lists, or dictionaries as NeuroConv has them. 'nwb-ophys convert' "
+    "reads both.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @shared.debug
 def metadata(
@@ -33,6 +41,7 @@ def metadata(
     settings: tuple[str, ...],
     options: tuple[str, ...],
     all_in_one: bool,
+    style: str,
     overwrite: bool,
     debug: bool,
 ) -> None:
@@ -53,7 +62,9 @@ def metadata(
     edited = edited_metadata(
         recording.converter, metadata_file, edits, recording.conversion_options
     )
-    document = describe_recording(recording.converter, edited)
+    document = describe_recording(
+        recording.converter, edited, recording.conversion_options, style=style
+    )
     if output is None:
         say_lines(document)
         return

@@ -29,7 +29,7 @@ from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.detectable import Detectable
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
-from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
+from nwb_ophys.interfaces.neuroconv import with_closed_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.listings import listed_once
@@ -38,7 +38,9 @@ from nwb_ophys.metadata import (
     FullMetadata,
     check_metadata,
     fill_metadata,
+    has_dictionary_form,
     start_reported,
+    to_lists,
     unowned,
     without_impossible,
 )
@@ -280,7 +282,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         self._check(self.full_metadata(metadata))
 
     def _check(self, full: Mapping[str, Any], *, joins_file: bool = False) -> None:
-        schema = without_neuroconv_keys(self.get_metadata_schema())
+        schema = with_closed_keys(self.get_metadata_schema())
         check_metadata(full, schema, joins_file=joins_file)
 
     def full_metadata(
@@ -303,8 +305,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         """
         if isinstance(metadata, FullMetadata) and metadata.owner is self:
             return metadata
-        given = self.for_options(metadata, options or {})
-        return fill_metadata(stated_metadata(self, options), given, self)
+        stated = stated_metadata(self, options)
+        given = self.for_options(to_lists(metadata, stated), options or {})
+        return fill_metadata(stated, given, self)
 
     def joined_metadata(
         self,
@@ -326,7 +329,8 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         MetadataError
             When the user gave a device or plane the name of another one in the file.
         """
-        return join_file(filled_with_options(self, metadata, options or {}), nwbfile)
+        given = among_others(self, metadata, options or {})
+        return join_file(filled_with_options(self, given, options or {}), nwbfile)
 
     def parse_options(self, options: Mapping[str, Any]) -> Any:
         """Return checked conversion options.
@@ -399,6 +403,22 @@ def stated_metadata(interface: Any, options: Mapping[str, Any] | None) -> Any:
         return interface.get_metadata(**given)
     stated = interface.get_metadata()
     return interface.for_options(stated, given) if hasattr(interface, "for_options") else stated
+
+
+def among_others(interface: BaseOphysInterface, metadata: Any, options: Mapping[str, Any]) -> Any:
+    """Return metadata that a converter of another package may have given, in the list form.
+
+    Parameters
+    ----------
+    interface : BaseOphysInterface
+    metadata : Mapping or None
+        In the dictionary form it may have entries of other interfaces, which are left out.
+    options : Mapping
+        Conversion options.
+    """
+    if not has_dictionary_form(metadata):
+        return metadata
+    return to_lists(metadata, stated_metadata(interface, options), among_others=True)
 
 
 def filled_with_options(

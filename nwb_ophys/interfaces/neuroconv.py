@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_DESCRIPTION = "NeuroConv's own form of this metadata; nothing is read from it."
+from nwb_ophys.metadata import OPHYS_KEYS, TOP_KEYS
+
+_DESCRIPTION = "The dictionary form of this metadata, with entries by keys of the user's choosing."
 
 _ANYTHING = {"description": _DESCRIPTION}
-
-# NeuroConv 0.10 hands metadata to an interface in the interface's form, but validates it in a form
-# of its own, in which dictionaries with these names replace our lists.
-_OPHYS_KEYS = ("ImagingPlanes", "MicroscopySeries", "PlaneSegmentations", "RoiResponses")
-_TOP_KEYS = ("Devices", "DeviceModels")
 
 
 def with_neuroconv_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,17 +18,31 @@ def with_neuroconv_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
     A converter of NeuroConv joins the schemas of its interfaces, and validates the metadata of all
     against the result.
     """
-    result = _open(schema, _TOP_KEYS)
-    result["properties"]["Ophys"] = _open(result["properties"]["Ophys"], _OPHYS_KEYS)
+    result = _open(schema, TOP_KEYS)
+    result["properties"]["Ophys"] = _open(result["properties"]["Ophys"], OPHYS_KEYS)
     return result
 
 
 def without_neuroconv_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a metadata schema with only the keys that are read, to validate a user's metadata."""
+    """Return a metadata schema with only the keys of the list form, which complete metadata has."""
     result = _closed(schema)
     ophys = result["properties"].get("Ophys", {})
     if "properties" in ophys:
         result["properties"]["Ophys"] = _closed(ophys)
+    return result
+
+
+def with_closed_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a metadata schema to validate complete metadata, which names the keys of both forms.
+
+    A misspelt key of the dictionary form is then reported with the right one.
+    """
+    result = without_neuroconv_keys(schema)
+    result["properties"] = {**{key: {} for key in TOP_KEYS}, **result["properties"]}
+    ophys = result["properties"].get("Ophys", {})
+    if "properties" in ophys:
+        own = {**{key: {} for key in OPHYS_KEYS}, **ophys["properties"]}
+        result["properties"]["Ophys"] = {**ophys, "properties": own}
     return result
 
 

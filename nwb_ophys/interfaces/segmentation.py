@@ -16,7 +16,7 @@ from nwb_ophys.interfaces.arguments import (
     iterator_options_argument,
     stub_of,
 )
-from nwb_ophys.interfaces.base import BaseOphysInterface, filled_with_options
+from nwb_ophys.interfaces.base import BaseOphysInterface, among_others, filled_with_options
 from nwb_ophys.interfaces.conversion import join_file
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.mixins import (
@@ -161,7 +161,8 @@ class SegmentationInterface(
             The same.
         """
         chosen = self.parse_options(options)
-        full = filled_with_options(self, metadata, options)
+        given = among_others(self, metadata, options)
+        full = filled_with_options(self, given, options)
         cells, background = _plane_segmentations(full, chosen.plane_segmentation_name)
         _check_name_is_free(nwbfile, full["Ophys"]["ImageSegmentation"]["name"], cells)
         clock = self._clock_of_movie

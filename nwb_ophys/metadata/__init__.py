@@ -31,6 +31,12 @@ from nwb_ophys.metadata.defaults import (
     line_scan_entry,
     trace_entry,
 )
+from nwb_ophys.metadata.dictionary_form import (
+    OPHYS_KEYS,
+    TOP_KEYS,
+    dictionary_schema,
+    has_dictionary_form,
+)
 from nwb_ophys.metadata.documents import dump_metadata, load_metadata
 from nwb_ophys.metadata.duplicates import check_channels, check_duplicates
 from nwb_ophys.metadata.fields import (
@@ -41,6 +47,7 @@ from nwb_ophys.metadata.fields import (
     type_hints,
 )
 from nwb_ophys.metadata.findings import Finding
+from nwb_ophys.metadata.from_dictionaries import to_lists
 from nwb_ophys.metadata.joining import Contents, join_contents
 from nwb_ophys.metadata.kinds import adapt_lists, as_kind, check_kind, faults_of_kinds, fits
 from nwb_ophys.metadata.links import check_links
@@ -60,11 +67,14 @@ from nwb_ophys.metadata.schema import (
     validate,
 )
 from nwb_ophys.metadata.subjects import ArchiveSubject, archive_subject
+from nwb_ophys.metadata.to_dictionaries import to_dictionaries
 
 __all__ = [
     "BACKGROUND_PLANE_SEGMENTATION",
     "JSON_SCHEMA_DIALECT",
     "NO_SESSION_START",
+    "OPHYS_KEYS",
+    "TOP_KEYS",
     "ArchiveSubject",
     "CommonFacts",
     "Composition",
@@ -88,6 +98,7 @@ __all__ = [
     "common_facts",
     "common_header",
     "compose_metadata",
+    "dictionary_schema",
     "dump_metadata",
     "earliest_start",
     "faults_of",
@@ -102,6 +113,7 @@ __all__ = [
     "get_default_session_metadata",
     "get_nwb_imaging_metadata",
     "get_nwb_segmentation_metadata",
+    "has_dictionary_form",
     "image_container_entry",
     "image_entry",
     "images_entry",
@@ -124,6 +136,8 @@ __all__ = [
     "segmentation_schema",
     "session_schemas",
     "start_reported",
+    "to_dictionaries",
+    "to_lists",
     "trace_entry",
     "type_hints",
     "unowned",

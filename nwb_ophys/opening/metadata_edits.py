@@ -16,7 +16,16 @@ import attrs
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import NwbOphysError, OptionError, OutputError, OutputExistsError
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
-from nwb_ophys.metadata import DeepDict, archive_subject, dump_metadata, load_metadata
+from nwb_ophys.metadata import (
+    OPHYS_KEYS,
+    DeepDict,
+    archive_subject,
+    dictionary_schema,
+    dump_metadata,
+    load_metadata,
+    merge_metadata,
+    to_dictionaries,
+)
 from nwb_ophys.metadata.deepdict import implied_links
 from nwb_ophys.metadata.links import links_of_keys
 from nwb_ophys.opening.texts import read_text
@@ -55,13 +64,35 @@ def edited_metadata(
     return metadata
 
 
-def describe_recording(converter: OphysConverter, metadata: DeepDict) -> str:
+def describe_recording(
+    converter: OphysConverter,
+    metadata: DeepDict,
+    conversion_options: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    style: str = "lists",
+) -> str:
     """Return metadata as a commented YAML document to edit.
 
     The identifier is left out, because each file gets its own. A missing session start is
     written as null. Facts that archives want and the metadata lacks are comments.
+
+    Parameters
+    ----------
+    converter : OphysConverter
+    metadata : DeepDict
+        Complete metadata.
+    conversion_options : Mapping, optional
+        Options of each stream, of which some change the metadata.
+    style : {"lists", "neuroconv"}
+        Form of the document: lists, or dictionaries as NeuroConv has them.
     """
-    document = DeepDict(metadata)
+    document, heading = DeepDict(metadata), _HEADING
+    schema = converter.get_metadata_schema()
+    if style == "neuroconv":
+        stated = converter.get_metadata(conversion_options)
+        document, heading = to_dictionaries(metadata, stated), _HEADING + _HEADING_OF_DICTIONARIES
+        schema = merge_metadata(schema, dictionary_schema())
+        _warn_of_lists(document)
     session = {k: v for k, v in document["NWBFile"].items() if k != "identifier"}
     document["NWBFile"] = {"session_start_time": None, **session}
     # In the place where a reader expects it.
@@ -72,13 +103,30 @@ def describe_recording(converter: OphysConverter, metadata: DeepDict) -> str:
             warnings.warn(note, UserWarning, stacklevel=2)
         document["Subject"] = subject.fields
     first = {key: document[key] for key in _SUGGESTED if key in document}
-    return _HEADING + dump_metadata(first | rest, converter.get_metadata_schema(), _SUGGESTED)
+    return heading + dump_metadata(first | rest, schema, _SUGGESTED)
+
+
+def _warn_of_lists(document: Mapping[str, Any]) -> None:
+    """Warn of what the dictionary form has no place for."""
+    left = [key for key in document["Ophys"] if key not in (*OPHYS_KEYS, "SegmentationImages")]
+    if left:
+        warnings.warn(
+            f"NeuroConv's form has no place for {', '.join(f'Ophys.{key}' for key in left)}. "
+            "nwb-ophys reads this part of the document, but interfaces of NeuroConv refuse it.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 _HEADING = """\
 # This metadata will be written. Correct it where needed; null means the default.
 # NWBFile.session_start_time is required. Archives such as DANDI also want the keys that are
 # comments below: remove "# " and fill them in. Further keys of NWBFile and Subject may be added.
+"""
+
+_HEADING_OF_DICTIONARIES = """\
+# This is the dictionary form of NeuroConv. Interfaces of NeuroConv need the key of their entry in
+# MicroscopySeries or PlaneSegmentations as their argument metadata_key.
 """
 
 _SUGGESTED: Mapping[str, Mapping[str, Any]] = {
