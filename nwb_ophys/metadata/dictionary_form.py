@@ -110,6 +110,9 @@ def _entry(category: str, *kinds: type) -> dict[str, Any]:
     properties = {
         key: own for kind in kinds for key, own in model_schema(kind)["properties"].items()
     }
+    if "optical_channel" in properties:  # checked once it is complete
+        channel = {**properties["optical_channel"]["items"], "required": []}
+        properties["optical_channel"] = {**properties["optical_channel"], "items": channel}
     if link := LINKS.get(category):
         del properties[link.field]
         properties[link.key] = link.schema()

@@ -75,8 +75,7 @@ def divide(
         own[category] = {
             key: entry
             for key, entry in given[category].items()
-            if key not in theirs[category]
-            and (not among_others or key in names or _name_of(entry) in names)
+            if key not in theirs[category] and (not among_others or key in names)
         }
         if among_others and names and not own[category]:
             _check_is_described(metadata, category, given[category], names)
@@ -142,7 +141,21 @@ def entries_by_key(metadata: Mapping[str, Any], category: str) -> dict[str, Any]
     found = parent.get(category) if isinstance(parent, Mapping) else None
     entries = found if isinstance(found, Mapping) else {}
     # Beside the images of tables, the list form has the name of the container here.
-    return {k: e for k, e in entries.items() if category != IMAGES or isinstance(e, Mapping)}
+    return {
+        key: _without_defaults(entry)
+        for key, entry in entries.items()
+        if entry is not None and (category != IMAGES or isinstance(entry, Mapping))
+    }
+
+
+def _without_defaults(entry: Any) -> Any:
+    """Return an entry without the keys whose value is None, which means the default.
+
+    Within lists, such as those of optical channels, None stays for the merge with the defaults.
+    """
+    if not isinstance(entry, Mapping):
+        return entry
+    return {key: _without_defaults(value) for key, value in entry.items() if value is not None}
 
 
 def names_in_lists(metadata: Mapping[str, Any], category: str) -> list[str]:

@@ -33,6 +33,7 @@ from nwb_ophys.metadata.dictionary_form import (
 )
 from nwb_ophys.metadata.dictionary_owners import LISTS, Division, divide, names_in_lists
 from nwb_ophys.metadata.links import SERIES, entries_of, path_of, set_entries
+from nwb_ophys.metadata.merging import without_none
 from nwb_ophys.metadata.schema import faults_of
 
 
@@ -52,8 +53,8 @@ def to_lists(metadata: Any, stated: Mapping[str, Any], *, among_others: bool = F
         The metadata without the user's. Its own dictionaries are those of interfaces of other
         packages, which read them.
     among_others : bool
-        Whether the metadata is that of a converter of another package, in which entries with other
-        keys belong to other interfaces.
+        Whether the metadata is that of a converter of another package, in which movies and plane
+        segmentations whose keys are not names of the recording belong to other interfaces.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def to_lists(metadata: Any, stated: Mapping[str, Any], *, among_others: bool = F
     has_own = any(own for category, own in division.own.items() if category != IMAGES)
     if not has_own and not among_others:
         return metadata
-    faults = faults_of(division.as_metadata(), dictionary_schema())
+    faults = faults_of(without_none(division.as_metadata()), dictionary_schema())
     faults += _faults_of_both(metadata, division)
     if faults:
         raise MetadataError(*faults)
@@ -170,7 +171,7 @@ class _Reader:
             if index == len(entries):
                 entries.append(self._further_entry(category, key, in_place or {}))
             places[key] = index
-            entries[index] |= {k: v for k, v in given.items() if v is not None}
+            entries[index] |= given
         self.places[category] = places
         return entries
 

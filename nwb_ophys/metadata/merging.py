@@ -138,7 +138,7 @@ def merge_description(defaults: Mapping[Any, Any], stated: Mapping[Any, Any]) ->
     DeepDict
         A new object.
     """
-    return _merged(defaults, _without_none(without_unset_clocks(stated)))
+    return _merged(defaults, without_none(without_unset_clocks(stated)))
 
 
 def _merged(defaults: Mapping[Any, Any], stated: Mapping[Any, Any]) -> DeepDict:
@@ -157,12 +157,12 @@ def _described(default: Any, stated: Any) -> Any:
     return stated
 
 
-def _without_none(value: Any) -> Any:
-    """Drop keys whose value is None, at every depth: None counts as not stated."""
+def without_none(value: Any) -> Any:
+    """Return a value without the keys, at every depth, that are not stated: their value is None."""
     if isinstance(value, Mapping):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
+        return {key: without_none(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_without_none(item) for item in value]
+        return [without_none(item) for item in value]
     if type(value) is tuple:
-        return tuple(_without_none(item) for item in value)
+        return tuple(without_none(item) for item in value)
     return value

@@ -171,14 +171,12 @@ def test_device_models_pass_their_check(sources, recording, tmp_path):
         assert io.read().devices["Microscope"].model.manufacturer == "Thorlabs"
 
 
-def test_their_form_of_metadata_is_not_taken_for_ours(sources):
-    """neuroconv's converters accept the key, but here it would be ignored, so it is an error."""
+def test_a_misspelt_key_of_their_form_is_an_error(sources):
     interface = TiffImagingInterface(sources["tiff"], 30.0)
-    stated = {"Ophys": {"ImagingPlanes": {"ImagingPlane": {"name": "ImagingPlane"}}}}
-    with pytest.raises(MetadataError, match="Did you mean 'ImagingPlane'"):
-        interface.validate_metadata(stated)
-    with pytest.raises(MetadataError, match="unknown key 'Devices'"):
-        OphysConverter({"movie": interface}).validate_metadata({"Devices": {}})
+    with pytest.raises(MetadataError, match="Did you mean 'ImagingPlanes'"):
+        interface.validate_metadata({"Ophys": {"ImagingPlaness": {}}})
+    with pytest.raises(MetadataError, match=r"unknown key 'Devicess'\. Did you mean 'Devices'"):
+        OphysConverter({"movie": interface}).validate_metadata({"Devicess": {}})
 
 
 @pytest.mark.parametrize("ours", ["tiff", "suite2p"])
