@@ -38,6 +38,7 @@ from nwb_ophys.metadata import (
     start_reported,
     to_lists,
     unowned,
+    without_dictionaries,
 )
 from nwb_ophys.metadata.plane_links import link_background
 
@@ -334,9 +335,11 @@ class OphysConverter(Convertible):
         relations = Relations.of(self.interfaces)
         clocks = Comparison(relations, full, full.composition, options).clocks()
         for name, interface in self.interfaces.items():
-            own: Mapping[str, Any] = full.composition.project(full, name, interface)
+            own: Any = full.composition.project(full, name, interface)
             link_background(own, full.composition.plane_of(name))
-            if not isinstance(interface, BaseOphysInterface):
+            if isinstance(interface, BaseOphysInterface):
+                without_dictionaries(own)
+            else:
                 own = full.composition.as_stated(own, name)
             with ExitStack() as stack:
                 if isinstance(interface, BaseOphysInterface) and relations.movies:

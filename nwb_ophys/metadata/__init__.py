@@ -47,11 +47,16 @@ from nwb_ophys.metadata.fields import (
     type_hints,
 )
 from nwb_ophys.metadata.findings import Finding
-from nwb_ophys.metadata.from_dictionaries import to_lists
+from nwb_ophys.metadata.from_dictionaries import to_lists, without_dictionaries
 from nwb_ophys.metadata.joining import Contents, join_contents
 from nwb_ophys.metadata.kinds import adapt_lists, as_kind, check_kind, faults_of_kinds, fits
 from nwb_ophys.metadata.links import check_links
-from nwb_ophys.metadata.merging import fill_metadata, merge_description, merge_metadata
+from nwb_ophys.metadata.merging import (
+    fill_metadata,
+    merge_description,
+    merge_lists,
+    merge_metadata,
+)
 from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.naming import camel_case, with_suffix
 from nwb_ophys.metadata.plausible import possible_number, possible_wavelength, without_impossible
@@ -125,6 +130,7 @@ __all__ = [
     "line_scan_schema",
     "load_metadata",
     "merge_description",
+    "merge_lists",
     "merge_metadata",
     "model_schema",
     "models",
@@ -143,5 +149,6 @@ __all__ = [
     "unowned",
     "validate",
     "with_suffix",
+    "without_dictionaries",
     "without_impossible",
 ]

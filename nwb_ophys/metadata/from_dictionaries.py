@@ -66,9 +66,6 @@ def to_lists(metadata: Any, stated: Mapping[str, Any], *, among_others: bool = F
         return metadata
     _check_dictionaries(metadata)
     division = divide(metadata, stated, among_others=among_others)
-    has_own = any(own for category, own in division.own.items() if category != IMAGES)
-    if not has_own and not among_others:
-        return metadata
     faults = faults_of(without_none(division.as_metadata()), dictionary_schema())
     faults += _faults_of_both(metadata, division)
     if faults:
@@ -77,6 +74,14 @@ def to_lists(metadata: Any, stated: Mapping[str, Any], *, among_others: bool = F
     result.links = getattr(metadata, "links", result.links)
     result.implied_links = getattr(metadata, "implied_links", result.implied_links)
     return result
+
+
+def without_dictionaries(metadata: DeepDict) -> None:
+    """Remove the keys that only the dictionary form has, in place."""
+    for category in (*TOP_KEYS, *OPHYS_KEYS):
+        parent = metadata if category in TOP_KEYS else metadata.get("Ophys")
+        if isinstance(parent, DeepDict):
+            parent.pop(category, None)
 
 
 def _check_dictionaries(metadata: Mapping[str, Any]) -> None:
@@ -122,11 +127,10 @@ class _Reader:
 
     def lists(self, result: DeepDict) -> DeepDict:
         """Return metadata with lists in place of our dictionaries."""
-        for category in (*TOP_KEYS, *OPHYS_KEYS):
-            parent = result if category in TOP_KEYS else result["Ophys"]
-            parent.pop(category, None)
-            if self.division.others[category]:
-                parent[category] = self.division.others[category]
+        without_dictionaries(result)
+        for category, others in self.division.others.items():
+            if others:
+                (result if category in TOP_KEYS else result["Ophys"])[category] = others
         found = {category: self._updated(category) for category in (MOVIES, TABLES)}
         planes = self._updated(PLANES, self._in_place(PLANES, found, PLANE_KEY))
         devices = self._updated(DEVICES, self._in_place(DEVICES, {PLANES: planes}, DEVICE_KEY))

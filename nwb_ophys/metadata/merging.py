@@ -9,6 +9,7 @@ from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata.datetimes import without_unset_clocks
 from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata
 from nwb_ophys.metadata.defaults import default_entry
+from nwb_ophys.metadata.dictionary_form import has_dictionary_form
 from nwb_ophys.metadata.unused import warn_of_unused
 
 
@@ -57,6 +58,23 @@ def merge_metadata(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None)
         A new object.
     """
     return DeepDict(defaults if given is None else _filled(defaults, given))
+
+
+def merge_lists(defaults: Mapping[Any, Any], given: Mapping[Any, Any] | None) -> DeepDict:
+    """Fill metadata in the list form with defaults; see :func:`merge_metadata`.
+
+    Raises
+    ------
+    MetadataError
+        When the metadata has the dictionary form, which only recordings can read.
+    """
+    if has_dictionary_form(given):
+        raise MetadataError(
+            "This function reads metadata in the list form, not in the dictionary form of "
+            "neuroconv (Devices, ImagingPlanes, ...). An interface reads both: "
+            "interface.full_metadata(metadata) returns the list form."
+        )
+    return merge_metadata(defaults, given)
 
 
 def _filled(default: Any, given: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nwb_ophys.metadata.defaults import BACKGROUND_PLANE_SEGMENTATION
+from nwb_ophys.metadata.dictionary_form import TABLES
 from nwb_ophys.metadata.links import BY_PLANE
 
 
@@ -38,8 +39,8 @@ def _notes(own: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
     for container in BY_PLANE:
         planes = own.get(container)
         for plane, members in planes.items() if isinstance(planes, Mapping) else ():
-            if not isinstance(members, Mapping):
-                continue
+            if not isinstance(members, Mapping) or plane in (own.get(TABLES) or ()):
+                continue  # interfaces of other packages have their tables in a dictionary
             path = f'metadata["Ophys"]["{container}"]["{plane}"]'
             if plane not in tables:
                 if str(plane).startswith(BACKGROUND_PLANE_SEGMENTATION):

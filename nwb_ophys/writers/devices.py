@@ -15,7 +15,7 @@ from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata import (
     check_channels,
     get_default_ophys_metadata,
-    merge_metadata,
+    merge_lists,
     models,
     parse_model,
     validate,
@@ -47,7 +47,7 @@ def add_devices(nwbfile: NWBFile, metadata: Mapping[str, Any] | None) -> NWBFile
     MetadataError
         When the metadata of a device is invalid; the message gives the path of the key.
     """
-    devices = merge_metadata(get_default_ophys_metadata(), metadata)["Ophys"]["Device"]
+    devices = merge_lists(get_default_ophys_metadata(), metadata)["Ophys"]["Device"]
     validate(devices, {"type": "array"}, 'metadata["Ophys"]["Device"]')
     for index, entry in enumerate(devices):
         if isinstance(entry, Device):
@@ -122,7 +122,7 @@ def add_imaging_plane(
     ValueError
         When the metadata has no plane of that name, or a field of the plane is missing or wrong.
     """
-    planes = merge_metadata(get_default_ophys_metadata(), metadata)["Ophys"]["ImagingPlane"]
+    planes = merge_lists(get_default_ophys_metadata(), metadata)["Ophys"]["ImagingPlane"]
     validate(planes, {"type": "array", "minItems": 1}, 'metadata["Ophys"]["ImagingPlane"]')
     if imaging_plane_index is not None:
         warnings.warn(

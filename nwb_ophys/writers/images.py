@@ -19,7 +19,7 @@ from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.metadata import (
     get_default_segmentation_metadata,
     image_entry,
-    merge_metadata,
+    merge_lists,
     models,
     parse_model,
 )
@@ -74,7 +74,7 @@ def add_summary_images(
     images = {name: image for name, image in images.items() if image is not None}
     if not images:
         return nwbfile
-    merged = merge_metadata(get_default_segmentation_metadata(), metadata)["Ophys"]
+    merged = merge_lists(get_default_segmentation_metadata(), metadata)["Ophys"]
     described = merged["SegmentationImages"]
     plane = plane_segmentation_name or _DEFAULT_NAME
     known = [key for key in described if key not in ("name", "description")]

@@ -13,7 +13,7 @@ from pynwb.ophys import ImageSegmentation, PlaneSegmentation
 from nwb_ophys.errors import ArgumentError, MetadataError
 from nwb_ophys.metadata import (
     get_default_segmentation_metadata,
-    merge_metadata,
+    merge_lists,
     models,
     parse_model,
     validate,
@@ -42,7 +42,7 @@ def add_image_segmentation(nwbfile: NWBFile, metadata: Mapping[str, Any] | None)
     pynwb.NWBFile
         The same file; an existing container of the name is left as it is.
     """
-    merged = merge_metadata(get_default_segmentation_metadata(), metadata)
+    merged = merge_lists(get_default_segmentation_metadata(), metadata)
     name = merged["Ophys"]["ImageSegmentation"]["name"]
     ophys_container(nwbfile, ImageSegmentation, name)
     return nwbfile
@@ -100,7 +100,7 @@ def add_plane_segmentation(
     if mask_type not in _MASK_TYPES:
         shown = ", ".join(repr(choice) for choice in _MASK_TYPES)
         raise ArgumentError(f"mask_type is {mask_type!r}; it must be one of {shown}.")
-    merged = merge_metadata(get_default_segmentation_metadata(), metadata)
+    merged = merge_lists(get_default_segmentation_metadata(), metadata)
     name = resolve_plane_segmentation(
         merged, plane_segmentation_name, plane_segmentation_index, "plane_segmentation_index"
     )

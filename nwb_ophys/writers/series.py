@@ -23,7 +23,7 @@ from nwb_ophys.memory import available_memory
 from nwb_ophys.metadata import (
     DeepDict,
     get_nwb_imaging_metadata,
-    merge_metadata,
+    merge_lists,
     models,
     parse_model,
 )
@@ -118,7 +118,7 @@ def with_defaults(imaging: Any, metadata: Mapping[str, Any] | None, kind: str) -
         When the metadata describes only series of the other type.
     """
     _check_kind(metadata, kind)
-    return merge_metadata(get_nwb_imaging_metadata(imaging, kind), metadata)
+    return merge_lists(get_nwb_imaging_metadata(imaging, kind), metadata)
 
 
 def make_photon_series(

@@ -11,7 +11,7 @@ from nwb_ophys.metadata import (
     BACKGROUND_PLANE_SEGMENTATION,
     DeepDict,
     get_nwb_segmentation_metadata,
-    merge_metadata,
+    merge_lists,
 )
 from nwb_ophys.rois.model import Rois
 from nwb_ophys.writers.devices import add_devices
@@ -75,7 +75,7 @@ def add_segmentation(
         The same file.
     """
     rois = Rois.of(segmentation_extractor)
-    merged = merge_metadata(get_nwb_segmentation_metadata(rois.extractor), metadata)
+    merged = merge_lists(get_nwb_segmentation_metadata(rois.extractor), metadata)
     if plane_segmentation_name is None:
         plane_segmentation_name = _only_name(merged)
     storing: dict[str, Any] = {

@@ -17,7 +17,7 @@ from nwb_ophys.iterators import SliceableDataChunkIterator
 from nwb_ophys.iterators.base import within
 from nwb_ophys.metadata import (
     get_default_segmentation_metadata,
-    merge_metadata,
+    merge_lists,
     models,
     parse_model,
     trace_entry,
@@ -86,7 +86,7 @@ def add_fluorescence_traces(
         return nwbfile
     for trace, data in traces.items():  # all of them before the first one is added
         stored_dtype(data.dtype, f"The trace '{trace}' of {extractor_label(rois.extractor)}")
-    merged = merge_metadata(get_default_segmentation_metadata(), metadata)
+    merged = merge_lists(get_default_segmentation_metadata(), metadata)
     name = resolve_plane_segmentation(merged, plane_segmentation_name, plane_index, "plane_index")
     region = _create_roi_table_region(rois, nwbfile, merged, name)
     clock = clock_of(rois.extractor, **_stated_times(merged, name, traces))
@@ -177,7 +177,7 @@ def _create_roi_table_region(
     plane_index : int, optional
         Position of the plane segmentation in the metadata. Deprecated.
     """
-    merged = merge_metadata(get_default_segmentation_metadata(), metadata)
+    merged = merge_lists(get_default_segmentation_metadata(), metadata)
     name = resolve_plane_segmentation(merged, plane_segmentation_name, plane_index, "plane_index")
     rois = Rois.of(segmentation_extractor)
     add_plane_segmentation(rois, nwbfile, merged, plane_segmentation_name=name)
