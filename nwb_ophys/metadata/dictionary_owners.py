@@ -65,7 +65,7 @@ def divide(
     Raises
     ------
     MetadataError
-        Where none of the entries among those of other packages can be ours.
+        Where no entry among those of other packages can be ours.
     """
     given = {key: entries_by_key(metadata, key) for key in (*LISTS, MODELS, TRACES, IMAGES)}
     theirs = {key: entries_by_key(stated, key) for key in given}
@@ -130,7 +130,7 @@ def _check_is_described(
     if given and not any(entries_of(metadata, name) for name in LISTS[category]):
         keys, wanted = (", ".join(map(repr, each)) for each in (given, names))
         raise MetadataError(
-            f"{path_of_key(category)} has the keys {keys}; of these, none is of this interface. "
+            f"{path_of_key(category)} has the keys {keys}; they may belong to other interfaces. "
             f"Give its entry the key {wanted}."
         )
 

@@ -14,7 +14,7 @@ import nwb_ophys
 from nwb_ophys import errors, interfaces, tools
 from nwb_ophys.documents import parse_yaml
 from nwb_ophys.formats import builtin_rows
-from nwb_ophys.metadata import imaging_schema, models, segmentation_schema, validate
+from nwb_ophys.metadata import imaging_schema, models, segmentation_schema, to_lists, validate
 from nwb_ophys.registry import formats
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -66,12 +66,15 @@ def _models() -> list[type]:
 
 
 def test_the_metadata_that_are_shown_are_valid(blocks_of):
-    (block,) = (b for b in blocks_of("docs/metadata.rst") if b.language == "yaml")
-    shown = parse_yaml(block.code)
+    lists, dictionaries = (b for b in blocks_of("docs/metadata.rst") if b.language == "yaml")
+    shown = parse_yaml(lists.code)
     schema = segmentation_schema()
     series = imaging_schema()["properties"]["Ophys"]["properties"]
     schema["properties"]["Ophys"]["properties"] |= series
     validate(shown, schema)
+    read = to_lists(parse_yaml(dictionaries.code), shown)["Ophys"]
+    assert read["TwoPhotonSeries"][0]["name"] == "Movie"
+    assert read["Device"][0]["model"]["name"] == "Bergamo II"
 
 
 def test_the_storage_settings_that_are_shown_fit_the_files_to_practise_on(page, blocks_of):

@@ -9,7 +9,12 @@ import h5py
 import numpy as np
 import pytest
 
-from nwb_ophys import NumpyImagingInterface, NumpySegmentationInterface, OphysConverter
+from nwb_ophys import (
+    NumpyImagingInterface,
+    NumpySegmentationInterface,
+    OphysConverter,
+    tools,
+)
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata import DeepDict, load_metadata, to_dictionaries
 from nwb_ophys.opening import describe_recording
@@ -322,6 +327,20 @@ def test_same_trace_in_both_forms_is_refused() -> None:
     both = given | {"Fluorescence": {"PlaneSegmentation": {"raw": {"name": "G"}}}}
     with pytest.raises(MetadataError, match=r'"raw"\] and .*"Fluorescence"\] describe the same'):
         _ophys(_rois(), **both)
+
+
+def test_functions_that_read_lists_only_refuse_dictionaries() -> None:
+    nwbfile, given = (
+        _movie().create_nwbfile({"NWBFile": START}),
+        {"Devices": {"d": {"name": "Rig"}}},
+    )
+    for add in (tools.add_devices, tools.add_imaging_plane, tools.add_image_segmentation):
+        with pytest.raises(MetadataError, match="reads metadata in the list form"):
+            add(nwbfile, given)
+    with pytest.raises(MetadataError, match="reads metadata in the list form"):
+        tools.add_photon_series(_movie().extractor, nwbfile, given)
+    with pytest.raises(MetadataError, match="reads metadata in the list form"):
+        tools.add_segmentation(_rois().extractor, nwbfile, given)
 
 
 def test_what_the_dictionary_form_cannot_say() -> None:

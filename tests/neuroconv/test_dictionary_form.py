@@ -140,7 +140,7 @@ def test_two_movies_in_a_converter_pipe() -> None:
 def test_entries_that_may_be_of_another_interface() -> None:
     """A key that is not the name of our entry may belong to another interface: it is refused."""
     pipe = neuroconv.ConverterPipe(data_interfaces={"Ours": _movie()})
-    with pytest.raises(MetadataError, match=r"keys 'x'; .* Give its entry the key 'TwoPhoton"):
+    with pytest.raises(MetadataError, match=r"keys 'x'; they may .* the key 'TwoPhoton"):
         pipe.create_nwbfile(_given(MicroscopySeries={"x": {"name": "Movie", **LINK}}))
 
 
