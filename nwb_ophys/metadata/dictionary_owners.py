@@ -88,7 +88,7 @@ def divide(
         if among_others:
             free &= set(known)
         own[category] = {
-            key: {**theirs[category].get(key, {}), **given[category].get(key, {})}
+            key: _joined(theirs[category].get(key), given[category].get(key))
             for key in (*theirs[category], *_without(given[category], theirs[category]))
             if key in ours | free
         }
@@ -98,6 +98,13 @@ def divide(
         for each in given
     }
     return Division(own=own, others=_others(read, given, own, theirs))
+
+
+def _joined(stated: Any, given: Any) -> Any:
+    """Return an entry of another stream, updated with the user's; the check sees wrong values."""
+    if isinstance(stated, Mapping) and isinstance(given, Mapping):
+        return {**stated, **given}
+    return stated if given is None else given
 
 
 def _divide_members(

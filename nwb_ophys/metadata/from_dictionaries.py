@@ -32,9 +32,12 @@ from nwb_ophys.metadata.dictionary_form import (
     path_of_key,
 )
 from nwb_ophys.metadata.dictionary_owners import LISTS, Division, divide, names_in_lists
-from nwb_ophys.metadata.links import SERIES, entries_of, path_of, set_entries
+from nwb_ophys.metadata.kinds import entry_as
+from nwb_ophys.metadata.links import SEGMENTATIONS, SERIES, entries_of, path_of, set_entries
 from nwb_ophys.metadata.merging import without_none
 from nwb_ophys.metadata.schema import faults_of
+
+_CONTAINERS = ("ImageSegmentation", "Fluorescence", CONTAINER_OF_DFF, IMAGES)
 
 
 def to_lists(metadata: Any, stated: Mapping[str, Any], *, among_others: bool = False) -> Any:
@@ -70,6 +73,8 @@ def to_lists(metadata: Any, stated: Mapping[str, Any], *, among_others: bool = F
     faults += _faults_of_both(metadata, division)
     if faults:
         raise MetadataError(*faults)
+    movies = _of_the_present_type(division.own[MOVIES], stated)
+    division = attrs.evolve(division, own={**division.own, MOVIES: movies})
     result = _Reader(division=division, stated=DeepDict(stated)).lists(DeepDict(metadata))
     result.links = getattr(metadata, "links", result.links)
     result.implied_links = getattr(metadata, "implied_links", result.implied_links)
@@ -85,12 +90,11 @@ def without_dictionaries(metadata: DeepDict) -> None:
 
 
 def _check_dictionaries(metadata: Mapping[str, Any]) -> None:
-    for key in (*TOP_KEYS, *OPHYS_KEYS):
+    for key in (*TOP_KEYS, *OPHYS_KEYS, *_CONTAINERS):
         value = (metadata if key in TOP_KEYS else metadata.get("Ophys", {})).get(key)
         if value is not None and not isinstance(value, Mapping):
             raise MetadataError(
-                f"{path_of_key(key)} is a {type(value).__name__}; it must be a dictionary of "
-                "entries by their keys."
+                f"{path_of_key(key)} is a {type(value).__name__}; it must be a dictionary."
             )
 
 
@@ -101,8 +105,37 @@ def _faults_of_both(metadata: Mapping[str, Any], division: Division) -> list[str
         "form and one in the list form; give one of them."
         for category, lists in {**LISTS, MODELS: LISTS[DEVICES]}.items()
         for name in lists
-        if division.own[category] and entries_of(metadata, name)
+        if division.own[category] and _is_given(metadata, name)
     ]
+
+
+def _is_given(metadata: Mapping[str, Any], name: str) -> bool:
+    """Return whether metadata has a list, of whatever type its value is."""
+    parent = metadata.get("Ophys") or {}
+    if name == SEGMENTATIONS:
+        parent = parent.get("ImageSegmentation") or {}
+    return parent.get(name) is not None
+
+
+def _of_the_present_type(
+    own: Mapping[str, Any], stated: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return movies in which those with a name of the other type of series have the present one.
+
+    As in the list form, metadata that was made without the option is adapted to it.
+    """
+    kinds = [kind for kind in LISTS[MOVIES] if entries_of(stated, kind)]
+    if len(kinds) != 1:
+        return dict(own)
+    (kind,), (other,) = kinds, [each for each in LISTS[MOVIES] if each not in kinds]
+    result = {}
+    for key, entry in own.items():
+        is_other = other in str(key) or other in str(entry.get("name"))
+        present = str(key).replace(other, kind) if is_other else key
+        result[key if present in own else present] = (
+            entry_as(entry, other, kind) if is_other else entry
+        )
+    return result
 
 
 @attrs.define(kw_only=True)
@@ -128,6 +161,9 @@ class _Reader:
     def lists(self, result: DeepDict) -> DeepDict:
         """Return metadata with lists in place of our dictionaries."""
         without_dictionaries(result)
+        for container in _CONTAINERS:
+            if result["Ophys"].get(container, result) is None:
+                del result["Ophys"][container]
         for category, others in self.division.others.items():
             if others:
                 (result if category in TOP_KEYS else result["Ophys"])[category] = others
@@ -147,7 +183,7 @@ class _Reader:
         for name, entries in lists.items():
             is_changed = entries != entries_of(self.stated, name)
             is_own = name == "ImagingPlane" and self.division.own[PLANES]
-            if (is_changed or is_own) and not entries_of(result, name):
+            if (is_changed or is_own) and not _is_given(result, name):
                 set_entries(result, name, entries)
         return result
 
@@ -305,6 +341,8 @@ class _Reader:
                 container = CONTAINER_OF_DFF if kind == "dff" else "Fluorescence"
                 self._add_member(ophys[container][tables[key]], (container, key, kind), entry)
         for key, images in self.division.own[IMAGES].items():
+            if key not in tables:
+                continue  # its table has a fault
             ophys[IMAGES].pop(key, None)
             ophys[IMAGES][tables[key]].deep_update(images)
         for container in ("Fluorescence", CONTAINER_OF_DFF, IMAGES):

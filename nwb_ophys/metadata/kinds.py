@@ -38,7 +38,7 @@ def as_kind(metadata: Any, kind: str) -> Any:
     changed = DeepDict(metadata)
     entries = changed["Ophys"].pop(other)
     if isinstance(entries, list):
-        entries = [_entry_as(entry, other, kind) for entry in entries]
+        entries = [entry_as(entry, other, kind) for entry in entries]
     changed["Ophys"][kind] = entries
     return changed
 
@@ -67,7 +67,8 @@ def _not_written(kind: str, other: str) -> str:
     )
 
 
-def _entry_as(entry: Any, other: str, kind: str) -> Any:
+def entry_as(entry: Any, other: str, kind: str) -> Any:
+    """Return the entry of a series of one type as one of the other type; see :func:`as_kind`."""
     if not isinstance(entry, Mapping):
         return entry
     known = {field.name for field in attrs.fields(getattr(models, kind))}

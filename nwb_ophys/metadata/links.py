@@ -92,10 +92,10 @@ def _faults_of(
 
 def entries_of(metadata: Mapping[str, Any], category: str) -> list[Any]:
     """Return the entries of a category; an empty list where they are absent or not a list."""
-    ophys = metadata.get("Ophys") or {}
-    if category == SEGMENTATIONS:
-        ophys = ophys.get("ImageSegmentation") or {}
-    entries = ophys.get(category)
+    parent = metadata.get("Ophys")
+    if category == SEGMENTATIONS and isinstance(parent, Mapping):
+        parent = parent.get("ImageSegmentation")
+    entries = parent.get(category) if isinstance(parent, Mapping) else None
     return list(entries) if isinstance(entries, (list, tuple)) else []
 
 

@@ -230,6 +230,26 @@ def test_option_sets_the_type_of_a_series() -> None:
     assert nwbfile.acquisition["M"].neurodata_type == "OnePhotonSeries"
 
 
+@pytest.mark.parametrize("streams", ["a", "ab"])
+def test_document_that_was_made_without_the_option(streams: str) -> None:
+    converter = OphysConverter({name: _movie() for name in streams})
+    options = {name: {"photon_series_type": "OnePhotonSeries"} for name in streams}
+    stated = converter.get_metadata()
+    stated["Ophys"]["TwoPhotonSeries"][0] |= {"name": "Movie", "field_of_view": [1e-3, 1e-3]}
+    given = to_dictionaries(stated, converter.get_metadata())
+    with pytest.warns(UserWarning, match="field_of_view of the series 'Movie' is left out"):
+        ophys = converter.complete_metadata(given, options)["Ophys"]
+    expected = converter.get_metadata(options)["Ophys"]
+    expected["OnePhotonSeries"][0]["name"] = "Movie"
+    _same(ophys, expected)
+
+
+def test_metadata_that_is_no_dictionary() -> None:
+    for source in (_movie(), OphysConverter({"movie": _movie()})):
+        with pytest.raises(MetadataError, match="it must be a dictionary"):
+            source.validate_metadata({"Devices": {}, "Ophys": "x"})
+
+
 def test_two_movies_are_told_apart_by_names() -> None:
     converter = OphysConverter({"a": _movie(), "b": _movie()})
     first, second = (e["name"] for e in converter.get_metadata()["Ophys"]["TwoPhotonSeries"])
@@ -301,6 +321,12 @@ SERIES = [{"name": "TwoPhotonSeries", "imaging_plane": "ImagingPlane"}]
         ({"RoiResponses": {"y": {"raw": {}}}}, r"no plane segmentation has that key; keys: none"),
         ({"Devices": [{"name": "Rig"}]}, r'\["Devices"\] is a list; it must be a dictionary'),
         ({"MicroscopySeries": {"x": [1]}}, r"it must be a dictionary"),
+        ({"ImagingPlanes": {"x": [1]}}, r"it must be a dictionary"),
+        ({"MicroscopySeries": {"x": {}}, "TwoPhotonSeries": "x"}, "describe the same"),
+        ({"Devices": {"Microscope": {}}, "Device": []}, "describe the same"),
+        ({"MicroscopySeries": {"x": {}}, "ImageSegmentation": [1]}, "it must be a dictionary"),
+        ({"MicroscopySeries": {"x": {"name": "a/b"}}}, "a name must not be empty"),
+        ({"ImagingPlanes": {1: {"imaging_rate": "x"}}}, r'\["ImagingPlanes"\]\[1\]\["imaging'),
         ({"Devices": {"Microscope": {"type": "Lamp"}}}, "must be one of 'Device'"),
         (
             {"DeviceModels": {"m": {"name": "M", "manufacturer": "T"}}},
