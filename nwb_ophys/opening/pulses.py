@@ -179,6 +179,11 @@ class _Case:
 
     def matched(self, chosen: NDArray[np.float64], rules: Rules, notes: list[str]) -> Matched:
         """Return the times of the samples from the chosen pulses."""
+        if rules.plane >= self.per_sample:
+            raise SourceError(
+                f"plane={rules.plane} is given, but each {self.noun} has "
+                f"{counted(self.per_sample, self.what)}; give per_sample, or leave plane out."
+            )
         used = int(np.isin(chosen, self.pulses).sum())
         return Matched(
             times=chosen[rules.plane :: self.per_sample],

@@ -182,6 +182,11 @@ def test_a_pulse_per_plane_or_per_volume(plane):
     assert "1 after the last volume" in by_plane.notes[0]
 
 
+def test_a_plane_that_no_frame_has_is_refused():
+    with pytest.raises(SourceError, match="plane=1 is given, but each frame has 1 pulse"):
+        match_pulses(train(20, np.random.default_rng(1)), 20, rules=Rules(plane=1))
+
+
 def test_pulses_of_several_planes_for_one_plane_ask_for_their_number():
     pulses = train(60, np.random.default_rng(1))
     with pytest.raises(SourceError, match=r"60 pulses for 20 frames.*per_sample=3"):
