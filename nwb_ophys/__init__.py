@@ -12,6 +12,7 @@ TYPE_CHECKING = False  # typing takes as long to import as the rest of this file
 if TYPE_CHECKING:
     from nwb_ophys.certification import verify as verify
     from nwb_ophys.converter import OphysConverter as OphysConverter
+    from nwb_ophys.editing import edit_metadata as edit_metadata
     from nwb_ophys.errors import NwbOphysError as NwbOphysError
     from nwb_ophys.interfaces import BaseOphysInterface as BaseOphysInterface
     from nwb_ophys.interfaces import ImagingInterface as ImagingInterface
@@ -39,6 +40,7 @@ _HOMES = {
     "SegmentationInterface": "nwb_ophys.interfaces",
     "argument": "nwb_ophys.interfaces",
     "detect": "nwb_ophys.registry",
+    "edit_metadata": "nwb_ophys.editing",
     "open": "nwb_ophys.opening",
     "repack": "nwb_ophys.storage",
     "run_sessions": "nwb_ophys.sessions",

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from nwb_ophys.cli.terminal import say_lines
+from nwb_ophys.cli.terminal import is_quiet, say_lines
 from nwb_ophys.errors import ArgumentError, OptionError, OutputError, OutsideFolderError
 from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
@@ -92,6 +92,8 @@ all_in_one = click.option(
     help="Allow recordings of different subjects or days in one file.",
 )
 
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of text.")
+
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 
 allow_outside = click.option(
@@ -135,7 +137,12 @@ no_space_check = click.option(
     help="Write even if the space seems too small, for file systems that state a wrong number.",
 )
 
-no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+no_progress = click.option(
+    "--no-progress",
+    is_flag=True,
+    callback=lambda ctx, param, value: value or is_quiet(),
+    help="Show no progress bar.",
+)
 
 
 class OutputPath(click.Path):
@@ -335,6 +342,25 @@ def say(text: str) -> None:
     with suppress(BrokenPipeError):
         if text:
             say_lines(f"{text}\n")
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON.
+
+    Parameters
+    ----------
+    value : Any
+        Objects of attrs classes in it become objects of JSON, and other objects texts.
+    """
+    import json
+
+    import attrs
+
+    def plain(each: Any) -> Any:
+        return attrs.asdict(each) if attrs.has(type(each)) else str(each)
+
+    with suppress(BrokenPipeError):
+        say_lines(json.dumps(value, indent=2, default=plain), always=True)
 
 
 def say_written(path: Path, streams: Iterable[str]) -> None:

@@ -125,7 +125,7 @@ def parse_given(given: Any, cls: type[Given], streams: Collection[str]) -> Given
         For an unknown or ill-typed key, or if there is no such stream.
     """
     owner = "times" if cls is GivenTimes else "pulses"
-    found = _as_mapping(given, owner, has_stream=True)
+    found = stated_keys(given, owner, has_stream=True)
     parsed = _parsed(found, cls, owner)
     if isinstance(parsed.zero, str) and parsed.zero != "first":
         raise OptionError(
@@ -154,14 +154,29 @@ def parse_trials(given: Any) -> dict[str, Any]:
     OptionError
         For an unknown or ill-typed key.
     """
-    found = _as_mapping(given, "trials", has_stream=False)
+    found = stated_keys(given, "trials", has_stream=False)
     if "file" in found:
         found["file_path"] = found.pop("file")
     parsed = _parsed(found, TrialsSource, "trials")
     return {each.name: getattr(parsed, each.name) for each in attrs.fields(TrialsSource)}
 
 
-def _as_mapping(given: Any, owner: str, *, has_stream: bool) -> dict[str, Any]:
+def stated_keys(given: Any, owner: str, *, has_stream: bool) -> dict[str, Any]:
+    """Return the keys that a path, a text or a dictionary states; their values are not checked.
+
+    Parameters
+    ----------
+    given : path-like, str or Mapping
+    owner : {"times", "pulses", "trials"}
+        Name of the argument, for messages.
+    has_stream : bool
+        Whether a text may name a stream and a column.
+
+    Raises
+    ------
+    OptionError
+        For any other object, or a text that states a key twice.
+    """
     if isinstance(given, Mapping):
         return {str(key): value for key, value in given.items()}
     if isinstance(given, str):
