@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ from nwb_ophys.errors import OptionError
     type=click.Path(path_type=Path),
     help="Folder in which relative paths of recordings begin.  [default: that of SPECIFICATION]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the states as JSON.")
+@shared.as_json
 @click.option("--schema", is_flag=True, help="Print the JSON schema of specifications for editors.")
 @shared.no_progress
 @shared.debug
@@ -119,7 +118,7 @@ def batch(
     from nwb_ophys.sessions.selection import task_of_environment
 
     if schema:
-        shared.say(json.dumps(specification_schema(), indent=2))
+        shared.say_json(specification_schema())
         return
     if specification is None:
         raise click.UsageError("Missing argument 'SPECIFICATION'.")
@@ -145,7 +144,7 @@ def batch(
             progress=display.show,
         )
     if as_json:
-        _say_json([state.to_dict() for state in result.states])
+        shared.say_json([state.to_dict() for state in result.states])
     else:
         shared.say(summary_of(result, specification))
     click.get_current_context().exit(result.exit_code)
@@ -161,22 +160,18 @@ def _say(
     if check:
         values = [display.values_of(session) for session in sessions]
         if as_json:
-            _say_json(values)
+            shared.say_json(values)
         else:
             shared.say("\n\n".join(map(display.values_in_words, values)))
     elif dry_run:
         planned = plan_sessions(sessions, retry_failed=retry_failed)
         if as_json:
-            _say_json([display.plan_of(each) for each in planned])
+            shared.say_json([display.plan_values(each) for each in planned])
         else:
             shared.say(display.plan_in_words(planned))
     else:
         states = states_of(sessions)
         if as_json:
-            _say_json([state.to_dict() for state in states])
+            shared.say_json([state.to_dict() for state in states])
         else:
             shared.say(display.table_of(states))
-
-
-def _say_json(value: Sequence[Mapping[str, Any]]) -> None:
-    shared.say(json.dumps(value, indent=2, default=str))

@@ -1,4 +1,4 @@
-"""What ``nwb-ophys batch`` prints: bars or lines while it runs, and tables."""
+"""Output of ``nwb-ophys batch``: bars or lines while it runs, and tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nwb_ophys.cli.terminal import say
 from nwb_ophys.documents import dump_yaml
 from nwb_ophys.errors import printable, shown_size
 
-_MOST_BARS = 8
+_MOST_BARS, _MOST_NAMED = 8, 3
 _SECONDS_PER_LOOK = 1.0
 
 
@@ -154,10 +154,34 @@ def plan_in_words(planned: Sequence[Any]) -> str:
         rows.append((each.session.key, act, each.decision.why, faults or each.session.shown_output))
     counts = Counter(row[1] for row in rows[1:])
     total = ", ".join(f"{number} {act}" for act, number in sorted(counts.items()))
-    return f"{_aligned(rows)}\n{len(planned)} sessions: {total}. Nothing was written."
+    lines = [_aligned(rows), f"{len(planned)} sessions: {total}. Nothing was written."]
+    return "\n".join([*lines, *_findings_in_words([each.session for each in planned])])
 
 
-def plan_of(planned: Any) -> dict[str, Any]:
+def _findings_in_words(sessions: Sequence[Any]) -> list[str]:
+    """Return what the archive requires and advises of the values of sessions, each once."""
+    from nwb_ophys.sessions.archive import stated_findings
+
+    keys: dict[tuple[str, str, str, str], list[str]] = {}
+    for session in sessions:
+        for each in stated_findings(session):
+            found = (each.importance, each.key, each.message, each.cure)
+            keys.setdefault(found, []).append(session.key)
+    if not keys:
+        return []
+    lines = ["", "The DANDI archive, as far as the specification alone tells:"]
+    for (importance, key, message, cure), own in sorted(
+        keys.items(), key=lambda item: item[0][0] != "required"
+    ):
+        listed = "all sessions" if len(own) == len(sessions) else ", ".join(own[:_MOST_NAMED])
+        more = f" and {len(own) - _MOST_NAMED} more" if len(own) - _MOST_NAMED > 0 else ""
+        more = "" if listed == "all sessions" else more
+        lines.append(f"  {importance} {key}: {message} ({listed}{more})")
+        lines.append(f"    {cure}")
+    return [*lines, "'nwb-ophys check' with the specification opens the recordings, too."]
+
+
+def plan_values(planned: Any) -> dict[str, Any]:
     """Return what a run would do with a session as plain values."""
     return {
         "key": planned.session.key,

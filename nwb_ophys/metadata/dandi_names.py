@@ -59,14 +59,24 @@ def dandi_path(
     return PurePosixPath(f"sub-{subject}", name + suffix)
 
 
+def named(text: str) -> str:
+    """Return an identifier as names of files have it, with "-" in place of marks and spaces."""
+    return _NOT_IN_A_VALUE.sub("-", str(text))
+
+
+def is_nameable(text: str) -> bool:
+    """Return whether files can be named by an identifier."""
+    found = named(text)
+    return bool(found.strip("-")) and len(found) <= _LONGEST
+
+
 def _value(where: str, text: str) -> str:
-    found = _NOT_IN_A_VALUE.sub("-", str(text))
-    if not found.strip("-") or len(found) > _LONGEST:
+    if not is_nameable(text):
         raise MetadataError(
             f"{where} is {str(text)[:_LONGEST]!r}, by which no file can be named; give letters and "
             f"digits, at most {_LONGEST}."
         )
-    return found
+    return named(text)
 
 
 def modalities_of(objects: Iterable[Any]) -> tuple[str, ...]:

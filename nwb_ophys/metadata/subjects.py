@@ -34,11 +34,14 @@ class ArchiveSubject:
         A sentence for each fact whose form was changed.
     faults : tuple of str
         A sentence for each fact that has no form in the archive, with the form wanted.
+    faulty : tuple of str
+        The keys of these facts, in the same order.
     """
 
     fields: dict[str, Any]
     notes: tuple[str, ...]
     faults: tuple[str, ...]
+    faulty: tuple[str, ...]
 
 
 def archive_subject(
@@ -61,7 +64,8 @@ def archive_subject(
     ArchiveSubject
     """
     fields = {key: value for key, value in subject.items() if value is not None}
-    notes, faults = [], []
+    notes: list[str] = []
+    faults: dict[str, str] = {}
     for key, (turn, wanted) in _FORMS.items():
         value = fields.get(key)
         is_wanted = keys is None or key in keys
@@ -73,7 +77,7 @@ def archive_subject(
                 raise ValueError(f"It has more than {_LONGEST} characters.")
             turned = turn(value, fields)
         except ValueError as reason:
-            faults.append(f"{where}; write {wanted}. {reason}".rstrip())
+            faults[key] = f"{where}; write {wanted}. {reason}".rstrip()
             continue
         if turned is None:
             del fields[key]
@@ -82,7 +86,9 @@ def archive_subject(
             fields[key] = turned
             why = _why(key, value, fields, before)
             notes.append(f"{where}; it is written as {shown(turned)}{why}.")
-    return ArchiveSubject(fields=fields, notes=tuple(notes), faults=tuple(faults))
+    return ArchiveSubject(
+        fields=fields, notes=tuple(notes), faults=tuple(faults.values()), faulty=tuple(faults)
+    )
 
 
 def _is_of_type(key: str, value: Any) -> bool:

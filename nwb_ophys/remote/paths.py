@@ -175,7 +175,7 @@ def as_path(path: str | os.PathLike[str]) -> Path:
         return path
     found = _URL.fullmatch(os.fspath(path))
     if found is None or (found[2] == "/" and not _is_known(found[1])):
-        return Path(path)
+        return path if isinstance(path, Path) else Path(path)
     protocol, _, rest = found.groups()
     if "::" in protocol:
         shown = shown_url(f"{protocol}://{rest}")

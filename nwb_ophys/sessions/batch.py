@@ -1,4 +1,4 @@
-"""Runs of a batch: what is planned, what is converted, and what became of each session."""
+"""Runs of a batch: plan, conversion and states of its sessions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class PlannedSession:
 
 @attrs.frozen(kw_only=True)
 class BatchResult:
-    """What became of the sessions of a run.
+    """Outcome of a run: the states of its sessions.
 
     Attributes
     ----------

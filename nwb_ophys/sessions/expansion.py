@@ -17,6 +17,7 @@ from nwb_ophys.metadata import DeepDict, load_metadata, models
 from nwb_ophys.metadata.fields import class_schema
 from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.remote.paths import is_url
+from nwb_ophys.sessions.clock_files import CLOCKS, ClockFiles
 from nwb_ophys.sessions.patterns import fields_of, filled, has_fields, matches
 from nwb_ophys.sessions.session import OUTPUTS, Session
 from nwb_ophys.sessions.specification import Entry, Settings, Source, Specification
@@ -67,6 +68,7 @@ class _Draft:
     edits: dict[str, str] = attrs.field(factory=dict)
     options: dict[str, Any] = attrs.field(factory=dict)
     settings: dict[str, Any] = attrs.field(factory=dict)
+    clocks: dict[str, Any] = attrs.field(factory=dict)
     formats: tuple[str, ...] = ()
     output: tuple[str, Path] | None = None
     paths: tuple[str, ...] | None = None
@@ -80,6 +82,7 @@ class _Draft:
             edits=dict(self.edits),
             options=dict(self.options),
             settings=dict(self.settings),
+            clocks=dict(self.clocks),
             origins=dict(self.origins),
         )
 
@@ -88,6 +91,9 @@ class _Draft:
         for key, value in (settings.options or {}).items():
             self.options[key] = value
             self.origins[f"options.{key}"] = says(f"options.{key}")
+        for key in CLOCKS:
+            if getattr(settings, key) is not None:
+                self.clocks[key], self.origins[key] = getattr(settings, key), says(key)
         for key in _WRITING:
             if getattr(settings, key) is not None:
                 self.settings[key] = getattr(settings, key)
@@ -208,6 +214,7 @@ def _warn_of_columns(table: Table, templates: Sequence[str]) -> None:
         *_SECTIONS,
         *_PATHS,
         *_COLUMNS,
+        *CLOCKS,
         *(name for text in templates for name in fields_of(text)),
     }
     unused = [name for name in table.columns if "." not in name and name not in used]
@@ -323,6 +330,7 @@ class _Merger:
     def session(self, found: _Found) -> Session:
         """Return the session of a match, a row or the entry itself."""
         draft, faults = self._draft(self._subject_of(found)), list[str]()
+        clocks = ClockFiles(found.fields, found.folder, faults)
         for key, text in found.fields.items():
             if key in _SECTIONS:
                 draft.add_edit(f"{_SECTIONS[key]}.{key}", text, f"{found.where}, {key}")
@@ -336,6 +344,8 @@ class _Merger:
             formats=draft.formats,
             options=draft.options,
             metadata=draft.metadata.to_dict(),
+            clocks=clocks.placed(draft.clocks),
+            beside=tuple(clocks.files),
             edits=draft.edits,
             output=output,
             is_named_for_dandi=is_folder,
@@ -373,6 +383,8 @@ def _add_row(draft: _Draft, found: _Found, row: Row, faults: list[str]) -> None:
         elif column == "format":
             draft.formats = tuple(part.strip() for part in text.split(_SEPARATOR))
             draft.origins["format"] = where
+        elif column in CLOCKS:
+            draft.clocks[column], draft.origins[column] = text, where
         elif column in _COLUMNS:
             # Imported here, since plans and states need nothing else of opening.
             from nwb_ophys.opening.texts import read_text

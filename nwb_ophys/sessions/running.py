@@ -18,13 +18,15 @@ from nwb_ophys.errors import (
     NwbOphysError,
     OutputBusyError,
     OutputExistsError,
+    SpecificationError,
     as_sentence,
 )
 from nwb_ophys.interfaces.witness import witnessed
-from nwb_ophys.metadata import parse_datetime
+from nwb_ophys.metadata import archive_findings, parse_datetime
 from nwb_ophys.metadata.dandi_names import dandi_path, modalities_of
-from nwb_ophys.opening import Recording, edited_metadata, open_recording
+from nwb_ophys.opening import edited_metadata
 from nwb_ophys.remote.paths import as_path, is_url
+from nwb_ophys.sessions.archive import required_lines
 from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.states import (
     DONE,
@@ -33,14 +35,14 @@ from nwb_ophys.sessions.states import (
     WAITING,
     SessionState,
     decided,
-    identity_of,
+    output_identity,
     read_state,
     settings_fingerprint,
     sources_fingerprint,
     state_path,
     write_state,
 )
-from nwb_ophys.sessions.streams import open_streams
+from nwb_ophys.sessions.streams import open_session
 from nwb_ophys.storage import BackendConfiguration, WriteProgress, size_of
 from nwb_ophys.storage.locking import Holder, locked
 
@@ -78,7 +80,7 @@ def _run_locked(session: Session, share: Share, path: Path) -> SessionState:
     decision = decided(session, before)
     if decision.act == "skip":
         return before
-    present = identity_of(before.output) if before.output else None
+    present = output_identity(before.output) if before.output else None
     # A process that was killed did not record what it wrote.
     is_newer = before.state == RUNNING and present != before.before
     state = SessionState(
@@ -128,25 +130,11 @@ def _not_shown(*_: Any, **__: Any) -> None:
 
 def reason_of(error: BaseException) -> str:
     """Return the reason of a failure in one line."""
-    if isinstance(error, MetadataError):
+    if isinstance(error, (MetadataError, SpecificationError)):
         return " ".join(" ".join(map(str, error.args)).split())
     if isinstance(error, NwbOphysError):
         return " ".join(str(error).split())
     return f"{type(error).__name__}: {as_sentence(error)}"
-
-
-def _opened(session: Session) -> Recording:
-    """Open the recording of a session."""
-    if session.streams:
-        return open_streams(session)
-    stub = session.settings.get("stub")
-    options = {**session.options, **({} if stub is None else {"stub": stub})}
-    return open_recording(
-        session.paths,
-        session.formats,
-        options,
-        all_in_one=bool(session.settings.get("all_in_one")),
-    )
 
 
 class _Run:
@@ -160,17 +148,16 @@ class _Run:
     def convert(self) -> None:
         """Open the recording and write its file."""
         session = self._session
-        if session.faults:
-            raise MetadataError(*session.faults)
-        settings, recording = session.settings, _opened(session)
+        settings, recording = session.settings, open_session(session)
         converter, chosen = recording.converter, recording.conversion_options
         try:
             metadata = edited_metadata(converter, session.metadata, session.edits, chosen)
+            findings = required_lines(archive_findings(metadata))
             output = self._output(lambda: converter.create_nwbfile(metadata, chosen), metadata)
             overwrite = self._may_replace(output)
             if not is_url(output):
                 Path(output).parent.mkdir(parents=True, exist_ok=True)
-            self._record(output=output, before=identity_of(output))
+            self._record(output=output, before=output_identity(output), findings=findings)
             converter.run_conversion(
                 as_path(output),
                 metadata=metadata,
@@ -205,7 +192,7 @@ class _Run:
 
     def _may_replace(self, output: str) -> bool:
         """Return whether a file of that name is replaced, if it is the one that a run wrote."""
-        present = None if is_url(output) else identity_of(output)
+        present = None if is_url(output) else output_identity(output)
         if present is None or self._share.overwrite:
             return True
         is_own = output == self.state.output and present == self.state.written
@@ -243,7 +230,7 @@ class _Run:
 
         A file that appeared under its name is whole, and is of this run whatever happened then.
         """
-        present = None if is_url(self.state.output) else identity_of(self.state.output)
+        present = None if is_url(self.state.output) else output_identity(self.state.output)
         is_written = present is not None and present != self.state.before
         changed = attrs.evolve(
             self.state,
@@ -262,7 +249,7 @@ def _ended(path: Path, state: SessionState) -> SessionState:
         output = state.output
         num_bytes = 0 if is_url(output) else size_of(Path(output))
         state = attrs.evolve(
-            state, written=identity_of(output), num_bytes=num_bytes, fraction=1.0, reason=""
+            state, written=output_identity(output), num_bytes=num_bytes, fraction=1.0, reason=""
         )
     write_state(path, state)
     return state

@@ -31,6 +31,10 @@ class Session:
         format is detected.
     options : Mapping
         Source arguments and conversion options by name; with ``streams``, options by stream.
+    clocks : Mapping
+        Arguments of :func:`nwb_ophys.opening.apply_times`.
+    beside : tuple of str
+        Files of these.
     metadata : Mapping
         Metadata that the specification gives, without that of the files.
     edits : Mapping of str to str
@@ -54,6 +58,8 @@ class Session:
     formats: tuple[str, ...] = ()
     streams: Mapping[str, tuple[str, Mapping[str, Any]]] = attrs.field(factory=dict)
     options: Mapping[str, Any] = attrs.field(factory=dict)
+    clocks: Mapping[str, Any] = attrs.field(factory=dict)
+    beside: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
     edits: Mapping[str, str] = attrs.field(factory=dict)
     output: str

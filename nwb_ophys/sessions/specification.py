@@ -19,6 +19,10 @@ from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.outside import require_ordinary
 from nwb_ophys.storage import BACKENDS
 
+_CLOCKS = {
+    "type": ["string", "object", "array"],
+    "items": {"type": ["string", "object"]},
+}
 _TEXTS = {"type": ["string", "array"], "items": {"type": "string"}, "minItems": 1}
 
 
@@ -54,6 +58,22 @@ class Settings:
         "Source arguments and conversion options by name, such as sampling_frequency: 30.",
         None,
         {"type": "object"},
+    )
+    times: Any = field(
+        "Files with the time of each frame, as --times gives them, or dictionaries with their "
+        "keys; names and patterns within the match of the pattern, or beside this file.",
+        None,
+        _CLOCKS,
+    )
+    pulses: Any = field(
+        "Files with a channel of pulses, one pulse per frame, as --pulses gives them.",
+        None,
+        _CLOCKS,
+    )
+    trials: Any = field(
+        "Table of trials, as --trials gives it, or a dictionary with its keys.",
+        None,
+        {"type": ["string", "object"]},
     )
     all_in_one: bool | None = field(
         "Allow recordings of different subjects or days in one file.", None

@@ -160,9 +160,19 @@ def write_state(path: Path, state: SessionState) -> None:
         raise error if isinstance(error, OutputError) else output_error(error, path) from error
 
 
+_NO_SETTINGS = ("origins", "faults", "key", "fields")
+
+
 def settings_fingerprint(session: Session) -> str:
-    """Return the fingerprint of everything that a specification says of a session."""
-    said = attrs.asdict(session, filter=attrs.filters.exclude("origins", "faults", "key", "fields"))
+    """Return the fingerprint of everything that a specification says of a session.
+
+    What it does not say has no part in it, so that a later version with more keys finds the same.
+    """
+    said = {
+        name: value
+        for name, value in attrs.asdict(session).items()
+        if name not in _NO_SETTINGS and value
+    }
     text = json.dumps(said, sort_keys=True, default=str)
     return xxhash.xxh128_hexdigest(text.encode("utf-8", "surrogatepass"))
 
@@ -173,7 +183,7 @@ def sources_fingerprint(session: Session) -> str:
     Nothing is read from the files. Of a path in an object store the name alone counts.
     """
     digest = xxhash.xxh128()
-    for path in session.paths:
+    for path in (*session.paths, *session.beside):
         for line in [path] if is_url(path) else _entries(path):
             digest.update(f"{line}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
@@ -202,7 +212,7 @@ def _entries(path: str) -> Iterator[str]:
                     yield f"{each.path} {found.st_size} {found.st_mtime_ns}"
 
 
-def identity_of(path: str) -> tuple[int, ...] | None:
+def output_identity(path: str) -> tuple[int, ...] | None:
     """Return size and time of change of an output, in ns; None if it does not exist."""
     try:
         found = Path(path).stat()
@@ -225,7 +235,7 @@ def decided(session: Session, state: SessionState) -> Decision:
         return Decision("convert", "failed before")
     is_same = state.settings == settings_fingerprint(session)
     is_read_alike = state.sources == sources_fingerprint(session)
-    present = identity_of(state.output) if state.output else None
+    present = output_identity(state.output) if state.output else None
     if state.state == RUNNING:
         # The rename of the whole file is the last step of a conversion.
         is_whole = present is not None and present != state.before
@@ -241,7 +251,7 @@ def decided(session: Session, state: SessionState) -> Decision:
 
 @attrs.frozen
 class Decision:
-    """What a run does with a session, ``convert``, ``keep`` or ``skip``, and why."""
+    """Act of a run on a session, ``convert``, ``keep`` or ``skip``, and the reason in words."""
 
     act: str
     why: str

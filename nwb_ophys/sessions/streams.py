@@ -1,7 +1,8 @@
-"""Streams of a session that names their classes: interfaces of this package or of neuroconv."""
+"""Recordings of sessions: detected, or of streams whose classes the specification names."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,18 +10,17 @@ import nwb_ophys
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SpecificationError
 from nwb_ophys.interfaces import BaseOphysInterface
-from nwb_ophys.opening import Recording
+from nwb_ophys.opening import Recording, apply_times, open_recording
 from nwb_ophys.optional import require_package
 from nwb_ophys.sessions.session import Session
 
 
-def open_streams(session: Session) -> Recording:
-    """Open the streams of a session.
+def open_session(session: Session) -> Recording:
+    """Open the recording of a session, with the times that other devices recorded.
 
     Parameters
     ----------
     session : Session
-        With ``streams``.
 
     Returns
     -------
@@ -29,8 +29,24 @@ def open_streams(session: Session) -> Recording:
     Raises
     ------
     SpecificationError
-        For a class that neither package has.
+        For faults that were found beforehand, or a class that neither package has.
     """
+    if session.faults:
+        raise SpecificationError(*session.faults)
+    recording = _streams(session) if session.streams else _detected(session)
+    for line in apply_times(recording, **session.clocks) if session.clocks else ():
+        warnings.warn(line, UserWarning, stacklevel=2)
+    return recording
+
+
+def _detected(session: Session) -> Recording:
+    stub = session.settings.get("stub")
+    options = {**session.options, **({} if stub is None else {"stub": stub})}
+    is_one = bool(session.settings.get("all_in_one"))
+    return open_recording(session.paths, session.formats, options, all_in_one=is_one)
+
+
+def _streams(session: Session) -> Recording:
     interfaces = {
         name: _class_of(class_name, arguments)(**arguments)
         for name, (class_name, arguments) in session.streams.items()

@@ -230,3 +230,56 @@ def test_ctrl_c_leaves_whole_files_and_sessions_that_wait(lab, capsys):
     assert batch(lab, "--status", "--json") == 0
     states = {state["state"] for state in json.loads(capsys.readouterr().out)}
     assert states == {"done", "waiting"}
+
+
+def test_findings_of_the_archive_before_and_after(lab, capsys):
+    lines = (lab.parent / "participants.tsv").read_text().splitlines()
+    ids = [line.partition("\t")[0] for line in lines]
+    (lab.parent / "participants.tsv").write_text(
+        "\n".join(["participant_id\tsex", *(f"{each}\tF" for each in ids[1:])])
+    )
+    assert batch(lab, "--dry-run", "--only", "subject_id=S1") == 0
+    said = capsys.readouterr().out
+    assert "required Subject.species: " in said
+    assert "(all sessions)" in said
+    with pytest.raises(SystemExit) as end:
+        main(["check", str(lab), "--json"])
+    assert end.value.code == 1
+    checked = {each["key"]: each for each in json.loads(capsys.readouterr().out)}
+    assert not checked["S1/day1"]["accepted"]
+    keys = {finding["key"] for finding in checked["S1/day1"]["findings"]}
+    assert {"Subject.species", "Subject.age"} <= keys
+    (state, _) = converted(lab).states
+    assert any(line.startswith("Subject.species: ") for line in state.findings)
+
+
+def test_times_and_trials_lie_within_the_match(lab):
+    folder = lab.parent / "raw" / "tiff" / "T1"
+    for session, step in (("day1", 0.1), ("day2", 0.2)):
+        times = "\n".join(["time (s)", *(f"{1 + step * index**1.1:.6f}" for index in range(12))])
+        (folder / session / f"clock-{session}.csv").write_text(times)
+        (folder / session / "trials.csv").write_text("start_time,stop_time,side\n1.5,1.8,left\n")
+    lab.write_text(
+        "output: dandi\nmetadata: lab.yaml\nsessions:\n"
+        "  - pattern: raw/tiff/{subject_id}/{session_id}\n    paths: movie.tif\n"
+        "    options: {sampling_frequency: 10}\n"
+        "    times: 'clock-{session_id}.csv'\n    trials: 'tri*.csv'\n"
+    )
+    with ThreadPoolExecutor(1) as executor:
+        result = run_sessions(lab, executor)
+    assert [state.reason for state in result.states] == ["", ""]
+    with h5py.File(result.states[1].output) as file:
+        (series,) = (each for each in file["acquisition"].values() if "timestamps" in each)
+        assert series["timestamps"][:3].tolist() == pytest.approx(
+            [1.0, 1.2, 1 + 0.2 * 2**1.1], abs=1e-5
+        )
+        assert file["intervals/trials/side"][0] == b"left"
+    (folder / "day2" / "trials.csv").write_text("start_time,stop_time\n1.5,1.9\n")
+    planned = plan_sessions(sessions_of(lab))
+    assert [(each.decision.act, each.decision.why) for each in planned] == [
+        ("skip", "done"),
+        ("convert", "source files changed"),
+    ]
+    (folder / "day1" / "trials2.csv").write_text("start_time,stop_time\n1.5,1.9\n")
+    (fault,) = sessions_of(lab)[0].faults
+    assert "trials: 2 files match 'tri*.csv'" in fault

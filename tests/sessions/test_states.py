@@ -11,7 +11,7 @@ import pytest
 from nwb_ophys.sessions import Session, SessionState
 from nwb_ophys.sessions.states import (
     decided,
-    identity_of,
+    output_identity,
     read_state,
     settings_fingerprint,
     sources_fingerprint,
@@ -39,7 +39,7 @@ def done(session: Session) -> SessionState:
         settings=settings_fingerprint(session),
         sources=sources_fingerprint(session),
         output=session.output,
-        written=identity_of(session.output),
+        written=output_identity(session.output),
     )
 
 
@@ -112,6 +112,16 @@ def test_where_a_value_is_stated_is_no_setting(session):
     assert decided(moved, done(session)).act == "skip"
 
 
+def test_keys_of_a_later_version_change_no_fingerprint(session):
+    @attrs.frozen(kw_only=True)
+    class Later(Session):
+        more: tuple[str, ...] = ()
+
+    given = {each.name: getattr(session, each.name) for each in attrs.fields(Session)}
+    assert settings_fingerprint(Later(**given)) == settings_fingerprint(session)
+    assert settings_fingerprint(Later(**given, more=("a",))) != settings_fingerprint(session)
+
+
 def test_an_output_that_is_gone_is_written_again(session):
     state = done(session)
     Path(session.output).unlink()
@@ -154,10 +164,10 @@ def test_a_file_that_is_whole_when_its_run_ends_early_is_known_as_its_own(lab, e
             run_session(session, Share())
     monkeypatch.undo()
     path = state_path(session)
-    before = identity_of(read_state(path, session.key).output)
+    before = output_identity(read_state(path, session.key).output)
     changed = attrs.evolve(session, settings={"compression": "gzip:9"})
     act = {"interrupted": "skip", "failed": "convert", "killed": "keep"}[end]
     assert decided(session, read_state(path, session.key)).act == act
     state = run_session(changed, Share())
     assert (state.state, state.reason) == ("done", "")
-    assert identity_of(state.output) != before
+    assert output_identity(state.output) != before
