@@ -41,6 +41,7 @@ from nwb_ophys.storage.record import CopyRecorder, Provenance
 from nwb_ophys.storage.remote_targets import check_resumable
 from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
+from nwb_ophys.storage.streaming import outlet_of
 from nwb_ophys.storage.write import WriteOptions, fill_planned, filled_at_the_end
 
 
@@ -219,8 +220,8 @@ def _check_nothing_is_missing(
     SourceError
         If an object is missing; names the object.
     """
-    with storage.open(partial, "r") as written:
-        pairs = [("", root_of(read), root_of(written))]
+    with _written_root(partial, storage) as written:
+        pairs = [("", root_of(read), written)]
         while pairs:
             path, old, new = pairs.pop()
             was, there = origin.contents(old), storage.contents(new)
@@ -236,6 +237,16 @@ def _check_nothing_is_missing(
                 for name, group in was.items()
                 if group is not None and there[name] is not None
             )
+
+
+@contextmanager
+def _written_root(partial: Path, storage: Backend) -> Iterator[Any]:
+    """Give the root group of a copy, of which the chunks may not be on the disk any more."""
+    if storage.is_shareable and outlet_of(partial) is not None:
+        yield storage.open_shared(partial)
+        return
+    with storage.open(partial, "r") as written:
+        yield root_of(written)
 
 
 def _reason(error: Exception) -> str:

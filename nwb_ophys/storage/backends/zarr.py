@@ -218,7 +218,7 @@ class ZarrSink(ChunkSink):
         store, key = self._array.chunk_store, self._key(corner)
         encoded = self._encoded(planes)
         store[key] = encoded
-        self._tools.flusher.add(str(Path(store.path) / key))
+        self._tools.finished.add(str(Path(store.path) / key))
         self._note_stored(corner, encoded)
 
     def stored_bytes(self, corner: Shape) -> bytes | None:

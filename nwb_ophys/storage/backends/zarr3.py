@@ -309,7 +309,7 @@ class Zarr3Sink(ChunkSink):
         encoded = self._encoded(planes)
         complete = self._shards.put(corner, encoded)
         if complete is not None:
-            self._tools.flusher.add(str(complete))
+            self._tools.finished.add(str(complete))
         self._note_stored(corner, encoded)
 
     def stored_bytes(self, corner: Shape) -> bytes | None:
