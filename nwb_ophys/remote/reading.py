@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.remote.stores import open_store, retried, store_errors
-from nwb_ophys.remote.trees import HEADERS, forget, is_current, list_tree, seconds_of, tree_of
+from nwb_ophys.remote.trees import HEADERS, is_current, list_tree, seconds_of, tree_of
 
 if TYPE_CHECKING:
     from nwb_ophys.remote.paths import RemotePath
@@ -247,20 +247,20 @@ def read_together(folder: RemotePath, places: Sequence[str]) -> dict[str, bytes]
     small = {} if listed is None or listed[1] else listed[0].small
     found = {place: small[place] for place in places if place in small}
     paths = {f"{store.path}/{place}": place for place in places if place not in found}
-    if paths:
-        with store_errors(folder, SourceError):
-            fetched = retried(lambda: store.fs.cat(list(paths)))
-        by_name = {path.lstrip("/"): data for path, data in fetched.items()}
-        for path, place in paths.items():
-            data = bytes(by_name[path.lstrip("/")])
-            if len(data) != (folder / place).stat().st_size:
-                raise _changed(folder / place, len(data), (folder / place).stat().st_size, 0)
-            found[place] = data
+    sizes = {path: (folder / place).stat().st_size for path, place in paths.items()}
+    with store_errors(folder, SourceError):
+        fetched = retried(lambda: store.read_all(sizes))
+    for path, data in fetched.items():
+        if len(data) != sizes[path]:
+            raise _changed(folder / paths[path], len(data), sizes[path], 0)
+        found[paths[path]] = data
     return found
 
 
 def _changed(path: RemotePath, found: int, expected: int, start: int) -> SourceError:
-    forget(path)
+    listed = tree_of(path)
+    if listed is not None:
+        listed[0].is_outdated = True
     return SourceError(
         f"'{path}' gave {found:,} bytes in place of {expected:,} from byte {start:,}; "
         "it was changed meanwhile. Run this again."

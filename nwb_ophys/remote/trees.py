@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -52,6 +51,8 @@ class Tree:
         Facts about the headers of the folder itself, which change when it is written.
     looked : float
         Time at which these were compared last.
+    is_outdated : bool
+        Whether an object was found to be another one. Who reads it meanwhile keeps the listing.
     """
 
     files: dict[str, dict[str, tuple[int, int]]] = attrs.field(factory=dict)
@@ -59,6 +60,7 @@ class Tree:
     small: dict[str, bytes] = attrs.field(factory=dict)
     headers: dict[str, Any] = attrs.field(factory=dict)
     looked: float = attrs.field(factory=time.monotonic)
+    is_outdated: bool = False
 
     def add(self, place: str, facts: tuple[int, int]) -> None:
         """Add an object by its path."""
@@ -76,6 +78,11 @@ class Tree:
         """Return size and time of an object, or None."""
         folder, _, name = place.rpartition("/")
         return self.files.get(folder, {}).get(name)
+
+    def size(self, place: str) -> int:
+        """Return the size of an object that is there."""
+        folder, _, name = place.rpartition("/")
+        return self.files[folder][name][0]
 
     def has_folder(self, place: str) -> bool:
         """Return whether there is a folder."""
@@ -124,6 +131,8 @@ def is_current(path: RemotePath, tree: Tree) -> bool:
     SourceError
         If the store fails.
     """
+    if tree.is_outdated:
+        return False
     if time.monotonic() < tree.looked + _SECONDS:
         return True
     store = open_store(path)
@@ -165,14 +174,10 @@ def _fetch_small(store: Store, tree: Tree) -> None:
     ]
     places.sort(key=lambda each: not each.endswith((*HEADERS, ".zattrs")))
     chosen = {f"{store.path}/{place}": place for place in places[:MOST_SMALL]}
-    if not chosen:
-        return
-    found = retried(partial(store.fs.cat, list(chosen)))
-    for path, data in found.items():
-        place = path.lstrip("/")[len(store.path.lstrip("/")) + 1 :]
-        stated = tree.file(place)
-        if stated is not None and stated[0] == len(data):
-            tree.small[place] = bytes(data)
+    sizes = {path: tree.size(place) for path, place in chosen.items()}
+    for path, data in retried(lambda: store.read_all(sizes)).items():
+        if sizes[path] == len(data):
+            tree.small[chosen[path]] = data
 
 
 def seconds_of(info: Mapping[str, Any]) -> float:

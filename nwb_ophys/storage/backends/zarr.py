@@ -35,7 +35,7 @@ from nwb_ophys.storage.backends.zarr_folder import (
     hdmf_zarr,
     is_own_wrapper,
 )
-from nwb_ophys.storage.backends.zarr_guarded import guarded_store, local_store
+from nwb_ophys.storage.backends.zarr_guarded import guarded_store, reading_store
 from nwb_ophys.storage.backends.zarr_later import EntireStore, Group2, is_later
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import check_store
@@ -96,7 +96,7 @@ class ZarrBackend(ZarrFolder):
             check_store(path)
         if mode == "r" and is_later():
             return self._opened_later(path, manager)
-        store = str(path) if guard is None else guarded_store(path, guard)
+        store = reading_store(path) if guard is None else guarded_store(path, guard)
         io = _io_class()(store, mode=mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
         set_object_codec(io, importlib.import_module("numcodecs").JSON)
@@ -104,7 +104,7 @@ class ZarrBackend(ZarrFolder):
 
     def _opened_later(self, path: Path, manager: Any) -> Any:
         """Return the object with which hdmf-zarr 0.14 reads a store."""
-        io = _reading_class()(local_store(path), mode="r-", manager=manager)
+        io = _reading_class()(reading_store(path), mode="r-", manager=manager)
         io.reach = current_reach() or reach_of([path])
         return io
 

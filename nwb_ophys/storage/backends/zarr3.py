@@ -33,7 +33,7 @@ from nwb_ophys.storage.backends.zarr_folder import (
     hdmf_zarr,
     is_own_wrapper,
 )
-from nwb_ophys.storage.backends.zarr_guarded import guarded_local_store, local_store
+from nwb_ophys.storage.backends.zarr_guarded import guarded_local_store, local_store, reading_store
 from nwb_ophys.storage.backends.zarr_parts import check_store
 from nwb_ophys.storage.backends.zarr_places import ShardLayout, array_folder
 from nwb_ophys.storage.backends.zarr_shards import ShardFiles, shard_shape
@@ -115,7 +115,7 @@ class Zarr3Backend(ZarrFolder):
             check_whole(path)
         if mode != "w":
             check_store(path)
-        store = local_store(path) if guard is None else guarded_local_store(path, guard)
+        store = reading_store(path) if guard is None else guarded_local_store(path, guard)
         # "r-" is hdmf-zarr's mode "r" without the copies.
         io = _io_class()(store, mode="r-" if mode == "r" else mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
@@ -216,7 +216,7 @@ class Zarr3Backend(ZarrFolder):
     def opened_root(self, path: Path) -> Any:
         """Open a store by the headers of its arrays, not by the copies of them in its root."""
         zarr = importlib.import_module("zarr")
-        return zarr.open_group(local_store(path), mode="r", use_consolidated=False)
+        return zarr.open_group(reading_store(path), mode="r", use_consolidated=False)
 
     def reopened_root(self, path: Path) -> Any:
         """Return the root group of a store, open for changes."""

@@ -417,24 +417,18 @@ class ChunkCheck:
 
     Attributes
     ----------
-    base : pathlib.Path
-        Folder of the chunks or shards.
-    layout : ShardLayout or None
-        Shards of the array.
+    folder : pathlib.Path
+        Folder of the array.
     """
 
+    folder: Path
     _claims: _Claims
 
     @classmethod
     def of(cls, folder: Path) -> ChunkCheck | None:
         """Return the check of the array in a folder; None where the folder holds none."""
         claims = _read_claims(folder)
-        return None if claims is None else cls(claims)
-
-    @property
-    def base(self) -> Path:
-        """Folder of the chunks or shards."""
-        return self._claims.base
+        return None if claims is None else cls(folder, claims)
 
     @property
     def layout(self) -> ShardLayout | None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import MissingPackageError
 from nwb_ophys.outside import Reach, within_reach
-from nwb_ophys.remote.paths import RemotePath
+from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.remote.trees import list_tree
 from nwb_ophys.storage.backends.base import (
     Backend,
@@ -71,7 +71,7 @@ class CheckedReferences:
         reference = _as_mapping(zarr_ref)
         if reference is not None:
             with within_reach(self.reach):
-                check_reference(Path(self.source), reference)  # type: ignore[attr-defined]
+                check_reference(as_path(self.source), reference)  # type: ignore[attr-defined]
         return super().resolve_ref(zarr_ref)  # type: ignore[misc]
 
 

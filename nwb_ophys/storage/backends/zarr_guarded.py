@@ -65,7 +65,7 @@ def _store_class() -> type:
 
 
 def reading_store(path: Path) -> Any:
-    """Return a store of the installed Zarr for reading a folder.
+    """Return a store of the installed Zarr for a folder; one in an object store is read only.
 
     Parameters
     ----------

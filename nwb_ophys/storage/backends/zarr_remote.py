@@ -68,8 +68,9 @@ class RemoteChunks:
             return
         with opening_array(self.folder / folder):
             check = self._check_of(folder)
-            if check is None:
-                return
+        if check is None:
+            return
+        with opening_array(check.folder):
             if check.layout is None:
                 check.check(data, name)
                 return
