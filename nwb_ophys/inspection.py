@@ -17,7 +17,7 @@ from nwb_ophys.errors import (
     SpecialFileError,
 )
 from nwb_ophys.outside import reading_from, require_ordinary
-from nwb_ophys.remote.paths import as_path, require_disk
+from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.storage import NO_BACKEND, backend_of_path
 from nwb_ophys.storage.in_place import check_whole
 
@@ -78,7 +78,6 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
         When the NWB Inspector is not installed.
     """
     path = as_path(path)
-    require_disk(path, "inspect")
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     require_ordinary(path)
@@ -94,7 +93,7 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
         findings = _validate(path)
         if any(finding.importance == "ERROR" for finding in findings):
             return findings
-        messages = list(nwbinspector.inspect_nwbfile(nwbfile_path=str(path), skip_validate=True))
+        messages = _inspected(path)
     messages, unread = _without_failures(path, messages)
     if unread:
         findings.append(_unread_finding(unread, nwbinspector.__version__))
@@ -107,6 +106,18 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
         for message in messages
     ]
     return sorted(findings, key=lambda finding: _RANKS.index(finding.importance))
+
+
+def _inspected(path: Path) -> list[Any]:
+    """Return the messages of the NWB Inspector."""
+    import nwbinspector
+
+    if not isinstance(path, RemotePath):
+        return list(nwbinspector.inspect_nwbfile(nwbfile_path=str(path), skip_validate=True))
+    storage = backend_of_path(path)  # the Inspector would open the object without our checks
+    assert storage is not None
+    with storage.open(path, "r") as io:
+        return list(nwbinspector.inspect_nwbfile_object(io.read()))
 
 
 def _without_failures(path: Path, messages: list[Any]) -> tuple[list[Any], list[Any]]:

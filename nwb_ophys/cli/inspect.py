@@ -11,11 +11,11 @@ from nwb_ophys.cli.terminal import say
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=shared.InputPath())
 @shared.allow_outside
 @shared.debug
 def inspect(path: Path, allow_outside: tuple[Path, ...], debug: bool) -> None:
-    """Validate the NWB file PATH with pynwb and the NWB Inspector.
+    """Validate the NWB file PATH, a file or a URL, with pynwb and the NWB Inspector.
 
     The exit code is 1 if the file is not valid NWB or cannot be read. Recommendations of the
     Inspector are listed but do not change the exit code.

@@ -79,6 +79,10 @@ class RemotePath(type(Path())):  # type: ignore[misc]
         """
         return status(self)
 
+    def lstat(self) -> os.stat_result:
+        """Return the same as :meth:`stat`: stores have no links."""
+        return self.stat()
+
     def exists(self, **_: Any) -> bool:
         """Return whether there is an object of this name, or a store of arrays."""
         return self.is_file() or (is_folder(self) and is_listed(self))
@@ -171,21 +175,21 @@ def not_read(path: RemotePath, what: str = "its format is read from a disk only"
     )
 
 
-def require_disk(path: Path, command: str) -> None:
-    """Check that the file of a command is on a disk.
+def require_disk(path: Path, what: str) -> None:
+    """Check that a file is on a disk.
 
     Parameters
     ----------
     path : pathlib.Path
-    command : str
-        Name of the command, for the message.
+    what : str
+        The end of a sentence that begins with the place of the file.
 
     Raises
     ------
     SourceError
     """
     if isinstance(path, RemotePath):
-        raise not_read(path, f"{command} reads files on a disk only")
+        raise not_read(path, what)
 
 
 def _with_two_slashes(text: str) -> str:

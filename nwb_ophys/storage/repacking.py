@@ -17,7 +17,7 @@ from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.outside import reading_from, require_ordinary
-from nwb_ophys.remote.paths import as_path, require_disk
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     DEFAULT_BACKEND,
@@ -109,13 +109,13 @@ def repack(
         verify=verify,
         resume=resume,
         space_check=space_check,
-        source_facts=lambda: file_facts([Path(source).expanduser().resolve()]),
+        source_facts=lambda: file_facts([as_path(source).expanduser().resolve()]),
     )
     check_resumable(target, resume=resume)
     remedy = "overwrite=True to replace it"
     is_copied = storage is origin and storage.copies_datasets
     with (
-        reading_from([Path(source).expanduser()], allow_outside),
+        reading_from([as_path(source).expanduser()], allow_outside),
         reserved(target, overwrite=overwrite, remedy=remedy) as path,
         _opened(source, origin, follows_links=not is_copied) as read,
     ):
@@ -317,7 +317,6 @@ def plan_repack(
 
 def _origin(source: str | Path) -> Backend:
     path = as_path(source).expanduser()
-    require_disk(path, "repack")
     if not path.exists():
         raise SourceNotFoundError(f"'{source}' does not exist; check the path.")
     require_ordinary(path)
