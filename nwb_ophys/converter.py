@@ -6,6 +6,7 @@ import functools
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pynwb import NWBFile
@@ -16,6 +17,7 @@ from nwb_ophys.interfaces.closing import close_all
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys, without_neuroconv_keys
 from nwb_ophys.interfaces.relations import Comparison, Relations
+from nwb_ophys.interfaces.trials import TrialsInterface
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     Composition,
@@ -28,6 +30,7 @@ from nwb_ophys.metadata import (
     fill_metadata,
     fits,
     merge_metadata,
+    session_schemas,
     start_reported,
     unowned,
 )
@@ -93,6 +96,31 @@ class OphysConverter(Convertible):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def add_trials(self, file_path: str | Path, **source: Any) -> TrialsInterface:
+        """Add a stream ``trials``: a table with a line per trial.
+
+        Parameters
+        ----------
+        file_path : path-like
+            A .csv or .tsv file with the columns ``start_time`` and ``stop_time``, in seconds from
+            the start of the session, and any others.
+        **source
+            Further arguments of :class:`~nwb_ophys.interfaces.trials.TrialsInterface`, such as
+            ``start="onset"`` and ``unit="ms"``.
+
+        Raises
+        ------
+        SourceArgumentError
+            If there is a stream of this name already.
+        SourceError
+            If the table cannot be read.
+        """
+        if "trials" in self.interfaces:
+            raise SourceArgumentError("There is a stream 'trials' already; add trials once.")
+        trials = TrialsInterface(file_path=file_path, **source)
+        self.interfaces["trials"] = trials
+        return trials
 
     def stated_streams(self) -> Mapping[str, Any]:
         """Return the interfaces by the name of the stream."""
@@ -170,6 +198,8 @@ class OphysConverter(Convertible):
                 own = without_neuroconv_keys(interface.get_metadata_schema())
                 schema = merge_metadata(schema, own).to_dict()
         properties = schema.setdefault("properties", {})
+        # Interfaces of other packages may state no schema of the session and the subject.
+        properties |= {key: own for key, own in session_schemas().items() if key not in properties}
         foreign = [i for i in self.interfaces.values() if not isinstance(i, BaseOphysInterface)]
         if foreign:
             # Another package checks the metadata of its own streams.

@@ -10,12 +10,14 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import (
+    ArgumentError,
     CorruptSourceError,
     MissingPackageError,
     OutsideFolderError,
     SourceNotFoundError,
     SpecialFileError,
 )
+from nwb_ophys.metadata import refused_by_upload
 from nwb_ophys.outside import reading_from, require_ordinary
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.storage import NO_BACKEND, backend_of_path
@@ -25,6 +27,9 @@ _ERRORS = ("PYNWB_VALIDATION", "ERROR")
 
 # The Inspector's ranking, most severe first.
 _RANKS = (*_ERRORS, "CRITICAL", "BEST_PRACTICE_VIOLATION", "BEST_PRACTICE_SUGGESTION")
+
+# Names of configurations of the Inspector.
+_ARCHIVES = ("dandi",)
 
 # Zarr format that the NWB Inspector 0.7 does not know, and what its checks say of it.
 _UNKNOWN_FORMAT = 3
@@ -55,12 +60,18 @@ class Finding:
         return self.importance in _ERRORS
 
 
-def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) -> list[Finding]:
+def inspect_file(
+    path: str | Path, *, archive: str | None = None, allow_outside: Sequence[str | Path] = ()
+) -> list[Finding]:
     """Check an NWB file with pynwb's validator and the NWB Inspector.
 
     Parameters
     ----------
     path : path-like
+    archive : {"dandi"}, optional
+        Archive whose configuration of the Inspector gives findings their importance. DANDI
+        refuses files with findings that are errors or CRITICAL. Facts that pass its validation,
+        but that its upload cannot read, are CRITICAL too.
     allow_outside : sequence of path-like
         Folders in which files may lie that the file names, beyond its own folder.
 
@@ -72,11 +83,16 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
 
     Raises
     ------
+    ArgumentError
+        For another archive.
     SourceNotFoundError, CorruptSourceError
-        When it does not exist, is not an NWB file, or is in the middle of an append in place.
+        When it does not exist, is not an NWB file, or is in the middle of a change in its place.
     MissingPackageError
         When the NWB Inspector is not installed.
     """
+    if archive not in (None, *_ARCHIVES):
+        allowed = " or ".join(map(repr, _ARCHIVES))
+        raise ArgumentError(f"archive is {archive!r}; it must be {allowed}.")
     path = as_path(path)
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
@@ -90,10 +106,10 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
         ) from error
     with warnings.catch_warnings(), reading_from([path], allow_outside):
         warnings.simplefilter("ignore")
-        findings = _validate(path)
+        findings = _validate(path, archive)
         if any(finding.importance == "ERROR" for finding in findings):
             return findings
-        messages = _inspected(path)
+        messages = _inspected(path, archive)
     messages, unread = _without_failures(path, messages)
     if unread:
         findings.append(_unread_finding(unread, nwbinspector.__version__))
@@ -108,16 +124,19 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
     return sorted(findings, key=lambda finding: _RANKS.index(finding.importance))
 
 
-def _inspected(path: Path) -> list[Any]:
-    """Return the messages of the NWB Inspector."""
+def _inspected(path: Path, archive: str | None) -> list[Any]:
+    """Return the messages of the NWB Inspector, with the rules of an archive."""
     import nwbinspector
 
+    config = None if archive is None else nwbinspector.load_config(archive)
     if not isinstance(path, RemotePath):
-        return list(nwbinspector.inspect_nwbfile(nwbfile_path=str(path), skip_validate=True))
+        return list(
+            nwbinspector.inspect_nwbfile(nwbfile_path=str(path), skip_validate=True, config=config)
+        )
     storage = backend_of_path(path)  # the Inspector would open the object without our checks
     assert storage is not None
     with storage.open(path, "r") as io:
-        return list(nwbinspector.inspect_nwbfile_object(io.read()))
+        return list(nwbinspector.inspect_nwbfile_object(io.read(), config=config))
 
 
 def _without_failures(path: Path, messages: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -142,8 +161,11 @@ def _unread_finding(failures: list[Any], version: str) -> Finding:
     )
 
 
-def _validate(path: Path) -> list[Finding]:
-    """Return the findings of pynwb's validator; the Inspector would run it on HDF5 files only."""
+def _validate(path: Path, archive: str | None) -> list[Finding]:
+    """Return the findings of pynwb's validator; the Inspector would run it on HDF5 files only.
+
+    Findings of an archive's upload, which the Inspector does not have, are added.
+    """
     storage = backend_of_path(path)
     if storage is None:
         raise CorruptSourceError(
@@ -151,8 +173,10 @@ def _validate(path: Path) -> list[Finding]:
         )
     try:
         with storage.open(path, "r") as io:
-            io.read()
-            errors = _validation_errors(io)
+            nwbfile = io.read()
+            errors = validation_findings(io)
+            if archive and nwbfile.subject is not None:
+                errors += _upload_findings(nwbfile.subject)
     except (OutsideFolderError, SpecialFileError, MissingPackageError):
         raise
     except Exception as error:  # pynwb raises errors of many types for files that are not NWB
@@ -160,11 +184,31 @@ def _validate(path: Path) -> list[Finding]:
     return errors
 
 
-def _validation_errors(io: Any) -> list[Finding]:
-    import pynwb
+def _upload_findings(subject: Any) -> list[Finding]:
+    facts = {key: getattr(subject, key) for key in ("species", "sex", "age", "date_of_birth")}
+    return [
+        Finding(importance="CRITICAL", location="/general/subject", message=finding.message)
+        for finding in refused_by_upload(facts)
+        if finding.importance == "required"
+    ]
 
+
+def validation_findings(io: Any) -> list[Finding]:
+    """Return the findings of pynwb's validator for an open file.
+
+    Parameters
+    ----------
+    io : hdmf.backends.io.HDMFIO
+        With the schemas that the file was opened with. ``pynwb.validate`` would load them again,
+        which takes longer than the validation.
+    """
+    from pynwb import validation
+
+    catalog, errors = io.manager.namespace_catalog, []
     try:
-        errors = pynwb.validate(io=io)
+        for name in _to_validate(catalog):
+            validator = validation.ValidatorMap(catalog.get_namespace(name))
+            errors += validator.validate(io.read_builder())
     except Exception as error:  # the validator fails on empty datasets
         message = f"The file can be read, but pynwb's validator failed: {error}"
         return [_root_finding("CRITICAL", message)]
@@ -172,6 +216,18 @@ def _validation_errors(io: Any) -> list[Finding]:
         Finding(importance="PYNWB_VALIDATION", location=str(error.location), message=str(error))
         for error in errors
     ]
+
+
+def _to_validate(catalog: Any) -> list[str]:
+    """Return the namespaces that no other one includes, as pynwb validates them."""
+    names = set(catalog.namespaces)
+    included = {
+        part["namespace"]
+        for name in names
+        for part in catalog.get_namespace(name).schema
+        if "namespace" in part
+    }
+    return sorted(names - included - {"hdmf-experimental"})
 
 
 def _root_finding(importance: str, message: str) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nwb_ophys.dtypes import as_seconds
-from nwb_ophys.errors import MetadataError, SourceError
+from nwb_ophys.errors import MetadataError, OptionError, SourceError
 
 TOLERANCE = 1e-6
 """Largest error in seconds with which a constant rate may replace a time vector."""
@@ -23,6 +24,19 @@ _ROUNDING = 1e-6
 
 LONGEST_S = 1e9
 """Seconds that are longer than any recording."""
+
+UNITS: Mapping[str, float] = {
+    word: factor
+    for factor, words in (
+        (1.0, "s sec secs second seconds"),
+        (1e-3, "ms msec msecs millisecond milliseconds"),
+        (1e-6, "us \u00b5s \u03bcs usec usecs microsecond microseconds"),
+        (1e-9, "ns nsec nanosecond nanoseconds"),
+        (60.0, "min minute minutes"),
+    )
+    for word in words.split()
+}
+"""Seconds in each unit of time."""
 
 
 @attrs.frozen(kw_only=True)
@@ -232,6 +246,42 @@ def rate_of_times(times: ArrayLike | None, nominal_rate: float) -> float:
     is_rounding = abs(median * nominal_rate - 1) < _ROUNDING
     is_uneven = (np.abs(intervals - median) > median / 5).mean() > 0.25
     return nominal_rate if is_rounding or is_uneven or median <= 0 else 1 / median
+
+
+def seconds_per(given: str | None, stated: str | None, what: str) -> float | None:
+    """Return the seconds in the unit of some times.
+
+    Parameters
+    ----------
+    given : str or None
+        The unit that the user gives.
+    stated : str or None
+        The unit that the file states.
+    what : str
+        Name of the times, for messages.
+
+    Returns
+    -------
+    float or None
+        None where neither is known.
+
+    Raises
+    ------
+    OptionError
+        If a unit is unknown, or if the two differ.
+    """
+    chosen = None if given is None else UNITS.get(given.lower())
+    if given is not None and chosen is None:
+        raise OptionError(f"unit is '{given}'; it must be s, ms, us, ns or min.")
+    found = None if stated is None else UNITS.get(stated.lower())
+    if chosen is None and stated is not None and found is None:
+        raise OptionError(
+            f"The unit of {what} is '{stated}'; give unit= with the right one of s, ms, us, ns or "
+            "min."
+        )
+    if chosen is not None and found not in (None, chosen):
+        raise OptionError(f"unit={given} is given, but {what} states the unit '{stated}'.")
+    return found if chosen is None else chosen
 
 
 def regular_times(num_samples: int, rate: float, starting_time: float = 0.0) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ from nwb_ophys.storage.in_place import check_in_place
 @shared.metadata_file
 @shared.settings
 @shared.options
+@shared.clocks
 @click.option(
     "--stub", type=click.IntRange(min=1), metavar="N", help="Write only the first N samples."
 )
@@ -64,6 +65,9 @@ def convert(
     metadata_file: Path | None,
     settings: tuple[str, ...],
     options: tuple[str, ...],
+    times: tuple[str, ...],
+    pulses: tuple[str, ...],
+    trials: str | None,
     stub: int | None,
     overwrite: bool,
     append: bool,
@@ -101,24 +105,23 @@ def convert(
     check_in_place(in_place=in_place, append=append, resume=resume)
     if not plan:
         shared.reserve(output, overwrite=overwrite, append=append)
-    from nwb_ophys.opening import edited_metadata, joined_files, open_recording
-    from nwb_ophys.storage import backend_of_name
+    from nwb_ophys.opening import apply_times, edited_metadata, joined_files, open_recording
 
-    default = backend_of_name(output)
-    named = backend or (_stored_backend(output) if append else None)
+    named, default = _backends(output, backend, append=append)
     storage = shared.configuration(
         *(configuration_file, named, compression, chunk_mb, buffer_gb, default, zarr_format)
     )
     given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
     click.get_current_context().call_on_close(recording.converter.close)
+    applied = apply_times(recording, times=times, pulses=pulses, trials=trials)
     edits = shared.pairs(settings, "--set")
     chosen = recording.conversion_options
     metadata = edited_metadata(recording.converter, metadata_file, edits, chosen)
     if plan:
         _say_plan(recording.converter.create_nwbfile(metadata, chosen), storage, workers)
         return
-    shared.say("\n".join(joined_files(recording)))
+    shared.say("\n".join([*joined_files(recording), *applied]))
     written = recording.converter.run_conversion(
         output,
         metadata=metadata,
@@ -148,9 +151,9 @@ def _say_plan(nwbfile: Any, storage: Any, workers: int | None) -> None:
     say_lines(f"# {estimate_nwbfile(nwbfile, storage, workers)}")
 
 
-def _stored_backend(output: Path) -> str | None:
-    """Return the name of the backend of an existing file, or None."""
-    from nwb_ophys.storage import backend_of_path
+def _backends(output: Path, backend: str | None, *, append: bool) -> tuple[str | None, str | None]:
+    """Return the backend that is given or that an existing file has, and that of a name."""
+    from nwb_ophys.storage import backend_of_name, backend_of_path
 
-    there = backend_of_path(output.expanduser())
-    return None if there is None else there.name
+    there = backend_of_path(output.expanduser()) if append and backend is None else None
+    return backend if there is None else there.name, backend_of_name(output)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from nwb_ophys.cli.terminal import say_lines
+from nwb_ophys.cli.terminal import is_quiet, say_lines
 from nwb_ophys.errors import ArgumentError, OptionError, OutputError, OutsideFolderError
 from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
@@ -50,11 +50,49 @@ settings = click.option(
     help="One metadata value, such as NWBFile.session_start_time=2024-05-17T14:30:00+02:00.",
 )
 
+_CLOCKS = (
+    click.option(
+        "--times",
+        "times",
+        multiple=True,
+        metavar="[STREAM=]FILE[::COLUMN][,KEY=VALUE...]",
+        help="File with a time for each frame: a table, .npy, MATLAB or HDF5. Keys: unit, zero, "
+        "per_sample, plane, extra. Several movies need the name of the stream, and may each have "
+        "times.",
+    ),
+    click.option(
+        "--pulses",
+        "pulses",
+        multiple=True,
+        metavar="[STREAM=]FILE[::CHANNEL][,KEY=VALUE...]",
+        help="File with a channel that has a pulse for each frame: its trace, with rate=HZ or "
+        "time=COLUMN, or the times of its pulses. Further keys: edge, threshold, bit, missing, "
+        "after, before, and those of --times.",
+    ),
+    click.option(
+        "--trials",
+        metavar="FILE[,KEY=VALUE...]",
+        help="Table with a line for each trial and the columns start_time and stop_time, in "
+        "seconds from the start of the session. Keys: start, stop, duration, unit, zero, "
+        "descriptions_path.",
+    ),
+)
+
+
+def clocks(command: Any) -> Any:
+    """Add the options for clocks and events that were recorded beside the imaging."""
+    for option in reversed(_CLOCKS):
+        command = option(command)
+    return command
+
+
 all_in_one = click.option(
     "--all-in-one",
     is_flag=True,
     help="Allow recordings of different subjects or days in one file.",
 )
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of text.")
 
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 
@@ -99,7 +137,12 @@ no_space_check = click.option(
     help="Write even if the space seems too small, for file systems that state a wrong number.",
 )
 
-no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+no_progress = click.option(
+    "--no-progress",
+    is_flag=True,
+    callback=lambda ctx, param, value: value or is_quiet(),
+    help="Show no progress bar.",
+)
 
 
 class InputPath(click.Path):
@@ -310,6 +353,25 @@ def say(text: str) -> None:
     with suppress(BrokenPipeError):
         if text:
             say_lines(f"{text}\n")
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON.
+
+    Parameters
+    ----------
+    value : Any
+        Objects of attrs classes in it become objects of JSON, and other objects texts.
+    """
+    import json
+
+    import attrs
+
+    def plain(each: Any) -> Any:
+        return attrs.asdict(each) if attrs.has(type(each)) else str(each)
+
+    with suppress(BrokenPipeError):
+        say_lines(json.dumps(value, indent=2, default=plain), always=True)
 
 
 def say_written(path: Path, streams: Iterable[str]) -> None:

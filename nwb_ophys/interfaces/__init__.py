@@ -17,6 +17,7 @@ from nwb_ophys.interfaces.mixins import (
     TraceWriter,
 )
 from nwb_ophys.interfaces.segmentation import SegmentationInterface, SegmentationOptions
+from nwb_ophys.interfaces.trials import TrialsInterface
 
 __all__ = [
     "BaseOphysInterface",
@@ -37,5 +38,6 @@ __all__ = [
     "SeriesWriter",
     "StillsWriter",
     "TraceWriter",
+    "TrialsInterface",
     "argument",
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -35,10 +37,27 @@ def _former_names(**names: str) -> Callable[[Any], Any]:
     return decorate
 
 
+@attrs.frozen(kw_only=True)
+class TimesOrigin:
+    """File from which the times of a stream were set.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    settings : Mapping of str to object
+        Rules by which they were read.
+    """
+
+    path: Path
+    settings: Mapping[str, Any]
+
+
 class TimeAlignment:
     """Mixin that reads and sets the times of the samples of ``self.extractor``."""
 
     extractor: Any
+    times_origin: TimesOrigin | None = None
+    """File from which the times were set; None for times of another origin."""
     _unshifted: NDArray[np.float64] | None = None
     """Times before the shift; None when they were not shifted."""
     _is_aligned = False
@@ -68,6 +87,11 @@ class TimeAlignment:
     def times_are_set(self) -> bool:
         """Return whether the user has set or shifted the times."""
         return self._is_aligned
+
+    @property
+    def timestamps_are_set(self) -> bool:
+        """Return whether the user has set a time for each sample, not only a shift of all."""
+        return self._is_aligned and self._unshifted is None
 
     @property
     def is_shifted(self) -> bool:
@@ -103,7 +127,7 @@ class TimeAlignment:
             Times in seconds from the start of the session.
         """
         self._set_times(aligned_timestamps)
-        self._unshifted, self._is_aligned = None, True
+        self._unshifted, self._is_aligned, self.times_origin = None, True, None
 
     @_former_names(t0="aligned_starting_time")
     def set_aligned_starting_time(self, aligned_starting_time: float) -> None:

@@ -126,6 +126,8 @@ class Alignment:
         Whether the user stated the rate.
     states_start : bool
         Whether the source states when it began.
+    movie_is_timed : bool
+        Whether the user has set a time for each frame of the movie.
     noun : str
         The word for the samples of the stream.
     """
@@ -136,6 +138,7 @@ class Alignment:
     has_times: bool = False
     has_rate: bool = False
     states_start: bool = False
+    movie_is_timed: bool = False
     noun: str = "traces"
 
 
@@ -229,7 +232,7 @@ def _required(own: Timed | None, movie: Timed, chosen: Alignment) -> Clock | Non
 def _by_rate(own: Timed, movie: Timed, chosen: Alignment, notes: Notes) -> Clock | None:
     """Compare traces that state only a rate with a movie of as many samples."""
     agrees = rates_agree(own, movie)
-    if not movie.clock.is_regular:
+    if chosen.movie_is_timed or not movie.clock.is_regular:
         if not movie.rates:  # times that are not finite or go backwards, of which its writer warns
             return None
         apart = abs((own.clock.starting_time or 0.0) - float(movie.times[0]))

@@ -127,10 +127,13 @@ class ConversionProvenance(Provenance):
         self._streams, self._options, self._metadata = streams, options, metadata
         self._witness = witness
         paths = [path for each in streams.values() for path in _paths_of(each)]
+        origins = (getattr(each, "times_origin", None) for each in streams.values())
+        self._clocks = {_absolute(each.path): each for each in origins if each is not None}
         self._shortener = Shortener(paths)
         self._files = list(_source_files(streams.values()))
         self._sampling = Sampling.of([each.size for each in self._files], whole=whole)
-        self._hashes = BackgroundHashes(_hashed(self._files), self._sampling)
+        hashed = dict.fromkeys([*_hashed(self._files), *self._clocks])
+        self._hashes = BackgroundHashes(list(hashed), self._sampling)
 
     def close(self) -> None:
         """End the hashing of source files."""
@@ -162,6 +165,7 @@ class ConversionProvenance(Provenance):
             "streams": [self._stream(name) for name in self._streams],
             "metadata": self._plain(self._metadata),
             "source_files": self._listed(witness),
+            "clock_files": self._listed_clocks() or None,
             "sampling": attrs.asdict(self._sampling),
             "notes": [self._shortener.text(note) for note in witness.notes],
         }
@@ -178,7 +182,16 @@ class ConversionProvenance(Provenance):
             **self._opened_as(interface),
             "options": {key: self._plain(v) for key, v in options.items()},
             "times_are_set": bool(getattr(interface, "times_are_set", False)),
+            **self._clock_of(interface),
         }
+
+    def _clock_of(self, interface: Any) -> dict[str, Any]:
+        """Return the file from which the times were set, with the rules, if there is one."""
+        origin = getattr(interface, "times_origin", None)
+        if origin is None:
+            return {}
+        file = self._shortener.path(origin.path)
+        return {"times_from": {"file": file, **self._plain(origin.settings)}}
 
     def _opened_as(self, interface: Any) -> dict[str, Any]:
         cls: Any = type(interface)
@@ -214,6 +227,21 @@ class ConversionProvenance(Provenance):
         if isinstance(value, str):
             return self._shortener.text(value)
         return value if isinstance(value, int | float | bool | None) else {"type": _kind(value)}
+
+    def _listed_clocks(self) -> list[dict[str, Any]]:
+        """Return the files from which times were set, with size and hash.
+
+        They are not among the source files, because nothing else in them is converted.
+        """
+        hashes = self._hashes.result()
+        return [
+            {
+                "path": self._shortener.path(path),
+                "size": path.stat().st_size if path.is_file() else None,
+                "hash": hashes.get(path),
+            }
+            for path in self._clocks
+        ]
 
     def _listed(self, witness: Witness) -> list[dict[str, Any]]:
         """Return the source files with size, time and hash, and whether they were read."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -254,8 +254,8 @@ class Comparison:
             self._note_unknown(stream, choice)
         if stream.num_samples == 0:
             return None
-        chosen = self._alignment(stream)
         candidates = (movie,) if movie else choice.of_same_time(stream.num_samples)
+        chosen = self._alignment(stream, candidates)
         reference = simultaneous([self._timed(self._stream(each)) for each in candidates])
         if reference is None:
             if chosen.align == "movie":
@@ -392,7 +392,7 @@ class Comparison:
             stated = {key: entry.get(key) for key in ("rate", "starting_time")}
         return timed(stream.name, stream.extractor, **stated)
 
-    def _alignment(self, stream: Stream) -> Alignment:
+    def _alignment(self, stream: Stream, movies: Sequence[Recorded]) -> Alignment:
         given = self.options.get(stream.name, {})
         parse = getattr(stream.interface, "parse_options", None)
         chosen = None if parse is None else parse(given)
@@ -406,6 +406,10 @@ class Comparison:
             align=getattr(chosen, "align", None),
             can_align=can_align,
             states_start=stream.name in self.composition.delays,
+            movie_is_timed=any(
+                getattr(self._stream(movie).interface, "timestamps_are_set", False)
+                for movie in movies
+            ),
             noun="traces" if stream.is_segmentation else "frames",
         )
 
@@ -438,8 +442,11 @@ def alignment_of(
     is_set = bool(getattr(interface, "times_are_set", False)) or (
         stated.get("starting_time") is not None
     )
+    # Times that the user has measured for the movie are more exact than a rate that is given for
+    # all streams, as on the command line.
     has_rate = stated.get("rate") is not None or (
-        getattr(getattr(interface, "source", None), "sampling_frequency", None) is not None
+        not fields.get("movie_is_timed")
+        and getattr(getattr(interface, "source", None), "sampling_frequency", None) is not None
     )
     if align == "movie" and is_set:
         raise OptionError(

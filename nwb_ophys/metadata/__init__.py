@@ -6,6 +6,8 @@ knows pynwb, a file or a backend.
 
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.agreement import CommonFacts, common_facts, common_header
+from nwb_ophys.metadata.archive import archive_findings
+from nwb_ophys.metadata.archive_subjects import refused_by_upload
 from nwb_ophys.metadata.checks import (
     NO_SESSION_START,
     check_metadata,
@@ -20,8 +22,10 @@ from nwb_ophys.metadata.defaults import (
     calibration_fields,
     get_default_ophys_metadata,
     get_default_segmentation_metadata,
+    get_default_session_metadata,
     get_nwb_imaging_metadata,
     get_nwb_segmentation_metadata,
+    image_container_entry,
     image_entry,
     images_entry,
     line_scan_entry,
@@ -36,6 +40,7 @@ from nwb_ophys.metadata.fields import (
     field,
     type_hints,
 )
+from nwb_ophys.metadata.findings import Finding
 from nwb_ophys.metadata.joining import Contents, join_contents
 from nwb_ophys.metadata.kinds import adapt_lists, as_kind, check_kind, faults_of_kinds, fits
 from nwb_ophys.metadata.links import check_links
@@ -44,11 +49,14 @@ from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.naming import camel_case, with_suffix
 from nwb_ophys.metadata.plausible import possible_number, possible_wavelength, without_impossible
 from nwb_ophys.metadata.schema import (
+    faults_of,
+    file_schema,
     images_schema,
     imaging_schema,
     line_scan_schema,
     parse_model,
     segmentation_schema,
+    session_schemas,
     validate,
 )
 from nwb_ophys.metadata.subjects import ArchiveSubject, archive_subject
@@ -62,9 +70,11 @@ __all__ = [
     "Composition",
     "Contents",
     "DeepDict",
+    "Finding",
     "FullMetadata",
     "adapt_lists",
     "alternatives",
+    "archive_findings",
     "archive_subject",
     "as_kind",
     "calibration_fields",
@@ -80,15 +90,19 @@ __all__ = [
     "compose_metadata",
     "dump_metadata",
     "earliest_start",
+    "faults_of",
     "faults_of_kinds",
     "faults_of_session",
     "field",
+    "file_schema",
     "fill_metadata",
     "fits",
     "get_default_ophys_metadata",
     "get_default_segmentation_metadata",
+    "get_default_session_metadata",
     "get_nwb_imaging_metadata",
     "get_nwb_segmentation_metadata",
+    "image_container_entry",
     "image_entry",
     "images_entry",
     "images_schema",
@@ -106,7 +120,9 @@ __all__ = [
     "parse_model",
     "possible_number",
     "possible_wavelength",
+    "refused_by_upload",
     "segmentation_schema",
+    "session_schemas",
     "start_reported",
     "trace_entry",
     "type_hints",

@@ -36,6 +36,13 @@ _IMAGE_DESCRIPTIONS = {
 }
 
 
+def get_default_session_metadata() -> DeepDict:
+    """Return the metadata that any file has: ``NWBFile`` with a fresh identifier."""
+    return DeepDict(
+        NWBFile={"session_description": "no description", "identifier": str(uuid.uuid4())}
+    )
+
+
 def get_default_ophys_metadata() -> DeepDict:
     """Return the metadata that any ophys file has: session, device and imaging plane.
 
@@ -44,10 +51,8 @@ def get_default_ophys_metadata() -> DeepDict:
     DeepDict
         ``NWBFile`` with a fresh identifier, and ``Ophys`` with ``Device`` and ``ImagingPlane``.
     """
-    return DeepDict(
-        NWBFile={"session_description": "no description", "identifier": str(uuid.uuid4())},
-        Ophys={"Device": [{"name": "Microscope"}], "ImagingPlane": [_default_imaging_plane()]},
-    )
+    ophys = {"Device": [{"name": "Microscope"}], "ImagingPlane": [_default_imaging_plane()]}
+    return DeepDict(**get_default_session_metadata(), Ophys=ophys)
 
 
 def _default_imaging_plane() -> dict[str, Any]:

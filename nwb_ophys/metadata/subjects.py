@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -34,14 +34,19 @@ class ArchiveSubject:
         A sentence for each fact whose form was changed.
     faults : tuple of str
         A sentence for each fact that has no form in the archive, with the form wanted.
+    faulty : tuple of str
+        The keys of these facts, in the same order.
     """
 
     fields: dict[str, Any]
     notes: tuple[str, ...]
     faults: tuple[str, ...]
+    faulty: tuple[str, ...]
 
 
-def archive_subject(subject: Mapping[str, Any], path: str = _PATH) -> ArchiveSubject:
+def archive_subject(
+    subject: Mapping[str, Any], path: str = _PATH, keys: Collection[str] | None = None
+) -> ArchiveSubject:
     """Turn the facts of a subject into the forms that archives accept.
 
     Parameters
@@ -51,16 +56,20 @@ def archive_subject(subject: Mapping[str, Any], path: str = _PATH) -> ArchiveSub
         are, because the check of types reports them.
     path : str
         Path of the subject, for messages.
+    keys : collection of str, optional
+        The only facts that are turned; by default all of them.
 
     Returns
     -------
     ArchiveSubject
     """
     fields = {key: value for key, value in subject.items() if value is not None}
-    notes, faults = [], []
+    notes: list[str] = []
+    faults: dict[str, str] = {}
     for key, (turn, wanted) in _FORMS.items():
         value = fields.get(key)
-        if value is None or not _is_of_type(key, value):
+        is_wanted = keys is None or key in keys
+        if value is None or not is_wanted or not _is_of_type(key, value):
             continue
         where, before = f'{path}["{key}"] is {shown(value)}', dict(fields)
         try:
@@ -68,7 +77,7 @@ def archive_subject(subject: Mapping[str, Any], path: str = _PATH) -> ArchiveSub
                 raise ValueError(f"It has more than {_LONGEST} characters.")
             turned = turn(value, fields)
         except ValueError as reason:
-            faults.append(f"{where}; write {wanted}. {reason}".rstrip())
+            faults[key] = f"{where}; write {wanted}. {reason}".rstrip()
             continue
         if turned is None:
             del fields[key]
@@ -77,7 +86,9 @@ def archive_subject(subject: Mapping[str, Any], path: str = _PATH) -> ArchiveSub
             fields[key] = turned
             why = _why(key, value, fields, before)
             notes.append(f"{where}; it is written as {shown(turned)}{why}.")
-    return ArchiveSubject(fields=fields, notes=tuple(notes), faults=tuple(faults))
+    return ArchiveSubject(
+        fields=fields, notes=tuple(notes), faults=tuple(faults.values()), faulty=tuple(faults)
+    )
 
 
 def _is_of_type(key: str, value: Any) -> bool:

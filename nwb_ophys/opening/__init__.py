@@ -1,5 +1,6 @@
 """Open everything at some paths, with arguments that may be given as text."""
 
+from nwb_ophys.opening.archive_check import check_metadata_for_archive, check_recording
 from nwb_ophys.opening.metadata_edits import (
     describe_recording,
     edited_metadata,
@@ -8,9 +9,13 @@ from nwb_ophys.opening.metadata_edits import (
 )
 from nwb_ophys.opening.recordings import Recording, open, open_all, open_recording
 from nwb_ophys.opening.summary import joined_files, summarise_file
+from nwb_ophys.opening.times import apply_times
 
 __all__ = [
     "Recording",
+    "apply_times",
+    "check_metadata_for_archive",
+    "check_recording",
     "describe_recording",
     "edited_metadata",
     "joined_files",

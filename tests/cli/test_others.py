@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from pynwb import NWBHDF5IO
 
 import nwb_ophys
 from nwb_ophys.documents import dump_yaml, parse_yaml
+from nwb_ophys.errors import ArgumentError
+from nwb_ophys.inspection import inspect_file
 from nwb_ophys.registry import formats
 
 START = "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"
@@ -35,6 +38,7 @@ def test_help_and_version(run):
         told = run(*arguments)
         assert told.code == 0
         for command in (
+            "check",
             "clean",
             "convert",
             "demo",
@@ -49,7 +53,8 @@ def test_help_and_version(run):
 
 
 @pytest.mark.parametrize(
-    "command", ["clean", "convert", "demo", "detect", "formats", "inspect", "metadata", "repack"]
+    "command",
+    ["check", "clean", "convert", "demo", "detect", "formats", "inspect", "metadata", "repack"],
 )
 def test_help_of_each_command(run, command):
     told = run(command, "--help")
@@ -140,6 +145,41 @@ def test_inspect_of_a_file_without_a_subject(run, raw):
     assert "Subject is missing" in told.out.splitlines()[0]
     assert told.out.splitlines()[-1].startswith("a.nwb: 0 errors, 1 critical, ")
     assert (told.code, told.err) == (0, "")
+
+
+def test_inspect_for_the_archive(run, raw, backend):
+    name = "a.nwb" if backend == "hdf5" else "a.nwb.zarr"
+    # The configuration for DANDI makes the range an error; the species fails in its upload alone.
+    faults = ("Subject.age=P3M/P3M", "Subject.species=Macaca fascicularis")
+    edits = [word for fault in (START, *faults) for word in ("--set", fault)]
+    made = run("convert", "suite2p", "-o", name, "--backend", backend, *SUBJECT, *edits)
+    assert made.code == 0
+    told = run("inspect", name, "--for", "dandi")
+    assert (told.code, told.out.splitlines()[-1]) == (1, "DANDI would refuse this file.")
+    critical = [line for line in told.out.splitlines() if line.startswith("CRITICAL ")]
+    assert len(critical) == 2, told
+    assert "not strictly increasing" in told.out
+    assert "upload does not know 'Macaca fascicularis'" in told.out
+
+
+def test_inspect_as_json(run, raw):
+    assert run("convert", "suite2p", "-o", "a.nwb", "--set", START).code == 0
+    told = run("inspect", "a.nwb", "--json")
+    found = json.loads(told.out)
+    assert (told.code, found["valid"], found["archive"]) == (0, True, None)
+    assert found["findings"][0] == {
+        "importance": "CRITICAL",
+        "location": "/",
+        "message": "Subject is missing.",
+    }
+    told = run("inspect", "a.nwb", "--json", "--for", "dandi")
+    assert (told.code, json.loads(told.out)["refused"]) == (1, True)
+
+
+def test_inspect_names_the_archives_that_it_knows(run, raw):
+    assert run("inspect", "a.nwb", "--for", "zenodo").is_mistake("'zenodo'", "'dandi'")
+    with pytest.raises(ArgumentError, match="'zenodo'; it must be 'dandi'"):
+        inspect_file(raw / "a.nwb", archive="zenodo")
 
 
 def test_inspect_of_an_invalid_file(run, raw):

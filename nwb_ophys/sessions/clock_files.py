@@ -1,0 +1,71 @@
+"""Files of times, pulses and trials that a specification names for its sessions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.errors import OptionError
+from nwb_ophys.sessions.patterns import filled, matches
+
+CLOCKS = ("times", "pulses", "trials")
+"""Keys of a specification for what other devices recorded."""
+
+
+@attrs.define
+class ClockFiles:
+    """Files of one session, whose names may have fields and marks of patterns.
+
+    Attributes
+    ----------
+    fields : Mapping of str to str
+        Fields of the session.
+    folder : pathlib.Path
+        Folder in which relative names begin.
+    faults : list of str
+        Faults that were found are added.
+    files : list of str
+        Files that were found.
+    """
+
+    fields: Mapping[str, str]
+    folder: Path
+    faults: list[str]
+    files: list[str] = attrs.field(factory=list)
+
+    def placed(self, clocks: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments of ``apply_times`` in which each file has its whole path."""
+        found: dict[str, Any] = {}
+        for key, given in clocks.items():
+            listed = given if isinstance(given, list) else [given]
+            placed = [self._placed(key, each) for each in listed]
+            kept = [each for each in placed if each is not None]
+            if kept:
+                found[key] = kept[0] if key == "trials" else kept
+        return found
+
+    def _placed(self, key: str, given: Any) -> dict[str, Any] | None:
+        # Imported here, since most specifications have no such key.
+        from nwb_ophys.opening.times_given import stated_keys
+
+        try:
+            text = filled(given, self.fields) if isinstance(given, str) else given
+            stated = stated_keys(text, key, has_stream=key != "trials")
+            name = filled(os.fspath(stated["file"]), self.fields)
+        except KeyError as error:
+            self.faults.append(f"'{key}' lacks {error}, or its field has no value.")
+            return None
+        except OptionError as error:
+            self.faults.append(str(error))
+            return None
+        there = [str(each.path) for each in matches(name, self.folder)]
+        if len(there) != 1:
+            what = f"{len(there)} files match" if there else "no file matches"
+            self.faults.append(f"{key}: {what} '{name}' in '{self.folder}'; name one.")
+            return None
+        self.files += there
+        return {**stated, "file": there[0]}

@@ -1,0 +1,77 @@
+"""Recordings of sessions: detected, or of streams whose classes the specification names."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import nwb_ophys
+from nwb_ophys.converter import OphysConverter
+from nwb_ophys.errors import SpecificationError
+from nwb_ophys.interfaces import BaseOphysInterface
+from nwb_ophys.opening import Recording, apply_times, open_recording
+from nwb_ophys.optional import require_package
+from nwb_ophys.sessions.session import Session
+
+
+def open_session(session: Session) -> Recording:
+    """Open the recording of a session, with the times that other devices recorded.
+
+    Parameters
+    ----------
+    session : Session
+
+    Returns
+    -------
+    Recording
+
+    Raises
+    ------
+    SpecificationError
+        For faults that were found beforehand, or a class that neither package has.
+    """
+    if session.faults:
+        raise SpecificationError(*session.faults)
+    recording = _streams(session) if session.streams else _detected(session)
+    for line in apply_times(recording, **session.clocks) if session.clocks else ():
+        warnings.warn(line, UserWarning, stacklevel=2)
+    return recording
+
+
+def _detected(session: Session) -> Recording:
+    stub = session.settings.get("stub")
+    options = {**session.options, **({} if stub is None else {"stub": stub})}
+    is_one = bool(session.settings.get("all_in_one"))
+    return open_recording(session.paths, session.formats, options, all_in_one=is_one)
+
+
+def _streams(session: Session) -> Recording:
+    interfaces = {
+        name: _class_of(class_name, arguments)(**arguments)
+        for name, (class_name, arguments) in session.streams.items()
+    }
+    return Recording(OphysConverter(interfaces), dict(session.options))
+
+
+def _class_of(name: str, arguments: Mapping[str, Any]) -> Any:
+    """Return a class: ours if it knows the arguments, or else that of neuroconv."""
+    ours: Any = getattr(nwb_ophys, name, None) if name in nwb_ophys.__dir__() else None
+    is_interface = isinstance(ours, type) and issubclass(ours, BaseOphysInterface)
+    if is_interface and set(arguments) <= set(ours.get_source_schema()["properties"]):
+        return ours
+    try:
+        theirs = require_package("neuroconv.datainterfaces", "")
+    except ImportError as error:
+        if is_interface:
+            return ours  # which names the argument that it does not know
+        raise SpecificationError(
+            f"'{name}' is no interface of this package, and neuroconv, which may have it, is not "
+            "installed; correct the name, or install it with: pip install neuroconv."
+        ) from error
+    found = getattr(theirs, name, None)
+    if found is None and not is_interface:
+        raise SpecificationError(
+            f"Neither this package nor neuroconv has an interface '{name}'; correct the name."
+        )
+    return ours if found is None else found

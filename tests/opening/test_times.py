@@ -1,0 +1,330 @@
+"""Tests of times and pulses of other devices, applied to recordings."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+
+from nwb_ophys import OphysConverter
+from nwb_ophys.errors import ArgumentError, OptionError, SourceError
+from nwb_ophys.formats import NumpyImagingInterface, TiffImagingInterface
+from nwb_ophys.opening import apply_times, open_recording
+from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p, write_tiff
+
+NUM, RATE = 40, 20_000
+START = "2024-05-17T14:30:00+02:00"
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    return simulate_recording(num_samples=NUM, num_rows=24, num_columns=34, num_cells=3)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, simulated):
+    write_tiff(tmp_path / "movie.tif", simulated.movie)
+    write_suite2p(tmp_path, [simulated])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def times():
+    rng = np.random.default_rng(5)
+    return 2 + np.arange(NUM) / 29.9 + rng.uniform(-2e-3, 2e-3, NUM)
+
+
+def opened(*paths):
+    options = {} if paths in [("si.tif",), ("suite2p",)] else {"sampling_frequency": 30}
+    return open_recording(paths or ["movie.tif", "suite2p"], options=options)
+
+
+def written(recording, path="out.nwb"):
+    session = {"NWBFile": {"session_start_time": START}}
+    return recording.converter.run_conversion(
+        path, metadata=session, progress=False, conversion_options=recording.conversion_options
+    )
+
+
+def trace(onsets, size=RATE * 5, high=5.0):
+    values = np.zeros(size, "f4")
+    for onset in np.rint(onsets * RATE).astype(int):
+        values[onset : onset + 200] = high
+    return values
+
+
+def of_series(file):
+    return file["acquisition/TwoPhotonSeries/timestamps"][()]
+
+
+def of_traces(file):
+    return file["processing/ophys/Fluorescence/RoiResponseSeries/timestamps"][()]
+
+
+# --- what is written ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "form", ["text", "path", "mapping", "list", "with stream"], ids=lambda form: form
+)
+def test_times_of_a_file_are_those_of_the_movie_and_its_traces(folder, times, form):
+    np.savetxt("t.csv", times * 1e3, header="time (ms)", comments="")
+    given = {
+        "text": "t.csv",
+        "path": folder / "t.csv",
+        "mapping": {"file": "t.csv", "column": "time (ms)", "unit": "ms"},
+        "list": ["t.csv::time (ms),unit=ms"],
+        "with stream": "tiff=t.csv",
+    }[form]
+    recording = opened()
+    lines = apply_times(recording, times=given)
+    assert "column 'time (ms)'" in lines[0]
+    assert "in ms" in lines[0]
+    assert "'tiff' has 40 frames" in lines[1]
+    assert "40 of 40 used" in lines[1]
+    with h5py.File(written(recording)) as file:
+        np.testing.assert_allclose(of_series(file), times, rtol=0, atol=1e-9)
+        np.testing.assert_array_equal(of_traces(file), of_series(file))
+
+
+def test_pulses_of_a_trace_are_the_times_of_frames(folder, times):
+    onsets = np.concatenate([[0.1, 0.15], times, [times[-1] + 0.0334]])
+    with h5py.File("daq.h5", "w") as file:
+        noise = np.random.default_rng(0).normal(0, 0.05, RATE * 5)
+        file.create_dataset("ai/frames", data=trace(onsets) + noise, chunks=(5000,))
+    recording = opened()
+    with pytest.warns(UserWarning, match="3 pulses are not used: 2 before .* and 1 after"):
+        lines = apply_times(
+            recording, pulses={"file": "daq.h5", "column": "ai/frames", "rate": RATE}
+        )
+    assert "43 rising edges; low level 0.0" in lines[0]
+    assert "(halfway)" in lines[0]
+    assert "40 of 43 used" in lines[1]
+    with h5py.File(written(recording)) as file:
+        np.testing.assert_allclose(of_series(file), times, rtol=0, atol=1.5 / RATE)
+        np.testing.assert_array_equal(of_traces(file), of_series(file))
+        record = json.loads(file["scratch/nwb_ophys_record"][()])
+    stream = record["streams"][0]
+    assert stream["times_from"] == {
+        "file": "daq.h5",
+        "kind": "pulses",
+        "column": "ai/frames",
+        "rate": float(RATE),
+    }
+    assert record["clock_files"][0]["hash"]
+    assert any("3 pulses are not used" in note for note in record["notes"])
+
+
+@pytest.mark.parametrize("edge", ["rising", "falling"])
+@pytest.mark.parametrize("kind", ["bit", "clock"])
+def test_digital_ports_and_traces_with_a_clock(folder, times, edge, kind):
+    high = trace(times) > 1
+    if kind == "bit":
+        np.save("port.npy", (high.astype("u2") << 5) | (np.arange(high.size) % 7).astype("u2"))
+        given = {"file": "port.npy", "rate": RATE, "bit": 5}
+    else:
+        every = slice(None, None, 10)
+        clock = np.arange(high.size)[every] / RATE * 1e6
+        np.savez("port.npz", ttl=high[every], clock=clock)
+        given = {"file": "port.npz", "column": "ttl", "time": "clock", "unit": "us"}
+    recording = opened()
+    apply_times(recording, pulses={**given, "edge": edge})
+    found = recording.converter.interfaces["tiff"].get_timestamps()
+    late = 0.01 if edge == "falling" else 0.0
+    np.testing.assert_allclose(found, times + late, rtol=0, atol=11 / RATE)
+
+
+def test_times_that_are_a_rate_are_written_as_one_for_the_traces_too(folder):
+    np.save("t.npy", 3 + np.arange(NUM) / 28.0)
+    recording = opened()
+    with pytest.warns(UserWarning, match="has 28 Hz, but its source states 30 Hz"):
+        apply_times(recording, times="t.npy")
+    with pytest.warns(UserWarning, match="The traces get these timestamps"):
+        path = written(recording)
+    with h5py.File(path) as file:
+        for place in ("acquisition/TwoPhotonSeries", "processing/ophys/Fluorescence"):
+            group = file[place]
+            start = group.get("starting_time") or group["RoiResponseSeries/starting_time"]
+            assert (start[()], start.attrs["rate"]) == (3, 28)
+
+
+def test_volumes_get_the_pulse_of_each_volume_or_of_their_first_plane(tmp_path):
+    movie = np.zeros((10, 6, 5, 4), "u2")
+    pulses = 1 + np.arange(40) / 40.0
+    for name, given in (("a", pulses), ("b", pulses[::4])):
+        interface = NumpyImagingInterface(movie, sampling_frequency=10.0)
+        np.save(tmp_path / f"{name}.npy", given)
+        (_, line) = apply_times(interface, pulses=tmp_path / f"{name}.npy")
+        assert "10 volumes" in line
+        assert (", 4 for each volume" in line) == (name == "a")
+        np.testing.assert_array_equal(interface.get_timestamps(), pulses[::4])
+    interface = NumpyImagingInterface(movie, sampling_frequency=10.0)
+    apply_times(interface, times={"file": str(tmp_path / "a.npy"), "plane": 3})
+    np.testing.assert_array_equal(interface.get_timestamps(), pulses[3::4])
+
+
+def test_zero_is_subtracted(folder, times):
+    epoch = 1_715_950_000
+    np.save("ns.npy", epoch * 10**9 + np.rint(times * 1e9).astype("i8"))
+    recording = opened()
+    with pytest.raises(OptionError, match="counts from a date"):
+        apply_times(recording, times="ns.npy,unit=ns")
+    movie = recording.converter.interfaces["tiff"]
+    apply_times(recording, times="ns.npy,unit=ns,zero=first")
+    np.testing.assert_allclose(movie.get_timestamps(), times - times[0], rtol=0, atol=2e-9)
+    apply_times(recording, times=f"ns.npy,unit=ns,zero={epoch}")
+    np.testing.assert_allclose(movie.get_timestamps(), times, rtol=0, atol=1e-6)
+
+
+# --- streams --------------------------------------------------------------------------------------
+
+
+def test_channels_of_one_recording_share_their_times(folder, simulated, times):
+    write_scanimage(folder / "si.tif", {1: simulated.movie, 2: simulated.movie})
+    np.save("t.npy", times)
+    recording = opened("si.tif")
+    (_, line) = apply_times(recording, times="t.npy")
+    assert "'scanimage Channel 1' and 'scanimage Channel 2' have" in line
+    for each in recording.converter.interfaces.values():
+        np.testing.assert_array_equal(each.get_timestamps(), times)
+    recording = opened("si.tif")
+    with pytest.warns(UserWarning, match="'scanimage Channel 1' is another channel"):
+        lines = apply_times(recording, times="scanimage Channel 2=t.npy")
+    assert lines[-1] == "'scanimage Channel 1': the times of the files are kept."
+    first, second = recording.converter.interfaces.values()
+    assert not first.times_are_set
+    assert second.times_are_set
+
+
+def test_several_movies_need_a_name_each(folder, simulated, times):
+    write_tiff(folder / "other.tif", simulated.movie)
+    np.save("t.npy", times)
+    np.save("u.npy", times + 100)
+    recording = opened("movie.tif", "other.tif")
+    with pytest.raises(OptionError, match=r"2 streams .*'movie'.*as in 'movie=FILE'"):
+        apply_times(recording, times="t.npy")
+    with pytest.raises(OptionError, match=r"no stream 'tiff'.*'movie', 'other'"):
+        apply_times(recording, times="tiff=t.npy")
+    apply_times(recording, times=["movie=t.npy", {"file": "u.npy", "stream": "other"}])
+    found = [each.get_timestamps() for each in recording.converter.interfaces.values()]
+    np.testing.assert_array_equal(found[0], times)
+    np.testing.assert_array_equal(found[1], times + 100)
+
+
+def test_rois_alone_get_times(folder, times):
+    np.save("t.npy", times)
+    recording = opened("suite2p")
+    (_, line) = apply_times(recording, times="t.npy")
+    assert "'suite2p' has 40 samples" in line
+    with h5py.File(written(recording)) as file:
+        np.testing.assert_array_equal(of_traces(file), times)
+
+
+def test_traces_whose_times_the_user_wants_keep_them(folder, times):
+    np.save("t.npy", times)
+    recording = open_recording(
+        ["movie.tif", "suite2p"], options={"sampling_frequency": 30, "align": "own"}
+    )
+    apply_times(recording, times="t.npy")
+    with h5py.File(written(recording)) as file:
+        traces = file["processing/ophys/Fluorescence/RoiResponseSeries"]
+        assert "timestamps" not in traces
+        np.testing.assert_array_equal(of_series(file), times)
+
+
+# --- mistakes -------------------------------------------------------------------------------------
+
+
+def test_nothing_is_changed_by_a_mistake(folder, times):
+    np.save("t.npy", times)
+    np.save("short.npy", times[:-3])
+    recording = opened()
+    movie = recording.converter.interfaces["tiff"]
+    for mistake in (
+        {"times": "t.npy", "trials": "absent.csv"},
+        {"times": ["t.npy", "suite2p=short.npy"]},
+        {"times": "t.npy", "pulses": "t.npy"},
+    ):
+        with pytest.raises((SourceError, OptionError)):
+            apply_times(recording, **mistake)
+        assert not movie.times_are_set
+        assert "trials" not in recording.converter.interfaces
+    with pytest.raises(SourceError, match="37 times for 40 frames, 3 too few"):
+        apply_times(recording, times="short.npy")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([0.0, 0.1, np.nan, 0.3], r"1 time without a finite number, the first at index 2 of 4"),
+        ([0.0, 0.1, 0.1, 0.3], r"does not ascend: value 1 is 0\.1, value 2 is 0\.1"),
+        ([0.0, 100.0, 200.0, 300.0], r"In seconds it has 0\.01 Hz, .* states 10 Hz; give unit=ms"),
+        ([0.0, 1e-4, 2e-4], r"In seconds it has 1e\+04 Hz, .*states 10 Hz; give unit="),
+        ([0.0, 0.1, 0.2], "3 times for 4 frames, 1 too few"),
+        ([0.0, 0.1, 0.2, 0.3, 0.4], "5 times for 4 frames, 1 too many"),
+        ([1j, 2j, 3j, 4j], "is of type complex128, not of numbers"),
+    ],
+)
+def test_times_that_cannot_be_true_are_refused(tmp_path, values, message):
+    np.save(tmp_path / "t.npy", values)
+    movie = NumpyImagingInterface(np.zeros((4, 3, 3), "u2"), sampling_frequency=10.0)
+    with pytest.raises((SourceError, OptionError), match=message):
+        apply_times(movie, times=tmp_path / "t.npy")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"times": "t.npy,unti=s"}, "no argument 'unti'"),
+        ({"times": "t.npy,unit=frames"}, "unit is 'frames'; it must be s, ms, us, ns or min"),
+        ({"times": "t.npy,zero=now"}, "zero is 'now'"),
+        ({"times": "t.npy,unit=s,unit=ms"}, "states unit twice"),
+        ({"times": {"column": "t"}}, "needs the argument 'file'"),
+        ({"times": 3}, "times is a int"),
+        ({"times": "ms.csv,unit=s"}, "unit=s is given, but .* states the unit 'ms'"),
+        ({"pulses": "t.npy,edge=falling"}, "edge is of a trace, which needs rate=HZ"),
+        ({"pulses": "t.npy,rate=10,time=t"}, "rate and time are both given"),
+        ({"pulses": "t.npy,rate=10,unit=ms"}, "unit is given, but a rate is in Hz"),
+        ({"pulses": "t.npy,rate=0"}, "rate"),
+        ({"pulses": "t.npy,per_sample=2,plane=2"}, "plane is 2, but with per_sample=2"),
+        ({"pulses": "t.npy,rate=10,bit=2"}, "bit=2 is given, but .* has no integers"),
+        ({"trials": "t.npy::a"}, "names a column, but trials have several"),
+        ({"trials": "ms.csv,begin=a"}, "no argument 'begin'"),
+    ],
+)
+def test_wrong_keys_are_named(folder, times, given, message):
+    np.save("t.npy", times)
+    np.savetxt("ms.csv", times, header="t_ms", comments="")
+    with pytest.raises(OptionError, match=message):
+        apply_times(opened(), **given)
+
+
+def test_files_with_the_signs_of_the_syntax_in_their_names(folder, times):
+    for name in ("a=b.npy", "a,unit=ms.npy", "a::b.npy"):
+        np.save(name, times)
+        recording = opened()
+        apply_times(recording, times=name)
+        assert recording.converter.interfaces["tiff"].times_are_set
+
+
+def test_only_recordings_get_times(folder):
+    with pytest.raises(ArgumentError, match="recording is a str"):
+        apply_times("movie.tif", times="t.npy")
+    movie = TiffImagingInterface("movie.tif", sampling_frequency=30.0)
+    with pytest.raises(ArgumentError, match="give an OphysConverter"):
+        apply_times(movie, trials="trials.csv")
+
+
+def test_times_set_afterwards_have_no_file(folder, times):
+    np.save("t.npy", times)
+    movie = TiffImagingInterface("movie.tif", sampling_frequency=30.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        apply_times(OphysConverter({"movie": movie}), times="t.npy")
+    assert movie.times_origin.path.name == "t.npy"
+    movie.set_aligned_timestamps(times + 1)
+    assert movie.times_origin is None
