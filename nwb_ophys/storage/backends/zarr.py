@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import OutputError
 from nwb_ophys.outside import current_reach, reach_of
+from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.base import (
     ChunkSink,
     SinkTools,
@@ -99,6 +100,7 @@ class ZarrBackend(ZarrFolder):
         store = reading_store(path) if guard is None else guarded_store(path, guard)
         io = _io_class()(store, mode=mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
+        io.remote = path if isinstance(path, RemotePath) else None
         set_object_codec(io, importlib.import_module("numcodecs").JSON)
         return io
 
@@ -106,6 +108,7 @@ class ZarrBackend(ZarrFolder):
         """Return the object with which hdmf-zarr 0.14 reads a store."""
         io = _reading_class()(reading_store(path), mode="r-", manager=manager)
         io.reach = current_reach() or reach_of([path])
+        io.remote = path if isinstance(path, RemotePath) else None
         return io
 
     def require_reading(self, path: Path) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.outside import current_reach, reach_of
+from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.base import (
     ChunkSink,
     SinkTools,
@@ -124,6 +125,7 @@ class Zarr3Backend(ZarrFolder):
         # "r-" is hdmf-zarr's mode "r" without the copies.
         io = _io_class()(store, mode="r-" if mode == "r" else mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
+        io.remote = path if isinstance(path, RemotePath) else None
         return io
 
     def recognises(self, path: Path) -> bool:

@@ -63,16 +63,29 @@ _HEADERS = (".zarray", "zarr.")
 
 
 class CheckedReferences:
-    """Mixin for the IO class of hdmf-zarr that checks where a reference leads before it follows."""
+    """Mixin for the IO class of hdmf-zarr that checks where a reference leads before it follows.
+
+    Attributes
+    ----------
+    reach : Reach or None
+    remote : RemotePath or None
+        The store, if it is in an object store.
+    """
 
     reach: Reach | None = None
+    remote: RemotePath | None = None
+
+    @property
+    def source(self) -> str:
+        """Path or URL of the store; hdmf makes a path of most URLs."""
+        return str(super().source if self.remote is None else self.remote)  # type: ignore[misc]
 
     def resolve_ref(self, zarr_ref: Any) -> Any:
         """Return the name and the object that a reference names."""
         reference = _as_mapping(zarr_ref)
         if reference is not None:
             with within_reach(self.reach):
-                check_reference(as_path(self.source), reference)  # type: ignore[attr-defined]
+                check_reference(as_path(self.source), reference)
         return super().resolve_ref(zarr_ref)  # type: ignore[misc]
 
 
