@@ -50,7 +50,7 @@ def test_mistakes_take_one_line(run, session):
         ("Did you mean 'sex'", "a.nwb", "--set", "Subject.sxe=F"),
         ("write 'M' (male)", "a.nwb", "--set", "Subject.sex=blue"),
         ("does not exist", "b.nwb", "--set", "Subject.sex=F"),
-        ("edit reads files on a disk only", "s3://b/a.nwb", "--set", "Subject.sex=F"),
+        ("edit changes files on a disk only", "s3://b/a.nwb", "--set", "Subject.sex=F"),
     ):
         assert run("edit", *arguments).is_mistake(words), words
     assert session.read_bytes() == before
