@@ -12,6 +12,7 @@ TYPE_CHECKING = False  # typing takes as long to import as the rest of this file
 if TYPE_CHECKING:
     from nwb_ophys.certification import verify as verify
     from nwb_ophys.converter import OphysConverter as OphysConverter
+    from nwb_ophys.editing import edit_metadata as edit_metadata
     from nwb_ophys.errors import NwbOphysError as NwbOphysError
     from nwb_ophys.interfaces import BaseOphysInterface as BaseOphysInterface
     from nwb_ophys.interfaces import ImagingInterface as ImagingInterface
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from nwb_ophys.interfaces import argument as argument
     from nwb_ophys.opening import open as open
     from nwb_ophys.registry import detect as detect
+    from nwb_ophys.sessions import run_sessions as run_sessions
+    from nwb_ophys.sessions import sessions_of as sessions_of
     from nwb_ophys.storage import BackendConfiguration as BackendConfiguration
     from nwb_ophys.storage import DatasetConfiguration as DatasetConfiguration
     from nwb_ophys.storage import repack as repack
@@ -37,8 +40,11 @@ _HOMES = {
     "SegmentationInterface": "nwb_ophys.interfaces",
     "argument": "nwb_ophys.interfaces",
     "detect": "nwb_ophys.registry",
+    "edit_metadata": "nwb_ophys.editing",
     "open": "nwb_ophys.opening",
     "repack": "nwb_ophys.storage",
+    "run_sessions": "nwb_ophys.sessions",
+    "sessions_of": "nwb_ophys.sessions",
     "verify": "nwb_ophys.certification",
     "write_nwbfile": "nwb_ophys.writers.run",
 }

@@ -28,6 +28,7 @@ from nwb_ophys.metadata import (
     fill_metadata,
     fits,
     merge_metadata,
+    session_schemas,
     start_reported,
     unowned,
 )
@@ -170,6 +171,8 @@ class OphysConverter(Convertible):
                 own = without_neuroconv_keys(interface.get_metadata_schema())
                 schema = merge_metadata(schema, own).to_dict()
         properties = schema.setdefault("properties", {})
+        # Interfaces of other packages may state no schema of the session and the subject.
+        properties |= {key: own for key, own in session_schemas().items() if key not in properties}
         foreign = [i for i in self.interfaces.values() if not isinstance(i, BaseOphysInterface)]
         if foreign:
             # Another package checks the metadata of its own streams.

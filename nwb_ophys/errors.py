@@ -15,6 +15,7 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
     │   └── CorruptSourceError                  truncated, damaged or not of the stated format
     │       └── UnsafePickleError               a pickle of more than plain data
     ├── UnknownFormatError (ValueError)         no such format, or no format recognises the path
+    ├── SpecificationError (ValueError)         a batch specification or one of its tables is wrong
     ├── MissingPackageError (ImportError)       an optional package is absent; names the pip install
     ├── OutputExistsError (FileExistsError)     the target exists, without overwrite or append
     ├── OutputError (OSError)                   the target cannot be written or appended to
@@ -84,6 +85,22 @@ class UnsafePickleError(CorruptSourceError):
 
 class UnknownFormatError(NwbOphysError, ValueError):
     """A format name that does not exist, or a path that no format recognises."""
+
+
+class SpecificationError(NwbOphysError, ValueError):
+    """A batch specification, or a table that it names, that is wrong; the message names the key.
+
+    Parameters
+    ----------
+    *faults : str
+        A sentence for each fault. The message of several faults is a list of them.
+    """
+
+    def __str__(self) -> str:
+        if len(self.args) < 2:
+            return super().__str__()
+        lines = [f"- {fault}" for fault in self.args]
+        return "\n".join([f"The specification has {len(lines)} errors:", *lines])
 
 
 class MissingPackageError(NwbOphysError, ImportError):

@@ -73,7 +73,7 @@ def inspect_file(path: str | Path, *, allow_outside: Sequence[str | Path] = ()) 
     Raises
     ------
     SourceNotFoundError, CorruptSourceError
-        When it does not exist, is not an NWB file, or is in the middle of an append in place.
+        When it does not exist, is not an NWB file, or is in the middle of a change in its place.
     MissingPackageError
         When the NWB Inspector is not installed.
     """
@@ -141,7 +141,7 @@ def _validate(path: Path) -> list[Finding]:
     try:
         with storage.open(path, "r") as io:
             io.read()
-            errors = _validation_errors(io)
+            errors = validation_findings(io)
     except (OutsideFolderError, SpecialFileError, MissingPackageError):
         raise
     except Exception as error:  # pynwb raises errors of many types for files that are not NWB
@@ -149,11 +149,22 @@ def _validate(path: Path) -> list[Finding]:
     return errors
 
 
-def _validation_errors(io: Any) -> list[Finding]:
-    import pynwb
+def validation_findings(io: Any) -> list[Finding]:
+    """Return the findings of pynwb's validator for an open file.
 
+    Parameters
+    ----------
+    io : hdmf.backends.io.HDMFIO
+        With the schemas that the file was opened with. ``pynwb.validate`` would load them again,
+        which takes longer than the validation.
+    """
+    from pynwb import validation
+
+    catalog, errors = io.manager.namespace_catalog, []
     try:
-        errors = pynwb.validate(io=io)
+        for name in _to_validate(catalog):
+            validator = validation.ValidatorMap(catalog.get_namespace(name))
+            errors += validator.validate(io.read_builder())
     except Exception as error:  # the validator fails on empty datasets
         message = f"The file can be read, but pynwb's validator failed: {error}"
         return [_root_finding("CRITICAL", message)]
@@ -161,6 +172,18 @@ def _validation_errors(io: Any) -> list[Finding]:
         Finding(importance="PYNWB_VALIDATION", location=str(error.location), message=str(error))
         for error in errors
     ]
+
+
+def _to_validate(catalog: Any) -> list[str]:
+    """Return the namespaces that no other one includes, as pynwb validates them."""
+    names = set(catalog.namespaces)
+    included = {
+        part["namespace"]
+        for name in names
+        for part in catalog.get_namespace(name).schema
+        if "namespace" in part
+    }
+    return sorted(names - included - {"hdmf-experimental"})
 
 
 def _root_finding(importance: str, message: str) -> Finding:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import attrs
 
 from nwb_ophys.errors import OutputError, OutsideFolderError, SpecialFileError
+from nwb_ophys.listings import listing_of
 from nwb_ophys.remote.paths import as_path
 
 Result = TypeVar("Result")
@@ -373,18 +374,15 @@ def _leading_out_below(
 ) -> Iterator[Path]:
     """Yield the links; ``in_store`` is None where stores are not searched."""
     try:
-        with os.scandir(folder) as listed:
-            entries = list(listed)
+        listing = listing_of(folder)
     except OSError:  # no permission
         return
-    is_store = any(entry.name in _STORE for entry in entries)
+    is_store = any(name in listing.names for name in _STORE)
     if is_store and in_store is None:
         return
     in_store = in_store or is_store if in_store is not None else None
     subfolders = []
-    if not in_store:  # of a folder of 100,000 files, only the others are sorted
-        entries = [entry for entry in entries if not entry.is_file(follow_symlinks=False)]
-    for entry in sorted(entries, key=lambda entry: entry.name):
+    for entry in sorted(listing.others, key=lambda entry: entry.name):
         # Hidden files are no part of a recording, except the headers of a Zarr store.
         if entry.name.startswith(".") and not in_store:
             continue

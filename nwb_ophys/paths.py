@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.listings import kept, listing_of
 from nwb_ophys.outside import Reach, check_file, current_reach, is_special, leads_out, reach_of
 from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.remote.reading import names_in
@@ -67,7 +68,6 @@ class PathProbe:
         self.is_file = path.is_file()
         self._read: dict[tuple[Callable[..., Any], Path], Any] = {}
         self._within: dict[str, PathProbe] = {}
-        self._names: dict[tuple[str, ...], list[str]] = {}
 
     @classmethod
     def of(cls, path: Path | PathProbe) -> PathProbe:
@@ -75,67 +75,44 @@ class PathProbe:
         return path if isinstance(path, PathProbe) else cls(path)
 
     @cached_property
-    def _entries(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-        """Names of files, of folders and of hidden entries, which are not part of a recording.
-
-        Pipes, devices, sockets and links that lead out are left out.
-        """
-        files: set[str] = set()
-        folders: set[str] = set()
-        hidden: set[str] = set()
+    def _entries(self) -> _Entries:
+        """Entries of the folder, without pipes, devices, sockets and links that lead out."""
+        if not self.is_folder:
+            return _Entries("")
         if isinstance(self.path, RemotePath):
-            return _remote_entries(self.path) if self.is_folder else (frozenset(),) * 3
-        if self.is_folder:
-            try:
-                with os.scandir(self.path) as entries:
-                    for entry in entries:
-                        if entry.name.startswith("."):
-                            hidden.add(entry.name)
-                        elif entry.is_file(follow_symlinks=False):
-                            files.add(entry.name)
-                        elif not self._is_left_out(entry):
-                            (folders if _is_folder(entry) else files).add(entry.name)
-            except OSError:  # no permission: the folder counts as empty
-                pass
-        return frozenset(files), frozenset(folders), frozenset(hidden)
+            return _remote_entries(self.path)
+        self._reach = self._reach or reach_of([self.path])
+        return kept(_entries_in, str(self.path), self._reach)
 
-    def _is_left_out(self, entry: os.DirEntry[str]) -> bool:
-        if not entry.is_symlink():
-            return not (entry.is_file() or entry.is_dir())
-        if self._reach is None:
-            self._reach = reach_of([self.path])
-        return is_special(entry.path) or leads_out(entry.path, self._reach)
+    @cached_property
+    def _own_or_entries(self) -> _Entries:
+        """The file itself, or the entries of the folder."""
+        return _Entries("", frozenset((self.path.name,))) if self.is_file else self._entries
 
     @property
     def file_names(self) -> frozenset[str]:
         """Names of the files in the folder; empty if the path is a file."""
-        return self._entries[0]
+        return self._entries.files
 
-    @cached_property
-    def sizes(self) -> dict[str, int]:
+    @property
+    def sizes(self) -> Mapping[str, int]:
         """Sizes in bytes of the files in the folder, by name; without files that have gone."""
-        found = {}
-        with suppress(OSError), os.scandir(self.path) as entries:
-            for entry in entries:
-                if entry.name in self.file_names:
-                    with suppress(OSError):
-                        found[entry.name] = entry.stat().st_size
-        return found
+        return self._entries.sizes
 
     @property
     def folder_names(self) -> frozenset[str]:
         """Names of the folders in the folder."""
-        return self._entries[1]
+        return self._entries.folders
 
     @property
     def is_zarr(self) -> bool:
         """Return whether the folder is a Zarr group or a Zarr array."""
-        return "zarr.json" in self._entries[0] or not self._entries[2].isdisjoint(_ZARR)
+        return "zarr.json" in self._entries.files or not self._entries.hidden.isdisjoint(_ZARR)
 
     @property
     def is_zarr_array(self) -> bool:
         """Return whether the folder may be a Zarr array: a Zarr folder but not a Zarr 2 group."""
-        return self.is_zarr and ".zgroup" not in self._entries[2]
+        return self.is_zarr and ".zgroup" not in self._entries.hidden
 
     def files(self, *suffixes: str) -> list[Path]:
         """Return the file itself, or the files of the folder, that have one of the suffixes.
@@ -164,35 +141,7 @@ class PathProbe:
         ----------
         *suffixes : str
         """
-        if suffixes not in self._names:
-            lists = [own for suffix in suffixes if (own := self._ending_with(suffix))]
-            found = lists[0] if len(lists) == 1 else set(itertools.chain.from_iterable(lists))
-            self._names[suffixes] = in_natural_order(found)
-        return self._names[suffixes]
-
-    def _ending_with(self, suffix: str) -> list[str]:
-        """Return the names with one suffix, in any order."""
-        last = suffix[suffix.rfind(".") :] if "." in suffix else None
-        if last is None:
-            names = [name for own in self._by_ending.values() for name in own]
-        else:
-            names = self._by_ending.get(last, [])
-        return names if suffix == last else [n for n in names if n.lower().endswith(suffix)]
-
-    @cached_property
-    def _by_ending(self) -> dict[str, list[str]]:
-        """Names by all that follows their last dot, in lower case; a format asks for few of them.
-
-        Listing them once keeps a folder of ten thousand files fast, however many formats ask.
-        """
-        stated: dict[str, list[str]] = {}
-        for name in [self.path.name] if self.is_file else self.file_names:
-            dot = name.rfind(".")
-            stated.setdefault("" if dot < 0 else name[dot:], []).append(name)
-        found: dict[str, list[str]] = {}
-        for ending, names in stated.items():
-            found.setdefault(ending.lower(), []).extend(names)
-        return found
+        return self._own_or_entries.ending_with(suffixes)
 
     def folders(self) -> list[PathProbe]:
         """Return a probe of each subfolder, in natural order."""
@@ -242,12 +191,104 @@ class PathProbe:
         return self.read_once(_head, path)
 
 
-def _remote_entries(
-    folder: RemotePath,
-) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+class _Entries:
+    """Names of the entries of a folder, and what formats ask of them.
+
+    Parameters
+    ----------
+    folder : str
+    files, folders, hidden : frozenset of str
+        Names of files, of folders and of hidden entries, which are not part of a recording.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        files: frozenset[str] = frozenset(),
+        folders: frozenset[str] = frozenset(),
+        hidden: frozenset[str] = frozenset(),
+    ) -> None:
+        self._folder = folder
+        self.files, self.folders, self.hidden = files, folders, hidden
+        self._names: dict[tuple[str, ...], list[str]] = {}
+
+    def ending_with(self, suffixes: tuple[str, ...]) -> list[str]:
+        """Return the names of the files with some endings, in natural order."""
+        if suffixes not in self._names:
+            lists = [own for suffix in suffixes if (own := self._ending_with(suffix))]
+            found = lists[0] if len(lists) == 1 else set(itertools.chain.from_iterable(lists))
+            self._names[suffixes] = in_natural_order(found)
+        return self._names[suffixes]
+
+    def _ending_with(self, suffix: str) -> list[str]:
+        """Return the names with one suffix, in any order."""
+        last = suffix[suffix.rfind(".") :] if "." in suffix else None
+        if last is None:
+            names = [name for own in self._by_ending.values() for name in own]
+        else:
+            names = self._by_ending.get(last, [])
+        return names if suffix == last else [n for n in names if n.lower().endswith(suffix)]
+
+    @cached_property
+    def _by_ending(self) -> dict[str, list[str]]:
+        """Names by all that follows their last dot, in lower case; a format asks for few of them.
+
+        Listing them once keeps a folder of ten thousand files fast, however many formats ask.
+        """
+        stated: dict[str, list[str]] = {}
+        for name in self.files:
+            dot = name.rfind(".")
+            stated.setdefault("" if dot < 0 else name[dot:], []).append(name)
+        found: dict[str, list[str]] = {}
+        for ending, names in stated.items():
+            found.setdefault(ending.lower(), []).extend(names)
+        return found
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Sizes in bytes of the files by name; without files that have gone."""
+        found = {}
+        files = self.files
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                if entry.name in files:
+                    try:
+                        found[entry.name] = entry.stat().st_size
+                    except OSError:
+                        continue
+        return found
+
+
+def _entries_in(folder: str, reach: Reach) -> _Entries:
+    """List a folder; one without permission counts as empty."""
+    try:
+        listing = listing_of(folder)
+    except OSError:
+        return _Entries(folder)
+    files: list[str] = []
+    folders: list[str] = []
+    for entry in listing.others:
+        if entry.name[0] != "." and not _is_left_out(entry, reach):
+            (folders if _is_folder(entry) else files).append(entry.name)
+    visible = listing.visible_files
+    return _Entries(
+        folder,
+        visible.union(files) if files else visible,
+        frozenset(folders),
+        frozenset(name for name in listing.names if name[0] == "."),
+    )
+
+
+def _is_left_out(entry: os.DirEntry[str], reach: Reach) -> bool:
+    if not entry.is_symlink():
+        return not (entry.is_file() or entry.is_dir())
+    return is_special(entry.path) or leads_out(entry.path, reach)
+
+
+def _remote_entries(folder: RemotePath) -> _Entries:
     files, folders = names_in(folder)
     hidden = frozenset(name for name in files | folders if name.startswith("."))
-    return files - hidden, folders - hidden, hidden
+    return _Entries(str(folder), files - hidden, folders - hidden, hidden)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

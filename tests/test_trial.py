@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import warnings
+import zlib
 from pathlib import Path
 
 import h5py
@@ -212,3 +213,25 @@ def test_a_member_with_a_name_that_cannot_be_opened_is_named(tmp_path):
     with pytest.warns(UserWarning, match="lost.h5' is damaged: '/estimates/F_dff' in it cannot"):
         try_hdf5(path)
     try_hdf5(path)  # once in a run
+
+
+_MEASURED = """
+import resource, runpy, sys
+child = runpy.run_path(sys.argv[1])
+child["_limit"]()
+child["walk"](sys.argv[2], child["Progress"](lambda: None))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux")
+def test_a_chunk_that_inflates_to_gigabytes_does_not_fill_the_memory(tmp_path):
+    packer = zlib.compressobj(1)
+    packed = b"".join(packer.compress(bytes(1 << 24)) for _ in range(64)) + packer.flush()
+    path = tmp_path / "bomb.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("mov", (4, 64, 64), "u2", chunks=(1, 64, 64), compression="gzip")
+        file["mov"].id.write_direct_chunk((0, 0, 0), packed)
+    command = [sys.executable, "-c", _MEASURED, str(server._CHILD), str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(said.stdout) < 450

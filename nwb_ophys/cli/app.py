@@ -10,16 +10,33 @@ import click
 from nwb_ophys.cli.terminal import escape_foreign_output, say_lines
 
 _COMMANDS = {
+    "batch": "Convert many sessions by a specification, and only the rest when run again.",
     "clean": "Remove the hidden files that killed conversions left in a folder.",
+    "completion": "Install the completion of commands for a shell.",
     "convert": "Convert recordings into an NWB file.",
     "demo": "Simulate a small recording and convert it.",
     "detect": "Detect the formats of files and folders.",
+    "edit": "Change metadata of an NWB file in its place.",
     "formats": "List the supported formats.",
     "inspect": "Validate an NWB file.",
     "metadata": "Write the metadata of recordings to a YAML file for editing.",
     "repack": "Rewrite an NWB file with other chunks, compression or backend.",
     "verify": "Compare an NWB file with the hashes of its writing, and with its source files.",
 }
+
+
+# Read before the command runs, in ``failures``, so that errors obey them, too.
+_OF_ALL = (
+    click.Option(
+        ["--quiet"], is_flag=True, expose_value=False, help="Print only errors, and JSON."
+    ),
+    click.Option(
+        ["--log-file"],
+        metavar="FILE",
+        expose_value=False,
+        help="Add everything that is printed, with the time, to a file.",
+    ),
+)
 
 
 class _LazyGroup(click.Group):
@@ -33,6 +50,8 @@ class _LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"nwb_ophys.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
+        known = {each.name for each in command.params}
+        command.params += [each for each in _OF_ALL if each.name not in known]
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

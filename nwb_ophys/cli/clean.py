@@ -16,8 +16,9 @@ from nwb_ophys.cli import options as shared
 def clean(folder: Path, dry_run: bool, debug: bool) -> None:
     """Remove the hidden files that killed conversions left in FOLDER and the folders below it.
 
-    A file whose append in place was killed returns to its state before. Each file is listed with
-    its size. Files that a running process writes stay, as do files that merely have such a name.
+    A file whose change in its place was killed returns to its state before. Each file is listed
+    with its size. Files that a running process writes stay, as do files that merely have such a
+    name.
     """
     from nwb_ophys.storage import remove_debris, shown_size
 

@@ -10,10 +10,10 @@ import click
 
 from nwb_ophys.cli.flags import with_flags
 from nwb_ophys.cli.signals import Signals
-from nwb_ophys.cli.terminal import say
-from nwb_ophys.errors import MetadataError, NwbOphysError
+from nwb_ophys.cli.terminal import output_to, say
+from nwb_ophys.errors import MetadataError, NwbOphysError, OutputError
 
-_NAME = "nwb-ophys"
+_NAME, _LOG = "nwb-ophys", "--log-file"
 _COMPLETION = "_NWB_OPHYS_COMPLETE"
 _NOBODY_READS = 128 + 13  # as after SIGPIPE
 
@@ -30,6 +30,24 @@ def run(arguments: list[str], signals: Signals) -> int:
     signals : Signals
     """
     debug = "--debug" in arguments
+    try:
+        with output_to(is_quiet="--quiet" in arguments, log_path=_log_path(arguments)):
+            return _run(arguments, signals, debug=debug)
+    except OutputError as error:  # of the log file
+        return _explain(error)
+
+
+def _log_path(arguments: list[str]) -> str | None:
+    """Return the file that ``--log-file`` names; click checks that it names one."""
+    for index, argument in enumerate(arguments):
+        if argument == _LOG and index + 1 < len(arguments):
+            return arguments[index + 1]
+        if argument.startswith(f"{_LOG}="):
+            return argument.partition("=")[2]
+    return None
+
+
+def _run(arguments: list[str], signals: Signals, *, debug: bool) -> int:
     with warnings.catch_warnings():
         if not debug:
             warnings.simplefilter("ignore")
@@ -91,10 +109,10 @@ def _explain(error: Exception) -> int:
     return 1
 
 
-def _say(text: str) -> None:
+def _say(text: str, *, always: bool = True) -> None:
     # A message may hold line breaks; each is printed on one line.
-    say(" ".join(text.split()), err=True)
+    say(" ".join(text.split()), err=True, always=always)
 
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:
-    _say(f"Note: {with_flags(str(message))}")
+    _say(f"Note: {with_flags(str(message))}", always=False)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from nwb_ophys.cli.terminal import say_lines
+from nwb_ophys.cli.terminal import is_quiet, say_lines
 from nwb_ophys.errors import ArgumentError, OptionError, OutputError, OutsideFolderError
 from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
@@ -99,7 +99,12 @@ no_space_check = click.option(
     help="Write even if the space seems too small, for file systems that state a wrong number.",
 )
 
-no_progress = click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+no_progress = click.option(
+    "--no-progress",
+    is_flag=True,
+    callback=lambda ctx, param, value: value or is_quiet(),
+    help="Show no progress bar.",
+)
 
 
 class OutputPath(click.Path):

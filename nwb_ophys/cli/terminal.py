@@ -9,14 +9,21 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
 
+import attrs
 import click
 
-from nwb_ophys.errors import printable
+from nwb_ophys.errors import OutputError, printable
+from nwb_ophys.outside import check_output
 
 
-def say(text: str, *, err: bool = False) -> None:
+def say(text: str, *, err: bool = False, always: bool = False) -> None:
     """Print one line.
 
     Parameters
@@ -25,11 +32,13 @@ def say(text: str, *, err: bool = False) -> None:
         Line breaks in it are escaped, since they come from a name.
     err : bool
         Whether to print on stderr.
+    always : bool
+        Whether to print it after ``--quiet``, too.
     """
-    _print(printable(text), err=err)
+    _print(printable(text), err=err, always=always)
 
 
-def say_lines(text: str, *, err: bool = False) -> None:
+def say_lines(text: str, *, err: bool = False, always: bool = False) -> None:
     """Print a text of several lines, whose line breaks are meant.
 
     Parameters
@@ -37,9 +46,11 @@ def say_lines(text: str, *, err: bool = False) -> None:
     text : str
     err : bool
         Whether to print on stderr.
+    always : bool
+        Whether to print it after ``--quiet``, too.
     """
     lines = text.removesuffix("\n").split("\n")
-    _print("\n".join(printable(line) for line in lines), err=err)
+    _print("\n".join(printable(line) for line in lines), err=err, always=always)
 
 
 def escape_foreign_output() -> None:
@@ -57,10 +68,80 @@ class _Handler(logging.Handler):
 
 
 def _show_traceback(kind: Any, error: Any, trace: Any) -> None:
-    say_lines("".join(traceback.format_exception(kind, error, trace)), err=True)
+    text = "".join(traceback.format_exception(kind, error, trace))
+    say_lines(text, err=True, always=True)
 
 
-def _print(text: str, *, err: bool) -> None:
+@attrs.frozen(kw_only=True)
+class Output:
+    """Where the lines of a command go.
+
+    Attributes
+    ----------
+    is_quiet : bool
+        Whether only errors and JSON are printed.
+    log : file object or None
+        File that also gets each line, with the time before it.
+    """
+
+    is_quiet: bool = False
+    log: IO[str] | None = None
+
+
+_USUAL = Output()
+_OUTPUT: ContextVar[Output] = ContextVar("output", default=_USUAL)
+
+
+def is_quiet() -> bool:
+    """Return whether the command prints only errors and JSON."""
+    return _OUTPUT.get().is_quiet
+
+
+@contextmanager
+def output_to(*, is_quiet: bool, log_path: str | None) -> Iterator[None]:
+    """Print only errors and JSON within the block, or write each line to a file, too.
+
+    Parameters
+    ----------
+    is_quiet : bool
+    log_path : str or None
+        File to which the lines are added.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    if log_path is None:
+        token = _OUTPUT.set(Output(is_quiet=is_quiet))
+        try:
+            yield
+        finally:
+            _OUTPUT.reset(token)
+        return
+    check_output(Path(log_path))
+    try:
+        # Line by line, so that whoever looks at it sees how far the command is.
+        log = Path(log_path).expanduser().open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"The log file '{log_path}' cannot be written: {reason}.") from error
+    with log:
+        token = _OUTPUT.set(Output(is_quiet=is_quiet, log=log))
+        try:
+            yield
+        finally:
+            _OUTPUT.reset(token)
+
+
+def _print(text: str, *, err: bool, always: bool = False) -> None:
+    output = _OUTPUT.get()
+    if output.log is not None:
+        moment = datetime.now().astimezone().isoformat(" ", "seconds")
+        for line in text.split("\n"):
+            output.log.write(f"{moment} {line}\n".encode("utf-8", "replace").decode())
+    if output.is_quiet and not always:
+        return
     stream = sys.stderr if err else sys.stdout
     # A terminal of an old system shows the code of a character that it lacks.
     encoding = getattr(stream, "encoding", None) or "utf-8"

@@ -48,6 +48,10 @@ _NODE_TEXT = 64
 _LARGEST_REPAIRED = 1 << 29
 _ENCODING = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")
 _HEAD_BYTES = 256
+# Printable characters of a value, without entities.
+_VALUE = "[ !#-%'-;=-~]"
+_SPACE = "[ \\t\\r\\n]*"
+_MOST_SHAPES = 100
 
 
 class XmlLimitError(XmlError):
@@ -107,21 +111,57 @@ def iterate_xml(file: IO[bytes], *, encoding: str | None = None) -> Iterator[tup
             return
 
 
+class Shape:
+    """Names and other text of the tags at the beginning of an element: all but the values.
+
+    Parameters
+    ----------
+    literals : tuple of str
+        Text before, between and after the values.
+    child : str
+        Name of the elements at the beginning.
+
+    Attributes
+    ----------
+    attributes : dict of str to int
+        Place of each attribute of the element among the values.
+    children : tuple of dict of str to int
+        The same for each of the elements at its beginning, which are empty.
+    is_valid : bool
+        Whether no tag has two values of one attribute.
+    """
+
+    __slots__ = ("attributes", "children", "is_valid", "match")
+
+    def __init__(self, literals: tuple[str, ...], child: str) -> None:
+        tags: list[dict[str, int]] = [{}]
+        for place, literal in enumerate(literals[:-1]):
+            if f"<{child} " in literal:
+                tags.append({})
+            tags[-1][literal.rpartition(" ")[2].removesuffix("=")] = place
+        self.attributes, *children = tags
+        self.children = tuple(children)
+        self.is_valid = sum(map(len, tags)) == len(literals) - 1
+        *inner, last = map(re.escape, (*literals[:-1], literals[-1].rstrip()))
+        pattern = f'"({_VALUE}*)"'.join((*inner, last))
+        self.match = re.compile(f"{_SPACE}{pattern}{_SPACE}").match
+
+
 class Repeated(NamedTuple):
     """An element with new attributes, whose other content was parsed before.
 
     Attributes
     ----------
-    attributes : dict of str to str
-        Attributes of the element.
-    children : list of dict of str to str
-        Attributes of the elements at its beginning, which are empty.
+    shape : Shape
+        Names of the attributes. Elements with the same names share the same object.
+    values : tuple of str
+        Values of all attributes, of the element and then of the elements at its beginning.
     rest : bytes
         Text after these elements, up to and including the end of the element.
     """
 
-    attributes: dict[str, str]
-    children: list[dict[str, str]]
+    shape: Shape
+    values: tuple[str, ...]
     rest: bytes
 
 
@@ -146,8 +186,9 @@ def iterate_repeated(
     ------
     tuple of (str, object)
         The events of :func:`iterate_xml`; ``("rest", bytes)`` after the end of an element whose
-        content from there on may be repeated; and ``("repeated", Repeated)`` for one with the same
-        rest as an element before, which replaces the events of all of its elements.
+        content from there on may be repeated; and ``("repeated", list of Repeated)`` for elements
+        that follow each other, each with the same rest as an element before, which replace the
+        events of all of their elements.
 
     Raises
     ------
@@ -161,6 +202,7 @@ def iterate_repeated(
     while True:
         block = file.read(_LARGE_BLOCK)
         buffer, position = buffer + block, 0
+        text = buffer.decode("latin-1")  # one character per byte
         while (start := buffer.find(opening, position)) >= 0:
             end = buffer.find(closing, start) + len(closing)
             if end < start:
@@ -169,16 +211,16 @@ def iterate_repeated(
             if between.strip(b" \t\r\n") or not parser.is_between_elements:
                 yield from parser.events_of(between)
             holder = parser.innermost(within)
-            found = repeats.find(buffer, start, end) if holder is not None else None
-            if holder is not None and found is not None and repeats.has(found.rest):
-                parser.count_cleared(holder)
-                yield "repeated", found
-            else:
-                yield from parser.events_of(buffer[start:end])
-                if found is not None and parser.innermost(within) is holder:
-                    repeats.add(found.rest)
-                    if repeats.has(found.rest):
-                        yield "rest", found.rest
+            if holder is not None:
+                found, position = repeats.run(buffer, text, start)
+                if found:
+                    parser.count_cleared(holder, len(found))
+                    yield "repeated", found
+                    continue
+            yield from parser.events_of(buffer[start:end])
+            rest = repeats.rest_of(buffer, start, end) if holder is not None else None
+            if rest is not None and parser.innermost(within) is holder and repeats.add(rest):
+                yield "rest", rest
             position = end
         buffer = buffer[position:]
         if not block or len(buffer) > MAX_TOKEN_BYTES:
@@ -193,43 +235,77 @@ class _Repeats:
     """Texts at the end of elements that were parsed before, up to a number of bytes."""
 
     def __init__(self, tag: str, first: str) -> None:
-        attribute = rb" (?!xml)[A-Za-z]\w*=\"[ !#-%'-;=-~]*\""  # printable, without entities
-        space = rb"[ \t\r\n]*"
+        attribute = f' (?!xml)[A-Za-z]\\w*="{_VALUE}*"'.encode()
+        space = _SPACE.encode()
         child = b"<" + first.encode() + b"(?:" + attribute + b")+ ?/>" + space
-        self._pattern = re.compile(
-            b"<" + tag.encode() + b"((?:" + attribute + b")+)>" + space + b"((?:" + child + b")+)"
+        self._head = re.compile(
+            b"<" + tag.encode() + b"(?:" + attribute + b")+>" + space + b"(?:" + child + b")+"
         )
-        self._attributes = re.compile(' ([A-Za-z]\\w*)="([^"]*)"')
+        self._closing = b"</" + tag.encode() + b">"
+        self._child = first
         self._nested = (b"<" + first.encode(), b"<" + tag.encode())
         self._known: set[bytes] = set()
         self._num_bytes = 0
+        self._shapes: dict[tuple[str, ...], Shape] = {}
+        self._shape: Shape | None = None
 
-    def find(self, buffer: bytes, start: int, end: int) -> Repeated | None:
-        """Return the parts of an element; None if it has to be parsed."""
-        found = self._pattern.match(buffer, start, end)
-        if found is None:
+    def run(self, buffer: bytes, text: str, start: int) -> tuple[list[Repeated], int]:
+        """Return the elements from a position on that follow each other, and where they end.
+
+        Parameters
+        ----------
+        buffer : bytes
+        text : str
+            The same with one character per byte.
+        start : int
+            Start of an element.
+        """
+        found: list[Repeated] = []
+        shape, known, closing, rest = self._shape, self._known, self._closing, None
+        while True:
+            head = shape.match(text, start) if shape is not None else None
+            if shape is None or head is None:
+                shape = self._shape_at(buffer, start)
+                head = shape.match(text, start) if shape is not None else None
+            if shape is None or head is None:
+                break
+            at = head.end()
+            if rest is None or not buffer.startswith(rest, at):
+                rest = buffer[at : buffer.find(closing, at) + len(closing)]
+                if rest not in known:
+                    break
+            found.append(Repeated(shape, head.groups(), rest))
+            start = at + len(rest)
+        self._shape = shape
+        return found, start
+
+    def _shape_at(self, buffer: bytes, start: int) -> Shape | None:
+        """Return the shape of the element at a position; None if it has to be parsed."""
+        head = self._head.match(buffer, start)
+        if head is None:
             return None
-        own = self._attributes_in(found[1])
-        texts = found[2].split(b"/>")
-        children = [self._attributes_in(text) for text in texts[:-1]]
-        if own is None or None in children:
-            return None
-        return Repeated(own, children, buffer[found.end() : end])  # type: ignore[arg-type]
+        literals = tuple(head[0].decode("ascii").split('"')[::2])
+        if literals not in self._shapes:
+            if len(self._shapes) >= _MOST_SHAPES:
+                return None
+            self._shapes[literals] = Shape(literals, self._child)
+        shape = self._shapes[literals]
+        return shape if shape.is_valid else None
 
-    def _attributes_in(self, text: bytes) -> dict[str, str] | None:
-        """Return the attributes of a tag; None if one has several values."""
-        found = dict(self._attributes.findall(text.decode("ascii")))
-        return found if text.count(b'"') == 2 * len(found) else None
+    def rest_of(self, buffer: bytes, start: int, end: int) -> bytes | None:
+        """Return the text after the beginning of an element; None if it has to be parsed."""
+        head = self._head.match(buffer, start, end)
+        return None if head is None else buffer[head.end() : end]
 
-    def has(self, rest: bytes) -> bool:
-        """Return whether an element with this text at its end was parsed before."""
-        return rest in self._known
+    def add(self, rest: bytes) -> bool:
+        """Note the text at the end of an element, unless it has further elements that differ.
 
-    def add(self, rest: bytes) -> None:
-        """Note the text at the end of an element, unless it has further elements that differ."""
+        Returns whether it was noted, now or before.
+        """
         self._num_bytes += len(rest)
         if self._num_bytes <= _MOST_REPEATED and not any(each in rest for each in self._nested):
             self._known.add(rest)
+        return rest in self._known
 
 
 @attrs.define(eq=False)
@@ -312,10 +388,10 @@ class _Parser:
             return None
         return self._open[-1]
 
-    def count_cleared(self, holder: _Open) -> None:
-        """Count an element that was not parsed like one that was cleared."""
-        self._count(1)
-        holder.inner += 1
+    def count_cleared(self, holder: _Open, number: int) -> None:
+        """Count elements that were not parsed like some that were cleared."""
+        self._count(number)
+        holder.inner += number
 
     def root(self) -> Element:
         """Return the root element after the end of the file."""

@@ -32,6 +32,7 @@ from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.neuroconv import without_neuroconv_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.interfaces.witness import witnessed
+from nwb_ophys.listings import listed_once
 from nwb_ophys.metadata import (
     DeepDict,
     FullMetadata,
@@ -54,6 +55,15 @@ _READING = {"describe", "made_from"}
 @attrs.frozen(kw_only=True)
 class NoArguments:
     """Arguments of an interface without arguments."""
+
+
+class _Signature:
+    """Signature of a class, made when help() or an editor asks for the arguments."""
+
+    def __get__(self, _: Any, cls: type[BaseOphysInterface]) -> inspect.Signature:
+        if cls.Source is NoArguments:
+            raise AttributeError("__signature__")
+        return arguments_signature(with_common_arguments(cls.Source))
 
 
 class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
@@ -82,6 +92,8 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         When the source cannot be read.
     """
 
+    __signature__ = _Signature()
+
     Source: ClassVar[type] = NoArguments
     """attrs class of the source arguments, declared with :func:`argument`."""
 
@@ -99,10 +111,6 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "Source" in cls.__dict__:
-            # For help() and editors, which show the arguments.
-            common = with_common_arguments(cls.Source)
-            cls.__signature__ = arguments_signature(common)  # type: ignore[attr-defined]
         for name in _READING & cls.__dict__.keys():
             setattr(cls, name, reading_within_reach(cls.__dict__[name]))
 
@@ -117,7 +125,11 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         self.source: Any = type(self).Source(**{each: getattr(parsed, each) for each in fields})
         self.allow_outside = as_paths(parsed.allow_outside)
         given = [path for each in fields for path in paths_in(getattr(parsed, each))]
-        with reading_from(given, self.allow_outside) as self._reach, witnessed() as witness:
+        with (
+            listed_once(),
+            reading_from(given, self.allow_outside) as self._reach,
+            witnessed() as witness,
+        ):
             check_paths(paths_of(self), reads_ranges=self.reads_ranges)
             self.extractor: Any = self.open(self.source)
         self.witness = witness
@@ -209,7 +221,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
             Further arguments that the user gave, which choose among the parts.
         """
         given = [*as_paths(path), *(one for each in source.values() for one in paths_in(each))]
-        with reading_from(given, as_paths(source.get("allow_outside"))):
+        with listed_once(), reading_from(given, as_paths(source.get("allow_outside"))):
             return streams_of(cls.parts(path, **source), source, as_volume)
 
     @classmethod

@@ -36,7 +36,7 @@ def without_neuroconv_keys(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _open(schema: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-    result = {**schema, "properties": _entries(keys) | schema["properties"]}
+    result = {**schema, "properties": _entries(keys) | schema.get("properties", {})}
     if schema.get("additionalProperties") is False:
         result["additionalProperties"] = _ANYTHING
     return result

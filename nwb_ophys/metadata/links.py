@@ -121,8 +121,8 @@ def links_of_keys(keys: Iterable[str], metadata: Mapping[str, Any]) -> frozenset
     Parameters
     ----------
     keys : iterable of str
-        Such as ``Ophys.TwoPhotonSeries.0.imaging_plane``. A key without an index means all
-        entries.
+        Such as ``Ophys.TwoPhotonSeries.0.imaging_plane``, also with a name in place of the index.
+        A key without both means all entries.
     metadata : Mapping
 
     Returns
@@ -134,9 +134,10 @@ def links_of_keys(keys: Iterable[str], metadata: Mapping[str, Any]) -> frozenset
     return frozenset(
         (category, index)
         for category in (*SERIES, SEGMENTATIONS)
-        for index in range(len(entries_of(metadata, category)))
+        for index, entry in enumerate(entries_of(metadata, category))
         for stem in [".".join(_STEPS.get(category, ("Ophys", category)))]
-        if given & {f"{stem}.imaging_plane", f"{stem}.{index}.imaging_plane"}
+        for name in [entry.get("name") if isinstance(entry, Mapping) else None]
+        if given & {f"{stem}{each}.imaging_plane" for each in ("", f".{index}", f".{name}")}
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -51,18 +51,26 @@ def images_schema() -> dict[str, Any]:
 
 def segmentation_schema() -> dict[str, Any]:
     """Return the JSON schema of the metadata of a segmentation interface."""
+    return _whole(_common_ophys() | _segmentation_ophys())
+
+
+def file_schema() -> dict[str, Any]:
+    """Return the JSON schema of the metadata that a file can have, of recordings of all kinds."""
+    kinds = (models.TwoPhotonSeries, models.OnePhotonSeries, models.Images)
+    lists = {kind.__name__: _list_of(kind) for kind in kinds}
+    return _whole(_common_ophys() | lists | _segmentation_ophys())
+
+
+def _segmentation_ophys() -> dict[str, Any]:
     traces = _by_plane(models.RoiResponseSeries, "Traces of a plane segmentation, by kind.")
     images = _by_plane(models.SummaryImage, "Images of a plane segmentation, by name.")
     images["properties"]["description"] = {"type": "string"}
-    return _whole(
-        _common_ophys()
-        | {
-            "ImageSegmentation": model_schema(models.ImageSegmentation),
-            "Fluorescence": traces,
-            "DfOverF": traces,
-            "SegmentationImages": images,
-        }
-    )
+    return {
+        "ImageSegmentation": model_schema(models.ImageSegmentation),
+        "Fluorescence": traces,
+        "DfOverF": traces,
+        "SegmentationImages": images,
+    }
 
 
 def _common_ophys() -> dict[str, Any]:
@@ -89,14 +97,18 @@ def _by_plane(model: type, description: str) -> dict[str, Any]:
     }
 
 
+def session_schemas() -> dict[str, Any]:
+    """Return the JSON schemas of ``NWBFile`` and ``Subject``, which every recording has."""
+    return {name: model_schema(model) for name, model in _FIXED.items()}
+
+
 def _whole(ophys: dict[str, Any]) -> dict[str, Any]:
-    fixed = {name: model_schema(model) for name, model in _FIXED.items()}
     return {
         "$schema": JSON_SCHEMA_DIALECT,
         "title": "Metadata",
         "type": "object",
         "properties": {
-            **fixed,
+            **session_schemas(),
             "Ophys": {"type": "object", "properties": ophys, "additionalProperties": False},
         },
         "additionalProperties": False,
@@ -155,6 +167,8 @@ def validate(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> N
 
 def faults_of(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> list[str]:
     """Return a sentence for each error of a value, the outermost first; see :func:`validate`."""
+    if is_plainly_valid(value, schema):
+        return []
     errors = sorted(_validator_class()(schema).iter_errors(value), key=lambda e: len(e.path))
     return list(dict.fromkeys(line for error in errors for line in _messages(error, path)))
 
@@ -163,24 +177,30 @@ def faults_of(value: Any, schema: Mapping[str, Any], path: str = "metadata") -> 
 def _validator_class() -> Any:
     from jsonschema import Draft202012Validator, validators
 
-    checker = Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {
-            "number": lambda _, v: isinstance(v, _REAL) and not _is_bool(v),
-            "integer": lambda _, v: isinstance(v, (int, np.integer)) and not _is_bool(v),
-            "array": lambda _, v: isinstance(v, (list, tuple)) or _is_array(v),
-            "object": lambda _, v: isinstance(v, Mapping),
-            "boolean": lambda _, v: _is_bool(v),
-        }
-    )
-    extend: Any = validators.extend
-    checks = {
-        "type": _check_type,
-        "pattern": _check_name,
-        "enum": _check_choice,
-        "finite": _check_finite,
-        "maximum": _check_maximum,
+    kinds = {
+        kind: lambda _, value, is_kind=is_kind: is_kind(value) for kind, is_kind in _KINDS.items()
     }
-    return extend(Draft202012Validator, validators=checks, type_checker=checker)
+    extend: Any = validators.extend
+    return extend(
+        Draft202012Validator,
+        validators={name: _checking(name, fault) for name, fault in _FAULTS.items()},
+        type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(kinds),
+    )
+
+
+def _checking(keyword: str, fault_of: Callable[[Any, Any, Any], _Fault | None]) -> Any:
+    """Return the check of a keyword for jsonschema."""
+
+    def check(_: Any, wanted: Any, instance: Any, schema: Any) -> Any:
+        from jsonschema import ValidationError
+
+        fault = fault_of(wanted, instance, schema)
+        if fault:
+            kind, reason = fault
+            value = [wanted] if keyword == "type" and isinstance(wanted, str) else wanted
+            yield ValidationError(reason, validator=kind, validator_value=value, instance=instance)
+
+    return check
 
 
 _REAL = (int, float, np.integer, np.floating)
@@ -197,58 +217,138 @@ def _is_bool(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_))
 
 
-def _check_type(validator: Any, types: Any, instance: Any, schema: Any) -> Any:
-    from jsonschema import ValidationError
+_KINDS: Mapping[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "null": lambda value: value is None,
+    "number": lambda value: isinstance(value, _REAL) and not _is_bool(value),
+    "integer": lambda value: isinstance(value, (int, np.integer)) and not _is_bool(value),
+    "array": lambda value: isinstance(value, (list, tuple)) or _is_array(value),
+    "object": lambda value: isinstance(value, Mapping),
+    "boolean": _is_bool,
+}
+"""Functions that say whether a value is of a type of JSON."""
 
+_Fault = tuple[str, str]
+"""Keyword by which an error is described, and the reason."""
+
+
+def _type_fault(types: Any, instance: Any, schema: Any) -> _Fault | None:
     types = [types] if isinstance(types, str) else types
     # Ophys["Device"] may hold pynwb objects beside descriptions of them.
     if "object" in types and type(instance).__module__.split(".")[0] == "pynwb":
-        return
+        return None
     is_datetime = schema.get("format") == "date-time"
     if is_datetime and isinstance(instance, (str, datetime.date)):
-        kind, reason = "storable", _reason_against_datetime(instance)
-    elif not any(validator.is_type(instance, kind) for kind in types):
-        kind, reason = "type", "type"
+        reason = _reason_against_datetime(instance)
+    elif not any(_KINDS[kind](instance) for kind in types):
+        return "type", "type"
     else:
         # No file holds a path as a text, so it may have bytes that are not UTF-8.
         is_path = schema.get("format") == "path" and "\0" not in str(instance)
-        kind, reason = "storable", "" if is_path else _reason_against(instance)
-    if reason:
-        yield ValidationError(reason, validator=kind, validator_value=types, instance=instance)
+        reason = "" if is_path else _reason_against(instance)
+    return ("storable", reason) if reason else None
 
 
-def _check_name(validator: Any, pattern: str, instance: Any, schema: Any) -> Any:
-    from jsonschema import ValidationError
-
+def _name_fault(pattern: str, instance: Any, _: Any) -> _Fault | None:
     if isinstance(instance, str) and not _reason_against(instance):
         is_long = len(instance.encode()) > _MOST_BYTES_OF_NAME
         if is_long or not re.search(pattern, instance):
-            yield ValidationError("name", validator="pattern", instance=instance)
+            return "pattern", "name"
+    return None
 
 
-def _check_choice(validator: Any, choices: Any, instance: Any, schema: Any) -> Any:
-    from jsonschema import ValidationError
-
+def _choice_fault(choices: Any, instance: Any, _: Any) -> _Fault | None:
     is_plain = instance is None or isinstance(instance, (str, int, float))
-    if not is_plain or instance not in choices:
-        yield ValidationError("enum", validator="enum", validator_value=choices, instance=instance)
+    return None if is_plain and instance in choices else ("enum", "enum")
 
 
-def _check_finite(validator: Any, _: Any, instance: Any, schema: Any) -> Any:
-    from jsonschema import ValidationError
-
+def _finite_fault(_: Any, instance: Any, __: Any) -> _Fault | None:
     if isinstance(instance, (float, np.floating)) and not np.isfinite(instance):
-        text = "it must be a finite number"
-        yield ValidationError(text, validator="storable", instance=instance)
+        return "storable", "it must be a finite number"
+    return None
 
 
-def _check_maximum(validator: Any, maximum: Any, instance: Any, schema: Any) -> Any:
-    from jsonschema import ValidationError
-
+def _maximum_fault(maximum: Any, instance: Any, _: Any) -> _Fault | None:
     # NumPy warns when it compares a small float with an integer that its type cannot hold.
     if isinstance(instance, _REAL) and _as_float(instance) > maximum:
-        text = f"it must be at most {maximum}"
-        yield ValidationError(text, validator="storable", instance=instance)
+        return "storable", f"it must be at most {maximum}"
+    return None
+
+
+_FAULTS: Mapping[str, Callable[[Any, Any, Any], _Fault | None]] = {
+    "type": _type_fault,
+    "pattern": _name_fault,
+    "enum": _choice_fault,
+    "finite": _finite_fault,
+    "maximum": _maximum_fault,
+}
+"""Keywords of JSON Schema that are checked otherwise than jsonschema does, or are added."""
+
+_WORDS = ("$schema", "title", "description", "default", "format")
+
+
+def is_plainly_valid(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Return whether a value is certain to be valid, without importing jsonschema.
+
+    The import takes a tenth of the conversion of a small file. False means that jsonschema has to
+    be asked: the value has an error, or the schema has a keyword that is not known here.
+
+    Parameters
+    ----------
+    value : Any
+    schema : Mapping
+        A JSON schema.
+    """
+    return isinstance(schema, Mapping) and all(
+        keyword in _WORDS or _is_plain(keyword, wanted, value, schema)
+        for keyword, wanted in schema.items()
+    )
+
+
+def _is_plain(keyword: str, wanted: Any, value: Any, schema: Mapping[str, Any]) -> bool:
+    """Return whether a value is certain to agree with one keyword of a schema."""
+    if keyword in _FAULTS:
+        is_known = keyword != "type" or _KINDS.keys() >= {
+            *([wanted] if isinstance(wanted, str) else wanted)
+        }
+        return is_known and _FAULTS[keyword](wanted, value, schema) is None
+    if keyword == "anyOf":
+        return any(is_plainly_valid(value, each) for each in wanted)
+    if keyword == "not":
+        return wanted.keys() == {"enum"} and _choice_fault(wanted["enum"], value, {}) is not None
+    # Keywords of numbers, lists and dictionaries hold for these only.
+    if keyword in ("minimum", "exclusiveMinimum"):
+        if type(value) not in (int, float):
+            return not _KINDS["number"](value)
+        return not (value < wanted if keyword == "minimum" else value <= wanted)
+    if keyword in ("items", "minItems", "maxItems"):
+        if isinstance(value, (list, tuple)):
+            return _is_plain_list(keyword, wanted, value)
+        return not _is_array(value)
+    if keyword in ("required", "properties", "additionalProperties"):
+        return not isinstance(value, Mapping) or _is_plain_mapping(keyword, wanted, value, schema)
+    return False
+
+
+def _is_plain_list(keyword: str, wanted: Any, value: Sequence[Any]) -> bool:
+    if keyword == "items":
+        return all(is_plainly_valid(each, wanted) for each in value)
+    return len(value) >= wanted if keyword == "minItems" else len(value) <= wanted
+
+
+def _is_plain_mapping(
+    keyword: str, wanted: Any, value: Mapping[str, Any], schema: Mapping[str, Any]
+) -> bool:
+    if keyword == "required":
+        return all(name in value for name in wanted)
+    if keyword == "properties":
+        return all(
+            is_plainly_valid(value[name], own) for name, own in wanted.items() if name in value
+        )
+    others = [each for name, each in value.items() if name not in schema.get("properties", {})]
+    return not others or (
+        isinstance(wanted, Mapping) and all(is_plainly_valid(each, wanted) for each in others)
+    )
 
 
 def _as_float(value: Any) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -41,7 +41,9 @@ class ArchiveSubject:
     faults: tuple[str, ...]
 
 
-def archive_subject(subject: Mapping[str, Any], path: str = _PATH) -> ArchiveSubject:
+def archive_subject(
+    subject: Mapping[str, Any], path: str = _PATH, keys: Collection[str] | None = None
+) -> ArchiveSubject:
     """Turn the facts of a subject into the forms that archives accept.
 
     Parameters
@@ -51,6 +53,8 @@ def archive_subject(subject: Mapping[str, Any], path: str = _PATH) -> ArchiveSub
         are, because the check of types reports them.
     path : str
         Path of the subject, for messages.
+    keys : collection of str, optional
+        The only facts that are turned; by default all of them.
 
     Returns
     -------
@@ -60,7 +64,8 @@ def archive_subject(subject: Mapping[str, Any], path: str = _PATH) -> ArchiveSub
     notes, faults = [], []
     for key, (turn, wanted) in _FORMS.items():
         value = fields.get(key)
-        if value is None or not _is_of_type(key, value):
+        is_wanted = keys is None or key in keys
+        if value is None or not is_wanted or not _is_of_type(key, value):
             continue
         where, before = f'{path}["{key}"] is {shown(value)}', dict(fields)
         try:

@@ -27,7 +27,7 @@ from nwb_ophys.storage.disk_errors import output_error
 
 def edited_metadata(
     converter: OphysConverter,
-    metadata_file: str | Path | None,
+    metadata_file: str | Path | Mapping[str, Any] | None,
     edits: Mapping[str, str],
     conversion_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> DeepDict:
@@ -36,14 +36,16 @@ def edited_metadata(
     Parameters
     ----------
     converter : OphysConverter
-    metadata_file : path-like, optional
-        A YAML or JSON file.
+    metadata_file : path-like or Mapping, optional
+        A YAML or JSON file, or the metadata themselves.
     edits : Mapping of str to str
         Values by dotted keys, such as ``NWBFile.lab``; see :func:`set_in_metadata`.
     conversion_options : Mapping, optional
         Options of each stream, of which some change the metadata.
     """
-    given = None if metadata_file is None else load_metadata(metadata_file)
+    given = (
+        load_metadata(metadata_file) if isinstance(metadata_file, (str, Path)) else metadata_file
+    )
     metadata = converter.complete_metadata(given, conversion_options)
     schema = converter.get_metadata_schema()
     for key, text in edits.items():
@@ -143,7 +145,7 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
             partial.unlink(missing_ok=True)
 
 
-def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str, Any]) -> None:
+def set_in_metadata(metadata: DeepDict, key: str, value: Any, schema: Mapping[str, Any]) -> None:
     """Set one value in metadata by its dotted key.
 
     Parameters
@@ -151,11 +153,11 @@ def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str
     metadata : DeepDict
         Metadata, changed in place.
     key : str
-        Keys and indices joined by dots, such as ``NWBFile.session_start_time`` or
-        ``Ophys.ImagingPlane.0.location``. Without an index, as in ``Ophys.ImagingPlane.location``,
-        the value is set in every entry of the list.
-    text : str
-        The value, read as YAML unless the schema asks for a text.
+        Keys, and indices or names of the entries of lists, joined by dots, such as
+        ``NWBFile.session_start_time`` or ``Ophys.ImagingPlane.0.location``. Without an index or
+        name, as in ``Ophys.ImagingPlane.location``, the value is set in every entry of the list.
+    value : object
+        A text is read as YAML unless the schema asks for a text.
     schema : Mapping
         JSON schema of the metadata.
 
@@ -165,7 +167,7 @@ def set_in_metadata(metadata: DeepDict, key: str, text: str, schema: Mapping[str
         If the key does not exist, or the text is not valid YAML.
     """
     known = without_neuroconv_keys(schema) if "properties" in schema else schema
-    _set(_Place(key=key, text=text), metadata, key.split("."), known)
+    _set(_Place(key=key, value=value), metadata, key.split("."), known)
 
 
 @attrs.frozen(kw_only=True)
@@ -173,11 +175,15 @@ class _Place:
     """A dotted key and its value, for messages."""
 
     key: str
-    text: str
+    value: Any
 
     def error(self, reason: str) -> OptionError:
         """Return the error that the key does not exist."""
         return OptionError(f"'{self.key}'{reason.rstrip('.')}.")
+
+    def read(self, schema: Mapping[str, Any]) -> Any:
+        """Return the value, of a text that which the schema asks for."""
+        return read_text(self.value, schema) if isinstance(self.value, str) else self.value
 
 
 def _set(given: _Place, place: Any, steps: list[str], schema: Mapping[str, Any]) -> None:
@@ -191,10 +197,13 @@ def _set(given: _Place, place: Any, steps: list[str], schema: Mapping[str, Any])
         raise given.error(f" leads to a {type(place).__name__}, which has no keys.")
     known = schema.get("properties", {})
     if step not in place and step not in known:
-        raise given.error(f" has {_no_such_key(step, sorted({*place, *known}))}")
+        found = _named(given, list(place.items()), steps)
+        if found is None:
+            raise given.error(f" has {_no_such_key(step, sorted({*place, *known}))}")
+        step, rest = found
     inner = _inner(schema, step)
     if not rest:
-        place[step] = read_text(given.text, inner)
+        place[step] = given.read(inner)
         return
     if place.get(step) is None:
         if inner.get("type") == "array":
@@ -203,26 +212,62 @@ def _set(given: _Place, place: Any, steps: list[str], schema: Mapping[str, Any])
     _set(given, place[step], rest, inner)
 
 
+def _named(
+    given: _Place, members: Sequence[tuple[Any, Any]], steps: list[str]
+) -> tuple[Any, list[str]] | None:
+    """Return the key of the member that the steps name, and the steps after its name, or None.
+
+    A name may have dots.
+    """
+    for count in range(len(steps), 0, -1):
+        name = ".".join(steps[:count])
+        found = [key for key, each in members if key == name or _name_of(each) == name]
+        if len(found) > 1:
+            keys = ", ".join(map(str, found))
+            raise given.error(f": '{name}' is the name of several entries; give one of {keys}")
+        if found:
+            return found[0], steps[count:]
+    return None
+
+
+def _name_of(entry: Any) -> Any:
+    return entry.get("name") if isinstance(entry, dict) else None
+
+
 def _set_in_list(
     given: _Place, entries: list[Any], steps: list[str], schema: Mapping[str, Any]
 ) -> None:
-    """Set the value in the entry of an index, or in all entries."""
+    """Set the value in the entry of an index or a name, or in all entries."""
     step, *rest = steps
     inner = _inner(schema, step)
     known = sorted({*inner.get("properties", {}), *_keys_of(entries)})
-    if step.isdigit() and int(step) < len(entries):
-        if rest:
-            _set(given, entries[int(step)], rest, inner)
-        else:
-            entries[int(step)] = read_text(given.text, inner)
-    elif step in known and entries:
+    if step in known and entries:
         for entry in entries:
             _set(given, entry, steps, inner)
+        return
+    named = _named(given, list(enumerate(entries)), steps)
+    if step.isdigit() and int(step) < len(entries):
+        if named is not None and named[0] != int(step):
+            raise given.error(
+                f": '{step}' is the index of one entry and the name of another one; give the index "
+                f"{named[0]} for the latter."
+            )
+        named = int(step), rest
+    if named is None:
+        raise given.error(_not_an_entry(step, entries, known))
+    index, rest = named
+    if rest:
+        _set(given, entries[index], rest, inner)
     else:
-        reason = f"'{step}' is not an index; the list has length {len(entries)}, from 0"
-        named = f": {_in_words(entries)}" if entries else ""
-        keys = f", and its entries have {_no_such_key(step, known)}" if known else ""
-        raise given.error(f": {reason}{named}{keys if not step.isdigit() else ''}")
+        entries[index] = given.read(inner)
+
+
+def _not_an_entry(step: str, entries: list[Any], known: Sequence[str]) -> str:
+    kind = "an index" if step.isdigit() else "an index or a name"
+    reason = f": '{step}' is not {kind}; the list has length {len(entries)}, from 0"
+    named = f": {_in_words(entries)}" if entries else ""
+    keys = f", and its entries have {_no_such_key(step, known)}" if known else ""
+    return f"{reason}{named}{keys if not step.isdigit() else ''}"
 
 
 def _keys_of(entries: list[Any]) -> set[str]:

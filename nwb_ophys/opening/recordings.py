@@ -18,6 +18,7 @@ from nwb_ophys.interfaces.arguments import arguments_schema, as_paths, path_argu
 from nwb_ophys.interfaces.conversion import Convertible
 from nwb_ophys.interfaces.grouping import warn_of_grouping
 from nwb_ophys.interfaces.witness import witnessed
+from nwb_ophys.listings import listed_once
 from nwb_ophys.opening.grouping import (
     FoundRecordings,
     group,
@@ -335,7 +336,7 @@ def reading_recordings(paths: Sequence[Path], given: Mapping[str, Any]) -> Itera
         allowed = read_text(allowed, {"type": ["string", "array"]})
     for path in own:
         require_ordinary(path)
-    with reading_from([*own, *as_paths(named)], as_paths(allowed)):
+    with listed_once(), reading_from([*own, *as_paths(named)], as_paths(allowed)):
         for path in own:
             if path.is_dir():
                 check_links_in(path)

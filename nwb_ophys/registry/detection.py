@@ -11,6 +11,7 @@ import attrs
 
 from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
 from nwb_ophys.formats import builtin_rows
+from nwb_ophys.listings import listed_once
 from nwb_ophys.outside import (
     current_reach,
     leads_back,
@@ -185,7 +186,7 @@ def detect(
         format_names = [format_names]
     rows = formats().values() if format_names is None else map(get_format, format_names)
     reach = current_reach() or reach_of([path])
-    with within_reach(reach):
+    with listed_once(), within_reach(reach):
         return _detected(PathProbe(path, reads_every_file=every_file), usable(rows), every_file)
 
 

@@ -175,7 +175,7 @@ def as_path(path: str | os.PathLike[str]) -> Path:
         return path
     found = _URL.fullmatch(os.fspath(path))
     if found is None or (found[2] == "/" and not _is_known(found[1])):
-        return Path(path)
+        return path if isinstance(path, Path) else Path(path)
     protocol, _, rest = found.groups()
     if "::" in protocol:
         shown = shown_url(f"{protocol}://{rest}")
@@ -191,6 +191,8 @@ def as_path(path: str | os.PathLike[str]) -> Path:
 
 def is_url(text: str | os.PathLike[str]) -> bool:
     """Return whether a path is that of an object in a store."""
+    if isinstance(text, str) and ":/" not in text:
+        return False
     return isinstance(as_path(text), RemotePath)
 
 

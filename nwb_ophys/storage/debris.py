@@ -3,7 +3,7 @@
 Files of a living process are never touched, since it holds the lock of its target. Of the others,
 only those are removed that have both a name and contents such as a write makes. The former folder
 of a target that was replaced is never removed: it returns to its place if the target is absent. A
-file whose append in place was killed returns to its state before.
+file whose change in its place was killed returns to its state before.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def clear_target(target: Path, lock: Lock) -> None:
     Raises
     ------
     OutputError
-        If a file whose append in place was killed cannot be restored.
+        If a file whose change in its place was killed cannot be restored.
     """
     if lock.is_cleared:
         return
@@ -103,7 +103,7 @@ def clear_target(target: Path, lock: Lock) -> None:
     elif resumable:
         left = "its incomplete file can be resumed"
     if is_undone:
-        left = "its append in place was undone, and the file is as it was before"
+        left = "its change in place was undone, and the file is as it was before"
     elif is_restored:
         left += ", and the former file is in its place again"
     by = lock.left_by
@@ -112,7 +112,7 @@ def clear_target(target: Path, lock: Lock) -> None:
 
 
 def _undone(target: Path, lock: Lock) -> bool:
-    """Undo an append in place that was killed, and return whether there was one."""
+    """Undo a change in place that was killed, and return whether there was one."""
     is_there = os.path.lexists(lock.names.undo)
     if is_there:
         to_the_end(lambda: restore_target(target, lock.names.undo))

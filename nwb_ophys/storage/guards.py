@@ -11,7 +11,7 @@ import itertools
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import xxhash
 
 from nwb_ophys.storage.flushing import flush, flush_names
-from nwb_ophys.storage.undo import Head, UndoLog
+from nwb_ophys.storage.undo import Head, Range, UndoLog
 
 FORMAT = "nwb_ophys undo 1"
 
@@ -108,7 +108,11 @@ class FileGuard(_Guard):
             raise
 
     def before_change(self, start: int, stop: int) -> None:
-        """Secure the bytes of a range.
+        """Secure the bytes of a range; see :meth:`before_changes`."""
+        self.before_changes([(start, stop)])
+
+    def before_changes(self, ranges: Iterable[Range]) -> None:
+        """Secure the bytes of some ranges at once.
 
         Raises
         ------
@@ -116,11 +120,12 @@ class FileGuard(_Guard):
             If they cannot be secured; they must not change then.
         """
         self._check()
-        if start >= self._size:
+        within = [(start, min(stop, self._size)) for start, stop in ranges if start < self._size]
+        wanted = {n for start, stop in within for n in range(start // BLOCK, -(-stop // BLOCK))}
+        if not wanted:
             return
         with self._lock:
-            blocks = range(start // BLOCK, -(-min(stop, self._size) // BLOCK))
-            new = [block for block in blocks if block not in self._secured]
+            new = sorted(wanted - self._secured)
             if not new:
                 return
             with self._adding() as log:

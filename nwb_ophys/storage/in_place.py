@@ -147,7 +147,7 @@ def restore_target(target: Path, journal: Path) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
     raise OutputError(
-        f"An append in place to '{target}' did not end, and the file cannot be restored from "
+        f"A change of '{target}' in its place did not end, and the file cannot be restored from "
         f"'{journal}': {reason.rstrip('.')}. Correct that and run this again, or remove the "
         "journal if you do not need the file."
     )
@@ -327,7 +327,7 @@ def _remove(place: Path) -> None:
 
 
 def interruption(path: Path) -> str | None:
-    """Return a sentence that a file is being appended to in its place, or was; None for others.
+    """Return a sentence that a file is being changed in its place, or was; None for others.
 
     Parameters
     ----------
@@ -339,15 +339,15 @@ def interruption(path: Path) -> str | None:
         return None
     holder = current_holder(names.lock)
     if holder is not None:
-        return f"'{path}' is being appended to in place by {holder}; wait until that ends."
+        return f"'{path}' is being changed in its place by {holder}; wait until that ends."
     return (
-        f"'{path}' is in the middle of an append in place that was killed; restore the file of "
+        f"'{path}' is in the middle of a change in its place that was killed; restore the file of "
         f"before with: nwb-ophys clean '{target.parent}'"
     )
 
 
 def check_whole(path: Path) -> None:
-    """Check that a file is not in the middle of an append in place.
+    """Check that a file is not in the middle of a change in its place.
 
     Raises
     ------

@@ -36,6 +36,8 @@ GROUP = "scratch"
 NAME = "nwb_ophys_record"
 SOURCE_SCRIPT = "general/source_script"
 FORMAT = "nwb_ophys record 1"
+REMOVED = "removed"
+"""Key of the paths that a record states of what was removed from the file."""
 _NOTES = (
     "Record by nwb_ophys of how this file was written: versions, command, source files, notes and "
     "hashes, as JSON. 'nwb-ophys verify' compares the file with it."
@@ -269,6 +271,9 @@ class Known:
         for record in records:
             if isinstance(record, str):
                 continue
+            for location in record.contents.get(REMOVED, ()):
+                for stated in (known.datasets, known.values, known.attributes):
+                    stated.pop(location, None)  # type: ignore[attr-defined]
             for location in record.datasets:
                 known.values.pop(location, None)
             for location in record.values:

@@ -18,7 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ _MOST_PART_BYTES = 64_000_000
 _MOST_NUMBER_BYTES = 1_000_000
 _MOST_REFERENCES = 100_000
 _MEMORY_BYTES = 2_000_000_000
+# Memory for the values of one dataset: a chunk may inflate to a thousand times its bytes. The
+# library holds up to five copies of a chunk, and Python many bytes for each text.
+_BASE_BYTES, _COPIES, _TEXT_COPIES = 300_000_000, 6, 40
 _DEEPEST = 210  # levels of groups; a file with more is refused when it is searched for links
 # Filters whose codecs end with an error on damaged data: gzip, shuffle, fletcher32, bzip2, LZF,
 # Blosc, LZ4 and Zstandard. Others, such as bitshuffle and szip, may crash on any chunk.
@@ -159,24 +162,34 @@ def _touch_dataset(dataset: Any, progress: Progress) -> None:
             dataset.id.chunk_iter(progress)
     if dataset.is_virtual or dataset.external or not dataset.size:
         return
-    _touch_chunks(dataset, progress)
     is_in_parts = dataset.dtype.hasobject
     most = _MOST_PART_BYTES if is_in_parts else _MOST_NUMBER_BYTES
-    if dataset.size * dataset.dtype.itemsize <= most:
-        values = dataset[()]
-        progress()
-        if is_in_parts:
-            _touch_references(dataset, values, progress)
+    num_bytes, chunk_bytes = dataset.size * dataset.dtype.itemsize, _chunk_bytes(dataset)
+    if num_bytes > most:
+        num_bytes = 0
+    copies = _TEXT_COPIES if is_in_parts else _COPIES
+    with _limited_to(_BASE_BYTES + copies * max(num_bytes, chunk_bytes)):
+        _touch_chunks(dataset, chunk_bytes, progress)
+        if num_bytes:
+            values = dataset[()]
+            progress()
+            if is_in_parts:
+                _touch_references(dataset, values, progress)
 
 
-def _touch_chunks(dataset: Any, progress: Progress) -> None:
+def _chunk_bytes(dataset: Any) -> int:
+    """Return the number of bytes of a chunk, 0 where it is too large to be read here."""
+    found = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
+    return found if found <= _MOST_CHUNK_BYTES else 0
+
+
+def _touch_chunks(dataset: Any, chunk_bytes: int, progress: Progress) -> None:
     """Decode one chunk of a dataset, and all of them where a filter may crash on each."""
     import h5py
 
     plist = dataset.id.get_create_plist()
     numbers = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
-    chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
-    if not numbers or not 0 < chunk_bytes <= _MOST_CHUNK_BYTES:
+    if not numbers or not chunk_bytes:
         return
     if not all(map(h5py.h5z.filter_avail, numbers)):
         with suppress(ImportError):
@@ -202,15 +215,39 @@ def _touch_references(dataset: Any, values: Any, progress: Progress) -> None:
             dataset.file[reference].name  # noqa: B018
 
 
+@contextmanager
+def _limited_to(num_bytes: int) -> Iterator[None]:
+    """Keep a block of code from using more memory than a number of bytes, or than all may use."""
+    try:
+        import resource
+
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        most = _used_bytes() + num_bytes
+        if before[0] == resource.RLIM_INFINITY or most < before[0]:
+            resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    except Exception:  # a system without such limits
+        yield
+        return
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _used_bytes() -> int:
+    import resource
+
+    return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+
+
 def _limit() -> None:
     """Keep a damaged file from filling the memory, and a crash from leaving a core file."""
     with suppress(Exception):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        used = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        most = used + _MEMORY_BYTES
+        most = _used_bytes() + _MEMORY_BYTES
         if hard == resource.RLIM_INFINITY or most < hard:
             resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     if sys.platform == "win32":

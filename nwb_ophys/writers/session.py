@@ -58,7 +58,7 @@ def make_nwbfile(metadata: Mapping[str, Any] | None) -> NWBFile:
     for key in ("session_start_time", "timestamps_reference_time"):
         if key in fields:
             path = f'metadata["NWBFile"]["{key}"]'
-            fields[key] = _with_zone(parse_datetime(fields[key], path), path)
+            fields[key] = with_zone(parse_datetime(fields[key], path), path)
     nwbfile = NWBFile(**fields)
     if merged.get("Subject"):
         nwbfile.subject = _make_subject(merged["Subject"])
@@ -76,7 +76,7 @@ def _make_subject(metadata: Mapping[str, Any]) -> Subject:
     fields = attrs.asdict(model, filter=_stated)
     if "date_of_birth" in fields:
         path = 'metadata["Subject"]["date_of_birth"]'
-        fields["date_of_birth"] = _with_zone(parse_datetime(fields["date_of_birth"], path), path)
+        fields["date_of_birth"] = with_zone(parse_datetime(fields["date_of_birth"], path), path)
     return Subject(**fields)
 
 
@@ -84,8 +84,15 @@ def _stated(_: attrs.Attribute[Any], value: Any) -> bool:
     return value is not None
 
 
-def _with_zone(given: datetime.datetime, path: str) -> datetime.datetime:
-    """Add the time zone of this computer where a date and time has none; NWB requires one."""
+def with_zone(given: datetime.datetime, path: str) -> datetime.datetime:
+    """Add the time zone of this computer where a date and time has none; NWB requires one.
+
+    Parameters
+    ----------
+    given : datetime.datetime
+    path : str
+        Path of the value in the metadata, for the warning.
+    """
     if given.tzinfo is not None:
         return given
     local = given.astimezone()

@@ -26,6 +26,7 @@ _MARKDOWN = re.compile(
     r"(?:^<!-- (?P<label>.*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```", re.M | re.S
 )
 _REST = re.compile(
+    r"(?:^\.\. file: (?P<file>\S+)\n\n)?"
     r"^\.\. code-block:: (?P<language>\w+)\n\n(?P<code>(?:(?: {3}.*)?\n)+)"
     r"|^\.\. readme-block:: (?P<label>.+)\n",
     re.M,
@@ -36,11 +37,12 @@ _INSTALLS = re.compile(r"python -m venv |pip install ")
 
 @dataclass(frozen=True)
 class Block:
-    """Block of code with its language, its text, and the name given by a comment."""
+    """Block of code with its language, its text, and its name or file given by a comment."""
 
     language: str
     code: str
     label: str = ""
+    file: str = ""
 
 
 def read_blocks(page: str) -> list[Block]:
@@ -51,7 +53,9 @@ def read_blocks(page: str) -> list[Block]:
         return [Block(m["language"], m["code"], m["label"] or "") for m in found]
     readme = {block.label: block for block in read_blocks("README.md")}
     return [
-        readme[m["label"]] if m["label"] else Block(m["language"], textwrap.dedent(m["code"]))
+        readme[m["label"]]
+        if m["label"]
+        else Block(m["language"], textwrap.dedent(m["code"]), file=m["file"] or "")
         for m in _REST.finditer(text)
     ]
 
@@ -95,6 +99,8 @@ class Page:
         """Run a block of Python or shell code; other languages are not run."""
         if block.label in _FILES:
             (self.folder / _FILES[block.label]).write_text(block.code, encoding="utf-8")
+        if block.file:
+            (self.folder / block.file).write_text(block.code, encoding="utf-8")
         if block.label == "pyproject.toml":
             install(block.code, self.folder)
         if block.language == "python":

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nwb_ophys.filetypes import xml
-from nwb_ophys.filetypes.xml import XmlError, XmlLimitError, iterate_repeated, iterate_xml
+from nwb_ophys.filetypes.xml import Repeated, XmlError, XmlLimitError, iterate_repeated, iterate_xml
 
 SHARD = '<Shard><Value key="a" value="1" /></Shard>'
 
@@ -28,7 +28,7 @@ def frames_by(events: Any) -> list[tuple[dict[str, str], list[dict[str, str]], l
         if event == "rest":
             known[element] = values
         elif event == "repeated":
-            found.append((element.attributes, element.children, known[element.rest]))
+            found += [(*tags_of(each), known[each.rest]) for each in element]
         elif event == "start":
             stack.append(element.tag)
         else:
@@ -39,6 +39,15 @@ def frames_by(events: Any) -> list[tuple[dict[str, str], list[dict[str, str]], l
                 found.append((dict(element.attrib), files, values))
                 element.clear()
     return found
+
+
+def tags_of(element: Repeated) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Return the attributes of a repeated element, and of the elements at its beginning."""
+    own, *inner = (
+        {name: element.values[place] for name, place in places.items()}
+        for places in (element.shape.attributes, *element.shape.children)
+    )
+    return own, inner
 
 
 def repeated(text: str | bytes) -> Any:
@@ -70,6 +79,9 @@ TEXTS = {
     "single quotes": scan(*(frame(n, SHARD, f" name='a{n}'") for n in range(3))),
     "line ends": scan(*(frame(n, SHARD, f' name="a\n{n}"') for n in range(3))),
     "several sequences": scan(frame(0), "</Sequence><Sequence>", frame(1), frame(2)),
+    "other spaces": scan(*(frame(n).replace("\n ", "\n" * (n % 3)) for n in range(9))),
+    "other names": scan(*(frame(n, SHARD, f' a{n % 3}="{n}"') for n in range(9))),
+    "two files": scan(*(frame(n).replace("\n", f'\n<File a="{n}"/>', 1) for n in range(4))),
     "elsewhere": scan(frame(0), frame(1), "<Other>", frame(2), "</Other>", frame(3)),
     "namespaces": scan(frame(0), frame(1), frame(2, SHARD, ' xmlns="urn:a"'), frame(3)),
     "no files": scan(*(f'<Frame index="{n}">{SHARD}</Frame>' for n in range(3))),
@@ -88,9 +100,9 @@ def test_the_result_is_the_one_of_the_parser(
 
 
 def test_equal_texts_are_parsed_once() -> None:
-    events = [event for event, _ in repeated(scan(*map(frame, range(100))))]
-    assert events.count("repeated") == 99
-    assert events.count("rest") == 1
+    events = list(repeated(scan(*map(frame, range(100)))))
+    assert sum(len(element) for event, element in events if event == "repeated") == 99
+    assert [event for event, _ in events].count("rest") == 1
 
 
 @pytest.mark.parametrize(

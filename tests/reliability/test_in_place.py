@@ -106,7 +106,7 @@ def test_kills_at_random_moments_lose_nothing(tmp_path, backend, writer):
             assert hidden(folder) == []
             continue
         num_journals += 1
-        assert "in the middle of an append in place" in str(in_place.interruption(target))
+        assert "in the middle of a change in its place" in str(in_place.interruption(target))
         for _ in range(3):
             killed_after(lambda: remove_debris(folder), chance.uniform(0, 0.02))
             num_halves += journal.exists()
@@ -185,7 +185,7 @@ def test_the_next_run_undoes_what_a_killed_one_left(folder, backend):
 
     target = folder / name
     killed()
-    line = f"'{target}' is in the middle of an append in place that was killed; restore"
+    line = f"'{target}' is in the middle of a change in its place that was killed; restore"
     for command in (
         ("inspect", name),
         ("verify", name),
@@ -205,7 +205,7 @@ def test_the_next_run_undoes_what_a_killed_one_left(folder, backend):
     done = run(folder, *ADD, name)
     assert done.code == 0
     (said,) = [each for each in done.err.splitlines() if "killed" in each]
-    assert said.endswith("its append in place was undone, and the file is as it was before.")
+    assert said.endswith("its change in place was undone, and the file is as it was before.")
     assert series_of(target) == {"TwoPhotonSeries", "Second"}
 
 

@@ -237,7 +237,7 @@ class TestKills:
     def test_the_next_writer_restores_it_and_says_so(self, target, old):
         _killed(target)
         assert _state(target.parent) != old
-        said = r"killed \(process \d+ on '.*'\) while it wrote '.*'; its append in place was undone"
+        said = r"killed \(process \d+ on '.*'\) while it wrote '.*'; its change in place was undone"
         with pytest.warns(UserWarning, match=said) as caught, reserved(target, append=True):
             now = _state(target.parent)
         assert len(caught) == 1
@@ -257,16 +257,16 @@ class TestKills:
         _killed(target)
         reason = in_place.interruption(target)
         assert reason == (
-            f"'{target}' is in the middle of an append in place that was killed; restore the file "
-            f"of before with: nwb-ophys clean '{target.parent}'"
+            f"'{target}' is in the middle of a change in its place that was killed; restore the "
+            f"file of before with: nwb-ophys clean '{target.parent}'"
         )
-        with pytest.raises(CorruptSourceError, match="in the middle of an append in place"):
+        with pytest.raises(CorruptSourceError, match="in the middle of a change in its place"):
             in_place.check_whole(target)
         for read_it in (inspect_file, verify, plan_repack):
-            with pytest.raises(CorruptSourceError, match="in the middle of an append in place"):
+            with pytest.raises(CorruptSourceError, match="in the middle of a change in its place"):
                 read_it(target)
         with locked(target):
-            assert "being appended to in place by another thread" in in_place.interruption(target)
+            assert "being changed in its place by another thread" in in_place.interruption(target)
         remove_debris(target.parent)
         assert in_place.interruption(target) is None
 

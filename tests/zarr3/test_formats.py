@@ -332,7 +332,7 @@ def test_an_append_in_place_that_is_killed_is_undone(store, monkeypatch, number)
     assert _forked(act)
     if number != 0:
         assert HiddenNames.beside(store).undo.exists()
-        with pytest.raises(CorruptSourceError, match="in the middle of an append in place"):
+        with pytest.raises(CorruptSourceError, match="in the middle of a change in its place"):
             repack(store, store.with_name("b.nwb"))
     remove_debris(store.parent)
     assert _state(store) == before

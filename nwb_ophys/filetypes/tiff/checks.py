@@ -22,6 +22,7 @@ from nwb_ophys.filetypes.truncation import (
     report_truncated,
     warn_of_later_files,
 )
+from nwb_ophys.listings import kept
 from nwb_ophys.optional import require_package
 from nwb_ophys.remote.paths import as_path, opened_by_ranges
 
@@ -77,16 +78,22 @@ def inspect_tiff(
     SourceError
         If pages differ in shape or dtype, or have several samples per pixel (RGB).
     MissingPackageError
-        If tifffile or the package for its compression is not installed.
+        If it is compressed, and tifffile or the package for its compression is not installed.
     """
     file_path = as_path(path)
+    if allow_truncated:  # with a warning, which is repeated
+        return _inspected(file_path, reads_axes, allow_truncated)
+    return kept(_inspected, file_path, reads_axes, allow_truncated)
+
+
+def _inspected(file_path: Path, reads_axes: bool, allow_truncated: bool) -> TiffSource:
     require_file(file_path, "a TIFF file")
-    tifffile = require_package("tifffile", "tiff")
     table = read_page_table(file_path)
     _check_samples(table)
-    _check_codec(table, tifffile.TIFF, tifffile.COMPRESSION)
+    _check_codec(table)
     dtype = table.dtype
     if dtype is None:
+        tifffile = require_package("tifffile", "tiff")
         with tifffile.TiffFile(opened_by_ranges(file_path)) as tiff:
             dtype = tiff.pages.first.dtype
     if dtype is None:
@@ -176,15 +183,16 @@ def _check_samples(table: PageTable) -> None:
         )
 
 
-def _check_codec(table: PageTable, constants: object, names: type) -> None:
+def _check_codec(table: PageTable) -> None:
     """Raise MissingPackageError or SourceError unless an installed package decodes the pixels."""
     if table.compression == UNCOMPRESSED:
         return
-    if table.compression in constants.DECOMPRESSORS:  # type: ignore[attr-defined]
+    tifffile = require_package("tifffile", "tiff")
+    if table.compression in tifffile.TIFF.DECOMPRESSORS:
         return
     require_package("imagecodecs", "tiff")
     try:
-        name = names(table.compression).name
+        name = tifffile.COMPRESSION(table.compression).name
     except ValueError:
         name = "unknown"
     raise SourceError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.tiff.imagej import IMAGEJ_MARK, imagej_unit, imagej_values
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
@@ -45,6 +46,9 @@ def imagej_pixel_size(path: Path) -> tuple[float | None, float | None, float | N
     tuple of (float or None)
         None where the file does not state a length in a known unit.
     """
+    heading = read_tiff_heading(path)
+    if heading is not None and not heading.description.startswith(IMAGEJ_MARK):
+        return None, None, None
     tifffile = require_package("tifffile", "tiff")
     with tifffile.TiffFile(opened_by_ranges(path)) as tiff:
         page = tiff.pages.first

@@ -57,7 +57,7 @@ class Section:
     @property
     def is_movie(self) -> bool:
         """Return whether there are several samples; a single image or z-stack is no movie."""
-        return len(self.layout.samples) > 1
+        return self.layout.num_samples > 1
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -99,6 +99,11 @@ class Contents:
     sections: list[Section]
     line_scans: list[LineScan]
     left_out: list[str]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no sample was left out."""
+        return all(part.layout.is_complete for part in (*self.sections, *self.line_scans))
 
 
 def contents_of(

@@ -139,8 +139,9 @@ class BrukerImagingInterface(ImagingInterface):
         what = f"{found[0].name} with PVScan {version}".strip()
         if not probe.is_folder:
             return what if probe.path == found[0] else f"'{probe.path.name}' beside {what}"
-        count = len(probe.names(*TIFF_SUFFIXES))
-        kind = "TIFF" if len(probe.names(".ome.tif")) < count else ".ome.tif"
+        images = probe.names(*TIFF_SUFFIXES)
+        count = len(images)
+        kind = ".ome.tif" if all(name.lower().endswith(".ome.tif") for name in images) else "TIFF"
         if _LINE_SCAN.search(probe.head(found[0])):
             what += " of a line scan"
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from operator import attrgetter
 
 import attrs
 import numpy as np
@@ -43,30 +43,36 @@ class PrairieLayout:
     ----------
     channels : dict of int to str
         Names by number.
-    samples : list of list of Frame
-        The frames of each sample, ordered by plane as in the first volume.
+    frames : list of Frame
+        The frames of all samples, those of each ordered by plane as in the first volume.
+    num_planes : int
+        Number of frames of a sample.
     whole : Everything
         The whole recording.
+    is_complete : bool
+        Whether no sample was left out.
     """
 
     channels: dict[int, str]
-    samples: list[list[Frame]]
+    frames: list[Frame]
+    num_planes: int
     whole: Everything
+    is_complete: bool
 
     @property
-    def num_planes(self) -> int:
-        """Number of planes of a sample."""
-        return len(self.samples[0])
+    def num_samples(self) -> int:
+        """Number of samples."""
+        return len(self.frames) // self.num_planes
 
     @property
     def stage(self) -> tuple[float, float] | None:
         """Position of the stage along x and y in micrometres; None if it is not stated."""
-        return self.samples[0][0].stage
+        return self.frames[0].stage
 
     @property
     def depths(self) -> list[tuple[float, ...]]:
         """Position of each plane along z, for each device that moves the focus."""
-        return [frame.z for frame in self.samples[0]]
+        return [frame.z for frame in self.frames[: self.num_planes]]
 
     def times(self, plane: int | None = None) -> npt.NDArray[np.float64] | None:
         """Return the start of each sample, or of its frame of one plane.
@@ -83,9 +89,9 @@ class PrairieLayout:
         """
         for name in TIMES:
             # The relative time restarts in each sequence of some types, so it may not ascend.
-            stated = [[getattr(frame, name) for frame in sample] for sample in self.samples]
-            if name in self.whole.zeros and all(None not in sample for sample in stated):
-                frame_times = np.array(stated, np.float64)
+            stated = list(map(attrgetter(name), self.frames))
+            if name in self.whole.zeros and None not in stated:
+                frame_times = np.array(stated, np.float64).reshape(-1, self.num_planes)
                 starts = frame_times.min(axis=1)
                 is_possible = bool((np.abs(frame_times) < LONGEST_S).all())
                 if is_possible and (np.diff(starts) > 0).all():
@@ -132,19 +138,25 @@ def arrange(
             "Put a copy of the XML file with the <Sequence> elements of one kind into the folder, "
             "and give that copy."
         )
+    num_planes = 1
     if True in kinds and several:
-        samples = _volumes(recording)
+        num_planes = len(recording.cycles[0].frames)
+        frames = _volumes(recording)
     else:
-        samples = [[frame] for cycle in recording.cycles for frame in cycle.frames]
+        frames = [frame for cycle in recording.cycles for frame in cycle.frames]
     channels = channels_of(recording)
+    complete = _complete(recording, frames, num_planes, set(channels), present, allow_truncated)
     return PrairieLayout(
         channels=channels,
         whole=whole,
-        samples=_complete(recording, samples, set(channels), present, allow_truncated),
+        frames=complete,
+        num_planes=num_planes,
+        is_complete=len(complete) == len(frames),
     )
 
 
-def _volumes(recording: PrairieRecording) -> list[list[Frame]]:
+def _volumes(recording: PrairieRecording) -> list[Frame]:
+    """Return the frames of all volumes, of which the last one may lack planes."""
     cycles = recording.cycles
     size = len(cycles[0].frames)
     wrong = [cycle for cycle in cycles[:-1] if len(cycle.frames) != size]
@@ -157,7 +169,7 @@ def _volumes(recording: PrairieRecording) -> list[list[Frame]]:
             "give that copy."
         )
     depths = [frame.z for frame in cycles[0].frames]
-    return [_order_planes(depths, cycle.frames) for cycle in cycles]
+    return [frame for cycle in cycles for frame in _order_planes(depths, cycle.frames)]
 
 
 def _order_planes(depths: Sequence[tuple[float, ...]], frames: Sequence[Frame]) -> list[Frame]:
@@ -186,49 +198,46 @@ def channels_of(recording: PrairieRecording) -> dict[int, str]:
 
 def _complete(
     recording: PrairieRecording,
-    samples: list[list[Frame]],
+    frames: list[Frame],
+    size: int,
     channels: set[int],
     present: frozenset[str],
     allow_truncated: bool,
-) -> list[list[Frame]]:
-    """Return the samples, without a last one that lacks frames, channels or files.
+) -> list[Frame]:
+    """Return the frames of samples, without a last one that lacks frames, channels or files.
 
     If truncated recordings are allowed, the samples end with the last one before a gap.
     """
-    size = max(len(sample) for sample in samples)
     absent: list[str] = []
-    lacking = []
-    for number, sample in enumerate(samples):
-        is_whole = len(sample) == size
-        for frame in sample:
-            for file in frame.files:
-                if file.file_name not in present:
-                    absent.append(file.file_name)
-                    is_whole = False
-            is_whole = is_whole and _channels_in(frame) == channels
-        if not is_whole:
-            lacking.append(number)
+    number = -(-len(frames) // size)
+    lacking = {number - 1: None} if len(frames) % size else {}
+    for index, frame in enumerate(frames):
+        missing = [file.file_name for file in frame.files if file.file_name not in present]
+        if missing or _channels_in(frame) != channels:
+            absent += missing
+            lacking[index // size] = None
     if not lacking:
-        return samples
-    if allow_truncated and lacking[0]:
+        return frames
+    first = min(lacking)
+    if allow_truncated and first:
+        reason = _incomplete_reason(_sample(frames, first, size), size, channels, absent)
         report_truncated(
-            recording.path.parent,
-            lacking[0],
-            len(samples),
-            allow=True,
-            unit="samples",
-            reason=_incomplete_reason(samples[lacking[0]], size, channels, absent),
+            recording.path.parent, first, number, allow=True, unit="samples", reason=reason
         )
-        return samples[: lacking[0]]
-    if lacking != [len(samples) - 1] or len(samples) == 1:
-        raise SourceError(_missing_message(recording, samples, lacking, absent))
+        return frames[: first * size]
+    if first != number - 1 or number == 1:
+        raise SourceError(_missing_message(recording, number, sorted(lacking), absent))
+    reason = _incomplete_reason(_sample(frames, first, size), size, channels, absent)
     warnings.warn(
-        f"'{recording.path}': the last of {len(samples)} samples is left out, since "
-        f"{_incomplete_reason(samples[-1], size, channels, absent)}.",
+        f"'{recording.path}': the last of {number} samples is left out, since {reason}.",
         UserWarning,
         stacklevel=2,
     )
-    return samples[:-1]
+    return frames[: first * size]
+
+
+def _sample(frames: Sequence[Frame], number: int, size: int) -> Sequence[Frame]:
+    return frames[number * size : (number + 1) * size]
 
 
 def _channels_in(frame: Frame) -> set[int]:
@@ -246,9 +255,9 @@ def _incomplete_reason(
 
 
 def _missing_message(
-    recording: PrairieRecording, samples: Sequence[Any], lacking: list[int], absent: list[str]
+    recording: PrairieRecording, num_samples: int, lacking: list[int], absent: list[str]
 ) -> str:
-    what = f"'{recording.path}': {len(lacking)} of {len(samples)} samples are incomplete"
+    what = f"'{recording.path}': {len(lacking)} of {num_samples} samples are incomplete"
     if absent:
         number = len(set(absent))
         return (

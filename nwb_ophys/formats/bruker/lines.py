@@ -68,13 +68,13 @@ class BrukerLineScanExtractor(LineScanExtractor):
         names = list(self.line_scan.layout.channels.values())
         channel = index_of_name("channel_name", channel_name, names, self.file_path)
         self.channel, self.channel_name = list(self.line_scan.layout.channels.items())[channel]
-        files, pages = files_and_pages(self.line_scan.layout, self.channel)
+        files, names, pages = files_and_pages(self.line_scan.layout, self.channel)
         folder = self.file_path.parent
         self._reader = ManyTiffsReader(
             [folder / name for name in files], list(files.values()), check=check_own_name
         )
         first = dict(zip(files, self._reader.first_pages.tolist(), strict=False))
-        self._pages = [first[name] + page for name, page in pages]
+        self._pages = [first[name] + page for name, page in zip(names, pages, strict=True)]
         _check_pixels(self.line_scan, self._reader)
         self._period = _line_period(self.line_scan, self._reader.rows)
         self._kept: tuple[int, npt.NDArray[Any]] | None = None
@@ -160,7 +160,7 @@ class BrukerLineScanExtractor(LineScanExtractor):
     def _source_names(self) -> list[str]:
         files = [
             file
-            for (frame,) in self.line_scan.layout.samples
+            for frame in self.line_scan.layout.frames
             for file in frame.files
             if file.channel == self.channel
         ]

@@ -59,7 +59,7 @@ def without_lost_images(recording: PrairieRecording, present: frozenset[str]) ->
         return name not in num_pages or page <= num_pages[name]
 
     def kept(frame: Frame) -> Frame:
-        return attrs.evolve(frame, files=tuple(filter(is_kept, frame.files)))
+        return frame._replace(files=tuple(filter(is_kept, frame.files)))
 
     def cut(cycle: Cycle) -> Cycle:
         return attrs.evolve(cycle, frames=tuple(map(kept, cycle.frames)))

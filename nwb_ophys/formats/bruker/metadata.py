@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -82,35 +83,46 @@ def _with_common_settings(
     recording: PrairieRecording, layout: PrairieLayout, plane_index: int | None = None
 ) -> PrairieRecording:
     """Return a recording without the settings that change between the frames that are read."""
-    planes = slice(None) if plane_index is None else slice(plane_index, plane_index + 1)
-    samples = [[frame.facts for frame in sample[planes]] for sample in layout.samples]
-    by_plane = _powers_by_plane(samples)
+    size = layout.num_planes if plane_index is None else 1
+    frames = layout.frames[plane_index or 0 :: layout.num_planes // size]
+    stated = [frame.facts for frame in frames]
+    by_plane = _powers_by_plane(stated, size)
     facts = CommonFacts(f"'{recording.path}'", "frames", _TOLERANCE)
     latest = None
-    for number, sample in enumerate(samples):
-        for plane, stated in enumerate(sample):
-            if stated is not latest:  # frames with the same facts share them
-                latest = stated
-                own = {key: value for key, value in stated.items() if key not in by_plane}
-                named = {" ".join(key): _number_or_text(value) for key, value in own.items()}
-                where = f"plane {plane} of sample {number}"
-                facts.add(where if len(sample) > 1 else f"sample {number}", named)
+    for index, found in enumerate(stated):
+        if found is not latest:  # frames with the same facts share them
+            latest = found
+            own = {key: value for key, value in found.items() if key not in by_plane}
+            named = {" ".join(key): _number_or_text(value) for key, value in own.items()}
+            where = f"plane {index % size} of sample {index // size}"
+            facts.add(where if size > 1 else f"sample {index}", named)
     facts.agreed()
-    settings = {**recording.settings, **samples[0][0], **by_plane}
+    settings = {**recording.settings, **stated[0], **by_plane}
     kept = {k: v for k, v in settings.items() if " ".join(k) not in facts.differing}
     return attrs.evolve(recording, settings=kept)
 
 
 def _powers_by_plane(
-    samples: Sequence[Sequence[Mapping[tuple[str, ...], str]]],
+    stated: Sequence[Mapping[tuple[str, ...], str]], size: int
 ) -> dict[tuple[str, ...], str]:
-    """Return the powers of lasers that depend on the plane alone, as a list of all planes."""
-    first = samples[0]
+    """Return the powers of lasers that depend on the plane alone, as a list of all planes.
+
+    Parameters
+    ----------
+    stated : sequence of Mapping
+        Facts of each frame.
+    size : int
+        Number of frames of a sample.
+    """
+    first = stated[:size]
     found = {}
     for key in {key for facts in first for key in facts if key[0] == "laserPower"}:
         values = [facts.get(key) for facts in first]
         is_set = len(set(values)) > 1 and None not in values
-        if is_set and all([facts.get(key) for facts in own] == values for own in samples):
+        if is_set and all(
+            facts.get(key) == value
+            for facts, value in zip(stated, itertools.cycle(values), strict=False)
+        ):
             found[key] = f"{', '.join(map(str, values))} by plane"
     return found
 
@@ -135,7 +147,7 @@ def _common(
 ) -> dict[str, Any]:
     """Return the metadata that all that is read has: session, device and imaging plane."""
     chosen = layout.depths if plane_index is None else [layout.depths[plane_index]]
-    first_file = recording.path.parent / layout.samples[0][0].files[0].file_name
+    first_file = recording.path.parent / layout.frames[0].files[0].file_name
     plane = {
         **of_plane,
         "excitation_lambda": _wavelength(recording),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from nwb_ophys.formats.bruker.contents import Contents
+from nwb_ophys.listings import listing_of
 
 _BESIDE = {
     "voltage recordings": re.compile(r"_Cycle\d+_VoltageRecording[^/]*\.(csv|xml)$", re.IGNORECASE),
@@ -34,7 +34,7 @@ def warn_of_contents(xml: Path, contents: Contents, line_scans: bool) -> None:
 
 def _special(contents: Contents, line_scans: bool) -> Iterator[str]:
     """Yield a sentence for each kind of sequence that is no movie."""
-    images = sum(len(scan.layout.samples) for scan in contents.line_scans)
+    images = sum(scan.layout.num_samples for scan in contents.line_scans)
     if images and line_scans:
         yield (
             f"{_counted(images, 'line scan')} found. Lines are no images, so they are written as "
@@ -63,7 +63,7 @@ def _counted(number: int, noun: str) -> str:
 
 def _beside(xml: Path, contents: Contents) -> Iterator[str]:
     """Yield a sentence for the files of the recording that are not converted."""
-    names = os.listdir(xml.parent)  # noqa: PTH208 - faster than paths
+    names = listing_of(xml.parent).names
     start = f"{xml.stem}_"
     texts = (name for name in names if name[-4:].lower() in (".csv", ".xml"))
     own = sorted(name for name in texts if name.startswith(start))

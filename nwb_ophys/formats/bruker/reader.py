@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
+import itertools
 import warnings
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from nwb_ophys.formats.bruker.layout import PrairieLayout
 from nwb_ophys.formats.bruker.lost_images import without_lost_images
 from nwb_ophys.formats.bruker.own_names import check_own_name
 from nwb_ophys.formats.bruker.xml import FrameFile, PrairieRecording, read_prairie_xml
+from nwb_ophys.listings import kept, listing_of
 from nwb_ophys.outside import named_elsewhere
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -49,8 +51,12 @@ def open_prairie_recording(xml_path: Path, allow_truncated: bool = False) -> Con
         When the folder contains images of the recording that the XML file does not name.
     """
     require_file(xml_path, "the XML file of the recording")
-    recording, named = _read_once(xml_path)
-    present = frozenset(os.listdir(xml_path.parent))  # noqa: PTH208 - faster than paths
+    read, named = _read_once(xml_path)
+    known = kept(_Known)
+    if not allow_truncated and known.recording is read and known.contents is not None:
+        return known.contents
+    recording = read
+    present = listing_of(xml_path.parent).names
     if not named <= present:
         recording = _match_file_case(recording, present)
         named = _file_names(recording)
@@ -60,12 +66,7 @@ def open_prairie_recording(xml_path: Path, allow_truncated: bool = False) -> Con
     if allow_truncated:
         recording = without_lost_images(recording, present)
     contents = contents_of(recording, present, allow_truncated)
-    start = f"{xml_path.stem}_Cycle"
-    others = sorted(
-        name
-        for name in present - named
-        if name.startswith(start) and name.lower().endswith(TIFF_SUFFIXES) and "Source" not in name
-    )
+    others = _others(xml_path, present - named)
     if others:
         warnings.warn(
             f"'{xml_path}' names {len(named)} image files; {len(others)} more in its folder, such "
@@ -73,7 +74,27 @@ def open_prairie_recording(xml_path: Path, allow_truncated: bool = False) -> Con
             UserWarning,
             stacklevel=2,
         )
+    elif not allow_truncated and contents.is_complete:  # there was no warning to repeat
+        known.recording, known.contents = read, contents
     return contents
+
+
+@attrs.define
+class _Known:
+    """Contents of the recording that was opened last, which each channel and plane needs."""
+
+    recording: PrairieRecording | None = None
+    contents: Contents | None = None
+
+
+def _others(xml_path: Path, names: Iterable[str]) -> list[str]:
+    """Return the names of images of a recording that its XML file does not name."""
+    start = f"{xml_path.stem}_Cycle"
+    return sorted(
+        name
+        for name in names
+        if name.startswith(start) and name.lower().endswith(TIFF_SUFFIXES) and "Source" not in name
+    )
 
 
 def _read_once(path: Path) -> tuple[PrairieRecording, frozenset[str]]:
@@ -105,11 +126,11 @@ def _match_file_case(recording: PrairieRecording, present: frozenset[str]) -> Pr
     def named(file: FrameFile) -> FrameFile:
         if file.file_name in present:
             return file
-        return attrs.evolve(file, file_name=by_lower.get(file.file_name.lower(), file.file_name))
+        return file._replace(file_name=by_lower.get(file.file_name.lower(), file.file_name))
 
     cycles = []
     for cycle in recording.cycles:
-        frames = (attrs.evolve(f, files=tuple(map(named, f.files))) for f in cycle.frames)
+        frames = (f._replace(files=tuple(map(named, f.files))) for f in cycle.frames)
         cycles.append(attrs.evolve(cycle, frames=tuple(frames)))
     return attrs.evolve(recording, cycles=tuple(cycles))
 
@@ -178,7 +199,7 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         if plane_index is not None:
             check_index("plane_index", plane_index, num_planes)
         planes = range(num_planes) if plane_index is None else [plane_index]
-        files, pages = files_and_pages(self.layout, self.channel)
+        files, frame_files, frame_pages = files_and_pages(self.layout, self.channel)
         names = list(files)
         reader = ManyTiffsReader(
             FilesIn(path.parent, names),
@@ -189,7 +210,7 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         if not section.name:  # other positions may have the other pages
             _warn_unused_pages(path, reader, list(files.values()))
         first = dict(zip(names, reader.first_pages.tolist(), strict=False))
-        numbers = [first[name] + page for name, page in pages]
+        numbers = [first[name] + page for name, page in zip(frame_files, frame_pages, strict=True)]
         self._pages = np.array(numbers, np.int64).reshape(-1, num_planes)[:, list(planes)]
         times = self.layout.times()
         self._stated_times = times if plane_index is None else self.layout.times(plane_index)
@@ -234,8 +255,8 @@ def no_images(path: Path, contents: Contents) -> str:
 
 def files_and_pages(
     layout: PrairieLayout, channel: int
-) -> tuple[dict[str, int], list[tuple[str, int]]]:
-    """Return the number of used pages of each file, and the file and page of each frame.
+) -> tuple[dict[str, int], list[str], list[int]]:
+    """Return the number of used pages of each file, and the file and the page of each frame.
 
     Parameters
     ----------
@@ -249,24 +270,33 @@ def files_and_pages(
         for file in frame.files
         if file.channel == channel
     }
-    numbered = [(file.file_name, file.page or 1) for file in file_of.values()]
-    are_numbered = len(set(numbered)) == len(numbered)
+    place_of = dict(zip(file_of, itertools.count(), strict=False))
+    names = [file.file_name for file in file_of.values()]
+    stated = [file.page or 1 for file in file_of.values()]
+    order = dict.fromkeys(names)
+    are_numbered = len(order) == len(names) or len(set(zip(names, stated, strict=True))) == len(
+        names
+    )
     # Frames without page numbers take the pages of a file in the order of the XML file, also those
     # of other positions.
-    counted: dict[str, int] = {}
-    page_of: dict[int, int] = {}
-    for frame_id, file in file_of.items():
-        name = file.file_name
-        page_of[frame_id] = (file.page or 1) - 1 if are_numbered else counted.get(name, 0)
-        counted[name] = counted.get(name, 0) + 1
-    frames = [frame for sample in layout.samples for frame in sample]
-    pages = [(file_of[id(frame)].file_name, page_of[id(frame)]) for frame in frames]
+    numbers = [page - 1 for page in stated] if are_numbered else _counted(names)
+    places = [place_of[id(frame)] for frame in layout.frames]
+    frame_names, pages = [names[place] for place in places], [numbers[place] for place in places]
     counts: dict[str, int] = {}
-    # The files in the order of the XML file, in which an incomplete recording lacks the last ones.
-    order = {name: index for index, name in enumerate(counted)}
-    for name, page in sorted(pages, key=lambda each: order[each[0]]):
+    for name, page in zip(frame_names, pages, strict=True):
         counts[name] = max(counts.get(name, 0), page + 1)
-    return counts, pages
+    # The files in the order of the XML file, in which an incomplete recording lacks the last ones.
+    return {name: counts[name] for name in order if name in counts}, frame_names, pages
+
+
+def _counted(names: Iterable[str]) -> list[int]:
+    """Return how often each name came before."""
+    counts: dict[str, int] = {}
+    numbers = []
+    for name in names:
+        numbers.append(counts.get(name, 0))
+        counts[name] = numbers[-1] + 1
+    return numbers
 
 
 def _warn_unused_pages(path: Path, reader: ManyTiffsReader, counts: list[int]) -> None:

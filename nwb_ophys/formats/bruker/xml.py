@@ -9,6 +9,7 @@ values, version 4 a flat ``Key`` per value, such as ``micronsPerPixel_XAxis``.
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import re
 import sys
@@ -16,13 +17,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import attrs
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.xml import (
     Repeated,
+    Shape,
     XmlError,
     XmlLimitError,
     iterate_repeated,
@@ -57,20 +59,30 @@ _FLAT_KEY = re.compile(r"(.+?)_(XAxis|YAxis|ZAxis|\d+)$")
 _Z = ("positionCurrent", "ZAxis")
 
 
-@attrs.frozen(kw_only=True)
-class FrameFile:
-    """File and page of the image of one channel of a frame."""
+# Frames and their files are tuples, which are made several times as fast as other objects: a long
+# recording has a hundred thousand of each.
+
+
+class FrameFile(NamedTuple):
+    """File and page of the image of one channel of a frame.
+
+    Attributes
+    ----------
+    channel : int
+    channel_name, file_name : str
+    page : int or None
+    source : str
+        Name of the image on which the line of a line scan was drawn; empty if there is none.
+    """
 
     channel: int
     channel_name: str
     file_name: str
     page: int | None
-    source: str = ""
-    """Name of the image on which the line of a line scan was drawn; empty if there is none."""
+    source: str
 
 
-@attrs.frozen(kw_only=True)
-class Frame:
+class Frame(NamedTuple):
     """One image of every channel.
 
     Attributes
@@ -93,8 +105,8 @@ class Frame:
     absolute_time: float | None
     z: tuple[float, ...]
     files: tuple[FrameFile, ...]
-    stage: tuple[float, float] | None = None
-    facts: Mapping[tuple[str, ...], str] = attrs.field(factory=dict, eq=False, repr=False)
+    stage: tuple[float, float] | None
+    facts: Mapping[tuple[str, ...], str]
 
 
 @attrs.frozen(kw_only=True)
@@ -243,6 +255,61 @@ class _State:
         return cls(_positions(settings), _stage(settings), facts)
 
 
+_Texts = tuple[str | None, ...]
+# Attributes of a frame and of a file.
+_OF_FRAME = ("index", "relativeTime", "absoluteTime")
+_OF_FILE = ("channel", "channelName", "filename", "page", "source")
+
+
+def _files(
+    channel: _Texts, stated: _Texts, name: _Texts, page: _Texts, source: _Texts
+) -> list[FrameFile] | None:
+    """Return files of a column of texts each; None if a file lacks its name or channel."""
+    numbers = _ints(channel)
+    if numbers is None or not all(numbers) or not all(name):
+        return None
+    return list(
+        map(
+            FrameFile,
+            numbers,
+            map(_channel_name, stated, numbers),
+            name,
+            [_int(text, 0) or None for text in page],
+            [text or "" for text in source],
+        )
+    )
+
+
+def _channel_name(stated: str | None, number: int) -> str:
+    return sys.intern(stated.strip()) if stated else f"Ch{number}"
+
+
+def _in_order(by_channel: Sequence[Sequence[FrameFile]]) -> Iterator[tuple[FrameFile, ...]]:
+    """Yield the files of each frame in the order of their channels."""
+    if len(by_channel) == 1:
+        yield from zip(*by_channel, strict=True)
+        return
+    for files in zip(*by_channel, strict=True):
+        yield tuple(sorted(files, key=attrgetter("channel")))
+
+
+def _ints(texts: _Texts) -> list[int] | None:
+    """Return a column of integers; None if one is missing or something else."""
+    try:
+        return list(map(int, texts))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+
+
+def _floats(texts: _Texts) -> list[float | None]:
+    """Return a column of finite numbers, with None for other texts."""
+    try:
+        numbers = list(map(float, texts))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return list(map(_float, texts))
+    return numbers if all(map(math.isfinite, numbers)) else list(map(_float, texts))  # type: ignore[return-value]
+
+
 class _Parser:
     """Builder of a recording from the events of the XML parser."""
 
@@ -265,7 +332,7 @@ class _Parser:
 
     def handle(self, event: str, element: Any) -> None:
         if event == "repeated":
-            self._repeat_frame(element)
+            self._repeat_frames(element)
             return
         if event == "rest":
             self.known[element] = self.own
@@ -306,19 +373,60 @@ class _Parser:
         self.own = own
         self.first = self.first or everything
         self.first_of_cycle = self.first_of_cycle or everything
-        files = [file.attrib for file in element.iterfind("File")]
-        self._add_frame(element.attrib, files, _State.of(everything))
+        files = [tuple(map(file.get, _OF_FILE)) for file in element.iterfind("File")]
+        self._add_frame(tuple(map(element.get, _OF_FRAME)), files, _State.of(everything))
         element.clear()
 
-    def _repeat_frame(self, frame: Repeated) -> None:
-        """Add a frame with the settings of one that was parsed before."""
-        state = self.states.get(frame.rest)
+    def _repeat_frames(self, frames: Iterable[Repeated]) -> None:
+        """Add frames, each with the settings of one that was parsed before."""
+        for shape, group in itertools.groupby(frames, key=attrgetter("shape")):
+            self._add_alike(shape, list(group))
+
+    def _add_alike(self, shape: Shape, frames: Sequence[Repeated]) -> None:
+        """Add frames with the same attributes, of which each column is converted at once."""
+        columns = list(zip(*(frame.values for frame in frames), strict=True))
+        absent = (None,) * len(frames)
+        own, *files = (
+            [columns[places[name]] if name in places else absent for name in names]
+            for places, names in (
+                (shape.attributes, _OF_FRAME),
+                *((places, _OF_FILE) for places in shape.children),
+            )
+        )
+        states = list(map(self._state_after, (frame.rest for frame in frames)))
+        by_channel = [_files(*texts) for texts in files]
+        if None in by_channel:
+            texts = zip(
+                zip(*own, strict=True),
+                zip(*(zip(*file, strict=True) for file in files), strict=True),
+                states,
+                strict=True,
+            )
+            for each in texts:
+                self._add_frame(*each)
+            return
+        index, relative, absolute = own
+        first = len(self.frames) + 1
+        self.frames += map(
+            Frame,
+            _ints(index) or [_int(text, first + i) for i, text in enumerate(index)],
+            _floats(relative),
+            _floats(absolute),
+            [state.z for state in states],
+            _in_order(by_channel),
+            [state.stage for state in states],
+            list(map(self._shared_facts, states)),
+        )
+
+    def _state_after(self, rest: bytes) -> _State:
+        """Return the state of a frame that has the settings of one that was parsed before."""
+        state = self.states.get(rest)
         if state is None or not self.first_of_cycle:
-            everything = self.common | self.of_cycle | self.known[frame.rest]
+            everything = self.common | self.of_cycle | self.known[rest]
             self.first_of_cycle = self.first_of_cycle or everything
             if state is None:
-                state = self.states[frame.rest] = _State.of(everything)
-        self._add_frame(frame.attributes, frame.children, state)
+                state = self.states[rest] = _State.of(everything)
+        return state
 
     def _end_cycle(self, element: Any) -> None:
         number = _int(element.get("cycle"), len(self.cycles) + 1)
@@ -332,41 +440,46 @@ class _Parser:
         self.frames, self.of_cycle, self.first_of_cycle, self.line = [], {}, {}, ""
         element.clear()
 
-    def _add_frame(
-        self, attributes: Mapping[str, str], files: Sequence[Mapping[str, str]], state: _State
-    ) -> None:
-        if state.facts != self.facts:  # frames with the same facts share one dictionary
-            self.facts = state.facts
-        own = [self._file(file) for file in files]
+    def _add_frame(self, texts: _Texts, files: Sequence[_Texts], state: _State) -> None:
+        """Add a frame with the texts of ``_OF_FRAME`` and, for each file, of ``_OF_FILE``."""
+        index, relative, absolute = texts
+        own = [self._file(*of_file) for of_file in files]
         if len(own) > 1:
-            own.sort(key=lambda file: file.channel)
+            own.sort(key=attrgetter("channel"))
         self.frames.append(
             Frame(
-                index=_int(attributes.get("index"), len(self.frames) + 1),
-                relative_time=_float(attributes.get("relativeTime")),
-                absolute_time=_float(attributes.get("absoluteTime")),
-                z=state.z,
-                stage=state.stage,
-                facts=self.facts,
-                files=tuple(own),
+                _int(index, len(self.frames) + 1),
+                _float(relative),
+                _float(absolute),
+                state.z,
+                tuple(own),
+                state.stage,
+                self._shared_facts(state),
             )
         )
 
-    def _file(self, attributes: Mapping[str, str]) -> FrameFile:
-        name, channel = attributes.get("filename"), _int(attributes.get("channel"), 0)
-        if not name or not channel:
+    def _shared_facts(self, state: _State) -> Settings:
+        """Return the facts of the next frame; frames with the same facts share one dictionary."""
+        if state.facts is not self.facts and state.facts != self.facts:
+            self.facts = state.facts
+        return self.facts
+
+    def _file(
+        self,
+        channel: str | None,
+        stated: str | None,
+        name: str | None,
+        page: str | None,
+        source: str | None,
+    ) -> FrameFile:
+        number = _int(channel, 0)
+        if not name or not number:
             raise CorruptSourceError(
                 f"'{self.path}': a <File> of frame {len(self.frames) + 1} of cycle "
                 f"{len(self.cycles) + 1} lacks its filename or channel; copy the file again."
             )
-        stated = attributes.get("channelName")
-        return FrameFile(
-            channel=channel,
-            channel_name=sys.intern(stated.strip()) if stated else f"Ch{channel}",
-            file_name=name,
-            page=_int(attributes.get("page"), 0) or None,
-            source=attributes.get("source", ""),
-        )
+        label = _channel_name(stated, number)
+        return FrameFile(number, label, name, _int(page, 0) or None, source or "")
 
     def _settings(self, shard: Any) -> Settings:
         found: Settings = {}

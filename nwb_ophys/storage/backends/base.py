@@ -119,6 +119,28 @@ class SinkTools:
     flusher: Flusher
 
 
+class Draft(Protocol):
+    """A file with changes that are not on the disk yet; the caller holds its lock."""
+
+    def open(self, mode: str, manager: Any = None) -> Any:
+        """Return a pynwb IO object of the file with the changes; ``mode`` is ``r`` or ``r+``.
+
+        Its types come from a build manager, or from the file and pynwb if there is none.
+        """
+
+    def commit(self, guard: Any) -> None:
+        """Write the changes to the disk, each after a call of the guard of the file.
+
+        Raises
+        ------
+        OSError
+            If the disk refuses a part.
+        """
+
+    def close(self) -> None:
+        """Forget what is not written."""
+
+
 class Backend(ABC):
     """A file type in which NWB is stored: its files, wrappers, sources, sinks and copies.
 
@@ -400,6 +422,30 @@ class Backend(ABC):
     ) -> None:
         """Add a text to an open file, for backends that copy single datasets."""
         raise NotImplementedError
+
+    @abstractmethod
+    def draft(self, path: Path) -> Draft:
+        """Return a draft of an existing file, in which metadata can be changed.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be changed in its place, or another program has it open.
+        """
+
+    def write_attribute(self, item: Any, name: str, value: Any) -> None:
+        """Set an attribute of an open group or dataset to a text or a number."""
+        item.attrs[name] = value
+
+    def check_only_name(self, root: Any, location: str) -> None:
+        """Check that a dataset of an open file is no link, and has no other name.
+
+        Raises
+        ------
+        OutputError
+            If it has, so that its replacement would leave the other one as it was.
+        """
+        return None
 
     @abstractmethod
     def copy(self, source: Path, target: Path) -> None:

@@ -35,6 +35,7 @@ from nwb_ophys.storage.backends.base import (
 from nwb_ophys.storage.backends.hdf5_claims import check_chunk_claims, check_shape_claim
 from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
+from nwb_ophys.storage.backends.hdf5_drafts import Hdf5Draft, check_only_name
 from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
 from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
@@ -349,6 +350,18 @@ class Hdf5Backend(Backend):
         """Add a text to an open file."""
         dataset = root.create_dataset(location, data=text, dtype=h5py.string_dtype())
         dataset.attrs.update(attributes)
+
+    def draft(self, path: Path) -> Hdf5Draft:
+        """Return a draft of an existing file, to which HDF5 writes in memory."""
+        check_whole(path)
+        _load_plugins()
+        try_hdf5(path)
+        check_named_files(path)
+        return Hdf5Draft(path, _io_class())
+
+    def check_only_name(self, root: Any, location: str) -> None:
+        """Check that a dataset of an open file is no link, and has no other name."""
+        check_only_name(root, location)
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the file."""

@@ -9,6 +9,7 @@ memory, so that HDF5 can close the file. The functions that fill and close the f
 from __future__ import annotations
 
 import _thread
+import functools
 import gc
 import os
 import signal
@@ -35,6 +36,7 @@ _MOST_KEPT = 64 << 20
 _CHANGES = os.O_RDWR | getattr(os, "O_BINARY", 0)
 _FLAGS = {"w": _CHANGES | os.O_CREAT | os.O_TRUNC, "r+": _CHANGES}
 _RETRY_SECONDS = 0.01
+_APPEND_TO_COPY = "close it there, or leave out in_place=True, so that a copy is appended to"
 
 
 def read_at(descriptor: int, size: int, start: int) -> bytes:
@@ -53,8 +55,15 @@ def write_at(descriptor: int, data: memoryview | bytes, start: int) -> int:
     return os.write(descriptor, data)
 
 
-def _lock_readers_out(descriptor: int, path: Path) -> None:
+def lock_readers_out(descriptor: int, path: Path, remedy: str) -> None:
     """Lock an open file as HDF5 does, so that no reader of HDF5 sees it change.
+
+    Parameters
+    ----------
+    descriptor : int
+    path : pathlib.Path
+    remedy : str
+        Next step for the user if a reader has the file open, for the message.
 
     Raises
     ------
@@ -68,7 +77,7 @@ def _lock_readers_out(descriptor: int, path: Path) -> None:
     except BlockingIOError as error:
         raise OutputBusyError(
             f"'{path}' is open, here or in another program, which would see it change in its "
-            "place; close it there, or leave out in_place=True, so that a copy is appended to."
+            f"place; {remedy}."
         ) from error
     except OSError:  # a file system without locks
         return
@@ -94,7 +103,7 @@ class DiskFile:
         self._descriptor = os.open(path, _FLAGS[mode], 0o666)
         if guard is not None:
             try:
-                _lock_readers_out(self._descriptor, path)
+                lock_readers_out(self._descriptor, path, _APPEND_TO_COPY)
             except BaseException:
                 self.close()
                 raise
@@ -170,13 +179,16 @@ class DiskFile:
         """Set the size of the file."""
         if self.error is None and size != self._size:
             try:
-                if self._guard is not None:
-                    self._guard.before_change(size, self._size)
-                os.ftruncate(self._descriptor, size)
+                self._truncate(size)
             except OSError as error:
                 self.error = error
         self._size = size
         return size
+
+    def _truncate(self, size: int) -> None:
+        if self._guard is not None:
+            self._guard.before_change(size, self._size)
+        os.ftruncate(self._descriptor, size)
 
     def flush(self) -> None:
         """Do nothing: no byte is buffered here."""
@@ -191,19 +203,69 @@ _CALLED_BY_HDF5 = frozenset(
 )
 
 
-class WrittenFile(h5py.File):  # type: ignore[misc]
+@functools.cache
+def _link_access() -> Any:
+    """Return the settings with which links to other files are followed."""
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_fapl_sec2()
+    links = h5py.h5p.create(h5py.h5p.LINK_ACCESS)
+    links.set_elink_fapl(access)
+    return links
+
+
+class _OtherFiles:
+    """Mixin for groups of a file behind a Python object, whose links lead to files of the system.
+
+    HDF5 would open the file of a link through the same object, and find this file again.
+    """
+
+    def __getitem__(self, name: Any) -> Any:
+        if not isinstance(name, (str, bytes)):  # a reference
+            return super().__getitem__(name)  # type: ignore[misc]
+        key = name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
+        opened = h5py.h5o.open(self.id, key, lapl=_link_access())  # type: ignore[attr-defined]
+        kind = h5py.h5i.get_type(opened)
+        if kind == h5py.h5i.GROUP:
+            return _LinkedGroup(opened)
+        return h5py.Dataset(opened) if kind == h5py.h5i.DATASET else h5py.Datatype(opened)
+
+    def get(self, name: Any, default: Any = None, **options: Any) -> Any:
+        """Return an object, or what the options ask for of it; the default if there is none."""
+        if any(options.values()):
+            return super().get(name, default, **options)  # type: ignore[misc]
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
+class _LinkedGroup(_OtherFiles, h5py.Group):  # type: ignore[misc]
+    """Group of a file behind a Python object, or of one to which a link leads from it."""
+
+
+class WrittenFile(_OtherFiles, h5py.File):  # type: ignore[misc]
     """Open HDF5 file that is written through a :class:`DiskFile`.
 
     Parameters
     ----------
     path : pathlib.Path
-    mode : {"w", "r+"}
+    mode : {"w", "r+", "r"}
     guard : FileGuard, optional
         Secures bytes before they change.
+    disk : DiskFile, optional
+        An open file to go through, which stays open.
     """
 
-    def __init__(self, path: Path, mode: str, guard: FileGuard | None = None) -> None:
-        self.disk = DiskFile(path, mode, guard)
+    def __init__(
+        self,
+        path: Path,
+        mode: str,
+        guard: FileGuard | None = None,
+        disk: DiskFile | None = None,
+    ) -> None:
+        self._owns_disk = disk is None
+        self.disk = DiskFile(path, mode, guard) if disk is None else disk
         self._is_reported = False
         _CALM.begin()
         self._is_calm = True
@@ -244,7 +306,8 @@ class WrittenFile(h5py.File):  # type: ignore[misc]
             self.disk.check()
 
     def _end(self) -> None:
-        self.disk.close()
+        if self._owns_disk:
+            self.disk.close()
         if self._is_calm:
             self._is_calm = False
             _CALM.end()
@@ -260,7 +323,7 @@ def open_for_writing(path: Path, mode: str, guard: FileGuard | None = None) -> h
     guard : FileGuard, optional
         Secures bytes before they change.
     """
-    if mode == "r+" and _is_in_parts(path):
+    if mode == "r+" and is_in_parts(path):
         # HDF5 would look for the sources of virtual datasets through the same Python object.
         if guard is not None:
             raise OutputError(
@@ -303,10 +366,11 @@ def _opened(disk: DiskFile, path: Path, mode: str) -> Any:
     name = os.fsencode(path)
     if mode == "w":
         return h5py.h5f.create(name, h5py.h5f.ACC_TRUNC, fapl=access)
-    return h5py.h5f.open(name, h5py.h5f.ACC_RDWR, fapl=access)
+    flags = h5py.h5f.ACC_RDONLY if mode == "r" else h5py.h5f.ACC_RDWR
+    return h5py.h5f.open(name, flags, fapl=access)
 
 
-def _is_in_parts(path: Path) -> bool:
+def is_in_parts(path: Path) -> bool:
     """Return whether a file has virtual datasets."""
 
     def is_virtual(_: str, item: Any) -> bool | None:

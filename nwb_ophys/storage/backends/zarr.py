@@ -197,6 +197,11 @@ class ZarrBackend(ZarrFolder):
         """Return the items of an open group by name: the group's own groups, None for others."""
         return super().contents(Group2.of(group) if is_later() else group)
 
+    def consolidate(self, folder: Path) -> None:
+        """Renew the copies of all metadata in the root of a store that has them."""
+        if (folder / ".zmetadata").is_file():
+            importlib.import_module("zarr").consolidate_metadata(str(folder))
+
     def opened_root(self, path: Path) -> Any:
         """Open a store; of the arrays of objects, Zarr 3 opens none."""
         return Group2.at(path) if is_later() else super().opened_root(path)

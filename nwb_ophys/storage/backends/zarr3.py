@@ -79,6 +79,11 @@ class _WithEveryChunk:
         with _every_chunk():
             super().write(*given, **options)  # type: ignore[misc]
 
+    def write_dataset(self, *given: Any, **options: Any) -> Any:
+        """Write a dataset, every chunk of it."""
+        with _every_chunk():
+            return super().write_dataset(*given, **options)  # type: ignore[misc]
+
     def export(self, *given: Any, **options: Any) -> None:
         """Write the contents of another file, every chunk of them."""
         with _every_chunk():
@@ -212,6 +217,15 @@ class Zarr3Backend(ZarrFolder):
         folder = array_folder(dataset)
         files = [] if folder is None else folder.rglob("*")
         return sum(each.stat().st_size for each in files if each.is_file())
+
+    def consolidate(self, folder: Path) -> None:
+        """Renew the copies of all headers in the root of a store that has them."""
+        if parse_source_json(read_limited(folder / "zarr.json")).get("consolidated_metadata"):
+            zarr = importlib.import_module("zarr")
+            with warnings.catch_warnings():
+                for message in _KNOWN_WARNINGS:
+                    warnings.filterwarnings("ignore", message)
+                zarr.consolidate_metadata(local_store(folder), zarr_format=3)
 
     def opened_root(self, path: Path) -> Any:
         """Open a store by the headers of its arrays, not by the copies of them in its root."""

@@ -29,6 +29,7 @@ from nwb_ophys.storage.backends.base import (
 )
 from nwb_ophys.storage.backends.zarr_claims import check_chunks_of
 from nwb_ophys.storage.backends.zarr_codecs import encoded_size
+from nwb_ophys.storage.backends.zarr_drafts import ZarrDraft
 from nwb_ophys.storage.backends.zarr_installed import require_format
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import (
@@ -313,6 +314,20 @@ class ZarrFolder(Backend):
     def write_text(self, root: Any, location: str, text: str) -> None:
         """Replace the text in an array of an open store."""
         root[location][...] = text
+
+    def write_attribute(self, item: Any, name: str, value: Any) -> None:
+        """Set an attribute of an open group or array to a text or a number, which JSON has."""
+        item.attrs[name] = value.item() if isinstance(value, np.generic) else value
+
+    def draft(self, path: Path) -> ZarrDraft:
+        """Return a draft of an existing store: a copy without the chunks of large arrays."""
+        check_whole(path)
+        check_store(path, chunks=False)
+        return ZarrDraft(path, self)
+
+    @abstractmethod
+    def consolidate(self, folder: Path) -> None:
+        """Renew the copies of all metadata in the root of a store that has them."""
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the folder."""

@@ -186,16 +186,7 @@ def test_the_depths_of_a_long_cycle_are_read_once():
             num_reads += 1
             return (3.0,)
 
-        @z.setter
-        def z(self, value):
-            raise AssertionError
-
-    frames = []
-    for index in range(500):
-        frame = object.__new__(Counted)
-        for name, value in (("index", index), ("stage", (1.0, 2.0)), ("files", ())):
-            object.__setattr__(frame, name, value)
-        frames.append(frame)
+    frames = [Counted(index, None, None, (), (), (1.0, 2.0), {}) for index in range(500)]
     cycle = Cycle(number=1, type="TSeries Timed Element", frames=tuple(frames))
     (position,) = _positions([cycle])
     assert len(position[0].frames) == 500

@@ -1,0 +1,182 @@
+"""The command ``nwb-ophys batch``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nwb_ophys.cli import options as shared
+from nwb_ophys.cli.batch_display import BatchDisplay, summary_of
+from nwb_ophys.errors import OptionError
+
+
+@click.command()
+@click.argument("specification", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Sessions that are converted at a time, each in a process of its own.  [default: 1]",
+)
+@click.option("--dry-run", is_flag=True, help="List what would be converted; write nothing.")
+@click.option(
+    "--check", is_flag=True, help="Print the values of each session, and where each is stated."
+)
+@click.option("--status", is_flag=True, help="Print what became of each session so far.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Only sessions with this value, such as subject_id=M1 or 'subject_id=M*'.",
+)
+@click.option("--retry-failed", is_flag=True, help="Convert only sessions that failed before.")
+@click.option(
+    "--task",
+    metavar="I/N",
+    help="Only the part of task I of N.  [default: that of an array of SLURM or AWS Batch]",
+)
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Scheduler of Dask, such as tcp://scheduler:8786, whose workers convert the sessions. All "
+    "machines need the same folders.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Threads that read and compress, of all jobs together.  [default: one per core]",
+)
+@click.option(
+    "--buffer-gb",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Memory for data being read and compressed, in GB, of all jobs together.",
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Replace files that no run of this batch wrote, too."
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FOLDER",
+    help="Folder of the files, or template of their names, in place of the specification's.",
+)
+@click.option(
+    "--data-folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Folder in which relative paths of recordings begin.  [default: that of SPECIFICATION]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the states as JSON.")
+@click.option("--schema", is_flag=True, help="Print the JSON schema of specifications for editors.")
+@shared.no_progress
+@shared.debug
+def batch(
+    specification: Path | None,
+    jobs: int,
+    dry_run: bool,
+    check: bool,
+    status: bool,
+    only: tuple[str, ...],
+    retry_failed: bool,
+    task: str | None,
+    cluster: str | None,
+    workers: int | None,
+    buffer_gb: float | None,
+    overwrite: bool,
+    output: str | None,
+    data_folder: Path | None,
+    as_json: bool,
+    schema: bool,
+    no_progress: bool,
+    debug: bool,
+) -> None:
+    """Convert the sessions of a SPECIFICATION, a YAML file, to NWB files.
+
+    Sessions that are done and unchanged are skipped, so that the same command does only the rest.
+    Exit codes: 0 if all are done, 3 if some failed, 2 for a wrong command or specification.
+
+    \b
+    Example of a specification:
+      output: dandi
+      metadata: lab.yaml
+      subjects: participants.tsv
+      sessions:
+        - pattern: raw/{subject_id}/{session_id}
+          paths: ["*.tif", suite2p]
+          options: {sampling_frequency: 30}
+    """  # noqa: D301
+    from nwb_ophys.sessions import (
+        plan_sessions,
+        run_planned,
+        selected,
+        sessions_of,
+        specification_schema,
+    )
+    from nwb_ophys.sessions.selection import task_of_environment
+
+    if schema:
+        shared.say(json.dumps(specification_schema(), indent=2))
+        return
+    if specification is None:
+        raise click.UsageError("Missing argument 'SPECIFICATION'.")
+    if dry_run + check + status > 1:
+        raise OptionError("--dry-run, --check and --status exclude each other; give one of them.")
+    part = task if task is not None else task_of_environment()
+    found = sessions_of(specification, output=output, data_folder=data_folder)
+    sessions = selected(found, shared.pairs(only, "--only"), part)
+    if check or dry_run or status:
+        _say(sessions, check=check, dry_run=dry_run, retry_failed=retry_failed, as_json=as_json)
+        return
+    if part is not None and not isinstance(part, str) and not as_json:
+        shared.say(f"This is {part}.")
+    planned = plan_sessions(sessions, retry_failed=retry_failed)
+    with BatchDisplay(planned, is_shown=not no_progress, is_quiet=as_json) as display:
+        result = run_planned(
+            planned,
+            cluster,
+            jobs=jobs,
+            workers=workers,
+            buffer_gb=buffer_gb,
+            overwrite=overwrite,
+            progress=display.show,
+        )
+    if as_json:
+        _say_json([state.to_dict() for state in result.states])
+    else:
+        shared.say(summary_of(result, specification))
+    click.get_current_context().exit(result.exit_code)
+
+
+def _say(
+    sessions: Sequence[Any], *, check: bool, dry_run: bool, retry_failed: bool, as_json: bool
+) -> None:
+    """Print what is known of sessions without converting any."""
+    from nwb_ophys.cli import batch_display as display
+    from nwb_ophys.sessions import plan_sessions, states_of
+
+    if check:
+        values = [display.values_of(session) for session in sessions]
+        if as_json:
+            _say_json(values)
+        else:
+            shared.say("\n\n".join(map(display.values_in_words, values)))
+    elif dry_run:
+        planned = plan_sessions(sessions, retry_failed=retry_failed)
+        if as_json:
+            _say_json([display.plan_values(each) for each in planned])
+        else:
+            shared.say(display.plan_in_words(planned))
+    else:
+        states = states_of(sessions)
+        if as_json:
+            _say_json([state.to_dict() for state in states])
+        else:
+            shared.say(display.table_of(states))
+
+
+def _say_json(value: Sequence[Mapping[str, Any]]) -> None:
+    shared.say(json.dumps(value, indent=2, default=str))

@@ -1,0 +1,223 @@
+"""Output of ``nwb-ophys batch``: bars or lines while it runs, and tables."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nwb_ophys.cli.terminal import say
+from nwb_ophys.documents import dump_yaml
+from nwb_ophys.errors import printable, shown_size
+
+_MOST_BARS = 8
+_SECONDS_PER_LOOK = 1.0
+
+
+class BatchDisplay:
+    """Progress of a batch: bars on a terminal, and a line for each session that ends.
+
+    Parameters
+    ----------
+    planned : sequence of PlannedSession
+    is_shown : bool
+        Whether bars are shown on a terminal.
+    is_quiet : bool
+        Whether nothing is printed but bars.
+    """
+
+    def __init__(self, planned: Sequence[Any], *, is_shown: bool, is_quiet: bool) -> None:
+        self._sessions = [each.session for each in planned if each.is_pending]
+        self._is_quiet = is_quiet
+        self._has_bars = is_shown and sys.stderr.isatty()
+        self._bars: dict[str, Any] = {}
+        self._total: Any = None
+        self._ended: set[str] = set()
+        self._looked = 0.0
+
+    def __enter__(self) -> BatchDisplay:
+        if self._has_bars:
+            from tqdm import tqdm
+
+            self._total = tqdm(total=len(self._sessions), desc="sessions", unit="session")
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for bar in (*self._bars.values(), self._total):
+            if bar is not None:
+                bar.close()
+
+    def show(self, state: Any) -> None:
+        """Show the state of a session that ended, or how far the others are.
+
+        Parameters
+        ----------
+        state : SessionState or None
+        """
+        if state is not None:
+            self._ended.add(state.key)
+            self._close(state.key)
+            if self._total is not None:
+                self._total.update(1)
+            if not self._is_quiet:
+                self._write(f"[{len(self._ended)}/{len(self._sessions)}] {line_of(state)}")
+        if self._total is not None and time.monotonic() - self._looked > _SECONDS_PER_LOOK:
+            self._looked = time.monotonic()
+            self._look()
+
+    def _write(self, text: str) -> None:
+        if self._total is None:
+            say(text)
+        else:
+            self._total.write(printable(text), file=sys.stdout)
+
+    def _look(self) -> None:
+        from tqdm import tqdm
+
+        from nwb_ophys.sessions.batch import fractions_of
+
+        pending = [each for each in self._sessions if each.key not in self._ended]
+        found = fractions_of(pending[: 4 * _MOST_BARS + len(self._bars)])
+        for key in [key for key in self._bars if key not in found]:
+            self._close(key)
+        for key, fraction in list(found.items())[:_MOST_BARS]:
+            if key not in self._bars:
+                shape = "{l_bar}{bar}| {elapsed}"
+                self._bars[key] = tqdm(
+                    total=1.0, desc=printable(key), leave=False, bar_format=shape
+                )
+            self._bars[key].n = fraction
+            self._bars[key].refresh()
+
+    def _close(self, key: str) -> None:
+        bar = self._bars.pop(key, None)
+        if bar is not None:
+            bar.close()
+
+
+def summary_of(result: Any, specification: Path) -> str:
+    """Return the numbers of sessions, those that failed, and the next step."""
+    lines = [f"{len(result.states)} sessions: {result}."]
+    lines += [f"  {each.key}: {text}" for each in result.states for text in each.findings]
+    if result.failed:
+        lines += ["", "Failed:", *(f"  {each.key}: {each.reason}" for each in result.failed)]
+        lines += [
+            "",
+            "Mend them and run the same command, which converts the rest. 'nwb-ophys batch "
+            f"{specification} --status' prints all states.",
+        ]
+    return "\n".join(lines)
+
+
+def line_of(state: Any) -> str:
+    """Return the line of a session that ended."""
+    if state.state == "failed":
+        return f"failed {state.key}: {state.reason}"
+    notes = f", {len(state.warnings)} notes" if state.warnings else ""
+    size = shown_size(state.num_bytes)
+    return f"{state.state} {state.key}: {state.output} ({size}, {state.seconds:.1f} s{notes})"
+
+
+def table_of(states: Sequence[Any]) -> str:
+    """Return a table of states, with their counts below."""
+    rows = [("SESSION", "STATE", "TIME", "SIZE", "FILE OR REASON")]
+    for each in states:
+        is_done = each.state == "done"
+        told = each.output if is_done else each.reason
+        if each.state == "running":
+            told = f"{each.fraction:.0%} written"
+        rows.append(
+            (
+                each.key,
+                each.state,
+                f"{each.seconds:.1f} s" if each.seconds else "",
+                shown_size(each.num_bytes) if is_done else "",
+                told,
+            )
+        )
+        rows += [("", "", "", "", f"Note: {note}") for note in each.warnings]
+        rows += [("", "", "", "", f"DANDI: {finding}") for finding in each.findings]
+    counts = Counter(each.state for each in states)
+    total = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+    return f"{_aligned(rows)}\n{len(states)} sessions: {total}."
+
+
+def plan_in_words(planned: Sequence[Any]) -> str:
+    """Return a table of what a run would do."""
+    rows = [("SESSION", "RUN", "WHY", "FILE OR REASON")]
+    for each in planned:
+        faults = " ".join(each.session.faults)
+        act = "would fail" if faults else each.decision.act
+        rows.append((each.session.key, act, each.decision.why, faults or each.session.shown_output))
+    counts = Counter(row[1] for row in rows[1:])
+    total = ", ".join(f"{number} {act}" for act, number in sorted(counts.items()))
+    return f"{_aligned(rows)}\n{len(planned)} sessions: {total}. Nothing was written."
+
+
+def plan_values(planned: Any) -> dict[str, Any]:
+    """Return what a run would do with a session as plain values."""
+    return {
+        "key": planned.session.key,
+        "run": planned.decision.act,
+        "why": planned.decision.why,
+        "output": planned.session.shown_output,
+        "paths": list(planned.session.paths),
+        "faults": list(planned.session.faults),
+    }
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines whose columns are aligned; the last column has any width."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]) - 1)]
+    return "\n".join(
+        "  ".join(
+            [*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]]
+        ).rstrip()
+        for row in rows
+    )
+
+
+def values_of(session: Any) -> dict[str, Any]:
+    """Return the values of a session, each with the place that states it, as plain values."""
+    stated: dict[str, Any] = {
+        "paths": list(session.paths),
+        "format": list(session.formats) or None,
+        "output": session.shown_output,
+        **session.settings,
+        **{f"options.{key}": value for key, value in session.options.items()},
+        **dict(_leaves(session.metadata)),
+        **session.edits,
+    }
+    origins = session.origins
+    values = {
+        key: {"value": value, "from": origins.get(key, "the match of the pattern")}
+        for key, value in stated.items()
+        if value is not None
+    }
+    return {"key": session.key, "values": values, "faults": list(session.faults)}
+
+
+def _leaves(metadata: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in metadata.items():
+        if isinstance(value, Mapping):
+            found += _leaves(value, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", value))
+    return found
+
+
+def values_in_words(values: Mapping[str, Any]) -> str:
+    """Return the values of a session as lines."""
+    lines = [f"{values['key']}:"]
+    for key, each in values["values"].items():
+        text = each["value"] if isinstance(each["value"], str) else _on_one_line(each["value"])
+        lines.append(f"  {key}: {text}  # {each['from']}")
+    return "\n".join([*lines, *(f"  Fault: {fault}" for fault in values["faults"])])
+
+
+def _on_one_line(value: Any) -> str:
+    return " ".join(dump_yaml(value, flow_style=True).split())

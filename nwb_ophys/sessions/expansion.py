@@ -1,0 +1,487 @@
+"""Expansion of a specification into its sessions: patterns matched, tables read, values merged."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.errors import SpecificationError
+from nwb_ophys.metadata import DeepDict, load_metadata, models
+from nwb_ophys.metadata.fields import class_schema
+from nwb_ophys.metadata.schema import faults_of
+from nwb_ophys.remote.paths import is_url
+from nwb_ophys.sessions.patterns import fields_of, filled, has_fields, matches
+from nwb_ophys.sessions.session import OUTPUTS, Session
+from nwb_ophys.sessions.specification import Entry, Settings, Source, Specification
+from nwb_ophys.sessions.subjects import Subjects, read_subjects
+from nwb_ophys.sessions.tables import Row, Table, read_table
+
+_WRITING = (
+    *("all_in_one", "backend", "zarr_format", "compression", "chunk_mb", "stub", "verify"),
+    "hash_sources",
+)
+_SECTIONS = {
+    **{each.name: "Subject" for each in attrs.fields(models.Subject)},
+    **{each.name: "NWBFile" for each in attrs.fields(models.Session)},
+}
+_PATHS = ("path", "paths")
+_SEPARATOR, _MARKS = ";", "*?{}[]"
+
+
+@attrs.frozen(kw_only=True)
+class _Found:
+    """A session before its values are merged: the match of a pattern, a row, or the entry itself.
+
+    Attributes
+    ----------
+    fields : dict of str to str
+    folder : pathlib.Path
+        Folder in which its relative paths begin.
+    match : pathlib.Path or None
+        The match of the pattern.
+    row : Row or None
+        Row of the table.
+    where : str
+        Where it is stated, in words.
+    """
+
+    fields: dict[str, str]
+    folder: Path
+    match: Path | None = None
+    row: Row | None = None
+    where: str
+
+
+@attrs.define(kw_only=True)
+class _Draft:
+    """Values of a session that are merged from several layers; later ones win."""
+
+    metadata: DeepDict = attrs.field(factory=DeepDict)
+    edits: dict[str, str] = attrs.field(factory=dict)
+    options: dict[str, Any] = attrs.field(factory=dict)
+    settings: dict[str, Any] = attrs.field(factory=dict)
+    formats: tuple[str, ...] = ()
+    output: tuple[str, Path] | None = None
+    paths: tuple[str, ...] | None = None
+    origins: dict[str, str] = attrs.field(factory=dict)
+
+    def copy(self) -> _Draft:
+        """Return an independent draft."""
+        return attrs.evolve(
+            self,
+            metadata=self.metadata.copy(),
+            edits=dict(self.edits),
+            options=dict(self.options),
+            settings=dict(self.settings),
+            origins=dict(self.origins),
+        )
+
+    def add(self, settings: Settings, folder: Path, says: Callable[[str], str]) -> None:
+        """Add the settings of a layer, whose relative paths begin in a folder."""
+        for key, value in (settings.options or {}).items():
+            self.options[key] = value
+            self.origins[f"options.{key}"] = says(f"options.{key}")
+        for key in _WRITING:
+            if getattr(settings, key) is not None:
+                self.settings[key] = getattr(settings, key)
+                self.origins[key] = says(key)
+        if settings.output is not None:
+            self.output, self.origins["output"] = (settings.output, folder), says("output")
+        if settings.paths is not None:
+            self.paths = tuple(_listed(settings.paths))
+            self.origins["paths"] = says("paths")
+        if settings.format is not None:
+            self.formats = tuple(_listed(settings.format))
+            self.origins["format"] = says("format")
+
+    def add_metadata(self, given: Mapping[str, Any], says: Callable[[str], str]) -> None:
+        """Add metadata; its values replace single values that were stated before."""
+        self.metadata.deep_update(given)
+        for key in _leaves(given):
+            self.origins[key] = says(key)
+            self.edits.pop(key, None)
+
+    def add_edit(self, key: str, text: str, where: str) -> None:
+        """Add a single value of metadata."""
+        self.edits[key], self.origins[key] = text, where
+
+
+def expand(
+    specification: Specification,
+    path: Path,
+    defaults: Sequence[Source] = (),
+    data_folder: Path | None = None,
+) -> list[Session]:
+    """Return the sessions of a specification, in its order.
+
+    Parameters
+    ----------
+    specification : Specification
+    path : pathlib.Path
+        The file of the specification; the tables and metadata that it names lie in its folder.
+    defaults : sequence of Source
+        Settings of a lab, over which those of the specification win.
+    data_folder : pathlib.Path, optional
+        Folder in which relative paths of recordings begin; by default that of the specification.
+
+    Raises
+    ------
+    SpecificationError
+        When a pattern or a table is wrong, or names no session.
+    MetadataError
+        When a file of metadata is wrong.
+    """
+    sources = [*defaults, Source(path=path, settings=specification)]
+    sessions: list[Session] = []
+    for index, entry in enumerate(specification.sessions):
+        where = f"{path.name}, sessions[{index}]"
+        merger = _Merger(sources, entry, path, where)
+        folder = data_folder or path.parent
+        sessions += [
+            merger.session(found) for found in _found(entry, path, folder, where, merger.templates)
+        ]
+        merger.warn()
+    _check_keys(sessions)
+    return _distinct(sessions)
+
+
+def _check_keys(sessions: Sequence[Session]) -> None:
+    """Refuse unknown fields of the session and the subject, before any session is converted."""
+    faults: dict[str, None] = {}
+    for key, where in {k: w for each in sessions for k, w in each.origins.items()}.items():
+        section, _, name = key.partition(".")
+        known = [each for each, own in _SECTIONS.items() if own == section]
+        if known and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean '{section}.{close[0]}'?" if close else ""
+            allowed = ", ".join(sorted(known))
+            faults[f"{where}: {section} has no field '{name}'.{hint} Allowed: {allowed}."] = None
+    if faults:
+        raise SpecificationError(*faults)
+
+
+def _found(
+    entry: Entry, path: Path, folder: Path, where: str, templates: Sequence[str]
+) -> list[_Found]:
+    """Return the sessions of an entry, whose fields the templates of names may use."""
+    if entry.pattern is not None:
+        found = [
+            _Found(fields=match.fields, folder=match.path, match=match.path, where=where)
+            for match in matches(entry.pattern, folder)
+        ]
+        if not found:
+            raise SpecificationError(
+                f"{where}: nothing matches the pattern '{entry.pattern}' in '{folder}'; check it "
+                "against the names of the folders."
+            )
+        return found
+    if entry.table is not None:
+        table = read_table(_beside(entry.table, path.parent))
+        if folder == path.parent:
+            folder = table.path.parent
+        if not table.rows:
+            raise SpecificationError(f"{where}: the table '{table.path}' has no rows.")
+        _warn_of_columns(table, templates)
+        return [
+            _Found(fields=_plain_of(row), folder=folder, row=row, where=row.where)
+            for row in table.rows
+        ]
+    ids = {"subject_id": entry.subject_id, "session_id": entry.session_id}
+    given = {key: text for key, text in ids.items() if text is not None}
+    return [_Found(fields=given, folder=folder, where=where)]
+
+
+def _plain_of(row: Row) -> dict[str, str]:
+    return {key: text for key, text in row.values.items() if "." not in key}
+
+
+def _warn_of_columns(table: Table, templates: Sequence[str]) -> None:
+    """Warn of columns that are neither metadata nor used in a name."""
+    used = {
+        *_SECTIONS,
+        *_PATHS,
+        *_COLUMNS,
+        *(name for text in templates for name in fields_of(text)),
+    }
+    unused = [name for name in table.columns if "." not in name and name not in used]
+    if unused:
+        warnings.warn(
+            f"'{table.path}': no file gets the column{'s' * (len(unused) > 1)} "
+            f"{', '.join(map(repr, unused))}. To write a column, name it by its key, such as "
+            "NWBFile.notes.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _beside(name: str, folder: Path) -> Path:
+    """Return a path of a specification: relative to a folder, unless it is absolute."""
+    return folder / Path(name).expanduser()
+
+
+def _joined(name: str, folder: Path) -> str:
+    """Return the same as a text, which takes less time."""
+    plain = str(Path(name).expanduser()) if name.startswith("~") else name
+    return os.path.normpath(os.path.join(folder, plain))  # noqa: PTH118
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def _leaves(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of the values in nested dictionaries."""
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+_COLUMNS: Mapping[str, Any] = {
+    name: schema
+    for name, schema in class_schema(Settings)["properties"].items()
+    if name in (*_WRITING, "output", "format")
+}
+
+
+class _Merger:
+    """Merges the values of one entry of a specification from all layers that state them.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        Settings for all sessions, later ones over earlier ones.
+    entry : Entry
+    path : pathlib.Path
+        The file of the specification.
+    where : str
+        Place of the entry, in words.
+    """
+
+    def __init__(self, sources: Sequence[Source], entry: Entry, path: Path, where: str) -> None:
+        own = Source(path=path, settings=entry)
+        says: list[tuple[Source, Callable[[str], str]]] = [(each, each.says) for each in sources]
+        says.append((own, lambda key: f"{where}.{key}"))
+        self._layers = [
+            (source, words, _metadata_of(source, words), _subjects_of(source))
+            for source, words in says
+        ]
+        self._drafts: dict[str | None, _Draft] = {}
+        self._without_row: dict[str, Path] = {}
+
+    @property
+    def templates(self) -> list[str]:
+        """Outputs and paths, which may have fields."""
+        stated = [source.settings for source, *_ in self._layers]
+        return [text for each in stated for text in (each.output or "", *_listed(each.paths))]
+
+    def _draft(self, subject: str | None) -> _Draft:
+        """Return the values that all sessions of a subject share."""
+        if subject in self._drafts:
+            return self._drafts[subject].copy()
+        draft = _Draft()
+        for source, says, (metadata, says_metadata), subjects in self._layers:
+            draft.add(source.settings, source.path.parent, says)
+            draft.add_metadata(metadata, says_metadata)
+            row = None if subjects is None or subject is None else subjects.row(subject)
+            if subjects is not None and subject is not None and row is None:
+                self._without_row[subject] = subjects.path
+            if row is not None:
+                for key, text in row.values.items():
+                    draft.add_edit(f"Subject.{key}", text, f"{row.where}, {key}")
+        self._drafts[subject] = draft
+        return draft.copy()
+
+    def _subject_of(self, found: _Found) -> str | None:
+        """Return the subject of a session, which the session itself or a layer states."""
+        stated = {} if found.row is None else found.row.values
+        own = stated.get("Subject.subject_id", found.fields.get("subject_id"))
+        for _, _, (metadata, _), _ in reversed(self._layers):
+            if own is None:
+                own = (metadata.get("Subject") or {}).get("subject_id")
+        return None if own is None else str(own)
+
+    def warn(self) -> None:
+        """Warn of the subjects that the table of subjects lacks."""
+        for path in dict.fromkeys(self._without_row.values()):
+            lacking = [subject for subject, where in self._without_row.items() if where == path]
+            warnings.warn(
+                f"'{path}' has no row of {', '.join(map(repr, lacking))}, whose sessions get no "
+                "facts of it.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def session(self, found: _Found) -> Session:
+        """Return the session of a match, a row or the entry itself."""
+        draft, faults = self._draft(self._subject_of(found)), list[str]()
+        for key, text in found.fields.items():
+            if key in _SECTIONS:
+                draft.add_edit(f"{_SECTIONS[key]}.{key}", text, f"{found.where}, {key}")
+        if found.row is not None:
+            _add_row(draft, found, found.row, faults)
+        paths = _paths_of(draft, found, faults)
+        output, is_folder = _output_of(draft, found.fields, faults)
+        return Session(
+            key=_key_of(draft, found, paths),
+            paths=paths,
+            formats=draft.formats,
+            options=draft.options,
+            metadata=draft.metadata.to_dict(),
+            edits=draft.edits,
+            output=output,
+            is_named_for_dandi=is_folder,
+            settings=draft.settings,
+            fields=found.fields,
+            origins=draft.origins,
+            faults=tuple(faults),
+        )
+
+
+def _metadata_of(
+    source: Source, says: Callable[[str], str]
+) -> tuple[Mapping[str, Any], Callable[[str], str]]:
+    """Return the metadata of a layer, from its file if it names one, and the words for a key."""
+    stated = source.settings.metadata
+    if not isinstance(stated, str):
+        return stated or {}, lambda key: says(f"metadata.{key}")
+    return load_metadata(_beside(stated, source.path.parent)), lambda key: f"{stated}, {key}"
+
+
+def _subjects_of(source: Source) -> Subjects | None:
+    stated = source.settings.subjects
+    return None if stated is None else read_subjects(_beside(stated, source.path.parent))
+
+
+def _add_row(draft: _Draft, found: _Found, row: Row, faults: list[str]) -> None:
+    """Add the columns of a row that are paths, settings, options or metadata."""
+    for column, text in row.values.items():
+        where, (section, dot, rest) = f"{row.where}, {column}", column.partition(".")
+        if column in _PATHS:
+            listed = tuple(part.strip() for part in text.split(_SEPARATOR) if part.strip())
+            draft.paths, draft.origins["paths"] = listed, where
+        elif column == "output":
+            draft.output, draft.origins["output"] = (text, found.folder), where
+        elif column == "format":
+            draft.formats = tuple(part.strip() for part in text.split(_SEPARATOR))
+            draft.origins["format"] = where
+        elif column in _COLUMNS:
+            # Imported here, since plans and states need nothing else of opening.
+            from nwb_ophys.opening.texts import read_text
+
+            draft.settings[column] = read_text(text, _COLUMNS[column])
+            draft.origins[column] = where
+            faults += faults_of(draft.settings[column], _COLUMNS[column], where)
+        elif section == "options" and dot:
+            draft.options[rest], draft.origins[column] = text, where
+        elif dot:
+            draft.add_edit(column, text, where)
+
+
+def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...]:
+    """Return the paths of a session; a name that nothing matches becomes a fault."""
+    if draft.paths is None:
+        if found.match is None:
+            faults.append(f"{found.where} states no path of the recording; give it.")
+            return ()
+        return (str(found.match),)
+    listed = draft.paths
+    # Names lie within the match of a pattern, or else beside the specification or its table.
+    folder = found.folder if found.match is None else found.match
+    paths: list[str] = []
+    for text in listed:
+        try:
+            name = filled(text, found.fields) if has_fields(text) else text
+        except KeyError as error:
+            faults.append(f"The path '{text}' has the field {error}, which has no value.")
+            continue
+        if is_url(name):
+            paths.append(name)
+            continue
+        place = _joined(name, folder)
+        if set(_MARKS) & set(name):
+            matched = [str(each.path) for each in matches(name, folder)]
+        else:
+            matched = [place] if os.path.exists(place) else []  # noqa: PTH110
+        if not matched:
+            faults.append(f"'{place}' does not exist; check the path.")
+        paths += matched
+    return tuple(dict.fromkeys(paths))
+
+
+def _output_of(draft: _Draft, fields: Mapping[str, str], faults: list[str]) -> tuple[str, bool]:
+    """Return the output of a session, and whether it is the folder of DANDI's names."""
+    if draft.output is None:
+        raise SpecificationError(
+            "The specification has no 'output'; give a folder, in which files get the names of the "
+            "DANDI archive, or a template such as files/{subject_id}_{session_id}.nwb."
+        )
+    text, folder = draft.output
+    known = {key: value.replace("/", "-").replace("\\", "-") for key, value in fields.items()}
+    for key in ("subject_id", "session_id"):
+        value = draft.edits.get(f"{_SECTIONS[key]}.{key}") or (
+            draft.metadata.get(_SECTIONS[key]) or {}
+        ).get(key)
+        if value is not None:
+            known.setdefault(key, str(value))
+    try:
+        name = filled(text, known)
+    except KeyError as error:
+        faults.append(f"The output '{text}' has the field {error}, which has no value.")
+        name = text
+    place = name if is_url(name) else _joined(name, folder)
+    return place, not name.endswith(OUTPUTS)
+
+
+def _key_of(draft: _Draft, found: _Found, paths: Sequence[str]) -> str:
+    """Return the name of a session: its ids, or else what tells it apart."""
+    ids = [
+        str(draft.edits.get(f"{section}.{key}") or (draft.metadata.get(section) or {}).get(key, ""))
+        for section, key in (("Subject", "subject_id"), ("NWBFile", "session_id"))
+    ]
+    if all(ids):
+        return "/".join(ids)
+    if found.match is not None:
+        return "/".join(found.fields.values()) or found.match.name
+    if found.row is not None:
+        return "/".join(filter(None, ids)) or found.row.where
+    return "/".join(filter(None, ids)) or Path(paths[0]).name if paths else found.where
+
+
+def _distinct(sessions: Sequence[Session]) -> list[Session]:
+    """Return sessions whose keys and outputs differ; a second one of the same output is refused."""
+    times, seen = Counter(each.key for each in sessions), Counter[str]()
+    outputs: dict[str, Session] = {}
+    faults, found = [], []
+    for each in sessions:
+        key = each.key
+        if times[key] > 1:
+            key = f"{key} ({each.paths[0] if each.paths else 'no path'})"
+        seen[key] += 1
+        if seen[key] > 1:
+            key = f"{key} {seen[key]}"
+        session = attrs.evolve(each, key=key)
+        output = session.shown_output
+        other = outputs.setdefault(output, session) if "…" not in Path(output).name else session
+        if other is not session and not session.faults:
+            faults.append(
+                f"'{output}' would be the file of two sessions: {_said(other)} and "
+                f"{_said(session)}. Give them other ids, or a template with the fields that differ."
+            )
+        found.append(session)
+    if faults:
+        raise SpecificationError(*faults)
+    return found
+
+
+def _said(session: Session) -> str:
+    path = session.paths[0] if session.paths else "no path"
+    return f"'{session.key}' ('{path}')"

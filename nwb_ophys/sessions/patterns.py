@@ -1,0 +1,235 @@
+"""Patterns of paths with fields, such as ``raw/{subject_id}/{session_id}``, and what they match."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from nwb_ophys.errors import SpecificationError
+
+_FIELD = re.compile(r"\{([A-Za-z_][\w.]*)(?::([^{}]+))?\}")
+_ANY_DEPTH = "**"
+# Regular expressions of the directives of dates that names hold.
+_DIRECTIVES = {
+    "Y": r"\d{4}",
+    "y": r"\d{2}",
+    "m": r"\d{2}",
+    "d": r"\d{2}",
+    "H": r"\d{2}",
+    "M": r"\d{2}",
+    "S": r"\d{2}",
+    "f": r"\d{1,6}",
+    "j": r"\d{3}",
+    "b": r"[A-Za-z]{3}",
+    "B": r"[A-Za-z]+",
+    "p": r"[AaPp][Mm]",
+    "I": r"\d{2}",
+    "%": "%",
+}
+
+
+@attrs.frozen
+class Match:
+    """A path that a pattern matches, with the texts of its fields."""
+
+    path: Path
+    fields: dict[str, str]
+
+
+def has_fields(text: str) -> bool:
+    """Return whether a text has fields in braces."""
+    return _FIELD.search(text) is not None
+
+
+def fields_of(text: str) -> tuple[str, ...]:
+    """Return the names of the fields in a text, each once."""
+    return tuple(dict.fromkeys(match[1] for match in _FIELD.finditer(text)))
+
+
+def filled(text: str, fields: Mapping[str, str]) -> str:
+    """Return a text with its fields replaced by values.
+
+    Raises
+    ------
+    KeyError
+        With the name of a field that has no value.
+    """
+    return _FIELD.sub(lambda match: fields[match[1]], text)
+
+
+def matches(pattern: str, folder: Path) -> Iterator[Match]:
+    """Find the paths that a pattern matches, sorted by name with numbers in order.
+
+    Parameters
+    ----------
+    pattern : str
+        Names separated by ``/``. ``*`` and ``?`` stand for other characters, ``**`` for folders of
+        any depth, and a field in braces for a text that is the same wherever it is given.
+    folder : pathlib.Path
+        Folder of a relative pattern.
+
+    Yields
+    ------
+    Match
+
+    Raises
+    ------
+    SpecificationError
+        When the pattern is not valid, or a name can be read in two ways.
+    """
+    expanded = str(Path(pattern).expanduser())
+    root = Path(expanded).anchor
+    steps = [step for step in expanded[len(root) :].replace(os.sep, "/").split("/") if step != "."]
+    steps = [step for step in steps if step]
+    given = [step if step == _ANY_DEPTH else _Step.parse(step, pattern) for step in steps]
+    yield from _walk(Path(root) if root else folder, given, {})
+
+
+def _walk(folder: Path, steps: Sequence[_Step | str], fields: dict[str, str]) -> Iterator[Match]:
+    if not steps:
+        yield Match(folder, fields)
+        return
+    step, rest = steps[0], steps[1:]
+    if isinstance(step, str):  # any depth
+        yield from _walk(folder, rest, fields)
+        for name in _names(folder):
+            if not name.startswith(".") and (folder / name).is_dir():
+                yield from _walk(folder / name, steps, fields)
+    elif step.is_plain:
+        if (folder / step.text).exists():
+            yield from _walk(folder / step.text, rest, fields)
+    else:
+        for name in _names(folder):
+            if name.startswith(".") and not step.text.startswith("."):
+                continue
+            own = step.match(name, fields, folder)
+            if own is not None and (not rest or (folder / name).is_dir()):
+                yield from _walk(folder / name, rest, {**fields, **own})
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as listing:
+            return sorted((each.name for each in listing), key=_in_order)
+    except OSError:  # no folder, or one that may not be listed
+        return []
+
+
+def _in_order(name: str) -> list[tuple[int, int, str]]:
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+@attrs.frozen
+class _Step:
+    """One name of a pattern, between two slashes.
+
+    Attributes
+    ----------
+    text : str
+    greedy, lazy : re.Pattern
+        Expressions in whose fields as much or as little text as possible lies. Their groups have
+        the numbers of the fields.
+    names : tuple of str
+        Names of the fields.
+    dates : dict of str to str
+        Forms of the fields that are dates.
+    """
+
+    text: str
+    greedy: re.Pattern[str]
+    lazy: re.Pattern[str]
+    names: tuple[str, ...]
+    dates: dict[str, str]
+
+    @classmethod
+    def parse(cls, text: str, pattern: str) -> _Step:
+        """Return the step of a text; the whole pattern is for messages."""
+        fields = [(match[1], match[2]) for match in _FIELD.finditer(text)]
+        between = _FIELD.split(text)[::3]
+        for plain in between:
+            if set("{}[]") & set(plain):
+                raise SpecificationError(
+                    f"The pattern '{pattern}' has '{plain}', where no brackets are allowed; a "
+                    "field is a name in braces, such as {subject_id}."
+                )
+        try:
+            greedy, lazy = (re.compile(_expression(between, fields, mark)) for mark in ("", "?"))
+        except re.error as error:
+            raise SpecificationError(f"The pattern '{pattern}' is not valid: {error}.") from error
+        return cls(
+            text=text,
+            greedy=greedy,
+            lazy=lazy,
+            names=tuple(dict.fromkeys(name for name, _ in fields)),
+            dates={name: form for name, form in fields if form and "%" in form},
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """True if the step is the name of one file or folder."""
+        return not self.names and not set("*?") & set(self.text)
+
+    def match(self, name: str, known: Mapping[str, str], folder: Path) -> dict[str, str] | None:
+        """Return the fields in a name, or None if it does not match or contradicts known ones."""
+        found, other = self.greedy.fullmatch(name), self.lazy.fullmatch(name)
+        if found is None or other is None:
+            return None
+        fields = self._fields(found)
+        if fields is None or any(known.get(key, text) != text for key, text in fields.items()):
+            return None
+        if found.groupdict() != other.groupdict():
+            both = " or ".join(
+                ", ".join(f"{key} = {each[f'f{i}']!r}" for i, key in enumerate(self.names))
+                for each in (other, found)
+            )
+            raise SpecificationError(
+                f"'{folder / name}' matches '{self.text}' in two ways: {both}. State what a field "
+                "may hold, as in {subject_id:M[0-9]+}."
+            )
+        return fields
+
+    def _fields(self, found: re.Match[str]) -> dict[str, str] | None:
+        fields = {name: found[f"f{index}"] for index, name in enumerate(self.names)}
+        for name, form in self.dates.items():
+            try:
+                moment = datetime.datetime.strptime(fields[name], form)
+            except ValueError:
+                return None
+            fields[name] = moment.isoformat() if set("HIMSf") & set(form) else f"{moment:%Y-%m-%d}"
+        return fields
+
+
+def _expression(between: Sequence[str], fields: Sequence[tuple[str, str | None]], mark: str) -> str:
+    """Return the expression of a step, whose fields and stars take as the mark says."""
+    parts, numbers = [_plain(between[0], mark)], dict[str, int]()
+    for (name, form), plain in zip(fields, between[1:], strict=True):
+        if name in numbers:
+            parts.append(f"(?P=f{numbers[name]})")
+        else:
+            numbers[name] = len(numbers)
+            parts.append(f"(?P<f{numbers[name]}>{_inner(form, mark)})")
+        parts.append(_plain(plain, mark))
+    return "".join(parts)
+
+
+def _inner(form: str | None, mark: str) -> str:
+    """Return the expression of the text of a field."""
+    if form is None:
+        return f".+{mark}"
+    if "%" not in form:
+        return form
+    pieces = re.split(r"%(.)", form)
+    return "".join(
+        _DIRECTIVES.get(piece, "(?!)") if index % 2 else re.escape(piece)
+        for index, piece in enumerate(pieces)
+    )
+
+
+def _plain(text: str, mark: str) -> str:
+    return re.escape(text).replace(r"\*", f".*{mark}").replace(r"\?", ".")

@@ -1,0 +1,268 @@
+"""Conversion of one session of a batch, in whatever process or on whatever machine."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+import nwb_ophys
+from nwb_ophys.errors import (
+    MetadataError,
+    NwbOphysError,
+    OutputBusyError,
+    OutputExistsError,
+    as_sentence,
+)
+from nwb_ophys.interfaces.witness import witnessed
+from nwb_ophys.metadata import parse_datetime
+from nwb_ophys.metadata.dandi_names import dandi_path, modalities_of
+from nwb_ophys.opening import Recording, edited_metadata, open_recording
+from nwb_ophys.remote.paths import as_path, is_url
+from nwb_ophys.sessions.session import Session, Share
+from nwb_ophys.sessions.states import (
+    DONE,
+    FAILED,
+    RUNNING,
+    WAITING,
+    SessionState,
+    decided,
+    output_identity,
+    read_state,
+    settings_fingerprint,
+    sources_fingerprint,
+    state_path,
+    write_state,
+)
+from nwb_ophys.sessions.streams import open_streams
+from nwb_ophys.storage import BackendConfiguration, WriteProgress, size_of
+from nwb_ophys.storage.locking import Holder, locked
+
+# Seconds between two records of the progress, which a network file system bears.
+_SECONDS_PER_RECORD = 2.0
+
+
+def run_session(session: Session, share: Share) -> SessionState:
+    """Convert a session, unless it is done, and return its state, which is also on the disk.
+
+    Errors of the session become its state, so that they never stop another one.
+
+    Parameters
+    ----------
+    session : Session
+    share : Share
+
+    Raises
+    ------
+    OutputError
+        When the state cannot be written.
+    """
+    path = state_path(session)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(path):
+            return _run_locked(session, share, path)
+    except OutputBusyError as error:
+        state = read_state(path, session.key)
+        return attrs.evolve(state, state=FAILED, reason=f"It is being converted: {error}")
+
+
+def _run_locked(session: Session, share: Share, path: Path) -> SessionState:
+    before = read_state(path, session.key)
+    decision = decided(session, before)
+    if decision.act == "skip":
+        return before
+    present = output_identity(before.output) if before.output else None
+    # A process that was killed did not record what it wrote.
+    is_newer = before.state == RUNNING and present != before.before
+    state = SessionState(
+        key=session.key,
+        state=RUNNING,
+        settings=settings_fingerprint(session),
+        sources=sources_fingerprint(session),
+        output=before.output,
+        before=present,
+        written=present if is_newer else before.written,
+        started=time.time(),
+        process=str(Holder.present("").pid),
+        version=nwb_ophys.__version__,
+    )
+    if decision.act == "keep":
+        return _ended(path, attrs.evolve(before, state=DONE))
+    run = _Run(session, share, path, state)
+    with _every_warning(), witnessed() as witness:
+        try:
+            run.convert()
+            return run.end(DONE, witness.notes)
+        except Exception as error:
+            return run.end(FAILED, witness.notes, reason_of(error))
+        except BaseException:  # an interruption, after which the session waits
+            run.end(WAITING, witness.notes)
+            raise
+
+
+@contextmanager
+def _every_warning() -> Iterator[None]:
+    """Let each session note its warnings, also those that an earlier one noted."""
+    if threading.current_thread() is not threading.main_thread():
+        # The filters belong to all threads, so that no thread may restore them.
+        warnings.simplefilter("always", UserWarning)
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        # They are in the state, and one process shows them all.
+        warnings.showwarning = _not_shown
+        yield
+
+
+def _not_shown(*_: Any, **__: Any) -> None:
+    pass
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the reason of a failure in one line."""
+    if isinstance(error, MetadataError):
+        return " ".join(" ".join(map(str, error.args)).split())
+    if isinstance(error, NwbOphysError):
+        return " ".join(str(error).split())
+    return f"{type(error).__name__}: {as_sentence(error)}"
+
+
+def _opened(session: Session) -> Recording:
+    """Open the recording of a session."""
+    if session.streams:
+        return open_streams(session)
+    stub = session.settings.get("stub")
+    options = {**session.options, **({} if stub is None else {"stub": stub})}
+    return open_recording(
+        session.paths,
+        session.formats,
+        options,
+        all_in_one=bool(session.settings.get("all_in_one")),
+    )
+
+
+class _Run:
+    """One conversion of a session, which records its state."""
+
+    def __init__(self, session: Session, share: Share, path: Path, state: SessionState) -> None:
+        self._session, self._share, self._path, self.state = session, share, path, state
+        self._recorded = 0.0
+        write_state(path, state)
+
+    def convert(self) -> None:
+        """Open the recording and write its file."""
+        session = self._session
+        if session.faults:
+            raise MetadataError(*session.faults)
+        settings, recording = session.settings, _opened(session)
+        converter, chosen = recording.converter, recording.conversion_options
+        try:
+            metadata = edited_metadata(converter, session.metadata, session.edits, chosen)
+            output = self._output(lambda: converter.create_nwbfile(metadata, chosen), metadata)
+            overwrite = self._may_replace(output)
+            if not is_url(output):
+                Path(output).parent.mkdir(parents=True, exist_ok=True)
+            self._record(output=output, before=output_identity(output))
+            converter.run_conversion(
+                as_path(output),
+                metadata=metadata,
+                overwrite=overwrite,
+                configuration=self._configuration(output),
+                zarr_format=settings.get("zarr_format"),
+                workers=self._share.workers,
+                progress=self._progress,
+                conversion_options=chosen,
+                verify=bool(settings.get("verify")),
+                hash_sources=bool(settings.get("hash_sources")),
+            )
+        finally:
+            converter.close()
+
+    def _output(self, make: Callable[[], Any], metadata: Mapping[str, Any]) -> str:
+        """Return the path of the file; one of DANDI's names follows from its contents."""
+        session = self._session
+        if not session.is_named_for_dandi:
+            return session.output
+        nwbfile = make()
+        subject = nwbfile.subject.subject_id if nwbfile.subject is not None else None
+        start = metadata["NWBFile"].get("session_start_time")
+        name = dandi_path(
+            subject,
+            nwbfile.session_id,
+            parse_datetime(start, "session_start_time"),
+            modalities_of(nwbfile.all_children()),
+            session.suffix,
+        )
+        return f"{session.output.rstrip('/')}/{name}"
+
+    def _may_replace(self, output: str) -> bool:
+        """Return whether a file of that name is replaced, if it is the one that a run wrote."""
+        present = None if is_url(output) else output_identity(output)
+        if present is None or self._share.overwrite:
+            return True
+        is_own = output == self.state.output and present == self.state.written
+        if not is_own:
+            raise OutputExistsError(
+                f"'{output}' exists, and no run of this batch wrote it as it is now; move it "
+                "elsewhere, or use overwrite=True to replace it."
+            )
+        return True
+
+    def _configuration(self, output: str) -> BackendConfiguration:
+        from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_name
+
+        settings = self._session.settings
+        named = settings.get("backend") or backend_of_name(Path(output)) or DEFAULT_BACKEND
+        chosen = {key: settings.get(key) for key in ("compression", "chunk_mb")}
+        chosen["buffer_gb"] = self._share.buffer_gb
+        given = {key: value for key, value in chosen.items() if value is not None}
+        return BackendConfiguration(backend=named, **given)
+
+    def _progress(self, progress: WriteProgress) -> None:
+        now = time.monotonic()
+        if now - self._recorded > _SECONDS_PER_RECORD:
+            self._recorded = now
+            fraction = progress.num_bytes / max(progress.total_bytes, 1)
+            with suppress(OSError):  # the progress is for the eye only
+                self._record(fraction=fraction)
+
+    def _record(self, **changes: Any) -> None:
+        self.state = attrs.evolve(self.state, **changes)
+        write_state(self._path, self.state)
+
+    def end(self, state: str, notes: Sequence[str], reason: str = "") -> SessionState:
+        """Record the end of the conversion.
+
+        A file that appeared under its name is whole, and is of this run whatever happened then.
+        """
+        present = None if is_url(self.state.output) else output_identity(self.state.output)
+        is_written = present is not None and present != self.state.before
+        changed = attrs.evolve(
+            self.state,
+            state=DONE if state == WAITING and is_written else state,
+            written=present if is_written else self.state.written,
+            warnings=notes,
+            reason=reason,
+            seconds=time.time() - self.state.started,
+        )
+        return _ended(self._path, changed)
+
+
+def _ended(path: Path, state: SessionState) -> SessionState:
+    """Record a state that ended, with what the file is now."""
+    if state.state == DONE:
+        output = state.output
+        num_bytes = 0 if is_url(output) else size_of(Path(output))
+        state = attrs.evolve(
+            state, written=output_identity(output), num_bytes=num_bytes, fraction=1.0, reason=""
+        )
+    write_state(path, state)
+    return state

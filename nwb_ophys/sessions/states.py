@@ -1,0 +1,247 @@
+"""State of each session of a batch, in one small file per session beside the outputs.
+
+A state is written to another name and renamed, so that a reader sees the former or the new one on
+network file systems, too. Its lock lasts while the session is converted, whatever ends the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+import xxhash
+
+from nwb_ophys.errors import OutputError
+from nwb_ophys.remote.paths import is_url
+from nwb_ophys.sessions.session import Session
+from nwb_ophys.storage.disk_errors import output_error
+
+FOLDER = ".nwb-ophys-batch"
+"""Name of the folder of the states."""
+WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+_PROGRAM, _VERSION = "nwb_ophys", 1
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.-]+")
+_MOST_CHARACTERS = 60
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(value)
+
+
+def _numbers(value: Any) -> tuple[int, ...] | None:
+    return None if value is None else tuple(value)
+
+
+@attrs.frozen(kw_only=True)
+class SessionState:
+    """State of one session.
+
+    Attributes
+    ----------
+    key : str
+        Name of the session.
+    state : {"waiting", "running", "done", "failed"}
+        A session that was interrupted waits.
+    sources, settings : str
+        Fingerprints of the source files, and of options and metadata.
+    output : str
+        Path of the file, empty while it is not known.
+    before, written : tuple of int or None
+        Size and time of change, in ns, of the output before the run and after it.
+    reason : str
+        Reason of a failure.
+    warnings : tuple of str
+        Notes that were given while it was converted.
+    findings : tuple of str
+        What an archive would refuse.
+    started : float
+        Time at which the conversion began, in s since 1970; 0 if it never did.
+    seconds : float
+        Duration of the conversion.
+    num_bytes : int
+        Size of the file.
+    fraction : float
+        Written part of the data, from 0 to 1, while it is converted.
+    process : str
+        Process that converts or converted it, in words.
+    version : str
+        Version of nwb_ophys that converted it.
+    """
+
+    key: str
+    state: str = WAITING
+    sources: str = ""
+    settings: str = ""
+    output: str = ""
+    before: tuple[int, ...] | None = attrs.field(default=None, converter=_numbers)
+    written: tuple[int, ...] | None = attrs.field(default=None, converter=_numbers)
+    reason: str = ""
+    warnings: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    findings: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    started: float = 0.0
+    seconds: float = 0.0
+    num_bytes: int = 0
+    fraction: float = 0.0
+    process: str = ""
+    version: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as plain values."""
+        return attrs.asdict(self)
+
+
+_TYPES = {each.name: each for each in attrs.fields(SessionState)}
+
+
+def state_path(session: Session) -> Path:
+    """Return the path of the state of a session.
+
+    It lies in a hidden folder: within the folder of outputs that DANDI's rules name, or within the
+    folder in which the outputs of a template lie.
+    """
+    output = session.output
+    root = output if session.is_named_for_dandi else os.path.dirname(output)  # noqa: PTH120
+    if is_url(output):
+        # States of outputs in an object store lie in the current folder.
+        root = str(Path.cwd())
+    words = _NOT_IN_A_NAME.sub("-", session.key).strip("-.")[-_MOST_CHARACTERS:]
+    mark = xxhash.xxh64_hexdigest(
+        f"{session.output}\n{session.key}".encode("utf-8", "surrogatepass")
+    )
+    return Path(root, FOLDER, f"{words}.{mark[:8]}.json")
+
+
+def read_state(path: Path, key: str) -> SessionState:
+    """Return the state in a file; that of a file which is absent or damaged is "waiting".
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    key : str
+        Name of the session.
+    """
+    try:
+        stated = json.loads(path.read_text("utf-8"))
+        if stated.pop("program") != _PROGRAM or stated.pop("format") != _VERSION:
+            return SessionState(key=key)
+        known = {name: value for name, value in stated.items() if name in _TYPES}
+        return SessionState(**{**known, "key": key})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return SessionState(key=key)
+
+
+def write_state(path: Path, state: SessionState) -> None:
+    """Write a state, which replaces the former one as a whole.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    document = {"program": _PROGRAM, "format": _VERSION, **state.to_dict()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(document, file, ensure_ascii=True)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise error if isinstance(error, OutputError) else output_error(error, path) from error
+
+
+def settings_fingerprint(session: Session) -> str:
+    """Return the fingerprint of everything that a specification says of a session."""
+    said = attrs.asdict(session, filter=attrs.filters.exclude("origins", "faults", "key", "fields"))
+    text = json.dumps(said, sort_keys=True, default=str)
+    return xxhash.xxh128_hexdigest(text.encode("utf-8", "surrogatepass"))
+
+
+def sources_fingerprint(session: Session) -> str:
+    """Return the fingerprint of names, sizes and times of change of all source files.
+
+    Nothing is read from the files. Of a path in an object store the name alone counts.
+    """
+    digest = xxhash.xxh128()
+    for path in session.paths:
+        for line in [path] if is_url(path) else _entries(path):
+            digest.update(f"{line}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def _entries(path: str) -> Iterator[str]:
+    """Yield a line for each file at a path, in a fixed order."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        yield f"{path}: absent"
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        yield f"{path} {found.st_size} {found.st_mtime_ns}"
+        return
+    pending = [path]
+    while pending:
+        folder = pending.pop()
+        with suppress(OSError), os.scandir(folder) as listing:
+            for each in sorted(listing, key=lambda entry: entry.name):
+                if each.is_dir(follow_symlinks=False):
+                    pending.append(each.path)
+                    continue
+                with suppress(OSError):
+                    found = each.stat()
+                    yield f"{each.path} {found.st_size} {found.st_mtime_ns}"
+
+
+def output_identity(path: str) -> tuple[int, ...] | None:
+    """Return size and time of change of an output, in ns; None if it does not exist."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return (found.st_size, found.st_mtime_ns)
+
+
+def decided(session: Session, state: SessionState) -> Decision:
+    """Return what a run does with a session, whose state is known.
+
+    Parameters
+    ----------
+    session : Session
+    state : SessionState
+    """
+    if state.state == WAITING:
+        return Decision("convert", "new")
+    if state.state == FAILED:
+        return Decision("convert", "failed before")
+    is_same = state.settings == settings_fingerprint(session)
+    is_read_alike = state.sources == sources_fingerprint(session)
+    present = output_identity(state.output) if state.output else None
+    if state.state == RUNNING:
+        # The rename of the whole file is the last step of a conversion.
+        is_whole = present is not None and present != state.before
+        if is_whole and is_same and is_read_alike:
+            return Decision("keep", "written before the process ended")
+        return Decision("convert", "interrupted")
+    if present is None and not is_url(state.output):
+        return Decision("convert", f"'{state.output}' is no longer there")
+    if is_same and is_read_alike:
+        return Decision("skip", "done")
+    return Decision("convert", "source files changed" if is_same else "settings changed")
+
+
+@attrs.frozen
+class Decision:
+    """Act of a run on a session, ``convert``, ``keep`` or ``skip``, and the reason in words."""
+
+    act: str
+    why: str

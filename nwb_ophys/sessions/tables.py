@@ -1,0 +1,164 @@
+"""Tables of sessions and subjects: TSV, CSV and XLSX files with a header."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.documents import DocumentError, read_limited
+from nwb_ophys.errors import SpecificationError, as_sentence
+from nwb_ophys.optional import require_package
+from nwb_ophys.outside import require_ordinary
+
+_EXTRA = "tables"
+_SHEETS = (".xlsx", ".xlsm")
+_DELIMITERS = ",;\t|"
+_MOST_BYTES = 64 << 20
+# BIDS writes n/a for a value that is missing.
+_MISSING = {"", "n/a"}
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """One row of a table.
+
+    Attributes
+    ----------
+    where : str
+        The table and the number of the line, for messages.
+    values : dict of str to str
+        Texts by column; missing values are left out.
+    """
+
+    where: str
+    values: dict[str, str]
+
+
+@attrs.frozen(kw_only=True)
+class Table:
+    """A table with a header.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    columns : tuple of str
+    rows : tuple of Row
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def read_table(path: Path) -> Table:
+    """Read a table.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Ends in .tsv, .csv, .txt or .xlsx. Texts are in UTF-8, and the columns of a .csv file are
+        separated by whichever of comma, semicolon and tab its header has.
+
+    Raises
+    ------
+    SpecificationError
+        When the file is absent, is no table, or gives a column twice.
+    MissingPackageError
+        When openpyxl, which reads .xlsx files, is not installed.
+    """
+    require_ordinary(path)
+    if not path.is_file():
+        fault = "is a folder; give a file" if path.is_dir() else "does not exist; check the path"
+        raise SpecificationError(f"The table '{path}' {fault}.")
+    try:
+        cells = _sheet(path) if path.suffix.lower() in _SHEETS else _texts(path)
+        numbered = [(number, row) for number, row in enumerate(cells, start=1) if any(row)]
+    except (OSError, ValueError, csv.Error) as error:
+        if isinstance(error, SpecificationError):
+            raise
+        raise SpecificationError(
+            f"The table '{path}' cannot be read: {as_sentence(error)}"
+        ) from error
+    if not numbered:
+        raise SpecificationError(f"The table '{path}' is empty; its first line names the columns.")
+    (_, header), *rows = numbered
+    columns = _columns(path, header)
+    return Table(
+        path=path,
+        columns=tuple(filter(None, columns)),
+        rows=tuple(_row(path, number, columns, row) for number, row in rows),
+    )
+
+
+def _columns(path: Path, header: Sequence[str]) -> list[str]:
+    columns = [name.strip() for name in header]
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        raise SpecificationError(f"The table '{path}' has the column '{twice[0]}' twice.")
+    return columns
+
+
+def _row(path: Path, number: int, columns: Sequence[str], cells: Sequence[str]) -> Row:
+    where = f"{path.name}, line {number}"
+    beyond = [text for text in cells[len(columns) :] if text.strip()]
+    nameless = [
+        text for text, name in zip(cells, columns, strict=False) if text.strip() and not name
+    ]
+    if beyond or nameless:
+        text = (beyond or nameless)[0].strip()
+        raise SpecificationError(
+            f"{where}: '{text}' is in a column without a name; name the column in the first line."
+        )
+    texts = zip(columns, (text.strip() for text in cells), strict=False)
+    values = {name: text for name, text in texts if text.lower() not in _MISSING}
+    return Row(where=where, values=values)
+
+
+def _texts(path: Path) -> list[list[str]]:
+    try:
+        text = read_limited(path, _MOST_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpecificationError(
+            f"The table '{path}' is not a text in UTF-8; save it as CSV in UTF-8."
+        ) from error
+    except DocumentError as error:
+        raise SpecificationError(f"The table '{path}' is too long: {error}.") from error
+    first = text.partition("\n")[0]
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(_DELIMITERS, key=first.count)
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+
+
+def _sheet(path: Path) -> list[list[str]]:
+    openpyxl = require_package("openpyxl", _EXTRA)
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except Exception as error:  # openpyxl and zipfile raise errors of many kinds
+        raise SpecificationError(f"The table '{path}' is no sheet of XLSX.") from error
+    try:
+        return [list(map(_text, row)) for row in _cells(book)]
+    finally:
+        book.close()
+
+
+def _cells(book: Any) -> Iterator[Sequence[Any]]:
+    yield from book.worksheets[0].iter_rows(values_only=True)
+
+
+def _text(value: Any) -> str:
+    """Return a cell as the text that a user sees in it."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime.datetime):
+        is_day = value.time() == datetime.time()
+        return value.date().isoformat() if is_day else value.isoformat()
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

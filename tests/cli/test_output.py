@@ -1,0 +1,101 @@
+"""Options of all commands for their output, and the completion of shells."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from nwb_ophys.cli import main
+from nwb_ophys.cli.app import _COMMANDS, app
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def movie(tmp_path):
+    from nwb_ophys.testing import simulate_recording, write_tiff
+
+    return str(write_tiff(tmp_path / "movie.tif", simulate_recording(num_samples=4).movie))
+
+
+def test_quiet_prints_errors_alone(movie, capsys, tmp_path):
+    assert run("detect", movie, "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    output = str(tmp_path / "a.nwb")
+    start = "NWBFile.session_start_time=2024-05-17T14:30:00"  # without a zone, which is noted
+    given = ["convert", movie, "-o", output, "--option", "sampling_frequency=30", "--set", start]
+    assert run(*given, "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    assert run(*given, "--quiet") == 2  # the file exists
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Error: ")
+    assert run(*given, "--overwrite") == 0
+    assert "Note: " in capsys.readouterr().err
+
+
+def test_a_log_file_gets_each_line_with_its_time_after_earlier_ones(movie, capsys, tmp_path):
+    log = tmp_path / "a.log"
+    log.write_text("before\n")
+    assert run("detect", movie, "--log-file", str(log)) == 0
+    assert run("detect", str(tmp_path / "absent"), f"--log-file={log}", "--quiet") == 2
+    out, err = capsys.readouterr()
+    first, *lines = log.read_text().splitlines()
+    assert first == "before"
+    moment = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d ")
+    assert all(moment.match(line) for line in lines)
+    assert [moment.sub("", line) for line in lines] == [*out.splitlines(), *err.splitlines()]
+
+
+@pytest.mark.parametrize("name", ["absent/a.log", "."])
+def test_a_log_file_that_cannot_be_written_is_a_mistake(movie, capsys, tmp_path, name):
+    assert run("detect", movie, "--log-file", str(tmp_path / name)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert "log file" in err
+
+
+@pytest.mark.parametrize("command", sorted(_COMMANDS))
+def test_all_commands_have_them_once(command, capsys):
+    for _ in range(2):  # options are added when a command is loaded
+        names = [each.name for each in app.get_command(None, command).params]
+        assert names.count("quiet") == names.count("log_file") == 1
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completions_are_installed_where_shells_look(shell, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert run("completion", shell) == 0
+    assert "Wrote " in capsys.readouterr().out
+    (written,) = (path for path in tmp_path.rglob("*nwb-ophys*") if path.is_file())
+    assert run("completion", shell) == 0  # again
+    capsys.readouterr()
+    assert run("completion", shell, "--print", "--quiet") == 0
+    assert capsys.readouterr().out.strip() == written.read_text().strip()
+    written.write_text("of the user")
+    assert run("completion", shell) == 2
+    assert written.read_text() == "of the user"
+
+
+def test_the_completion_of_bash_knows_commands_and_options(tmp_path):
+    script = (
+        "import os, sys; os.environ.update(_NWB_OPHYS_COMPLETE='bash_complete', "
+        "COMP_WORDS=sys.argv[1], COMP_CWORD=sys.argv[2]); "
+        "from nwb_ophys.cli import main; main([])"
+    )
+    for words, position, expected in (
+        ("nwb-ophys ba", "1", "batch"),
+        ("nwb-ophys convert --log", "2", "--log-file"),
+    ):
+        command = [sys.executable, "-c", script, words, position]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        assert f"plain,{expected}" in said

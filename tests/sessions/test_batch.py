@@ -1,0 +1,232 @@
+"""Batches are run, ended in the middle, and run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+
+from nwb_ophys import run_sessions, sessions_of
+from nwb_ophys.cli import main
+from nwb_ophys.sessions import plan_sessions, run_planned, selected
+
+_PATIENCE = 120
+
+
+def files(lab: Path) -> dict[str, tuple[int, int]]:
+    """Return inode and time of each NWB file by its path."""
+    root = lab.parent / "dandi"
+    return {
+        path.relative_to(root).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in root.rglob("*.nwb")
+        if not path.name.startswith(".")
+    }
+
+
+def hidden(lab: Path) -> list[str]:
+    """Return the names of hidden files that no finished run leaves."""
+    names = [path.name for path in (lab.parent / "dandi").rglob("*")]
+    return [name for name in names if name.startswith(".") and name != ".nwb-ophys-batch"]
+
+
+def batch(*arguments: Any) -> int:
+    """Run the command in this process, and return its exit code."""
+    with pytest.raises(SystemExit) as end:
+        main(["batch", *map(str, arguments)])
+    return int(end.value.code or 0)
+
+
+def damage(lab: Path) -> tuple[Path, bytes]:
+    path = lab.parent / "raw" / "caiman" / "C1" / "day2" / "caiman.hdf5"
+    before = path.read_bytes()
+    path.write_bytes(before[:3000])
+    return path, before
+
+
+def test_a_damaged_session_stops_no_other_one_and_is_done_when_it_is_mended(lab, capsys):
+    path, before = damage(lab)
+    assert batch(lab, "--jobs", 2) == 3
+    said = capsys.readouterr().out
+    assert "10 sessions: 9 done, 1 failed." in said
+    assert "C1/day2: No format recognises" in said
+    first = files(lab)
+    assert len(first) == 9
+    assert "sub-T1/sub-T1_ses-day1_ophys.nwb" in first
+    with h5py.File(lab.parent / "dandi" / "sub-T1" / "sub-T1_ses-day1_ophys.nwb") as file:
+        assert file["general/subject/strain"][()] == b"C57BL/6J"
+        assert file["general/session_id"][()] == b"day1"
+    path.write_bytes(before)
+    assert batch(lab) == 0
+    assert "[1/1] done C1/day2" in capsys.readouterr().out
+    second = files(lab)
+    assert {name: second[name] for name in first} == first
+    assert len(second) == 10
+    assert hidden(lab) == []
+
+
+def test_plans_and_states_before_and_after(lab, capsys):
+    assert batch(lab, "--dry-run") == 0
+    assert "10 sessions: 10 convert. Nothing was written." in capsys.readouterr().out
+    assert not (lab.parent / "dandi").exists()
+    assert batch(lab, "--only", "subject_id=S1", "--json") == 0
+    states = json.loads(capsys.readouterr().out)
+    assert [state["key"] for state in states] == ["S1/day1", "S1/day2"]
+    assert batch(lab, "--status", "--json") == 0
+    assert [state["state"] for state in json.loads(capsys.readouterr().out)].count("done") == 2
+    assert batch(lab, "--dry-run", "--json") == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert [each["run"] for each in planned].count("skip") == 2
+    assert batch(lab, "--check", "--only", "key=T1/day1") == 0
+    assert "options.sampling_frequency: 30  # lab-sessions.yaml, sessions[0]" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["absent.yaml"], "does not exist"),
+        (["LAB", "--only", "sbject=1"], "names no field"),
+        (["LAB", "--only", "subject_id=Z"], "No session matches"),
+        (["LAB", "--task", "9/8"], "from 1/8 to 8/8"),
+        (["LAB", "--jobs", "0"], "--jobs"),
+        (["LAB", "--check", "--status"], "exclude each other"),
+        ([], "SPECIFICATION"),
+    ],
+)
+def test_mistakes_take_a_line_and_exit_code_2(lab, capsys, arguments, words):
+    assert batch(*(lab if each == "LAB" else each for each in arguments)) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert words in said[0]
+
+
+def converted(lab: Path, **settings: Any) -> Any:
+    """Convert the two sessions of a subject in a thread of this process."""
+    with ThreadPoolExecutor(1) as executor:
+        return run_sessions(lab, executor, only={"subject_id": "S1"}, **settings)
+
+
+def test_what_changed_is_converted_again_and_nothing_foreign_is_replaced(lab):
+    assert converted(lab).exit_code == 0
+    first = files(lab)
+    path = lab.parent / "dandi" / "sub-S1" / "sub-S1_ses-day1_ophys.nwb"
+    lab.write_text(lab.read_text() + "metadata2: {}\n")
+    with pytest.raises(ValueError, match="metadata2"):
+        converted(lab)
+    text = lab.read_text().replace("metadata2: {}\n", "compression: gzip:9\n")
+    lab.write_text(text)
+    (path.parent / "own.txt").write_text("of the user")
+    with path.open("ab") as file:
+        file.write(b"\0")  # somebody changed it
+    changed = path.stat().st_mtime_ns
+    result = converted(lab)
+    (failed,) = result.failed
+    assert "no run of this batch wrote it as it is now" in failed.reason
+    assert path.stat().st_mtime_ns == changed
+    other = "sub-S1/sub-S1_ses-day2_ophys.nwb"
+    assert files(lab)[other] != first[other]
+    assert converted(lab, overwrite=True).exit_code == 0
+
+
+def test_any_executor_converts_and_tasks_share_the_sessions(lab):
+    sessions = sessions_of(lab)
+    parts = [selected(sessions, task=f"{index}/3") for index in (1, 2, 3)]
+    assert sorted(each.key for part in parts for each in part) == sorted(
+        each.key for each in sessions
+    )
+    with ThreadPoolExecutor(2) as executor:
+        result = run_sessions(parts[0], executor, task="1/1")
+    assert [state.state for state in result.states] == ["done"] * len(parts[0])
+    assert len(files(lab)) == len(parts[0])
+
+
+def test_an_array_of_slurm_or_aws_states_the_task(lab, monkeypatch, capsys):
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "5")
+    for name, value in (("MIN", "1"), ("MAX", "9"), ("STEP", "2")):
+        monkeypatch.setenv(f"SLURM_ARRAY_TASK_{name}", value)
+    assert batch(lab, "--dry-run", "--json") == 0
+    keys = [each["key"] for each in json.loads(capsys.readouterr().out)]
+    assert keys == [each.key for each in sessions_of(lab)[2::5]]
+    monkeypatch.delenv("SLURM_ARRAY_TASK_ID")
+    monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", "1")
+    assert batch(lab, "--dry-run") == 2  # it does not say how many there are
+    monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_SIZE", "2")
+    capsys.readouterr()
+    assert batch(lab, "--dry-run", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)) == 5
+
+
+def test_a_process_that_is_killed_fails_its_session_alone(lab, monkeypatch):
+    from nwb_ophys.sessions import processes
+
+    given = processes._Worker.give
+
+    def give(worker, session, share):
+        given(worker, session, share)
+        if session.key == "S1/day1":
+            os.kill(worker.process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(processes._Worker, "give", give)
+    result = run_planned(plan_sessions(selected(sessions_of(lab), {"subject_id": "S1"})), jobs=2)
+    (failed,) = result.failed
+    assert failed.key == "S1/day1"
+    assert "ended with SIGKILL" in failed.reason
+    monkeypatch.undo()
+    assert run_sessions(lab, only={"subject_id": "S1"}).exit_code == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX")
+def test_a_batch_that_is_killed_goes_on_and_converts_nothing_twice(lab):
+    command = [sys.executable, "-m", "nwb_ophys", "batch", str(lab), "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + _PATIENCE
+    while len(files(lab)) < 3 and time.monotonic() < until:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    # The processes of a killed parent end by themselves.
+    while _orphans(lab) and time.monotonic() < until:
+        time.sleep(0.1)
+    first = files(lab)
+    assert 3 <= len(first) < 10
+    assert run_sessions(lab, jobs=2).exit_code == 0
+    second = files(lab)
+    assert {name: second[name] for name in first} == first
+    assert len(second) == 10
+    assert hidden(lab) == []
+
+
+def _orphans(lab: Path) -> bool:
+    locks = list((lab.parent / "dandi").rglob(".*lock*"))
+    from nwb_ophys.storage.locking import current_holder
+
+    return any(current_holder(path) for path in locks)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are of POSIX")
+def test_ctrl_c_leaves_whole_files_and_sessions_that_wait(lab, capsys):
+    command = [sys.executable, "-m", "nwb_ophys", "batch", str(lab), "--jobs", "2"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    until = time.monotonic() + _PATIENCE
+    while not files(lab) and time.monotonic() < until:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=_PATIENCE)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert hidden(lab) == []
+    assert batch(lab, "--status", "--json") == 0
+    states = {state["state"] for state in json.loads(capsys.readouterr().out)}
+    assert states == {"done", "waiting"}

@@ -1,0 +1,178 @@
+"""Specifications become sessions, whose values are merged from all that state them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from nwb_ophys.documents import parse_yaml
+from nwb_ophys.errors import SpecificationError
+from nwb_ophys.sessions import sessions_of, specification_schema
+from nwb_ophys.sessions.specification import DEFAULTS_FILE, parse_specification
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the settings of the user lie in a folder of the test."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config" / "nwb-ophys" / DEFAULTS_FILE
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for subject in ("M1", "M2"):
+        for session in ("a", "b"):
+            place = tmp_path / "raw" / subject / session
+            place.mkdir(parents=True)
+            (place / "movie.tif").touch()
+    return tmp_path
+
+
+def sessions(folder: Path, text: str):
+    path = folder / "lab.yaml"
+    path.write_text(text)
+    return sessions_of(path)
+
+
+def by_key(found):
+    return {each.key: each for each in found}
+
+
+PATTERN = "sessions: [{pattern: 'raw/{subject_id}/{session_id}'}]\n"
+
+
+def test_each_match_is_a_session_with_a_name_of_dandi(folder):
+    found = by_key(sessions(folder, "output: dandi\n" + PATTERN))
+    assert list(found) == ["M1/a", "M1/b", "M2/a", "M2/b"]
+    first = found["M1/a"]
+    assert first.paths == (str(folder / "raw/M1/a"),)
+    assert first.stated("Subject", "subject_id") == "M1"
+    assert first.stated("NWBFile", "session_id") == "a"
+    assert Path(first.shown_output) == folder / "dandi/sub-M1/sub-M1_ses-a_ophys.nwb"
+
+
+def test_paths_within_a_match_and_templates_of_outputs(folder):
+    text = (
+        "output: 'files/{subject_id}-{session_id}.nwb'\n"
+        "sessions:\n"
+        "  - pattern: raw/{subject_id}/{session_id}\n"
+        "    paths: ['*.tif', 'absent-{session_id}']\n"
+    )
+    first = by_key(sessions(folder, text))["M1/a"]
+    assert first.paths == (str(folder / "raw/M1/a/movie.tif"),)
+    assert Path(first.output) == folder / "files/M1-a.nwb"
+    (fault,) = first.faults
+    assert "absent-a' does not exist" in fault
+
+
+def test_later_layers_win_and_each_value_says_where_it_is_from(folder, own_settings):
+    own_settings.parent.mkdir(parents=True)
+    own_settings.write_text("metadata: {NWBFile: {lab: user, institution: user, notes: user}}")
+    (folder / DEFAULTS_FILE).write_text("metadata: {NWBFile: {lab: defaults, institution: X}}")
+    (folder / "meta.yaml").write_text("{NWBFile: {lab: file}, Subject: {species: mouse, sex: U}}")
+    (folder / "participants.tsv").write_text("participant_id\tsex\tstrain\nsub-M1\tF\tBL6\n")
+    text = (
+        "output: out\nmetadata: meta.yaml\nsubjects: participants.tsv\n"
+        "options: {stub_samples: 3, sampling_frequency: 30}\n"
+        "sessions:\n"
+        "  - pattern: raw/{subject_id}/{session_id:a}\n"
+        "  - pattern: raw/{subject_id}/{session_id:b}\n"
+        "    metadata: {Subject: {strain: own}}\n"
+        "    options: {sampling_frequency: 7.5}\n"
+    )
+    with pytest.warns(UserWarning, match="no row of 'M2'"):
+        found = by_key(sessions(folder, text))
+    first, second, other = found["M1/a"], found["M1/b"], found["M2/a"]
+    assert first.metadata["NWBFile"] == {"lab": "file", "institution": "X", "notes": "user"}
+    assert first.stated("Subject", "sex") == "F"
+    assert (first.stated("Subject", "strain"), second.stated("Subject", "strain")) == (
+        "BL6",
+        "own",
+    )
+    assert other.stated("Subject", "sex") == "U"
+    assert second.options == {"stub_samples": 3, "sampling_frequency": 7.5}
+    origins = second.origins
+    assert origins["Subject.sex"] == "participants.tsv, line 2, sex"
+    assert origins["Subject.strain"] == "lab.yaml, sessions[1].metadata.Subject.strain"
+    assert origins["NWBFile.lab"] == "meta.yaml, NWBFile.lab"
+    assert origins["options.stub_samples"] == "lab.yaml, options.stub_samples"
+
+
+def test_a_table_states_paths_options_settings_and_metadata(folder):
+    (folder / "sessions.csv").write_text(
+        "subject_id,session_id,path,Subject.sex,options.sampling_frequency,backend,rig,"
+        "Ophys.ImagingPlane.location\n"
+        "M1,a,raw/M1/a; raw/M1/b,F,30,zarr,A,VISp\n"
+        "M2,b,raw/M2/c,,7.5,,B,\n"
+    )
+    text = "output: 'out/{rig}-{subject_id}.nwb.zarr'\nsessions: [{table: sessions.csv}]\n"
+    found = by_key(sessions(folder, text))
+    first, second = found["M1/a"], found["M2/b"]
+    assert first.paths == (str(folder / "raw/M1/a"), str(folder / "raw/M1/b"))
+    assert first.options == {"sampling_frequency": "30"}
+    assert first.settings == {"backend": "zarr"}
+    assert first.edits["Ophys.ImagingPlane.location"] == "VISp"
+    assert Path(first.output).name == "A-M1.nwb.zarr"
+    assert "Subject.sex" not in second.edits
+    assert "raw/M2/c' does not exist" in second.faults[0]
+
+
+def test_columns_that_are_not_written_are_named(folder):
+    (folder / "s.csv").write_text("subject_id,session_id,path,comment\nM1,a,raw/M1/a,x\n")
+    with pytest.warns(UserWarning, match="'comment'"):
+        sessions(folder, "output: out\nsessions: [{table: s.csv}]\n")
+
+
+def test_a_single_session(folder):
+    text = "output: out\nsessions: [{paths: raw/M1/a, subject_id: M1, session_id: '1'}]\n"
+    (only,) = sessions(folder, text)
+    assert (only.key, only.paths) == ("M1/1", (str(folder / "raw/M1/a"),))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("output: o\n", "lacks 'sessions'"),
+        ("output: o\nsessions: []\n", "sessions"),
+        ("outptu: o\n" + PATTERN, "unknown key 'outptu'. Did you mean 'output'"),
+        ("output: o\nsessions: [{pattern: a, table: b}]\n", "both 'pattern' and 'table'"),
+        ("output: o\nsessions: [{options: {}}]\n", "needs one of"),
+        ("output: o\nsessions: [{pattern: 'a', subject_id: M}]\n", "only a single session has"),
+        ("output: o\nsessions: [{pattern: 'rwa/{a}'}]\n", "nothing matches"),
+        ("output: o.nwb\n" + PATTERN, "would be the file of two sessions"),
+        ("output: o\nmetadata: {NWBFile: {labb: x}}\n" + PATTERN, "Did you mean 'NWBFile.lab'"),
+        ("output: o\nmetadata: 7\n" + PATTERN, "metadata"),
+        ("output: o\nbackend: hdf\n" + PATTERN, "one of 'hdf5', 'zarr'"),
+        (PATTERN, "no 'output'"),
+        ("- a\n", "no dictionary"),
+        ("output: [\n", "not valid"),
+    ],
+)
+def test_wrong_specifications_are_refused_with_the_key(folder, text, words):
+    with pytest.raises(SpecificationError) as error:
+        sessions(folder, text)
+    assert words in str(error.value)
+
+
+def test_two_sessions_of_the_same_ids_are_refused_with_both_paths(folder):
+    text = (
+        "output: out\nmetadata: {Subject: {subject_id: M}}\n"
+        "sessions: [{pattern: 'raw/*/{session_id}'}]\n"
+    )
+    with pytest.raises(SpecificationError) as error:
+        sessions(folder, text)
+    assert str(folder / "raw/M1/a") in str(error.value)
+    assert str(folder / "raw/M2/a") in str(error.value)
+
+
+def test_the_schema_is_valid_and_accepts_what_is_read():
+    schema = specification_schema()
+    Draft202012Validator.check_schema(schema)
+    text = "output: dandi\nsessions: [{pattern: 'raw/{subject_id}'}, {table: a.tsv}]\n"
+    Draft202012Validator(schema).validate(parse_yaml(text))
+    assert not Draft202012Validator(schema).is_valid(
+        {"output": "dandi", "sessions": [{"patern": "a"}]}
+    )
+    assert parse_specification(parse_yaml(text), "a").sessions[1].table == "a.tsv"

@@ -1,0 +1,94 @@
+"""Patterns of paths with fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nwb_ophys.errors import SpecificationError
+from nwb_ophys.sessions.patterns import fields_of, filled, matches
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    for subject in ("M1", "M2", "M10"):
+        for session in ("day1", "day2"):
+            place = tmp_path / "raw" / subject / f"{subject}_{session}_20240517"
+            place.mkdir(parents=True)
+            (place / "movie.tif").touch()
+    (tmp_path / "raw" / ".hidden" / "day1").mkdir(parents=True)
+    (tmp_path / "raw" / "notes.txt").touch()
+    return tmp_path
+
+
+def found(pattern: str, folder: Path) -> list[tuple[str, dict[str, str]]]:
+    return [
+        (each.path.relative_to(folder).as_posix(), each.fields) for each in matches(pattern, folder)
+    ]
+
+
+def test_fields_that_are_given_twice_agree_and_numbers_are_in_order(raw):
+    (raw / "raw" / "M2" / "M1_day9_20240517").mkdir()  # of another subject than its folder
+    pattern = "raw/{subject_id}/{subject_id}_{session_id}_{session_start_time:%Y%m%d}"
+    names = [path for path, _ in found(pattern, raw)]
+    assert names == [
+        f"raw/{subject}/{subject}_{session}_20240517"
+        for subject in ("M1", "M2", "M10")
+        for session in ("day1", "day2")
+    ]
+    assert found(pattern, raw)[0][1] == {
+        "subject_id": "M1",
+        "session_id": "day1",
+        "session_start_time": "2024-05-17",
+    }
+
+
+def test_stars_and_any_depth(raw):
+    assert len(found("raw/*/M?_*/*.tif", raw)) == 4
+    assert len(found("**/{subject_id:M[0-9]+}_{session_id:day[0-9]}_*/movie.tif", raw)) == 6
+    assert found("raw/notes.txt", raw) == [("raw/notes.txt", {})]
+
+
+def test_hidden_folders_and_files_in_place_of_folders_match_nothing(raw):
+    assert found("raw/{subject_id}/day1", raw) == []
+    assert found("raw/{subject_id:notes.*}/{session_id}", raw) == []
+
+
+def test_a_date_that_does_not_exist_matches_nothing(tmp_path):
+    (tmp_path / "20241399").mkdir()
+    (tmp_path / "20240517T143000").mkdir()
+    assert found("{session_start_time:%Y%m%d}", tmp_path) == []
+    assert found("{session_start_time:%Y%m%dT%H%M%S}", tmp_path)[0][1] == {
+        "session_start_time": "2024-05-17T14:30:00"
+    }
+
+
+def test_a_name_that_can_be_read_in_two_ways_is_refused(raw):
+    with pytest.raises(SpecificationError, match=r"in two ways: subject_id = 'M1', session_id = "):
+        found("raw/*/{subject_id}_{session_id}", raw)
+
+
+@pytest.mark.parametrize("pattern", ["raw/{subject id}", "raw/{a}}", "raw/[ab]", "raw/{a:(}"])
+def test_a_pattern_that_is_not_valid_is_refused(raw, pattern):
+    with pytest.raises(SpecificationError, match="pattern"):
+        found(pattern, raw)
+
+
+_NAMES = st.text("abcXYZ0189 .-+()$^", min_size=1, max_size=12).filter(
+    lambda name: not name.startswith(".")
+)
+
+
+@given(st.lists(st.tuples(_NAMES, _NAMES), min_size=1, max_size=5, unique=True))
+def test_filling_the_fields_of_a_match_gives_its_path(tmp_path_factory, pairs):
+    folder = tmp_path_factory.mktemp("names")
+    pattern = "{subject_id}/s_{session_id}"
+    for subject, session in pairs:
+        (folder / subject / f"s_{session}").mkdir(parents=True, exist_ok=True)
+    assert fields_of(pattern) == ("subject_id", "session_id")
+    names = found(pattern, folder)
+    assert {(fields["subject_id"], fields["session_id"]) for _, fields in names} == set(pairs)
+    assert all(filled(pattern, fields) == path for path, fields in names)

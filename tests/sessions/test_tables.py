@@ -1,0 +1,121 @@
+"""Tables of sessions and subjects."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+import openpyxl
+import pytest
+
+from nwb_ophys.errors import SpecificationError
+from nwb_ophys.sessions.subjects import read_subjects
+from nwb_ophys.sessions.tables import read_table
+
+ROWS = [
+    ["subject_id", "session_id", "NWBFile.notes"],
+    ["M1", "007", 'said "yes", twice'],
+    ["M2", "n/a", ""],
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "mark", "encoding"),
+    [
+        ("a.tsv", "\t", "utf-8"),
+        ("a.csv", ",", "utf-8"),
+        ("a.csv", ";", "utf-8-sig"),
+        ("a.CSV", "\t", "utf-8"),
+    ],
+)
+def test_texts_are_read_alike_whatever_separates_them(tmp_path, name, mark, encoding):
+    path = tmp_path / name
+    quoted = [
+        mark.join(
+            '"' + cell.replace('"', '""') + '"' if mark in cell or '"' in cell else cell
+            for cell in row
+        )
+        for row in ROWS
+    ]
+    path.write_text("\r\n".join([*quoted, "", mark * 2]), encoding=encoding)
+    table = read_table(path)
+    assert table.columns == ("subject_id", "session_id", "NWBFile.notes")
+    assert [row.values for row in table.rows] == [
+        {"subject_id": "M1", "session_id": "007", "NWBFile.notes": 'said "yes", twice'},
+        {"subject_id": "M2"},
+    ]
+    assert table.rows[1].where == f"{name}, line 3"
+
+
+def test_a_sheet_is_read_as_it_is_shown(tmp_path):
+    book = openpyxl.Workbook()
+    day = datetime.datetime(2024, 5, 17)
+    for row in (
+        ["session_id", "start", "options.sampling_frequency", "flag"],
+        ["007", day.replace(hour=14, minute=30), 30.0, None],
+        [20240517, day, 7.5, True],
+    ):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    first, second = (row.values for row in read_table(tmp_path / "a.xlsx").rows)
+    assert first == {
+        "session_id": "007",
+        "start": "2024-05-17T14:30:00",
+        "options.sampling_frequency": "30",
+    }
+    assert (second["session_id"], second["start"]) == ("20240517", "2024-05-17")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("a\ta\n1\t2\n", "the column 'a' twice"),
+        ("a\tb\n1\t2\t3\n", "line 2: '3' is in a column without a name"),
+        ("a\t\n1\t2\n", "line 2: '2' is in a column without a name"),
+    ],
+)
+def test_wrong_tables_are_refused_with_their_line(tmp_path, text, words):
+    path = tmp_path / "a.tsv"
+    path.write_text(text)
+    with pytest.raises(SpecificationError, match=words):
+        read_table(path)
+
+
+def test_files_that_are_no_tables_are_refused(tmp_path):
+    (tmp_path / "a.xlsx").write_bytes(b"no sheet")
+    (tmp_path / "a.csv").write_bytes(b"a,b\n\xff\xfe")
+    for name, words in (("a.xlsx", "XLSX"), ("a.csv", "UTF-8"), ("b.csv", "does not exist")):
+        with pytest.raises(SpecificationError, match=words):
+            read_table(tmp_path / name)
+
+
+def test_subjects_by_their_id_with_units_of_the_json_file_beside(tmp_path):
+    path = tmp_path / "participants.tsv"
+    path.write_text(
+        "participant_id\tage\tweight\tsex\tgroup\n"
+        "sub-M1\t90\t25\tF\tcontrol\n"
+        "M2\tP3M\tn/a\tM\tn/a\n"
+    )
+    units = {"age": {"Units": "days"}, "weight": {"Units": "g"}, "group": "of the trial"}
+    path.with_suffix(".json").write_text(json.dumps(units))
+    with pytest.warns(UserWarning, match="'group'"):
+        subjects = read_subjects(path)
+    assert subjects.row("M1").values == {"age": "90 days", "weight": "25 g", "sex": "F"}
+    assert subjects.row("sub-M2").values == {"age": "P3M", "sex": "M"}
+    assert subjects.row("M3") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name\tsex\nM1\tF\n", "needs a column 'participant_id'"),
+        ("participant_id\tsex\nsub-M1\tF\nM1\tM\n", "'M1' is given twice, first in .*line 2"),
+        ("participant_id\tsex\n\tF\n", "'participant_id' is empty"),
+    ],
+)
+def test_wrong_tables_of_subjects(tmp_path, text, words):
+    path = tmp_path / "participants.tsv"
+    path.write_text(text)
+    with pytest.raises(SpecificationError, match=words):
+        read_subjects(path)
