@@ -8,8 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from nwb_ophys.storage import BackendConfiguration, create_nwbfile
+from nwb_ophys.storage import BackendConfiguration, create_nwbfile, engine
 from nwb_ophys.storage.backends import hdf5_order
+from nwb_ophys.storage.backends.hdf5 import Hdf5Sink
 from nwb_ophys.storage.backends.hdf5_order import OrderedCommits
 from nwb_ophys.storage.hashes import BlockDigests, BlockGrid
 from nwb_ophys.storage.journal import EMPTY, ChunkProgress
@@ -78,14 +79,15 @@ def test_a_slow_commit_does_not_stop_other_threads_until_much_waits(monkeypatch)
 @pytest.mark.parametrize("compression", ["gzip", "none", "blosc"])
 def test_small_chunks_lie_in_their_order_in_the_file(tmp_path, monkeypatch, compression):
     values = RNG.integers(0, 1 << 16, (4000, 100), dtype=np.uint16)
-    before = OrderedCommits.add
+    before = Hdf5Sink.put_byte_planes
 
-    def in_disorder(self, corner, encoded):
+    def in_disorder(self, corner, planes):
         if sum(corner) % 3 == 0:
             threading.Event().wait(0.01)
-        before(self, corner, encoded)
+        before(self, corner, planes)
 
-    monkeypatch.setattr(OrderedCommits, "add", in_disorder)
+    monkeypatch.setattr(Hdf5Sink, "put_byte_planes", in_disorder)
+    monkeypatch.setattr(engine, "_BATCH_BYTES", 10_000)  # several jobs
     settings = BackendConfiguration(backend="hdf5", chunk_mb=0.02, compression=compression)
     options = WriteOptions(configuration=settings, workers=4, verify=True)
     path = create_nwbfile(new_file(a=values), tmp_path / "a.nwb", options=options)
