@@ -104,6 +104,7 @@ def test_extras_are_of_formats_or_known(extras):
         "inspect",
         "cluster",
         "remote",
+        "tables",
         "all",
         "test",
         "bench",
@@ -121,6 +122,7 @@ def test_all_has_every_extra_that_installs_something(extras):
         "compression",
         "inspect",
         "remote",
+        "tables",
     }
     assert everything.extras == wanted
 
