@@ -19,7 +19,7 @@ from nwb_ophys.errors import (
 )
 from nwb_ophys.metadata import refused_by_upload
 from nwb_ophys.outside import reading_from, require_ordinary
-from nwb_ophys.remote.paths import as_path, require_disk
+from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.storage import NO_BACKEND, backend_of_path
 from nwb_ophys.storage.in_place import check_whole
 
@@ -94,7 +94,6 @@ def inspect_file(
         allowed = " or ".join(map(repr, _ARCHIVES))
         raise ArgumentError(f"archive is {archive!r}; it must be {allowed}.")
     path = as_path(path)
-    require_disk(path, "inspect")
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     require_ordinary(path)
@@ -110,10 +109,7 @@ def inspect_file(
         findings = _validate(path, archive)
         if any(finding.importance == "ERROR" for finding in findings):
             return findings
-        config = None if archive is None else nwbinspector.load_config(archive)
-        messages = list(
-            nwbinspector.inspect_nwbfile(nwbfile_path=str(path), skip_validate=True, config=config)
-        )
+        messages = _inspected(path, archive)
     messages, unread = _without_failures(path, messages)
     if unread:
         findings.append(_unread_finding(unread, nwbinspector.__version__))
@@ -126,6 +122,21 @@ def inspect_file(
         for message in messages
     ]
     return sorted(findings, key=lambda finding: _RANKS.index(finding.importance))
+
+
+def _inspected(path: Path, archive: str | None) -> list[Any]:
+    """Return the messages of the NWB Inspector, with the rules of an archive."""
+    import nwbinspector
+
+    config = None if archive is None else nwbinspector.load_config(archive)
+    if not isinstance(path, RemotePath):
+        return list(
+            nwbinspector.inspect_nwbfile(nwbfile_path=str(path), skip_validate=True, config=config)
+        )
+    storage = backend_of_path(path)  # the Inspector would open the object without our checks
+    assert storage is not None
+    with storage.open(path, "r") as io:
+        return list(nwbinspector.inspect_nwbfile_object(io.read(), config=config))
 
 
 def _without_failures(path: Path, messages: list[Any]) -> tuple[list[Any], list[Any]]:

@@ -61,9 +61,10 @@ def verify(
     how = WriteOptions(workers=workers, progress=progress)
     place, given = as_path(path).expanduser(), _as_paths(sources)
     for each in (place, *given):
-        require_disk(each, "verify")
         if not each.exists():
             raise SourceNotFoundError(f"'{each}' does not exist; check the path.")
+    for each in given:
+        require_disk(each, "verify compares files with sources on a disk only")
     check_whole(place)
     storage = backend_of_path(place)
     if storage is None:

@@ -14,7 +14,7 @@ from nwb_ophys.cli.terminal import say
 
 
 @click.command()
-@shared.paths
+@click.argument("paths", nargs=-1, required=True, type=shared.InputPath())
 @click.option(
     "--for",
     "archive",
@@ -31,7 +31,7 @@ def inspect(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Validate the NWB files PATHS with pynwb and the NWB Inspector.
+    """Validate the NWB files PATHS, files or URLs, with pynwb and the NWB Inspector.
 
     The exit code is 1 if a file is not valid NWB or cannot be read. Recommendations of the
     Inspector are listed but do not change the exit code. With --for dandi they have the

@@ -145,6 +145,17 @@ no_progress = click.option(
 )
 
 
+class InputPath(click.Path):
+    """Path of a file to read, on a disk or in an object store."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        return as_path(value) if is_url(value) else super().convert(value, param, ctx)
+
+
 class OutputPath(click.Path):
     """Path of an NWB file to write; a name with a slash at its end is that of a folder."""
 
@@ -369,7 +380,7 @@ def say_written(path: Path, streams: Iterable[str]) -> None:
 
     say(f"{path}: {', '.join(streams)}")
     if is_url(path):
-        say(f"Wrote {path}. To check it, download it and give the copy to nwb-ophys inspect.")
-        return
-    say(summarise_file(path))
+        say(f"Wrote {path}.")
+    else:
+        say(summarise_file(path))
     say(f"Check it with: nwb-ophys inspect {path}")

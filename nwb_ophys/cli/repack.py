@@ -12,7 +12,7 @@ from nwb_ophys.remote.paths import is_url
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=shared.InputPath())
 @click.option(
     "-o",
     "--output",

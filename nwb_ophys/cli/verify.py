@@ -12,8 +12,8 @@ from nwb_ophys.cli.terminal import say
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
-@click.argument("sources", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("path", type=shared.InputPath())
+@click.argument("sources", nargs=-1, type=shared.InputPath())
 @shared.options
 @click.option(
     "--workers",

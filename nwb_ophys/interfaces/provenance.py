@@ -18,7 +18,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.interfaces.witness import Witness
-from nwb_ophys.remote.paths import RemotePath, as_path, is_url
+from nwb_ophys.remote.paths import RemotePath, as_path, is_url, walk
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.command import present_command
 from nwb_ophys.storage.file_hashes import BackgroundHashes, Sampling, is_system_file
@@ -26,6 +26,8 @@ from nwb_ophys.storage.record import Provenance
 
 # Files of a folder; those of a larger one are not listed.
 MOST_FILES = 100_000
+# Objects of a folder in a store that are hashed.
+_MOST_HASHED = 500
 _LARGEST_ARRAY = 1_000
 _QUOTED_PATH = re.compile(r"'((?:/|~|[A-Za-z]:[\\/])[^'\n]*)'")
 
@@ -49,6 +51,7 @@ class Shortener:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         places = [_absolute(path) for path in paths]
+        self._stores = [str(path) for path in places if isinstance(path, RemotePath)]
         folders = [path.parent for path in places if not isinstance(path, RemotePath)]
         common = Path(os.path.commonpath(folders)) if folders else None
         # A common folder this high would leave the names of homes in the paths.
@@ -58,6 +61,9 @@ class Shortener:
     def path(self, path: str | Path) -> str:
         """Return a path relative to the common folder; of another path only the name."""
         absolute = _absolute(path)
+        for store in self._stores:  # objects in it have the same name in several folders
+            if str(absolute).startswith(f"{store}/"):
+                return str(absolute)[len(store.rpartition("/")[0]) + 1 :]
         if self.folder is not None and absolute.is_relative_to(self.folder):
             return absolute.relative_to(self.folder).as_posix()
         return absolute.name
@@ -126,7 +132,7 @@ class ConversionProvenance(Provenance):
         self._shortener = Shortener(paths)
         self._files = list(_source_files(streams.values()))
         self._sampling = Sampling.of([each.size for each in self._files], whole=whole)
-        hashed = dict.fromkeys([*(each.path for each in self._files), *self._clocks])
+        hashed = dict.fromkeys([*_hashed(self._files), *self._clocks])
         self._hashes = BackgroundHashes(list(hashed), self._sampling)
 
     def close(self) -> None:
@@ -339,12 +345,28 @@ def _companions(interface: Any, files: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
+def _hashed(files: Sequence[SourceFile]) -> list[Path]:
+    """Return the files that are hashed; of those in a folder of an object store only some.
+
+    Each of them is at least one request.
+    """
+    found = [each.path for each in files if each.is_stated or not _is_remote(each)]
+    return (
+        found
+        + [each.path for each in files if not each.is_stated and _is_remote(each)][:_MOST_HASHED]
+    )
+
+
+def _is_remote(file: SourceFile) -> bool:
+    return isinstance(file.path, RemotePath)
+
+
 def _files_in(folder: Path) -> Iterator[Path]:
     number = 0
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in walk(folder):
         folders.sort()
         for name in sorted(names):
-            path = Path(place) / name
+            path = place / name
             if number < MOST_FILES and path.is_file() and not is_system_file(name):
                 number += 1
                 yield path

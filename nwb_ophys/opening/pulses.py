@@ -179,6 +179,11 @@ class _Case:
 
     def matched(self, chosen: NDArray[np.float64], rules: Rules, notes: list[str]) -> Matched:
         """Return the times of the samples from the chosen pulses."""
+        if rules.plane >= self.per_sample:
+            raise SourceError(
+                f"plane={rules.plane} is given, but each {self.noun} has "
+                f"{counted(self.per_sample, self.what)}; give per_sample, or leave plane out."
+            )
         used = int(np.isin(chosen, self.pulses).sum())
         return Matched(
             times=chosen[rules.plane :: self.per_sample],
@@ -307,7 +312,7 @@ def _listed_places(places: Sequence[int] | NDArray[np.int64]) -> str:
 def _train_bounds(pulses: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the indices at which trains begin, and the number of pulses."""
     intervals = np.diff(pulses)
-    period = float(np.median(intervals)) if intervals.size else 0.0
+    period = _period(intervals)
     starts = np.flatnonzero(intervals > PAUSE * period) + 1
     return np.concatenate(([0], starts, [pulses.size])).astype(np.int64)
 
@@ -320,10 +325,19 @@ def _runs(bounds: NDArray[np.int64], least: int, most: int) -> Iterator[tuple[in
             yield int(first), int(end)
 
 
+def _period(intervals: NDArray[np.float64]) -> float:
+    """Return the usual interval: the mean of those that are about the median; 0 without any."""
+    if not intervals.size:
+        return 0.0
+    median = float(np.median(intervals))
+    usual = intervals[np.abs(intervals - median) <= median / 2]
+    return float(usual.mean()) if usual.size else median
+
+
 def _missing_in(pulses: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the pulses before intervals of several whole periods, and how many lack in each."""
     intervals = np.diff(pulses)
-    period = float(np.median(intervals)) if intervals.size else 0.0
+    period = _period(intervals)
     if not period > 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     ratios = intervals / period
@@ -352,7 +366,7 @@ def _gaps(pulses: NDArray[np.float64], noun: str, per_sample: int) -> list[str]:
     intervals = np.diff(pulses)
     if intervals.size < 2:
         return []
-    period = float(np.median(intervals))
+    period = _period(intervals)
     # The pulses of a volume need not be even: each interval is compared with those of its place.
     usual = np.empty(intervals.size)
     for place in range(per_sample):

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
-from nwb_ophys.remote.reading import RangeFile, check_no_folder, is_folder, names_in, status
+from nwb_ophys.remote.reading import (
+    RangeFile,
+    check_no_folder,
+    is_folder,
+    is_listed,
+    names_in,
+    read_range,
+    status,
+)
+from nwb_ophys.remote.trees import tree_of
 
 # Two letters at least: one letter is a drive of Windows. pathlib leaves one slash of the two.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+(?:::[A-Za-z0-9+.\-]+)*):(/+)([^/].*)", re.DOTALL)
@@ -70,17 +79,21 @@ class RemotePath(type(Path())):  # type: ignore[misc]
         """
         return status(self)
 
+    def lstat(self) -> os.stat_result:
+        """Return the same as :meth:`stat`: stores have no links."""
+        return self.stat()
+
     def exists(self, **_: Any) -> bool:
-        """Return whether there is an object of this name; folders do not count."""
+        """Return whether there is an object of this name, or a store of arrays."""
+        return self.is_file() or (is_folder(self) and is_listed(self))
+
+    def is_file(self, **_: Any) -> bool:
+        """Return whether there is an object of this name."""
         try:
             self.stat()
         except FileNotFoundError:
             return False
         return True
-
-    def is_file(self, **_: Any) -> bool:
-        """Return whether there is an object of this name."""
-        return self.exists()
 
     def is_dir(self, **_: Any) -> bool:
         """Return whether objects lie below this path."""
@@ -96,14 +109,39 @@ class RemotePath(type(Path())):  # type: ignore[misc]
             raise NotImplementedError(f"'{self}' can be read as bytes only.")
         return RangeFile(self, is_scattered=buffering == 0)
 
+    def read_bytes(self) -> bytes:
+        """Return the content of the object."""
+        listed = tree_of(self)
+        content = None if listed is None else listed[0].small.get(listed[1])
+        return read_range(self, 0, self.stat().st_size) if content is None else content
+
     def iterdir(self) -> Iterator[RemotePath]:
         """Yield the objects and folders in this folder."""
         for names in names_in(self):
             yield from (self / name for name in sorted(names))
 
+    def rglob(self, pattern: str, **_: Any) -> Iterator[RemotePath]:
+        """Yield the objects and folders below this folder whose names match a pattern."""
+        for folder, folders, names in walk(self):
+            found = (name for name in (*folders, *names) if fnmatch.fnmatchcase(name, pattern))
+            yield from (RemotePath(folder / name) for name in found)
+
     def glob(self, pattern: str, **_: Any) -> Iterator[RemotePath]:
         """Yield the objects and folders in this folder whose names match a pattern."""
         return (each for each in self.iterdir() if fnmatch.fnmatchcase(each.name, pattern))
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield each folder from a folder downwards, and the names of the folders and files in it."""
+    if not isinstance(folder, RemotePath):
+        yield from ((Path(each), folders, names) for each, folders, names in os.walk(folder))
+        return
+    remaining: list[RemotePath] = [folder]
+    while remaining:
+        each = remaining.pop()
+        names, folders = map(sorted, names_in(each))
+        yield each, folders, names
+        remaining.extend(each / name for name in reversed(folders))
 
 
 def opened_by_ranges(path: Path) -> Any:
@@ -137,21 +175,21 @@ def not_read(path: RemotePath, what: str = "its format is read from a disk only"
     )
 
 
-def require_disk(path: Path, command: str) -> None:
-    """Check that the file of a command is on a disk.
+def require_disk(path: Path, what: str) -> None:
+    """Check that a file is on a disk.
 
     Parameters
     ----------
     path : pathlib.Path
-    command : str
-        Name of the command, for the message.
+    what : str
+        The end of a sentence that begins with the place of the file.
 
     Raises
     ------
     SourceError
     """
     if isinstance(path, RemotePath):
-        raise not_read(path, f"{command} reads files on a disk only")
+        raise not_read(path, what)
 
 
 def _with_two_slashes(text: str) -> str:

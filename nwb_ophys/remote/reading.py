@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
 import io
 import os
 import stat
 import time
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.remote.stores import open_store, retried, store_errors
+from nwb_ophys.remote.trees import HEADERS, is_current, list_tree, seconds_of, tree_of
 
 if TYPE_CHECKING:
     from nwb_ophys.remote.paths import RemotePath
@@ -51,11 +52,27 @@ def status(path: RemotePath) -> os.stat_result:
 
 
 def is_folder(path: RemotePath) -> bool:
-    """Return whether objects lie below a path, in a store whose folders can be listed."""
+    """Return whether objects lie below a path, in a store whose folders can be listed.
+
+    A folder with the header of a store of arrays is listed with all that lies below it.
+    """
     if path.protocol in _WITHOUT_FOLDERS:
         return False
+    listed = tree_of(path)
+    if listed is not None and (listed[1] or is_current(path, listed[0])):
+        return listed[0].has_folder(listed[1])
     info = _info(path, int(time.monotonic() // _SECONDS))
-    return info is not None and info["type"] == "directory"
+    if info is None or info["type"] != "directory":
+        return False
+    if listed is not None or not names_in(path)[0].isdisjoint(HEADERS):
+        list_tree(path)
+    return True
+
+
+def is_listed(path: RemotePath) -> bool:
+    """Return whether a path is a folder that is listed with all that lies below it."""
+    listed = tree_of(path)
+    return listed is not None and listed[0].has_folder(listed[1])
 
 
 def names_in(path: RemotePath) -> tuple[frozenset[str], frozenset[str]]:
@@ -66,6 +83,9 @@ def names_in(path: RemotePath) -> tuple[frozenset[str], frozenset[str]]:
     SourceError
         If the folder cannot be listed.
     """
+    listed = tree_of(path)
+    if listed is not None:
+        return listed[0].names(listed[1])
     return _names_in(path, int(time.monotonic() // _SECONDS))
 
 
@@ -88,6 +108,10 @@ def _info(path: RemotePath, _: int) -> dict[str, Any] | None:
 
 
 def _status(path: RemotePath, now: int) -> os.stat_result | None:
+    listed = tree_of(path)
+    if listed is not None:
+        found = listed[0].file(listed[1])
+        return None if found is None else _stat_result(*found)
     info = _info(path, now)
     if info is None or info["type"] == "directory":
         return None
@@ -96,15 +120,18 @@ def _status(path: RemotePath, now: int) -> os.stat_result | None:
             f"'{path}' is of a size that the store does not state, so that it cannot be read by "
             "ranges. Download it first, and give the path of the copy."
         )
-    modified = int(_seconds(info) * 10**9)
+    return _stat_result(int(info["size"]), int(seconds_of(info) * 10**9))
+
+
+def _stat_result(size: int, modified: int) -> os.stat_result:
     whole = modified // 10**9
-    values = (stat.S_IFREG | 0o444, 0, 0, 1, 0, 0, int(info["size"]), whole, whole, whole)
+    values = (stat.S_IFREG | 0o444, 0, 0, 1, 0, 0, size, whole, whole, whole)
     times = dict.fromkeys(("st_atime_ns", "st_mtime_ns", "st_ctime_ns"), modified)
     return os.stat_result(values, times)
 
 
 def check_no_folder(path: RemotePath) -> None:
-    """Check that a given path is not a folder of a store.
+    """Check that a given path is not a folder of files.
 
     Raises
     ------
@@ -122,24 +149,12 @@ def check_no_folder(path: RemotePath) -> None:
             UserWarning,
             stacklevel=3,
         )
-    if is_folder(path):
+    if is_folder(path) and not is_listed(path):
         raise SourceError(
-            f"'{path}' is a folder in an object store, and folders are read from a disk only. Give "
-            "the URL of a file, or download the folder first, with the tool of the store."
+            f"'{path}' is a folder in an object store, and folders other than Zarr stores are read "
+            "from a disk only. Give the URL of a file, or download the folder first, with the tool "
+            "of the store."
         )
-
-
-def _seconds(info: dict[str, Any]) -> float:
-    """Return the time at which an object was written, which stores state under several names."""
-    for name in ("LastModified", "updated", "mtime", "last_modified", "created"):
-        found = info.get(name)
-        if isinstance(found, str):
-            found = datetime.datetime.fromisoformat(found.replace("Z", "+00:00"))
-        if isinstance(found, datetime.datetime):
-            return found.timestamp()
-        if isinstance(found, (int, float)):
-            return float(found)
-    return 0.0
 
 
 class RangeFile(io.RawIOBase):
@@ -158,8 +173,9 @@ class RangeFile(io.RawIOBase):
         self._block_bytes = SMALL_BYTES if is_scattered else BLOCK_BYTES
         self._block = _small_block if is_scattered else _block
         self._path, self._position = path, 0
-        found = status(path)
+        found, listed = status(path), tree_of(path)
         self._size, self._identity = found.st_size, (found.st_size, found.st_mtime_ns)
+        self._content = None if listed is None else listed[0].small.get(listed[1])
 
     def __repr__(self) -> str:
         return str(self._path)
@@ -193,6 +209,9 @@ class RangeFile(io.RawIOBase):
         if stop <= start:
             return 0
         self._position = stop
+        if self._content is not None:
+            buffer[: stop - start] = self._content[start:stop]
+            return stop - start
         if stop - start >= self._block_bytes:  # a chunk, which is read once
             buffer[: stop - start] = read_range(self._path, start, stop)
             return stop - start
@@ -216,6 +235,38 @@ _block = functools.lru_cache(maxsize=MOST_BLOCKS)(_read_block)
 _small_block = functools.lru_cache(maxsize=MOST_SMALL_BLOCKS)(_read_block)
 
 
+def read_together(folder: RemotePath, places: Sequence[str]) -> dict[str, bytes]:
+    """Return the contents of objects in a folder by their relative paths, requested together.
+
+    Raises
+    ------
+    SourceError
+        If the store fails, or an object has another size than it was listed with.
+    """
+    store, listed = open_store(folder), tree_of(folder)
+    small = {} if listed is None or listed[1] else listed[0].small
+    found = {place: small[place] for place in places if place in small}
+    paths = {f"{store.path}/{place}": place for place in places if place not in found}
+    sizes = {path: (folder / place).stat().st_size for path, place in paths.items()}
+    with store_errors(folder, SourceError):
+        fetched = retried(lambda: store.read_all(sizes))
+    for path, data in fetched.items():
+        if len(data) != sizes[path]:
+            raise _changed(folder / paths[path], len(data), sizes[path], 0)
+        found[paths[path]] = data
+    return found
+
+
+def _changed(path: RemotePath, found: int, expected: int, start: int) -> SourceError:
+    listed = tree_of(path)
+    if listed is not None:
+        listed[0].is_outdated = True
+    return SourceError(
+        f"'{path}' gave {found:,} bytes in place of {expected:,} from byte {start:,}; "
+        "it was changed meanwhile. Run this again."
+    )
+
+
 def read_range(path: RemotePath, start: int, stop: int) -> bytes:
     """Return bytes of an object.
 
@@ -234,8 +285,5 @@ def read_range(path: RemotePath, start: int, stop: int) -> bytes:
     with store_errors(path, SourceError):
         data = bytes(retried(lambda: store.fs.cat_file(store.path, start=start, end=stop)))
     if len(data) != stop - start:
-        raise SourceError(
-            f"'{path}' gave {len(data):,} bytes in place of {stop - start:,} from byte {start:,}; "
-            "it was changed meanwhile. Run this again."
-        )
+        raise _changed(path, len(data), stop - start, start)
     return data

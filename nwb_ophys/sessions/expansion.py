@@ -154,12 +154,18 @@ def expand(
             merger.session(found) for found in _found(entry, path, folder, where, merger.templates)
         ]
         merger.warn()
-    _check_keys(sessions)
+    check_keys(sessions)
     return _distinct(sessions)
 
 
-def _check_keys(sessions: Sequence[Session]) -> None:
-    """Refuse unknown fields of the session and the subject, before any session is converted."""
+def check_keys(sessions: Sequence[Session]) -> None:
+    """Refuse unknown fields of the session and the subject, before any session is converted.
+
+    Raises
+    ------
+    SpecificationError
+        With the place of each.
+    """
     faults: dict[str, None] = {}
     for key, where in {k: w for each in sessions for k, w in each.origins.items()}.items():
         section, _, name = key.partition(".")

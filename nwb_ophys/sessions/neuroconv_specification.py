@@ -18,6 +18,7 @@ from nwb_ophys.errors import SpecificationError
 from nwb_ophys.metadata import DeepDict
 from nwb_ophys.metadata.fields import class_schema, field
 from nwb_ophys.metadata.schema import faults_of
+from nwb_ophys.sessions.expansion import check_keys
 from nwb_ophys.sessions.session import OUTPUTS, Session
 
 KEY = "experiments"
@@ -100,6 +101,7 @@ def expand_neuroconv(
         for index, session in enumerate(experiment["sessions"]):
             where = f"{path.name}, {KEY}.{name}.sessions[{index}]"
             found.append(_session([stated, experiment, session], where, folder, output))
+    check_keys(found)
     return found
 
 
@@ -131,8 +133,14 @@ def _session(layers: list[Mapping[str, Any]], where: str, folder: Path, output: 
         metadata=metadata.to_dict(),
         output=str(output if name is None else output / name),
         is_named_for_dandi=name is None,
-        origins={"source_data": where},
+        origins=dict.fromkeys(_leaves(metadata), where),
     )
+
+
+def _leaves(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the keys of the session and the subject."""
+    for section in ("NWBFile", "Subject"):
+        yield from (f"{section}.{key}" for key in metadata.get(section) or {})
 
 
 def _with_paths(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:

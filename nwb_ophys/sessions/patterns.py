@@ -98,8 +98,10 @@ def _walk(folder: Path, steps: Sequence[_Step | str], fields: dict[str, str]) ->
     if isinstance(step, str):  # any depth
         yield from _walk(folder, rest, fields)
         for name in _names(folder):
-            if not name.startswith(".") and (folder / name).is_dir():
-                yield from _walk(folder / name, steps, fields)
+            inner = folder / name
+            # A link may lead back to a folder above it.
+            if not name.startswith(".") and inner.is_dir() and not inner.is_symlink():
+                yield from _walk(inner, steps, fields)
     elif step.is_plain:
         if (folder / step.text).exists():
             yield from _walk(folder / step.text, rest, fields)

@@ -134,7 +134,7 @@ def reason_of(error: BaseException) -> str:
         return " ".join(" ".join(map(str, error.args)).split())
     if isinstance(error, NwbOphysError):
         return " ".join(str(error).split())
-    return f"{type(error).__name__}: {as_sentence(error)}"
+    return " ".join(f"{type(error).__name__}: {as_sentence(error)}".split())
 
 
 class _Run:
@@ -191,17 +191,19 @@ class _Run:
         return f"{session.output.rstrip('/')}/{name}"
 
     def _may_replace(self, output: str) -> bool:
-        """Return whether a file of that name is replaced, if it is the one that a run wrote."""
-        present = None if is_url(output) else output_identity(output)
-        if present is None or self._share.overwrite:
+        """Return whether a file of that name is replaced: only the one that a run wrote."""
+        is_known = output == self.state.output
+        if self._share.overwrite:
             return True
-        is_own = output == self.state.output and present == self.state.written
-        if not is_own:
+        if is_url(output):
+            return is_known  # otherwise an object that is there is an error
+        present = output_identity(output)
+        if present is not None and not (is_known and present == self.state.written):
             raise OutputExistsError(
                 f"'{output}' exists, and no run of this batch wrote it as it is now; move it "
                 "elsewhere, or use overwrite=True to replace it."
             )
-        return True
+        return present is not None
 
     def _configuration(self, output: str) -> BackendConfiguration:
         from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_name

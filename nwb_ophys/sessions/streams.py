@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,6 @@ from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SpecificationError
 from nwb_ophys.interfaces import BaseOphysInterface
 from nwb_ophys.opening import Recording, apply_times, open_recording
-from nwb_ophys.optional import require_package
 from nwb_ophys.sessions.session import Session
 
 
@@ -55,23 +55,31 @@ def _streams(session: Session) -> Recording:
 
 
 def _class_of(name: str, arguments: Mapping[str, Any]) -> Any:
-    """Return a class: ours if it knows the arguments, or else that of neuroconv."""
+    """Return a class: ours if it knows the arguments, or else that of neuroconv if it does."""
     ours: Any = getattr(nwb_ophys, name, None) if name in nwb_ophys.__dir__() else None
-    is_interface = isinstance(ours, type) and issubclass(ours, BaseOphysInterface)
-    if is_interface and set(arguments) <= set(ours.get_source_schema()["properties"]):
+    if not (isinstance(ours, type) and issubclass(ours, BaseOphysInterface)):
+        ours = None
+    if ours is not None and _knows(ours, arguments):
         return ours
     try:
-        theirs = require_package("neuroconv.datainterfaces", "")
-    except ImportError as error:
-        if is_interface:
-            return ours  # which names the argument that it does not know
-        raise SpecificationError(
-            f"'{name}' is no interface of this package, and neuroconv, which may have it, is not "
-            "installed; correct the name, or install it with: pip install neuroconv."
-        ) from error
-    found = getattr(theirs, name, None)
-    if found is None and not is_interface:
+        theirs = getattr(importlib.import_module("neuroconv.datainterfaces"), name, None)
+        is_installed = True
+    except ImportError:
+        theirs, is_installed = None, False
+    # Of two classes that do not know an argument, ours names it in a line.
+    if theirs is not None and (ours is None or _knows(theirs, arguments)):
+        return theirs
+    if ours is not None:
+        return ours
+    if is_installed:
         raise SpecificationError(
             f"Neither this package nor neuroconv has an interface '{name}'; correct the name."
         )
-    return ours if found is None else found
+    raise SpecificationError(
+        f"'{name}' is no interface of this package, and neuroconv, which may have it, is not "
+        "installed; correct the name, or install it with: pip install neuroconv."
+    )
+
+
+def _knows(cls: Any, arguments: Mapping[str, Any]) -> bool:
+    return set(arguments) <= set(cls.get_source_schema().get("properties", {}))

@@ -147,6 +147,7 @@ class BlockFiller:
         self._lock = threading.Lock()
         self._stop = _StopOrGone(order.path)
         self._tools: SinkTools | None = None
+        self._flusher: Flusher | None = None
         self._opened: Opened | None = None
         self._planned: dict[str, PlannedDataset] = {}
         self._root: Any = None
@@ -165,12 +166,12 @@ class BlockFiller:
             If the disk refused a chunk.
         """
         with self._lock:
-            opened, tools = self._opened, self._tools
-            self._opened = self._tools = self._root = None
+            opened, flusher = self._opened, self._flusher
+            self._opened = self._tools = self._root = self._flusher = None
             self._planned = {}
         try:
-            if tools is not None and self._order.path.exists():
-                tools.flusher.finish()
+            if flusher is not None and self._order.path.exists():
+                flusher.finish()
         finally:
             if opened is not None:
                 opened.close()
@@ -241,10 +242,10 @@ class BlockFiller:
                 opened.close()
                 raise
             self._opened = opened
-            flusher = Flusher()
-            flusher.__enter__()
+            self._flusher = Flusher()
+            self._flusher.__enter__()
             scratch = scratch_for(self._planned.values())
-            self._tools = SinkTools(scratch=scratch, flusher=flusher)
+            self._tools = SinkTools(scratch=scratch, finished=self._flusher)
         return self._opened
 
     def _check_versions(self) -> None:

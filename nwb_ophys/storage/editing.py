@@ -259,7 +259,7 @@ def drafted(path: str | Path) -> Iterator[FileDraft]:
         When the installed packages only read the file.
     """
     given = as_path(path)
-    require_disk(given, "edit")
+    require_disk(given, "edit changes files on a disk only")
     place = given.expanduser()
     _check_given(place)
     with reserved(place, append=True) as target:

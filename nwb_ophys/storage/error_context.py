@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from nwb_ophys.errors import NwbOphysError, OutputError, SourceError
 from nwb_ophys.storage.grid import Selection
 from nwb_ophys.storage.planning import PlannedDataset
+from nwb_ophys.storage.streaming import UploadError
 
 
 @contextmanager
@@ -35,9 +36,13 @@ def while_writing(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
     ------
     OutputError
         Also an instance of the original class; an error of this package keeps its own class.
+    UploadError
+        As it is: it is that of another chunk.
     """
     try:
         yield
+    except UploadError:  # of a chunk that was stored before
+        raise
     except Exception as error:
         what = f"storing what was read from {planned.source.label} failed"
         raise _with_context(error, what, planned, bounds, OutputError) from error

@@ -22,6 +22,7 @@ from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuild
 from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 from numpy.typing import NDArray
 
+from nwb_ophys.remote.paths import walk
 from nwb_ophys.storage.backends.registry import NWB_SUFFIXES
 from nwb_ophys.storage.hidden_names import HiddenName
 from nwb_ophys.storage.planning import PlannedDataset
@@ -47,18 +48,18 @@ class UnknownSourceError(Exception):
 # --- files ----------------------------------------------------------------------------------------
 
 
-def file_facts(paths: Iterable[str | Path], *, without: Path | None = None) -> dict[str, str]:
+def file_facts(paths: Iterable[Path], *, without: Path | None = None) -> dict[str, str]:
     """Return size and time of modification of files, and of all files in folders.
 
     Parameters
     ----------
-    paths : iterable of path-like
+    paths : iterable of pathlib.Path
     without : pathlib.Path, optional
         The file that is written, which may lie among them.
     """
     found: dict[str, str] = {}
     for path in paths:
-        for file in _files(Path(path)):
+        for file in _files(path):
             if file != without:
                 found[f"file '{file}'"] = _state(file)
     return found
@@ -69,9 +70,9 @@ def _files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    for folder, folders, names in os.walk(path):
-        folders[:] = [name for name in sorted(folders) if _may_be_source(Path(folder) / name)]
-        files = (Path(folder) / name for name in sorted(names))
+    for folder, folders, names in walk(path):
+        folders[:] = [name for name in sorted(folders) if _may_be_source(folder / name)]
+        files = (folder / name for name in sorted(names))
         yield from (file for file in files if _may_be_source(file))
 
 
@@ -161,8 +162,9 @@ def _paths_in(value: Any) -> Iterator[Path]:
     for each in values:
         if isinstance(each, (str, Path)) and str(each):
             with suppress(OSError, ValueError):
-                if Path(each).exists():
-                    yield Path(each).resolve()
+                path = each if isinstance(each, Path) else Path(each)
+                if path.exists():
+                    yield path.resolve()
 
 
 def _file_of_map(values: NDArray[Any]) -> Path | None:

@@ -111,6 +111,8 @@ class ChunkProgress:
         # Threads share these without a lock: their operations are atomic.
         self._finished: queue.SimpleQueue[Selection] = queue.SimpleQueue()
         self._stored: dict[int, tuple[int, int]] = {}
+        self._held: dict[int, None] = {}
+        self._left: NDArray[np.int64] = np.zeros(0, np.int64)
         self.is_recording = True
 
     @property
@@ -163,6 +165,12 @@ class ChunkProgress:
         if self.is_recording:
             known = (UNKNOWN, 0) if stored is None else (_length(stored), checksum(stored))
             self._stored[self._index(corner)] = known
+            self._held.pop(self._index(corner), None)
+
+    def hold(self, corner: Shape) -> None:
+        """Note that a chunk waits for others before it is stored, which :meth:`note` ends."""
+        if self.is_recording:
+            self._held[self._index(corner)] = None
 
     def receive(self, entries: Entries) -> None:
         """Note chunks that another process stored; :meth:`finish` follows."""
@@ -172,24 +180,26 @@ class ChunkProgress:
             self._stored.update(known)
 
     def finish(self, bounds: Selection) -> None:
-        """Note that all chunks within bounds are stored, or need not be."""
+        """Note that all chunks within bounds are stored, or wait, or need not be stored."""
         if self.is_recording:
             self._finished.put(bounds)
 
     def stop_recording(self) -> None:
         """Forget what was finished, and take no notes any more."""
         self.is_recording = False
-        self._finished, self._stored = queue.SimpleQueue(), {}
+        self._finished, self._stored, self._held = queue.SimpleQueue(), {}, {}
 
     def take(self) -> Entries:
-        """Return the chunks that were finished since the last call."""
-        found: list[NDArray[np.int64]] = []
+        """Return the chunks that were finished since the last call, without those that wait."""
+        found: list[NDArray[np.int64]] = [self._left]
         with suppress(queue.Empty):
             while True:
                 found.append(self._indices(self._finished.get_nowait()))
-        index = np.concatenate([*found, np.zeros(0, np.int64)])
+        index = np.concatenate(found)
         if self._is_committed is not None:
             index = index[~self._is_committed[index]]
+        waits = np.array([each in self._held for each in index.tolist()], bool)
+        self._left, index = index[waits], index[~waits]
         notes = [self._stored.pop(each, (EMPTY, 0)) for each in index.tolist()]
         return Entries(
             index=index,

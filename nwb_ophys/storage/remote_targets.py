@@ -1,10 +1,16 @@
-"""Targets in object stores: written beside, in a temporary folder, and uploaded when complete."""
+"""Targets in object stores: written beside, in a temporary folder, and uploaded when complete.
+
+The chunks of a folder under a new name are uploaded as soon as they are complete, so that they take
+little space on the disk. A folder that replaces another one is written as a whole before anything
+of the other one is removed.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,10 +20,18 @@ import attrs
 from nwb_ophys.errors import ArgumentError, DiskError, OutputError, OutputExistsError
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.remote.stores import Store, open_store, retried, store_errors
+from nwb_ophys.remote.trees import forget
 from nwb_ophys.storage.atomic import last_completed, note_completed, remove
 from nwb_ophys.storage.backends.registry import BACKENDS, all_backends, backend_of_path
 from nwb_ophys.storage.replaceable import reason_to_keep
-from nwb_ophys.storage.uploads import Upload, try_upload
+from nwb_ophys.storage.streaming import leading_to
+from nwb_ophys.storage.uploads import (
+    ChunkUploads,
+    Upload,
+    files_in,
+    remove_objects,
+    try_upload,
+)
 
 _READ_ONLY = ("http", "https", "github", "git", "zip", "tar", "data", "reference")
 _MARK = ".nwb-ophys-upload"
@@ -48,6 +62,12 @@ class Found:
             return None
         names = ("type", "size", "ETag", "LastModified", "updated", "md5Hash", "created")
         return tuple(str(self.info.get(name)) for name in names)
+
+    @property
+    def is_new(self) -> bool:
+        """Return whether no file and no readable folder is there; parts of a folder may be."""
+        names = {path[len(self.store.path) + 1 :] for path in self.paths}
+        return self.info is None or (_MARK in names and names.isdisjoint(_headings()))
 
 
 def check_resumable(path: str | Path, *, resume: bool) -> None:
@@ -187,10 +207,12 @@ def uploaded(target: RemotePath, *, overwrite: bool, append: bool) -> Iterator[P
     """
     found = check_remote_target(target, overwrite=overwrite, append=append)
     folder = Path(tempfile.mkdtemp(prefix="nwb-ophys-"))
+    outlet = ChunkOutlet(found)
     before = last_completed()
     try:
         try:
-            yield folder / target.name
+            with leading_to(outlet, folder) if found.is_new else nullcontext():
+                yield folder / target.name
         except DiskError as error:
             raise OutputError(
                 f"{error} The file is written to a temporary folder before it is uploaded to "
@@ -199,12 +221,25 @@ def uploaded(target: RemotePath, *, overwrite: bool, append: bool) -> Iterator[P
         finally:
             note_completed(before)
         with store_errors(target, OutputError, doing="cannot be uploaded"):
-            _upload(folder / target.name, found)
+            _upload(folder / target.name, found, outlet)
+    except BaseException as error:
+        _remove_after(error, outlet)
+        raise
     finally:
+        forget(target)
         remove(folder)
 
 
-def _upload(local: Path, found: Found) -> None:
+def _remove_after(error: BaseException, outlet: ChunkOutlet) -> None:
+    try:
+        with store_errors(outlet.place, OutputError, doing="holds parts that cannot be removed"):
+            outlet.remove()
+    except OutputError as left:
+        if isinstance(error, Exception):
+            raise OutputError(f"{error} {left}") from error
+
+
+def _upload(local: Path, found: Found, outlet: ChunkOutlet) -> None:
     backend = backend_of_path(local)
     if local.is_dir() != bool(found.paths) and found.info is not None:
         kind = "a folder" if found.paths else "a file"
@@ -213,17 +248,95 @@ def _upload(local: Path, found: Found) -> None:
             "another name, or remove it yourself."
         )
     last = () if backend is None else backend.headings
-    upload = Upload(found.store, local, lambda: _check_unchanged(found), last)
+    if outlet.has_begun:
+        Upload(found.store, local, outlet.check_mark, last).run()
+        outlet.end()
+        note_completed(found.store.remote)
+        return
     if not local.is_dir():
+        upload = Upload(found.store, local, lambda: _check_unchanged(found))
         try:
             upload.run()
         finally:
             if upload.is_complete.is_set():
                 note_completed(found.store.remote)
         return
+    upload = Upload(found.store, local, lambda: None, last)
     with _marked(found, upload):
         upload.run()
     note_completed(found.store.remote)
+
+
+class ChunkOutlet:
+    """Outlet of the chunks of a new folder in a store, which a mark states to be incomplete.
+
+    Parameters
+    ----------
+    found : Found
+        Contents of the folder before.
+
+    Attributes
+    ----------
+    place : RemotePath
+    has_begun : bool
+        Whether something was uploaded that is not complete yet.
+    """
+
+    def __init__(self, found: Found) -> None:
+        self.place = found.store.remote
+        self._found, self._store = found, found.store
+        self._mark = f"{found.store.path}/{_MARK}"
+        self._text = _MARK_TEXT + uuid.uuid4().hex.encode()
+        self.has_begun = False
+        self._locations: Sequence[str] = ()
+
+    @contextmanager
+    def receiving(
+        self, partial: Path, locations: Sequence[str], is_header: Callable[[str], bool]
+    ) -> Iterator[ChunkUploads]:
+        """Upload the files of datasets within the block; see :class:`Outlet`."""
+        with store_errors(self.place, OutputError, doing="cannot be uploaded"):
+            self._begin(locations)
+        with ChunkUploads(self._store, partial) as uploads:
+            yield uploads
+            uploads.wait()
+            for location in locations:
+                for file in files_in(partial / location):
+                    uploads.add(str(file), stays=is_header(file.name))
+            uploads.finish()
+
+    def _begin(self, locations: Sequence[str]) -> None:
+        _check_unchanged(self._found)
+        self.has_begun, self._locations = True, locations
+        retried(lambda: self._store.fs.pipe_file(self._mark, self._text))
+        remove_objects(self._store, (path for path in self._found.paths if path != self._mark))
+
+    def check_mark(self) -> None:
+        """Raise if another process writes the folder as well, whose mark is there then."""
+        stored = None
+        with suppress(FileNotFoundError):
+            stored = retried(lambda: self._store.fs.cat_file(self._mark))
+        if stored != self._text:
+            self.has_begun = False  # what is there now is not only that of this process
+            raise OutputError(
+                f"'{self.place}' was written by another process meanwhile. It may hold parts of "
+                "both; remove it, and run this again."
+            )
+
+    def end(self) -> None:
+        """Remove the mark of a folder that is complete."""
+        self.has_begun = False
+        remove_objects(self._store, [self._mark])
+
+    def remove(self) -> None:
+        """Remove the datasets that were uploaded of a folder that is not complete, and the mark."""
+        if not self.has_begun:
+            return
+        self.has_begun = False
+        below = tuple(f"{self._store.path}/{each}/" for each in self._locations)
+        found = retried(lambda: self._store.fs.find(self._store.path))
+        own = (path for path in found if path == self._mark or path.startswith(below))
+        remove_objects(self._store, own)
 
 
 @contextmanager
@@ -234,17 +347,22 @@ def _marked(found: Found, upload: Upload) -> Iterator[None]:
     """
     store = found.store
     mark = f"{store.path}/{_MARK}"
-    own = {f"{store.path}/{each.relative_to(upload.local).as_posix()}" for each in upload.files()}
+    own = {
+        f"{store.path}/{each.relative_to(upload.local).as_posix()}"
+        for each in files_in(upload.local)
+    }
     _check_unchanged(found)
     try:
         retried(lambda: store.fs.pipe_file(mark, _MARK_TEXT))
-        upload.remove(path for path in found.paths if path[len(store.path) + 1 :] in _headings())
-        upload.remove(path for path in found.paths if path not in own)
+        remove_objects(
+            store, (path for path in found.paths if path[len(store.path) + 1 :] in _headings())
+        )
+        remove_objects(store, (path for path in found.paths if path not in own))
         yield
     except BaseException:
-        upload.remove([*found.paths, mark])
+        remove_objects(store, [*found.paths, mark])
         raise
-    upload.remove([mark])
+    remove_objects(store, [mark])
 
 
 def _check_unchanged(found: Found) -> None:

@@ -17,7 +17,7 @@ from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.outside import reading_from, require_ordinary
-from nwb_ophys.remote.paths import as_path, require_disk
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     DEFAULT_BACKEND,
@@ -41,6 +41,7 @@ from nwb_ophys.storage.record import CopyRecorder, Provenance
 from nwb_ophys.storage.remote_targets import check_resumable
 from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
+from nwb_ophys.storage.streaming import outlet_of
 from nwb_ophys.storage.write import WriteOptions, fill_planned, filled_at_the_end
 
 
@@ -108,13 +109,13 @@ def repack(
         verify=verify,
         resume=resume,
         space_check=space_check,
-        source_facts=lambda: file_facts([Path(source).expanduser().resolve()]),
+        source_facts=lambda: file_facts([as_path(source).expanduser().resolve()]),
     )
     check_resumable(target, resume=resume)
     remedy = "overwrite=True to replace it"
     is_copied = storage is origin and storage.copies_datasets
     with (
-        reading_from([Path(source).expanduser()], allow_outside),
+        reading_from([as_path(source).expanduser()], allow_outside),
         reserved(target, overwrite=overwrite, remedy=remedy) as path,
         _opened(source, origin, follows_links=not is_copied) as read,
     ):
@@ -219,8 +220,8 @@ def _check_nothing_is_missing(
     SourceError
         If an object is missing; names the object.
     """
-    with storage.open(partial, "r") as written:
-        pairs = [("", root_of(read), root_of(written))]
+    with _written_root(partial, storage) as written:
+        pairs = [("", root_of(read), written)]
         while pairs:
             path, old, new = pairs.pop()
             was, there = origin.contents(old), storage.contents(new)
@@ -236,6 +237,16 @@ def _check_nothing_is_missing(
                 for name, group in was.items()
                 if group is not None and there[name] is not None
             )
+
+
+@contextmanager
+def _written_root(partial: Path, storage: Backend) -> Iterator[Any]:
+    """Give the root group of a copy, of which the chunks may not be on the disk any more."""
+    if storage.is_shareable and outlet_of(partial) is not None:
+        yield storage.open_shared(partial)
+        return
+    with storage.open(partial, "r") as written:
+        yield root_of(written)
 
 
 def _reason(error: Exception) -> str:
@@ -306,7 +317,6 @@ def plan_repack(
 
 def _origin(source: str | Path) -> Backend:
     path = as_path(source).expanduser()
-    require_disk(path, "repack")
     if not path.exists():
         raise SourceNotFoundError(f"'{source}' does not exist; check the path.")
     require_ordinary(path)

@@ -116,8 +116,12 @@ class Workers:
         self.close()
 
     def submit(self, job: Any) -> None:
-        """Add a job to the queue."""
+        """Add a job to the queue; call :meth:`start` before several threads do."""
         self._jobs.put((job,))
+        self.start()
+
+    def start(self) -> None:
+        """Start the threads, if they are not started yet."""
         if not self._supervisor:
             # One call in C: no interrupt can arrive between starting the thread and recording it.
             self._supervisor.extend(map(_thread.start_new_thread, [self._supervise], [()]))

@@ -1,7 +1,8 @@
-"""Upload of a complete file or folder to a store, under whose name it appears at the end.
+"""Upload of a file or folder to a store, under whose name it appears when it is complete.
 
 A large object is uploaded in parts, and the store joins them when all are there. Of a folder, the
-objects by which readers recognise it are put last. After an error or an interrupt the parts and
+objects by which readers recognise it are put last; its chunks may be uploaded, and removed from the
+disk, while others are written. After an error or an interrupt the parts and
 objects that were uploaded are removed.
 """
 
@@ -10,6 +11,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+import queue
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -19,7 +22,8 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import OutputError
-from nwb_ophys.remote.stores import Store, retried
+from nwb_ophys.remote.stores import Store, retried, store_errors
+from nwb_ophys.storage.streaming import UploadError
 from nwb_ophys.storage.threads import Flag, Workers
 
 PART_BYTES = 16 << 20
@@ -28,10 +32,15 @@ PART_BYTES = 16 << 20
 NUM_THREADS = 8
 """Number of objects of a folder that are uploaded at once, each in parts of ``PART_BYTES``."""
 
+WAITING_BYTES = 1 << 30
+"""Size of the complete chunks and shards on the disk that are not uploaded yet."""
+
 _MOST_PARTS = 9_000
 _MOST_JOBS = 4 * NUM_THREADS
 _MOST_REMOVED = 1_000
 _MEGABYTE = 1 << 20
+# Seconds between two looks at the size of what waits.
+_PAUSE = 0.01
 
 
 class Stopped(Exception):  # noqa: N818
@@ -80,7 +89,7 @@ class Upload:
         Of the object or folder that is written.
     local : pathlib.Path
     check : callable
-        Called just before the object of a file appears; raises if it must not.
+        Called just before the file or folder appears; raises if it must not.
     last : tuple of str
         Names of the objects by which a folder is recognised.
     is_complete : Flag
@@ -102,39 +111,20 @@ class Upload:
 
     def _put_folder(self) -> None:
         own = [self.local / name for name in self.last if (self.local / name).is_file()]
-        others = (each for each in self.files() if each not in own)
+        others = (each for each in files_in(self.local) if each not in own)
         try:
             self._in_threads(((each, self._path_of(each)) for each in others), NUM_THREADS)
+            self.check()
             for each in own:
                 self._in_threads([(each, self._path_of(each))], 1)
         except BaseException:
-            self.remove(self._path_of(each) for each in (*own, *self.files()))
+            remove_objects(
+                self.store, (self._path_of(each) for each in (*own, *files_in(self.local)))
+            )
             raise
-
-    def files(self) -> Iterator[Path]:
-        """Yield the files of the folder and of its subfolders."""
-        return _files_in(self.local)
 
     def _path_of(self, file: Path) -> str:
         return f"{self.store.path}/{file.relative_to(self.local).as_posix()}"
-
-    def remove(self, paths: Iterable[str]) -> None:
-        """Remove objects, those by which a folder is recognised first; some may be absent."""
-
-        def remove_many(many: list[str]) -> None:
-            try:
-                retried(lambda: self.store.fs.rm(many))
-            except FileNotFoundError:
-                for path in many:
-                    with suppress(FileNotFoundError):
-                        retried(partial(self.store.fs.rm_file, path))
-
-        remaining = iter(paths)
-        with Workers(1, remove_many, Flag(), "nwb-ophys-remove") as worker:
-            while many := list(itertools.islice(remaining, _MOST_REMOVED)):
-                worker.submit(many)
-                worker.next_done()
-            worker.close()
 
     def _in_threads(
         self,
@@ -160,6 +150,122 @@ class Upload:
             for _ in range(waiting):
                 workers.next_done()
             workers.close()
+
+
+def remove_objects(store: Store, paths: Iterable[str]) -> None:
+    """Remove objects in the order given; some may be absent."""
+
+    def remove_many(many: list[str]) -> None:
+        try:
+            retried(lambda: store.fs.rm(many))
+        except FileNotFoundError:
+            for path in many:
+                with suppress(FileNotFoundError):
+                    retried(partial(store.fs.rm_file, path))
+
+    remaining = iter(paths)
+    with Workers(1, remove_many, Flag(), "nwb-ophys-remove") as worker:
+        while many := list(itertools.islice(remaining, _MOST_REMOVED)):
+            worker.submit(many)
+            worker.next_done()
+        worker.close()
+
+
+class ChunkUploads:
+    """Upload of complete files of a folder, which are removed from the disk then.
+
+    Use it as a context manager, and call :meth:`finish` at the end of the block.
+
+    Parameters
+    ----------
+    store : Store
+        Of the folder.
+    local : pathlib.Path
+        The incomplete folder on the disk.
+    """
+
+    def __init__(self, store: Store, local: Path) -> None:
+        self._store, self._local = store, local
+        self._stop = Flag()
+        self._workers = Workers(NUM_THREADS, self._put, self._stop, "nwb-ophys-upload")
+        self._waiting: dict[str, int] = {}
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> ChunkUploads:
+        self._workers.start()  # before several threads submit files
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._workers.close()
+
+    def add(self, path: str, *, stays: bool = False) -> None:
+        """Upload a file in another thread, as soon as less than ``WAITING_BYTES`` wait.
+
+        Parameters
+        ----------
+        path : str
+        stays : bool
+            Whether the file stays on the disk as well.
+
+        Raises
+        ------
+        UploadError
+            The error of an upload before.
+        """
+        size = Path(path).stat().st_size
+        while self._waiting and sum(list(self._waiting.values())) + size > WAITING_BYTES:
+            self._check()
+            time.sleep(_PAUSE)
+        self._check()
+        self._waiting[path] = size
+        self._workers.submit((path, stays))
+
+    def wait(self) -> None:
+        """Wait until all files are uploaded.
+
+        Raises
+        ------
+        UploadError
+        """
+        while self._waiting:
+            self._check()
+            time.sleep(_PAUSE)
+        self._check()
+
+    def finish(self) -> None:
+        """Wait until all files are uploaded, and end the threads.
+
+        Raises
+        ------
+        UploadError
+        """
+        self.wait()
+        self._workers.close()
+
+    def _check(self) -> None:
+        with suppress(queue.Empty):
+            while True:
+                self._workers.next_done(wait=False)
+        if self._error is not None:
+            raise self._error
+
+    def _put(self, job: tuple[str, bool]) -> None:
+        path, stays = job
+        key = f"{self._store.path}/{Path(path).relative_to(self._local).as_posix()}"
+        try:
+            with store_errors(self._store.remote, UploadError, doing="cannot be uploaded"):
+                put_file(self._store, Path(path), key, stop=self._stop)
+            if not stays:
+                Path(path).unlink()
+            del self._waiting[path]
+        except BaseException as error:
+            self._error = self._error or _upload_error(error)
+            self._stop.set()
+
+
+def _upload_error(error: BaseException) -> BaseException:
+    is_other = isinstance(error, OutputError) and not isinstance(error, UploadError)
+    return UploadError(str(error)) if is_other else error
 
 
 def put_file(
@@ -302,10 +408,10 @@ def _holds_same_bytes(store: Store, local: Path, path: str) -> bool:
     return True
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
+def files_in(folder: Path) -> Iterator[Path]:
     """Yield the files in a folder and its subfolders."""
     for each in folder.iterdir():
         if each.is_dir():
-            yield from _files_in(each)
+            yield from files_in(each)
         else:
             yield each

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sharing import Executor, SharedFile, divided
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
 from nwb_ophys.storage.space import check_space
+from nwb_ophys.storage.streaming import FinishedFiles, outlet_of
 from nwb_ophys.storage.verification import Resources, check_written
 
 
@@ -131,7 +132,8 @@ class WriteOptions:
         DiskError, SourceError
             See :func:`nwb_ophys.storage.space.check_space`.
         """
-        if self.space_check:
+        is_taken_away = outlet_of(target) is not None and storage.single_file(root) is None
+        if self.space_check and not is_taken_away:
             check_space(target, planned, storage, root, in_place=self.in_place)
 
     def shared(self, storage: Backend, root: Any, resumption: Resumption) -> SharedFile:
@@ -255,12 +257,12 @@ def fill_planned(
     resumption : Resumption
         Commits the chunks, and knows those that an earlier run committed.
     """
-    growing = storage.single_file(root)
+    locations = [each.location for each in planned]
     with (
         options.reporting() as report,
-        Flusher(growing, is_needed=options.num_workers > 0) as flusher,
+        _finished_files(storage, root, options, resumption.filled_file, locations) as finished,
     ):
-        tools = SinkTools(scratch=scratch_for(planned), flusher=flusher)
+        tools = SinkTools(scratch=scratch_for(planned), finished=finished)
         tasks = [
             open_task(
                 each,
@@ -279,10 +281,33 @@ def fill_planned(
                 options.executor.fill(far, options.shared(storage, root, resumption), counter)
     digests = {task.planned.location: digests_of(task) for task in tasks}
     if options.verify:
-        stored = {location: storage.stored_source(root[location]) for location in digests}
+        stored = _stored_sources(storage, root, resumption.filled_file, locations)
         of_blocks = {location: each.hash(group_size=1) for location, each in digests.items()}
         check_written(stored, of_blocks, Resources(workers=options.num_workers, budget=budget))
     return {location: each.hash() for location, each in digests.items()}
+
+
+def _finished_files(
+    storage: Backend, root: Any, options: WriteOptions, partial: Path, locations: list[str]
+) -> AbstractContextManager[FinishedFiles]:
+    """Return that which takes the complete chunks: to the disk, or where the target lies."""
+    growing = storage.single_file(root)
+    outlet = None if growing is not None else outlet_of(partial)
+    if outlet is not None and locations:
+        return outlet.receiving(partial, locations, storage.headers.__contains__)
+    return Flusher(growing, is_needed=options.num_workers > 0)
+
+
+def _stored_sources(
+    storage: Backend, root: Any, partial: Path, locations: list[str]
+) -> dict[str, Source]:
+    """Return the datasets that were filled, as they are stored now."""
+    outlet = None if storage.single_file(root) is not None else outlet_of(partial)
+    datasets = {
+        each: root[each] if outlet is None else storage.dataset_in(outlet.place, each)
+        for each in locations
+    }
+    return {location: storage.stored_source(data) for location, data in datasets.items()}
 
 
 def digests_of(task: FillTask) -> BlockDigests:

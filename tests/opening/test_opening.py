@@ -279,8 +279,8 @@ def test_values_by_dotted_keys(tmp_path, recording):
     ("key", "words"),
     [
         ("Ophys.Device.1.name", "'1' is not an index; the list has length 1, from 0"),
-        ("Ophys.Device.first.name", "'first' is not an index; the list has length 1"),
-        ("Ophys.Device.-1.name", "'-1' is not an index; the list has length 1"),
+        ("Ophys.Device.first.name", "'first' is not an index or a name; the list has length 1"),
+        ("Ophys.Device.-1.name", "'-1' is not an index or a name; the list has length 1"),
         ("Ophys.Device.0.name.first", "which has no keys"),
         ("Ophys.Device.0.name.first.second", "'first' does not exist, because its parent has no"),
         ("Ophys.Device.9", "'9' is not an index; the list has length 1"),

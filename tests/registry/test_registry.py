@@ -6,7 +6,7 @@ import importlib
 import shutil
 import sys
 import textwrap
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, metadata, packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -146,10 +146,14 @@ def test_every_public_interface_has_a_row():
     assert names <= set(importlib.import_module("nwb_ophys").__all__)
 
 
-@pytest.mark.parametrize("name", [name for name, row in formats().items() if row.is_ours])
-def test_an_extra_brings_what_its_format_needs(name):
-    from importlib.metadata import metadata, packages_distributions, requires
+@pytest.fixture(scope="module")
+def distributions():
+    """Return the names of the distributions that bring each package."""
+    return packages_distributions()  # reads the metadata of all installed distributions
 
+
+@pytest.mark.parametrize("name", [name for name, row in formats().items() if row.is_ours])
+def test_an_extra_brings_what_its_format_needs(name, distributions):
     row = get_format(name)
     assert row.extra in metadata("nwb-ophys").get_all("Provides-Extra")
     wanted = [Requirement(each) for each in requires("nwb-ophys") or []]
@@ -157,7 +161,7 @@ def test_an_extra_brings_what_its_format_needs(name):
         each.name for each in wanted if each.marker and each.marker.evaluate({"extra": row.extra})
     }
     for package in row.requires:
-        assert brought & set(packages_distributions()[package])
+        assert brought & set(distributions[package])
 
 
 def test_unknown_name():

@@ -39,6 +39,12 @@ def extras():
     }
 
 
+@pytest.fixture(scope="module")
+def distributions():
+    """Return the names of the distributions that bring each package."""
+    return packages_distributions()  # reads the metadata of all installed distributions
+
+
 def test_order_names_every_folder_once():
     folders = {path.parent.name for path in FOLDER.glob("*/__init__.py")}
     assert len(ORDER) == len(set(ORDER))
@@ -84,8 +90,7 @@ def test_the_class_does_not_state_suffixes_again(row):
     assert not [cls for cls in own if "file_suffixes" in vars(cls)]
 
 
-def test_an_extra_of_setup_cfg_has_what_the_row_requires(row, extras):
-    distributions = packages_distributions()
+def test_an_extra_of_setup_cfg_has_what_the_row_requires(row, extras, distributions):
     wanted = [set(distributions[package]) for package in row.requires]
     brought = [requirement.name for requirement in extras[row.extra]]
     assert len(brought) == len(wanted)
@@ -99,6 +104,7 @@ def test_extras_are_of_formats_or_known(extras):
         "inspect",
         "cluster",
         "remote",
+        "tables",
         "all",
         "test",
         "bench",
@@ -116,6 +122,7 @@ def test_all_has_every_extra_that_installs_something(extras):
         "compression",
         "inspect",
         "remote",
+        "tables",
     }
     assert everything.extras == wanted
 

@@ -98,7 +98,7 @@ def test_kills_leave_the_old_file_or_the_new_one(tmp_path, backend, writer):
     duration = time.monotonic() - started
     assert not [each for each in inspect_file(target) if each.is_error]
     outcomes = {"old": 0, "restored": 0, "new": 0}
-    for number in range(rounds(5, 30)):
+    for number in range(rounds(4, 30)):
         shutil.rmtree(folder)
         shutil.copytree(whole, folder)
         if number % 5 == 4:

@@ -12,7 +12,6 @@ import pytest
 
 import nwb_ophys
 from nwb_ophys.errors import SourceError
-from nwb_ophys.inspection import inspect_file
 from nwb_ophys.remote.paths import RemotePath, as_path, is_url
 
 
@@ -64,19 +63,6 @@ def test_a_format_that_is_not_read_by_ranges_is_refused(read, as_given):
             read(as_given("memory://raw/a.npy"))
     finally:
         memory.rm("/raw", recursive=True)
-
-
-@pytest.mark.parametrize(
-    ("command", "call"),
-    [
-        ("inspect", inspect_file),
-        ("repack", lambda url: nwb_ophys.repack(url, "a.nwb")),
-        ("verify", nwb_ophys.verify),
-    ],
-)
-def test_commands_that_read_a_disk_only(command, call):
-    with pytest.raises(SourceError, match=f"^'s3://bucket/a.nwb' .* {command} reads files on a"):
-        call("s3://bucket/a.nwb")
 
 
 def test_fsspec_is_imported_for_urls_only():

@@ -111,6 +111,7 @@ def test_classes_of_neuroconv_are_found_by_their_names(document, written_lab, tm
         (lambda d: d.update(upload_to_dandiset="200560"), "dandi upload"),
         (lambda d: d["data_interfaces"].pop("movie"), "'data_interfaces' does not name"),
         (lambda d: d.update(experimets={}), "Did you mean 'experiments'"),
+        (lambda d: d["metadata"]["NWBFile"].update(labb="x"), "Did you mean 'NWBFile.lab'"),
         (lambda d: d["experiments"]["ymaze"].pop("sessions"), "lacks 'sessions'"),
         (
             lambda d: d["experiments"]["ymaze"]["sessions"][0]["conversion_options"].update(
@@ -132,3 +133,13 @@ def test_a_class_that_neither_package_has_fails_its_session(document, written_la
     assert "Neither this package nor neuroconv has an interface 'NoInterface'" in (
         run_session(first, Share()).reason
     )
+
+
+def test_an_argument_that_neither_class_knows_is_named_in_a_line(document, written_lab, tmp_path):
+    source = document["experiments"]["ymaze"]["sessions"][0]["source_data"]["movie"]
+    source["file_pth"] = source.pop("file_path")
+    first, _ = expanded(document, written_lab, tmp_path)
+    reason = run_session(first, Share()).reason
+    assert "file_pth" in reason
+    assert "\n" not in reason
+    assert "Did you mean" in reason or "file_path" in reason

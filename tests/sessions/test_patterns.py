@@ -57,6 +57,13 @@ def test_hidden_folders_and_files_in_place_of_folders_match_nothing(raw):
     assert found("raw/{subject_id:notes.*}/{session_id}", raw) == []
 
 
+def test_links_in_a_circle_end(raw):
+    (raw / "raw" / "M1" / "back").symlink_to(raw / "raw", target_is_directory=True)
+    assert len(found("raw/**/movie.tif", raw)) == 6
+    # A link that is named is followed.
+    assert found("raw/M1/back/notes.txt", raw) == [("raw/M1/back/notes.txt", {})]
+
+
 def test_a_date_that_does_not_exist_matches_nothing(tmp_path):
     (tmp_path / "20241399").mkdir()
     (tmp_path / "20240517T143000").mkdir()

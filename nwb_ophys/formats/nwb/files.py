@@ -16,6 +16,7 @@ from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.outside import check_file
+from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
 from nwb_ophys.storage.in_place import check_whole, interruption
 from nwb_ophys.trial import is_tried_damaged, try_hdf5
@@ -333,7 +334,9 @@ class _ZarrGroup:
 
     @property
     def identity(self) -> Any:
-        """Number that tells the objects of a store apart, whichever link leads to them."""
+        """Value that tells the objects of a store apart, whichever link leads to them."""
+        if isinstance(self.folder, RemotePath):
+            return str(self.folder)  # without links
         status = self.folder.stat()
         return status.st_dev, status.st_ino
 

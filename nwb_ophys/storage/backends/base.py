@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from nwb_ophys.storage.backends.registry import BackendRow, all_backends
 from nwb_ophys.storage.checkpoints import CommitSteps, NoSteps
 from nwb_ophys.storage.encoding import Scratch, chunk_bytes, is_all_zero
-from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.grid import Selection, Shape, tile_shape
 from nwb_ophys.storage.hashes import BlockDigests, digest
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders
 from nwb_ophys.storage.journal import ChunkProgress
 from nwb_ophys.storage.sources import ArraySource, Source
 from nwb_ophys.storage.stored_objects import StoredObject
+from nwb_ophys.storage.streaming import FinishedFiles
 
 if TYPE_CHECKING:
     from nwb_ophys.storage.configuration import DatasetConfiguration
@@ -111,12 +111,12 @@ class SinkTools:
     ----------
     scratch : Scratch
         Memory in which each thread prepares its chunks.
-    flusher : Flusher
-        Puts finished files on the disk.
+    finished : FinishedFiles
+        Takes the complete files of a folder.
     """
 
     scratch: Scratch
-    flusher: Flusher
+    finished: FinishedFiles
 
 
 class Draft(Protocol):
@@ -156,6 +156,8 @@ class Backend(ABC):
     """Whether several processes may fill one incomplete file, each with :meth:`open_shared`."""
     headings: tuple[str, ...] = ()
     """Names of the files in a folder of this backend by which readers recognise it."""
+    headers: tuple[str, ...] = ()
+    """Names of the files in a folder of this backend, and in its subfolders, that are no chunks."""
     copies_datasets = False
     """Whether :meth:`copy_except` copies single datasets and types as they are stored."""
 
@@ -341,6 +343,10 @@ class Backend(ABC):
     def remove_torn(self, path: Path) -> None:
         """Remove the parts of an incomplete file that a killed process left half-written."""
         return None
+
+    def dataset_in(self, folder: Path, location: str) -> Any:
+        """Open a dataset of a folder that may have no root yet, for reading."""
+        raise NotImplementedError
 
     def shared_unit(self, root: Any, configuration: DatasetConfiguration) -> Shape:
         """Return the shape of what only one process may write at a time, in an open file.

@@ -40,6 +40,7 @@ from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
 from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.backends.hdf5_opening import is_hdf5, read_hdf5
+from nwb_ophys.storage.backends.hdf5_order import LARGEST_CHUNK, OrderedCommits
 from nwb_ophys.storage.backends.hdf5_parts import (
     check_complete,
     check_named_files,
@@ -434,6 +435,7 @@ class Hdf5Sink(ChunkSink):
             self._encode = encoder(compression, self.dtype.itemsize, bool(configuration.shuffle))
         self.shuffles = self._encode is not None and bool(dataset.shuffle)
         self._has_checksum = bool(dataset.fletcher32)
+        self._ordered = OrderedCommits(self._commit, dataset.shape, dataset.chunks)
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:
         """Encode and store a chunk."""
@@ -453,9 +455,29 @@ class Hdf5Sink(ChunkSink):
         encoded = self._encode(planes)
         if self._has_checksum:
             encoded = b"".join((encoded, fletcher32(encoded)))
+        if not self._is_ordered:
+            self._commit(corner, encoded)
+            return
+        if self.progress is not None:
+            self.progress.hold(corner)
+        self._ordered.add(corner, encoded if isinstance(encoded, bytes) else bytes(encoded))
+
+    @property
+    def _is_ordered(self) -> bool:
+        """Return whether chunks are small, and all of them are stored by this write."""
+        has_gaps = self.skips_zeros and self.zero_is_implied
+        is_resumed = self.progress is not None and self.progress.has_committed
+        num_bytes = math.prod(self._chunks) * self.dtype.itemsize
+        return num_bytes <= LARGEST_CHUNK and not (has_gaps or is_resumed)
+
+    def _commit(self, corner: Shape, encoded: Any) -> None:
         self._dataset.id.write_direct_chunk(corner, encoded)
         check_disk(self._root)
         self._note_stored(corner, encoded)
+
+    def finish(self) -> None:
+        """Commit the chunks that wait for others."""
+        self._ordered.finish()
 
     def stored_bytes(self, corner: Shape) -> bytes | None:
         """Return the bytes of a chunk, read without HDF5; the file does not change meanwhile."""

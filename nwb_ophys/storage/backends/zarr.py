@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import OutputError
 from nwb_ophys.outside import current_reach, reach_of
+from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.base import (
     ChunkSink,
     SinkTools,
@@ -35,7 +36,7 @@ from nwb_ophys.storage.backends.zarr_folder import (
     hdmf_zarr,
     is_own_wrapper,
 )
-from nwb_ophys.storage.backends.zarr_guarded import guarded_store, local_store
+from nwb_ophys.storage.backends.zarr_guarded import guarded_store, reading_store
 from nwb_ophys.storage.backends.zarr_later import EntireStore, Group2, is_later
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import check_store
@@ -96,16 +97,18 @@ class ZarrBackend(ZarrFolder):
             check_store(path)
         if mode == "r" and is_later():
             return self._opened_later(path, manager)
-        store = str(path) if guard is None else guarded_store(path, guard)
+        store = reading_store(path) if guard is None else guarded_store(path, guard)
         io = _io_class()(store, mode=mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
+        io.remote = path if isinstance(path, RemotePath) else None
         set_object_codec(io, importlib.import_module("numcodecs").JSON)
         return io
 
     def _opened_later(self, path: Path, manager: Any) -> Any:
         """Return the object with which hdmf-zarr 0.14 reads a store."""
-        io = _reading_class()(local_store(path), mode="r-", manager=manager)
+        io = _reading_class()(reading_store(path), mode="r-", manager=manager)
         io.reach = current_reach() or reach_of([path])
+        io.remote = path if isinstance(path, RemotePath) else None
         return io
 
     def require_reading(self, path: Path) -> None:
@@ -223,7 +226,7 @@ class ZarrSink(ChunkSink):
         store, key = self._array.chunk_store, self._key(corner)
         encoded = self._encoded(planes)
         store[key] = encoded
-        self._tools.flusher.add(str(Path(store.path) / key))
+        self._tools.finished.add(str(Path(store.path) / key))
         self._note_stored(corner, encoded)
 
     def stored_bytes(self, corner: Shape) -> bytes | None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.outside import current_reach, reach_of
+from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.base import (
     ChunkSink,
     SinkTools,
@@ -33,7 +34,7 @@ from nwb_ophys.storage.backends.zarr_folder import (
     hdmf_zarr,
     is_own_wrapper,
 )
-from nwb_ophys.storage.backends.zarr_guarded import guarded_local_store, local_store
+from nwb_ophys.storage.backends.zarr_guarded import guarded_local_store, local_store, reading_store
 from nwb_ophys.storage.backends.zarr_parts import check_store
 from nwb_ophys.storage.backends.zarr_places import ShardLayout, array_folder
 from nwb_ophys.storage.backends.zarr_shards import ShardFiles, shard_shape
@@ -120,10 +121,11 @@ class Zarr3Backend(ZarrFolder):
             check_whole(path)
         if mode != "w":
             check_store(path)
-        store = local_store(path) if guard is None else guarded_local_store(path, guard)
+        store = reading_store(path) if guard is None else guarded_local_store(path, guard)
         # "r-" is hdmf-zarr's mode "r" without the copies.
         io = _io_class()(store, mode="r-" if mode == "r" else mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
+        io.remote = path if isinstance(path, RemotePath) else None
         return io
 
     def recognises(self, path: Path) -> bool:
@@ -230,7 +232,7 @@ class Zarr3Backend(ZarrFolder):
     def opened_root(self, path: Path) -> Any:
         """Open a store by the headers of its arrays, not by the copies of them in its root."""
         zarr = importlib.import_module("zarr")
-        return zarr.open_group(local_store(path), mode="r", use_consolidated=False)
+        return zarr.open_group(reading_store(path), mode="r", use_consolidated=False)
 
     def reopened_root(self, path: Path) -> Any:
         """Return the root group of a store, open for changes."""
@@ -323,7 +325,7 @@ class Zarr3Sink(ChunkSink):
         encoded = self._encoded(planes)
         complete = self._shards.put(corner, encoded)
         if complete is not None:
-            self._tools.flusher.add(str(complete))
+            self._tools.finished.add(str(complete))
         self._note_stored(corner, encoded)
 
     def stored_bytes(self, corner: Shape) -> bytes | None:

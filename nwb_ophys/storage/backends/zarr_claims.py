@@ -19,6 +19,7 @@ import numpy as np
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceError, UnsafePickleError
+from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.blosc_chunks import fault_of_stored
 from nwb_ophys.storage.backends.inflated import (
     DEFLATE_DENSEST,
@@ -395,8 +396,62 @@ def _chunk_at(
     return StoredChunk(file, start, size, f"{position} of {shown(file)}")
 
 
+@attrs.frozen
+class _Content:
+    """An encoded chunk in memory."""
+
+    data: bytes
+    name: str
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def read(self, most: int | None = None) -> bytes:
+        return self.data[:most]
+
+
+@attrs.frozen
+class ChunkCheck:
+    """Check of encoded chunks of an array, which does not read them itself.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Folder of the array.
+    """
+
+    folder: Path
+    _claims: _Claims
+
+    @classmethod
+    def of(cls, folder: Path) -> ChunkCheck | None:
+        """Return the check of the array in a folder; None where the folder holds none."""
+        claims = _read_claims(folder)
+        return None if claims is None else cls(folder, claims)
+
+    @property
+    def layout(self) -> ShardLayout | None:
+        """Shards of the array."""
+        return self._claims.layout
+
+    def check(self, data: bytes, name: str) -> None:
+        """Check that an encoded chunk does not inflate to more than its shape.
+
+        Raises
+        ------
+        ValueError
+            With the name of the chunk.
+        """
+        measure = _measure_of(self._claims)
+        if measure is not None:
+            _check_chunk(_Content(data, name), measure, self._claims)
+
+
 def check_chunks_of(array: Any, selection: tuple[Any, ...] | None = None) -> None:
     """Check the chunks of an open array of a store in a folder, or those of a selection.
+
+    Those of a store in an object store are checked when they are fetched.
 
     Raises
     ------
@@ -404,7 +459,7 @@ def check_chunks_of(array: Any, selection: tuple[Any, ...] | None = None) -> Non
         With the name of the chunk.
     """
     folder = array_folder(array)
-    if folder is not None:
+    if folder is not None and not isinstance(folder, RemotePath):
         everything = (slice(None),) * len(array.shape)
         check_chunks(folder, array, selection or everything)
 
@@ -413,7 +468,7 @@ def _measure_of(claims: _Claims) -> Measure | None:
     return next((MEASURES[each] for each in claims.codecs if each in MEASURES), None)
 
 
-def _check_chunk(chunk: StoredChunk, measure: Measure, claims: _Claims) -> None:
+def _check_chunk(chunk: StoredChunk | _Content, measure: Measure, claims: _Claims) -> None:
     is_blosc = claims.codecs[:1] == ("blosc",)
     fault = fault_of_stored(chunk.read, chunk.size) if is_blosc else ""
     if fault:
@@ -426,7 +481,7 @@ def _check_chunk(chunk: StoredChunk, measure: Measure, claims: _Claims) -> None:
         _check_stages(chunk, claims)
 
 
-def _check_stages(chunk: StoredChunk, claims: _Claims) -> None:
+def _check_stages(chunk: StoredChunk | _Content, claims: _Claims) -> None:
     """Decode a chunk codec by codec, and measure what each makes of it before it does."""
     from numcodecs import get_codec
 
@@ -441,7 +496,7 @@ def _check_stages(chunk: StoredChunk, claims: _Claims) -> None:
         data = bytes(memoryview(decoded).cast("B"))
 
 
-def _compare(chunk: StoredChunk, size: int | None, claims: _Claims) -> None:
+def _compare(chunk: StoredChunk | _Content, size: int | None, claims: _Claims) -> None:
     if size is not None and size > max(claims.chunk_bytes, _LARGE):
         raise ValueError(
             f"the chunk '{chunk.name}' inflates to more than the {claims.chunk_bytes} bytes of its "
@@ -449,7 +504,7 @@ def _compare(chunk: StoredChunk, size: int | None, claims: _Claims) -> None:
         )
 
 
-def _content(chunk: StoredChunk, measure: Measure, most: int) -> bytes:
+def _content(chunk: StoredChunk | _Content, measure: Measure, most: int) -> bytes:
     """Return the bytes of a chunk that are measured; none where it is too small to be a bomb."""
     head = chunk.read(HEADER_BYTES)
     states_size = measure is zstd_size and len(head) > 4 and head[4] & 0xE0

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import MissingPackageError
 from nwb_ophys.outside import Reach, within_reach
+from nwb_ophys.remote.paths import RemotePath, as_path
+from nwb_ophys.remote.trees import list_tree
 from nwb_ophys.storage.backends.base import (
     Backend,
     StoredSource,
@@ -30,6 +32,7 @@ from nwb_ophys.storage.backends.base import (
 from nwb_ophys.storage.backends.zarr_claims import check_chunks_of
 from nwb_ophys.storage.backends.zarr_codecs import encoded_size
 from nwb_ophys.storage.backends.zarr_drafts import ZarrDraft
+from nwb_ophys.storage.backends.zarr_guarded import reading_store
 from nwb_ophys.storage.backends.zarr_installed import require_format
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import (
@@ -60,16 +63,29 @@ _HEADERS = (".zarray", "zarr.")
 
 
 class CheckedReferences:
-    """Mixin for the IO class of hdmf-zarr that checks where a reference leads before it follows."""
+    """Mixin for the IO class of hdmf-zarr that checks where a reference leads before it follows.
+
+    Attributes
+    ----------
+    reach : Reach or None
+    remote : RemotePath or None
+        The store, if it is in an object store.
+    """
 
     reach: Reach | None = None
+    remote: RemotePath | None = None
+
+    @property
+    def source(self) -> str:
+        """Path or URL of the store; hdmf makes a path of most URLs."""
+        return str(super().source if self.remote is None else self.remote)  # type: ignore[misc]
 
     def resolve_ref(self, zarr_ref: Any) -> Any:
         """Return the name and the object that a reference names."""
         reference = _as_mapping(zarr_ref)
         if reference is not None:
             with within_reach(self.reach):
-                check_reference(Path(self.source), reference)  # type: ignore[attr-defined]
+                check_reference(as_path(self.source), reference)
         return super().resolve_ref(zarr_ref)  # type: ignore[misc]
 
 
@@ -144,6 +160,7 @@ class ZarrFolder(Backend):
 
     default_compression = "blosc"
     headings = (".zattrs", ".zgroup", ".zmetadata", "zarr.json")
+    headers = (*headings, ".zarray")
     is_shareable = True  # each chunk or shard is a file, which appears whole
     filter_settings: tuple[str, ...]
     """Names of the settings in a ``ZarrDataIO`` that are codecs."""
@@ -243,6 +260,13 @@ class ZarrFolder(Backend):
         """Return the root group of an incomplete store, whose chunks other processes write, too."""
         return self.reopened_root(path)
 
+    def dataset_in(self, folder: Path, location: str) -> Any:
+        """Open an array of a folder that may have no root yet, for reading."""
+        if isinstance(folder, RemotePath):
+            list_tree(folder / location)
+        zarr = importlib.import_module("zarr")
+        return zarr.open_array(reading_store(folder), path=location, mode="r")
+
     def reopened_root(self, path: Path) -> Any:
         """Return the root group of a store, open for changes."""
         return importlib.import_module("zarr").open_group(str(path), mode="r+")
@@ -289,7 +313,7 @@ class ZarrFolder(Backend):
 
     def opened_root(self, path: Path) -> Any:
         """Return the root group of a store, open for reading."""
-        return importlib.import_module("zarr").open_group(str(path), mode="r")
+        return importlib.import_module("zarr").open_group(reading_store(path), mode="r")
 
     def require_reading(self, path: Path) -> None:
         """Check that packages are installed that read a store of this format.

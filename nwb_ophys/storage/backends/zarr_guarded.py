@@ -7,6 +7,9 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from nwb_ophys.remote.paths import RemotePath
+from nwb_ophys.storage.backends.zarr_installed import written_format
+from nwb_ophys.storage.backends.zarr_remote import remote_store
 from nwb_ophys.storage.guards import FolderGuard
 
 
@@ -59,6 +62,19 @@ class _Guarded:
 @functools.cache
 def _store_class() -> type:
     return type("GuardedStore", (_Guarded, importlib.import_module("zarr").DirectoryStore), {})
+
+
+def reading_store(path: Path) -> Any:
+    """Return a store of the installed Zarr for a folder; one in an object store is read only.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        On a disk, or in an object store.
+    """
+    if isinstance(path, RemotePath):
+        return remote_store(path)
+    return str(path) if written_format() == 2 else local_store(path)
 
 
 def local_store(path: Path) -> Any:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.storage.backends.zarr_guarded import reading_store
 from nwb_ophys.storage.backends.zarr_installed import written_format
 from nwb_ophys.storage.grid import cell_at, inside
 
@@ -79,7 +80,7 @@ class Group2:
     @classmethod
     def of(cls, group: Any) -> Group2:
         """Return an open group of Zarr as such a group."""
-        return group if isinstance(group, cls) else cls(_Folder(Path(group.store.root)), group.path)
+        return group if isinstance(group, cls) else cls(_Folder(group.store.root), group.path)
 
     @classmethod
     def at(cls, folder: Path) -> Group2:
@@ -131,8 +132,8 @@ class Group2:
         if _is_of_objects(header["dtype"]):
             return ObjectArray(self.store, place, header)
         zarr = importlib.import_module("zarr")
-        # Zarr takes a text for a URL.
-        return zarr.open_array(self.store.root, path=place, mode="r", zarr_format=2)
+        store = reading_store(self.store.root)
+        return zarr.open_array(store, path=place, mode="r", zarr_format=2)
 
 
 @attrs.frozen

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.documents import parse_source_json, read_limited
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, OutsideFolderError
 from nwb_ophys.outside import (
     check_links_in,
     current_reach,
@@ -23,6 +23,7 @@ from nwb_ophys.outside import (
     reading_from,
     within_reach,
 )
+from nwb_ophys.remote.paths import RemotePath, walk
 from nwb_ophys.storage.backends.ranges import positions
 from nwb_ophys.storage.backends.zarr_claims import check_array_claims, layout_of
 from nwb_ophys.storage.backends.zarr_places import (
@@ -56,11 +57,12 @@ def check_store(store: Path, *, chunks: bool = True) -> None:
     within = nullcontext() if current_reach() is not None else reading_from([store])
     with within:
         check_links_in(store)
-        for folder, _, names in os.walk(store):
+        for folder, _, names in walk(store):
             for name in _ATTRIBUTES.intersection(names):
-                for reference in _references(_json(Path(folder, name))):
+                for reference in _references(_json(folder / name)):
                     check_reference(store, reference)
-            check_array_claims(Path(folder), chunks=chunks)
+            # The chunks in an object store are checked when they are fetched.
+            check_array_claims(folder, chunks=chunks and not isinstance(store, RemotePath))
 
 
 def _json(path: Path) -> Any:
@@ -97,6 +99,12 @@ def check_reference(store: Path, reference: Mapping[str, Any]) -> None:
     name = str(reference.get("path") if source is None else source)
     if name == ".":
         return
+    if isinstance(store, RemotePath):
+        raise OutsideFolderError(
+            f"'{store}' names the other store '{name}' in its reference to "
+            f"'{reference.get('path')}'; other stores of an object store are not read. Download "
+            "both, and give the path of the copy."
+        )
     place = os.path.normpath(store / name)
     other = named_file(store, name, of=f"The reference to '{reference.get('path')}'", place=place)
     if other.is_dir() and not other.samefile(store):
@@ -181,15 +189,12 @@ def _absent_in_shards(folder: Path, layout: ShardLayout) -> dict[int, int]:
 def _steps_without_file(folder: Path, counts: Sequence[int]) -> dict[int, int]:
     """Return the number of absent chunks by their index along the first axis."""
     separator, base = _keys(folder)
-    if separator == ".":
-        with os.scandir(base) as entries:
-            present = {entry.name for entry in entries if not entry.is_dir()}
-    else:
-        present = {
-            Path(where, name).relative_to(base).as_posix()
-            for where, _, names in os.walk(base)
-            for name in names
-        }
+    start = len(str(base)) + 1
+    present = {
+        f"{str(where)[start:]}/{name}".lstrip("/") if separator == "/" else name
+        for where, _, names in itertools.islice(walk(base), 1 if separator == "." else None)
+        for name in names
+    }
     found: dict[int, int] = {}
     for index in itertools.product(*map(range, counts)):
         if separator.join(map(str, index)) not in present:
@@ -200,7 +205,7 @@ def _steps_without_file(folder: Path, counts: Sequence[int]) -> dict[int, int]:
 def _keys(folder: Path) -> tuple[str, Path]:
     """Return the separator in the names of chunks, and the folder in which they lie."""
     try:
-        header = json.loads((folder / ".zarray").read_text(encoding="utf-8"))
+        header = json.loads((folder / ".zarray").read_bytes())
     except (OSError, ValueError):  # of format 3, whose chunks lie in a folder ``c``
         header = {"dimension_separator": "/"}
     base = folder / "c" if (folder / "c").is_dir() else folder

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import itertools
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage.grid import Shape
 
 CHECKSUM_BYTES = 4
@@ -29,7 +29,7 @@ def store_folder(array: Any) -> Path | None:
     """Return the folder of the store of an open array; None where it is in no folder."""
     store = getattr(array, "chunk_store", None) or array.store  # the former of Zarr 2 only
     place = getattr(store, "root", None) or getattr(store, "path", None)
-    return None if place is None else Path(str(place))
+    return None if place is None else as_path(str(place))
 
 
 def array_folder(array: Any) -> Path | None:
@@ -125,8 +125,8 @@ def read_index(file: Path, layout: ShardLayout) -> tuple[Index, bytes]:
     ValueError
         If the file is shorter than the index or than a chunk in it.
     """
+    size = file.stat().st_size
     with file.open("rb", buffering=0) as opened:
-        size = os.fstat(opened.fileno()).st_size
         if size < layout.index_bytes:
             raise ValueError(
                 f"the shard '{shown(file)}' has {size} bytes, fewer than its index of "
@@ -134,9 +134,28 @@ def read_index(file: Path, layout: ShardLayout) -> tuple[Index, bytes]:
             )
         opened.seek(0 if layout.is_index_first else size - layout.index_bytes)
         content = opened.read(layout.index_bytes)
+    return index_in(content, size, file), content[-CHECKSUM_BYTES:]
+
+
+def index_in(content: bytes, size: int, file: Path) -> Index:
+    """Return the index of a shard from its bytes with their checksum.
+
+    Parameters
+    ----------
+    content : bytes
+    size : int
+        Size of the shard.
+    file : pathlib.Path
+        For messages.
+
+    Raises
+    ------
+    ValueError
+        If the shard is shorter than a chunk in the index.
+    """
     index = np.frombuffer(content[:-CHECKSUM_BYTES], "<u8").reshape(-1, 2)
     _check_ends(file, index, size)
-    return index, content[-CHECKSUM_BYTES:]
+    return index
 
 
 def read_sound_index(file: Path, layout: ShardLayout) -> Index:

@@ -1,0 +1,153 @@
+"""Benchmark of batches: ``python -m benchmarks.batches`` prints Markdown.
+
+Forty sessions are converted by one job and by two in turns, each in a fresh process; plans and
+states of 10,000 sessions are made from a table and from a pattern; and a file of 2 GB is edited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from nwb_ophys import BackendConfiguration, NumpyImagingInterface
+
+_SESSIONS, _MANY, _GIGABYTES = 40, 10_000, 2
+_FRAMES, _SIDE = 400, 256
+_START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
+_HEAD = (
+    "output: out\nmetadata: {NWBFile: {session_start_time: '2024-05-17T14:30:00+02:00'}, "
+    "Subject: {species: Mus musculus}}\n"
+)
+
+
+def timed(*arguments: str | Path) -> tuple[float, float, float]:
+    """Run the command; return its seconds and, with its processes, those of the processor and MB.
+
+    The memory is the largest sum of what the processes have alone.
+    """
+    command = [sys.executable, "-m", "nwb_ophys", *map(str, arguments)]
+    before, began = os.times(), time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        largest = [0]
+        watch = threading.Thread(target=_watch, args=(process.pid, largest), daemon=True)
+        watch.start()
+        if process.wait():
+            raise RuntimeError(f"{command} ends with {process.returncode}")
+    passed, after = time.perf_counter() - began, os.times()
+    used = sum(after[2:4]) - sum(before[2:4])
+    return passed, used, largest[0] / 1e6
+
+
+def _watch(pid: int, largest: list[int]) -> None:
+    try:
+        parent = psutil.Process(pid)
+        while parent.is_running():
+            found = [parent, *parent.children(recursive=True)]
+            largest[0] = max(largest[0], sum(each.memory_full_info().uss for each in found))
+            time.sleep(0.1)
+    except psutil.Error:
+        return
+
+
+def jobs(folder: Path, rounds: int) -> None:
+    """Print the times of one job and of two."""
+    movie = np.random.default_rng(0).poisson(40, (_FRAMES, _SIDE, _SIDE)).astype(np.uint16)
+    for index in range(_SESSIONS):
+        place = folder / "raw" / f"M{index // 4}" / f"day{index % 4}"
+        place.mkdir(parents=True)
+        np.save(place / "movie.npy", movie)
+    path = folder / "jobs.yaml"
+    path.write_text(
+        f"{_HEAD}options: {{sampling_frequency: 30}}\n"
+        "sessions: [{pattern: 'raw/{subject_id}/{session_id}', paths: movie.npy}]\n"
+    )
+    taken: dict[int, list[tuple[float, float, float]]] = {1: [], 2: []}
+    for _ in range(rounds):
+        for count, times in taken.items():
+            shutil.rmtree(folder / "out", ignore_errors=True)
+            times.append(timed("batch", path, "--jobs", str(count), "--buffer-gb", "0.4"))
+    print(f"{_SESSIONS} sessions of {movie.nbytes / 1e6:.0f} MB, medians of {rounds} rounds\n")
+    print("| jobs | seconds | processor seconds | MB of all processes |\n|---|---|---|---|")
+    medians = {}
+    for count, times in taken.items():
+        medians[count] = [statistics.median(column) for column in zip(*times, strict=True)]
+        print(
+            f"| {count} | {medians[count][0]:.1f} | {medians[count][1]:.1f} | "
+            f"{medians[count][2]:.0f} |"
+        )
+    print(f"\nTwo jobs ÷ one: {medians[2][0] / medians[1][0]:.2f}\n")
+
+
+def many(folder: Path, rounds: int) -> None:
+    """Print the times of plans and states of many sessions."""
+    lines = ["subject_id\tsession_id\tpath"]
+    for index in range(_MANY):
+        name = f"raw/M{index // 20}/day{index % 20}"
+        (folder / name).mkdir(parents=True)
+        (folder / name / "movie.tif").touch()
+        lines.append(f"M{index // 20}\tday{index % 20}\t{name}")
+    (folder / "sessions.tsv").write_text("\n".join(lines))
+    entries = {
+        "table": "{table: sessions.tsv}",
+        "pattern": "{pattern: 'raw/{subject_id}/{session_id}', paths: ['*.tif']}",
+    }
+    print(f"{_MANY:,} sessions, medians of {rounds} rounds\n")
+    print("| from a | command | seconds | processor seconds | MB |\n|---|---|---|---|---|")
+    for name, entry in entries.items():
+        path = folder / f"{name}.yaml"
+        path.write_text(f"{_HEAD}sessions: [{entry}]\n")
+        for flag in ("--dry-run", "--status"):
+            times = [timed("batch", path, flag) for _ in range(rounds)]
+            seconds, used, size = (statistics.median(each) for each in zip(*times, strict=True))
+            print(f"| {name} | {flag} | {seconds:.1f} | {used:.1f} | {size:.0f} |")
+    print()
+
+
+def edits(folder: Path, rounds: int) -> None:
+    """Print the time of an edit of a large file."""
+    path = folder / "large.nwb"
+    frames = int(_GIGABYTES * 1e9) // (512 * 512 * 2)
+    movie = np.lib.format.open_memmap(folder / "large.npy", "w+", np.uint16, (frames, 512, 512))
+    block = np.random.default_rng(0).poisson(40, (50, 512, 512))
+    for start in range(0, frames, 50):
+        movie[start : start + 50] = block[: frames - start]
+    plain = BackendConfiguration(backend="hdf5", compression="none")
+    source = NumpyImagingInterface(folder / "large.npy", 30.0)
+    source.run_conversion(path, metadata=_START, progress=False, configuration=plain)
+    times = [
+        timed("edit", path, "--set", f"NWBFile.lab=Lab {index}")[:2] for index in range(rounds)
+    ]
+    seconds, used = (statistics.median(each) for each in zip(*times, strict=True))
+    size = path.stat().st_size / 1e9
+    print(
+        f"Edit of a file of {size:.1f} GB, the whole command: {seconds:.2f} s, {used:.2f} s of the "
+        "processor"
+    )
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=["jobs", "many", "edits"])
+    given = parser.parse_args()
+    parts = {"jobs": jobs, "many": many, "edits": edits}
+    for name, part in parts.items():
+        if given.only in (None, name):
+            with tempfile.TemporaryDirectory() as folder:
+                part(Path(folder), given.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Order of the commits of the chunks of a dataset, on which the requests of later readers depend.
+
+Threads finish chunks in any order. A reader of many small chunks over a network requests them
+together where they follow each other in the file.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from nwb_ophys.storage.grid import Shape
+
+LARGEST_CHUNK = 4 << 20
+"""Size of the largest chunks whose commits are ordered; a larger one is a request of its own."""
+
+WAITING_BYTES = 32 << 20
+"""Size of the encoded chunks of a dataset that wait for the chunks before them."""
+
+
+class OrderedCommits:
+    """Commits of encoded chunks in their order, as far as a limited number of bytes waits.
+
+    One thread at a time commits; the others leave their chunks and go on, unless twice as many
+    bytes wait.
+
+    Parameters
+    ----------
+    commit : callable
+        Called with the lowest index of a chunk and its bytes, by one thread at a time.
+    shape, chunks : tuple of int
+        Shapes of the dataset and of a chunk.
+    """
+
+    def __init__(self, commit: Callable[[Shape, Any], None], shape: Shape, chunks: Shape) -> None:
+        self._commit, self._chunks = commit, chunks
+        self._counts = tuple(-(-n // step) for n, step in zip(shape, chunks, strict=True))
+        self._turn, self._lock = threading.Lock(), threading.Lock()
+        self._waiting: list[tuple[int, Shape, Any]] = []
+        self._num_bytes = self._next = 0
+
+    def add(self, corner: Shape, encoded: Any) -> None:
+        """Commit a chunk, and those that wait for it, or let it wait for those before it."""
+        with self._lock:
+            heapq.heappush(self._waiting, (self._position(corner), corner, encoded))
+            self._num_bytes += len(encoded)
+            is_full = self._num_bytes > 2 * WAITING_BYTES
+        self._commit_some(WAITING_BYTES, waits=is_full)
+
+    def finish(self) -> None:
+        """Commit all chunks that wait."""
+        self._commit_some(0, waits=True)
+
+    def _commit_some(self, most: int, *, waits: bool) -> None:
+        while self._has_due(most) and self._turn.acquire(blocking=waits):
+            try:
+                while (chunk := self._take(most)) is not None:
+                    self._commit(*chunk)
+            finally:
+                self._turn.release()
+
+    def _has_due(self, most: int) -> bool:
+        with self._lock:
+            return self._is_due(most)
+
+    def _is_due(self, most: int) -> bool:
+        is_next = bool(self._waiting) and self._waiting[0][0] <= self._next
+        return is_next or self._num_bytes > most
+
+    def _take(self, most: int) -> tuple[Shape, Any] | None:
+        with self._lock:
+            if not self._is_due(most):
+                return None
+            position, corner, encoded = heapq.heappop(self._waiting)
+            self._num_bytes -= len(encoded)
+            self._next = max(self._next, position + 1)
+            return corner, encoded
+
+    def _position(self, corner: Shape) -> int:
+        """Return the position of a chunk in C order."""
+        position = 0
+        for start, step, count in zip(corner, self._chunks, self._counts, strict=True):
+            position = position * count + start // step
+        return position
