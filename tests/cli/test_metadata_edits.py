@@ -176,3 +176,20 @@ def test_a_place_that_cannot_be_written_is_named(run, raw, monkeypatch):
     monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK | os.X_OK)
     assert run(*MOVIE, "--set", START).is_mistake("does not allow new files")
     assert run("demo", "demo").is_mistake("does not allow new files")
+
+
+def test_the_dictionary_form_is_written_and_read(run, raw):
+    edits = ("--set", START, "--set", "Ophys.ImagingPlane.location=VISp")
+    made = run("metadata", "movie.tif", *RATE, *edits, "--style", "neuroconv", "-o", "meta.yaml")
+    assert made.code == 0
+    document = (raw / "meta.yaml").read_text()
+    assert "metadata_key" in document
+    found = parse_yaml(document)
+    assert list(found) == ["NWBFile", "Devices", "Ophys"]
+    assert found["Ophys"]["ImagingPlanes"]["ImagingPlane"]["location"] == "VISp"
+    assert run(*MOVIE, "--metadata", "meta.yaml").code == 0
+    assert _planes("a.nwb") == {"ImagingPlane": "VISp"}
+    (raw / "wrong.yaml").write_text(document.replace("location:", "locaton:"))
+    told = run("convert", "movie.tif", "-o", "b.nwb", *RATE, "--metadata", "wrong.yaml")
+    assert told.is_mistake("unknown key 'locaton'", "Did you mean 'location'")
+    assert run("metadata", "movie.tif", "--style", "toml").is_mistake("'toml' is not one of")
