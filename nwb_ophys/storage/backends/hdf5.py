@@ -39,7 +39,7 @@ from nwb_ophys.storage.backends.hdf5_drafts import Hdf5Draft, check_only_name
 from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
 from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
-from nwb_ophys.storage.backends.hdf5_opening import is_hdf5, read_hdf5
+from nwb_ophys.storage.backends.hdf5_opening import CalmReader, is_hdf5, read_hdf5
 from nwb_ophys.storage.backends.hdf5_order import LARGEST_CHUNK, OrderedCommits
 from nwb_ophys.storage.backends.hdf5_parts import (
     check_complete,
@@ -163,7 +163,7 @@ class Hdf5Backend(Backend):
 
     def type_in_object(self, opened: Any) -> str | None:
         """Return the neurodata type of the root group of a file in an object store."""
-        with h5py.File(opened, "r") as file:
+        with h5py.File(CalmReader(opened), "r") as file:
             return _type_of(file)
 
     def was_nwb(self, path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,43 @@ class _CalmFile(RangeFile):
         """Read bytes into a buffer, and return their number."""
         with calm():
             return super().readinto(buffer)
+
+
+class CalmReader(io.RawIOBase):
+    """Open object of a store that HDF5 reads; the collector rests while another thread fetches.
+
+    That thread would wait for HDF5, if it collected an object of h5py, and HDF5 waits for it.
+
+    Parameters
+    ----------
+    opened : file object
+    """
+
+    def __init__(self, opened: Any) -> None:
+        self._opened = opened
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a position, and return it."""
+        return int(self._opened.seek(offset, whence))
+
+    def tell(self) -> int:
+        """Return the position."""
+        return int(self._opened.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        """Read bytes into a buffer, and return their number."""
+        with calm():
+            found = self._opened.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
 
 
 def read_hdf5(path: str | Path) -> h5py.File:
