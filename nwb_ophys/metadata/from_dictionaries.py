@@ -93,8 +93,10 @@ def _check_dictionaries(metadata: Mapping[str, Any]) -> None:
     for key in (*TOP_KEYS, *OPHYS_KEYS, *_CONTAINERS):
         value = (metadata if key in TOP_KEYS else metadata.get("Ophys", {})).get(key)
         if value is not None and not isinstance(value, Mapping):
+            lists = " or ".join(map(repr, LISTS.get(key, ())))
+            hint = f" Did you mean {lists}, which is a list?" if lists else ""
             raise MetadataError(
-                f"{path_of_key(key)} is a {type(value).__name__}; it must be a dictionary."
+                f"{path_of_key(key)} is a {type(value).__name__}; it must be a dictionary.{hint}"
             )
 
 

@@ -21,6 +21,11 @@ from nwb_ophys.formats.inscopix.header import read_isxd_header
 from nwb_ophys.formats.inscopix.reader import InscopixCellsExtractor, InscopixMovieExtractor
 from nwb_ophys.testing import simulate_recording, write_inscopix, write_inscopix_cells
 
+# The package isx uses a function of datetime that Python 3.12 deprecates.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning"
+)
+
 MOVIE = "inscopix/movie_longer_than_3_min.isxd"
 CELLS = "inscopix/cellset_series_part1.isxd"
 
