@@ -343,10 +343,10 @@ def test_endings_in_upper_case(name: str, tmp_path: Path, recording: SimulatedRe
 def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[Any] = []
     scandir = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scandir(path))
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(str(path)) or scandir(path))
     (tmp_path / "notes.txt").touch()
     detect(tmp_path)
-    assert listed.count(tmp_path) == 1
+    assert listed.count(str(tmp_path)) == 1
 
 
 def test_what_is_in_folders_is_found(tmp_path: Path, recording: SimulatedRecording) -> None:
