@@ -21,7 +21,7 @@ from nwb_ophys.errors import MissingPackageError, NwbOphysError, OutputError, So
 from nwb_ophys.outside import require_ordinary
 from nwb_ophys.remote.paths import as_path, require_disk
 from nwb_ophys.storage.backends.base import Backend, Draft
-from nwb_ophys.storage.backends.registry import NO_BACKEND, backend_of_path
+from nwb_ophys.storage.backends.registry import NO_BACKEND, all_backends, backend_of_path
 from nwb_ophys.storage.disk_errors import disk_errors
 from nwb_ophys.storage.files import closed_at_the_end, reserved
 from nwb_ophys.storage.hdmf.internals import root_of
@@ -294,7 +294,7 @@ def _check_given(path: Path) -> None:
 
 def _roots_in(path: Path) -> Iterator[Path]:
     """Yield the files of a folder in which it states that it is a store."""
-    names = (".zgroup", ".zattrs", ".zmetadata", "zarr.json")
+    names = dict.fromkeys(name for each in all_backends() for name in each.headings)
     return (path / name for name in names if path.is_dir() and (path / name).is_file())
 
 

@@ -34,6 +34,9 @@ OTHER_PACKAGES = {
     # Of Python; they are documented.
     ("_exit", "cli/signals.py"),
     ("_exit", "trial/child.py"),
+    ("_exit", "sessions/processes.py"),
+    ("_replace", "formats/bruker/lost_images.py"),
+    ("_replace", "formats/bruker/reader.py"),
     ("_getframe", "cli/__init__.py"),
     ("_chunk_key", "storage/backends/zarr.py"),  # of zarr.Array; tested below
     ("_parent_segmentation", "rois/pixel_sources.py"),  # of roiextractors
