@@ -31,6 +31,14 @@ class NwbOphysError(Exception):
     """Base class of all errors raised on purpose by this package."""
 
 
+def _in_words(subject: str, faults: tuple[object, ...]) -> str:
+    """Return the message of one fault, or the list of several."""
+    if len(faults) < 2:
+        return "".join(map(str, faults))
+    lines = [f"- {fault}" for fault in faults]
+    return "\n".join([f"The {subject} has {len(lines)} errors:", *lines])
+
+
 class ArgumentError(NwbOphysError, AssertionError):
     """A choice that a function does not offer; the message lists the choices it offers."""
 
@@ -49,10 +57,7 @@ class MetadataError(NwbOphysError, ValueError):
     """
 
     def __str__(self) -> str:
-        if len(self.args) < 2:
-            return super().__str__()
-        lines = [f"- {fault}" for fault in self.args]
-        return "\n".join([f"The metadata has {len(lines)} errors:", *lines])
+        return _in_words("metadata", self.args)
 
 
 class SourceError(NwbOphysError, ValueError):
@@ -97,10 +102,7 @@ class SpecificationError(NwbOphysError, ValueError):
     """
 
     def __str__(self) -> str:
-        if len(self.args) < 2:
-            return super().__str__()
-        lines = [f"- {fault}" for fault in self.args]
-        return "\n".join([f"The specification has {len(lines)} errors:", *lines])
+        return _in_words("specification", self.args)
 
 
 class MissingPackageError(NwbOphysError, ImportError):

@@ -101,7 +101,9 @@ class BatchDisplay:
 def summary_of(result: Any, specification: Path) -> str:
     """Return the numbers of sessions, those that failed, and the next step."""
     lines = [f"{len(result.states)} sessions: {result}."]
-    lines += [f"  {each.key}: {text}" for each in result.states for text in each.findings]
+    found = [f"  {each.key}: {text}" for each in result.states for text in each.findings]
+    if found:
+        lines += ["", "The DANDI archive would refuse:", *found]
     if result.failed:
         lines += ["", "Failed:", *(f"  {each.key}: {each.reason}" for each in result.failed)]
         lines += [
@@ -116,7 +118,8 @@ def line_of(state: Any) -> str:
     """Return the line of a session that ended."""
     if state.state == "failed":
         return f"failed {state.key}: {state.reason}"
-    notes = f", {len(state.warnings)} notes" if state.warnings else ""
+    number = len(state.warnings)
+    notes = f", {number} note{'s' * (number > 1)} in --status" if number else ""
     size = shown_size(state.num_bytes)
     return f"{state.state} {state.key}: {state.output} ({size}, {state.seconds:.1f} s{notes})"
 

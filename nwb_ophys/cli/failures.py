@@ -11,7 +11,7 @@ import click
 from nwb_ophys.cli.flags import with_flags
 from nwb_ophys.cli.signals import Signals
 from nwb_ophys.cli.terminal import output_to, say
-from nwb_ophys.errors import MetadataError, NwbOphysError, OutputError
+from nwb_ophys.errors import MetadataError, NwbOphysError, OutputError, SpecificationError
 
 _NAME, _LOG = "nwb-ophys", "--log-file"
 _COMPLETION = "_NWB_OPHYS_COMPLETE"
@@ -90,7 +90,7 @@ def _outcome(error: BaseException, signals: Signals, *, debug: bool) -> int:
 
 def _explain(error: Exception) -> int:
     """Print the error and return the exit code."""
-    if isinstance(error, MetadataError):
+    if isinstance(error, (MetadataError, SpecificationError)):
         for fault in error.args:
             _say(f"Error: {with_flags(str(fault))}")
         return 2

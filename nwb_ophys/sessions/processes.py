@@ -12,8 +12,8 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from multiprocessing import connection
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, resource_tracker
 from typing import Any
 
 import attrs
@@ -34,7 +34,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self._own, other = context.Pipe()
         self.process = context.Process(target=_work, args=(other,), daemon=False)
-        self.process.start()
+        with _without_interrupts():
+            self.process.start()
         other.close()
         self.session: Session | None = None
 
@@ -70,6 +71,24 @@ class _Worker:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back within the block, and in a process that is started in it until it is ready.
+
+    Python prints the traceback of an interrupt that comes while it starts.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    # It starts with the first process, and would let interrupts through.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _lost(session: Session, code: int | None) -> SessionState:
@@ -141,17 +160,22 @@ def _collected(worker: _Worker) -> SessionState | None:
 
 def _work(pipe: Any) -> None:
     """Convert the sessions that come through a pipe, until it is closed."""
-    _end_with_parent()
-    signal.signal(signal.SIGINT, _interrupt_once)
+    with suppress(KeyboardInterrupt):
+        _end_with_parent()
+        signal.signal(signal.SIGINT, _interrupt_once)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        _serve(pipe)
+
+
+def _serve(pipe: Any) -> None:
     while True:
         try:
             session, share = pipe.recv()
-        except (EOFError, OSError, KeyboardInterrupt):
+        except (EOFError, OSError):
             return
         try:
             state = run_session(session, share)
-        except KeyboardInterrupt:
-            return
         except Exception as error:
             state = SessionState(key=session.key, state=FAILED, reason=reason_of(error))
         with suppress(OSError):

@@ -155,9 +155,10 @@ def write_state(path: Path, state: SessionState) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
+        raise error if isinstance(error, OutputError) else output_error(error, path) from error
+    finally:  # after an interruption, too
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise error if isinstance(error, OutputError) else output_error(error, path) from error
 
 
 _NO_SETTINGS = ("origins", "faults", "key", "fields")

@@ -283,3 +283,11 @@ def test_times_and_trials_lie_within_the_match(lab):
     (folder / "day1" / "trials2.csv").write_text("start_time,stop_time\n1.5,1.9\n")
     (fault,) = sessions_of(lab)[0].faults
     assert "trials: 2 files match 'tri*.csv'" in fault
+
+
+def test_each_fault_of_a_specification_takes_a_line(lab, capsys):
+    lab.write_text("outptu: a\nsessions: [{patern: b}]\n")
+    assert batch(lab) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 2
+    assert all(line.startswith("Error: lab-sessions.yaml") for line in said)
