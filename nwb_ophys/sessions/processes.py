@@ -21,6 +21,7 @@ import attrs
 from nwb_ophys.sessions.running import reason_of, run_session
 from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.states import FAILED, SessionState, read_state, state_path, write_state
+from nwb_ophys.storage.threads import to_the_end
 
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 30.0
@@ -35,9 +36,14 @@ class _Worker:
         self._own, other = context.Pipe()
         self.process = context.Process(target=_work, args=(other,), daemon=False)
         with _without_interrupts():
-            self.process.start()
+            # The command line defers an interrupt that reaches another thread meanwhile.
+            to_the_end(self._start)
         other.close()
         self.session: Session | None = None
+
+    def _start(self) -> None:
+        if self.process.pid is None:
+            self.process.start()
 
     @property
     def handles(self) -> list[Any]:
@@ -160,32 +166,45 @@ def _collected(worker: _Worker) -> SessionState | None:
 
 def _work(pipe: Any) -> None:
     """Convert the sessions that come through a pipe, until it is closed."""
-    with suppress(KeyboardInterrupt):
-        _end_with_parent()
-        signal.signal(signal.SIGINT, _interrupt_once)
-        if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        _serve(pipe)
-
-
-def _serve(pipe: Any) -> None:
+    _end_with_parent()
+    interrupts = _Interrupts()
+    signal.signal(signal.SIGINT, interrupts)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     while True:
         try:
             session, share = pipe.recv()
         except (EOFError, OSError):
             return
-        try:
-            state = run_session(session, share)
-        except Exception as error:
-            state = SessionState(key=session.key, state=FAILED, reason=reason_of(error))
+        state = interrupts.guarded(session, share)
         with suppress(OSError):
             pipe.send(state)
 
 
-def _interrupt_once(number: int, _: Any) -> None:
-    """Raise ``KeyboardInterrupt``; a second signal must not interrupt the cleaning up."""
-    signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class _Interrupts:
+    """Handler of Ctrl-C that lets a conversion clean up, and else ends the process at once."""
+
+    def __init__(self) -> None:
+        self._is_converting = False
+
+    def __call__(self, number: int, _: Any) -> None:
+        if not self._is_converting:
+            os._exit(128 + number)
+        # A second signal must not interrupt the cleaning up.
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    def guarded(self, session: Session, share: Share) -> SessionState:
+        """Convert a session and return its state; an interrupt ends the process."""
+        try:
+            self._is_converting = True
+            return run_session(session, share)
+        except KeyboardInterrupt:
+            os._exit(128 + signal.SIGINT)
+        except Exception as error:
+            return SessionState(key=session.key, state=FAILED, reason=reason_of(error))
+        finally:
+            self._is_converting = False
 
 
 def _end_with_parent() -> None:
