@@ -37,6 +37,7 @@ from nwb_ophys.sessions.states import (
     decided,
     output_identity,
     read_state,
+    remove_partial,
     settings_fingerprint,
     sources_fingerprint,
     state_path,
@@ -76,6 +77,7 @@ def run_session(session: Session, share: Share) -> SessionState:
 
 
 def _run_locked(session: Session, share: Share, path: Path) -> SessionState:
+    remove_partial(path)
     before = read_state(path, session.key)
     decision = decided(session, before)
     if decision.act == "skip":

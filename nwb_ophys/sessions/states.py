@@ -164,6 +164,13 @@ def write_state(path: Path, state: SessionState) -> None:
 _NO_SETTINGS = ("origins", "faults", "key", "fields")
 
 
+def remove_partial(path: Path) -> None:
+    """Remove what a process that was killed wrote of a state, which the caller has locked."""
+    for each in path.parent.glob(f".{path.name}.*.partial"):
+        with suppress(OSError):
+            each.unlink(missing_ok=True)
+
+
 def settings_fingerprint(session: Session) -> str:
     """Return the fingerprint of everything that a specification says of a session.
 

@@ -139,6 +139,21 @@ def test_a_run_that_ended_after_the_file_was_whole_is_kept(session):
     assert decided(session, running).act == "convert"
 
 
+def test_what_a_killed_process_wrote_of_a_state_is_removed(lab):
+    from nwb_ophys.sessions import sessions_of
+    from nwb_ophys.sessions.running import run_session
+    from nwb_ophys.sessions.session import Share
+
+    session = next(each for each in sessions_of(lab) if each.key == "S1/day1")
+    path = state_path(session)
+    path.parent.mkdir(parents=True)
+    path.with_name(f".{path.name}.4711.partial").write_text("{")
+    (path.parent / ".other.json.4711.partial").write_text("{")
+    assert run_session(session, Share()).state == "done"
+    left = sorted(each.name for each in path.parent.iterdir() if "partial" in each.name)
+    assert left == [".other.json.4711.partial"]
+
+
 @pytest.mark.parametrize("end", ["interrupted", "failed", "killed"])
 def test_a_file_that_is_whole_when_its_run_ends_early_is_known_as_its_own(lab, end, monkeypatch):
     from nwb_ophys.converter import OphysConverter
