@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -192,6 +193,8 @@ class _Interrupts:
             os._exit(128 + number)
         # A second signal must not interrupt the cleaning up.
         signal.signal(number, signal.SIG_IGN)
+        # Python loses it in callbacks and reports that; the session then ends first.
+        sys.unraisablehook = lambda *_: None
         raise KeyboardInterrupt
 
     def guarded(self, session: Session, share: Share) -> SessionState:
