@@ -160,6 +160,21 @@ def shown_size(num_bytes: float) -> str:
     return f"{num_bytes / 1e6:,.1f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:,.1f} GB"
 
 
+def aligned(rows: list[tuple[str, ...]]) -> str:
+    """Return a table as lines whose columns are aligned; the last column has any width.
+
+    Parameters
+    ----------
+    rows : list of tuple of str
+        All of one length.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
 _MOST_SHOWN = 120
 
 

@@ -144,7 +144,7 @@ def batch(
             progress=display.show,
         )
     if as_json:
-        shared.say_json([state.to_dict() for state in result.states])
+        shared.say_json(result.states)
     else:
         shared.say(summary_of(result, specification))
     click.get_current_context().exit(result.exit_code)
@@ -172,6 +172,6 @@ def _say(
     else:
         states = states_of(sessions)
         if as_json:
-            shared.say_json([state.to_dict() for state in states])
+            shared.say_json(states)
         else:
             shared.say(display.table_of(states))

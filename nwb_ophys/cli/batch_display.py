@@ -11,7 +11,7 @@ from typing import Any
 
 from nwb_ophys.cli.terminal import say
 from nwb_ophys.documents import dump_yaml
-from nwb_ophys.errors import printable, shown_size
+from nwb_ophys.errors import aligned, printable, shown_size
 
 _MOST_BARS, _MOST_NAMED = 8, 3
 _SECONDS_PER_LOOK = 1.0
@@ -71,8 +71,9 @@ class BatchDisplay:
     def _write(self, text: str) -> None:
         if self._total is None:
             say(text)
-        else:
-            self._total.write(printable(text), file=sys.stdout)
+            return
+        with self._total.external_write_mode():  # the bars make room for the line
+            say(text)
 
     def _look(self) -> None:
         from tqdm import tqdm
@@ -126,7 +127,7 @@ def line_of(state: Any) -> str:
 
 def table_of(states: Sequence[Any]) -> str:
     """Return a table of states, with their counts below."""
-    rows = [("SESSION", "STATE", "TIME", "SIZE", "FILE OR REASON")]
+    rows: list[tuple[str, ...]] = [("SESSION", "STATE", "TIME", "SIZE", "FILE OR REASON")]
     for each in states:
         is_done = each.state == "done"
         told = each.output if is_done else each.reason
@@ -145,19 +146,19 @@ def table_of(states: Sequence[Any]) -> str:
         rows += [("", "", "", "", f"DANDI: {finding}") for finding in each.findings]
     counts = Counter(each.state for each in states)
     total = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
-    return f"{_aligned(rows)}\n{len(states)} sessions: {total}."
+    return f"{aligned(rows)}\n{len(states)} sessions: {total}."
 
 
 def plan_in_words(planned: Sequence[Any]) -> str:
     """Return a table of what a run would do."""
-    rows = [("SESSION", "RUN", "WHY", "FILE OR REASON")]
+    rows: list[tuple[str, ...]] = [("SESSION", "RUN", "WHY", "FILE OR REASON")]
     for each in planned:
         faults = " ".join(each.session.faults)
         act = "would fail" if faults else each.decision.act
         rows.append((each.session.key, act, each.decision.why, faults or each.session.shown_output))
     counts = Counter(row[1] for row in rows[1:])
     total = ", ".join(f"{number} {act}" for act, number in sorted(counts.items()))
-    lines = [_aligned(rows), f"{len(planned)} sessions: {total}. Nothing was written."]
+    lines = [aligned(rows), f"{len(planned)} sessions: {total}. Nothing was written."]
     return "\n".join([*lines, *_findings_in_words([each.session for each in planned])])
 
 
@@ -196,26 +197,17 @@ def plan_values(planned: Any) -> dict[str, Any]:
     }
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines whose columns are aligned; the last column has any width."""
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]) - 1)]
-    return "\n".join(
-        "  ".join(
-            [*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]]
-        ).rstrip()
-        for row in rows
-    )
-
-
 def values_of(session: Any) -> dict[str, Any]:
     """Return the values of a session, each with the place that states it, as plain values."""
+    from nwb_ophys.sessions.session import leaves
+
     stated: dict[str, Any] = {
         "paths": list(session.paths),
         "format": list(session.formats) or None,
         "output": session.shown_output,
         **session.settings,
         **{f"options.{key}": value for key, value in session.options.items()},
-        **dict(_leaves(session.metadata)),
+        **dict(leaves(session.metadata)),
         **session.edits,
     }
     origins = session.origins
@@ -225,16 +217,6 @@ def values_of(session: Any) -> dict[str, Any]:
         if value is not None
     }
     return {"key": session.key, "values": values, "faults": list(session.faults)}
-
-
-def _leaves(metadata: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in metadata.items():
-        if isinstance(value, Mapping):
-            found += _leaves(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", value))
-    return found
 
 
 def values_in_words(values: Mapping[str, Any]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from nwb_ophys.cli import options as shared
-from nwb_ophys.cli.terminal import say
+from nwb_ophys.cli.terminal import say_lines
+from nwb_ophys.errors import aligned
 
 
 @click.command()
@@ -20,7 +21,4 @@ def formats(as_json: bool, debug: bool) -> None:
         keys = [heading.lower() for heading in rows[0]]
         shared.say_json([dict(zip(keys, row, strict=True)) for row in rows[1:]])
         return
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    for row in rows:
-        cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
-        say("  ".join([*cells, row[-1]]).rstrip())
+    say_lines(aligned(rows))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -319,9 +318,3 @@ def _engine(executor: Any, jobs: int) -> Iterator[Engine]:
 def fractions_of(sessions: Sequence[Session]) -> dict[str, float]:
     """Return the written parts of the sessions that are being converted, by their keys."""
     return {state.key: state.fraction for state in states_of(sessions) if state.state == "running"}
-
-
-def location_of_states(sessions: Sequence[Session]) -> str:
-    """Return the folder of the states, or of most of them, for messages."""
-    folders = Counter(os.fspath(state_path(session).parent) for session in sessions)
-    return folders.most_common(1)[0][0] if folders else ""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
-
-import attrs
 
 from nwb_ophys.sessions.running import reason_of, run_session
 from nwb_ophys.sessions.session import Session, Share
-from nwb_ophys.sessions.states import FAILED, SessionState, read_state, state_path, write_state
+from nwb_ophys.sessions.states import SessionState, record_failure
 from nwb_ophys.storage.cluster import connected
 
 _POLL_SECONDS = 0.5
@@ -58,12 +56,7 @@ def run_in_executor(
 
 def _lost(session: Session, error: BaseException) -> SessionState:
     """Return the state of a session that its executor lost, and record it."""
-    path = state_path(session)
-    reason = f"The executor lost it: {reason_of(error)}"
-    state = attrs.evolve(read_state(path, session.key), state=FAILED, reason=reason)
-    with suppress(OSError):
-        write_state(path, state)
-    return state
+    return record_failure(session, f"The executor lost it: {reason_of(error)}")
 
 
 @contextmanager
@@ -73,7 +66,7 @@ def dask_executor(cluster: Any) -> Iterator[Executor]:
     Parameters
     ----------
     cluster : str or distributed.Client
-        Scheduler, such as ``tcp://scheduler:8786``; empty for that of Dask's configuration.
+        Scheduler, such as ``tcp://scheduler:8786``.
 
     Yields
     ------

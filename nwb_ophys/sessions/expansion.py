@@ -6,7 +6,7 @@ import difflib
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.remote.paths import is_url
 from nwb_ophys.sessions.clock_files import CLOCKS, ClockFiles
 from nwb_ophys.sessions.patterns import fields_of, filled, has_fields, matches
-from nwb_ophys.sessions.session import OUTPUTS, Session
+from nwb_ophys.sessions.session import OUTPUTS, Session, leaves
 from nwb_ophys.sessions.specification import Entry, Settings, Source, Specification
 from nwb_ophys.sessions.subjects import Subjects, read_subjects
 from nwb_ophys.sessions.tables import Row, Table, read_table
@@ -110,7 +110,7 @@ class _Draft:
     def add_metadata(self, given: Mapping[str, Any], says: Callable[[str], str]) -> None:
         """Add metadata; its values replace single values that were stated before."""
         self.metadata.deep_update(given)
-        for key in _leaves(given):
+        for key, _ in leaves(given):
             self.origins[key] = says(key)
             self.edits.pop(key, None)
 
@@ -247,15 +247,6 @@ def _joined(name: str, folder: Path) -> str:
 
 def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value or ())
-
-
-def _leaves(given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the dotted keys of the values in nested dictionaries."""
-    for key, value in given.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 _COLUMNS: Mapping[str, Any] = {

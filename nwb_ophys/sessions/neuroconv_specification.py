@@ -19,7 +19,7 @@ from nwb_ophys.metadata import DeepDict
 from nwb_ophys.metadata.fields import class_schema, field
 from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.sessions.expansion import check_keys
-from nwb_ophys.sessions.session import OUTPUTS, Session
+from nwb_ophys.sessions.session import OUTPUTS, Session, leaves
 
 KEY = "experiments"
 _UPLOAD = "upload_to_dandiset"
@@ -133,14 +133,8 @@ def _session(layers: list[Mapping[str, Any]], where: str, folder: Path, output: 
         metadata=metadata.to_dict(),
         output=str(output if name is None else output / name),
         is_named_for_dandi=name is None,
-        origins=dict.fromkeys(_leaves(metadata), where),
+        origins=dict.fromkeys((key for key, _ in leaves(metadata)), where),
     )
-
-
-def _leaves(metadata: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the keys of the session and the subject."""
-    for section in ("NWBFile", "Subject"):
-        yield from (f"{section}.{key}" for key in metadata.get(section) or {})
 
 
 def _with_paths(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -17,11 +17,9 @@ from contextlib import contextmanager, suppress
 from multiprocessing import connection, resource_tracker
 from typing import Any
 
-import attrs
-
 from nwb_ophys.sessions.running import reason_of, run_session
 from nwb_ophys.sessions.session import Session, Share
-from nwb_ophys.sessions.states import FAILED, SessionState, read_state, state_path, write_state
+from nwb_ophys.sessions.states import FAILED, SessionState, record_failure
 from nwb_ophys.storage.threads import to_the_end
 
 _POLL_SECONDS = 0.5
@@ -104,14 +102,11 @@ def _lost(session: Session, code: int | None) -> SessionState:
     if code is not None and code < 0:
         with suppress(ValueError):
             how = signal.Signals(-code).name
-    path = state_path(session)
-    reason = (
+    return record_failure(
+        session,
         f"The process that converted it ended with {how}. If the system killed it for its memory, "
-        "use fewer jobs or a smaller buffer."
+        "use fewer jobs or a smaller buffer.",
     )
-    state = attrs.evolve(read_state(path, session.key), state=FAILED, reason=reason)
-    write_state(path, state)
-    return state
 
 
 def run_in_processes(

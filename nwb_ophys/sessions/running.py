@@ -82,6 +82,8 @@ def _run_locked(session: Session, share: Share, path: Path) -> SessionState:
     decision = decided(session, before)
     if decision.act == "skip":
         return before
+    if decision.act == "keep":
+        return _ended(path, attrs.evolve(before, state=DONE))
     present = output_identity(before.output) if before.output else None
     # A process that was killed did not record what it wrote.
     is_newer = before.state == RUNNING and present != before.before
@@ -97,8 +99,6 @@ def _run_locked(session: Session, share: Share, path: Path) -> SessionState:
         process=str(Holder.present("").pid),
         version=nwb_ophys.__version__,
     )
-    if decision.act == "keep":
-        return _ended(path, attrs.evolve(before, state=DONE))
     run = _Run(session, share, path, state)
     with _every_warning(), witnessed() as witness:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -12,6 +12,22 @@ from nwb_ophys.storage.backends.registry import BACKENDS, DEFAULT_BACKEND
 
 OUTPUTS = (".nwb", ".zarr")
 """Suffixes of the names of NWB files."""
+
+
+def leaves(given: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values in nested dictionaries with their dotted keys.
+
+    Parameters
+    ----------
+    given : Mapping
+    prefix : str
+        Beginning of each key, with a dot at its end.
+    """
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 @attrs.frozen(kw_only=True)

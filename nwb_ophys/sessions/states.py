@@ -92,10 +92,6 @@ class SessionState:
     process: str = ""
     version: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-        return attrs.asdict(self)
-
 
 _TYPES = {each.name: each for each in attrs.fields(SessionState)}
 
@@ -146,7 +142,7 @@ def write_state(path: Path, state: SessionState) -> None:
         When the file cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    document = {"program": _PROGRAM, "format": _VERSION, **state.to_dict()}
+    document = {"program": _PROGRAM, "format": _VERSION, **attrs.asdict(state)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8") as file:
@@ -159,6 +155,21 @@ def write_state(path: Path, state: SessionState) -> None:
     finally:  # after an interruption, too
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def record_failure(session: Session, reason: str) -> SessionState:
+    """Record that a session failed outside of its own conversion, and return its state.
+
+    Parameters
+    ----------
+    session : Session
+    reason : str
+    """
+    path = state_path(session)
+    state = attrs.evolve(read_state(path, session.key), state=FAILED, reason=reason)
+    with suppress(OSError):  # a state that cannot be written stops no other session
+        write_state(path, state)
+    return state
 
 
 _NO_SETTINGS = ("origins", "faults", "key", "fields")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import ArgumentError, SourceNotFoundError
+from nwb_ophys.errors import ArgumentError, SourceNotFoundError, aligned
 from nwb_ophys.outside import require_ordinary
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
 from nwb_ophys.storage.compression import KEEP_FILTERS, parse_compression
@@ -278,12 +278,7 @@ class FileConfiguration:
 
     def __str__(self) -> str:
         """Return a table of the datasets with their sizes."""
-        rows = [TABLE_HEADS, *(dataset.table_row() for dataset in self)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(TABLE_HEADS))]
-        return "\n".join(
-            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        )
+        return aligned([TABLE_HEADS, *(dataset.table_row() for dataset in self)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain lists and dictionaries, for YAML and JSON."""

@@ -121,3 +121,19 @@ def test_what_programs_read_is_json(movie, capsys, tmp_path):
     assert [each["valid"] for each in json.loads(capsys.readouterr().out)] == [True, True]
     assert run("inspect", output, output) == 0
     assert capsys.readouterr().out.count(" errors, ") == 2
+
+
+def test_lines_above_the_bars_of_a_batch_are_in_the_log_file(tmp_path, monkeypatch, capsys):
+    from nwb_ophys.cli.batch_display import BatchDisplay
+    from nwb_ophys.cli.terminal import output_to
+    from nwb_ophys.sessions import SessionState
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    log = tmp_path / "a.log"
+    with (
+        output_to(is_quiet=False, log_path=str(log)),
+        BatchDisplay([], is_shown=True, is_quiet=False) as display,
+    ):
+        display.show(SessionState(key="M1/a", state="failed", reason="It is damaged."))
+    assert "failed M1/a: It is damaged." in capsys.readouterr().out
+    assert "failed M1/a: It is damaged." in log.read_text()
