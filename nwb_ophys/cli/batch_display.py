@@ -130,16 +130,16 @@ def table_of(states: Sequence[Any]) -> str:
     rows: list[tuple[str, ...]] = [("SESSION", "STATE", "TIME", "SIZE", "FILE OR REASON")]
     for each in states:
         is_done = each.state == "done"
-        told = each.output if is_done else each.reason
+        shown = each.output if is_done else each.reason
         if each.state == "running":
-            told = f"{each.fraction:.0%} written"
+            shown = f"{each.fraction:.0%} written"
         rows.append(
             (
                 each.key,
                 each.state,
                 f"{each.seconds:.1f} s" if each.seconds else "",
                 shown_size(each.num_bytes) if is_done else "",
-                told,
+                shown,
             )
         )
         rows += [("", "", "", "", f"Note: {note}") for note in each.warnings]

@@ -49,7 +49,8 @@ def completion(shell: str, is_printed: bool, debug: bool) -> None:
     there = place.read_text("utf-8") if place.is_file() else script
     if _VARIABLE not in there:
         raise OutputExistsError(
-            f"'{place}' exists and is no completion of {_NAME}; move it elsewhere, or use --print."
+            f"'{place}' exists and is not a completion of {_NAME}; move it elsewhere, or use "
+            "--print."
         )
     place.parent.mkdir(parents=True, exist_ok=True)
     write_text(place, script, overwrite=True)

@@ -107,8 +107,8 @@ def read_table(path: Path, *, has_names: bool | None = None) -> TextTable:
     """Read a table from a text file.
 
     Commas, semicolons, tabs or blanks separate the values: the separator by which all lines have
-    as many values. Where it is no comma, a comma may mark decimals. Empty lines, and lines at the
-    beginning that start with ``#`` or ``%``, are left out.
+    as many values. Where it is not a comma, a comma may mark decimals. Empty lines, and lines at
+    the beginning that start with ``#`` or ``%``, are left out.
 
     Parameters
     ----------

@@ -167,7 +167,7 @@ def _options(
                 own[key] |= value
             elif layer is layers[-1]:
                 raise SpecificationError(
-                    f"{where}: 'conversion_options' has '{key}', which is no stream of the "
+                    f"{where}: 'conversion_options' has '{key}', which is not a stream of the "
                     f"session; its streams are {', '.join(map(repr, streams))}."
                 )
             else:

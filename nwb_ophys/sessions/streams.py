@@ -76,7 +76,7 @@ def _class_of(name: str, arguments: Mapping[str, Any]) -> Any:
             f"Neither this package nor neuroconv has an interface '{name}'; correct the name."
         )
     raise SpecificationError(
-        f"'{name}' is no interface of this package, and neuroconv, which may have it, is not "
+        f"'{name}' is not an interface of this package, and neuroconv, which may have it, is not "
         "installed; correct the name, or install it with: pip install neuroconv."
     )
 

@@ -53,7 +53,7 @@ def read_subjects(path: Path) -> Subjects:
     Raises
     ------
     SpecificationError
-        When it is no table, has no column of ids, or gives a subject twice.
+        When it is not a table, has no column of ids, or gives a subject twice.
     """
     table = read_table(path)
     column = next((name for name in _ID_COLUMNS if name in table.columns), None)

@@ -68,7 +68,7 @@ def read_table(path: Path) -> Table:
     Raises
     ------
     SpecificationError
-        When the file is absent, is no table, or gives a column twice.
+        When the file is absent, is not a table, or gives a column twice.
     MissingPackageError
         When openpyxl, which reads .xlsx files, is not installed.
     """
@@ -139,7 +139,9 @@ def _sheet(path: Path) -> list[list[str]]:
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except Exception as error:  # openpyxl and zipfile raise errors of many kinds
-        raise SpecificationError(f"The table '{path}' is no sheet of XLSX.") from error
+        raise SpecificationError(
+            f"The table '{path}' is not a sheet in the format XLSX; save it again as .xlsx or .csv."
+        ) from error
     try:
         return [list(map(_text, row)) for row in _cells(book)]
     finally:

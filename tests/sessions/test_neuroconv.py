@@ -117,7 +117,7 @@ def test_classes_of_neuroconv_are_found_by_their_names(document, written_lab, tm
             lambda d: d["experiments"]["ymaze"]["sessions"][0]["conversion_options"].update(
                 roi={"stub_test": True}
             ),
-            "'roi', which is no stream",
+            "'roi', which is not a stream",
         ),
     ],
 )

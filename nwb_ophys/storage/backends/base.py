@@ -157,7 +157,7 @@ class Backend(ABC):
     headings: tuple[str, ...] = ()
     """Names of the files in a folder of this backend by which readers recognise it."""
     headers: tuple[str, ...] = ()
-    """Names of the files in a folder of this backend, and in its subfolders, that are no chunks."""
+    """Names of the files in a folder of this backend and its subfolders that are not chunks."""
     copies_datasets = False
     """Whether :meth:`copy_except` copies single datasets and types as they are stored."""
 
@@ -444,7 +444,7 @@ class Backend(ABC):
         item.attrs[name] = value
 
     def check_only_name(self, root: Any, location: str) -> None:
-        """Check that a dataset of an open file is no link, and has no other name.
+        """Check that a dataset of an open file is not a link and has no other name.
 
         Raises
         ------

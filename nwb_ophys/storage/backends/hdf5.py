@@ -361,7 +361,7 @@ class Hdf5Backend(Backend):
         return Hdf5Draft(path, _io_class())
 
     def check_only_name(self, root: Any, location: str) -> None:
-        """Check that a dataset of an open file is no link, and has no other name."""
+        """Check that a dataset of an open file is not a link and has no other name."""
         check_only_name(root, location)
 
     def copy(self, source: Path, target: Path) -> None:
