@@ -15,11 +15,6 @@ from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.interfaces.base import BaseOphysInterface, stated_metadata
 from nwb_ophys.interfaces.closing import close_all
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
-from nwb_ophys.interfaces.neuroconv import (
-    with_closed_keys,
-    with_neuroconv_keys,
-    without_neuroconv_keys,
-)
 from nwb_ophys.interfaces.relations import Comparison, Relations
 from nwb_ophys.interfaces.trials import TrialsInterface
 from nwb_ophys.metadata import (
@@ -39,6 +34,11 @@ from nwb_ophys.metadata import (
     to_lists,
     unowned,
     without_dictionaries,
+)
+from nwb_ophys.metadata.neuroconv_keys import (
+    with_closed_keys,
+    with_neuroconv_keys,
+    without_neuroconv_keys,
 )
 from nwb_ophys.metadata.plane_links import link_background
 

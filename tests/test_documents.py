@@ -29,7 +29,7 @@ from nwb_ophys.documents import (
 )
 from nwb_ophys.errors import ArgumentError, MetadataError, OptionError
 from nwb_ophys.metadata import load_metadata
-from nwb_ophys.opening.texts import read_text
+from nwb_ophys.metadata.value_texts import read_text
 from nwb_ophys.storage import BackendConfiguration
 
 EAST = datetime.timezone(datetime.timedelta(hours=2))

@@ -22,7 +22,7 @@ from nwb_ophys.converter import OphysConverter
 from nwb_ophys.errors import SourceError
 from nwb_ophys.interfaces import BaseOphysInterface
 from nwb_ophys.metadata import alternatives, type_hints
-from nwb_ophys.opening.texts import parse_options
+from nwb_ophys.metadata.value_texts import parse_options
 from nwb_ophys.registry import formats
 from nwb_ophys.storage.hdmf.managers import make_manager
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, restored_after_write

@@ -23,8 +23,8 @@ from nwb_ophys.metadata import (
     file_schema,
     parse_datetime,
 )
-from nwb_ophys.opening.metadata_edits import set_in_metadata
-from nwb_ophys.writers.session import with_zone
+from nwb_ophys.metadata.datetimes import with_zone
+from nwb_ophys.metadata.setting import set_in_metadata
 
 _START, _REFERENCE = "session_start_time", "timestamps_reference_time"
 _OBJECTS, _EXAMPLE = "an object or a group of objects", "Ophys.ImagingPlane.0.location"

@@ -15,9 +15,9 @@ from nwb_ophys.editing.changes import FieldChange, changes_of, differences, is_f
 from nwb_ophys.editing.contents import Contents, contents_of
 from nwb_ophys.errors import MetadataError, OutputError, shown
 from nwb_ophys.inspection import validation_findings
-from nwb_ophys.interfaces.provenance import Shortener
 from nwb_ophys.metadata import parse_datetime
 from nwb_ophys.metadata.dandi_names import dandi_path, modalities_of
+from nwb_ophys.remote.shortening import Shortener
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.command import present_command
 from nwb_ophys.storage.editing import FileDraft, NewGroup, StoredChange, drafted

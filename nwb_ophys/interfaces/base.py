@@ -29,7 +29,6 @@ from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.detectable import Detectable
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
-from nwb_ophys.interfaces.neuroconv import with_closed_keys
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.listings import listed_once
@@ -44,6 +43,7 @@ from nwb_ophys.metadata import (
     unowned,
     without_impossible,
 )
+from nwb_ophys.metadata.neuroconv_keys import with_closed_keys
 from nwb_ophys.outside import (
     Reach,
     reading_from,

@@ -11,7 +11,6 @@ from pynwb import NWBFile
 from nwb_ophys.interfaces.arguments import StubOptions, argument, stub_of
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, StillsWriter
-from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.metadata import (
     DeepDict,
     calibration_fields,
@@ -21,6 +20,7 @@ from nwb_ophys.metadata import (
     merge_description,
     with_suffix,
 )
+from nwb_ophys.metadata.neuroconv_keys import with_neuroconv_keys
 
 
 @attrs.frozen(kw_only=True)

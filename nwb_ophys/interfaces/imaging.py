@@ -18,7 +18,6 @@ from nwb_ophys.interfaces.arguments import (
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
 from nwb_ophys.interfaces.movies_in_file import compare_with_rois, movies_in
-from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
     DeepDict,
@@ -29,6 +28,7 @@ from nwb_ophys.metadata import (
     merge_description,
     with_suffix,
 )
+from nwb_ophys.metadata.neuroconv_keys import with_neuroconv_keys
 from nwb_ophys.outside import Reach, within_reach
 
 

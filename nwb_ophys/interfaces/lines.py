@@ -18,7 +18,6 @@ from nwb_ophys.interfaces.arguments import (
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.imaging import block_size
 from nwb_ophys.interfaces.mixins import DeviceWriter, LineScanWriter
-from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.metadata import (
     DeepDict,
     get_default_ophys_metadata,
@@ -28,6 +27,7 @@ from nwb_ophys.metadata import (
     merge_description,
     with_suffix,
 )
+from nwb_ophys.metadata.neuroconv_keys import with_neuroconv_keys
 
 
 @attrs.frozen(kw_only=True)

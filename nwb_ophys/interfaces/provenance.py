@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -18,7 +17,8 @@ import attrs
 import numpy as np
 
 from nwb_ophys.interfaces.witness import Witness
-from nwb_ophys.remote.paths import RemotePath, as_path, is_url, walk
+from nwb_ophys.remote.paths import RemotePath, as_path, walk
+from nwb_ophys.remote.shortening import Shortener, absolute_path
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.command import present_command
 from nwb_ophys.storage.file_hashes import BackgroundHashes, Sampling, is_system_file
@@ -29,61 +29,6 @@ MOST_FILES = 100_000
 # Objects of a folder in a store that are hashed.
 _MOST_HASHED = 500
 _LARGEST_ARRAY = 1_000
-_QUOTED_PATH = re.compile(r"'((?:/|~|[A-Za-z]:[\\/])[^'\n]*)'")
-
-
-def _absolute(path: str | Path) -> Path:
-    """Return an absolute path without following links."""
-    given = as_path(path)
-    if isinstance(given, RemotePath):
-        return given
-    return Path(os.path.normpath(given.expanduser().absolute()))
-
-
-class Shortener:
-    """Writer of paths relative to the folder that all sources have in common.
-
-    Parameters
-    ----------
-    paths : sequence of pathlib.Path
-        The sources.
-    """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        places = [_absolute(path) for path in paths]
-        self._stores = [str(path) for path in places if isinstance(path, RemotePath)]
-        folders = [path.parent for path in places if not isinstance(path, RemotePath)]
-        common = Path(os.path.commonpath(folders)) if folders else None
-        # A common folder this high would leave the names of homes in the paths.
-        homes = {Path(Path.home().anchor), Path.home().parent}
-        self.folder = None if common in homes else common
-
-    def path(self, path: str | Path) -> str:
-        """Return a path relative to the common folder; of another path only the name."""
-        absolute = _absolute(path)
-        for store in self._stores:  # objects in it have the same name in several folders
-            if str(absolute).startswith(f"{store}/"):
-                return str(absolute)[len(store.rpartition("/")[0]) + 1 :]
-        if self.folder is not None and absolute.is_relative_to(self.folder):
-            return absolute.relative_to(self.folder).as_posix()
-        return absolute.name
-
-    def text(self, text: str) -> str:
-        """Return a sentence with its quoted paths shortened."""
-        return _QUOTED_PATH.sub(lambda found: f"'{self.path(found[1])}'", text)
-
-    def argument(self, text: str) -> str:
-        """Return an argument of a command with its path shortened."""
-        if is_url(text):  # which may hold a password or a signature
-            return self.path(text)
-        key, equals, value = text.partition("=")
-        if equals and key:
-            return f"{key}={self.argument(value)}" if _is_path(value) else text
-        return self.path(text) if _is_path(text) else text
-
-
-def _is_path(text: str) -> bool:
-    return text.startswith(("/", "~")) or os.sep in text or Path(text).is_absolute()
 
 
 @attrs.frozen(kw_only=True)
@@ -128,7 +73,7 @@ class ConversionProvenance(Provenance):
         self._witness = witness
         paths = [path for each in streams.values() for path in _paths_of(each)]
         origins = (getattr(each, "times_origin", None) for each in streams.values())
-        self._clocks = {_absolute(each.path): each for each in origins if each is not None}
+        self._clocks = {absolute_path(each.path): each for each in origins if each is not None}
         self._shortener = Shortener(paths)
         self._files = list(_source_files(streams.values()))
         self._sampling = Sampling.of([each.size for each in self._files], whole=whole)
@@ -246,7 +191,7 @@ class ConversionProvenance(Provenance):
     def _listed(self, witness: Witness) -> list[dict[str, Any]]:
         """Return the source files with size, time and hash, and whether they were read."""
         hashes = self._hashes.result()
-        opened = {str(_absolute(name)) for name in witness.opened}
+        opened = {str(absolute_path(name)) for name in witness.opened}
         found = []
         for each in self._files:
             entry: dict[str, Any] = {
@@ -312,7 +257,7 @@ def _source_files(interfaces: Any) -> Iterator[SourceFile]:
         paths = _paths_of(interface)
         pages = getattr(getattr(interface, "extractor", None), "pages_of_files", ())
         for path in [*paths, *(as_path(each) for each in pages)]:
-            absolute = _absolute(path)
+            absolute = absolute_path(path)
             if not absolute.is_dir():
                 stated[absolute] = True
                 continue
@@ -339,7 +284,7 @@ def _companions(interface: Any, files: Sequence[Path]) -> Iterator[Path]:
     folders = {path.parent for path in files}
     suffixes = {path.suffix.lower() for path in files}
     for name in sorted(witness.opened if isinstance(witness, Witness) else ()):
-        path = _absolute(name)
+        path = absolute_path(name)
         is_beside = any(path.is_relative_to(folder) for folder in folders)
         if is_beside and path.suffix.lower() not in suffixes and path.is_file():
             yield path

@@ -27,7 +27,6 @@ from nwb_ophys.interfaces.mixins import (
     TraceWriter,
 )
 from nwb_ophys.interfaces.movies_in_file import Addition
-from nwb_ophys.interfaces.neuroconv import with_neuroconv_keys
 from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
     BACKGROUND_PLANE_SEGMENTATION,
@@ -37,6 +36,7 @@ from nwb_ophys.metadata import (
     segmentation_schema,
     with_suffix,
 )
+from nwb_ophys.metadata.neuroconv_keys import with_neuroconv_keys
 from nwb_ophys.rois.model import Rois
 from nwb_ophys.rois.views import AcceptedRois, FirstSamples, SelectedRois, WithTimes
 from nwb_ophys.timing import Clock

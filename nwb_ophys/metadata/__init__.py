@@ -15,7 +15,7 @@ from nwb_ophys.metadata.checks import (
     start_reported,
 )
 from nwb_ophys.metadata.composition import Composition, compose_metadata
-from nwb_ophys.metadata.datetimes import earliest_start, is_unset_clock, parse_datetime
+from nwb_ophys.metadata.datetimes import earliest_start, is_unset_clock, parse_datetime, with_zone
 from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata, unowned
 from nwb_ophys.metadata.defaults import (
     BACKGROUND_PLANE_SEGMENTATION,
@@ -149,6 +149,7 @@ __all__ = [
     "unowned",
     "validate",
     "with_suffix",
+    "with_zone",
     "without_dictionaries",
     "without_impossible",
 ]

@@ -127,3 +127,24 @@ def _is_unset(value: Any) -> bool:
         return value is not None and is_unset_clock(parse_datetime(value, "start"))
     except MetadataError:  # reported when the metadata are checked
         return False
+
+
+def with_zone(given: datetime.datetime, path: str) -> datetime.datetime:
+    """Add the time zone of this computer where a date and time has none; NWB requires one.
+
+    Parameters
+    ----------
+    given : datetime.datetime
+    path : str
+        Path of the value in the metadata, for the warning.
+    """
+    if given.tzinfo is not None:
+        return given
+    local = given.astimezone()
+    warnings.warn(
+        f"{path} is {given.isoformat(' ')} without a time zone; it is written with the zone of "
+        f"this computer: {local.isoformat(' ')}. State the zone to be sure.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return local

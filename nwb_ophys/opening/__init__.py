@@ -1,10 +1,10 @@
 """Open everything at some paths, with arguments that may be given as text."""
 
+from nwb_ophys.metadata.setting import set_in_metadata
 from nwb_ophys.opening.archive_check import check_metadata_for_archive, check_recording
 from nwb_ophys.opening.metadata_edits import (
     describe_recording,
     edited_metadata,
-    set_in_metadata,
     write_text,
 )
 from nwb_ophys.opening.recordings import Recording, open, open_all, open_recording

@@ -19,6 +19,7 @@ from nwb_ophys.interfaces.conversion import Convertible
 from nwb_ophys.interfaces.grouping import warn_of_grouping
 from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.listings import listed_once
+from nwb_ophys.metadata.value_texts import parse_options, read_text
 from nwb_ophys.opening.grouping import (
     FoundRecordings,
     group,
@@ -28,7 +29,7 @@ from nwb_ophys.opening.grouping import (
 )
 from nwb_ophys.opening.only_samples import as_recorded
 from nwb_ophys.opening.sessions import check_one_session
-from nwb_ophys.opening.texts import distinct_name, parse_options, read_text
+from nwb_ophys.opening.texts import distinct_name
 from nwb_ophys.outside import (
     check_links_in,
     links_leading_out,

@@ -13,7 +13,7 @@ import attrs
 from nwb_ophys.errors import OptionError
 from nwb_ophys.interfaces.arguments import argument, arguments_schema, check_paths, parse_arguments
 from nwb_ophys.interfaces.trials import TrialsSource
-from nwb_ophys.opening.texts import parse_options
+from nwb_ophys.metadata.value_texts import parse_options
 from nwb_ophys.remote.paths import as_path
 
 Given = TypeVar("Given", bound="GivenFile")

@@ -62,7 +62,7 @@ class ClockFiles:
         except OptionError as error:
             self.faults.append(str(error))
             return None
-        there = [str(each.path) for each in matches(name, self.folder)]
+        there = [each.place for each in matches(name, self.folder)]
         if len(there) != 1:
             what = f"{len(there)} files match" if there else "no file matches"
             self.faults.append(f"{key}: {what} '{name}' in '{self.folder}'; name one.")

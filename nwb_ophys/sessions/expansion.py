@@ -16,6 +16,7 @@ from nwb_ophys.errors import SpecificationError
 from nwb_ophys.metadata import DeepDict, load_metadata, models
 from nwb_ophys.metadata.fields import class_schema
 from nwb_ophys.metadata.schema import faults_of
+from nwb_ophys.metadata.value_texts import read_text
 from nwb_ophys.remote.paths import is_url
 from nwb_ophys.sessions.clock_files import CLOCKS, ClockFiles
 from nwb_ophys.sessions.patterns import fields_of, filled, has_fields, matches
@@ -383,9 +384,6 @@ def _add_row(draft: _Draft, found: _Found, row: Row, faults: list[str]) -> None:
         elif column in CLOCKS:
             draft.clocks[column], draft.origins[column] = text, where
         elif column in _COLUMNS:
-            # Imported here, since plans and states need nothing else of opening.
-            from nwb_ophys.opening.texts import read_text
-
             draft.settings[column] = read_text(text, _COLUMNS[column])
             draft.origins[column] = where
             faults += faults_of(draft.settings[column], _COLUMNS[column], where)
@@ -417,7 +415,7 @@ def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...
             continue
         place = _joined(name, folder)
         if set(_MARKS) & set(name):
-            matched = [str(each.path) for each in matches(name, folder)]
+            matched = [each.place for each in matches(name, folder)]
         else:
             matched = [place] if os.path.exists(place) else []  # noqa: PTH110
         if not matched:
@@ -479,7 +477,8 @@ def _distinct(sessions: Sequence[Session]) -> list[Session]:
             key = f"{key} {seen[key]}"
         session = attrs.evolve(each, key=key)
         output = session.shown_output
-        other = outputs.setdefault(output, session) if "…" not in Path(output).name else session
+        is_whole = "…" not in output.rpartition(os.sep)[2]
+        other = outputs.setdefault(output, session) if is_whole else session
         if other is not session and not session.faults:
             faults.append(
                 f"'{output}' would be the file of two sessions: {_said(other)} and "

@@ -6,6 +6,7 @@ import datetime
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import attrs
@@ -35,10 +36,15 @@ _DIRECTIVES = {
 
 @attrs.frozen
 class Match:
-    """A path that a pattern matches, with the texts of its fields."""
+    """A path that a pattern matches, as a text, with the texts of its fields."""
 
-    path: Path
+    place: str
     fields: dict[str, str]
+
+    @property
+    def path(self) -> Path:
+        """The path."""
+        return Path(self.place)
 
 
 def has_fields(text: str) -> bool:
@@ -82,42 +88,50 @@ def matches(pattern: str, folder: Path) -> Iterator[Match]:
     SpecificationError
         When the pattern is not valid, or a name can be read in two ways.
     """
+    root, steps = _parsed(pattern)
+    yield from _walk(root or str(folder), steps, {})
+
+
+# A pattern such as *.tif is asked in the folder of every session.
+@lru_cache(maxsize=256)
+def _parsed(pattern: str) -> tuple[str, Sequence[_Step | str]]:
+    """Return the root of an absolute pattern, and its steps."""
     expanded = str(Path(pattern).expanduser())
     root = Path(expanded).anchor
-    steps = [step for step in expanded[len(root) :].replace(os.sep, "/").split("/") if step != "."]
-    steps = [step for step in steps if step]
-    given = [step if step == _ANY_DEPTH else _Step.parse(step, pattern) for step in steps]
-    yield from _walk(Path(root) if root else folder, given, {})
+    names = expanded[len(root) :].replace(os.sep, "/").split("/")
+    steps = [step for step in names if step not in ("", ".")]
+    return root, [step if step == _ANY_DEPTH else _Step.parse(step, pattern) for step in steps]
 
 
-def _walk(folder: Path, steps: Sequence[_Step | str], fields: dict[str, str]) -> Iterator[Match]:
+def _walk(folder: str, steps: Sequence[_Step | str], fields: dict[str, str]) -> Iterator[Match]:
+    """Yield the matches below a folder; texts and directory entries take less time than paths."""
     if not steps:
         yield Match(folder, fields)
         return
     step, rest = steps[0], steps[1:]
     if isinstance(step, str):  # any depth
         yield from _walk(folder, rest, fields)
-        for name in _names(folder):
-            inner = folder / name
+        for entry in _entries(folder):
             # A link may lead back to a folder above it.
-            if not name.startswith(".") and inner.is_dir() and not inner.is_symlink():
-                yield from _walk(inner, steps, fields)
+            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path, steps, fields)
     elif step.is_plain:
-        if (folder / step.text).exists():
-            yield from _walk(folder / step.text, rest, fields)
+        place = f"{folder.rstrip(os.sep)}{os.sep}{step.text}"
+        if os.path.exists(place):  # noqa: PTH110
+            yield from _walk(place, rest, fields)
     else:
-        for name in _names(folder):
-            if name.startswith(".") and not step.text.startswith("."):
+        for entry in _entries(folder):
+            if entry.name.startswith(".") and not step.text.startswith("."):
                 continue
-            own = step.match(name, fields, folder)
-            if own is not None and (not rest or (folder / name).is_dir()):
-                yield from _walk(folder / name, rest, {**fields, **own})
+            own = step.match(entry.name, fields, folder)
+            if own is not None and (not rest or entry.is_dir()):
+                yield from _walk(entry.path, rest, {**fields, **own})
 
 
-def _names(folder: Path) -> list[str]:
+def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as listing:
-            return sorted((each.name for each in listing), key=_in_order)
+            return sorted(listing, key=lambda entry: _in_order(entry.name))
     except OSError:  # no folder, or one that may not be listed
         return []
 
@@ -177,7 +191,7 @@ class _Step:
         """True if the step is the name of one file or folder."""
         return not self.names and not set("*?") & set(self.text)
 
-    def match(self, name: str, known: Mapping[str, str], folder: Path) -> dict[str, str] | None:
+    def match(self, name: str, known: Mapping[str, str], folder: str) -> dict[str, str] | None:
         """Return the fields in a name, or None if it does not match or contradicts known ones."""
         found, other = self.greedy.fullmatch(name), self.lazy.fullmatch(name)
         if found is None or other is None:
@@ -191,8 +205,8 @@ class _Step:
                 for each in (other, found)
             )
             raise SpecificationError(
-                f"'{folder / name}' matches '{self.text}' in two ways: {both}. State what a field "
-                "may hold, as in {subject_id:M[0-9]+}."
+                f"'{Path(folder, name)}' matches '{self.text}' in two ways: {both}. State what a "
+                "field may hold, as in {subject_id:M[0-9]+}."
             )
         return fields
 

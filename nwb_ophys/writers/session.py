@@ -25,6 +25,7 @@ from nwb_ophys.metadata import (
     models,
     parse_datetime,
     parse_model,
+    with_zone,
 )
 
 _NO_DESCRIPTION = get_default_ophys_metadata()["NWBFile"]["session_description"]
@@ -82,27 +83,6 @@ def _make_subject(metadata: Mapping[str, Any]) -> Subject:
 
 def _stated(_: attrs.Attribute[Any], value: Any) -> bool:
     return value is not None
-
-
-def with_zone(given: datetime.datetime, path: str) -> datetime.datetime:
-    """Add the time zone of this computer where a date and time has none; NWB requires one.
-
-    Parameters
-    ----------
-    given : datetime.datetime
-    path : str
-        Path of the value in the metadata, for the warning.
-    """
-    if given.tzinfo is not None:
-        return given
-    local = given.astimezone()
-    warnings.warn(
-        f"{path} is {given.isoformat(' ')} without a time zone; it is written with the zone of "
-        f"this computer: {local.isoformat(' ')}. State the zone to be sure.",
-        UserWarning,
-        stacklevel=2,
-    )
-    return local
 
 
 def warn_of_other_session(nwbfile: NWBFile, metadata: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nwb_ophys.metadata import OPHYS_KEYS, TOP_KEYS
+from nwb_ophys.metadata.dictionary_form import OPHYS_KEYS, TOP_KEYS
 
 _DESCRIPTION = "The dictionary form of this metadata, with entries by keys of the user's choosing."
 
