@@ -16,8 +16,9 @@ from nwb_ophys.cli import options as shared
 def demo(folder: Path, overwrite: bool, debug: bool) -> None:
     """Simulate a small two-photon recording in FOLDER and convert it.
 
-    The command writes a ScanImage TIFF file and a Suite2p folder of the same simulated cells, and
-    converts both to one NWB file. Nothing is downloaded.
+    The command writes the same simulated cells as several programs would, as the files of the
+    tutorials, and converts ScanImage's movie and Suite2p's cells to one NWB file. Nothing is
+    downloaded.
     """
     from nwb_ophys.cli.demo_recording import run_demo
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from roiextractors import ImagingExtractor, SegmentationExtractor
 
 from nwb_ophys.errors import SourceError
@@ -22,13 +22,25 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
     movie : numpy.ndarray, shape (samples, rows, columns) or (samples, rows, columns, planes)
         Sliced when samples are read, so that a memory map stays on disk. Any object that slices
         like an array will do, but only arrays are shared between threads.
-    sampling_frequency : float
-        Samples per second.
+    sampling_frequency : float, optional
+        Samples per second; without it, the inverse of the median interval of the timestamps.
+    timestamps : array-like of float, shape (samples,), optional
+        Time of each sample in seconds, where the source states them.
+
+    Raises
+    ------
+    SourceError
+        When the array has other axes, or the times do not fit the movie.
     """
 
     extractor_name = "ArrayImagingExtractor"
 
-    def __init__(self, movie: NDArray[Any], sampling_frequency: float) -> None:
+    def __init__(
+        self,
+        movie: NDArray[Any],
+        sampling_frequency: float | None = None,
+        timestamps: ArrayLike | None = None,
+    ) -> None:
         super().__init__()
         if movie.ndim not in (3, 4):
             raise SourceError(
@@ -36,7 +48,8 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
                 f"planes); this array has the shape {movie.shape}."
             )
         self._movie = movie
-        self._sampling_frequency = float(sampling_frequency)
+        self._times = _times(timestamps, movie.shape[0], "frames")
+        self._sampling_frequency = _rate(sampling_frequency, self._times)
         self.is_volumetric = movie.ndim == 4
         self.reads_in_parallel = isinstance(movie, np.ndarray)
 
@@ -75,8 +88,8 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
-        """Return None: an array states no times."""
-        return None
+        """Return the time of each sample in seconds; None where no times were given."""
+        return None if self._times is None else self._times[start_sample:end_sample]
 
 
 class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
@@ -89,13 +102,19 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
     traces : mapping of str to numpy.ndarray, shape (samples, ROIs)
         By kind: ``raw``, ``dff``, ``neuropil``, ``deconvolved``, ``denoised``, …
     sampling_frequency : float, optional
-        Samples per second of the traces.
+        Samples per second of the traces; without it, that of the timestamps, if there are any.
     roi_ids : sequence of int or str, optional
         0, 1, 2, … when not given.
     images : mapping of str to numpy.ndarray, shape (rows, columns[, planes]), optional
         Summary images.
     accepted : sequence of bool, optional
         Whether each ROI was accepted.
+    timestamps : array-like of float, shape (samples,), optional
+        Time of each sample of the traces in seconds, where the source states them.
+    background_masks : numpy.ndarray, shape (rows, columns[, planes], components), optional
+        Weights of the pixels of each background component. Their ids are ``background0``, …
+    background_traces : numpy.ndarray, shape (samples, components), optional
+        Traces of the background components.
 
     Raises
     ------
@@ -113,6 +132,9 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
         roi_ids: Sequence[int | str] | None = None,
         images: Mapping[str, NDArray[Any]] | None = None,
         accepted: Sequence[bool] | None = None,
+        timestamps: ArrayLike | None = None,
+        background_masks: NDArray[Any] | None = None,
+        background_traces: NDArray[Any] | None = None,
     ) -> None:
         super().__init__()
         if image_masks.ndim not in (3, 4):
@@ -125,7 +147,13 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
         self._roi_ids = list(range(image_masks.shape[-1])) if roi_ids is None else list(roi_ids)
         self._sampling_frequency = sampling_frequency
         self._summary_images = dict(images or {})
+        empty = np.zeros((*image_masks.shape[:-1], 0), image_masks.dtype)
+        self._background = empty if background_masks is None else background_masks
         self._check()
+        self._set_background(background_traces)
+        self._times = _times(timestamps, self.get_num_samples(), "samples of the traces")
+        if self._times is not None:
+            self._sampling_frequency = _rate(sampling_frequency, self._times)
         if accepted is not None:
             flags = np.asarray(accepted, dtype=bool)
             if flags.shape != (len(self._roi_ids),):
@@ -165,6 +193,27 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
                     f"the masks, {self.get_frame_shape()}."
                 )
 
+    def _set_background(self, traces: NDArray[Any] | None) -> None:
+        """Check the background components, and add their traces."""
+        shape, num_components = self._background.shape, len(self.get_background_ids())
+        if shape[:-1] != self.get_frame_shape():
+            raise SourceError(
+                f"The background masks have the shape {shape}; they must have the axes of the "
+                f"masks, {self.get_frame_shape()}, and one more for the components."
+            )
+        clash = sorted(set(self.get_background_ids()) & set(self._roi_ids))
+        if clash:
+            raise SourceError(f"The ROI id {clash[0]!r} is that of a background component.")
+        if traces is None:
+            return
+        samples = self.get_num_samples() if self._traces else len(traces)
+        if traces.shape != (samples, num_components) or not num_components:
+            raise SourceError(
+                f"The background traces have the shape {traces.shape}; it must be ({samples}, "
+                f"{num_components}): a column for each of {num_components} background masks."
+            )
+        self._traces["background"] = traces
+
     def get_frame_shape(self) -> tuple[int, ...]:
         """Return (rows, columns[, planes])."""
         return tuple(self._masks.shape[:-1])
@@ -178,8 +227,8 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
         return next((int(trace.shape[0]) for trace in self._traces.values()), 0)
 
     def get_background_ids(self) -> list[Any]:
-        """Return no ids: arrays have no background components."""
-        return []
+        """Return the ids of the background components: ``background0``, …"""
+        return [f"background{index}" for index in range(self._background.shape[-1])]
 
     def get_traces_dict(self) -> dict[str, Any]:
         """Return the traces by kind."""
@@ -189,23 +238,74 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
         """Return masks, (rows, columns[, planes], ROIs)."""
         return self._masks if roi_ids is None else self._masks[..., self._indices(roi_ids)]
 
+    def get_background_image_masks(
+        self, background_ids: Sequence[Any] | None = None
+    ) -> NDArray[Any]:
+        """Return masks of background components, (rows, columns[, planes], components)."""
+        if background_ids is None:
+            return self._background
+        return self._background[..., self._indices(background_ids, of_background=True)]
+
     def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
         """Return the nonzero pixels of each ROI: (row, column[, plane], weight)."""
-        indices = self._indices(self._roi_ids if roi_ids is None else roi_ids)
-        masks = (self._masks[..., index] for index in indices)
-        return [np.column_stack([*np.nonzero(m), m[np.nonzero(m)]]) for m in masks]
+        return _pixels(self.get_roi_image_masks(roi_ids))
+
+    def get_background_pixel_masks(
+        self, background_ids: Sequence[Any] | None = None
+    ) -> list[NDArray[Any]]:
+        """Return the nonzero pixels of each background component."""
+        return _pixels(self.get_background_image_masks(background_ids))
 
     def get_ragged_pixels(self, ids: Sequence[Any], of_background: bool) -> PixelLists | None:
-        """Return the nonzero pixels if they are few, else None; arrays have no background."""
-        if self._masks.ndim != 3 or of_background or type(self._masks) is not np.ndarray:
+        """Return the nonzero pixels of ROIs or background components if they are few, else None."""
+        masks = self._background if of_background else self._masks
+        if masks.ndim != 3 or type(masks) is not np.ndarray:
             return None
-        return PixelLists.from_images(self._masks, self._indices(ids))
+        return PixelLists.from_images(masks, self._indices(ids, of_background=of_background))
 
-    def _indices(self, roi_ids: Sequence[Any]) -> list[int]:
-        position = {roi_id: index for index, roi_id in enumerate(self._roi_ids)}
-        return [position[roi_id] for roi_id in roi_ids]
+    def _indices(self, ids: Sequence[Any], *, of_background: bool = False) -> list[int]:
+        known = self.get_background_ids() if of_background else self._roi_ids
+        position = {each: index for index, each in enumerate(known)}
+        return [position[each] for each in ids]
 
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
-    ) -> None:
-        """Return None: arrays have no times."""
+    ) -> NDArray[np.float64] | None:
+        """Return the time of each sample in seconds; None where no times were given."""
+        return None if self._times is None else self._times[start_sample:end_sample]
+
+
+def _pixels(masks: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the nonzero pixels of each mask: (row, column[, plane], weight)."""
+    each = (masks[..., index] for index in range(masks.shape[-1]))
+    return [np.column_stack([*np.nonzero(m), m[np.nonzero(m)]]) for m in each]
+
+
+def _times(given: ArrayLike | None, num_samples: int, what: str) -> NDArray[np.float64] | None:
+    """Return checked times of samples."""
+    if given is None:
+        return None
+    times = np.asarray(given, dtype=np.float64)
+    if times.shape != (num_samples,):
+        raise SourceError(
+            f"The timestamps have the shape {times.shape}; it must be ({num_samples},): a time "
+            f"for each of {num_samples} {what}."
+        )
+    return times
+
+
+def _rate(given: float | None, times: NDArray[np.float64] | None) -> float:
+    """Return the stated rate, or that of the median interval."""
+    if given is not None:
+        return float(given)
+    if times is None or len(times) < 2:
+        raise SourceError(
+            "A sampling frequency, or the times of two samples or more, must be given; give one."
+        )
+    interval = float(np.median(np.diff(times)))
+    if not interval > 0:
+        raise SourceError(
+            f"The timestamps do not ascend: their median interval is {interval} s; give times in "
+            "seconds, or a sampling frequency."
+        )
+    return 1 / interval

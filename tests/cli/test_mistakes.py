@@ -286,7 +286,7 @@ def test_a_demo_on_a_disk_that_is_full(run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(demo_recording, "write_scanimage", full)
     told = run("demo", tmp_path / "demo")
-    assert told.is_mistake("movie_00001.tif' cannot be written: No space left on device. Free")
+    assert told.is_mistake("scan_00001.tif' cannot be written: No space left on device. Free")
     assert not (tmp_path / "demo").exists()
 
 

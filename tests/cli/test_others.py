@@ -204,11 +204,14 @@ def test_inspect_of_hdf5_that_is_no_nwb_file(run, raw):
 
 
 def test_demo(run, tmp_path, monkeypatch):
+    from nwb_ophys.cli import demo_recording
+
     monkeypatch.chdir(tmp_path)
     told = run("demo")
     assert (told.code, told.err) == (0, ""), told
     folder = tmp_path / "nwb-ophys-demo"
-    assert sorted(p.name for p in folder.iterdir()) == ["movie_00001.tif", "session.nwb", "suite2p"]
+    found = sorted(path.name for path in folder.iterdir())
+    assert found == sorted([*demo_recording._RAW, "session.nwb"])
     with NWBHDF5IO(folder / "session.nwb", "r") as io:
         nwbfile = io.read()
         assert nwbfile.acquisition["TwoPhotonSeries"].data.shape == (300, 128, 96)
@@ -244,7 +247,7 @@ def test_demo_replaces_only_what_is_its_own(run, tmp_path):
     assert (folder / "mine.txt").read_text() == "precious"
 
 
-@pytest.mark.parametrize("name", ["movie_00001.tif", "suite2p/plane0/F.npy", "session.nwb"])
+@pytest.mark.parametrize("name", ["scan_00001.tif", "suite2p/plane0/F.npy", "session.nwb"])
 def test_demo_never_replaces_files_of_a_user(run, tmp_path, name):
     """Fault: the demo deleted a Suite2p folder of the user."""
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import json
 import os
 import re
 import shlex
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -20,7 +20,6 @@ import pytest
 from nwb_ophys.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PRACTICE = "docs/tutorials/index.rst"
 
 _MARKDOWN = re.compile(
     r"(?:^<!-- (?P<label>.*?) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```", re.M | re.S
@@ -32,7 +31,7 @@ _REST = re.compile(
     re.M,
 )
 # Commands that install, which a reader runs once; whether they work is not for these tests.
-_INSTALLS = re.compile(r"python -m venv |pip install ")
+_INSTALLS = re.compile(r"python3? -m venv |pip install ")
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,10 @@ class Page:
             exec(compile(block.code, where, "exec"), self.namespace)
         elif block.language == "bash" and not _INSTALLS.search(block.code):
             for command in commands_of(block.code):
+                if command.startswith("cd "):
+                    self.folder /= command.removeprefix("cd ")
+                    os.chdir(self.folder)
+                    continue
                 command, _, file = command.partition(" > ")
                 printed = run_command(command)
                 if file:
@@ -124,22 +127,39 @@ def blocks_of() -> Callable[[str], list[Block]]:
 
 
 @pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """Folder with the files to practise on, created as in the tutorials."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    page = Page(tmp_path)
-    page.run_all(PRACTICE)
-    page.namespace.clear()
-    write_rig_recording(tmp_path)
+def install_module() -> Callable[[str, Path], None]:
+    """Function that installs the module in a folder as its pyproject.toml says."""
+    return install
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder in which ``nwb-ophys demo`` was run, with its output in ``printed``; never changed."""
+    folder = tmp_path_factory.mktemp("demo")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        (folder / "printed").write_text(run_command("nwb-ophys demo"), encoding="utf-8")
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def page(tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """Copy of the folder with the files to practise on, in which a page runs."""
+    folder = Path(shutil.copytree(demo / "nwb-ophys-demo", tmp_path / "nwb-ophys-demo"))
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    page = Page(folder)
     yield page
     page.namespace.clear()
-    for name in ("labrig", "traces"):
+    for name in ("labrig", "labscope", "traces"):
         sys.modules.pop(name, None)
 
 
 @pytest.fixture
-def labrig(tmp_path: Path) -> dict[str, str]:
+def labrig(tmp_path: Path, demo: Path) -> dict[str, str]:
     """Environment of a process in which the example format of the README is installed."""
     files = {block.label: block.code for block in read_blocks("README.md")}
     site = tmp_path / "site"
@@ -147,7 +167,8 @@ def labrig(tmp_path: Path) -> dict[str, str]:
     (site / "labrig.py").write_text(files["labrig.py"], encoding="utf-8")
     (site / "pyproject.toml").write_text(files["pyproject.toml"], encoding="utf-8")
     install(files["pyproject.toml"], site)
-    write_rig_recording(tmp_path)
+    for name in ("cell3.raw", "cell3.json"):
+        shutil.copy(demo / "nwb-ophys-demo" / name, tmp_path)
     return {**os.environ, "PYTHONPATH": str(site)}
 
 
@@ -171,13 +192,3 @@ def read_project(text: str) -> tuple[str, str, dict[str, str]]:
     assert section is not None
     points = dict(re.findall(r'^(\S+) = "(.*)"$', section[2], re.M))
     return name[1], section[1], points
-
-
-def write_rig_recording(folder: Path) -> None:
-    """Write a recording as the README's rig does."""
-    from nwb_ophys.testing import simulate_recording
-
-    simulate_recording(num_samples=100, dtype="uint16").movie.tofile(folder / "cell3.raw")
-    header = {"shape": [48, 64], "rate": 500.0, "indicator": "Voltron2"}
-    header["start"] = "2024-05-17T14:30:00+02:00"
-    (folder / "cell3.json").write_text(json.dumps(header))

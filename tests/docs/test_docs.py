@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,23 @@ def test_every_block_runs(page, name):
         pytest.importorskip("neuroconv")
     blocks = page.run_all(name)
     assert blocks
+
+
+def test_the_examples_follow_each_other_in_one_folder(blocks_of):
+    """No page of the README, the tutorials and on DANDI makes a file that another one makes too."""
+    pages = ["README.md", "docs/dandi.rst", *(name for name in PAGES if "/tutorials/" in name)]
+    made: dict[str, str] = {"session.nwb": "the demo"}
+    for page in pages:
+        for name in {name for block in blocks_of(page) for name in _made_by(block)}:
+            assert made.setdefault(name, page) == page, f"{page} and {made[name]} make '{name}'"
+
+
+def _made_by(block) -> list[str]:
+    if block.language == "bash":
+        lines = block.code.replace("\\\n", " ").splitlines()
+        new = [line for line in lines if not re.search("--append|--overwrite|--plan", line)]
+        return [name for line in new for name in re.findall(r" -o (\S+)", line)]
+    return re.findall(r'(?:run_conversion|write_nwbfile)\((?:nwbfile, )?"([^"]+)"', block.code)
 
 
 def test_the_tutorials_are_among_the_pages():
@@ -86,7 +104,7 @@ def test_the_storage_settings_that_are_shown_fit_the_files_to_practise_on(page, 
     movie.run_conversion("a.nwb", metadata=start, configuration=configuration)
     with h5py.File("a.nwb") as file:
         data = file["acquisition/TwoPhotonSeries/data"]
-        assert (data.chunks, data.compression_opts) == ((20, 64, 48), 9)
+        assert (data.chunks, data.compression_opts) == ((20, 128, 96), 9)
 
 
 def test_every_public_name_is_in_the_reference():

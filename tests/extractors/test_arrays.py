@@ -39,6 +39,49 @@ def test_volumes_have_their_planes_last():
     np.testing.assert_array_equal(extractor.get_series(9, 10), VOLUMES[9:])
 
 
+def test_stated_times_are_returned_and_sliced():
+    times = np.array([0.0, 0.1, 0.2, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1])
+    movie = ArrayImagingExtractor(MOVIE, timestamps=times)
+    np.testing.assert_array_equal(movie.get_native_timestamps(), times)
+    np.testing.assert_array_equal(movie.get_native_timestamps(2, 5), times[2:5])
+    assert movie.get_sampling_frequency() == pytest.approx(10.0)
+    traces = ArraySegmentationExtractor(MASKS, TRACES, timestamps=list(times))
+    np.testing.assert_array_equal(traces.get_native_timestamps(), times)
+    assert traces.get_sampling_frequency() == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "A sampling frequency, or the times"),
+        ({"timestamps": [0.0, 1.0]}, r"shape \(2,\); it must be \(10,\)"),
+        ({"timestamps": np.zeros(10)}, "do not ascend"),
+    ],
+)
+def test_a_movie_without_fitting_times_is_an_error(arguments, message):
+    with pytest.raises(SourceError, match=message):
+        ArrayImagingExtractor(MOVIE, **arguments)
+
+
+def test_background_components_have_masks_and_traces():
+    background, traces = np.zeros((4, 3, 2)), np.arange(20.0).reshape(10, 2)
+    background[0, :, 0], background[3, 2, 1] = 0.25, 4
+    extractor = ArraySegmentationExtractor(
+        MASKS, TRACES, 30.0, background_masks=background, background_traces=traces
+    )
+    assert extractor.get_background_ids() == ["background0", "background1"]
+    assert extractor.get_roi_ids() == [0, 1]
+    np.testing.assert_array_equal(extractor.get_background_image_masks(), background)
+    one = extractor.get_background_image_masks(["background1"])
+    np.testing.assert_array_equal(one, background[..., 1:])
+    pixels = extractor.get_background_pixel_masks()
+    assert pixels[0].tolist() == [[0, 0, 0.25], [0, 1, 0.25], [0, 2, 0.25]]
+    assert pixels[1].tolist() == [[3, 2, 4]]
+    np.testing.assert_array_equal(extractor.get_traces_dict()["background"], traces)
+    lists = extractor.get_ragged_pixels(["background1"], of_background=True)
+    assert lists is None or lists.counts.tolist() == [1]
+
+
 @pytest.mark.parametrize("shape", [(10,), (10, 4), (10, 4, 3, 2, 1)])
 def test_an_array_of_other_axes_is_no_movie(shape):
     with pytest.raises(SourceError, match="time, rows, columns"):
@@ -88,6 +131,17 @@ def test_masks_of_volumes_have_their_plane():
         ({"traces": {"dff": np.zeros(2)}}, r"'dff' has the shape \(2,\)"),
         ({"traces": {"raw": np.zeros((9, 2)), "dff": TRACES["dff"]}}, r"in length: \[9, 10\]"),
         ({"accepted": [True]}, "accepted has 1 flags for 2 ROIs"),
+        ({"timestamps": [0.0]}, r"\(1,\); it must be \(10,\): .* 10 samples of the traces"),
+        ({"background_masks": np.zeros((3, 4, 1))}, r"background masks .*\(4, 3\)"),
+        ({"background_traces": np.zeros((10, 1))}, "0 background masks"),
+        (
+            {"background_masks": np.zeros((4, 3, 1)), "background_traces": np.zeros((9, 1))},
+            r"\(9, 1\); it must be \(10, 1\)",
+        ),
+        (
+            {"background_masks": np.zeros((4, 3, 1)), "roi_ids": ["background0", 1]},
+            "'background0' is that of a background component",
+        ),
         (
             {"images": {"mean": np.zeros((3, 4))}},
             r"image 'mean' has the shape \(3, 4\); .*\(4, 3\)",
