@@ -41,8 +41,9 @@ from nwb_ophys.errors import OptionError
 @click.option(
     "--cluster",
     metavar="ADDRESS",
-    help="Scheduler of Dask, such as tcp://scheduler:8786, whose workers convert the sessions. All "
-    "machines need the same folders.",
+    help="Scheduler of Dask, such as tcp://scheduler:8786, the .json file of one, or 'dask' for "
+    "that of Dask's configuration. Its workers convert the sessions; all machines need the same "
+    "folders.",
 )
 @click.option(
     "--workers",

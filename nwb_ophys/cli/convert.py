@@ -52,8 +52,9 @@ from nwb_ophys.storage.in_place import check_in_place
 @click.option(
     "--cluster",
     metavar="ADDRESS",
-    help="Scheduler of Dask, such as tcp://scheduler:8786, whose workers fill the large datasets "
-    "of a new Zarr store. All machines need the same folders.",
+    help="Scheduler of Dask, such as tcp://scheduler:8786, the .json file of one, or 'dask' for "
+    "that of Dask's configuration. Its workers fill the large datasets of a new Zarr store; all "
+    "machines need the same folders.",
 )
 @shared.no_space_check
 @shared.no_progress

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from nwb_ophys.storage.write import WriteOptions
 
 _EXTRA = "cluster"
+# The scheduler is that of Dask's own configuration.
+_CONFIGURED = "dask"
 # Seconds in which a scheduler must answer, and a first worker must be there.
 _PATIENCE_FOR_SCHEDULER = 10.0
 _PATIENCE_FOR_WORKERS = 60.0
@@ -122,7 +124,8 @@ def connected(cluster: Any) -> Iterator[Any]:
     Parameters
     ----------
     cluster : str or distributed.Client or None
-        None gives None.
+        Address of a scheduler, path of the file that a scheduler writes (``.json``), or ``"dask"``
+        for the scheduler that Dask's own configuration names. None gives None.
 
     Raises
     ------
@@ -143,20 +146,49 @@ def connected(cluster: Any) -> Iterator[Any]:
     if not isinstance(cluster, str):
         raise ArgumentError(
             f"cluster is {cluster!r}; it must be the address of a scheduler, such as "
-            "tcp://scheduler:8786, or a distributed.Client."
+            "tcp://scheduler:8786, the .json file of a scheduler, 'dask', or a distributed.Client."
         )
+    given = _scheduler(cluster)
     try:
-        client = distributed.Client(cluster, timeout=_PATIENCE_FOR_SCHEDULER, set_as_default=False)
+        client = distributed.Client(**given, timeout=_PATIENCE_FOR_SCHEDULER, set_as_default=False)
     except (OSError, ValueError, asyncio.TimeoutError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise OutputError(
-            f"No scheduler of Dask answers at '{cluster}': {as_sentence(reason)} Check the "
-            "address, which the scheduler prints when it starts."
+            f"No scheduler of Dask answers at '{given.get('address', cluster)}': "
+            f"{as_sentence(reason)} Check the address, which the scheduler prints when it starts."
         ) from error
     try:
         yield client
     finally:
         to_the_end(client.close)
+
+
+def _scheduler(cluster: str) -> dict[str, str]:
+    """Return the argument of a client for a scheduler.
+
+    Raises
+    ------
+    ArgumentError
+        When there is no such file, or Dask's configuration names no scheduler.
+    """
+    if cluster.endswith(".json"):
+        if not Path(cluster).is_file():
+            raise ArgumentError(
+                f"'{cluster}' does not exist; give the file that 'dask scheduler "
+                "--scheduler-file' writes."
+            )
+        return {"scheduler_file": cluster}
+    if cluster != _CONFIGURED:
+        return {"address": cluster}
+    import dask
+
+    address = dask.config.get("scheduler-address", None)
+    if not address:
+        raise ArgumentError(
+            "Dask's configuration names no scheduler; set DASK_SCHEDULER_ADDRESS, or give the "
+            "address, such as tcp://scheduler:8786."
+        )
+    return {"address": str(address)}
 
 
 # --- on the workers -------------------------------------------------------------------------------

@@ -328,6 +328,8 @@ def test_workers_of_another_version_are_named(cluster, movie, tmp_path, monkeypa
         ({"backend": "hdf5"}, "backend 'hdf5' is written by one process.*use backend='zarr'"),
         ({"append": True}, "cluster= fills a new file; leave out append=True"),
         ({"cluster": 5}, "cluster is 5; it must be the address of a scheduler"),
+        ({"cluster": "dask"}, "Dask's configuration names no scheduler; set DASK_SCHEDULER"),
+        ({"cluster": "absent.json"}, "'absent.json' does not exist; give the file"),
     ],
 )
 def test_other_choices_are_refused(movie, tmp_path, given, message):
@@ -339,6 +341,23 @@ def test_other_choices_are_refused(movie, tmp_path, given, message):
 def test_an_object_store_is_refused(movie):
     with pytest.raises(ArgumentError, match=r"'memory://a\.zarr' is in an object store"):
         _convert(movie, "memory://a.zarr", cluster="tcp://127.0.0.1:1")
+
+
+def test_the_scheduler_may_be_that_of_dask_s_configuration_or_of_a_file(cluster, movie, tmp_path):
+    import json
+
+    import dask
+
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": cluster.address}))
+    written = []
+    for name, given in (("a", str(file)), ("b", "dask")):
+        with dask.config.set({"scheduler-address": cluster.address}):
+            _convert(movie, tmp_path / f"{name}.zarr", cluster=given)
+        with nwb_ophys.NwbImagingInterface(tmp_path / f"{name}.zarr") as copy:
+            written.append(copy.extractor.get_series())
+    np.testing.assert_array_equal(written[0], np.load(movie))
+    np.testing.assert_array_equal(written[1], np.load(movie))
 
 
 def test_a_scheduler_that_does_not_answer_is_named(movie, tmp_path, monkeypatch):
