@@ -436,6 +436,28 @@ def _source_schema(cls: Any) -> dict[str, Any]:
     return found | ({"as_volume": _AS_VOLUME} if cls.has_volumes else {})
 
 
+def options_of(row: FormatRow) -> dict[str, dict[str, Any]]:
+    """Return the source arguments and conversion options that a format knows, by name.
+
+    Parameters
+    ----------
+    row : FormatRow
+
+    Returns
+    -------
+    dict of str to dict
+        The JSON schema of each; source arguments come first. Those without which the format cannot
+        be opened have the key ``needed``, which is True.
+    """
+    cls = row.load()
+    needed = {*cls.get_source_schema()["required"], *getattr(cls, "movies_need", ())}
+    options = arguments_schema(cls.Options, "")["properties"]
+    return {
+        name: {**schema, **({"needed": True} if name in needed else {})}
+        for name, schema in {**_source_schema(cls), **options}.items()
+    }
+
+
 def _path_of(cls: Any) -> str:
     return path_argument(cls.Source) or "file_path"
 
