@@ -22,6 +22,8 @@ from nwb_ophys.page import request as commands
 from nwb_ophys.page.desk import ACTS, Desk
 from nwb_ophys.page.roots import as_identifier
 from nwb_ophys.page.safety import Guard
+from nwb_ophys.page.specifications import FIELDS
+from nwb_ophys.page.state import Work
 from nwb_ophys.page.values import lines_of
 
 STEPS: Mapping[str, str] = {
@@ -59,6 +61,7 @@ class Page:
             "shell": commands.in_a_shell,
         }
         self._templates.globals |= {"commands": commands, "steps": STEPS, "lines_of": lines_of}
+        self._templates.globals["batch_fields"] = FIELDS
 
     def routes(self) -> list[Route]:
         """Return the routes of the application."""
@@ -150,11 +153,7 @@ class Page:
                     return
                 continue
             seen = version
-            job = store.work.job
-            progress = None
-            if job is not None:
-                progress = {"stage": job.stage, "detail": job.detail, "fraction": job.fraction}
-            data = json.dumps({"version": version, "job": progress, "ended": store.work.ended})
+            data = json.dumps(_event(store.work, version))
             yield f"id: {version}\ndata: {data}\n\n".encode()
 
     async def static(self, request: Request) -> Response:
@@ -164,6 +163,21 @@ class Page:
             return Response("There is no such file.\n", 404, media_type="text/plain")
         content = Path(__file__).with_name("static").joinpath(name).read_bytes()
         return Response(content, media_type=_STATIC[name])
+
+
+def _event(work: Work, version: int) -> dict[str, Any]:
+    """Return what the browser is sent of a new state; it asks for the rest itself."""
+    job = work.job
+    progress = None
+    if job is not None:
+        progress = {"stage": job.stage, "detail": job.detail, "fraction": job.fraction}
+    rows = ((work.batch or {}).get("rows") or {}).values()
+    return {
+        "version": version,
+        "job": progress,
+        "ended": work.ended,
+        "ended_sessions": sum(row["state"] in ("done", "failed") for row in rows),
+    }
 
 
 def make_app(desk: Desk, *, token: str, port: int) -> ASGIApp:

@@ -11,6 +11,7 @@ import attrs
 
 from nwb_ophys.errors import ArgumentError, NwbOphysError, OptionError, OutputError, SourceError
 from nwb_ophys.flags import error_lines
+from nwb_ophys.page import specifications
 from nwb_ophys.page.roots import Roots
 from nwb_ophys.page.state import Job, Part, Store, Work
 from nwb_ophys.page.values import setting_of
@@ -181,6 +182,37 @@ class Desk:
         self.store.change(result=None)
         self._start("convert", {"request": self.work.request}, self._keep("result"))
 
+    def plan_batch(self, given: Mapping[str, Any]) -> None:
+        """List the sessions of a specification, or of a pattern or table of sessions."""
+        self._require_free()
+        form = {name: _text(given, name).strip() for name in specifications.FIELDS}
+        stated = specifications.specification_of(form, self.roots)
+        jobs = specifications.jobs_of(form)
+        self.store.change(batch={"form": form, "stated": stated, "jobs": jobs})
+        self._start("plan_batch", self._batch_arguments(), self._take_batch)
+
+    def run_batch(self, _: Mapping[str, Any]) -> None:
+        """Convert the sessions that were listed."""
+        self._require_free()
+        batch = self.work.batch
+        if batch is None or "rows" not in batch:
+            raise ArgumentError("List the sessions first.")
+        arguments = {**self._batch_arguments(), "jobs": batch["jobs"]}
+        self._start("run_batch", arguments, self._take_batch)
+
+    def save_batch(self, given: Mapping[str, Any]) -> None:
+        """Write the specification of the batch to a file."""
+        from nwb_ophys.opening.metadata_edits import write_text
+
+        batch = self.work.batch
+        if batch is None or "yaml" not in batch:
+            raise ArgumentError("List the sessions first.")
+        path = self.roots.path_of(_text(given, "path").strip())
+        if path.suffix not in (".yaml", ".yml"):
+            raise OutputError(f"'{path}' is not the name of a YAML file; give lab.yaml, say.")
+        write_text(path, batch["yaml"], overwrite=bool(given.get("overwrite")))
+        self.store.change(batch={**batch, "saved": str(path)}, errors={})
+
     def cancel(self, _: Mapping[str, Any]) -> None:
         """End the present work."""
         if self.work.job is not None:
@@ -212,6 +244,13 @@ class Desk:
         """Take over which recordings are wanted, as the arguments of the command line."""
         self.store.change(parts=parts)
         self._edit(**_sources(self.work.folder, parts, self.work.request.options))
+
+    def _batch_arguments(self) -> dict[str, Any]:
+        roots = tuple(map(str, self.roots.folders))
+        return {"specification": (self.work.batch or {})["stated"], "roots": roots}
+
+    def _take_batch(self, done: Done) -> None:
+        self.store.change(batch={**(self.work.batch or {}), **done.value})
 
     def _keep(self, name: str) -> Callable[[Done], None]:
         return lambda done: self.store.change(**{name: done.value})
@@ -282,8 +321,12 @@ class Desk:
             self._survey()
 
     def _report(self, value: Mapping[str, Any]) -> None:
+        batch = self.work.batch
+        known = {name: each for name, each in value.items() if name != "rows"}
+        if value.get("rows") and batch is not None:
+            self.store.change(batch={**batch, "rows": {**batch["rows"], **value["rows"]}})
         if self.work.job is not None:
-            self.store.change(job=attrs.evolve(self.work.job, **value))
+            self.store.change(job=attrs.evolve(self.work.job, **known))
 
     # --- paths ----------------------------------------------------------------------------------
 
@@ -345,6 +388,9 @@ ACTS: Mapping[str, Callable[[Desk, Mapping[str, Any]], None]] = {
     "target": Desk.target,
     "plan": Desk.plan,
     "convert": Desk.convert,
+    "plan_batch": Desk.plan_batch,
+    "run_batch": Desk.run_batch,
+    "save_batch": Desk.save_batch,
     "cancel": Desk.cancel,
     "forget": Desk.forget,
 }

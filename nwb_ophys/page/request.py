@@ -90,6 +90,21 @@ def inspect_command(path: str) -> list[str]:
     return ["nwb-ophys", "inspect", path, "--for", "dandi"]
 
 
+def batch_command(batch: Mapping[str, Any], *flags: str) -> list[str]:
+    """Return the command that converts a batch.
+
+    Parameters
+    ----------
+    batch : Mapping
+        State of the batch, see :mod:`nwb_ophys.page.desk`.
+    *flags : str
+    """
+    stated = batch["stated"]
+    path = stated if isinstance(stated, str) else batch.get("saved", "lab.yaml")
+    jobs = ["--jobs", str(batch["jobs"])] if batch["jobs"] > 1 and not flags else []
+    return ["nwb-ophys", "batch", path, *jobs, *flags]
+
+
 def _shared(request: Request, output: Sequence[str] = ()) -> list[str]:
     formats = [each for name in request.formats for each in ("--format", name)]
     one = ["--all-in-one"] if request.all_in_one else []
@@ -148,7 +163,7 @@ def _value_of(text: str) -> Any:
 
 
 def minimal_metadata(settings: Mapping[str, str], metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document of metadata with the values that were set, and no others.
+    """Return a document of metadata with the values that were set, in lists with those beside.
 
     Parameters
     ----------
@@ -164,18 +179,19 @@ def minimal_metadata(settings: Mapping[str, str], metadata: Mapping[str, Any]) -
 
 
 def _copy(target: Any, source: Any, steps: Sequence[str]) -> None:
-    """Copy one value; an entry of a list is found again by its name."""
+    """Copy one value, or the whole list that holds it, since a list replaces that of the files."""
     step, *rest = steps
     value = source.get(step)
-    if not rest:
-        target[step] = value
-    elif isinstance(value, list) and rest[0].isdigit() and int(rest[0]) < len(value):
-        entry = value[int(rest[0])]
-        entries = target.setdefault(step, [])
-        name = entry.get("name") if isinstance(entry, Mapping) else None
-        own = next((each for each in entries if each["name"] == name), None)
-        if own is None:
-            entries.append(own := {"name": name})
-        _copy(own, entry, rest[1:])
-    else:
+    if rest and isinstance(value, Mapping):
         _copy(target.setdefault(step, {}), value, rest)
+    else:
+        target[step] = _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return nested metadata as plain dictionaries and lists, which YAML writes."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-
-from nwb_ophys.documents import dump_yaml
 
 _BETWEEN = re.compile(r"[,;\s]+")
 
@@ -20,8 +19,9 @@ def setting_of(text: str, kind: str) -> str:
     """
     text = text.strip()
     if kind == "lines" and text:
+        # JSON is YAML, and its double quotes need none of their own in a shell.
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return dump_yaml(lines, flow_style=True).strip()
+        return json.dumps(lines, ensure_ascii=False)
     if kind == "vector" and text and not text.startswith("["):
         return f"[{', '.join(_BETWEEN.split(text))}]"
     return text

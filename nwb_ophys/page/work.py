@@ -245,6 +245,17 @@ def _accepted(
     return kept, faults
 
 
+def look(tools: Tools, request: Request) -> dict[str, Any]:
+    """Return pictures of the first frames, with outlines of the ROIs and example traces.
+
+    Parameters
+    ----------
+    tools : Tools
+    request : Request
+    """
+    raise OptionError("Pictures are not made yet.")
+
+
 # --- plan and conversion ------------------------------------------------------------------------
 
 

@@ -141,15 +141,19 @@ class Worker:
 def _serve(pipe: Any) -> None:
     """Do the work that comes through a pipe, until it is closed."""
     interrupts = prepare_child()
-    from nwb_ophys.page import work
+    from nwb_ophys.page import batches, work
 
+    kinds = {
+        **{name: getattr(work, name) for name in ("detect", "survey", "look", "plan", "convert")},
+        **{name: getattr(batches, name) for name in ("plan_batch", "run_batch")},
+    }
     tools = work.Tools(report=lambda value: pipe.send(("progress", value, ())))
     while True:
         try:
             name, arguments = pipe.recv()
         except (EOFError, OSError):
             return
-        task = partial(getattr(work, name), tools, **arguments)
+        task = partial(kinds[name], tools, **arguments)
         pipe.send(interrupts.guarded(partial(_answer, task)))
 
 

@@ -17,8 +17,8 @@ from nwb_ophys.page.roots import Roots
 from nwb_ophys.page.safety import MOST_BYTES
 from nwb_ophys.page.server import served
 
-TOKEN, PORT = "a-token-of-the-tests", 4711  # as in conftest.py
-ORIGIN = f"http://127.0.0.1:{PORT}"
+from .conftest import ORIGIN, PORT, TOKEN
+
 PATHS = ["/", *(f"/{step}" for step in STEPS), "/batch", "/events", "/terms", "/static/page.js"]
 OTHER_HOSTS = [
     "evil.example",

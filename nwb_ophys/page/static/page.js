@@ -6,6 +6,7 @@ let shown = Number(document.body.dataset.version);
 let waiting = false;
 let said = "";
 let lastJob = null;
+let endedSessions = 0;
 
 // --- requests ------------------------------------------------------------------------------------
 
@@ -95,7 +96,9 @@ const events = new EventSource("/events");
 events.onmessage = (event) => {
   const state = JSON.parse(event.data);
   const wasBusy = lastJob !== null;
-  const isSame = wasBusy && state.job !== null && state.job.stage === lastJob.stage;
+  const isSame = wasBusy && state.job !== null && state.job.stage === lastJob.stage
+    && state.ended_sessions === endedSessions;
+  endedSessions = state.ended_sessions;
   showJob(state.job, state.ended);
   if (state.version !== shown && !isSame) follow(wasBusy && state.job === null);
 };
