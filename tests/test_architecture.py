@@ -30,6 +30,7 @@ STOREYS = (
     {"opening"},
     {"sessions"},
     {"certification", "editing"},
+    {"reports"},
     {"testing"},
     {"cli"},
     {"__main__"},

@@ -1,0 +1,1 @@
+"""Reports: HTML pages that show what is in NWB files."""
