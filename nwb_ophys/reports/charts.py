@@ -237,7 +237,11 @@ def _across(axis: Axis, y: float, label: str) -> Markup:
 
 
 def image_chart(
-    uri: str, title: str, x_range: tuple[float, float], y_range: tuple[float, float], labels: Any
+    uri: str,
+    title: str,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    labels: tuple[str, str],
 ) -> Markup:
     """Return an image that fills the frame of a chart.
 
@@ -251,7 +255,7 @@ def image_chart(
     labels : tuple of str
         Labels of the axes.
     """
-    height = 260
+    height = 336
     across = Axis(low=x_range[0], high=x_range[1], start=_LEFT, end=_WIDTH - _RIGHT)
     up = Axis(low=y_range[0], high=y_range[1], start=height - _BOTTOM, end=_TOP)
     image = Markup(

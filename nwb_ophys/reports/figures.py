@@ -31,11 +31,14 @@ class Figure:
     caption : str
     size : {"", "wide", "large"}
         ``large`` is for pictures with outlines, ``wide`` for charts.
+    row : str
+        Pictures of one row are shown beside each other.
     """
 
     content: Markup
     caption: str
     size: str = ""
+    row: str = ""
 
 
 def movie_pictures(movie: MovieFacts, most_pixels: int) -> list[Figure]:
@@ -72,9 +75,9 @@ def _by_plane(
     limits = limits_of(values)
     for plane in planes:
         title = f"{label}, plane {plane + 1} of {values.shape[2]}"
-        yield _gray_figure(
-            as_image(values, plane), title, bar, most_pixels // len(planes), limits=limits
-        )
+        image, share = as_image(values, plane), most_pixels // len(planes)
+        found = _gray_figure(image, title, bar, share, limits=limits)
+        yield attrs.evolve(found, row=label)
 
 
 def _gray_figure(

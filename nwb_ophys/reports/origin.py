@@ -10,7 +10,7 @@ import attrs
 from nwb_ophys.reports.stored_file import StoredFile
 from nwb_ophys.storage.record import SOURCE_SCRIPT, Known, Record, is_record, records_of
 
-_MOST_FILES = 50
+_MOST_FILES = 30
 _MOST_NOTES = 50
 _MOST_CHARACTERS = 20_000
 _FEW = 5

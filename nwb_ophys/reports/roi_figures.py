@@ -136,7 +136,7 @@ def _heat_map(traces: TraceSet, times: NDArray[np.float64], label: str) -> Figur
         f"Heat map of {traces.name}",
         (float(times[0]), float(times[-1])),
         (float(num_rois), 0.0),
-        (label, "column of the set"),
+        (label, "trace"),
     )
     shown = len(traces.heat_map_columns)
     rows = "all traces" if shown == num_rois else f"{shown} of {num_rois} traces, evenly chosen"

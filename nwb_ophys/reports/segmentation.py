@@ -13,6 +13,7 @@ from nwb_ophys.formats.nwb.tables import with_acceptance
 from nwb_ophys.reports.failures import Unreadable, attempt
 from nwb_ophys.reports.masks import FORMS, RoiPixels, form_of, read_pixels
 from nwb_ophys.reports.outlines import Loop, trace_outlines
+from nwb_ophys.reports.pixel_sizes import pixel_size_of
 from nwb_ophys.reports.series import MovieFacts
 from nwb_ophys.reports.stored_file import StoredFile
 
@@ -147,7 +148,7 @@ def gather_segmentation(file: StoredFile, path: str, movies: Sequence[MovieFacts
     plane = file.member(path, "imaging_plane")
     ids = np.atleast_1d(np.asarray(file.member_value(path, "id"), dtype=np.int64))
     accepted, origin = _acceptance(file, path)
-    field = next((each.shape[1:] for each in movies if each.plane == plane and each.shape), None)
+    field = field_of_plane(file, plane, movies)
     pixels = attempt(path, read_pixels, file, path, field)
     sizes, num_planes = np.zeros(len(ids), np.int64), 1
     outlines: tuple[Outlines, ...] = ()
@@ -156,7 +157,7 @@ def gather_segmentation(file: StoredFile, path: str, movies: Sequence[MovieFacts
         lists = pixels.lists
         num_planes = lists.field_shape[2] if len(lists.field_shape) == 3 else 1
         sizes, outlines = _sizes(pixels), tuple(_outlines(pixels))
-        backdrop = backdrop_of(file, plane, movies, lists.field_shape)
+        backdrop = backdrop_of(file, path, movies, lists.field_shape)
     names = file.attribute(path, "colnames")
     return Segmentation(
         path=path,
@@ -231,13 +232,10 @@ def shown_planes(z: NDArray[np.integer], num_planes: int) -> list[int]:
     return sorted(int(plane) for plane in most if counts[plane])
 
 
-def backdrop_of(
-    file: StoredFile,
-    plane: str | None,
-    movies: Sequence[MovieFacts],
-    field: Sequence[int],
-) -> Backdrop | None:
-    """Return the mean of a movie on the same plane, or else a summary image, of the field's size.
+def field_of_plane(
+    file: StoredFile, plane: str | None, movies: Sequence[MovieFacts]
+) -> tuple[int, ...] | None:
+    """Return (columns, rows[, planes]) of a movie on a plane, or of all images if they are alike.
 
     Parameters
     ----------
@@ -245,30 +243,76 @@ def backdrop_of(
     plane : str or None
         Path of the imaging plane.
     movies : sequence of MovieFacts
+    """
+    whole = (each.shape[1:] for each in movies if each.plane == plane and 0 not in each.shape)
+    found = next((shape for shape in whole if shape), None)
+    shapes = {file.shape(path) for path in _picture_paths(file)}
+    return found or (shapes.pop() if len(shapes) == 1 else None)
+
+
+def backdrop_of(
+    file: StoredFile, table: str, movies: Sequence[MovieFacts], field: Sequence[int]
+) -> Backdrop | None:
+    """Return the mean of a movie on the plane of a table, or else a summary image of its ROIs.
+
+    Parameters
+    ----------
+    file : StoredFile
+    table : str
+        Path of the table.
+    movies : sequence of MovieFacts
     field : sequence of int
         (columns, rows[, planes]) of the masks.
     """
-    ordered = sorted(movies, key=lambda each: each.plane != plane)
-    for each in ordered:
+    plane = file.member(table, "imaging_plane")
+    for each in movies:
         statistics = each.statistics
-        if each.plane is None or statistics is None or isinstance(statistics, Unreadable):
+        if each.plane is None or each.plane != plane or isinstance(statistics, Unreadable):
             continue
-        if tuple(statistics.frame_shape) == tuple(field):
+        if statistics is not None and tuple(statistics.frame_shape) == tuple(field):
             size = None if each.pixel_size is None else each.pixel_size.x
-            said = "" if each.plane == plane else ", which is on another plane"
             return Backdrop(
-                image=statistics.mean, origin=f"the mean of '{each.name}'{said}", pixel_width=size
+                image=statistics.mean, origin=f"the mean of '{each.name}'", pixel_width=size
             )
-    for picture in summary_pictures(file):
-        if not isinstance(picture, Unreadable) and picture.image.shape == tuple(field):
-            return Backdrop(image=picture.image, origin=f"the image '{picture.path}'")
+    own = [path for path in _picture_paths(file) if _belongs(file, path, table)]
+    for path in sorted(own, key=_preference):
+        if file.shape(path) == tuple(field):
+            found = attempt(path, _picture, file, path)
+            if isinstance(found, SummaryPicture):
+                size_of_plane = pixel_size_of(file, None, plane, ())
+                width = None if size_of_plane is None else size_of_plane.x
+                name = "/".join(path.split("/")[-2:])
+                return Backdrop(image=found.image, origin=f"the image '{name}'", pixel_width=width)
     return None
+
+
+def _preference(path: str) -> int:
+    """Return the rank of an image below outlines: means come first, then maxima."""
+    name = path.rpartition("/")[2].lower()
+    words = (("mean", "average"), ("max",))
+    return next((rank for rank, any_of in enumerate(words) if any(w in name for w in any_of)), 2)
+
+
+def _belongs(file: StoredFile, path: str, table: str) -> bool:
+    """Return whether an image is of the ROIs of a table: of several, names tell which."""
+    names = [each.rpartition("/")[2] for each in table_paths(file) if not _is_background(each)]
+    own = table.rpartition("/")[2]
+    if len(names) < 2 or own not in names:
+        return len(names) < 2
+    length = next(
+        (index for index, letters in enumerate(zip(*names, strict=False)) if len({*letters}) > 1),
+        min(map(len, names)),
+    )
+    return f"/{own}/" in path or (bool(own[length:]) and path.endswith(own[length:]))
+
+
+def _picture_paths(file: StoredFile) -> list[str]:
+    return [path for path in file.of_kind("GrayscaleImage") if path.startswith("processing/")]
 
 
 def summary_pictures(file: StoredFile) -> list[SummaryPicture | Unreadable]:
     """Return the first gray images of a file."""
-    paths = [path for path in file.of_kind("GrayscaleImage") if path.startswith("processing/")]
-    return [attempt(path, _picture, file, path) for path in paths[:_MOST_IMAGES]]
+    return [attempt(path, _picture, file, path) for path in _picture_paths(file)[:_MOST_IMAGES]]
 
 
 def _picture(file: StoredFile, path: str) -> SummaryPicture:

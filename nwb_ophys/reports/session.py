@@ -222,6 +222,8 @@ def _fact(name: str, fields: Mapping[str, Any]) -> Fact:
     unit = str(fields.get(unit, "")) if unit.endswith("_unit") else unit
     is_unknown = value is None or is_unknown_value(value)
     text = "" if value is None else in_words(value)
+    if isinstance(value, float) and is_unknown:
+        text = "unknown"
     if name.endswith("description") and isinstance(value, str) and is_no_description(value):
         is_unknown = True
     label = name.replace("__", " ").replace("_", " ").replace(" lambda", " wavelength")

@@ -108,10 +108,12 @@ def gather_traces(file: StoredFile, path: str) -> TraceSet:
     samples = _samples_to_read(num_samples, num_rois * source.dtype.itemsize)
     values = _read(source, samples, num_rois)
     is_broken = np.diff(samples, prepend=samples[:1] - 1) > 1
-    ratio = signal_to_noise(values, is_broken)
+    ratio, signal = signal_to_noise(values, is_broken)
     columns = np.arange(num_rois)[:: max(-(-num_rois // _MOST_ROWS), 1)]
     per_bin = max(-(-len(samples) // _MOST_COLUMNS), 1)
-    best = np.argsort(-np.nan_to_num(ratio, nan=-np.inf), kind="stable")[:_NUM_EXAMPLES]
+    # Of infinite ratios, those of the highest signals come first.
+    keys = [np.nan_to_num(each, nan=-np.inf, posinf=np.inf) for each in (signal, ratio)]
+    best = np.lexsort(keys)[::-1][:_NUM_EXAMPLES]
     rows = file.member_value(path, "rois")
     container = path.rpartition("/")[0]
     return TraceSet(
@@ -160,12 +162,12 @@ def _read(source: Any, samples: NDArray[np.int64], num_rois: int) -> NDArray[Any
 
 def signal_to_noise(
     values: NDArray[Any], is_broken: NDArray[np.bool_] | None = None
-) -> NDArray[np.float64]:
-    """Return the ratio of signal to noise of each trace.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ratio of signal to noise of each trace, and the signal.
 
     The signal is the 99th percentile less the median; the noise is the median absolute difference
-    of neighbouring samples, as a standard deviation. A trace without noise or of NaN has the ratio
-    NaN.
+    of neighbouring samples, as a standard deviation. The ratio is infinite for a trace without
+    noise, such as one of sparse events, and NaN for a constant one and for one with NaN.
 
     Parameters
     ----------
@@ -174,8 +176,9 @@ def signal_to_noise(
         Whether a sample is not the neighbour of the one before.
     """
     if len(values) < 3:
-        return np.full(values.shape[1], np.nan)
+        return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
     ratios = np.empty(values.shape[1], np.float64)
+    signals = np.empty_like(ratios)
     step = max(_PIECE_BYTES // max(len(values) * 8, 1), 1)
     for first in range(0, values.shape[1], step):
         part = np.ascontiguousarray(values[:, first : first + step].T, dtype=np.float64)
@@ -185,8 +188,9 @@ def signal_to_noise(
         noise = np.median(steps, axis=1) / (_MEDIAN_TO_SD * math.sqrt(2))
         with np.errstate(invalid="ignore", divide="ignore"):
             middle, peak = np.percentile(part, (50, _PEAK), axis=1)
-            ratios[first : first + step] = np.where(noise > 0, (peak - middle) / noise, np.nan)
-    return ratios
+            signals[first : first + step] = peak - middle
+            ratios[first : first + step] = (peak - middle) / noise
+    return ratios, signals
 
 
 def heat_map(values: NDArray[Any], per_bin: int) -> NDArray[np.float32]:

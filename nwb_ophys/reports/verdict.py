@@ -36,8 +36,8 @@ class CuredFinding:
         One of ``IMPORTANCES``.
     location, message : str
     cure : str
-        Option ``--set KEY=VALUE`` of ``nwb-ophys edit``; empty where none is known. The value is an
-        example where the right one is not known.
+        Options ``--set KEY=VALUE`` of ``nwb-ophys edit``, one per line; empty where none is known.
+        The value is an example where the right one is not known.
     """
 
     importance: str
@@ -101,7 +101,7 @@ def _joined(
     found = []
     for finding in findings:
         same = _taken(waiting, _key_of(finding))
-        cure = " ".join(each.cure for each in same)
+        cure = "\n".join(each.cure for each in same)
         found.append(
             CuredFinding(
                 importance=finding.importance,
