@@ -30,6 +30,7 @@ STOREYS = (
     {"opening"},
     {"sessions"},
     {"certification", "editing"},
+    {"reports"},
     {"page"},
     {"testing"},
     {"cli"},

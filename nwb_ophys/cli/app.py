@@ -23,6 +23,7 @@ _COMMANDS = {
     "inspect": "Validate an NWB file.",
     "metadata": "Write the metadata of recordings to a YAML file for editing.",
     "repack": "Rewrite an NWB file with other chunks, compression or backend.",
+    "report": "Show NWB files as HTML pages.",
     "verify": "Compare an NWB file with the hashes of its writing, and with its source files.",
 }
 
