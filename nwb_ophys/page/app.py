@@ -21,7 +21,7 @@ from nwb_ophys.flags import error_lines
 from nwb_ophys.page import request as commands
 from nwb_ophys.page.desk import ACTS, Desk
 from nwb_ophys.page.roots import as_identifier
-from nwb_ophys.page.safety import Guard
+from nwb_ophys.page.safety import PICTURES, Guard
 from nwb_ophys.page.specifications import FIELDS
 from nwb_ophys.page.state import Work
 from nwb_ophys.page.values import lines_of
@@ -68,6 +68,7 @@ class Page:
         return [
             Route("/", self.first),
             *(Route(f"/{step}", self.step, name=step) for step in (*STEPS, "batch")),
+            Route("/pictures/{name}", self.pictures),
             Route("/events", self.events),
             Route("/terms", self.terms),
             Route("/act/{name}", self.act, methods=["POST"]),
@@ -155,6 +156,15 @@ class Page:
             seen = version
             data = json.dumps(_event(store.work, version))
             yield f"id: {version}\ndata: {data}\n\n".encode()
+
+    async def pictures(self, request: Request) -> Response:
+        """Return the pictures of a recording, or the report of a file."""
+        work, name = self._desk.work, request.path_params["name"]
+        found = {"look": work.look, "report": work.result}.get(name)
+        if not found or not found["html"]:
+            return Response("There are no pictures yet.\n", 404, media_type="text/plain")
+        content = found["html"].encode("utf-8", "backslashreplace")
+        return Response(content, media_type="text/html", headers=dict(PICTURES))
 
     async def static(self, request: Request) -> Response:
         """Return the style or the script of the page."""

@@ -171,6 +171,11 @@ class Desk:
             changes["compression"] = _text(given, "compression").strip()
         self._edit(**changes)
 
+    def look(self, _: Mapping[str, Any]) -> None:
+        """Make pictures of the first samples."""
+        self._require_open()
+        self._start("look", {"request": self.work.request}, self._keep("look"))
+
     def plan(self, _: Mapping[str, Any]) -> None:
         """Plan the datasets of the file, and estimate its size and time."""
         self._require_request()
@@ -253,7 +258,7 @@ class Desk:
         self.store.change(batch={**(self.work.batch or {}), **done.value})
 
     def _keep(self, name: str) -> Callable[[Done], None]:
-        return lambda done: self.store.change(**{name: done.value})
+        return lambda done: self.store.change(**{name: {**done.value, "made": self.store.version}})
 
     def _edit(self, **changes: Any) -> None:
         """Change the request; what followed from the former one is outdated."""
@@ -286,13 +291,16 @@ class Desk:
             raise ArgumentError(f"{job.stage} is going on; cancel it, or wait until it has ended.")
 
     def _require_request(self) -> None:
+        self._require_open()
+        self._output(self.work.request.output)
+
+    def _require_open(self) -> None:
         self._require_free()
         work = self.work
         if work.survey is None or not work.request.paths:
             raise ArgumentError("Choose a folder with a recording first.")
         if work.survey["metadata"] is None:
             raise ArgumentError("The recording cannot be opened yet; see 'What is in it'.")
-        self._output(work.request.output)
 
     def _start(self, name: str, arguments: Mapping[str, Any], take: Callable[[Done], None]) -> None:
         self._is_stale = False
@@ -386,6 +394,7 @@ ACTS: Mapping[str, Callable[[Desk, Mapping[str, Any]], None]] = {
     "setting": Desk.setting,
     "subject": Desk.subject,
     "target": Desk.target,
+    "look": Desk.look,
     "plan": Desk.plan,
     "convert": Desk.convert,
     "plan_batch": Desk.plan_batch,

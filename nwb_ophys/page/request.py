@@ -90,6 +90,29 @@ def inspect_command(path: str) -> list[str]:
     return ["nwb-ophys", "inspect", path, "--for", "dandi"]
 
 
+def report_command(path: str) -> list[str]:
+    """Return the command that writes the report of a file.
+
+    Parameters
+    ----------
+    path : str
+    """
+    return ["nwb-ophys", "report", path]
+
+
+def look_commands(request: Request, num_samples: int) -> list[list[str]]:
+    """Return the commands that write the first samples to a file, and a report of it.
+
+    Parameters
+    ----------
+    request : Request
+    num_samples : int
+    """
+    first = attrs.evolve(request, output="look.nwb", overwrite=False, verify=False)
+    stub = ["--stub", str(num_samples)]
+    return [[*convert_command(first), *stub], report_command("look.nwb")]
+
+
 def batch_command(batch: Mapping[str, Any], *flags: str) -> list[str]:
     """Return the command that converts a batch.
 

@@ -14,7 +14,14 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import MetadataError, MissingPackageError, OptionError, printable, shown_size
+from nwb_ophys.errors import (
+    MetadataError,
+    MissingPackageError,
+    OptionError,
+    as_sentence,
+    printable,
+    shown_size,
+)
 from nwb_ophys.flags import error_lines
 from nwb_ophys.inspection import inspect_file
 from nwb_ophys.metadata import archive_findings, dump_metadata
@@ -253,7 +260,11 @@ def look(tools: Tools, request: Request) -> dict[str, Any]:
     tools : Tools
     request : Request
     """
-    raise OptionError("Pictures are not made yet.")
+    from nwb_ophys.page.look import pictures_of
+
+    return pictures_of(
+        tools.recording(request), _accepted(tools.recording(request), request.settings)[0]
+    )
 
 
 # --- plan and conversion ------------------------------------------------------------------------
@@ -337,7 +348,19 @@ def convert(tools: Tools, request: Request) -> dict[str, Any]:
         "seconds": seconds,
         "summary": summarise_file(written).splitlines(),
         **_inspected(Path(written)),
+        **_reported(Path(written), tools.report),
     }
+
+
+def _reported(path: Path, report: Callable[[Any], None]) -> dict[str, Any]:
+    """Return the report of a file, or the reason for which there is none."""
+    from nwb_ophys.page.look import report_of
+
+    report({"stage": "Making the report", "fraction": None, "detail": ""})
+    try:
+        return {"html": report_of(path), "unreported": ""}
+    except Exception as error:  # the file is written, whatever becomes of its pictures
+        return {"html": "", "unreported": " ".join(error_lines(error) or [as_sentence(error)])}
 
 
 def _reporter(report: Callable[[Any], None]) -> Callable[[WriteProgress], None]:

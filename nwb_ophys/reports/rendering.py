@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -305,3 +305,19 @@ def _glance(report: Report) -> list[tuple[str, str]]:
     if rates:
         found.append(("rate", ", ".join(rates[:3])))
     return found
+
+
+_PARTS = ("movies.html", "rois.html", "timing.html")
+
+
+def render_parts(report: Report, names: Sequence[str] = _PARTS) -> str:
+    """Return a page with some parts of a report only, without its heading and verdict.
+
+    Parameters
+    ----------
+    report : Report
+    names : sequence of str
+        Names of the templates of the parts.
+    """
+    context = {**_context(report), "parts": tuple(names)}
+    return environment().get_template("parts.html").render(context)
