@@ -133,7 +133,7 @@ function valuesOf(element) {
 
 document.addEventListener("input", (event) => {
   const element = event.target;
-  if (element.dataset.act) element.dataset.dirty = "";
+  if (element.type !== "checkbox") element.dataset.dirty = "";
   if ("terms" in element.dataset) suggest(element);
 });
 
@@ -150,6 +150,7 @@ document.addEventListener("submit", async (event) => {
   const values = Object.fromEntries(new FormData(form));
   const field = form.dataset.field || (form.dataset.act === "choose" ? "path" : "");
   const isDone = await act(form.dataset.act, { ...values, field });
+  for (const each of document.querySelectorAll("[data-dirty]")) delete each.dataset.dirty;
   if (isDone && form.dataset.next) location.assign(form.dataset.next);
 });
 
