@@ -1,6 +1,7 @@
 """The page in a real browser: from an empty start to a file, cancel, reload, two tabs, keyboard.
 
-Screenshots are written to the folder that ``NWB_OPHYS_SCREENSHOTS`` names.
+Screenshots are written to the folder that ``NWB_OPHYS_SCREENSHOTS`` names; those of the docs, in
+``docs/images/page``, are the ones in its subfolder ``docs``.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def chromium():
 @pytest.fixture
 def context(chromium, address):
     """A window with the cookie, in which no request leaves the page and no error is logged."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context = chromium.new_context(viewport={"width": 1180, "height": 860})
     context.set_default_timeout(10_000)
     troubles: list[str] = []
     context.on("console", lambda m: m.type == "error" and troubles.append(m.text))
@@ -99,11 +100,14 @@ def _free(page) -> None:
     page.wait_for_selector("#work", state="hidden")
 
 
-def _picture(page, name: str) -> None:
+def _picture(page, name: str, *, for_docs: bool = False, top: str = "header") -> None:
     folder = os.environ.get("NWB_OPHYS_SCREENSHOTS")
     if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(folder, "docs").mkdir(parents=True, exist_ok=True)
         page.screenshot(path=str(Path(folder, f"{name}.png")), full_page=True)
+        if for_docs:
+            page.evaluate(f"document.querySelector('{top}').scrollIntoView()")
+            page.screenshot(path=str(Path(folder, "docs", f"{name}.png")))
 
 
 def _choose(page, folder: Path) -> None:
@@ -145,31 +149,35 @@ def test_from_an_empty_start_to_a_valid_file(page, tmp_path, root, name):
         page.get_by_label(re.compile(f"Put {re.escape(each)}")).uncheck()
     for key, value in recording.options.items():
         assert "needs" in page.locator(f'[id="e-{key}"]').inner_text()
-        _picture(page, "contents-needs-a-rate")
+        _picture(page, "rate", for_docs=True)
         _put(page, key, value)
     page.wait_for_selector(".streams")
     shown = name == "scanimage and suite2p"
     if shown:
-        _picture(page, "contents")
+        _picture(page, "contents", for_docs=True)
+    if shown or name == "caiman":
         page.get_by_role("link", name="Look at it").click()
         page.get_by_role("button", name="Show the first samples").click()
         frame = page.frame_locator("iframe")
         frame.locator("svg, img").first.wait_for()
-        _picture(page, "look")
+        _picture(page, f"look-{name}")
+        if not shown:
+            frame.locator("#rois").scroll_into_view_if_needed()
+            _picture(page, "look", for_docs=True)
     _fill_in(page)
     if shown:
-        _picture(page, "metadata")
+        _picture(page, "metadata", for_docs=True)
     _step(page, "Convert")
     if shown:
         page.get_by_role("button", name="Plan").click()
         page.wait_for_selector("text=Estimate")
-        _picture(page, "convert")
+        _picture(page, "convert", for_docs=True)
     page.get_by_role("button", name="Convert", exact=True).click()
     page.wait_for_url("**/result")
     assert "valid, and the DANDI archive would accept" in page.inner_text("#verdict")
     page.frame_locator("iframe").locator("h1").wait_for()
     if shown:
-        _picture(page, "result")
+        _picture(page, "result", for_docs=True)
     assert set(recording.streams) <= types_in(place / "M7.nwb")
 
 
@@ -287,7 +295,7 @@ def test_two_hundred_sessions_in_the_table(page, address, root):
     assert page.locator("tbody tr").count() == 200
     page.get_by_role("button", name="Convert what is not done").click()
     _until(page, "document.querySelectorAll('.mark.done').length >= 3")
-    _picture(page, "many-sessions")
+    _picture(page, "sessions", for_docs=True, top="#sessions")
     page.get_by_role("button", name="Cancel").click()
     page.wait_for_selector("#ended")
     done = page.locator(".mark.done").count()

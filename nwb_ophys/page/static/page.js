@@ -79,6 +79,7 @@ function replace(next) {
 function showJob(job, ended) {
   const place = byId("work");
   place.hidden = job === null;
+  byId("status").classList.toggle("hidden", job !== null); // heard, and seen above
   if (job !== null) {
     byId("stage").textContent = job.stage;
     byId("detail").textContent = job.detail;
