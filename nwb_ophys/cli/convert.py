@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from nwb_ophys.cli import options as shared
-from nwb_ophys.cli.terminal import say_lines
+from nwb_ophys.cli.terminal import say, say_lines
+from nwb_ophys.errors import OptionError
 from nwb_ophys.storage import DEFAULT_BACKEND
 from nwb_ophys.storage.in_place import check_in_place
 
@@ -55,6 +57,15 @@ from nwb_ophys.storage.in_place import check_in_place
     help="Scheduler of Dask, such as tcp://scheduler:8786, whose workers fill the large datasets "
     "of a new Zarr store. All machines need the same folders.",
 )
+@click.option(
+    "--report",
+    "page",
+    is_flag=False,
+    flag_value="",
+    metavar="[PATH]",
+    help="Write an HTML page that shows the file, too, as 'nwb-ophys report' does. Without PATH it "
+    "lies beside the output, with its name and .html. --overwrite and --append replace a page.",
+)
 @shared.no_space_check
 @shared.no_progress
 @shared.debug
@@ -85,6 +96,7 @@ def convert(
     resume: bool,
     in_place: bool,
     cluster: str | None,
+    page: str | None,
     no_space_check: bool,
     no_progress: bool,
     debug: bool,
@@ -105,6 +117,7 @@ def convert(
     check_in_place(in_place=in_place, append=append, resume=resume)
     if not plan:
         shared.reserve(output, overwrite=overwrite, append=append)
+    report = Reporting.of(page, output, replace=overwrite or append, plan=plan)
     from nwb_ophys.opening import apply_times, edited_metadata, joined_files, open_recording
 
     named, default = _backends(output, backend, append=append)
@@ -138,9 +151,48 @@ def convert(
         in_place=in_place,
         cluster=cluster,
         space_check=not no_space_check,
+        observer=report.observer,
         conversion_options=chosen,
     )
     shared.say_written(written, recording.converter.interfaces)
+    report.write(written)
+
+
+@attrs.frozen(kw_only=True)
+class Reporting:
+    """The page that is written with a file.
+
+    Attributes
+    ----------
+    page : pathlib.Path or None
+        None if no page is asked for.
+    observer : StatisticsGatherer or None
+        Gathers the statistics of movies while they are written.
+    """
+
+    page: Path | None = None
+    observer: Any = None
+
+    @classmethod
+    def of(cls, page: str | None, output: Path, *, replace: bool, plan: bool) -> Reporting:
+        """Return what ``--report`` asks for, after a check that the page can be written."""
+        if page is None:
+            return cls()
+        if plan:
+            raise OptionError("--plan writes no file that --report could show; leave out one.")
+        from nwb_ophys.reports.gathering import StatisticsGatherer
+        from nwb_ophys.reports.writing import check_page, default_output
+
+        place = check_page(page or default_output(output), overwrite=replace)
+        return cls(page=place, observer=StatisticsGatherer())
+
+    def write(self, path: Any) -> None:
+        """Write the page of a file, if one is asked for."""
+        if self.page is not None:
+            from nwb_ophys.reports import write_report
+
+            write_report(path, self.page, overwrite=True, gatherer=self.observer)
+            say(f"Wrote {self.page}")
 
 
 def _say_plan(nwbfile: Any, storage: Any, workers: int | None) -> None:

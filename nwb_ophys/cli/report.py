@@ -17,8 +17,8 @@ from nwb_ophys.errors import OptionError
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Page to write, or folder of the pages of several files.  [default: beside each file, "
-    "with its name and .html]",
+    help="Page to write; of several files or a folder, the folder of the pages.  [default: beside "
+    "each file, with its name and .html; the index of a folder is index.html in it]",
 )
 @shared.overwrite
 @shared.allow_outside
@@ -36,13 +36,23 @@ def report(
     traces of the ROIs, the times of all streams, and how the data are stored. It needs no network
     and no other file.
 
+    For a folder, a page is written for each NWB file in it, and an index of all sessions, with
+    the reasons of those that failed in a batch. Pages of files that have not changed are kept. The
+    exit code is 3 if a file cannot be shown.
+
     \b
-    Example:
+    Examples:
       nwb-ophys report session.nwb -o report.html
+      nwb-ophys report converted/
     """  # noqa: D301
     from nwb_ophys.reports import write_report
-    from nwb_ophys.reports.writing import default_output
+    from nwb_ophys.reports.writing import default_output, is_dataset
 
+    if len(paths) == 1 and is_dataset(paths[0]):
+        if allow_outside:
+            raise OptionError("--allow-outside is of single files; leave it out for a folder.")
+        _write_index(paths[0], output, overwrite=overwrite)
+        return
     if output is not None and len(paths) > 1 and not output.is_dir():
         raise OptionError(
             f"'{output}' is not a folder; with several files, --output is the folder of the pages."
@@ -54,3 +64,12 @@ def report(
         with shared.with_own_flag():
             page = write_report(path, place, overwrite=overwrite, allow_outside=allow_outside)
         say(f"Wrote {page}")
+
+
+def _write_index(folder: Path, output: Path | None, *, overwrite: bool) -> None:
+    from nwb_ophys.reports import write_index
+
+    index, rows = write_index(folder, output, overwrite=overwrite, progress=say)
+    say(f"Wrote {index}: {len(rows)} sessions")
+    if any(row.state == "unreadable" for row in rows):
+        raise click.exceptions.Exit(3)

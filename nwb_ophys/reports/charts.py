@@ -20,6 +20,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 38
 _MOST_BINS = 500
 _NUM_TICKS = 5
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +68,12 @@ def tick_label(value: float) -> str:
     return f"{value:,.6g}".replace(",", "\u2009")
 
 
+def power_of_ten(exponent: int) -> str:
+    """Return a power of ten in few characters."""
+    digits = str(exponent).translate(_SUPERSCRIPTS)
+    return str(10**exponent) if 0 <= exponent < 3 else f"10{digits}"
+
+
 def envelope(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the points of a line with at most 1000 points, which keeps its highs and lows.
 
@@ -77,15 +84,11 @@ def envelope(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[An
     """
     if len(y) <= 2 * _MOST_BINS:
         return x, y
-    edges = np.linspace(0, len(y), _MOST_BINS + 1).astype(int)
-    places: list[int] = []
-    for first, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        part = y[first:stop]
-        if np.isnan(part).all():
-            places.append(first)
-            continue
-        places += sorted({first + int(np.nanargmin(part)), first + int(np.nanargmax(part))})
-    return x[places], y[places]
+    starts = np.linspace(0, len(y), _MOST_BINS, endpoint=False).astype(int)
+    low, high = np.fmin.reduceat(y, starts), np.fmax.reduceat(y, starts)
+    middles = (starts + np.append(starts[1:], len(y))) // 2
+    places = np.stack([starts, middles], axis=1).ravel()
+    return x[places], np.stack([low, high], axis=1).ravel()
 
 
 def polyline(x: NDArray[Any], y: NDArray[Any], css: str = "line") -> Markup:
@@ -134,6 +137,11 @@ def _axes(x: NDArray[Any], y: NDArray[Any], *, from_zero: bool = False) -> tuple
         ),
         Axis(low=bottom, high=high + margin, start=_HEIGHT - _BOTTOM, end=_TOP),
     )
+
+
+def shortened(label: str, most: int = 48) -> str:
+    """Return a label with an ellipsis in place of the beginning of a long one."""
+    return label if len(label) <= most else f"…{label[1 - most :]}"
 
 
 def _range(values: NDArray[Any]) -> tuple[float, float]:
@@ -186,9 +194,7 @@ def _frame(
     for value in up.ticks():
         if is_logarithmic and value != int(value):
             continue
-        label = (
-            f"{10 ** int(value):,}".replace(",", "\u2009") if is_logarithmic else tick_label(value)
-        )
+        label = power_of_ten(int(value)) if is_logarithmic else tick_label(value)
         parts.append(
             Markup(
                 '<path class="grid" d="M{left} {y:.1f}H{right}"/>'
@@ -205,7 +211,7 @@ def _frame(
     parts.append(_across(across, bottom, x_label))
     parts.append(
         Markup(
-            '<text class="label" transform="translate(11 {y:.1f}) rotate(-90)" '
+            '<text class="label" transform="translate(13 {y:.1f}) rotate(-90)" '
             'text-anchor="middle">{label}</text>'
         ).format(y=(up.start + up.end) / 2, label=y_label)
     )
@@ -370,7 +376,7 @@ def time_line(spans: Sequence[Span], title: str, x_label: str) -> Markup:
                 'x="{x:.2f}" y="{y:.1f}" width="{width:.2f}" height="8"/>{gaps}'
             ).format(
                 text=top + 11,
-                label=span.label,
+                label=shortened(span.label),
                 css=span.css,
                 x=x,
                 y=top + 16,

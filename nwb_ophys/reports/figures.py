@@ -89,7 +89,7 @@ def _gray_figure(
 ) -> Figure:
     low, high = limits_of(image) if limits is None else limits
     content = picture(image, title, limits=(low, high), bar=bar, most_pixels=most_pixels)
-    return Figure(content=content, caption=f"{title}. Black {low:.4g}, white {high:.4g}.")
+    return Figure(content=content, caption=f"{title}. Black {low:.5g}, white {high:.5g}.")
 
 
 def movie_charts(movie: MovieFacts) -> list[Figure]:

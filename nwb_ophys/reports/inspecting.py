@@ -7,6 +7,7 @@ file, which has all modules already. A file that crashes its library ends that p
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import threading
 import warnings
@@ -18,6 +19,7 @@ import attrs
 
 from nwb_ophys.errors import MissingPackageError, NwbOphysError, as_sentence
 from nwb_ophys.inspection import Finding, inspect_file, validate_file
+from nwb_ophys.trial import SWITCH
 
 _ARCHIVE = "dandi"
 # Threads that hold nothing which a forked process needs.
@@ -122,6 +124,7 @@ def _is_alone() -> bool:
 
 def _answer(pipe: Any, path: Path, allow_outside: Sequence[str | Path]) -> None:
     """Check a file in the forked process, and send the outcome."""
+    os.environ[SWITCH] = "0"  # this process is the trial
     try:
         pipe.send(inspected(path, allow_outside))
     finally:

@@ -24,12 +24,15 @@ from nwb_ophys.reports.figures import (
 )
 from nwb_ophys.reports.report import Report
 from nwb_ophys.reports.roi_figures import outline_figures, size_figure, trace_figures
+from nwb_ophys.reports.rows import META, row_of, row_text
 from nwb_ophys.reports.segmentation import Segmentation, counts_of
 from nwb_ophys.reports.series import MovieFacts, duration, in_sizes
 from nwb_ophys.reports.timing import StreamTimes
 from nwb_ophys.reports.traces import TraceSet
 
-_TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).with_name("templates")
+"""Folder of the templates."""
+
 # Pixels of all pictures of a page together, and of one.
 _ALL_PIXELS, _MOST_PIXELS, _FEWEST_PIXELS = 2_200_000, 1 << 18, 1 << 12
 _MOST_FINDINGS = 100
@@ -57,7 +60,7 @@ def render_report(report: Report) -> str:
 def environment() -> Environment:
     """Return the environment of the templates, in which texts are escaped."""
     made = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -83,7 +86,9 @@ def _context(report: Report) -> dict[str, Any]:
     return {
         "report": report,
         "version": __version__,
-        "style": Markup((_TEMPLATES / "style.css").read_text("utf-8")),  # noqa: S704 - our own
+        "meta": META,
+        "row": row_text(row_of(report), report.path),
+        "style": Markup((TEMPLATES / "style.css").read_text("utf-8")),  # noqa: S704 - our own
         "edit": f"nwb-ophys edit {_quoted(report.path)}",
         "verify": f"nwb-ophys verify {_quoted(report.path)}",
         "words": _WORDS,

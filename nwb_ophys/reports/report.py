@@ -23,7 +23,7 @@ from nwb_ophys.reports.segmentation import (
 from nwb_ophys.reports.series import MovieFacts, gather_movie, movie_paths
 from nwb_ophys.reports.session import SessionFacts, gather_session
 from nwb_ophys.reports.stored import Storage, gather_storage, size_of
-from nwb_ophys.reports.stored_file import StoredFile, opened
+from nwb_ophys.reports.stored_file import StoredFile, existing, opened
 from nwb_ophys.reports.timing import Timing, gather_timing
 from nwb_ophys.reports.traces import TraceSet, gather_traces, trace_paths
 from nwb_ophys.reports.verdict import Verdict, verdict_of
@@ -99,12 +99,12 @@ def gather_report(
     MissingPackageError
         If a package that reads it is not installed.
     """
-    with opened(path, tuple(allow_outside)) as file:
-        inspection = Inspection(file.path, allow_outside)
-        try:
+    inspection = Inspection(existing(path), allow_outside)
+    try:
+        with opened(path, allow_outside) as file:
             return _gathered(file, inspection, gatherer)
-        finally:
-            inspection.end()
+    finally:
+        inspection.end()
 
 
 def _gathered(

@@ -19,7 +19,7 @@ from nwb_ophys.reports.traces import TraceSet
 
 _LOWEST, _HIGHEST = -1.0, 4.0
 _NUM_BINS = 40
-_LEGEND = "ROI with their id on hover"
+_MOST_RATIO = 1000
 
 
 def outline_figures(table: Segmentation, most_pixels: int) -> Iterator[Figure]:
@@ -177,7 +177,9 @@ def _examples(
 
 def _range_of(ratios: NDArray[np.float64]) -> str:
     finite = ratios[np.isfinite(ratios)]
-    return f", {finite.min():.1f} to {finite.max():.1f}" if len(finite) else ""
+    # Of denoised traces the noise is that of rounding.
+    is_meaningful = len(finite) > 0 and finite.max() < _MOST_RATIO
+    return f", {finite.min():.1f} to {finite.max():.1f}" if is_meaningful else ""
 
 
 def _named(traces: TraceSet, table: Segmentation | None, column: int) -> tuple[str, str]:

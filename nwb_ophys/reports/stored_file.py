@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -127,13 +127,13 @@ class StoredFile:
 
 
 @contextmanager
-def opened(path: str | Path, allow_outside: tuple[str | Path, ...] = ()) -> Iterator[StoredFile]:
+def opened(path: str | Path, allow_outside: Sequence[str | Path] = ()) -> Iterator[StoredFile]:
     """Open an NWB file of any backend for reading.
 
     Parameters
     ----------
     path : path-like
-    allow_outside : tuple of path-like
+    allow_outside : sequence of path-like
         Folders in which files may lie that the file names, beyond its own folder.
 
     Raises
@@ -145,10 +145,7 @@ def opened(path: str | Path, allow_outside: tuple[str | Path, ...] = ()) -> Iter
     MissingPackageError
         If a package that reads it is not installed.
     """
-    place = as_path(path).expanduser()
-    if not place.exists():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
-    require_ordinary(place)
+    place = existing(path)
     with reading_from([place], allow_outside):
         storage = backend_of_path(place)
         if storage is None:
@@ -157,6 +154,20 @@ def opened(path: str | Path, allow_outside: tuple[str | Path, ...] = ()) -> Iter
             )
         with _root_of(storage, place) as root:
             yield _listed(place, storage, root)
+
+
+def existing(path: str | Path) -> Path:
+    """Return the path of a file or store that exists and may be opened.
+
+    Raises
+    ------
+    SourceNotFoundError, SpecialFileError
+    """
+    place = as_path(path).expanduser()
+    if not place.exists():
+        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    require_ordinary(place)
+    return place
 
 
 @contextmanager

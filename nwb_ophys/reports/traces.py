@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -167,7 +169,7 @@ def signal_to_noise(
 
     The signal is the 99th percentile less the median; the noise is the median absolute difference
     of neighbouring samples, as a standard deviation. The ratio is infinite for a trace without
-    noise, such as one of sparse events, and NaN for a constant one and for one with NaN.
+    noise, such as one of sparse events, and NaN for a constant one. NaN and infinity are left out.
 
     Parameters
     ----------
@@ -179,18 +181,32 @@ def signal_to_noise(
         return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
     ratios = np.empty(values.shape[1], np.float64)
     signals = np.empty_like(ratios)
-    step = max(_PIECE_BYTES // max(len(values) * 8, 1), 1)
+    step = max(_PIECE_BYTES // max(values.nbytes // values.shape[1], 1), 1)
     for first in range(0, values.shape[1], step):
-        part = np.ascontiguousarray(values[:, first : first + step].T, dtype=np.float64)
+        part = values[:, first : first + step].T.copy()  # it is partitioned in its place
+        has_gaps = not np.isfinite(part).all()
+        if has_gaps:
+            part[~np.isfinite(part)] = np.nan
         steps = np.abs(np.diff(part, axis=1))
         if is_broken is not None and is_broken[1:].any():
             steps = steps[:, ~is_broken[1:]]
-        noise = np.median(steps, axis=1) / (_MEDIAN_TO_SD * math.sqrt(2))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            middle, peak = np.percentile(part, (50, _PEAK), axis=1)
+        median, percentile = (
+            (np.nanmedian, np.nanpercentile) if has_gaps else (np.median, np.percentile)
+        )
+        with np.errstate(invalid="ignore", divide="ignore"), _no_warning_of_nan():
+            noise = median(steps, axis=1).astype(np.float64) / (_MEDIAN_TO_SD * math.sqrt(2))
+            middle, peak = percentile(part, (50, _PEAK), axis=1, overwrite_input=True)
             signals[first : first + step] = peak - middle
             ratios[first : first + step] = (peak - middle) / noise
     return ratios, signals
+
+
+@contextmanager
+def _no_warning_of_nan() -> Iterator[None]:
+    """Ignore NumPy's warning of traces that are NaN as a whole."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 def heat_map(values: NDArray[Any], per_bin: int) -> NDArray[np.float32]:
@@ -205,9 +221,12 @@ def heat_map(values: NDArray[Any], per_bin: int) -> NDArray[np.float32]:
     if not values.size:
         return np.zeros((values.shape[1], 0), np.float32)
     rows = values.T.astype(np.float32)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        middle = np.median(rows, axis=1, keepdims=True)
-        spread = rows.std(axis=1, keepdims=True)
+    has_gaps = not np.isfinite(rows).all()
+    if has_gaps:
+        rows[~np.isfinite(rows)] = np.nan
+    with np.errstate(invalid="ignore", divide="ignore"), _no_warning_of_nan():
+        middle = (np.nanmedian if has_gaps else np.median)(rows, axis=1, keepdims=True)
+        spread = (np.nanstd if has_gaps else np.std)(rows, axis=1, keepdims=True)
         rows = np.where(spread > 0, (rows - middle) / spread, 0)
     starts = np.arange(0, rows.shape[1], per_bin)
     counts = np.diff(np.append(starts, rows.shape[1]))

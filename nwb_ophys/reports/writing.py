@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nwb_ophys.errors import OutputError, OutputExistsError
 from nwb_ophys.optional import require_package
+from nwb_ophys.outside import check_output
+from nwb_ophys.remote.paths import as_path, is_url
+from nwb_ophys.storage import backend_of_path
+from nwb_ophys.trial import try_hdf5
 
 if TYPE_CHECKING:
     from nwb_ophys.reports.gathering import StatisticsGatherer
+    from nwb_ophys.reports.rows import Row
+    from nwb_ophys.sessions.session import Session
 
 EXTRA = "report"
 """The extra of the package with what reports need."""
@@ -66,22 +75,158 @@ def write_report(
         If a package is not installed that the report, or the file, needs.
     """
     check_packages()
-    from nwb_ophys.opening import write_text
+    begin_trial(path)
     from nwb_ophys.reports.rendering import render_report
     from nwb_ophys.reports.report import gather_report
+    from nwb_ophys.storage.text_files import write_text
 
-    place = default_output(path) if output is None else Path(output).expanduser()
+    place = check_page(default_output(path) if output is None else output, overwrite=overwrite)
     report = gather_report(path, allow_outside=allow_outside, gatherer=gatherer)
     write_text(place, render_report(report), overwrite=overwrite)
     return place
 
 
-def default_output(path: str | Path) -> Path:
-    """Return the page beside a file, with its name and ``.html``.
+def begin_trial(path: str | Path) -> None:
+    """Begin the trial of a file while modules are imported; it is done when the file is opened.
 
     Parameters
     ----------
     path : path-like
     """
-    file = Path(path).expanduser()
-    return file.with_name(f"{file.name}.html")
+
+    def run() -> None:
+        with suppress(Exception):  # reported when the file is opened
+            try_hdf5(path)
+
+    threading.Thread(target=run, name="nwb_ophys trial", daemon=True).start()
+
+
+def default_output(path: str | Path) -> Path:
+    """Return the page beside a file, with its name and ``.html``; of a URL, in this folder.
+
+    Parameters
+    ----------
+    path : path-like
+    """
+    file = as_path(path)
+    name = f"{file.name}.html"
+    return Path(name) if is_url(path) else file.expanduser().with_name(name)
+
+
+def check_page(page: str | Path, *, overwrite: bool = False) -> Path:
+    """Check that a page can be written, before any work is done, and return its path.
+
+    Parameters
+    ----------
+    page : path-like
+    overwrite : bool
+        Whether an existing page may be replaced.
+
+    Raises
+    ------
+    OutputExistsError, OutputError, MissingPackageError
+    """
+    check_packages()
+    if is_url(page):
+        raise OutputError(f"'{page}' is a URL; a report is written to a disk. Give another name.")
+    place = Path(page).expanduser()
+    if not place.parent.is_dir():
+        from nwb_ophys.storage import check_folder
+
+        check_folder(place.parent)
+    check_output(place)
+    if place.exists() and not overwrite:
+        raise OutputExistsError(f"'{place}' already exists; use overwrite=True to replace it.")
+    return place
+
+
+def is_dataset(path: str | Path) -> bool:
+    """Return whether a path is a folder of NWB files, rather than a file or a store.
+
+    Parameters
+    ----------
+    path : path-like
+    """
+    place = as_path(path)
+    if not isinstance(place, Path) or not place.is_dir():
+        return False
+    return backend_of_path(place) is None
+
+
+def write_index(
+    folder: str | Path,
+    output: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[Path, tuple[Row, ...]]:
+    """Write a report of each NWB file in a folder, and an index with links to them.
+
+    A page that an earlier call wrote of a file that has not changed since is kept.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder with NWB files and stores, also in its subfolders. Sessions that failed in a batch
+        are listed with their reasons.
+    output : path-like, optional
+        Folder of the index and the pages; by default the index lies in the folder, and each page
+        beside its file.
+    overwrite : bool
+        Whether files with the names of pages may be replaced that no earlier call wrote.
+    progress : callable, optional
+        Called with a line of text for each page.
+
+    Returns
+    -------
+    pathlib.Path, tuple of Row
+        The index, and its rows. A file that cannot be shown has the state ``unreadable``.
+
+    Raises
+    ------
+    OutputExistsError, OutputError
+        If a page or the index cannot be written.
+    MissingPackageError
+        If a package is not installed that reports need.
+    """
+    check_packages()
+    from nwb_ophys.reports.index import entries_of, write_entries
+
+    root = Path(folder).expanduser()
+    place = root if output is None else Path(output).expanduser()
+    entries = list(entries_of(root))
+    return write_entries(entries, root, place, overwrite=overwrite, progress=progress)
+
+
+def write_batch_index(
+    sessions: Sequence[Session],
+    *,
+    overwrite: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[Path, tuple[Row, ...]]:
+    """Write a report of each session of a batch that is done, and an index of all sessions.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+        All sessions of the batch, of :func:`nwb_ophys.sessions_of`.
+    overwrite, progress
+        See :func:`write_index`.
+
+    Returns
+    -------
+    pathlib.Path, tuple of Row
+        The index, in the folder of the files, and its rows.
+
+    Raises
+    ------
+    OutputError
+        If the files are in an object store, or a page cannot be written.
+    OutputExistsError, MissingPackageError
+        See :func:`write_index`.
+    """
+    check_packages()
+    from nwb_ophys.reports.index import entries_of_batch, write_entries
+
+    entries, root = entries_of_batch(sessions)
+    return write_entries(entries, root, root, overwrite=overwrite, progress=progress)
