@@ -35,6 +35,7 @@ from nwb_ophys.storage.in_place import check_in_place
 @shared.overwrite
 @click.option("--append", is_flag=True, help="Add to an existing NWB file.")
 @shared.all_in_one
+@shared.leave_out
 @click.option(
     "--backend",
     type=shared.backend_names,
@@ -83,6 +84,7 @@ def convert(
     overwrite: bool,
     append: bool,
     all_in_one: bool,
+    left: tuple[str, ...],
     backend: str | None,
     zarr_format: int | None,
     compression: str | None,
@@ -125,7 +127,7 @@ def convert(
         *(configuration_file, named, compression, chunk_mb, buffer_gb, default, zarr_format)
     )
     given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
-    recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
+    recording = open_recording(paths, format_names, given, all_in_one=all_in_one, leave_out=left)
     click.get_current_context().call_on_close(recording.converter.close)
     applied = apply_times(recording, times=times, pulses=pulses, trials=trials)
     edits = shared.pairs(settings, "--set")

@@ -166,20 +166,28 @@ def _row(planned: PlannedSession) -> dict[str, Any]:
         "state": "would fail" if faults else state,
         "act": "" if faults else act,
         "why": printable(faults or planned.decision.why),
+        "remarks": _remarks(planned.state),
         "output": printable(planned.session.shown_output),
         "size": shown_size(planned.state.num_bytes) if state == "done" else "",
     }
 
 
+def _remarks(state: SessionState) -> list[str]:
+    """Return what the archive would refuse, and the notes of the conversion."""
+    if state.state != "done":
+        return []
+    return [printable(" ".join(each.split())) for each in (*state.findings, *state.warnings)]
+
+
 def _ended_row(state: SessionState) -> dict[str, Any]:
     """Return the row of a session that a run has ended."""
     is_done = state.state == "done"
-    lines = [*([] if is_done else [state.reason]), *state.findings, *state.warnings]
     return {
         "name": printable(state.key),
         "state": state.state,
         "act": "",
-        "why": printable(" ".join(lines)),
+        "why": "" if is_done else printable(state.reason),
+        "remarks": _remarks(state),
         "output": printable(state.output),
         "size": f"{shown_size(state.num_bytes)}, {state.seconds:.1f} s" if is_done else "",
     }

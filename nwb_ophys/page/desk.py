@@ -121,6 +121,16 @@ class Desk:
         parts[index] = attrs.evolve(part, format=chosen, is_ticked=is_ticked)
         self._take_parts(tuple(parts))
 
+    def stream(self, given: Mapping[str, Any]) -> None:
+        """Take a stream in, or leave it out."""
+        self._require_free(may_survey=True)
+        name = _text(given, "name")
+        known = [each["name"] for each in (self.work.survey or {}).get("streams", ())]
+        if name not in known:
+            raise OptionError(f"There is no stream '{name}'; reload the page.")
+        others = tuple(each for each in self.work.request.leave_out if each != name)
+        self._edit(leave_out=others if given.get("is_ticked") else (*others, name))
+
     def option(self, given: Mapping[str, Any]) -> None:
         """Set a source argument or an option, or return to its default with an empty value."""
         self._require_free(may_survey=True)
@@ -132,7 +142,7 @@ class Desk:
             for line in text.splitlines():
                 self.roots.existing(line.strip())
         options = _with(self.work.request.options, key, setting_of(text, fields[key]["control"]))
-        self._edit(options=options)
+        self._edit(options=options, leave_out=())  # which may change the names of streams
 
     def setting(self, given: Mapping[str, Any]) -> None:
         """Set a value of the metadata, or return to that of the files with an empty one."""
@@ -164,7 +174,7 @@ class Desk:
         changes: dict[str, Any] = {}
         if "output" in given:
             changes["output"] = str(self._output(_text(given, "output")))
-        for name in ("overwrite", "verify", "all_in_one"):
+        for name in ("overwrite", "verify", "report", "all_in_one"):
             if name in given:
                 changes[name] = bool(given[name])
         if "compression" in given:
@@ -207,7 +217,7 @@ class Desk:
 
     def save_batch(self, given: Mapping[str, Any]) -> None:
         """Write the specification of the batch to a file."""
-        from nwb_ophys.opening.metadata_edits import write_text
+        from nwb_ophys.storage.text_files import write_text
 
         batch = self.work.batch
         if batch is None or "yaml" not in batch:
@@ -248,7 +258,8 @@ class Desk:
     def _take_parts(self, parts: tuple[Part, ...]) -> None:
         """Take over which recordings are wanted, as the arguments of the command line."""
         self.store.change(parts=parts)
-        self._edit(**_sources(self.work.folder, parts, self.work.request.options))
+        sources = _sources(self.work.folder, parts, self.work.request.options)
+        self._edit(**sources, leave_out=())
 
     def _batch_arguments(self) -> dict[str, Any]:
         roots = tuple(map(str, self.roots.folders))
@@ -390,6 +401,7 @@ def _with(given: Mapping[str, str], key: str, value: str) -> dict[str, str]:
 ACTS: Mapping[str, Callable[[Desk, Mapping[str, Any]], None]] = {
     "choose": Desk.choose,
     "tick": Desk.tick,
+    "stream": Desk.stream,
     "option": Desk.option,
     "setting": Desk.setting,
     "subject": Desk.subject,

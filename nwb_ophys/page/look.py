@@ -10,9 +10,15 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.errors import as_sentence
+from nwb_ophys.flags import error_lines
 from nwb_ophys.opening import Recording, edited_metadata
+from nwb_ophys.page.request import Request
+from nwb_ophys.reports.gathering import StatisticsGatherer
 from nwb_ophys.reports.rendering import render_parts, render_report
 from nwb_ophys.reports.report import gather_report
+from nwb_ophys.reports.writing import check_page, default_output
+from nwb_ophys.storage.text_files import write_text
 
 _MOST_SAMPLES = 200
 _MOST_BYTES = 100_000_000
@@ -75,11 +81,34 @@ def _first(interface: Any, chosen: Mapping[str, Any], number: int) -> dict[str, 
     return {"stub": number}
 
 
-def report_of(path: Path) -> str:
-    """Return the report of a file as a page.
+class FileReport:
+    """Report of a file that is about to be written; the statistics are gathered meanwhile.
 
     Parameters
     ----------
-    path : pathlib.Path
+    request : Request
+        With ``report``, the report is also written beside the file.
+
+    Raises
+    ------
+    OutputExistsError, OutputError
+        If a report cannot be written there.
     """
-    return render_report(gather_report(path))
+
+    def __init__(self, request: Request) -> None:
+        self.observer = StatisticsGatherer()
+        self._place = None
+        if request.report:
+            page = default_output(request.output)
+            self._place = check_page(page, overwrite=request.overwrite)
+
+    def made(self, path: Path) -> dict[str, Any]:
+        """Return the report as a page, or the reason for which there is none."""
+        try:
+            page = render_report(gather_report(path, gatherer=self.observer))
+            if self._place is not None:
+                write_text(self._place, page, overwrite=True)
+        except Exception as error:  # the file is written, whatever becomes of its pictures
+            reason = " ".join(error_lines(error) or [as_sentence(error)])
+            return {"html": "", "unreported": reason, "report": None}
+        return {"html": page, "unreported": "", "report": self._place and str(self._place)}

@@ -27,7 +27,9 @@ class Request:
         Metadata by dotted keys, as ``--set`` takes them.
     output : str
         File to write.
-    all_in_one, overwrite, verify : bool
+    leave_out : tuple of str
+        Names of streams that are not converted.
+    all_in_one, overwrite, verify, report : bool
     compression : str
         Empty for the usual one.
     """
@@ -37,15 +39,18 @@ class Request:
     options: Mapping[str, str] = attrs.field(factory=dict)
     settings: Mapping[str, str] = attrs.field(factory=dict)
     output: str = ""
+    leave_out: tuple[str, ...] = ()
     all_in_one: bool = False
     overwrite: bool = False
     verify: bool = False
+    report: bool = False
     compression: str = ""
 
     @property
     def source(self) -> tuple[Any, ...]:
         """Everything that decides which streams are opened."""
-        return self.paths, self.formats, tuple(self.options.items()), self.all_in_one
+        options = tuple(self.options.items())
+        return self.paths, self.formats, options, self.leave_out, self.all_in_one
 
 
 def detect_command(path: str) -> list[str]:
@@ -65,7 +70,7 @@ def check_command(request: Request) -> list[str]:
 
 def plan_command(request: Request) -> list[str]:
     """Return the command that prints the plan of a conversion."""
-    return [*convert_command(request), "--plan"]
+    return [*convert_command(attrs.evolve(request, report=False)), "--plan"]
 
 
 def convert_command(request: Request) -> list[str]:
@@ -74,6 +79,7 @@ def convert_command(request: Request) -> list[str]:
         *(["--compression", request.compression] if request.compression else []),
         *(["--verify"] if request.verify else []),
         *(["--overwrite"] if request.overwrite else []),
+        *(["--report"] if request.report else []),
     ]
     settings = _pairs("--set", request.settings)
     start = ["nwb-ophys", "convert", *_shared(request, ["-o", request.output])]
@@ -108,7 +114,7 @@ def look_commands(request: Request, num_samples: int) -> list[list[str]]:
     request : Request
     num_samples : int
     """
-    first = attrs.evolve(request, output="look.nwb", overwrite=False, verify=False)
+    first = attrs.evolve(request, output="look.nwb", overwrite=False, report=False)
     stub = ["--stub", str(num_samples)]
     return [[*convert_command(first), *stub], report_command("look.nwb")]
 
@@ -131,7 +137,9 @@ def batch_command(batch: Mapping[str, Any], *flags: str) -> list[str]:
 def _shared(request: Request, output: Sequence[str] = ()) -> list[str]:
     formats = [each for name in request.formats for each in ("--format", name)]
     one = ["--all-in-one"] if request.all_in_one else []
-    return [*request.paths, *output, *formats, *_pairs("--option", request.options), *one]
+    left = [each for name in request.leave_out for each in ("--leave-out", name)]
+    options = _pairs("--option", request.options)
+    return [*request.paths, *output, *formats, *options, *left, *one]
 
 
 def _pairs(flag: str, given: Mapping[str, str]) -> list[str]:
@@ -168,6 +176,7 @@ def specification_of(request: Request, metadata: Mapping[str, Any]) -> str:
         "format": list(request.formats),
         "options": options,
         "all_in_one": request.all_in_one,
+        "leave_out": list(request.leave_out),
         "compression": request.compression,
         "verify": request.verify,
         "metadata": minimal_metadata(request.settings, metadata),

@@ -18,7 +18,6 @@ from nwb_ophys.errors import (
     MetadataError,
     MissingPackageError,
     OptionError,
-    as_sentence,
     printable,
     shown_size,
 )
@@ -81,7 +80,11 @@ class Tools:
             return self._opened[1]
         self.close()
         opened = open_recording(
-            request.paths, request.formats, request.options, all_in_one=request.all_in_one
+            request.paths,
+            request.formats,
+            request.options,
+            all_in_one=request.all_in_one,
+            leave_out=request.leave_out,
         )
         self._opened = request.source, opened
         return opened
@@ -164,6 +167,7 @@ def survey(tools: Tools, request: Request, names: tuple[str, ...]) -> dict[str, 
         faults = forms.attributed(lines, [field["key"] for field in fields])
         return {"options": fields, "faults": faults, "streams": [], "metadata": None}
     streams = [_described(name, each) for name, each in recording.converter.interfaces.items()]
+    streams += [{"name": name, "type": "", "facts": ""} for name in request.leave_out]
     return {
         "options": fields,
         "faults": {},
@@ -177,7 +181,7 @@ def _described(name: str, interface: Any) -> dict[str, Any]:
     """Return facts on a stream in words."""
     extractor = getattr(interface, "extractor", None)
     return {
-        "name": printable(name),
+        "name": name,
         "type": type(interface).__name__,
         "facts": ", ".join(_facts(extractor)),
     }
@@ -314,53 +318,52 @@ def plan(tools: Tools, request: Request) -> dict[str, Any]:
 
 
 def convert(tools: Tools, request: Request) -> dict[str, Any]:
-    """Convert a recording and check the file.
+    """Convert a recording, check the file, and make its report.
 
     Parameters
     ----------
     tools : Tools
     request : Request
     """
+    from nwb_ophys.page.look import FileReport
+
     tools.close()
+    report = FileReport(request)
     started = time.monotonic()
-    command = requests.convert_command(request)
     with (
-        stated_command(command[1:]),
+        stated_command(requests.convert_command(request)[1:]),
         reserved(request.output, overwrite=request.overwrite, append=False),
     ):
-        recording = tools.recording(request)
-        try:
-            written = recording.converter.run_conversion(
-                request.output,
-                metadata=_edited(recording, request),
-                overwrite=request.overwrite,
-                configuration=_configuration(request),
-                progress=_reporter(tools.report),
-                verify=request.verify,
-                conversion_options=recording.conversion_options,
-            )
-        finally:
-            tools.close()
+        written = _written(tools, request, report.observer)
     seconds = time.monotonic() - started
     tools.report({"stage": "Checking the file", "fraction": None, "detail": ""})
-    return {
+    outcome = {
         "path": str(written),
         "seconds": seconds,
         "summary": summarise_file(written).splitlines(),
-        **_inspected(Path(written)),
-        **_reported(Path(written), tools.report),
+        **_inspected(written),
     }
+    tools.report({"stage": "Making the report", "fraction": None, "detail": ""})
+    return {**outcome, **report.made(written)}
 
 
-def _reported(path: Path, report: Callable[[Any], None]) -> dict[str, Any]:
-    """Return the report of a file, or the reason for which there is none."""
-    from nwb_ophys.page.look import report_of
-
-    report({"stage": "Making the report", "fraction": None, "detail": ""})
+def _written(tools: Tools, request: Request, observer: Any) -> Path:
+    """Write the file of a request, and return its path."""
+    recording = tools.recording(request)
     try:
-        return {"html": report_of(path), "unreported": ""}
-    except Exception as error:  # the file is written, whatever becomes of its pictures
-        return {"html": "", "unreported": " ".join(error_lines(error) or [as_sentence(error)])}
+        written = recording.converter.run_conversion(
+            request.output,
+            metadata=_edited(recording, request),
+            overwrite=request.overwrite,
+            configuration=_configuration(request),
+            progress=_reporter(tools.report),
+            verify=request.verify,
+            observer=observer,
+            conversion_options=recording.conversion_options,
+        )
+    finally:
+        tools.close()
+    return Path(str(written))
 
 
 def _reporter(report: Callable[[Any], None]) -> Callable[[WriteProgress], None]:

@@ -155,15 +155,13 @@ def test_from_an_empty_start_to_a_valid_file(page, tmp_path, root, name):
     shown = name == "scanimage and suite2p"
     if shown:
         _picture(page, "contents", for_docs=True)
-    if shown or name == "caiman":
         page.get_by_role("link", name="Look at it").click()
         page.get_by_role("button", name="Show the first samples").click()
         frame = page.frame_locator("iframe")
         frame.locator("svg, img").first.wait_for()
-        _picture(page, f"look-{name}")
-        if not shown:
-            frame.locator("#rois").scroll_into_view_if_needed()
-            _picture(page, "look", for_docs=True)
+        _picture(page, "look-movie")
+        frame.locator("#rois").scroll_into_view_if_needed()
+        _picture(page, "look", for_docs=True, top=".pictures")
     _fill_in(page)
     if shown:
         _picture(page, "metadata", for_docs=True)

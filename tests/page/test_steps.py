@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import re
 import shlex
+import shutil
 import signal
 import time
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -290,3 +292,50 @@ def test_the_specification_has_what_was_set_and_no_more(browser, root):
     assert session["metadata"] == {"NWBFile": {"lab": "X lab"}}
     assert session["options"] == {"sampling_frequency": 30}
     assert session["paths"] == [str(root / "M7")]
+
+
+@needs_data
+def test_streams_that_are_unticked_are_not_written(browser, root):
+    shutil.copytree(real_data() / "scanimage/volumetric_two_channels_multi_file", root / "M7")
+    work = browser.choose(root / "M7")
+    _, second = (each["name"] for each in work.survey["streams"])
+    assert browser.act("stream", name="nothing", is_ticked=False).status_code == 422
+    browser.act("stream", name=second, is_ticked=False)
+    work = browser.wait()
+    assert work.request.leave_out == (second,)
+    assert len(work.survey["streams"]) == 2  # so that it can be ticked again
+    browser.act("target", report=True)
+    browser.wait()
+    browser.act("convert")
+    result = browser.wait().result
+    assert (root / "M7.nwb.html").read_text("utf-8") == result["html"]
+    with h5py.File(root / "M7.nwb") as file:
+        assert len(file["acquisition"]) == 1
+    command = _texts(browser, "result")["Command that converts"]
+    again = {str(root / "M7.nwb"): str(root / "again.nwb")}
+    assert _run(command, **again) == 0
+    assert contents_of(root / "again.nwb") == contents_of(root / "M7.nwb")
+    assert (root / "again.nwb.html").is_file()
+    text = _texts(browser, "convert")["Specification of a batch (YAML) with this session"]
+    (root / "lab.yaml").write_text(text.replace("M7.nwb", "by_batch.nwb"))
+    assert _run(f"nwb-ophys batch {root / 'lab.yaml'} --no-progress") == 0
+    assert contents_of(root / "by_batch.nwb") == contents_of(root / "M7.nwb")
+
+
+def test_the_first_samples_are_shown_and_nothing_is_kept(browser, root):
+    browser.choose(_movie(root / "M7", num_frames=300))
+    browser.act("option", key="sampling_frequency", value="30")
+    browser.wait()
+    assert browser.get("/pictures/look").status_code == 404
+    browser.act("look")
+    work = browser.wait()
+    assert work.errors == {}
+    assert work.look["num_samples"] == 200
+    answer = browser.get("/pictures/look")
+    assert "data:image/png" in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert "sandbox" in policy
+    assert "script" not in policy
+    assert [each.name for each in root.iterdir()] == ["M7"]
+    browser.act("option", key="sampling_frequency", value="20")
+    assert browser.wait().look is None  # it would show other times

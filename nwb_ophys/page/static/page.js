@@ -128,6 +128,7 @@ function valuesOf(element) {
     const name = data.name || "is_ticked";
     return { index: Number(data.index), [name]: value };
   }
+  if (data.act === "stream") return { name: data.stream, is_ticked: value };
   if (data.act === "target") return { [data.name]: value, field: data.field || "" };
   return { key: element.name, value, control: data.control, field: element.name };
 }
