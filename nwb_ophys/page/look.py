@@ -17,7 +17,7 @@ from nwb_ophys.page.request import Request
 from nwb_ophys.reports.gathering import StatisticsGatherer
 from nwb_ophys.reports.rendering import render_parts, render_report
 from nwb_ophys.reports.report import gather_report
-from nwb_ophys.reports.writing import check_page, default_output
+from nwb_ophys.reports.writing import check_packages, check_page, default_output
 from nwb_ophys.storage.text_files import write_text
 
 _MOST_SAMPLES = 200
@@ -36,7 +36,13 @@ def pictures_of(recording: Recording, settings: Mapping[str, str]) -> dict[str, 
     recording : Recording
     settings : Mapping of str to str
         Values of metadata by dotted keys.
+
+    Raises
+    ------
+    MissingPackageError
+        If the extra ``report`` is not installed.
     """
+    check_packages()
     number = num_samples_of(recording.converter.interfaces.values())
     converter = recording.converter
     options = {
@@ -105,6 +111,7 @@ class FileReport:
     def made(self, path: Path) -> dict[str, Any]:
         """Return the report as a page, or the reason for which there is none."""
         try:
+            check_packages()
             page = render_report(gather_report(path, gatherer=self.observer))
             if self._place is not None:
                 write_text(self._place, page, overwrite=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 import attrs
 import h5py
 import numpy as np
+import pytest
+
+from nwb_ophys.cli import main
 
 FACTS = {
     "NWBFile.session_start_time": "2024-05-17T14:30:00+02:00",
@@ -115,6 +119,15 @@ def _walked(group: h5py.Group, where: str) -> Iterator[tuple[str, object]]:
             yield inner, repr(item[()])
         else:
             yield inner, (str(item.dtype), np.asarray(item[()]).tobytes())  # NaN is not NaN
+
+
+def run(command: str, **replaced: str) -> int:
+    """Run a command as a shell would read it, with some of its words replaced."""
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words[0] == "nwb-ophys"
+    with pytest.raises(SystemExit) as end:
+        main([replaced.get(word, word) for word in words[1:]])
+    return end.value.code
 
 
 def types_in(path: Path) -> set[str]:

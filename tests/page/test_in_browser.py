@@ -19,7 +19,7 @@ import tifffile
 from nwb_ophys.page.roots import Roots
 from nwb_ophys.page.server import served
 
-from .recordings import FACTS, RECORDINGS, copied, real_data, types_in
+from .recordings import FACTS, RECORDINGS, contents_of, copied, real_data, run, types_in
 
 playwright = pytest.importorskip("playwright.sync_api")
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -177,6 +177,10 @@ def test_from_an_empty_start_to_a_valid_file(page, tmp_path, root, name):
     if shown:
         _picture(page, "result", for_docs=True)
     assert set(recording.streams) <= types_in(place / "M7.nwb")
+    command = page.get_by_label("Command that converts", exact=True).inner_text()
+    again = {str(place / "M7.nwb"): str(place / "again.nwb")}
+    assert run(command, **again) == 0
+    assert contents_of(place / "again.nwb") == contents_of(place / "M7.nwb")
 
 
 def test_a_folder_that_is_nothing(page, root):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 import re
-import shlex
 import shutil
 import signal
+import sys
 import time
 
 import h5py
@@ -16,8 +16,9 @@ import tifffile
 
 from nwb_ophys.cli import main
 from nwb_ophys.documents import parse_yaml
+from nwb_ophys.errors import MissingPackageError
 
-from .recordings import FACTS, RECORDINGS, contents_of, copied, real_data, types_in
+from .recordings import FACTS, RECORDINGS, contents_of, copied, real_data, run
 
 needs_data = pytest.mark.skipif(real_data() is None, reason="The real recordings are absent.")
 
@@ -29,16 +30,6 @@ def _texts(browser, step: str) -> dict[str, str]:
         r'<pre tabindex="0" aria-label="([^"]+)" id="text-\d+">(.*?)</pre>', page, re.S
     )
     return {html.unescape(title): html.unescape(text) for title, text in found}
-
-
-def _run(command: str, **replaced: str) -> int:
-    """Run a command as a shell would read it, with some of its words replaced."""
-    words = shlex.split(command.replace("\\\n", " "))
-    assert words[0] == "nwb-ophys"
-    words = [replaced.get(word, word) for word in words[1:]]
-    with pytest.raises(SystemExit) as end:
-        main(words)
-    return end.value.code
 
 
 def _filled(browser, name: str, folder) -> None:
@@ -62,24 +53,6 @@ def _filled(browser, name: str, folder) -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("name", RECORDINGS)
-def test_the_page_writes_what_the_shown_command_writes(browser, root, name):
-    folder = copied(name, root)
-    _filled(browser, name, folder)
-    assert browser.act("convert").status_code == 200
-    result = browser.wait().result
-    written = root / "M7.nwb"
-    assert result["path"] == str(written)
-    assert result["is_valid"]
-    assert result["is_accepted"]
-    assert set(RECORDINGS[name].streams) <= types_in(written)
-    command = _texts(browser, "result")["Command that converts"]
-    again = root / "again.nwb"
-    assert _run(command, **{str(written): str(again)}) == 0
-    assert contents_of(again) == contents_of(written)
-
-
-@needs_data
 def test_the_shown_documents_write_the_same(browser, root, capsys):
     folder = copied("plain tiff", root)
     _filled(browser, "plain tiff", folder)
@@ -94,12 +67,12 @@ def test_the_shown_documents_write_the_same(browser, root, capsys):
     for title in ("of all values", "of your changes"):
         document, file = root / "document.yaml", root / "by_document.nwb"
         document.write_text(shown[f"Metadata document (YAML) {title}"])
-        assert _run(f"{start} --overwrite -o {file} --metadata {document}") == 0
+        assert run(f"{start} --overwrite -o {file} --metadata {document}") == 0
         assert contents_of(file) == written
     text = _texts(browser, "convert")["Specification of a batch (YAML) with this session"]
     specification = root / "lab.yaml"
     specification.write_text(text.replace("M7.nwb", "by_batch.nwb"))
-    assert _run(f"nwb-ophys batch {specification} --no-progress") == 0
+    assert run(f"nwb-ophys batch {specification} --no-progress") == 0
     assert contents_of(root / "by_batch.nwb") == written
     capsys.readouterr()
 
@@ -112,16 +85,16 @@ def test_the_plan_and_the_check_are_those_of_the_commands(browser, root, capsys)
     plan = browser.wait().plan
     shown = _texts(browser, "convert")
     capsys.readouterr()
-    assert _run(shown["Command that plans"]) == 0
+    assert run(shown["Command that plans"]) == 0
     assert capsys.readouterr().out.startswith(plan["yaml"])
     assert not (root / "M7.nwb").exists()
     browser.act("setting", key="Subject.sex", value="", control="text")
     findings = browser.wait().survey["metadata"]
     assert findings["num_required"] == 1
-    assert _run(_texts(browser, "metadata")["Command that lists what DANDI lacks"]) == 1
+    assert run(_texts(browser, "metadata")["Command that lists what DANDI lacks"]) == 1
     out = capsys.readouterr().out
     assert f"{findings['num_required']} required, {findings['num_advised']} advised" in out
-    assert _run(_texts(browser, "contents")["Command that lists the formats"]) == 0
+    assert run(_texts(browser, "contents")["Command that lists the formats"]) == 0
     evidence = browser.desk.work.parts[0].found["evidence"]
     assert evidence in capsys.readouterr().out
 
@@ -313,12 +286,12 @@ def test_streams_that_are_unticked_are_not_written(browser, root):
         assert len(file["acquisition"]) == 1
     command = _texts(browser, "result")["Command that converts"]
     again = {str(root / "M7.nwb"): str(root / "again.nwb")}
-    assert _run(command, **again) == 0
+    assert run(command, **again) == 0
     assert contents_of(root / "again.nwb") == contents_of(root / "M7.nwb")
     assert (root / "again.nwb.html").is_file()
     text = _texts(browser, "convert")["Specification of a batch (YAML) with this session"]
     (root / "lab.yaml").write_text(text.replace("M7.nwb", "by_batch.nwb"))
-    assert _run(f"nwb-ophys batch {root / 'lab.yaml'} --no-progress") == 0
+    assert run(f"nwb-ophys batch {root / 'lab.yaml'} --no-progress") == 0
     assert contents_of(root / "by_batch.nwb") == contents_of(root / "M7.nwb")
 
 
@@ -339,3 +312,23 @@ def test_the_first_samples_are_shown_and_nothing_is_kept(browser, root):
     assert [each.name for each in root.iterdir()] == ["M7"]
     browser.act("option", key="sampling_frequency", value="20")
     assert browser.wait().look is None  # it would show other times
+
+
+def test_without_pillow_the_package_is_named_and_the_file_is_written(root, monkeypatch):
+    from nwb_ophys.page import work
+    from nwb_ophys.page.request import Request
+
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    request = Request(
+        paths=(str(_movie(root / "M7")),),
+        options={"sampling_frequency": "30"},
+        settings={"NWBFile.session_start_time": "2024-05-17T14:30:00Z"},
+        output=str(root / "M7.nwb"),
+    )
+    tools = work.Tools(lambda _: None)
+    with pytest.raises(MissingPackageError, match=r"nwb-ophys\[report\]"):
+        work.look(tools, request)
+    result = work.convert(tools, request)
+    assert result["is_valid"]
+    assert "nwb-ophys[report]" in result["unreported"]
+    assert result["html"] == ""
