@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -42,7 +43,9 @@ class StatisticsGatherer:
         is_movie = location.rpartition("/")[2] == _DATA and dtype.kind in "biuf"
         if not (is_movie and _FEWEST_AXES <= len(shape) <= _MOST_AXES):
             return False
-        self._movies[location] = BlockGatherer(dtype, shape[1:], FramePlan.of(shape[0]))
+        self._movies[location] = BlockGatherer(
+            dtype, shape[1:], FramePlan.of(shape[0], math.prod(shape[1:]))
+        )
         return True
 
     def take(self, location: str, selection: Selection, values: NDArray[Any]) -> None:

@@ -72,7 +72,7 @@ def movie_statistics(
         raise ArgumentError(f"every is {every!r}; it must be an integer, 1 or more.")
     step = every or max(-(-math.prod(source.shape) * source.dtype.itemsize // READ_WHOLE_BYTES), 1)
     block = _block_of(source, step)
-    plan = FramePlan.of(source.shape[0], block[0], step)
+    plan = FramePlan.of(source.shape[0], math.prod(source.shape[1:]), block[0], step)
     gatherer = BlockGatherer(source.dtype, source.shape[1:], plan)
     if not math.prod(source.shape):
         return _complete(gatherer, source)

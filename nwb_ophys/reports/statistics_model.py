@@ -12,9 +12,10 @@ MOST_LISTED = 1_000
 """Largest number of blank or repeated frames that are listed; all are counted."""
 
 # The standard deviation costs several times as much as all other statistics of a frame.
-_FEWEST_SAMPLED = 128
-_LARGEST_STEP = 16
-_MOST_IN_HISTOGRAM = 32
+_FEWEST_SAMPLED = 64
+_LARGEST_STEP = 32
+_PIXELS_IN_HISTOGRAM = 2_000_000
+_FEWEST_IN_HISTOGRAM = 4
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -61,15 +62,16 @@ class MovieStatistics:
     standard_deviation : numpy.ndarray of float32, shape frame_shape
         Standard deviation of each pixel over the sampled frames, divided by their number.
     std_frames : int
-        Number of frames that the standard deviation is computed from: all of up to 255 frames read,
-        else every second to sixteenth of them.
+        Number of frames that the standard deviation is computed from: all of up to 127 frames read,
+        else one of 2 to 32 of them.
     frame_means : numpy.ndarray of float64, shape (frames_read,)
         Mean of each frame.
     frame_numbers : numpy.ndarray of int64, shape (frames_read,)
         Numbers of the frames in the dataset, from 0, ascending.
     histogram : Histogram
     histogram_frames : int
-        Number of frames that the histogram is computed from, at most 32.
+        Number of frames that the histogram is computed from: sampled frames with about 2
+        million pixels in total.
     num_pixels_read, num_zero, num_not_finite : int
         Numbers of pixels in all frames read: all, those that are 0, and those that are NaN or
         infinite.
@@ -133,12 +135,14 @@ class FramePlan:
     is_in_histogram: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, num_frames: int, part: int = 1, every: int = 1) -> FramePlan:
+    def of(cls, num_frames: int, num_pixels: int, part: int = 1, every: int = 1) -> FramePlan:
         """Return the plan that reads every k-th part of a movie.
 
         Parameters
         ----------
         num_frames : int
+        num_pixels : int
+            Number of pixels of a frame.
         part : int
             Number of frames in a part, such as the length of a chunk.
         every : int
@@ -150,7 +154,8 @@ class FramePlan:
         step = min(max(len(numbers) // _FEWEST_SAMPLED, 1), _LARGEST_STEP)
         sampled = np.arange(0, len(numbers), step)
         is_sampled[sampled] = True
-        is_in_histogram[sampled[:: -(-len(sampled) // _MOST_IN_HISTOGRAM) or 1]] = True
+        most = max(_PIXELS_IN_HISTOGRAM // max(num_pixels, 1), _FEWEST_IN_HISTOGRAM)
+        is_in_histogram[sampled[:: -(-len(sampled) // most) or 1]] = True
         return cls(
             num_frames=num_frames,
             every=every,

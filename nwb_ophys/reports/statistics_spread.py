@@ -40,12 +40,12 @@ class _ExactSpread:
 
     def part_of(self, tile: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Return the sums, and the sums of squares."""
-        middle = np.uint32 if tile.dtype.kind == "u" else np.int32
-        squares = np.multiply(tile, tile, dtype=middle)
-        return (
-            np.add.reduce(tile, axis=0, dtype=np.int64),
-            np.add.reduce(squares, axis=0, dtype=np.int64),
-        )
+        wide = tile.astype(np.uint32 if tile.dtype.kind == "u" else np.int32)
+        sums = np.add.reduce(wide, axis=0, dtype=wide.dtype)
+        np.multiply(wide, wide, out=wide)
+        largest = int(np.maximum.reduce(wide, axis=None)) * len(tile)
+        is_narrow = largest <= np.iinfo(wide.dtype).max
+        return sums, np.add.reduce(wide, axis=0, dtype=wide.dtype if is_narrow else np.int64)
 
     def add(self, place: Selection, part: tuple[NDArray[Any], ...]) -> None:
         """Add the sums of a tile."""

@@ -163,8 +163,13 @@ def _is_limit(value: int) -> bool:
     return value & (value + 1) == 0 and value.bit_length() >= _FEWEST_BITS
 
 
-def may_be_limit(value: int, dtype: np.dtype[Any]) -> bool:
-    """Return whether a value, or the one above it, is the largest that some digitiser gives."""
-    return value >= 0 and (
-        _is_limit(value) or _is_limit(value + 1) or value >= np.iinfo(dtype).max - 1
-    )
+def may_be_limit(value: int, most: int) -> bool:
+    """Return whether a value, or the one above it, is the largest that some digitiser gives.
+
+    Parameters
+    ----------
+    value : int
+    most : int
+        The largest value of the dtype.
+    """
+    return value >= 0 and (_is_limit(value) or _is_limit(value + 1) or value >= most - 1)
