@@ -16,6 +16,10 @@ from nwb_ophys.storage.grid import Selection, Shape
 _DATA = "data"
 """Name of the dataset of every series in NWB; masks and images have other names."""
 _FEWEST_AXES, _MOST_AXES = 3, 4
+WHOLE_BYTES = 256_000_000
+"""Size of a movie up to which all frames are read while it is written."""
+EVERY = 4
+"""In a larger movie, one of so many parts along time is read, each as long as a chunk."""
 
 
 class StatisticsGatherer:
@@ -36,16 +40,22 @@ class StatisticsGatherer:
         self._failures: dict[str, str] = {}
         self._found: dict[str, MovieStatistics | None] = {}
 
-    def begin(self, location: str, shape: Shape, dtype: np.dtype[Any]) -> bool:
+    def begin(self, location: str, shape: Shape, chunk_shape: Shape, dtype: np.dtype[Any]) -> bool:
         """Return whether a dataset is a movie: the data of a series with three or four axes."""
         for former in (self._movies, self._failures, self._found):
             former.pop(location, None)
         is_movie = location.rpartition("/")[2] == _DATA and dtype.kind in "biuf"
         if not (is_movie and _FEWEST_AXES <= len(shape) <= _MOST_AXES):
             return False
-        self._movies[location] = BlockGatherer(
-            dtype, shape[1:], FramePlan.of(shape[0], math.prod(shape[1:]))
+        num_bytes = math.prod(shape) * dtype.itemsize
+        plan = FramePlan.of(
+            shape[0],
+            math.prod(shape[1:]),
+            part=chunk_shape[0],
+            every=1 if num_bytes <= WHOLE_BYTES else EVERY,
+            compares_all=True,
         )
+        self._movies[location] = BlockGatherer(dtype, shape[1:], plan)
         return True
 
     def take(self, location: str, selection: Selection, values: NDArray[Any]) -> None:

@@ -82,7 +82,8 @@ def movie_statistics(
 
     def take(corner: Shape, values: NDArray[Any]) -> None:
         pairs = zip(corner[1:], values.shape[1:], strict=True)
-        gatherer.add(corner[0], tuple(slice(first, first + size) for first, size in pairs), values)
+        region = tuple(slice(first, first + size) for first, size in pairs)
+        gatherer.add(int(plan.numbers[corner[0]]), region, values)
 
     chosen = _ChosenFrames(source, plan) if step > 1 else source
     with how.reporting() as report:

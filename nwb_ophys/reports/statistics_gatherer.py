@@ -57,17 +57,17 @@ class BlockGatherer:
         self._order: tuple[int, ...] = ()
         self._images: tuple[PixelImages, SampledFrames] | None = None
 
-    def add(self, position: int, region: Selection, values: NDArray[Any]) -> None:
+    def add(self, start: int, region: Selection, values: NDArray[Any]) -> None:
         """Add a block; several threads may do so at once.
 
         Parameters
         ----------
-        position : int
-            Position of the first frame among those that are read.
+        start : int
+            Number of the first frame. Frames that are not read are left out.
         region : tuple of slice
             The pixels of the block, along each axis of a frame.
         values : numpy.ndarray, shape (frames, …)
-            In any order of memory and any byte order; not changed.
+            Consecutive frames in any order of memory and any byte order; not changed.
         """
         if not values.size:
             return
@@ -78,18 +78,25 @@ class BlockGatherer:
             moved, place = values[:, np.newaxis], (slice(0, 1),)
         if moved.dtype != self._native:
             moved = moved.astype(self._native)
-        first = place[0].start
-        for frames, rows in _tiles(moved):
-            pixels = (slice(first + rows.start, first + rows.stop), *place[1:])
-            summary = summary_of(moved[frames, rows].reshape(frames.stop - frames.start, -1))
+        for first, last in self._plan.runs(start, start + len(moved)):
+            run = moved[first - start : last - start]
+            self._add_tiles(images, self._plan.position(first), place, run)
+        samples.add(start, place, moved)
+        looks = self._compared.part_of(moved)
+        with self._lock:
+            self._compared.add(start, place, looks)
+            self._num_values += values.size
+
+    def _add_tiles(
+        self, images: PixelImages, position: int, place: Selection, run: NDArray[Any]
+    ) -> None:
+        top = place[0].start
+        for frames, rows in _tiles(run):
+            pixels = (slice(top + rows.start, top + rows.stop), *place[1:])
+            summary = summary_of(run[frames, rows].reshape(frames.stop - frames.start, -1))
             with self._lock:
                 images.add(pixels, summary)
                 self._add_counts(position + frames.start, summary)
-        looks = self._compared.part_of(moved)
-        samples.add(position, place, moved)
-        with self._lock:
-            self._compared.add(position, place, looks)
-            self._num_values += values.size
 
     def _begun(self, values: NDArray[Any]) -> tuple[PixelImages, SampledFrames]:
         """Return the images, whose axes are in the order of the memory of the first block."""
@@ -114,7 +121,8 @@ class BlockGatherer:
     def result(self) -> MovieStatistics | None:
         """Return the statistics, or None if blocks are missing; call it once, after all blocks."""
         plan, frames_read = self._plan, len(self._plan.numbers)
-        is_complete = self._num_values == frames_read * self._num_pixels
+        frames_compared = int(np.count_nonzero(plan.is_compared))
+        is_complete = self._num_values == frames_compared * self._num_pixels
         if not (is_complete and self._compared.is_complete):
             return None
         images, samples = self._begun(np.empty((0, *self._frame_shape), self._native))
@@ -135,11 +143,12 @@ class BlockGatherer:
             frame_numbers=plan.numbers,
             histogram=samples.histogram(),
             histogram_frames=int(np.count_nonzero(plan.is_in_histogram)),
-            num_pixels_read=self._num_values,
+            num_pixels_read=frames_read * self._num_pixels,
             num_zero=self._num_zero,
             num_not_finite=int(self._frame_lacking.sum()),
             saturation_value=saturation,
             num_saturated=num_saturated,
+            frames_compared=frames_compared,
             num_blank_frames=len(blank),
             blank_frames=blank[:MOST_LISTED],
             num_repeated_frames=len(repeated),

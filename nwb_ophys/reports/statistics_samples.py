@@ -38,18 +38,18 @@ class SampledFrames:
         self._waiting: dict[Any, list[NDArray[Any]]] = {}
         self._num_bytes = 0
 
-    def add(self, position: int, place: Selection, values: NDArray[Any]) -> None:
+    def add(self, start: int, place: Selection, values: NDArray[Any]) -> None:
         """Copy the sampled frames of a block; several threads may do so at once.
 
         Parameters
         ----------
-        position : int
-            Position of the first frame among those that are read.
+        start : int
+            Number of the first frame.
         place : tuple of slice
             The pixels of the block.
         values : numpy.ndarray, shape (frames, …)
         """
-        within = slice(position, position + len(values))
+        within = slice(start, start + len(values))
         chosen = np.flatnonzero(self._plan.is_sampled[within])
         if not len(chosen):
             return
