@@ -15,7 +15,7 @@ from nwb_ophys.reports.statistics_frames import FrameComparison
 from nwb_ophys.reports.statistics_images import PixelImages
 from nwb_ophys.reports.statistics_model import MOST_LISTED, FramePlan, MovieStatistics
 from nwb_ophys.reports.statistics_samples import SampledFrames
-from nwb_ophys.reports.statistics_tiles import TileSummary, sum_dtypes, summary_of
+from nwb_ophys.reports.statistics_tiles import MOST_FRAMES, TileSummary, sum_dtypes, summary_of
 from nwb_ophys.reports.statistics_values import Top
 from nwb_ophys.storage.grid import Selection, Shape
 
@@ -201,7 +201,7 @@ def _tiles(moved: NDArray[Any]) -> Iterator[tuple[slice, slice]]:
     itemsize = moved.dtype.itemsize
     wanted = max(_TILE_BYTES // (num_frames * itemsize), _FEWEST_PIXELS)
     rows = min(max(wanted // row, 1), num_rows)
-    frames = min(max(_TILE_BYTES // (rows * row * itemsize), 1), num_frames)
+    frames = min(max(_TILE_BYTES // (rows * row * itemsize), 1), num_frames, MOST_FRAMES)
     for start in range(0, num_rows, rows):
         for first in range(0, num_frames, frames):
             yield (

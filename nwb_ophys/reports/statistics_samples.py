@@ -53,32 +53,32 @@ class SampledFrames:
         chosen = np.flatnonzero(self._plan.is_sampled[within])
         if not len(chosen):
             return
-        copies = [np.array(values[index], order="C") for index in chosen.tolist()]
-        shown = self._plan.is_in_histogram[within][chosen]
-        for copy, is_shown in zip(copies, shown.tolist(), strict=True):
-            if is_shown:
-                self._histogram.add(_finite(copy.reshape(-1)))
+        copies = np.ascontiguousarray(values[chosen])
+        shown = copies[self._plan.is_in_histogram[within][chosen]].reshape(-1)
         key = tuple((step.start, step.stop) for step in place)
         with self._lock:
+            self._histogram.add(_finite(shown))
             waiting = self._waiting.setdefault(key, [])
-            waiting += copies
-            self._num_bytes += sum(copy.nbytes for copy in copies)
-            is_full = len(waiting) >= _FRAMES_AT_ONCE or self._num_bytes > _MOST_WAITING_BYTES
+            waiting.append(copies)
+            self._num_bytes += copies.nbytes
+            count = sum(map(len, waiting))
+            is_full = count >= _FRAMES_AT_ONCE or self._num_bytes > _MOST_WAITING_BYTES
             frames = self._taken(key) if is_full else []
         self._compute(place, frames)
 
     def _taken(self, key: Any) -> list[NDArray[Any]]:
         frames = self._waiting.pop(key)
-        self._num_bytes -= sum(frame.nbytes for frame in frames)
+        self._num_bytes -= sum(part.nbytes for part in frames)
         return frames
 
     def _compute(self, place: Selection, frames: list[NDArray[Any]]) -> None:
+        """Add the moments of some frames, given as several arrays of consecutive ones."""
         if not frames:
             return
-        row = max(frames[0][:1].size, 1)
-        step = max(_TILE_PIXELS // row, 1)
-        for start in range(0, len(frames[0]), step):
-            tile = np.stack([frame[start : start + step].reshape(-1) for frame in frames])
+        num_rows = frames[0].shape[1]
+        step = max(_TILE_PIXELS // max(frames[0][0, :1].size, 1), 1)
+        for start in range(0, num_rows, step):
+            tile = [part[:, start : start + step].reshape(len(part), -1) for part in frames]
             moments = self._spread.part_of(tile)
             first = place[0].start + start
             rows = slice(first, min(first + step, place[0].stop))

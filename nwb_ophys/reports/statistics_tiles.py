@@ -19,6 +19,8 @@ from nwb_ophys.reports.statistics_values import Top, may_be_limit
 # Fewer values per sum than these are not worth a further pass.
 _FEWEST_TERMS = 4
 _MOST_FOLDS = 16
+MOST_FRAMES = 1 << 15
+"""Largest number of frames of a tile, whose sums of values of two bytes fit into four."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -74,8 +76,8 @@ def summary_of(tile: NDArray[Any]) -> TileSummary:
     Parameters
     ----------
     tile : numpy.ndarray, shape (frames, pixels)
-        Of integers or floats in the byte order of the machine; contiguous along the pixels. Of
-        integers of one or two bytes, at most 32,768 frames.
+        Of integers or floats in the byte order of the machine; contiguous along the pixels. At
+        most 32,768 frames.
     """
     if tile.dtype.kind == "f":
         return _of_floats(tile)

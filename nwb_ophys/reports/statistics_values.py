@@ -43,6 +43,11 @@ class HistogramGatherer:
         if not values.size:
             return
         low, high = values.min(), values.max()
+        if values.dtype.itemsize <= np.dtype(np.int16).itemsize and self._is_integer:
+            self._exponent = 0  # their range fits into the fine bins
+            steps = np.subtract(values, low).view(f"u{values.dtype.itemsize}")
+            self._join(int(low), np.bincount(steps))
+            return
         exponent = self._exponent_for(low, high)
         self._coarsen(exponent)
         positions = self._positions(values, exponent)
