@@ -69,8 +69,11 @@ class BlockGatherer:
         values : numpy.ndarray, shape (frames, …)
             Consecutive frames in any order of memory and any byte order; not changed.
         """
-        if not values.size:
-            return
+        if values.size:
+            with np.errstate(all="ignore"):  # of floats near the largest one
+                self._add(start, region, values)
+
+    def _add(self, start: int, region: Selection, values: NDArray[Any]) -> None:
         images, samples = self._begun(values)
         moved = values.transpose(0, *(1 + axis for axis in self._order))
         place = tuple(region[axis] for axis in self._order)
