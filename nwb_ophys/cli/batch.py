@@ -129,9 +129,7 @@ def batch(
         return
     if specification is None:
         raise click.UsageError("Missing argument 'SPECIFICATION'.")
-    if dry_run + check + status > 1:
-        raise OptionError("--dry-run, --check and --status exclude each other; give one of them.")
-    _check_reports(reports, check + dry_run + status)
+    _check_choices(dry_run + check + status, reports=reports)
     part = task if task is not None else task_of_environment()
     found = sessions_of(specification, output=output, data_folder=data_folder)
     sessions = selected(found, shared.pairs(only, "--only"), part)
@@ -151,23 +149,29 @@ def batch(
             overwrite=overwrite,
             progress=display.show,
         )
-    if as_json:
-        shared.say_json(result.states)
-    else:
-        shared.say(summary_of(result, specification))
+    _say_result(result, specification, as_json=as_json)
     if reports:
         _write_reports(found, overwrite=overwrite, is_quiet=as_json)
     click.get_current_context().exit(result.exit_code)
 
 
-def _check_reports(reports: bool, num_others: int) -> None:
-    """Check, before anything is converted, that reports can be written."""
-    if reports and num_others:
+def _check_choices(num_looks: int, *, reports: bool) -> None:
+    """Check options that exclude each other, and that reports can be written."""
+    if num_looks > 1:
+        raise OptionError("--dry-run, --check and --status exclude each other; give one of them.")
+    if reports and num_looks:
         raise OptionError("--reports needs a run; leave out --dry-run, --check and --status.")
     if reports:
-        from nwb_ophys.reports.writing import check_packages
+        from nwb_ophys.reports.places import check_packages
 
         check_packages()
+
+
+def _say_result(result: Any, specification: Path, *, as_json: bool) -> None:
+    if as_json:
+        shared.say_json(result.states)
+    else:
+        shared.say(summary_of(result, specification))
 
 
 def _write_reports(sessions: Sequence[Any], *, overwrite: bool, is_quiet: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +127,11 @@ def convert(
     storage = shared.configuration(
         *(configuration_file, named, compression, chunk_mb, buffer_gb, default, zarr_format)
     )
-    given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
+    given = shared.pairs(options, "--option") | ({"stub": stub} if stub else {})
     recording = open_recording(paths, format_names, given, all_in_one=all_in_one, leave_out=left)
     click.get_current_context().call_on_close(recording.converter.close)
     applied = apply_times(recording, times=times, pulses=pulses, trials=trials)
-    edits = shared.pairs(settings, "--set")
-    chosen = recording.conversion_options
+    edits, chosen = shared.pairs(settings, "--set"), recording.conversion_options
     metadata = edited_metadata(recording.converter, metadata_file, edits, chosen)
     if plan:
         _say_plan(recording.converter.create_nwbfile(metadata, chosen), storage, workers)
@@ -156,8 +156,7 @@ def convert(
         observer=report.observer,
         conversion_options=chosen,
     )
-    shared.say_written(written, recording.converter.interfaces)
-    report.write(written)
+    report.finish(written, recording.converter.interfaces)
 
 
 @attrs.frozen(kw_only=True)
@@ -183,13 +182,14 @@ class Reporting:
         if plan:
             raise OptionError("--plan writes no file that --report could show; leave out one.")
         from nwb_ophys.reports.gathering import StatisticsGatherer
-        from nwb_ophys.reports.writing import check_page, default_output
+        from nwb_ophys.reports.places import check_page, default_output
 
         place = check_page(page or default_output(output), overwrite=replace)
         return cls(page=place, observer=StatisticsGatherer())
 
-    def write(self, path: Any) -> None:
-        """Write the page of a file, if one is asked for."""
+    def finish(self, path: Any, streams: Iterable[str]) -> None:
+        """Print what was written, and write the page of the file, if one is asked for."""
+        shared.say_written(path, streams)
         if self.page is not None:
             from nwb_ophys.reports import write_report
 

@@ -46,7 +46,7 @@ def report(
       nwb-ophys report converted/
     """  # noqa: D301
     from nwb_ophys.reports import write_report
-    from nwb_ophys.reports.writing import default_output, is_dataset
+    from nwb_ophys.reports.places import default_output, is_dataset
 
     if len(paths) == 1 and is_dataset(paths[0]):
         if allow_outside:

@@ -15,10 +15,10 @@ from markupsafe import Markup
 from nwb_ophys import __version__
 from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError, as_sentence
 from nwb_ophys.remote.paths import is_url, walk
-from nwb_ophys.reports.rendering import TEMPLATES, environment, render_report
+from nwb_ophys.reports.places import default_output
+from nwb_ophys.reports.rendering import TEMPLATES, environment, render_report, style
 from nwb_ophys.reports.report import gather_report
 from nwb_ophys.reports.rows import META, Row, known_row, row_of, text_in
-from nwb_ophys.reports.writing import default_output
 from nwb_ophys.sessions import states_of
 from nwb_ophys.sessions.session import Session
 from nwb_ophys.sessions.states import DONE, FOLDER, SessionState, state_path, states_in
@@ -191,7 +191,7 @@ def render_index(rows: Iterable[Row], title: str) -> str:
             title=title,
             version=__version__,
             meta=META,
-            style=Markup((TEMPLATES / "style.css").read_text("utf-8")),  # noqa: S704 - our own
+            style=style(),
             script=Markup(script),  # noqa: S704 - our own
             digest=digest,
             num_failed=sum(each.state in ("failed", "unreadable") for each in listed),

@@ -42,6 +42,12 @@ class RoiPixels:
     lists: PixelLists
     every: int = 1
 
+    @classmethod
+    def of_lists(cls, lists: PixelLists, form: str) -> RoiPixels:
+        """Return the pixels in lists whose weight is not 0."""
+        own = _nonzero(lists.coordinates, lists.weights, lists.ends, lists.field_shape)
+        return cls(form=form, lists=own)
+
 
 def form_of(file: StoredFile, table: str) -> str | None:
     """Return the form of the masks of a table; None if it has none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -22,13 +22,15 @@ from nwb_ophys.reports.figures import (
     summary_figures,
     timing_figure,
 )
-from nwb_ophys.reports.report import Report
 from nwb_ophys.reports.roi_figures import outline_figures, size_figure, trace_figures
 from nwb_ophys.reports.rows import META, row_of, row_text
 from nwb_ophys.reports.segmentation import Segmentation, counts_of
 from nwb_ophys.reports.series import MovieFacts, duration, in_sizes
 from nwb_ophys.reports.timing import StreamTimes
 from nwb_ophys.reports.traces import TraceSet
+
+if TYPE_CHECKING:
+    from nwb_ophys.reports.report import Report
 
 TEMPLATES = Path(__file__).with_name("templates")
 """Folder of the templates."""
@@ -55,6 +57,23 @@ def render_report(report: Report) -> str:
     report : Report
     """
     return environment().get_template("report.html").render(_context(report))
+
+
+def style() -> Markup:
+    """Return the style sheet of all pages."""
+    return Markup((TEMPLATES / "style.css").read_text("utf-8"))  # noqa: S704 - our own
+
+
+def framed(page: str) -> str:
+    """Return a page in a frame of its own, for a notebook; it can run nothing.
+
+    Parameters
+    ----------
+    page : str
+        HTML document.
+    """
+    frame = '<iframe srcdoc="{page}" sandbox style="width:100%;height:640px;border:0"></iframe>'
+    return str(Markup(frame).format(page=page))  # noqa: S704 - the page is escaped
 
 
 def environment() -> Environment:
@@ -88,7 +107,7 @@ def _context(report: Report) -> dict[str, Any]:
         "version": __version__,
         "meta": META,
         "row": row_text(row_of(report), report.path),
-        "style": Markup((TEMPLATES / "style.css").read_text("utf-8")),  # noqa: S704 - our own
+        "style": style(),
         "edit": f"nwb-ophys edit {_quoted(report.path)}",
         "verify": f"nwb-ophys verify {_quoted(report.path)}",
         "words": _WORDS,

@@ -74,6 +74,12 @@ class Report:
     unreadable: tuple[Unreadable, ...]
     left_out: tuple[str, ...]
 
+    def _repr_html_(self) -> str:
+        # The pictures need packages that the facts do not.
+        from nwb_ophys.reports.rendering import framed, render_report
+
+        return framed(render_report(self))
+
 
 def gather_report(
     path: str | Path,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from nwb_ophys import __version__
-from nwb_ophys.reports.report import Report
 from nwb_ophys.reports.segmentation import Segmentation
 from nwb_ophys.reports.series import MovieFacts, as_image
 from nwb_ophys.reports.session import SessionFacts
 from nwb_ophys.reports.timing import StreamTimes
 from nwb_ophys.reports.verdict import Verdict
+
+if TYPE_CHECKING:
+    from nwb_ophys.reports.report import Report
 
 META = "nwb-ophys-row"
 """Name of the element in the head of a page that holds its row."""
@@ -125,7 +127,7 @@ def _thumbnail(report: Report, tables: list[Segmentation]) -> str:
     return png_uri(gray(small, *limits_of(small)))
 
 
-def identity_of(path: Path) -> list[Any]:
+def version_of(path: Path) -> list[Any]:
     """Return what tells whether a page is of a file as it is now, made by this version.
 
     Parameters
@@ -147,7 +149,7 @@ def row_text(row: Row, path: Path) -> str:
     path : pathlib.Path
         The NWB file.
     """
-    return json.dumps({"of": identity_of(path), "row": attrs.asdict(row)})
+    return json.dumps({"of": version_of(path), "row": attrs.asdict(row)})
 
 
 class _Head(HTMLParser):
@@ -188,7 +190,7 @@ def known_row(page: Path, path: Path) -> Row | None:
     """
     try:
         found = json.loads(text_in(page) or "")
-        if found["of"] == identity_of(path):
+        if found["of"] == version_of(path):
             return Row(**found["row"])
     except (OSError, ValueError, TypeError, KeyError):
         pass

@@ -156,7 +156,7 @@ def gather_segmentation(file: StoredFile, path: str, movies: Sequence[MovieFacts
     if isinstance(pixels, RoiPixels):
         lists = pixels.lists
         num_planes = lists.field_shape[2] if len(lists.field_shape) == 3 else 1
-        sizes, outlines = _sizes(pixels), tuple(_outlines(pixels))
+        sizes, outlines = sizes_of(pixels), tuple(outlines_of(pixels))
         backdrop = backdrop_of(file, path, movies, lists.field_shape)
     names = file.attribute(path, "colnames")
     return Segmentation(
@@ -199,8 +199,13 @@ def _acceptance(file: StoredFile, path: str) -> tuple[NDArray[np.bool_] | None, 
     return None, ""
 
 
-def _sizes(pixels: RoiPixels) -> NDArray[np.int64]:
-    """Return the number of distinct pixels of each ROI."""
+def sizes_of(pixels: RoiPixels) -> NDArray[np.int64]:
+    """Return the number of distinct pixels of each ROI.
+
+    Parameters
+    ----------
+    pixels : RoiPixels
+    """
     lists = pixels.lists
     roi = np.repeat(np.arange(len(lists.ends), dtype=np.int64), lists.counts)
     keys = roi
@@ -211,7 +216,13 @@ def _sizes(pixels: RoiPixels) -> NDArray[np.int64]:
     return np.bincount(roi[order][is_first], minlength=len(lists.ends))
 
 
-def _outlines(pixels: RoiPixels) -> Iterator[Outlines]:
+def outlines_of(pixels: RoiPixels) -> Iterator[Outlines]:
+    """Yield the outlines of all ROIs; of a volume, on the planes with the most of their pixels.
+
+    Parameters
+    ----------
+    pixels : RoiPixels
+    """
     lists = pixels.lists
     if len(lists.coordinates) == 2:
         x, y = lists.coordinates

@@ -72,7 +72,7 @@ def movie_statistics(
         raise ArgumentError(f"every is {every!r}; it must be an integer, 1 or more.")
     step = every or max(-(-math.prod(source.shape) * source.dtype.itemsize // READ_WHOLE_BYTES), 1)
     block = _block_of(source, step)
-    plan = FramePlan.of(source.shape[0], block[0], step)
+    plan = FramePlan.of(source.shape[0], math.prod(source.shape[1:]), block[0], step)
     gatherer = BlockGatherer(source.dtype, source.shape[1:], plan)
     if not math.prod(source.shape):
         return _complete(gatherer, source)
@@ -82,7 +82,8 @@ def movie_statistics(
 
     def take(corner: Shape, values: NDArray[Any]) -> None:
         pairs = zip(corner[1:], values.shape[1:], strict=True)
-        gatherer.add(corner[0], tuple(slice(first, first + size) for first, size in pairs), values)
+        region = tuple(slice(first, first + size) for first, size in pairs)
+        gatherer.add(int(plan.numbers[corner[0]]), region, values)
 
     chosen = _ChosenFrames(source, plan) if step > 1 else source
     with how.reporting() as report:

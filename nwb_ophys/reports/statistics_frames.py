@@ -15,8 +15,6 @@ from nwb_ophys.storage.hashes import digest
 # Pixels that are compared before whole frames are.
 _LOOKED_AT = 64
 
-_Edge = tuple[int, tuple[tuple[int, int], ...]]
-
 
 class FrameComparison:
     """Finds blank and repeated frames; frames are compared byte by byte.
@@ -34,52 +32,51 @@ class FrameComparison:
     def __init__(self, plan: FramePlan, num_pixels: int, dtype: np.dtype[Any]) -> None:
         self._plan, self._num_pixels = plan, num_pixels
         self._bits = np.dtype(f"u{dtype.itemsize}")
-        count = len(plan.numbers)
+        count = plan.num_frames
         # Numbers of the pixels that lie in parts that are blank, or equal the frame before.
-        self._blank, self._equal = np.zeros((2, count), np.int64)
+        self._blank, self._equal = np.zeros((2, count), np.int32)
         self._blank_value = np.zeros(count, self._bits)
-        self._edges: dict[_Edge, bytes] = {}
+        self._edges: dict[tuple[int, Any], Edge] = {}
 
     def part_of(self, values: NDArray[Any]) -> FrameLooks:
         """Return what is found in a block, (frames, …); several threads may do so at once."""
         return FrameLooks(values.view(self._bits))
 
-    def add(self, position: int, region: Selection, part: FrameLooks) -> None:
+    def add(self, start: int, region: Selection, part: FrameLooks) -> None:
         """Add what was found in a block; only one thread may do so at a time.
 
         Parameters
         ----------
-        position : int
-            Position of the first frame among those that are read.
+        start : int
+            Number of the first frame.
         region : tuple of slice
             The pixels of the block.
         part : FrameLooks
         """
         size = size_of(region)
         for index, value in part.blank:
-            self._add_blank(position + index, value, size)
+            self._add_blank(start + index, value, size)
         for index in part.equal:
-            if self._plan.follows(position + index):
-                self._equal[position + index] += size
+            self._equal[start + index] += size
         place = tuple((step.start, step.stop) for step in region)
-        self._add_edge(position, place, part.first, size)
-        self._add_edge(position + part.num_frames, place, part.last, size)
+        self._add_edge(start, place, part.first, size)
+        self._add_edge(start + part.num_frames, place, part.last, size)
 
-    def _add_blank(self, position: int, value: Any, size: int) -> None:
-        if self._blank[position] and self._blank_value[position] != value:
+    def _add_blank(self, number: int, value: Any, size: int) -> None:
+        if self._blank[number] and self._blank_value[number] != value:
             return
-        self._blank_value[position] = value
-        self._blank[position] += size
+        self._blank_value[number] = value
+        self._blank[number] += size
 
-    def _add_edge(self, position: int, place: Any, found: bytes, size: int) -> None:
-        """Compare the frame on one side of a position with that on the other side, if known."""
-        if position >= len(self._equal) or not self._plan.follows(position):
+    def _add_edge(self, number: int, place: Any, edge: Edge, size: int) -> None:
+        """Compare the frame on one side of a border with that on the other side, if known."""
+        if not self._plan.follows(number):
             return
-        other = self._edges.pop((position, place), None)
+        other = self._edges.pop((number, place), None)
         if other is None:
-            self._edges[position, place] = found
-        elif other == found:
-            self._equal[position] += size
+            self._edges[number, place] = edge.kept()
+        elif other.equals(edge):
+            self._equal[number] += size
 
     @property
     def is_complete(self) -> bool:
@@ -88,15 +85,47 @@ class FrameComparison:
 
     def blank(self) -> NDArray[np.int64]:
         """Return the numbers of the frames whose pixels all have the same value."""
-        return self._plan.numbers[self._blank == self._num_pixels]
+        return np.flatnonzero(self._blank == self._num_pixels)
 
     def repeated(self) -> NDArray[np.int64]:
         """Return the numbers of the frames that equal the frame before."""
-        return self._plan.numbers[self._equal == self._num_pixels]
+        return np.flatnonzero(self._equal == self._num_pixels)
+
+
+class Edge:
+    """The first or the last frame of a block, which a frame of another block may equal.
+
+    Parameters
+    ----------
+    looks : numpy.ndarray
+        A few of its pixels.
+    bits : numpy.ndarray or None
+        All of its pixels, or None if only their hash is kept.
+    """
+
+    def __init__(self, looks: NDArray[Any], bits: NDArray[Any]) -> None:
+        self._looks = looks.tobytes()
+        self._bits: NDArray[Any] | None = bits
+        self._digest = b""
+
+    def kept(self) -> Edge:
+        """Return the edge without its pixels, whose memory the block owns."""
+        self._hash()
+        self._bits = None
+        return self
+
+    def equals(self, other: Edge) -> bool:
+        """Return whether two frames are equal, byte by byte."""
+        return self._looks == other._looks and self._hash() == other._hash()
+
+    def _hash(self) -> bytes:
+        if self._bits is not None and not self._digest:
+            self._digest = digest(np.ascontiguousarray(self._bits))
+        return self._digest
 
 
 class FrameLooks:
-    """Blank and repeated frames within one block, and hashes of its first and last frame.
+    """Blank and repeated frames within one block, and its first and last frame.
 
     A few pixels rule out almost all frames.
 
@@ -112,7 +141,7 @@ class FrameLooks:
         Index and value of the frames with one value.
     equal : list of int
         Indices of the frames that equal the frame before, from 1.
-    first, last : bytes
+    first, last : Edge
     """
 
     def __init__(self, bits: NDArray[Any]) -> None:
@@ -131,8 +160,7 @@ class FrameLooks:
             for index in (np.flatnonzero(may_be_equal) + 1).tolist()
             if np.array_equal(bits[index], bits[index - 1])
         ]
-        self.first = _digest(bits[0])
-        self.last = self.first if self.num_frames == 1 else _digest(bits[-1])
+        self.first, self.last = Edge(looks[0], bits[0]), Edge(looks[-1], bits[-1])
 
 
 def _spread_places(shape: Shape) -> tuple[Any, ...]:
@@ -140,7 +168,3 @@ def _spread_places(shape: Shape) -> tuple[Any, ...]:
     total = math.prod(shape)
     places = np.linspace(0, total - 1, min(_LOOKED_AT, total)).astype(np.int64)
     return np.unravel_index(places, shape)
-
-
-def _digest(frame: NDArray[Any]) -> bytes:
-    return digest(np.ascontiguousarray(frame))

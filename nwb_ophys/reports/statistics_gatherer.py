@@ -14,12 +14,13 @@ from nwb_ophys.errors import ArgumentError
 from nwb_ophys.reports.statistics_frames import FrameComparison
 from nwb_ophys.reports.statistics_images import PixelImages
 from nwb_ophys.reports.statistics_model import MOST_LISTED, FramePlan, MovieStatistics
-from nwb_ophys.reports.statistics_tiles import TileSummary, sum_dtype, summary_of
-from nwb_ophys.reports.statistics_values import HistogramGatherer, Top
+from nwb_ophys.reports.statistics_samples import SampledFrames
+from nwb_ophys.reports.statistics_tiles import MOST_FRAMES, TileSummary, sum_dtypes, summary_of
+from nwb_ophys.reports.statistics_values import Top
 from nwb_ophys.storage.grid import Selection, Shape
 
 # A tile stays in the cache of a core during all passes over it.
-_TILE_BYTES = 1 << 19
+_TILE_BYTES = 1 << 20
 _FEWEST_PIXELS = 8192
 
 
@@ -49,74 +50,70 @@ class BlockGatherer:
         count = len(plan.numbers)
         self._num_pixels = math.prod(self._frame_shape)
         self._compared = FrameComparison(plan, self._num_pixels, self._native)
-        self._histogram = HistogramGatherer(self._native)
-        self._frame_sums = np.zeros(count, sum_dtype(self._native))
+        self._frame_sums = np.zeros(count, sum_dtypes(self._native)[-1])
         self._frame_lacking = np.zeros(count, np.int64)
         self._num_values = self._num_zero = 0
         self._top: Top | None = None
         self._order: tuple[int, ...] = ()
-        self._images: PixelImages | None = None
+        self._images: tuple[PixelImages, SampledFrames] | None = None
 
-    def add(self, position: int, region: Selection, values: NDArray[Any]) -> None:
+    def add(self, start: int, region: Selection, values: NDArray[Any]) -> None:
         """Add a block; several threads may do so at once.
 
         Parameters
         ----------
-        position : int
-            Position of the first frame among those that are read.
+        start : int
+            Number of the first frame. Frames that are not read are left out.
         region : tuple of slice
             The pixels of the block, along each axis of a frame.
         values : numpy.ndarray, shape (frames, …)
-            In any order of memory and any byte order; not changed.
+            Consecutive frames in any order of memory and any byte order; not changed.
         """
-        if not values.size:
-            return
-        images = self._images_like(values)
+        if values.size:
+            with np.errstate(all="ignore"):  # of floats near the largest one
+                self._add(start, region, values)
+
+    def _add(self, start: int, region: Selection, values: NDArray[Any]) -> None:
+        images, samples = self._begun(values)
         moved = values.transpose(0, *(1 + axis for axis in self._order))
         place = tuple(region[axis] for axis in self._order)
         if not place:  # a frame is one value
             moved, place = values[:, np.newaxis], (slice(0, 1),)
         if moved.dtype != self._native:
             moved = moved.astype(self._native)
+        for first, last in self._plan.runs(start, start + len(moved)):
+            run = moved[first - start : last - start]
+            self._add_tiles(images, self._plan.position(first), place, run)
+        samples.add(start, place, moved)
         looks = self._compared.part_of(moved)
         with self._lock:
-            self._compared.add(position, place, looks)
-        first = place[0].start
-        for frames, rows in _tiles(moved):
-            pixels = (slice(first + rows.start, first + rows.stop), *place[1:])
-            tile = moved[frames, rows].reshape(frames.stop - frames.start, -1)
-            self._add_tile(images, position + frames.start, pixels, tile)
-        with self._lock:
+            self._compared.add(start, place, looks)
             self._num_values += values.size
 
-    def _images_like(self, values: NDArray[Any]) -> PixelImages:
+    def _add_tiles(
+        self, images: PixelImages, position: int, place: Selection, run: NDArray[Any]
+    ) -> None:
+        top = place[0].start
+        for frames, rows in _tiles(run):
+            pixels = (slice(top + rows.start, top + rows.stop), *place[1:])
+            summary = summary_of(run[frames, rows].reshape(frames.stop - frames.start, -1))
+            with self._lock:
+                images.add(pixels, summary)
+                self._add_counts(position + frames.start, summary)
+
+    def _begun(self, values: NDArray[Any]) -> tuple[PixelImages, SampledFrames]:
         """Return the images, whose axes are in the order of the memory of the first block."""
         with self._lock:
             if self._images is None:
                 steps = [-abs(step) for step in values.strides[1:]]
                 self._order = tuple(sorted(range(len(steps)), key=steps.__getitem__))
-                shape = tuple(self._frame_shape[axis] for axis in self._order)
-                self._images = PixelImages(self._native, shape or (1,))
+                shape = tuple(self._frame_shape[axis] for axis in self._order) or (1,)
+                samples = SampledFrames(self._plan, self._native, shape)
+                self._images = (PixelImages(self._native, shape), samples)
             return self._images
 
-    def _add_tile(
-        self, images: PixelImages, position: int, pixels: Selection, tile: NDArray[Any]
-    ) -> None:
-        summary = summary_of(tile)
-        within = slice(position, position + len(tile))
-        sampled = tile[self._plan.is_sampled[within]]
-        moments = images.spread.part_of(sampled) if len(sampled) else None
-        shown = tile[self._plan.is_in_histogram[within]].reshape(-1)
-        if summary.is_finite is not None:
-            shown = shown[np.isfinite(shown)]
-        with self._lock:
-            images.add(pixels, summary)
-            if moments is not None:
-                images.spread.add(pixels, moments)
-            self._histogram.add(shown)
-            self._add_counts(within, summary)
-
-    def _add_counts(self, within: slice, summary: TileSummary) -> None:
+    def _add_counts(self, position: int, summary: TileSummary) -> None:
+        within = slice(position, position + len(summary.frame_sums))
         self._frame_sums[within] += summary.frame_sums
         self._num_zero += summary.num_zero
         if summary.is_finite is not None:
@@ -127,10 +124,11 @@ class BlockGatherer:
     def result(self) -> MovieStatistics | None:
         """Return the statistics, or None if blocks are missing; call it once, after all blocks."""
         plan, frames_read = self._plan, len(self._plan.numbers)
-        is_complete = self._num_values == frames_read * self._num_pixels
+        frames_compared = int(np.count_nonzero(plan.is_compared))
+        is_complete = self._num_values == frames_compared * self._num_pixels
         if not (is_complete and self._compared.is_complete):
             return None
-        images = self._images_like(np.empty((0, *self._frame_shape), self._native))
+        images, samples = self._begun(np.empty((0, *self._frame_shape), self._native))
         num_sampled = int(np.count_nonzero(plan.is_sampled))
         saturation, num_saturated = self._saturation()
         blank, repeated = self._compared.blank(), self._compared.repeated()
@@ -142,17 +140,18 @@ class BlockGatherer:
             frame_shape=self._frame_shape,
             mean=self._in_file_order(images.mean(frames_read)),
             maximum=self._in_file_order(images.maximum(frames_read)),
-            standard_deviation=self._in_file_order(images.deviation(num_sampled)),
+            standard_deviation=self._in_file_order(samples.deviation(num_sampled)),
             std_frames=num_sampled,
             frame_means=self._frame_means(),
             frame_numbers=plan.numbers,
-            histogram=self._histogram.result(),
+            histogram=samples.histogram(),
             histogram_frames=int(np.count_nonzero(plan.is_in_histogram)),
-            num_pixels_read=self._num_values,
+            num_pixels_read=frames_read * self._num_pixels,
             num_zero=self._num_zero,
             num_not_finite=int(self._frame_lacking.sum()),
             saturation_value=saturation,
             num_saturated=num_saturated,
+            frames_compared=frames_compared,
             num_blank_frames=len(blank),
             blank_frames=blank[:MOST_LISTED],
             num_repeated_frames=len(repeated),
@@ -205,7 +204,7 @@ def _tiles(moved: NDArray[Any]) -> Iterator[tuple[slice, slice]]:
     itemsize = moved.dtype.itemsize
     wanted = max(_TILE_BYTES // (num_frames * itemsize), _FEWEST_PIXELS)
     rows = min(max(wanted // row, 1), num_rows)
-    frames = min(max(_TILE_BYTES // (rows * row * itemsize), 1), num_frames)
+    frames = min(max(_TILE_BYTES // (rows * row * itemsize), 1), num_frames, MOST_FRAMES)
     for start in range(0, num_rows, rows):
         for first in range(0, num_frames, frames):
             yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,8 +17,8 @@ _MOST_EXACT = 1 << 15
 class Spread(Protocol):
     """Gatherer of the standard deviation of each pixel."""
 
-    def part_of(self, tile: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """Return the moments of a tile, (frames, pixels); several threads may do so at once."""
+    def part_of(self, tile: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+        """Return the moments of the pixels of some frames; several threads may do so at once."""
 
     def add(self, place: Selection, part: tuple[NDArray[Any], ...]) -> None:
         """Add the moments of a tile; only one thread may do so at a time."""
@@ -38,14 +39,14 @@ class _ExactSpread:
     def __init__(self, shape: Shape) -> None:
         self._sums, self._squares = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
 
-    def part_of(self, tile: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    def part_of(self, tile: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
         """Return the sums, and the sums of squares."""
-        middle = np.uint32 if tile.dtype.kind == "u" else np.int32
-        squares = np.multiply(tile, tile, dtype=middle)
-        return (
-            np.add.reduce(tile, axis=0, dtype=np.int64),
-            np.add.reduce(squares, axis=0, dtype=np.int64),
-        )
+        wide = _stacked(tile, np.dtype(np.uint32 if tile[0].dtype.kind == "u" else np.int32))
+        sums = np.add.reduce(wide, axis=0, dtype=np.int64)
+        np.multiply(wide, wide, out=wide)
+        largest = int(np.maximum.reduce(wide, axis=None)) * len(wide)
+        is_narrow = largest <= np.iinfo(wide.dtype).max
+        return sums, np.add.reduce(wide, axis=0, dtype=wide.dtype if is_narrow else np.int64)
 
     def add(self, place: Selection, part: tuple[NDArray[Any], ...]) -> None:
         """Add the sums of a tile."""
@@ -72,9 +73,9 @@ class _FloatSpread:
         self._counts = np.zeros(shape, np.int32)
         self._means, self._squares = np.zeros(shape), np.zeros(shape)
 
-    def part_of(self, tile: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    def part_of(self, tile: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
         """Return the counts, the means, and the sums of squared differences from them."""
-        values = tile.astype(np.float64)
+        values = _stacked(tile, np.dtype(np.float64))
         is_finite = np.isfinite(values)
         counts = np.count_nonzero(is_finite, axis=0)
         if not is_finite.all():
@@ -100,3 +101,13 @@ class _FloatSpread:
         spread = np.sqrt(self._squares / np.maximum(self._counts, 1))
         spread[self._counts == 0] = np.nan
         return spread.astype(np.float32)
+
+
+def _stacked(parts: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return arrays of shape (frames, pixels) as one array of another dtype."""
+    values = np.empty((sum(map(len, parts)), parts[0].shape[1]), dtype)
+    start = 0
+    for part in parts:
+        values[start : start + len(part)] = part
+        start += len(part)
+    return values

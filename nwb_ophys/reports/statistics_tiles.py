@@ -7,6 +7,7 @@ own dtype as in a wider one.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import attrs
@@ -18,6 +19,8 @@ from nwb_ophys.reports.statistics_values import Top, may_be_limit
 # Fewer values per sum than these are not worth a further pass.
 _FEWEST_TERMS = 4
 _MOST_FOLDS = 16
+MOST_FRAMES = 1 << 15
+"""Largest number of frames of a tile, whose sums of values of two bytes fit into four."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -30,7 +33,9 @@ class TileSummary:
         In the dtype of the tile; of pixels without a finite value, minus infinity.
     sums : numpy.ndarray, shape (pixels,)
         Sums over the frames, of any dtype in which they are exact; float64 for floats.
-    frame_sums : numpy.ndarray of int64, uint64 or float64, shape (frames,)
+    largest_sum : int
+        A number that no absolute sum of integers exceeds.
+    frame_sums : numpy.ndarray of int64 or float64, shape (frames,)
     num_zero : int
     top : Top or None
         None for floats.
@@ -40,17 +45,29 @@ class TileSummary:
 
     maximum: NDArray[Any]
     sums: NDArray[Any]
+    largest_sum: int = 0
     frame_sums: NDArray[Any]
     num_zero: int
     top: Top | None = None
     is_finite: NDArray[np.bool_] | None = None
 
 
-def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of sums over all frames: exact for integers of up to four bytes."""
+def sum_dtypes(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
+    """Return the dtypes that sums of a tile may have; the last holds sums over all frames.
+
+    Sums are exact for integers of up to four bytes.
+    """
     if dtype.kind == "f" or dtype.itemsize == np.dtype(np.int64).itemsize:
-        return np.dtype(np.float64)
-    return np.dtype(np.int64)
+        return (np.dtype(np.float64),)
+    wide = np.dtype(np.int64)
+    if dtype.itemsize > np.dtype(np.int16).itemsize:
+        return (wide,)
+    return (dtype, np.dtype(np.uint32 if dtype.kind == "u" else np.int32), wide)
+
+
+@functools.cache
+def _largest(dtype: np.dtype[Any]) -> int:
+    return int(np.iinfo(dtype).max)
 
 
 def summary_of(tile: NDArray[Any]) -> TileSummary:
@@ -59,48 +76,37 @@ def summary_of(tile: NDArray[Any]) -> TileSummary:
     Parameters
     ----------
     tile : numpy.ndarray, shape (frames, pixels)
-        Of integers or floats in the byte order of the machine; contiguous along the pixels. Of
-        integers of one or two bytes, at most 32,768 frames.
+        Of integers or floats in the byte order of the machine; contiguous along the pixels. At
+        most 32,768 frames.
     """
     if tile.dtype.kind == "f":
         return _of_floats(tile)
     maximum = np.maximum.reduce(tile, axis=0)
-    most = int(maximum.max())
-    least = 0 if tile.dtype.kind == "u" else int(tile.min())
-    num_zero = 0
-    if least <= 0 <= most:
-        num_zero = tile.size - int(np.count_nonzero(tile))
-    sums, frame_sums = _sums(tile, max(most, -least, 1))
+    most = int(np.maximum.reduce(maximum))
+    least = 0 if tile.dtype.kind == "u" else int(np.minimum.reduce(tile, axis=None))
+    num_zero = tile.size - int(np.count_nonzero(tile)) if least <= 0 <= most else 0
+    largest = max(most, -least, 1)
+    *narrow, wide = sum_dtypes(tile.dtype)
+    if narrow:
+        terms = _largest(tile.dtype) // largest
+        sums, frame_sums = _sums_of_pixels(tile, terms, narrow[-1]), _sums_of_frames(tile, terms)
+    else:
+        sums, frame_sums = (np.add.reduce(tile, axis=axis, dtype=wide) for axis in (0, 1))
     return TileSummary(
         maximum=maximum,
         sums=sums,
+        largest_sum=largest * len(tile),
         frame_sums=frame_sums,
         num_zero=num_zero,
         top=_top(tile, maximum, most),
     )
 
 
-def _sums(tile: NDArray[Any], largest: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the sums of integers over frames and over pixels.
-
-    Parameters
-    ----------
-    tile : numpy.ndarray, shape (frames, pixels)
-    largest : int
-        Largest absolute value.
-    """
-    wide = sum_dtype(tile.dtype)
-    if tile.dtype.itemsize > np.dtype(np.int16).itemsize:
-        return np.add.reduce(tile, axis=0, dtype=wide), np.add.reduce(tile, axis=1, dtype=wide)
-    terms = int(np.iinfo(tile.dtype).max) // largest
-    return _sums_of_pixels(tile, terms), _sums_of_frames(tile, terms)
-
-
-def _sums_of_pixels(tile: NDArray[Any], terms: int) -> NDArray[Any]:
+def _sums_of_pixels(tile: NDArray[Any], terms: int, middle: np.dtype[Any]) -> NDArray[Any]:
+    """Return the sums over frames, of which so many terms fit into the dtype of the tile."""
     num_frames = len(tile)
     if terms >= num_frames:
         return np.add.reduce(tile, axis=0, dtype=tile.dtype)
-    middle = np.uint32 if tile.dtype.kind == "u" else np.int32
     if terms < _FEWEST_TERMS:
         return np.add.reduce(tile, axis=0, dtype=middle)
     sums = np.zeros(tile.shape[1], middle)
@@ -120,7 +126,7 @@ def _sums_of_frames(tile: NDArray[Any], terms: int) -> NDArray[Any]:
 
 
 def _top(tile: NDArray[Any], maximum: NDArray[Any], most: int) -> Top:
-    if not may_be_limit(most, tile.dtype):
+    if not may_be_limit(most, _largest(tile.dtype)):
         return Top(most, 0, 0)
     near = np.flatnonzero(maximum >= most - 1)
     values = tile if len(near) == tile.shape[1] else tile[:, near]

@@ -43,6 +43,11 @@ class HistogramGatherer:
         if not values.size:
             return
         low, high = values.min(), values.max()
+        if values.dtype.itemsize <= np.dtype(np.int16).itemsize and self._is_integer:
+            self._exponent = 0  # their range fits into the fine bins
+            steps = np.subtract(values, low).view(f"u{values.dtype.itemsize}")
+            self._join(int(low), np.bincount(steps))
+            return
         exponent = self._exponent_for(low, high)
         self._coarsen(exponent)
         positions = self._positions(values, exponent)
@@ -163,8 +168,13 @@ def _is_limit(value: int) -> bool:
     return value & (value + 1) == 0 and value.bit_length() >= _FEWEST_BITS
 
 
-def may_be_limit(value: int, dtype: np.dtype[Any]) -> bool:
-    """Return whether a value, or the one above it, is the largest that some digitiser gives."""
-    return value >= 0 and (
-        _is_limit(value) or _is_limit(value + 1) or value >= np.iinfo(dtype).max - 1
-    )
+def may_be_limit(value: int, most: int) -> bool:
+    """Return whether a value, or the one above it, is the largest that some digitiser gives.
+
+    Parameters
+    ----------
+    value : int
+    most : int
+        The largest value of the dtype.
+    """
+    return value >= 0 and (_is_limit(value) or _is_limit(value + 1) or value >= most - 1)

@@ -6,34 +6,16 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nwb_ophys.errors import OutputError, OutputExistsError
-from nwb_ophys.optional import require_package
-from nwb_ophys.outside import check_output
-from nwb_ophys.remote.paths import as_path, is_url
-from nwb_ophys.storage import backend_of_path
+from nwb_ophys.reports.places import check_packages, check_page, default_output
 from nwb_ophys.trial import try_hdf5
 
 if TYPE_CHECKING:
     from nwb_ophys.reports.gathering import StatisticsGatherer
+    from nwb_ophys.reports.previews import Preview
     from nwb_ophys.reports.rows import Row
     from nwb_ophys.sessions.session import Session
-
-EXTRA = "report"
-"""The extra of the package with what reports need."""
-
-
-def check_packages() -> None:
-    """Check that the packages are installed that reports need.
-
-    Raises
-    ------
-    MissingPackageError
-        Names the ``pip install`` that brings them.
-    """
-    for name in ("jinja2", "PIL"):
-        require_package(name, EXTRA)
 
 
 def write_report(
@@ -99,58 +81,6 @@ def begin_trial(path: str | Path) -> None:
             try_hdf5(path)
 
     threading.Thread(target=run, name="nwb_ophys trial", daemon=True).start()
-
-
-def default_output(path: str | Path) -> Path:
-    """Return the page beside a file, with its name and ``.html``; of a URL, in this folder.
-
-    Parameters
-    ----------
-    path : path-like
-    """
-    file = as_path(path)
-    name = f"{file.name}.html"
-    return Path(name) if is_url(path) else file.expanduser().with_name(name)
-
-
-def check_page(page: str | Path, *, overwrite: bool = False) -> Path:
-    """Check that a page can be written, before any work is done, and return its path.
-
-    Parameters
-    ----------
-    page : path-like
-    overwrite : bool
-        Whether an existing page may be replaced.
-
-    Raises
-    ------
-    OutputExistsError, OutputError, MissingPackageError
-    """
-    check_packages()
-    if is_url(page):
-        raise OutputError(f"'{page}' is a URL; a report is written to a disk. Give another name.")
-    place = Path(page).expanduser()
-    if not place.parent.is_dir():
-        from nwb_ophys.storage import check_folder
-
-        check_folder(place.parent)
-    check_output(place)
-    if place.exists() and not overwrite:
-        raise OutputExistsError(f"'{place}' already exists; use overwrite=True to replace it.")
-    return place
-
-
-def is_dataset(path: str | Path) -> bool:
-    """Return whether a path is a folder of NWB files, rather than a file or a store.
-
-    Parameters
-    ----------
-    path : path-like
-    """
-    place = as_path(path)
-    if not isinstance(place, Path) or not place.is_dir():
-        return False
-    return backend_of_path(place) is None
 
 
 def write_index(
@@ -230,3 +160,32 @@ def write_batch_index(
 
     entries, root = entries_of_batch(sessions)
     return write_entries(entries, root, root, overwrite=overwrite, progress=progress)
+
+
+def preview(interface: Any) -> Preview:
+    """Return a look at what an interface reads, which a notebook shows.
+
+    Of a movie the mean of at most 32 frames, of a segmentation the outlines of all ROIs over a
+    summary image, and the traces with the highest ratio of signal to noise in the first 64 MB.
+
+    Parameters
+    ----------
+    interface : BaseOphysInterface
+
+    Returns
+    -------
+    Preview
+
+    Raises
+    ------
+    ArgumentError
+        For an interface of neither a movie nor ROIs.
+    SourceError
+        If the interface was closed, or its files cannot be read.
+    MissingPackageError
+        If a package is not installed that reports need.
+    """
+    check_packages()
+    from nwb_ophys.reports.previews import preview_of
+
+    return preview_of(interface)

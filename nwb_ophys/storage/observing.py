@@ -25,7 +25,7 @@ class BlockObserver(Protocol):
     An error that it raises ends the write, and leaves no file.
     """
 
-    def begin(self, location: str, shape: Shape, dtype: np.dtype[Any]) -> bool:
+    def begin(self, location: str, shape: Shape, chunk_shape: Shape, dtype: np.dtype[Any]) -> bool:
         """Return whether the blocks of a dataset shall be seen.
 
         Called for each dataset in the caller's thread, before any block. A location that was seen
@@ -35,7 +35,8 @@ class BlockObserver(Protocol):
         ----------
         location : str
             Path of the dataset in the file, such as ``acquisition/TwoPhotonSeries/data``.
-        shape : tuple of int
+        shape, chunk_shape : tuple of int
+            Blocks consist of whole chunks, clipped at the edges of the dataset.
         dtype : numpy.dtype
         """
 
@@ -63,7 +64,7 @@ def observation_of(observer: BlockObserver | None, planned: PlannedDataset) -> O
     source = planned.source
     if observer is None or source.is_sparse:
         return None
-    if not observer.begin(planned.location, source.shape, source.dtype):
+    if not observer.begin(planned.location, source.shape, planned.chunk_shape, source.dtype):
         return None
     return partial(_show, observer, planned.location)
 
