@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nwb_ophys.interfaces import argument as argument
     from nwb_ophys.opening import open as open
     from nwb_ophys.registry import detect as detect
+    from nwb_ophys.reports import preview as preview
+    from nwb_ophys.reports import write_report as write_report
     from nwb_ophys.sessions import run_sessions as run_sessions
     from nwb_ophys.sessions import sessions_of as sessions_of
     from nwb_ophys.storage import BackendConfiguration as BackendConfiguration
@@ -42,11 +44,13 @@ _HOMES = {
     "detect": "nwb_ophys.registry",
     "edit_metadata": "nwb_ophys.editing",
     "open": "nwb_ophys.opening",
+    "preview": "nwb_ophys.reports",
     "repack": "nwb_ophys.storage",
     "run_sessions": "nwb_ophys.sessions",
     "sessions_of": "nwb_ophys.sessions",
     "verify": "nwb_ophys.certification",
     "write_nwbfile": "nwb_ophys.writers.run",
+    "write_report": "nwb_ophys.reports",
 }
 
 

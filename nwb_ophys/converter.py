@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError, SourceArgumentError
+from nwb_ophys.html_tables import html_table
 from nwb_ophys.interfaces.base import BaseOphysInterface, stated_metadata
 from nwb_ophys.interfaces.closing import close_all
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.relations import Comparison, Relations
+from nwb_ophys.interfaces.summary import contents_of
 from nwb_ophys.interfaces.trials import TrialsInterface
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
@@ -88,6 +90,12 @@ class OphysConverter(Convertible):
                         f"Stream '{name}' is a {type(interface).__name__}, which has no "
                         f"{method}(); give an interface."
                     )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, type(each).__name__, contents_of(each)) for name, each in self.interfaces.items()
+        ]
+        return html_table(type(self).__name__, rows, ("stream", "interface", "contents"))
 
     def close(self) -> None:
         """Close the files of all streams; reading from them afterwards raises SourceError.

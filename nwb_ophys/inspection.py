@@ -19,7 +19,7 @@ from nwb_ophys.errors import (
 )
 from nwb_ophys.metadata import refused_by_upload
 from nwb_ophys.outside import reading_from, require_ordinary
-from nwb_ophys.remote.paths import RemotePath, as_path
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage import NO_BACKEND, backend_of_path
 from nwb_ophys.storage.in_place import check_whole
 
@@ -93,11 +93,7 @@ def inspect_file(
     if archive not in (None, *_ARCHIVES):
         allowed = " or ".join(map(repr, _ARCHIVES))
         raise ArgumentError(f"archive is {archive!r}; it must be {allowed}.")
-    path = as_path(path)
-    if not path.exists():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
-    require_ordinary(path)
-    check_whole(path)
+    path = _checked(path)
     try:
         import nwbinspector
     except ImportError as error:
@@ -106,10 +102,7 @@ def inspect_file(
         ) from error
     with warnings.catch_warnings(), reading_from([path], allow_outside):
         warnings.simplefilter("ignore")
-        findings = _validate(path, archive)
-        if any(finding.importance == "ERROR" for finding in findings):
-            return findings
-        messages = _inspected(path, archive)
+        findings, messages = _findings_and_messages(path, archive, nwbinspector)
     messages, unread = _without_failures(path, messages)
     if unread:
         findings.append(_unread_finding(unread, nwbinspector.__version__))
@@ -124,19 +117,39 @@ def inspect_file(
     return sorted(findings, key=lambda finding: _RANKS.index(finding.importance))
 
 
-def _inspected(path: Path, archive: str | None) -> list[Any]:
-    """Return the messages of the NWB Inspector, with the rules of an archive."""
-    import nwbinspector
+def validate_file(
+    path: str | Path, *, archive: str | None = None, allow_outside: Sequence[str | Path] = ()
+) -> list[Finding]:
+    """Check an NWB file with pynwb's validator alone, without the NWB Inspector.
 
-    config = None if archive is None else nwbinspector.load_config(archive)
-    if not isinstance(path, RemotePath):
-        return list(
-            nwbinspector.inspect_nwbfile(nwbfile_path=str(path), skip_validate=True, config=config)
-        )
-    storage = backend_of_path(path)  # the Inspector would open the object without our checks
-    assert storage is not None
-    with storage.open(path, "r") as io:
-        return list(nwbinspector.inspect_nwbfile_object(io.read(), config=config))
+    Parameters
+    ----------
+    path, archive, allow_outside
+        See :func:`inspect_file`.
+
+    Returns
+    -------
+    list of Finding
+
+    Raises
+    ------
+    SourceNotFoundError, CorruptSourceError
+        See :func:`inspect_file`.
+    """
+    path = _checked(path)
+    with warnings.catch_warnings(), reading_from([path], allow_outside):
+        warnings.simplefilter("ignore")
+        return _findings_and_messages(path, archive, None)[0]
+
+
+def _checked(path: str | Path) -> Path:
+    """Return the path of a file that exists and may be opened."""
+    place = as_path(path)
+    if not place.exists():
+        raise SourceNotFoundError(f"'{place}' does not exist; check the path.")
+    require_ordinary(place)
+    check_whole(place)
+    return place
 
 
 def _without_failures(path: Path, messages: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -161,10 +174,14 @@ def _unread_finding(failures: list[Any], version: str) -> Finding:
     )
 
 
-def _validate(path: Path, archive: str | None) -> list[Finding]:
-    """Return the findings of pynwb's validator; the Inspector would run it on HDF5 files only.
+def _findings_and_messages(
+    path: Path, archive: str | None, inspector: Any
+) -> tuple[list[Finding], list[Any]]:
+    """Return the findings of pynwb's validator, and the messages of the NWB Inspector.
 
-    Findings of an archive's upload, which the Inspector does not have, are added.
+    The Inspector would open the file again, run the validator on HDF5 files only, and open objects
+    in an object store without our checks. Findings of an archive's upload, which it does not have,
+    are added.
     """
     storage = backend_of_path(path)
     if storage is None:
@@ -174,14 +191,17 @@ def _validate(path: Path, archive: str | None) -> list[Finding]:
     try:
         with storage.open(path, "r") as io:
             nwbfile = io.read()
-            errors = validation_findings(io)
+            findings = validation_findings(io)
             if archive and nwbfile.subject is not None:
-                errors += _upload_findings(nwbfile.subject)
+                findings += _upload_findings(nwbfile.subject)
+            if inspector is None:
+                return findings, []
+            config = None if archive is None else inspector.load_config(archive)
+            return findings, list(inspector.inspect_nwbfile_object(nwbfile, config=config))
     except (OutsideFolderError, SpecialFileError, MissingPackageError):
         raise
     except Exception as error:  # pynwb raises errors of many types for files that are not NWB
-        return [_root_finding("ERROR", f"The file cannot be read as NWB: {error}")]
-    return errors
+        return [_root_finding("ERROR", f"The file cannot be read as NWB: {error}")], []
 
 
 def _upload_findings(subject: Any) -> list[Finding]:

@@ -19,9 +19,11 @@ _COMMANDS = {
     "detect": "Detect the formats of files and folders.",
     "edit": "Change metadata of an NWB file in its place.",
     "formats": "List the supported formats.",
+    "gui": "Convert recordings in a local web page, step by step.",
     "inspect": "Validate an NWB file.",
     "metadata": "Write the metadata of recordings to a YAML file for editing.",
     "repack": "Rewrite an NWB file with other chunks, compression or backend.",
+    "report": "Show NWB files as HTML pages.",
     "verify": "Compare an NWB file with the hashes of its writing, and with its source files.",
 }
 

@@ -70,6 +70,12 @@ from nwb_ophys.errors import OptionError
     type=click.Path(path_type=Path),
     help="Folder in which relative paths of recordings begin.  [default: that of SPECIFICATION]",
 )
+@click.option(
+    "--reports",
+    is_flag=True,
+    help="Write an HTML page of each file at the end, and index.html with a row for each session "
+    "in the folder of the files, as 'nwb-ophys report' does.",
+)
 @shared.as_json
 @click.option("--schema", is_flag=True, help="Print the JSON schema of specifications for editors.")
 @shared.no_progress
@@ -89,6 +95,7 @@ def batch(
     overwrite: bool,
     output: str | None,
     data_folder: Path | None,
+    reports: bool,
     as_json: bool,
     schema: bool,
     no_progress: bool,
@@ -123,8 +130,7 @@ def batch(
         return
     if specification is None:
         raise click.UsageError("Missing argument 'SPECIFICATION'.")
-    if dry_run + check + status > 1:
-        raise OptionError("--dry-run, --check and --status exclude each other; give one of them.")
+    _check_choices(dry_run + check + status, reports=reports)
     part = task if task is not None else task_of_environment()
     found = sessions_of(specification, output=output, data_folder=data_folder)
     sessions = selected(found, shared.pairs(only, "--only"), part)
@@ -144,11 +150,39 @@ def batch(
             overwrite=overwrite,
             progress=display.show,
         )
+    _say_result(result, specification, as_json=as_json)
+    if reports:
+        _write_reports(found, overwrite=overwrite, is_quiet=as_json)
+    click.get_current_context().exit(result.exit_code)
+
+
+def _check_choices(num_looks: int, *, reports: bool) -> None:
+    """Check options that exclude each other, and that reports can be written."""
+    if num_looks > 1:
+        raise OptionError("--dry-run, --check and --status exclude each other; give one of them.")
+    if reports and num_looks:
+        raise OptionError("--reports needs a run; leave out --dry-run, --check and --status.")
+    if reports:
+        from nwb_ophys.reports.places import check_packages
+
+        check_packages()
+
+
+def _say_result(result: Any, specification: Path, *, as_json: bool) -> None:
     if as_json:
         shared.say_json(result.states)
     else:
         shared.say(summary_of(result, specification))
-    click.get_current_context().exit(result.exit_code)
+
+
+def _write_reports(sessions: Sequence[Any], *, overwrite: bool, is_quiet: bool) -> None:
+    """Write the pages of all sessions of a batch that are done, and their index."""
+    from nwb_ophys.reports import write_batch_index
+
+    progress = None if is_quiet else shared.say
+    index, _ = write_batch_index(sessions, overwrite=overwrite, progress=progress)
+    if not is_quiet:
+        shared.say(f"Wrote {index}")
 
 
 def _say(

@@ -22,6 +22,7 @@ _SPECIFICATIONS = (".yaml", ".yml", ".json")
 @shared.settings
 @shared.options
 @shared.all_in_one
+@shared.leave_out
 @shared.as_json
 @shared.debug
 def check(
@@ -31,6 +32,7 @@ def check(
     settings: tuple[str, ...],
     options: tuple[str, ...],
     all_in_one: bool,
+    left: tuple[str, ...],
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -54,14 +56,14 @@ def check(
     from nwb_ophys.opening import check_recording, open_recording
 
     if len(paths) == 1 and paths[0].suffix.lower() in _SPECIFICATIONS and paths[0].is_file():
-        if format_names or metadata_file or settings or options or all_in_one:
+        if format_names or metadata_file or settings or options or all_in_one or left:
             raise OptionError(
                 f"'{paths[0]}' is a specification of a batch, which states metadata and options "
                 "itself; give it alone."
             )
         raise click.exceptions.Exit(_check_batch(paths[0], as_json=as_json))
     given = shared.pairs(options, "--option")
-    recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
+    recording = open_recording(paths, format_names, given, all_in_one=all_in_one, leave_out=left)
     click.get_current_context().call_on_close(recording.converter.close)
     findings = check_recording(recording, metadata_file, shared.pairs(settings, "--set"))
     required = sum(finding.importance == "required" for finding in findings)

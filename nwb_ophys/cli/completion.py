@@ -9,7 +9,7 @@ import click
 from nwb_ophys.cli import options as shared
 from nwb_ophys.cli.terminal import say, say_lines
 from nwb_ophys.errors import OutputExistsError
-from nwb_ophys.opening import write_text
+from nwb_ophys.storage.text_files import write_text
 
 _NAME = "nwb-ophys"
 _VARIABLE = "_NWB_OPHYS_COMPLETE"

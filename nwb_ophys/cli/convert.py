@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from nwb_ophys.cli import options as shared
-from nwb_ophys.cli.terminal import say_lines
+from nwb_ophys.cli.terminal import say, say_lines
+from nwb_ophys.errors import OptionError
 from nwb_ophys.storage import DEFAULT_BACKEND
 from nwb_ophys.storage.in_place import check_in_place
 
@@ -33,6 +36,7 @@ from nwb_ophys.storage.in_place import check_in_place
 @shared.overwrite
 @click.option("--append", is_flag=True, help="Add to an existing NWB file.")
 @shared.all_in_one
+@shared.leave_out
 @click.option(
     "--backend",
     type=shared.backend_names,
@@ -56,6 +60,15 @@ from nwb_ophys.storage.in_place import check_in_place
     "that of Dask's configuration. Its workers fill the large datasets of a new Zarr store; all "
     "machines need the same folders.",
 )
+@click.option(
+    "--report",
+    "page",
+    is_flag=False,
+    flag_value="",
+    metavar="[PATH]",
+    help="Write an HTML page that shows the file, too, as 'nwb-ophys report' does. Without PATH it "
+    "lies beside the output, with its name and .html. --overwrite and --append replace a page.",
+)
 @shared.no_space_check
 @shared.no_progress
 @shared.debug
@@ -73,6 +86,7 @@ def convert(
     overwrite: bool,
     append: bool,
     all_in_one: bool,
+    left: tuple[str, ...],
     backend: str | None,
     zarr_format: int | None,
     compression: str | None,
@@ -86,6 +100,7 @@ def convert(
     resume: bool,
     in_place: bool,
     cluster: str | None,
+    page: str | None,
     no_space_check: bool,
     no_progress: bool,
     debug: bool,
@@ -106,18 +121,18 @@ def convert(
     check_in_place(in_place=in_place, append=append, resume=resume)
     if not plan:
         shared.reserve(output, overwrite=overwrite, append=append)
+    report = Reporting.of(page, output, replace=overwrite or append, plan=plan)
     from nwb_ophys.opening import apply_times, edited_metadata, joined_files, open_recording
 
     named, default = _backends(output, backend, append=append)
     storage = shared.configuration(
         *(configuration_file, named, compression, chunk_mb, buffer_gb, default, zarr_format)
     )
-    given = shared.pairs(options, "--option") | ({} if stub is None else {"stub": stub})
-    recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
+    given = shared.pairs(options, "--option") | ({"stub": stub} if stub else {})
+    recording = open_recording(paths, format_names, given, all_in_one=all_in_one, leave_out=left)
     click.get_current_context().call_on_close(recording.converter.close)
     applied = apply_times(recording, times=times, pulses=pulses, trials=trials)
-    edits = shared.pairs(settings, "--set")
-    chosen = recording.conversion_options
+    edits, chosen = shared.pairs(settings, "--set"), recording.conversion_options
     metadata = edited_metadata(recording.converter, metadata_file, edits, chosen)
     if plan:
         _say_plan(recording.converter.create_nwbfile(metadata, chosen), storage, workers)
@@ -139,9 +154,48 @@ def convert(
         in_place=in_place,
         cluster=cluster,
         space_check=not no_space_check,
+        observer=report.observer,
         conversion_options=chosen,
     )
-    shared.say_written(written, recording.converter.interfaces)
+    report.finish(written, recording.converter.interfaces)
+
+
+@attrs.frozen(kw_only=True)
+class Reporting:
+    """The page that is written with a file.
+
+    Attributes
+    ----------
+    page : pathlib.Path or None
+        None if no page is asked for.
+    observer : StatisticsGatherer or None
+        Gathers the statistics of movies while they are written.
+    """
+
+    page: Path | None = None
+    observer: Any = None
+
+    @classmethod
+    def of(cls, page: str | None, output: Path, *, replace: bool, plan: bool) -> Reporting:
+        """Return what ``--report`` asks for, after a check that the page can be written."""
+        if page is None:
+            return cls()
+        if plan:
+            raise OptionError("--plan writes no file that --report could show; leave out one.")
+        from nwb_ophys.reports.gathering import StatisticsGatherer
+        from nwb_ophys.reports.places import check_page, default_output
+
+        place = check_page(page or default_output(output), overwrite=replace)
+        return cls(page=place, observer=StatisticsGatherer())
+
+    def finish(self, path: Any, streams: Iterable[str]) -> None:
+        """Print what was written, and write the page of the file, if one is asked for."""
+        shared.say_written(path, streams)
+        if self.page is not None:
+            from nwb_ophys.reports import write_report
+
+            write_report(path, self.page, overwrite=True, gatherer=self.observer)
+            say(f"Wrote {self.page}")
 
 
 def _say_plan(nwbfile: Any, storage: Any, workers: int | None) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from nwb_ophys.cli.flags import with_flags
 from nwb_ophys.cli.signals import Signals
 from nwb_ophys.cli.terminal import output_to, say
-from nwb_ophys.errors import MetadataError, NwbOphysError, OutputError, SpecificationError
+from nwb_ophys.errors import OutputError
+from nwb_ophys.flags import error_lines, with_flags
 
 _NAME, _LOG = "nwb-ophys", "--log-file"
 _COMPLETION = "_NWB_OPHYS_COMPLETE"
@@ -90,19 +90,10 @@ def _outcome(error: BaseException, signals: Signals, *, debug: bool) -> int:
 
 def _explain(error: Exception) -> int:
     """Print the error and return the exit code."""
-    if isinstance(error, (MetadataError, SpecificationError)):
-        for fault in error.args:
-            _say(f"Error: {with_flags(str(fault))}")
-        return 2
-    if isinstance(error, NwbOphysError):
-        _say(f"Error: {with_flags(str(error))}")
-        return 2
-    if isinstance(error, OSError):
-        _say(
-            f"Error: {error.strerror or error}: '{error.filename}'"
-            if error.filename
-            else f"Error: {error}"
-        )
+    lines = error_lines(error)
+    if lines is not None:
+        for line in lines:
+            _say(f"Error: {line}")
         return 2
     _say(f"Error: {type(error).__name__}: {error}")
     _say("This error is unexpected. Run the command again with --debug to see the traceback.")

@@ -23,6 +23,7 @@ from nwb_ophys.cli.terminal import say, say_lines
 @shared.settings
 @shared.options
 @shared.all_in_one
+@shared.leave_out
 @click.option(
     "--style",
     type=click.Choice(["lists", "neuroconv"]),
@@ -41,6 +42,7 @@ def metadata(
     settings: tuple[str, ...],
     options: tuple[str, ...],
     all_in_one: bool,
+    left: tuple[str, ...],
     style: str,
     overwrite: bool,
     debug: bool,
@@ -56,7 +58,7 @@ def metadata(
     from nwb_ophys.opening import describe_recording, edited_metadata, open_recording, write_text
 
     given = shared.pairs(options, "--option")
-    recording = open_recording(paths, format_names, given, all_in_one=all_in_one)
+    recording = open_recording(paths, format_names, given, all_in_one=all_in_one, leave_out=left)
     click.get_current_context().call_on_close(recording.converter.close)
     edits = shared.pairs(settings, "--set")
     edited = edited_metadata(

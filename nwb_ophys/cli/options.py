@@ -92,6 +92,15 @@ all_in_one = click.option(
     help="Allow recordings of different subjects or days in one file.",
 )
 
+leave_out = click.option(
+    "--leave-out",
+    "left",
+    multiple=True,
+    metavar="STREAM",
+    help="Stream that is not converted, by the name that is printed, such as 'bruker Ch2'; may be "
+    "given several times.",
+)
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of text.")
 
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")

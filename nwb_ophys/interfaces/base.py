@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ import attrs
 from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError, SourceArgumentError
+from nwb_ophys.html_tables import html_table
 from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
@@ -30,6 +32,7 @@ from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.detectable import Detectable
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
+from nwb_ophys.interfaces.summary import facts_of
 from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.listings import listed_once
 from nwb_ophys.metadata import (
@@ -139,6 +142,14 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.source!r})"
+
+    def _repr_html_(self) -> str:
+        return html_table(type(self).__name__, facts_of(self))
+
+    def preview(self) -> Any:
+        """Return pictures of what is read, for a notebook; see :func:`nwb_ophys.preview`."""
+        # The pictures lie above the interfaces; the public name is found when it is asked for.
+        return importlib.import_module("nwb_ophys").preview(self)
 
     # --- what a format states -------------------------------------------------------------------
 

@@ -129,6 +129,7 @@ class Convertible(ABC):
         in_place: bool = False,
         zarr_format: int | None = None,
         cluster: Any = None,
+        observer: Any = None,
         conversion_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Path | NWBFile:
@@ -180,6 +181,8 @@ class Convertible(ABC):
             Scheduler of Dask, such as ``tcp://scheduler:8786``, whose workers fill the large
             datasets of a new Zarr store. Each opens the sources itself and writes its own chunks,
             so that all machines need the same folders.
+        observer : BlockObserver, optional
+            Sees each block of the datasets before it is encoded, such as a ``StatisticsGatherer``.
         conversion_options : Mapping, optional
             Options of a converter: for each stream its own. An interface takes them by name.
         **options
@@ -202,6 +205,7 @@ class Convertible(ABC):
             resume=resume,
             space_check=space_check,
             in_place=in_place,
+            observer=observer,
         )
         _check_how(how, nwbfile_path)
         given = {**(conversion_options or {}), **options}
@@ -339,6 +343,10 @@ def _check_how(how: WriteOptions, path: str | Path | None) -> None:
     check_in_place(in_place=how.in_place, append=how.append, resume=how.resume)
     if path is not None:
         check_resumable(path, resume=how.resume)
+    elif how.observer is not None:
+        raise ArgumentError(
+            "observer= sees what is written to a file; give nwbfile_path, or leave out observer."
+        )
 
 
 def _start(prepared: Prepared) -> NWBFile:

@@ -291,6 +291,11 @@ def _species(value: str, _: Any) -> str | None:
     raise ValueError
 
 
+def known_species() -> list[str]:
+    """Return the Latin names of species for suggestions, the common ones first."""
+    return list(_SPECIES)
+
+
 def _known_species(value: str) -> str | None:
     """Return the Latin name of a species that is known by another name or form of it."""
     text = " ".join(value.lower().replace("_", " ").split())

@@ -183,6 +183,7 @@ def open_recording(
     options: Mapping[str, Any] | None = None,
     *,
     all_in_one: bool = False,
+    leave_out: Sequence[str] = (),
 ) -> Recording:
     """Open everything at some paths: all channels, planes and recordings, each as a stream.
 
@@ -197,6 +198,8 @@ def open_recording(
         plain TIFF files that are one movie, by a pattern such as ``"*ch1*.tif"``.
     all_in_one : bool
         Whether recordings of different subjects or days may be streams of one file.
+    leave_out : sequence of str
+        Names of streams that are not converted.
 
     Raises
     ------
@@ -208,12 +211,12 @@ def open_recording(
         If it is not clear which files make one recording, or if the recordings are not of one
         session.
     OptionError
-        If no stream knows an option.
+        If no stream knows an option, or there is no stream of a name to leave out.
     """
     places = [as_path(path) for path in paths]
     with witnessed() as witness, reading_recordings(places, options or {}):
         found, given = _found(places, format_names, options or {})
-        interfaces = open_all(found, given, all_in_one=all_in_one)
+        interfaces = _without(leave_out, open_all(found, given, all_in_one=all_in_one))
     converter = OphysConverter(interfaces)
     converter.notes = witness.notes
     schemas = {
@@ -223,6 +226,22 @@ def open_recording(
     _check_effect(given, found, schemas)
     conversion = {name: parse_options(given, schema) for name, schema in schemas.items()}
     return Recording(converter, conversion, tuple(found))
+
+
+def _without(names: Sequence[str], interfaces: dict[str, Any]) -> dict[str, Any]:
+    """Return the interfaces of all streams but some, which are closed."""
+    for name in names:
+        if name not in interfaces:
+            raise OptionError(
+                f"There is no stream '{name}' to leave out. The streams are "
+                f"{', '.join(map(repr, interfaces))}."
+            )
+    kept = {name: each for name, each in interfaces.items() if name not in names}
+    if not kept:
+        raise OptionError("All streams are left out, so that nothing remains; leave out fewer.")
+    for name in set(names):
+        getattr(interfaces[name], "close", lambda: None)()
+    return kept
 
 
 def open(
@@ -435,6 +454,28 @@ def _source_schema(cls: Any) -> dict[str, Any]:
     # Classes of other packages need not have stream_options.
     found |= getattr(cls, "stream_options", {})
     return found | ({"as_volume": _AS_VOLUME} if cls.has_volumes else {})
+
+
+def options_of(row: FormatRow) -> dict[str, dict[str, Any]]:
+    """Return the source arguments and conversion options that a format knows, by name.
+
+    Parameters
+    ----------
+    row : FormatRow
+
+    Returns
+    -------
+    dict of str to dict
+        The JSON schema of each; source arguments come first. Those without which the format cannot
+        be opened have the key ``needed``, which is True.
+    """
+    cls = row.load()
+    needed = {*cls.get_source_schema()["required"], *getattr(cls, "movies_need", ())}
+    options = arguments_schema(cls.Options, "")["properties"]
+    return {
+        name: {**schema, **({"needed": True} if name in needed else {})}
+        for name, schema in {**_source_schema(cls), **options}.items()
+    }
 
 
 def _path_of(cls: Any) -> str:

@@ -27,7 +27,7 @@ from nwb_ophys.sessions.tables import Row, Table, read_table
 
 _WRITING = (
     *("all_in_one", "backend", "zarr_format", "compression", "chunk_mb", "stub", "verify"),
-    "hash_sources",
+    *("hash_sources", "leave_out"),
 )
 _SECTIONS = {
     **{each.name: "Subject" for each in attrs.fields(models.Subject)},

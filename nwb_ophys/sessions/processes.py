@@ -6,21 +6,18 @@ of a process fails the session that it converted, and another process takes its 
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import sys
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from multiprocessing import connection, resource_tracker
+from contextlib import suppress
+from functools import partial
+from multiprocessing import connection
 from typing import Any
 
 from nwb_ophys.sessions.running import reason_of, run_session
 from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.states import FAILED, SessionState, record_failure
-from nwb_ophys.storage.threads import to_the_end
+from nwb_ophys.storage.children import Child, prepare_child
 
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 30.0
@@ -30,37 +27,31 @@ class _Worker:
     """A process with the session that it converts."""
 
     def __init__(self) -> None:
-        # A fresh process: a fork would share locks of threads and of the HDF5 library.
-        context = multiprocessing.get_context("spawn")
-        self._own, other = context.Pipe()
-        self.process = context.Process(target=_work, args=(other,), daemon=False)
-        with _without_interrupts():
-            # The command line defers an interrupt that reaches another thread meanwhile.
-            to_the_end(self._start)
-        other.close()
+        self._child = Child(_work)
         self.session: Session | None = None
 
-    def _start(self) -> None:
-        if self.process.pid is None:
-            self.process.start()
+    @property
+    def process(self) -> Any:
+        """The process."""
+        return self._child.process
 
     @property
     def handles(self) -> list[Any]:
         """Objects that are ready when a session or the process has ended."""
-        return [self._own, self.process.sentinel]
+        return [self._child.pipe, self.process.sentinel]
 
     def give(self, session: Session, share: Share) -> None:
         """Let the process convert a session."""
         self.session = session
         with suppress(OSError):  # it has ended, which the next look finds
-            self._own.send((session, share))
+            self._child.pipe.send((session, share))
 
     def taken(self) -> SessionState | None:
         """Return the state of the session if it ended, or None while it is converted."""
         assert self.session is not None
         try:
-            if self._own.poll():
-                answer: SessionState = self._own.recv()
+            if self._child.pipe.poll():
+                answer: SessionState = self._child.pipe.recv()
                 return answer
         except (EOFError, OSError):
             self.process.join(_PATIENCE_SECONDS)
@@ -68,32 +59,7 @@ class _Worker:
 
     def end(self, number: int | None = None) -> None:
         """End the process, with a signal if one is given, and wait for it."""
-        self._own.close()
-        if number is not None and self.process.pid is not None and self.process.is_alive():
-            with suppress(OSError):
-                os.kill(self.process.pid, number)
-        self.process.join(_PATIENCE_SECONDS)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back within the block, and in a process that is started in it until it is ready.
-
-    Python prints the traceback of an interrupt that comes while it starts.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    # It starts with the first process, and would let interrupts through.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._child.end(number)
 
 
 def _lost(session: Session, code: int | None) -> SessionState:
@@ -162,56 +128,19 @@ def _collected(worker: _Worker) -> SessionState | None:
 
 def _work(pipe: Any) -> None:
     """Convert the sessions that come through a pipe, until it is closed."""
-    _end_with_parent()
-    interrupts = _Interrupts()
-    signal.signal(signal.SIGINT, interrupts)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    interrupts = prepare_child()
     while True:
         try:
             session, share = pipe.recv()
         except (EOFError, OSError):
             return
-        state = interrupts.guarded(session, share)
+        state = interrupts.guarded(partial(_converted, session, share))
         with suppress(OSError):
             pipe.send(state)
 
 
-class _Interrupts:
-    """Handler of Ctrl-C that lets a conversion clean up, and else ends the process at once."""
-
-    def __init__(self) -> None:
-        self._is_converting = False
-
-    def __call__(self, number: int, _: Any) -> None:
-        if not self._is_converting:
-            os._exit(128 + number)
-        # A second signal must not interrupt the cleaning up.
-        signal.signal(number, signal.SIG_IGN)
-        # Python loses it in callbacks and reports that; the session then ends first.
-        sys.unraisablehook = lambda *_: None
-        raise KeyboardInterrupt
-
-    def guarded(self, session: Session, share: Share) -> SessionState:
-        """Convert a session and return its state; an interrupt ends the process."""
-        try:
-            self._is_converting = True
-            return run_session(session, share)
-        except KeyboardInterrupt:
-            os._exit(128 + signal.SIGINT)
-        except Exception as error:
-            return SessionState(key=session.key, state=FAILED, reason=reason_of(error))
-        finally:
-            self._is_converting = False
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent ends; nobody would take its results."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            connection.wait([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=watch, name="nwb_ophys parent", daemon=True).start()
+def _converted(session: Session, share: Share) -> SessionState:
+    try:
+        return run_session(session, share)
+    except Exception as error:
+        return SessionState(key=session.key, state=FAILED, reason=reason_of(error))

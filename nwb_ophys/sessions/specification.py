@@ -78,6 +78,9 @@ class Settings:
     all_in_one: bool | None = field(
         "Allow recordings of different subjects or days in one file.", None
     )
+    leave_out: Any = field(
+        "Names of streams that are not converted, as 'nwb-ophys convert' prints them.", None, _TEXTS
+    )
     backend: str | None = field("Backend of the files.", None, {"enum": list(BACKENDS)})
     zarr_format: int | None = field("Format of Zarr stores: 2 or 3.", None, {"enum": [2, 3]})
     compression: str | None = field(

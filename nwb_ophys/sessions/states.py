@@ -123,14 +123,35 @@ def read_state(path: Path, key: str) -> SessionState:
     key : str
         Name of the session.
     """
+    found = _stated(path)
+    return SessionState(key=key) if found is None else attrs.evolve(found, key=key)
+
+
+def _stated(path: Path) -> SessionState | None:
+    """Return the state in a file; None for one that is absent, damaged, or of another version."""
     try:
         stated = json.loads(path.read_text("utf-8"))
         if stated.pop("program") != _PROGRAM or stated.pop("format") != _VERSION:
-            return SessionState(key=key)
-        known = {name: value for name, value in stated.items() if name in _TYPES}
-        return SessionState(**{**known, "key": key})
+            return None
+        return SessionState(**{name: value for name, value in stated.items() if name in _TYPES})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return SessionState(key=key)
+        return None
+
+
+def states_in(folder: Path) -> list[SessionState]:
+    """Return the states of all sessions in a folder of states, in the order of their names.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of the name :data:`FOLDER`.
+    """
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        stated = _stated(path)
+        if stated is not None and stated.key:
+            found.append(stated)
+    return found
 
 
 def write_state(path: Path, state: SessionState) -> None:

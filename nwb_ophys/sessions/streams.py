@@ -43,7 +43,14 @@ def _detected(session: Session) -> Recording:
     stub = session.settings.get("stub")
     options = {**session.options, **({} if stub is None else {"stub": stub})}
     is_one = bool(session.settings.get("all_in_one"))
-    return open_recording(session.paths, session.formats, options, all_in_one=is_one)
+    left = session.settings.get("leave_out") or ()
+    return open_recording(
+        session.paths,
+        session.formats,
+        options,
+        all_in_one=is_one,
+        leave_out=[left] if isinstance(left, str) else left,
+    )
 
 
 def _streams(session: Session) -> Recording:

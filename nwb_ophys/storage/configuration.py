@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import ArgumentError, SourceNotFoundError, aligned
+from nwb_ophys.html_tables import html_table
 from nwb_ophys.outside import require_ordinary
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
 from nwb_ophys.storage.compression import KEEP_FILTERS, parse_compression
@@ -279,6 +280,10 @@ class FileConfiguration:
     def __str__(self) -> str:
         """Return a table of the datasets with their sizes."""
         return aligned([TABLE_HEADS, *(dataset.table_row() for dataset in self)])
+
+    def _repr_html_(self) -> str:
+        rows = [dataset.table_row() for dataset in self]
+        return html_table(f"{type(self).__name__}, backend {self.backend}", rows, TABLE_HEADS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain lists and dictionaries, for YAML and JSON."""

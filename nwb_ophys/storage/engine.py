@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from nwb_ophys.storage.backends.base import Sink
 from nwb_ophys.storage.budget import COPIES
 from nwb_ophys.storage.encoding import TRANSPOSED_FASTER, Scratch
-from nwb_ophys.storage.error_context import while_reading, while_writing
+from nwb_ophys.storage.error_context import while_observing, while_reading, while_writing
 from nwb_ophys.storage.grid import Selection, Shape, block_shape, grid, size_of, whole
 from nwb_ophys.storage.hashes import BlockDigests, BlockGrid, digest
+from nwb_ophys.storage.observing import Observe
 from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.progress import Counter
 from nwb_ophys.storage.threads import Flag, Workers
@@ -38,6 +39,8 @@ class FillTask:
 
     planned: PlannedDataset
     sink: Sink
+    observe: Observe | None = None
+    """Called with the place and the values of each block, before its chunks are encoded."""
 
     @property
     def is_sparse(self) -> bool:
@@ -64,7 +67,9 @@ class FillTask:
         self.sink.put_byte_planes(corner, planes)
 
 
-def open_task(planned: PlannedDataset, sink: Sink, *, from_values: bool) -> FillTask:
+def open_task(
+    planned: PlannedDataset, sink: Sink, *, from_values: bool, observe: Observe | None = None
+) -> FillTask:
     """Return the task of filling an open dataset, which notes the hashes of its chunks.
 
     Parameters
@@ -73,12 +78,14 @@ def open_task(planned: PlannedDataset, sink: Sink, *, from_values: bool) -> Fill
     sink : Sink
     from_values : bool
         Whether values are hashed as they were read; see :class:`BlockDigests`.
+    observe : callable, optional
+        See :class:`FillTask`.
     """
     source = planned.source
     grid = BlockGrid.of(source.shape, planned.chunk_shape, sink.dtype, is_shuffled=sink.shuffles)
     sink.skips_zeros = source.is_sparse or source.skips_zeros
     sink.digests = BlockDigests(grid, from_values=from_values)
-    return FillTask(planned, sink)
+    return FillTask(planned, sink, observe)
 
 
 def scratch_for(planned: Iterable[PlannedDataset]) -> Scratch:
@@ -325,18 +332,25 @@ def _store(job: _Job, stop: Flag) -> None:
     block, start = job.block, job.block_start
     if block is None:
         block, start = _read(job), tuple(step.start for step in job.bounds)
+    if job.task.observe is not None and not stop.is_set():
+        with while_observing(planned, job.bounds):
+            job.task.observe(job.bounds, block[_within(job.bounds, start)])
     for cell in grid(job.bounds, planned.chunk_shape):
         if stop.is_set():
             return
-        within = tuple(
-            slice(step.start - first, step.stop - first)
-            for step, first in zip(cell, start, strict=True)
-        )
         corner = tuple(step.start for step in cell)
         if job.task.is_committed(corner):
             continue
         with while_writing(planned, cell):
-            job.task.sink.put(corner, block[within])
+            job.task.sink.put(corner, block[_within(cell, start)])
+
+
+def _within(bounds: Selection, start: Shape) -> Selection:
+    """Return the place of a selection in a block, by the lowest index of the block."""
+    return tuple(
+        slice(step.start - first, step.stop - first)
+        for step, first in zip(bounds, start, strict=True)
+    )
 
 
 def _store_nonzero(job: _Job, stop: Flag) -> None:

@@ -48,6 +48,22 @@ def while_writing(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
         raise _with_context(error, what, planned, bounds, OutputError) from error
 
 
+@contextmanager
+def while_observing(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
+    """Add dataset, frame range and source to errors raised by the observer of a write.
+
+    Raises
+    ------
+    OutputError
+        Also an instance of the original class; an error of this package keeps its own class.
+    """
+    try:
+        yield
+    except Exception as error:
+        what = f"the observer failed with what was read from {planned.source.label}"
+        raise _with_context(error, what, planned, bounds, OutputError) from error
+
+
 def _with_context(
     error: Exception,
     what: str,

@@ -26,6 +26,7 @@ from nwb_ophys.storage.hdmf.iterators import fresh_iterator
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
 from nwb_ophys.storage.hdmf.records import reattach
 from nwb_ophys.storage.identity import VOLATILE
+from nwb_ophys.storage.observing import BlockObserver, observation_of
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCounter
 from nwb_ophys.storage.record import Provenance, Recorder
@@ -50,6 +51,14 @@ def _check_progress(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
         raise ArgumentError(
             f"progress is {value!r}; it must be a function that takes a WriteProgress, or true "
             "or false."
+        )
+
+
+def _check_observer(_: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not all(callable(getattr(value, n, None)) for n in ("begin", "take")):
+        raise ArgumentError(
+            f"observer is {value!r}; it must have the methods begin() and take(), such as a "
+            "StatisticsGatherer has."
         )
 
 
@@ -92,11 +101,13 @@ class WriteOptions:
         instead of in a copy.
     executor : Executor, optional
         Fills large datasets in other processes.
+    observer : BlockObserver, optional
+        Sees each block before it is encoded.
 
     Raises
     ------
     ArgumentError
-        When the configuration or the progress is of another type.
+        When the configuration, the progress or the observer is of another type.
     """
 
     backend: str | None = None
@@ -115,6 +126,7 @@ class WriteOptions:
     space_check: bool = True
     in_place: bool = False
     executor: Executor | None = None
+    observer: BlockObserver | None = attrs.field(default=None, validator=_check_observer)
 
     @contextmanager
     def reporting(self) -> Iterator[ProgressCallback | None]:
@@ -268,6 +280,7 @@ def fill_planned(
                 each,
                 storage.sink(root, each.configuration, tools),
                 from_values=options.verify,
+                observe=observation_of(options.observer, each),
             )
             for each in planned
         ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from pynwb import NWBFile
 
 from nwb_ophys.storage import DEFAULT_BACKEND, BackendConfiguration, WriteOptions, target
+from nwb_ophys.storage.observing import BlockObserver
 from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
@@ -24,6 +25,7 @@ def write_nwbfile(
     verify: bool = False,
     resume: bool = False,
     space_check: bool = True,
+    observer: BlockObserver | None = None,
 ) -> Path:
     """Write any ``NWBFile`` to a new file, which appears only when it is complete.
 
@@ -58,6 +60,8 @@ def write_nwbfile(
     space_check : bool
         Whether the space that the file needs is compared with the free space before it is written.
         False is for file systems that state a wrong number.
+    observer : BlockObserver, optional
+        Sees each block of the datasets before it is encoded, such as a ``StatisticsGatherer``.
 
     Returns
     -------
@@ -84,6 +88,7 @@ def write_nwbfile(
         verify=verify,
         resume=resume,
         space_check=space_check,
+        observer=observer,
     )
     with target(path, how) as place:
         complete_tables_without_masks(nwbfile)

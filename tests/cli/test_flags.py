@@ -7,8 +7,8 @@ import pytest
 
 from nwb_ophys import NumpyImagingInterface
 from nwb_ophys.cli.app import _COMMANDS, app
-from nwb_ophys.cli.flags import SWITCHES, VALUES, with_flags
 from nwb_ophys.errors import MetadataError, OutputExistsError
+from nwb_ophys.flags import SWITCHES, VALUES, with_flags
 
 START = "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"
 

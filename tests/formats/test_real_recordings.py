@@ -606,3 +606,33 @@ def test_caimans_rois_lie_on_the_cells_of_the_movie(converted, data_folder):
     assert len(masks) == 22
     assert right > 0.7
     assert max(map(agreement, wrong)) < right - 0.4
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_its_report_shows_everything(converted, name, tmp_path):
+    from nwb_ophys.reports.failures import Unreadable
+    from nwb_ophys.reports.rendering import render_report
+    from nwb_ophys.reports.report import gather_report
+
+    path = converted(name)
+    report = gather_report(path)
+    parts = [report.session, report.timing, report.storage, report.origin, report.verdict]
+    parts += [*report.movies, *report.tables, *report.traces, *report.pictures]
+    parts += [each.statistics for each in report.movies]
+    parts += [each.pixels for each in report.tables]
+    assert not [part for part in (*parts, *report.unreadable) if isinstance(part, Unreadable)]
+    assert report.verdict.is_valid
+    assert len(render_report(report).encode()) <= 5_000_000
+    with h5py.File(path) as file:
+        for movie in report.movies:
+            frames = file[f"{movie.path}/data"][:]
+            np.testing.assert_allclose(movie.statistics.mean, frames.mean(axis=0), rtol=1e-5)
+            assert movie.statistics.num_zero == (frames == 0).sum()
+        for table in report.tables:
+            masks = file[table.path]
+            if "image_mask" in masks:
+                expected = [(mask != 0).sum() for mask in masks["image_mask"]]
+                assert table.sizes.tolist() == expected
+            assert len(table.ids) == len(masks["id"])
+            shown = [bool(loops) for loops in table.outlines[0].loops]
+            assert sum(shown) >= (table.sizes > 0).sum() * (table.num_planes == 1)

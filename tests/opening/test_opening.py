@@ -67,6 +67,20 @@ def test_both_channels_and_all_planes(tmp_path, recording):
     ]
 
 
+def test_streams_that_are_left_out(tmp_path, recording):
+    write_tiff(tmp_path / "movie.tif", recording.movie)
+    write_suite2p(tmp_path, recording)
+    rate = {"sampling_frequency": 30}
+    whole = open_recording([tmp_path], options=rate)
+    assert set(whole.converter.interfaces) == {"tiff", "suite2p"}
+    rest = open_recording([tmp_path], options=rate, leave_out=["suite2p"])
+    assert set(rest.converter.interfaces) == set(rest.conversion_options) == {"tiff"}
+    with pytest.raises(OptionError, match=r"no stream 'suite'.* The streams are 'tiff', 'suite2p'"):
+        open_recording([tmp_path], options=rate, leave_out=["suite"])
+    with pytest.raises(OptionError, match="All streams are left out"):
+        open_recording([tmp_path], options=rate, leave_out=["tiff", "suite2p"])
+
+
 def test_channels_of_a_tiff(tmp_path, recording):
     pages = np.repeat(recording.movie, 2, axis=0)
     pages[1::2] += 1

@@ -34,7 +34,7 @@ OTHER_PACKAGES = {
     # Of Python; they are documented.
     ("_exit", "cli/signals.py"),
     ("_exit", "trial/child.py"),
-    ("_exit", "sessions/processes.py"),
+    ("_exit", "storage/children.py"),
     ("_replace", "formats/bruker/lost_images.py"),
     ("_replace", "formats/bruker/reader.py"),
     ("_getframe", "cli/__init__.py"),

@@ -164,10 +164,10 @@ def properties_of(table: Any) -> dict[str, tuple[NDArray[Any], str]]:
             UserWarning,
             stacklevel=4,
         )
-    return _with_acceptance(found)
+    return with_acceptance(found)
 
 
-def _with_acceptance(
+def with_acceptance(
     columns: dict[str, tuple[NDArray[Any], str]],
 ) -> dict[str, tuple[NDArray[Any], str]]:
     """Return columns with those of acceptance under the names of such properties.

@@ -392,6 +392,10 @@ class Backend(ABC):
         """Return the number of bytes that an open dataset takes in its file."""
 
     @abstractmethod
+    def filters_in_words(self, dataset: Any) -> str:
+        """Return the filters of an open dataset in the order of writing; empty without any."""
+
+    @abstractmethod
     def stored_source(self, dataset: Any) -> Source:
         """Return an open dataset of this backend as a source."""
 

@@ -38,6 +38,7 @@ from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_drafts import Hdf5Draft, check_only_name
 from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
 from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
+from nwb_ophys.storage.backends.hdf5_filters import filters_in_words
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.backends.hdf5_opening import CalmReader, is_hdf5, read_hdf5
 from nwb_ophys.storage.backends.hdf5_order import LARGEST_CHUNK, OrderedCommits
@@ -295,6 +296,10 @@ class Hdf5Backend(Backend):
     def stored_size(self, dataset: Any) -> int:
         """Return the number of bytes of all stored chunks."""
         return int(dataset.id.get_storage_size())
+
+    def filters_in_words(self, dataset: Any) -> str:
+        """Return the names of the filters of an open dataset, with the level of gzip."""
+        return filters_in_words(dataset)
 
     def check_complete(self, data: Any, *, is_sparse: bool = False) -> None:
         """Check that all chunks, and the sources of a virtual dataset, are there."""

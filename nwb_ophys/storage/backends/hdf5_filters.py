@@ -18,6 +18,27 @@ _CHOSEN = {4: 2, 5: 0, 6: 2}
 _NAMES = {4: "szip", 5: "n-bit", 6: "scale-offset"}
 # Filters that keep or nearly keep the size: shuffle, checksum, n-bit, scale and offset.
 _KEEPING = frozenset({2, 3, 5, 6})
+_DEFLATE = 1
+_WORDS = {_DEFLATE: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf", **_NAMES}
+# Registered filters whose stored names are long sentences.
+_WORDS |= {32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32015: "zstd", 32026: "blosc2"}
+
+
+def filters_in_words(dataset: h5py.Dataset) -> str:
+    """Return the names of the filters of a dataset in the order of writing.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+    """
+    stated = dataset.id.get_create_plist()
+    found = []
+    for index in range(stated.get_nfilters()):
+        number, _, settings, name = stated.get_filter(index)
+        words = _WORDS.get(number) or name.decode(errors="replace") or f"filter {number}"
+        is_leveled = number == _DEFLATE and len(settings) > 0
+        found.append(f"{words} {settings[0]}" if is_leveled else words)
+    return ", ".join(found)
 
 
 def check_filters(dataset: h5py.Dataset) -> None:

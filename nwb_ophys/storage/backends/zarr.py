@@ -28,7 +28,7 @@ from nwb_ophys.storage.backends.base import (
     stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
-from nwb_ophys.storage.backends.zarr_codecs import ChunkEncoder, codecs_of
+from nwb_ophys.storage.backends.zarr_codecs import ChunkEncoder, codecs_in_words, codecs_of
 from nwb_ophys.storage.backends.zarr_folder import (
     CheckedReferences,
     IteratedByBlocks,
@@ -191,6 +191,12 @@ class ZarrBackend(ZarrFolder):
         """Return the number of bytes of all stored chunks and of the metadata."""
         stored = dataset.nbytes_stored  # a method in Zarr 3
         return int(stored() if callable(stored) else stored)
+
+    def filters_in_words(self, dataset: Any) -> str:
+        """Return the names of the filters and the compressor of an open array."""
+        if hasattr(dataset, "compressors"):  # Zarr 3
+            return codecs_in_words([*dataset.filters, *dataset.compressors])
+        return codecs_in_words([*(dataset.filters or ()), dataset.compressor])
 
     def objects(self, root: Any) -> Iterator[StoredObject]:
         """Yield each group and array of an open store once; links are not followed."""

@@ -26,7 +26,7 @@ from nwb_ophys.storage.backends.base import (
     WrapperSettings,
     stated_chunk_shape,
 )
-from nwb_ophys.storage.backends.zarr_codecs import ChunkEncoder, codecs_of
+from nwb_ophys.storage.backends.zarr_codecs import ChunkEncoder, codecs_in_words, codecs_of
 from nwb_ophys.storage.backends.zarr_folder import (
     CheckedReferences,
     IteratedByBlocks,
@@ -219,6 +219,13 @@ class Zarr3Backend(ZarrFolder):
         folder = array_folder(dataset)
         files = [] if folder is None else folder.rglob("*")
         return sum(each.stat().st_size for each in files if each.is_file())
+
+    def filters_in_words(self, dataset: Any) -> str:
+        """Return the names of the filters and the compressors of an open array, and its shards."""
+        words = codecs_in_words([*dataset.filters, *dataset.compressors])
+        if not dataset.shards:
+            return words
+        return f"{words}; shards of {' x '.join(map(str, dataset.shards))}".removeprefix("; ")
 
     def consolidate(self, folder: Path) -> None:
         """Renew the copies of all headers in the root of a store that has them."""

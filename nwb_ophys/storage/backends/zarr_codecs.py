@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -117,3 +117,23 @@ def _gzip_encoder(level: int | None) -> Callable[[Any], bytes]:
 def _zlib_gzip(values: Any, level: int) -> bytes:
     stream = zlib.compressobj(level, wbits=_GZIP_WINDOW)
     return stream.compress(values) + stream.flush()
+
+
+def codecs_in_words(codecs: Iterable[Any]) -> str:
+    """Return the names of codecs in the order of writing, with the level of those that have one.
+
+    Parameters
+    ----------
+    codecs : iterable of object
+        Codecs of numcodecs or of Zarr 3; None is left out.
+    """
+    found = []
+    for codec in codecs:
+        if codec is None:
+            continue
+        name = str(getattr(codec, "codec_id", type(codec).__name__.removesuffix("Codec").lower()))
+        inner = getattr(codec, "cname", None)
+        level = getattr(codec, "level", getattr(codec, "clevel", None))
+        parts = [name, getattr(inner, "value", inner), level]
+        found.append(" ".join(str(part) for part in parts if part is not None))
+    return ", ".join(found)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import functools
 import re
 
+from nwb_ophys.errors import MetadataError, NwbOphysError, SpecificationError
+
 # Arguments of functions that are flags of commands, rather than --option.
 SWITCHES = ("overwrite", "append", "in_place", "resume", "all_in_one", "verify", "every_file")
 VALUES = ("backend", "chunk_mb", "buffer_gb", "compression", "format", "stub", "workers")
@@ -41,6 +43,28 @@ def with_flags(message: str) -> str:
     message = _ARGUMENT.sub(_flag, message)
     # The names of all options are known only when every format has been imported.
     return _bare_names().sub(_options, message) if _REQUEST.search(message) else message
+
+
+def error_lines(error: Exception) -> list[str] | None:
+    """Return an error that the user can correct as lines with flags; None for any other.
+
+    Parameters
+    ----------
+    error : Exception
+        Several errors of metadata or of a specification take a line each.
+    """
+    if isinstance(error, (MetadataError, SpecificationError)):
+        return [_on_one_line(with_flags(str(fault))) for fault in error.args]
+    if isinstance(error, NwbOphysError):
+        return [_on_one_line(with_flags(str(error)))]
+    if isinstance(error, OSError):
+        reason = str(error.strerror or error)
+        return [_on_one_line(f"{reason}: '{error.filename}'" if error.filename else reason)]
+    return None
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _setting(match: re.Match[str]) -> str:

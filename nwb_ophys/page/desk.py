@@ -1,0 +1,418 @@
+"""Acts of the buttons and fields: changes of the work, and the long work that they start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from nwb_ophys.errors import ArgumentError, NwbOphysError, OptionError, OutputError, SourceError
+from nwb_ophys.flags import error_lines
+from nwb_ophys.page import specifications
+from nwb_ophys.page.roots import Roots
+from nwb_ophys.page.state import Job, Part, Store, Work
+from nwb_ophys.page.values import setting_of
+from nwb_ophys.page.worker import Done, WorkCancelled, Worker, WorkFailed
+
+_OUTPUTS = (".nwb", ".zarr")
+_STAGES = {
+    "detect": "Looking for recordings",
+    "survey": "Opening the recording",
+    "look": "Reading the first frames",
+    "plan": "Planning the file",
+    "convert": "Opening the recording",
+    "plan_batch": "Looking for sessions",
+    "run_batch": "Converting sessions",
+}
+
+
+class Desk:
+    """The work of one page.
+
+    Parameters
+    ----------
+    roots : Roots
+    worker : Worker
+    folder : pathlib.Path or None
+        Folder of a recording that is looked at first.
+    """
+
+    def __init__(self, roots: Roots, worker: Worker, folder: Path | None = None) -> None:
+        self.roots, self.store, self._worker = roots, Store(), worker
+        self._task: asyncio.Task[None] | None = None
+        self._is_stale = False
+        self._first = folder
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def work(self) -> Work:
+        """The present work."""
+        return self.store.work
+
+    def begin(self) -> None:
+        """Start what the command line asked for; called in the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._warming = asyncio.create_task(asyncio.to_thread(self._worker.start))
+        if self._first is not None:
+            self.choose({"path": str(self._first)})
+
+    def release(self) -> None:
+        """End the streams of events; called in any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.store.close)
+
+    async def close(self) -> None:
+        """End the work and wait for its process."""
+        self.store.close()
+        await asyncio.to_thread(self._worker.end)
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def act(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what a button or a field asks for.
+
+        Parameters
+        ----------
+        name : str
+            One of ``ACTS``.
+        given : Mapping
+            Values of the form.
+
+        Returns
+        -------
+        dict
+            ``errors``, lines by field.
+        """
+        field = str(given.get("field", ""))
+        try:
+            ACTS[name](self, given)
+        except NwbOphysError as error:
+            lines = tuple(error_lines(error) or ())
+            self.store.change(errors={**self.work.errors, field: lines})
+            return {"errors": {field: lines}}
+        return {"errors": {}}
+
+    # --- the steps ------------------------------------------------------------------------------
+
+    def choose(self, given: Mapping[str, Any]) -> None:
+        """Choose a folder or a file, and detect what is in it."""
+        self._require_free()
+        path = self.roots.existing(_text(given, "path"))
+        request = attrs.evolve(Work().request, output=str(self._suggested_output(path)))
+        blank = Work(folder=str(path), request=request, batch=self.work.batch)
+        self.store.change(**attrs.asdict(blank, recurse=False))
+        self._start("detect", {"path": str(path)}, self._take_detected)
+
+    def tick(self, given: Mapping[str, Any]) -> None:
+        """Take a recording of the folder in, leave it out, or change its format."""
+        self._require_free(may_survey=True)
+        index = given.get("index")
+        parts = list(self.work.parts)
+        if not isinstance(index, int) or not 0 <= index < len(parts):
+            raise ArgumentError(f"There is no recording {index!r}; reload the page.")
+        part = parts[index]
+        chosen = str(given.get("format", part.format))
+        if chosen not in (self.work.detected or {}).get("formats", ()):
+            raise OptionError(f"There is no format '{chosen}'; choose one of the list.")
+        is_ticked = bool(given.get("is_ticked", part.is_ticked))
+        parts[index] = attrs.evolve(part, format=chosen, is_ticked=is_ticked)
+        self._take_parts(tuple(parts))
+
+    def stream(self, given: Mapping[str, Any]) -> None:
+        """Take a stream in, or leave it out."""
+        self._require_free(may_survey=True)
+        name = _text(given, "name")
+        known = [each["name"] for each in (self.work.survey or {}).get("streams", ())]
+        if name not in known:
+            raise OptionError(f"There is no stream '{name}'; reload the page.")
+        others = tuple(each for each in self.work.request.leave_out if each != name)
+        self._edit(leave_out=others if given.get("is_ticked") else (*others, name))
+
+    def option(self, given: Mapping[str, Any]) -> None:
+        """Set a source argument or an option, or return to its default with an empty value."""
+        self._require_free(may_survey=True)
+        key, text = _text(given, "key"), _text(given, "value")
+        fields = {each["key"]: each for each in (self.work.survey or {}).get("options", ())}
+        if key not in fields:
+            raise OptionError(f"There is no option '{key}' here; reload the page.")
+        if fields[key]["is_path"] and text.strip():
+            for line in text.splitlines():
+                self.roots.existing(line.strip())
+        options = _with(self.work.request.options, key, setting_of(text, fields[key]["control"]))
+        self._edit(options=options, leave_out=())  # which may change the names of streams
+
+    def setting(self, given: Mapping[str, Any]) -> None:
+        """Set a value of the metadata, or return to that of the files with an empty one."""
+        self._require_free(may_survey=True)
+        key = _text(given, "key")
+        control = _text(given, "control")
+        value = setting_of(_text(given, "value"), control)
+        self._edit(settings=_with(self.work.request.settings, key, value))
+
+    def subject(self, given: Mapping[str, Any]) -> None:
+        """Take the facts of a subject from a table."""
+        self._require_free(may_survey=True)
+        from nwb_ophys.sessions.subjects import read_subjects
+
+        table = self.roots.existing(_text(given, "path"))
+        name = _text(given, "subject_id").strip()
+        subjects = read_subjects(table)
+        row = subjects.row(name)
+        if row is None:
+            known = ", ".join(list(subjects.rows)[:10]) or "no subject"
+            raise OptionError(f"'{table}' has no subject '{name}'; it has {known}.")
+        facts = {f"Subject.{key}": text for key, text in row.values.items()}
+        found = {"Subject.subject_id": name.removeprefix("sub-"), **facts}
+        self._edit(settings={**self.work.request.settings, **found})
+
+    def target(self, given: Mapping[str, Any]) -> None:
+        """Choose the file to write, and how."""
+        self._require_free(may_survey=True)
+        changes: dict[str, Any] = {}
+        if "output" in given:
+            changes["output"] = str(self._output(_text(given, "output")))
+        for name in ("overwrite", "verify", "report", "all_in_one"):
+            if name in given:
+                changes[name] = bool(given[name])
+        if "compression" in given:
+            changes["compression"] = _text(given, "compression").strip()
+        self._edit(**changes)
+
+    def look(self, _: Mapping[str, Any]) -> None:
+        """Make pictures of the first samples."""
+        self._require_open()
+        self._start("look", {"request": self.work.request}, self._keep("look"))
+
+    def plan(self, _: Mapping[str, Any]) -> None:
+        """Plan the datasets of the file, and estimate its size and time."""
+        self._require_request()
+        self._start("plan", {"request": self.work.request}, self._keep("plan"))
+
+    def convert(self, _: Mapping[str, Any]) -> None:
+        """Convert the recording."""
+        self._require_request()
+        self.store.change(result=None)
+        self._start("convert", {"request": self.work.request}, self._keep("result"))
+
+    def plan_batch(self, given: Mapping[str, Any]) -> None:
+        """List the sessions of a specification, or of a pattern or table of sessions."""
+        self._require_free()
+        form = {name: _text(given, name).strip() for name in specifications.FIELDS}
+        stated = specifications.specification_of(form, self.roots)
+        jobs = specifications.jobs_of(form)
+        self.store.change(batch={"form": form, "stated": stated, "jobs": jobs})
+        self._start("plan_batch", self._batch_arguments(), self._take_batch)
+
+    def run_batch(self, _: Mapping[str, Any]) -> None:
+        """Convert the sessions that were listed."""
+        self._require_free()
+        batch = self.work.batch
+        if batch is None or "rows" not in batch:
+            raise ArgumentError("List the sessions first.")
+        arguments = {**self._batch_arguments(), "jobs": batch["jobs"]}
+        self._start("run_batch", arguments, self._take_batch)
+
+    def save_batch(self, given: Mapping[str, Any]) -> None:
+        """Write the specification of the batch to a file."""
+        from nwb_ophys.storage.text_files import write_text
+
+        batch = self.work.batch
+        if batch is None or "yaml" not in batch:
+            raise ArgumentError("List the sessions first.")
+        path = self.roots.path_of(_text(given, "path").strip())
+        if path.suffix not in (".yaml", ".yml"):
+            raise OutputError(f"'{path}' is not the name of a YAML file; give lab.yaml, say.")
+        write_text(path, batch["yaml"], overwrite=bool(given.get("overwrite")))
+        self.store.change(batch={**batch, "saved": str(path)}, errors={})
+
+    def cancel(self, _: Mapping[str, Any]) -> None:
+        """End the present work."""
+        if self.work.job is not None:
+            self._is_stale = False
+            self._worker.cancel()
+
+    def forget(self, _: Mapping[str, Any]) -> None:
+        """Start again with nothing."""
+        self._require_free()
+        self.store.change(**attrs.asdict(Work(), recurse=False))
+
+    # --- outcomes -------------------------------------------------------------------------------
+
+    def _take_detected(self, done: Done) -> None:
+        recordings = done.value["recordings"]
+        has_plain = any(not each["option"] for each in recordings)
+        parts = tuple(
+            Part(
+                found=each,
+                format=each["format"],
+                is_ticked=not (each["option"] and has_plain),
+            )
+            for each in recordings
+        )
+        self.store.change(detected=done.value)
+        self._take_parts(parts)
+
+    def _take_parts(self, parts: tuple[Part, ...]) -> None:
+        """Take over which recordings are wanted, as the arguments of the command line."""
+        self.store.change(parts=parts)
+        sources = _sources(self.work.folder, parts, self.work.request.options)
+        self._edit(**sources, leave_out=())
+
+    def _batch_arguments(self) -> dict[str, Any]:
+        roots = tuple(map(str, self.roots.folders))
+        return {"specification": (self.work.batch or {})["stated"], "roots": roots}
+
+    def _take_batch(self, done: Done) -> None:
+        self.store.change(batch={**(self.work.batch or {}), **done.value})
+
+    def _keep(self, name: str) -> Callable[[Done], None]:
+        return lambda done: self.store.change(**{name: {**done.value, "made": self.store.version}})
+
+    def _edit(self, **changes: Any) -> None:
+        """Change the request; what followed from the former one is outdated."""
+        request = attrs.evolve(self.work.request, **changes)
+        same = request.source == self.work.request.source
+        self.store.change(
+            request=request, errors={}, plan=None, look=self.work.look if same else None, ended=""
+        )
+        self._survey()
+
+    def _survey(self) -> None:
+        """Open the recording with the present request, after the present look at it."""
+        if not any(part.is_ticked for part in self.work.parts):
+            self.store.change(survey=None)
+            return
+        if self._is_working():
+            self._is_stale = True
+            return
+        arguments = {"request": self.work.request, "names": self.work.formats}
+        self._start("survey", arguments, self._keep("survey"))
+
+    # --- long work ------------------------------------------------------------------------------
+
+    def _is_working(self) -> bool:
+        return self.work.job is not None
+
+    def _require_free(self, *, may_survey: bool = False) -> None:
+        job = self.work.job
+        if job is not None and not (may_survey and job.name == "survey"):
+            raise ArgumentError(f"{job.stage} is going on; cancel it, or wait until it has ended.")
+
+    def _require_request(self) -> None:
+        self._require_open()
+        self._output(self.work.request.output)
+
+    def _require_open(self) -> None:
+        self._require_free()
+        work = self.work
+        if work.survey is None or not work.request.paths:
+            raise ArgumentError("Choose a folder with a recording first.")
+        if work.survey["metadata"] is None:
+            raise ArgumentError("The recording cannot be opened yet; see 'What is in it'.")
+
+    def _start(self, name: str, arguments: Mapping[str, Any], take: Callable[[Done], None]) -> None:
+        self._is_stale = False
+        self.store.change(job=Job(name=name, stage=_STAGES[name]), errors={}, ended="")
+        self._task = asyncio.create_task(self._do(name, arguments, take))
+
+    async def _do(
+        self, name: str, arguments: Mapping[str, Any], take: Callable[[Done], None]
+    ) -> None:
+        changes: dict[str, Any] = {"job": None}
+        done = None
+        try:
+            done = await self._worker.run(name, arguments, self._report)
+            changes["notes"] = {**self.work.notes, name: done.notes}
+        except WorkFailed as error:
+            changes["errors"] = {"": error.args}
+        except WorkCancelled as error:
+            changes["ended"] = str(error)
+            changes["job"] = None
+        if done is not None and not self._is_stale:
+            self.store.change(**changes)
+            take(done)
+            return
+        self.store.change(**changes)
+        if self._is_stale:
+            self._survey()
+
+    def _report(self, value: Mapping[str, Any]) -> None:
+        batch = self.work.batch
+        known = {name: each for name, each in value.items() if name != "rows"}
+        if value.get("rows") and batch is not None:
+            self.store.change(batch={**batch, "rows": {**batch["rows"], **value["rows"]}})
+        if self.work.job is not None:
+            self.store.change(job=attrs.evolve(self.work.job, **known))
+
+    # --- paths ----------------------------------------------------------------------------------
+
+    def _suggested_output(self, path: Path) -> Path:
+        """Return a file beside a recording, or within its folder if that is a root."""
+        name = f"{path.stem if path.is_file() else path.name}.nwb"
+        beside = path.parent / name
+        return beside if self.roots.holds(beside) else path / name
+
+    def _output(self, text: str) -> Path:
+        path = self.roots.path_of(text.strip())
+        if path.suffix not in _OUTPUTS or not path.parent.is_dir():
+            raise OutputError(
+                f"'{path}' is not the name of a file to write; give one that ends in .nwb, or in "
+                ".nwb.zarr, in a folder that exists."
+            )
+        return path
+
+
+def _sources(folder: str, parts: tuple[Part, ...], options: Mapping[str, str]) -> dict[str, Any]:
+    """Return paths, formats and requests of the recordings that are ticked."""
+    requests = {part.found["option"] for part in parts if part.found["option"]}
+    others = {key: value for key, value in options.items() if key not in requests}
+    has_plain = any(not part.found["option"] for part in parts)
+    plain = [part for part in parts if not (part.found["option"] and has_plain)]
+    ticked = [part for part in parts if part.is_ticked]
+    asked = {p.found["option"]: "true" for p in ticked if p.found["option"] and has_plain}
+    is_as_found = all(part.format == part.found["format"] for part in parts)
+    if is_as_found and all(part.is_ticked for part in plain):
+        return {"paths": (folder,), "formats": (), "options": {**others, **asked}}
+    return {
+        "paths": tuple(part.found["path"] for part in ticked),
+        "formats": tuple(part.format for part in ticked),
+        "options": {**others, **asked},
+    }
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name, "")
+    if not isinstance(value, str):
+        raise ArgumentError(f"{name} is not a text; reload the page.")
+    return value
+
+
+def _with(given: Mapping[str, str], key: str, value: str) -> dict[str, str]:
+    """Return texts with one that is changed, or without it if it is empty."""
+    if not key:
+        raise SourceError("The name of the field is empty; reload the page.")
+    kept = {name: text for name, text in given.items() if name != key or value}
+    return {**kept, **({key: value} if value else {})}
+
+
+ACTS: Mapping[str, Callable[[Desk, Mapping[str, Any]], None]] = {
+    "choose": Desk.choose,
+    "tick": Desk.tick,
+    "stream": Desk.stream,
+    "option": Desk.option,
+    "setting": Desk.setting,
+    "subject": Desk.subject,
+    "target": Desk.target,
+    "look": Desk.look,
+    "plan": Desk.plan,
+    "convert": Desk.convert,
+    "plan_batch": Desk.plan_batch,
+    "run_batch": Desk.run_batch,
+    "save_batch": Desk.save_batch,
+    "cancel": Desk.cancel,
+    "forget": Desk.forget,
+}
+"""Acts by their names in URLs."""

@@ -1,0 +1,78 @@
+"""Places of pages, and the checks of what they need, before any work is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nwb_ophys.errors import OutputError, OutputExistsError
+from nwb_ophys.optional import require_package
+from nwb_ophys.outside import check_output
+from nwb_ophys.remote.paths import as_path, is_url
+from nwb_ophys.storage import backend_of_path
+
+EXTRA = "report"
+"""The extra of the package with what reports need."""
+
+
+def check_packages() -> None:
+    """Check that the packages are installed that reports need.
+
+    Raises
+    ------
+    MissingPackageError
+        Names the ``pip install`` that brings them.
+    """
+    for name in ("jinja2", "PIL"):
+        require_package(name, EXTRA)
+
+
+def default_output(path: str | Path) -> Path:
+    """Return the page beside a file, with its name and ``.html``; of a URL, in this folder.
+
+    Parameters
+    ----------
+    path : path-like
+    """
+    file = as_path(path)
+    name = f"{file.name}.html"
+    return Path(name) if is_url(path) else file.expanduser().with_name(name)
+
+
+def check_page(page: str | Path, *, overwrite: bool = False) -> Path:
+    """Check that a page can be written, before any work is done, and return its path.
+
+    Parameters
+    ----------
+    page : path-like
+    overwrite : bool
+        Whether an existing page may be replaced.
+
+    Raises
+    ------
+    OutputExistsError, OutputError, MissingPackageError
+    """
+    check_packages()
+    if is_url(page):
+        raise OutputError(f"'{page}' is a URL; a report is written to a disk. Give another name.")
+    place = Path(page).expanduser()
+    if not place.parent.is_dir():
+        from nwb_ophys.storage import check_folder
+
+        check_folder(place.parent)
+    check_output(place)
+    if place.exists() and not overwrite:
+        raise OutputExistsError(f"'{place}' already exists; use overwrite=True to replace it.")
+    return place
+
+
+def is_dataset(path: str | Path) -> bool:
+    """Return whether a path is a folder of NWB files, rather than a file or a store.
+
+    Parameters
+    ----------
+    path : path-like
+    """
+    place = as_path(path)
+    if not isinstance(place, Path) or not place.is_dir():
+        return False
+    return backend_of_path(place) is None

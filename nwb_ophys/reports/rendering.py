@@ -1,0 +1,347 @@
+"""The page of a report: its parts as fragments of HTML, put together by templates."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from nwb_ophys import __version__
+from nwb_ophys.errors import printable, shown_size
+from nwb_ophys.reports.failures import Unreadable
+from nwb_ophys.reports.figures import (
+    CONTRAST_NOTE,
+    MOST_PLANES,
+    movie_charts,
+    movie_pictures,
+    summary_figures,
+    timing_figure,
+)
+from nwb_ophys.reports.roi_figures import outline_figures, size_figure, trace_figures
+from nwb_ophys.reports.rows import META, row_of, row_text
+from nwb_ophys.reports.segmentation import Segmentation, counts_of
+from nwb_ophys.reports.series import MovieFacts, duration, in_sizes
+from nwb_ophys.reports.timing import StreamTimes
+from nwb_ophys.reports.traces import TraceSet
+
+if TYPE_CHECKING:
+    from nwb_ophys.reports.report import Report
+
+TEMPLATES = Path(__file__).with_name("templates")
+"""Folder of the templates."""
+
+# Pixels of all pictures of a page together, and of one.
+_ALL_PIXELS, _MOST_PIXELS, _FEWEST_PIXELS = 2_200_000, 1 << 18, 1 << 12
+_MOST_FINDINGS = 100
+_WORDS = {
+    "ERROR": "cannot be read",
+    "PYNWB_VALIDATION": "not valid NWB",
+    "CRITICAL": "critical",
+    "REQUIRED": "required by DANDI",
+    "BEST_PRACTICE_VIOLATION": "best practice violated",
+    "BEST_PRACTICE_SUGGESTION": "suggestion",
+    "ADVISED": "advised for DANDI",
+}
+
+
+def render_report(report: Report) -> str:
+    """Return the page of a report, one HTML document without references to other files.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    return environment().get_template("report.html").render(_context(report))
+
+
+def style() -> Markup:
+    """Return the style sheet of all pages."""
+    return Markup((TEMPLATES / "style.css").read_text("utf-8"))  # noqa: S704 - our own
+
+
+def framed(page: str) -> str:
+    """Return a page in a frame of its own, for a notebook; it can run nothing.
+
+    Parameters
+    ----------
+    page : str
+        HTML document.
+    """
+    frame = '<iframe srcdoc="{page}" sandbox style="width:100%;height:640px;border:0"></iframe>'
+    return str(Markup(frame).format(page=page))  # noqa: S704 - the page is escaped
+
+
+def environment() -> Environment:
+    """Return the environment of the templates, in which texts are escaped."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["size"] = shown_size
+    made.filters["sizes"] = in_sizes
+    made.filters["duration"] = duration
+    made.filters["number"] = in_digits
+    made.filters["hertz"] = lambda rate: f"{rate:.6g} Hz"
+    made.tests["unreadable"] = lambda part: isinstance(part, Unreadable)
+    return made
+
+
+def in_digits(value: Any) -> str:
+    """Return a number with spaces between its thousands."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def _context(report: Report) -> dict[str, Any]:
+    tables = {each.path: each for each in report.tables if isinstance(each, Segmentation)}
+    pixels = pixels_of_each(report)
+    return {
+        "report": report,
+        "version": __version__,
+        "meta": META,
+        "row": row_text(row_of(report), report.path),
+        "style": style(),
+        "edit": f"nwb-ophys edit {_quoted(report.path)}",
+        "verify": f"nwb-ophys verify {_quoted(report.path)}",
+        "words": _WORDS,
+        "most_findings": _MOST_FINDINGS,
+        "contrast": CONTRAST_NOTE,
+        "movies": [
+            each if isinstance(each, Unreadable) else _movie(each, pixels) for each in report.movies
+        ],
+        "tables": [
+            each if isinstance(each, Unreadable) else _table(each, report, tables, pixels)
+            for each in report.tables
+        ],
+        "other_traces": [
+            _traces(each, tables) if isinstance(each, TraceSet) else each
+            for each in report.traces
+            if not isinstance(each, TraceSet) or each.table not in tables
+        ],
+        "pictures": summary_figures(report.pictures, pixels),
+        "timing_figure": None
+        if isinstance(report.timing, Unreadable)
+        else timing_figure(report.timing),
+        "glance": _glance(report),
+    }
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(printable(str(path)))
+
+
+def pixels_of_each(report: Report) -> int:
+    """Return the number of pixels that each picture of a page may have.
+
+    Parameters
+    ----------
+    report : Report
+    """
+    movies = sum(3 for each in report.movies if getattr(each, "statistics", None) is not None)
+    number = movies + len(report.tables) + len(report.pictures)
+    return min(max(_ALL_PIXELS // max(number, 1), _FEWEST_PIXELS), _MOST_PIXELS)
+
+
+@attrs.frozen(kw_only=True)
+class _Shown:
+    """A part with its figures."""
+
+    facts: Any
+    figures: tuple[Any, ...] = ()
+    rows: tuple[tuple[str, str], ...] = ()
+    parts: tuple[Any, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _movie(movie: MovieFacts, pixels: int) -> _Shown:
+    statistics: Any = movie.statistics
+    figures: list[Any] = []
+    notes: list[str] = []
+    if statistics is not None and not isinstance(statistics, Unreadable):
+        figures = [*movie_pictures(movie, pixels), *movie_charts(movie)]
+        if len(statistics.frame_shape) == 3 and statistics.frame_shape[2] > MOST_PLANES:
+            notes.append(f"{MOST_PLANES} of {statistics.frame_shape[2]} planes are shown.")
+    return _Shown(
+        facts=movie, figures=tuple(figures), rows=tuple(movie_rows(movie)), notes=tuple(notes)
+    )
+
+
+def movie_rows(movie: MovieFacts) -> list[tuple[str, str]]:
+    """Return the facts of a movie as label and value.
+
+    Parameters
+    ----------
+    movie : MovieFacts
+    """
+    rows = [("type", movie.kind)]
+    if movie.plane:
+        rows.append(("imaging plane", movie.plane.rpartition("/")[2]))
+    if movie.shape:
+        noun = "volumes" if movie.is_volumetric else "frames"
+        rows.append((noun, in_digits(movie.shape[0])))
+        rows.append(
+            ("size of each", f"{in_sizes(movie.shape[1:])} (x, y{', z' * movie.is_volumetric})")
+        )
+        rows.append(("pixels", movie.dtype))
+    size = movie.pixel_size
+    if size is not None:
+        rows.append(("pixel size", f"{size.x * 1e6:.4g} × {size.y * 1e6:.4g} µm ({size.origin})"))
+    elif movie.plane:
+        rows.append(("pixel size", "unknown"))
+    if isinstance(movie.times, StreamTimes):
+        rows += _rows_of_times(movie.times)
+    return [*rows, *_rows_of_pixels(movie)]
+
+
+def _rows_of_times(times: StreamTimes) -> list[tuple[str, str]]:
+    rate = "unknown" if times.rate is None else f"{times.rate:.6g} Hz"
+    origin = " (median step of timestamps)" if times.has_timestamps and times.rate else ""
+    rows = [("rate", f"{rate}{origin}")]
+    if times.start is not None and times.end is not None:
+        rows.append(("time", f"{duration(times.end - times.start)}, from {times.start:.6g} s"))
+    if times.has_timestamps:
+        lost = f"{times.num_missing} in {times.num_gaps} gaps" if times.num_gaps else "none"
+        rows.append(("dropped frames", f"{lost} (steps of more than 1.5 median steps)"))
+    else:
+        rows.append(("dropped frames", "not known: a rate states the times"))
+    return rows
+
+
+def _rows_of_pixels(movie: MovieFacts) -> list[tuple[str, str]]:
+    found: Any = movie.statistics
+    if found is None or isinstance(found, Unreadable):
+        return []
+    total = found.num_pixels_read
+    rows = [("zero pixels", _share(found.num_zero, total))]
+    if found.saturation_value is not None:
+        label = f"saturated pixels (value {found.saturation_value})"
+        rows.append((label, _share(found.num_saturated, total)))
+    if found.num_not_finite:
+        rows.append(("NaN or infinite pixels", _share(found.num_not_finite, total)))
+    rows.append(("blank frames", _frames(found.num_blank_frames, found.blank_frames)))
+    rows.append(("repeated frames", _frames(found.num_repeated_frames, found.repeated_frames)))
+    if found.every > 1:
+        rows.append(
+            ("frames read", f"{in_digits(found.frames_read)} of {in_digits(found.num_frames)}")
+        )
+    return rows
+
+
+def _share(count: int, total: int) -> str:
+    if not count:
+        return "none"
+    return f"{in_digits(count)} ({100 * count / max(total, 1):.3g} %)"
+
+
+def _frames(count: int, numbers: Any) -> str:
+    if not count:
+        return "none"
+    shown = ", ".join(str(int(each)) for each in numbers[:8])
+    return f"{in_digits(count)} (number {shown}{', …' * (count > 8)}, counted from 0)"
+
+
+def _table(
+    table: Segmentation, report: Report, tables: Mapping[str, Segmentation], pixels: int
+) -> _Shown:
+    sizes = size_figure(table)
+    figures = [*outline_figures(table, pixels), *([sizes] if sizes else [])]
+    own = [
+        _traces(each, tables)
+        for each in report.traces
+        if isinstance(each, TraceSet) and each.table == table.path
+    ]
+    return _Shown(
+        facts=table,
+        figures=tuple(figures),
+        rows=tuple(_rows_of_table(table)),
+        parts=tuple(own),
+        notes=tuple(_notes_of_table(table)),
+    )
+
+
+def _rows_of_table(table: Segmentation) -> list[tuple[str, str]]:
+    rows = [("ROIs", in_digits(len(table.ids)))]
+    counts = counts_of(table)
+    if counts:
+        text = f"{in_digits(counts['accepted'])} accepted, {in_digits(counts['rejected'])} rejected"
+        rows.append(("accepted", f"{text} (column {table.acceptance_origin})"))
+    if table.plane:
+        rows.append(("imaging plane", table.plane.rpartition("/")[2]))
+    rows.append(("masks", getattr(table.pixels, "form", "none")))
+    if table.columns:
+        rows.append(("columns", ", ".join(table.columns)))
+    return rows
+
+
+def _notes_of_table(table: Segmentation) -> list[str]:
+    notes = []
+    every = getattr(table.pixels, "every", 1)
+    if every > 1:
+        notes.append(f"The masks of every {every}th ROI were read; the others have no outline.")
+    num_empty = int((table.sizes == 0).sum()) if table.pixels is not None else 0
+    if num_empty and every == 1:
+        notes.append(f"{num_empty} ROIs have no pixel whose weight is not 0.")
+    if len(table.outlines) > 1:
+        notes.append(
+            f"{len(table.outlines)} of {table.num_planes} planes are shown, those with the most "
+            "pixels of ROIs."
+        )
+    return notes
+
+
+def _traces(traces: TraceSet, tables: Mapping[str, Segmentation]) -> _Shown:
+    rows = [
+        ("shape", f"{in_sizes(traces.shape)} (samples, ROIs)"),
+        ("unit", traces.unit or "unknown"),
+    ]
+    if isinstance(traces.times, StreamTimes):
+        rows += _rows_of_times(traces.times)[:2]
+    if traces.num_not_finite:
+        rows.append(("NaN or infinite values", in_digits(traces.num_not_finite)))
+    return _Shown(facts=traces, figures=tuple(trace_figures(traces, tables)), rows=tuple(rows))
+
+
+def _glance(report: Report) -> list[tuple[str, str]]:
+    """Return what the file holds in a few numbers, for the head of the page."""
+    movies = [each for each in report.movies if isinstance(each, MovieFacts)]
+    tables = [each for each in report.tables if isinstance(each, Segmentation)]
+    rois = sum(len(each.ids) for each in tables if not each.is_background)
+    found = [("size", shown_size(report.num_bytes)), ("movies", str(len(movies)))]
+    found.append(("ROIs", in_digits(rois)))
+    lengths = [
+        each.times.end - each.times.start
+        for each in movies
+        if isinstance(each.times, StreamTimes)
+        and each.times.end is not None
+        and each.times.start is not None
+    ]
+    if lengths:
+        found.append(("length", duration(max(lengths))))
+    stated = [each.times.rate for each in movies if isinstance(each.times, StreamTimes)]
+    rates = sorted({f"{rate:.4g} Hz" for rate in stated if rate})
+    if rates:
+        found.append(("rate", ", ".join(rates[:3])))
+    return found
+
+
+_PARTS = ("movies.html", "rois.html", "timing.html")
+
+
+def render_parts(report: Report, names: Sequence[str] = _PARTS) -> str:
+    """Return a page with some parts of a report only, without its heading and verdict.
+
+    Parameters
+    ----------
+    report : Report
+    names : sequence of str
+        Names of the templates of the parts.
+    """
+    context = {**_context(report), "parts": tuple(names)}
+    return environment().get_template("parts.html").render(context)

@@ -1,0 +1,193 @@
+"""Figures of ROIs: outlines over an image, sizes of masks, heat maps and examples of traces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from markupsafe import Markup, escape
+from numpy.typing import NDArray
+
+from nwb_ophys.reports.charts import TraceRow, histogram, image_chart, trace_stack
+from nwb_ophys.reports.figures import Figure
+from nwb_ophys.reports.outlines import svg_path
+from nwb_ophys.reports.pictures import gray, picture, png_uri, scale_bar
+from nwb_ophys.reports.segmentation import Outlines, Segmentation
+from nwb_ophys.reports.series import as_image
+from nwb_ophys.reports.timing import StreamTimes
+from nwb_ophys.reports.traces import TraceSet
+
+_LOWEST, _HIGHEST = -1.0, 4.0
+_NUM_BINS = 40
+_MOST_RATIO = 1000
+
+
+def outline_figures(table: Segmentation, most_pixels: int) -> Iterator[Figure]:
+    """Yield the outlines of all ROIs over an image; of a volume, by plane.
+
+    Parameters
+    ----------
+    table : Segmentation
+    most_pixels : int
+        Size of each picture below the outlines.
+    """
+    backdrop = table.backdrop
+    share = most_pixels // max(len(table.outlines), 1)
+    for outlines in table.outlines:
+        image = _image_below(table, outlines)
+        size = None if backdrop is None else backdrop.pixel_width
+        where = (
+            "" if outlines.plane is None else f", plane {outlines.plane + 1} of {table.num_planes}"
+        )
+        over = "an empty field" if backdrop is None else backdrop.origin
+        num_rois = sum(map(bool, outlines.loops))
+        title = f"Outlines of {num_rois} ROIs of {table.name} over {over}{where}"
+        content = picture(
+            image,
+            title,
+            bar=scale_bar(image.shape[1], size),
+            overlay=outline_shapes(table, outlines),
+            most_pixels=max(share, 1 << 14),
+        )
+        yield Figure(
+            content=content,
+            caption=f"{title}. Each line follows the edges of the pixels whose weight is not 0; "
+            "the id of an ROI shows on hover.",
+            size="large" if outlines.plane is None else "",
+        )
+
+
+def _image_below(table: Segmentation, outlines: Outlines) -> NDArray[np.floating]:
+    if table.backdrop is not None:
+        return as_image(table.backdrop.image, outlines.plane)
+    field = getattr(getattr(table.pixels, "lists", None), "field_shape", (1, 1))
+    return np.zeros((field[1], field[0]), np.float32)
+
+
+def outline_shapes(table: Segmentation, outlines: Outlines) -> Markup:
+    """Return the outlines as shapes of SVG, in pixels of the image, with ids as titles.
+
+    Parameters
+    ----------
+    table : Segmentation
+    outlines : Outlines
+    """
+    flags = table.is_accepted
+    groups: dict[str, list[str]] = {"rejected": [], "roi": [], "accepted": []}
+    for number, loops in enumerate(outlines.loops):
+        if not loops:
+            continue
+        css = "roi" if flags is None else "accepted" if flags[number] else "rejected"
+        title = escape(f"{table.ids[number]}: {table.sizes[number]} pixels")
+        groups[css].append(f'<path d="{svg_path(loops)}"><title>{title}</title></path>')
+    parts = [
+        f'<g class="outlines {css}">{"".join(paths)}</g>' for css, paths in groups.items() if paths
+    ]
+    return Markup("".join(parts))  # noqa: S704 - numbers, and titles that are escaped
+
+
+def size_figure(table: Segmentation) -> Figure | None:
+    """Return the histogram of the sizes of masks; None without masks.
+
+    Parameters
+    ----------
+    table : Segmentation
+    """
+    sizes = table.sizes[table.sizes > 0]
+    if not len(sizes):
+        return None
+    span = int(sizes.max() - sizes.min()) + 1
+    counts, edges = np.histogram(sizes, min(_NUM_BINS, span))
+    noun = "voxels" if table.num_planes > 1 else "pixels"
+    content = histogram(counts, edges, "Sizes of masks", f"size of the mask ({noun})", "ROIs")
+    caption = (
+        f"Sizes of {len(sizes)} masks: median {np.median(sizes):g}, from {sizes.min()} to "
+        f"{sizes.max()} {noun}."
+    )
+    return Figure(content=content, caption=caption, size="wide")
+
+
+def trace_figures(traces: TraceSet, tables: Mapping[str, Segmentation]) -> list[Figure]:
+    """Return the heat map of a set of traces, and its examples.
+
+    Parameters
+    ----------
+    traces : TraceSet
+    tables : Mapping of str to Segmentation
+        Tables by path, for the ids and the acceptance of ROIs.
+    """
+    if not traces.heat_map.size:
+        return []
+    times, label = _times(traces)
+    return [_heat_map(traces, times, label), _examples(traces, tables, times, label)]
+
+
+def _times(traces: TraceSet) -> tuple[NDArray[np.float64], str]:
+    if isinstance(traces.times, StreamTimes) and traces.times.are_known:
+        return traces.times.times(traces.samples), "time (s)"
+    return traces.samples.astype(np.float64), "sample"
+
+
+def _heat_map(traces: TraceSet, times: NDArray[np.float64], label: str) -> Figure:
+    num_rois = traces.shape[1] if len(traces.shape) == 2 else 1
+    uri = png_uri(gray(traces.heat_map, _LOWEST, _HIGHEST), is_coloured=True)
+    content = image_chart(
+        uri,
+        f"Heat map of {traces.name}",
+        (float(times[0]), float(times[-1])),
+        (float(num_rois), 0.0),
+        (label, "trace"),
+    )
+    shown = len(traces.heat_map_columns)
+    rows = "all traces" if shown == num_rois else f"{shown} of {num_rois} traces, evenly chosen"
+    bins = "" if traces.samples_per_bin == 1 else f", means of {traces.samples_per_bin} samples"
+    part = ""
+    if len(traces.samples) < traces.shape[0]:
+        part = f" {len(traces.samples)} of {traces.shape[0]} samples were read, in even blocks."
+    caption = (
+        f"{rows[0].upper()}{rows[1:]}{bins}. Each row is in standard deviations from its median, "
+        f"from {_LOWEST:g} (dark) to {_HIGHEST:g} (bright).{part}"
+    )
+    return Figure(content=content, caption=caption, size="wide")
+
+
+def _examples(
+    traces: TraceSet,
+    tables: Mapping[str, Segmentation],
+    times: NDArray[np.float64],
+    label: str,
+) -> Figure:
+    table = tables.get(traces.table or "")
+    rows = []
+    is_broken = np.diff(traces.samples, prepend=traces.samples[:1]) > 1
+    for column, values in traces.examples:
+        shown = values.astype(np.float64)
+        shown[is_broken] = np.nan
+        name, css = _named(traces, table, column)
+        rows.append(TraceRow(label=name, css=css, times=times, values=shown))
+    content = trace_stack(rows, f"Examples of {traces.name}", label)
+    best = traces.signal_to_noise[[column for column, _ in traces.examples]]
+    caption = (
+        "The traces with the highest ratio of signal to noise"
+        f"{_range_of(best)}: the 99th percentile less the median, over the standard deviation that "
+        "follows from the median step between samples. Each trace fills the height of its row."
+    )
+    return Figure(content=content, caption=caption, size="wide")
+
+
+def _range_of(ratios: NDArray[np.float64]) -> str:
+    finite = ratios[np.isfinite(ratios)]
+    # Of denoised traces the noise is that of rounding.
+    is_meaningful = len(finite) > 0 and finite.max() < _MOST_RATIO
+    return f", {finite.min():.1f} to {finite.max():.1f}" if is_meaningful else ""
+
+
+def _named(traces: TraceSet, table: Segmentation | None, column: int) -> tuple[str, str]:
+    """Return the name of the ROI of a column, and the class of its line."""
+    row = int(traces.rows[column]) if column < len(traces.rows) else None
+    if table is None or row is None or not 0 <= row < len(table.ids):
+        return f"column {column}", "line"
+    css = "line"
+    if table.is_accepted is not None:
+        css = "line accepted" if table.is_accepted[row] else "line rejected"
+    return f"ROI {table.ids[row]}", css

@@ -1,0 +1,341 @@
+"""ROIs of a file: tables, acceptance, mask sizes, outlines, and the image that lies below them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.formats.nwb.tables import with_acceptance
+from nwb_ophys.reports.failures import Unreadable, attempt
+from nwb_ophys.reports.masks import FORMS, RoiPixels, form_of, read_pixels
+from nwb_ophys.reports.outlines import Loop, trace_outlines
+from nwb_ophys.reports.pixel_sizes import pixel_size_of
+from nwb_ophys.reports.series import MovieFacts
+from nwb_ophys.reports.stored_file import StoredFile
+
+_BACKGROUND = ("background", "neuropil")
+_MOST_PLANES = 6
+_MOST_IMAGES = 12
+_MOST_IMAGE_VALUES = 1 << 24
+_ACCEPTED, _REJECTED = "is_accepted", "is_rejected"
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Outlines:
+    """Outlines of the ROIs on one plane.
+
+    Attributes
+    ----------
+    plane : int or None
+        Number of the plane of a volume; None for an image.
+    loops : list of list of Loop
+        Closed lines of each ROI, in the order of the table.
+    """
+
+    plane: int | None
+    loops: list[list[Loop]]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Backdrop:
+    """The image below the outlines.
+
+    Attributes
+    ----------
+    image : numpy.ndarray, shape (columns, rows[, planes])
+    origin : str
+        What the image is, in words.
+    pixel_width : float or None
+        Width of a pixel in metres.
+    """
+
+    image: NDArray[Any]
+    origin: str
+    pixel_width: float | None = None
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class SummaryPicture:
+    """An image in a processing module.
+
+    Attributes
+    ----------
+    path : str
+    image : numpy.ndarray, shape (columns, rows)
+    """
+
+    path: str
+    image: NDArray[Any]
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Segmentation:
+    """A table of ROIs.
+
+    Attributes
+    ----------
+    path, description : str
+    plane : str or None
+        Path of its imaging plane.
+    is_background : bool
+        Whether its name says that its components are background or neuropil.
+    columns : tuple of str
+    ids : numpy.ndarray of int, shape (ROIs,)
+    is_accepted : numpy.ndarray of bool or None, shape (ROIs,)
+        None where no column states it.
+    acceptance_origin : str
+        Column that states acceptance.
+    pixels : RoiPixels or Unreadable or None
+        None for a table without masks.
+    sizes : numpy.ndarray of int, shape (ROIs,)
+        Number of distinct pixels of each ROI whose weight is not 0.
+    outlines : tuple of Outlines
+    num_planes : int
+        Planes of the field; 1 for an image.
+    backdrop : Backdrop or None
+    """
+
+    path: str
+    description: str
+    plane: str | None
+    is_background: bool
+    columns: tuple[str, ...]
+    ids: NDArray[np.int64]
+    is_accepted: NDArray[np.bool_] | None
+    acceptance_origin: str
+    pixels: RoiPixels | Unreadable | None
+    sizes: NDArray[np.int64]
+    outlines: tuple[Outlines, ...]
+    num_planes: int
+    backdrop: Backdrop | None
+
+    @property
+    def name(self) -> str:
+        """Name of the table, the last part of its path."""
+        return self.path.rpartition("/")[2]
+
+
+def table_paths(file: StoredFile) -> Iterator[str]:
+    """Yield the paths of the tables of ROIs, cells first, background last."""
+    found = [
+        path
+        for path in file.members
+        if file.kind(path) == "PlaneSegmentation" or (file.kind(path) and form_of(file, path))
+    ]
+    yield from sorted(found, key=lambda path: _is_background(path))
+
+
+def _is_background(path: str) -> bool:
+    name = path.rpartition("/")[2].lower()
+    return any(word in name for word in _BACKGROUND)
+
+
+def gather_segmentation(file: StoredFile, path: str, movies: Sequence[MovieFacts]) -> Segmentation:
+    """Return the ROIs of a table.
+
+    Parameters
+    ----------
+    file : StoredFile
+    path : str
+        Path of the table.
+    movies : sequence of MovieFacts
+        Movies of the file, of which one on the same plane lies below the outlines.
+    """
+    plane = file.member(path, "imaging_plane")
+    ids = np.atleast_1d(np.asarray(file.member_value(path, "id"), dtype=np.int64))
+    accepted, origin = _acceptance(file, path)
+    field = field_of_plane(file, plane, movies)
+    pixels = attempt(path, read_pixels, file, path, field)
+    sizes, num_planes = np.zeros(len(ids), np.int64), 1
+    outlines: tuple[Outlines, ...] = ()
+    backdrop = None
+    if isinstance(pixels, RoiPixels):
+        lists = pixels.lists
+        num_planes = lists.field_shape[2] if len(lists.field_shape) == 3 else 1
+        sizes, outlines = sizes_of(pixels), tuple(outlines_of(pixels))
+        backdrop = backdrop_of(file, path, movies, lists.field_shape)
+    names = file.attribute(path, "colnames")
+    return Segmentation(
+        path=path,
+        description=str(file.attribute(path, "description") or ""),
+        plane=plane,
+        is_background=_is_background(path),
+        columns=tuple(map(str, names)) if isinstance(names, list) else (),
+        ids=ids,
+        is_accepted=accepted if accepted is not None and len(accepted) == len(ids) else None,
+        acceptance_origin=origin,
+        pixels=pixels,
+        sizes=sizes,
+        outlines=outlines,
+        num_planes=num_planes,
+        backdrop=backdrop,
+    )
+
+
+def _acceptance(file: StoredFile, path: str) -> tuple[NDArray[np.bool_] | None, str]:
+    """Return which ROIs are accepted, and the columns that state it; None if nothing does."""
+    columns: dict[str, tuple[NDArray[Any], str]] = {}
+    for name, place in file.members.get(path, {}).items():
+        shape = file.shape(place)
+        if (
+            name in FORMS
+            or shape is None
+            or len(shape) not in (1, 2)
+            or f"{name}_index" in (file.members[path])
+        ):
+            continue
+        if name.lower() in ("accepted", "rejected", _ACCEPTED, _REJECTED, "iscell", "is_cell"):
+            values = np.asarray(file.value(place))
+            columns[name] = (values[:, 0] if values.ndim == 2 else values, "")
+    found = with_acceptance(columns)
+    if _ACCEPTED in found:
+        return found[_ACCEPTED][0].astype(bool), ", ".join(columns)
+    if _REJECTED in found:
+        return ~found[_REJECTED][0].astype(bool), ", ".join(columns)
+    return None, ""
+
+
+def sizes_of(pixels: RoiPixels) -> NDArray[np.int64]:
+    """Return the number of distinct pixels of each ROI.
+
+    Parameters
+    ----------
+    pixels : RoiPixels
+    """
+    lists = pixels.lists
+    roi = np.repeat(np.arange(len(lists.ends), dtype=np.int64), lists.counts)
+    keys = roi
+    for axis, size in zip(lists.coordinates, lists.field_shape, strict=True):
+        keys = keys * size + axis
+    order = np.argsort(keys, kind="stable")
+    is_first = np.diff(keys[order], prepend=-1) > 0
+    return np.bincount(roi[order][is_first], minlength=len(lists.ends))
+
+
+def outlines_of(pixels: RoiPixels) -> Iterator[Outlines]:
+    """Yield the outlines of all ROIs; of a volume, on the planes with the most of their pixels.
+
+    Parameters
+    ----------
+    pixels : RoiPixels
+    """
+    lists = pixels.lists
+    if len(lists.coordinates) == 2:
+        x, y = lists.coordinates
+        yield Outlines(plane=None, loops=trace_outlines(x, y, lists.ends))
+        return
+    x, y, z = lists.coordinates
+    roi = np.repeat(np.arange(len(lists.ends)), lists.counts)
+    for plane in shown_planes(z, lists.field_shape[2]):
+        own = z == plane
+        ends = np.cumsum(np.bincount(roi[own], minlength=len(lists.ends)))
+        yield Outlines(plane=plane, loops=trace_outlines(x[own], y[own], ends))
+
+
+def shown_planes(z: NDArray[np.integer], num_planes: int) -> list[int]:
+    """Return the planes that are shown: those with the most pixels of ROIs, in their order."""
+    counts = np.bincount(z, minlength=num_planes)
+    most = np.argsort(-counts, kind="stable")[:_MOST_PLANES]
+    return sorted(int(plane) for plane in most if counts[plane])
+
+
+def field_of_plane(
+    file: StoredFile, plane: str | None, movies: Sequence[MovieFacts]
+) -> tuple[int, ...] | None:
+    """Return (columns, rows[, planes]) of a movie on a plane, or of all images if they are alike.
+
+    Parameters
+    ----------
+    file : StoredFile
+    plane : str or None
+        Path of the imaging plane.
+    movies : sequence of MovieFacts
+    """
+    whole = (each.shape[1:] for each in movies if each.plane == plane and 0 not in each.shape)
+    found = next((shape for shape in whole if shape), None)
+    shapes = {file.shape(path) for path in _picture_paths(file)}
+    return found or (shapes.pop() if len(shapes) == 1 else None)
+
+
+def backdrop_of(
+    file: StoredFile, table: str, movies: Sequence[MovieFacts], field: Sequence[int]
+) -> Backdrop | None:
+    """Return the mean of a movie on the plane of a table, or else a summary image of its ROIs.
+
+    Parameters
+    ----------
+    file : StoredFile
+    table : str
+        Path of the table.
+    movies : sequence of MovieFacts
+    field : sequence of int
+        (columns, rows[, planes]) of the masks.
+    """
+    plane = file.member(table, "imaging_plane")
+    for each in movies:
+        statistics = each.statistics
+        if each.plane is None or each.plane != plane or isinstance(statistics, Unreadable):
+            continue
+        if statistics is not None and tuple(statistics.frame_shape) == tuple(field):
+            size = None if each.pixel_size is None else each.pixel_size.x
+            return Backdrop(
+                image=statistics.mean, origin=f"the mean of '{each.name}'", pixel_width=size
+            )
+    own = [path for path in _picture_paths(file) if _belongs(file, path, table)]
+    for path in sorted(own, key=_preference):
+        if file.shape(path) == tuple(field):
+            found = attempt(path, _picture, file, path)
+            if isinstance(found, SummaryPicture):
+                size_of_plane = pixel_size_of(file, None, plane, ())
+                width = None if size_of_plane is None else size_of_plane.x
+                name = "/".join(path.split("/")[-2:])
+                return Backdrop(image=found.image, origin=f"the image '{name}'", pixel_width=width)
+    return None
+
+
+def _preference(path: str) -> int:
+    """Return the rank of an image below outlines: means come first, then maxima."""
+    name = path.rpartition("/")[2].lower()
+    words = (("mean", "average"), ("max",))
+    return next((rank for rank, any_of in enumerate(words) if any(w in name for w in any_of)), 2)
+
+
+def _belongs(file: StoredFile, path: str, table: str) -> bool:
+    """Return whether an image is of the ROIs of a table: of several, names tell which."""
+    names = [each.rpartition("/")[2] for each in table_paths(file) if not _is_background(each)]
+    own = table.rpartition("/")[2]
+    if len(names) < 2 or own not in names:
+        return len(names) < 2
+    length = next(
+        (index for index, letters in enumerate(zip(*names, strict=False)) if len({*letters}) > 1),
+        min(map(len, names)),
+    )
+    return f"/{own}/" in path or (bool(own[length:]) and path.endswith(own[length:]))
+
+
+def _picture_paths(file: StoredFile) -> list[str]:
+    return [path for path in file.of_kind("GrayscaleImage") if path.startswith("processing/")]
+
+
+def summary_pictures(file: StoredFile) -> list[SummaryPicture | Unreadable]:
+    """Return the first gray images of a file."""
+    return [attempt(path, _picture, file, path) for path in _picture_paths(file)[:_MOST_IMAGES]]
+
+
+def _picture(file: StoredFile, path: str) -> SummaryPicture:
+    shape = file.shape(path) or ()
+    if len(shape) != 2 or shape[0] * shape[1] > _MOST_IMAGE_VALUES:
+        raise ValueError(f"Its shape is {shape}; an image that is shown has two axes.")
+    return SummaryPicture(path=path, image=np.asarray(file.value(path), dtype=np.float64))
+
+
+def counts_of(segmentation: Segmentation) -> Mapping[str, int]:
+    """Return the numbers of accepted and rejected ROIs; empty where nothing is stated."""
+    flags = segmentation.is_accepted
+    if flags is None:
+        return {}
+    return {"accepted": int(flags.sum()), "rejected": int((~flags).sum())}

@@ -1,0 +1,154 @@
+"""Sums, maxima and counts of a tile: some pixels of some consecutive frames, as (frames, pixels).
+
+All passes over a tile find it in the cache of the core. Integers are added in their own dtype as
+long as the largest of them allows that: NumPy adds values of two bytes four times as fast in their
+own dtype as in a wider one.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from nwb_ophys.reports.statistics_values import Top, may_be_limit
+
+# Fewer values per sum than these are not worth a further pass.
+_FEWEST_TERMS = 4
+_MOST_FOLDS = 16
+MOST_FRAMES = 1 << 15
+"""Largest number of frames of a tile, whose sums of values of two bytes fit into four."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class TileSummary:
+    """Statistics of a tile of finite values.
+
+    Attributes
+    ----------
+    maximum : numpy.ndarray, shape (pixels,)
+        In the dtype of the tile; of pixels without a finite value, minus infinity.
+    sums : numpy.ndarray, shape (pixels,)
+        Sums over the frames, of any dtype in which they are exact; float64 for floats.
+    largest_sum : int
+        A number that no absolute sum of integers exceeds.
+    frame_sums : numpy.ndarray of int64 or float64, shape (frames,)
+    num_zero : int
+    top : Top or None
+        None for floats.
+    is_finite : numpy.ndarray of bool, shape (frames, pixels), or None
+        None if all values are finite.
+    """
+
+    maximum: NDArray[Any]
+    sums: NDArray[Any]
+    largest_sum: int = 0
+    frame_sums: NDArray[Any]
+    num_zero: int
+    top: Top | None = None
+    is_finite: NDArray[np.bool_] | None = None
+
+
+def sum_dtypes(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
+    """Return the dtypes that sums of a tile may have; the last holds sums over all frames.
+
+    Sums are exact for integers of up to four bytes.
+    """
+    if dtype.kind == "f" or dtype.itemsize == np.dtype(np.int64).itemsize:
+        return (np.dtype(np.float64),)
+    wide = np.dtype(np.int64)
+    if dtype.itemsize > np.dtype(np.int16).itemsize:
+        return (wide,)
+    return (dtype, np.dtype(np.uint32 if dtype.kind == "u" else np.int32), wide)
+
+
+@functools.cache
+def _largest(dtype: np.dtype[Any]) -> int:
+    return int(np.iinfo(dtype).max)
+
+
+def summary_of(tile: NDArray[Any]) -> TileSummary:
+    """Return the statistics of a tile.
+
+    Parameters
+    ----------
+    tile : numpy.ndarray, shape (frames, pixels)
+        Of integers or floats in the byte order of the machine; contiguous along the pixels. At
+        most 32,768 frames.
+    """
+    if tile.dtype.kind == "f":
+        return _of_floats(tile)
+    maximum = np.maximum.reduce(tile, axis=0)
+    most = int(np.maximum.reduce(maximum))
+    least = 0 if tile.dtype.kind == "u" else int(np.minimum.reduce(tile, axis=None))
+    num_zero = tile.size - int(np.count_nonzero(tile)) if least <= 0 <= most else 0
+    largest = max(most, -least, 1)
+    *narrow, wide = sum_dtypes(tile.dtype)
+    if narrow:
+        terms = _largest(tile.dtype) // largest
+        sums, frame_sums = _sums_of_pixels(tile, terms, narrow[-1]), _sums_of_frames(tile, terms)
+    else:
+        sums, frame_sums = (np.add.reduce(tile, axis=axis, dtype=wide) for axis in (0, 1))
+    return TileSummary(
+        maximum=maximum,
+        sums=sums,
+        largest_sum=largest * len(tile),
+        frame_sums=frame_sums,
+        num_zero=num_zero,
+        top=_top(tile, maximum, most),
+    )
+
+
+def _sums_of_pixels(tile: NDArray[Any], terms: int, middle: np.dtype[Any]) -> NDArray[Any]:
+    """Return the sums over frames, of which so many terms fit into the dtype of the tile."""
+    num_frames = len(tile)
+    if terms >= num_frames:
+        return np.add.reduce(tile, axis=0, dtype=tile.dtype)
+    if terms < _FEWEST_TERMS:
+        return np.add.reduce(tile, axis=0, dtype=middle)
+    sums = np.zeros(tile.shape[1], middle)
+    for start in range(0, num_frames, terms):
+        sums += np.add.reduce(tile[start : start + terms], axis=0, dtype=tile.dtype)
+    return sums
+
+
+def _sums_of_frames(tile: NDArray[Any], terms: int) -> NDArray[Any]:
+    num_frames, num_pixels = tile.shape
+    folds = _MOST_FOLDS
+    while folds > 1 and (folds > terms or num_pixels % folds):
+        folds //= 2
+    if folds >= _FEWEST_TERMS:
+        tile = np.add.reduce(tile.reshape(num_frames, folds, -1), axis=1, dtype=tile.dtype)
+    return np.add.reduce(tile, axis=1, dtype=np.int64)
+
+
+def _top(tile: NDArray[Any], maximum: NDArray[Any], most: int) -> Top:
+    if not may_be_limit(most, _largest(tile.dtype)):
+        return Top(most, 0, 0)
+    near = np.flatnonzero(maximum >= most - 1)
+    values = tile if len(near) == tile.shape[1] else tile[:, near]
+    count, below = (int(np.count_nonzero(values == each)) for each in (most, most - 1))
+    return Top(most, count, below)
+
+
+def _of_floats(tile: NDArray[Any]) -> TileSummary:
+    maximum = np.maximum.reduce(tile, axis=0)
+    is_finite = None
+    if not (np.isfinite(maximum).all() and np.isfinite(tile.min())):
+        is_finite = np.isfinite(tile)
+        maximum = np.where(is_finite, tile, -np.inf).max(axis=0)
+        tile = np.where(is_finite, tile, 1)
+        num_zero = tile.size - int(np.count_nonzero(tile))
+        tile = np.where(is_finite, tile, 0)
+    else:
+        num_zero = tile.size - int(np.count_nonzero(tile))
+    return TileSummary(
+        maximum=maximum,
+        sums=np.add.reduce(tile, axis=0, dtype=np.float64),
+        frame_sums=np.add.reduce(tile, axis=1, dtype=np.float64),
+        num_zero=num_zero,
+        is_finite=is_finite,
+    )

@@ -1,0 +1,101 @@
+"""A page on temporary roots, for requests without a server."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("starlette")
+
+with warnings.catch_warnings():
+    # Later versions of Starlette prefer a successor of httpx.
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
+
+from nwb_ophys.page.app import make_app
+from nwb_ophys.page.desk import Desk
+from nwb_ophys.page.roots import Roots
+from nwb_ophys.page.worker import Worker
+
+TOKEN, PORT = "a-token-of-the-tests", 4711
+ORIGIN = f"http://127.0.0.1:{PORT}"
+
+
+class Browser:
+    """A client of the page with its cookie, as a browser would be."""
+
+    def __init__(self, client: TestClient, desk: Desk) -> None:
+        self.client, self.desk = client, desk
+
+    def get(self, path: str, **options):
+        return self.client.get(path, **options)
+
+    def act(self, name: str, /, **values):
+        return self.client.post(f"/act/{name}", json=values, headers={"Origin": ORIGIN})
+
+    def wait(self, seconds: float = 60.0):
+        """Wait until the work has ended, and return its state."""
+        end = time.monotonic() + seconds
+        while self.desk.work.job is not None:
+            assert time.monotonic() < end, self.desk.work.job
+            time.sleep(0.02)
+        return self.desk.work
+
+    def choose(self, path):
+        assert self.act("choose", path=str(path)).status_code == 200
+        return self.wait()
+
+
+@pytest.fixture(scope="module")
+def worker():
+    """One process for all tests of a module, which is started once."""
+    shared = Worker()
+    yield shared
+    shared.end()
+
+
+class _Lasting:
+    """The shared process, which the end of one page does not end."""
+
+    def __init__(self, shared: Worker) -> None:
+        self._shared = shared
+
+    def __getattr__(self, name):
+        return getattr(self._shared, name)
+
+    def end(self) -> None:
+        pass
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def make_browser(worker):
+    """Return a function that opens a page on a root."""
+    opened = []
+
+    def make(root: Path, folder: Path | None = None) -> Browser:
+        desk = Desk(Roots.of([root]), _Lasting(worker), folder)
+        app = make_app(desk, token=TOKEN, port=PORT)
+        client = TestClient(app, base_url=ORIGIN, follow_redirects=False)
+        client.__enter__()
+        opened.append(client)
+        assert client.get(f"/?token={TOKEN}").status_code == 303
+        return Browser(client, desk)
+
+    yield make
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def browser(make_browser, root):
+    return make_browser(root)

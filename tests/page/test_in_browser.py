@@ -1,0 +1,367 @@
+"""The page in a real browser: from an empty start to a file, cancel, reload, two tabs, keyboard.
+
+Screenshots are written to the folder that ``NWB_OPHYS_SCREENSHOTS`` names; those of the docs, in
+``docs/images/page``, are the ones in its subfolder ``docs``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from nwb_ophys.page.roots import Roots
+from nwb_ophys.page.server import served
+
+from .recordings import FACTS, RECORDINGS, contents_of, copied, real_data, run, types_in
+
+playwright = pytest.importorskip("playwright.sync_api")
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = [
+    pytest.mark.skipif(_CHROMIUM is None and not os.environ.get("CI"), reason="No Chromium."),
+]
+needs_data = pytest.mark.skipif(real_data() is None, reason="The real recordings are absent.")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def address(root):
+    with served(Roots.of([root])) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium, address):
+    """A window with the cookie, in which no request leaves the page and no error is logged."""
+    context = chromium.new_context(viewport={"width": 1180, "height": 860})
+    context.set_default_timeout(10_000)
+    troubles: list[str] = []
+    context.on("console", lambda m: m.type == "error" and troubles.append(m.text))
+    context.on("weberror", lambda error: troubles.append(str(error.error)))
+    own = f"http://127.0.0.1:{address.port}/"
+    context.on("request", lambda r: _is_own(r.url, own) or troubles.append(r.url))
+    context.new_page().goto(address.url)
+    yield context
+    context.close()
+    expected = "the server responded with a status of 422"  # a wrong value
+    assert [each for each in troubles if expected not in each] == []
+
+
+def _is_own(url: str, own: str) -> bool:
+    return url.startswith((own, "data:"))
+
+
+@pytest.fixture
+def page(context, address):
+    """A tab at the first step, with nothing chosen."""
+    (page,) = context.pages
+    page.goto(_url(address, "folder"))
+    _free(page)
+    page.evaluate(
+        "fetch('/act/forget', {method: 'POST', body: '{}',"
+        " headers: {'Content-Type': 'application/json'}})"
+    )
+    return page
+
+
+def _until(page, expression: str, seconds: float = 30.0) -> None:
+    """Wait until an expression is true; the page's policy forbids that it waits itself."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(50)
+
+
+def _url(address, step: str) -> str:
+    return f"http://127.0.0.1:{address.port}/{step}"
+
+
+def _free(page) -> None:
+    """Wait until no work is going on."""
+    page.wait_for_selector("#work", state="hidden")
+
+
+def _picture(page, name: str, *, for_docs: bool = False, top: str = "header") -> None:
+    folder = os.environ.get("NWB_OPHYS_SCREENSHOTS")
+    if folder:
+        Path(folder, "docs").mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(Path(folder, f"{name}.png")), full_page=True)
+        if for_docs:
+            page.evaluate(f"document.querySelector('{top}').scrollIntoView()")
+            page.screenshot(path=str(Path(folder, "docs", f"{name}.png")))
+
+
+def _choose(page, folder: Path) -> None:
+    page.get_by_label("Folder or file").fill(str(folder))
+    page.get_by_role("button", name="Look what is in it").click()
+    page.wait_for_url("**/contents")
+
+
+def _put(page, key: str, value: str) -> None:
+    """Fill in a field and leave it by the keyboard."""
+    field = page.locator(f'[name="{key}"]')
+    field.fill(value)
+    field.press("Tab")
+
+
+def _step(page, name: str) -> None:
+    page.get_by_role("navigation").get_by_role("link", name=name).click()
+    page.wait_for_selector(f'nav a[aria-current]:has-text("{name}")')
+
+
+def _fill_in(page) -> None:
+    _step(page, "Metadata")
+    page.wait_for_selector("#verdict")
+    for key, value in FACTS.items():
+        _put(page, key, value)
+    page.wait_for_selector("#verdict.good")
+
+
+@needs_data
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_from_an_empty_start_to_a_valid_file(page, tmp_path, root, name):
+    recording = RECORDINGS[name]
+    place = root / re.sub(r"\W", "-", name)
+    place.mkdir()
+    folder = copied(name, place)
+    _choose(page, folder)
+    page.wait_for_selector("table.parts")
+    for each in recording.unticked:
+        page.get_by_label(re.compile(f"Put {re.escape(each)}")).uncheck()
+    for key, value in recording.options.items():
+        assert "needs" in page.locator(f'[id="e-{key}"]').inner_text()
+        _picture(page, "rate", for_docs=True)
+        _put(page, key, value)
+    page.wait_for_selector(".streams")
+    shown = name == "scanimage and suite2p"
+    if shown:
+        _picture(page, "contents", for_docs=True)
+        page.get_by_role("link", name="Look at it").click()
+        page.get_by_role("button", name="Show the first samples").click()
+        frame = page.frame_locator("iframe")
+        frame.locator("svg, img").first.wait_for()
+        _picture(page, "look-movie")
+        frame.locator("#rois").scroll_into_view_if_needed()
+        _picture(page, "look", for_docs=True, top=".pictures")
+    _fill_in(page)
+    if shown:
+        _picture(page, "metadata", for_docs=True)
+    _step(page, "Convert")
+    if shown:
+        page.get_by_role("button", name="Plan").click()
+        page.wait_for_selector("text=Estimate")
+        _picture(page, "convert", for_docs=True)
+    page.get_by_role("button", name="Convert", exact=True).click()
+    page.wait_for_url("**/result")
+    assert "valid, and the DANDI archive would accept" in page.inner_text("#verdict")
+    page.frame_locator("iframe").locator("h1").wait_for()
+    if shown:
+        _picture(page, "result", for_docs=True)
+    assert set(recording.streams) <= types_in(place / "M7.nwb")
+    command = page.get_by_label("Command that converts", exact=True).inner_text()
+    again = {str(place / "M7.nwb"): str(place / "again.nwb")}
+    assert run(command, **again) == 0
+    assert contents_of(place / "again.nwb") == contents_of(place / "M7.nwb")
+
+
+def test_a_folder_that_is_nothing(page, root):
+    folder = root / "nothing"
+    folder.mkdir(exist_ok=True)
+    (folder / "notes.txt").write_text("nothing")
+    _choose(page, folder)
+    page.wait_for_selector(".problem")
+    assert "No format recognises" in page.inner_text("main")
+    page.get_by_role("link", name="Choose another one").click()
+    page.wait_for_url("**/folder")
+
+
+def _movie(folder: Path, num_frames: int = 20, size: int = 32) -> Path:
+    folder.mkdir(parents=True)
+    frames = np.random.default_rng(0).integers(0, 2**12, (num_frames, size, size), dtype="uint16")
+    tifffile.imwrite(folder / "movie.tif", frames, photometric="minisblack")
+    return folder
+
+
+def _open(page, folder: Path) -> None:
+    """Choose a movie and fill in its rate."""
+    _choose(page, folder)
+    page.wait_for_selector('[name="sampling_frequency"]')
+    _put(page, "sampling_frequency", "30")
+    page.wait_for_selector(".streams")
+
+
+def test_a_wrong_value_is_answered_beside_its_field(page, root):
+    _open(page, _movie(root / "wrong" / "M7"))
+    _step(page, "Metadata")
+    field = page.locator('[name="NWBFile.session_start_time"]')
+    field.fill("yesterday")
+    field.press("Tab")
+    page.wait_for_selector('[name="NWBFile.session_start_time"][aria-invalid="true"]')
+    described = field.get_attribute("aria-describedby").split()[-1]
+    assert "ISO 8601" in page.locator(f'[id="{described}"]').inner_text()
+    # The focus went on to the next field and stays there while the page changes.
+    assert page.evaluate("document.activeElement.name") == "NWBFile.session_description"
+    _put(page, "NWBFile.session_start_time", "2024-05-17T14:30:00+02:00")
+    page.wait_for_selector('[name="NWBFile.session_start_time"]:not([aria-invalid])')
+
+
+def test_a_reload_and_a_new_tab_show_the_same(page, context, address, root):
+    _open(page, _movie(root / "reload" / "M7"))
+    _step(page, "Metadata")
+    _put(page, "Subject.subject_id", "M7")
+    page.wait_for_selector("text=changed")
+    page.reload()
+    assert page.locator('[name="Subject.subject_id"]').input_value() == "M7"
+    other = context.new_page()
+    other.goto(_url(address, "metadata"))
+    assert other.locator('[name="Subject.subject_id"]').input_value() == "M7"
+    # A change in one tab reaches the other, which keeps the text that is being written there.
+    page.locator('[name="NWBFile.lab"]').press_sequentially("half a na")
+    _put(other, "Subject.species", "Mus musculus")
+    species = "document.querySelector('[name=\"Subject.species\"]').value"
+    _until(page, f"{species} === 'Mus musculus'")
+    assert page.locator('[name="NWBFile.lab"]').input_value() == "half a na"
+    assert page.evaluate("document.activeElement.name") == "NWBFile.lab"
+    other.close()
+
+
+def test_the_work_goes_on_while_no_tab_is_open(page, context, address, root):
+    folder = _movie(root / "closed" / "M7", num_frames=300, size=128)
+    _open(page, folder)
+    _step(page, "Metadata")
+    _put(page, "NWBFile.session_start_time", "2024-05-17T14:30:00+02:00")
+    page.wait_for_selector("text=changed")
+    _step(page, "Convert")
+    page.get_by_role("button", name="Convert", exact=True).click()
+    page.wait_for_selector("#work:not([hidden])")
+    later = context.new_page()
+    page.close()
+    later.goto(_url(address, "result"))
+    later.wait_for_selector("#verdict")
+    assert (folder.parent / "M7.nwb").is_file()
+
+
+def test_cancel_leaves_nothing_midway(page, root):
+    folder = _movie(root / "cancel" / "M7", num_frames=3000, size=160)
+    _open(page, folder)
+    _step(page, "Metadata")
+    _put(page, "NWBFile.session_start_time", "2024-05-17T14:30:00+02:00")
+    page.wait_for_selector("text=changed")
+    _step(page, "Convert")
+    page.get_by_label("Compression").select_option("gzip:9")
+    _free(page)
+    page.get_by_role("button", name="Convert", exact=True).click()
+    _until(page, "document.getElementById('bar').value > 0.02")
+    page.reload()  # midway
+    _until(page, "document.getElementById('bar').value > 0.03")
+    assert page.locator("#status").get_attribute("aria-live") == "polite"
+    assert "Writing" in page.inner_text("#status")
+    _picture(page, "progress")
+    page.get_by_role("button", name="Cancel").click()
+    page.wait_for_selector("#ended")
+    assert "Cancelled. No incomplete file was left." in page.inner_text("main")
+    assert [each.name for each in folder.parent.iterdir()] == ["M7"]
+
+
+def test_two_hundred_sessions_in_the_table(page, address, root):
+    place = root / "many"
+    first = _movie(place / "raw" / "M000" / "day1", 4, 8)
+    for index in range(1, 200):
+        shutil.copytree(first, place / "raw" / f"M{index:03}" / "day1")
+    page.goto(_url(address, "batch"))
+    page.get_by_label("Pattern of the folders").fill(f"{place}/raw/{{subject_id}}/{{session_id}}")
+    page.get_by_label("Options").fill("sampling_frequency=30")
+    page.get_by_label("Folder or names").fill(str(place / "nwb"))
+    page.get_by_label("Metadata file").fill(str(_metadata_file(place)))
+    page.get_by_role("button", name="List the sessions").click()
+    page.wait_for_selector("text=Sessions (200)")
+    assert page.locator("tbody tr").count() == 200
+    page.get_by_role("button", name="Convert what is not done").click()
+    _until(page, "document.querySelectorAll('.mark.done').length >= 3")
+    _picture(page, "sessions", for_docs=True, top="#sessions")
+    page.get_by_role("button", name="Cancel").click()
+    page.wait_for_selector("#ended")
+    done = page.locator(".mark.done").count()
+    assert done == len(list((place / "nwb").rglob("*.nwb"))) >= 3
+
+
+def _metadata_file(folder: Path) -> Path:
+    path = folder / "lab.yaml"
+    path.write_text('NWBFile:\n  session_start_time: "2024-05-17T14:30:00+02:00"\n')
+    return path
+
+
+def test_the_keyboard_alone_is_enough(page, root):
+    folder = _movie(root / "keyboard" / "M7")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the step"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.name") == "path"
+    page.keyboard.press("Control+A")
+    page.keyboard.type(str(folder))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/contents")
+    page.wait_for_selector('[name="sampling_frequency"]')
+
+
+# --- accessibility ------------------------------------------------------------------------------
+
+_STEPS = ("folder", "contents", "look", "metadata", "convert", "result", "batch")
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    package = pytest.importorskip("axe_playwright_python")
+    return Path(package.__file__).with_name("axe.min.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_steps_are_accessible(page, context, address, root, axe, scheme):
+    _open(page, _movie(root / f"axe-{scheme}" / "M7"))
+    _step(page, "Metadata")
+    _put(page, "NWBFile.session_start_time", "yesterday")  # an error is on the page, too
+    page.wait_for_selector(".fault")
+    page.emulate_media(color_scheme=scheme)
+    found = []
+    for step in _STEPS:
+        page.goto(_url(address, step))
+        for width in (1280, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            _picture(page, f"{scheme}-{width}-{step}")
+            # No text is cut off, and nothing moves sideways.
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (step, width)
+        page.evaluate(axe)
+        found += [(step, each) for each in _violations(page)]
+    assert found == []
+    page.evaluate("document.querySelector('main').append(new Image())")
+    assert [rule for rule, _ in _violations(page)] == ["image-alt"]
+
+
+def _violations(page) -> list[tuple[str, list[str]]]:
+    """Return the rules of axe-core that a page violates, with the elements."""
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+    return page.evaluate(
+        "tags => axe.run(document, {runOnly: tags}).then(found => found.violations.map("
+        "each => [each.id, each.nodes.map(node => node.html).slice(0, 3)]))",
+        tags,
+    )
