@@ -9,7 +9,14 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import ArgumentError, NwbOphysError, OptionError, OutputError, SourceError
+from nwb_ophys.errors import (
+    ArgumentError,
+    NwbOphysError,
+    OptionError,
+    OutputError,
+    SourceError,
+    printable,
+)
 from nwb_ophys.flags import error_lines
 from nwb_ophys.page import specifications
 from nwb_ophys.page.roots import Roots
@@ -90,7 +97,7 @@ class Desk:
         try:
             ACTS[name](self, given)
         except NwbOphysError as error:
-            lines = tuple(error_lines(error) or ())
+            lines = tuple(map(printable, error_lines(error) or ()))
             self.store.change(errors={**self.work.errors, field: lines})
             return {"errors": {field: lines}}
         return {"errors": {}}
@@ -384,8 +391,9 @@ def _sources(folder: str, parts: tuple[Part, ...], options: Mapping[str, str]) -
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:
+    """Return a text of a form; bytes of paths that are no text are coded in it."""
     value = given.get(name, "")
-    if not isinstance(value, str):
+    if not isinstance(value, str) or any("\ud800" <= each <= "\udfff" for each in value):
         raise ArgumentError(f"{name} is not a text; reload the page.")
     return value
 

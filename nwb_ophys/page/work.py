@@ -107,6 +107,7 @@ def detect(tools: Tools, path: str) -> dict[str, Any]:
     tools : Tools
     path : str
     """
+    tools.close()  # the files may have changed
     place = Path(path)
     found = candidates_of(place, every_file=True)
     if not found:
