@@ -108,7 +108,9 @@ class Desk:
         """Choose a folder or a file, and detect what is in it."""
         self._require_free()
         path = self.roots.existing(_text(given, "path"))
-        request = attrs.evolve(Work().request, output=str(self._suggested_output(path)))
+        roots = tuple(map(str, self.roots.folders))
+        output = str(self._suggested_output(path))
+        request = attrs.evolve(Work().request, output=output, roots=roots)
         blank = Work(folder=str(path), request=request, batch=self.work.batch)
         self.store.change(**attrs.asdict(blank, recurse=False))
         self._start("detect", {"path": str(path)}, self._take_detected)
@@ -150,6 +152,14 @@ class Desk:
                 self.roots.existing(line.strip())
         options = _with(self.work.request.options, key, setting_of(text, fields[key]["control"]))
         self._edit(options=options, leave_out=())  # which may change the names of streams
+
+    def clock(self, given: Mapping[str, Any]) -> None:
+        """Give the frames the times of another device, or add trials."""
+        self._require_free(may_survey=True)
+        key = _text(given, "key")
+        if key not in ("times", "pulses", "trials"):
+            raise OptionError(f"There is no field '{key}' here; reload the page.")
+        self._edit(**{key: _text(given, "value").strip()})
 
     def setting(self, given: Mapping[str, Any]) -> None:
         """Set a value of the metadata, or return to that of the files with an empty one."""
@@ -411,6 +421,7 @@ ACTS: Mapping[str, Callable[[Desk, Mapping[str, Any]], None]] = {
     "tick": Desk.tick,
     "stream": Desk.stream,
     "option": Desk.option,
+    "clock": Desk.clock,
     "setting": Desk.setting,
     "subject": Desk.subject,
     "target": Desk.target,
