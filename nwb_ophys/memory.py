@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import mmap
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,18 @@ def available_memory() -> int:
     Containers and cluster schedulers limit the control group (Linux, cgroup-v1 and cgroup-v2).
     """
     return min([int(psutil.virtual_memory().available), *_cgroup_headroom()])
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Keep Python from looking for garbage within the block, as while many modules are imported."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def usable_cores() -> int:

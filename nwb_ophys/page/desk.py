@@ -9,7 +9,14 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import ArgumentError, NwbOphysError, OptionError, OutputError, SourceError
+from nwb_ophys.errors import (
+    ArgumentError,
+    NwbOphysError,
+    OptionError,
+    OutputError,
+    SourceError,
+    printable,
+)
 from nwb_ophys.flags import error_lines
 from nwb_ophys.page import specifications
 from nwb_ophys.page.roots import Roots
@@ -90,7 +97,7 @@ class Desk:
         try:
             ACTS[name](self, given)
         except NwbOphysError as error:
-            lines = tuple(error_lines(error) or ())
+            lines = tuple(map(printable, error_lines(error) or ()))
             self.store.change(errors={**self.work.errors, field: lines})
             return {"errors": {field: lines}}
         return {"errors": {}}
@@ -101,7 +108,9 @@ class Desk:
         """Choose a folder or a file, and detect what is in it."""
         self._require_free()
         path = self.roots.existing(_text(given, "path"))
-        request = attrs.evolve(Work().request, output=str(self._suggested_output(path)))
+        roots = tuple(map(str, self.roots.folders))
+        output = str(self._suggested_output(path))
+        request = attrs.evolve(Work().request, output=output, roots=roots)
         blank = Work(folder=str(path), request=request, batch=self.work.batch)
         self.store.change(**attrs.asdict(blank, recurse=False))
         self._start("detect", {"path": str(path)}, self._take_detected)
@@ -143,6 +152,14 @@ class Desk:
                 self.roots.existing(line.strip())
         options = _with(self.work.request.options, key, setting_of(text, fields[key]["control"]))
         self._edit(options=options, leave_out=())  # which may change the names of streams
+
+    def clock(self, given: Mapping[str, Any]) -> None:
+        """Give the frames the times of another device, or add trials."""
+        self._require_free(may_survey=True)
+        key = _text(given, "key")
+        if key not in ("times", "pulses", "trials"):
+            raise OptionError(f"There is no field '{key}' here; reload the page.")
+        self._edit(**{key: _text(given, "value").strip()})
 
     def setting(self, given: Mapping[str, Any]) -> None:
         """Set a value of the metadata, or return to that of the files with an empty one."""
@@ -384,8 +401,9 @@ def _sources(folder: str, parts: tuple[Part, ...], options: Mapping[str, str]) -
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:
+    """Return a text of a form; bytes of paths that are no text are coded in it."""
     value = given.get(name, "")
-    if not isinstance(value, str):
+    if not isinstance(value, str) or any("\ud800" <= each <= "\udfff" for each in value):
         raise ArgumentError(f"{name} is not a text; reload the page.")
     return value
 
@@ -403,6 +421,7 @@ ACTS: Mapping[str, Callable[[Desk, Mapping[str, Any]], None]] = {
     "tick": Desk.tick,
     "stream": Desk.stream,
     "option": Desk.option,
+    "clock": Desk.clock,
     "setting": Desk.setting,
     "subject": Desk.subject,
     "target": Desk.target,

@@ -348,7 +348,9 @@ def merged(first: Mapping[str, list[str]], second: Mapping[str, list[str]]) -> d
     return {key: list(dict.fromkeys([*first.get(key, ()), *second.get(key, ())])) for key in keys}
 
 
-def attributed(lines: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
+def attributed(
+    lines: Sequence[str], names: Sequence[str], files: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
     """Return lines of an error by the field that each names first; others have an empty key.
 
     Parameters
@@ -356,9 +358,15 @@ def attributed(lines: Sequence[str], names: Sequence[str]) -> dict[str, list[str
     lines : sequence of str
     names : sequence of str
         Keys of the fields of the form.
+    files : Mapping of str to sequence of str
+        Names of files by the key of the field in which they are given.
     """
     faults: dict[str, list[str]] = {}
     for line in lines:
+        of_file = [key for key, own in files.items() if any(each and each in line for each in own)]
+        if of_file:
+            faults.setdefault(of_file[0], []).append(line)
+            continue
         places = {name: _position(name, line) for name in names}
         named = [name for name, place in places.items() if place >= 0]
         key = min(named, key=lambda name: places[name], default="")

@@ -15,9 +15,9 @@ from nwb_ophys.flags import error_lines
 from nwb_ophys.opening import Recording, edited_metadata
 from nwb_ophys.page.request import Request
 from nwb_ophys.reports.gathering import StatisticsGatherer
+from nwb_ophys.reports.places import check_packages, check_page, default_output
 from nwb_ophys.reports.rendering import render_parts, render_report
 from nwb_ophys.reports.report import gather_report
-from nwb_ophys.reports.writing import check_packages, check_page, default_output
 from nwb_ophys.storage.text_files import write_text
 
 _MOST_SAMPLES = 200

@@ -27,6 +27,10 @@ class Request:
         Metadata by dotted keys, as ``--set`` takes them.
     output : str
         File to write.
+    times, pulses, trials : str
+        Files of other devices as ``--times``, ``--pulses`` and ``--trials`` take them, a line each.
+    roots : tuple of str
+        Folders below which these files lie.
     leave_out : tuple of str
         Names of streams that are not converted.
     all_in_one, overwrite, verify, report : bool
@@ -39,6 +43,10 @@ class Request:
     options: Mapping[str, str] = attrs.field(factory=dict)
     settings: Mapping[str, str] = attrs.field(factory=dict)
     output: str = ""
+    times: str = ""
+    pulses: str = ""
+    trials: str = ""
+    roots: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
     all_in_one: bool = False
     overwrite: bool = False
@@ -50,7 +58,18 @@ class Request:
     def source(self) -> tuple[Any, ...]:
         """Everything that decides which streams are opened."""
         options = tuple(self.options.items())
-        return self.paths, self.formats, options, self.leave_out, self.all_in_one
+        clocks = tuple(self.clocks.items())
+        return self.paths, self.formats, options, clocks, self.leave_out, self.all_in_one
+
+    @property
+    def clocks(self) -> dict[str, tuple[str, ...]]:
+        """Files of other devices by the names of the arguments, without the empty ones."""
+        found = {name: _lines(getattr(self, name)) for name in ("times", "pulses", "trials")}
+        return {name: lines for name, lines in found.items() if lines}
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def detect_command(path: str) -> list[str]:
@@ -81,7 +100,8 @@ def convert_command(request: Request) -> list[str]:
         *(["--overwrite"] if request.overwrite else []),
         *(["--report"] if request.report else []),
     ]
-    settings = _pairs("--set", request.settings)
+    clocks = [e for name, lines in request.clocks.items() for x in lines for e in (f"--{name}", x)]
+    settings = [*_pairs("--set", request.settings), *clocks]
     start = ["nwb-ophys", "convert", *_shared(request, ["-o", request.output])]
     return [*start, *settings, *flags]
 
@@ -171,12 +191,14 @@ def specification_of(request: Request, metadata: Mapping[str, Any]) -> str:
         The complete metadata, from which the values of the settings are taken.
     """
     options = {name: _value_of(text) for name, text in request.options.items()}
+    clocks = request.clocks.items()
     entry: dict[str, Any] = {"paths": list(request.paths)}
     given = {
         "format": list(request.formats),
         "options": options,
         "all_in_one": request.all_in_one,
         "leave_out": list(request.leave_out),
+        **{name: lines[0] if name == "trials" else list(lines) for name, lines in clocks},
         "compression": request.compression,
         "verify": request.verify,
         "metadata": minimal_metadata(request.settings, metadata),

@@ -115,7 +115,7 @@ class Roots:
         SourceError
             If it is no path, or lies outside of the folders when links are resolved.
         """
-        raw = unquote_to_bytes(text.encode("utf-8", "surrogateescape"))
+        raw = unquote_to_bytes(text.encode("utf-8", "replace"))
         if not raw or b"\0" in raw or len(raw) > _MOST_CHARACTERS:
             raise SourceError("The path is empty, too long or has a NUL; give the path of a file.")
         path = Path(os.fsdecode(raw)).expanduser()

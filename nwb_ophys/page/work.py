@@ -7,6 +7,7 @@ same functions, and returns plain values for the templates.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ from nwb_ophys.inspection import inspect_file
 from nwb_ophys.metadata import archive_findings, dump_metadata
 from nwb_ophys.opening import (
     Recording,
+    apply_times,
     check_metadata_for_archive,
     describe_recording,
     edited_metadata,
@@ -34,9 +36,11 @@ from nwb_ophys.opening import (
     summarise_file,
 )
 from nwb_ophys.opening.grouping import group
+from nwb_ophys.opening.times_given import stated_keys
 from nwb_ophys.page import forms
 from nwb_ophys.page import request as requests
 from nwb_ophys.page.request import Request
+from nwb_ophys.page.roots import Roots, as_identifier
 from nwb_ophys.registry import (
     detect as candidates_of,
 )
@@ -86,6 +90,13 @@ class Tools:
             all_in_one=request.all_in_one,
             leave_out=request.leave_out,
         )
+        try:
+            lines = _with_clocks(opened, request)
+        except BaseException:
+            opened.converter.close()
+            raise
+        for line in lines:
+            warnings.warn(line, UserWarning, stacklevel=2)
         self._opened = request.source, opened
         return opened
 
@@ -94,6 +105,28 @@ class Tools:
         before, self._opened = self._opened, None
         if before is not None:
             before[1].converter.close()
+
+
+def _with_clocks(recording: Recording, request: Request) -> list[str]:
+    """Apply the files of other devices, which lie in the roots; return what was matched."""
+    allowed = Roots(tuple(map(Path, request.roots)))
+    clocks: dict[str, Any] = dict(request.clocks)
+    for name, lines in clocks.items():
+        for line in lines:
+            stated = stated_keys(line, name, has_stream=name != "trials")
+            for key, value in stated.items():
+                if key == "file" or key.endswith("_path"):
+                    _check_file(allowed, str(value))
+    if len(clocks.get("trials", ())) > 1:
+        raise OptionError("trials has several lines; give one table.")
+    clocks["trials"] = next(iter(clocks.get("trials", ())), None)
+    return list(apply_times(recording, **clocks)) if request.clocks else []
+
+
+def _check_file(allowed: Roots, path: str) -> None:
+    if not Path(path).is_absolute():
+        raise OptionError(f"'{path}' is not a whole path; give one that begins with a slash.")
+    allowed.existing(as_identifier(Path(path)))
 
 
 # --- what is in a folder ------------------------------------------------------------------------
@@ -107,6 +140,7 @@ def detect(tools: Tools, path: str) -> dict[str, Any]:
     tools : Tools
     path : str
     """
+    tools.close()  # the files may have changed
     place = Path(path)
     found = candidates_of(place, every_file=True)
     if not found:
@@ -164,7 +198,8 @@ def survey(tools: Tools, request: Request, names: tuple[str, ...]) -> dict[str, 
         lines = error_lines(error)
         if lines is None:
             raise
-        faults = forms.attributed(lines, [field["key"] for field in fields])
+        files = {name: [_file_of(each) for each in lines] for name, lines in request.clocks.items()}
+        faults = forms.attributed(lines, [field["key"] for field in fields], files)
         return {"options": fields, "faults": faults, "streams": [], "metadata": None}
     streams = [_described(name, each) for name, each in recording.converter.interfaces.items()]
     streams += [{"name": name, "type": "", "facts": ""} for name in request.leave_out]
@@ -175,6 +210,11 @@ def survey(tools: Tools, request: Request, names: tuple[str, ...]) -> dict[str, 
         "lines": list(joined_files(recording)),
         "metadata": _metadata(recording, request),
     }
+
+
+def _file_of(given: str) -> str:
+    """Return the name of the file in a text such as ``stream=clock.csv::time,unit=ms``."""
+    return Path(given.partition("::")[0].partition(",")[0].rpartition("=")[2]).name
 
 
 def _described(name: str, interface: Any) -> dict[str, Any]:

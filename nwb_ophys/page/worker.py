@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import printable
 from nwb_ophys.flags import error_lines, with_flags
 from nwb_ophys.storage.children import Child, prepare_child
 
@@ -166,9 +167,9 @@ def _answer(task: Callable[[], Any]) -> tuple[str, Any, tuple[str, ...]]:
             value, kind = task(), "done"
         except Exception as error:
             lines = error_lines(error) or [_unexpected(error)]
-            value, kind = lines, "failed"
+            value, kind = [printable(line) for line in lines], "failed"
     notes = dict.fromkeys(" ".join(with_flags(str(each.message)).split()) for each in caught)
-    return kind, value, tuple(notes)
+    return kind, value, tuple(map(printable, notes))
 
 
 def _unexpected(error: Exception) -> str:

@@ -6,6 +6,8 @@ file, which has all modules already. A file that crashes its library ends that p
 
 from __future__ import annotations
 
+import gc
+import importlib
 import multiprocessing
 import os
 import sys
@@ -82,6 +84,7 @@ class Inspection:
             self._fork()
 
     def _fork(self) -> None:
+        importlib.import_module("pynwb")  # both processes need it
         context = multiprocessing.get_context("fork")
         self._answer, other = context.Pipe(duplex=False)
         self._process = context.Process(
@@ -125,6 +128,7 @@ def _is_alone() -> bool:
 def _answer(pipe: Any, path: Path, allow_outside: Sequence[str | Path]) -> None:
     """Check a file in the forked process, and send the outcome."""
     os.environ[SWITCH] = "0"  # this process is the trial
+    gc.disable()  # it ends soon
     try:
         pipe.send(inspected(path, allow_outside))
     finally:

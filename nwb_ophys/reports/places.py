@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nwb_ophys.errors import OutputError, OutputExistsError
+from nwb_ophys.errors import OutputError, OutputExistsError, SourceNotFoundError
 from nwb_ophys.optional import require_package
-from nwb_ophys.outside import check_output
+from nwb_ophys.outside import check_output, require_ordinary
 from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.storage import backend_of_path
 
@@ -76,3 +76,17 @@ def is_dataset(path: str | Path) -> bool:
     if not isinstance(place, Path) or not place.is_dir():
         return False
     return backend_of_path(place) is None
+
+
+def existing(path: str | Path) -> Path:
+    """Return the path of a file or store that exists and may be opened.
+
+    Raises
+    ------
+    SourceNotFoundError, SpecialFileError
+    """
+    place = as_path(path).expanduser()
+    if not place.exists():
+        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+    require_ordinary(place)
+    return place

@@ -13,6 +13,7 @@ from nwb_ophys.reports.failures import Unreadable, attempt
 from nwb_ophys.reports.gathering import StatisticsGatherer
 from nwb_ophys.reports.inspecting import Inspection
 from nwb_ophys.reports.origin import Origin, gather_origin
+from nwb_ophys.reports.places import existing
 from nwb_ophys.reports.segmentation import (
     Segmentation,
     SummaryPicture,
@@ -23,7 +24,7 @@ from nwb_ophys.reports.segmentation import (
 from nwb_ophys.reports.series import MovieFacts, gather_movie, movie_paths
 from nwb_ophys.reports.session import SessionFacts, gather_session
 from nwb_ophys.reports.stored import Storage, gather_storage, size_of
-from nwb_ophys.reports.stored_file import StoredFile, existing, opened
+from nwb_ophys.reports.stored_file import StoredFile, opened
 from nwb_ophys.reports.timing import Timing, gather_timing
 from nwb_ophys.reports.traces import TraceSet, gather_traces, trace_paths
 from nwb_ophys.reports.verdict import Verdict, verdict_of
@@ -86,6 +87,7 @@ def gather_report(
     *,
     allow_outside: Sequence[str | Path] = (),
     gatherer: StatisticsGatherer | None = None,
+    inspection: Inspection | None = None,
 ) -> Report:
     """Gather all facts of an NWB file that its report shows.
 
@@ -97,6 +99,8 @@ def gather_report(
         Folders in which files may lie that the file names, beyond its own folder.
     gatherer : StatisticsGatherer, optional
         What observed the write of the file; movies of which it has no statistics are read.
+    inspection : Inspection, optional
+        A check of the file that has begun already.
 
     Raises
     ------
@@ -105,7 +109,7 @@ def gather_report(
     MissingPackageError
         If a package that reads it is not installed.
     """
-    inspection = Inspection(existing(path), allow_outside)
+    inspection = inspection or Inspection(existing(path), allow_outside)
     try:
         with opened(path, allow_outside) as file:
             return _gathered(file, inspection, gatherer)

@@ -16,9 +16,9 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, MissingPackageError, SourceNotFoundError
-from nwb_ophys.outside import reading_from, require_ordinary
-from nwb_ophys.remote.paths import as_path
+from nwb_ophys.errors import CorruptSourceError, MissingPackageError
+from nwb_ophys.outside import reading_from
+from nwb_ophys.reports.places import existing
 from nwb_ophys.storage import NO_BACKEND, backend_of_path
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.sources import Source
@@ -154,20 +154,6 @@ def opened(path: str | Path, allow_outside: Sequence[str | Path] = ()) -> Iterat
             )
         with _root_of(storage, place) as root:
             yield _listed(place, storage, root)
-
-
-def existing(path: str | Path) -> Path:
-    """Return the path of a file or store that exists and may be opened.
-
-    Raises
-    ------
-    SourceNotFoundError, SpecialFileError
-    """
-    place = as_path(path).expanduser()
-    if not place.exists():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
-    require_ordinary(place)
-    return place
 
 
 @contextmanager

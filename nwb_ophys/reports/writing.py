@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nwb_ophys.reports.places import check_packages, check_page, default_output
+from nwb_ophys.memory import collection_paused
+from nwb_ophys.reports.places import check_packages, check_page, default_output, existing
 from nwb_ophys.trial import try_hdf5
 
 if TYPE_CHECKING:
@@ -58,12 +59,18 @@ def write_report(
     """
     check_packages()
     begin_trial(path)
-    from nwb_ophys.reports.rendering import render_report
-    from nwb_ophys.reports.report import gather_report
-    from nwb_ophys.storage.text_files import write_text
-
     place = check_page(default_output(path) if output is None else output, overwrite=overwrite)
-    report = gather_report(path, allow_outside=allow_outside, gatherer=gatherer)
+    with collection_paused():
+        from nwb_ophys.reports.inspecting import Inspection
+
+        inspection = Inspection(existing(path), allow_outside)
+        from nwb_ophys.reports.rendering import render_report
+        from nwb_ophys.reports.report import gather_report
+        from nwb_ophys.storage.text_files import write_text
+
+    report = gather_report(
+        path, allow_outside=allow_outside, gatherer=gatherer, inspection=inspection
+    )
     write_text(place, render_report(report), overwrite=overwrite)
     return place
 

@@ -332,3 +332,39 @@ def test_without_pillow_the_package_is_named_and_the_file_is_written(root, monke
     assert result["is_valid"]
     assert "nwb-ophys[report]" in result["unreported"]
     assert result["html"] == ""
+
+
+def test_times_of_another_device_are_written(browser, root):
+    browser.choose(_movie(root / "M7"))
+    browser.act("option", key="sampling_frequency", value="30")
+    browser.act("setting", key="NWBFile.session_start_time", value="2024-05-17T14:30:00Z")
+    times = 1.0 + np.arange(20) / 30 + 1e-4 * np.arange(20) ** 2
+    clock = root / "clock.csv"
+    clock.write_text("time\n" + "\n".join(map(repr, times.tolist())) + "\n")
+    browser.act("clock", key="times", value=f"{root}/absent.csv")
+    browser.wait()
+    assert "absent.csv" in _between(browser.get("/contents").text, "times")
+    browser.act("clock", key="times", value="/etc/passwd")
+    browser.wait()
+    assert "lies outside" in _between(browser.get("/contents").text, "times")
+    assert browser.act("convert").status_code == 422
+    browser.act("clock", key="times", value="clock.csv")
+    browser.wait()
+    assert "not a whole path" in _between(browser.get("/contents").text, "times")
+    browser.act("clock", key="times", value=f"{clock}::time,unit=s")
+    work = browser.wait()
+    assert work.survey["faults"] == {}
+    assert any("20 of 20 used" in note for note in work.notes["survey"])
+    browser.act("convert")
+    assert browser.wait().result["is_valid"]
+    with h5py.File(root / "M7.nwb") as file:
+        found = file["acquisition/TwoPhotonSeries/timestamps"][:]
+    assert np.array_equal(found, times)
+    shown = _texts(browser, "convert")
+    again = {str(root / "M7.nwb"): str(root / "again.nwb")}
+    assert run(shown["Command that converts"], **again) == 0
+    assert contents_of(root / "again.nwb") == contents_of(root / "M7.nwb")
+    text = shown["Specification of a batch (YAML) with this session"]
+    (root / "lab.yaml").write_text(text.replace("M7.nwb", "by_batch.nwb"))
+    assert run(f"nwb-ophys batch {root / 'lab.yaml'} --no-progress") == 0
+    assert contents_of(root / "by_batch.nwb") == contents_of(root / "M7.nwb")
