@@ -78,6 +78,8 @@ class StoredFile:
     def referenced(self, path: str, name: str) -> str | None:
         """Return the path of the object to which an attribute refers; None without one."""
         value = self.attribute(path, name)
+        if isinstance(value, Mapping) and isinstance(value.get("value"), Mapping):
+            value = value["value"]  # as some versions of a backend wrap references
         target = value.get("reference") if isinstance(value, Mapping) else None
         return str(target).strip("/") if isinstance(target, str) else None
 
