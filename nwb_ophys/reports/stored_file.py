@@ -155,7 +155,13 @@ def opened(path: str | Path, allow_outside: Sequence[str | Path] = ()) -> Iterat
                 f"'{path}' is not an NWB file: it is {NO_BACKEND}. Give an NWB file."
             )
         with _root_of(storage, place) as root:
-            yield _listed(place, storage, root)
+            try:
+                found = _listed(place, storage, root)
+            except CorruptSourceError:
+                raise
+            except Exception as error:  # of the backend, about a damaged file
+                raise CorruptSourceError(f"'{path}' cannot be read: {reason_of(error)}") from error
+            yield found
 
 
 @contextmanager
@@ -177,6 +183,11 @@ def _root_of(storage: Backend, path: Path) -> Iterator[Any]:
 
 def _listed(path: Path, storage: Backend, root: Any) -> StoredFile:
     objects = {each.path: each for each in storage.objects(root)}
+    if "" in objects and objects[""].error:
+        raise CorruptSourceError(
+            f"'{path}' is damaged: its root cannot be read ({objects[''].error}). Copy the file "
+            "again from where it was recorded."
+        )
     if "" not in objects or objects[""].attributes.get("neurodata_type") != "NWBFile":
         raise CorruptSourceError(
             f"'{path}' is {storage.file_kind}, but not an NWB file: its root does not state the "
