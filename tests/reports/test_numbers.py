@@ -8,6 +8,7 @@ import pytest
 from tests_of_reports import COLUMNS, DROPPED, NUM_FRAMES, RATE, ROWS, write_session
 
 from nwb_ophys.reports.report import gather_report
+from nwb_ophys.reports.roi_figures import outline_figures, outline_shapes
 from nwb_ophys.reports.traces import heat_map, signal_to_noise
 
 
@@ -176,3 +177,15 @@ def test_the_metadata(report):
 def test_the_verdict(report):
     assert report.verdict.is_valid
     assert report.verdict.is_accepted
+
+
+def test_of_outlines_that_are_too_large_for_a_page_every_nth_is_shown(report):
+    cells = report.tables[0]
+    (outlines,) = cells.outlines
+    whole, every = outline_shapes(cells, outlines)
+    assert (every, whole.count("<title>")) == (1, 5)
+    part, every = outline_shapes(cells, outlines, len(whole) // 3)
+    assert every >= 3
+    assert 0 < len(part) < len(whole)
+    (figure,) = outline_figures(cells, 1000, len(whole) // 3)
+    assert f"every {every}th ROI is shown" in figure.caption

@@ -340,5 +340,5 @@ def test_random_damage_gives_a_page_or_an_error_in_words(seed, tmp_path, made):
 def test_a_damaged_root_is_an_error_in_words(tmp_path, made):
     path = tmp_path / "damaged.nwb"
     path.write_bytes(made.path.read_bytes().replace(b"TREE", b"XXXX", 1))
-    with pytest.raises(CorruptSourceError, match="damaged.nwb"):
+    with pytest.raises(CorruptSourceError, match=r"damaged\.nwb"):
         write_report(path)
