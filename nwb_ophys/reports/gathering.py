@@ -16,9 +16,9 @@ from nwb_ophys.storage.grid import Selection, Shape
 _DATA = "data"
 """Name of the dataset of every series in NWB; masks and images have other names."""
 _FEWEST_AXES, _MOST_AXES = 3, 4
-WHOLE_BYTES = 256_000_000
+WHOLE_BYTES = 128_000_000
 """Size of a movie up to which all frames are read while it is written."""
-EVERY = 4
+EVERY = 8
 """In a larger movie, one of so many parts along time is read, each as long as a chunk."""
 
 
