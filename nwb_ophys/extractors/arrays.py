@@ -48,8 +48,8 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
                 f"planes); this array has the shape {movie.shape}."
             )
         self._movie = movie
-        self._times = _times(timestamps, movie.shape[0], "frames")
-        self._sampling_frequency = _rate(sampling_frequency, self._times)
+        self._stated_times = _times(timestamps, movie.shape[0], "frames")
+        self._sampling_frequency = _rate(sampling_frequency, self._stated_times)
         self.is_volumetric = movie.ndim == 4
         self.reads_in_parallel = isinstance(movie, np.ndarray)
 
@@ -89,7 +89,7 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
         """Return the time of each sample in seconds; None where no times were given."""
-        return None if self._times is None else self._times[start_sample:end_sample]
+        return None if self._stated_times is None else self._stated_times[start_sample:end_sample]
 
 
 class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[misc]
@@ -151,9 +151,9 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
         self._background = empty if background_masks is None else background_masks
         self._check()
         self._set_background(background_traces)
-        self._times = _times(timestamps, self.get_num_samples(), "samples of the traces")
-        if self._times is not None:
-            self._sampling_frequency = _rate(sampling_frequency, self._times)
+        self._stated_times = _times(timestamps, self.get_num_samples(), "samples of the traces")
+        if self._stated_times is not None:
+            self._sampling_frequency = _rate(sampling_frequency, self._stated_times)
         if accepted is not None:
             flags = np.asarray(accepted, dtype=bool)
             if flags.shape != (len(self._roi_ids),):
@@ -195,14 +195,14 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
 
     def _set_background(self, traces: NDArray[Any] | None) -> None:
         """Check the background components, and add their traces."""
-        shape, num_components = self._background.shape, len(self.get_background_ids())
+        shape, num_components = self._background.shape, self._background.shape[-1]
         if shape[:-1] != self.get_frame_shape():
             raise SourceError(
                 f"The background masks have the shape {shape}; they must have the axes of the "
                 f"masks, {self.get_frame_shape()}, and one more for the components."
             )
-        clash = sorted(set(self.get_background_ids()) & set(self._roi_ids))
-        if clash:
+        clash = [each for each in self.get_background_ids() if each in self._roi_ids]
+        if clash and num_components:
             raise SourceError(f"The ROI id {clash[0]!r} is that of a background component.")
         if traces is None:
             return
@@ -272,7 +272,7 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
         """Return the time of each sample in seconds; None where no times were given."""
-        return None if self._times is None else self._times[start_sample:end_sample]
+        return None if self._stated_times is None else self._stated_times[start_sample:end_sample]
 
 
 def _pixels(masks: NDArray[Any]) -> list[NDArray[Any]]:

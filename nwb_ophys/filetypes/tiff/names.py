@@ -104,19 +104,26 @@ class _Name:
     template: str
     tokens: tuple[str, ...]
     numbers: tuple[int, ...]
+    digits: tuple[str, ...]
+    """The numbers as they are written."""
+
+    @property
+    def padding(self) -> tuple[int, ...]:
+        """Number of digits of each number that begins with a zero, else 0."""
+        return tuple(len(text) if text[0] == "0" and len(text) > 1 else 0 for text in self.digits)
 
 
 def _parse(path: Path) -> _Name:
     """Divide a name into its template, the tokens with a meaning, and other numbers."""
     tokens: list[str] = []
-    numbers: list[int] = []
+    digits: list[str] = []
     template = []
     end = 0
     for match in _TOKEN.finditer(path.stem):
         template.append(path.stem[end : match.start()])
         end = match.end()
         if match.lastgroup == "number":
-            numbers.append(int(match[0]))
+            digits.append(match[0])
             template.append("#")
         elif match.lastgroup == "identity":
             template.append(match[0])
@@ -125,7 +132,13 @@ def _parse(path: Path) -> _Name:
             template.append("?")
     template.append(path.stem[end:])
     text = "".join(template).lower() + path.suffix.lower()
-    return _Name(path=path, template=text, tokens=tuple(tokens), numbers=tuple(numbers))
+    return _Name(
+        path=path,
+        template=text,
+        tokens=tuple(tokens),
+        numbers=tuple(map(int, digits)),
+        digits=tuple(digits),
+    )
 
 
 def _by_counter(names: list[_Name]) -> list[NamedSeries]:
@@ -137,7 +150,24 @@ def _by_counter(names: list[_Name]) -> list[NamedSeries]:
     for name in names:
         others = [str(n) for index, n in enumerate(name.numbers) if index != counter]
         groups.setdefault(((name.template, *others), name.tokens), []).append(name)
-    return [_series(family, tokens, group, counter) for (family, tokens), group in groups.items()]
+    return [
+        _series(family, tokens, part, counter)
+        for (family, tokens), group in groups.items()
+        for part in _without_twins(group)
+    ]
+
+
+def _without_twins(names: list[_Name]) -> list[list[_Name]]:
+    """Divide names by their leading zeros where two name the same number, such as 1 and 01.
+
+    Neither of the two comes first in a movie; they are of two series.
+    """
+    if len({name.numbers for name in names}) == len(names):
+        return [names]
+    parts: dict[tuple[int, ...], list[_Name]] = {}
+    for name in names:
+        parts.setdefault(name.padding, []).append(name)
+    return list(parts.values())
 
 
 def _series(

@@ -116,4 +116,21 @@ def test_each_file_is_in_one_series_whatever_the_order(
     for each in series:
         assert list(each.numbers) == sorted(each.numbers)
         if len(each.paths) > 1:
-            assert len(set(each.numbers)) > 1
+            assert len(set(each.numbers)) == len(each.paths)
+
+
+@pytest.mark.parametrize(
+    ("names", "series"),
+    [
+        (["a_0.tif", "a_00.tif"], [["a_0.tif"], ["a_00.tif"]]),
+        (
+            ["a_1.tif", "a_01.tif", "a_2.tif", "a_02.tif", "a_10.tif"],
+            [["a_1.tif", "a_2.tif", "a_10.tif"], ["a_01.tif", "a_02.tif"]],
+        ),
+        (["a_08.tif", "a_09.tif", "a_10.tif"], [["a_08.tif", "a_09.tif", "a_10.tif"]]),
+    ],
+)
+def test_numbers_that_differ_in_their_zeros_alone_are_of_two_series(names, series) -> None:
+    """Fault: two files of the same number were one movie, in no order that the names state."""
+    found = [[path.name for path in each.paths] for each in named_series(map(Path, names))]
+    assert sorted(found) == sorted(series)
