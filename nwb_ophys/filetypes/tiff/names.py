@@ -151,23 +151,23 @@ def _by_counter(names: list[_Name]) -> list[NamedSeries]:
         others = [str(n) for index, n in enumerate(name.numbers) if index != counter]
         groups.setdefault(((name.template, *others), name.tokens), []).append(name)
     return [
-        _series(family, tokens, part, counter)
+        _series((*family, *zeros), tokens, part, counter)
         for (family, tokens), group in groups.items()
-        for part in _without_twins(group)
+        for zeros, part in _without_twins(group).items()
     ]
 
 
-def _without_twins(names: list[_Name]) -> list[list[_Name]]:
+def _without_twins(names: list[_Name]) -> dict[tuple[str, ...], list[_Name]]:
     """Divide names by their leading zeros where two name the same number, such as 1 and 01.
 
-    Neither of the two comes first in a movie; they are of two series.
+    Neither of the two comes first in a movie; they are of two recordings.
     """
     if len({name.numbers for name in names}) == len(names):
-        return [names]
-    parts: dict[tuple[int, ...], list[_Name]] = {}
+        return {(): names}
+    parts: dict[tuple[str, ...], list[_Name]] = {}
     for name in names:
-        parts.setdefault(name.padding, []).append(name)
-    return list(parts.values())
+        parts.setdefault(tuple(map(str, name.padding)), []).append(name)
+    return parts
 
 
 def _series(
