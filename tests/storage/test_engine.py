@@ -77,7 +77,7 @@ def same_bytes(found, expected):
 
 
 @pytest.mark.parametrize("backend", ["hdf5", "zarr"])
-@settings(max_examples=25)
+@settings(max_examples=16)
 @given(layout=layouts(), compression=st.sampled_from(["gzip", "gzip:6", "blosc", "lz4", "none"]))
 def test_contents_are_those_of_the_source_whatever_the_workers(
     tmp_path_factory, backend, layout, compression
