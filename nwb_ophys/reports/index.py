@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,13 +23,15 @@ from nwb_ophys.reports.rows import META, Row, known_row, row_of, text_in
 from nwb_ophys.sessions import states_of
 from nwb_ophys.sessions.session import Session
 from nwb_ophys.sessions.states import DONE, FOLDER, SessionState, state_path, states_in
-from nwb_ophys.storage.backends.registry import NWB_SUFFIXES
+from nwb_ophys.storage.backends.registry import NWB_SUFFIXES, backend_of_path
 from nwb_ophys.storage.text_files import write_text
 
 INDEX = "index.html"
 """Name of the index of a folder."""
 
 Progress = Callable[[str], None]
+# Stores with one of these suffixes are NWB files, or were to become some; others may hold anything.
+_NWB = tuple(each for each in NWB_SUFFIXES if "nwb" in each)
 
 
 @attrs.frozen(kw_only=True)
@@ -92,17 +95,26 @@ def entries_of(root: Path) -> Iterator[Entry]:
             states.update((Path(each.output), each) for each in found if each.output)
             unfinished += [each for each in found if each.state != DONE]
         stores = [name for name in subfolders if name.endswith(NWB_SUFFIXES)]
+        shown = [name for name in stores if name.endswith(_NWB) or _is_nwb(folder / name)]
         subfolders[:] = sorted(
             name for name in subfolders if name not in stores and (name == FOLDER or name[0] != ".")
         )
         own = [name for name in names if name.endswith(NWB_SUFFIXES) and not name.startswith(".")]
-        paths += [folder / name for name in [*stores, *own]]
+        paths += [folder / name for name in [*shown, *own]]
     for path in sorted(paths):
         yield Entry(name=path.relative_to(root).as_posix(), path=path)
     present = {path.resolve() for path in paths}
     for state in sorted(unfinished, key=lambda each: each.key):
         if not state.output or Path(state.output).resolve() not in present:
             yield Entry(name=state.key, path=None, state=state.state, reason=state.reason)
+
+
+def _is_nwb(store: Path) -> bool:
+    """Return whether a store whose name does not say so is an NWB file."""
+    with suppress(Exception):  # of any library, about whatever a folder holds
+        backend = backend_of_path(store)
+        return backend is not None and backend.neurodata_type(store) == "NWBFile"
+    return False
 
 
 def entries_of_batch(sessions: Sequence[Session]) -> tuple[list[Entry], Path]:

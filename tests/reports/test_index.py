@@ -58,6 +58,14 @@ def test_a_row_for_each_file(dataset):
     assert shown[4:7] == ["6.2 s", "5", "10 Hz"]
 
 
+def test_other_stores_are_no_sessions(dataset):
+    (dataset / "b.nwb").unlink()
+    other = dataset / "movie.zarr"
+    (other / "inner.nwb").mkdir(parents=True)
+    (other / ".zgroup").write_text('{"zarr_format": 2}')
+    assert [row.name for row in write_index(dataset)[1]] == ["sub-1/a #1.nwb"]
+
+
 def test_pages_of_files_that_have_not_changed_are_kept(dataset, monkeypatch):
     (dataset / "b.nwb").unlink()
     _, rows = write_index(dataset)
