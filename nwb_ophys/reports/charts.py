@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 _WIDTH, _HEIGHT = 480, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 38
 # Points of a line: two for each, the lowest and the highest value within.
-_MOST_BINS = 500
+_MOST_BINS = 300
 _NUM_TICKS = 5
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -75,7 +75,7 @@ def power_of_ten(exponent: int) -> str:
 
 
 def envelope(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the points of a line with at most 1000 points, which keeps its highs and lows.
+    """Return the points of a line with at most 600 points, which keeps its highs and lows.
 
     Parameters
     ----------

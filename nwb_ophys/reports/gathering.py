@@ -16,10 +16,10 @@ from nwb_ophys.storage.grid import Selection, Shape
 _DATA = "data"
 """Name of the dataset of every series in NWB; masks and images have other names."""
 _FEWEST_AXES, _MOST_AXES = 3, 4
-WHOLE_BYTES = 256_000_000
+WHOLE_BYTES = 64_000_000
 """Size of a movie up to which all frames are read while it is written."""
-EVERY = 4
-"""In a larger movie, one of so many parts along time is read, each as long as a chunk."""
+MOST_EVERY = 8
+"""In larger movies one of k parts along time is read, each as long as a chunk, with k up to 8."""
 
 
 class StatisticsGatherer:
@@ -27,6 +27,9 @@ class StatisticsGatherer:
 
     Give it to ``run_conversion`` or ``write_nwbfile`` as ``observer``, and ask it for
     :meth:`statistics` afterwards. If they cannot be computed, the write goes on nevertheless.
+
+    To cost little time, all frames are read of movies of up to 64 MB only. Of larger ones every
+    second to eighth part is, and all frames are searched for blank and repeated ones.
 
     Examples
     --------
@@ -107,12 +110,12 @@ class StatisticsGatherer:
 
 
 def _gatherer_of(shape: Shape, part: int, dtype: np.dtype[Any]) -> BlockGatherer:
-    is_short = math.prod(shape) * dtype.itemsize <= WHOLE_BYTES
+    num_bytes = math.prod(shape) * dtype.itemsize
     plan = FramePlan.of(
         shape[0],
         math.prod(shape[1:]),
         part=part,
-        every=1 if is_short else EVERY,
+        every=min(-(-num_bytes // WHOLE_BYTES), MOST_EVERY),
         compares_all=True,
     )
     return BlockGatherer(dtype, shape[1:], plan)

@@ -22,7 +22,13 @@ from nwb_ophys.reports.figures import (
     summary_figures,
     timing_figure,
 )
-from nwb_ophys.reports.roi_figures import outline_figures, size_figure, trace_figures
+from nwb_ophys.reports.roi_figures import (
+    MOST_HEAT_PIXELS,
+    MOST_OUTLINE_BYTES,
+    outline_figures,
+    size_figure,
+    trace_figures,
+)
 from nwb_ophys.reports.rows import META, row_of, row_text
 from nwb_ophys.reports.segmentation import Segmentation, counts_of
 from nwb_ophys.reports.series import MovieFacts, duration, in_sizes
@@ -36,7 +42,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 """Folder of the templates."""
 
 # Pixels of all pictures of a page together, and of one.
-_ALL_PIXELS, _MOST_PIXELS, _FEWEST_PIXELS = 2_200_000, 1 << 18, 1 << 12
+_ALL_PIXELS, _MOST_PIXELS, _FEWEST_PIXELS = 1_500_000, 1 << 18, 1 << 12
 _MOST_FINDINGS = 100
 _WORDS = {
     "ERROR": "cannot be read",
@@ -121,7 +127,7 @@ def _context(report: Report) -> dict[str, Any]:
             for each in report.tables
         ],
         "other_traces": [
-            _traces(each, tables) if isinstance(each, TraceSet) else each
+            _traces(each, tables, len(report.traces)) if isinstance(each, TraceSet) else each
             for each in report.traces
             if not isinstance(each, TraceSet) or each.table not in tables
         ],
@@ -251,9 +257,11 @@ def _table(
     table: Segmentation, report: Report, tables: Mapping[str, Segmentation], pixels: int
 ) -> _Shown:
     sizes = size_figure(table)
-    figures = [*outline_figures(table, pixels), *([sizes] if sizes else [])]
+    total = sum(len(each.ids) for each in tables.values())
+    most_bytes = MOST_OUTLINE_BYTES * len(table.ids) // max(total, 1)
+    figures = [*outline_figures(table, pixels, most_bytes), *([sizes] if sizes else [])]
     own = [
-        _traces(each, tables)
+        _traces(each, tables, len(report.traces))
         for each in report.traces
         if isinstance(each, TraceSet) and each.table == table.path
     ]
@@ -296,7 +304,7 @@ def _notes_of_table(table: Segmentation) -> list[str]:
     return notes
 
 
-def _traces(traces: TraceSet, tables: Mapping[str, Segmentation]) -> _Shown:
+def _traces(traces: TraceSet, tables: Mapping[str, Segmentation], num_sets: int) -> _Shown:
     rows = [
         ("shape", f"{in_sizes(traces.shape)} (samples, ROIs)"),
         ("unit", traces.unit or "unknown"),
@@ -305,7 +313,11 @@ def _traces(traces: TraceSet, tables: Mapping[str, Segmentation]) -> _Shown:
         rows += _rows_of_times(traces.times)[:2]
     if traces.num_not_finite:
         rows.append(("NaN or infinite values", in_digits(traces.num_not_finite)))
-    return _Shown(facts=traces, figures=tuple(trace_figures(traces, tables)), rows=tuple(rows))
+    return _Shown(
+        facts=traces,
+        figures=tuple(trace_figures(traces, tables, MOST_HEAT_PIXELS // num_sets)),
+        rows=tuple(rows),
+    )
 
 
 def _glance(report: Report) -> list[tuple[str, str]]:

@@ -11,18 +11,25 @@ from numpy.typing import NDArray
 from nwb_ophys.reports.charts import TraceRow, histogram, image_chart, trace_stack
 from nwb_ophys.reports.figures import Figure
 from nwb_ophys.reports.outlines import svg_path
-from nwb_ophys.reports.pictures import gray, picture, png_uri, scale_bar
+from nwb_ophys.reports.pictures import gray, picture, png_uri, reduced, scale_bar
 from nwb_ophys.reports.segmentation import Outlines, Segmentation
 from nwb_ophys.reports.series import as_image
 from nwb_ophys.reports.timing import StreamTimes
 from nwb_ophys.reports.traces import TraceSet
+
+MOST_OUTLINE_BYTES = 1_400_000
+"""Size of the outlines of a page."""
+MOST_HEAT_PIXELS = 600_000
+"""Pixels of all heat maps of a page."""
 
 _LOWEST, _HIGHEST = -1.0, 4.0
 _NUM_BINS = 40
 _MOST_RATIO = 1000
 
 
-def outline_figures(table: Segmentation, most_pixels: int) -> Iterator[Figure]:
+def outline_figures(
+    table: Segmentation, most_pixels: int, most_bytes: int = MOST_OUTLINE_BYTES
+) -> Iterator[Figure]:
     """Yield the outlines of all ROIs over an image; of a volume, by plane.
 
     Parameters
@@ -30,6 +37,8 @@ def outline_figures(table: Segmentation, most_pixels: int) -> Iterator[Figure]:
     table : Segmentation
     most_pixels : int
         Size of each picture below the outlines.
+    most_bytes : int
+        Size of all shapes; of more, every n-th ROI is shown.
     """
     backdrop = table.backdrop
     share = most_pixels // max(len(table.outlines), 1)
@@ -41,18 +50,19 @@ def outline_figures(table: Segmentation, most_pixels: int) -> Iterator[Figure]:
         )
         over = "an empty field" if backdrop is None else backdrop.origin
         num_rois = sum(map(bool, outlines.loops))
+        shapes, every = outline_shapes(table, outlines, most_bytes // len(table.outlines))
         title = f"Outlines of {num_rois} ROIs of {table.name} over {over}{where}"
         content = picture(
             image,
             title,
             bar=scale_bar(image.shape[1], size),
-            overlay=outline_shapes(table, outlines),
+            overlay=shapes,
             most_pixels=max(share, 1 << 14),
         )
         yield Figure(
             content=content,
             caption=f"{title}. Each line follows the edges of the pixels whose weight is not 0; "
-            "the id of an ROI shows on hover.",
+            f"the id of an ROI shows on hover.{_part_in_words(every)}",
             size="large" if outlines.plane is None else "",
         )
 
@@ -64,13 +74,26 @@ def _image_below(table: Segmentation, outlines: Outlines) -> NDArray[np.floating
     return np.zeros((field[1], field[0]), np.float32)
 
 
-def outline_shapes(table: Segmentation, outlines: Outlines) -> Markup:
+def _part_in_words(every: int) -> str:
+    return "" if every == 1 else f" To keep the page small, every {every}th ROI is shown."
+
+
+def outline_shapes(
+    table: Segmentation, outlines: Outlines, most_bytes: int = MOST_OUTLINE_BYTES
+) -> tuple[Markup, int]:
     """Return the outlines as shapes of SVG, in pixels of the image, with ids as titles.
 
     Parameters
     ----------
     table : Segmentation
     outlines : Outlines
+    most_bytes : int
+        Size of all shapes.
+
+    Returns
+    -------
+    markupsafe.Markup, int
+        The shapes, and n if every n-th ROI is shown, 1 for all.
     """
     flags = table.is_accepted
     groups: dict[str, list[str]] = {"rejected": [], "roi": [], "accepted": []}
@@ -80,10 +103,13 @@ def outline_shapes(table: Segmentation, outlines: Outlines) -> Markup:
         css = "roi" if flags is None else "accepted" if flags[number] else "rejected"
         title = escape(f"{table.ids[number]}: {table.sizes[number]} pixels")
         groups[css].append(f'<path d="{svg_path(loops)}"><title>{title}</title></path>')
+    size = sum(len(path) for paths in groups.values() for path in paths)
+    every = max(-(-size // max(most_bytes, 1)), 1)
+    groups = {css: paths[::every] for css, paths in groups.items()}
     parts = [
         f'<g class="outlines {css}">{"".join(paths)}</g>' for css, paths in groups.items() if paths
     ]
-    return Markup("".join(parts))  # noqa: S704 - numbers, and titles that are escaped
+    return Markup("".join(parts)), every  # noqa: S704 - numbers, and titles that are escaped
 
 
 def size_figure(table: Segmentation) -> Figure | None:
@@ -107,7 +133,9 @@ def size_figure(table: Segmentation) -> Figure | None:
     return Figure(content=content, caption=caption, size="wide")
 
 
-def trace_figures(traces: TraceSet, tables: Mapping[str, Segmentation]) -> list[Figure]:
+def trace_figures(
+    traces: TraceSet, tables: Mapping[str, Segmentation], most_pixels: int = MOST_HEAT_PIXELS
+) -> list[Figure]:
     """Return the heat map of a set of traces, and its examples.
 
     Parameters
@@ -115,11 +143,13 @@ def trace_figures(traces: TraceSet, tables: Mapping[str, Segmentation]) -> list[
     traces : TraceSet
     tables : Mapping of str to Segmentation
         Tables by path, for the ids and the acceptance of ROIs.
+    most_pixels : int
+        Size of the heat map; a larger one is averaged.
     """
     if not traces.heat_map.size:
         return []
     times, label = _times(traces)
-    return [_heat_map(traces, times, label), _examples(traces, tables, times, label)]
+    return [_heat_map(traces, times, label, most_pixels), _examples(traces, tables, times, label)]
 
 
 def _times(traces: TraceSet) -> tuple[NDArray[np.float64], str]:
@@ -128,9 +158,10 @@ def _times(traces: TraceSet) -> tuple[NDArray[np.float64], str]:
     return traces.samples.astype(np.float64), "sample"
 
 
-def _heat_map(traces: TraceSet, times: NDArray[np.float64], label: str) -> Figure:
+def _heat_map(traces: TraceSet, times: NDArray[np.float64], label: str, most_pixels: int) -> Figure:
     num_rois = traces.shape[1] if len(traces.shape) == 2 else 1
-    uri = png_uri(gray(traces.heat_map, _LOWEST, _HIGHEST), is_coloured=True)
+    levels, step = reduced(traces.heat_map, most_pixels)
+    uri = png_uri(gray(levels, _LOWEST, _HIGHEST), is_coloured=True)
     content = image_chart(
         uri,
         f"Heat map of {traces.name}",
@@ -140,7 +171,9 @@ def _heat_map(traces: TraceSet, times: NDArray[np.float64], label: str) -> Figur
     )
     shown = len(traces.heat_map_columns)
     rows = "all traces" if shown == num_rois else f"{shown} of {num_rois} traces, evenly chosen"
-    bins = "" if traces.samples_per_bin == 1 else f", means of {traces.samples_per_bin} samples"
+    per_bin = traces.samples_per_bin * step
+    bins = "" if per_bin == 1 else f", means of {per_bin} samples"
+    bins += "" if step == 1 else f" of {step} traces"
     part = ""
     if len(traces.samples) < traces.shape[0]:
         part = f" {len(traces.samples)} of {traces.shape[0]} samples were read, in even blocks."

@@ -13,7 +13,7 @@ from nwb_ophys.reports.statistics_gatherer import BlockGatherer
 from nwb_ophys.reports.statistics_model import FramePlan, Histogram, MovieStatistics
 from nwb_ophys.storage import WriteOptions
 from nwb_ophys.storage.backends.registry import all_backends
-from nwb_ophys.storage.budget import Budget
+from nwb_ophys.storage.budget import COPIES, Budget
 from nwb_ophys.storage.grid import Selection, Shape, block_shape, shape_of
 from nwb_ophys.storage.sources import ArraySource, Source
 from nwb_ophys.storage.verification import BlockPass, Resources, run_passes
@@ -24,7 +24,7 @@ DEFAULT_MEMORY_BYTES = 200_000_000
 """Size of all blocks that are read at any time."""
 READ_WHOLE_BYTES = 2_000_000_000
 """Size of a movie up to which all frames are read."""
-_BLOCK_BYTES = 8_000_000
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 2_000_000, 16_000_000
 _FRAMES_OF_PART = 16
 
 
@@ -71,14 +71,15 @@ def movie_statistics(
     if every is not None and (isinstance(every, bool) or every != int(every) or every < 1):
         raise ArgumentError(f"every is {every!r}; it must be an integer, 1 or more.")
     step = every or max(-(-math.prod(source.shape) * source.dtype.itemsize // READ_WHOLE_BYTES), 1)
-    block = _block_of(source, step)
+    how = WriteOptions(workers=workers, progress=progress)
+    share = int(memory_bytes) // (COPIES * (how.num_workers + 2))
+    block = _block_of(source, step, min(max(share, _SMALLEST_BLOCK), _LARGEST_BLOCK))
     plan = FramePlan.of(source.shape[0], math.prod(source.shape[1:]), block[0], step)
     gatherer = BlockGatherer(source.dtype, source.shape[1:], plan)
     if not math.prod(source.shape):
         return _complete(gatherer, source)
     budget = Budget(memory_bytes, "memory_bytes", "a larger memory_bytes")
     budget.check(source.label, source, block)
-    how = WriteOptions(workers=workers, progress=progress)
 
     def take(corner: Shape, values: NDArray[Any]) -> None:
         pairs = zip(corner[1:], values.shape[1:], strict=True)
@@ -134,10 +135,17 @@ def _source_of(dataset: Any) -> Source:
     )
 
 
-def _block_of(source: Source, every: int) -> Shape:
+def _block_of(source: Source, every: int, num_bytes: int) -> Shape:
     """Return the shape of the blocks that are read: whole chunks, and whole frames if possible.
 
     Where parts along time are left out, the others are short, so that they are spread evenly.
+
+    Parameters
+    ----------
+    source : Source
+    every : int
+    num_bytes : int
+        Size of a block, exceeded only to hold one chunk.
     """
     shape = tuple(max(size, 1) for size in source.shape)
     chunk = source.chunk_shape or (1, *shape[1:])
@@ -145,7 +153,7 @@ def _block_of(source: Source, every: int) -> Shape:
     largest = None
     if every > 1:
         largest = (-(-_FRAMES_OF_PART // chunk[0]) * chunk[0], *shape[1:])
-    return block_shape(shape, chunk, largest, _BLOCK_BYTES // source.dtype.itemsize)
+    return block_shape(shape, chunk, largest, num_bytes // source.dtype.itemsize)
 
 
 class _ChosenFrames:

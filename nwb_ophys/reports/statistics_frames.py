@@ -13,7 +13,7 @@ from nwb_ophys.storage.grid import Selection, Shape, size_of
 from nwb_ophys.storage.hashes import digest
 
 # Pixels that are compared before whole frames are.
-_LOOKED_AT = 64
+_LOOKED_AT = 24
 
 
 class FrameComparison:

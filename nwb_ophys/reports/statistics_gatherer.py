@@ -123,11 +123,15 @@ class BlockGatherer:
 
     def result(self) -> MovieStatistics | None:
         """Return the statistics, or None if blocks are missing; call it once, after all blocks."""
-        plan, frames_read = self._plan, len(self._plan.numbers)
-        frames_compared = int(np.count_nonzero(plan.is_compared))
+        frames_compared = int(np.count_nonzero(self._plan.is_compared))
         is_complete = self._num_values == frames_compared * self._num_pixels
         if not (is_complete and self._compared.is_complete):
             return None
+        with np.errstate(all="ignore"):  # of floats near the largest one
+            return self._result(frames_compared)
+
+    def _result(self, frames_compared: int) -> MovieStatistics:
+        plan, frames_read = self._plan, len(self._plan.numbers)
         images, samples = self._begun(np.empty((0, *self._frame_shape), self._native))
         num_sampled = int(np.count_nonzero(plan.is_sampled))
         saturation, num_saturated = self._saturation()

@@ -14,9 +14,9 @@ MOST_LISTED = 1_000
 """Largest number of blank or repeated frames that are listed; all are counted."""
 
 # The standard deviation costs several times as much as all other statistics of a frame.
-_FEWEST_SAMPLED = 64
+_NUM_SAMPLED = 64
 _LARGEST_STEP = 32
-_PIXELS_IN_HISTOGRAM = 2_000_000
+_PIXELS_IN_HISTOGRAM = 1_000_000
 _FEWEST_IN_HISTOGRAM = 4
 
 
@@ -64,7 +64,7 @@ class MovieStatistics:
     standard_deviation : numpy.ndarray of float32, shape frame_shape
         Standard deviation of each pixel over the sampled frames, divided by their number.
     std_frames : int
-        Number of frames that the standard deviation is computed from: all of up to 127 frames read,
+        Number of frames that the standard deviation is computed from: all of up to 64 frames read,
         else one of 2 to 32 of them.
     frame_means : numpy.ndarray of float64, shape (frames_read,)
         Mean of each frame.
@@ -72,8 +72,8 @@ class MovieStatistics:
         Numbers of the frames in the dataset, from 0, ascending.
     histogram : Histogram
     histogram_frames : int
-        Number of frames that the histogram is computed from: sampled frames with about 2
-        million pixels in total.
+        Number of frames that the histogram is computed from: sampled frames with about a
+        million pixels in total, at least 4.
     num_pixels_read, num_zero, num_not_finite : int
         Numbers of pixels in all frames read: all, those that are 0, and those that are NaN or
         infinite.
@@ -170,7 +170,7 @@ class FramePlan:
         is_read, is_sampled, is_in_histogram = np.zeros((3, num_frames), bool)
         is_read[np.arange(num_frames) // part % every == 0] = True
         numbers = np.flatnonzero(is_read)
-        sampled = numbers[:: min(max(len(numbers) // _FEWEST_SAMPLED, 1), _LARGEST_STEP)]
+        sampled = numbers[:: min(-(-len(numbers) // _NUM_SAMPLED) or 1, _LARGEST_STEP)]
         is_sampled[sampled] = True
         most = max(_PIXELS_IN_HISTOGRAM // max(num_pixels, 1), _FEWEST_IN_HISTOGRAM)
         is_in_histogram[sampled[:: -(-len(sampled) // most) or 1]] = True

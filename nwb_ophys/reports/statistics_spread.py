@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.reports.statistics_tiles import MOST_FRAMES
 from nwb_ophys.storage.grid import Selection, Shape
 
 # Up to this number of frames the variance of exact sums needs no more than 64 bits.
@@ -42,7 +43,8 @@ class _ExactSpread:
     def part_of(self, tile: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
         """Return the sums, and the sums of squares."""
         wide = _stacked(tile, np.dtype(np.uint32 if tile[0].dtype.kind == "u" else np.int32))
-        sums = np.add.reduce(wide, axis=0, dtype=np.int64)
+        is_narrow = len(wide) <= MOST_FRAMES
+        sums = np.add.reduce(wide, axis=0, dtype=wide.dtype if is_narrow else np.int64)
         np.multiply(wide, wide, out=wide)
         largest = int(np.maximum.reduce(wide, axis=None)) * len(wide)
         is_narrow = largest <= np.iinfo(wide.dtype).max

@@ -103,7 +103,7 @@ def summary_of(tile: NDArray[Any]) -> TileSummary:
 
 
 def _sums_of_pixels(tile: NDArray[Any], terms: int, middle: np.dtype[Any]) -> NDArray[Any]:
-    """Return the sums over frames, of which so many terms fit into the dtype of the tile."""
+    """Return the sums over frames; as many as `terms` values fit into the dtype of the tile."""
     num_frames = len(tile)
     if terms >= num_frames:
         return np.add.reduce(tile, axis=0, dtype=tile.dtype)

@@ -78,6 +78,8 @@ class StoredFile:
     def referenced(self, path: str, name: str) -> str | None:
         """Return the path of the object to which an attribute refers; None without one."""
         value = self.attribute(path, name)
+        if isinstance(value, Mapping) and isinstance(value.get("value"), Mapping):
+            value = value["value"]  # as some versions of a backend wrap references
         target = value.get("reference") if isinstance(value, Mapping) else None
         return str(target).strip("/") if isinstance(target, str) else None
 
@@ -153,7 +155,13 @@ def opened(path: str | Path, allow_outside: Sequence[str | Path] = ()) -> Iterat
                 f"'{path}' is not an NWB file: it is {NO_BACKEND}. Give an NWB file."
             )
         with _root_of(storage, place) as root:
-            yield _listed(place, storage, root)
+            try:
+                found = _listed(place, storage, root)
+            except CorruptSourceError:
+                raise
+            except Exception as error:  # of the backend, about a damaged file
+                raise CorruptSourceError(f"'{path}' cannot be read: {reason_of(error)}") from error
+            yield found
 
 
 @contextmanager
@@ -175,6 +183,11 @@ def _root_of(storage: Backend, path: Path) -> Iterator[Any]:
 
 def _listed(path: Path, storage: Backend, root: Any) -> StoredFile:
     objects = {each.path: each for each in storage.objects(root)}
+    if "" in objects and objects[""].error:
+        raise CorruptSourceError(
+            f"'{path}' is damaged: its root cannot be read ({objects[''].error}). Copy the file "
+            "again from where it was recorded."
+        )
     if "" not in objects or objects[""].attributes.get("neurodata_type") != "NWBFile":
         raise CorruptSourceError(
             f"'{path}' is {storage.file_kind}, but not an NWB file: its root does not state the "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from nwb_ophys.errors import NwbOphysError, OutputError, SourceError
 from nwb_ophys.storage.grid import Selection
@@ -11,8 +11,7 @@ from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.streaming import UploadError
 
 
-@contextmanager
-def while_reading(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
+def while_reading(planned: PlannedDataset, bounds: Selection) -> AbstractContextManager[None]:
     """Add dataset, frame range and source to errors raised while reading.
 
     Raises
@@ -20,16 +19,10 @@ def while_reading(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
     SourceError
         Also an instance of the original class; an error of this package keeps its own class.
     """
-    try:
-        yield
-    except Exception as error:
-        raise _with_context(
-            error, f"reading {planned.source.label} failed", planned, bounds, SourceError
-        ) from error
+    return _located(planned, bounds, "reading {} failed", SourceError)
 
 
-@contextmanager
-def while_writing(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
+def while_writing(planned: PlannedDataset, bounds: Selection) -> AbstractContextManager[None]:
     """Add dataset, frame range and source to errors raised while encoding and storing.
 
     Raises
@@ -39,17 +32,10 @@ def while_writing(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
     UploadError
         As it is: it is that of another chunk.
     """
-    try:
-        yield
-    except UploadError:  # of a chunk that was stored before
-        raise
-    except Exception as error:
-        what = f"storing what was read from {planned.source.label} failed"
-        raise _with_context(error, what, planned, bounds, OutputError) from error
+    return _located(planned, bounds, "storing what was read from {} failed", OutputError)
 
 
-@contextmanager
-def while_observing(planned: PlannedDataset, bounds: Selection) -> Iterator[None]:
+def while_observing(planned: PlannedDataset, bounds: Selection) -> AbstractContextManager[None]:
     """Add dataset, frame range and source to errors raised by the observer of a write.
 
     Raises
@@ -57,11 +43,21 @@ def while_observing(planned: PlannedDataset, bounds: Selection) -> Iterator[None
     OutputError
         Also an instance of the original class; an error of this package keeps its own class.
     """
+    what = "the observer failed with what was read from {}"
+    return _located(planned, bounds, what, OutputError)
+
+
+@contextmanager
+def _located(
+    planned: PlannedDataset, bounds: Selection, what: str, kind: type[NwbOphysError]
+) -> Iterator[None]:
     try:
         yield
+    except UploadError:  # of a chunk that was stored before
+        raise
     except Exception as error:
-        what = f"the observer failed with what was read from {planned.source.label}"
-        raise _with_context(error, what, planned, bounds, OutputError) from error
+        described = what.format(planned.source.label)
+        raise _with_context(error, described, planned, bounds, kind) from error
 
 
 def _with_context(

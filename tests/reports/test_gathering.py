@@ -99,17 +99,19 @@ def test_gathered_statistics_are_those_of_the_file_and_of_the_source(
         assert_same(found, movie_statistics(data, workers=workers))
 
 
-@pytest.mark.parametrize("kind", ["u2", "volume"])
-def test_of_larger_movies_every_fourth_part_is_read_and_all_frames_are_compared(
-    kind, target, backend, monkeypatch
+@pytest.mark.parametrize(
+    ("kind", "share", "every"), [("u2", 2.9, 3), ("u2", 99, 8), ("volume", 2, 2)]
+)
+def test_of_larger_movies_some_parts_are_read_and_all_frames_are_compared(
+    kind, share, every, target, backend, monkeypatch
 ):
     movie = movie_of(kind)
-    monkeypatch.setattr(gathering, "WHOLE_BYTES", movie.nbytes - 1)
+    monkeypatch.setattr(gathering, "WHOLE_BYTES", int(movie.nbytes / share))
     shape = (5, *in_file_order(movie).shape[1:])
     found = convert(movie, target, StatisticsGatherer(), shape, backend=backend)
-    numbers = [number for number in range(len(movie)) if number // 5 % 4 == 0]
+    numbers = [number for number in range(len(movie)) if number // 5 % every == 0]
     check(found, in_file_order(movie), numbers)
-    assert (found.every, found.frames_compared) == (4, len(movie))
+    assert (found.every, found.frames_compared) == (every, len(movie))
     assert found.repeated_frames.tolist() == [17, 21, 22, 60]
 
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from tests_of_reports import COLUMNS, DROPPED, NUM_FRAMES, RATE, ROWS
+from tests_of_reports import COLUMNS, DROPPED, NUM_FRAMES, RATE, ROWS, write_session
 
 from nwb_ophys.reports.report import gather_report
+from nwb_ophys.reports.roi_figures import outline_figures, outline_shapes
 from nwb_ophys.reports.traces import heat_map, signal_to_noise
+
+
+@pytest.fixture(scope="module", params=["one file", "store"])
+def made(request, tmp_path_factory):
+    """A file of each kind of backend, written without this package."""
+    folder = tmp_path_factory.mktemp("made")
+    if request.param == "one file":
+        return write_session(folder / "session.nwb")
+    hdmf_zarr = pytest.importorskip("hdmf_zarr")
+    return write_session(folder / "session.nwb.zarr", io=hdmf_zarr.NWBZarrIO)
 
 
 @pytest.fixture(scope="module")
@@ -128,14 +139,24 @@ def test_large_sets_of_traces_are_read_in_even_blocks(made, monkeypatch):
     np.testing.assert_array_equal(raw.examples[0][1], made.traces[raw.samples, raw.examples[0][0]])
 
 
-def test_storage_is_that_of_h5py(made, report):
-    with h5py.File(made.path) as file:
-        data = file["acquisition/Movie/data"]
-        expected = (data.shape, data.chunks, data.id.get_storage_size(), data.size * 2)
+def test_storage_is_what_the_library_says(made, report):
     found = next(each for each in report.storage.datasets if each.path == "acquisition/Movie/data")
+    if made.path.is_file():
+        with h5py.File(made.path) as file:
+            data = file["acquisition/Movie/data"]
+            expected = (data.shape, data.chunks, data.id.get_storage_size(), data.size * 2)
+        assert found.filters == "shuffle, gzip 4"
+        assert report.num_bytes == made.path.stat().st_size
+    else:
+        zarr = pytest.importorskip("zarr")
+        data = zarr.open(str(made.path), "r")["acquisition/Movie/data"]
+        stored = data.nbytes_stored
+        stored = stored() if callable(stored) else stored
+        expected = (data.shape, data.chunks, stored, data.size * 2)
+        assert found.filters
+        sizes = [each.stat().st_size for each in made.path.rglob("*") if each.is_file()]
+        assert report.num_bytes == sum(sizes)
     assert (found.shape, found.chunk_shape, found.stored_bytes, found.raw_bytes) == expected
-    assert found.filters == "shuffle, gzip 4"
-    assert report.num_bytes == made.path.stat().st_size
 
 
 def test_the_metadata(report):
@@ -156,3 +177,15 @@ def test_the_metadata(report):
 def test_the_verdict(report):
     assert report.verdict.is_valid
     assert report.verdict.is_accepted
+
+
+def test_of_outlines_that_are_too_large_for_a_page_every_nth_is_shown(report):
+    cells = report.tables[0]
+    (outlines,) = cells.outlines
+    whole, every = outline_shapes(cells, outlines)
+    assert (every, whole.count("<title>")) == (1, 5)
+    part, every = outline_shapes(cells, outlines, len(whole) // 3)
+    assert every >= 3
+    assert 0 < len(part) < len(whole)
+    (figure,) = outline_figures(cells, 1000, len(whole) // 3)
+    assert f"every {every}th ROI is shown" in figure.caption

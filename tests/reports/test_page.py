@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from html.parser import HTMLParser
 
 import h5py
@@ -15,6 +16,7 @@ from nwb_ophys.cli import main
 from nwb_ophys.errors import (
     CorruptSourceError,
     MissingPackageError,
+    NwbOphysError,
     OutputExistsError,
     SourceNotFoundError,
 )
@@ -319,3 +321,24 @@ def test_the_command_writes_pages(made, tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "Traceback" not in error
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of members that cannot be opened
+@pytest.mark.parametrize("seed", range(6))
+def test_random_damage_gives_a_page_or_an_error_in_words(seed, tmp_path, made):
+    rng = np.random.default_rng(seed)
+    content = np.frombuffer(made.path.read_bytes(), np.uint8).copy()
+    places = rng.integers(0, len(content), 40)
+    content[places] = rng.integers(0, 256, len(places))
+    path = tmp_path / "damaged.nwb"
+    path.write_bytes(content.tobytes())
+    with suppress(NwbOphysError):
+        Page(write_report(path).read_text("utf-8"))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_damaged_root_is_an_error_in_words(tmp_path, made):
+    path = tmp_path / "damaged.nwb"
+    path.write_bytes(made.path.read_bytes().replace(b"TREE", b"XXXX", 1))
+    with pytest.raises(CorruptSourceError, match=r"damaged\.nwb"):
+        write_report(path)

@@ -142,6 +142,20 @@ def test_large_frames_are_cut_into_tiles():
     check(movie_statistics(movie, workers=2), movie)
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("pixel", [0, 3, 777, 1599])
+def test_frames_on_both_sides_of_a_border_are_compared_in_full(order, pixel):
+    movie = np.repeat(
+        np.random.default_rng(0).poisson(60, (1, 40, 40)).astype(np.uint16), 8, axis=0
+    )
+    movie[4:].reshape(4, -1)[:, pixel] += 1
+    gatherer = BlockGatherer(movie.dtype, (40, 40), FramePlan.of(8, 1600))
+    for block in order:
+        frames = movie[4 * block : 4 * block + 4]
+        gatherer.add(4 * block, (slice(0, 40), slice(0, 40)), frames)
+    check(gatherer.result(), movie)
+
+
 @pytest.mark.parametrize(
     "shape", [(0, 4, 5), (0, 0, 0), (1, 1, 1), (1, 7, 3), (3, 0, 4), (5,), (5, 3)]
 )

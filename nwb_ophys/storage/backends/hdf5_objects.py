@@ -27,11 +27,11 @@ def hdf5_objects(root: h5py.Group) -> Iterator[StoredObject]:
         if isinstance(item, StoredObject):
             yield item
             continue
-        address = int(h5py.h5o.get_info(item.id).addr)
-        if address in seen:
-            continue
-        seen.add(address)
         try:
+            address = int(h5py.h5o.get_info(item.id).addr)
+            if address in seen:
+                continue
+            seen.add(address)
             if isinstance(item, h5py.Group):
                 links, inner = _contents(item)
                 waiting.extend(reversed(inner))
