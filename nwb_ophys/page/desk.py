@@ -347,7 +347,8 @@ class Desk:
             changes["errors"] = {"": error.args}
         except WorkCancelled as error:
             changes["ended"] = str(error)
-            changes["job"] = None
+        except Exception as error:  # the page would wait for ever
+            changes["errors"] = {"": (printable(f"{type(error).__name__}: {error}"),)}
         if done is not None and not self._is_stale:
             self.store.change(**changes)
             take(done)

@@ -160,7 +160,7 @@ def test_from_an_empty_start_to_a_valid_file(page, tmp_path, root, name):
         frame = page.frame_locator("iframe")
         frame.locator("svg, img").first.wait_for()
         _picture(page, "look-movie")
-        frame.locator("#rois").scroll_into_view_if_needed()
+        frame.locator("#rois h2").first.evaluate("each => each.scrollIntoView()")
         _picture(page, "look", for_docs=True, top=".pictures")
     _fill_in(page)
     if shown:

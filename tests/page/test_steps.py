@@ -368,3 +368,13 @@ def test_times_of_another_device_are_written(browser, root):
     (root / "lab.yaml").write_text(text.replace("M7.nwb", "by_batch.nwb"))
     assert run(f"nwb-ophys batch {root / 'lab.yaml'} --no-progress") == 0
     assert contents_of(root / "by_batch.nwb") == contents_of(root / "M7.nwb")
+
+
+def test_an_error_of_the_page_itself_ends_the_work(browser, root, worker, monkeypatch):
+    async def failing(*_):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(worker, "run", failing)
+    browser.act("choose", path=str(_movie(root / "M7")))
+    work = browser.wait(5)
+    assert work.errors[""] == ("RuntimeError: broken",)
