@@ -15,6 +15,7 @@ import attrs
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.optional import require_package
 from nwb_ophys.page.roots import Roots
+from nwb_ophys.storage.threads import to_the_end
 
 _LOOPBACK = "127.0.0.1"
 _SECONDS_TO_CLOSE = 2
@@ -98,9 +99,14 @@ def _running(
     try:
         yield thread
     finally:
-        release()
-        server.should_exit = True
-        thread.join()
+        # The command line raises an interrupt again until it is handled, here once it is done.
+        to_the_end(lambda: _ended(server, thread, release))
+
+
+def _ended(server: Any, thread: threading.Thread, release: Callable[[], None]) -> None:
+    release()
+    server.should_exit = True
+    thread.join()
 
 
 @contextmanager

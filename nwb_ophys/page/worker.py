@@ -19,6 +19,8 @@ from nwb_ophys.errors import printable
 from nwb_ophys.flags import error_lines, with_flags
 from nwb_ophys.storage.children import Child, prepare_child
 
+# Work that leaves something to clean up when it is ended.
+_WRITING = ("convert", "run_batch")
 CANCELLED = "Cancelled. No incomplete file was left."
 
 
@@ -59,11 +61,14 @@ class Worker:
         self._child: Child | None = None
         self._lock = threading.Lock()
         self._is_cancelled = False
-        self._is_busy = False
+        self._is_ended = False
+        self._work = ""
 
     def start(self) -> None:
         """Start the process, if it does not run, so that it imports everything beforehand."""
         with self._lock:
+            if self._is_ended:
+                return
             if self._child is None or not self._child.process.is_alive():
                 self._child = Child(_serve)
 
@@ -96,10 +101,11 @@ class Worker:
         return await asyncio.to_thread(self._run, name, dict(arguments), tell)
 
     def _run(self, name: str, arguments: dict[str, Any], report: Callable[[Any], None]) -> Done:
-        self._is_cancelled, self._is_busy = False, True
+        self._is_cancelled, self._work = False, name
         self.start()
         child = self._child
-        assert child is not None
+        if child is None:  # the page ends
+            raise WorkCancelled(CANCELLED)
         try:
             child.pipe.send((name, arguments))
             while True:
@@ -119,7 +125,7 @@ class Worker:
                 "killed it for its memory, close other programs and try again."
             ) from None
         finally:
-            self._is_busy = False
+            self._work = ""
 
     def cancel(self) -> None:
         """End the present work; what it has written is removed."""
@@ -130,9 +136,10 @@ class Worker:
     def end(self) -> None:
         """End the process and wait for it."""
         with self._lock:
+            self._is_ended = True
             child, self._child = self._child, None
         if child is not None:
-            if self._is_busy:  # it cleans up
+            if self._work in _WRITING:  # it cleans up
                 child.interrupt()
             else:
                 child.process.kill()

@@ -104,6 +104,8 @@ def test_extras_are_of_formats_or_known(extras):
         "inspect",
         "cluster",
         "remote",
+        "report",
+        "gui",
         "tables",
         "all",
         "test",
@@ -122,6 +124,8 @@ def test_all_has_every_extra_that_installs_something(extras):
         "compression",
         "inspect",
         "remote",
+        "report",
+        "gui",
         "tables",
     }
     assert everything.extras == wanted
