@@ -136,8 +136,15 @@ def _fill_in(page) -> None:
     page.wait_for_selector("#verdict.good")
 
 
+# The others take as long and show the same; pytest -m slow tests/page runs them.
+_QUICK = ("scanimage and suite2p", "plain tiff")
+
+
 @needs_data
-@pytest.mark.parametrize("name", RECORDINGS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in _QUICK else pytest.mark.slow) for name in RECORDINGS],
+)
 def test_from_an_empty_start_to_a_valid_file(page, tmp_path, root, name):
     recording = RECORDINGS[name]
     place = root / re.sub(r"\W", "-", name)
