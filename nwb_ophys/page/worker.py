@@ -149,24 +149,39 @@ class Worker:
 def _serve(pipe: Any) -> None:
     """Do the work that comes through a pipe, until it is closed."""
     interrupts = prepare_child()
+    do = doer(lambda value: pipe.send(("progress", value, ())))
+    while True:
+        try:
+            name, arguments = pipe.recv()
+        except (EOFError, OSError):
+            return
+        pipe.send(interrupts.guarded(partial(do, name, arguments)))
+
+
+Answer = tuple[str, Any, tuple[str, ...]]
+"""What became of work: a word, its value or the lines of its error, and its notes."""
+
+
+def doer(report: Callable[[Any], None]) -> Callable[[str, Mapping[str, Any]], Answer]:
+    """Return a function that does work, by its name and arguments.
+
+    Parameters
+    ----------
+    report : callable
+        Called with each report of progress.
+    """
     from nwb_ophys.page import batches, work
 
     kinds = {
         **{name: getattr(work, name) for name in ("detect", "survey", "look", "plan", "convert")},
         **{name: getattr(batches, name) for name in ("plan_batch", "run_batch")},
     }
-    tools = work.Tools(report=lambda value: pipe.send(("progress", value, ())))
-    while True:
-        try:
-            name, arguments = pipe.recv()
-        except (EOFError, OSError):
-            return
-        task = partial(kinds[name], tools, **arguments)
-        pipe.send(interrupts.guarded(partial(_answer, task)))
+    tools = work.Tools(report=report)
+    return lambda name, arguments: _answer(partial(kinds[name], tools, **arguments))
 
 
-def _answer(task: Callable[[], Any]) -> tuple[str, Any, tuple[str, ...]]:
-    """Return what became of work: a word, its value or the lines of its error, and its notes."""
+def _answer(task: Callable[[], Any]) -> Answer:
+    """Return what became of work."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)

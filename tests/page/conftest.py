@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import warnings
 from pathlib import Path
@@ -18,7 +19,7 @@ with warnings.catch_warnings():
 from nwb_ophys.page.app import make_app
 from nwb_ophys.page.desk import Desk
 from nwb_ophys.page.roots import Roots
-from nwb_ophys.page.worker import Worker
+from nwb_ophys.page.worker import Done, Worker, WorkFailed, doer
 
 TOKEN, PORT = "a-token-of-the-tests", 4711
 ORIGIN = f"http://127.0.0.1:{PORT}"
@@ -50,11 +51,35 @@ class Browser:
 
 
 @pytest.fixture(scope="module")
-def worker():
-    """One process for all tests of a module, which is started once."""
+def process():
+    """One process for all tests of a module that need one, which is started once."""
     shared = Worker()
     yield shared
     shared.end()
+
+
+class _Inline:
+    """Does the work in a thread of the tests, which is faster than a process."""
+
+    def start(self) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+    async def run(self, name, arguments, report):
+        loop = asyncio.get_running_loop()
+        do = doer(lambda value: loop.call_soon_threadsafe(report, value))
+        kind, value, notes = await asyncio.to_thread(do, name, arguments)
+        if kind == "failed":
+            raise WorkFailed(*value)
+        return Done(value=value, notes=notes)
+
+
+@pytest.fixture
+def worker(request):
+    """What does the work: a thread, or a process for a test with the fixture ``process``."""
+    return request.getfixturevalue("process") if "process" in request.fixturenames else _Inline()
 
 
 class _Lasting:

@@ -92,7 +92,7 @@ def test_the_saved_specification_has_the_same_sessions(browser, root, capsys):
     assert list(browser.wait().batch["rows"]) == list(batch["rows"])
 
 
-def test_a_cancelled_batch_leaves_no_half_file(browser, root):
+def test_a_cancelled_batch_leaves_no_half_file(browser, root, process):
     form = _lab(root, num_sessions=8, num_samples=3000)
     browser.act("plan_batch", **form)
     browser.wait()

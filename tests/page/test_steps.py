@@ -185,7 +185,7 @@ def test_an_existing_file_is_replaced_only_when_asked(browser, root):
     assert browser.wait().result["is_valid"]
 
 
-def test_a_cancelled_conversion_leaves_nothing(browser, root):
+def test_a_cancelled_conversion_leaves_nothing(browser, root, process):
     browser.choose(_movie(root / "M7", num_frames=2000, size=128))
     browser.act("option", key="sampling_frequency", value="30")
     browser.act("setting", key="NWBFile.session_start_time", value="2024-05-17T14:30:00Z")
@@ -204,7 +204,7 @@ def test_a_cancelled_conversion_leaves_nothing(browser, root):
     assert browser.wait().result["is_valid"]
 
 
-def test_a_process_that_is_killed_is_reported(browser, root, worker):
+def test_a_process_that_is_killed_is_reported(browser, root, worker, process):
     browser.choose(_movie(root / "M7", 200))
     browser.act("option", key="sampling_frequency", value="30")
     browser.act("setting", key="NWBFile.session_start_time", value="2024-05-17T14:30:00Z")
