@@ -21,12 +21,6 @@ from nwb_ophys.page.server import served
 
 from .recordings import FACTS, RECORDINGS, contents_of, copied, real_data, run, types_in
 
-playwright = pytest.importorskip("playwright.sync_api")
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = [
-    pytest.mark.skipif(_CHROMIUM is None and not os.environ.get("CI"), reason="No Chromium."),
-]
 needs_data = pytest.mark.skipif(real_data() is None, reason="The real recordings are absent.")
 
 
@@ -39,14 +33,6 @@ def root(tmp_path_factory) -> Path:
 def address(root):
     with served(Roots.of([root])) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

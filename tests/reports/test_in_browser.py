@@ -18,12 +18,6 @@ from nwb_ophys import write_report
 from nwb_ophys.cli import main
 from nwb_ophys.reports import write_index
 
-playwright = pytest.importorskip("playwright.sync_api")
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    _CHROMIUM is None and not os.environ.get("CI"), reason="No Chromium."
-)
-
 # Elements that reach beyond the window, and texts of charts that reach beyond their chart.
 CUT_OFF = """() => {
   const found = [];
@@ -87,14 +81,6 @@ def _converted(path, target):
         main(["convert", str(path), "-o", str(target), "--set", start])
     assert end.value.code == 0
     return target
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

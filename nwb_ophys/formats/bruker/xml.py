@@ -8,13 +8,11 @@ values, version 4 a flat ``Key`` per value, such as ``micronsPerPixel_XAxis``.
 
 from __future__ import annotations
 
-import gc
 import itertools
 import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -31,6 +29,7 @@ from nwb_ophys.filetypes.xml import (
     iterate_xml,
     read_xml,
 )
+from nwb_ophys.memory import collection_paused
 
 Settings = dict[tuple[str, ...], str]
 """Values by key and indices, such as ``("positionCurrent", "ZAxis", "0")``."""
@@ -221,23 +220,11 @@ def read_prairie_xml(path: Path) -> PrairieRecording:
 
 def _parsed(path: Path, events: Iterable[tuple[str, Any]]) -> PrairieRecording:
     parser = _Parser(path)
-    with _without_garbage_collection():
+    with collection_paused():  # it would go over all frames again and again, and find nothing
         # Frame by frame, since the file of a long recording has hundreds of MB.
         for event, element in events:
             parser.handle(event, element)
     return parser.result()
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Pause the search for cycles, which goes over all frames again and again and finds none."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 @attrs.frozen
