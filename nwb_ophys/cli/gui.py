@@ -54,5 +54,5 @@ def gui(
             import webbrowser
 
             webbrowser.open(address.url)
-        while address.thread.is_alive():  # a wait without end would not let Ctrl-C in on Windows
-            address.thread.join(0.5)
+        while not address.has_ended.wait(0.5):  # a longer wait would not let Ctrl-C in on Windows
+            pass

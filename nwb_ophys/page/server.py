@@ -30,13 +30,13 @@ class Address:
     url : str
         The first URL, with the token.
     port : int
-    thread : threading.Thread
-        Thread of the server.
+    has_ended : threading.Event
+        Set when the server has ended.
     """
 
     url: str
     port: int
-    thread: threading.Thread
+    has_ended: threading.Event
 
 
 @contextmanager
@@ -83,30 +83,36 @@ def served(roots: Roots, folder: Path | None = None, port: int = 0) -> Iterator[
             limit_concurrency=200,
         )
         server = uvicorn.Server(config)
-        with _running(server, listener, desk.release) as thread:
-            yield Address(url=f"http://{_LOOPBACK}:{port}/?token={token}", port=port, thread=thread)
+        url = f"http://{_LOOPBACK}:{port}/?token={token}"
+        with _running(server, listener, desk.release) as has_ended:
+            yield Address(url=url, port=port, has_ended=has_ended)
 
 
 @contextmanager
 def _running(
     server: Any, listener: socket.socket, release: Callable[[], None]
-) -> Iterator[threading.Thread]:
+) -> Iterator[threading.Event]:
     """Run a server in a thread, so that Ctrl-C reaches the command."""
-    thread = threading.Thread(
-        target=server.run, args=([listener],), name="nwb_ophys page", daemon=True
-    )
-    thread.start()
+    has_ended = threading.Event()
+
+    def run() -> None:
+        try:
+            server.run([listener])
+        finally:
+            has_ended.set()
+
+    def end() -> None:
+        release()
+        server.should_exit = True
+        # Python takes a thread for ended when an interrupt comes while it is joined.
+        has_ended.wait()
+
+    threading.Thread(target=run, name="nwb_ophys page", daemon=True).start()
     try:
-        yield thread
+        yield has_ended
     finally:
         # The command line raises an interrupt again until it is handled, here once it is done.
-        to_the_end(lambda: _ended(server, thread, release))
-
-
-def _ended(server: Any, thread: threading.Thread, release: Callable[[], None]) -> None:
-    release()
-    server.should_exit = True
-    thread.join()
+        to_the_end(end)
 
 
 @contextmanager
