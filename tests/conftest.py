@@ -92,6 +92,41 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture
+def visit(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Return a function that opens a page, and check that it had no trouble when the test ends."""
+    contexts: list[Any] = []
+    troubles: list[str] = []
+
+    def open_page(
+        path: Path, *, width: int = 1280, colours: str = "light", script: bool = True
+    ) -> Any:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=colours,
+            java_script_enabled=script,
+            offline=True,
+        )
+        contexts.append(context)
+        own = path.as_uri()
+        context.on("console", lambda each: troubles.append(each.text))
+        context.on("weberror", lambda each: troubles.append(str(each.error)))
+        context.on(
+            "request",
+            lambda each: (
+                each.url == own or each.url.startswith("data:") or troubles.append(each.url)
+            ),
+        )
+        page = context.new_page()
+        page.goto(own)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
 @pytest.fixture(params=["hdf5", "zarr"])
 def backend(request: pytest.FixtureRequest) -> str:
     """Each backend in turn, for anything that is written."""

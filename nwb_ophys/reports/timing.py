@@ -41,6 +41,8 @@ class StreamTimes:
     has_timestamps : bool
     num_times_read : int
         Number of timestamps that were read.
+    num_times_unknown : int
+        Number of those that are NaN or infinite; steps beside them are left out of everything else.
     num_gaps, num_backward : int
         Steps longer than 1.5 median steps, and steps that are not above 0.
     num_missing : int
@@ -64,6 +66,7 @@ class StreamTimes:
     rate: float | None = None
     has_timestamps: bool = False
     num_times_read: int = 0
+    num_times_unknown: int = 0
     num_gaps: int = 0
     num_backward: int = 0
     num_missing: int = 0
@@ -187,11 +190,12 @@ def _of_timestamps(
     assert read is not None
     values = np.asarray(read(slice(0, min(length, _MOST_TIMES))), dtype=np.float64)
     finite = values[np.isfinite(values)]
-    steps = np.diff(finite)
-    step = float(np.median(steps)) if len(steps) else 0.0
+    steps = _steps(values)
+    known = steps[np.isfinite(steps)]
+    step = float(np.median(known)) if len(known) else 0.0
     is_gap = (steps > GAP_STEPS * step) if step > 0 else np.zeros(len(steps), bool)
     places = np.flatnonzero(is_gap)
-    usual = steps[~is_gap]
+    usual = known[~is_gap[np.isfinite(steps)]]
     return StreamTimes(
         path=path,
         kind=file.kind(path),
@@ -201,16 +205,25 @@ def _of_timestamps(
         rate=1 / step if step > 0 else None,
         has_timestamps=True,
         num_times_read=len(values),
+        num_times_unknown=len(values) - len(finite),
         num_gaps=len(places),
         num_backward=int((steps <= 0).sum()),
         num_missing=int(np.round(steps[is_gap] / step - 1).sum()) if len(places) else 0,
         gaps=tuple(
-            (float(finite[place]), float(finite[place + 1])) for place in places[:_MOST_GAPS]
+            (float(values[place]), float(values[place + 1])) for place in places[:_MOST_GAPS]
         ),
         jitter=float(usual.std()) if len(usual) else None,
         plane=plane,
         timestamps=values if len(values) == length else None,
     )
+
+
+def _steps(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the steps between neighbouring times; NaN where one of them is no number."""
+    with np.errstate(invalid="ignore"):
+        steps = np.diff(values)
+    steps[~np.isfinite(steps)] = np.nan
+    return steps
 
 
 def _of_intervals(file: StoredFile, path: str) -> StreamTimes:
@@ -241,6 +254,8 @@ def _plane_of(file: StoredFile, path: str) -> str | None:
 
 def _marks(stream: StreamTimes, streams: Sequence[StreamTimes], file: StoredFile) -> Iterator[str]:
     """Yield what disagrees about the times of a stream, in sentences."""
+    if stream.num_times_unknown:
+        yield f"{stream.num_times_unknown} timestamps are NaN or infinite."
     if stream.num_backward:
         yield f"{stream.num_backward} timestamps are not later than the one before."
     is_cut = stream.num_times_read >= _MOST_TIMES

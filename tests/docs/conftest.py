@@ -9,13 +9,16 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from warm import warm_programs
 
 from nwb_ophys.cli import main
 
@@ -59,12 +62,6 @@ def read_blocks(page: str) -> list[Block]:
     ]
 
 
-def commands_of(code: str) -> list[str]:
-    """Return the commands of a shell block, each on one line."""
-    lines = code.replace("\\\n", " ").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-
-
 def run_command(command: str) -> str:
     """Run an ``nwb-ophys`` command in this process and return what it prints."""
     words = shlex.split(command)
@@ -81,11 +78,19 @@ def run_command(command: str) -> str:
 
 
 class Page:
-    """Page with blocks that run one after the other in one folder and one namespace."""
+    """Page with blocks that run one after the other in one folder and one namespace.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder : pathlib.Path
+    programs : pathlib.Path
+        Folder with the programs of the shell.
+    """
+
+    def __init__(self, folder: Path, programs: Path) -> None:
         self.folder = folder
         self.namespace: dict[str, object] = {"__name__": "page"}
+        self._programs, self._modules = programs, folder
 
     def run_all(self, name: str) -> list[Block]:
         """Run all blocks of a page and return them."""
@@ -105,15 +110,30 @@ class Page:
         if block.language == "python":
             exec(compile(block.code, where, "exec"), self.namespace)
         elif block.language == "bash" and not _INSTALLS.search(block.code):
-            for command in commands_of(block.code):
-                if command.startswith("cd "):
-                    self.folder /= command.removeprefix("cd ")
-                    os.chdir(self.folder)
-                    continue
-                command, _, file = command.partition(" > ")
-                printed = run_command(command)
-                if file:
-                    (self.folder / file).write_text(printed, encoding="utf-8")
+            self._run_in_shell(block.code, where)
+
+    def _run_in_shell(self, code: str, where: str) -> None:
+        """Run a block in a shell of its own, which begins where the former one ended."""
+        bash = shutil.which("bash")
+        assert bash is not None
+        place = self._modules / ".place"
+        done = subprocess.run(
+            [bash, "-euo", "pipefail", "-c", f"{code}\npwd > {shlex.quote(str(place))}"],
+            cwd=self.folder,
+            env={
+                **os.environ,
+                "PATH": f"{self._programs}{os.pathsep}{os.environ['PATH']}",
+                "PYTHONPATH": str(self._modules),
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+        )
+        assert done.returncode == 0, f"{where} ends with {done.returncode}: {done.stderr}"
+        self.folder = Path(place.read_text(encoding="utf-8").strip())
+        place.unlink()
+        os.chdir(self.folder)
 
 
 # Labelled blocks of README.md that are files.
@@ -145,13 +165,23 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Path]:
+    """Folder with ``nwb-ophys`` and ``python``, which start without importing anything again."""
+    # The path of a socket must be short.
+    with tempfile.TemporaryDirectory() as folder, warm_programs(Path(folder)) as found:
+        yield found
+
+
 @pytest.fixture
-def page(tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def page(
+    tmp_path: Path, demo: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Page]:
     """Copy of the folder with the files to practise on, in which a page runs."""
     folder = Path(shutil.copytree(demo / "nwb-ophys-demo", tmp_path / "nwb-ophys-demo"))
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
-    page = Page(folder)
+    page = Page(folder, programs)
     yield page
     page.namespace.clear()
     for name in ("labrig", "labscope", "traces"):

@@ -23,7 +23,10 @@ def labelled(blocks_of):
     return {block.label: block.code for block in blocks_of("README.md") if block.label}
 
 
-def test_every_block_runs_as_in_the_shell_of_a_new_user(tmp_path, blocks_of, install_module):
+@pytest.mark.parametrize("kind", ["warm", pytest.param("cold", marks=pytest.mark.slow)])
+def test_every_block_runs_as_in_the_shell_of_a_new_user(
+    tmp_path, blocks_of, install_module, programs, kind
+):
     """Run README.md from top to bottom in one shell, each block of Python by a new interpreter."""
     blocks = blocks_of("README.md")
     assert sum(block.language == "python" for block in blocks) >= 5
@@ -37,7 +40,7 @@ def test_every_block_runs_as_in_the_shell_of_a_new_user(tmp_path, blocks_of, ins
     done = subprocess.run(
         [bash, "-c", "\n".join(lines)],
         cwd=tmp_path,
-        env=_environment(tmp_path),
+        env=_environment(tmp_path, programs if kind == "warm" else _programs(tmp_path)),
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -64,13 +67,18 @@ def _lines_of(block, folder: Path) -> list[str]:
     return [] if block.language != "bash" or "pip install" in block.code else [block.code]
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Return an environment whose commands are those of the activated one of the README."""
+def _programs(folder: Path) -> Path:
+    """Return a folder with programs that import everything each time."""
     programs = folder / "bin"
     programs.mkdir()
     for name, arguments in (("nwb-ophys", " -m nwb_ophys"), ("python", "")):
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n')
         (programs / name).chmod(0o755)
+    return programs
+
+
+def _environment(folder: Path, programs: Path) -> dict[str, str]:
+    """Return an environment whose commands are those of the activated one of the README."""
     paths = [str(folder), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,

@@ -15,10 +15,12 @@ import numpy as np
 import pynwb
 import pytest
 import tifffile
+from in_browser import LOOKS, check_nothing_is_cut_off
 from pynwb import NWBHDF5IO
 from roiextractors import NwbImagingExtractor
 from scipy.sparse import csc_matrix
 
+from nwb_ophys import write_report
 from nwb_ophys.cli import main
 from nwb_ophys.documents import dump_yaml
 from nwb_ophys.inspection import inspect_file
@@ -150,6 +152,13 @@ def test_is_valid_and_the_inspector_finds_nothing_avoidable(converted, name):
     assert left == []
     # An exception that is no longer needed is to be taken out of the list.
     assert bool(grave) == bool(allowed)
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_its_report_can_be_read_in_a_browser(converted, visit, name, tmp_path):
+    path = write_report(converted(name), tmp_path / "report.html")
+    for width, colours in LOOKS:
+        check_nothing_is_cut_off(visit, path, name, width, colours)
 
 
 @pytest.mark.parametrize("name", RECORDINGS)

@@ -12,31 +12,13 @@ from pathlib import Path
 
 import h5py
 import pytest
-from tests_of_reports import write_session
+from in_browser import LOOKS, check_nothing_is_cut_off, keep
+from tests_of_reports import write_mocks, write_session
 
 from nwb_ophys import write_report
 from nwb_ophys.cli import main
 from nwb_ophys.reports import write_index
 
-# Elements that reach beyond the window, and texts of charts that reach beyond their chart.
-CUT_OFF = """() => {
-  const found = [];
-  const width = document.documentElement.clientWidth;
-  for (const each of document.body.querySelectorAll("*")) {
-    const box = each.getBoundingClientRect();
-    if (!box.width || each.closest("svg") && each.tagName !== "text") continue;
-    const frame = each.tagName === "text" ? each.ownerSVGElement.getBoundingClientRect()
-      : {left: 0, right: width, top: -Infinity, bottom: Infinity};
-    const isOut = box.left < frame.left - 1 || box.right > frame.right + 1
-      || box.top < frame.top - 1.5 || box.bottom > frame.bottom + 1.5;
-    const style = getComputedStyle(each);
-    const isClipped = style.overflow !== "visible" && each.tagName !== "svg"
-      && each.scrollWidth > each.clientWidth + 1;
-    const text = each.textContent.slice(0, 60);
-    if (isOut || isClipped) found.push([each.tagName, text, box.left, box.right]);
-  }
-  return found;
-}"""
 REAL = (
     "suite2p/v1.1.0/written_by_suite2p.nwb",
     "caiman/v1.12.1_neurofinder_crop.hdf5",
@@ -47,11 +29,12 @@ LONG = "A_name_without_a_place_at_which_it_could_be_broken_" * 3
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory, made):
-    """Pages by name: of a careful author, of one with long names, of real recordings, an index."""
+    """Pages by name: of several authors, of real recordings, and an index."""
     folder = tmp_path_factory.mktemp("pages")
     found = {
         "careful": write_report(made.path, folder / "careful.html"),
         "long": write_report(_with_long_names(folder / f"{LONG[:90]}.nwb")),
+        "mocks": write_report(write_mocks(folder / "mocks.nwb")),
     }
     data = Path(os.environ.get("NWB_OPHYS_TEST_DATA", "../shared/data"))
     for place in REAL if data.is_dir() else ():
@@ -83,53 +66,10 @@ def _converted(path, target):
     return target
 
 
-@pytest.fixture
-def visit(chromium):
-    """Return a function that opens a page, and check that it had no trouble when the test ends."""
-    contexts, troubles = [], []
-
-    def open_page(path, *, width=1280, colours="light", script=True):
-        context = chromium.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=colours,
-            java_script_enabled=script,
-            offline=True,
-        )
-        contexts.append(context)
-        own = path.as_uri()
-        context.on("console", lambda each: troubles.append(each.text))
-        context.on("weberror", lambda each: troubles.append(str(each.error)))
-        context.on(
-            "request",
-            lambda each: (
-                each.url == own or each.url.startswith("data:") or troubles.append(each.url)
-            ),
-        )
-        page = context.new_page()
-        page.goto(own)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert troubles == []
-
-
-def _keep(page, name):
-    folder = os.environ.get("NWB_OPHYS_SCREENSHOTS")
-    if folder:
-        place = Path(folder) / "reports"
-        place.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=place / f"{name}.png", full_page=True)
-
-
-@pytest.mark.parametrize(("width", "colours"), [(1280, "light"), (1280, "dark"), (400, "light")])
+@pytest.mark.parametrize(("width", "colours"), LOOKS)
 def test_nothing_is_cut_off_and_nothing_is_requested(pages, visit, width, colours):
     for name, path in pages.items():
-        page = visit(path, width=width, colours=colours)
-        assert page.evaluate(CUT_OFF) == [], name
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-        _keep(page, f"{name}_{width}_{colours}")
+        check_nothing_is_cut_off(visit, path, name, width, colours)
 
 
 def test_a_page_prints_in_whole(pages, visit):
@@ -138,7 +78,7 @@ def test_a_page_prints_in_whole(pages, visit):
     colours = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert colours == "rgb(255, 255, 255)"
     assert len(page.pdf()) > 10_000
-    _keep(page, "careful_print")
+    keep(page, "careful_print")
 
 
 def test_contrast_of_texts_is_enough(pages, visit):

@@ -189,3 +189,17 @@ def test_of_outlines_that_are_too_large_for_a_page_every_nth_is_shown(report):
     assert 0 < len(part) < len(whole)
     (figure,) = outline_figures(cells, 1000, len(whole) // 3)
     assert f"every {every}th ROI is shown" in figure.caption
+
+
+def test_timestamps_that_are_no_numbers_are_counted_and_are_no_gaps(tmp_path):
+    made = write_session(tmp_path / "session.nwb")
+    with h5py.File(made.path, "r+") as file:
+        times = file["acquisition/Movie/timestamps"]
+        times[7], times[50] = np.nan, np.inf
+    report = gather_report(made.path)
+    (movie,) = report.movies
+    assert movie.times.num_times_unknown == 2
+    assert (movie.times.num_gaps, movie.times.num_missing) == (1, 2)
+    assert movie.times.gaps == ((made.timestamps[DROPPED - 1], made.timestamps[DROPPED]),)
+    marks = report.timing.marks["acquisition/Movie"]
+    assert "2 timestamps are NaN or infinite." in marks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,17 @@ def _add_rois(nwbfile: Any, plane: Any, masks: Any, accepted: Any, traces: Any, 
     relative.create_roi_response_series(
         name="dff", data=traces[:40], rois=region, unit="n.a.", rate=RATE, starting_time=5.0
     )
+
+
+def write_mocks(path: Path) -> Path:
+    """Write a file with one object of each kind that ``pynwb.testing.mock`` makes."""
+    from pynwb.testing.mock import behavior, device, ecephys, file, icephys, ogen, ophys
+
+    nwbfile = file.mock_NWBFile(identifier="mocks", subject=file.mock_Subject())
+    for module in (device, ophys, behavior, ecephys, icephys, ogen):
+        for name, make in vars(module).items():
+            if name.startswith("mock_") and "nwbfile" in inspect.signature(make).parameters:
+                make(nwbfile=nwbfile)
+    with pynwb.NWBHDF5IO(str(path), "w") as io:
+        io.write(nwbfile)
+    return path
