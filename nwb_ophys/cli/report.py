@@ -46,7 +46,7 @@ def report(
       nwb-ophys report converted/
     """  # noqa: D301
     from nwb_ophys.reports import write_report
-    from nwb_ophys.reports.places import default_output, is_dataset
+    from nwb_ophys.reports.places import is_dataset
 
     if len(paths) == 1 and is_dataset(paths[0]):
         if allow_outside:
@@ -57,13 +57,27 @@ def report(
         raise OptionError(
             f"'{output}' is not a folder; with several files, --output is the folder of the pages."
         )
-    for path in paths:
-        place = output
-        if output is not None and output.is_dir():
-            place = output / default_output(path).name
+    pages = [_page_of(path, output) for path in paths]
+    for path, place in zip(paths, pages, strict=True):
+        if pages.count(place) > 1:
+            raise OptionError(
+                f"Several files have the page '{place}', that of '{path}' among them; make their "
+                "reports one at a time, each with its own --output."
+            )
+    for path, place in zip(paths, pages, strict=True):
         with shared.with_own_flag():
             page = write_report(path, place, overwrite=overwrite, allow_outside=allow_outside)
         say(f"Wrote {page}")
+
+
+def _page_of(path: Path, output: Path | None) -> Path:
+    """Return the page of one of the files."""
+    from nwb_ophys.reports.places import default_output
+
+    page = default_output(path)
+    if output is None:
+        return page
+    return output / page.name if output.is_dir() else output
 
 
 def _write_index(folder: Path, output: Path | None, *, overwrite: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from nwb_ophys import __version__
+from nwb_ophys.remote.paths import is_url
 from nwb_ophys.reports.segmentation import Segmentation
 from nwb_ophys.reports.series import MovieFacts, as_image
 from nwb_ophys.reports.session import SessionFacts
@@ -133,7 +134,10 @@ def version_of(path: Path) -> list[Any]:
     Parameters
     ----------
     path : pathlib.Path
+        Of a URL, whose page no index keeps, only the version is returned.
     """
+    if is_url(path):
+        return [__version__]
     found = path.stat()
     inner = [each for each in (path / ".zattrs", path / "zarr.json") if each.is_file()]
     times = [each.stat().st_mtime_ns for each in inner]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -163,6 +164,7 @@ class FrameLooks:
         self.first, self.last = Edge(looks[0], bits[0]), Edge(looks[-1], bits[-1])
 
 
+@functools.lru_cache(maxsize=16)
 def _spread_places(shape: Shape) -> tuple[Any, ...]:
     """Return the indices of some pixels of a frame, along each axis."""
     total = math.prod(shape)

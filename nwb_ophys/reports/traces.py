@@ -14,16 +14,19 @@ from numpy.typing import NDArray
 
 from nwb_ophys.reports.failures import Unreadable, attempt
 from nwb_ophys.reports.stored_file import StoredFile
+from nwb_ophys.reports.threads import in_threads
 from nwb_ophys.reports.timing import StreamTimes, stream_times
 
-_MOST_BYTES = 128_000_000
+_MOST_BYTES = 64_000_000
 _MOST_COLUMNS, _MOST_ROWS = 1000, 400
 _NUM_EXAMPLES = 8
-_NUM_BLOCKS = 64
+_MOST_RUNS = 64
 # Standard deviation of a normal distribution over its median absolute difference of neighbours.
 _MEDIAN_TO_SD = 0.6744897501960817
 _PEAK = 99.0
-_PIECE_BYTES = 1 << 24
+_PIECE_BYTES = 1 << 22
+# Differences of which the noise of a trace is the median.
+_MOST_STEPS = 1000
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -40,7 +43,7 @@ class TraceSet:
         (samples, ROIs).
     times : StreamTimes or Unreadable
     num_samples_read : int
-        Samples that were read; fewer than all of a set of more than 128 MB.
+        Samples that were read; fewer than all of a set of more than 64 MB.
     samples : numpy.ndarray of int, shape (samples read,)
         Numbers of the samples that were read.
     rows : numpy.ndarray of int, shape (ROIs,)
@@ -107,7 +110,8 @@ def gather_traces(file: StoredFile, path: str) -> TraceSet:
         raise ValueError(f"Its data have the shape {source.shape}; traces have two axes.")
     num_samples = source.shape[0]
     num_rois = source.shape[1] if len(source.shape) == 2 else 1
-    samples = _samples_to_read(num_samples, num_rois * source.dtype.itemsize)
+    length = 1 if source.chunk_shape is None else source.chunk_shape[0]
+    samples = _samples_to_read(num_samples, num_rois * source.dtype.itemsize, length)
     values = _read(source, samples, num_rois)
     is_broken = np.diff(samples, prepend=samples[:1] - 1) > 1
     ratio, signal = signal_to_noise(values, is_broken)
@@ -137,14 +141,21 @@ def gather_traces(file: StoredFile, path: str) -> TraceSet:
     )
 
 
-def _samples_to_read(num_samples: int, bytes_of_sample: int) -> NDArray[np.int64]:
-    """Return the numbers of all samples, or of blocks spread evenly over a large set."""
-    most = max(_MOST_BYTES // max(bytes_of_sample, 1), _NUM_BLOCKS)
+def _samples_to_read(
+    num_samples: int, bytes_of_sample: int, chunk_length: int
+) -> NDArray[np.int64]:
+    """Return the numbers of all samples, or of runs spread evenly over a large set.
+
+    A run begins where a chunk does, so that each chunk is decoded once.
+    """
+    most = max(_MOST_BYTES // max(bytes_of_sample, 1), _MOST_RUNS)
     if num_samples <= most:
         return np.arange(num_samples)
-    length = most // _NUM_BLOCKS
-    starts = np.linspace(0, num_samples - length, _NUM_BLOCKS).astype(np.int64)
-    return np.unique((starts[:, np.newaxis] + np.arange(length)).ravel())
+    num_chunks = -(-num_samples // chunk_length)
+    num_runs = min(num_chunks, _MOST_RUNS)
+    starts = np.linspace(0, num_chunks - 1, num_runs).astype(np.int64) * chunk_length
+    found = (starts[:, np.newaxis] + np.arange(most // num_runs)).ravel()
+    return np.unique(found[found < num_samples])
 
 
 def _read(source: Any, samples: NDArray[np.int64], num_rois: int) -> NDArray[Any]:
@@ -153,12 +164,19 @@ def _read(source: Any, samples: NDArray[np.int64], num_rois: int) -> NDArray[Any
     values = np.empty((len(samples), num_rois), dtype)
     rest = (slice(None),) * (len(source.shape) - 1)
     step = max(_PIECE_BYTES // max(num_rois * source.dtype.itemsize, 1), 1)
+    if source.chunk_shape is not None:  # each chunk is decoded once
+        step = -(-step // source.chunk_shape[0]) * source.chunk_shape[0]
+
+    def read(bounds: tuple[int, int]) -> None:
+        start, end = bounds
+        part = source.read((slice(int(samples[start]), int(samples[end - 1]) + 1), *rest))
+        values[start:end] = np.asarray(part).reshape(end - start, num_rois)
+
     breaks = np.flatnonzero(np.diff(samples) > 1) + 1
-    for first, stop in zip([0, *breaks.tolist()], [*breaks.tolist(), len(samples)], strict=True):
-        for start in range(first, stop, step):
-            end = min(start + step, stop)
-            part = source.read((slice(int(samples[start]), int(samples[end - 1]) + 1), *rest))
-            values[start:end] = np.asarray(part).reshape(end - start, num_rois)
+    runs = zip([0, *breaks.tolist()], [*breaks.tolist(), len(samples)], strict=True)
+    pieces = [(start, min(start + step, stop)) for first, stop in runs
+              for start in range(first, stop, step)]  # fmt: skip
+    in_threads(read, pieces, is_allowed=source.in_parallel)
     return values
 
 
@@ -168,8 +186,9 @@ def signal_to_noise(
     """Return the ratio of signal to noise of each trace, and the signal.
 
     The signal is the 99th percentile less the median; the noise is the median absolute difference
-    of neighbouring samples, as a standard deviation. The ratio is infinite for a trace without
-    noise, such as one of sparse events, and NaN for a constant one. NaN and infinity are left out.
+    of neighbouring samples, of about 1,000 at most, as a standard deviation. The ratio is infinite
+    for a trace without noise, such as one of sparse events, and NaN for a constant one. NaN and
+    infinity are left out.
 
     Parameters
     ----------
@@ -177,28 +196,42 @@ def signal_to_noise(
     is_broken : numpy.ndarray of bool, shape (samples,), optional
         Whether a sample is not the neighbour of the one before.
     """
-    if len(values) < 3:
-        return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
-    ratios = np.empty(values.shape[1], np.float64)
-    signals = np.empty_like(ratios)
-    step = max(_PIECE_BYTES // max(values.nbytes // values.shape[1], 1), 1)
-    for first in range(0, values.shape[1], step):
-        part = values[:, first : first + step].T.copy()  # it is partitioned in its place
-        has_gaps = not np.isfinite(part).all()
-        if has_gaps:
-            part[~np.isfinite(part)] = np.nan
-        steps = np.abs(np.diff(part, axis=1))
-        if is_broken is not None and is_broken[1:].any():
-            steps = steps[:, ~is_broken[1:]]
-        median, percentile = (
-            (np.nanmedian, np.nanpercentile) if has_gaps else (np.median, np.percentile)
-        )
-        with np.errstate(invalid="ignore", divide="ignore"), _no_warning_of_nan():
-            noise = median(steps, axis=1).astype(np.float64) / (_MEDIAN_TO_SD * math.sqrt(2))
-            middle, peak = percentile(part, (50, _PEAK), axis=1, overwrite_input=True)
-            signals[first : first + step] = peak - middle
-            ratios[first : first + step] = (peak - middle) / noise
+    num_samples, num_rois = values.shape
+    if num_samples < 3:
+        return np.full(num_rois, np.nan), np.full(num_rois, np.nan)
+    starts = np.arange(num_samples - 1)
+    if is_broken is not None:
+        starts = starts[~is_broken[1:]]
+    starts = starts[:: max(-(-len(starts) // _MOST_STEPS), 1)]
+    ratios, signals = np.empty((2, num_rois), np.float64)
+    step = max(_PIECE_BYTES // max(values.nbytes // num_rois, 1), 1)
+
+    def compute(first: int) -> None:
+        place = slice(first, first + step)
+        signals[place], noise = _signal_and_noise(values[:, place], starts)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratios[place] = signals[place] / noise
+
+    in_threads(compute, range(0, num_rois, step))
     return ratios, signals
+
+
+def _signal_and_noise(
+    values: NDArray[Any], starts: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return signal and noise of traces; the noise from the samples at `starts` and the next."""
+    rows = values.T.copy()  # it is partitioned in its place
+    has_gaps = not np.isfinite(rows).all()
+    if has_gaps:
+        rows[~np.isfinite(rows)] = np.nan
+    median, percentile = (
+        (np.nanmedian, np.nanpercentile) if has_gaps else (np.median, np.percentile)
+    )
+    with np.errstate(invalid="ignore"), _no_warning_of_nan():
+        steps = np.abs(rows[:, starts + 1] - rows[:, starts])
+        noise = median(steps, axis=1, overwrite_input=True)
+        middle, peak = percentile(rows, (50, _PEAK), axis=1, overwrite_input=True)
+    return peak - middle, noise.astype(np.float64) / (_MEDIAN_TO_SD * math.sqrt(2))
 
 
 @contextmanager

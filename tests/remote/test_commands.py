@@ -1,10 +1,11 @@
-"""Commands that read NWB files in an object store: verify, inspect and repack."""
+"""Commands that read NWB files in an object store: verify, inspect, repack and report."""
 
 from __future__ import annotations
 
 import json
 import os
 import pickle
+import re
 
 import fsspec
 import numcodecs.pickles
@@ -89,6 +90,19 @@ def test_a_copy_is_that_of_the_file_on_the_disk(memory, files, run, name, target
 
 
 @pytest.mark.parametrize("name", NAMES.values())
+def test_a_report_is_that_of_the_file_on_the_disk(memory, files, run, name, tmp_path):
+    pages = []
+    for place, page in ((files, tmp_path / "local.html"), (URL, tmp_path / "remote.html")):
+        code, said = run("report", f"{place}/{name}", "-o", page)
+        assert code == 0, said.err
+        text = page.read_text("utf-8").replace(f"{place}/{name}", "FILE")
+        text = re.sub(r"<meta name=\"nwb-ophys[^>]*>", "", text)  # for an index on the disk
+        pages.append(re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d[^<]*", "TIME", text))
+    assert pages[0] == pages[1]
+    assert "TwoPhotonSeries" in pages[0]
+
+
+@pytest.mark.parametrize("name", NAMES.values())
 def test_values_that_were_changed_are_found(memory, files, run, name):
     place = f"{FOLDER}/{name}" + (f"/{DATA}/0.0.0" if name.endswith(".zarr") else "")
     content = bytearray(memory.cat_file(place))
@@ -105,7 +119,7 @@ class _Call:
         return os.system, ("touch harmed",)
 
 
-@pytest.mark.parametrize("command", ["inspect", "verify", "repack", "detect"])
+@pytest.mark.parametrize("command", ["inspect", "verify", "repack", "detect", "report"])
 def test_pickles_are_not_decoded(memory, run, tmp_path, monkeypatch, command):
     monkeypatch.setattr(numcodecs.pickles, "ALLOW_UNSAFE_PICKLE_DECODE", True, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -122,7 +136,7 @@ def test_pickles_are_not_decoded(memory, run, tmp_path, monkeypatch, command):
     assert "Traceback" not in said.err
 
 
-@pytest.mark.parametrize("command", ["inspect", "verify", "repack"])
+@pytest.mark.parametrize("command", ["inspect", "verify", "repack", "report"])
 def test_mistakes_are_named_in_one_line(memory, files, run, tmp_path, command):
     target = ["-o", tmp_path / "b.nwb"] if command == "repack" else []
     code, said = run(command, f"{URL}/absent.nwb", *target)

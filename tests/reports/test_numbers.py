@@ -5,10 +5,14 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests_of_reports import COLUMNS, DROPPED, NUM_FRAMES, RATE, ROWS, write_session
 
+from nwb_ophys.reports import traces
 from nwb_ophys.reports.report import gather_report
 from nwb_ophys.reports.roi_figures import outline_figures, outline_shapes
+from nwb_ophys.reports.stored_file import opened
 from nwb_ophys.reports.traces import heat_map, signal_to_noise
 
 
@@ -128,15 +132,42 @@ def test_the_bins_of_a_heat_map_are_means(per_bin):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_large_sets_of_traces_are_read_in_even_blocks(made, monkeypatch):
-    from nwb_ophys.reports import traces
-
+def test_large_sets_of_traces_are_read_in_even_runs(made, monkeypatch):
     monkeypatch.setattr(traces, "_MOST_BYTES", 30 * 5 * 4)
-    monkeypatch.setattr(traces, "_NUM_BLOCKS", 3)
+    monkeypatch.setattr(traces, "_MOST_RUNS", 3)
     report = gather_report(made.path)
     raw = next(each for each in report.traces if each.path.endswith("/raw"))
-    assert raw.samples.tolist() == [*range(10), *range(25, 35), *range(51, 61)]
-    np.testing.assert_array_equal(raw.examples[0][1], made.traces[raw.samples, raw.examples[0][0]])
+    with opened(made.path) as file:
+        length = (file.source(f"{raw.path}/data").chunk_shape or (1,))[0]
+    last = (NUM_FRAMES - 1) // length * length
+    starts = sorted({0, last // length // 2 * length, last}) if length < NUM_FRAMES else [0]
+    found = raw.samples
+    assert found[np.diff(found, prepend=-9) != 1].tolist() == starts
+    assert 20 <= len(found) <= 30
+    np.testing.assert_array_equal(raw.examples[0][1], made.traces[found, raw.examples[0][0]])
+
+
+@given(
+    num_samples=st.integers(1, 5000),
+    most=st.integers(1, 3000),
+    chunk=st.integers(1, 700),
+)
+def test_a_run_of_samples_begins_with_a_chunk(num_samples, most, chunk):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(traces, "_MOST_BYTES", 4 * most)
+        patch.setattr(traces, "_MOST_RUNS", 8)
+        found = traces._samples_to_read(num_samples, 4, chunk)
+    assert found[0] == 0
+    assert (np.diff(found) > 0).all()
+    assert found[-1] < num_samples
+    if num_samples <= max(most, 8):
+        assert len(found) == num_samples
+        return
+    assert len(found) <= max(most, 8)
+    first = found[np.diff(found, prepend=-9) != 1]
+    assert (first % chunk == 0).all()
+    last_chunk = (num_samples - 1) // chunk
+    assert found[-1] // chunk == last_chunk or last_chunk < 1
 
 
 def test_storage_is_what_the_library_says(made, report):

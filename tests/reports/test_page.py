@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from contextlib import suppress
 from html.parser import HTMLParser
 
@@ -316,6 +317,12 @@ def test_the_command_writes_pages(made, tmp_path, capsys):
     assert "--overwrite" in capsys.readouterr().err
     assert run(made.path, made.path, "-o", tmp_path / "b.html") == 2
     assert "is not a folder" in capsys.readouterr().err
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(made.path, other)
+    assert run(made.path, other / made.path.name, "-o", tmp_path, "--overwrite") == 2
+    assert "Several files have the page" in capsys.readouterr().err
+    assert not (tmp_path / f"{made.path.name}.html").exists()
     (tmp_path / "broken.nwb").write_text("nothing")
     assert run(tmp_path / "broken.nwb") == 2
     error = capsys.readouterr().err
