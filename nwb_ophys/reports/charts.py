@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 _WIDTH, _HEIGHT = 480, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 38
+# Room for the label of an upright axis and around its ticks, and for a digit in a small window.
+_BESIDE_LABELS, _WIDTH_OF_DIGIT = 27, 7.6
 # Points of a line: two for each, the lowest and the highest value within.
 _MOST_BINS = 300
 _NUM_TICKS = 5
@@ -131,12 +133,15 @@ def _axes(x: NDArray[Any], y: NDArray[Any], *, from_zero: bool = False) -> tuple
         low = min(low, 0.0)
     margin = (high - low) * 0.05 or max(abs(high) * 0.05, 0.5)
     bottom = low if from_zero else low - margin
-    return (
-        Axis(
-            **dict(zip(("low", "high"), _range(x), strict=True)), start=_LEFT, end=_WIDTH - _RIGHT
-        ),
-        Axis(low=bottom, high=high + margin, start=_HEIGHT - _BOTTOM, end=_TOP),
-    )
+    up = Axis(low=bottom, high=high + margin, start=_HEIGHT - _BOTTOM, end=_TOP)
+    first, last = _range(x)
+    return Axis(low=first, high=last, start=_left_of(up), end=_WIDTH - _RIGHT), up
+
+
+def _left_of(up: Axis) -> float:
+    """Return the place of the upright axis, which leaves room for its labels."""
+    longest = max(len(tick_label(value)) for value in up.ticks())
+    return max(_LEFT, _BESIDE_LABELS + longest * _WIDTH_OF_DIGIT)
 
 
 def shortened(label: str, most: int = 48) -> str:
@@ -262,13 +267,14 @@ def image_chart(
         Labels of the axes.
     """
     height = 336
-    across = Axis(low=x_range[0], high=x_range[1], start=_LEFT, end=_WIDTH - _RIGHT)
     up = Axis(low=y_range[0], high=y_range[1], start=height - _BOTTOM, end=_TOP)
+    left = _left_of(up)
+    across = Axis(low=x_range[0], high=x_range[1], start=left, end=_WIDTH - _RIGHT)
     image = Markup(
         '<image class="pixels" href="{uri}" x="{x}" y="{y}" width="{width}" height="{height}" '
         'preserveAspectRatio="none"/>'
     ).format(
-        uri=uri, x=_LEFT, y=_TOP, width=_WIDTH - _RIGHT - _LEFT, height=height - _BOTTOM - _TOP
+        uri=uri, x=left, y=_TOP, width=_WIDTH - _RIGHT - left, height=height - _BOTTOM - _TOP
     )
     return _chart(title, [_frame(across, up, *labels), image], height)
 

@@ -21,6 +21,7 @@ from nwb_ophys.errors import (
     OutputExistsError,
     SourceNotFoundError,
 )
+from nwb_ophys.reports import charts
 from nwb_ophys.reports.report import gather_report
 
 HOSTILE = """<script>alert(1)</script>"onload="alert(2)' </svg></title></style>&lt;{{ 7 * 7 }}"""
@@ -349,3 +350,10 @@ def test_a_damaged_root_is_an_error_in_words(tmp_path, made):
     path.write_bytes(made.path.read_bytes().replace(b"TREE", b"XXXX", 1))
     with pytest.raises(CorruptSourceError, match=r"damaged\.nwb"):
         write_report(path)
+
+
+def test_labels_of_large_numbers_have_room():
+    short = charts.line_chart([0, 1], [3.0, 4.0], "a", "b", "c")
+    long = charts.line_chart([0, 1], [64479.31, 64479.87], "a", "b", "c")
+    starts = [float(re.search(r'class="axis" d="M([\d.]+)', each)[1]) for each in (short, long)]
+    assert starts[1] > starts[0] + 20
