@@ -11,16 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.model import Comparison, Contender, Job, Setup
 from benchmarks.session import METADATA
-from benchmarks.sources import SAMPLING_FREQUENCY, load_noise, make_noise
+from benchmarks.sources import SAMPLING_FREQUENCY, load_noise, make_noise, read_through
 
 #: Numbers of workers that are compared.
 WORKERS = (1, 2)
 #: Frames of the conversion before the timed one: two blocks and more per worker.
 _WARM_UP = 64
 
-_SOURCE = "noise.npy"
+_SOURCE = "long.npy"
+#: A cluster is for long movies: the benchmark's movie, repeated to 4.2 GB at full scale.
+_REPEATS = 4
 
 
 def _start(folder: Path, program: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -58,11 +62,23 @@ def _file(path: Path) -> tuple[str, str]:
     return "--scheduler-file", str(path)
 
 
+def _make_long(folder: Path, scale: float) -> None:
+    make_noise(folder, scale)
+    if (folder / _SOURCE).exists():
+        return
+    movie = load_noise(folder)
+    shape = (_REPEATS * len(movie), *movie.shape[1:])
+    repeated = np.lib.format.open_memmap(folder / _SOURCE, "w+", dtype=movie.dtype, shape=shape)
+    for start in range(0, len(repeated), len(movie)):
+        repeated[start : start + len(movie)] = movie
+    repeated.flush()
+
+
 def _prepared(workers: int | None) -> Callable[[Setup], Job]:
     def prepare(setup: Setup) -> Job:
         import nwb_ophys
 
-        movie = load_noise(setup.sources)
+        read_through(setup.sources / _SOURCE)
         cluster = None if workers is None else start_cluster(workers)
 
         def convert(target: Path, **options: Any) -> None:
@@ -79,7 +95,8 @@ def _prepared(workers: int | None) -> Callable[[Setup], Job]:
                 )
 
         convert(setup.target.with_name("warm-up.nwb.zarr"), overwrite=True, stub=_WARM_UP)
-        return Job(run=lambda: convert(setup.target), num_bytes=movie.nbytes)
+        num_bytes = (setup.sources / _SOURCE).stat().st_size
+        return Job(run=lambda: convert(setup.target), num_bytes=num_bytes)
 
     return prepare
 
@@ -99,7 +116,7 @@ def cluster_comparisons() -> list[Comparison]:
     return [
         Comparison(
             key="j-cluster",
-            title="Movie of 512 × 512 pixels, int16 with photon noise, to Zarr by a cluster",
+            title="Movie of 4.2 GB, int16 with photon noise, to Zarr by a cluster",
             timed=(
                 "The movie is a `.npy` file, the cluster a scheduler and workers of one thread "
                 "each on the same machine, which have written another file before, so that their "
@@ -107,6 +124,6 @@ def cluster_comparisons() -> list[Comparison]:
                 "`run_conversion`. Memory is that of the client alone."
             ),
             contenders=contenders,
-            make_sources=make_noise,
+            make_sources=_make_long,
         )
     ]

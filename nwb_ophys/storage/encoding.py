@@ -40,7 +40,7 @@ class Scratch(threading.local):
     ----------
     num_bytes : int
         Bytes of all values that may be transposed; for many, OpenCV is imported where it is
-        installed, which transposes values of one and two bytes two to six times as fast as NumPy.
+        installed, which transposes values of one and two bytes two to four times as fast as NumPy.
     """
 
     def __init__(self, num_bytes: int = 0) -> None:

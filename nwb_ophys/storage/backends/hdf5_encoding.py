@@ -48,7 +48,7 @@ def encoder(compression: Compression, itemsize: int, shuffle: bool) -> Callable[
     return lambda values: blosc.encode(_as_items(values, itemsize))
 
 
-def _deflate(level: int | None) -> Callable[[Any], bytes]:
+def _deflate(level: int | None) -> Callable[[Any], bytes | memoryview]:
     fast = isal_level(level)
     if fast is not None:
         return lambda values: zlib_stream(values, fast)

@@ -105,7 +105,7 @@ def encoded_size(configuration: DatasetConfiguration, values: NDArray[Any]) -> i
     return memoryview(encoded if compressor is None else compressor.encode(encoded)).nbytes
 
 
-def _gzip_encoder(level: int | None) -> Callable[[Any], bytes]:
+def _gzip_encoder(level: int | None) -> Callable[[Any], bytes | memoryview]:
     """Return the function that encodes bytes as a gzip file, which Zarr stores."""
     fast = isal_level(level)
     if fast is not None:
