@@ -5,6 +5,7 @@ They have classes in place of colours, so that the page shows them light or dark
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -19,6 +20,11 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 38
 # Points of a line: two for each, the lowest and the highest value within.
 _MOST_BINS = 300
 _NUM_TICKS = 5
+_ROUNDING = 1e-13
+# Labels with more digits are written out, since a power of ten would make them longer yet.
+_FEW_DIGITS, _MOST_DIGITS = 5, 16
+# Digits for which there is room beside an upright axis.
+_MOST_DIGITS_BESIDE = 6
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -50,7 +56,8 @@ class Axis:
         """Return a few round values within the axis."""
         low, high = sorted((self.low, self.high))
         span = high - low
-        if not math.isfinite(span) or span <= 0:
+        # Values that differ by the rounding of their sums alone are one value.
+        if not math.isfinite(span) or span <= _ROUNDING * max(abs(low), abs(high)):
             return [self.low]
         raw = span / _NUM_TICKS
         power = 10.0 ** math.floor(math.log10(raw))
@@ -59,13 +66,22 @@ class Axis:
         return [number * step for number in range(first, last + 1)]
 
 
-def tick_label(value: float) -> str:
-    """Return a value of an axis in few characters."""
-    if value == 0 or abs(value) < 1e-12:
+def tick_labels(values: Sequence[float], most_digits: int = _MOST_DIGITS) -> list[str]:
+    """Return the values of an axis in few characters, but enough to tell them apart."""
+    steps = [abs(second - first) for first, second in itertools.pairwise(values)]
+    step = min(filter(None, steps), default=0.0)
+    largest = max(map(abs, values), default=0.0)
+    digits = math.ceil(math.log10(largest / step)) + 1 if step and largest else 3
+    digits = min(digits, most_digits)
+    return [_tick_label(0.0 if abs(each) < step / 1e6 else each, digits) for each in values]
+
+
+def _tick_label(value: float, digits: int) -> str:
+    if value == 0:
         return "0"
-    if abs(value) >= 1e6 or abs(value) < 1e-3:
-        return f"{value:.3g}"
-    return f"{value:,.6g}".replace(",", "\u2009")
+    if digits <= _FEW_DIGITS and (abs(value) >= 1e6 or abs(value) < 1e-3):
+        return f"{value:.{max(digits, 3)}g}"
+    return f"{value:,.{max(digits, 6)}g}".replace(",", "\u2009")
 
 
 def power_of_ten(exponent: int) -> str:
@@ -191,10 +207,11 @@ def _frame(
     """Return both axes with ticks, and a line across at each tick of the upright one."""
     parts = []
     bottom = up.start
-    for value in up.ticks():
+    ticks = up.ticks()
+    for value, text in zip(ticks, tick_labels(ticks, _MOST_DIGITS_BESIDE), strict=True):
         if is_logarithmic and value != int(value):
             continue
-        label = power_of_ten(int(value)) if is_logarithmic else tick_label(value)
+        label = power_of_ten(int(value)) if is_logarithmic else text
         parts.append(
             Markup(
                 '<path class="grid" d="M{left} {y:.1f}H{right}"/>'
@@ -225,14 +242,15 @@ def _across(axis: Axis, y: float, label: str) -> Markup:
             start=axis.start, end=axis.end, y=y
         )
     ]
-    for value in axis.ticks():
+    ticks = axis.ticks()
+    for value, text in zip(ticks, tick_labels(ticks), strict=True):
         x = float(axis.place(value))
         anchor = "end" if x > _WIDTH - _RIGHT - 12 else "middle"
         parts.append(
             Markup(
                 '<path class="axis" d="M{x:.1f} {y:g}v4"/>'
                 '<text class="tick" x="{x:.1f}" y="{down:g}" text-anchor="{anchor}">{label}</text>'
-            ).format(x=x, y=y, down=y + 15, anchor=anchor, label=tick_label(value))
+            ).format(x=x, y=y, down=y + 15, anchor=anchor, label=text)
         )
     parts.append(
         Markup(
@@ -302,8 +320,8 @@ def trace_stack(rows: Sequence[TraceRow], title: str, x_label: str) -> Markup:
     """
     row_height = 36.0
     height = _TOP + row_height * len(rows) + _BOTTOM
-    times = np.concatenate([[each.times[0], each.times[-1]] for each in rows if len(each.times)])
-    low, high = _range(times)
+    # Times may go back, and may be unknown at the ends.
+    low, high = _range(np.concatenate([_range(each.times) for each in rows if len(each.times)]))
     across = Axis(low=low, high=high, start=_LEFT, end=_WIDTH - _RIGHT)
     parts = []
     for number, row in enumerate(rows):
