@@ -45,6 +45,8 @@ TEMPLATES = Path(__file__).with_name("templates")
 # Pixels of all pictures of a page together, and of one.
 _ALL_PIXELS, _MOST_PIXELS, _FEWEST_PIXELS = 1_500_000, 1 << 18, 1 << 12
 _MOST_FINDINGS = 100
+# Characters of a text of the file, such as a description.
+_MOST_CHARACTERS = 5000
 _WORDS = {
     "ERROR": "cannot be read",
     "PYNWB_VALIDATION": "not valid NWB",
@@ -97,9 +99,17 @@ def environment() -> Environment:
     made.filters["duration"] = duration
     made.filters["number"] = in_digits
     made.filters["time"] = at_time
+    made.filters["cut"] = cut
     made.filters["hertz"] = lambda rate: f"{rate:.6g} Hz"
     made.tests["unreadable"] = lambda part: isinstance(part, Unreadable)
     return made
+
+
+def cut(text: str) -> str:
+    """Return a text, of a very long one the beginning and its length."""
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    return f"{text[:_MOST_CHARACTERS]}… (the first of {in_digits(len(text))} characters)"
 
 
 def in_digits(value: Any) -> str:

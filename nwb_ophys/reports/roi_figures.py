@@ -123,8 +123,7 @@ def size_figure(table: Segmentation) -> Figure | None:
     sizes = table.sizes[table.sizes > 0]
     if not len(sizes):
         return None
-    span = int(sizes.max() - sizes.min()) + 1
-    counts, edges = np.histogram(sizes, min(_NUM_BINS, span))
+    counts, edges = size_bins(sizes)
     noun = "voxels" if table.num_planes > 1 else "pixels"
     content = histogram(counts, edges, "Sizes of masks", f"size of the mask ({noun})", "ROIs")
     caption = (
@@ -132,6 +131,19 @@ def size_figure(table: Segmentation) -> Figure | None:
         f"{sizes.max()} {noun}."
     )
     return Figure(content=content, caption=caption, size="wide")
+
+
+def size_bins(sizes: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return counts and edges of at most 40 bins, each around the same number of whole sizes.
+
+    Parameters
+    ----------
+    sizes : numpy.ndarray of int
+    """
+    span = int(sizes.max() - sizes.min()) + 1
+    width = -(-span // _NUM_BINS)
+    counts = np.bincount((sizes - sizes.min()) // width)
+    return counts, sizes.min() - 0.5 + width * np.arange(len(counts) + 1)
 
 
 def trace_figures(

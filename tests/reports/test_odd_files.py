@@ -19,7 +19,7 @@ from nwb_ophys.reports.failures import Unreadable
 from nwb_ophys.reports.inspecting import Inspected
 from nwb_ophys.reports.rendering import render_report
 from nwb_ophys.reports.report import gather_report
-from nwb_ophys.reports.roi_figures import trace_figures
+from nwb_ophys.reports.roi_figures import size_bins, trace_figures
 from nwb_ophys.reports.traces import heat_map
 
 COLUMNS, ROWS, NUM_FRAMES = 24, 18, 30
@@ -428,6 +428,26 @@ def test_a_series_without_times_is_not_said_to_have_a_rate(usual):
     with h5py.File(usual, "r+") as file:
         del file["acquisition/Movie/starting_time"]
     assert "not known: nothing states the times" in text_of(report_of(usual))
+
+
+def test_of_very_long_texts_the_beginning_is_shown(author):
+    author.nwbfile.fields["session_description"] = "session " * 100_000
+    author.add_movie(description="movie " * 100_000)
+    author.add_traces(author.add_table(description="table " * 100_000), description="t" * 400_000)
+    page = render_report(author.report())
+    assert len(page) < 200_000
+    assert page.count("characters)") == 4
+    assert "the first of 800\u202f000 characters" in page
+
+
+@pytest.mark.parametrize("largest", [1, 2, 40, 41, 1000])
+def test_each_bin_of_sizes_holds_equally_many_whole_sizes(largest):
+    counts, edges = size_bins(np.arange(1, largest + 1))
+    assert len(counts) <= 40
+    assert {*counts[:-1].tolist()} <= {counts[0]}
+    assert (edges[0], counts.sum()) == (0.5, largest)
+    assert len({*np.diff(edges).tolist()}) == 1
+    assert np.diff(edges)[0] == counts[0]
 
 
 def test_the_column_that_states_acceptance_is_named(author):
