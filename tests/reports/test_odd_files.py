@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 
+import attrs
 import h5py
 import numpy as np
 import pynwb
@@ -19,7 +20,8 @@ from nwb_ophys.reports.failures import Unreadable
 from nwb_ophys.reports.inspecting import Inspected
 from nwb_ophys.reports.rendering import render_report
 from nwb_ophys.reports.report import gather_report
-from nwb_ophys.reports.roi_figures import size_bins, trace_figures
+from nwb_ophys.reports.roi_figures import outline_figures, size_bins, trace_figures
+from nwb_ophys.reports.segmentation import Backdrop
 from nwb_ophys.reports.traces import heat_map
 
 COLUMNS, ROWS, NUM_FRAMES = 24, 18, 30
@@ -228,6 +230,18 @@ def test_tables_that_suite2p_wrote_are_noted(author):
     table = author.add_table(description="suite2p output")
     table.add_column("iscell", "x", data=np.array([[1.0, 0.9], [0.0, 0.2], [1.0, 0.8]]))
     assert "Suite2p calls the row x" in text_of(author.report())
+
+
+def test_one_image_may_lie_below_all_planes_of_a_volume(author):
+    author.add_table([[(1, 2, 0, 1.0)], [(5, 9, 3, 1.0)]], form="voxel_mask")
+    (table,) = author.report().tables
+    image = np.random.default_rng(0).random(table.pixels.lists.field_shape[:2])
+    below = attrs.evolve(table, backdrop=Backdrop(image=image, origin="an image"))
+    captions = [figure.caption for figure in outline_figures(below, 1 << 16)]
+    assert [caption[: caption.index(".")] for caption in captions] == [
+        "Outlines of 1 ROIs of Cells over an image, plane 1 of 4",
+        "Outlines of 1 ROIs of Cells over an image, plane 4 of 4",
+    ]
 
 
 def test_nan_in_a_mask_is_no_pixel(author):
