@@ -16,7 +16,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 _WIDTH, _HEIGHT = 480, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 38
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 12, 10, 38
 # Points of a line: two for each, the lowest and the highest value within.
 _MOST_BINS = 300
 _NUM_TICKS = 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import shlex
 
 import attrs
 import h5py
@@ -18,11 +19,13 @@ from nwb_ophys.reports import timing as timing_module
 from nwb_ophys.reports.charts import tick_labels
 from nwb_ophys.reports.failures import Unreadable
 from nwb_ophys.reports.inspecting import Inspected
+from nwb_ophys.reports.origin import _written
 from nwb_ophys.reports.rendering import render_report
 from nwb_ophys.reports.report import gather_report
 from nwb_ophys.reports.roi_figures import outline_figures, size_bins, trace_figures
 from nwb_ophys.reports.segmentation import Backdrop
 from nwb_ophys.reports.traces import heat_map
+from nwb_ophys.storage.record import Record
 
 COLUMNS, ROWS, NUM_FRAMES = 24, 18, 30
 MOVIE = np.random.default_rng(0).integers(0, 1000, (NUM_FRAMES, COLUMNS, ROWS)).astype(np.uint16)
@@ -462,6 +465,12 @@ def test_each_bin_of_sizes_holds_equally_many_whole_sizes(largest):
     assert (edges[0], counts.sum()) == (0.5, largest)
     assert len({*np.diff(edges).tolist()}) == 1
     assert np.diff(edges)[0] == counts[0]
+
+
+def test_the_command_of_a_record_can_be_run_again():
+    given = ["nwb-ophys", "convert", "my file.tif", "--set", "NWBFile.lab=A $lab"]
+    record = Record(contents={"command": given}, datasets={}, values={}, attributes={})
+    assert shlex.split(_written(record).command) == given
 
 
 def test_the_column_that_states_acceptance_is_named(author):
