@@ -5,6 +5,7 @@ They have classes in place of colours, so that the page shows them light or dark
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,6 +22,9 @@ _BESIDE_LABELS, _WIDTH_OF_DIGIT = 27, 7.6
 # Points of a line: two for each, the lowest and the highest value within.
 _MOST_BINS = 300
 _NUM_TICKS = 5
+_ROUNDING = 1e-13
+# Labels with more digits are written out, since a power of ten would make them longer yet.
+_FEW_DIGITS, _MOST_DIGITS = 5, 16
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -52,7 +56,8 @@ class Axis:
         """Return a few round values within the axis."""
         low, high = sorted((self.low, self.high))
         span = high - low
-        if not math.isfinite(span) or span <= 0:
+        # Values that differ by the rounding of their sums alone are one value.
+        if not math.isfinite(span) or span <= _ROUNDING * max(abs(low), abs(high)):
             return [self.low]
         raw = span / _NUM_TICKS
         power = 10.0 ** math.floor(math.log10(raw))
@@ -61,13 +66,22 @@ class Axis:
         return [number * step for number in range(first, last + 1)]
 
 
-def tick_label(value: float) -> str:
-    """Return a value of an axis in few characters."""
-    if value == 0 or abs(value) < 1e-12:
+def tick_labels(values: Sequence[float]) -> list[str]:
+    """Return the values of an axis in few characters, but enough to tell them apart."""
+    steps = [abs(second - first) for first, second in itertools.pairwise(values)]
+    step = min(filter(None, steps), default=0.0)
+    largest = max(map(abs, values), default=0.0)
+    digits = math.ceil(math.log10(largest / step)) + 1 if step and largest else 3
+    digits = min(digits, _MOST_DIGITS)
+    return [_tick_label(0.0 if abs(each) < step / 1e6 else each, digits) for each in values]
+
+
+def _tick_label(value: float, digits: int) -> str:
+    if value == 0:
         return "0"
-    if abs(value) >= 1e6 or abs(value) < 1e-3:
-        return f"{value:.3g}"
-    return f"{value:,.6g}".replace(",", "\u2009")
+    if digits <= _FEW_DIGITS and (abs(value) >= 1e6 or abs(value) < 1e-3):
+        return f"{value:.{max(digits, 3)}g}"
+    return f"{value:,.{max(digits, 6)}g}".replace(",", "\u2009")
 
 
 def power_of_ten(exponent: int) -> str:
@@ -140,7 +154,7 @@ def _axes(x: NDArray[Any], y: NDArray[Any], *, from_zero: bool = False) -> tuple
 
 def _left_of(up: Axis) -> float:
     """Return the place of the upright axis, which leaves room for its labels."""
-    longest = max(len(tick_label(value)) for value in up.ticks())
+    longest = max(map(len, tick_labels(up.ticks())))
     return max(_LEFT, _BESIDE_LABELS + longest * _WIDTH_OF_DIGIT)
 
 
@@ -196,10 +210,11 @@ def _frame(
     """Return both axes with ticks, and a line across at each tick of the upright one."""
     parts = []
     bottom = up.start
-    for value in up.ticks():
+    ticks = up.ticks()
+    for value, text in zip(ticks, tick_labels(ticks), strict=True):
         if is_logarithmic and value != int(value):
             continue
-        label = power_of_ten(int(value)) if is_logarithmic else tick_label(value)
+        label = power_of_ten(int(value)) if is_logarithmic else text
         parts.append(
             Markup(
                 '<path class="grid" d="M{left} {y:.1f}H{right}"/>'
@@ -230,14 +245,15 @@ def _across(axis: Axis, y: float, label: str) -> Markup:
             start=axis.start, end=axis.end, y=y
         )
     ]
-    for value in axis.ticks():
+    ticks = axis.ticks()
+    for value, text in zip(ticks, tick_labels(ticks), strict=True):
         x = float(axis.place(value))
         anchor = "end" if x > _WIDTH - _RIGHT - 12 else "middle"
         parts.append(
             Markup(
                 '<path class="axis" d="M{x:.1f} {y:g}v4"/>'
                 '<text class="tick" x="{x:.1f}" y="{down:g}" text-anchor="{anchor}">{label}</text>'
-            ).format(x=x, y=y, down=y + 15, anchor=anchor, label=tick_label(value))
+            ).format(x=x, y=y, down=y + 15, anchor=anchor, label=text)
         )
     parts.append(
         Markup(
@@ -273,9 +289,7 @@ def image_chart(
     image = Markup(
         '<image class="pixels" href="{uri}" x="{x}" y="{y}" width="{width}" height="{height}" '
         'preserveAspectRatio="none"/>'
-    ).format(
-        uri=uri, x=left, y=_TOP, width=_WIDTH - _RIGHT - left, height=height - _BOTTOM - _TOP
-    )
+    ).format(uri=uri, x=left, y=_TOP, width=_WIDTH - _RIGHT - left, height=height - _BOTTOM - _TOP)
     return _chart(title, [_frame(across, up, *labels), image], height)
 
 
@@ -308,8 +322,8 @@ def trace_stack(rows: Sequence[TraceRow], title: str, x_label: str) -> Markup:
     """
     row_height = 36.0
     height = _TOP + row_height * len(rows) + _BOTTOM
-    times = np.concatenate([[each.times[0], each.times[-1]] for each in rows if len(each.times)])
-    low, high = _range(times)
+    # Times may go back, and may be unknown at the ends.
+    low, high = _range(np.concatenate([_range(each.times) for each in rows if len(each.times)]))
     across = Axis(low=low, high=high, start=_LEFT, end=_WIDTH - _RIGHT)
     parts = []
     for number, row in enumerate(rows):

@@ -64,17 +64,18 @@ def movie_pictures(movie: MovieFacts, most_pixels: int) -> list[Figure]:
         if values.ndim == 2:
             figures.append(_gray_figure(as_image(values), f"{label} {of_frames}", bar, most_pixels))
         else:
-            figures += _by_plane(values, f"{label} {of_frames}", bar, most_pixels)
+            noun = "colour" if movie.is_coloured else "plane"
+            figures += _by_plane(values, f"{label} {of_frames}", bar, most_pixels, noun)
     return figures
 
 
 def _by_plane(
-    values: NDArray[Any], label: str, bar: ScaleBar | None, most_pixels: int
+    values: NDArray[Any], label: str, bar: ScaleBar | None, most_pixels: int, noun: str
 ) -> Iterator[Figure]:
     planes = planes_of(values.shape[2], MOST_PLANES)
     limits = limits_of(values)
     for plane in planes:
-        title = f"{label}, plane {plane + 1} of {values.shape[2]}"
+        title = f"{label}, {noun} {plane + 1} of {values.shape[2]}"
         image, share = as_image(values, plane), most_pixels // len(planes)
         found = _gray_figure(image, title, bar, share, limits=limits)
         yield attrs.evolve(found, row=label)

@@ -21,6 +21,7 @@ _BLOCK_BYTES = 1 << 24
 # Lists of pixels take 16 bytes for each; images are read where their masks are at most so large.
 _MOST_PIXELS = 10_000_000
 _MOST_IMAGE_BYTES = 1 << 32
+_MOST_FIELD = 1 << 26
 _INDEX = "_index"
 _WORDS = (1, 2, 4, 8)
 
@@ -34,14 +35,17 @@ class RoiPixels:
     form : str
         Column that was read.
     lists : PixelLists
-        Pixels whose weight is not 0; x is the column, y the row.
+        Pixels whose weight is neither 0 nor NaN; x is the column, y the row.
     every : int
         The masks of every n-th ROI were read; 1 for all. The others have no pixels in the lists.
+    note : str
+        What is odd about the coordinates, as a sentence; empty if nothing is.
     """
 
     form: str
     lists: PixelLists
     every: int = 1
+    note: str = ""
 
     @classmethod
     def of_lists(cls, lists: PixelLists, form: str) -> RoiPixels:
@@ -98,9 +102,41 @@ def _from_lists(
             f"'{path}' has {shape[0]} pixels, but its index ends at {ends[-1]}."
         )
     names = ("x", "y", "z")[: 3 if form == "voxel_mask" else 2]
-    *axes, weights = _columns(file, path, names)
-    lists = _nonzero(tuple(axis.astype(np.int32) for axis in axes), weights, ends, field)
-    return RoiPixels(form=form, lists=lists)
+    *given, weights = _columns(file, path, names)
+    axes, note = _placed(path, _checked(path, given), field)
+    return RoiPixels(form=form, lists=_nonzero(axes, weights, ends, field), note=note)
+
+
+def _checked(path: str, axes: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int32], ...]:
+    """Return coordinates as integers, if they lie in a field that can be shown."""
+    ends = [(axis.min(), axis.max()) for axis in axes if len(axis)]
+    lowest = min((low for low, _ in ends), default=0)
+    sizes = [float(high) + 1 for _, high in ends]
+    if not lowest >= 0:
+        raise CorruptSourceError(f"A pixel in '{path}' has the coordinate {lowest}, below 0.")
+    if not max(math.prod(sizes[:2]), *sizes, 0) <= _MOST_FIELD:
+        field = " × ".join(f"{size:g}" for size in sizes)
+        raise CorruptSourceError(f"The pixels in '{path}' need a field of {field}, too large.")
+    return tuple(axis.astype(np.int32) for axis in axes)
+
+
+def _placed(
+    path: str, axes: tuple[NDArray[np.int32], ...], field: Sequence[int] | None
+) -> tuple[tuple[NDArray[np.int32], ...], str]:
+    """Return the coordinates, x and y exchanged if only that fits the field, and a note on it."""
+    if field is None or not len(axes[0]):
+        return axes, ""
+    x, y, *rest = axes
+    columns, rows = int(x.max()) + 1, int(y.max()) + 1
+    if columns <= field[0] and rows <= field[1]:
+        return axes, ""
+    size = f"{field[0]} × {field[1]}"
+    if rows <= field[0] and columns <= field[1]:
+        note = f"The pixels in '{path}' fit the field of {size} (x, y) only with x and y exchanged"
+        return (y, x, *rest), f"{note}; they are shown so."
+    return axes, (
+        f"The pixels in '{path}' reach {columns} × {rows}, beyond the field of {size} (x, y)."
+    )
 
 
 def _columns(file: StoredFile, path: str, names: Sequence[str]) -> list[NDArray[Any]]:
@@ -124,7 +160,7 @@ def _nonzero(
     field: Sequence[int] | None,
 ) -> PixelLists:
     """Return lists without the pixels whose weight is 0; the field holds all pixels."""
-    kept = weights != 0
+    kept = (weights != 0) & ~np.isnan(weights)
     if not kept.all():
         axes, weights = tuple(axis[kept] for axis in axes), weights[kept]
         ends = np.concatenate([[0], np.cumsum(kept)])[ends]
@@ -145,6 +181,8 @@ def _from_images(file: StoredFile, path: str) -> RoiPixels:
     num_rois, *field = source.shape
     if len(field) not in (2, 3):
         raise CorruptSourceError(f"'{path}' has {len(source.shape)} axes; it must have 3 or 4.")
+    if 0 in field:
+        raise CorruptSourceError(f"The masks in '{path}' have no pixels: their shape is {field}.")
     of_one = max(math.prod(field) * source.dtype.itemsize, 1)
     every = 1 if source.is_sparse else max(-(-num_rois * of_one // _MOST_IMAGE_BYTES), 1)
     blocks = _stored_tiles(source) if source.is_sparse else _whole_images(source, of_one, every)
@@ -153,6 +191,9 @@ def _from_images(file: StoredFile, path: str) -> RoiPixels:
     # Several threads would wait for each other: most tiles are small.
     for corner, values in blocks:
         places = _nonzero_places(values)
+        if values.dtype.kind == "f":  # outside of an ROI, some programs write NaN
+            is_number = ~np.isnan(values[places])
+            places = tuple(axis[is_number] for axis in places)
         num_pixels += len(places[0])
         if num_pixels > _MOST_PIXELS:
             raise CorruptSourceError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -146,7 +147,7 @@ def _written(record: Record) -> Written:
     return Written(
         action=str(contents.get("action", "")),
         written=str(contents.get("written", "")),
-        command=" ".join(map(str, contents.get("command", ()))),
+        command=shlex.join(map(str, contents.get("command", ()))),
         versions=tuple((str(k), str(v)) for k, v in dict(contents.get("versions", {})).items()),
         streams=tuple(
             (str(each.get("name", "")), str(each.get("class", "")).rpartition(":")[2])

@@ -70,6 +70,8 @@ def preview_of(interface: Any) -> Preview:
 def _of_movie(extractor: Any) -> list[Figure]:
     """Return the mean of a few frames, spread evenly; of a volume, by plane."""
     num_samples = int(extractor.get_num_samples())
+    if not num_samples:
+        return []
     first = np.asarray(extractor.get_series(start_sample=0, end_sample=1))
     most = max(min(_MOST_FRAMES, _MOST_BYTES // max(first.nbytes, 1)), 1)
     frames = planes_of(num_samples, most)

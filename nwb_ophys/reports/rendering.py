@@ -22,6 +22,7 @@ from nwb_ophys.reports.figures import (
     summary_figures,
     timing_figure,
 )
+from nwb_ophys.reports.masks import RoiPixels
 from nwb_ophys.reports.roi_figures import (
     MOST_HEAT_PIXELS,
     MOST_OUTLINE_BYTES,
@@ -31,7 +32,7 @@ from nwb_ophys.reports.roi_figures import (
 )
 from nwb_ophys.reports.rows import META, row_of, row_text
 from nwb_ophys.reports.segmentation import Segmentation, counts_of
-from nwb_ophys.reports.series import MovieFacts, duration, in_sizes
+from nwb_ophys.reports.series import MovieFacts, at_time, duration, in_sizes
 from nwb_ophys.reports.timing import StreamTimes
 from nwb_ophys.reports.traces import TraceSet
 
@@ -44,6 +45,8 @@ TEMPLATES = Path(__file__).with_name("templates")
 # Pixels of all pictures of a page together, and of one.
 _ALL_PIXELS, _MOST_PIXELS, _FEWEST_PIXELS = 1_500_000, 1 << 18, 1 << 12
 _MOST_FINDINGS = 100
+# Characters of a text of the file, such as a description.
+_MOST_CHARACTERS = 5000
 _WORDS = {
     "ERROR": "cannot be read",
     "PYNWB_VALIDATION": "not valid NWB",
@@ -95,9 +98,18 @@ def environment() -> Environment:
     made.filters["sizes"] = in_sizes
     made.filters["duration"] = duration
     made.filters["number"] = in_digits
+    made.filters["time"] = at_time
+    made.filters["cut"] = cut
     made.filters["hertz"] = lambda rate: f"{rate:.6g} Hz"
     made.tests["unreadable"] = lambda part: isinstance(part, Unreadable)
     return made
+
+
+def cut(text: str) -> str:
+    """Return a text, of a very long one the beginning and its length."""
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    return f"{text[:_MOST_CHARACTERS]}… (the first of {in_digits(len(text))} characters)"
 
 
 def in_digits(value: Any) -> str:
@@ -173,7 +185,8 @@ def _movie(movie: MovieFacts, pixels: int) -> _Shown:
     if statistics is not None and not isinstance(statistics, Unreadable):
         figures = [*movie_pictures(movie, pixels), *movie_charts(movie)]
         if len(statistics.frame_shape) == 3 and statistics.frame_shape[2] > MOST_PLANES:
-            notes.append(f"{MOST_PLANES} of {statistics.frame_shape[2]} planes are shown.")
+            noun = "colours" if movie.is_coloured else "planes"
+            notes.append(f"{MOST_PLANES} of {statistics.frame_shape[2]} {noun} are shown.")
     return _Shown(
         facts=movie, figures=tuple(figures), rows=tuple(movie_rows(movie)), notes=tuple(notes)
     )
@@ -192,10 +205,11 @@ def movie_rows(movie: MovieFacts) -> list[tuple[str, str]]:
     if movie.shape:
         noun = "volumes" if movie.is_volumetric else "frames"
         rows.append((noun, in_digits(movie.shape[0])))
-        rows.append(
-            ("size of each", f"{in_sizes(movie.shape[1:])} (x, y{', z' * movie.is_volumetric})")
-        )
+        axes = f"x, y{', z' * movie.is_volumetric}{', colours' * movie.is_coloured}"
+        rows.append(("size of each", f"{in_sizes(movie.shape[1:])} ({axes})"))
         rows.append(("pixels", movie.dtype))
+    if movie.scaling.in_words:
+        rows.append(("conversion", movie.scaling.in_words))
     size = movie.pixel_size
     if size is not None:
         rows.append(("pixel size", f"{size.x * 1e6:.4g} × {size.y * 1e6:.4g} µm ({size.origin})"))
@@ -211,12 +225,13 @@ def _rows_of_times(times: StreamTimes) -> list[tuple[str, str]]:
     origin = " (median step of timestamps)" if times.has_timestamps and times.rate else ""
     rows = [("rate", f"{rate}{origin}")]
     if times.start is not None and times.end is not None:
-        rows.append(("time", f"{duration(times.end - times.start)}, from {times.start:.6g} s"))
+        rows.append(("time", f"{duration(times.end - times.start)}, from {at_time(times.start)}"))
     if times.has_timestamps:
         lost = f"{times.num_missing} in {times.num_gaps} gaps" if times.num_gaps else "none"
         rows.append(("dropped frames", f"{lost} (steps of more than 1.5 median steps)"))
     else:
-        rows.append(("dropped frames", "not known: a rate states the times"))
+        states = "nothing states the times" if times.rate is None else "a rate states the times"
+        rows.append(("dropped frames", f"not known: {states}"))
     return rows
 
 
@@ -282,7 +297,8 @@ def _rows_of_table(table: Segmentation) -> list[tuple[str, str]]:
         rows.append(("accepted", f"{text} (column {table.acceptance_origin})"))
     if table.plane:
         rows.append(("imaging plane", table.plane.rpartition("/")[2]))
-    rows.append(("masks", getattr(table.pixels, "form", "none")))
+    if not isinstance(table.pixels, Unreadable):
+        rows.append(("masks", getattr(table.pixels, "form", "none")))
     if table.columns:
         rows.append(("columns", ", ".join(table.columns)))
     return rows
@@ -293,9 +309,15 @@ def _notes_of_table(table: Segmentation) -> list[str]:
     every = getattr(table.pixels, "every", 1)
     if every > 1:
         notes.append(f"The masks of every {every}th ROI were read; the others have no outline.")
-    num_empty = int((table.sizes == 0).sum()) if table.pixels is not None else 0
+    num_empty = int((table.sizes == 0).sum()) if isinstance(table.pixels, RoiPixels) else 0
     if num_empty and every == 1:
         notes.append(f"{num_empty} ROIs have no pixel whose weight is not 0.")
+    notes += filter(None, [getattr(table.pixels, "note", "")])
+    if table.description == "suite2p output" and {"iscell", "pixel_mask"} <= {*table.columns}:
+        notes.append(
+            "Suite2p calls the row x: its masks and images lie across the movie that it read, "
+            "rows for columns, and are shown as the file has them."
+        )
     if len(table.outlines) > 1:
         notes.append(
             f"{len(table.outlines)} of {table.num_planes} planes are shown, those with the most "
@@ -305,10 +327,13 @@ def _notes_of_table(table: Segmentation) -> list[str]:
 
 
 def _traces(traces: TraceSet, tables: Mapping[str, Segmentation], num_sets: int) -> _Shown:
+    axes = "samples, ROIs" if len(traces.shape) == 2 else "samples of one ROI"
     rows = [
-        ("shape", f"{in_sizes(traces.shape)} (samples, ROIs)"),
-        ("unit", traces.unit or "unknown"),
+        ("shape", f"{in_sizes(traces.shape)} ({axes})"),
+        ("unit", traces.scaling.unit or "unknown"),
     ]
+    if traces.scaling.in_words:
+        rows.append(("conversion", traces.scaling.in_words))
     if isinstance(traces.times, StreamTimes):
         rows += _rows_of_times(traces.times)[:2]
     if traces.num_not_finite:
@@ -317,16 +342,26 @@ def _traces(traces: TraceSet, tables: Mapping[str, Segmentation], num_sets: int)
         facts=traces,
         figures=tuple(trace_figures(traces, tables, MOST_HEAT_PIXELS // num_sets)),
         rows=tuple(rows),
+        notes=tuple(_notes_of_traces(traces)),
     )
+
+
+def _notes_of_traces(traces: TraceSet) -> list[str]:
+    num_columns = traces.shape[1] if len(traces.shape) == 2 else 1
+    num_rois = len(traces.rows)
+    if num_columns == num_rois:
+        return []
+    note = f"It has {num_columns} columns, but names {num_rois} ROIs"
+    is_turned = len(traces.shape) == 2 and traces.shape[0] == num_rois
+    turned = ": its axes seem to be exchanged, (ROIs, samples) instead of (samples, ROIs)"
+    return [f"{note}{turned * is_turned}."]
 
 
 def _glance(report: Report) -> list[tuple[str, str]]:
     """Return what the file holds in a few numbers, for the head of the page."""
     movies = [each for each in report.movies if isinstance(each, MovieFacts)]
-    tables = [each for each in report.tables if isinstance(each, Segmentation)]
-    rois = sum(len(each.ids) for each in tables if not each.is_background)
-    found = [("size", shown_size(report.num_bytes)), ("movies", str(len(movies)))]
-    found.append(("ROIs", in_digits(rois)))
+    found = [("size", shown_size(report.num_bytes)), ("movies", in_digits(report.num_movies))]
+    found.append(("ROIs", in_digits(report.num_rois)))
     lengths = [
         each.times.end - each.times.start
         for each in movies

@@ -18,6 +18,8 @@ from nwb_ophys.reports.segmentation import (
     Segmentation,
     SummaryPicture,
     gather_segmentation,
+    num_rois_of,
+    pictures_left_out,
     summary_pictures,
     table_paths,
 )
@@ -48,6 +50,9 @@ class Report:
     tables : tuple of Segmentation or Unreadable
     traces : tuple of TraceSet or Unreadable
     pictures : tuple of SummaryPicture or Unreadable
+    num_movies, num_rois : int
+        All movies of the file, and the ROIs of all its tables that are not background, also of
+        those that are not shown.
     timing : Timing or Unreadable
     storage : Storage or Unreadable
     origin : Origin or Unreadable
@@ -68,6 +73,8 @@ class Report:
     tables: tuple[Segmentation | Unreadable, ...]
     traces: tuple[TraceSet | Unreadable, ...]
     pictures: tuple[SummaryPicture | Unreadable, ...]
+    num_movies: int
+    num_rois: int
     timing: Timing | Unreadable
     storage: Storage | Unreadable
     origin: Origin | Unreadable
@@ -124,14 +131,16 @@ def _gathered(
     paths = _first(movie_paths(file), _MOST_MOVIES, "movies", left_out)
     movies = [attempt(path, gather_movie, file, path, gatherer) for path in paths]
     good = [each for each in movies if isinstance(each, MovieFacts)]
+    listed = list(table_paths(file))
     tables = [
         attempt(path, gather_segmentation, file, path, good)
-        for path in _first(table_paths(file), _MOST_TABLES, "tables of ROIs", left_out)
+        for path in _first(listed, _MOST_TABLES, "tables of ROIs", left_out)
     ]
     traces = [
         attempt(path, gather_traces, file, path)
         for path in _first(trace_paths(file), _MOST_TRACES, "sets of traces", left_out)
     ]
+    left_out += pictures_left_out(file)
     session = attempt("session", gather_session, file)
     return Report(
         path=file.path,
@@ -142,6 +151,8 @@ def _gathered(
         tables=tuple(tables),
         traces=tuple(traces),
         pictures=tuple(summary_pictures(file)),
+        num_movies=len(list(movie_paths(file))),
+        num_rois=num_rois_of(file, listed),
         timing=attempt("times", gather_timing, file),
         storage=attempt("storage", gather_storage, file),
         origin=attempt("provenance", gather_origin, file),

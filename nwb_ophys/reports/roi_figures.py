@@ -69,7 +69,8 @@ def outline_figures(
 
 def _image_below(table: Segmentation, outlines: Outlines) -> NDArray[np.floating]:
     if table.backdrop is not None:
-        return as_image(table.backdrop.image, outlines.plane)
+        image = table.backdrop.image  # one image may be of all planes
+        return as_image(image, outlines.plane if image.ndim == 3 else None)
     field = getattr(getattr(table.pixels, "lists", None), "field_shape", (1, 1))
     return np.zeros((field[1], field[0]), np.float32)
 
@@ -122,8 +123,7 @@ def size_figure(table: Segmentation) -> Figure | None:
     sizes = table.sizes[table.sizes > 0]
     if not len(sizes):
         return None
-    span = int(sizes.max() - sizes.min()) + 1
-    counts, edges = np.histogram(sizes, min(_NUM_BINS, span))
+    counts, edges = size_bins(sizes)
     noun = "voxels" if table.num_planes > 1 else "pixels"
     content = histogram(counts, edges, "Sizes of masks", f"size of the mask ({noun})", "ROIs")
     caption = (
@@ -131,6 +131,19 @@ def size_figure(table: Segmentation) -> Figure | None:
         f"{sizes.max()} {noun}."
     )
     return Figure(content=content, caption=caption, size="wide")
+
+
+def size_bins(sizes: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return counts and edges of at most 40 bins, each around the same number of whole sizes.
+
+    Parameters
+    ----------
+    sizes : numpy.ndarray of int
+    """
+    span = int(sizes.max() - sizes.min()) + 1
+    width = -(-span // _NUM_BINS)
+    counts = np.bincount((sizes - sizes.min()) // width)
+    return counts, sizes.min() - 0.5 + width * np.arange(len(counts) + 1)
 
 
 def trace_figures(
@@ -149,7 +162,20 @@ def trace_figures(
     if not traces.heat_map.size:
         return []
     times, label = _times(traces)
-    return [_heat_map(traces, times, label, most_pixels), _examples(traces, tables, times, label)]
+    is_even = _are_even(times, traces)
+    across, unit = (times, label) if is_even else (traces.samples.astype(np.float64), "sample")
+    heat_map = _heat_map(traces, across, unit, most_pixels)
+    return [heat_map, _examples(traces, tables, times, label)]
+
+
+def _are_even(times: NDArray[np.float64], traces: TraceSet) -> bool:
+    """Return whether even steps come within a column, or two samples, of the times."""
+    number = len(times)
+    if number < 3 or not np.isfinite(times).all():
+        return bool(np.isfinite(times).all())
+    span = float(times[-1] - times[0])
+    allowed = max(span / traces.heat_map.shape[1], 2 * span / (number - 1))
+    return bool(np.abs(times - np.linspace(times[0], times[-1], number)).max() <= allowed)
 
 
 def _times(traces: TraceSet) -> tuple[NDArray[np.float64], str]:

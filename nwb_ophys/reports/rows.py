@@ -92,7 +92,7 @@ def row_of(report: Report) -> Row:
         subject=str(stated.get("subject_id", "")),
         start=str(stated.get("session_start_time", "")),
         seconds=max(lengths, default=None),
-        num_rois=sum(len(each.ids) for each in tables if not each.is_background),
+        num_rois=report.num_rois,
         rate=rates[0] if rates else None,
         num_bytes=report.num_bytes,
         num_severe=None if findings is None else sum(f.importance in _REFUSED for f in findings),

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.formats.nwb.tables import with_acceptance
 from nwb_ophys.reports.failures import Unreadable, attempt
 from nwb_ophys.reports.masks import FORMS, RoiPixels, form_of, read_pixels
@@ -20,6 +21,7 @@ from nwb_ophys.reports.stored_file import StoredFile
 _BACKGROUND = ("background", "neuropil")
 _MOST_PLANES = 6
 _MOST_IMAGES = 12
+_COLOURED = ("RGBImage", "RGBAImage")
 _MOST_IMAGE_VALUES = 1 << 24
 _ACCEPTED, _REJECTED = "is_accepted", "is_rejected"
 
@@ -134,6 +136,19 @@ def _is_background(path: str) -> bool:
     return any(word in name for word in _BACKGROUND)
 
 
+def num_rois_of(file: StoredFile, tables: Sequence[str]) -> int:
+    """Return the number of ROIs of all tables that are not background.
+
+    Parameters
+    ----------
+    file : StoredFile
+    tables : sequence of str
+        Paths of the tables.
+    """
+    shapes = [file.shape(file.member(each, "id")) for each in tables if not _is_background(each)]
+    return sum(shape[0] if shape else 1 for shape in shapes if shape is not None)
+
+
 def gather_segmentation(file: StoredFile, path: str, movies: Sequence[MovieFacts]) -> Segmentation:
     """Return the ROIs of a table.
 
@@ -149,7 +164,7 @@ def gather_segmentation(file: StoredFile, path: str, movies: Sequence[MovieFacts
     ids = np.atleast_1d(np.asarray(file.member_value(path, "id"), dtype=np.int64))
     accepted, origin = _acceptance(file, path)
     field = field_of_plane(file, plane, movies)
-    pixels = attempt(path, read_pixels, file, path, field)
+    pixels = attempt(path, _pixels_of, file, path, field, len(ids))
     sizes, num_planes = np.zeros(len(ids), np.int64), 1
     outlines: tuple[Outlines, ...] = ()
     backdrop = None
@@ -176,6 +191,18 @@ def gather_segmentation(file: StoredFile, path: str, movies: Sequence[MovieFacts
     )
 
 
+def _pixels_of(
+    file: StoredFile, path: str, field: Sequence[int] | None, num_rois: int
+) -> RoiPixels | None:
+    """Return the pixels of all ROIs of a table, if there is one mask for each."""
+    pixels = read_pixels(file, path, field)
+    if pixels is not None and len(pixels.lists.ends) != num_rois:
+        raise CorruptSourceError(
+            f"The table has {num_rois} ROIs, but {len(pixels.lists.ends)} masks."
+        )
+    return pixels
+
+
 def _acceptance(file: StoredFile, path: str) -> tuple[NDArray[np.bool_] | None, str]:
     """Return which ROIs are accepted, and the columns that state it; None if nothing does."""
     columns: dict[str, tuple[NDArray[Any], str]] = {}
@@ -193,10 +220,15 @@ def _acceptance(file: StoredFile, path: str) -> tuple[NDArray[np.bool_] | None, 
             columns[name] = (values[:, 0] if values.ndim == 2 else values, "")
     found = with_acceptance(columns)
     if _ACCEPTED in found:
-        return found[_ACCEPTED][0].astype(bool), ", ".join(columns)
+        return found[_ACCEPTED][0].astype(bool), _stating(columns, found, _ACCEPTED)
     if _REJECTED in found:
-        return ~found[_REJECTED][0].astype(bool), ", ".join(columns)
+        return ~found[_REJECTED][0].astype(bool), _stating(columns, found, _REJECTED)
     return None, ""
+
+
+def _stating(columns: Mapping[str, Any], found: Mapping[str, Any], name: str) -> str:
+    """Return the column that became another: both mappings have the same order."""
+    return next(column for column, new in zip(columns, found, strict=True) if new == name)
 
 
 def sizes_of(pixels: RoiPixels) -> NDArray[np.int64]:
@@ -255,7 +287,8 @@ def field_of_plane(
         Path of the imaging plane.
     movies : sequence of MovieFacts
     """
-    whole = (each.shape[1:] for each in movies if each.plane == plane and 0 not in each.shape)
+    own = [each for each in movies if plane is not None and each.plane == plane]
+    whole = (each.shape[1:] for each in own if 0 not in each.shape)
     found = next((shape for shape in whole if shape), None)
     shapes = {file.shape(path) for path in _picture_paths(file)}
     return found or (shapes.pop() if len(shapes) == 1 else None)
@@ -310,11 +343,15 @@ def _belongs(file: StoredFile, path: str, table: str) -> bool:
     own = table.rpartition("/")[2]
     if len(names) < 2 or own not in names:
         return len(names) < 2
-    length = next(
-        (index for index, letters in enumerate(zip(*names, strict=False)) if len({*letters}) > 1),
-        min(map(len, names)),
-    )
-    return f"/{own}/" in path or (bool(own[length:]) and path.endswith(own[length:]))
+    if f"/{own}/" in path:
+        return True
+    shared = zip(*names, strict=False)
+    length = next((at for at, each in enumerate(shared) if len({*each}) > 1), min(map(len, names)))
+    while length and names[0][length - 1].isdigit():  # 1 and 10 are two numbers
+        length -= 1
+    ending = own[length:]
+    before = path[: -len(ending)] if ending and path.endswith(ending) else ""
+    return bool(before) and not (ending[0].isdigit() and before[-1].isdigit())
 
 
 def _picture_paths(file: StoredFile) -> list[str]:
@@ -326,8 +363,18 @@ def summary_pictures(file: StoredFile) -> list[SummaryPicture | Unreadable]:
     return [attempt(path, _picture, file, path) for path in _picture_paths(file)[:_MOST_IMAGES]]
 
 
+def pictures_left_out(file: StoredFile) -> list[str]:
+    """Return which images in processing modules are not shown, in sentences."""
+    gray = len(_picture_paths(file))
+    coloured = sum(path.startswith("processing/") for path in file.of_kind(*_COLOURED))
+    found = [f"The first {_MOST_IMAGES} of {gray} gray images are shown."] * (gray > _MOST_IMAGES)
+    return found + [f"{coloured} images with colours are not shown."] * (coloured > 0)
+
+
 def _picture(file: StoredFile, path: str) -> SummaryPicture:
     shape = file.shape(path) or ()
+    if 0 in shape:
+        raise ValueError(f"It has no pixels: its shape is {shape}.")
     if len(shape) != 2 or shape[0] * shape[1] > _MOST_IMAGE_VALUES:
         raise ValueError(f"Its shape is {shape}; an image that is shown has two axes.")
     return SummaryPicture(path=path, image=np.asarray(file.value(path), dtype=np.float64))

@@ -12,6 +12,7 @@ import numpy as np
 from nwb_ophys.reports.failures import Unreadable, attempt
 from nwb_ophys.reports.gathering import StatisticsGatherer
 from nwb_ophys.reports.pixel_sizes import PixelSize, pixel_size_of
+from nwb_ophys.reports.scaling import Scaling, scaling_of
 from nwb_ophys.reports.statistics import MovieStatistics, movie_statistics
 from nwb_ophys.reports.stored_file import StoredFile
 from nwb_ophys.reports.timing import StreamTimes, stream_times
@@ -32,6 +33,7 @@ class MovieFacts:
     shape : tuple of int
         (frames, columns, rows[, planes]).
     dtype : str
+    scaling : Scaling
     pixel_size : PixelSize or None
     external_files : tuple of str
         Names of the first files with its frames, if they are not in this file.
@@ -47,6 +49,7 @@ class MovieFacts:
     plane: str | None
     shape: tuple[int, ...]
     dtype: str
+    scaling: Scaling
     pixel_size: PixelSize | None
     external_files: tuple[str, ...]
     num_external_files: int
@@ -61,7 +64,12 @@ class MovieFacts:
     @property
     def is_volumetric(self) -> bool:
         """Return whether a frame has several planes."""
-        return len(self.shape) == 4 and self.plane is not None
+        return len(self.shape) == 4 and not self.is_coloured
+
+    @property
+    def is_coloured(self) -> bool:
+        """Return whether the last axis of a series without an imaging plane holds colours."""
+        return len(self.shape) == 4 and self.plane is None and self.shape[3] in (3, 4)
 
 
 def movie_paths(file: StoredFile) -> Iterator[str]:
@@ -108,6 +116,7 @@ def gather_movie(
         plane=plane,
         shape=shape,
         dtype="" if found is None or found.dtype is None else str(found.dtype),
+        scaling=scaling_of(file, data),
         pixel_size=pixel_size_of(file, path, plane, shape),
         external_files=tuple(names[:_MOST_FILES]),
         num_external_files=len(names),
@@ -144,6 +153,12 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def at_time(seconds: float) -> str:
+    """Return a time to 0.1 ms, however far it lies from zero, as clocks of the Unix epoch do."""
+    decimals = f"{seconds:.4f}".rstrip("0").rstrip(".")
+    return f"{decimals if abs(seconds) >= 1 else f'{seconds:.6g}'} s"
 
 
 def in_sizes(shape: Sequence[int]) -> str:

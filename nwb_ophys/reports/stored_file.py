@@ -28,6 +28,7 @@ from nwb_ophys.storage.stored_objects import StoredObject, plain, reason_of
 _MOST_VALUES = 20_000_000
 _OWN_FILE = ("", ".")
 _MOST_LINKS = 10
+_COLUMN_NAMES = "colnames"
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -67,9 +68,15 @@ class StoredFile:
         return str(self.attribute(path, "neurodata_type") or "")
 
     def attribute(self, path: str, name: str) -> Any:
-        """Return an attribute as plain data; None if it is absent."""
+        """Return an attribute as plain data; None if it is absent.
+
+        Some programs store a text or a number as an array of one; only names of columns are a list.
+        """
         found = self.objects.get(path)
-        return None if found is None else found.attributes.get(name)
+        value = None if found is None else found.attributes.get(name)
+        if isinstance(value, list) and len(value) == 1 and name != _COLUMN_NAMES:
+            return value[0]
+        return value
 
     def member(self, path: str, name: str) -> str | None:
         """Return the path of a member of a group; None if there is none."""
@@ -200,8 +207,9 @@ def _listed(path: Path, storage: Backend, root: Any) -> StoredFile:
             members.setdefault(parent, {})[name] = each
     outside: dict[str, str] = {}
     for group, found in objects.items():
+        members[group].update(found.further_names)
         for name, target in found.links.items():
-            own = _within(target)
+            own = _within(target, objects)
             if own is None:
                 outside[f"{group}/{name}".strip("/")] = target
             else:
@@ -216,10 +224,10 @@ def _listed(path: Path, storage: Backend, root: Any) -> StoredFile:
     )
 
 
-def _within(target: str) -> str | None:
+def _within(target: str, objects: Mapping[str, StoredObject]) -> str | None:
     """Return the path of a link in its own file; None for a link to another file."""
     source, colon, place = target.partition(":")
-    if not colon:
+    if not colon or target.strip("/") in objects:  # names of objects may hold colons
         return target
     return place if source in _OWN_FILE else None
 

@@ -39,8 +39,8 @@ class StreamTimes:
     rate : float or None
         The same, or that of the median step of the timestamps.
     has_timestamps : bool
-    num_times_read : int
-        Number of timestamps that were read.
+    num_times, num_times_read : int
+        Number of timestamps, and of those that were read: the first 8 million, and the last one.
     num_times_unknown : int
         Number of those that are NaN or infinite; steps beside them are left out of everything else.
     num_gaps, num_backward : int
@@ -65,6 +65,7 @@ class StreamTimes:
     stated_rate: float | None = None
     rate: float | None = None
     has_timestamps: bool = False
+    num_times: int = 0
     num_times_read: int = 0
     num_times_unknown: int = 0
     num_gaps: int = 0
@@ -165,9 +166,8 @@ def stream_times(file: StoredFile, path: str) -> StreamTimes:
     plane = _plane_of(file, path)
     times = file.member(path, "timestamps")
     if times is None:
-        start, rate = file.value(start_path), file.attribute(start_path or "", "rate")
+        start, rate = _number(file.value(start_path)), file.attribute(start_path or "", "rate")
         rate = None if rate is None or not math.isfinite(rate) or rate <= 0 else float(rate)
-        start = None if not isinstance(start, (int, float)) else float(start)
         ends = start is not None and rate is not None and num_samples
         return StreamTimes(
             path=path,
@@ -182,6 +182,13 @@ def stream_times(file: StoredFile, path: str) -> StreamTimes:
     return _of_timestamps(file, path, times, num_samples, plane)
 
 
+def _number(value: object) -> float | None:
+    """Return a number that a dataset holds, perhaps as an array of one; None for anything else."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
 def _of_timestamps(
     file: StoredFile, path: str, times: str, num_samples: int, plane: str | None
 ) -> StreamTimes:
@@ -190,6 +197,9 @@ def _of_timestamps(
     assert read is not None
     values = np.asarray(read(slice(0, min(length, _MOST_TIMES))), dtype=np.float64)
     finite = values[np.isfinite(values)]
+    is_cut = len(values) < length
+    last = np.asarray(read(slice(length - 1, length)), dtype=np.float64) if is_cut else finite
+    last = last[np.isfinite(last)]
     steps = _steps(values)
     known = steps[np.isfinite(steps)]
     step = float(np.median(known)) if len(known) else 0.0
@@ -201,9 +211,10 @@ def _of_timestamps(
         kind=file.kind(path),
         num_samples=num_samples or length,
         start=float(finite[0]) if len(finite) else None,
-        end=float(finite[-1]) if len(finite) else None,
+        end=float(last[-1]) if len(last) else None,
         rate=1 / step if step > 0 else None,
         has_timestamps=True,
+        num_times=length,
         num_times_read=len(values),
         num_times_unknown=len(values) - len(finite),
         num_gaps=len(places),
@@ -258,9 +269,8 @@ def _marks(stream: StreamTimes, streams: Sequence[StreamTimes], file: StoredFile
         yield f"{stream.num_times_unknown} timestamps are NaN or infinite."
     if stream.num_backward:
         yield f"{stream.num_backward} timestamps are not later than the one before."
-    is_cut = stream.num_times_read >= _MOST_TIMES
-    if stream.has_timestamps and not is_cut and stream.num_times_read != stream.num_samples:
-        yield f"It has {stream.num_samples} samples, but {stream.num_times_read} timestamps."
+    if stream.has_timestamps and stream.num_times != stream.num_samples:
+        yield f"It has {stream.num_samples} samples, but {stream.num_times} timestamps."
     if stream.kind != _INTERVALS and stream.num_samples > 1 and stream.rate is None:
         yield "Neither a rate nor timestamps state when its samples were taken."
     plane = stream.plane

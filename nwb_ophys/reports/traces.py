@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.reports.failures import Unreadable, attempt
+from nwb_ophys.reports.scaling import Scaling, scaling_of
 from nwb_ophys.reports.stored_file import StoredFile
 from nwb_ophys.reports.threads import in_threads
 from nwb_ophys.reports.timing import StreamTimes, stream_times
@@ -35,8 +36,10 @@ class TraceSet:
 
     Attributes
     ----------
-    path, kind, description, unit : str
+    path, kind, description : str
         ``kind`` is the type of the container, such as ``DfOverF``.
+    scaling : Scaling
+        Unit of the values, and their conversion to it.
     table : str or None
         Path of the table of its ROIs.
     shape : tuple of int
@@ -64,7 +67,7 @@ class TraceSet:
     path: str
     kind: str
     description: str
-    unit: str
+    scaling: Scaling
     table: str | None
     shape: tuple[int, ...]
     times: StreamTimes | Unreadable
@@ -121,12 +124,11 @@ def gather_traces(file: StoredFile, path: str) -> TraceSet:
     keys = [np.nan_to_num(each, nan=-np.inf, posinf=np.inf) for each in (signal, ratio)]
     best = np.lexsort(keys)[::-1][:_NUM_EXAMPLES]
     rows = file.member_value(path, "rois")
-    container = path.rpartition("/")[0]
     return TraceSet(
         path=path,
-        kind=file.kind(container) or file.kind(path),
+        kind=_kind_of(file, path),
+        scaling=scaling_of(file, data),
         description=str(file.attribute(path, "description") or ""),
-        unit=str(file.attribute(data, "unit") or ""),
         table=file.referenced(file.member(path, "rois") or "", "table"),
         shape=tuple(source.shape),
         times=attempt(path, stream_times, file, path),
@@ -139,6 +141,12 @@ def gather_traces(file: StoredFile, path: str) -> TraceSet:
         examples=tuple((int(each), values[:, each].copy()) for each in best),
         num_not_finite=int(values.size - np.isfinite(values).sum()),
     )
+
+
+def _kind_of(file: StoredFile, path: str) -> str:
+    """Return the type of the container of a series; of one in a module, its own."""
+    container = file.kind(path.rpartition("/")[0])
+    return container if container not in ("", "ProcessingModule", "NWBFile") else file.kind(path)
 
 
 def _samples_to_read(
@@ -197,7 +205,7 @@ def signal_to_noise(
         Whether a sample is not the neighbour of the one before.
     """
     num_samples, num_rois = values.shape
-    if num_samples < 3:
+    if num_samples < 3 or not num_rois:
         return np.full(num_rois, np.nan), np.full(num_rois, np.nan)
     starts = np.arange(num_samples - 1)
     if is_broken is not None:
@@ -249,7 +257,7 @@ def heat_map(values: NDArray[Any], per_bin: int) -> NDArray[np.float32]:
     ----------
     values : numpy.ndarray, shape (samples, ROIs)
     per_bin : int
-        Samples in a bin; the last bin may have fewer.
+        Samples in a bin; the last bin may have fewer. NaN is left out.
     """
     if not values.size:
         return np.zeros((values.shape[1], 0), np.float32)
@@ -260,7 +268,13 @@ def heat_map(values: NDArray[Any], per_bin: int) -> NDArray[np.float32]:
     with np.errstate(invalid="ignore", divide="ignore"), _no_warning_of_nan():
         middle = (np.nanmedian if has_gaps else np.median)(rows, axis=1, keepdims=True)
         spread = (np.nanstd if has_gaps else np.std)(rows, axis=1, keepdims=True)
-        rows = np.where(spread > 0, (rows - middle) / spread, 0)
+        rows = np.where(spread > 0, (rows - middle) / spread, rows * 0)
     starts = np.arange(0, rows.shape[1], per_bin)
-    counts = np.diff(np.append(starts, rows.shape[1]))
-    return (np.add.reduceat(rows, starts, axis=1) / counts).astype(np.float32)
+    if not has_gaps:
+        counts: NDArray[Any] = np.diff(np.append(starts, rows.shape[1]))
+        return (np.add.reduceat(rows, starts, axis=1) / counts).astype(np.float32)
+    is_number = np.isfinite(rows)
+    counts = np.add.reduceat(is_number, starts, axis=1, dtype=np.int64)
+    rows[~is_number] = 0
+    with np.errstate(invalid="ignore"):  # a bin without any number is NaN
+        return (np.add.reduceat(rows, starts, axis=1) / counts).astype(np.float32)

@@ -34,6 +34,9 @@ class StoredObject:
         Attributes as plain data; references are mappings with the path of their object.
     links : mapping of str to str
         Targets of the soft and external links in a group.
+    further_names : mapping of str to str
+        Members of a group that are listed under an earlier path, by name: hard links. Complete
+        once all objects of a file were listed; not part of any hash.
     shape : tuple of int or None
         Shape of a dataset; None for a group, and for a dataset without values.
     dtype : numpy.dtype or None
@@ -47,6 +50,7 @@ class StoredObject:
     path: str
     attributes: Mapping[str, Any]
     links: Mapping[str, str] = {}
+    further_names: Mapping[str, str] = {}
     shape: Shape | None = None
     dtype: np.dtype[Any] | None = None
     read: Callable[[slice | None], Any] | None = None

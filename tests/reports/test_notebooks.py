@@ -115,6 +115,12 @@ def test_the_preview_of_a_movie_reads_a_few_frames(monkeypatch):
     assert "Mean of 32 of 100 frames" in unescape(preview._repr_html_())
 
 
+def test_the_preview_of_a_movie_without_frames_is_empty(monkeypatch):
+    movie = Movie()
+    monkeypatch.setattr(movie.extractor, "get_num_samples", lambda: 0)
+    assert movie.preview().figures == ()
+
+
 def test_the_preview_of_rois_has_their_outlines():
     cells = Cells()
     outlines, traces = cells.preview().figures

@@ -20,7 +20,8 @@ _ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 def hdf5_objects(root: h5py.Group) -> Iterator[StoredObject]:
     """Yield each group and dataset of a file once; links are not followed."""
     file = root.file  # making it takes h5py longer than reading an attribute
-    seen: set[int] = set()
+    seen: dict[int, str] = {}
+    further_names: dict[str, dict[str, str]] = {}
     waiting: list[Any] = [root["/"]]
     while waiting:
         item = waiting.pop()
@@ -30,13 +31,18 @@ def hdf5_objects(root: h5py.Group) -> Iterator[StoredObject]:
         try:
             address = int(h5py.h5o.get_info(item.id).addr)
             if address in seen:
+                group, _, name = _path(item).rpartition("/")
+                further_names.setdefault(group, {})[name] = seen[address]
                 continue
-            seen.add(address)
+            seen[address] = _path(item)
             if isinstance(item, h5py.Group):
                 links, inner = _contents(item)
                 waiting.extend(reversed(inner))
                 yield StoredObject(
-                    path=_path(item), attributes=_attributes(item, file), links=links
+                    path=_path(item),
+                    attributes=_attributes(item, file),
+                    links=links,
+                    further_names=further_names.setdefault(_path(item), {}),
                 )
             elif isinstance(item, h5py.Dataset):
                 yield _dataset(item, file)

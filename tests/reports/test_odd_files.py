@@ -1,0 +1,483 @@
+"""Reports of files of unusual kinds: numbers, attributions and notes equal what the files hold."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import shlex
+
+import attrs
+import h5py
+import numpy as np
+import pynwb
+import pytest
+from pynwb.base import Images
+from pynwb.image import GrayscaleImage, ImageSeries, RGBAImage, RGBImage
+from pynwb.ophys import Fluorescence, ImageSegmentation, OpticalChannel, RoiResponseSeries
+
+from nwb_ophys.reports import timing as timing_module
+from nwb_ophys.reports.charts import tick_labels
+from nwb_ophys.reports.failures import Unreadable
+from nwb_ophys.reports.inspecting import Inspected
+from nwb_ophys.reports.origin import _written
+from nwb_ophys.reports.rendering import render_report
+from nwb_ophys.reports.report import gather_report
+from nwb_ophys.reports.roi_figures import outline_figures, size_bins, trace_figures
+from nwb_ophys.reports.segmentation import Backdrop
+from nwb_ophys.reports.traces import heat_map
+from nwb_ophys.storage.record import Record
+
+COLUMNS, ROWS, NUM_FRAMES = 24, 18, 30
+MOVIE = np.random.default_rng(0).integers(0, 1000, (NUM_FRAMES, COLUMNS, ROWS)).astype(np.uint16)
+MASKS = [[(1, 2, 1.0), (2, 2, 1.0)], [(5, 9, 1.0)], [(20, 10, 1.0)]]
+TRACES = np.random.default_rng(1).normal(size=(NUM_FRAMES, 3))
+TABLE = "processing/ophys/ImageSegmentation/Cells"
+RAW = "processing/ophys/Fluorescence/raw"
+
+
+class Unchecked:
+    """A check that finds nothing, in no time."""
+
+    def result(self):
+        return Inspected(findings=())
+
+    def end(self):
+        pass
+
+
+class Author:
+    """Writes a file with pynwb alone."""
+
+    def __init__(self, path):
+        self.path = path
+        self.nwbfile = pynwb.NWBFile(
+            session_description="x",
+            identifier="x",
+            session_start_time=datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc),
+        )
+        self.module = self.nwbfile.create_processing_module("ophys", "x")
+        self.device = self.nwbfile.create_device(name="Scope")
+        self.segmentation = ImageSegmentation()
+        self.plane = self.add_plane("Plane")
+
+    def add_plane(self, name):
+        return self.nwbfile.create_imaging_plane(
+            name=name,
+            optical_channel=OpticalChannel(name="a", description="b", emission_lambda=500.0),
+            description="x",
+            device=self.device,
+            excitation_lambda=900.0,
+            indicator="x",
+            location="x",
+        )
+
+    def add_movie(self, data=MOVIE, name="Movie", **given):
+        given = given if given.keys() & {"rate", "timestamps"} else {"rate": 10.0, **given}
+        self.nwbfile.add_acquisition(
+            pynwb.ophys.TwoPhotonSeries(
+                name=name, data=data, imaging_plane=self.plane, unit="n.a.", **given
+            )
+        )
+
+    def add_table(self, masks=MASKS, name="Cells", description="x", form="pixel_mask", ids=None):
+        if not self.segmentation.plane_segmentations:
+            self.module.add(self.segmentation)
+        found = self.segmentation.create_plane_segmentation(description, self.plane, name)
+        for number, mask in zip(ids or range(len(masks)), masks, strict=True):
+            found.add_roi(**{form: mask}, id=number)
+        return found
+
+    def add_traces(self, table, data=TRACES, region=None, name="raw", **given):
+        region = list(range(len(table.id))) if region is None else region
+        given = given if given.keys() & {"rate", "timestamps"} else {"rate": 10.0, **given}
+        if "Fluorescence" not in self.module.data_interfaces:
+            self.module.add(Fluorescence())
+        self.module["Fluorescence"].add_roi_response_series(
+            RoiResponseSeries(
+                name=name,
+                data=data,
+                rois=table.create_roi_table_region(region=region, description="x"),
+                unit="a.u.",
+                **given,
+            )
+        )
+
+    def add_images(self, *images):
+        self.module.add(Images(name="Summary", images=list(images)))
+
+    def report(self):
+        with pynwb.NWBHDF5IO(str(self.path), "w") as io:
+            io.write(self.nwbfile)
+        return report_of(self.path)
+
+
+def report_of(path):
+    report = gather_report(path, inspection=Unchecked())
+    render_report(report)  # whatever a file holds, its page is made
+    return report
+
+
+@pytest.fixture
+def author(tmp_path):
+    return Author(tmp_path / "session.nwb")
+
+
+@pytest.fixture
+def usual(author):
+    """A file with a movie, a table and traces, which a test changes with h5py."""
+    author.add_movie()
+    author.add_traces(author.add_table())
+    author.report()
+    return author.path
+
+
+def replaced(file, path, values):
+    """Replace a dataset by one with other values and the same attributes."""
+    attributes = dict(file[path].attrs)
+    del file[path]
+    file[path] = values
+    file[path].attrs.update(attributes)
+
+
+def text_of(report):
+    """Return the words of a page."""
+    return re.sub(r"<[^>]+>", " ", render_report(report))
+
+
+def test_a_dataset_under_two_names_belongs_to_both(usual):
+    times = np.arange(NUM_FRAMES) / 10 + 7
+    with h5py.File(usual, "r+") as file:
+        for path in ("acquisition/Movie", RAW):
+            del file[path]["starting_time"]
+        file["acquisition/Movie/timestamps"] = times
+        file[RAW]["timestamps"] = file["acquisition/Movie/timestamps"]
+    report = report_of(usual)
+    assert {each.path: each.start for each in report.timing.streams} == {
+        "acquisition/Movie": 7.0,
+        RAW: 7.0,
+    }
+
+
+def test_links_to_names_with_colons_are_followed(usual):
+    with h5py.File(usual, "r+") as file:
+        file.move("acquisition/Movie", "acquisition/Movie: µ <b>")
+        for path in ("acquisition/Movie: µ <b>", RAW):
+            del file[path]["starting_time"]
+        file["acquisition/Movie: µ <b>/timestamps"] = np.arange(NUM_FRAMES) / 10 + 7
+        link = h5py.SoftLink("/acquisition/Movie: µ <b>/timestamps")
+        file[RAW]["timestamps"] = link
+    report = report_of(usual)
+    assert report.traces[0].times.start == 7.0
+    assert report.outside == ()
+    assert "<b>" not in render_report(report)
+
+
+def test_texts_and_numbers_in_arrays_of_one_are_those_of_scalars(usual):
+    with h5py.File(usual, "r+") as file:
+        replaced(file, "acquisition/Movie/starting_time", np.array([-2.5]))
+        for path in ("acquisition/Movie/starting_time", f"{RAW}/starting_time"):
+            file[path].attrs["rate"] = np.array([5.0])
+        for path in ("acquisition/Movie", RAW, TABLE):
+            given = np.array(["words"], dtype=h5py.string_dtype())
+            file[path].attrs["description"] = given
+        file[RAW]["data"].attrs["unit"] = np.array(["V"], dtype=h5py.string_dtype())
+    report = report_of(usual)
+    (movie,), (table,), (traces,) = report.movies, report.tables, report.traces
+    assert (movie.times.start, movie.times.rate) == (-2.5, 5.0)
+    assert traces.times.rate == 5.0
+    assert {movie.description, table.description, traces.description} == {"words"}
+    assert traces.scaling.unit == "V"
+    assert table.columns == ("pixel_mask",)
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_masks_that_do_not_match_the_rois_are_not_shown(usual, number):
+    with h5py.File(usual, "r+") as file:
+        replaced(file, f"{TABLE}/id", np.arange(number))
+    report = report_of(usual)
+    assert report.tables[0].pixels.reason == f"The table has {number} ROIs, but 3 masks."
+    assert "have no pixel whose weight" not in text_of(report)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "words"),
+    [((-1.0, 2.0), "below 0"), ((4e9, 2.0), "too large"), ((2e9, 2e9), "too large")],
+)
+def test_pixels_that_lie_nowhere_are_named(usual, pixel, words):
+    with h5py.File(usual, "r+") as file:
+        kind = [("x", "f8"), ("y", "f8"), ("weight", "f8")]
+        masks = np.array([(*pixel, 1.0)] + [(1, 1, 1.0)] * 3, dtype=kind)
+        replaced(file, f"{TABLE}/pixel_mask", masks)
+    report = report_of(usual)
+    assert words in report.tables[0].pixels.reason
+    assert "have no pixel whose weight" not in text_of(report)
+
+
+def test_masks_that_fit_only_turned_are_turned_as_a_conversion_does(author):
+    author.add_movie()
+    author.add_table([[(1, 22, 1.0)], [(5, 9, 1.0)]])
+    (table,) = author.report().tables
+    assert [axis.tolist() for axis in table.pixels.lists.coordinates] == [[22, 9], [1, 5]]
+    assert "x and y exchanged" in table.pixels.note
+    assert table.backdrop.origin == "the mean of 'Movie'"
+
+
+def test_masks_beyond_the_field_are_noted(author):
+    author.add_movie()
+    author.add_table([[(40, 2, 1.0)]])
+    report = author.report()
+    assert "reach 41 × 3, beyond the field of 24 × 18 (x, y)" in text_of(report)
+
+
+def test_tables_that_suite2p_wrote_are_noted(author):
+    table = author.add_table(description="suite2p output")
+    table.add_column("iscell", "x", data=np.array([[1.0, 0.9], [0.0, 0.2], [1.0, 0.8]]))
+    assert "Suite2p calls the row x" in text_of(author.report())
+
+
+def test_one_image_may_lie_below_all_planes_of_a_volume(author):
+    author.add_table([[(1, 2, 0, 1.0)], [(5, 9, 3, 1.0)]], form="voxel_mask")
+    (table,) = author.report().tables
+    image = np.random.default_rng(0).random(table.pixels.lists.field_shape[:2])
+    below = attrs.evolve(table, backdrop=Backdrop(image=image, origin="an image"))
+    captions = [figure.caption for figure in outline_figures(below, 1 << 16)]
+    assert [caption[: caption.index(".")] for caption in captions] == [
+        "Outlines of 1 ROIs of Cells over an image, plane 1 of 4",
+        "Outlines of 1 ROIs of Cells over an image, plane 4 of 4",
+    ]
+
+
+def test_nan_in_a_mask_is_no_pixel(author):
+    mask = np.full((COLUMNS, ROWS), np.nan)
+    mask[3:5, 7:9] = 1
+    mask[5, 5] = 0
+    author.add_movie()
+    author.add_table([mask], form="image_mask")
+    assert author.report().tables[0].sizes.tolist() == [4]
+
+
+def test_images_and_masks_without_pixels_are_named(author):
+    author.add_images(GrayscaleImage(name="mean", data=np.zeros((0, 5))))
+    author.add_table([np.zeros((COLUMNS, ROWS))], form="image_mask")
+    author.report()
+    with h5py.File(author.path, "r+") as file:
+        replaced(file, f"{TABLE}/image_mask", np.zeros((1, 0, 0)))
+    report = report_of(author.path)
+    assert "no pixels" in report.pictures[0].reason
+    assert "no pixels" in report.tables[0].pixels.reason
+
+
+def test_each_of_many_planes_has_its_own_image(author):
+    for number in range(13):
+        author.add_table([[(1, 2, 1.0), (23, 17, 1.0)]], name=f"Plane{number}")
+    images = [np.full((COLUMNS, ROWS), float(number)) for number in range(13)]
+    author.add_images(*(GrayscaleImage(name=f"mean{n}", data=i) for n, i in enumerate(images)))
+    report = author.report()
+    found = {each.name: each.backdrop.image[0, 0] for each in report.tables}
+    assert found == {f"Plane{number}": number for number in range(13)}
+
+
+@pytest.mark.parametrize("names", [("Plane1", "Plane10", "Plane11")])
+def test_names_that_begin_with_another_have_their_own_images(author, names):
+    for name in names:
+        author.add_table([[(1, 2, 1.0), (23, 17, 1.0)]], name=name)
+    author.add_images(
+        *(
+            GrayscaleImage(name=f"mean_{name[5:]}", data=np.full((COLUMNS, ROWS), float(name[5:])))
+            for name in names
+        )
+    )
+    found = {each.name: each.backdrop.image[0, 0] for each in author.report().tables}
+    assert found == {name: float(name[5:]) for name in names}
+
+
+def test_a_table_without_a_plane_has_no_field_of_a_video(author):
+    video = np.zeros((10, 100, 80), np.uint8)
+    author.nwbfile.add_acquisition(ImageSeries(name="Video", data=video, unit="x", rate=10.0))
+    author.add_table()
+    author.report()
+    with h5py.File(author.path, "r+") as file:
+        del file[f"{TABLE}/imaging_plane"]
+    (table,) = report_of(author.path).tables
+    assert table.pixels.lists.field_shape == (21, 11)
+
+
+def test_what_is_not_shown_is_counted(author):
+    for number in range(26):
+        author.add_movie(MOVIE[:3], name=f"Movie{number}")
+        author.add_table(name=f"Cells{number}")
+    author.add_table(name="Background")
+    author.add_images(
+        *(GrayscaleImage(name=f"g{n}", data=np.eye(5)) for n in range(14)),
+        RGBImage(name="rgb", data=np.zeros((5, 5, 3), np.uint8)),
+        RGBAImage(name="rgba", data=np.zeros((5, 5, 4), np.uint8)),
+    )
+    report = author.report()
+    assert (report.num_movies, report.num_rois) == (26, 78)
+    text = " ".join(text_of(report).split())
+    assert "movies 26 ROIs 78" in text
+    assert "The first 12 of 14 gray images are shown." in text
+    assert "2 images with colours are not shown." in text
+
+
+def test_the_last_axis_of_a_video_holds_colours(author):
+    video = np.zeros((10, COLUMNS, ROWS, 3), np.uint8)
+    video[..., 1] = np.arange(ROWS)
+    author.nwbfile.add_acquisition(ImageSeries(name="Video", data=video, unit="x", rate=10.0))
+    text = text_of(author.report())
+    assert "24 × 18 × 3 (x, y, colours)" in text
+    assert "Mean of 10 frames, colour 2 of 3" in text
+    assert "plane 2" not in text
+
+
+def test_conversions_are_stated(author):
+    author.add_movie(conversion=0.5, offset=3.0)
+    author.add_traces(author.add_table(), conversion=-2.0)
+    text = text_of(author.report())
+    assert "stored value × 0.5 + 3 n.a.; stored values are shown" in text
+    assert "stored value × -2 a.u.; stored values are shown" in text
+
+
+def test_traces_whose_axes_are_exchanged_are_noted(usual):
+    with h5py.File(usual, "r+") as file:
+        replaced(file, f"{RAW}/data", TRACES.T)
+    text = text_of(report_of(usual))
+    assert "It has 30 columns, but names 3 ROIs: its axes seem to be exchanged" in text
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (NUM_FRAMES, 0), (0, 0)])
+def test_sets_of_traces_without_values_are_empty(author, shape):
+    author.add_traces(author.add_table(), np.zeros(shape), region=[0, 1, 2][: shape[1]])
+    (traces,) = author.report().traces
+    assert traces.shape == shape
+
+
+def test_traces_of_some_rois_in_another_order_have_their_ids(author):
+    author.add_movie()
+    table = author.add_table(ids=(100, 7, 55))
+    data = TRACES[:, :2].copy()
+    data[10:14, 1] += 90
+    author.add_traces(table, data, region=[2, 0])
+    report = author.report()
+    figure = trace_figures(report.traces[0], {each.path: each for each in report.tables})[1]
+    assert re.findall(r"ROI \d+", figure.content) == ["ROI 100", "ROI 55"]
+
+
+def test_a_series_in_a_module_has_its_own_type(author):
+    region = author.add_table().create_roi_table_region(region=[0, 1, 2], description="x")
+    author.module.add(RoiResponseSeries(name="r", data=TRACES, rois=region, unit="x", rate=1.0))
+    assert author.report().traces[0].kind == "RoiResponseSeries"
+
+
+def test_nan_is_left_out_of_the_bins_of_a_heat_map():
+    values = np.random.default_rng(0).normal(size=(100, 3))
+    values[::10, 0] = np.nan
+    values[:10, 1] = np.nan
+    values[:, 2] = np.nan
+    found = heat_map(values, 10)
+    for column in (0, 1):
+        trace = values[:, column]
+        scaled = (trace - np.nanmedian(trace)) / np.nanstd(trace)
+        bins = scaled.reshape(10, 10)
+        with np.errstate(invalid="ignore"):
+            means = np.nansum(bins, axis=1) / np.isfinite(bins).sum(axis=1)
+        np.testing.assert_allclose(found[column], means, rtol=1e-4, atol=1e-5)
+    assert np.isnan(found[1, 0])
+    assert np.isnan(found[2]).all()
+
+
+@pytest.mark.parametrize(("gap", "label"), [(0.0, "time (s)"), (100.0, "sample")])
+def test_a_heat_map_has_an_axis_of_time_only_if_its_samples_are_evenly_spaced(author, gap, label):
+    times = np.arange(NUM_FRAMES) / 10
+    times[15:] += gap
+    author.add_traces(author.add_table(), timestamps=times)
+    report = author.report()
+    image, examples = trace_figures(report.traces[0], {})
+    assert label in image.content
+    assert "time (s)" in examples.content
+
+
+def test_unknown_times_at_the_ends_do_not_bound_an_axis(author):
+    times = np.arange(NUM_FRAMES) / 10 + 3
+    times[[0, -1]] = np.nan
+    author.add_traces(author.add_table(), timestamps=times)
+    image, examples = trace_figures(author.report().traces[0], {})
+    assert "nan" not in image.content + examples.content
+    assert re.findall(r">([\d.]+)</text>", examples.content)[-1] == "5"
+
+
+def test_times_of_the_unix_epoch_have_all_digits(author):
+    author.add_movie(timestamps=1715951234.5 + np.arange(NUM_FRAMES) / 10)
+    text = text_of(author.report())
+    assert "1715951234.5 s" in text
+    assert "1715951237.4 s" in text
+    labels = tick_labels([1715951234.5 + each / 2 for each in range(6)])
+    assert labels[1] == "1\u2009715\u2009951\u2009235"
+    assert len({*labels}) == 6
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([0.0, 0.5, 1.0], ["0", "0.5", "1"]),
+        ([0.0, 2e-14, 4e-14], ["0", "2e-14", "4e-14"]),
+        ([-0.1, 1e-17, 0.1], ["-0.1", "0", "0.1"]),
+        ([1e6, 2e6], ["1e+06", "2e+06"]),
+        ([1234567.0, 1234568.0], ["1\u2009234\u2009567", "1\u2009234\u2009568"]),
+        ([3.0], ["3"]),
+        ([0.0], ["0"]),
+    ],
+)
+def test_labels_of_an_axis_differ(values, labels):
+    assert tick_labels(values) == labels
+
+
+def test_the_end_of_a_long_stream_is_that_of_its_last_sample(author, monkeypatch):
+    monkeypatch.setattr(timing_module, "_MOST_TIMES", 12)
+    author.add_movie(timestamps=np.arange(NUM_FRAMES) / 10)
+    report = author.report()
+    assert report.movies[0].times.end == (NUM_FRAMES - 1) / 10
+    assert "first 12 timestamps" in text_of(report)
+    assert report.timing.marks == {}
+
+
+def test_a_series_without_times_is_not_said_to_have_a_rate(usual):
+    with h5py.File(usual, "r+") as file:
+        del file["acquisition/Movie/starting_time"]
+    assert "not known: nothing states the times" in text_of(report_of(usual))
+
+
+def test_of_very_long_texts_the_beginning_is_shown(author):
+    author.nwbfile.fields["session_description"] = "session " * 100_000
+    author.add_movie(description="movie " * 100_000)
+    author.add_traces(author.add_table(description="table " * 100_000), description="t" * 400_000)
+    page = render_report(author.report())
+    assert len(page) < 200_000
+    assert page.count("characters)") == 4
+    assert "the first of 800\u202f000 characters" in page
+
+
+@pytest.mark.parametrize("largest", [1, 2, 40, 41, 1000])
+def test_each_bin_of_sizes_holds_equally_many_whole_sizes(largest):
+    counts, edges = size_bins(np.arange(1, largest + 1))
+    assert len(counts) <= 40
+    assert {*counts[:-1].tolist()} <= {counts[0]}
+    assert (edges[0], counts.sum()) == (0.5, largest)
+    assert len({*np.diff(edges).tolist()}) == 1
+    assert np.diff(edges)[0] == counts[0]
+
+
+def test_the_command_of_a_record_can_be_run_again():
+    given = ["nwb-ophys", "convert", "my file.tif", "--set", "NWBFile.lab=A $lab"]
+    record = Record(contents={"command": given}, datasets={}, values={}, attributes={})
+    assert shlex.split(_written(record).command) == given
+
+
+def test_the_column_that_states_acceptance_is_named(author):
+    table = author.add_table()
+    table.add_column("iscell", "x", data=[0.1, 0.2, 0.3])
+    table.add_column("Accepted", "x", data=[1, 0, 1])
+    found = author.report().tables[0]
+    assert not isinstance(found, Unreadable)
+    assert found.acceptance_origin == "Accepted"
+    assert found.is_accepted.tolist() == [True, False, True]
