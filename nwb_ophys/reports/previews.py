@@ -139,11 +139,10 @@ def _examples(rois: Rois, table: Segmentation, extractor: Any) -> Figure | None:
         best = np.argsort(-np.nan_to_num(ratios, nan=-np.inf), kind="stable")[:_NUM_EXAMPLES]
         rate = extractor.get_sampling_frequency()
         times = np.arange(len(values)) / (rate or 1.0)
-        flags = table.is_accepted
         rows = [
             TraceRow(
                 label=f"ROI {table.ids[each]}",
-                css="line" if flags is None or flags[each] else "line rejected",
+                css="line rejected" if table.state(int(each)) == "rejected" else "line",
                 times=times,
                 values=values[:, each],
             )

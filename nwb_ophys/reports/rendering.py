@@ -293,8 +293,9 @@ def _rows_of_table(table: Segmentation) -> list[tuple[str, str]]:
     rows = [("ROIs", in_digits(len(table.ids)))]
     counts = counts_of(table)
     if counts:
-        text = f"{in_digits(counts['accepted'])} accepted, {in_digits(counts['rejected'])} rejected"
-        rows.append(("accepted", f"{text} (column {table.acceptance_origin})"))
+        text = ", ".join(f"{in_digits(number)} {name}" for name, number in counts.items())
+        noun = "columns" if "," in table.acceptance_origin else "column"
+        rows.append(("accepted", f"{text} ({noun} {table.acceptance_origin})"))
     if table.plane:
         rows.append(("imaging plane", table.plane.rpartition("/")[2]))
     if not isinstance(table.pixels, Unreadable):

@@ -96,12 +96,11 @@ def outline_shapes(
     markupsafe.Markup, int
         The shapes, and n if every n-th ROI is shown, 1 for all.
     """
-    flags = table.is_accepted
     groups: dict[str, list[str]] = {"rejected": [], "roi": [], "accepted": []}
     for number, loops in enumerate(outlines.loops):
         if not loops:
             continue
-        css = "roi" if flags is None else "accepted" if flags[number] else "rejected"
+        css = table.state(number) or "roi"
         title = escape(f"{table.ids[number]}: {table.sizes[number]} pixels")
         groups[css].append(f'<path d="{svg_path(loops)}"><title>{title}</title></path>')
     size = sum(len(path) for paths in groups.values() for path in paths)
@@ -246,7 +245,4 @@ def _named(traces: TraceSet, table: Segmentation | None, column: int) -> tuple[s
     row = int(traces.rows[column]) if column < len(traces.rows) else None
     if table is None or row is None or not 0 <= row < len(table.ids):
         return f"column {column}", "line"
-    css = "line"
-    if table.is_accepted is not None:
-        css = "line accepted" if table.is_accepted[row] else "line rejected"
-    return f"ROI {table.ids[row]}", css
+    return f"ROI {table.ids[row]}", f"line {table.state(row)}".strip()

@@ -99,6 +99,8 @@ class Segmentation:
     num_planes : int
         Planes of the field; 1 for an image.
     backdrop : Backdrop or None
+    is_undecided : numpy.ndarray of bool or None, shape (ROIs,)
+        Whether each ROI is neither accepted nor rejected, or both, by two columns; None if none is.
     """
 
     path: str
@@ -114,11 +116,19 @@ class Segmentation:
     outlines: tuple[Outlines, ...]
     num_planes: int
     backdrop: Backdrop | None
+    is_undecided: NDArray[np.bool_] | None = None
 
     @property
     def name(self) -> str:
         """Name of the table, the last part of its path."""
         return self.path.rpartition("/")[2]
+
+    def state(self, row: int) -> str:
+        """Return ``accepted`` or ``rejected``; an empty text for an ROI that is neither."""
+        flags, undecided = self.is_accepted, self.is_undecided
+        if flags is None or (undecided is not None and undecided[row]):
+            return ""
+        return "accepted" if flags[row] else "rejected"
 
 
 def table_paths(file: StoredFile) -> Iterator[str]:
@@ -162,7 +172,7 @@ def gather_segmentation(file: StoredFile, path: str, movies: Sequence[MovieFacts
     """
     plane = file.member(path, "imaging_plane")
     ids = np.atleast_1d(np.asarray(file.member_value(path, "id"), dtype=np.int64))
-    accepted, origin = _acceptance(file, path)
+    accepted, undecided, origin = _acceptance(file, path, len(ids))
     field = field_of_plane(file, plane, movies)
     pixels = attempt(path, _pixels_of, file, path, field, len(ids))
     sizes, num_planes = np.zeros(len(ids), np.int64), 1
@@ -181,7 +191,8 @@ def gather_segmentation(file: StoredFile, path: str, movies: Sequence[MovieFacts
         is_background=_is_background(path),
         columns=tuple(map(str, names)) if isinstance(names, list) else (),
         ids=ids,
-        is_accepted=accepted if accepted is not None and len(accepted) == len(ids) else None,
+        is_accepted=accepted,
+        is_undecided=undecided,
         acceptance_origin=origin,
         pixels=pixels,
         sizes=sizes,
@@ -203,8 +214,10 @@ def _pixels_of(
     return pixels
 
 
-def _acceptance(file: StoredFile, path: str) -> tuple[NDArray[np.bool_] | None, str]:
-    """Return which ROIs are accepted, and the columns that state it; None if nothing does."""
+def _acceptance(
+    file: StoredFile, path: str, num_rois: int
+) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None, str]:
+    """Return which ROIs are accepted, which undecided, and the columns that state it."""
     columns: dict[str, tuple[NDArray[Any], str]] = {}
     for name, place in file.members.get(path, {}).items():
         shape = file.shape(place)
@@ -219,11 +232,17 @@ def _acceptance(file: StoredFile, path: str) -> tuple[NDArray[np.bool_] | None, 
             values = np.asarray(file.value(place))
             columns[name] = (values[:, 0] if values.ndim == 2 else values, "")
     found = with_acceptance(columns)
-    if _ACCEPTED in found:
-        return found[_ACCEPTED][0].astype(bool), _stating(columns, found, _ACCEPTED)
-    if _REJECTED in found:
-        return ~found[_REJECTED][0].astype(bool), _stating(columns, found, _REJECTED)
-    return None, ""
+    stated = {
+        name: found[name][0].astype(bool)
+        for name in (_ACCEPTED, _REJECTED)
+        if name in found and len(found[name][0]) == num_rois
+    }
+    if not stated:
+        return None, None, ""
+    origin = ", ".join(_stating(columns, found, name) for name in stated)
+    accepted = stated[_ACCEPTED] if _ACCEPTED in stated else ~stated[_REJECTED]
+    undecided = accepted == stated.get(_REJECTED, ~accepted)
+    return accepted, undecided if undecided.any() else None, origin
 
 
 def _stating(columns: Mapping[str, Any], found: Mapping[str, Any], name: str) -> str:
@@ -381,8 +400,10 @@ def _picture(file: StoredFile, path: str) -> SummaryPicture:
 
 
 def counts_of(segmentation: Segmentation) -> Mapping[str, int]:
-    """Return the numbers of accepted and rejected ROIs; empty where nothing is stated."""
+    """Return the numbers of accepted, rejected and other ROIs; empty where nothing is stated."""
     flags = segmentation.is_accepted
     if flags is None:
         return {}
-    return {"accepted": int(flags.sum()), "rejected": int((~flags).sum())}
+    states = [segmentation.state(row) or "undecided" for row in range(len(flags))]
+    found = {name: states.count(name) for name in ("accepted", "rejected", "undecided")}
+    return {name: number for name, number in found.items() if number or name != "undecided"}

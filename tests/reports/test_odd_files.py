@@ -14,7 +14,9 @@ import pytest
 from pynwb.base import Images
 from pynwb.image import GrayscaleImage, ImageSeries, RGBAImage, RGBImage
 from pynwb.ophys import Fluorescence, ImageSegmentation, OpticalChannel, RoiResponseSeries
+from tests_of_reports import write_session
 
+from nwb_ophys import write_report
 from nwb_ophys.reports import timing as timing_module
 from nwb_ophys.reports.charts import tick_labels
 from nwb_ophys.reports.failures import Unreadable
@@ -23,7 +25,7 @@ from nwb_ophys.reports.origin import _written
 from nwb_ophys.reports.rendering import render_report
 from nwb_ophys.reports.report import gather_report
 from nwb_ophys.reports.roi_figures import outline_figures, size_bins, trace_figures
-from nwb_ophys.reports.segmentation import Backdrop
+from nwb_ophys.reports.segmentation import Backdrop, counts_of
 from nwb_ophys.reports.traces import heat_map
 from nwb_ophys.storage.record import Record
 
@@ -481,3 +483,22 @@ def test_the_column_that_states_acceptance_is_named(author):
     assert not isinstance(found, Unreadable)
     assert found.acceptance_origin == "Accepted"
     assert found.is_accepted.tolist() == [True, False, True]
+
+
+def test_rois_that_are_neither_accepted_nor_rejected_are_a_third_kind(tmp_path):
+    path = write_session(tmp_path / "a.nwb").path
+    place = "processing/ophys/ImageSegmentation/Cells"
+    with h5py.File(path, "r+") as file:
+        table = file[place]
+        table.create_dataset("rejected", data=[False, True, False, False, False])
+        table["rejected"].attrs.update(dict(table["accepted"].attrs))
+        table["rejected"].attrs["object_id"] = "0f0f"
+        table.attrs["colnames"] = [*table.attrs["colnames"], "rejected"]
+    found = next(each for each in gather_report(path).tables if each.path == place)
+    assert counts_of(found) == {"accepted": 3, "rejected": 1, "undecided": 1}
+    assert [found.state(row) for row in range(5)] == [
+        *("accepted", "rejected", "accepted", "accepted", ""),
+    ]
+    text = write_report(path).read_text("utf-8")
+    assert "3 accepted, 1 rejected, 1 undecided (columns accepted, rejected)" in text
+    assert 'class="outlines roi"' in text
