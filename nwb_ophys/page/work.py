@@ -376,7 +376,8 @@ def convert(tools: Tools, request: Request) -> dict[str, Any]:
     ):
         written = _written(tools, request, report.observer)
     seconds = time.monotonic() - started
-    tools.report({"stage": "Checking the file", "fraction": None, "detail": ""})
+    stage = {"stage": "Checking the file", "fraction": None, "detail": ""}
+    tools.report({**stage, "written": str(written)})
     outcome = {
         "path": str(written),
         "seconds": seconds,
