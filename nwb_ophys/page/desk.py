@@ -54,6 +54,7 @@ class Desk:
         self.roots, self.store, self._worker = roots, Store(), worker
         self._task: asyncio.Task[None] | None = None
         self._is_stale = False
+        self._next = ""  # an act that waits until the recording is open
         self._first = folder
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -156,7 +157,7 @@ class Desk:
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             text = "\n".join(str(self.roots.existing(line)) for line in lines)
         options = _with(self.work.request.options, key, setting_of(text, fields[key]["control"]))
-        self._edit(options=options, leave_out=())  # which may change the names of streams
+        self._edit(options=options)
 
     def clock(self, given: Mapping[str, Any]) -> None:
         """Give the frames the times of another device, or add trials."""
@@ -205,16 +206,22 @@ class Desk:
 
     def look(self, _: Mapping[str, Any]) -> None:
         """Make pictures of the first samples."""
+        if self._waits("look"):
+            return
         self._require_open()
         self._start("look", {"request": self.work.request}, self._keep("look"))
 
     def plan(self, _: Mapping[str, Any]) -> None:
         """Plan the datasets of the file, and estimate its size and time."""
+        if self._waits("plan"):
+            return
         self._require_request()
         self._start("plan", {"request": self.work.request}, self._keep("plan"))
 
     def convert(self, _: Mapping[str, Any]) -> None:
         """Convert the recording."""
+        if self._waits("convert"):
+            return
         self._require_request()
         self.store.change(result=None)
         # The request may change while the file is shown.
@@ -261,7 +268,7 @@ class Desk:
     def cancel(self, _: Mapping[str, Any]) -> None:
         """End the present work."""
         if self.work.job is not None:
-            self._is_stale = False
+            self._is_stale, self._next = False, ""
             self._worker.cancel()
 
     def forget(self, _: Mapping[str, Any]) -> None:
@@ -287,9 +294,18 @@ class Desk:
 
     def _take_parts(self, parts: tuple[Part, ...]) -> None:
         """Take over which recordings are wanted, as the arguments of the command line."""
-        self.store.change(parts=parts)
-        sources = _sources(self.work.folder, parts, self.work.request.options)
-        self._edit(**sources, leave_out=())
+        work, given = self.work, self.work.request.options
+        fields = (work.survey or {}).get("options", ())
+        own = {part.format for part in parts if part.is_ticked}
+        foreign = [each["key"] for each in fields if own and own.isdisjoint(each["formats"])]
+        options = {key: text for key, text in given.items() if key not in foreign}
+        lines = tuple(
+            f"The option {key}={printable(text)} is left out, since no ticked recording has it."
+            for key, text in given.items()
+            if key not in options
+        )
+        self.store.change(parts=parts, notes={**work.notes, "parts": lines})
+        self._edit(**_sources(work.folder, parts, options))
 
     def _batch_arguments(self) -> dict[str, Any]:
         roots = tuple(map(str, self.roots.folders))
@@ -318,6 +334,7 @@ class Desk:
             self._is_stale = True
             return
         if not any(part.is_ticked for part in self.work.parts):
+            self._next = ""
             self.store.change(survey=None)
             return
         arguments = {"request": self.work.request, "names": self.work.formats}
@@ -327,6 +344,12 @@ class Desk:
 
     def _is_working(self) -> bool:
         return self.work.job is not None
+
+    def _waits(self, name: str) -> bool:
+        """Return whether an act waits until the recording is open with what was just changed."""
+        is_opening = self.work.job is not None and self.work.job.name == "survey"
+        self._next = name if is_opening else ""
+        return is_opening
 
     def _require_free(self, *, may_survey: bool = False) -> None:
         job = self.work.job
@@ -369,9 +392,13 @@ class Desk:
         if done is not None and not self._is_stale:
             self.store.change(**changes)
             take(done)
+            following, self._next = self._next, ""
+            if following:
+                self.act(following, {})
             return
         if name == "survey" and done is None:
             changes["survey"] = _not_opened(self.work.survey)
+            self._next = self._next if self._is_stale else ""
         self.store.change(**changes)
         if self._is_stale:
             self._survey()
