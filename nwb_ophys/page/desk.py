@@ -245,6 +245,8 @@ class Desk:
         if batch is None or "rows" not in batch:
             raise ArgumentError("List the sessions first.")
         arguments = {**self._batch_arguments(), "jobs": batch["jobs"]}
+        # The summary is that of a former run.
+        self.store.change(batch={key: each for key, each in batch.items() if key != "summary"})
         self._start("run_batch", arguments, self._take_batch)
 
     def save_batch(self, given: Mapping[str, Any]) -> None:

@@ -175,3 +175,12 @@ def test_a_conversion_does_not_follow_an_opening_that_was_cancelled(browser, roo
     browser.act("reopen")
     assert browser.wait().result is None
     assert not (root / "M7.nwb").exists()
+
+
+def test_the_summary_of_a_former_run_is_not_shown(browser, root, held):
+    batch = {"stated": str(root / "lab.yaml"), "jobs": 1, "rows": {}, "summary": "3 done."}
+    browser.desk.store.change(batch=batch)
+    held["names"] = ("run_batch",)
+    browser.act("run_batch")
+    browser.act("cancel")
+    assert "summary" not in browser.wait().batch
