@@ -20,7 +20,7 @@ from nwb_ophys.errors import NwbOphysError, printable
 from nwb_ophys.flags import error_lines
 from nwb_ophys.page import request as commands
 from nwb_ophys.page.desk import ACTS, Desk
-from nwb_ophys.page.roots import as_identifier
+from nwb_ophys.page.roots import Listing, as_identifier
 from nwb_ophys.page.safety import PICTURES, Guard
 from nwb_ophys.page.specifications import FIELDS
 from nwb_ophys.page.state import Work
@@ -96,11 +96,17 @@ class Page:
         desk = self._desk
         try:
             path = desk.roots.existing(text) if text else self._place()
-            folder = path if path.is_dir() else path.parent
-            return {"listing": desk.roots.listing(folder)}
-        except NwbOphysError as error:
-            listing = desk.roots.listing(desk.roots.folders[0])
-            return {"listing": listing, "trouble": error_lines(error) or ()}
+            return {"listing": desk.roots.listing(path.parent if path.is_file() else path)}
+        except (NwbOphysError, OSError) as error:
+            return {"listing": self._first_listing(), "trouble": error_lines(error) or ()}
+
+    def _first_listing(self) -> Listing:
+        """Return the listing of the first folder; an empty one if it is gone."""
+        folder = self._desk.roots.folders[0]
+        try:
+            return self._desk.roots.listing(folder)
+        except NwbOphysError:
+            return Listing(folder=folder, above=None, entries=(), num_left_out=0)
 
     def _place(self) -> Path:
         """Return the folder in which browsing begins."""
@@ -186,6 +192,7 @@ def _event(work: Work, version: int) -> dict[str, Any]:
         "version": version,
         "job": progress,
         "ended": work.ended,
+        "errors": [line for lines in work.errors.values() for line in lines],
         "ended_sessions": sum(row["state"] in ("done", "failed") for row in rows),
     }
 

@@ -6,11 +6,13 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nwb_ophys.documents import dump_yaml
 from nwb_ophys.errors import SpecificationError, printable, shown_size
+from nwb_ophys.page.option_paths import paths_in_options
 from nwb_ophys.page.roots import Roots
 from nwb_ophys.remote.paths import is_url
 from nwb_ophys.sessions import (
@@ -26,8 +28,10 @@ from nwb_ophys.sessions.batch import fractions_of
 from nwb_ophys.sessions.specification import read_specification
 
 _SECONDS_PER_LOOK = 1.0
-# Keys of a specification that name files and folders which are read while it is expanded.
-_READ = ("metadata", "subjects", "pattern", "table", "paths", "output")
+# Keys of a specification that name files which are read while it is expanded.
+_READ = ("metadata", "subjects", "table")
+# Keys with patterns and templates, whose matches are looked at later.
+_TEMPLATES = ("pattern", "paths", "output")
 _PATTERN = re.compile(r"[{*?\[]")
 _MOST_SHOWN = 3
 
@@ -83,17 +87,29 @@ def _check(allowed: Roots, paths: Iterable[str]) -> None:
 
 
 def _stated_paths(stated: Mapping[str, Any], folder: Path) -> Iterator[str]:
-    """Yield what a specification names, up to the first field or mark of a pattern."""
+    """Yield what a specification names; patterns and templates up to their first field or mark."""
     entries = stated.get("sessions")
-    parts = [stated, *(entries if isinstance(entries, list) else [])]
-    for part in parts:
+    for part in [stated, *(entries if isinstance(entries, list) else [])]:
+        known = part if isinstance(part, Mapping) else {}
         for key in _READ:
-            value = part.get(key) if isinstance(part, Mapping) else None
-            for each in [value] if isinstance(value, str) else value or ():
+            if isinstance(known.get(key), str):
+                yield _from_home(known[key], folder)
+        for key in _TEMPLATES:
+            value = known.get(key)
+            for each in value if isinstance(value, list) else [value]:
                 # Relative paths begin in the match of the pattern, which is looked at later.
                 is_inner = key == "paths" and not Path(str(each)).is_absolute()
                 if isinstance(each, str) and not (is_inner and ".." not in Path(each).parts):
                     yield from _beginnings(each, folder)
+
+
+def _from_home(text: str, folder: Path) -> str:
+    """Return a path that begins in a folder or, after ``~``, in a home folder."""
+    if is_url(text):
+        return text
+    with suppress(RuntimeError):  # ~name of nobody
+        return str(folder / Path(text).expanduser())
+    return str(folder / text)
 
 
 def _beginnings(text: str, folder: Path) -> Iterator[str]:
@@ -101,18 +117,18 @@ def _beginnings(text: str, folder: Path) -> Iterator[str]:
         yield text
         return
     if ".." in Path(text).parts:
-        yield str(folder / text)
+        yield _from_home(text, folder)
     plain = _PATTERN.split(text)[0]
-    whole = plain == text
-    yield str(folder / (plain if whole else os.path.dirname(plain)))  # noqa: PTH120
+    yield _from_home(plain if plain == text else os.path.dirname(plain), folder)  # noqa: PTH120
 
 
 def _paths_of(session: Session) -> Iterator[str]:
     """Yield the paths that the conversion of a session reads and writes."""
     yield from (*session.paths, *session.beside, session.output)
-    for key, value in session.options.items():
-        if key.endswith(("_path", "_paths")) or key == "allow_outside":
-            yield from [value] if isinstance(value, str) else value
+    yield from paths_in_options(session.options)
+    for given in session.clocks.values():
+        for each in given if isinstance(given, list) else [given]:
+            yield from (str(each[key]) for key in each if key == "file" or key.endswith("_path"))
 
 
 def plan_batch(

@@ -36,6 +36,9 @@ _STAGES = {
 }
 
 
+_WRITTEN = "Cancelled after the file was written: '{}' is whole, but was not checked."
+
+
 class Desk:
     """The work of one page.
 
@@ -51,6 +54,7 @@ class Desk:
         self.roots, self.store, self._worker = roots, Store(), worker
         self._task: asyncio.Task[None] | None = None
         self._is_stale = False
+        self._next = ""  # an act that waits until the recording is open
         self._first = folder
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -64,7 +68,7 @@ class Desk:
         self._loop = asyncio.get_running_loop()
         self._warming = asyncio.create_task(asyncio.to_thread(self._worker.start))
         if self._first is not None:
-            self.choose({"path": str(self._first)})
+            self._choose(self.roots.checked(str(self._first)))
 
     def release(self) -> None:
         """End the streams of events; called in any thread."""
@@ -96,7 +100,7 @@ class Desk:
         field = str(given.get("field", ""))
         try:
             ACTS[name](self, given)
-        except NwbOphysError as error:
+        except (NwbOphysError, OSError) as error:
             lines = tuple(map(printable, error_lines(error) or ()))
             self.store.change(errors={**self.work.errors, field: lines})
             return {"errors": {field: lines}}
@@ -107,7 +111,9 @@ class Desk:
     def choose(self, given: Mapping[str, Any]) -> None:
         """Choose a folder or a file, and detect what is in it."""
         self._require_free()
-        path = self.roots.existing(_text(given, "path"))
+        self._choose(self.roots.existing(_text(given, "path")))
+
+    def _choose(self, path: Path) -> None:
         roots = tuple(map(str, self.roots.folders))
         output = str(self._suggested_output(path))
         request = attrs.evolve(Work().request, output=output, roots=roots)
@@ -147,11 +153,11 @@ class Desk:
         fields = {each["key"]: each for each in (self.work.survey or {}).get("options", ())}
         if key not in fields:
             raise OptionError(f"There is no option '{key}' here; reload the page.")
-        if fields[key]["is_path"] and text.strip():
-            for line in text.splitlines():
-                self.roots.existing(line.strip())
+        if fields[key]["is_path"]:  # whole paths, which are the same in every folder
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            text = "\n".join(str(self.roots.existing(line)) for line in lines)
         options = _with(self.work.request.options, key, setting_of(text, fields[key]["control"]))
-        self._edit(options=options, leave_out=())  # which may change the names of streams
+        self._edit(options=options)
 
     def clock(self, given: Mapping[str, Any]) -> None:
         """Give the frames the times of another device, or add trials."""
@@ -200,24 +206,33 @@ class Desk:
 
     def look(self, _: Mapping[str, Any]) -> None:
         """Make pictures of the first samples."""
+        if self._waits("look"):
+            return
         self._require_open()
         self._start("look", {"request": self.work.request}, self._keep("look"))
 
     def plan(self, _: Mapping[str, Any]) -> None:
         """Plan the datasets of the file, and estimate its size and time."""
+        if self._waits("plan"):
+            return
         self._require_request()
         self._start("plan", {"request": self.work.request}, self._keep("plan"))
 
     def convert(self, _: Mapping[str, Any]) -> None:
         """Convert the recording."""
+        if self._waits("convert"):
+            return
         self._require_request()
         self.store.change(result=None)
-        self._start("convert", {"request": self.work.request}, self._keep("result"))
+        # The request may change while the file is shown.
+        keep = self._keep("result", request=self.work.request)
+        self._start("convert", {"request": self.work.request}, keep)
 
     def plan_batch(self, given: Mapping[str, Any]) -> None:
         """List the sessions of a specification, or of a pattern or table of sessions."""
         self._require_free()
         form = {name: _text(given, name).strip() for name in specifications.FIELDS}
+        self.store.change(batch={"form": form})  # which stays when it is wrong
         stated = specifications.specification_of(form, self.roots)
         jobs = specifications.jobs_of(form)
         self.store.change(batch={"form": form, "stated": stated, "jobs": jobs})
@@ -230,6 +245,8 @@ class Desk:
         if batch is None or "rows" not in batch:
             raise ArgumentError("List the sessions first.")
         arguments = {**self._batch_arguments(), "jobs": batch["jobs"]}
+        # The summary is that of a former run.
+        self.store.change(batch={key: each for key, each in batch.items() if key != "summary"})
         self._start("run_batch", arguments, self._take_batch)
 
     def save_batch(self, given: Mapping[str, Any]) -> None:
@@ -245,10 +262,15 @@ class Desk:
         write_text(path, batch["yaml"], overwrite=bool(given.get("overwrite")))
         self.store.change(batch={**batch, "saved": str(path)}, errors={})
 
+    def reopen(self, _: Mapping[str, Any]) -> None:
+        """Open the recording again, after this was cancelled or has failed."""
+        self._require_free()
+        self._survey()
+
     def cancel(self, _: Mapping[str, Any]) -> None:
         """End the present work."""
         if self.work.job is not None:
-            self._is_stale = False
+            self._is_stale, self._next = False, ""
             self._worker.cancel()
 
     def forget(self, _: Mapping[str, Any]) -> None:
@@ -274,9 +296,18 @@ class Desk:
 
     def _take_parts(self, parts: tuple[Part, ...]) -> None:
         """Take over which recordings are wanted, as the arguments of the command line."""
-        self.store.change(parts=parts)
-        sources = _sources(self.work.folder, parts, self.work.request.options)
-        self._edit(**sources, leave_out=())
+        work, given = self.work, self.work.request.options
+        fields = (work.survey or {}).get("options", ())
+        own = {part.format for part in parts if part.is_ticked}
+        foreign = [each["key"] for each in fields if own and own.isdisjoint(each["formats"])]
+        options = {key: text for key, text in given.items() if key not in foreign}
+        lines = tuple(
+            f"The option {key}={printable(text)} is left out, since no ticked recording has it."
+            for key, text in given.items()
+            if key not in options
+        )
+        self.store.change(parts=parts, notes={**work.notes, "parts": lines})
+        self._edit(**_sources(work.folder, parts, options))
 
     def _batch_arguments(self) -> dict[str, Any]:
         roots = tuple(map(str, self.roots.folders))
@@ -285,8 +316,10 @@ class Desk:
     def _take_batch(self, done: Done) -> None:
         self.store.change(batch={**(self.work.batch or {}), **done.value})
 
-    def _keep(self, name: str) -> Callable[[Done], None]:
-        return lambda done: self.store.change(**{name: {**done.value, "made": self.store.version}})
+    def _keep(self, name: str, **more: Any) -> Callable[[Done], None]:
+        return lambda done: self.store.change(
+            **{name: {**done.value, **more, "made": self.store.version}}
+        )
 
     def _edit(self, **changes: Any) -> None:
         """Change the request; what followed from the former one is outdated."""
@@ -299,11 +332,12 @@ class Desk:
 
     def _survey(self) -> None:
         """Open the recording with the present request, after the present look at it."""
-        if not any(part.is_ticked for part in self.work.parts):
-            self.store.change(survey=None)
-            return
         if self._is_working():
             self._is_stale = True
+            return
+        if not any(part.is_ticked for part in self.work.parts):
+            self._next = ""
+            self.store.change(survey=None)
             return
         arguments = {"request": self.work.request, "names": self.work.formats}
         self._start("survey", arguments, self._keep("survey"))
@@ -313,6 +347,12 @@ class Desk:
     def _is_working(self) -> bool:
         return self.work.job is not None
 
+    def _waits(self, name: str) -> bool:
+        """Return whether an act waits until the recording is open with what was just changed."""
+        is_opening = self.work.job is not None and self.work.job.name == "survey"
+        self._next = name if is_opening else ""
+        return is_opening
+
     def _require_free(self, *, may_survey: bool = False) -> None:
         job = self.work.job
         if job is not None and not (may_survey and job.name == "survey"):
@@ -320,7 +360,7 @@ class Desk:
 
     def _require_request(self) -> None:
         self._require_open()
-        self._output(self.work.request.output)
+        self._checked_output(self.roots.checked(self.work.request.output))
 
     def _require_open(self) -> None:
         self._require_free()
@@ -332,7 +372,8 @@ class Desk:
 
     def _start(self, name: str, arguments: Mapping[str, Any], take: Callable[[Done], None]) -> None:
         self._is_stale = False
-        self.store.change(job=Job(name=name, stage=_STAGES[name]), errors={}, ended="")
+        notes = {key: lines for key, lines in self.work.notes.items() if key != name}
+        self.store.change(job=Job(name=name, stage=_STAGES[name]), errors={}, ended="", notes=notes)
         self._task = asyncio.create_task(self._do(name, arguments, take))
 
     async def _do(
@@ -346,13 +387,20 @@ class Desk:
         except WorkFailed as error:
             changes["errors"] = {"": error.args}
         except WorkCancelled as error:
-            changes["ended"] = str(error)
+            written = self.work.job.written if self.work.job is not None else ""
+            changes["ended"] = _WRITTEN.format(printable(written)) if written else str(error)
         except Exception as error:  # the page would wait for ever
             changes["errors"] = {"": (printable(f"{type(error).__name__}: {error}"),)}
         if done is not None and not self._is_stale:
             self.store.change(**changes)
             take(done)
+            following, self._next = self._next, ""
+            if following:
+                self.act(following, {})
             return
+        if name == "survey" and done is None:
+            changes["survey"] = _not_opened(self.work.survey)
+            self._next = self._next if self._is_stale else ""
         self.store.change(**changes)
         if self._is_stale:
             self._survey()
@@ -374,13 +422,24 @@ class Desk:
         return beside if self.roots.holds(beside) else path / name
 
     def _output(self, text: str) -> Path:
-        path = self.roots.path_of(text.strip())
+        return self._checked_output(self.roots.path_of(text.strip()))
+
+    def _checked_output(self, path: Path) -> Path:
         if path.suffix not in _OUTPUTS or not path.parent.is_dir():
             raise OutputError(
                 f"'{path}' is not the name of a file to write; give one that ends in .nwb, or in "
                 ".nwb.zarr, in a folder that exists."
             )
         return path
+
+
+def _not_opened(survey: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return a survey without the streams and metadata, which are those of a former request."""
+    if survey is None:
+        return None
+    faults = {"": ["The recording is not open; change a value, or open it again."]}
+    closed = {"is_closed": True, "faults": faults, "streams": [], "lines": [], "metadata": None}
+    return {**survey, **closed}
 
 
 def _sources(folder: str, parts: tuple[Part, ...], options: Mapping[str, str]) -> dict[str, Any]:
@@ -432,6 +491,7 @@ ACTS: Mapping[str, Callable[[Desk, Mapping[str, Any]], None]] = {
     "plan_batch": Desk.plan_batch,
     "run_batch": Desk.run_batch,
     "save_batch": Desk.save_batch,
+    "reopen": Desk.reopen,
     "cancel": Desk.cancel,
     "forget": Desk.forget,
 }

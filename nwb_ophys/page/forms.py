@@ -13,6 +13,7 @@ from nwb_ophys.errors import MetadataError, printable
 from nwb_ophys.flags import error_lines
 from nwb_ophys.metadata.subjects import known_species
 from nwb_ophys.opening import options_of
+from nwb_ophys.page.option_paths import names_files
 from nwb_ophys.registry import FormatRow
 
 # Fields that most laboratories fill in; the others of a group are below a fold.
@@ -101,18 +102,12 @@ def option_fields(rows: Sequence[FormatRow], given: Mapping[str, str]) -> list[d
                 fields[name] = _field(name, name, schema, None, given) | {
                     "needed": bool(schema.get("needed")),
                     "formats": [],
-                    "is_path": _names_files(name, schema),
+                    "is_path": names_files(name, schema),
                     "default": _as_text(schema.get("default")),
                 }
             if name in fields:
                 fields[name]["formats"].append(row.name)
     return sorted(fields.values(), key=lambda field: not field["needed"])
-
-
-def _names_files(name: str, schema: Mapping[str, Any]) -> bool:
-    """Return whether the values of an option are paths, which must lie below the roots."""
-    formats = (schema.get("format"), schema.get("items", {}).get("format"))
-    return "path" in formats or name.endswith(("_path", "_paths")) or name == "allow_outside"
 
 
 def groups_of(
@@ -217,6 +212,8 @@ def _field(
     text = _as_text(value, kind)
     if key in settings:
         text = _shown_setting(settings[key], kind)
+    if kind == "text" and "\n" in text:  # a line of input would lose the ends of its lines
+        kind = "long"
     return {
         "key": key,
         "name": name,
@@ -228,7 +225,7 @@ def _field(
         "suggestions": _SUGGESTED.get(name, []),
         "is_place": name == "location",
         "example": _EXAMPLES.get(name, ""),
-        "value": printable(text) if kind != "lines" else text,
+        "value": text if kind in ("lines", "long") else printable(text),
         "is_set": key in settings,
     }
 

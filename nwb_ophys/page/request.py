@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -178,7 +179,22 @@ def in_a_shell(command: Sequence[str]) -> str:
         if each.startswith("-") and len(lines[-1]) > 1:
             lines.append([])
         lines[-1].append(each)
-    return " \\\n    ".join(shlex.join(line) for line in lines)
+    return " \\\n    ".join(" ".join(map(_quoted, line)) for line in lines)
+
+
+def _quoted(word: str) -> str:
+    """Return a word in quotes, with codes for bytes that neither a page nor a terminal shows."""
+    if word.replace("\n", "").isprintable():
+        return shlex.quote(word)
+    return f"$'{''.join(map(_in_ansi_quotes, word))}'"
+
+
+def _in_ansi_quotes(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def specification_of(request: Request, metadata: Mapping[str, Any]) -> str:

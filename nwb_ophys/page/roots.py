@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -13,6 +14,7 @@ from nwb_ophys.errors import SourceError, SourceNotFoundError, printable
 
 _MOST_ENTRIES = 2000
 _MOST_CHARACTERS = 4096
+_CODES = re.compile("(?:%[0-9A-F]{2})+")
 
 
 def as_identifier(path: Path) -> str:
@@ -29,6 +31,16 @@ def as_identifier(path: Path) -> str:
 
 def _coded(character: str) -> str:
     return "".join(f"%{byte:02X}" for byte in os.fsencode(character))
+
+
+def _decoded(text: str) -> str:
+    """Return the path of an identifier; codes that no identifier has are the text of a user."""
+
+    def decode(match: re.Match[str]) -> str:
+        part = os.fsdecode(unquote_to_bytes(match[0]))
+        return part if as_identifier(Path(part)) == match[0] else match[0]
+
+    return _CODES.sub(decode, text)
 
 
 @attrs.frozen(kw_only=True)
@@ -115,12 +127,29 @@ class Roots:
         SourceError
             If it is no path, or lies outside of the folders when links are resolved.
         """
-        raw = unquote_to_bytes(text.encode("utf-8", "replace"))
-        if not raw or b"\0" in raw or len(raw) > _MOST_CHARACTERS:
+        return self.checked(_decoded(text))
+
+    def checked(self, text: str) -> Path:
+        """Return the path that a text is, without codes; it need not exist.
+
+        Parameters
+        ----------
+        text : str
+            A path; a relative one begins in the first folder.
+
+        Raises
+        ------
+        SourceError
+            If it is no path, or lies outside of the folders when links are resolved.
+        """
+        if not text or "\0" in text or len(text) > _MOST_CHARACTERS:
             raise SourceError("The path is empty, too long or has a NUL; give the path of a file.")
-        path = Path(os.fsdecode(raw)).expanduser()
-        if not path.is_absolute():
-            path = self.folders[0] / path
+        try:
+            path = self.folders[0] / Path(text).expanduser()
+        except RuntimeError as error:  # ~name of nobody
+            raise SourceError(
+                f"'{printable(text)}' names the home folder of an unknown user; give a whole path."
+            ) from error
         real = Path(os.path.realpath(path))
         if not self.holds(real):
             allowed = ", ".join(f"'{printable(str(folder))}'" for folder in self.folders)
@@ -139,8 +168,13 @@ class Roots:
             If it lies outside, or does not exist.
         """
         path = self.path_of(text)
-        if not path.exists():
-            raise SourceNotFoundError(f"'{printable(str(path))}' does not exist; check the path.")
+        try:
+            path.stat()
+        except FileNotFoundError as error:
+            name = printable(str(path))
+            raise SourceNotFoundError(f"'{name}' does not exist; check the path.") from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
         return path
 
     def listing(self, folder: Path) -> Listing:
@@ -155,8 +189,7 @@ class Roots:
             with os.scandir(folder) as found:
                 named = [each for each in found if not each.name.startswith(".")]
         except OSError as error:
-            reason = error.strerror or error
-            raise SourceError(f"'{printable(str(folder))}' cannot be read: {reason}.") from error
+            raise _unreadable(folder, error) from error
         kept = [(not each.is_dir(), each.name) for each in named if self._is_shown(each)]
         shown = [
             Entry(
@@ -176,5 +209,12 @@ class Roots:
 
     def _is_shown(self, entry: os.DirEntry[str]) -> bool:
         """Return whether an entry is a file or folder that the page may open."""
-        is_plain = entry.is_file() or entry.is_dir()
+        try:
+            is_plain = entry.is_file() or entry.is_dir()
+        except OSError:  # a link to itself, or to a disk that is gone
+            return False
         return is_plain and (not entry.is_symlink() or self.holds(Path(entry.path)))
+
+
+def _unreadable(path: Path, error: OSError) -> SourceError:
+    return SourceError(f"'{printable(str(path))}' cannot be read: {error.strerror or error}.")

@@ -41,12 +41,15 @@ class Job:
         Words for the eye and for screen readers.
     fraction : float or None
         Done part, from 0 to 1, if it is known.
+    written : str
+        Path of the file that is already whole, if there is one.
     """
 
     name: str
     stage: str
     detail: str = ""
     fraction: float | None = None
+    written: str = ""
 
 
 @attrs.frozen(kw_only=True)

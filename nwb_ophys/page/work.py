@@ -192,6 +192,7 @@ def survey(tools: Tools, request: Request, names: tuple[str, ...]) -> dict[str, 
         Names of the formats of its parts, whose options are shown even if it cannot be opened.
     """
     fields = forms.option_fields([get_format(name) for name in names], request.options)
+    left = [{"name": name, "type": "", "facts": ""} for name in request.leave_out]
     try:
         recording = tools.recording(request)
     except Exception as error:
@@ -200,9 +201,15 @@ def survey(tools: Tools, request: Request, names: tuple[str, ...]) -> dict[str, 
             raise
         files = {name: [_file_of(each) for each in lines] for name, lines in request.clocks.items()}
         faults = forms.attributed(lines, [field["key"] for field in fields], files)
-        return {"options": fields, "faults": faults, "streams": [], "metadata": None}
+        return {
+            "options": fields,
+            "faults": faults,
+            "streams": left,  # which may be the fault
+            "lines": [],
+            "metadata": None,
+        }
     streams = [_described(name, each) for name, each in recording.converter.interfaces.items()]
-    streams += [{"name": name, "type": "", "facts": ""} for name in request.leave_out]
+    streams += left
     return {
         "options": fields,
         "faults": {},
@@ -376,7 +383,8 @@ def convert(tools: Tools, request: Request) -> dict[str, Any]:
     ):
         written = _written(tools, request, report.observer)
     seconds = time.monotonic() - started
-    tools.report({"stage": "Checking the file", "fraction": None, "detail": ""})
+    stage = {"stage": "Checking the file", "fraction": None, "detail": ""}
+    tools.report({**stage, "written": str(written)})
     outcome = {
         "path": str(written),
         "seconds": seconds,

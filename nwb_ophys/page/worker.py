@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
+from multiprocessing import connection
 from typing import Any
 
 import attrs
@@ -22,6 +23,12 @@ from nwb_ophys.storage.children import Child, prepare_child
 # Work that leaves something to clean up when it is ended.
 _WRITING = ("convert", "run_batch")
 CANCELLED = "Cancelled. No incomplete file was left."
+KILLED = (
+    "Cancelled. The work did not stop and was killed; 'nwb-ophys clean FOLDER' removes the hidden "
+    "files that it may have left."
+)
+SECONDS_TO_STOP = 30.0
+"""Time in which cancelled work ends; then it is killed."""
 
 
 class WorkFailed(Exception):  # noqa: N818  (not an error of this package, but its report)
@@ -63,6 +70,7 @@ class Worker:
         self._is_cancelled = False
         self._is_ended = False
         self._work = ""
+        self._killed: Child | None = None
 
     def start(self) -> None:
         """Start the process, if it does not run, so that it imports everything beforehand."""
@@ -94,6 +102,8 @@ class Worker:
             When it was cancelled.
         """
         loop = asyncio.get_running_loop()
+        # Before anything waits: a cancel may come at once.
+        self._is_cancelled, self._work = False, name
 
         def tell(value: Any) -> None:
             loop.call_soon_threadsafe(report, value)
@@ -101,37 +111,50 @@ class Worker:
         return await asyncio.to_thread(self._run, name, dict(arguments), tell)
 
     def _run(self, name: str, arguments: dict[str, Any], report: Callable[[Any], None]) -> Done:
-        self._is_cancelled, self._work = False, name
-        self.start()
-        child = self._child
-        if child is None:  # the page ends
-            raise WorkCancelled(CANCELLED)
         try:
-            child.pipe.send((name, arguments))
-            while True:
-                kind, value, notes = child.pipe.recv()
-                if kind == "progress":
-                    report(value)
-                elif kind == "failed":
-                    raise WorkFailed(*value)
-                else:
-                    return Done(value=value, notes=notes)
-        except (EOFError, OSError):
-            child.wait()
-            if self._is_cancelled:
-                raise WorkCancelled(CANCELLED) from None
-            raise WorkFailed(
-                f"The process of the work ended with code {child.process.exitcode}. If the system "
-                "killed it for its memory, close other programs and try again."
-            ) from None
+            child = self._ready()
+            try:
+                child.pipe.send((name, arguments))
+                return _received(child, report)
+            except (EOFError, OSError):
+                child.wait()
+                raise self._reason(name, child) from None
         finally:
             self._work = ""
 
+    def _ready(self) -> Child:
+        """Return the process, started if it does not run."""
+        self.start()
+        with self._lock:
+            if self._child is None or self._is_cancelled:  # the page ends, or nobody wants it
+                raise WorkCancelled(CANCELLED)
+            return self._child
+
+    def _reason(self, name: str, child: Child) -> Exception:
+        """Return why the process of a piece of work has ended."""
+        code = child.process.exitcode
+        if self._is_cancelled:
+            return WorkCancelled(KILLED if self._killed is child else CANCELLED)
+        left = " 'nwb-ophys clean FOLDER' removes the hidden files that it may have left."
+        return WorkFailed(
+            f"The process of the work ended with code {code}. If the system killed it for its "
+            f"memory, close other programs and try again.{left if name in _WRITING else ''}"
+        )
+
     def cancel(self) -> None:
         """End the present work; what it has written is removed."""
-        if self._child is not None:
+        with self._lock:
             self._is_cancelled = True
-            self._child.interrupt()
+            # The next work has a new process, even if this one ends only now.
+            child, self._child = self._child, None
+        if child is not None:
+            child.interrupt()
+            threading.Thread(target=self._kill_later, args=(child,), daemon=True).start()
+
+    def _kill_later(self, child: Child) -> None:
+        if not connection.wait([child.process.sentinel], SECONDS_TO_STOP):
+            self._killed = child
+            child.process.kill()
 
     def end(self) -> None:
         """End the process and wait for it."""
@@ -144,6 +167,18 @@ class Worker:
             else:
                 child.process.kill()
             child.wait()
+
+
+def _received(child: Child, report: Callable[[Any], None]) -> Done:
+    """Return the outcome that a process sends, and pass its reports on."""
+    while True:
+        kind, value, notes = child.pipe.recv()
+        if kind == "progress":
+            report(value)
+        elif kind == "failed":
+            raise WorkFailed(*value)
+        else:
+            return Done(value=value, notes=notes)
 
 
 def _serve(pipe: Any) -> None:

@@ -405,8 +405,10 @@ def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...
     folder = found.folder if found.match is None else found.match
     paths: list[str] = []
     for text in listed:
+        # The name of a file may have braces, brackets and stars of its own.
+        is_name = os.path.exists(_joined(text, folder))  # noqa: PTH110
         try:
-            name = filled(text, found.fields) if has_fields(text) else text
+            name = filled(text, found.fields) if has_fields(text) and not is_name else text
         except KeyError as error:
             faults.append(f"The path '{text}' has the field {error}, which has no value.")
             continue
@@ -414,10 +416,11 @@ def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...
             paths.append(name)
             continue
         place = _joined(name, folder)
-        if set(_MARKS) & set(name):
-            matched = [each.place for each in matches(name, folder)]
+        if os.path.exists(place):  # noqa: PTH110
+            matched = [place]
         else:
-            matched = [place] if os.path.exists(place) else []  # noqa: PTH110
+            is_pattern = set(_MARKS) & set(name)
+            matched = [each.place for each in matches(name, folder)] if is_pattern else []
         if not matched:
             faults.append(f"'{place}' does not exist; check the path.")
         paths += matched

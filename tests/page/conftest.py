@@ -7,7 +7,9 @@ import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 pytest.importorskip("starlette")
 
@@ -23,6 +25,14 @@ from nwb_ophys.page.worker import Done, Worker, WorkFailed, doer
 
 TOKEN, PORT = "a-token-of-the-tests", 4711
 ORIGIN = f"http://127.0.0.1:{PORT}"
+
+
+def movie(folder: Path, num_frames: int = 20, size: int = 32) -> Path:
+    """Write a movie into a new folder, and return it."""
+    folder.mkdir(parents=True)
+    frames = np.random.default_rng(0).integers(0, 2**12, (num_frames, size, size), dtype="uint16")
+    tifffile.imwrite(folder / "movie.tif", frames, photometric="minisblack")
+    return folder
 
 
 class Browser:

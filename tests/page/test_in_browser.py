@@ -275,6 +275,57 @@ def test_cancel_leaves_nothing_midway(page, root):
     assert [each.name for each in folder.parent.iterdir()] == ["M7"]
 
 
+def test_the_focus_is_not_lost(page, root):
+    folder = _movie(root / "focus" / "M7", num_frames=3000, size=160)
+    _open(page, folder)
+    page.get_by_role("link", name="Look at it").click()
+    page.get_by_role("button", name="Show the first samples").press("Enter")
+    page.wait_for_selector("iframe")
+    assert page.evaluate("document.activeElement.textContent") == "Look again"
+    _step(page, "Metadata")
+    _put(page, "NWBFile.session_start_time", "2024-05-17T14:30:00+02:00")
+    page.wait_for_selector("text=changed")
+    _step(page, "Convert")
+    page.get_by_label("Compression").select_option("gzip:9")
+    _free(page)
+    page.get_by_role("button", name="Convert", exact=True).press("Enter")
+    _until(page, "document.getElementById('bar').value > 0.02")
+    page.get_by_role("button", name="Cancel").press("Enter")
+    page.wait_for_selector("#ended")
+    _free(page)
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_failed_work_is_heard_as_an_error(page, root):
+    _open(page, _movie(root / "heard" / "M7"))
+    (root / "heard" / "M7.nwb").write_bytes(b"of someone else")
+    _step(page, "Metadata")
+    _put(page, "NWBFile.session_start_time", "2024-05-17T14:30:00+02:00")
+    page.wait_for_selector("text=changed")
+    _step(page, "Convert")
+    page.get_by_role("button", name="Convert", exact=True).click()
+    page.wait_for_selector(".problem")
+    _until(page, "document.getElementById('status').textContent.startsWith('Error: ')", 5)
+
+
+def test_a_wrong_form_of_sessions_stays_as_it_was_typed(page, address, root):
+    page.goto(_url(address, "batch"))
+    texts = {
+        "Pattern of the folders": "raw/{subject_id}",
+        "Options": "stub=3\nstub",
+        "Folder or": "nwb",
+    }
+    for label, text in texts.items():
+        page.get_by_label(label).fill(text)
+    page.get_by_role("button", name="List the sessions").click()
+    page.wait_for_selector(".problem")
+    page.wait_for_timeout(300)  # the events that follow change nothing, either
+    for _ in range(2):
+        for label, text in texts.items():
+            assert page.get_by_label(label).input_value() == text
+        page.reload()
+
+
 def test_two_hundred_sessions_in_the_table(page, address, root):
     place = root / "many"
     first = _movie(place / "raw" / "M000" / "day1", 4, 8)

@@ -145,11 +145,23 @@ def test_wrong_forms_are_answered(browser, root, changes, message):
         "sessions: [{paths: ['/etc/*.conf']}]",
         "sessions: [{paths: [raw], options: {movie_path: /etc/passwd}}]",
         "sessions: [{paths: [raw], trials: /etc/passwd}]",
+        "sessions: [{paths: [raw], options: {allow_outside: '[/etc]'}}]",
+        "sessions: [{paths: [raw], options: {raw: /etc/passwd.npy}}]",
+        "sessions: [{paths: [raw], options: {raw: '\"/etc/passwd\"'}}]",
+        "sessions: [{paths: [raw], options: {dff: [[/etc/passwd]]}}]",
+        "sessions: [{paths: [raw], trials: 'trials.csv,descriptions_path=/etc/passwd'}]",
+        "metadata: ~/lab.yaml",
+        "subjects: ~/participants.tsv",
+        "metadata: 'link{a}.yaml'",
+        "sessions: [{table: ~/sessions.tsv}]",
         "experiments: {a: {sessions: [{source_data: {}}]}}",
     ],
 )
-def test_specifications_that_lead_outside_are_refused(browser, root, line):
+def test_specifications_that_lead_outside_are_refused(browser, root, line, monkeypatch):
     _lab(root, 2)
+    (root / "trials.csv").write_text("start_time,stop_time\n0,1\n")
+    (root / "link{a}.yaml").symlink_to("/etc/passwd")
+    monkeypatch.chdir(root)
     text = "output: nwb\nsessions: [{pattern: 'raw/{subject_id}/{session_id}'}]\n"
     key = line.partition(":")[0]
     kept = [each for each in text.splitlines() if not each.startswith(f"{key}:")]
@@ -159,6 +171,39 @@ def test_specifications_that_lead_outside_are_refused(browser, root, line):
     assert "rows" not in work.batch
     assert "outside" in work.errors[""][0] or "neuroconv" in work.errors[""][0]
     assert "root:" not in work.errors[""][0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sessions: [{paths: [raw], options: {movie_path: 5}}]",
+        "sessions: [{paths: [raw], options: {shifts_path: null}}]",
+        "sessions: [{pattern: 5}]",
+        "metadata: 5",
+        "subjects: [1]",
+        "output: {a: 1}",
+        "sessions: 5",
+        "sessions: [5]",
+        "sessions: [{paths: {a: 1}}]",
+    ],
+)
+def test_values_of_another_type_are_answered_in_words(browser, root, line):
+    _lab(root, 2)
+    key = line.partition(":")[0]
+    kept = [each for each in ("output: nwb", "sessions: [{paths: [raw]}]") if key not in each]
+    (root / "lab.yaml").write_text("\n".join([*kept, line]))
+    browser.act("plan_batch", **{**BLANK, "specification": str(root / "lab.yaml")})
+    work = browser.wait()
+    assert "rows" in work.batch or work.errors[""]
+    assert not any("unexpected" in each for each in work.errors.get("", ()))
+
+
+def test_a_wrong_form_keeps_what_was_typed(browser, root):
+    form = {**_lab(root, 2), "jobs": "many", "options": "stub=3\nx"}
+    assert browser.act("plan_batch", field="batch", **form).status_code == 422
+    page = html.unescape(browser.get("/batch").text)
+    for text in (form["pattern"], form["options"], 'value="many"'):
+        assert text in page
 
 
 def test_two_hundred_sessions_are_listed_quickly(browser, root):

@@ -10,15 +10,16 @@ import time
 import urllib.error
 import urllib.request
 
+import numpy as np
 import psutil
 import pytest
 
 from nwb_ophys.page.app import STEPS
-from nwb_ophys.page.roots import Roots
+from nwb_ophys.page.roots import Roots, as_identifier
 from nwb_ophys.page.safety import MOST_BYTES
 from nwb_ophys.page.server import served
 
-from .conftest import ORIGIN, PORT, TOKEN
+from .conftest import ORIGIN, PORT, TOKEN, movie
 
 PATHS = ["/", *(f"/{step}" for step in STEPS), "/batch", "/events", "/terms", "/static/page.js"]
 OTHER_HOSTS = [
@@ -247,6 +248,74 @@ def test_odd_values_are_answered_in_words(browser, root, act, values):
     assert line.isprintable()
     for step in (*STEPS, "batch"):
         assert browser.get(f"/{step}").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["a" * 300, f"{'a' * 300}/b.nwb", "~nobody-of-this-name/x.nwb"])
+def test_paths_that_cannot_be_are_answered(browser, path):
+    assert browser.act("choose", path=path).status_code == 422
+    assert browser.act("target", output=path).status_code in (200, 422)
+    assert browser.act("subject", path=path, subject_id="M7").status_code == 422
+    assert browser.get("/folder", params={"path": path}).status_code == 200
+
+
+def test_a_link_to_itself_is_not_listed(browser, root):
+    (root / "loop").symlink_to("loop")
+    (root / "M7").mkdir()
+    answer = browser.get("/folder")
+    assert answer.status_code == 200
+    assert "M7" in answer.text
+    assert ">loop<" not in answer.text
+
+
+def test_a_root_that_is_gone_shows_nothing_of_the_folder_above(browser, root):
+    (root.parent / "secret.tif").write_bytes(b"")
+    root.rmdir()
+    for step in ("folder", "batch"):
+        answer = browser.get(f"/{step}")
+        assert answer.status_code == 200
+        assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["50%20", "day%41", "100%", "a%2525", "%00"])
+def test_a_typed_path_may_have_percent_signs(browser, root, name):
+    folder = movie(root / name / "M7")
+    browser.choose(as_identifier(folder) if name in ("a%2525", "%00") else folder)
+    assert browser.desk.work.folder == str(folder)
+    browser.act("option", key="sampling_frequency", value="30")
+    browser.act("setting", key="NWBFile.session_start_time", value="2024-05-17T14:30:00Z")
+    browser.wait()
+    assert browser.act("convert").status_code == 200
+    assert browser.wait().result["path"] == f"{folder}.nwb"
+
+
+@pytest.mark.parametrize("other", ['prefs={"a": "b"}', "a b=1,2", 'x="', "=", "\xff=1"])
+def test_odd_cookies_of_other_servers_on_this_computer_do_no_harm(browser, other):
+    for cookies in (f"{other}; nwb_ophys_{PORT}={TOKEN}", f"nwb_ophys_{PORT}={TOKEN}; {other}"):
+        answer = _stranger(browser).get("/folder", headers={"Cookie": cookies.encode("latin-1")})
+        assert answer.status_code == 200
+    wrong = f"{other}; nwb_ophys_{PORT}=guess; my_nwb_ophys_{PORT}={TOKEN}"
+    answer = _stranger(browser).get("/folder", headers={"Cookie": wrong.encode("latin-1")})
+    assert answer.status_code == 403
+
+
+def _tick_as(browser, folder, name: str) -> None:
+    browser.choose(folder)
+    browser.act("tick", index=0, format=name)
+    browser.wait()
+
+
+def test_arrays_of_options_lie_in_the_roots(browser, root):
+    (root / "M7").mkdir()
+    np.save(root / "M7" / "masks.npy", np.ones((8, 8, 3)))
+    for place in (root.parent, root):
+        np.save(place / "raw.npy", np.ones((5, 3)))
+    _tick_as(browser, root / "M7", "numpy-segmentation")
+    for outside in (root.parent / "raw.npy", f'"{root.parent}/raw.npy"', "../raw.npy"):
+        answer = browser.act("option", key="raw", value=str(outside), field="raw")
+        assert answer.status_code == 422, outside
+    # A relative path begins in the root, not where the server was started.
+    assert browser.act("option", key="raw", value="raw.npy", field="raw").status_code == 200
+    assert browser.wait().request.options["raw"] == str(root / "raw.npy")
 
 
 # --- a real server ------------------------------------------------------------------------------

@@ -10,12 +10,20 @@ let endedSessions = 0;
 
 // --- requests ------------------------------------------------------------------------------------
 
+const LOST = "The page has lost its server; start nwb-ophys gui again.";
+
 async function act(name, values) {
-  const answer = await fetch(`/act/${name}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(values),
-  });
+  let answer;
+  try {
+    answer = await fetch(`/act/${name}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(values),
+    });
+  } catch {
+    announce(LOST); // and the texts stay in their fields
+    return false;
+  }
   const outcome = answer.headers.get("Content-Type").startsWith("application/json")
     ? await answer.json() : { errors: { "": [await answer.text()] } };
   const errors = Object.values(outcome.errors || {}).flat();
@@ -76,8 +84,10 @@ function replace(next) {
   }
 }
 
-function showJob(job, ended) {
+function showJob(job, ended, errors) {
   const place = byId("work");
+  // The button that cancels goes away; the focus must not go with it.
+  if (job === null && place.contains(document.activeElement)) byId("main").focus({ preventScroll: true });
   place.hidden = job === null;
   byId("status").classList.toggle("hidden", job !== null); // heard, and seen above
   if (job !== null) {
@@ -88,7 +98,7 @@ function showJob(job, ended) {
     const tenths = job.fraction === null ? "" : `, ${Math.floor(job.fraction * 10) * 10} %`;
     announce(`${job.stage}${tenths}`);
   } else if (lastJob !== null) {
-    announce(ended || "Done.");
+    announce(errors.length ? `Error: ${errors.join(" ")}` : ended || "Done.");
   }
   lastJob = job;
 }
@@ -100,11 +110,11 @@ events.onmessage = (event) => {
   const isSame = wasBusy && state.job !== null && state.job.stage === lastJob.stage
     && state.ended_sessions === endedSessions;
   endedSessions = state.ended_sessions;
-  showJob(state.job, state.ended);
+  showJob(state.job, state.ended, state.errors);
   if (state.version !== shown && !isSame) follow(wasBusy && state.job === null);
 };
-events.onerror = () => announce("The page has lost its server; start nwb-ophys gui again.");
-events.onopen = () => { if (byId("status").textContent.startsWith("The page has lost")) announce(""); };
+events.onerror = () => announce(LOST);
+events.onopen = () => { if (byId("status").textContent === LOST) announce(""); };
 
 // Show the new state; a conversion that this tab started leads to its result.
 async function follow(hasEnded) {
@@ -152,7 +162,8 @@ document.addEventListener("submit", async (event) => {
   const values = Object.fromEntries(new FormData(form));
   const field = form.dataset.field || (form.dataset.act === "choose" ? "path" : "");
   const isDone = await act(form.dataset.act, { ...values, field });
-  for (const each of document.querySelectorAll("[data-dirty]")) delete each.dataset.dirty;
+  // What was refused stays as it was typed.
+  if (isDone) for (const each of byId("main").querySelectorAll("form [data-dirty]")) delete each.dataset.dirty;
   if (isDone && form.dataset.next) location.assign(form.dataset.next);
 });
 
