@@ -18,6 +18,7 @@ import pynwb.validation
 import pytest
 from hdmf.build import BuildManager
 from hypothesis import HealthCheck, settings
+from quick_arguments import quick_arguments
 
 # A loaded machine is slow, which is no fault of the code.
 # Under CI the examples are the same in each run, so that a change fails for its own faults only;
@@ -38,6 +39,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_configure() -> None:
+    """Put the folders of the tests into memory, which is written in half the time of a disk.
+
+    A stated ``--basetemp`` or ``PYTEST_DEBUG_TEMPROOT`` says otherwise.
+    """
+    memory = Path("/dev/shm")
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ENOUGH_MEMORY:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+# The folders of tests that passed are removed, so that the others have some hundred megabytes.
+_ENOUGH_MEMORY = 4 * 2**30
 
 
 def pytest_collection_finish() -> None:
@@ -134,6 +149,13 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _arguments_of_hdmf_are_compared_quickly() -> Iterator[None]:
+    """Compare the arguments of hdmf's functions, a tenth of the time, in a third of it."""
+    with quick_arguments():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _schemas_are_prepared_once() -> Iterator[None]:
     """Prepare the schemas of a file for ``pynwb.validate`` once, not again for each file.
 
@@ -217,6 +239,7 @@ def _open_files() -> set[str]:
     for handle in os.listdir(_HANDLES) if os.path.isdir(_HANDLES) else ():  # noqa: PTH112, PTH208
         with suppress(OSError):
             target = os.readlink(f"{_HANDLES}/{handle}")  # noqa: PTH115
+            target = target.removesuffix(" (deleted)")  # with the folder of a test that passed
             if target.endswith(_DATA_SUFFIXES):
                 names.add(target)
     return names

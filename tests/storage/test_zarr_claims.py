@@ -12,12 +12,14 @@ from pathlib import Path
 import numcodecs.pickles
 import numpy as np
 import pytest
+import zarr
 
 from nwb_ophys.cli import main
 from nwb_ophys.errors import CorruptSourceError, UnsafePickleError
 from nwb_ophys.formats.minian.zarr_variables import open_zarr_variable
 from nwb_ophys.storage import create_nwbfile, repack
 from nwb_ophys.storage.backends.zarr_claims import check_array_claims, check_chunks, check_header
+from nwb_ophys.storage.backends.zarr_places import array_folder
 from nwb_ophys.testing import simulate_recording
 from nwb_ophys.testing.samples import sample_writers
 
@@ -274,3 +276,9 @@ def test_a_store_with_a_bomb_is_not_repacked(tmp_path):
     with pytest.raises(CorruptSourceError, match="inflates to more"):
         repack(store, tmp_path / "b.nwb")
     assert not (tmp_path / "b.nwb").exists()
+
+
+def test_the_folder_of_an_array_is_found_without_a_list_of_its_files(tmp_path, monkeypatch):
+    array = zarr.open(str(tmp_path / "a.zarr"), mode="w").create_dataset("b/c", shape=(4,))
+    monkeypatch.setattr(type(array.store), "__len__", lambda _: pytest.fail("All are listed."))
+    assert array_folder(array) == tmp_path / "a.zarr" / "b" / "c"

@@ -27,7 +27,9 @@ Index = NDArray[np.uint64]
 
 def store_folder(array: Any) -> Path | None:
     """Return the folder of the store of an open array; None where it is in no folder."""
-    store = getattr(array, "chunk_store", None) or array.store  # the former of Zarr 2 only
+    store = getattr(array, "chunk_store", None)  # of Zarr 2 only
+    if store is None:  # no more is asked of it, as its length would list all files
+        store = array.store
     place = getattr(store, "root", None) or getattr(store, "path", None)
     return None if place is None else as_path(str(place))
 
