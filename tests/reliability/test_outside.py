@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -745,8 +746,33 @@ def test_a_link_in_a_circle_ends(tmp_path, kind):
         }
         file["acquisition/TwoPhotonSeries/again"] = links[kind]
     refused(path, CorruptSourceError, "session.nwb'.* links lead in a circle")
+    with pytest.raises(CorruptSourceError, match="'acquisition/TwoPhotonSeries/again' leads to"):
+        open_recording([path])
+    _check_that_other_threads_may_read(path)
     with in_time():
         repack(path, tmp_path / "copy.nwb")
+
+
+def test_groups_that_are_nested_too_deep_are_refused(tmp_path):
+    path = sample_writers()["write_nwb"](tmp_path / "session.nwb", MOVIE)
+    with h5py.File(path, "r+") as file:
+        file.create_group("scratch/" + "/".join(["deeper"] * 100))
+    refused(path, CorruptSourceError, "nested deeper than 64 levels")
+    _check_that_other_threads_may_read(path)
+
+
+def _check_that_other_threads_may_read(path):
+    """An error of the recursion within h5py would leave its lock held by this thread."""
+    read = []
+
+    def run():
+        with h5py.File(path) as file:
+            read.append(file.attrs["nwb_version"])
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert read
 
 
 @pytest.mark.parametrize("index", [0, 1, -1])

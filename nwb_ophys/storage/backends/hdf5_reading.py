@@ -20,6 +20,7 @@ from hdmf.query import HDMFDataset
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.storage.backends.hdf5_circles import check_no_circles
 from nwb_ophys.storage.backends.hdf5_codecs import (
     CHECKED,
     FLETCHER32,
@@ -33,7 +34,7 @@ from nwb_ophys.storage.backends.hdf5_parts import stored_chunks
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES
 from nwb_ophys.storage.encoding import unshuffled
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, inside
-from nwb_ophys.storage.hdmf.internals import replace_dataset
+from nwb_ophys.storage.hdmf.internals import replace_dataset, root_of
 
 # Decoded chunks that are kept, since readers ask for frames that share a chunk.
 _KEPT_BYTES = 1 << 25
@@ -333,7 +334,14 @@ class CheckedReading:
     """Mixin for an IO class of hdmf whose objects get datasets that check their chunks."""
 
     def read_builder(self) -> GroupBuilder:
-        """Return the tree of builders."""
+        """Return the tree of builders.
+
+        Raises
+        ------
+        CorruptSourceError
+            If links lead in a circle, or groups are nested too deep.
+        """
+        check_no_circles(root_of(self))
         root = super().read_builder()  # type: ignore[misc]
         _check_datasets(root, set())
         return root
