@@ -36,6 +36,8 @@ class SampledFrames:
         self._spread, self._histogram = spread_of(dtype, shape), HistogramGatherer(dtype)
         self._lock = threading.Lock()
         self._waiting: dict[Any, list[NDArray[Any]]] = {}
+        # Memory of former copies: new memory costs as much as the copy.
+        self._free: dict[Shape, list[NDArray[Any]]] = {}
         self._num_bytes = 0
 
     def add(self, start: int, place: Selection, values: NDArray[Any]) -> None:
@@ -53,7 +55,7 @@ class SampledFrames:
         chosen = np.flatnonzero(self._plan.is_sampled[within])
         if not len(chosen):
             return
-        copies = np.ascontiguousarray(values[chosen])
+        copies = self._copies(values, chosen)
         shown = copies[self._plan.is_in_histogram[within][chosen]].reshape(-1)
         key = tuple((step.start, step.stop) for step in place)
         with self._lock:
@@ -65,6 +67,16 @@ class SampledFrames:
             is_full = count >= _FRAMES_AT_ONCE or self._num_bytes > _MOST_WAITING_BYTES
             frames = self._taken(key) if is_full else []
         self._compute(place, frames)
+
+    def _copies(self, values: NDArray[Any], chosen: NDArray[np.intp]) -> NDArray[Any]:
+        """Return contiguous copies of some frames."""
+        shape = (len(chosen), *values.shape[1:])
+        with self._lock:
+            free = self._free.get(shape)
+            copies = free.pop() if free else np.empty(shape, values.dtype)
+        for copy, number in zip(copies, chosen, strict=True):
+            copy[...] = values[number]
+        return copies
 
     def _taken(self, key: Any) -> list[NDArray[Any]]:
         frames = self._waiting.pop(key)
@@ -84,6 +96,9 @@ class SampledFrames:
             rows = slice(first, min(first + step, place[0].stop))
             with self._lock:
                 self._spread.add((rows, *place[1:]), moments)
+        with self._lock:
+            for part in frames:
+                self._free.setdefault(part.shape, []).append(part)
 
     def deviation(self, num_frames: int) -> NDArray[np.float32]:
         """Return the standard deviation of each pixel; call it once, after all blocks."""

@@ -112,6 +112,7 @@ def _put(page, key: str, value: str) -> None:
 def _step(page, name: str) -> None:
     page.get_by_role("navigation").get_by_role("link", name=name).click()
     page.wait_for_selector(f'nav a[aria-current]:has-text("{name}")')
+    page.wait_for_load_state()  # before, no script hears a button
 
 
 def _fill_in(page) -> None:
@@ -149,6 +150,7 @@ def test_from_an_empty_start_to_a_valid_file(page, tmp_path, root, name):
     if shown:
         _picture(page, "contents", for_docs=True)
         page.get_by_role("link", name="Look at it").click()
+        page.wait_for_url("**/look")
         page.get_by_role("button", name="Show the first samples").click()
         frame = page.frame_locator("iframe")
         frame.locator("svg, img").first.wait_for()
@@ -279,6 +281,7 @@ def test_the_focus_is_not_lost(page, root):
     folder = _movie(root / "focus" / "M7", num_frames=3000, size=160)
     _open(page, folder)
     page.get_by_role("link", name="Look at it").click()
+    page.wait_for_url("**/look")  # and until its script hears a button
     page.get_by_role("button", name="Show the first samples").press("Enter")
     page.wait_for_selector("iframe")
     assert page.evaluate("document.activeElement.textContent") == "Look again"
