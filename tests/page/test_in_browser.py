@@ -115,6 +115,14 @@ def _step(page, name: str) -> None:
     page.wait_for_load_state()  # before, no script hears a button
 
 
+def _go_to_convert(page) -> None:
+    """Fill in the start of the session, without which nothing is converted."""
+    _step(page, "Metadata")
+    _put(page, "NWBFile.session_start_time", "2024-05-17T14:30:00+02:00")
+    page.wait_for_selector("text=changed")
+    _step(page, "Convert")
+
+
 def _fill_in(page) -> None:
     _step(page, "Metadata")
     page.wait_for_selector("#verdict")
@@ -242,10 +250,7 @@ def test_a_reload_and_a_new_tab_show_the_same(page, context, address, root):
 def test_the_work_goes_on_while_no_tab_is_open(page, context, address, root):
     folder = _movie(root / "closed" / "M7", num_frames=300, size=128)
     _open(page, folder)
-    _step(page, "Metadata")
-    _put(page, "NWBFile.session_start_time", "2024-05-17T14:30:00+02:00")
-    page.wait_for_selector("text=changed")
-    _step(page, "Convert")
+    _go_to_convert(page)
     page.get_by_role("button", name="Convert", exact=True).click()
     page.wait_for_selector("#work:not([hidden])")
     later = context.new_page()
@@ -258,10 +263,7 @@ def test_the_work_goes_on_while_no_tab_is_open(page, context, address, root):
 def test_cancel_leaves_nothing_midway(page, root):
     folder = _movie(root / "cancel" / "M7", num_frames=3000, size=160)
     _open(page, folder)
-    _step(page, "Metadata")
-    _put(page, "NWBFile.session_start_time", "2024-05-17T14:30:00+02:00")
-    page.wait_for_selector("text=changed")
-    _step(page, "Convert")
+    _go_to_convert(page)
     page.get_by_label("Compression").select_option("gzip:9")
     _free(page)
     page.get_by_role("button", name="Convert", exact=True).click()
@@ -285,10 +287,7 @@ def test_the_focus_is_not_lost(page, root):
     page.get_by_role("button", name="Show the first samples").press("Enter")
     page.wait_for_selector("iframe")
     assert page.evaluate("document.activeElement.textContent") == "Look again"
-    _step(page, "Metadata")
-    _put(page, "NWBFile.session_start_time", "2024-05-17T14:30:00+02:00")
-    page.wait_for_selector("text=changed")
-    _step(page, "Convert")
+    _go_to_convert(page)
     page.get_by_label("Compression").select_option("gzip:9")
     _free(page)
     page.get_by_role("button", name="Convert", exact=True).press("Enter")
@@ -302,10 +301,7 @@ def test_the_focus_is_not_lost(page, root):
 def test_failed_work_is_heard_as_an_error(page, root):
     _open(page, _movie(root / "heard" / "M7"))
     (root / "heard" / "M7.nwb").write_bytes(b"of someone else")
-    _step(page, "Metadata")
-    _put(page, "NWBFile.session_start_time", "2024-05-17T14:30:00+02:00")
-    page.wait_for_selector("text=changed")
-    _step(page, "Convert")
+    _go_to_convert(page)
     page.get_by_role("button", name="Convert", exact=True).click()
     page.wait_for_selector(".problem")
     _until(page, "document.getElementById('status').textContent.startsWith('Error: ')", 5)
