@@ -12,10 +12,10 @@ from typing import Any
 import h5py
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.storage.backends.hdf5_parts import HDF5_FAULTS
 
 # Files of NWB have about ten levels; hdmf and the Python recursion limit allow some hundred.
 _DEEPEST = 64
-_HDF5_FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 
 def check_no_circles(root: h5py.Group) -> None:
@@ -68,13 +68,13 @@ def _inner_groups(group: Any) -> Iterator[tuple[str, Any]]:
     names: list[bytes] = []
     try:
         group.links.iterate(names.append)
-    except _HDF5_FAULTS:  # hdmf says what is wrong
+    except HDF5_FAULTS:  # hdmf says what is wrong
         return
     for name in names:
         try:
             is_group = h5py.h5o.get_info(group, name).type == h5py.h5o.TYPE_GROUP
             opened = h5py.h5o.open(group, name) if is_group else None
-        except _HDF5_FAULTS:
+        except HDF5_FAULTS:
             continue
         if opened is not None:
             yield name.decode("utf-8", "replace"), opened

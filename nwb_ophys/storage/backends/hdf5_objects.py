@@ -8,13 +8,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from nwb_ophys.storage.backends.hdf5_parts import HDF5_FAULTS
 from nwb_ophys.storage.backends.hdf5_reading import checked
 from nwb_ophys.storage.stored_objects import StoredObject, plain
 
 # The place of the cached schemas; other backends state it in another way.
 _NOTES = (".specloc",)
-# Errors of h5py for what is damaged.
-_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 
 def hdf5_objects(root: h5py.Group) -> Iterator[StoredObject]:
@@ -46,7 +45,7 @@ def hdf5_objects(root: h5py.Group) -> Iterator[StoredObject]:
                 )
             elif isinstance(item, h5py.Dataset):
                 yield _dataset(item, file)
-        except _ERRORS as error:
+        except HDF5_FAULTS as error:
             yield StoredObject.unreadable(_path(item), error)
 
 
@@ -66,7 +65,7 @@ def _contents(group: h5py.Group) -> tuple[dict[str, str], list[Any]]:
         else:
             try:
                 inner.append(group[name])
-            except _ERRORS as error:
+            except HDF5_FAULTS as error:
                 path = f"{group.name}/{name}"
                 inner.append(StoredObject.unreadable(path, error))
     return links, inner

@@ -32,7 +32,8 @@ _PREFIXES = {_LINK: "HDF5_EXT_PREFIX", _RAW: "HDF5_EXTFILE_PREFIX", _VIRTUAL: "H
 _BLOCK = "%b"
 _MOST_BLOCKS = 100_000
 _DEEPEST = 200  # levels of groups; HDF5 takes a time that grows with their square
-_HDF5_FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+HDF5_FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+"""What h5py raises of an object that is damaged or absent."""
 
 
 @attrs.frozen
@@ -194,16 +195,16 @@ def _read_named_files(path: str, inode: int, size: int, changed: int) -> tuple[N
     with read_hdf5(path) as file:
         try:
             links, datasets = _visit(file.id, path)
-        except _HDF5_FAULTS as error:
+        except HDF5_FAULTS as error:
             if isinstance(error, CorruptSourceError):
                 raise
             links, datasets = _walk(file.id, path)
         for link in links:
-            with suppress(*_HDF5_FAULTS):
+            with suppress(*HDF5_FAULTS):
                 name = file.id.links.get_val(link)[0]
                 found.append(NamedFile(_LINK, _text(link), os.fsdecode(name)))
         for dataset in datasets:
-            with suppress(*_HDF5_FAULTS):
+            with suppress(*HDF5_FAULTS):
                 found += _of_dataset(h5py.h5d.open(file.id, dataset), _text(dataset))
     return tuple(dict.fromkeys(found))
 
@@ -249,7 +250,7 @@ def _walk(root: Any, path: str) -> tuple[list[bytes], list[bytes]]:
         try:
             found = h5py.h5o.open(root, place)
             about = h5py.h5o.get_info(found)
-        except _HDF5_FAULTS:
+        except HDF5_FAULTS:
             continue
         if (about.fileno, about.addr) in seen:
             continue
@@ -270,7 +271,7 @@ def _members(group: Any, place: bytes, path: str) -> list[tuple[bytes, int]]:
     found: list[tuple[bytes, int]] = []
     try:
         group.links.iterate(lambda name, info: found.append((name, info.type)), info=True)
-    except _HDF5_FAULTS:
+    except HDF5_FAULTS:
         raise CorruptSourceError(
             f"'{path}' is damaged: its group '{_text(place)}' cannot be listed, so that links to "
             "other files may be in it. Copy the file again from where it was recorded."
@@ -459,7 +460,7 @@ def _source(dataset: h5py.Dataset, path: Path, name: str, inner: str) -> Iterato
     with nullcontext(dataset.file) if name == "." else h5py.File(there, "r") as file:
         try:
             source = file[inner]
-        except _HDF5_FAULTS:
+        except HDF5_FAULTS:
             source = None
         if not isinstance(source, h5py.Dataset):
             raise _absent_source(path, holder, f"the dataset '{inner}' of '{there}'")
