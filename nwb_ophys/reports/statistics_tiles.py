@@ -116,13 +116,14 @@ def _sums_of_pixels(tile: NDArray[Any], terms: int, middle: np.dtype[Any]) -> ND
 
 
 def _sums_of_frames(tile: NDArray[Any], terms: int) -> NDArray[Any]:
+    folds = min(_MOST_FOLDS, terms)
+    if folds < _FEWEST_TERMS:
+        return np.add.reduce(tile, axis=1, dtype=np.int64)
     num_frames, num_pixels = tile.shape
-    folds = _MOST_FOLDS
-    while folds > 1 and (folds > terms or num_pixels % folds):
-        folds //= 2
-    if folds >= _FEWEST_TERMS:
-        tile = np.add.reduce(tile.reshape(num_frames, folds, -1), axis=1, dtype=tile.dtype)
-    return np.add.reduce(tile, axis=1, dtype=np.int64)
+    folded = num_pixels - num_pixels % folds
+    parts = tile[:, :folded].reshape(num_frames, folds, -1)
+    sums = np.add.reduce(np.add.reduce(parts, axis=1, dtype=tile.dtype), axis=1, dtype=np.int64)
+    return sums + np.add.reduce(tile[:, folded:], axis=1, dtype=np.int64)
 
 
 def _top(tile: NDArray[Any], maximum: NDArray[Any], most: int) -> Top:
