@@ -35,6 +35,7 @@ from nwb_ophys.storage.backends.base import (
 from nwb_ophys.storage.backends.hdf5_claims import check_chunk_claims, check_shape_claim
 from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
+from nwb_ophys.storage.backends.hdf5_direct import write_chunk
 from nwb_ophys.storage.backends.hdf5_drafts import Hdf5Draft, check_only_name
 from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
 from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
@@ -476,7 +477,7 @@ class Hdf5Sink(ChunkSink):
         return num_bytes <= LARGEST_CHUNK and not (has_gaps or is_resumed)
 
     def _commit(self, corner: Shape, encoded: Any) -> None:
-        self._dataset.id.write_direct_chunk(corner, encoded)
+        write_chunk(self._dataset, corner, encoded)
         check_disk(self._root)
         self._note_stored(corner, encoded)
 

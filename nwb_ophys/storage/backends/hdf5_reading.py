@@ -30,6 +30,7 @@ from nwb_ophys.storage.backends.hdf5_codecs import (
     checksum_removed,
     decoder_of,
 )
+from nwb_ophys.storage.backends.hdf5_direct import read_chunk
 from nwb_ophys.storage.backends.hdf5_parts import stored_chunks
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES
 from nwb_ophys.storage.encoding import unshuffled
@@ -199,7 +200,7 @@ class ChunkReader:
 
     def _decoded(self, corner: Shape) -> NDArray[np.uint8] | None:
         """Return the bytes of a chunk, or None if only HDF5 can decode it."""
-        mask, stored = self._dataset.id.read_direct_chunk(corner)
+        mask, stored = read_chunk(self._dataset, corner)
         is_raw_edge = len(stored) == self._size and self._is_cut(corner) and bool(self._filters)
         try:
             decoded = self._bytes(mask, stored)
