@@ -123,7 +123,8 @@ def test_settings_that_do_not_follow_from_the_dataset(tmp_path, name, dtype):
     with h5py.File(path, "r") as file:
         check_filter_settings(file["mov"])
         plist = file["mov"].id.get_create_plist()
-        stated = plist.get_filter(plist.get_nfilters() - 1)[2]
+        # h5py before 3.16 reads no further values.
+        stated = plist.get_filter(plist.get_nfilters() - 1)[2][:16]
     if name == "gzip":
         return
     # The number of pixels per line, and that of elements in a chunk.
