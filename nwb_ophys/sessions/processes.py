@@ -14,6 +14,7 @@ from functools import partial
 from multiprocessing import connection
 from typing import Any
 
+from nwb_ophys.errors import ArgumentError
 from nwb_ophys.sessions.running import reason_of, run_session
 from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.states import FAILED, SessionState, record_failure
@@ -28,6 +29,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self._child = Child(_work)
+        self._has_begun = False
         self.session: Session | None = None
 
     @property
@@ -47,15 +49,31 @@ class _Worker:
             self._child.pipe.send((session, share))
 
     def taken(self) -> SessionState | None:
-        """Return the state of the session if it ended, or None while it is converted."""
+        """Return the state of the session if it ended, or None while it is converted.
+
+        Raises
+        ------
+        ArgumentError
+            If the process cannot begin.
+        """
         assert self.session is not None
         try:
             if self._child.pipe.poll():
-                answer: SessionState = self._child.pipe.recv()
+                answer: SessionState | None = self._child.pipe.recv()
+                self._has_begun = True
                 return answer
         except (EOFError, OSError):
             self.process.join(_PATIENCE_SECONDS)
-        return None if self.process.is_alive() else _lost(self.session, self.process.exitcode)
+        if self.process.is_alive():
+            return None
+        code = self.process.exitcode
+        if not self._has_begun and code is not None and code > 0:
+            raise ArgumentError(
+                f"A process that converts sessions ended with code {code} while it began. Each "
+                "imports the script that started it: put what the script does, such as the call "
+                "of run_sessions, below the line: if __name__ == '__main__':"
+            )
+        return _lost(self.session, code)
 
     def end(self, number: int | None = None) -> None:
         """End the process, with a signal if one is given, and wait for it."""
@@ -129,6 +147,8 @@ def _collected(worker: _Worker) -> SessionState | None:
 def _work(pipe: Any) -> None:
     """Convert the sessions that come through a pipe, until it is closed."""
     interrupts = prepare_child()
+    with suppress(OSError):
+        pipe.send(None)  # it has begun
     while True:
         try:
             session, share = pipe.recv()

@@ -30,6 +30,7 @@ class Child:
     """
 
     def __init__(self, target: Callable[[Any], None]) -> None:
+        _check_not_beginning()
         # A fresh process: a fork would share locks of threads and of the HDF5 library.
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
@@ -62,6 +63,15 @@ class Child:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+
+
+def _check_not_beginning() -> None:
+    """End a child that starts another one while it still imports the script of its parent.
+
+    Python would print a traceback of 30 lines for each child; the parent says what to change.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
 
 
 @contextmanager

@@ -185,6 +185,16 @@ def test_a_process_that_is_killed_fails_its_session_alone(lab, monkeypatch):
     assert run_sessions(lab, only={"subject_id": "S1"}).exit_code == 0
 
 
+def test_a_script_whose_calls_each_process_would_repeat_is_told_so(lab):
+    script = lab.parent / "convert.py"
+    script.write_text(f"import nwb_ophys\nnwb_ophys.run_sessions({str(lab)!r}, jobs=2)\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1
+    assert "below the line: if __name__ == '__main__':" in done.stderr
+    assert files(lab) == {}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX")
 def test_a_batch_that_is_killed_goes_on_and_converts_nothing_twice(lab):
     command = [sys.executable, "-m", "nwb_ophys", "batch", str(lab), "--jobs", "2"]
