@@ -11,7 +11,7 @@ from roiextractors import ImagingExtractor, SegmentationExtractor
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.rois.pixel_lists import PixelLists
-from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
+from nwb_ophys.rois.properties import FastPropertiesMixin, as_flags, repeated_ids
 
 
 class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -155,7 +155,7 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
         if self._stated_times is not None:
             self._sampling_frequency = _rate(sampling_frequency, self._stated_times)
         if accepted is not None:
-            flags = np.asarray(accepted, dtype=bool)
+            flags = as_flags(accepted, "accepted")
             if flags.shape != (len(self._roi_ids),):
                 raise SourceError(
                     f"accepted has {flags.size} flags for {len(self._roi_ids)} ROIs; give one flag "
