@@ -13,6 +13,7 @@ from nwb_ophys import (
     CaimanSegmentationInterface,
     NumpyImagingInterface,
     NumpySegmentationInterface,
+    OphysConverter,
     Suite2pSegmentationInterface,
 )
 from nwb_ophys.errors import ArgumentError, MetadataError, OptionError
@@ -127,6 +128,33 @@ def test_traces_without_masks_or_images_are_read_again(tmp_path, rois, recording
         np.testing.assert_array_equal(series.data[:], recording.fluorescence)
         assert len(series.rois.table.id) == recording.num_cells
         assert "image_mask" not in series.rois.table.colnames
+
+
+def test_several_interfaces_of_ones_own_have_tables_of_their_own(rois, recording):
+    """The names of their plane segmentations are not the default ones in a file with several."""
+
+    class Own(BaseOphysInterface, DeviceWriter, PlaneWriter, MaskWriter, TraceWriter, ImageWriter):
+        @classmethod
+        def open(cls, source: Any) -> Any:
+            return rois.extractor
+
+        get_metadata = lambda self: rois.get_metadata()  # noqa: E731
+        get_metadata_schema = lambda self: rois.get_metadata_schema()  # noqa: E731
+
+        def add_to_nwbfile(self, nwbfile: NWBFile, metadata: Any = None, **options: Any) -> Any:
+            full = self.full_metadata(metadata)
+            self.add_plane_segmentation(nwbfile, full)
+            self.add_fluorescence_traces(nwbfile, full)
+            self.add_background(nwbfile, full)
+            return self.add_summary_images(nwbfile, full)
+
+    nwbfile = OphysConverter({"a": Own(), "b": Own()}).create_nwbfile(START)
+    ophys = nwbfile.processing["ophys"]
+    tables = ophys["ImageSegmentation"].plane_segmentations
+    assert set(tables) == {"PlaneSegmentationA", "PlaneSegmentationB"}
+    for name in "AB":
+        series = ophys["Fluorescence"][f"RoiResponseSeries{name}"]
+        assert series.rois.table is tables[f"PlaneSegmentation{name}"]
 
 
 def test_an_interface_without_open_cannot_be_made():
