@@ -92,6 +92,12 @@ class Hdf5Values:
         # An empty list has one axis, whatever it is a list of.
         return None if stored.shape in ((), (0,)) else stored
 
+    def holds_other_values(self, place: str) -> bool:
+        """Return whether a place has values that are neither None nor real numbers."""
+        stored = self.get(place)
+        is_dataset = isinstance(stored, h5py.Dataset) and bool(stored.size)
+        return is_dataset and stored.dtype.kind not in "iufb"
+
     def number(self, place: str) -> float | None:
         """Return a finite number, from a dataset or an attribute; None where there is none."""
         group, name = place.rsplit("/", 1)
