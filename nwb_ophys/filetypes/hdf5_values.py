@@ -95,8 +95,9 @@ class Hdf5Values:
     def holds_other_values(self, place: str) -> bool:
         """Return whether a place has values that are neither None nor real numbers."""
         stored = self.get(place)
-        is_dataset = isinstance(stored, h5py.Dataset) and bool(stored.size)
-        return is_dataset and stored.dtype.kind not in "iufb"
+        if not isinstance(stored, h5py.Dataset) or not stored.size:
+            return False
+        return stored.dtype.kind not in "iufb"
 
     def number(self, place: str) -> float | None:
         """Return a finite number, from a dataset or an attribute; None where there is none."""
