@@ -16,7 +16,7 @@ from nwb_ophys import (
     OphysConverter,
     Suite2pSegmentationInterface,
 )
-from nwb_ophys.errors import ArgumentError, MetadataError, OptionError
+from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, SourceError
 from nwb_ophys.interfaces import (
     BaseOphysInterface,
     DeviceWriter,
@@ -30,6 +30,7 @@ from nwb_ophys.interfaces import (
     mixins,
 )
 from nwb_ophys.metadata import get_nwb_imaging_metadata, imaging_schema
+from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
 
 START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
@@ -155,6 +156,20 @@ def test_several_interfaces_of_ones_own_have_tables_of_their_own(rois, recording
     for name in "AB":
         series = ophys["Fluorescence"][f"RoiResponseSeries{name}"]
         assert series.rois.table is tables[f"PlaneSegmentation{name}"]
+
+
+@pytest.mark.parametrize("mask_type", ["image", "pixel"])
+def test_pixels_outside_the_field_are_refused(rois, mask_type):
+    """In both forms, where an extractor of another author gives them."""
+
+    class Other(type(rois.extractor)):
+        def get_ragged_pixels(self, ids, of_background=False):
+            mask = np.array([[24, 2, 1.0]])  # the field has 24 rows
+            return PixelLists.from_masks([mask] * len(ids), self.get_frame_shape())
+
+    rois.extractor.__class__ = Other
+    with pytest.raises(SourceError, match="y = 24 lies outside the field"):
+        rois.create_nwbfile(START, mask_type=mask_type)
 
 
 def test_an_interface_without_open_cannot_be_made():
