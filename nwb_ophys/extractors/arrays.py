@@ -11,7 +11,7 @@ from roiextractors import ImagingExtractor, SegmentationExtractor
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.rois.pixel_lists import PixelLists
-from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
+from nwb_ophys.rois.properties import FastPropertiesMixin, as_flags, repeated_ids
 
 
 class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -97,9 +97,9 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
 
     Parameters
     ----------
-    image_masks : numpy.ndarray, shape (rows, columns[, planes], ROIs)
+    image_masks : array-like, shape (rows, columns[, planes], ROIs)
         Weights of the pixels of each ROI.
-    traces : mapping of str to numpy.ndarray, shape (samples, ROIs)
+    traces : mapping of str to array-like, shape (samples, ROIs)
         By kind: ``raw``, ``dff``, ``neuropil``, ``deconvolved``, ``denoised``, …
     sampling_frequency : float, optional
         Samples per second of the traces; without it, that of the timestamps, if there are any.
@@ -119,15 +119,15 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
     Raises
     ------
     SourceError
-        When the numbers of ROIs or of samples differ.
+        When the numbers of ROIs or of samples differ, or an array does not hold numbers.
     """
 
     extractor_name = "ArraySegmentationExtractor"
 
     def __init__(
         self,
-        image_masks: NDArray[Any],
-        traces: Mapping[str, NDArray[Any]],
+        image_masks: Any,
+        traces: Mapping[str, Any],
         sampling_frequency: float | None = None,
         roi_ids: Sequence[int | str] | None = None,
         images: Mapping[str, NDArray[Any]] | None = None,
@@ -137,25 +137,27 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
         background_traces: NDArray[Any] | None = None,
     ) -> None:
         super().__init__()
+        image_masks = _array_of("The image masks", image_masks)
         if image_masks.ndim not in (3, 4):
             raise SourceError(
                 f"Image masks must have the axes (rows, columns[, planes], ROIs); this array has "
                 f"the shape {image_masks.shape}."
             )
         self._masks = image_masks
-        self._traces = dict(traces)
+        self._traces = _arrays_of("trace", traces)
         self._roi_ids = list(range(image_masks.shape[-1])) if roi_ids is None else list(roi_ids)
         self._sampling_frequency = sampling_frequency
-        self._summary_images = dict(images or {})
+        self._summary_images = _arrays_of("image", images or {})
         empty = np.zeros((*image_masks.shape[:-1], 0), image_masks.dtype)
-        self._background = empty if background_masks is None else background_masks
+        given = empty if background_masks is None else background_masks
+        self._background = _array_of("The background masks", given)
         self._check()
         self._set_background(background_traces)
         self._stated_times = _times(timestamps, self.get_num_samples(), "samples of the traces")
         if self._stated_times is not None:
             self._sampling_frequency = _rate(sampling_frequency, self._stated_times)
         if accepted is not None:
-            flags = np.asarray(accepted, dtype=bool)
+            flags = as_flags(accepted, "accepted")
             if flags.shape != (len(self._roi_ids),):
                 raise SourceError(
                     f"accepted has {flags.size} flags for {len(self._roi_ids)} ROIs; give one flag "
@@ -206,6 +208,7 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
             raise SourceError(f"The ROI id {clash[0]!r} is that of a background component.")
         if traces is None:
             return
+        traces = _array_of("The background traces", traces)
         samples = self.get_num_samples() if self._traces else len(traces)
         if traces.shape != (samples, num_components) or not num_components:
             raise SourceError(
@@ -236,15 +239,15 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
 
     def get_roi_image_masks(self, roi_ids: Sequence[Any] | None = None) -> NDArray[Any]:
         """Return masks, (rows, columns[, planes], ROIs)."""
-        return self._masks if roi_ids is None else self._masks[..., self._indices(roi_ids)]
+        return _chosen(self._masks, None if roi_ids is None else self._indices(roi_ids))
 
     def get_background_image_masks(
         self, background_ids: Sequence[Any] | None = None
     ) -> NDArray[Any]:
         """Return masks of background components, (rows, columns[, planes], components)."""
         if background_ids is None:
-            return self._background
-        return self._background[..., self._indices(background_ids, of_background=True)]
+            return _chosen(self._background, None)
+        return _chosen(self._background, self._indices(background_ids, of_background=True))
 
     def get_roi_pixel_masks(self, roi_ids: Sequence[Any] | None = None) -> list[NDArray[Any]]:
         """Return the nonzero pixels of each ROI: (row, column[, plane], weight)."""
@@ -273,6 +276,55 @@ class ArraySegmentationExtractor(FastPropertiesMixin, SegmentationExtractor):  #
     ) -> NDArray[np.float64] | None:
         """Return the time of each sample in seconds; None where no times were given."""
         return None if self._stated_times is None else self._stated_times[start_sample:end_sample]
+
+
+def _array_of(what: str, value: Any) -> Any:
+    """Return an array, or an array-like that is read on request, such as a dataset of HDF5.
+
+    Lists and tables become arrays of NumPy.
+
+    Raises
+    ------
+    SourceError
+        When the values are no numbers, or some of them are masked.
+    """
+    if np.ma.is_masked(value):
+        raise SourceError(
+            f"{what} has masked values, which NWB cannot store; fill them first, such as with "
+            ".filled(numpy.nan)."
+        )
+    is_lazy = all(hasattr(value, name) for name in ("shape", "dtype", "ndim", "__getitem__"))
+    found = value if is_lazy and isinstance(value.dtype, np.dtype) else _as_numbers(value)
+    if found is None:
+        raise SourceError(f"{what} must be an array of numbers; it is {type(value).__name__}.")
+    return found
+
+
+def _arrays_of(noun: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _array_of(f"The {noun} '{name}'", value) for name, value in values.items()}
+
+
+def _as_numbers(value: Any) -> NDArray[Any] | None:
+    """Return nested lists or a table as an array of numbers; None if they are something else."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        return None
+    return array if array.dtype.kind in "biuf" and array.ndim else None
+
+
+def _chosen(masks: Any, indices: Sequence[int] | None) -> NDArray[Any]:
+    """Return masks by their positions; all of them by default.
+
+    Arrays on disk take no list of positions, or an ascending one only.
+    """
+    if isinstance(masks, np.ndarray):
+        return masks if indices is None else masks[..., indices]
+    positions = range(masks.shape[-1]) if indices is None else indices
+    chosen = np.empty((*masks.shape[:-1], len(positions)), masks.dtype)
+    for place, index in enumerate(positions):
+        chosen[..., place] = masks[..., index]
+    return chosen
 
 
 def _pixels(masks: NDArray[Any]) -> list[NDArray[Any]]:

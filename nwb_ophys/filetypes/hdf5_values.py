@@ -92,6 +92,13 @@ class Hdf5Values:
         # An empty list has one axis, whatever it is a list of.
         return None if stored.shape in ((), (0,)) else stored
 
+    def holds_other_values(self, place: str) -> bool:
+        """Return whether a place has values that are neither None nor real numbers."""
+        stored = self.get(place)
+        if not isinstance(stored, h5py.Dataset) or not stored.size:
+            return False
+        return stored.dtype.kind not in "iufb"
+
     def number(self, place: str) -> float | None:
         """Return a finite number, from a dataset or an attribute; None where there is none."""
         group, name = place.rsplit("/", 1)

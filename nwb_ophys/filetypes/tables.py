@@ -91,9 +91,11 @@ class TextTable:
         cells = self.columns[index]
         values = np.empty(len(cells))
         for row, cell in enumerate(cells):
-            if not _is_number(cell):
+            # A comma that is left may mark decimals as well as thousands.
+            if not _is_number(cell) or "," in cell:
                 name = f"'{self.names[index]}'" if self.names else str(index)
                 said = f"'{cell}' is not a number" if cell else "a value is absent"
+                said += " with a decimal point" * ("," in cell)
                 raise SourceError(
                     f"'{self.path}', line {self.lines[row]}, column {name}: {said}. Correct the "
                     "file, or name another column."

@@ -12,14 +12,16 @@ from typing import Any
 from pynwb import NWBFile
 
 from nwb_ophys.writers.devices import add_devices, add_imaging_plane
-from nwb_ophys.writers.images import add_summary_images
 from nwb_ophys.writers.lines import add_line_scan
-from nwb_ophys.writers.masks import add_plane_segmentation
 from nwb_ophys.writers.motion import add_corrected_image_stack
+from nwb_ophys.writers.own_segmentation import (
+    add_own_background,
+    add_own_images,
+    add_own_plane_segmentation,
+    add_own_traces,
+)
 from nwb_ophys.writers.series import add_photon_series
 from nwb_ophys.writers.stills import add_stills
-from nwb_ophys.writers.streams import add_background
-from nwb_ophys.writers.traces import add_traces_alone
 
 
 class DeviceWriter:
@@ -97,14 +99,17 @@ class MaskWriter:
     def add_plane_segmentation(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
     ) -> NWBFile:
-        """Add the table of ROIs; see ``tools.add_plane_segmentation`` for the options."""
-        return add_plane_segmentation(self.extractor, nwbfile, metadata, **options)
+        """Add the table of ROIs: the named one, or the first one of the metadata.
+
+        See ``tools.add_plane_segmentation`` for the options.
+        """
+        return add_own_plane_segmentation(self.extractor, nwbfile, metadata, **options)
 
     def add_background(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
     ) -> NWBFile:
         """Add the background components as a plane segmentation with traces of its own."""
-        return add_background(self.extractor, nwbfile, metadata, **options)
+        return add_own_background(self.extractor, nwbfile, metadata, **options)
 
 
 class TraceWriter:
@@ -119,7 +124,7 @@ class TraceWriter:
 
         See ``tools.add_fluorescence_traces`` for the options.
         """
-        return add_traces_alone(self.extractor, nwbfile, metadata, **options)
+        return add_own_traces(self.extractor, nwbfile, metadata, **options)
 
 
 class ImageWriter:
@@ -133,10 +138,5 @@ class ImageWriter:
         metadata: Mapping[str, Any],
         plane_segmentation_name: str | None = None,
     ) -> NWBFile:
-        """Add the summary images."""
-        return add_summary_images(
-            nwbfile,
-            self.extractor,
-            metadata,
-            plane_segmentation_name=plane_segmentation_name,
-        )
+        """Add the summary images of the named plane segmentation, or of the first one."""
+        return add_own_images(self.extractor, nwbfile, metadata, plane_segmentation_name)

@@ -172,6 +172,7 @@ class SegmentationInterface(
         source = self.with_extractor(self._part(chosen, clock))
         if clock is None:
             self._check_rate(full["Ophys"], cells)
+        _check_pixels(source.extractor, chosen.mask_type)
         storing = {"iterator_options": chosen.iterator_options}
         source.add_devices(nwbfile, full)
         source.add_plane_segmentation(
@@ -233,6 +234,17 @@ class SegmentationInterface(
             stacklevel=4,
         )
         return accepted
+
+
+def _check_pixels(extractor: Any, mask_type: str | None) -> None:
+    """Raise where pixels of an extractor of another author lie outside its field.
+
+    Readers of this package have checked theirs, and images are checked when they are made.
+    """
+    rois = Rois.of(extractor)
+    is_own = type(rois.source).__module__.startswith("nwb_ophys.")
+    if mask_type in ("pixel", "voxel") and not is_own:
+        rois.pixels.check_field()
 
 
 def _leave_out_absent(ophys: DeepDict, rois: Rois) -> None:

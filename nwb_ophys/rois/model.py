@@ -19,7 +19,7 @@ from nwb_ophys.rois.centroids import centroids_of_pixels, have_centres, with_nan
 from nwb_ophys.rois.masks import ImageMasks
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.pixel_sources import Form, holds_pixels, read_pixels
-from nwb_ophys.rois.properties import values_of
+from nwb_ophys.rois.properties import as_flags, values_of
 from nwb_ophys.rois.traces import TraceView, is_present
 
 # Properties that state which ROIs were accepted: as a rule is_accepted, in Suite2p iscell.
@@ -243,14 +243,14 @@ class Rois:
     def accepted(self) -> NDArray[np.bool_] | None:
         """Acceptance of each ROI; None where the source does not state it."""
         if self._acceptance_key is not None:
-            return self._property(self._acceptance_key).values.astype(bool)
-        return ~self._property(_REJECTION).values.astype(bool) if self._states_rejection else None
+            return self._flags(self._acceptance_key)
+        return ~self._flags(_REJECTION) if self._states_rejection else None
 
     @functools.cached_property
     def rejected(self) -> NDArray[np.bool_] | None:
         """Rejection of each ROI; None where the source does not state it."""
         if self._states_rejection:
-            return self._property(_REJECTION).values.astype(bool)
+            return self._flags(_REJECTION)
         return None if self.accepted is None else ~self.accepted
 
     @functools.cached_property
@@ -266,6 +266,10 @@ class Rois:
     @property
     def _states_rejection(self) -> bool:
         return _REJECTION in self._keys
+
+    def _flags(self, key: str) -> NDArray[np.bool_]:
+        what = f"The property '{key}' of {type(self.source).__name__}"
+        return as_flags(self._property(key).values, what)
 
     def _property(self, key: str) -> Property:
         if self.whole is not None:

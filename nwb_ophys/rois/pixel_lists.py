@@ -72,6 +72,13 @@ class PixelLists:
         arrays = [np.asarray(mask) for mask in masks]
         flat = np.concatenate(arrays) if arrays else columns_of_none
         row, column, *plane = flat[:, :-1].real.T  # complex weights are refused when written
+        for axis in (row, column, *plane):
+            odd = axis[~np.isfinite(axis) | (axis != np.floor(axis))]
+            if len(odd):
+                raise SourceError(
+                    f"A pixel of an ROI has the coordinate {odd[0]:g}; coordinates must be whole "
+                    "numbers, from 0."
+                )
         return cls(
             coordinates=tuple(axis.astype(np.int32) for axis in (column, row, *plane)),
             weights=np.ascontiguousarray(flat[:, -1]),
@@ -111,6 +118,20 @@ class PixelLists:
             field_shape=field_of(images.shape[:2]),
             image_dtype=images.dtype,
         )
+
+    def check_field(self) -> None:
+        """Check that all pixels lie in the field, along the axes that it states.
+
+        Raises
+        ------
+        SourceError
+        """
+        field = self.field_shape
+        for axis, size, name in zip(self.coordinates, field, "xyz", strict=False):
+            if len(axis) and axis.max() >= size:
+                raise SourceError(
+                    f"A pixel at {name} = {axis.max()} lies outside the field of {field}."
+                )
 
     @property
     def counts(self) -> NDArray[np.int64]:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import _PropertyInfo
 
+from nwb_ophys.errors import SourceError
+
 _MOST_SHOWN = 10
+_NUMBERS = (bool, int, float, np.bool_, np.number)
 
 
 def values_of(values: Any, roi_ids: Sequence[Any], asked: Sequence[Any]) -> NDArray[Any]:
@@ -48,6 +51,32 @@ def repeated_ids(roi_ids: Sequence[Any]) -> str:
     twice = [roi_id for roi_id, count in counts.items() if count > 1]
     shown = ", ".join(f"{roi_id!r} ({counts[roi_id]} times)" for roi_id in twice[:_MOST_SHOWN])
     return shown + (", …" if len(twice) > _MOST_SHOWN else "")
+
+
+def as_flags(values: Any, what: str) -> NDArray[np.bool_]:
+    """Return truth values, or numbers 0 and 1, as truth values.
+
+    Parameters
+    ----------
+    values : array-like
+    what : str
+        Subject of the error, such as ``accepted``.
+
+    Raises
+    ------
+    SourceError
+        When there are other values. NumPy takes NaN, -1 and the text "False" for True.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "b":
+        return array
+    if array.dtype.kind == "O" and all(isinstance(each, _NUMBERS) for each in array.flat):
+        array = np.asarray(array.tolist())
+    known = np.isin(array, (0, 1)) if array.dtype.kind in "biuf" else np.zeros(array.shape, bool)
+    if not known.all():
+        odd = ", ".join(repr(each) for each in array[~known].tolist()[:_MOST_SHOWN])
+        raise SourceError(f"{what} must be 0 or 1 (false or true) for each ROI; it holds {odd}.")
+    return array.astype(bool)
 
 
 class FastPropertiesMixin(SegmentationExtractor):  # type: ignore[misc]

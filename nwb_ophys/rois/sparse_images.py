@@ -167,16 +167,12 @@ def _batch(
 
 def _overlaid(pixels: PixelLists) -> PixelLists:
     """Return the pixels that images show: the last one at each place, where it is not zero."""
-    field = pixels.field_shape
-    if len(pixels.coordinates) != len(field):
+    if len(pixels.coordinates) != len(pixels.field_shape):
         raise SourceError(
-            f"Pixels with {len(pixels.coordinates)} coordinates do not fit a field of {field}."
+            f"Pixels with {len(pixels.coordinates)} coordinates do not fit a field of "
+            f"{pixels.field_shape}."
         )
-    for axis, size, name in zip(pixels.coordinates, field, "xyz", strict=False):
-        if len(axis) and axis.max() >= size:
-            raise SourceError(
-                f"A pixel at {name} = {axis.max()} lies outside the field of {field}."
-            )
+    pixels.check_field()
     weights = pixels.weights.astype(pixels.image_dtype, copy=False)
     kept = _is_last_of_its_place(pixels)
     kept = weights != 0 if kept is None else kept & (weights != 0)

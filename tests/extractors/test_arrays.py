@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
+import pandas
 import pytest
+import zarr
 
-from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+from nwb_ophys import NumpyImagingInterface
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    SourceArgumentError,
+    SourceError,
+    SourceNotFoundError,
+)
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor, ArraySegmentationExtractor
 from nwb_ophys.filetypes.npy import load_npy
 
@@ -121,6 +130,23 @@ def test_masks_of_volumes_have_their_plane():
     assert extractor.get_sampling_frequency() is None
 
 
+@pytest.mark.parametrize("kind", [np.ndarray.tolist, pandas.DataFrame, zarr.array])
+def test_traces_in_other_containers(kind):
+    extractor = ArraySegmentationExtractor(MASKS, {"raw": kind(TRACES["raw"])}, 30.0)
+    np.testing.assert_array_equal(extractor.get_traces_dict()["raw"][:], TRACES["raw"])
+
+
+def test_masks_in_other_containers(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for masks in (MASKS.tolist(), zarr.array(MASKS), file.create_dataset("a", data=MASKS)):
+            extractor = ArraySegmentationExtractor(masks, {}, background_masks=masks)
+            for ids, places in ((None, [0, 1]), ([1, 0], [1, 0]), ([1], [1]), ([], [])):
+                found = extractor.get_roi_image_masks(ids)
+                np.testing.assert_array_equal(found, MASKS[..., places])
+            background = extractor.get_background_image_masks(["background1", "background0"])
+            np.testing.assert_array_equal(background, MASKS[..., [1, 0]])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -131,6 +157,17 @@ def test_masks_of_volumes_have_their_plane():
         ({"traces": {"dff": np.zeros(2)}}, r"'dff' has the shape \(2,\)"),
         ({"traces": {"raw": np.zeros((9, 2)), "dff": TRACES["dff"]}}, r"in length: \[9, 10\]"),
         ({"accepted": [True]}, "accepted has 1 flags for 2 ROIs"),
+        ({"accepted": [1, np.nan]}, r"accepted must be 0 or 1 .*; it holds nan\."),
+        ({"accepted": [2, -1]}, "it holds 2, -1"),
+        ({"traces": {"raw": None}}, "'raw' must be an array of numbers; it is NoneType"),
+        ({"traces": {"raw": [["a"]]}}, "'raw' must be an array of numbers; it is list"),
+        ({"traces": {"raw": [[1, 2], [3]]}}, "'raw' must be an array of numbers; it is list"),
+        (
+            {"traces": {"raw": np.ma.masked_equal(np.arange(20).reshape(10, 2), 3)}},
+            "'raw' has masked values, which NWB cannot store",
+        ),
+        ({"accepted": ["yes", "no"]}, "it holds 'yes', 'no'"),
+        ({"accepted": np.array([True, None])}, "it holds True, None"),
         ({"timestamps": [0.0]}, r"\(1,\); it must be \(10,\): .* 10 samples of the traces"),
         ({"background_masks": np.zeros((3, 4, 1))}, r"background masks .*\(4, 3\)"),
         ({"background_traces": np.zeros((10, 1))}, "0 background masks"),
@@ -201,3 +238,10 @@ def test_an_absent_file_is_named(tmp_path):
 def test_a_folder_is_no_npy_file(tmp_path):
     with pytest.raises(CorruptSourceError, match="is a folder"):
         load_npy(tmp_path)
+
+
+def test_masked_arrays_are_refused():
+    movie = np.ma.masked_equal(MOVIE, 7)
+    with pytest.raises(SourceArgumentError, match="timeseries has masked values"):
+        NumpyImagingInterface(movie, 30.0)
+    assert NumpyImagingInterface(np.ma.array(MOVIE), 30.0).extractor.get_num_samples() == 10

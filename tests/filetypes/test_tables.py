@@ -47,6 +47,13 @@ def test_decimal_commas(tmp_path):
     assert table.columns[1] == ["a,b", "c"]
 
 
+@pytest.mark.parametrize("text", ['t,name\n"0,5",a\n', "t;name\n0,5;a\nx;b\n"])
+def test_a_comma_that_may_mark_thousands_is_named(tmp_path, text):
+    table = read_table(written(tmp_path, text))
+    with pytest.raises(SourceError, match="line 2, column 't': '0,5' is not a number with a deci"):
+        table.numbers(0)
+
+
 def test_a_first_row_of_truth_values_is_no_line_of_names(tmp_path):
     table = read_table(written(tmp_path, "TRUE\nFALSE\nTRUE\n"))
     np.testing.assert_array_equal(table.numbers(0), [1, 0, 1])

@@ -13,9 +13,10 @@ from nwb_ophys import (
     CaimanSegmentationInterface,
     NumpyImagingInterface,
     NumpySegmentationInterface,
+    OphysConverter,
     Suite2pSegmentationInterface,
 )
-from nwb_ophys.errors import ArgumentError, MetadataError, OptionError
+from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, SourceError
 from nwb_ophys.interfaces import (
     BaseOphysInterface,
     DeviceWriter,
@@ -29,6 +30,7 @@ from nwb_ophys.interfaces import (
     mixins,
 )
 from nwb_ophys.metadata import get_nwb_imaging_metadata, imaging_schema
+from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.testing import simulate_recording, write_caiman, write_suite2p
 
 START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
@@ -127,6 +129,47 @@ def test_traces_without_masks_or_images_are_read_again(tmp_path, rois, recording
         np.testing.assert_array_equal(series.data[:], recording.fluorescence)
         assert len(series.rois.table.id) == recording.num_cells
         assert "image_mask" not in series.rois.table.colnames
+
+
+def test_several_interfaces_of_ones_own_have_tables_of_their_own(rois, recording):
+    """The names of their plane segmentations are not the default ones in a file with several."""
+
+    class Own(BaseOphysInterface, DeviceWriter, PlaneWriter, MaskWriter, TraceWriter, ImageWriter):
+        @classmethod
+        def open(cls, source: Any) -> Any:
+            return rois.extractor
+
+        get_metadata = lambda self: rois.get_metadata()  # noqa: E731
+        get_metadata_schema = lambda self: rois.get_metadata_schema()  # noqa: E731
+
+        def add_to_nwbfile(self, nwbfile: NWBFile, metadata: Any = None, **options: Any) -> Any:
+            full = self.full_metadata(metadata)
+            self.add_plane_segmentation(nwbfile, full)
+            self.add_fluorescence_traces(nwbfile, full)
+            self.add_background(nwbfile, full)
+            return self.add_summary_images(nwbfile, full)
+
+    nwbfile = OphysConverter({"a": Own(), "b": Own()}).create_nwbfile(START)
+    ophys = nwbfile.processing["ophys"]
+    tables = ophys["ImageSegmentation"].plane_segmentations
+    assert set(tables) == {"PlaneSegmentationA", "PlaneSegmentationB"}
+    for name in "AB":
+        series = ophys["Fluorescence"][f"RoiResponseSeries{name}"]
+        assert series.rois.table is tables[f"PlaneSegmentation{name}"]
+
+
+@pytest.mark.parametrize("mask_type", ["image", "pixel"])
+def test_pixels_outside_the_field_are_refused(rois, mask_type):
+    """In both forms, where an extractor of another author gives them."""
+
+    class Other(type(rois.extractor)):
+        def get_ragged_pixels(self, ids, of_background=False):
+            mask = np.array([[24, 2, 1.0]])  # the field has 24 rows
+            return PixelLists.from_masks([mask] * len(ids), self.get_frame_shape())
+
+    rois.extractor.__class__ = Other
+    with pytest.raises(SourceError, match="y = 24 lies outside the field"):
+        rois.create_nwbfile(START, mask_type=mask_type)
 
 
 def test_an_interface_without_open_cannot_be_made():

@@ -13,7 +13,7 @@ from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import _RoiResponse
 
 from nwb_ophys import tools
-from nwb_ophys.errors import ArgumentError
+from nwb_ophys.errors import ArgumentError, SourceError
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
 from nwb_ophys.formats.caiman.reader import CaimanExtractor
 from nwb_ophys.iterators import RoiImageMaskIterator
@@ -223,3 +223,19 @@ def test_acceptance_and_rejection(stated: Any, accepted: Any, rejected: Any) -> 
     for found, expected in ((rois.accepted, accepted), (rois.rejected, rejected)):
         assert (None if found is None else found.tolist()) == expected
     assert set(rois.properties) == set(stated) & {"iscell"} - {next(iter(stated), "")}
+
+
+@pytest.mark.parametrize("key", ["is_accepted", "iscell", "is_rejected"])
+@pytest.mark.parametrize("values", [[1, np.nan], [0.3, 0.9], ["True", "False"]])
+def test_flags_that_are_no_truth_values_are_refused(key: str, values: Any) -> None:
+    extractor = ArraySegmentationExtractor(np.ones((4, 7, 2)), {})
+    extractor.set_property(key, values, [0, 1])
+    with pytest.raises(SourceError, match=f"The property '{key}' of Array.* must be 0 or 1"):
+        _ = Rois.of(extractor).rejected
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, float, object])
+def test_flags_of_any_type(dtype: Any) -> None:
+    extractor = ArraySegmentationExtractor(np.ones((4, 7, 2)), {})
+    extractor.set_property("is_accepted", np.array([True, False], dtype), [0, 1])
+    assert Rois.of(extractor).accepted.tolist() == [True, False]

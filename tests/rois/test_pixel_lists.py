@@ -185,6 +185,8 @@ def test_pixels_that_do_not_lie_in_the_field() -> None:
     for pixel, fault in (((1, 7, 1), "x = 7"), ((4, 0, 1), "y = 4"), ((-1, 0, 1), "negative")):
         with pytest.raises(SourceError, match=fault):
             image_masks_of(Native([np.array([pixel], float)], (4, 7)), [0])
+        with pytest.raises(SourceError, match=fault):
+            pixel_masks_of(Native([np.array([pixel], float)], (4, 7)), [0]).check_field()
     with pytest.raises(SourceError, match="3 coordinates"):
         image_masks_of(Native([np.ones((1, 4))], (4, 7)), [0])
     with pytest.raises(SourceError, match="overlap or have gaps"):
@@ -195,6 +197,12 @@ def test_pixels_that_do_not_lie_in_the_field() -> None:
             field_shape=(3, 3),
             image_dtype=float,
         )
+
+
+@pytest.mark.parametrize("place", [1.5, np.nan, np.inf])
+def test_coordinates_that_are_no_whole_numbers(place: float) -> None:
+    with pytest.raises(SourceError, match=f"has the coordinate {place:g}; coordinates must be"):
+        pixel_masks_of(Native([np.array([[1, place, 1.0]])], (4, 7)), [0])
 
 
 # --- sources ----------------------------------------------------------------------------------

@@ -174,9 +174,7 @@ def _flat_pixels(stored: Any, field: Sequence[int] | None, num_rois: int) -> Pix
             f"{tuple(field)} pixels, the traces are of {num_rois} ROIs."
         )
     if not isinstance(stored, SparseColumns):
-        values = np.asarray(stored)
-        roi, place = np.nonzero(values.T)
-        weights = values[place, roi]
+        place, roi, weights = _nonzero(stored)
         counts = np.bincount(roi, minlength=num_rois)
     else:
         kept = stored.weights != 0
@@ -185,6 +183,18 @@ def _flat_pixels(stored: Any, field: Sequence[int] | None, num_rois: int) -> Pix
         counts = np.bincount(roi, minlength=num_rois)
     column, row = np.divmod(place, int(field[0]))
     return _ragged((row, column), weights, counts, field)
+
+
+def _nonzero(stored: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return pixels, ROIs and weights of (pixels, ROIs), ROI by ROI, searched slab by slab."""
+    none = np.zeros(0, dtype=np.int64)
+    parts = [(none, none, np.zeros(0, stored.dtype))]
+    for (first_place, first_roi), block in _slabs(stored):
+        place, roi = np.nonzero(block)
+        parts.append((place + first_place, roi + first_roi, block[place, roi]))
+    places, rois, weights = (np.concatenate(each) for each in zip(*parts, strict=True))
+    order = np.lexsort((places, rois))
+    return places[order], rois[order], weights[order]
 
 
 def _dense_pixels(stored: Any, axes: Sequence[str], shape: Sequence[int]) -> PixelLists:

@@ -314,6 +314,11 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
                 UserWarning,
                 stacklevel=3,
             )
+        odd = [
+            name for name in (*_ALWAYS, "Cn") if self._file.holds_other_values(f"estimates/{name}")
+        ]
+        if odd:
+            self._other_left_out.append(f"{', '.join(odd)} hold other values than real numbers")
         if isinstance(self._file.get("estimates/discarded_components"), h5py.Group):
             self._other_left_out.append(
                 "discarded_components holds components that a selection removed"

@@ -145,6 +145,11 @@ def _array(name: str, value: Any) -> Any:
         raise SourceArgumentError(
             f"{name} must be an array of numbers, or the path of a .npy file; it is {type(value)}."
         )
+    if np.ma.is_masked(value):
+        raise SourceArgumentError(
+            f"{name} has masked values, which NWB cannot store; fill them first, such as with "
+            ".filled(0), or .filled(numpy.nan) for real numbers."
+        )
     if not is_number(value.dtype):
         where = f"{name}, '{path}'," if path else name
         raise SourceArgumentError(not_storable(value.dtype, where))

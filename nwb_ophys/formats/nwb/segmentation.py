@@ -21,8 +21,11 @@ from nwb_ophys.formats.nwb.objects import (
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.interfaces.streams import Part, named_parts
-from nwb_ophys.metadata import models
+from nwb_ophys.metadata import models, trace_entry
 from nwb_ophys.paths import PathProbe
+
+# The description that pynwb gives to series without one.
+_NONE = "no description"
 
 
 @attrs.frozen(kw_only=True)
@@ -72,6 +75,9 @@ class NwbSegmentationInterface(SegmentationInterface):
             if self.extractor.get_sampling_frequency() is None:
                 # The metadata may give the rate; the start of the traces holds with it.
                 fields["starting_time"] = starting_time_of(series) or None
+            if fields.get("description", _NONE) == _NONE and _is_renamed(series, kind):
+                place = f"{series.parent.name}/{series.name}"
+                fields["description"] = f"The traces '{place}' of the source file."
             container = ophys.setdefault("DfOverF" if kind == "dff" else "Fluorescence", {})
             container.setdefault("PlaneSegmentation", {})[kind] = fields
         return {**session_of(self.extractor.nwbfile), "Ophys": ophys}
@@ -107,6 +113,12 @@ class NwbSegmentationInterface(SegmentationInterface):
         if source.get(argument) is not None:
             return [Part(arguments={"file_path": path})]
         return named_parts(unique_names(_tables(listed)), argument, file_path=path)
+
+
+def _is_renamed(series: Any, kind: str) -> bool:
+    """Return whether the name and the container of traces differ from those of the source."""
+    container = "DfOverF" if kind == "dff" else "Fluorescence"
+    return (series.parent.name, series.name) != (container, trace_entry(kind)["name"])
 
 
 def _tables(found: tuple[NwbObject, ...] | None) -> list[NwbObject]:

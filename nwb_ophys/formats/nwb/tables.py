@@ -25,6 +25,8 @@ _ACCEPTANCE = {
 # Columns with the result of a classifier, which state acceptance where no other column does.
 _CLASSIFIED = ("iscell", "is_cell")
 _LEFT_OUT = ("ROICentroids",)
+# Properties that state acceptance, which columns of such a name need not do.
+_PROPERTIES = {"is_accepted", "is_rejected", "iscell"}
 
 
 def mask_name(table: Any) -> str:
@@ -189,8 +191,9 @@ def with_acceptance(
         classified = [name for name in _CLASSIFIED if name in columns]
         stating = {name: "is_accepted" for name in classified[:1] if _are_flags(columns[name][0])}
     names = {name: stating.get(name, name) for name in columns}
-    if names.get("iscell") == "iscell" and not _are_flags(columns["iscell"][0]):
-        names["iscell"] = "roi_iscell"  # numbers of another meaning, which are no acceptance
+    for name in _PROPERTIES & names.keys() - stating.keys():
+        if name != "iscell" or not _are_flags(columns[name][0]):
+            names[name] = f"roi_{name}"  # of another meaning, or undecided: no acceptance
     return {
         names[name]: (values.astype(bool) if name in stating else values, description)
         for name, (values, description) in columns.items()

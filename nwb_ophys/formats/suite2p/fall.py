@@ -22,7 +22,7 @@ NAME = "Fall.mat"
 
 _NEEDED = frozenset({"F", "ops", "stat"})
 # Fields of an ROI that are read.
-_FIELDS = ("ypix", "xpix", "lam", "imerge", "inmerge")
+_FIELDS = ("ypix", "xpix", "lam", "imerge", "inmerge", "manual")
 # Settings that are lists of texts.
 _LISTS = ("filelist", "file_list")
 

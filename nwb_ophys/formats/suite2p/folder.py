@@ -348,10 +348,14 @@ def _lacking_parts(plane: PathProbe) -> list[str]:
 
 def _has_spikes(plane: Path) -> bool:
     """Return whether the settings of a plane state that its spikes were computed."""
-    ops = _stated(plane)
+    return bool(stated_deconvolution(_stated(plane)))
+
+
+def stated_deconvolution(ops: Mapping[str, Any]) -> bool | None:
+    """Return whether the settings state that spikes were computed; None where they do not say."""
     run = ops.get("run")
     stated = ops.get("spikedetect", run.get("do_deconvolution") if isinstance(run, dict) else None)
-    return isinstance(stated, (bool, int, np.bool_, np.integer)) and bool(stated)
+    return bool(stated) if isinstance(stated, (bool, int, np.bool_, np.integer)) else None
 
 
 def channel_in_words(channel: str, ops: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from roiextractors import Suite2pSegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.matlab.variables import StoredArray
-from nwb_ophys.filetypes.npy import load_npy
+from nwb_ophys.filetypes.npy import load_npy, read_npy_header
 from nwb_ophys.formats.suite2p.fall import NAME as MATLAB_FILE
 from nwb_ophys.formats.suite2p.fall import FallFile
 from nwb_ophys.formats.suite2p.folder import (
@@ -28,6 +28,7 @@ from nwb_ophys.formats.suite2p.folder import (
     placed,
     read_ops,
     reads_matlab_file,
+    stated_deconvolution,
     trace_shape,
 )
 from nwb_ophys.formats.suite2p.merges import merges_of
@@ -59,6 +60,12 @@ def _check_stat(path: Path, data: NDArray[Any]) -> None:
             raise CorruptSourceError(
                 f"'{path}': ROI {index} must have ypix, xpix and lam of the same length."
             )
+
+
+def _load_flags(path: Path) -> NDArray[Any] | None:
+    """Return the flags of a file; None where Suite2p 1.0 saved None for a single channel."""
+    data = load_npy(path, allow_pickle=read_npy_header(path) is None)
+    return None if data.dtype == object and data.ndim == 0 and data.item() is None else data
 
 
 class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):  # type: ignore[misc]
@@ -134,6 +141,8 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         plane = self.folder_path / self.plane_name
         if file_name == "ops.npy":
             return np.array(self._ops(plane), dtype=object)
+        if file_name in _FLAGS:
+            return None  # the flags are read by _set_flags
         path = plane / file_name
         if self._file is not None:
             name = path.stem
@@ -143,12 +152,14 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
             data = load_npy(path, allow_pickle=mmap_mode is None, is_trusted=self._is_trusted)
         else:
             data = None
-        if data is None or file_name in _FLAGS:
-            return None  # the flags are read by _set_flags
+        if data is None:
+            return None
         if file_name == "stat.npy":
             _check_stat(path, data)
             return data
         self._check_shape(file_name, data)
+        if file_name == "spks.npy" and self._lacks_spikes(data):
+            return None
         if not transpose:
             return data
         return TransposedTraces(data) if isinstance(data, StoredArray) else data.T
@@ -166,6 +177,19 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
                 )
             counted = shape[1]
         return ops if counted is None else {**ops, "nframes": counted}
+
+    def _lacks_spikes(self, data: Any) -> bool:
+        """Return whether spikes are the zeros that Suite2p writes if it computed none, and warn."""
+        if stated_deconvolution(self.options) is not False or np.any(np.asarray(data)):
+            return False
+        warnings.warn(
+            f"{self._named('spks.npy')} holds zeros only, which Suite2p writes where it was set "
+            "not to deconvolve (spikedetect, do_deconvolution); the deconvolved traces are left "
+            "out.",
+            UserWarning,
+            stacklevel=6,
+        )
+        return True
 
     def _named(self, file_name: str) -> str:
         """Return the path of a file in quotes, or the name of the variable in ``Fall.mat``."""
@@ -220,7 +244,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
             is_placeholder = stored is not None and stored.shape == (1, 2) and count != 1
             stored = None if is_placeholder else stored
         else:
-            stored = load_npy(path) if path.exists() else None
+            stored = _load_flags(path) if path.exists() else None
         if stored is None:
             return None, None
         flags = np.asarray(stored)
@@ -253,6 +277,15 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         merges = merges_of(self.stat)
         if merges is None:
             return
+        if merges.unknown:
+            warnings.warn(
+                f"{self._named('stat.npy')}: the merges of the ROIs "
+                f"{', '.join(map(str, merges.unknown))} name ROIs whose pixels they do not have, "
+                "as ROIs were drawn by hand after the merge; these merges are left out, and their "
+                "parts keep their flags of cells.",
+                UserWarning,
+                stacklevel=4,
+            )
         parts = [", ".join(map(str, own)) for own in merges.parts]
         described = {
             "imerge": (
@@ -279,7 +312,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         found = {name: self.options.get(key) for name, key in _IMAGES[self.channel_name].items()}
         self._summary_images.clear()
         for name, image in found.items():
-            if np.ndim(image):  # absent, or 0 where it was not computed
+            if np.ndim(image) and np.size(image):  # absent, or 0 where it was not computed
                 self._summary_images[name] = placed(name, np.asarray(image), self.options)
 
     def get_ragged_pixels(self, ids: Sequence[int], of_background: bool = False) -> PixelLists:

@@ -560,6 +560,10 @@ def test_names_of_the_movie(tmp_path):
         ({"cnn_preds": np.ones(4)}, "cnn_preds is of 4 components, the masks of 5"),
         ({"Cn": np.ones((64, 48))}, "the image Cn has the shape (64, 48), the field (48, 64)"),
         ({"discarded_components/C": 1}, "discarded_components holds components that a selection"),
+        (
+            {"SNR_comp": np.full(5, b"high"), "Cn": np.ones((48, 64), complex)},
+            "SNR_comp, Cn hold other values than real numbers",
+        ),
     ],
     ids=_shapes,
 )

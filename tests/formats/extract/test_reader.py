@@ -13,6 +13,7 @@ from roiextractors.extractors.schnitzerextractor import (
 
 from nwb_ophys import ExtractSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError, MissingPackageError, SourceArgumentError
+from nwb_ophys.filetypes.matlab.variables import StoredArray
 from nwb_ophys.formats.extract.reader import ExtractExtractor
 from nwb_ophys.testing import simulate_recording, write_extract
 
@@ -108,6 +109,25 @@ def test_weights_are_searched_in_slabs(tmp_path, opened, monkeypatch):
         extractor = opened(path)
         np.testing.assert_array_equal(extractor.get_roi_image_masks(), MASKS)
         extractor.close()
+
+
+@pytest.mark.parametrize("chunks", [None, (2, 100), (1, 3072), (5, 7)])
+def test_flat_weights_are_searched_in_slabs(tmp_path, opened, monkeypatch, chunks):
+    """Dense (pixels, cells) are never in memory as a whole."""
+    monkeypatch.setattr("nwb_ophys.filetypes.matlab.rois._SLAB_BYTES", 4000)
+    path = write_extract(tmp_path / "a.mat", RECORDING)
+    flat = MASKS.reshape(-1, 5, order="F").T
+    _edit(path, output__spatial_weights=None)
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("output/spatial_weights", data=flat, chunks=chunks)
+    sizes = []
+    read = StoredArray.__getitem__
+    monkeypatch.setattr(
+        StoredArray, "__getitem__", lambda *args: (sizes.append(np.size(p := read(*args))), p)[1]
+    )
+    extractor = opened(path)
+    np.testing.assert_array_equal(extractor.get_roi_image_masks(), MASKS)
+    assert max(sizes) < flat.size
 
 
 def test_real_output(data_folder, opened):

@@ -65,3 +65,20 @@ def test_numbers_that_are_no_flags_are_no_acceptance(tmp_path):
     rois = Rois.of(_interface(tmp_path, iscell=[0.1, 0.9, 0.0, 1.0]).extractor)
     assert rois.accepted is None
     assert rois.properties["roi_iscell"].values.tolist() == [0.1, 0.9, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"is_accepted": [0, 2, 1, 3]},
+        {"is_accepted": [0, 0, 1, 0], "Accepted": [1, 0, 0, 1]},
+        {"is_accepted": [0, 0, 0, 0], "is_rejected": [0, 0, 0, 0]},
+        {"is_rejected": ["no", "yes", "", "no"]},
+    ],
+)
+def test_columns_named_like_a_property_are_no_acceptance(tmp_path, columns):
+    rois = Rois.of(_interface(tmp_path, **columns).extractor)
+    assert rois.accepted is rois.rejected is None
+    for name, values in columns.items():
+        key = f"roi_{name}" if name.startswith("is_") else name
+        assert rois.properties[key].values.tolist() == values

@@ -171,6 +171,17 @@ def test_units_and_names_are_kept(tmp_path, cells):
     assert ophys["ImagingPlane"][0]["indicator"] == "GCaMP6s"
 
 
+def test_renamed_traces_state_their_former_names(tmp_path, cells):
+    """Two traces of fluorescence are told apart in the copy, which names traces by their kind."""
+    path = write_nwb(tmp_path / "r.nwb", recording=cells)
+    for name in ("corrected_traces", "demixed_traces"):
+        add_traces(path, name, cells.fluorescence, [0, 1, 2, 3, 4], description="no description")
+    traces = NwbSegmentationInterface(path).get_metadata()["Ophys"]["Fluorescence"]
+    described = {each["description"] for each in traces["PlaneSegmentation"].values()}
+    for name in ("corrected_traces", "demixed_traces"):
+        assert f"The traces '{name}/plane0' of the source file." in described
+
+
 def test_masks_of_no_and_of_some_rois(tmp_path, cells):
     """Fault: an array of ids failed, and no ids were taken for all."""
     path = write_nwb(tmp_path / "r.nwb", recording=cells, mask_type="image")

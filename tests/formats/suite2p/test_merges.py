@@ -98,3 +98,57 @@ def test_only_the_merged_roi_is_written(tmp_path):
     assert list(table.id[:]) == [2, 3, 4, 5]
     assert list(table["imerge"].data[:]) == ["", "", "", "0, 1"]
     assert list(table["iscell"].data[:]) == [1, 1, 1, 1]
+
+
+def _draw_by_hand(plane, count):
+    """Put ROIs in front of those of a plane, as Suite2p's window does with ROIs drawn by hand."""
+    stat = np.load(plane / "stat.npy", allow_pickle=True)
+    drawn = [{**dict(stat[0]), "manual": 1, "imerge": [], "inmerge": 0} for _ in range(count)]
+    joined = np.empty(count + len(stat), dtype=object)
+    joined[:] = [*drawn, *stat]
+    np.save(plane / "stat.npy", joined)
+    for name in ("F", "Fneu", "spks", "iscell"):
+        values = np.load(plane / f"{name}.npy")
+        np.save(plane / f"{name}.npy", np.concatenate([values[:1]] * count + [values]))
+
+
+def _merge(plane, parts, inmerge):
+    """Give the last ROI of a plane the pixels of its parts, as a merge does."""
+    stat = np.load(plane / "stat.npy", allow_pickle=True)
+    pixels = [np.column_stack([stat[i]["ypix"], stat[i]["xpix"]]) for i in parts]
+    y, x = np.unique(np.concatenate(pixels), axis=0).T
+    lam = np.ones(len(y), np.float32)
+    stat[-1].update(ypix=y, xpix=x, lam=lam, imerge=np.array(parts), inmerge=-1)
+    for part in parts:
+        stat[part]["inmerge"] = inmerge
+    np.save(plane / "stat.npy", stat)
+
+
+@pytest.mark.parametrize("inmerge", [0, 5])
+def test_rois_drawn_by_hand_move_the_merges_before(tmp_path, inmerge):
+    folder = _write(tmp_path, [(None, 0)] * 5 + [([1, 3], 0)])
+    _merge(folder / "plane0", [1, 3], inmerge)
+    _draw_by_hand(folder / "plane0", 2)
+    rois = _rois(folder)
+    assert rois.accepted.tolist() == [True, True, True, False, True, False, True, True]
+    assert rois.properties["imerge"].values.tolist() == [""] * 7 + ["3, 5"]
+    into = 7 if inmerge else 0
+    assert rois.properties["inmerge"].values.tolist() == [0, 0, 0, into, 0, into, 0, -1]
+
+
+def test_a_merge_of_rois_drawn_by_hand_is_kept(tmp_path):
+    folder = _write(tmp_path, [(None, 0)] * 5 + [([1, 3], 0)])
+    stat = np.load(folder / "plane0" / "stat.npy", allow_pickle=True)
+    stat[0]["manual"] = 1
+    np.save(folder / "plane0" / "stat.npy", stat)
+    _merge(folder / "plane0", [0, 3], 5)
+    rois = _rois(folder)
+    assert rois.accepted.tolist() == [False, True, True, False, True, True]
+
+
+def test_a_merge_whose_parts_are_not_found_is_left_out_with_a_note(tmp_path):
+    folder = _write(tmp_path, [(None, 0)] * 5 + [([1, 3], 0)])
+    _draw_by_hand(folder / "plane0", 1)
+    with pytest.warns(UserWarning, match="the merges of the ROIs 6 name ROIs whose pixels"):
+        rois = _rois(folder)
+    assert rois.accepted.tolist() == [True] * 7

@@ -334,6 +334,46 @@ def test_spikes_that_the_settings_state(folder, settings, is_missed):
     assert len(notes) == is_missed
 
 
+@pytest.mark.parametrize(
+    ("settings", "are_zeros", "is_read"),
+    [
+        ({"spikedetect": False}, True, False),
+        ({"run": {"do_deconvolution": False}}, True, False),
+        ({"spikedetect": False}, False, True),
+        ({"spikedetect": True}, True, True),
+    ],
+)
+def test_zeros_in_place_of_spikes(folder, settings, are_zeros, is_read):
+    """Suite2p writes zeros to spks.npy where it is set not to deconvolve."""
+    plane = folder / "plane0"
+    ops = np.load(plane / "ops.npy", allow_pickle=True).item()
+    np.save(plane / "ops.npy", {**ops, **settings})
+    np.save(plane / "spks.npy", np.load(plane / "spks.npy") * (not are_zeros))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        interface = Suite2pSegmentationInterface(folder, plane_name="plane0")
+    found = interface.extractor.get_traces_dict()["deconvolved"]
+    assert (found is not None) == is_read
+    assert [str(each.message) for each in caught if "holds zeros only" in str(each.message)] == [
+        f"'{plane / 'spks.npy'}' holds zeros only, which Suite2p writes where it was set not to "
+        "deconvolve (spikedetect, do_deconvolution); the deconvolved traces are left out."
+    ] * (not is_read)
+
+
+def test_flags_of_a_second_channel_that_are_none(folder):
+    """Suite2p 1.0 saves None to redcell.npy of a recording with one channel."""
+    np.save(folder / "plane0" / "redcell.npy", np.array(None), allow_pickle=True)
+    interface = Suite2pSegmentationInterface(folder, plane_name="plane0")
+    assert "redcell" not in interface.extractor.get_property_keys()
+
+
+def test_images_that_are_empty_lists_are_absent(folder):
+    ops = np.load(folder / "plane0" / "ops.npy", allow_pickle=True).item()
+    np.save(folder / "plane0" / "ops.npy", {**ops, "max_proj": [], "Vcorr": np.array([])})
+    interface = Suite2pSegmentationInterface(folder, plane_name="plane0")
+    assert list(interface.extractor.get_images_dict()) == ["mean", "enhanced"]
+
+
 def test_the_last_plane_that_the_settings_count(folder):
     for plane in folder.glob("plane?"):
         ops = np.load(plane / "ops.npy", allow_pickle=True).item()
