@@ -21,7 +21,9 @@ import xxhash
 from nwb_ophys.errors import OutputError
 from nwb_ophys.remote.paths import is_url
 from nwb_ophys.sessions.session import Session
+from nwb_ophys.storage.backends.registry import NWB_SUFFIXES
 from nwb_ophys.storage.disk_errors import output_error
+from nwb_ophys.storage.hidden_names import HiddenName
 
 FOLDER = ".nwb-ophys-batch"
 """Name of the folder of the states."""
@@ -193,6 +195,8 @@ def record_failure(session: Session, reason: str) -> SessionState:
     return state
 
 
+# No format is searched for in NWB files of a folder, and none is in the pages of reports.
+_RESULTS = (*(each for each in NWB_SUFFIXES if "nwb" in each), ".html")
 _NO_SETTINGS = ("origins", "faults", "key", "fields")
 
 
@@ -220,17 +224,18 @@ def settings_fingerprint(session: Session) -> str:
 def sources_fingerprint(session: Session) -> str:
     """Return the fingerprint of names, sizes and times of change of all source files.
 
-    Nothing is read from the files. Of a path in an object store the name alone counts.
+    Nothing is read from the files. Of a path in an object store the name alone counts. Files that
+    runs write have no part in it, also where the outputs lie in the folder of the recording.
     """
     digest = xxhash.xxh128()
     for path in (*session.paths, *session.beside):
-        for line in [path] if is_url(path) else _entries(path):
+        for line in [path] if is_url(path) else _entries(path, session.output):
             digest.update(f"{line}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
-def _entries(path: str) -> Iterator[str]:
-    """Yield a line for each file at a path, in a fixed order."""
+def _entries(path: str, output: str) -> Iterator[str]:
+    """Yield a line for each file at a path that may be a source, in a fixed order."""
     try:
         found = Path(path).stat()
     except OSError:
@@ -244,12 +249,22 @@ def _entries(path: str) -> Iterator[str]:
         folder = pending.pop()
         with suppress(OSError), os.scandir(folder) as listing:
             for each in sorted(listing, key=lambda entry: entry.name):
+                if each.path == output or _is_of_a_run(each):
+                    continue
                 if each.is_dir(follow_symlinks=False):
                     pending.append(each.path)
                     continue
                 with suppress(OSError):
                     found = each.stat()
                     yield f"{each.path} {found.st_size} {found.st_mtime_ns}"
+
+
+def _is_of_a_run(entry: os.DirEntry[str]) -> bool:
+    """Return whether a file or folder in a folder is an output, a state or a hidden file of a run."""
+    name = entry.name
+    if name.startswith("."):
+        return name == FOLDER or HiddenName.parse(Path(entry.path)) is not None
+    return name.endswith(_RESULTS)
 
 
 def output_identity(path: str) -> tuple[int, ...] | None:

@@ -18,6 +18,7 @@ from nwb_ophys.sessions.states import (
     state_path,
     write_state,
 )
+from nwb_ophys.storage.hidden_names import HiddenNames
 
 
 @pytest.fixture
@@ -90,6 +91,19 @@ def test_a_change_of_the_sources_is_seen(session, change):
     assert decided(session, state) == attrs.evolve(
         decided(session, state), act="convert", why="source files changed"
     )
+
+
+@pytest.mark.parametrize("name", ["a.nwb", "a.zarr"])
+def test_outputs_in_the_folder_of_the_recording_are_no_change_of_it(session, name):
+    raw = Path(session.paths[0])
+    own = attrs.evolve(session, output=str(raw / name))
+    before = sources_fingerprint(own)
+    state = attrs.evolve(done(own), sources=before)
+    write_state(state_path(own), state)
+    HiddenNames.beside(raw / name).lock.touch()
+    for other in ("sub-M1_ophys.nwb", "sub-M1_ophys.nwb.html"):
+        (raw / "inner" / other).touch()
+    assert decided(own, state).act == "skip"
 
 
 @pytest.mark.parametrize(
