@@ -10,7 +10,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import attrs
 import xxhash
 
 from nwb_ophys.errors import OutputError
-from nwb_ophys.remote.paths import is_url
+from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.sessions.session import Session
 from nwb_ophys.storage.backends.registry import NWB_SUFFIXES
 from nwb_ophys.storage.disk_errors import output_error
@@ -55,6 +55,8 @@ class SessionState:
         Fingerprints of the source files, and of options and metadata.
     output : str
         Path of the file, empty while it is not known.
+    paths : tuple of str
+        Files and folders of the recording from which it is made.
     before, written : tuple of int or None
         Size and time of change, in ns, of the output before the run and after it.
     reason : str
@@ -82,6 +84,7 @@ class SessionState:
     sources: str = ""
     settings: str = ""
     output: str = ""
+    paths: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     before: tuple[int, ...] | None = attrs.field(default=None, converter=_numbers)
     written: tuple[int, ...] | None = attrs.field(default=None, converter=_numbers)
     reason: str = ""
@@ -154,6 +157,38 @@ def states_in(folder: Path) -> list[SessionState]:
         if stated is not None and stated.key:
             found.append(stated)
     return found
+
+
+def shown_paths(session: Session) -> tuple[str, ...]:
+    """Return the paths of a recording as they are recorded: URLs without what is never shown."""
+    return tuple(str(as_path(each)) if is_url(each) else each for each in session.paths)
+
+
+def other_of(path: Path, output: str, paths: Sequence[str]) -> SessionState | None:
+    """Return the state of another recording, whose session an existing output is; None without one.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        State of the session that would replace the output, beside which the others lie.
+    output : str
+        Path of the file.
+    paths : sequence of str
+        Files and folders of its recording. A session with the same ones, but another key, is the
+        same session before its specification changed.
+    """
+    present = output_identity(output)
+    if present is None and not is_url(output):
+        return None
+    for each in path.parent.glob("*.json"):
+        state = None if each == path else _stated(each)
+        if state is None or state.output != output or state.paths in ((), tuple(paths)):
+            continue
+        # A session that was killed before its file was whole has none.
+        is_new = state.state == RUNNING and state.before != present
+        if state.state == DONE if present is None else state.written == present or is_new:
+            return state
+    return None
 
 
 def write_state(path: Path, state: SessionState) -> None:
@@ -260,7 +295,7 @@ def _entries(path: str, output: str) -> Iterator[str]:
 
 
 def _is_of_a_run(entry: os.DirEntry[str]) -> bool:
-    """Return whether a file or folder in a folder is an output, a state or a hidden file of a run."""
+    """Return whether a file or folder in a folder is an output, a state or a file of a run."""
     name = entry.name
     if name.startswith("."):
         return name == FOLDER or HiddenName.parse(Path(entry.path)) is not None
