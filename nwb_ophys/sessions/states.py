@@ -20,8 +20,7 @@ import xxhash
 
 from nwb_ophys.errors import OutputError
 from nwb_ophys.remote.paths import as_path, is_url
-from nwb_ophys.sessions.session import Session
-from nwb_ophys.storage.backends.registry import NWB_SUFFIXES
+from nwb_ophys.sessions.session import RESULTS, Session
 from nwb_ophys.storage.disk_errors import output_error
 from nwb_ophys.storage.hidden_names import HiddenName
 
@@ -230,8 +229,6 @@ def record_failure(session: Session, reason: str) -> SessionState:
     return state
 
 
-# No format is searched for in NWB files of a folder, and none is in the pages of reports.
-_RESULTS = (*(each for each in NWB_SUFFIXES if "nwb" in each), ".html")
 _NO_SETTINGS = ("origins", "faults", "key", "fields")
 
 
@@ -299,7 +296,7 @@ def _is_of_a_run(entry: os.DirEntry[str]) -> bool:
     name = entry.name
     if name.startswith("."):
         return name == FOLDER or HiddenName.parse(Path(entry.path)) is not None
-    return name.endswith(_RESULTS)
+    return name.endswith(RESULTS)
 
 
 def output_identity(path: str) -> tuple[int, ...] | None:
