@@ -267,6 +267,12 @@ def run_planned(
     if jobs < 1:
         raise ArgumentError(f"jobs is {jobs}; it must be at least 1.")
     states = {each.session.key: each.state for each in planned}
+    if len(states) < len(planned):
+        (twice, _), *_ = Counter(each.session.key for each in planned).most_common(1)
+        raise ArgumentError(
+            f"Several sessions have the key '{twice}'; run the sessions of each specification "
+            "for themselves."
+        )
     share = _share(jobs if executor is None else 1, workers, buffer_gb, overwrite)
     pending = [each.session for each in planned if each.is_pending]
     with _engine(executor, jobs) as engine:

@@ -158,7 +158,7 @@ def expand(
                 sessions.append(session)
         merger.warn()
     check_keys(sessions)
-    return _distinct(sessions)
+    return distinct(sessions)
 
 
 def _is_of_a_run(match: Path, session: Session) -> bool:
@@ -487,8 +487,14 @@ def _key_of(draft: _Draft, found: _Found, paths: Sequence[str]) -> str:
     return "/".join(filter(None, ids)) or Path(paths[0]).name if paths else found.where
 
 
-def _distinct(sessions: Sequence[Session]) -> list[Session]:
-    """Return sessions whose keys and outputs differ; a second one of the same output is refused."""
+def distinct(sessions: Sequence[Session]) -> list[Session]:
+    """Return sessions whose keys and outputs differ; a second one of the same output is refused.
+
+    Raises
+    ------
+    SpecificationError
+        With both sessions of each such output.
+    """
     times, seen = Counter(each.key for each in sessions), Counter[str]()
     outputs: dict[str, Session] = {}
     faults, found = [], []
