@@ -27,6 +27,7 @@ from nwb_ophys.storage.hidden_names import HiddenName
 FOLDER = ".nwb-ophys-batch"
 """Name of the folder of the states."""
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+_STATES = (WAITING, RUNNING, DONE, FAILED)
 _PROGRAM, _VERSION = "nwb_ophys", 1
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.-]+")
 _MOST_CHARACTERS = 60
@@ -137,9 +138,22 @@ def _stated(path: Path) -> SessionState | None:
         stated = json.loads(path.read_text("utf-8"))
         if stated.pop("program") != _PROGRAM or stated.pop("format") != _VERSION:
             return None
-        return SessionState(**{name: value for name, value in stated.items() if name in _TYPES})
+        known = {name: value for name, value in stated.items() if name in _TYPES}
+        is_whole = all(_is_of_type(value, _TYPES[name].type) for name, value in known.items())
+        return SessionState(**known) if is_whole and known["state"] in _STATES else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _is_of_type(value: Any, annotation: Any) -> bool:
+    """Return whether a value of a file is of the type of its field, by its annotation."""
+    if "tuple" in annotation:
+        item: Any = str if "str" in annotation else int
+        is_absent = value is None and "None" in annotation
+        is_list = isinstance(value, list) and all(isinstance(each, item) for each in value)
+        return is_absent or is_list
+    kinds: dict[str, Any] = {"str": str, "int": int, "float": (int, float)}
+    return isinstance(value, kinds[annotation])
 
 
 def states_in(folder: Path) -> list[SessionState]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -52,7 +53,23 @@ def test_a_state_is_read_as_it_was_written(session):
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"program": "other", "format": 1}', "\0\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", '{"program": "other", "format": 1}', "\0\xff"),
+        *(
+            json.dumps({"program": "nwb_ophys", "format": 1, "key": "a", "state": "done"} | wrong)
+            for wrong in (
+                {"state": "over"},
+                {"output": 5},
+                {"output": None},
+                {"seconds": "x"},
+                {"written": "ab"},
+                {"warnings": [1]},
+            )
+        ),
+    ],
+)
 def test_a_damaged_state_is_that_of_a_new_session(session, text):
     path = state_path(session)
     path.parent.mkdir()
