@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import click
 
-from nwb_ophys.errors import ArgumentError
+from nwb_ophys.errors import ArgumentError, OptionError
 from nwb_ophys.memory import usable_cores
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.sessions.expansion import expand
@@ -116,6 +116,8 @@ def sessions_of(
     else:
         path = Path(specification).expanduser().absolute()
         stated = read_specification(path)
+    if output is not None and not str(output).strip():
+        raise OptionError("output is an empty text; give a folder, or a template of names.")
     place = None if output is None else as_path(output)
     if isinstance(place, Path):
         place = place.expanduser().absolute()

@@ -450,7 +450,7 @@ def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...
 
 def _output_of(draft: _Draft, fields: Mapping[str, str], faults: list[str]) -> tuple[str, bool]:
     """Return the output of a session, and whether it is the folder of DANDI's names."""
-    if draft.output is None:
+    if draft.output is None or not draft.output[0].strip():
         raise SpecificationError(
             "The specification has no 'output'; give a folder, in which files get the names of the "
             "DANDI archive, or a template such as files/{subject_id}_{session_id}.nwb."

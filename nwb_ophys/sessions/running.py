@@ -48,6 +48,7 @@ from nwb_ophys.sessions.states import (
 )
 from nwb_ophys.sessions.streams import open_session
 from nwb_ophys.storage import BackendConfiguration, WriteProgress, size_of
+from nwb_ophys.storage.disk_errors import output_errors
 from nwb_ophys.storage.locking import Holder, locked
 
 # Seconds between two records of the progress, which a network file system bears.
@@ -70,7 +71,8 @@ def run_session(session: Session, share: Share) -> SessionState:
         When the state cannot be written.
     """
     path = state_path(session)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with output_errors(path.parent.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with locked(path):
             return _run_locked(session, share, path)

@@ -99,6 +99,7 @@ def test_plans_and_states_before_and_after(lab, capsys):
         (["LAB", "--only", "sbject=1"], "names no field"),
         (["LAB", "--only", "subject_id=Z"], "No session matches"),
         (["LAB", "--only", "subject_id=S1", "--only", "subject_id=T1"], "states subject_id twice"),
+        (["LAB", "--output", ""], "output is an empty text"),
         (["LAB", "--task", "9/8"], "from 1/8 to 8/8"),
         (["LAB", "--jobs", "0"], "--jobs"),
         (["LAB", "--check", "--status"], "exclude each other"),

@@ -9,7 +9,10 @@ from pathlib import Path
 import attrs
 import pytest
 
+from nwb_ophys.errors import OutputError
 from nwb_ophys.sessions import Session, SessionState
+from nwb_ophys.sessions.running import run_session
+from nwb_ophys.sessions.session import Share
 from nwb_ophys.sessions.states import (
     decided,
     output_identity,
@@ -75,6 +78,13 @@ def test_a_damaged_state_is_that_of_a_new_session(session, text):
     path.parent.mkdir()
     path.write_bytes(text.encode("latin-1"))
     assert read_state(path, session.key) == SessionState(key=session.key)
+
+
+def test_a_file_in_place_of_the_folder_of_outputs_is_named_in_a_plain_line(session, tmp_path):
+    (tmp_path / "file").touch()
+    wrong = attrs.evolve(session, output=str(tmp_path / "file"), is_named_for_dandi=True)
+    with pytest.raises(OutputError, match=r"file' cannot be written: Not a directory\."):
+        run_session(wrong, Share())
 
 
 def test_names_of_states_differ_where_keys_differ_in_marks_only(session):
@@ -172,8 +182,6 @@ def test_a_run_that_ended_after_the_file_was_whole_is_kept(session):
 
 def test_what_a_killed_process_wrote_of_a_state_is_removed(lab):
     from nwb_ophys.sessions import sessions_of
-    from nwb_ophys.sessions.running import run_session
-    from nwb_ophys.sessions.session import Share
 
     session = next(each for each in sessions_of(lab) if each.key == "S1/day1")
     path = state_path(session)
@@ -189,8 +197,6 @@ def test_what_a_killed_process_wrote_of_a_state_is_removed(lab):
 def test_a_file_that_is_whole_when_its_run_ends_early_is_known_as_its_own(lab, end, monkeypatch):
     from nwb_ophys.converter import OphysConverter
     from nwb_ophys.sessions import sessions_of
-    from nwb_ophys.sessions.running import run_session
-    from nwb_ophys.sessions.session import Share
 
     session = next(each for each in sessions_of(lab) if each.key == "S1/day1")
     convert = OphysConverter.run_conversion
