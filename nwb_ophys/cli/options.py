@@ -342,7 +342,7 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
     OptionError
         For a text without an equals sign, or a key with two values, one of which would be ignored.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:

@@ -163,6 +163,7 @@ class _Run:
             findings = required_lines(archive_findings(metadata))
             output = self._output(lambda: converter.create_nwbfile(metadata, chosen), metadata)
             overwrite = self._may_replace(output)
+            self._note_former(output)
             if not is_url(output):
                 Path(output).parent.mkdir(parents=True, exist_ok=True)
             self._record(
@@ -202,6 +203,17 @@ class _Run:
             session.suffix,
         )
         return f"{session.output.rstrip('/')}/{name}"
+
+    def _note_former(self, output: str) -> None:
+        """Warn of the file of an earlier run that has another name and stays."""
+        former = self.state.output
+        if former not in ("", output) and output_identity(former) is not None:
+            warnings.warn(
+                f"An earlier run wrote '{former}', which stays beside the new file; remove it, "
+                "unless it is needed.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _may_replace(self, output: str) -> bool:
         """Return whether a file of that name is replaced: only the one that a run wrote."""

@@ -141,6 +141,19 @@ def test_what_changed_is_converted_again_and_nothing_foreign_is_replaced(lab):
     assert converted(lab, overwrite=True).exit_code == 0
 
 
+def test_a_file_that_has_another_name_now_is_noted(lab):
+    lab.write_text(
+        lab.read_text().replace("suite2p/{subject_id}/{session_id}", "suite2p/{subject_id}/day1")
+    )
+    (first,) = converted(lab).states
+    metadata = lab.parent / "lab.yaml"
+    metadata.write_text(metadata.read_text().replace("14:30", "15:30"))
+    (second,) = converted(lab).states
+    assert Path(first.output).exists()
+    assert second.output != first.output
+    assert any(f"An earlier run wrote '{first.output}'" in note for note in second.warnings)
+
+
 def test_no_session_replaces_the_file_of_another_one_by_overwriting(lab):
     # Both sessions of the subject have the start of the lab's metadata, and no id.
     lab.write_text(
